@@ -1,0 +1,1 @@
+"""iocsim: a simulated soft X-ray ptychography beamline, served over CA and PVA."""

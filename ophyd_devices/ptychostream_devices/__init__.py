@@ -1,0 +1,1 @@
+"""Bluesky devices of ptychostream."""

@@ -1,0 +1,1 @@
+"""ptychostream: the live areaDetector streaming service and its offline tools."""

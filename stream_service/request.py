@@ -1,0 +1,74 @@
+"""What a plan asks of the service when it arms a run: one JSON document, validated at the edge.
+
+This is the one value type that devices and plans share with the daemon. It travels as text in the PV `Request`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SCAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
+
+
+class ScanRequest(BaseModel):
+    """One scan to be streamed into one file, `<data root>/<path>/<scan_id>_std.h5`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scan_id: str
+    """Name of the scan and of its file: letters, digits, `_`, `-`, `.`."""
+    path: str = ""
+    """Folder below the service's data root, for example `2026-11/proposal-123`; never absolute, never `..`."""
+    n_positions: Annotated[int, Field(ge=1)] | None = None
+    """Number of scan positions; None when the scan's length is not known (the run then ends at `Stop`)."""
+    frames_per_position: Annotated[int, Field(ge=1)] = 1
+    """Exposures at each position; they are reduced to one row (or kept, with `grouping: none`)."""
+    extra_frames: Annotated[int, Field(ge=0)] = 0
+    """Frames reserved for repeats; a run with extra frames ends at `Stop`."""
+    planned_x_m: tuple[float, ...] = ()
+    planned_y_m: tuple[float, ...] = ()
+    """Where the beam is to be on the sample, in metres, one pair per position, in the order of the scan."""
+    exposure_s: Annotated[float, Field(gt=0)] | None = None
+    """Exposure time of one frame, if the plan knows it; else the service reads it from the detector."""
+    raw_file: str | None = None
+    """The NDFileHDF5 file of the same frames, if one is written: recorded in the file, used for recovery."""
+    sample: str = ""
+    """Name of the sample, recorded in the file."""
+    metadata: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    """Anything else worth keeping: plan name, run uid, proposal."""
+
+    @field_validator("scan_id")
+    @classmethod
+    def _scan_id_is_a_file_name(cls, value: str) -> str:
+        if not SCAN_ID.fullmatch(value):
+            raise ValueError(f"scan_id {value!r} cannot be a file name: use letters, digits, '_', '-', '.'")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _path_stays_below_the_data_root(cls, value: str) -> str:
+        if value.startswith("/") or ".." in value.split("/"):
+            raise ValueError(f"path {value!r} must be relative to the data root and must not contain '..'")
+        return value.strip("/")
+
+    @model_validator(mode="after")
+    def _planned_positions_agree(self) -> Self:
+        n_x, n_y = len(self.planned_x_m), len(self.planned_y_m)
+        if n_x != n_y:
+            raise ValueError(
+                f"planned_x_m has {n_x} values and planned_y_m {n_y}: give one pair per position"
+            )
+        if n_x and self.n_positions is not None and n_x != self.n_positions:
+            raise ValueError(f"{n_x} planned positions but n_positions = {self.n_positions}")
+        if not all(math.isfinite(value) for value in (*self.planned_x_m, *self.planned_y_m)):
+            raise ValueError("planned positions must be finite numbers, in metres")
+        return self
+
+    @property
+    def n_planned_frames(self) -> int | None:
+        """Frames the run should have without repeats; None when the length is not known."""
+        return None if self.n_positions is None else self.n_positions * self.frames_per_position
