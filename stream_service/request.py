@@ -59,9 +59,7 @@ class ScanRequest(BaseModel):
     def _planned_positions_agree(self) -> Self:
         n_x, n_y = len(self.planned_x_m), len(self.planned_y_m)
         if n_x != n_y:
-            raise ValueError(
-                f"planned_x_m has {n_x} values and planned_y_m {n_y}: give one pair per position"
-            )
+            raise ValueError(f"planned_x_m has {n_x} values and planned_y_m {n_y}: give one pair per position")
         if n_x and self.n_positions is not None and n_x != self.n_positions:
             raise ValueError(f"{n_x} planned positions but n_positions = {self.n_positions}")
         if not all(math.isfinite(value) for value in (*self.planned_x_m, *self.planned_y_m)):

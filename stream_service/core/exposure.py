@@ -1,0 +1,36 @@
+"""An exposure: one frame with the readbacks that were true while it was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntFlag
+
+from stream_service.core.frame import Frame, FrameId
+
+
+class Flag(IntFlag):
+    """Why a value paired with a frame is not to be trusted. Stored per row in `/entry/frames/flags`."""
+
+    NONE = 0
+    DISCONNECTED = 1
+    """The channel was not connected during the exposure."""
+    INVALID = 2
+    """The channel was in alarm severity INVALID, or its value was not a finite number."""
+    UNBRACKETED = 4
+    """The channel was moving, or its history began later, and no update on one side of the exposure is known."""
+    MISSING = 8
+    """The frame did not carry the NDAttribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """One frame with its readbacks; `values` holds every channel of the profile, in SI units (energy in eV)."""
+
+    frame: Frame
+    id: FrameId
+    ordinal: int
+    """Frames since the start of the run, 0 for the first one expected, across epochs."""
+    exposure_s: float
+    values: Mapping[str, float]
+    flags: Flag = Flag.NONE

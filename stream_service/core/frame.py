@@ -1,0 +1,73 @@
+"""A frame as the detector sent it, and the window of time in which it was exposed.
+
+Time here is data time: nanoseconds of the Unix epoch, from the detector's stamp. The wall clock never enters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+NS_PER_S = 1_000_000_000
+
+AttributeValue = float | int | str | bool | None
+
+
+class FrameId(NamedTuple):
+    """Identity of a frame in a run: the uniqueId, and which counting of the detector it belongs to."""
+
+    epoch: int
+    unique_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One image as the detector sent it."""
+
+    unique_id: int
+    """The NDArray's uniqueId; 0 is a valid one."""
+    timestamp_ns: int
+    """The detector's stamp; what it marks is said by `FrameTime`."""
+    pixels: npt.NDArray[np.generic]
+    """(y, x), in detector axes. Owned by the frame: nobody writes into it."""
+    attributes: Mapping[str, AttributeValue]
+    """NDAttributes by name; None where the PV behind one was not connected."""
+
+
+class Marks(StrEnum):
+    """Which end of the exposure the detector's timestamp marks."""
+
+    START = "start"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time from `start_ns` to `end_ns` in which a frame was exposed."""
+
+    start_ns: int
+    end_ns: int
+
+    @property
+    def mid_ns(self) -> int:
+        return (self.start_ns + self.end_ns) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTime:
+    """What the timestamp of a frame means on this detector (profile: `frame_time`)."""
+
+    marks: Marks = Marks.END
+    offset_s: float = 0.0
+    """Added to the detector's stamp: the clock of the readbacks minus the clock of the detector."""
+
+    def window(self, timestamp_ns: int, exposure_s: float) -> Window:
+        """The exposure's window in the clock of the readbacks."""
+        stamp = timestamp_ns + round(self.offset_s * NS_PER_S)
+        length = round(exposure_s * NS_PER_S)
+        return Window(stamp, stamp + length) if self.marks is Marks.START else Window(stamp - length, stamp)

@@ -1,0 +1,55 @@
+"""The exposures of one position, gathered by their place in the run.
+
+Frames arrive in order or nearly so. A group that is still open when a group far behind it has filled has lost a frame:
+it is given up, its exposures are handed back to be entered as incomplete, and its pixels are let go, so that a lossy
+run does not fill the memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream_service.core.exposure import Exposure
+
+PATIENCE = 4
+"""A group is given up when one this many positions behind it is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All exposures of one position, in the order they were taken."""
+
+    position: int
+    """Index of the position in the scan, 0 for the first."""
+    exposures: tuple[Exposure, ...]
+
+
+class Grouper:
+    """Exposures in, complete groups out; what never fills is handed back."""
+
+    def __init__(self, frames_per_position: int) -> None:
+        self.frames_per_position = frames_per_position
+        self._open: dict[int, list[Exposure]] = {}
+
+    def add(self, exposure: Exposure) -> Group | None:
+        """Take an exposure; the group it completes, if it does."""
+        if self.frames_per_position == 1:
+            return Group(exposure.ordinal, (exposure,))
+        position = exposure.ordinal // self.frames_per_position
+        members = self._open.setdefault(position, [])
+        members.append(exposure)
+        if len(members) < self.frames_per_position:
+            return None
+        del self._open[position]
+        return Group(position, tuple(sorted(members, key=lambda member: member.ordinal)))
+
+    def give_up_before(self, position: int) -> list[Exposure]:
+        """The exposures of open groups more than `PATIENCE` positions before `position`; they are let go."""
+        lost = [open_one for open_one in self._open if open_one < position - PATIENCE]
+        return [exposure for open_one in sorted(lost) for exposure in self._open.pop(open_one)]
+
+    def leftover(self) -> list[Exposure]:
+        """The exposures of all groups still open, at the end of a run."""
+        left = [exposure for open_one in sorted(self._open) for exposure in self._open[open_one]]
+        self._open.clear()
+        return left

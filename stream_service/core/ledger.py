@@ -1,0 +1,236 @@
+"""The account of every unique_id of a run: what was expected, what came, what became of it.
+
+Policy. The ids expected follow from the start of the run (the detector's counter, the number planned), never from
+the first frame that happened to arrive: lost head and tail frames count. Identity is (epoch, unique_id): a detector
+that restarts its counter begins a new epoch, and its frames are not duplicates. Every frame has an ordinal, its place
+in the run across epochs, so that losing the first frame shifts nothing. The counts add up to the ids expected, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.frame import FrameId
+
+MAX_JUMP = 1 << 22
+"""A frame this far ahead of the last one is not believed (4 million frames: over an hour at 1 kHz)."""
+
+
+class Fate(IntEnum):
+    """What became of a frame. The numbers are stored in `/entry/ledger/status` and `/entry/frames/status`."""
+
+    PENDING = 0
+    STORED = 1
+    BACKFILLED = 2
+    LOST = 3
+    INCOMPLETE = 4
+    """It came, but its group never filled."""
+    NOT_EXPOSED = 5
+    """It was planned, but the detector never got there."""
+
+
+class Arrival(Enum):
+    """What the ledger says of a frame that came in."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    BEFORE_RUN = "before the run"
+    SURPLUS = "beyond the frames expected"
+
+
+class Receipt(NamedTuple):
+    """The ledger's answer to a frame: what it is, its identity, its place in the run (-1 if it has none)."""
+
+    arrival: Arrival
+    id: FrameId
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The ledger in numbers; the five fates add up to `expected`."""
+
+    expected: int
+    stored: int
+    backfilled: int
+    lost: int
+    incomplete: int
+    not_exposed: int
+    duplicates: int
+    surplus: int
+    pending: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """True if every frame expected is in the file."""
+        return self.pending == 0 and self.stored + self.backfilled == self.expected
+
+
+class _Epoch(NamedTuple):
+    first_unique_id: int
+    first_ordinal: int
+    after_ns: int
+    """Its frames are stamped later than this; the last stamp of the epoch before."""
+
+
+class Ledger:
+    """The account of one run, by ordinal.
+
+    `first_unique_id` is the id that the first frame of the run must have; `n_expected` the number planned (None: not
+    known); `restart_unique_id` the first id after the detector restarts its counter; `baseline_ns` the stamp of the
+    last frame before the run, which every new subscriber is sent first.
+    """
+
+    def __init__(
+        self,
+        first_unique_id: int,
+        n_expected: int | None,
+        *,
+        restart_unique_id: int = 1,
+        baseline_ns: int | None = None,
+    ) -> None:
+        self.n_expected = n_expected
+        self.n_duplicates = 0
+        self.n_surplus = 0
+        self.n_received = 0
+        """Frames that came in, each counted once."""
+        self.n_seen = 0
+        """Ordinals up to the last frame seen: frames the detector has made for certain."""
+        self._restart_unique_id = restart_unique_id
+        self._baseline_ns = baseline_ns
+        self._epochs = [_Epoch(first_unique_id, 0, -(2**63))]
+        self._last_unique_id = first_unique_id - 1
+        self._last_timestamp_ns = -(2**63)
+        capacity = n_expected if n_expected is not None else 1024
+        self._fates = np.zeros(capacity, np.uint8)
+        self._n_received = np.zeros(capacity, np.uint16)
+        self._timestamps_ns = np.zeros(capacity, np.int64)
+
+    def receive(self, unique_id: int, timestamp_ns: int) -> Receipt:
+        """Enter a frame that came in, and say what it is. Only a `NEW` one may go on into the file."""
+        if self._baseline_ns is not None and timestamp_ns <= self._baseline_ns:
+            return Receipt(Arrival.BEFORE_RUN, FrameId(0, unique_id), -1)
+        epoch = self._epoch_at(timestamp_ns)
+        ordinal = self._ordinal_of(unique_id, epoch)
+        if 0 <= ordinal < self.n_seen and self._n_received[ordinal]:
+            if timestamp_ns <= self._last_timestamp_ns:
+                self.n_duplicates += 1
+                self._n_received[ordinal] += self._n_received[ordinal] < np.iinfo(np.uint16).max
+                return Receipt(Arrival.DUPLICATE, FrameId(epoch, unique_id), ordinal)
+            epoch, ordinal = self._begin_epoch(unique_id)
+        elif unique_id <= self._last_unique_id and timestamp_ns > self._last_timestamp_ns:
+            epoch, ordinal = self._begin_epoch(unique_id)
+        frame_id = FrameId(epoch, unique_id)
+        if ordinal < 0:
+            return Receipt(Arrival.BEFORE_RUN, frame_id, -1)
+        if (self.n_expected is not None and ordinal >= self.n_expected) or ordinal - self.n_seen > MAX_JUMP:
+            self.n_surplus += 1
+            return Receipt(Arrival.SURPLUS, frame_id, ordinal)
+        self._enter(ordinal, unique_id, timestamp_ns)
+        return Receipt(Arrival.NEW, frame_id, ordinal)
+
+    def mark(self, ordinals: Iterable[int], fate: Fate) -> None:
+        """Say what became of frames that were received."""
+        self._fates[list(ordinals)] = fate
+
+    @property
+    def all_in(self) -> bool:
+        """True once every frame expected has come in."""
+        return self.n_expected is not None and self.n_received == self.n_expected
+
+    def exposed_by_counter(self, counter: int) -> int:
+        """Frames of the run the detector has made when its counter shows `counter`, the id of its latest frame."""
+        return max(self.n_seen, self._ordinal_of(counter, len(self._epochs) - 1) + 1)
+
+    def close(self, n_exposed: int | None = None) -> Account:
+        """Settle what is open: exposed but not stored is lost, never exposed is said so. Idempotent.
+
+        `n_exposed` is what the detector says it made; without it, the frames up to the last one seen.
+        """
+        made = self.n_seen if n_exposed is None else max(n_exposed, self.n_seen)
+        total = made if self.n_expected is None else self.n_expected
+        made = min(made, total)
+        self._reserve(total)
+        self.n_seen = max(self.n_seen, made)
+        open_ones = self._fates[:total] == Fate.PENDING
+        self._fates[:made][open_ones[:made]] = Fate.LOST
+        self._fates[made:total][open_ones[made:]] = Fate.NOT_EXPOSED
+        return self.account()
+
+    def account(self) -> Account:
+        """The numbers as they stand."""
+        total = self.n_seen if self.n_expected is None else self.n_expected
+        count = np.bincount(self._fates[:total], minlength=len(Fate))
+        return Account(
+            expected=total,
+            stored=int(count[Fate.STORED]),
+            backfilled=int(count[Fate.BACKFILLED]),
+            lost=int(count[Fate.LOST]),
+            incomplete=int(count[Fate.INCOMPLETE]),
+            not_exposed=int(count[Fate.NOT_EXPOSED]),
+            duplicates=self.n_duplicates,
+            surplus=self.n_surplus,
+            pending=int(count[Fate.PENDING]),
+        )
+
+    def columns(
+        self,
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
+        """Epoch, unique_id, fate and times received of every frame of the run, in order; (M,) each."""
+        total = self.n_seen if self.n_expected is None else self.n_expected
+        firsts = np.array([epoch.first_ordinal for epoch in self._epochs])
+        ordinals = np.arange(total)
+        epochs = (np.searchsorted(firsts, ordinals, side="right") - 1).astype(np.int32)
+        first_ids = np.array([epoch.first_unique_id for epoch in self._epochs], np.int64)
+        unique_ids = first_ids[epochs] + ordinals - firsts[epochs]
+        return epochs, unique_ids, self._fates[:total].copy(), self._n_received[:total].copy()
+
+    def ids_with(self, *fates: Fate) -> list[FrameId]:
+        """The frames that met one of these fates, in order."""
+        epochs, unique_ids, found, _ = self.columns()
+        return [FrameId(int(epochs[i]), int(unique_ids[i])) for i in np.flatnonzero(np.isin(found, fates))]
+
+    def _epoch_at(self, timestamp_ns: int) -> int:
+        epoch = len(self._epochs) - 1
+        while epoch and timestamp_ns <= self._epochs[epoch].after_ns:
+            epoch -= 1
+        return epoch
+
+    def _ordinal_of(self, unique_id: int, epoch: int) -> int:
+        return self._epochs[epoch].first_ordinal + unique_id - self._epochs[epoch].first_unique_id
+
+    def _begin_epoch(self, unique_id: int) -> tuple[int, int]:
+        """The detector counts anew. What it lost at the end of the old counting cannot be known from ids alone."""
+        begun = _Epoch(min(self._restart_unique_id, unique_id), self.n_seen, self._last_timestamp_ns)
+        if self.n_seen == 0:  # restarted between arming and the first frame: still the first counting
+            self._epochs[-1] = begun
+        else:
+            self._epochs.append(begun)
+        epoch = len(self._epochs) - 1
+        return epoch, self._ordinal_of(unique_id, epoch)
+
+    def _enter(self, ordinal: int, unique_id: int, timestamp_ns: int) -> None:
+        self._reserve(ordinal + 1)
+        self._n_received[ordinal] = 1
+        self.n_received += 1
+        self._timestamps_ns[ordinal] = timestamp_ns
+        self.n_seen = max(self.n_seen, ordinal + 1)
+        if timestamp_ns > self._last_timestamp_ns:
+            self._last_timestamp_ns = timestamp_ns
+            self._last_unique_id = unique_id
+
+    def _reserve(self, n: int) -> None:
+        if n <= len(self._fates):
+            return
+        capacity = max(n, 2 * len(self._fates))
+        for name in ("_fates", "_n_received", "_timestamps_ns"):
+            old = getattr(self, name)
+            new = np.zeros(capacity, old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)

@@ -1,0 +1,86 @@
+"""The life of a run as one table: which event leads from which state to which.
+
+An event that the table does not know raises `IllegalTransition` and changes nothing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """Where a run is. The state belongs to the run; the service's own health is another matter."""
+
+    IDLE = "IDLE"
+    ARMED = "ARMED"
+    RECEIVING = "RECEIVING"
+    DRAINING = "DRAINING"
+    COMPLETE = "COMPLETE"
+    INCOMPLETE = "INCOMPLETE"
+    ABORTED = "ABORTED"
+    FAILED = "FAILED"
+
+    @property
+    def has_ended(self) -> bool:
+        return self in END_STATES
+
+
+END_STATES = frozenset({RunState.COMPLETE, RunState.INCOMPLETE, RunState.ABORTED, RunState.FAILED})
+
+
+class RunEvent(StrEnum):
+    """What can happen to a run."""
+
+    ARM = "arm"
+    FRAME = "frame"
+    ALL_IN = "all expected frames are in"
+    DETECTOR_STOPPED = "detector stopped"
+    STOP = "stop"
+    ABORT = "abort"
+    FAIL = "fail"
+    ALL_ACCOUNTED = "every frame stored"
+    NOT_ALL_ACCOUNTED = "frames missing"
+
+
+class EndReason(StrEnum):
+    """Why a run ended, as a beamline scientist would say it."""
+
+    ALL_IN = "all expected frames were received"
+    STOPPED = "stopped by the plan or the operator"
+    DETECTOR_STOPPED = "the detector stopped before all expected frames came"
+    ABORTED = "aborted by the plan or the operator"
+    SERVICE_ENDED = "the service was asked to end"
+    FAILED = "the service could not go on"
+
+
+class IllegalTransition(Exception):  # noqa: N818  (a claim about the caller, not an error of the run)
+    """An event that cannot happen in this state."""
+
+
+TRANSITIONS: dict[tuple[RunState, RunEvent], RunState] = {
+    (RunState.IDLE, RunEvent.ARM): RunState.ARMED,
+    (RunState.ARMED, RunEvent.FRAME): RunState.RECEIVING,
+    (RunState.RECEIVING, RunEvent.FRAME): RunState.RECEIVING,
+    (RunState.RECEIVING, RunEvent.ALL_IN): RunState.DRAINING,
+    (RunState.RECEIVING, RunEvent.DETECTOR_STOPPED): RunState.DRAINING,
+    (RunState.ARMED, RunEvent.STOP): RunState.DRAINING,
+    (RunState.RECEIVING, RunEvent.STOP): RunState.DRAINING,
+    (RunState.DRAINING, RunEvent.FRAME): RunState.DRAINING,
+    (RunState.DRAINING, RunEvent.ALL_ACCOUNTED): RunState.COMPLETE,
+    (RunState.DRAINING, RunEvent.NOT_ALL_ACCOUNTED): RunState.INCOMPLETE,
+    (RunState.ARMED, RunEvent.ABORT): RunState.ABORTED,
+    (RunState.RECEIVING, RunEvent.ABORT): RunState.ABORTED,
+    (RunState.DRAINING, RunEvent.ABORT): RunState.ABORTED,
+    (RunState.IDLE, RunEvent.FAIL): RunState.FAILED,
+    (RunState.ARMED, RunEvent.FAIL): RunState.FAILED,
+    (RunState.RECEIVING, RunEvent.FAIL): RunState.FAILED,
+    (RunState.DRAINING, RunEvent.FAIL): RunState.FAILED,
+}
+
+
+def after(state: RunState, event: RunEvent) -> RunState:
+    """The state that follows `state` on `event`; raises `IllegalTransition` where the table has none."""
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(f"a run that is {state} cannot take the event '{event}'") from None
