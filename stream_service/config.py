@@ -1,0 +1,280 @@
+"""The profile: everything the service must know about a beamline, one YAML file, parsed once at the edge.
+
+Units are in the names of fields or said beside them. A field that is not known is an error, not a surprise later.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from stream_service.core.frame import FrameTime, Marks
+from stream_service.core.pairing import INTERPOLATION_GAP_S, ChannelRule, How
+from stream_service.core.stage_map import StageMap
+from stream_service.errors import ConfigError
+
+METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "micron": 1e-6, "nm": 1e-9}
+ELECTRONVOLTS = {"eV": 1.0, "keV": 1e3}
+POSITION_CHANNELS = ("x", "y")
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and a field nobody knows is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServiceSettings(Settings):
+    """The daemon itself."""
+
+    prefix: str = "PTYCHO:"
+    """Prefix of the service's own PVs, CA and PVA."""
+    data_root: Path
+    """Folder below which all files are written; a plan can only choose a path below it."""
+    grace_s: Annotated[float, Field(gt=0)] = 60.0
+    """A run ends when the detector has been idle and no frame came for this long. Longer than the slowest move."""
+    drain_s: Annotated[float, Field(gt=0)] = 2.0
+    """After `Stop`, how long frames that the detector counted may still be on their way."""
+    pairing_patience_s: Annotated[float, Field(gt=0)] = 5.0
+    """How long a frame waits for a readback that does not come, before its row is flagged."""
+    frame_queue_MiB: Annotated[float, Field(gt=0)] = 128.0
+    """Budget of the PVA queue and of the service's own frame queue, each; queueSize follows from it."""
+
+
+class FrameTimeSettings(Settings):
+    """What the detector's timestamp means."""
+
+    field: Literal["timeStamp", "dataTimeStamp"] = "timeStamp"
+    """`timeStamp` is the EPICS time of the NDArray, `dataTimeStamp` the driver's own."""
+    marks: Marks = Marks.END
+    """Simulated detectors stamp the end of the exposure, Eigers the start."""
+    offset_s: float = 0.0
+    """Clock of the readbacks minus clock of the detector."""
+
+    def to_core(self) -> FrameTime:
+        return FrameTime(self.marks, self.offset_s)
+
+
+class DetectorSettings(Settings):
+    """The areaDetector whose frames are streamed."""
+
+    frames_pva: str
+    """PVA channel of the frames, NDPluginPva's `Image`."""
+    acquire_pv: str
+    """CA PV that is 1 while the detector acquires (`cam1:Acquire_RBV`)."""
+    counter_pv: str
+    """CA PV with the uniqueId of the latest frame (`cam1:ArrayCounter_RBV`): from it the ids expected follow."""
+    exposure_pv: str
+    """CA PV of the exposure time in seconds (`cam1:AcquireTime_RBV`)."""
+    first_id: Literal["after_counter"] | Annotated[int, Field(ge=0)] = "after_counter"
+    """First uniqueId of a run: `after_counter`, or the number a detector that counts anew for each run starts with."""
+    restart_id: Annotated[int, Field(ge=0)] = 1
+    """The uniqueId of the first frame after the counter was reset."""
+    frame_time: FrameTimeSettings = FrameTimeSettings()
+    distance_m: Annotated[float, Field(gt=0)]
+    """Sample to detector."""
+    pixel_m: Annotated[float, Field(gt=0)]
+    """Pitch of the detector's pixels."""
+
+
+class Motion(Settings):
+    """The PV that tells whether an axis moves, so that rest and motion are facts and not guesses."""
+
+    pv: str
+    """A motor record's `.DMOV` or `.MOVN`, or any PV that is one value while moving."""
+    moving_when: Literal[0, 1] = 0
+    """The value that means moving: 0 for `.DMOV`, 1 for `.MOVN`."""
+
+
+class ChannelSettings(Settings):
+    """One readback that belongs to every frame."""
+
+    how: How
+    """`attribute` (the NDAttribute on the frame) or `timestamp` (the PV's own history at mid-exposure)."""
+    pv: str = ""
+    """The readback PV. Needed for `timestamp`; for `attribute` it may be named to record its history, too."""
+    attribute: str = ""
+    """Name of the NDAttribute, for `attribute`."""
+    unit: str
+    """Unit of the PV or attribute: m, mm, um, nm for positions; eV, keV for the energy; any other is recorded."""
+    moving: Motion | None = None
+    """For an axis paired by `timestamp`; without it, step scans should be paired by `attribute`."""
+    continuous: bool = True
+    """For `timestamp` without `moving`: false for a channel that jumps (a state, a ring current)."""
+    gap_s: Annotated[float, Field(gt=0)] = INTERPOLATION_GAP_S
+    """For `timestamp` without `moving`: updates further apart than this mean the channel stood still between."""
+
+    @model_validator(mode="after")
+    def _names_its_source(self) -> Self:
+        if self.how is How.TIMESTAMP and not self.pv:
+            raise ValueError("a channel paired by 'timestamp' needs 'pv', the PV whose history is followed")
+        if self.how is How.ATTRIBUTE and not self.attribute:
+            raise ValueError("a channel paired by 'attribute' needs 'attribute', the name of the NDAttribute")
+        if self.moving and self.how is not How.TIMESTAMP:
+            raise ValueError("'moving' only makes sense for a channel paired by 'timestamp'")
+        return self
+
+
+class Preprocessing(Settings):
+    """What is done to a frame; the order and the arithmetic are in ADR 0002. Shared by live and offline."""
+
+    frames_per_position: Annotated[int, Field(ge=1)] = 1
+    """Exposures at each scan position; a plan's request overrides it."""
+    grouping: Literal["sum", "mean", "first", "best", "none"] = "sum"
+    """How the exposures of a position become one row; `none` keeps a row for each."""
+    roi: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
+    """Rows and columns kept, in raw detector axes, before binning."""
+    roi_center: str | None = None
+    """`row,column` in raw detector axes; a fraction of the sensor when written with a decimal point and below 1."""
+    rotate: Literal[0, 90, 180, 270] = 0
+    """Degrees counter-clockwise (numpy's rot90), before the flip."""
+    flip: Literal["none", "h", "v", "hv"] = "none"
+    """h mirrors left and right, v mirrors up and down."""
+    bin: Annotated[int, Field(ge=1)] = 1
+    """Raw pixels per stored pixel on each axis."""
+    sat: float | None = None
+    """Raw value from which a pixel is saturated."""
+    sat_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """A pixel goes into the mask if it saturates in more than this fraction of the frames; 0 = in any frame."""
+    bad_pixels: Literal["keep", "interpolate"] = "keep"
+    """The mask is a weight for the reconstruction; interpolation from good neighbours only on request."""
+    gain: Annotated[float, Field(gt=0)] = 1.0
+    """ADU per photon; frames are divided by it."""
+    negatives: Literal["clip", "keep"] = "clip"
+    """Values below 0 after dark subtraction: PtyPy's engines take square roots, so they are clipped by default."""
+
+
+class References(Settings):
+    """Files with the dark, the flat and the mask in raw detector axes: `.npy`, `.npz` or HDF5 (`FILE:/dataset`)."""
+
+    dark: str | None = None
+    """No-beam reference, ADU."""
+    flat: str | None = None
+    """No-sample reference, as measured (the dark is subtracted from it)."""
+    mask: str | None = None
+    """0 = good, anything else = bad."""
+
+
+class Optics(Settings):
+    """What makes the probe; written into the file so that a reconstruction can start from it."""
+
+    kind: Literal["zone_plate", "kb", "unknown"] = "unknown"
+    zone_plate_diameter_m: float | None = None
+    outermost_zone_width_m: float | None = None
+    central_stop_m: float | None = None
+    """Diameter of the central stop."""
+    focal_length_m: tuple[float, ...] | None = None
+    """One for a zone plate; horizontal and vertical for a KB pair."""
+    aperture_m: tuple[float, ...] | None = None
+    defocus_m: float | None = None
+    """Sample minus focus along the beam: positive when the sample is downstream of the focus."""
+
+
+class Profile(Settings):
+    """A beamline, as the service sees it."""
+
+    beamline: str
+    service: ServiceSettings
+    detector: DetectorSettings
+    channels: dict[str, ChannelSettings]
+    """`x`, `y` and `energy` are needed; any other is recorded with each run."""
+    stage_map: tuple[tuple[float, float], tuple[float, float]] = ((-1.0, 0.0), (0.0, -1.0))
+    """Beam on sample = stage_map · stage. A stage that moves the sample has −1 on the diagonal."""
+    preprocessing: Preprocessing = Preprocessing()
+    references: References = References()
+    optics: Optics = Optics()
+
+    @field_validator("channels")
+    @classmethod
+    def _needed_channels_are_there(cls, channels: dict[str, ChannelSettings]) -> dict[str, ChannelSettings]:
+        for name in (*POSITION_CHANNELS, "energy"):
+            if name not in channels:
+                raise ValueError(f"channel '{name}' is missing: every profile pairs x, y and energy with its frames")
+            units = ELECTRONVOLTS if name == "energy" else METRES
+            if channels[name].unit not in units:
+                raise ValueError(f"unit {channels[name].unit!r} of channel '{name}' must be one of {', '.join(units)}")
+        return channels
+
+    @field_validator("stage_map")
+    @classmethod
+    def _stage_map_can_be_inverted(cls, matrix: tuple[tuple[float, float], tuple[float, float]]) -> Any:
+        (xx, xy), (yx, yy) = matrix
+        if abs(xx * yy - xy * yx) < 1e-9:
+            raise ValueError("stage_map maps both axes onto one line; it must be an invertible 2x2 matrix")
+        return matrix
+
+    def rules(self) -> tuple[ChannelRule, ...]:
+        """How each channel is paired."""
+        return tuple(
+            ChannelRule(
+                name=name,
+                how=channel.how,
+                attribute=channel.attribute,
+                scale=self.scale_of(name),
+                moving=moving_channel(name) if channel.moving else "",
+                is_continuous=channel.continuous,
+                gap_s=channel.gap_s,
+            )
+            for name, channel in self.channels.items()
+        )
+
+    def scale_of(self, name: str) -> float:
+        """Factor from a channel's own unit to metres or electronvolts; 1 for channels that are only recorded."""
+        unit = self.channels[name].unit
+        if name == "energy":
+            return ELECTRONVOLTS[unit]
+        return METRES.get(unit, 1.0) if name in POSITION_CHANNELS else 1.0
+
+    def to_stage_map(self) -> StageMap:
+        (xx, xy), (yx, yy) = self.stage_map
+        return StageMap(xx, xy, yx, yy)
+
+
+def moving_channel(name: str) -> str:
+    """The name under which the motion of channel `name` is followed."""
+    return f"{name}_moving"
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile; relative paths in it are relative to its folder. Raises `ConfigError` naming the field."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the profile {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the profile {path} is not valid YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"the profile {path} holds no settings: see xml_layouts/sim/profile.yaml for an example")
+    try:
+        profile = Profile.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"the profile {path} is wrong:\n{explain(error)}") from error
+    return _with_absolute_paths(profile, path.resolve().parent)
+
+
+def explain(error: ValidationError) -> str:
+    """The mistakes in a document, a line each: field, what is wrong, the value given."""
+    lines = []
+    for mistake in error.errors():
+        field = ".".join(str(part) for part in mistake["loc"]) or "the document"
+        message = mistake["msg"].removeprefix("Value error, ")
+        match mistake["type"]:
+            case "extra_forbidden":
+                lines.append(f"  {field}: there is no such setting; remove it or correct its spelling")
+            case "missing":
+                lines.append(f"  {field}: is missing")
+            case "value_error":
+                lines.append(f"  {field}: {message}")
+            case _:
+                lines.append(f"  {field}: {message} (given: {mistake['input']!r})")
+    return "\n".join(lines)
+
+
+def _with_absolute_paths(profile: Profile, folder: Path) -> Profile:
+    service = profile.service.model_copy(update={"data_root": folder / profile.service.data_root.expanduser()})
+    named = {name: str(folder / value) for name, value in profile.references.model_dump().items() if value}
+    references = profile.references.model_copy(update=named)
+    return profile.model_copy(update={"service": service, "references": references})
