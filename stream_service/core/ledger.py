@@ -83,7 +83,7 @@ class Ledger:
     """The account of one run, by ordinal.
 
     `first_unique_id` is the id that the first frame of the run must have; `n_expected` the number planned (None: not
-    known); `restart_unique_id` the first id after the detector restarts its counter; `baseline_ns` the stamp of the
+    known), `n_extra` how many more may come (repeats); `restart_unique_id` the first id after the detector restarts its counter; `baseline_ns` the stamp of the
     last frame before the run, which every new subscriber is sent first.
     """
 
@@ -92,10 +92,12 @@ class Ledger:
         first_unique_id: int,
         n_expected: int | None,
         *,
+        n_extra: int = 0,
         restart_unique_id: int = 1,
         baseline_ns: int | None = None,
     ) -> None:
         self.n_expected = n_expected
+        self._n_most = None if n_expected is None else n_expected + n_extra
         self.n_duplicates = 0
         self.n_surplus = 0
         self.n_received = 0
@@ -129,7 +131,7 @@ class Ledger:
         frame_id = FrameId(epoch, unique_id)
         if ordinal < 0:
             return Receipt(Arrival.BEFORE_RUN, frame_id, -1)
-        if (self.n_expected is not None and ordinal >= self.n_expected) or ordinal - self.n_seen > MAX_JUMP:
+        if (self._n_most is not None and ordinal >= self._n_most) or ordinal - self.n_seen > MAX_JUMP:
             self.n_surplus += 1
             return Receipt(Arrival.SURPLUS, frame_id, ordinal)
         self._enter(ordinal, unique_id, timestamp_ns)
@@ -142,7 +144,12 @@ class Ledger:
     @property
     def all_in(self) -> bool:
         """True once every frame expected has come in."""
-        return self.n_expected is not None and self.n_received == self.n_expected
+        return self.n_expected is not None and self.n_received == self._n_most
+
+    @property
+    def n_total(self) -> int:
+        """Frames the account is about: those planned, or those made where more were made or no plan is known."""
+        return max(self.n_seen, self.n_expected or 0)
 
     def exposed_by_counter(self, counter: int) -> int:
         """Frames of the run the detector has made when its counter shows `counter`, the id of its latest frame."""
@@ -154,10 +161,9 @@ class Ledger:
         `n_exposed` is what the detector says it made; without it, the frames up to the last one seen.
         """
         made = self.n_seen if n_exposed is None else max(n_exposed, self.n_seen)
-        total = made if self.n_expected is None else self.n_expected
-        made = min(made, total)
+        self.n_seen = made if self._n_most is None else min(made, self._n_most)
+        made, total = self.n_seen, self.n_total
         self._reserve(total)
-        self.n_seen = max(self.n_seen, made)
         open_ones = self._fates[:total] == Fate.PENDING
         self._fates[:made][open_ones[:made]] = Fate.LOST
         self._fates[made:total][open_ones[made:]] = Fate.NOT_EXPOSED
@@ -165,7 +171,7 @@ class Ledger:
 
     def account(self) -> Account:
         """The numbers as they stand."""
-        total = self.n_seen if self.n_expected is None else self.n_expected
+        total = self.n_total
         count = np.bincount(self._fates[:total], minlength=len(Fate))
         return Account(
             expected=total,
@@ -183,7 +189,7 @@ class Ledger:
         self,
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
         """Epoch, unique_id, fate and times received of every frame of the run, in order; (M,) each."""
-        total = self.n_seen if self.n_expected is None else self.n_expected
+        total = self.n_total
         firsts = np.array([epoch.first_ordinal for epoch in self._epochs])
         ordinals = np.arange(total)
         epochs = (np.searchsorted(firsts, ordinals, side="right") - 1).astype(np.int32)

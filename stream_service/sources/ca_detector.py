@@ -1,0 +1,56 @@
+"""What the service must know of a detector besides its frames: does it acquire, its counter, its exposure time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from stream_service.errors import SourceError
+from stream_service.sources.epics_ca import CONNECTION_TIMEOUT_S, epics
+
+GET_TIMEOUT_S = 2.0
+
+
+class CaDetector:
+    """The control PVs of one areaDetector, read only: the service never commands the detector."""
+
+    def __init__(self, acquire_pv: str, counter_pv: str, exposure_pv: str) -> None:
+        self._acquire = epics.PV(acquire_pv, auto_monitor=True)
+        self._counter = epics.PV(counter_pv, auto_monitor=False)
+        self._exposure = epics.PV(exposure_pv, auto_monitor=True)
+
+    def start(self) -> None:
+        """Wait for the connections; raises `SourceError` naming the PVs that do not answer."""
+        deadline = time.monotonic() + CONNECTION_TIMEOUT_S
+        pvs = (self._acquire, self._counter, self._exposure)
+        missing = [pv.pvname for pv in pvs if not pv.wait_for_connection(max(0.01, deadline - time.monotonic()))]
+        if missing:
+            raise SourceError(
+                f"no answer from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is the detector's IOC running, "
+                "and are the PV names under 'detector' in the profile right?"
+            )
+
+    @property
+    def is_acquiring(self) -> bool:
+        """The last value of the acquire PV; False while it is disconnected."""
+        return bool(self._acquire.connected and self._acquire.value)
+
+    @property
+    def exposure_s(self) -> float:
+        """The exposure time that is set now."""
+        return float(self._fresh(self._exposure))
+
+    def counter(self) -> int:
+        """The uniqueId of the latest frame the detector made, asked for now; raises `SourceError` if it is gone."""
+        return int(self._fresh(self._counter, use_monitor=False))
+
+    def close(self) -> None:
+        """End the monitors."""
+        for pv in (self._acquire, self._counter, self._exposure):
+            pv.disconnect()
+
+    def _fresh(self, pv: Any, *, use_monitor: bool = True) -> float:
+        value = pv.get(timeout=GET_TIMEOUT_S, use_monitor=use_monitor) if pv.connected else None
+        if value is None:
+            raise SourceError(f"{pv.pvname} does not answer: is the detector's IOC still running?")
+        return float(value)

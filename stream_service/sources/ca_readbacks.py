@@ -1,0 +1,208 @@
+"""Readbacks over Channel Access: every monitor update, and the proof that none is still on its way.
+
+A channel at rest posts nothing, so silence alone does not say whether it stood still or an update is late. A CA get
+that is sent *after* a frame has arrived settles it: if its time stamp is that of the last update received, then
+nothing changed in between, and the channel is confirmed until then (ADR 0004). A stamp that is newer than the last update means
+one of two things: an update is on its way (it is waited for), or the record was processed without a change worth
+posting, which is believed when a second get, `SETTLE_S` later, shows the same value as the last update.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stream_service.core.frame import NS_PER_S
+from stream_service.core.readback import Readback
+from stream_service.errors import OverrunError, SourceError
+from stream_service.sources.epics_ca import CONNECTION_TIMEOUT_S, INVALID_ALARM, ca, epics
+
+SETTLE_S = 0.05
+"""Longer than a CA server keeps a posted update to itself."""
+GET_TIMEOUT_S = 1.0
+MAX_QUEUED = 200_000
+"""Updates not yet taken: 10 minutes of ten axes at 30 Hz."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Every update of `channel` stamped at or before `until_ns` is already in the queue."""
+
+    channel: str
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnection:
+    """The PV behind `channel` is gone."""
+
+    channel: str
+
+
+Event = Readback | Confirmation | Disconnection
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A PV to follow, and the value that stands for 'moving' if it tells an axis's motion."""
+
+    pv: str
+    moving_when: int | None = None
+
+
+class _Channel:
+    """One followed PV; its callbacks run in CA's threads."""
+
+    def __init__(self, name: str, follow: Follow, emit: Callable[[Event], None]) -> None:
+        self.name = name
+        self.follow = follow
+        self.has_value = threading.Event()
+        self.last_stamp_ns = -1
+        self.last_raw = math.nan
+        self.suspect: tuple[int, float] | None = None
+        """Stamp of a get that was newer than the last update, and when (monotonic) it was first seen."""
+        self._emit = emit
+        self._was_disconnected = False
+        self.pv = epics.PV(
+            follow.pv, form="time", auto_monitor=True, callback=self._on_update, connection_callback=self._on_connection
+        )
+
+    def _on_connection(self, conn: bool = False, **_: Any) -> None:
+        if not conn and self.has_value.is_set():
+            self._was_disconnected = True
+            self._emit(Disconnection(self.name))
+
+    def _on_update(
+        self, value: Any = None, posixseconds: float = 0, nanoseconds: int = 0, severity: int = 0, **_: Any
+    ) -> None:
+        raw = _as_number(value)
+        stamp_ns = int(posixseconds) * NS_PER_S + int(nanoseconds)
+        reading = raw if self.follow.moving_when is None else float(raw == self.follow.moving_when)
+        is_valid = severity < INVALID_ALARM and math.isfinite(raw)
+        self._emit(Readback(self.name, reading, stamp_ns, is_valid, is_after_gap=self._was_disconnected))
+        self._was_disconnected = False
+        self.last_stamp_ns, self.last_raw = stamp_ns, raw
+        self.has_value.set()
+
+    def is_settled(self, stamp_ns: int, raw: float, asked_at: float) -> bool:
+        """Whether a get that was sent at `asked_at` (monotonic) proves that no update is on its way."""
+        if stamp_ns <= self.last_stamp_ns:
+            self.suspect = None
+            return True
+        if self.suspect is None or self.suspect[0] != self.last_stamp_ns:
+            self.suspect = (self.last_stamp_ns, asked_at)
+            return False
+        return asked_at - self.suspect[1] >= SETTLE_S and raw == self.last_raw
+
+
+class CaReadbacks:
+    """Monitors of named channels, as one stream of events in which every channel's own order is kept."""
+
+    def __init__(self, channels: Mapping[str, Follow], wake: Callable[[], None] = lambda: None) -> None:
+        self._wake = wake
+        self._events: deque[Event] = deque()
+        self._channels = {name: _Channel(name, follow, self._emit) for name, follow in channels.items()}
+        self._asked: tuple[int, float] | None = None
+        self._asked_changed = threading.Condition()
+        self._is_closed = False
+        self._asker = threading.Thread(target=self._answer, name="readback-confirmation", daemon=True)
+
+    def start(self) -> None:
+        """Wait until every channel has delivered a value; raises `SourceError` naming those that have not."""
+        deadline = time.monotonic() + CONNECTION_TIMEOUT_S
+        for channel in self._channels.values():
+            channel.has_value.wait(max(0.0, deadline - time.monotonic()))
+        missing = [f"{c.name} ({c.follow.pv})" for c in self._channels.values() if not c.has_value.is_set()]
+        if missing:
+            self.close()
+            raise SourceError(
+                f"no value from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is the IOC running, the PV "
+                "name in the profile right, and EPICS_CA_ADDR_LIST set?"
+            )
+        self._asker.start()
+
+    def take(self) -> list[Event]:
+        """All events since the last call, in order."""
+        if len(self._events) > MAX_QUEUED:
+            raise OverrunError(
+                f"more than {MAX_QUEUED} readback updates wait; the run cannot keep up with its channels"
+            )
+        taken = []
+        while self._events:
+            taken.append(self._events.popleft())
+        return taken
+
+    def ask(self, frame_end_ns: int, arrived_at: float) -> None:
+        """Ask for confirmation of all channels up to the end of a frame that arrived at `arrived_at` (monotonic).
+
+        Answers come as `Confirmation` events; a question asked before the last is answered replaces the next one.
+        """
+        with self._asked_changed:
+            self._asked = (frame_end_ns, arrived_at)
+            self._asked_changed.notify_all()
+
+    def latest(self, channel: str) -> float:
+        """The last value received, in the channel's own unit."""
+        return self._channels[channel].last_raw
+
+    @property
+    def disconnected(self) -> list[str]:
+        """Names of the PVs that are not connected now."""
+        return [c.follow.pv for c in self._channels.values() if not c.pv.connected]
+
+    def close(self) -> None:
+        """End all monitors."""
+        with self._asked_changed:
+            self._is_closed = True
+            self._asked_changed.notify_all()
+        if self._asker.ident is not None:
+            self._asker.join(2 * GET_TIMEOUT_S)
+        for channel in self._channels.values():
+            channel.pv.clear_callbacks()
+            channel.pv.disconnect()
+
+    def _emit(self, event: Event) -> None:
+        self._events.append(event)
+        self._wake()
+
+    def _answer(self) -> None:
+        ca.use_initial_context()
+        while True:
+            with self._asked_changed:
+                while self._asked is None and not self._is_closed:
+                    self._asked_changed.wait()
+                if self._is_closed:
+                    return
+                assert self._asked is not None
+                frame_end_ns, arrived_at = self._asked
+                self._asked = None
+            asked_at = time.monotonic()
+            # the frame had ended when it arrived, so by now at least this much time has passed since its end
+            until_ns = frame_end_ns + int((asked_at - arrived_at) * NS_PER_S)
+            for channel, stamp_ns, raw in self._read_all():
+                if channel.is_settled(stamp_ns, raw, asked_at):
+                    self._emit(Confirmation(channel.name, until_ns))
+
+    def _read_all(self) -> list[tuple[_Channel, int, float]]:
+        connected = [channel for channel in self._channels.values() if channel.pv.connected]
+        for channel in connected:
+            ca.get_with_metadata(channel.pv.chid, ftype=channel.pv.ftype, wait=False)
+        read = []
+        for channel in connected:
+            reply = ca.get_complete_with_metadata(channel.pv.chid, ftype=channel.pv.ftype, timeout=GET_TIMEOUT_S)
+            if reply is not None:
+                stamp_ns = int(reply["posixseconds"]) * NS_PER_S + int(reply["nanoseconds"])
+                read.append((channel, stamp_ns, _as_number(reply["value"])))
+        return read
+
+
+def _as_number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan

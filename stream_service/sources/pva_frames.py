@@ -1,0 +1,90 @@
+"""Frames of one areaDetector over PV Access.
+
+Policy. The monitor's callback only enqueues: an exception in it would end the subscription for ever. `pipeline` stays
+off: real NDPluginPva servers replay old frames with it. `queueSize` follows from a budget of bytes, since at its
+default of 2 a server overwrites frames at once; what is overwritten all the same shows as a gap in uniqueId, and only there.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from p4p.client.thread import Context, Disconnected, RemoteError, TimeoutError
+from p4p.wrapper import Value
+
+from stream_service.errors import SourceError
+from stream_service.sources.frame_queue import FrameQueue
+from stream_service.sources.ntndarray import is_empty
+
+MAX_QUEUE_SIZE = 4096
+"""Elements; enough for 4 s at 1 kHz of the smallest frames."""
+FIRST_UPDATE_TIMEOUT_S = 5.0
+
+
+def queue_size(frame_bytes: int, budget_bytes: int) -> int:
+    """Elements of the PVA monitor's queue that fit into the budget; at least 4."""
+    return max(4, min(MAX_QUEUE_SIZE, budget_bytes // max(frame_bytes, 1)))
+
+
+class PvaFrames:
+    """A subscription to an NTNDArray channel. `latest_before` is the old frame that every new subscriber gets first."""
+
+    def __init__(self, context: Context, channel: str, budget_bytes: int) -> None:
+        self.channel = channel
+        self.queue: FrameQueue[Value] = FrameQueue(budget_bytes)
+        self.latest_before: Value | None = None
+        self.is_connected = False
+        self.n_disconnections = 0
+        self._context = context
+        self._first_update = threading.Event()
+        self._subscription: Any = None
+        self._budget_bytes = budget_bytes
+
+    def start(self) -> None:
+        """Subscribe, and wait for the first update: the last old frame, or the sign that there was none yet.
+
+        Raises `SourceError` when the channel does not answer.
+        """
+        try:
+            present = self._context.get(self.channel, timeout=FIRST_UPDATE_TIMEOUT_S)
+        except TimeoutError:
+            raise SourceError(
+                f"no answer from {self.channel} over PVA within {FIRST_UPDATE_TIMEOUT_S:g} s: is the IOC running, "
+                "its NDPluginPva enabled, and EPICS_PVA_ADDR_LIST right?"
+            ) from None
+        except (RemoteError, Disconnected) as error:
+            raise SourceError(f"{self.channel} refused a get over PVA: {error}") from error
+        assert isinstance(present, Value)
+        frame_bytes = int(present["uncompressedSize"]) or 1 << 21
+        size = queue_size(frame_bytes, self._budget_bytes)
+        self._subscription = self._context.monitor(
+            self.channel,
+            self._on_update,
+            request=f"field()record[queueSize={size},pipeline=false]",
+            notify_disconnect=True,
+        )
+        if not self._first_update.wait(FIRST_UPDATE_TIMEOUT_S):
+            self.close()
+            raise SourceError(f"{self.channel} answers a get over PVA but sends no update to a monitor")
+
+    def begin(self) -> None:
+        """Discard what came so far; the newest of it becomes `latest_before`. The detector must be idle."""
+        while taken := self.queue.take(0.0):
+            self.latest_before = taken[-1]
+
+    def close(self) -> None:
+        """End the subscription; a receiver that waits for room is released."""
+        self.queue.close()
+        if self._subscription is not None:
+            self._subscription.close()
+
+    def _on_update(self, update: Any) -> None:
+        if not isinstance(update, Value):
+            self.is_connected = False
+            self.n_disconnections += self._first_update.is_set()
+            return
+        self.is_connected = True
+        if not is_empty(update):
+            self.queue.put(update, int(update["compressedSize"]))
+        self._first_update.set()
