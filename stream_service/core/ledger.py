@@ -83,8 +83,8 @@ class Ledger:
     """The account of one run, by ordinal.
 
     `first_unique_id` is the id that the first frame of the run must have; `n_expected` the number planned (None: not
-    known), `n_extra` how many more may come (repeats); `restart_unique_id` the first id after the detector restarts its counter; `baseline_ns` the stamp of the
-    last frame before the run, which every new subscriber is sent first.
+    known), `n_extra` how many more may come (repeats); `restart_unique_id` the first id after the detector restarts
+    its counter; `baseline_ns` the stamp of the last frame before the run, which every new subscriber is sent first.
     """
 
     def __init__(

@@ -26,8 +26,8 @@ class CaDetector:
         missing = [pv.pvname for pv in pvs if not pv.wait_for_connection(max(0.01, deadline - time.monotonic()))]
         if missing:
             raise SourceError(
-                f"no answer from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is the detector's IOC running, "
-                "and are the PV names under 'detector' in the profile right?"
+                f"no answer from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is its IOC running, and are "
+                "the PV names under 'detector' in the profile right?"
             )
 
     @property

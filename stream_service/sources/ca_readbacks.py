@@ -2,9 +2,9 @@
 
 A channel at rest posts nothing, so silence alone does not say whether it stood still or an update is late. A CA get
 that is sent *after* a frame has arrived settles it: if its time stamp is that of the last update received, then
-nothing changed in between, and the channel is confirmed until then (ADR 0004). A stamp that is newer than the last update means
-one of two things: an update is on its way (it is waited for), or the record was processed without a change worth
-posting, which is believed when a second get, `SETTLE_S` later, shows the same value as the last update.
+nothing changed in between, and the channel is confirmed until then (ADR 0004). A stamp that is newer than the last
+update means one of two things: an update is on its way (it is waited for), or the record was processed without a
+change worth posting, which is believed when a second get, `SETTLE_S` later, shows the same value as the last update.
 """
 
 from __future__ import annotations

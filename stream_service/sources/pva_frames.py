@@ -2,7 +2,8 @@
 
 Policy. The monitor's callback only enqueues: an exception in it would end the subscription for ever. `pipeline` stays
 off: real NDPluginPva servers replay old frames with it. `queueSize` follows from a budget of bytes, since at its
-default of 2 a server overwrites frames at once; what is overwritten all the same shows as a gap in uniqueId, and only there.
+default of 2 a server overwrites frames at once; what is overwritten all the same shows as a gap in uniqueId, and only
+there.
 """
 
 from __future__ import annotations
