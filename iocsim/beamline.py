@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from iocsim.camera import Camera, Flip, Rotate
-from iocsim.frames import FrameSource
-from iocsim.optics import Optics
-from iocsim.sample import Sample
+import numpy as np
+from numpy.typing import NDArray
+
+from iocsim.camera import Camera, CameraSpec, Flip, Rotate
+from iocsim.frames import Flux, FrameSource, SimulatedFrames, StackFrames
+from iocsim.optics import Optics, zone_plate_probe
+from iocsim.replay import ReplayFrames
+from iocsim.sample import ChiralSpecimen, Sample
 from iocsim.truth import Truth
+
+DEFAULT_SHORT_SIDE_PX = 128  # the sensor for which the distances below are meant
+DEFAULT_DET_DIST_M = 0.1
+DEFAULT_DEFOCUS_M = 16e-6
+STACK_STEP_M = 0.2e-6  # of the Fermat spiral along which a stack is exposed
+GOLDEN_ANGLE_RAD = math.pi * (3 - math.sqrt(5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +39,7 @@ class BeamlineConfig:
     central_stop_m: float = 45e-6
     defocus_m: float | None = None
     """None: 16 um x min(shape) / 128, so that the probe covers the same share of the window."""
-    photons_per_frame: float = 2e6
+    photons_per_frame: float = 5e6
     """Photons on the sample in one exposure of `reference_exposure_s` at `reference_ring_current_mA`."""
     reference_exposure_s: float = 0.02
     reference_ring_current_mA: float = 200.0
@@ -39,10 +50,26 @@ class BeamlineConfig:
     scan_range_x_m: float = 10e-6
     scan_range_y_m: float = 10e-6
     frames: Literal["simulated", "stack", "noise"] = "simulated"
+    """"stack": real frames exposed beforehand along a Fermat spiral, played round and round, wherever the stage is;
+    "noise": random numbers, for measuring throughput alone."""
     stack_frames: int = 256
     """Length of the precomputed stack when `frames` is not "simulated"."""
     replay: Path | None = None
     """A CXI or `/entry` file: its frames, positions, energy and geometry take the place of the simulated ones."""
+
+    def optics(self) -> Optics:
+        """The optics these numbers describe; not checked."""
+        scale = min(self.shape) / DEFAULT_SHORT_SIDE_PX
+        return Optics(
+            shape=self.shape,
+            energy_eV=self.energy_eV,
+            det_dist_m=DEFAULT_DET_DIST_M * scale if self.det_dist_m is None else self.det_dist_m,
+            pixel_m=self.pixel_m,
+            zone_plate_diameter_m=self.zone_plate_diameter_m,
+            outermost_zone_width_m=self.outermost_zone_width_m,
+            central_stop_m=self.central_stop_m,
+            defocus_m=DEFAULT_DEFOCUS_M * scale if self.defocus_m is None else self.defocus_m,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +81,98 @@ class Beamline:
     energy_eV: float
     det_dist_m: float
     pixel_m: float
-    optics: Optics | None
-    sample: Sample | None
-    camera: Camera | None
+    optics: Optics | None = None
+    sample: Sample | None = None
+    camera: Camera | None = None
+    replay: ReplayFrames | None = None
+    """The same object as `frames` when a file is replayed: its positions and mask."""
+    _arrays: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def new_truth(self) -> Truth:
         """An empty record that already knows object, probe, optics, references and seed."""
-        raise NotImplementedError
+        config = asdict(self.config) | {"replay": None if self.config.replay is None else str(self.config.replay)}
+        facts = {
+            "config": config,
+            "energy_eV": self.energy_eV,
+            "det_dist_m": self.det_dist_m,
+            "pixel_m": self.pixel_m,
+            "optics": None if self.optics is None else asdict(self.optics),
+            "camera": None if self.camera is None else asdict(self.camera.spec),
+        }
+        return Truth(self._arrays, facts)
 
     def close(self) -> None:
         """Let go of files that are still open."""
+        if self.replay is not None:
+            self.replay.close()
 
 
 def make_beamline(config: BeamlineConfig) -> Beamline:
     """Build the beamline; raises ValueError (ReplayError for a file) with one sentence that says what to change."""
-    raise NotImplementedError
+    if config.replay is not None:
+        return _replayed(config, config.replay)
+    if len(config.shape) != 2 or min(config.shape) < 16:
+        raise ValueError(f"shape = {config.shape}: a sensor needs at least 16 rows and 16 columns")
+    if config.photons_per_frame <= 0 or config.reference_exposure_s <= 0 or config.reference_ring_current_mA <= 0:
+        raise ValueError(
+            "photons_per_frame, reference_exposure_s and reference_ring_current_mA must be positive, not "
+            f"{config.photons_per_frame}, {config.reference_exposure_s}, {config.reference_ring_current_mA}"
+        )
+    optics = config.optics()
+    camera = Camera(CameraSpec.for_dtype(config.shape, config.dtype, config.seed, config.rotate, config.flip))
+    if config.frames == "noise":
+        noise = StackFrames.noise(camera.raw_shape, camera.dtype, config.stack_frames, config.seed)
+        return Beamline(config, noise, config.energy_eV, optics.det_dist_m, optics.pixel_m)
+    optics.check()
+    flux = Flux(config.photons_per_frame, config.reference_exposure_s, config.reference_ring_current_mA)
+    specimen = ChiralSpecimen(config.seed, config.scan_range_x_m, config.scan_range_y_m)
+    simulated = SimulatedFrames(optics, specimen, camera, flux)
+    frames: FrameSource = simulated
+    if config.frames == "stack":
+        frames = StackFrames.from_source(
+            simulated,
+            fermat_positions_m(config.stack_frames, STACK_STEP_M),
+            config.reference_exposure_s,
+            config.energy_eV,
+            config.reference_ring_current_mA,
+        )
+    sample = simulated.sample_at(config.energy_eV)
+    arrays = {
+        "object": sample.transmission,
+        "object_pixel_yx_m": np.array([sample.pixel_y_m, sample.pixel_x_m]),
+        "object_origin_yx_m": np.array([sample.origin_y_m, sample.origin_x_m]),
+        "probe": zone_plate_probe(optics),
+        "dark": camera.dark_reference(config.reference_exposure_s),
+        "flat": camera.flat_reference(config.reference_exposure_s),
+        "mask": camera.bad_pixel_mask(),
+    }
+    return Beamline(
+        config, frames, config.energy_eV, optics.det_dist_m, optics.pixel_m, optics, sample, camera, None, arrays
+    )
+
+
+def fermat_positions_m(n_positions: int, step_m: float) -> list[tuple[float, float]]:
+    """Positions (x, y) along a Fermat spiral about (0, 0), one per `step_m` squared x pi of area."""
+    return [
+        (
+            step_m * math.sqrt(k) * math.cos(k * GOLDEN_ANGLE_RAD),
+            step_m * math.sqrt(k) * math.sin(k * GOLDEN_ANGLE_RAD),
+        )
+        for k in range(n_positions)
+    ]
+
+
+def _replayed(config: BeamlineConfig, path: Path) -> Beamline:
+    frames = ReplayFrames(path, config.rotate, config.flip)
+    arrays: dict[str, NDArray[Any]] = {"recorded_positions_xy_m": frames.positions_m}
+    if frames.mask is not None:
+        arrays["mask"] = frames.mask
+    return Beamline(
+        config=config,
+        frames=frames,
+        energy_eV=frames.energy_eV,
+        det_dist_m=frames.det_dist_m,
+        pixel_m=frames.pixel_m,
+        replay=frames,
+        _arrays=arrays,
+    )

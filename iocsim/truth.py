@@ -1,12 +1,23 @@
-"""What the simulated beamline really did, frame by frame: the account the service's ledger is judged by."""
+"""What the simulated beamline really did, frame by frame: the account the service's ledger is judged by.
+
+A frame that never left is recorded like one that did, and `fate` tells. Times are Unix nanoseconds of the simulator's
+clock, exact. Recording costs one tuple per frame; arrays are made only when the file is written.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import zlib
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
+
+NO_CHECKSUM = -1
 
 
 class Fate(StrEnum):
@@ -15,10 +26,53 @@ class Fate(StrEnum):
     SENT = "sent"
     DROPPED = "dropped"
     DUPLICATED = "duplicated"
+    """Sent, and sent again."""
+
+
+class _FrameRecord(NamedTuple):
+    """One frame; the names are those of the arrays in the file."""
+
+    unique_id: int
+    epoch: int
+    x_m: float
+    y_m: float
+    start_ns: int
+    end_ns: int
+    energy_eV: float
+    exposure_s: float
+    fate: str
+    crc32: int
+
+
+COLUMN_DTYPES: Mapping[str, str] = {
+    "unique_id": "i8",
+    "epoch": "i8",
+    "x_m": "f8",
+    "y_m": "f8",
+    "start_ns": "i8",
+    "end_ns": "i8",
+    "energy_eV": "f8",
+    "exposure_s": "f8",
+    "fate": "U10",
+    "crc32": "i8",
+}
 
 
 class Truth:
-    """The record of one session of the simulated beamline; made by `Beamline.new_truth()`."""
+    """The record of one session of the simulated beamline.
+
+    The file holds one array (N,) per column of the record (`crc32` is -1 where none was taken), the beamline's
+    `arrays` under their own names, and `facts`, a JSON text. It is written without pickles.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """`arrays` must not be named like a column; `facts` is whatever JSON can say."""
+        clash = sorted((COLUMN_DTYPES.keys() | {"facts"}) & arrays.keys())
+        if clash:
+            raise ValueError(f"arrays of the beamline cannot be named {', '.join(clash)}: columns of the record are")
+        self._arrays = dict(arrays)
+        self._facts = json.dumps(facts, sort_keys=True, allow_nan=False)
+        self._records: list[_FrameRecord] = []
 
     def record(
         self,
@@ -33,17 +87,40 @@ class Truth:
         fate: Fate,
         pixels: NDArray[Any] | None = None,
     ) -> None:
-        """Enter one frame; with `pixels` (the frame as made, C order) the CRC-32 of its bytes is kept too."""
-        raise NotImplementedError
+        """Enter one frame: (x_m, y_m) is the beam on the sample at mid-exposure.
+
+        With `pixels` (the raw frame, C order) the CRC-32 of its bytes is kept; it takes about 0.1 ms per 100 kB.
+        """
+        crc32 = NO_CHECKSUM if pixels is None else zlib.crc32(pixels.data)
+        self._records.append(
+            _FrameRecord(unique_id, epoch, x_m, y_m, start_ns, end_ns, energy_eV, exposure_s, fate.value, crc32)
+        )
 
     def __len__(self) -> int:
         """Frames recorded so far."""
-        ...
+        return len(self._records)
 
     def clear(self) -> None:
         """Forget the frames, keep the beamline."""
-        ...
+        self._records = []
 
     def save(self, path: Path) -> None:
-        """Write everything as an uncompressed .npz, whole or not at all (temporary name, then renamed)."""
-        ...
+        """Write everything as an uncompressed .npz, whole or not at all (temporary name, then renamed).
+
+        May run beside `record` in another thread: it writes the frames entered so far. Raises OSError.
+        """
+        path = Path(path)
+        records = tuple(self._records)
+        columns = {
+            name: np.array([record[column] for record in records], dtype)
+            for column, (name, dtype) in enumerate(COLUMN_DTYPES.items())
+        }
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                np.savez(file, allow_pickle=False, facts=np.array(self._facts), **columns, **self._arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
