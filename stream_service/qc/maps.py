@@ -1,0 +1,99 @@
+"""Scan-space maps: a value per row, drawn where the beam was on the sample.
+
+Rows come in any order and at any place, so a map is made anew from all rows so far each time someone looks; a scan of
+5,000 rows takes about a millisecond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+MAX_PIXELS = 512
+"""Longest side of a map."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanMap:
+    """A value over the sample: `image[row, column]` with y growing by rows and x by columns; NaN where no beam was."""
+
+    image: npt.NDArray[np.float32]
+    pixel_m: float
+    x0_m: float
+    """x of the centre of the first column."""
+    y0_m: float
+
+    @property
+    def extent_m(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom, top edge: matplotlib's `extent` for `origin="lower"`."""
+        ny, nx = self.image.shape
+        half = self.pixel_m / 2
+        left, bottom = self.x0_m - half, self.y0_m - half
+        return left, left + nx * self.pixel_m, bottom, bottom + ny * self.pixel_m
+
+
+class RowValues:
+    """Positions and one value of every row so far; appended by the run, read by whoever draws."""
+
+    def __init__(self, capacity: int = 1024) -> None:
+        self._table = np.empty((capacity, 3))
+        self._n = 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def append(self, x_m: float, y_m: float, value: float) -> None:
+        """Add a row; one whose position is not known is left out."""
+        if not (np.isfinite(x_m) and np.isfinite(y_m)):
+            return
+        if self._n == len(self._table):
+            self._table = np.concatenate([self._table, np.empty_like(self._table)])
+        self._table[self._n] = x_m, y_m, value
+        self._n += 1
+
+    def table(self) -> npt.NDArray[np.float64]:
+        """(n, 3) x and y in metres, value; a copy that stays as it is."""
+        return self._table[: self._n].copy()
+
+
+def scan_map(x_m: npt.NDArray[np.float64], y_m: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> ScanMap:
+    """Draw values at scattered positions: pixels as wide as the rows' mean spacing, each the mean of its rows.
+
+    A pixel without a row takes the nearest row's value if one is closer than 1.5 pixels, otherwise NaN. All arrays (n,).
+    """
+    if len(values) == 0:
+        return ScanMap(np.full((1, 1), np.nan, np.float32), 1e-9, 0.0, 0.0)
+    x0_m, y0_m = float(x_m.min()), float(y_m.min())
+    width_m, height_m = float(x_m.max()) - x0_m, float(y_m.max()) - y0_m
+    pixel_m = _spacing(width_m, height_m, len(values))
+    nx, ny = int(width_m / pixel_m + 0.5) + 1, int(height_m / pixel_m + 0.5) + 1
+    column = np.minimum(((x_m - x0_m) / pixel_m + 0.5).astype(np.intp), nx - 1)
+    row = np.minimum(((y_m - y0_m) / pixel_m + 0.5).astype(np.intp), ny - 1)
+    flat = row * nx + column
+    count = np.bincount(flat, minlength=nx * ny)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        image = (np.bincount(flat, weights=values, minlength=nx * ny) / count).reshape(ny, nx)
+    _fill_gaps(image)
+    return ScanMap(image.astype(np.float32), pixel_m, x0_m, y0_m)
+
+
+def _spacing(width_m: float, height_m: float, n: int) -> float:
+    """Mean distance between neighbouring rows of a scan that fills its rectangle; a line scan has no area."""
+    longest_m = max(width_m, height_m, 1e-12)
+    area_m2 = width_m * height_m
+    spacing_m = (area_m2 / n) ** 0.5 if area_m2 > (longest_m / n) ** 2 else longest_m / max(n - 1, 1)
+    return max(spacing_m, longest_m / (MAX_PIXELS - 1))
+
+
+def _fill_gaps(image: npt.NDArray[np.float64]) -> None:
+    """Give empty pixels the mean of their filled neighbours (3x3), once: the gaps of a spiral, not the world outside."""
+    padded = np.pad(image, 1, constant_values=np.nan)
+    ny, nx = image.shape
+    neighbours = np.stack([padded[dy : dy + ny, dx : dx + nx] for dy in range(3) for dx in range(3)])
+    known = np.isfinite(neighbours)
+    count = known.sum(axis=0)
+    total = np.where(known, neighbours, 0.0).sum(axis=0)
+    empty = ~np.isfinite(image) & (count > 0)
+    image[empty] = total[empty] / count[empty]

@@ -1,0 +1,116 @@
+"""From exposures to rows of the file: grouping, reduction, appending, and the ledger's marks.
+
+Live and offline use this same code; they differ only in where exposures come from. The reduction writes straight into
+the file's next slot, so a frame's pixels are read once and written once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stream_service.core.exposure import Exposure, Flag
+from stream_service.core.grouping import Group, Grouper
+from stream_service.core.ledger import Fate, Ledger
+from stream_service.core.stage_map import StageMap
+from stream_service.kernels import FrameReducer
+from stream_service.qc.maps import RowValues
+from stream_service.writer import Row, StandardFile
+
+SATURATED = 0x2
+"""CXI pixel flag."""
+
+
+class RowPipeline:
+    """Exposures in, rows in `file`; what cannot become a row is entered in `ledger`."""
+
+    def __init__(
+        self,
+        file: StandardFile,
+        reducer: FrameReducer,
+        ledger: Ledger,
+        stage_map: StageMap,
+        frames_per_row: int,
+        sat_fraction: float = 0.0,
+    ) -> None:
+        self.intensities = RowValues()
+        """Position and intensity of every row: the STXM map."""
+        self._file = file
+        self._reducer = reducer
+        self._ledger = ledger
+        self._stage_map = stage_map
+        self._sat_fraction = sat_fraction
+        self._grouper = Grouper(frames_per_row)
+        self._fates = np.full(frames_per_row, Fate.STORED, np.uint8)
+        self.latest_slot: np.ndarray | None = None
+        """Pixels of the row appended last, (y, x) float32; overwritten by later rows, so copy it at once."""
+
+    def add(self, exposure: Exposure) -> None:
+        """Take one exposure; a row is appended when its group is full."""
+        if (group := self._grouper.add(exposure)) is None:
+            return
+        self._append(group)
+        if given_up := self._grouper.give_up_before(group.position):
+            self._ledger.mark((lost.ordinal for lost in given_up), Fate.INCOMPLETE)
+
+    def finish(self) -> None:
+        """No more exposures: enter the groups that never filled, and settle the saturation mask."""
+        leftover = self._grouper.leftover()
+        self._ledger.mark((exposure.ordinal for exposure in leftover), Fate.INCOMPLETE)
+        if (saturated := self.saturation_mask()) is not None and saturated.any():
+            mask = self._reducer.mask | saturated
+            flags = np.where(self._reducer.mask, np.uint32(1), np.uint32(0)) | (saturated * np.uint32(SATURATED))
+            self._file.write_mask(mask.astype(np.uint8), flags.astype(np.uint32))
+
+    def saturation_mask(self) -> np.ndarray | None:
+        """(y, x) uint8, 1 where a pixel saturated in more than the stated fraction of frames; None before any frame."""
+        if not self._reducer.n_frames_seen:
+            return None
+        limit = self._sat_fraction * self._reducer.n_frames_seen
+        return (self._reducer.saturated_counts > limit).astype(np.uint8)
+
+    def _append(self, group: Group) -> None:
+        exposures = group.exposures
+        slot = self._file.slot()
+        if len(exposures) == 1:
+            pixels = exposures[0].frame.pixels[np.newaxis]
+        else:
+            pixels = np.stack([exposure.frame.pixels for exposure in exposures])
+        times_s = np.array([exposure.exposure_s for exposure in exposures])
+        summary = self._reducer.reduce(pixels, times_s, slot)
+        x_m, y_m, energy_eV, flags = self._values(exposures)
+        self._file.append(
+            Row(
+                unique_ids=np.array([exposure.id.unique_id for exposure in exposures], np.int64),
+                epochs=np.array([exposure.id.epoch for exposure in exposures], np.int32),
+                timestamps_ns=np.array([exposure.frame.timestamp_ns for exposure in exposures], np.int64),
+                statuses=self._fates,
+                n_frames=len(exposures),
+                x_m=x_m,
+                y_m=y_m,
+                energy_eV=energy_eV,
+                exposure_s=summary.exposure_s,
+                flags=int(flags),
+                intensity=summary.intensity,
+                com_y=summary.com_y,
+                com_x=summary.com_x,
+                n_saturated=summary.n_saturated,
+                keep=x_m - x_m == 0 and y_m - y_m == 0 and not flags & Flag.DISCONNECTED,
+            )
+        )
+        self.latest_slot = slot
+        self.intensities.append(x_m, y_m, summary.intensity)
+        self._ledger.mark([exposure.ordinal for exposure in exposures], Fate.STORED)
+
+    def _values(self, exposures: tuple[Exposure, ...]) -> tuple[float, float, float, Flag]:
+        """Mean position of the beam on the sample, mean energy, all flags of a group."""
+        if len(exposures) == 1:
+            values, flags = exposures[0].values, exposures[0].flags
+            x_m, y_m = self._stage_map.beam_on_sample(values["x"], values["y"])
+            return x_m, y_m, values["energy"], flags
+        n = len(exposures)
+        mean = {name: sum(exposure.values[name] for exposure in exposures) / n for name in ("x", "y", "energy")}
+        flags = Flag.NONE
+        for exposure in exposures:
+            flags |= exposure.flags
+        x_m, y_m = self._stage_map.beam_on_sample(mean["x"], mean["y"])
+        return x_m, y_m, mean["energy"], flags
