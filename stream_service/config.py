@@ -19,6 +19,7 @@ from stream_service.errors import ConfigError
 METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "micron": 1e-6, "nm": 1e-9}
 ELECTRONVOLTS = {"eV": 1.0, "keV": 1e3}
 POSITION_CHANNELS = ("x", "y")
+PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
 
 
 class Settings(BaseModel):
@@ -190,12 +191,15 @@ class Profile(Settings):
     @field_validator("channels")
     @classmethod
     def _needed_channels_are_there(cls, channels: dict[str, ChannelSettings]) -> dict[str, ChannelSettings]:
-        for name in (*POSITION_CHANNELS, "energy"):
+        for name in PAIRED_CHANNELS:
             if name not in channels:
                 raise ValueError(f"channel '{name}' is missing: every profile pairs x, y and energy with its frames")
             units = ELECTRONVOLTS if name == "energy" else METRES
             if channels[name].unit not in units:
                 raise ValueError(f"unit {channels[name].unit!r} of channel '{name}' must be one of {', '.join(units)}")
+        for name, channel in channels.items():
+            if name not in PAIRED_CHANNELS and not channel.pv:
+                raise ValueError(f"channel '{name}' is only recorded, so it needs 'pv'")
         return channels
 
     @field_validator("stage_map")
@@ -207,7 +211,7 @@ class Profile(Settings):
         return matrix
 
     def rules(self) -> tuple[ChannelRule, ...]:
-        """How each channel is paired."""
+        """How x, y and energy are paired with frames; other channels are recorded, and belong to no single frame."""
         return tuple(
             ChannelRule(
                 name=name,
@@ -218,7 +222,8 @@ class Profile(Settings):
                 is_continuous=channel.continuous,
                 gap_s=channel.gap_s,
             )
-            for name, channel in self.channels.items()
+            for name in PAIRED_CHANNELS
+            for channel in (self.channels[name],)
         )
 
     def scale_of(self, name: str) -> float:

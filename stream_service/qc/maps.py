@@ -61,7 +61,8 @@ class RowValues:
 def scan_map(x_m: npt.NDArray[np.float64], y_m: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> ScanMap:
     """Draw values at scattered positions: pixels as wide as the rows' mean spacing, each the mean of its rows.
 
-    A pixel without a row takes the nearest row's value if one is closer than 1.5 pixels, otherwise NaN. All arrays (n,).
+    A pixel without a row takes the nearest row's value if one is closer than 1.5 pixels, otherwise NaN. All arrays
+    (n,).
     """
     if len(values) == 0:
         return ScanMap(np.full((1, 1), np.nan, np.float32), 1e-9, 0.0, 0.0)

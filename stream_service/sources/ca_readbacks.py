@@ -20,7 +20,7 @@ from typing import Any
 from stream_service.core.frame import NS_PER_S
 from stream_service.core.readback import Readback
 from stream_service.errors import OverrunError, SourceError
-from stream_service.sources.epics_ca import CONNECTION_TIMEOUT_S, INVALID_ALARM, ca, epics
+from stream_service.sources.epics_ca import CONNECTION_TIMEOUT_S, INVALID_ALARM, attach_thread, ca, epics
 
 SETTLE_S = 0.05
 """Longer than a CA server keeps a posted update to itself."""
@@ -171,7 +171,7 @@ class CaReadbacks:
         self._wake()
 
     def _answer(self) -> None:
-        ca.use_initial_context()
+        attach_thread()
         while True:
             with self._asked_changed:
                 while self._asked is None and not self._is_closed:

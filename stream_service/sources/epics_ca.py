@@ -11,4 +11,10 @@ from epics import ca
 INVALID_ALARM = 3
 CONNECTION_TIMEOUT_S = 5.0
 
-__all__ = ["CONNECTION_TIMEOUT_S", "INVALID_ALARM", "ca", "epics"]
+
+def attach_thread() -> None:
+    """Let the calling thread use the CA context of the process; needed once in every thread that reads PVs."""
+    ca.use_initial_context()
+
+
+__all__ = ["CONNECTION_TIMEOUT_S", "INVALID_ALARM", "attach_thread", "ca", "epics"]

@@ -1,0 +1,76 @@
+"""What the outside may know of a run at one moment: plain numbers and sentences, made for screens and plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stream_service.core.frame import FrameId
+from stream_service.core.ledger import Account
+from stream_service.core.run import RunState
+
+MOST_IDS_NAMED = 20
+
+
+class Health(StrEnum):
+    """How the service is; the state belongs to the run."""
+
+    READY = "READY"
+    BUSY = "BUSY"
+    FAULTED = "FAULTED"
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """A run as it stands."""
+
+    run_number: int
+    scan_id: str
+    state: RunState
+    file: str
+    message: str
+    end_reason: str
+    account: Account
+    received: int
+    bad_messages: int
+    rows: int
+    rows_expected: int
+    rows_per_second: float
+    queue_bytes: int
+
+
+NO_RUN = RunStatus(0, "", RunState.IDLE, "", "no run yet", "", Account(0, 0, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, 0.0, 0)
+
+
+def describe_account(account: Account, missing: Iterable[FrameId], rows: int) -> str:
+    """One sentence that says what became of the frames of a run, and names those that are missing."""
+    parts = [f"{account.stored + account.backfilled} of {account.expected} frames stored in {rows} rows"]
+    for count, what in (
+        (account.lost, "lost"),
+        (account.incomplete, "in groups that never filled"),
+        (account.not_exposed, "never exposed"),
+        (account.duplicates, "duplicates ignored"),
+        (account.surplus, "beyond the number expected, ignored"),
+    ):
+        if count:
+            parts.append(f"{count} {what}")
+    named = describe_ids(missing)
+    return ", ".join(parts) + (f" (missing ids: {named})" if named else "")
+
+
+def describe_ids(ids: Iterable[FrameId]) -> str:
+    """Ids as ranges, `1, 7-9, 100`; those of later epochs as `epoch:id`; cut after 20 ranges."""
+    ranges: list[list[FrameId]] = []
+    for frame_id in ids:
+        if ranges and ranges[-1][1] == (frame_id.epoch, frame_id.unique_id - 1):
+            ranges[-1][1] = frame_id
+        else:
+            ranges.append([frame_id, frame_id])
+    texts = []
+    for first, last in ranges[:MOST_IDS_NAMED]:
+        epoch = f"{first.epoch}:" if first.epoch else ""
+        texts.append(f"{epoch}{first.unique_id}" + (f"-{last.unique_id}" if last != first else ""))
+    if len(ranges) > MOST_IDS_NAMED:
+        texts.append(f"and {len(ranges) - MOST_IDS_NAMED} more ranges")
+    return ", ".join(texts)
