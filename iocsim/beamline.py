@@ -20,6 +20,8 @@ from iocsim.truth import Truth
 DEFAULT_SHORT_SIDE_PX = 128  # the sensor for which the distances below are meant
 DEFAULT_DET_DIST_M = 0.1
 DEFAULT_DEFOCUS_M = 16e-6
+LARGEST_SCAN_RANGE_M = 40e-6
+ENERGY_RANGE = (0.6, 2.0)  # of the nominal energy: the cone stays on the sensor, the sample's grid in memory
 STACK_STEP_M = 0.2e-6  # of the Fermat spiral along which a stack is exposed
 GOLDEN_ANGLE_RAD = math.pi * (3 - math.sqrt(5))
 
@@ -88,6 +90,11 @@ class Beamline:
     """The same object as `frames` when a file is replayed: its positions and mask."""
     _arrays: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
+    @property
+    def energy_limits_eV(self) -> tuple[float, float]:  # noqa: N802 - the unit keeps its case
+        """The lowest and highest energy the monochromator of this beamline should be let go to."""
+        return ENERGY_RANGE[0] * self.energy_eV, ENERGY_RANGE[1] * self.energy_eV
+
     def new_truth(self) -> Truth:
         """An empty record that already knows object, probe, optics, references and seed."""
         config = asdict(self.config) | {"replay": None if self.config.replay is None else str(self.config.replay)}
@@ -113,6 +120,13 @@ def make_beamline(config: BeamlineConfig) -> Beamline:
         return _replayed(config, config.replay)
     if len(config.shape) != 2 or min(config.shape) < 16:
         raise ValueError(f"shape = {config.shape}: a sensor needs at least 16 rows and 16 columns")
+    if config.stack_frames < 1:
+        raise ValueError(f"stack_frames = {config.stack_frames}: a stack needs at least one frame")
+    if not all(0 < length_m <= LARGEST_SCAN_RANGE_M for length_m in (config.scan_range_x_m, config.scan_range_y_m)):
+        raise ValueError(
+            f"scan_range_x_m = {config.scan_range_x_m:g} and scan_range_y_m = {config.scan_range_y_m:g} must lie "
+            f"between 0 and {LARGEST_SCAN_RANGE_M:g}: the whole sample is kept in memory"
+        )
     if config.photons_per_frame <= 0 or config.reference_exposure_s <= 0 or config.reference_ring_current_mA <= 0:
         raise ValueError(
             "photons_per_frame, reference_exposure_s and reference_ring_current_mA must be positive, not "

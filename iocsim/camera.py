@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 Rotate = Literal[0, 90, 180, 270]
 Flip = Literal["none", "h", "v", "hv"]
 
+PIXEL_TYPES = (
+    "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
+)  # fmt: skip
+
 HOT_CURRENT_FACTOR = 400.0  # a hot pixel leaks hundreds of times more than its neighbours
 HOT_NOISE_FACTOR = 8.0
 FLAT_LEVEL = 0.4  # of saturation: what one would choose for a flat field, bright and safely linear
@@ -64,6 +68,15 @@ class CameraSpec:
     dead_fraction: float = 0.0005
     saturation_ADU: float = 65535.0
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a mounting or a seed that does not exist."""
+        if self.rotate not in (0, 90, 180, 270) or self.flip not in ("none", "h", "v", "hv"):
+            raise ValueError(
+                f"rotate = {self.rotate!r}, flip = {self.flip!r}: rotate is 0, 90, 180 or 270, flip is none, h, v or hv"
+            )
+        if self.seed < 0:
+            raise ValueError(f"seed = {self.seed}: it must be 0 or more")
+
     @classmethod
     def for_dtype(cls, shape: tuple[int, int], dtype: str, seed: int, rotate: Rotate, flip: Flip) -> Self:
         """A sensor with gain, offset and saturation that suit the pixel type.
@@ -71,9 +84,9 @@ class CameraSpec:
         One byte: a small camera that counts a fraction of an ADU per photon. Four bytes and floating point: a
         20-bit sensor. Raises ValueError for a type that is no camera's.
         """
+        if dtype not in PIXEL_TYPES:
+            raise ValueError(f"dtype {dtype!r} is no pixel type of this camera: use one of {', '.join(PIXEL_TYPES)}")
         kind = np.dtype(dtype)
-        if kind.kind not in "uif":
-            raise ValueError(f"dtype {dtype!r} is no pixel type: use uint8 ... int64, float32 or float64")
         if kind.itemsize == 1:
             return cls(
                 shape, kind.name, seed, rotate, flip, 0.02, 8.0, 0.5, 0.6, 0.2, 0.03, 0.0005, 0.0005,
