@@ -89,7 +89,7 @@ class Truth:
     ) -> None:
         """Enter one frame: (x_m, y_m) is the beam on the sample at mid-exposure.
 
-        With `pixels` (the raw frame, C order) the CRC-32 of its bytes is kept; it takes about 0.1 ms per 100 kB.
+        With `pixels` (the raw frame, C order) the CRC-32 of its bytes is kept; it takes about 15 us per 100 kB.
         """
         crc32 = NO_CHECKSUM if pixels is None else zlib.crc32(pixels.data)
         self._records.append(
