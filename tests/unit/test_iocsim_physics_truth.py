@@ -72,3 +72,11 @@ def test_clear_forgets_frames_and_keeps_the_beamline(tmp_path):
 def test_an_array_named_like_a_column_is_refused():
     with pytest.raises(ValueError, match="fate"):
         Truth({"fate": FRAME}, {})
+
+
+def test_checksum_of_a_reversed_view_is_that_of_its_bytes_in_c_order(tmp_path):
+    truth = Truth({}, {})
+    truth.record(1, 0, 0.0, 0.0, T0_NS, T0_NS, 710.0, 0.02, Fate.SENT, FRAME[::-1, ::-1])
+    truth.save(tmp_path / "t.npz")
+    with np.load(tmp_path / "t.npz") as saved:
+        assert saved["crc32"][0] == zlib.crc32(FRAME[::-1, ::-1].tobytes())
