@@ -1,0 +1,1 @@
+"""What goes outside: status PVs and images. They keep the latest value only and never slow the file."""

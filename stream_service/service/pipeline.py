@@ -6,6 +6,8 @@ the file's next slot, so a frame's pixels are read once and written once.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from stream_service.core.exposure import Exposure, Flag
@@ -40,9 +42,17 @@ class RowPipeline:
         self._stage_map = stage_map
         self._sat_fraction = sat_fraction
         self._grouper = Grouper(frames_per_row)
+        self.exposure_s = math.nan
+        """Exposure time of the latest row."""
+        self._energy_sum_eV, self._n_energies = 0.0, 0
         self._fates = np.full(frames_per_row, Fate.STORED, np.uint8)
         self.latest_slot: np.ndarray | None = None
         """Pixels of the row appended last, (y, x) float32; overwritten by later rows, so copy it at once."""
+
+    @property
+    def mean_energy_eV(self) -> float:
+        """Mean over the rows so far whose energy is known; NaN if there are none."""
+        return self._energy_sum_eV / self._n_energies if self._n_energies else math.nan
 
     def add(self, exposure: Exposure) -> None:
         """Take one exposure; a row is appended when its group is full."""
@@ -98,6 +108,10 @@ class RowPipeline:
             )
         )
         self.latest_slot = slot
+        self.exposure_s = summary.exposure_s
+        if math.isfinite(energy_eV):
+            self._energy_sum_eV += energy_eV
+            self._n_energies += 1
         self.intensities.append(x_m, y_m, summary.intensity)
         self._ledger.mark([exposure.ordinal for exposure in exposures], Fate.STORED)
 

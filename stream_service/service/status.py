@@ -36,11 +36,10 @@ class RunStatus:
     bad_messages: int
     rows: int
     rows_expected: int
-    rows_per_second: float
     queue_bytes: int
 
 
-NO_RUN = RunStatus(0, "", RunState.IDLE, "", "no run yet", "", Account(0, 0, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, 0.0, 0)
+NO_RUN = RunStatus(0, "", RunState.IDLE, "", "no run yet", "", Account(0, 0, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, 0)
 
 
 def describe_account(account: Account, missing: Iterable[FrameId], rows: int) -> str:

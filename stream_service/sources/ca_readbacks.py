@@ -150,10 +150,10 @@ class CaReadbacks:
         """The last value received, in the channel's own unit."""
         return self._channels[channel].last_raw
 
-    @property
-    def disconnected(self) -> list[str]:
-        """Names of the PVs that are not connected now."""
-        return [c.follow.pv for c in self._channels.values() if not c.pv.connected]
+    def unit(self, channel: str) -> str:
+        """The engineering unit the IOC gives the PV; empty if it has none."""
+        details = self._channels[channel].pv.get_ctrlvars(timeout=GET_TIMEOUT_S) or {}
+        return str(details.get("units") or "")
 
     def close(self) -> None:
         """End all monitors."""

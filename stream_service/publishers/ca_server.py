@@ -1,0 +1,180 @@
+"""The service's PVs over Channel Access: status to read, and three commands.
+
+The server runs in a thread of its own with its own event loop. Status is handed in as whole tables; only values that
+changed are posted. Commands are handed out through a queue, and are the only PVs that take a put from outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from caproto import ChannelType
+from caproto.asyncio.server import Context as ServerContext
+from caproto.server import PVGroup, pvproperty
+
+from stream_service.errors import SourceError
+
+REQUEST_BYTES = 4 << 20
+TEXT_BYTES = 4096
+STATES = ("IDLE", "ARMED", "RECEIVING", "DRAINING", "COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
+HEALTHS = ("READY", "BUSY", "FAULTED")
+START_TIMEOUT_S = 10.0
+
+StatusValue = str | int | float
+
+
+class Command(StrEnum):
+    """What a plan or an operator can ask for."""
+
+    ARM = "Arm"
+    STOP = "Stop"
+    ABORT = "Abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command as it came in, with the request that stood in `Request` at that moment."""
+
+    command: Command
+    request: str
+
+
+def _number(doc: str, **options: Any) -> Any:
+    return pvproperty(value=0, dtype=ChannelType.LONG, read_only=True, doc=doc, **options)
+
+
+def _text(doc: str) -> Any:
+    return pvproperty(value="", dtype=ChannelType.CHAR, max_length=TEXT_BYTES, read_only=True, doc=doc)
+
+
+def _choice(names: tuple[str, ...], doc: str) -> Any:
+    return pvproperty(value=names[0], dtype=ChannelType.ENUM, enum_strings=names, read_only=True, doc=doc)
+
+
+class ServicePVs(PVGroup):
+    """The PVs below the service's prefix."""
+
+    request = pvproperty(
+        name="Request",
+        value="",
+        dtype=ChannelType.CHAR,
+        max_length=REQUEST_BYTES,
+        doc="ScanRequest as JSON; then put Arm",
+    )
+    arm = pvproperty(name="Arm", value=0, dtype=ChannelType.LONG, doc="put 1: arm for Request; 0 again when decided")
+    stop = pvproperty(name="Stop", value=0, dtype=ChannelType.LONG, doc="put 1: finish the run in good order")
+    abort = pvproperty(name="Abort", value=0, dtype=ChannelType.LONG, doc="put 1: end the run now, keep its rows")
+
+    State = _choice(STATES, "state of the newest run")
+    Health = _choice(HEALTHS, "state of the service")
+    ScanId = _text("scan of the newest run")
+    RunNumber = _number("runs armed since the service started")
+    File = _text("file of the newest run")
+    Message = _text("what happens, in words")
+    ArmError = _text("why the last arming failed; empty if it did not")
+    EndReason = _text("why the newest run ended")
+    FramesExpected = _number("frames the run should have")
+    FramesReceived = _number("frames that came in, each counted once")
+    FramesStored = _number("frames in the file")
+    FramesLost = _number("frames exposed and not in the file; final when the run has ended")
+    FramesDuplicate = _number("frames that came more than once")
+    FramesIncomplete = _number("frames whose group never filled")
+    FramesNotExposed = _number("frames planned that the detector never made")
+    BadMessages = _number("messages that were no usable frame")
+    Rows = _number("rows in the file, visible to readers")
+    RowsExpected = _number("rows the file should have; 0 if not known")
+    RowsPerSecond = pvproperty(value=0.0, read_only=True, precision=1, doc="rate of rows", units="1/s")
+    QueueBytes = _number("frames waiting in memory", units="bytes")
+    Heartbeat = _number("counts seconds")
+
+    def __init__(self, prefix: str, orders: queue.Queue[Order]) -> None:
+        super().__init__(prefix=prefix)
+        self._orders = orders
+
+    @arm.putter
+    async def arm(self, instance: Any, value: Any) -> Any:
+        return self._give(Command.ARM, value)
+
+    @stop.putter
+    async def stop(self, instance: Any, value: Any) -> Any:
+        self._give(Command.STOP, value)
+        return 0
+
+    @abort.putter
+    async def abort(self, instance: Any, value: Any) -> Any:
+        self._give(Command.ABORT, value)
+        return 0
+
+    def _give(self, command: Command, value: Any) -> int:
+        if int(value) == 1:
+            self._orders.put(Order(command, str(self.request.value)))
+        return int(value)
+
+
+class CaServer:
+    """The running server. `publish` may be called from any thread."""
+
+    def __init__(self, prefix: str) -> None:
+        self.orders: queue.Queue[Order] = queue.Queue()
+        self._group = ServicePVs(prefix, self.orders)
+        self._published: dict[str, StatusValue] = {}
+        self._loop = asyncio.new_event_loop()
+        self._is_up = threading.Event()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._serve, name="ca-server", daemon=True)
+
+    def start(self) -> None:
+        """Serve from now on; raises `SourceError` if the port cannot be had."""
+        self._thread.start()
+        if not self._is_up.wait(START_TIMEOUT_S) or self._failure is not None:
+            raise SourceError(f"the service's CA server could not start: {self._failure or 'no answer'}")
+
+    @property
+    def is_alive(self) -> bool:
+        """False once the server thread has died."""
+        return self._thread.is_alive()
+
+    def publish(self, status: Mapping[str, StatusValue]) -> None:
+        """Post the values that changed since the last call, by PV name without prefix; returns at once."""
+        changed = {name: value for name, value in status.items() if self._published.get(name) != value}
+        if changed and self.is_alive:
+            self._published.update(changed)
+            asyncio.run_coroutine_threadsafe(self._post(changed), self._loop)
+
+    def arming_ended(self) -> None:
+        """Put `Arm` back to 0, after everything published before."""
+        asyncio.run_coroutine_threadsafe(self._group.arm.write(0, verify_value=False), self._loop)
+
+    def close(self) -> None:
+        """End the server."""
+        if self.is_alive:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._thread.join(5.0)
+
+    async def _post(self, changed: Mapping[str, StatusValue]) -> None:
+        for name, value in changed.items():
+            await getattr(self._group, name).write(value)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._task = self._loop.create_task(self._run())
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(self._task)
+        except OSError as error:
+            self._failure = error
+        finally:
+            self._is_up.set()
+
+    async def _run(self) -> None:
+        async def up(_: Any) -> None:
+            self._is_up.set()
+
+        await ServerContext(self._group.pvdb).run(log_pv_names=False, startup_hook=up)

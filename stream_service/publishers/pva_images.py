@@ -1,0 +1,40 @@
+"""Images over PVA as NTNDArray: the latest stored frame and the STXM map, a few times a second."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+from p4p.nt import NTNDArray
+from p4p.server import Server
+from p4p.server.thread import SharedPV
+
+
+class PvaImages:
+    """A PVA server with one channel per image name below the service's prefix."""
+
+    def __init__(self, prefix: str, names: tuple[str, ...]) -> None:
+        self._wrap = NTNDArray()
+        empty = np.zeros((1, 1), np.float32)
+        # without nt=: a SharedPV with one would wrap what is already wrapped
+        self._channels = {name: SharedPV(initial=self._wrap.wrap(empty)) for name in names}
+        self._n_posted = 0
+        self._server = Server(providers=[{prefix + name: channel for name, channel in self._channels.items()}])
+
+    def post(self, name: str, image: npt.NDArray[np.float32], attributes: dict[str, float] | None = None) -> None:
+        """Show `image` (y, x); the attributes become NDAttributes."""
+        self._n_posted += 1
+        value = self._wrap.wrap(np.ascontiguousarray(image))
+        now_ns = time.time_ns()
+        stamp = {"secondsPastEpoch": now_ns // 1_000_000_000, "nanoseconds": now_ns % 1_000_000_000}
+        value["uniqueId"] = self._n_posted
+        value["timeStamp"] = stamp
+        value["dataTimeStamp"] = stamp
+        present = [{"name": key, "value": number} for key, number in (attributes or {}).items()]
+        value["attribute"] = [{"name": "ColorMode", "value": 0}, *present]
+        self._channels[name].post(value)
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.stop()

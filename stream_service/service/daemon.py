@@ -1,0 +1,193 @@
+"""The daemon: takes orders over CA, runs one run after another, and shows what they do.
+
+The main loop only looks and decides, ten times a second; frames never pass through it. The state belongs to the newest
+run; an older one may still be draining while the next is armed. SIGINT and SIGTERM finish the file in good order; a
+second signal ends the run at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from p4p.client.thread import Context
+from pydantic import ValidationError
+
+from stream_service.config import Profile, explain
+from stream_service.core.run import EndReason, RunState
+from stream_service.errors import ConfigError, PtychostreamError
+from stream_service.publishers.ca_server import CaServer, Command, Order, StatusValue
+from stream_service.publishers.pva_images import PvaImages
+from stream_service.qc.maps import scan_map
+from stream_service.request import ScanRequest
+from stream_service.service.live_run import LiveRun
+from stream_service.service.status import NO_RUN, Health, RunStatus
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+IMAGES_S = 0.5
+IMAGE, STXM = "Image", "STXM"
+
+
+class Service:
+    """One daemon for one beamline. `run` returns the exit code of the process."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._ca = CaServer(profile.service.prefix)
+        self._images: PvaImages | None = None
+        self._runs: list[LiveRun] = []
+        self._n_armed = 0
+        self._arm_error = ""
+        self._heartbeat = 0
+        self._rate = _Rate()
+        self._signals = 0
+        self._wake = threading.Event()
+        self._images_shown = (0.0, 0, 0)
+
+    def end(self) -> None:
+        """Ask the service to end, from a signal handler: the first time in good order, then at once."""
+        self._signals += 1
+        self._wake.set()
+
+    def run(self, on_ready: Callable[[], None] = lambda: None) -> int:
+        """Serve until `end`; 0 if all is well, 1 if the last run failed or the service could not go on."""
+        self._ca.start()
+        self._images = PvaImages(self._profile.service.prefix, (IMAGE, STXM))
+        with Context("pva", nt=False) as pva:
+            self._publish()
+            on_ready()
+            while not self._signals and self._ca.is_alive:
+                self._take_orders(pva)
+                self._publish()
+                self._wake.wait(TICK_S)
+            self._end_runs()
+        if not self._ca.is_alive:
+            log.error("the CA server of the service died; the run was finished, the service ends")
+            return 1
+        self._publish()
+        self._ca.close()
+        self._images.close()
+        return int(self._newest.state is RunState.FAILED)
+
+    @property
+    def _newest(self) -> RunStatus:
+        return self._runs[-1].status() if self._runs else NO_RUN
+
+    def _take_orders(self, pva: Context) -> None:
+        while True:
+            try:
+                order = self._ca.orders.get_nowait()
+            except queue.Empty:
+                return
+            match order.command:
+                case Command.ARM:
+                    self._arm(order, pva)
+                case Command.STOP if self._runs:
+                    self._runs[-1].stop()
+                case Command.ABORT if self._runs:
+                    self._runs[-1].abort()
+                case _:
+                    log.info("%s: there is no run", order.command)
+
+    def _arm(self, order: Order, pva: Context) -> None:
+        try:
+            if self._newest.state in (RunState.ARMED, RunState.RECEIVING):
+                raise ConfigError(
+                    f"run {self._newest.scan_id} is still {self._newest.state}: stop or abort it before arming the next"
+                )
+            run = LiveRun(self._n_armed + 1, self._profile, _parse(order.request), pva)
+            run.arm()
+        except PtychostreamError as error:
+            self._arm_error = str(error)
+            log.error("cannot arm: %s", error)
+        else:
+            self._arm_error = ""
+            self._n_armed += 1
+            self._rate = _Rate()
+            self._runs = [earlier for earlier in self._runs if not earlier.join(0)] + [run]
+            log.info("armed for %s", run.request.scan_id)
+        self._publish()
+        self._ca.arming_ended()
+
+    def _publish(self) -> None:
+        now, status = time.monotonic(), self._newest
+        busy = any(not run.state.has_ended for run in self._runs)
+        health = Health.BUSY if busy else Health.FAULTED if status.state is RunState.FAILED else Health.READY
+        self._heartbeat = int(now)
+        account = status.account
+        values: dict[str, StatusValue] = {
+            "ScanId": status.scan_id,
+            "RunNumber": status.run_number,
+            "File": status.file,
+            "Message": status.message,
+            "EndReason": status.end_reason,
+            "FramesExpected": account.expected,
+            "FramesReceived": status.received,
+            "FramesStored": account.stored,
+            "FramesLost": account.lost,
+            "FramesDuplicate": account.duplicates,
+            "FramesIncomplete": account.incomplete,
+            "FramesNotExposed": account.not_exposed,
+            "BadMessages": status.bad_messages,
+            "Rows": status.rows,
+            "RowsExpected": status.rows_expected,
+            "RowsPerSecond": self._rate.update(now, status.rows),
+            "QueueBytes": status.queue_bytes,
+            "Heartbeat": self._heartbeat,
+            "ArmError": self._arm_error,
+            # last: whoever waits for a state finds everything else up to date
+            "Health": health.value,
+            "State": status.state.value,
+        }
+        self._ca.publish(values)
+        self._show_images(now)
+
+    def _show_images(self, now: float) -> None:
+        shown_at, run_number, n_rows = self._images_shown
+        if self._images is None or not self._runs or now - shown_at < IMAGES_S:
+            return
+        run = self._runs[-1]
+        table = run.scan_table()
+        if len(table) == 0 or (run.run_number, len(table)) == (run_number, n_rows):
+            return
+        self._images_shown = (now, run.run_number, len(table))
+        if run.latest_image is not None:
+            self._images.post(IMAGE, run.latest_image, {"row": float(len(table) - 1)})
+        stxm = scan_map(table[:, 0], table[:, 1], table[:, 2])
+        self._images.post(STXM, stxm.image, {"pixel_m": stxm.pixel_m, "x0_m": stxm.x0_m, "y0_m": stxm.y0_m})
+
+    def _end_runs(self) -> None:
+        for run in self._runs:
+            run.stop(EndReason.SERVICE_ENDED)
+        while any(not run.join(TICK_S) for run in self._runs):
+            self._publish()
+            if self._signals > 1:
+                for run in self._runs:
+                    run.abort()
+
+
+class _Rate:
+    """Rows per second over the last seconds."""
+
+    def __init__(self) -> None:
+        self._at, self._rows, self._value = 0.0, 0, 0.0
+
+    def update(self, now: float, rows: int) -> float:
+        if not self._at:
+            self._at, self._rows = now, rows
+        elif now - self._at >= 1.0:
+            self._value = round((rows - self._rows) / (now - self._at), 1)
+            self._at, self._rows = now, rows
+        return self._value
+
+
+def _parse(text: str) -> ScanRequest:
+    try:
+        return ScanRequest.model_validate_json(text)
+    except ValidationError as error:
+        raise ConfigError(f"the request is wrong:\n{explain(error)}") from error

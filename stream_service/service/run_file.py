@@ -1,0 +1,199 @@
+"""The file of a run and what fills it, made when the first frame shows its shape and type.
+
+The shape is taken from the frame and not from PVs: a readout ROI that was changed since the last frame would otherwise
+be noticed too late. What can be checked earlier (folder, references) is checked when the run is armed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stream_service.config import Preprocessing, Profile, References, moving_channel
+from stream_service.core.ledger import Ledger
+from stream_service.core.run import EndReason, RunState
+from stream_service.errors import ConfigError, WriteError
+from stream_service.kernels import (
+    CorrectionError,
+    Corrections,
+    FrameReducer,
+    Geometry,
+    GeometryError,
+    Grouping,
+    parse_center,
+)
+from stream_service.request import ScanRequest
+from stream_service.service.pipeline import RowPipeline
+from stream_service.sources.references import load_reference
+from stream_service.writer import ChannelColumn, FileHeader, LedgerColumns, StandardFile
+
+SUFFIX = "_std.h5"
+RECORDED_VERSIONS = ("ptychostream", "numpy", "numba", "h5py", "p4p", "pyepics", "caproto")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """An open file, and the pipeline that fills it."""
+
+    file: StandardFile
+    pipeline: RowPipeline
+    raw_shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    def accepts(self, pixels: np.ndarray[Any, Any]) -> bool:
+        """True for a frame of the shape and type with which the run began."""
+        return pixels.shape == self.raw_shape and pixels.dtype == self.dtype
+
+    def close(self, ledger: Ledger, state: RunState, reason: EndReason) -> None:
+        """Write the account and the end state, and close the file."""
+        self.file.write_ledger(ledger_columns(ledger))
+        energy_eV, exposure_s = self.pipeline.mean_energy_eV, self.pipeline.exposure_s
+        if math.isfinite(energy_eV) and math.isfinite(exposure_s):
+            self.file.set_scalars(energy_eV=energy_eV, exposure_s=exposure_s)
+        self.file.set_state(state.value, reason.value, time.time_ns())
+        self.file.close()
+
+
+def ledger_columns(ledger: Ledger) -> LedgerColumns:
+    """The account as the file holds it."""
+    epochs, unique_ids, fates, n_received = ledger.columns()
+    counts = asdict(ledger.account())
+    del counts["pending"]
+    return LedgerColumns(epochs, unique_ids, fates, n_received, counts)
+
+
+def file_path(profile: Profile, request: ScanRequest) -> Path:
+    """Where the standard file of a request goes."""
+    return profile.service.data_root / request.path / f"{request.scan_id}{SUFFIX}"
+
+
+def check_file_path(path: Path) -> None:
+    """Make the folder and see that a new file can be written there; raises `ConfigError` or `WriteError`."""
+    if path.exists():
+        raise ConfigError(f"{path} exists already: choose another scan_id or path; a file is never overwritten")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot make the folder {path.parent}: {error.strerror}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise WriteError(f"no permission to write into {path.parent}: check its owner and the service's user")
+
+
+def build_corrections(preprocessing: Preprocessing, references: References) -> Corrections:
+    """Load the references of a profile; raises `ConfigError` naming the file that is wrong."""
+    loaded = {kind: load_reference(name, kind) for kind, name in references.model_dump().items() if name}
+    if "mask" in loaded:
+        loaded["mask"] = loaded["mask"] != 0
+    return corrections_from(preprocessing, loaded)
+
+
+def corrections_from(preprocessing: Preprocessing, references: dict[str, np.ndarray[Any, Any]]) -> Corrections:
+    """Corrections from arrays in raw detector axes; raises `ConfigError` when they contradict each other."""
+    try:
+        return Corrections(
+            **references,
+            saturation_level=preprocessing.sat,
+            gain=preprocessing.gain,
+            negatives=preprocessing.negatives,
+            bad_pixels=preprocessing.bad_pixels,
+        )
+    except CorrectionError as error:
+        raise ConfigError(str(error)) from error
+
+
+def build_reducer(
+    preprocessing: Preprocessing, corrections: Corrections, raw_shape: tuple[int, int], frames_per_row: int, dtype: Any
+) -> FrameReducer:
+    """The reducer for frames of this shape and type, compiled; raises `ConfigError` when the settings do not fit."""
+    try:
+        geometry = Geometry(
+            raw_shape=raw_shape,
+            roi_shape=preprocessing.roi,
+            roi_center=parse_center(preprocessing.roi_center, raw_shape) if preprocessing.roi_center else None,
+            bin=preprocessing.bin,
+            rotate=preprocessing.rotate,
+            flip=preprocessing.flip,
+        )
+        reducer = FrameReducer(geometry, corrections, Grouping(preprocessing.grouping))
+        reducer.warm_up(np.dtype(dtype), frames_per_row)
+    except (GeometryError, CorrectionError) as error:
+        raise ConfigError(f"frames of {raw_shape[0]} rows and {raw_shape[1]} columns: {error}") from error
+    return reducer
+
+
+def rows_and_frames_per_row(preprocessing: Preprocessing, request: ScanRequest) -> tuple[int | None, int]:
+    """Rows that may come (None: not known) and frames in each."""
+    frames_per_row = 1 if preprocessing.grouping == "none" else request.frames_per_position
+    planned = request.n_planned_frames
+    if planned is None:
+        return None, frames_per_row
+    return (planned + request.extra_frames) // frames_per_row, frames_per_row
+
+
+def open_run_file(
+    path: Path,
+    profile: Profile,
+    request: ScanRequest,
+    reducer: FrameReducer,
+    ledger: Ledger,
+    *,
+    dtype: Any,
+    energy_eV: float,
+    exposure_s: float,
+) -> RunFile:
+    """Create the standard file of a live run, readable from this moment on."""
+    preprocessing = profile.preprocessing
+    n_rows, frames_per_row = rows_and_frames_per_row(preprocessing, request)
+    planned_m = np.column_stack([request.planned_x_m, request.planned_y_m]) if request.planned_x_m else None
+    geometry = reducer.geometry
+    header = FileHeader(
+        scan_id=request.scan_id,
+        frame_shape=reducer.out_shape,
+        energy_eV=energy_eV,
+        det_dist_m=profile.detector.distance_m,
+        pixel_m=profile.detector.pixel_m * preprocessing.bin,
+        exposure_s=exposure_s * (frames_per_row if preprocessing.grouping == "sum" else 1),
+        start_timestamp_ns=time.time_ns(),
+        frames_per_row=frames_per_row,
+        n_rows_expected=n_rows,
+        mask=reducer.mask,
+        dark=reducer.dark_applied,
+        flat=reducer.flat_applied,
+        planned_m=planned_m,
+        channels=readback_columns(profile),
+        settings={"profile": profile.model_dump(mode="json"), "request": request.model_dump(mode="json")},
+        versions=versions(),
+        optics=profile.optics.model_dump(mode="json"),
+        sample=request.sample,
+        saturation_value=preprocessing.sat,
+        center=geometry.center,
+    )
+    file = StandardFile.create(path, header)
+    pipeline = RowPipeline(
+        file, reducer, ledger, profile.to_stage_map(), frames_per_row, sat_fraction=preprocessing.sat_fraction
+    )
+    return RunFile(file, pipeline, geometry.raw_shape, np.dtype(dtype))
+
+
+def readback_columns(profile: Profile) -> tuple[ChannelColumn, ...]:
+    """The channels whose history is recorded: every PV of the profile, and the motion of its axes."""
+    columns = []
+    for name, channel in profile.channels.items():
+        if channel.pv:
+            columns.append(ChannelColumn(name, channel.unit))
+        if channel.moving:
+            columns.append(ChannelColumn(moving_channel(name), "1 = moving"))
+    return tuple(columns)
+
+
+def versions() -> dict[str, str]:
+    """The software that made a file."""
+    return {name: version(name) for name in RECORDED_VERSIONS} | {"python": platform.python_version()}

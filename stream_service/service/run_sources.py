@@ -1,0 +1,85 @@
+"""Everything a run listens to: frames, readbacks, and the detector's own state; connected when the run is armed."""
+
+from __future__ import annotations
+
+import logging
+
+from p4p.client.thread import Context
+
+from stream_service.config import Profile, moving_channel
+from stream_service.core.frame import Frame
+from stream_service.core.ledger import Ledger
+from stream_service.errors import ConfigError, SourceError
+from stream_service.request import ScanRequest
+from stream_service.sources.ca_detector import CaDetector
+from stream_service.sources.ca_readbacks import CaReadbacks, Follow
+from stream_service.sources.ntndarray import decode_ntndarray, timestamp_ns_of
+from stream_service.sources.pva_frames import PvaFrames
+
+log = logging.getLogger(__name__)
+
+MiB = 1 << 20
+
+
+def followed_channels(profile: Profile) -> dict[str, Follow]:
+    """Every PV of the profile whose history is followed, by channel name; the motion of an axis is one of its own."""
+    follow: dict[str, Follow] = {}
+    for name, channel in profile.channels.items():
+        if channel.pv:
+            follow[name] = Follow(channel.pv)
+        if channel.moving:
+            follow[moving_channel(name)] = Follow(channel.moving.pv, channel.moving.moving_when)
+    return follow
+
+
+class RunSources:
+    """The sources of one run."""
+
+    def __init__(self, profile: Profile, pva: Context) -> None:
+        detector = profile.detector
+        self.budget_bytes = int(profile.service.frame_queue_MiB * MiB)
+        self.frames = PvaFrames(pva, detector.frames_pva, self.budget_bytes)
+        self.readbacks = CaReadbacks(followed_channels(profile), wake=self.frames.queue.wake)
+        self.detector = CaDetector(detector.acquire_pv, detector.counter_pv, detector.exposure_pv)
+        self._settings = detector
+
+    def connect(self) -> None:
+        """Connect everything and wait for first values. Raises `SourceError` naming what does not answer, and
+        `ConfigError` when the detector already acquires: its frames could not be told from those of the run.
+        """
+        self.detector.start()
+        if self.detector.is_acquiring:
+            raise ConfigError(
+                f"{self._settings.acquire_pv} says that the detector is already acquiring: "
+                "stop it, then arm the service, then start it"
+            )
+        self.readbacks.start()
+        self.frames.start()
+        self.frames.begin()
+
+    def latest_frame(self) -> Frame | None:
+        """The last frame before the run, if there is one that can be decoded."""
+        if self.frames.latest_before is None:
+            return None
+        try:
+            return decode_ntndarray(self.frames.latest_before, self._settings.frame_time.field)
+        except SourceError as error:
+            log.warning("the last frame before the run cannot be used to prepare it: %s", error)
+            return None
+
+    def open_ledger(self, request: ScanRequest) -> Ledger:
+        """The account of the run, beginning after the detector's counter as it stands now."""
+        first, old = self._settings.first_id, self.frames.latest_before
+        return Ledger(
+            self.detector.counter() + 1 if first == "after_counter" else first,
+            request.n_planned_frames,
+            n_extra=request.extra_frames,
+            restart_unique_id=self._settings.restart_id,
+            baseline_ns=timestamp_ns_of(old, self._settings.frame_time.field) if old is not None else None,
+        )
+
+    def close(self) -> None:
+        """Disconnect everything."""
+        self.frames.close()
+        self.readbacks.close()
+        self.detector.close()
