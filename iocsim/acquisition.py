@@ -1,0 +1,170 @@
+"""One acquisition: exposures on a schedule, each made into an NDArray and handed on. Runs in a thread of its own.
+
+It knows no PVs. The schedule is absolute, so the mean rate is right whatever single frames take; an acquisition that
+cannot keep up runs as fast as it can. The timestamp of a frame is the end of its exposure, its attributes are read
+after that, and its pixels belong to where the stage truly was in the middle.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from iocsim.endstation import Endstation
+from iocsim.frames import FrameSource
+from iocsim.ndarray import NDArray, NDAttribute, SourceType
+from iocsim.readout import Readout
+from iocsim.truth import Fate, Truth
+
+SHORTEST_WAIT_S = 50e-6
+"""Waiting costs about this much on Linux; a shorter lead is not worth it."""
+LONGEST_BACKLOG_S = 1.0
+"""A schedule that is later than this is given up and starts anew: no burst after a long hold-up."""
+
+COLOR_MODE = NDAttribute("ColorMode", 0, "Color mode", SourceType.DRIVER, "Driver")
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureSettings:
+    """What the detector's PVs say at the start of an exposure."""
+
+    exposure_s: float
+    period_s: float
+    """Start to start; shorter than the exposure means back to back."""
+    readout: Readout
+
+
+class FrameCounter:
+    """`ArrayCounter` and the epoch: which counting of the detector this is, one more each time it is set back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.value = 0
+        self.epoch = 0
+
+    def next(self) -> tuple[int, int]:
+        """Count one frame; gives its uniqueId and its epoch."""
+        with self._lock:
+            self.value += 1
+            return self.value, self.epoch
+
+    def set(self, value: int) -> None:
+        """Go on from this number."""
+        with self._lock:
+            if value < self.value:
+                self.epoch += 1
+            self.value = value
+
+
+class Acquisition:
+    """A series of exposures; `run` in a thread, `stop` from any other."""
+
+    def __init__(
+        self,
+        source: FrameSource,
+        endstation: Endstation,
+        settings: Callable[[], ExposureSettings],
+        send: Callable[[NDArray], int],
+        counter: FrameCounter,
+        truth: Truth,
+        *,
+        n_images: int | None,
+        first_index: int,
+        keeps_checksums: bool,
+    ) -> None:
+        """`send` gives the number of times the frame went out by PVA; `n_images` None is endless."""
+        self._source = source
+        self._endstation = endstation
+        self._settings = settings
+        self._send = send
+        self._counter = counter
+        self._truth = truth
+        self._n_images = n_images
+        self._first_index = first_index
+        self._keeps_checksums = keeps_checksums
+        self._stop = threading.Event()
+        self.n_done = 0
+        """Frames made so far; read by the event loop."""
+        self.exposure_end_ns = 0
+        """When the exposure under way ends; for TimeRemaining."""
+
+    def stop(self) -> None:
+        """End now: the exposure under way gives no frame."""
+        self._stop.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Someone asked for the end."""
+        return self._stop.is_set()
+
+    def run(self) -> None:
+        """Expose until all images are made or `stop` is called."""
+        next_start_ns = time.time_ns()
+        while self._n_images is None or self.n_done < self._n_images:
+            settings = self._settings()
+            if self._is_stopped_before(next_start_ns):
+                return
+            start_ns = time.time_ns()
+            self.exposure_end_ns = start_ns + round(settings.exposure_s * 1e9)
+            if self._is_stopped_before(self.exposure_end_ns):
+                return
+            self._read_out(settings, start_ns, time.time_ns())
+            self.n_done += 1
+            next_start_ns += round(max(settings.period_s, settings.exposure_s) * 1e9)
+            if start_ns - next_start_ns > LONGEST_BACKLOG_S * 1e9:
+                next_start_ns = start_ns
+
+    def _is_stopped_before(self, time_ns: int) -> bool:
+        lead_s = (time_ns - time.time_ns()) / 1e9
+        return self._stop.wait(lead_s) if lead_s > SHORTEST_WAIT_S else self._stop.is_set()
+
+    def _read_out(self, settings: ExposureSettings, start_ns: int, end_ns: int) -> None:
+        endstation, readout = self._endstation, settings.readout
+        there = endstation.conditions_at((start_ns + end_ns) // 2)
+        attributes = endstation.attributes()
+        frame = self._source.frame(
+            self._first_index + self.n_done,
+            there.x_m,
+            there.y_m,
+            settings.exposure_s,
+            there.energy_eV,
+            there.ring_current_mA,
+            there.shutter_open,
+        )
+        pixels = readout.apply(frame)
+        unique_id, epoch = self._counter.next()
+        array = NDArray(
+            pixels=pixels,
+            unique_id=unique_id,
+            timestamp_ns=end_ns,
+            attributes=(
+                COLOR_MODE,
+                *attributes,
+                NDAttribute("ArrayCounter", unique_id, "driver array counter", SourceType.PARAM, "ARRAY_COUNTER"),
+                NDAttribute("AcquireTime", settings.exposure_s, "exposure time, s", SourceType.PARAM, "ACQ_TIME"),
+            ),
+            offset=(readout.min_x, readout.min_y),
+            binning=(readout.bin_x, readout.bin_y),
+            reverse=(readout.reverse_x, readout.reverse_y),
+        )
+        copies = self._send(array)
+        self._truth.record(
+            unique_id,
+            epoch,
+            there.x_m,
+            there.y_m,
+            start_ns,
+            end_ns,
+            there.energy_eV,
+            settings.exposure_s,
+            _fate(copies),
+            pixels if self._keeps_checksums else None,
+        )
+
+
+def _fate(copies: int) -> Fate:
+    if copies == 0:
+        return Fate.DROPPED
+    return Fate.SENT if copies == 1 else Fate.DUPLICATED

@@ -1,0 +1,187 @@
+"""The command `iocsim`: options in, a served beamline out. Exit code 0 after SIGINT or SIGTERM, 2 for a bad option."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from iocsim.beamline import Beamline, BeamlineConfig, make_beamline
+from iocsim.camera import Flip, Rotate
+from iocsim.faults import Faults, parse_ids
+from iocsim.ioc import Ioc
+from iocsim.replay import ReplayFrames
+
+DEFAULT_CA_PORT = 5064
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+
+
+@app.command()
+def run(
+    prefix: Annotated[str, typer.Option(help="Beginning of every PV name.")] = "SIM:",
+    replay: Annotated[
+        Path | None, typer.Option(help="Send the frames of this CXI or /entry file.", metavar="FILE")
+    ] = None,
+    shape: Annotated[str, typer.Option(help="Rows and columns of a frame.", metavar="NY,NX")] = "128,160",
+    energy: Annotated[float | None, typer.Option(help="Photon energy in eV.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same beamline.")] = 1,
+    photons: Annotated[float | None, typer.Option(help="Photons on the sample per frame.")] = None,
+    rotate: Annotated[int, typer.Option(help="How the camera is mounted: 0, 90, 180 or 270.")] = 0,
+    flip: Annotated[str, typer.Option(help="How the camera is mounted: none, h, v or hv.")] = "none",
+    stack: Annotated[
+        int, typer.Option(help="Make N frames beforehand and play them round: for high rates.", metavar="N")
+    ] = 0,
+    dtype: Annotated[str, typer.Option(help="Pixel type, for example uint16 or uint32.")] = "uint16",
+    drop: Annotated[float, typer.Option(help="Fraction of the frames that PVA loses.")] = 0.0,
+    duplicate: Annotated[float, typer.Option(help="Fraction of the frames that PVA sends twice.")] = 0.0,
+    drop_ids: Annotated[str, typer.Option(help="uniqueIds that PVA loses, as 1,7,100-104.")] = "",
+    duplicate_ids: Annotated[str, typer.Option(help="uniqueIds that PVA sends twice.")] = "",
+    truth: Annotated[
+        Path | None, typer.Option(help="Write what was really sent here, at the end.", metavar="FILE")
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option(help="Write dark, flat and mask here (.npz or .h5).", metavar="FILE")
+    ] = None,
+    interface: Annotated[str, typer.Option(help="Network interface to serve on.")] = "127.0.0.1",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Simulate a ptychography beamline: motors, energy and an areaDetector over CA, frames over PVA.
+
+    For example: a beamline that loses the first frame and one in twenty of the others, and says later which:
+
+        iocsim --prefix SIM: --shape 256,256 --drop 0.05 --drop-ids 1 --truth /tmp/truth.npz
+
+    Then, elsewhere: `caput SIM:cam1:Acquire 1`. Ctrl-C ends it.
+    """
+    try:
+        config = _config(
+            shape=shape,
+            seed=seed,
+            rotate=rotate,
+            flip=flip,
+            dtype=dtype,
+            stack=stack,
+            replay=replay,
+            energy_eV=energy,
+            photons=photons,
+        )
+        faults = Faults(seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids))
+        _refuse_taken_port(interface)
+        beamline = make_beamline(config)
+        if references is not None:
+            write_references(beamline, references)
+    except (ValueError, OSError) as error:
+        typer.echo(f"iocsim: {error}", err=True)
+        raise typer.Exit(2) from error
+    try:
+        asyncio.run(_serve(beamline, prefix, faults, truth, interface, quiet))
+    finally:
+        beamline.close()
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+async def _serve(
+    beamline: Beamline, prefix: str, faults: Faults, truth: Path | None, interface: str, quiet: bool
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    ioc = Ioc(beamline, prefix, faults=faults, truth_file=truth)
+
+    def announce() -> None:
+        if not quiet:
+            rows, columns = beamline.frames.raw_shape
+            typer.echo(
+                f"iocsim ready: prefix {prefix}, {rows}x{columns} {beamline.frames.dtype.name}, PVs: {len(ioc.pvs)}"
+            )
+
+    await ioc.serve(interface, stop, announce)
+
+
+def _config(
+    *,
+    shape: str,
+    seed: int,
+    rotate: int,
+    flip: str,
+    dtype: str,
+    stack: int,
+    replay: Path | None,
+    energy_eV: float | None,
+    photons: float | None,
+) -> BeamlineConfig:
+    try:
+        rows, columns = (int(part) for part in shape.split(","))
+    except ValueError as error:
+        raise ValueError(f"--shape {shape}: give rows and columns as NY,NX, for example 128,160") from error
+    rotations: dict[int, Rotate] = {0: 0, 90: 90, 180: 180, 270: 270}
+    flips: dict[str, Flip] = {"none": "none", "h": "h", "v": "v", "hv": "hv"}
+    if rotate not in rotations:
+        raise ValueError(f"--rotate {rotate}: use 0, 90, 180 or 270")
+    if flip not in flips:
+        raise ValueError(f"--flip {flip}: use none, h, v or hv")
+    defaults = BeamlineConfig()
+    return BeamlineConfig(
+        shape=(rows, columns),
+        energy_eV=defaults.energy_eV if energy_eV is None else energy_eV,
+        photons_per_frame=defaults.photons_per_frame if photons is None else photons,
+        seed=seed,
+        rotate=rotations[rotate],
+        flip=flips[flip],
+        dtype=dtype,
+        frames="stack" if stack else "simulated",
+        stack_frames=stack or defaults.stack_frames,
+        replay=replay,
+    )
+
+
+def _refuse_taken_port(interface: str) -> None:
+    """Of two CA servers on one port only the last is reachable, and the other never notices."""
+    name = "EPICS_CA_SERVER_PORT"
+    port = int(os.environ.get(name, DEFAULT_CA_PORT))
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((interface, port))
+        except OSError as error:
+            raise OSError(
+                f"CA port {port} on {interface} cannot be used ({error.strerror}): another server runs there;"
+                f" set {name} to a free port"
+            ) from error
+
+
+def write_references(beamline: Beamline, path: Path) -> None:
+    """Write `dark`, `flat` and `mask` in the axes of the raw frames, as a beamline would have measured them.
+
+    A replayed file has a mask only. Raises ValueError for a suffix other than .npz or .h5, OSError.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    if beamline.camera is not None:
+        exposure_s = beamline.config.reference_exposure_s
+        arrays["dark"] = beamline.camera.dark_reference(exposure_s)
+        arrays["flat"] = beamline.camera.flat_reference(exposure_s)
+        arrays["mask"] = beamline.camera.bad_pixel_mask()
+    elif isinstance(beamline.frames, ReplayFrames) and beamline.frames.mask is not None:
+        arrays["mask"] = beamline.frames.mask
+    if path.suffix == ".npz":
+        np.savez(path, allow_pickle=False, **arrays)
+    elif path.suffix in (".h5", ".hdf5"):
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    else:
+        raise ValueError(f"--references {path}: the name must end in .npz or .h5")

@@ -1,0 +1,249 @@
+"""The camera's own PVs, `cam1:`, and the starting and stopping of acquisitions.
+
+When Acquire goes back to 0, every counter of the detector and its plugins already shows its final value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from caproto import SkipWrite
+
+from iocsim.acquisition import Acquisition, ExposureSettings, FrameCounter
+from iocsim.endstation import Endstation
+from iocsim.frames import FrameSource
+from iocsim.ndarray import DATA_TYPES, NDArray, data_type, data_type_name
+from iocsim.plugin import ADCORE_VERSION, COLOR_MODES, DRIVER_PORT, ENABLED, ArrayCount, Plugin
+from iocsim.pv import NO_YES, Choice, PvTable, Text
+from iocsim.readout import Readout
+from iocsim.truth import Truth
+
+DONE_ACQUIRE = Choice(("Done", "Acquire"))
+DONE_ACQUIRING = Choice(("Done", "Acquiring"))
+DETECTOR_STATES = Choice(
+    (
+        "Idle",
+        "Acquire",
+        "Readout",
+        "Correct",
+        "Saving",
+        "Aborting",
+        "Error",
+        "Waiting",
+        "Initializing",
+        "Disconnected",
+        "Aborted",
+    )
+)
+
+
+class Detector:
+    """An ADSimDetector look-alike in front of a FrameSource."""
+
+    def __init__(
+        self,
+        table: PvTable,
+        source: FrameSource,
+        endstation: Endstation,
+        truth: Truth,
+        send: Callable[[NDArray], int],
+        *,
+        keeps_checksums: bool,
+    ) -> None:
+        """`send` hands an array to the plugins and gives the number of times it went out by PVA."""
+        self._source = source
+        self._endstation = endstation
+        self._truth = truth
+        self._send_to_plugins = send
+        self._keeps_checksums = keeps_checksums
+        self.plugins: Sequence[Plugin] = ()
+        """Shown up to date before Acquire goes to 0."""
+        self._frame_counter = FrameCounter()
+        self._n_exposures = 0
+        self._acquisition: Acquisition | None = None
+        self._finished: asyncio.Future[None] | None = None
+
+        rows, columns = source.raw_shape
+        own_type = DATA_TYPES.index(data_type_name(source.dtype))
+        for name, label in {
+            "PortName_RBV": DRIVER_PORT,
+            "Manufacturer_RBV": "ptychostream",
+            "Model_RBV": "Simulated camera",
+            "SerialNumber_RBV": "1",
+            "FirmwareVersion_RBV": "1.0",
+            "SDKVersion_RBV": "1.0",
+            "DriverVersion_RBV": "1.0",
+            "ADCoreVersion_RBV": ADCORE_VERSION,
+        }.items():
+            table.readback(name, label)
+        self._acquire = table.setpoint("Acquire", DONE_ACQUIRE)
+        self._acquire.on_put = self._put_acquire
+        self._acquiring = table.readback("Acquire_RBV", DONE_ACQUIRING)
+        self._busy = table.readback("AcquireBusy", DONE_ACQUIRING)
+        self._exposure = table.pair("AcquireTime", 0.02, units="s", precision=4, on_put=_not_negative)
+        self._period = table.pair("AcquirePeriod", 0.02, units="s", precision=4, on_put=_not_negative)
+        self._n_images = table.pair("NumImages", 1, on_put=_at_least_one)
+        self._image_mode = table.pair("ImageMode", Choice(("Single", "Multiple", "Continuous"), 1))
+        table.pair("TriggerMode", Choice(("Internal", "External")))
+        table.pair("NumExposures", 1)
+        table.readback("NumExposuresCounter_RBV", 0)
+        table.pair("FrameType", Choice(("Normal", "Background", "FlatField", "DblCorrelation")))
+        table.pair("Gain", 1.0)
+        table.pair("Temperature", 20.0, units="C")
+        table.readback("TemperatureActual", 20.0, units="C")
+        table.pair("ShutterMode", Choice(("None", "EPICS PV", "Detector output")))
+        table.pair("ColorMode", COLOR_MODES)
+        table.setpoint("NDAttributesFile", Text())
+        table.setpoint("NDAttributesMacros", Text())
+        table.readback("NDAttributesStatus", Choice(("Attributes file OK", "File not found")))
+        table.setpoint("PoolMaxBuffers", 0)
+        table.setpoint("WaitForPlugins", NO_YES)
+        self._callbacks = table.pair("ArrayCallbacks", ENABLED)
+        self._count = ArrayCount(table, on_set=self._frame_counter.set)
+        self._images_done = table.readback("NumImagesCounter_RBV", 0)
+        self._state = table.readback("DetectorState_RBV", DETECTOR_STATES)
+        self._message = table.readback("StatusMessage_RBV", Text("Idle"))
+        self._remaining = table.readback("TimeRemaining_RBV", 0.0, units="s")
+
+        table.readback("MaxSizeX_RBV", columns)
+        table.readback("MaxSizeY_RBV", rows)
+        self._size_x = table.pair("SizeX", columns)
+        self._size_y = table.pair("SizeY", rows)
+        self._min_x = table.pair("MinX", 0)
+        self._min_y = table.pair("MinY", 0)
+        self._bin_x = table.pair("BinX", 1)
+        self._bin_y = table.pair("BinY", 1)
+        self._reverse_x = table.pair("ReverseX", NO_YES)
+        self._reverse_y = table.pair("ReverseY", NO_YES)
+        self._data_type = table.pair("DataType", Choice(DATA_TYPES, own_type))
+        self._array_size_x = table.readback("ArraySizeX_RBV", columns)
+        self._array_size_y = table.readback("ArraySizeY_RBV", rows)
+        table.readback("ArraySizeZ_RBV", 0)
+        self._array_bytes = table.readback("ArraySize_RBV", rows * columns * source.dtype.itemsize)
+        self._readout = Readout.within(source.raw_shape, source.dtype)
+        for pair in (
+            self._size_x,
+            self._size_y,
+            self._min_x,
+            self._min_y,
+            self._bin_x,
+            self._bin_y,
+            self._reverse_x,
+            self._reverse_y,
+            self._data_type,
+        ):
+            pair.after_put = self._change_readout
+
+    @property
+    def is_acquiring(self) -> bool:
+        """An acquisition runs."""
+        return self._finished is not None and not self._finished.done()
+
+    async def refresh(self) -> None:
+        """Show how far the acquisition is."""
+        self._count.value = self._frame_counter.value
+        await self._count.refresh()
+        if (acquisition := self._acquisition) is not None:
+            await self._images_done.follow(acquisition.n_done)
+            remaining_s = (acquisition.exposure_end_ns - time.time_ns()) / 1e9
+            await self._remaining.follow(max(0.0, remaining_s) if self.is_acquiring else 0.0)
+
+    async def stop(self) -> None:
+        """End the acquisition, if one runs, and wait for its end."""
+        if self._acquisition is not None and self._finished is not None:
+            self._acquisition.stop()
+            await asyncio.shield(self._finished)
+
+    async def _put_acquire(self, value: str) -> Any:
+        if value == "Done":
+            await self.stop()
+        else:
+            finished = self._finished
+            if finished is None or finished.done():
+                finished = self._finished = asyncio.ensure_future(self._acquire_images())
+            # A client that goes away cancels its put, never the acquisition.
+            await asyncio.shield(finished)
+        raise SkipWrite
+
+    async def _acquire_images(self) -> None:
+        n_images = {"Single": 1, "Multiple": self._n_images.value}.get(self._image_mode.value)
+        acquisition = Acquisition(
+            self._source,
+            self._endstation,
+            self._settings,
+            self._send,
+            self._frame_counter,
+            self._truth,
+            n_images=n_images,
+            first_index=self._n_exposures,
+            keeps_checksums=self._keeps_checksums,
+        )
+        self._acquisition = acquisition
+        await self._images_done.post(0)
+        await self._state.post("Acquire")
+        await self._message.post("Acquiring data")
+        await self._busy.post("Acquiring")
+        await self._acquiring.post("Acquiring")
+        await self._acquire.post("Acquire")
+        state, message = "Error", "The acquisition failed, see the console of iocsim"
+        try:
+            await asyncio.to_thread(acquisition.run)
+            if acquisition.is_stopped and n_images is not None:
+                state, message = "Aborted", f"Stopped after {acquisition.n_done} of {n_images} images"
+            else:
+                state, message = "Idle", f"Acquired {acquisition.n_done} images"
+        finally:
+            self._n_exposures += acquisition.n_done
+            self._count.value = self._frame_counter.value
+            await self._count.refresh()
+            await self._images_done.follow(acquisition.n_done)
+            await self._remaining.follow(0.0)
+            for plugin in self.plugins:
+                await plugin.refresh()
+            await self._state.post(state)
+            await self._message.post(message)
+            await self._busy.post("Done")
+            await self._acquiring.post("Done")
+            await self._acquire.post("Done")
+
+    def _settings(self) -> ExposureSettings:
+        return ExposureSettings(self._exposure.value, self._period.value, self._readout)
+
+    def _send(self, array: NDArray) -> int:
+        return self._send_to_plugins(array) if self._callbacks.is_on else 0
+
+    async def _change_readout(self) -> None:
+        """Take the region, binning and type from the PVs, and show what the sensor can do of it."""
+        readout = Readout.within(
+            self._source.raw_shape,
+            data_type(self._data_type.value),
+            minimum=(self._min_x.setpoint.value, self._min_y.setpoint.value),
+            size=(self._size_x.setpoint.value, self._size_y.setpoint.value),
+            binning=(self._bin_x.setpoint.value, self._bin_y.setpoint.value),
+            reverse=(self._reverse_x.is_on, self._reverse_y.is_on),
+        )
+        self._readout = readout
+        for pair, value in (
+            (self._min_x, readout.min_x),
+            (self._min_y, readout.min_y),
+            (self._size_x, readout.size_x),
+            (self._size_y, readout.size_y),
+            (self._bin_x, readout.bin_x),
+            (self._bin_y, readout.bin_y),
+        ):
+            await pair.readback.follow(value)
+        rows, columns = readout.shape
+        await self._array_size_x.follow(columns)
+        await self._array_size_y.follow(rows)
+        await self._array_bytes.follow(rows * columns * readout.dtype.itemsize)
+
+
+async def _not_negative(value: float) -> float:
+    return max(0.0, value)
+
+
+async def _at_least_one(value: int) -> int:
+    return max(1, value)

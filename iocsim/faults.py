@@ -1,0 +1,89 @@
+"""Frames that the network is made to lose or to deliver twice, on purpose and by a record.
+
+Only the PVA output is faulty: HDF1 gets every frame, as on a beamline where the file writer sits beside the detector.
+Whether a frame is hit depends on the seed and its uniqueId alone, so a run can be repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from iocsim.pv import PvTable, Text
+
+
+class FaultError(ValueError):
+    """A list of uniqueIds that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Which frames are not posted, and which are posted twice; a frame that is in both is not posted."""
+
+    seed: int = 0
+    drop_fraction: float = 0.0
+    duplicate_fraction: float = 0.0
+    drop_ids: frozenset[int] = field(default_factory=frozenset)
+    duplicate_ids: frozenset[int] = field(default_factory=frozenset)
+
+    def copies(self, unique_id: int) -> int:
+        """How often the frame is posted: 0, 1 or 2."""
+        if unique_id in self.drop_ids or self._chance(unique_id, salt=1) < self.drop_fraction:
+            return 0
+        if unique_id in self.duplicate_ids or self._chance(unique_id, salt=2) < self.duplicate_fraction:
+            return 2
+        return 1
+
+    def _chance(self, unique_id: int, salt: int) -> float:
+        """A number in [0, 1) that belongs to the frame: the SplitMix64 generator, one step from its own state."""
+        state = (self.seed * 0x9E3779B97F4A7C15 + unique_id * 0xD1B54A32D192ED03 + salt) & MASK64
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK64
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & MASK64
+        return (state ^ (state >> 31)) / 2.0**64
+
+
+MASK64 = (1 << 64) - 1
+
+
+def parse_ids(text: str) -> frozenset[int]:
+    """uniqueIds from text such as `1,7,100-104`; empty text is no id. Raises FaultError."""
+    ids: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        if not part:
+            continue
+        first, _, last = part.partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise FaultError(f"{part!r} is no uniqueId: write them as 1,7,100-104")
+        ids.update(range(int(first), int(last or first) + 1))
+    return frozenset(ids)
+
+
+class FaultPvs:
+    """`Sim:DropFraction`, `Sim:DuplicateFraction`, `Sim:DropIds`, `Sim:DuplicateIds` (text such as `1,7,100-104`)."""
+
+    def __init__(self, table: PvTable, faults: Faults) -> None:
+        self.now = faults
+        """The faults in force; replaced as a whole, so any thread may read it."""
+        table.pair("DropFraction", faults.drop_fraction, on_put=self._put_drop_fraction)
+        table.pair("DuplicateFraction", faults.duplicate_fraction, on_put=self._put_duplicate_fraction)
+        table.pair("DropIds", _ids_text(faults.drop_ids), on_put=self._put_drop_ids)
+        table.pair("DuplicateIds", _ids_text(faults.duplicate_ids), on_put=self._put_duplicate_ids)
+
+    async def _put_drop_fraction(self, value: float) -> float:
+        self.now = replace(self.now, drop_fraction=min(1.0, max(0.0, value)))
+        return self.now.drop_fraction
+
+    async def _put_duplicate_fraction(self, value: float) -> float:
+        self.now = replace(self.now, duplicate_fraction=min(1.0, max(0.0, value)))
+        return self.now.duplicate_fraction
+
+    async def _put_drop_ids(self, value: str) -> str:
+        self.now = replace(self.now, drop_ids=parse_ids(value))
+        return value
+
+    async def _put_duplicate_ids(self, value: str) -> str:
+        self.now = replace(self.now, duplicate_ids=parse_ids(value))
+        return value
+
+
+def _ids_text(ids: frozenset[int]) -> Text:
+    return Text(",".join(str(unique_id) for unique_id in sorted(ids)), length=65536)

@@ -1,0 +1,125 @@
+"""The whole simulated beamline behind its PVs: built from a `Beamline`, served until told to stop.
+
+One event loop does all of CA. Frames are made and posted by the thread of the acquisition; what threads count, the loop
+shows 20 times a second and always at the end of an acquisition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from caproto.asyncio.server import Context
+from caproto.server import common
+from p4p.server import Server
+
+from iocsim.beamline import Beamline
+from iocsim.detector import Detector
+from iocsim.endstation import Endstation
+from iocsim.faults import Faults
+from iocsim.ndarray import NDArray
+from iocsim.pv import PvTable
+from iocsim.pva_plugin import PvaPlugin
+from iocsim.session import Session
+
+REFRESH_PERIOD_S = 0.05
+LOOPBACK = "127.0.0.1"
+
+# caproto holds back monitor updates for up to a second when they come in bursts; a step scan must see DMOV at once.
+common.HIGH_LOAD_TIMEOUT = 0.002
+common.MAX_LATENCY = 0.02
+
+
+class CaServer(Context):
+    """caproto's server, silent where nobody listens."""
+
+    async def broadcast_beacon_loop(self) -> None:
+        """Beacons only speed up reconnecting; on loopback, without a caRepeater, each one is an error in the log."""
+        if self.interfaces != [LOOPBACK]:
+            await super().broadcast_beacon_loop()
+
+
+class Ioc:
+    """Endstation, detector and plugins under one prefix."""
+
+    def __init__(
+        self,
+        beamline: Beamline,
+        prefix: str,
+        *,
+        faults: Faults,
+        truth_file: Path | None = None,
+    ) -> None:
+        """Make it inside a running event loop."""
+        config = beamline.config
+        table = PvTable(prefix)
+        self.pvs = table.pvs
+        self._truth = beamline.new_truth()
+        self._endstation = Endstation(table, beamline.energy_eV, beamline.energy_limits_eV, config.seed)
+        self._session = Session(table.below("Sim:"), self._truth, truth_file, faults)
+        self._pva = PvaPlugin(table.below("Pva1:"), self._session.faults)
+        self._detector = Detector(
+            table.below("cam1:"),
+            beamline.frames,
+            self._endstation,
+            self._truth,
+            self._send,
+            # A checksum costs 50 us for 256 x 256: too much beside a precomputed stack.
+            keeps_checksums=config.frames == "simulated",
+        )
+        self._plugins = (self._pva,)
+        self._detector.plugins = self._plugins
+
+    async def serve(self, interface: str, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+        """Serve CA and PVA on one network interface until `stop` is set; saves the truth at the end."""
+        os.environ.setdefault("EPICS_CAS_AUTO_BEACON_ADDR_LIST", "NO")
+        os.environ.setdefault("EPICS_CAS_BEACON_ADDR_LIST", interface)
+        context = CaServer(self.pvs, [interface])
+
+        async def ready(_async_lib: object) -> None:
+            on_ready()
+
+        with Server(providers=[{self._pva.pv_name: self._pva.channel}], conf=_pva_conf(interface)):
+            tasks = [
+                asyncio.create_task(context.run(startup_hook=ready)),
+                asyncio.create_task(self._refresh()),
+                asyncio.create_task(self._endstation.ring_current.run()),
+            ]
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+            await self._detector.stop()
+            await self._show_all()
+            stopped.cancel()
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self._session.save_truth)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    def _send(self, array: NDArray) -> int:
+        """Hand an array to the plugins; gives the number of times it went out by PVA. In the driver's thread."""
+        return self._pva.process(array)
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_PERIOD_S)
+            await self._detector.refresh()
+            await self._show_all()
+
+    async def _show_all(self) -> None:
+        for plugin in self._plugins:
+            await plugin.refresh()
+        await self._session.refresh(self._pva)
+
+
+def _pva_conf(interface: str) -> dict[str, str]:
+    """The server listens, and speaks, on this interface only; ports come from the environment."""
+    return {
+        "EPICS_PVAS_INTF_ADDR_LIST": interface,
+        "EPICS_PVAS_BEACON_ADDR_LIST": interface,
+        "EPICS_PVAS_AUTO_BEACON_ADDR_LIST": "NO",
+    }

@@ -1,0 +1,50 @@
+"""Pva1: every frame out as an NTNDArray on `Pva1:Image`, faults included.
+
+Posting never blocks (each subscriber has its own queue, and loses frames when it is slow), so arrays are posted in the
+driver's thread whatever BlockingCallbacks says. A new subscriber first gets the last old frame, as from a real IOC.
+"""
+
+from __future__ import annotations
+
+import time
+
+from p4p.server.thread import SharedPV
+
+from iocsim import ntndarray
+from iocsim.faults import FaultPvs
+from iocsim.ndarray import NDArray
+from iocsim.plugin import Plugin
+from iocsim.pv import PvTable, Text
+
+
+class PvaPlugin(Plugin):
+    """NDPluginPva; enabled from the start, so that `Acquire` alone brings frames."""
+
+    def __init__(self, table: PvTable, faults: FaultPvs) -> None:
+        super().__init__(table, "NDPluginPva", "PVA1", is_enabled=True)
+        self.pv_name = f"{table.prefix}Image"
+        table.readback("PvName_RBV", Text(self.pv_name))
+        self.channel = SharedPV(initial=ntndarray.fresh())
+        self._faults = faults
+        self.n_sent = 0
+        self.n_dropped_on_purpose = 0
+        self.n_duplicated = 0
+
+    def process(self, array: NDArray) -> int:
+        """Post the array as often as the faults say; gives that number, 0 also if callbacks are disabled."""
+        if not self.takes_arrays:
+            return 0
+        started_s = time.perf_counter()
+        self.saw(array)
+        self.counter.value += 1
+        copies = self._faults.now.copies(array.unique_id)
+        if copies:
+            update = ntndarray.encode(array)
+            for _ in range(copies):
+                self.channel.post(update)
+            self.n_sent += 1
+            self.n_duplicated += copies - 1
+        else:
+            self.n_dropped_on_purpose += 1
+        self.execution_s = time.perf_counter() - started_s
+        return copies

@@ -1,0 +1,55 @@
+"""The simulator's own PVs, `Sim:`: what was sent, what was lost on purpose, and the truth on disk."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from iocsim.faults import FaultPvs, Faults
+from iocsim.pv import Choice, PvTable, Text
+from iocsim.pva_plugin import PvaPlugin
+from iocsim.truth import Truth
+
+
+class Session:
+    """`Sim:TruthFile`, `Sim:SaveTruth` (put 1, back to 0 when written), the fault PVs and the counts of frames."""
+
+    def __init__(self, table: PvTable, truth: Truth, truth_file: Path | None, faults: Faults) -> None:
+        self.faults = FaultPvs(table, faults)
+        self._truth = truth
+        path = "" if truth_file is None else str(truth_file)
+        self._truth_file = table.pair("TruthFile", Text(path, length=1024))
+        self._save = table.setpoint("SaveTruth", Choice(("Done", "Save")))
+        self._save.on_put = self._put_save
+        self._message = table.readback("Message", Text(length=512))
+        self._sent = table.readback("FramesSent_RBV", 0)
+        self._dropped = table.readback("FramesDropped_RBV", 0)
+        self._duplicated = table.readback("FramesDuplicated_RBV", 0)
+
+    async def refresh(self, pva: PvaPlugin) -> None:
+        """Show the counts since the start of the simulator."""
+        await self._sent.follow(pva.n_sent)
+        await self._dropped.follow(pva.n_dropped_on_purpose)
+        await self._duplicated.follow(pva.n_duplicated)
+
+    def save_truth(self) -> Path | None:
+        """Write the truth where `TruthFile` says; None if it says nothing. Raises OSError."""
+        name = self._truth_file.value
+        if not name:
+            return None
+        path = Path(name)
+        self._truth.save(path)
+        return path
+
+    async def _put_save(self, value: str) -> str:
+        if value == "Save":
+            await self._save.post("Save")
+            try:
+                path = await asyncio.to_thread(self.save_truth)
+            except OSError as error:
+                await self._message.post(f"The truth could not be written: {error}")
+            else:
+                await self._message.post(
+                    f"{len(self._truth)} frames written to {path}" if path else "TruthFile is empty"
+                )
+        return "Done"
