@@ -1,0 +1,106 @@
+"""A new file with everything in it but rows.
+
+It is made under a hidden name beside its own and gets its own name when it is whole and readable under SWMR, so no
+reader ever meets a half-made file. An existing file is never overwritten: after a crash it may be all there is.
+
+The format is HDF5 1.10's: SWMR needs at least that, and anything newer would shut out the HDF5 1.12 and 1.14 that
+analysis environments have.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from stream_service.writer.failures import HDF5_FAILURES, write_error
+from stream_service.writer.spec import DatasetSpec, Tree
+
+MAX_CHUNK_BYTES = 64 << 10
+"""Of a column's chunk: it is rewritten at each flush while it fills. Frames are a chunk each whatever their size."""
+
+
+def create_file(path: Path, tree: Tree, *, swmr: bool) -> tuple[h5py.File, dict[str, h5py.Dataset]]:
+    """Make the file and open it for appending; its datasets by the path of their spec.
+
+    Raises `WriteError` if it exists already or cannot be made; then nothing is left behind.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    with _as_write_error(path, unfinished):
+        if path.exists():
+            raise FileExistsError(17, "exists")
+        file = h5py.File(unfinished, "w", libver=("v110", "v110"), locking="best-effort")
+        try:
+            datasets = _fill(file, tree)
+            file.flush()
+            if swmr:
+                file.swmr_mode = True
+            _give_name(unfinished, path)
+        except BaseException:
+            with suppress(*HDF5_FAILURES):
+                file.close()
+            raise
+    return file, datasets
+
+
+@contextmanager
+def _as_write_error(path: Path, unfinished: Path) -> Iterator[None]:
+    try:
+        yield
+    except HDF5_FAILURES as error:
+        raise write_error(path, "create the file", error) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _give_name(unfinished: Path, path: Path) -> None:
+    """Move the file to its name, failing if the name is taken: a hard link does both at once."""
+    try:
+        os.link(unfinished, path)
+    except FileExistsError:
+        raise
+    except OSError:  # file systems without hard links
+        if path.exists():
+            raise FileExistsError(17, "exists") from None
+        unfinished.rename(path)
+
+
+def _fill(file: h5py.File, tree: Tree) -> dict[str, h5py.Dataset]:
+    for path, attributes in tree.groups.items():
+        group = file.require_group(path)
+        for name, value in attributes.items():
+            group.attrs[name] = value
+    datasets = {spec.path: _create_dataset(file, spec) for spec in tree.datasets}
+    for spec in tree.datasets:
+        for link in spec.links:
+            file[link] = datasets[spec.path]
+    for path, target in tree.soft_links.items():
+        file[path] = h5py.SoftLink(target)
+    return datasets
+
+
+def _create_dataset(file: h5py.File, spec: DatasetSpec) -> h5py.Dataset:
+    if spec.value is not None:
+        value = np.asarray(spec.value, spec.dtype)
+        dataset = file.create_dataset(spec.path, data=value, dtype=spec.dtype)
+    else:
+        row_bytes = max(spec.dtype.itemsize * int(np.prod(spec.item_shape)), 1)
+        dataset = file.create_dataset(
+            spec.path,
+            shape=(0, *spec.item_shape),
+            maxshape=(None, *spec.item_shape),
+            chunks=(max(1, min(spec.chunk_rows, MAX_CHUNK_BYTES // row_bytes)), *spec.item_shape),
+            dtype=spec.dtype,
+            fillvalue=spec.fill_value,
+        )
+    dataset.attrs["description"] = spec.about
+    if spec.units:
+        dataset.attrs["units"] = spec.units
+    for name, attribute in spec.attributes.items():
+        dataset.attrs[name] = attribute
+    return dataset
