@@ -106,7 +106,7 @@ def _check_channels(profile: Profile) -> Iterator[Finding]:
             continue
         unit = readbacks.unit(name)
         if unit and UNIT_NAMES.get(unit, unit) != UNIT_NAMES.get(channel.unit, channel.unit):
-            text = f"the profile says {channel.pv} is in {channel.unit}, the IOC says {unit}: correct 'unit' in the profile"
+            text = f"the profile says {channel.pv} is in {channel.unit}, the IOC says {unit}: correct the profile"
             yield Finding("error", f"channel {name}", text)
         else:
             yield Finding("ok", f"channel {name}", f"{channel.pv} = {readbacks.latest(name):g} {channel.unit}")

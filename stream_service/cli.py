@@ -1,0 +1,126 @@
+"""The command `ptychostream`. Each command is thin: it reads its options, calls one function, and says what went wrong.
+
+Exit codes: 0 all is well; 1 it was tried and failed; 2 the options or the profile are wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table
+
+from stream_service.errors import ConfigError, PtychostreamError
+
+app = typer.Typer(
+    name="ptychostream",
+    help="Live areaDetector streaming for ptychography: one standard file per scan, every frame accounted for.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+console = Console()
+errors = Console(stderr=True)
+
+ProfileArgument = Annotated[Path, typer.Argument(help="Profile of the beamline (YAML).", metavar="PROFILE")]
+MARKS = {"ok": "[green]ok[/]", "advice": "[yellow]advice[/]", "error": "[red]ERROR[/]"}
+
+
+@app.command(epilog="Example: ptychostream run xml_layouts/sim/profile.yaml --data-root /data/2026-11")
+def run(
+    profile: ProfileArgument,
+    data_root: Annotated[Path | None, typer.Option(help="Folder for the files, instead of the profile's.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Run the daemon: serve its PVs, arm when a plan asks, write one file per run. Ctrl-C finishes the file."""
+    from stream_service.config import load_profile
+    from stream_service.service.daemon import Service
+
+    _log_to_stderr(verbose)
+    settings = load_profile(profile)
+    if data_root is not None:
+        service_settings = settings.service.model_copy(update={"data_root": data_root.resolve()})
+        settings = settings.model_copy(update={"service": service_settings})
+    service = Service(settings)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: service.end())
+    prefix = settings.service.prefix
+    code = service.run(lambda: print(f"ptychostream ready: {settings.beamline}, prefix {prefix}", flush=True))
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example: ptychostream check xml_layouts/sim/profile.yaml")
+def check(profile: ProfileArgument) -> None:
+    """Connect to everything a profile names and say in plain words what is wrong; exit code 1 if anything is."""
+    from stream_service.config import load_profile
+    from stream_service.service.check import check_profile
+
+    failed = False
+    for finding in check_profile(load_profile(profile)):
+        failed |= finding.level == "error"
+        console.print(f"{MARKS[finding.level]:>6} [bold]{finding.about}[/]: {escape(finding.text)}", soft_wrap=True)
+    raise typer.Exit(int(failed))
+
+
+@app.command(epilog="Example: ptychostream status --prefix PTYCHO:")
+def status(
+    prefix: Annotated[str, typer.Option(help="Prefix of the service's PVs.")] = "PTYCHO:",
+    timeout_s: Annotated[float, typer.Option(help="How long to wait for an answer.")] = 3.0,
+) -> None:
+    """Show what a running daemon is doing."""
+    from stream_service.service.remote import read_status
+
+    table = Table(show_header=False, box=None)
+    for name, value in read_status(prefix, timeout_s).items():
+        table.add_row(f"[bold]{name}[/]", escape(str(value)))
+    console.print(table)
+
+
+@app.command(epilog="Example: ptychostream validate demo_std.h5")
+def validate(
+    file: Annotated[Path, typer.Argument(help="A standard file, or any CXI file.", metavar="FILE")],
+) -> None:
+    """Check a file against our own rules and those of CXI 1.6; exit code 1 if it breaks one."""
+    from stream_service.writer.validate import validate_file
+
+    findings = validate_file(file)
+    for finding in findings:
+        console.print(f"{MARKS[finding.level]} [bold]{finding.where}[/]: {escape(finding.message)}", soft_wrap=True)
+    n_errors = sum(finding.level == "error" for finding in findings)
+    if not n_errors:
+        console.print(f"{file}: a valid standard file" + (f", with {len(findings)} pieces of advice" if findings else ""))
+    raise typer.Exit(int(n_errors > 0))
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        datefmt="[%X]",
+        handlers=[RichHandler(console=errors, show_path=False, markup=False)],
+    )
+    logging.getLogger("stream_service").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def main() -> None:
+    """Entry point: an error that is meant for people is one sentence on stderr, never a traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except PtychostreamError as error:
+        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

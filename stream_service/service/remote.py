@@ -1,0 +1,54 @@
+"""The service seen from outside, over its own PVs: for `status` and the demo."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from stream_service.errors import SourceError
+from stream_service.sources.epics_ca import epics
+
+SHOWN = (
+    "Health",
+    "State",
+    "ScanId",
+    "File",
+    "Message",
+    "EndReason",
+    "Rows",
+    "RowsExpected",
+    "RowsPerSecond",
+    "FramesExpected",
+    "FramesReceived",
+    "FramesStored",
+    "FramesLost",
+    "FramesDuplicate",
+    "FramesIncomplete",
+    "FramesNotExposed",
+    "BadMessages",
+    "QueueBytes",
+    "Heartbeat",
+)
+
+
+class RemoteService:
+    """Connections to the PVs of a running service. Raises `SourceError` if it does not answer."""
+
+    def __init__(self, prefix: str, timeout_s: float) -> None:
+        self._pvs = {name: epics.PV(prefix + name, auto_monitor=True) for name in SHOWN}
+        deadline = time.monotonic() + timeout_s
+        for pv in self._pvs.values():
+            if not pv.wait_for_connection(max(0.01, deadline - time.monotonic())):
+                raise SourceError(
+                    f"no service answers at {prefix} within {timeout_s:g} s: is 'ptychostream run' up, and is "
+                    "EPICS_CA_ADDR_LIST right?"
+                )
+
+    def read(self) -> dict[str, Any]:
+        """The latest value of every PV that is shown; texts as texts."""
+        return {name: pv.get(as_string=pv.type.endswith(("char", "enum"))) for name, pv in self._pvs.items()}
+
+
+def read_status(prefix: str, timeout_s: float) -> dict[str, Any]:
+    """One look at a running service."""
+    return RemoteService(prefix, timeout_s).read()
