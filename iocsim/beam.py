@@ -10,7 +10,7 @@ from typing import Any
 
 from caproto import SkipWrite
 
-from iocsim.pv import Choice, Pv, PvTable
+from iocsim.pv import Choice, Pv, PvTable, monitors_sent
 from iocsim.trajectory import Move, Track
 
 SLEW_S_PER_EV = 0.02
@@ -60,6 +60,7 @@ class Energy:
             self._slew.cancel()
         self._slew = asyncio.create_task(self._follow(move))
         await self._there.wait()
+        await monitors_sent()
         raise SkipWrite
 
     async def _follow(self, move: Move) -> None:

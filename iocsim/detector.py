@@ -17,7 +17,7 @@ from iocsim.endstation import Endstation
 from iocsim.frames import FrameSource
 from iocsim.ndarray import DATA_TYPES, NDArray, data_type, data_type_name
 from iocsim.plugin import ADCORE_VERSION, COLOR_MODES, DRIVER_PORT, ENABLED, ArrayCount, Plugin
-from iocsim.pv import NO_YES, Choice, PvTable, Text
+from iocsim.pv import NO_YES, Choice, PvTable, Text, monitors_sent
 from iocsim.readout import Readout
 from iocsim.truth import Truth
 
@@ -155,7 +155,7 @@ class Detector:
         """End the acquisition, if one runs, and wait for its end."""
         if self._acquisition is not None and self._finished is not None:
             self._acquisition.stop()
-            await asyncio.shield(self._finished)
+            await asyncio.wait([self._finished])
 
     async def _put_acquire(self, value: str) -> Any:
         if value == "Done":
@@ -166,6 +166,7 @@ class Detector:
                 finished = self._finished = asyncio.ensure_future(self._acquire_images())
             # A client that goes away cancels its put, never the acquisition.
             await asyncio.shield(finished)
+            await monitors_sent()
         raise SkipWrite
 
     async def _acquire_images(self) -> None:

@@ -11,11 +11,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from caproto.asyncio.server import Context
-from caproto.server import common
 from p4p.server import Server
 
 from iocsim.beamline import Beamline
+from iocsim.ca_server import CaServer
 from iocsim.detector import Detector
 from iocsim.endstation import Endstation
 from iocsim.faults import Faults
@@ -25,20 +24,6 @@ from iocsim.pva_plugin import PvaPlugin
 from iocsim.session import Session
 
 REFRESH_PERIOD_S = 0.05
-LOOPBACK = "127.0.0.1"
-
-# caproto holds back monitor updates for up to a second when they come in bursts; a step scan must see DMOV at once.
-common.HIGH_LOAD_TIMEOUT = 0.002
-common.MAX_LATENCY = 0.02
-
-
-class CaServer(Context):
-    """caproto's server, silent where nobody listens."""
-
-    async def broadcast_beacon_loop(self) -> None:
-        """Beacons only speed up reconnecting; on loopback, without a caRepeater, each one is an error in the log."""
-        if self.interfaces != [LOOPBACK]:
-            await super().broadcast_beacon_loop()
 
 
 class Ioc:

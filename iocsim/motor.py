@@ -12,16 +12,16 @@ from typing import Any
 
 from caproto import SkipWrite
 
-from iocsim.pv import Choice, DoublePv, Initial, Pv, PvTable
+from iocsim.pv import Choice, DoublePv, Initial, Pv, PvTable, monitors_sent
 from iocsim.trajectory import Move, Track
 
 UPDATE_PERIOD_S = 0.05
 """Readbacks while moving come at 20 Hz, as a motor record polls a fast controller."""
-SETTLE_S = 0.003
+SETTLE_S = 0.002
 """From the end of the motion to DMOV = 1: what a good piezo stage asks for after a step."""
 DEFAULT_VELOCITY_UM_S = 2000.0
 DEFAULT_RAMP_S = 0.005
-"""A step of 0.1 um then takes 1 ms of motion, so 4 ms in all."""
+"""A step of 0.1 um then takes 1 ms of motion, so 5 ms in all with the put-callback."""
 DEFAULT_TRAVEL_UM = 5000.0
 
 QUIET_FIELDS: dict[str, Initial] = {
@@ -141,6 +141,7 @@ class Motor:
         await self._setpoint.post(user)
         await self._start(self._dial(user), time.time_ns())
         await self._at_rest.wait()
+        await monitors_sent()
         raise SkipWrite
 
     async def _start(self, dial: float, now_ns: int) -> None:
@@ -185,6 +186,7 @@ class Motor:
             await self._setpoint.post(self._user(0.0))
             await self._start(0.0, time.time_ns())
             await self._at_rest.wait()
+            await monitors_sent()
         return 0
 
     async def _put_tweak_forward(self, value: Any) -> int:

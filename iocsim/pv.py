@@ -6,6 +6,7 @@ look-up) and never write: what they have to show, they keep in plain numbers tha
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ class Text:
 
 Initial = float | int | str | Choice | Text
 """float: ao, int: longout, str: stringout (39 characters), Choice: mbbo, Text: a char waveform."""
+
+MONITORS_SENT_S = 0.002
+"""How long before a put-callback may be answered; monitor updates pass through two more queues than the answer."""
 
 NO_YES = Choice(("No", "Yes"))
 OFF_ON = Choice(("Off", "On"))
@@ -87,9 +91,17 @@ class Pv(ChannelData):
 class DoublePv(Pv, ChannelDouble):
     """ai, ao."""
 
+    def checked(self, value: Any) -> float:
+        """A Python float: caproto hands out numpy scalars."""
+        return float(value)
+
 
 class IntegerPv(Pv, ChannelInteger):
     """longin, longout."""
+
+    def checked(self, value: Any) -> int:
+        """A Python int: caproto hands out numpy scalars, and those overflow."""
+        return int(value)
 
 
 class StringPv(Pv, ChannelString):
@@ -116,6 +128,11 @@ class EnumPv(Pv, ChannelEnum):
     def index(self) -> int:
         """The number of the present string."""
         return self.enum_strings.index(self.value)
+
+
+async def monitors_sent() -> None:
+    """Wait until what was posted before is on its way to the clients; the last thing before a put-callback ends."""
+    await asyncio.sleep(MONITORS_SENT_S)
 
 
 def epics_timestamp(timestamp_ns: int) -> tuple[int, int]:

@@ -1,0 +1,55 @@
+"""caproto's CA server as a real-time simulator needs it: monitor updates go out at once and in order.
+
+caproto gathers updates into batches and, when many come, holds them back for up to a second; a scan that steps every
+10 ms must see DMOV when it happens. Here a batch is whatever is waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, NoReturn
+
+from caproto.asyncio.server import Context, VirtualCircuit
+from caproto.server.common import DisconnectedCircuit
+
+LOOPBACK = "127.0.0.1"
+
+
+class PromptCircuit(VirtualCircuit):
+    """The connection to one client."""
+
+    async def subscription_queue_loop(self) -> None:
+        """Send all updates that wait, then wait for the next; as in caproto, none for a subscription just cancelled."""
+        self.events_on.set()
+        try:
+            while True:
+                references = [await self.subscription_queue.get()]
+                while not self.subscription_queue.empty():
+                    references.append(self.subscription_queue.get_nowait())
+                wanted = {sub.subscriptionid for subs in self.subscriptions.values() for sub in subs}
+                # A dead reference is an update beyond the backlog that caproto grants a slow client.
+                updates = [u for r in references if (u := r()) is not None and u.subscriptionid in wanted]
+                if updates:
+                    await self.send(*updates)
+        except DisconnectedCircuit:
+            await self._on_disconnect()
+            self.circuit.disconnect()
+            await self.context.circuit_disconnected(self)
+
+
+class CaServer(Context):
+    """The CA server for a table of PVs."""
+
+    CircuitClass = PromptCircuit
+
+    async def tcp_handler(self, client: Any, addr: Any) -> None:
+        """Serve one client, without Nagle's delay: asyncio switches it off only for sockets that name TCP."""
+        client.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await super().tcp_handler(client, addr)
+
+    async def broadcast_beacon_loop(self) -> NoReturn:
+        """Beacons only speed up reconnecting; on loopback, without a caRepeater, each one is an error in the log."""
+        while self.interfaces == [LOOPBACK]:
+            await asyncio.sleep(3600.0)
+        await super().broadcast_beacon_loop()
