@@ -1,7 +1,7 @@
 """One acquisition: exposures on a schedule, each made into an NDArray and handed on. Runs in a thread of its own.
 
-It knows no PVs. The schedule is absolute, so the mean rate is right whatever single frames take; an acquisition that
-cannot keep up runs as fast as it can. The timestamp of a frame is the end of its exposure, its attributes are read
+It knows no PVs. The schedule is absolute, so the mean rate is right whatever single frames take, and exposures begin and
+end at its times to the nanosecond; an acquisition that cannot keep up runs as fast as it can. The timestamp of a frame is the end of its exposure, its attributes are read
 after that, and its pixels belong to where the stage truly was in the middle.
 """
 
@@ -100,25 +100,25 @@ class Acquisition:
         return self._stop.is_set()
 
     def run(self) -> None:
-        """Expose until all images are made or `stop` is called."""
-        next_start_ns = time.time_ns()
+        """Expose until all images are made or `stop` is called.
+
+        The sensor is double-buffered: an exposure may run while the frame before it is made, and no further.
+        """
+        planned_ns = free_ns = time.time_ns()
         while self._n_images is None or self.n_done < self._n_images:
             settings = self._settings()
-            if self._is_stopped_before(next_start_ns):
+            start_ns = max(planned_ns, free_ns)
+            end_ns = start_ns + round(settings.exposure_s * 1e9)
+            self.exposure_end_ns = end_ns
+            lead_s = (end_ns - time.time_ns()) / 1e9
+            if self._stop.wait(lead_s) if lead_s > SHORTEST_WAIT_S else self._stop.is_set():
                 return
-            start_ns = time.time_ns()
-            self.exposure_end_ns = start_ns + round(settings.exposure_s * 1e9)
-            if self._is_stopped_before(self.exposure_end_ns):
-                return
-            self._read_out(settings, start_ns, time.time_ns())
+            free_ns = end_ns if lead_s > 0.0 else time.time_ns()
+            self._read_out(settings, start_ns, end_ns)
             self.n_done += 1
-            next_start_ns += round(max(settings.period_s, settings.exposure_s) * 1e9)
-            if start_ns - next_start_ns > LONGEST_BACKLOG_S * 1e9:
-                next_start_ns = start_ns
-
-    def _is_stopped_before(self, time_ns: int) -> bool:
-        lead_s = (time_ns - time.time_ns()) / 1e9
-        return self._stop.wait(lead_s) if lead_s > SHORTEST_WAIT_S else self._stop.is_set()
+            planned_ns += round(max(settings.period_s, settings.exposure_s) * 1e9)
+            if free_ns - planned_ns > LONGEST_BACKLOG_S * 1e9:
+                planned_ns = free_ns
 
     def _read_out(self, settings: ExposureSettings, start_ns: int, end_ns: int) -> None:
         endstation, readout = self._endstation, settings.readout
