@@ -17,6 +17,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
+from stream_service import cli_ingest
 from stream_service.errors import ConfigError, PtychostreamError
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
+app.add_typer(cli_ingest.app, name="ingest")
 console = Console()
 errors = Console(stderr=True)
 
@@ -96,7 +98,9 @@ def validate(
         console.print(f"{MARKS[finding.level]} [bold]{finding.where}[/]: {escape(finding.message)}", soft_wrap=True)
     n_errors = sum(finding.level == "error" for finding in findings)
     if not n_errors:
-        console.print(f"{file}: a valid standard file" + (f", with {len(findings)} pieces of advice" if findings else ""))
+        console.print(
+            f"{file}: a valid standard file" + (f", with {len(findings)} pieces of advice" if findings else "")
+        )
     raise typer.Exit(int(n_errors > 0))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import threading
 from collections.abc import Mapping
@@ -26,6 +27,11 @@ TEXT_BYTES = 4096
 STATES = ("IDLE", "ARMED", "RECEIVING", "DRAINING", "COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
 HEALTHS = ("READY", "BUSY", "FAULTED")
 START_TIMEOUT_S = 10.0
+
+# caproto takes a ChannelType wherever it says that it takes a Python type
+LONG: Any = ChannelType.LONG
+CHAR: Any = ChannelType.CHAR
+ENUM: Any = ChannelType.ENUM
 
 StatusValue = str | int | float
 
@@ -47,15 +53,27 @@ class Order:
 
 
 def _number(doc: str, **options: Any) -> Any:
-    return pvproperty(value=0, dtype=ChannelType.LONG, read_only=True, doc=doc, **options)
+    return pvproperty(value=0, dtype=LONG, read_only=True, doc=doc, **options)
 
 
 def _text(doc: str) -> Any:
-    return pvproperty(value="", dtype=ChannelType.CHAR, max_length=TEXT_BYTES, read_only=True, doc=doc)
+    return pvproperty(value="", dtype=CHAR, max_length=TEXT_BYTES, read_only=True, doc=doc)
 
 
 def _choice(names: tuple[str, ...], doc: str) -> Any:
-    return pvproperty(value=names[0], dtype=ChannelType.ENUM, enum_strings=names, read_only=True, doc=doc)
+    return pvproperty(value=names[0], dtype=ENUM, enum_strings=names, read_only=True, doc=doc)
+
+
+def _ordering(command: Command) -> Any:
+    """What a put of 1 does: hand out the order. `Arm` stays 1 until the arming has ended, the others fall back to 0."""
+
+    async def put(group: ServicePVs, instance: Any, value: Any) -> int:
+        if int(value) != 1:
+            return 0
+        group.give(command)
+        return int(command is Command.ARM)
+
+    return put
 
 
 class ServicePVs(PVGroup):
@@ -64,13 +82,21 @@ class ServicePVs(PVGroup):
     request = pvproperty(
         name="Request",
         value="",
-        dtype=ChannelType.CHAR,
+        dtype=CHAR,
         max_length=REQUEST_BYTES,
         doc="ScanRequest as JSON; then put Arm",
     )
-    arm = pvproperty(name="Arm", value=0, dtype=ChannelType.LONG, doc="put 1: arm for Request; 0 again when decided")
-    stop = pvproperty(name="Stop", value=0, dtype=ChannelType.LONG, doc="put 1: finish the run in good order")
-    abort = pvproperty(name="Abort", value=0, dtype=ChannelType.LONG, doc="put 1: end the run now, keep its rows")
+    arm = pvproperty(
+        name="Arm",
+        value=0,
+        dtype=LONG,
+        put=_ordering(Command.ARM),
+        doc="put 1: arm for Request; 0 when decided",
+    )
+    stop = pvproperty(name="Stop", value=0, dtype=LONG, put=_ordering(Command.STOP), doc="put 1: finish in good order")
+    abort = pvproperty(
+        name="Abort", value=0, dtype=LONG, put=_ordering(Command.ABORT), doc="put 1: end now, keep the rows"
+    )
 
     State = _choice(STATES, "state of the newest run")
     Health = _choice(HEALTHS, "state of the service")
@@ -98,30 +124,21 @@ class ServicePVs(PVGroup):
         super().__init__(prefix=prefix)
         self._orders = orders
 
-    @arm.putter
-    async def arm(self, instance: Any, value: Any) -> Any:
-        return self._give(Command.ARM, value)
+    def give(self, command: Command) -> None:
+        """Hand out an order, with the request as it stands now."""
+        self._orders.put(Order(command, str(self.request.value)))
 
-    @stop.putter
-    async def stop(self, instance: Any, value: Any) -> Any:
-        self._give(Command.STOP, value)
-        return 0
 
-    @abort.putter
-    async def abort(self, instance: Any, value: Any) -> Any:
-        self._give(Command.ABORT, value)
-        return 0
-
-    def _give(self, command: Command, value: Any) -> int:
-        if int(value) == 1:
-            self._orders.put(Order(command, str(self.request.value)))
-        return int(value)
+def _is_not_about_beacons(record: logging.LogRecord) -> bool:
+    """caproto logs a traceback for every beacon that nobody takes, and without a CA repeater nobody does."""
+    return "beacon" not in str(record.msg)
 
 
 class CaServer:
     """The running server. `publish` may be called from any thread."""
 
     def __init__(self, prefix: str) -> None:
+        logging.getLogger("caproto.ctx").addFilter(_is_not_about_beacons)
         self.orders: queue.Queue[Order] = queue.Queue()
         self._group = ServicePVs(prefix, self.orders)
         self._published: dict[str, StatusValue] = {}

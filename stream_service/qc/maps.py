@@ -89,7 +89,7 @@ def _spacing(width_m: float, height_m: float, n: int) -> float:
 
 
 def _fill_gaps(image: npt.NDArray[np.float64]) -> None:
-    """Give empty pixels the mean of their filled neighbours (3x3), once: the gaps of a spiral, not the world outside."""
+    """Give empty pixels the mean of their filled neighbours (3x3), once: to close the gaps of a spiral."""
     padded = np.pad(image, 1, constant_values=np.nan)
     ny, nx = image.shape
     neighbours = np.stack([padded[dy : dy + ny, dx : dx + nx] for dy in range(3) for dx in range(3)])

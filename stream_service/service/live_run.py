@@ -35,6 +35,7 @@ from stream_service.service.run_file import (
     file_path,
     open_run_file,
     rows_and_frames_per_row,
+    warm_up,
 )
 from stream_service.service.run_sources import RunSources
 from stream_service.service.status import RunStatus, describe_account
@@ -98,6 +99,8 @@ class LiveRun:
             self._exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
             if (frame := self._sources.latest_frame()) is not None:
                 self._prepare(frame)
+            else:
+                warm_up(self._profile.preprocessing, self._frames_per_row)
             self._ledger = self._sources.open_ledger(self.request)
         except PtychostreamError:
             self._sources.close()

@@ -46,7 +46,7 @@ class RemoteService:
 
     def read(self) -> dict[str, Any]:
         """The latest value of every PV that is shown; texts as texts."""
-        return {name: pv.get(as_string=pv.type.endswith(("char", "enum"))) for name, pv in self._pvs.items()}
+        return {name: pv.get(as_string=str(pv.type).endswith(("char", "enum"))) for name, pv in self._pvs.items()}
 
 
 def read_status(prefix: str, timeout_s: float) -> dict[str, Any]:

@@ -129,6 +129,12 @@ def build_reducer(
     return reducer
 
 
+def warm_up(preprocessing: Preprocessing, frames_per_row: int) -> None:
+    """Compile the kernel for a detector that has sent no frame yet, for the pixel type that most have."""
+    reducer = FrameReducer(Geometry(raw_shape=(8, 8)), Corrections(), Grouping(preprocessing.grouping))
+    reducer.warm_up(np.dtype(np.uint16), frames_per_row)
+
+
 def rows_and_frames_per_row(preprocessing: Preprocessing, request: ScanRequest) -> tuple[int | None, int]:
     """Rows that may come (None: not known) and frames in each."""
     frames_per_row = 1 if preprocessing.grouping == "none" else request.frames_per_position

@@ -152,7 +152,7 @@ class CaReadbacks:
 
     def unit(self, channel: str) -> str:
         """The engineering unit the IOC gives the PV; empty if it has none."""
-        details = self._channels[channel].pv.get_ctrlvars(timeout=GET_TIMEOUT_S) or {}
+        details = self._channels[channel].pv.get_ctrlvars() or {}
         return str(details.get("units") or "")
 
     def close(self) -> None:

@@ -1,0 +1,269 @@
+"""The reducer of a run: prepared once from its settings, then one kernel call per row.
+
+A `FrameReducer` owns its prepared references, its scratch lines and the running saturation counts, so one thread at a
+time may use it; the kernel releases the GIL meanwhile. Its results are those of `reference.py`, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from stream_service.kernels.correction import Corrections
+from stream_service.kernels.geometry import Geometry
+from stream_service.kernels.neighbours import find_neighbours, no_neighbours
+from stream_service.kernels.pixelpass import N_LINES, TILE, reduce_pixels
+from stream_service.kernels.reduction import (
+    FrameSummary,
+    Grouping,
+    best_score,
+    combines_by_exposure,
+    row_exposure_s,
+)
+
+RAW_DTYPES = tuple(np.dtype(name) for name in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"))
+"""What areaDetector can send."""
+
+
+class FrameReducer:
+    """Reduces the raw exposures of one position to one stored frame.
+
+    Raises `CorrectionError` when the corrections do not fit frames of the geometry's raw shape.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        corrections: Corrections | None = None,
+        grouping: Grouping = Grouping.SUM,
+        dtype: DTypeLike = np.uint16,
+    ) -> None:
+        """`dtype` is what the detector is expected to send; frames of another supported dtype compile on arrival."""
+        self.geometry = geometry
+        self.corrections = Corrections() if corrections is None else corrections
+        self.grouping = grouping
+        self.dtype = _supported(dtype)
+        self.n_frames_seen = 0
+        """Frames that went into rows so far: all of a group for `sum` and `mean`, the kept one for `first`, `best`."""
+        self._prepare_references()
+        self._prepare_scratch()
+        self._saturation = {raw_dtype: self._saturation_of(raw_dtype) for raw_dtype in RAW_DTYPES}
+
+    def _prepare_references(self) -> None:
+        geometry, corrections = self.geometry, self.corrections
+        calibration = corrections.calibrate(geometry.raw_shape)
+        rows, columns = geometry.roi_slices
+        dark, flat, inverse_flat, good = (
+            np.ascontiguousarray(geometry.crop(image))
+            for image in (calibration.dark, calibration.flat, calibration.inverse_flat, calibration.good)
+        )
+        interpolates = corrections.bad_pixels == "interpolate"
+        counts = np.ones_like(good) if interpolates else good
+        n_counting = _bin_sum(counts, geometry.bin)
+        scale = np.divide(geometry.bin**2, n_counting, out=np.zeros(geometry.binned_shape), where=n_counting > 0)
+        n_good = _bin_sum(good, geometry.bin)
+        is_good = n_good > 0
+        self.out_shape = geometry.out_shape
+        self.mask = self._oriented(~is_good, np.uint8)
+        """(ny, nx) uint8, 1 where no good raw pixel is in the stored pixel (mask, dark, flat), else 0."""
+        self.dark_applied: NDArray[np.float32] | None = None
+        """(ny, nx) what was subtracted from each exposure, binned like the frames; None without a dark."""
+        self.flat_applied: NDArray[np.float32] | None = None
+        """(ny, nx) what each exposure was divided by, averaged over the good pixels of a bin; None without a flat."""
+        if corrections.dark is not None:
+            good_dark = dark if geometry.bin == 1 else _bin_sum(np.where(good, dark, 0), geometry.bin)
+            share = np.divide(geometry.bin**2, n_good, out=np.zeros(n_good.shape), where=is_good)
+            self.dark_applied = self._oriented(dark if geometry.bin == 1 else good_dark * share, np.float32)
+        if corrections.flat is not None:
+            mean_flat = np.divide(
+                _bin_sum(np.where(good, flat, 0), geometry.bin), n_good, out=np.ones(n_good.shape), where=is_good
+            )
+            self.flat_applied = self._oriented(flat if geometry.bin == 1 else mean_flat, np.float32)
+        self._is_good = self.mask == 0
+        self._references = (dark, inverse_flat, good.view(np.uint8), counts.view(np.uint8))
+        self._bins = (scale, np.ascontiguousarray(is_good).view(np.uint8))
+        neighbours = find_neighbours(calibration.good, rows, columns) if interpolates else no_neighbours(good.shape[0])
+        at_neighbours = (neighbours.raw_row, neighbours.raw_column)
+        self._neighbours = (
+            *neighbours,
+            calibration.dark[at_neighbours],
+            calibration.inverse_flat[at_neighbours],
+        )
+        self._window = (rows.start, columns.start, geometry.bin)
+        self._orientation = (geometry.transposes, *geometry.is_reversed)
+
+    def _prepare_scratch(self) -> None:
+        n_columns = self.geometry.binned_shape[1]
+        self._saturated_in_raw_axes = np.zeros(self.geometry.binned_shape, np.uint32)
+        self._uncounted = np.zeros(self.geometry.binned_shape, np.uint32)
+        self._candidate = np.zeros(self.out_shape, np.float32)
+        self._scratch = (
+            np.zeros((TILE, n_columns), np.float32),
+            np.zeros(self._references[0].shape[1], np.float32),
+            np.zeros((N_LINES, n_columns)),
+            np.zeros(n_columns, np.uint8),
+            np.zeros(n_columns, np.int32),
+            np.zeros(n_columns, np.int32),
+        )
+        floor = 0.0 if self.corrections.negatives == "clip" else -math.inf
+        level, gain = self.corrections.saturation_level, self.corrections.gain
+        cap = math.inf if level is None else level
+        self._limits = (np.float32(math.inf), np.float32(floor), np.float32(gain))
+        self._capped_limits = (np.float32(cap), np.float32(floor), np.float32(gain))
+
+    def _saturation_of(self, dtype: np.dtype[Any]) -> tuple[bool, Any]:
+        """Whether saturation can happen, and the smallest raw value of this dtype at or above the level."""
+        level = self.corrections.saturation_level
+        if level is None:
+            return False, dtype.type(0)
+        if dtype.kind == "f":
+            threshold = dtype.type(level)
+            return True, threshold if threshold >= level else np.nextafter(threshold, dtype.type(math.inf))
+        smallest, largest = np.iinfo(dtype).min, np.iinfo(dtype).max
+        threshold = math.ceil(level)
+        return threshold <= largest, dtype.type(min(max(threshold, smallest), largest))
+
+    @property
+    def saturated_counts(self) -> NDArray[np.uint32]:
+        """(ny, nx) in how many of `n_frames_seen` each stored pixel was saturated (a copy).
+
+        One good raw pixel saturates a bin, and one neighbour an interpolated pixel. In groups of unequal exposure a
+        pixel counts, once for each frame, only when it saturates in all of them.
+        """
+        return self._oriented(self._saturated_in_raw_axes, np.uint32)
+
+    def saturated_mask(self, fraction: float) -> NDArray[np.uint8]:
+        """(ny, nx) 1 where a pixel saturated in more than `fraction` of the frames so far; 0 means in any frame."""
+        return (self.saturated_counts > fraction * self.n_frames_seen).astype(np.uint8)
+
+    def warm_up(self, dtype: DTypeLike | None = None, n_frames: int = 1) -> None:
+        """Compile for frames of this dtype (default: the expected one), which takes a second or two the first time.
+
+        Counts nothing. `n_frames` is the size of the groups to come.
+        """
+        kept = self._saturated_in_raw_axes.copy(), self.n_frames_seen
+        n_frames = 1 if self.grouping is Grouping.NONE else n_frames
+        frames = np.zeros((n_frames, *self.geometry.raw_shape), _supported(dtype or self.dtype))
+        self.reduce(frames, np.ones(n_frames), np.empty(self.out_shape, np.float32))
+        self._saturated_in_raw_axes[:], self.n_frames_seen = kept
+
+    def reduce(
+        self,
+        frames: NDArray[Any],
+        exposures_s: NDArray[np.float64] | Sequence[float],
+        out: NDArray[np.float32],
+    ) -> FrameSummary:
+        """Reduce the exposures of one position, in the order of time, into `out`.
+
+        `frames` is (k, y, x) of one raw dtype, k >= 1 (for k = 1 pass `frame[None]`, which copies nothing); it is only
+        read, without a copy when it is C-contiguous, aligned and in native byte order. `exposures_s` is (k,) seconds,
+        NaN where unknown. `out` is (ny, nx) float32, C-contiguous, and is the caller's. Raises ValueError when shapes
+        or dtypes are not these; nothing is counted then.
+        """
+        frames = self._as_kernel_input(frames)
+        times_s = np.asarray(exposures_s, np.float64)
+        k = frames.shape[0]
+        if times_s.shape != (k,):
+            raise ValueError(f"{k} frames but exposure times of shape {times_s.shape}: give one per frame")
+        if out.shape != self.out_shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"out must be C-contiguous float32 {self.out_shape}, not {out.dtype} {out.shape}")
+        chosen = self._chosen(frames)
+        if chosen >= 0:
+            frames = frames[chosen : chosen + 1]
+        listed_s = times_s.tolist()
+        exposure_s = row_exposure_s(self.grouping, listed_s, chosen)
+        by_exposure = combines_by_exposure(self.grouping, listed_s)
+        group = (self.grouping is Grouping.MEAN, by_exposure, times_s, int(times_s.argmin()), exposure_s)
+        intensity, moment_rows, moment_columns, n_saturated = reduce_pixels(
+            frames,
+            self._window,
+            self._references,
+            self._bins,
+            self._saturation[frames.dtype],
+            self._limits,
+            self._neighbours,
+            group,
+            self._orientation,
+            out,
+            self._saturated_in_raw_axes,
+            self._scratch,
+        )
+        self.n_frames_seen += frames.shape[0]
+        com_y, com_x = self._center_of_mass(intensity, moment_rows, moment_columns)
+        return FrameSummary(intensity, com_y, com_x, n_saturated, chosen, exposure_s)
+
+    def _chosen(self, frames: NDArray[Any]) -> int:
+        """The exposure to keep, or -1 to combine them all."""
+        if self.grouping is Grouping.NONE and frames.shape[0] != 1:
+            raise ValueError(f"grouping none makes a row of every frame: got {frames.shape[0]} frames at once")
+        if self.grouping is Grouping.FIRST:
+            return 0
+        if self.grouping is not Grouping.BEST:
+            return -1
+        if frames.shape[0] == 1:
+            return 0
+        scores = [self._score(frames[j : j + 1]) for j in range(frames.shape[0])]
+        return scores.index(max(scores))
+
+    def _score(self, frame: NDArray[Any]) -> tuple[float, float]:
+        """`best_score` of one exposure (1, y, x), raw values capped at the saturation level."""
+        never_saturated = (False, self._saturation[frame.dtype][1])
+        reduce_pixels(
+            frame,
+            self._window,
+            self._references,
+            self._bins,
+            never_saturated,
+            self._capped_limits,
+            self._neighbours,
+            (False, False, np.ones(1), 0, 1.0),
+            self._orientation,
+            self._candidate,
+            self._uncounted,
+            self._scratch,
+        )
+        return best_score(self._candidate, self._is_good)
+
+    def _as_kernel_input(self, frames: NDArray[Any]) -> NDArray[Any]:
+        if frames.ndim != 3 or frames.shape[0] < 1 or frames.shape[1:] != self.geometry.raw_shape:
+            raise ValueError(f"frames of shape {frames.shape} are not (k, y, x) of {self.geometry.raw_shape}")
+        dtype = _supported(frames.dtype)
+        if not (frames.flags.c_contiguous and frames.flags.aligned and frames.dtype.isnative):
+            frames = np.require(frames, dtype, ["C", "A"])
+        if frames.flags.writeable:  # numba compiles anew for read-only arrays: let all be read-only
+            frames = frames.view()
+            frames.flags.writeable = False
+        return frames
+
+    def _center_of_mass(self, intensity: float, moment_rows: float, moment_columns: float) -> tuple[float, float]:
+        """Row and column in the stored frame, from the moments in raw axes."""
+        if intensity == 0:
+            return math.nan, math.nan
+        along = [moment_rows / intensity, moment_columns / intensity]
+        transposes, *is_reversed = self._orientation
+        for axis, n in enumerate(self._saturated_in_raw_axes.shape):
+            if is_reversed[axis]:
+                along[axis] = n - 1 - along[axis]
+        return (along[1], along[0]) if transposes else (along[0], along[1])
+
+    def _oriented(self, image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+        return np.array(self.geometry.orient(image), dtype, order="C")
+
+
+def _bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:
+    """Sum of the pixels of each bin, int64 or float64."""
+    ny, nx = image.shape
+    wide = np.float64 if image.dtype.kind == "f" else np.int64
+    return image.reshape(ny // bin, bin, nx // bin, bin).sum(axis=(1, 3), dtype=wide)
+
+
+def _supported(dtype: DTypeLike) -> np.dtype[Any]:
+    native = np.dtype(dtype).newbyteorder("=")
+    if native not in RAW_DTYPES:
+        names = ", ".join(known.name for known in RAW_DTYPES)
+        raise ValueError(f"frames of dtype {np.dtype(dtype).name} are not supported: use one of {names}")
+    return native
