@@ -1,1 +1,25 @@
-"""Bluesky devices of ptychostream."""
+"""Bluesky devices of ptychostream: detector, sample stage, monochromator, and the streaming service itself.
+
+Importing them makes pyepics use the EPICS libraries that p4p brings, so that both can live in one process; a session
+that has imported pyepics (or ophyd) before keeps its own.
+"""
+
+import sys
+
+if "epics.ca" not in sys.modules:
+    import epicscorelibs.path.pyepics  # noqa: F401
+
+from ptychostream_devices.detector import DetectorError, DetectorSetup, PtychoDetector
+from ptychostream_devices.energy import Monochromator
+from ptychostream_devices.stage import ScanStage
+from ptychostream_devices.stream_service_device import StreamServiceDevice, StreamServiceError
+
+__all__ = [
+    "DetectorError",
+    "DetectorSetup",
+    "Monochromator",
+    "PtychoDetector",
+    "ScanStage",
+    "StreamServiceDevice",
+    "StreamServiceError",
+]

@@ -1,0 +1,86 @@
+"""NDFileHDF5 set up for ptychography: one file for the whole scan, readable while it grows, under a chosen name."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+from ophyd import EpicsSignal, EpicsSignalRO
+from ophyd.areadetector import ADComponent
+from ophyd.areadetector.base import EpicsSignalWithRBV
+from ophyd.areadetector.filestore_mixins import FileStoreIterativeWrite
+from ophyd.areadetector.plugins import HDF5Plugin, HDF5Plugin_V34
+
+CREATE_FOLDERS = -3  # NDFileHDF5 may create up to three levels of folders
+
+
+class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
+    """NDFileHDF5 that writes `<folder>/<name>.h5` and tells bluesky where (spec AD_HDF5, one datum a trigger).
+
+    The file opens at the first frame (LazyOpen), so the plugin needs no warm-up frame, and it is written as SWMR
+    with every attribute flushed as it comes. What the beamline chose otherwise (layout, compression, chunks) is
+    left alone. An existing file is never overwritten, as far as this machine can see it.
+    """
+
+    dropped_arrays = ADComponent(EpicsSignalWithRBV, "DroppedArrays", auto_monitor=True, kind="omitted")
+    num_captured = ADComponent(EpicsSignalRO, "NumCaptured_RBV", auto_monitor=True, kind="omitted")
+    write_status = ADComponent(EpicsSignal, "WriteStatus", auto_monitor=True, kind="omitted")
+    write_message = ADComponent(EpicsSignal, "WriteMessage", string=True, auto_monitor=True, kind="omitted")
+
+    filestore_spec = "AD_HDF5"
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self._next_file: PurePosixPath | None = None
+        self._fn: str = ""
+        self.stage_sigs.update(
+            [
+                ("auto_increment", "No"),
+                ("array_counter", 0),  # the plugin's own; the camera's must not change once a service is armed
+                ("auto_save", "Yes"),
+                ("num_capture", 0),  # no limit: the detector may be asked for repeats
+                ("file_template", "%s%s.h5"),
+                ("file_write_mode", "Stream"),
+                ("swmr_mode", "On"),
+                ("lazy_open", "Yes"),
+                ("store_attr", "Yes"),
+                ("nd_attribute_chunk", 1),  # else positions stay invisible to readers for 16384 frames
+                ("num_frames_flush", 1),
+                ("capture", 1),
+            ]
+        )
+
+    def file_for(self, name: str, folder: str = "") -> str:
+        """Path of the file `name`.h5, as readers see it, in `folder` below the root that the device was given."""
+        return str(PurePosixPath(datetime.now().strftime(self.read_path_template), folder, f"{name}.h5"))
+
+    def name_next_file(self, name: str, folder: str = "") -> None:
+        """The next stage will write this file. Without it, the file is named by the time."""
+        self._next_file = PurePosixPath(folder, name)
+
+    def stage(self) -> None:
+        """Set up the plugin and start its capture; raises `FileExistsError`, `NotADirectoryError`."""
+        now = datetime.now()
+        next_file, self._next_file = self._next_file or PurePosixPath(now.strftime("%Y%m%d_%H%M%S_raw")), None
+        path = Path(self.file_for(next_file.name, str(next_file.parent)))
+        if path.exists():
+            raise FileExistsError(f"{path} exists already: choose another scan_id, or move the file away")
+        if self.file_write_mode.get(as_string=True) != "Single":
+            self.capture.set(0).wait()
+        self.create_directory.set(CREATE_FOLDERS).wait()  # before the path: it decides what writing the path does
+        folder = os.path.join(now.strftime(self.write_path_template), next_file.parent, "")
+        self.file_path.set(folder).wait()
+        self.file_name.set(next_file.name).wait()
+        if not self.file_path_exists.get():
+            raise NotADirectoryError(f"the IOC cannot write to {folder}: it neither exists nor can it be created")
+        # HDF5Plugin.stage would refuse a plugin that has not seen a frame; with LazyOpen it does not need one.
+        super(HDF5Plugin, self).stage()
+        self._fn = str(path)
+        self._generate_resource({"frame_per_point": self.root.cam.num_images.get()})
+
+    def failure(self) -> str:
+        """What went wrong with writing, in a sentence; empty if nothing did."""
+        if self.write_status.get():
+            return f"{self.prefix} could not write {self._fn}: {self.write_message.get() or 'Write error'}"
+        return ""

@@ -1,0 +1,209 @@
+"""The PVs of one streaming service as a client last heard them.
+
+Monitors only store the latest value and wake whoever waits; nothing here polls the network. Values are plain
+`str` and `int`: enums arrive as their strings, char waveforms as text.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import epics
+import numpy as np
+
+COMMANDS = ("Arm", "Stop", "Abort")
+ENUMS = ("State", "Health")
+TEXTS = ("ArmError", "ScanId", "File", "Message", "EndReason")
+COUNTERS = (
+    "RunNumber",
+    "FramesExpected",
+    "FramesReceived",
+    "FramesStored",
+    "FramesLost",
+    "FramesDuplicate",
+    "FramesIncomplete",
+    "FramesNotExposed",
+    "Rows",
+    "RowsExpected",
+)
+MONITORED = (*COMMANDS, *ENUMS, *TEXTS, *COUNTERS)
+
+TEXT_TIMEOUT_S = 10.0  # a request of 4 MiB over a slow link; a daemon that lives takes it in milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The latest value of one PV."""
+
+    value: str | int
+    timestamp_s: float
+    """When the value was true, by the service's clock, seconds since 1970."""
+    count: int
+    """How many updates came so far: a later one has a higher count, even with the same value."""
+
+
+class ServicePVs(Protocol):
+    """What `StreamServiceDevice` needs of a transport."""
+
+    @property
+    def prefix(self) -> str: ...
+
+    @property
+    def is_connected(self) -> bool: ...
+
+    def connect(self, timeout_s: float) -> None:
+        """Return when every PV has delivered a value; raises `TimeoutError` naming those that have not."""
+        ...
+
+    def put(self, name: str, value: int | str) -> None:
+        """Write a PV: a text is taken when this returns, a command only sent. Raises `TimeoutError`, `ValueError`."""
+        ...
+
+    def latest(self, name: str) -> Heard: ...
+
+    def wait_until(self, claim: Callable[[], bool], timeout_s: float) -> bool:
+        """Return True as soon as the claim holds; False if it does not within `timeout_s`."""
+        ...
+
+
+class LatestValues:
+    """Latest value of each PV, and a way to wait for what they say. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, Heard] = {}
+        self._changed = threading.Condition()
+
+    def post(self, name: str, value: str | int, timestamp_s: float) -> None:
+        """Take an update and wake everyone who waits."""
+        with self._changed:
+            before = self._heard.get(name)
+            self._heard[name] = Heard(value, timestamp_s, before.count + 1 if before else 1)
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let everyone who waits look again, because something else than a value has changed."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def latest(self, name: str) -> Heard:
+        """The latest value of a PV; raises `LookupError` when it has never delivered one."""
+        with self._changed:
+            if name not in self._heard:
+                raise LookupError(f"{name} has not delivered a value: stage the device first")
+            return self._heard[name]
+
+    def has(self, name: str) -> bool:
+        with self._changed:
+            return name in self._heard
+
+    def wait_until(self, claim: Callable[[], bool], timeout_s: float) -> bool:
+        """Return True as soon as the claim holds; False if it does not within `timeout_s`."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            with self._changed:
+                if claim():
+                    return True
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
+                    return False
+                self._changed.wait(left_s)
+
+
+class EpicsServicePVs(LatestValues):
+    """The service's PVs over Channel Access, by pyepics. Channels are opened by the first `connect`."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self.prefix = prefix
+        self._channels: dict[str, epics.PV] = {}
+        self._enum_names: dict[str, tuple[str, ...]] = {}
+        self._opening = threading.Lock()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the service answers at this moment."""
+        return bool(self._channels) and all(channel.connected for channel in self._channels.values())
+
+    def connect(self, timeout_s: float) -> None:
+        """Return when every PV has delivered a value; raises `TimeoutError` naming those that have not."""
+        epics.ca.use_initial_context()  # pyepics keeps its channels in the context of the thread that opened them
+        with self._opening:
+            if not self._channels:
+                self._channels["Request"] = epics.PV(
+                    f"{self.prefix}Request", auto_monitor=False, connection_callback=self._connection_changed
+                )
+                for name in MONITORED:
+                    self._channels[name] = epics.PV(
+                        f"{self.prefix}{name}",
+                        auto_monitor=True,
+                        callback=self._heard_of(name),
+                        connection_callback=self._connection_changed,
+                    )
+        if not self.wait_until(lambda: not self._silent(), timeout_s):
+            silent = self._silent()
+            if len(silent) == len(self._channels):
+                raise TimeoutError(
+                    f"nothing answers at {self.prefix} within {timeout_s:g} s: is `ptychostream run` running, "
+                    f"and is the prefix right?"
+                )
+            raise TimeoutError(
+                f"{', '.join(self.prefix + name for name in silent)} did not answer within {timeout_s:g} s: "
+                f"the service at {self.prefix} is of another version than this device"
+            )
+        for name in ENUMS:  # asked for here, because a monitor brings only the number
+            self._enum_names[name] = tuple(self._channels[name].enum_strs or ())
+
+    def put(self, name: str, value: int | str) -> None:
+        """Write a PV: a text is taken when this returns, a command only sent. Raises `TimeoutError`, `ValueError`.
+
+        Whether a command was obeyed is told by the other PVs; its own put may stay open as long as it works.
+        """
+        epics.ca.use_initial_context()
+        channel = self._channels[name]
+        if not isinstance(value, str):
+            channel.put(value)
+            return
+        text = np.frombuffer(value.encode() + b"\0", dtype=np.uint8)
+        if len(text) > channel.nelm:
+            raise ValueError(
+                f"{channel.pvname} takes {channel.nelm} bytes, the text has {len(text)}: "
+                f"ask for fewer positions in one scan"
+            )
+        if channel.put(text, wait=True, timeout=TEXT_TIMEOUT_S) != 1:
+            raise TimeoutError(f"{channel.pvname} did not take the text within {TEXT_TIMEOUT_S:g} s")
+
+    def latest(self, name: str) -> Heard:
+        """The latest value of a PV; raises `LookupError` when it has never delivered one."""
+        heard = super().latest(name)
+        names = self._enum_names.get(name)
+        return heard if names is None else replace(heard, value=names[int(heard.value)])
+
+    def _silent(self) -> list[str]:
+        return [
+            name
+            for name, channel in self._channels.items()
+            if not channel.connected or (name in MONITORED and not self.has(name))
+        ]
+
+    def _connection_changed(self, **_: Any) -> None:
+        self.wake()
+
+    def _heard_of(self, name: str) -> Callable[..., None]:
+        def heard(value: Any = None, timestamp: float = 0.0, **_: Any) -> None:
+            self.post(name, _text(value) if name in TEXTS else int(value), timestamp)
+
+        return heard
+
+
+def _text(value: Any) -> str:
+    """Text of a string, of an array of strings, or of a char waveform up to its NUL."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return " ".join(str(part) for part in value)
+    characters = np.atleast_1d(np.asarray(value)).astype(np.uint8)  # one character alone comes as a number
+    return characters.tobytes().split(b"\0", 1)[0].decode(errors="replace")

@@ -1,0 +1,215 @@
+"""`python -m ptychostream_plans.scan`: one scan by a RunEngine of its own, for the demo and for first tests.
+
+Exit codes: 0 the scan succeeded; 1 it failed, with one sentence on stderr; 2 the options are wrong; 130 it was
+interrupted. SIGINT and SIGTERM abort the run: the service's run is aborted, the detector stopped, then it exits.
+With `--json` every line on stdout is one JSON object (`start`, `point`, `stop`); all else goes to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from bluesky import RunEngine
+from bluesky.utils import FailedStatus, MsgGenerator, RunEngineInterrupted
+from ophyd.signal import EpicsSignalBase
+
+from ptychostream_devices.detector import PtychoDetector
+from ptychostream_devices.energy import Monochromator
+from ptychostream_devices.stage import ScanStage
+from ptychostream_devices.stream_service_device import StreamServiceDevice
+from ptychostream_plans.fermat import ptycho_fermat
+from ptychostream_plans.positions_file import load_positions
+from ptychostream_plans.step_scan import ptycho_positions
+
+INTERRUPTED = 130
+CONNECTION_TIMEOUT_S = 10.0
+SETTING_TIMEOUT_S = 20.0
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def scan(
+    ioc: Annotated[str, typer.Option(help="Prefix of the beamline's PVs.")] = "SIM:",
+    service: Annotated[str, typer.Option(help="Prefix of the streaming service; empty for none.")] = "PTYCHO:",
+    points: Annotated[int, typer.Option(min=1, help="Positions of the Fermat spiral.")] = 100,
+    step_um: Annotated[float, typer.Option(help="Step of the Fermat spiral, µm.")] = 0.5,
+    positions: Annotated[
+        Path | None, typer.Option(help="Scan these positions instead: .npy or .csv, x and y in metres.")
+    ] = None,
+    exposure_s: Annotated[float, typer.Option(help="Exposure time of one frame, s.")] = 0.01,
+    frames_per_position: Annotated[int, typer.Option(min=1, help="Frames at each position.")] = 1,
+    scan_id: Annotated[str | None, typer.Option(help="Names the files; the time, if not given.")] = None,
+    path: Annotated[str, typer.Option(help="Folder below the roots of service and detector.")] = "",
+    raw_dir: Annotated[Path, typer.Option(help="Folder of the raw files, as IOC and service see it.")] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print progress as lines of JSON.")] = False,
+) -> None:
+    """Scan the sample and stream the frames into one standardized file."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
+    for noisy in ("bluesky", "ophyd"):  # they log a traceback of what is said in a sentence below
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    EpicsSignalBase.set_defaults(
+        connection_timeout=CONNECTION_TIMEOUT_S, timeout=CONNECTION_TIMEOUT_S, write_timeout=SETTING_TIMEOUT_S
+    )
+    tell = _tell_json if as_json else _tell_words
+    try:
+        trajectory = None if positions is None else load_positions(positions)
+    except (OSError, ValueError) as error:
+        raise _failed(error, 2) from error
+    engine = RunEngine({}, context_managers=[])
+    interruption = Interruption(engine)
+    try:
+        stage = ScanStage(ioc, name="stage")
+        detector = PtychoDetector(ioc, name="detector", write_path_template=str(raw_dir.resolve()))
+        energy = Monochromator(f"{ioc}Energy", name="energy")
+        stream = StreamServiceDevice(service, name="stream") if service else None
+        for device in (stage, energy, detector.cam.acquire, detector.hdf.plugin_type):
+            device.wait_for_connection(timeout=CONNECTION_TIMEOUT_S)
+        options: dict[str, Any] = {
+            "exposure_s": exposure_s,
+            "frames_per_position": frames_per_position,
+            "energy": energy,
+            "scan_id": scan_id,
+            "path": path,
+        }
+        plan: MsgGenerator[str]
+        if trajectory is None:
+            plan = ptycho_fermat(detector, stage, stream, n_points=points, step_m=step_um * 1e-6, **options)
+        else:
+            plan = ptycho_positions(detector, stage, stream, positions_m=trajectory.positions_m.tolist(), **options)
+        documents = Progress(tell, stream)
+        with contextlib.redirect_stdout(sys.stderr):  # the RunEngine prints what it does; stdout is for progress
+            engine(plan, documents)
+    except RunEngineInterrupted:
+        typer.echo("the scan was interrupted: the service's run is aborted, the detector has stopped", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        raise _failed(error, 1) from error
+    finally:
+        interruption.restore()
+
+
+class Interruption:
+    """SIGINT and SIGTERM abort the RunEngine's plan once; before and after it they end the process."""
+
+    def __init__(self, engine: RunEngine) -> None:
+        self._engine = engine
+        self._before = {number: signal.signal(number, self._abort) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _abort(self, number: int, _: FrameType | None) -> None:
+        if self._engine.state == "idle":
+            raise KeyboardInterrupt
+        if self._engine.state == "running":  # abort waits for the RunEngine, a signal handler must not
+            reason = signal.Signals(number).name
+            threading.Thread(target=self._engine.abort, args=(reason,), name="abort", daemon=True).start()
+
+    def restore(self) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+class Progress:
+    """Tells how the run goes, from its documents."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], None], stream: StreamServiceDevice | None) -> None:
+        self._tell = tell
+        self._stream = stream
+        self._primary = ""
+        self._n_points = 0
+        self._start: dict[str, Any] = {}
+        self._account: dict[str, Any] = {}
+
+    def __call__(self, name: str, document: Any) -> None:
+        match name:
+            case "start":
+                self._start = document
+                self._tell(
+                    {
+                        "event": "start",
+                        "uid": document["uid"],
+                        "scan_id": document["ptychostream"]["scan_id"],
+                        "n_points": document["num_points"],
+                        "raw_file": document["ptychostream"]["raw_file"],
+                    }
+                )
+            case "descriptor" if document["name"] == "primary":
+                self._primary = document["uid"]
+            case "event" if document["descriptor"] == self._primary:
+                self._n_points += 1
+                x_name, y_name = self._start["motors"]
+                self._tell(
+                    {
+                        "event": "point",
+                        "n": self._n_points,
+                        "of": self._start["num_points"],
+                        "x_um": round(document["data"][x_name], 4),
+                        "y_um": round(document["data"][y_name], 4),
+                        "rows": None if self._stream is None else self._stream.get_index(),
+                    }
+                )
+            case "event" if self._stream is not None and f"{self._stream.name}_state" in document["data"]:
+                self._account = {
+                    key.removeprefix(f"{self._stream.name}_"): value for key, value in document["data"].items()
+                }
+            case "stop":
+                self._tell(
+                    {
+                        "event": "stop",
+                        "uid": document["run_start"],
+                        "exit_status": document["exit_status"],
+                        "reason": document["reason"],
+                        "n_points": self._n_points,
+                        **({"stream": self._account} if self._account else {}),
+                    }
+                )
+
+
+def plain_sentence(error: BaseException) -> str:
+    """What went wrong, without the bookkeeping of status objects around it."""
+    while isinstance(error, FailedStatus) and error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__
+
+
+def main() -> None:
+    """Entry point of `python -m ptychostream_plans.scan`."""
+    app()
+
+
+def _failed(error: BaseException, code: int) -> typer.Exit:
+    typer.echo(f"scan failed: {plain_sentence(error)}", err=True)
+    return typer.Exit(code)
+
+
+def _tell_json(message: dict[str, Any]) -> None:
+    print(json.dumps(message), file=sys.__stdout__, flush=True)
+
+
+def _tell_words(message: dict[str, Any]) -> None:
+    match message["event"]:
+        case "start":
+            text = f"scan {message['scan_id']}: {message['n_points']} positions, run {message['uid']}"
+        case "point":
+            text = f"position {message['n']} of {message['of']}: x {message['x_um']:.3f} µm, y {message['y_um']:.3f} µm"
+        case _:
+            account = message.get("stream", {})
+            file = f", {account['rows']} rows, {account['state']}: {account['file']}" if account else ""
+            text = f"run {message['uid']}: {message['exit_status']}{file}"
+    print(text, file=sys.__stdout__, flush=True)
+
+
+if __name__ == "__main__":
+    main()

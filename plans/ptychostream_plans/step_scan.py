@@ -1,0 +1,197 @@
+"""Software step scans over given positions, streamed: move, expose, read, at one position after the other.
+
+The order is fixed by what the streaming service needs: detector and stage are staged first (their settings settle,
+the raw file's capture starts), then the service is armed (it reads the camera's ArrayCounter), then the run opens
+and the first frame is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+from bluesky.protocols import Readable
+from bluesky.utils import CustomPlanMetadata, MsgGenerator
+
+from ptychostream_devices.detector import DetectorSetup, PtychoDetector
+from ptychostream_devices.stage import ScanStage
+from ptychostream_devices.stream_service_device import StreamServiceDevice
+from ptychostream_plans.stubs import check_raw_file, check_stream, collect_stream, stream_service_wrapper
+from ptychostream_plans.trajectories import Trajectory, from_positions
+from stream_service.request import ScanRequest
+
+
+def ptycho_positions(
+    detector: PtychoDetector,
+    stage: ScanStage,
+    service: StreamServiceDevice | None = None,
+    *,
+    positions_m: Sequence[Sequence[float]],
+    exposure_s: float,
+    frames_per_position: int = 1,
+    energy: Readable | None = None,
+    scan_id: str | None = None,
+    path: str = "",
+    probe_diameter_m: float | None = None,
+    md: CustomPlanMetadata | None = None,
+) -> MsgGenerator[str]:
+    """Expose at given positions of the beam on the sample, in the given order.
+
+    Parameters
+    ----------
+    detector : PtychoDetector
+        Takes `frames_per_position` frames at each position.
+    stage : ScanStage
+        Moves the sample (or the beam); it knows how the beam follows.
+    service : StreamServiceDevice, optional
+        The streaming service that writes the standardized file; without it only the raw file is written.
+    positions_m : sequence of (x, y)
+        Beam on the sample, in metres.
+    exposure_s : float
+        Exposure time of one frame.
+    frames_per_position : int
+        Frames at each position; the service reduces them to one row.
+    energy : Readable, optional
+        Monochromator, read before and after the scan.
+    scan_id : str, optional
+        Names the files: `<scan_id>_std.h5` and `<scan_id>_raw.h5`. The time, if not given.
+    path : str
+        Folder of both files, below the roots of the service and of the detector.
+    probe_diameter_m : float, optional
+        Diameter of the probe on the sample; positions that do not overlap are then refused.
+    md : dict, optional
+        More metadata for the run.
+
+    Returns
+    -------
+    uid : str
+        Of the bluesky run.
+    """
+    trajectory = from_positions(positions_m)
+    return (
+        yield from step_scan(
+            detector,
+            stage,
+            service,
+            trajectory=trajectory,
+            exposure_s=exposure_s,
+            frames_per_position=frames_per_position,
+            energy=energy,
+            scan_id=scan_id,
+            path=path,
+            probe_diameter_m=probe_diameter_m,
+            plan_name="ptycho_positions",
+            plan_args={"positions_m": trajectory.positions_m.tolist()},
+            md=md,
+        )
+    )
+
+
+def step_scan(
+    detector: PtychoDetector,
+    stage: ScanStage,
+    service: StreamServiceDevice | None,
+    *,
+    trajectory: Trajectory,
+    exposure_s: float,
+    frames_per_position: int,
+    energy: Readable | None,
+    scan_id: str | None,
+    path: str,
+    probe_diameter_m: float | None,
+    plan_name: str,
+    plan_args: Mapping[str, Any],
+    md: Mapping[str, Any] | None,
+) -> MsgGenerator[str]:
+    """What every plan over a list of positions has in common; `plan_args` are those that only the caller knows.
+
+    Raises before anything moves: `ValueError` for positions out of a motor's limits or without overlap.
+    """
+    n_frames = len(trajectory) * frames_per_position
+    overlap = None if probe_diameter_m is None else _enough_overlap(trajectory, probe_diameter_m)
+    motors_um = stage.motor_positions_um(trajectory.positions_m)
+    scan_id = scan_id or datetime.now().strftime("ptycho_%Y%m%d_%H%M%S")
+    setup = DetectorSetup(exposure_s, frames_per_position, f"{scan_id}_raw", path)
+    stream_uid = str(uuid4())  # the same in the file and in the run's start document: each finds the other
+    request = ScanRequest(
+        scan_id=scan_id,
+        path=path,
+        n_positions=len(trajectory),
+        frames_per_position=frames_per_position,
+        planned_x_m=tuple(trajectory.x_m.tolist()),
+        planned_y_m=tuple(trajectory.y_m.tolist()),
+        exposure_s=exposure_s,
+        raw_file=detector.raw_file(setup),
+        sample=str((md or {}).get("sample", "")),
+        metadata={"plan_name": plan_name, "trajectory": trajectory.name, "stream_uid": stream_uid},
+    )
+    start_md = {
+        "plan_name": plan_name,
+        "plan_args": {
+            "detector": repr(detector),
+            "stage": repr(stage),
+            "service": repr(service),
+            **plan_args,
+            "exposure_s": exposure_s,
+            "frames_per_position": frames_per_position,
+            "energy": repr(energy),
+            "scan_id": scan_id,
+            "path": path,
+            "probe_diameter_m": probe_diameter_m,
+        },
+        "detectors": [detector.name],
+        "motors": [stage.x.name, stage.y.name],
+        "num_points": len(trajectory),
+        "num_intervals": len(trajectory) - 1,
+        "plan_pattern": trajectory.name,
+        "plan_pattern_args": dict(trajectory.parameters),
+        "ptychostream": {
+            "scan_id": scan_id,
+            "stream_uid": stream_uid,
+            "raw_file": request.raw_file,
+            "overlap": overlap,
+        },
+        "hints": {"dimensions": [([stage.x.name, stage.y.name], "primary")]},
+        **(md or {}),
+    }
+
+    read_at_each: list[Any] = [detector, stage]  # ophyd's annotations of read() are looser than bluesky's protocol
+    exposed: Any = detector
+
+    def exposures() -> MsgGenerator[None]:
+        for x_um, y_um in motors_um.tolist():
+            yield from bps.checkpoint()
+            yield from bps.mv(stage.x, x_um, stage.y, y_um)
+            yield from bps.trigger_and_read(read_at_each)
+            if service is not None:
+                yield from check_stream(service)
+
+    def documented() -> MsgGenerator[None]:
+        if service is not None:
+            yield from bps.kickoff(service, group="kickoff", wait=True)
+        yield from exposures()
+        yield from check_raw_file(detector, n_frames)
+        if service is not None:
+            yield from collect_stream(service)
+
+    def streamed() -> MsgGenerator[str]:
+        recorded = bpp.baseline_wrapper(bpp.run_wrapper(documented(), md=start_md), [energy] if energy else [])
+        return (yield from stream_service_wrapper(recorded, service, request))
+
+    yield from bps.prepare(exposed, setup, group="detector", wait=True)
+    staged = [detector, stage] if service is None else [detector, stage, service]
+    return (yield from bpp.stage_wrapper(streamed(), staged))
+
+
+def _enough_overlap(trajectory: Trajectory, probe_diameter_m: float) -> float:
+    overlap = trajectory.overlap(probe_diameter_m)
+    if overlap == 0:
+        raise ValueError(
+            f"neighbouring positions are {trajectory.nearest_neighbour_m() * 1e6:.3g} µm apart, the probe is "
+            f"{probe_diameter_m * 1e6:.3g} µm wide: without overlap there is no ptychography; make the step smaller"
+        )
+    return overlap

@@ -1,0 +1,117 @@
+"""Parts of plans that have to do with the streaming service, and with what a scan must not lose.
+
+A plan within `stream_service_wrapper` leaves the service in an end state, however the plan ends: completed when it
+succeeds, aborted when it raises or is aborted. An abort that fails is logged; what made the plan fail stays its error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+from bluesky.utils import MsgGenerator
+
+from ptychostream_devices.detector import DetectorError, PtychoDetector
+from ptychostream_devices.stream_service_device import StreamServiceDevice
+from stream_service.request import ScanRequest
+
+logger = logging.getLogger(__name__)
+
+ROWS_STREAM = "stream_rows"
+ACCOUNT_STREAM = "stream_account"
+
+CAPTURE_PATIENCE_S = 5.0  # for NDFileHDF5 to write what is in its queue after the last frame
+CAPTURE_POLL_S = 0.1
+
+P = ParamSpec("P")
+
+
+def arm_stream(service: StreamServiceDevice, request: ScanRequest) -> MsgGenerator[None]:
+    """Arm the service and wait until it is ready; nothing may reset the camera's ArrayCounter from here on."""
+    yield from bps.prepare(service, request, group="arm", wait=True)
+
+
+def complete_stream(service: StreamServiceDevice) -> MsgGenerator[None]:
+    """Wait until the service's run has ended, stopping it when nothing more comes."""
+    yield from bps.complete(service, group="complete", wait=True)
+
+
+def abort_stream(service: StreamServiceDevice) -> MsgGenerator[None]:
+    """End the service's run now, keeping its rows so far; nothing happens if it has ended or never began."""
+
+    async def outcome() -> BaseException | None:
+        return await asyncio.to_thread(service.abort().exception, None)
+
+    (abortion,) = yield from bps.wait_for([outcome])
+    if (error := abortion.result()) is not None:
+        logger.error("the streaming service could not be aborted: %s", error)
+
+
+def stream_service_wrapper(
+    plan: MsgGenerator, service: StreamServiceDevice | None, request: ScanRequest
+) -> MsgGenerator:
+    """Arm the service, run the plan, complete the run; abort it if the plan raises. Returns what the plan returns.
+
+    With no service it is the plan alone. The service must be staged.
+    """
+    if service is None:
+        return (yield from plan)
+
+    def armed() -> MsgGenerator:
+        yield from arm_stream(service, request)
+        result = yield from plan
+        yield from complete_stream(service)
+        return result
+
+    return (yield from bpp.contingency_wrapper(armed(), except_plan=lambda _: abort_stream(service)))
+
+
+def stream_service_decorator(
+    service: StreamServiceDevice | None, request: ScanRequest
+) -> Callable[[Callable[P, MsgGenerator]], Callable[P, MsgGenerator]]:
+    """`stream_service_wrapper` around every plan that the decorated function makes."""
+
+    def decorate(make_plan: Callable[P, MsgGenerator]) -> Callable[P, MsgGenerator]:
+        @wraps(make_plan)
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> MsgGenerator:
+            return (yield from stream_service_wrapper(make_plan(*args, **kwargs), service, request))
+
+        return wrapped
+
+    return decorate
+
+
+def collect_stream(service: StreamServiceDevice) -> MsgGenerator[None]:
+    """Within an open run, complete the service's run and document it: its rows, and the account of its frames."""
+    yield from complete_stream(service)
+    yield from bps.declare_stream(service, name=ROWS_STREAM, collect=True)
+    yield from bps.collect(service, name=ROWS_STREAM, return_payload=False)
+    yield from bps.create(ACCOUNT_STREAM)
+    yield from bps.read(service)
+    yield from bps.save()
+
+
+def check_stream(service: StreamServiceDevice) -> MsgGenerator[None]:
+    """Fail the plan if the service's run has already failed: what would still be exposed could not be stored."""
+    yield from bps.null()
+    service.check()
+
+
+def check_raw_file(detector: PtychoDetector, n_frames: int) -> MsgGenerator[None]:
+    """Fail the plan with `DetectorError` if the raw file did not get all frames; to be used before unstaging."""
+    counter: Any = detector.hdf.num_captured
+    waited_s = 0.0
+    while (captured := (yield from bps.rd(counter))) < n_frames and not detector.failure():
+        if waited_s >= CAPTURE_PATIENCE_S:
+            raise DetectorError(
+                f"{detector.hdf.prefix} wrote {captured} of {n_frames} frames to the raw file and gave no error"
+            )
+        yield from bps.sleep(CAPTURE_POLL_S)
+        waited_s += CAPTURE_POLL_S
+    if sentence := detector.failure():
+        raise DetectorError(sentence)
