@@ -86,6 +86,22 @@ def status(
     console.print(table)
 
 
+@app.command(epilog="Example: ptychostream demo --out demo-output --points 150")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the files; those of an earlier demo are replaced.")] = Path(
+        "demo-output"
+    ),
+    points: Annotated[int, typer.Option(min=1, help="Scan positions.")] = 200,
+    replay: Annotated[
+        Path | None, typer.Option(help="Send the frames of this CXI or /entry file instead of simulated ones.")
+    ] = None,
+) -> None:
+    """Simulated beamline, daemon and a Bluesky scan on this machine, from start to finished file."""
+    from stream_service.cli_demo import show_demo
+
+    raise typer.Exit(show_demo(out, points, replay, console))
+
+
 @app.command(epilog="Example: ptychostream validate demo_std.h5")
 def validate(
     file: Annotated[Path, typer.Argument(help="A standard file, or any CXI file.", metavar="FILE")],

@@ -7,12 +7,13 @@ to be a float32. Bad pixels keep finite corrections (dark as given or 0, flat 1)
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 class CorrectionError(ValueError):
@@ -66,9 +67,9 @@ class Corrections:
         shapes = {name: image.shape for name, image in self._references.items()}
         if len(set(shapes.values())) > 1:
             raise CorrectionError(f"references of different shapes: {shapes}; all must be of one sensor")
-        if not (np.isfinite(np.float32(self.gain)) and np.float32(self.gain) > 0):
+        if not _SMALLEST <= self.gain <= _LARGEST:
             raise CorrectionError(f"gain {self.gain} must be a number above 0 (ADU per photon)")
-        if self.saturation_level is not None and not math.isfinite(self.saturation_level):
+        if self.saturation_level is not None and not abs(self.saturation_level) <= _LARGEST:
             raise CorrectionError(f"saturation level {self.saturation_level} must be finite; None to judge nothing")
         if self.negatives not in ("clip", "keep"):
             raise CorrectionError(f"negatives {self.negatives!r} is not one of clip, keep")

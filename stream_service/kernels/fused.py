@@ -121,8 +121,8 @@ class FrameReducer:
         if level is None:
             return False, dtype.type(0)
         if dtype.kind == "f":
-            threshold = dtype.type(level)
-            return True, threshold if threshold >= level else np.nextafter(threshold, dtype.type(math.inf))
+            nearest = dtype.type(level)
+            return True, nearest if float(nearest) >= level else np.nextafter(nearest, dtype.type(math.inf))
         smallest, largest = np.iinfo(dtype).min, np.iinfo(dtype).max
         threshold = math.ceil(level)
         return threshold <= largest, dtype.type(min(max(threshold, smallest), largest))

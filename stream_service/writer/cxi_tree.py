@@ -1,8 +1,8 @@
 """The `/entry_1` half of the file: CXI 1.6, over the same bytes as `/entry`.
 
 Axes are those of `/entry/pos`: x and y as the beam moves on the sample, z along the beam. A stored frame's rows grow
-with +y and its columns with +x, so `basis_vectors` are positive (the CXI default, both negative, would give a reader
-that follows them the twin image). Energies at CXI paths are in joules, as the specification has it; electronvolts
+with +y and its columns with +x unless the header says otherwise, so `basis_vectors` are positive (the CXI default, both
+negative, would give a reader that follows them the twin image). Energies at CXI paths are in joules, as the specification has it; electronvolts
 stand at `instrument_1/beam_1/incident_beam_energy` and `/entry/energy_eV`.
 """
 
@@ -90,8 +90,9 @@ def _geometry(header: FileHeader) -> Iterator[DatasetSpec]:
     f8 = np.dtype(np.float64)
     center_y, center_x = header.center_px
     pixel = header.pixel_m
-    corner = np.array([-(center_x + 0.5) * pixel, -(center_y + 0.5) * pixel, header.det_dist_m])
-    basis = np.array([[0.0, pixel, 0.0], [pixel, 0.0, 0.0]])
+    step_y, step_x = (sign * pixel for sign in header.axis_signs)
+    corner = np.array([-(center_x + 0.5) * step_x, -(center_y + 0.5) * step_y, header.det_dist_m])
+    basis = np.array([[0.0, step_y, 0.0], [step_x, 0.0, 0.0]])
     yield _number(
         f"{DETECTOR}/distance", "From the sample to the detector.", header.det_dist_m, "m", "/entry/det_dist_m"
     )

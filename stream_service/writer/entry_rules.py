@@ -63,6 +63,12 @@ def agreement_findings(file: h5py.File) -> Iterator[Finding]:
             continue
         if not np.isclose(value / factor, energy_eV, rtol=1e-6):
             yield error(path, f"is {value / factor:.6g} eV, /entry/energy_eV says {energy_eV:.6g} eV; correct one.")
+    basis = dataset_at(file, f"{DETECTOR}/basis_vectors")
+    if basis is not None and basis.shape == (2, 3) and (basis[0, 1] < 0 or basis[1, 0] < 0):
+        yield advice(
+            str(basis.name),
+            "points against +y or +x; PtyPy does not look and would find the twin image: rotate or flip the frames.",
+        )
     for ours, theirs in (
         ("det_dist_m", f"{DETECTOR}/distance"),
         ("pixel_m", f"{DETECTOR}/x_pixel_size"),

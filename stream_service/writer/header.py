@@ -74,6 +74,12 @@ class FileHeader:
     center: tuple[float, float] | None = None
     """(row, column) of the optical axis in the stored frame; an integer is the middle of a pixel; None = n // 2."""
 
+    axis_signs: tuple[int, int] = (1, 1)
+    """+1 if the rows (columns) of a stored frame grow with +y (+x) of the beam's position, -1 if against it.
+
+    PtyPy takes +1 for granted; -1 is the CXI default, found in files of others whose frames are kept as they are.
+    """
+
     def __post_init__(self) -> None:
         ny, nx = self.frame_shape
         if ny < 1 or nx < 1:
@@ -91,6 +97,8 @@ class FileHeader:
         for name in ("det_dist_m", "pixel_m"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} = {getattr(self, name)} must be a positive number, in metres")
+        if not set(self.axis_signs) <= {1, -1}:
+            raise ValueError(f"axis_signs {self.axis_signs} must be +1 or -1 each")
         names = [channel.name for channel in self.channels]
         if len(set(names)) != len(names):
             raise ValueError(f"channel names must differ: {names}")

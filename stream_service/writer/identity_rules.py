@@ -118,6 +118,9 @@ def _ledger_findings(file: h5py.File, n_rows: int, state: str | None) -> Iterato
     number = {name: int(value) for name, value in counts.items() if value is not None}
     if state not in END_STATES:
         return
+    if not statuses.size and not any(number.values()) and state != "COMPLETE":
+        yield advice(LEDGER, "was never written: the run ended before its account was made.")
+        return
     total = sum(number[name] for name in FATE_COUNTS)
     if total != number["expected"]:
         yield error(LEDGER, f"accounts for {total} frames, but {number['expected']} were expected.")
@@ -145,7 +148,7 @@ def _run_findings(file: h5py.File, state: str | None) -> Iterator[Finding]:
         yield advice(STATE, f"is {state}: the run has not ended, or its writer was killed.")
     elif state != "COMPLETE":
         reason = text_in(dataset_at(file, "/entry/run/end_reason"))
-        yield advice(STATE, f"is {state}: {reason or 'no reason is given'}.")
+        yield advice(STATE, f"is {state}: {(reason or 'no reason is given').rstrip('.')}.")
     start = number_in(dataset_at(file, "/entry/run/start_timestamp_ns"))
     end = number_in(dataset_at(file, END_TIMESTAMP))
     if state in END_STATES and start is not None and end and end < start:

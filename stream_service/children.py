@@ -1,0 +1,99 @@
+"""Child processes that belong to this one: started with a log, awaited with a limit, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from stream_service.errors import PtychostreamError
+
+END_TIMEOUT_S = 15.0
+LOG_TAIL_LINES = 12
+
+
+class ChildError(PtychostreamError):
+    """A child process did not do what it was started for; the text has the end of its log."""
+
+
+class Child:
+    """One `python -m MODULE ...`, its standard output a pipe of lines, its standard error a log file.
+
+    It runs in a session of its own, so that Ctrl-C in the terminal reaches this process only, which then ends its
+    children in order.
+    """
+
+    def __init__(
+        self, name: str, module: str, options: Sequence[str], environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._pending = b""
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module, *options],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    def lines(self, timeout_s: float) -> list[str]:
+        """The lines printed since the last call; waits up to `timeout_s` for one, not at all once it has ended."""
+        stdout: IO[bytes] = self.process.stdout  # type: ignore[assignment]  (a pipe, see above)
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            if selector.select(timeout_s):
+                self._pending += os.read(stdout.fileno(), 1 << 16)
+        *whole, self._pending = self._pending.split(b"\n")
+        return [line.decode(errors="replace") for line in whole]
+
+    def wait_for(self, words: str, timeout_s: float) -> str:
+        """Wait for a line that contains `words`; raises `ChildError` if the child ends or the time passes first."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for line in self.lines(0.1):
+                if words in line:
+                    return line
+            if self.process.poll() is not None:
+                raise ChildError(f"{self.name} ended with exit code {self.process.returncode}:\n{self.log_tail()}")
+        raise ChildError(f"{self.name} did not say '{words}' within {timeout_s:g} s:\n{self.log_tail()}")
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self.process.poll()
+
+    def end(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = END_TIMEOUT_S) -> int:
+        """Ask it to end, then make it end; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return self.process.returncode
+
+    def log_tail(self) -> str:
+        """The end of its log, for an error message."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(f"  {line}" for line in lines[-LOG_TAIL_LINES:])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()

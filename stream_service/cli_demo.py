@@ -1,0 +1,79 @@
+"""What `ptychostream demo` shows on the terminal: progress while it runs, a summary at the end."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from stream_service.demo import Demo, Outcome, Progress
+from stream_service.errors import ConfigError
+
+
+def show_demo(out: Path, n_points: int, replay: Path | None, console: Console) -> int:
+    """Run the demo and show it; the exit code: 0 if every frame is in the file, 130 if it was interrupted."""
+    missing = [name for name in ("bluesky", "ophyd") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"the demo needs {' and '.join(missing)}: pip install 'ptychostream[sim]'")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("rows, {task.fields[rate]:.0f}/s"),
+    )
+    try:
+        with Bars(*columns, console=console, transient=True) as bars:
+            task = bars.add_task("", total=None, rate=0.0)
+
+            def report(progress: Progress) -> None:
+                total = progress.rows_expected or None
+                bars.update(
+                    task,
+                    description=progress.step,
+                    completed=progress.rows,
+                    total=total,
+                    rate=progress.rows_per_second,
+                )
+
+            outcome = Demo(out, n_points, replay).run(report)
+    except KeyboardInterrupt:
+        console.print("interrupted: the simulated beamline, the service and the plan were ended in order")
+        return 130
+    _summarize(outcome, console)
+    return 0 if outcome.is_complete else 1
+
+
+def _summarize(outcome: Outcome, console: Console) -> None:
+    status = outcome.status
+    state = str(status["State"])
+    table = Table(title="ptychostream demo", show_header=False, title_justify="left")
+    table.add_row("run", f"[bold {'green' if outcome.is_complete else 'red'}]{state}[/]: {status['Message']}")
+    table.add_row("why it ended", str(status["EndReason"]))
+    rows = int(status["Rows"])
+    table.add_row(
+        "rows", f"{rows} of {int(status['RowsExpected'])}, {rows / outcome.scan_s:.1f}/s with the scan's moves"
+    )
+    ledger = ", ".join(
+        f"{int(status[f'Frames{name}'])} {words}"
+        for name, words in (
+            ("Expected", "expected"),
+            ("Stored", "stored"),
+            ("Lost", "lost"),
+            ("Duplicate", "duplicates"),
+            ("Incomplete", "in incomplete groups"),
+            ("NotExposed", "not exposed"),
+        )
+    )
+    table.add_row("ledger", ledger)
+    for name, path in (
+        ("standard file", outcome.standard),
+        ("detector's own file", outcome.raw),
+        ("simulated truth", outcome.truth),
+        ("picture", outcome.picture),
+    ):
+        table.add_row(name, f"{path}" if path.exists() else f"{path} [red]is missing[/]")
+    console.print(table, soft_wrap=True)
