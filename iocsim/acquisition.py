@@ -1,8 +1,9 @@
 """One acquisition: exposures on a schedule, each made into an NDArray and handed on. Runs in a thread of its own.
 
-It knows no PVs. The schedule is absolute, so the mean rate is right whatever single frames take, and exposures begin and
-end at its times to the nanosecond; an acquisition that cannot keep up runs as fast as it can. The timestamp of a frame is the end of its exposure, its attributes are read
-after that, and its pixels belong to where the stage truly was in the middle.
+It knows no PVs. The schedule is absolute, so the mean rate is right whatever single frames take, and exposures begin
+and end at its times to the nanosecond; an acquisition that cannot keep up runs as fast as it can. The timestamp of a
+frame is the end of its exposure, its attributes are read after that, and its pixels belong to where the stage truly was
+in the middle.
 """
 
 from __future__ import annotations

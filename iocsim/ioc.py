@@ -18,10 +18,12 @@ from iocsim.ca_server import CaServer
 from iocsim.detector import Detector
 from iocsim.endstation import Endstation
 from iocsim.faults import Faults
+from iocsim.hdf5_plugin import Hdf5Plugin
 from iocsim.ndarray import NDArray
 from iocsim.pv import PvTable
 from iocsim.pva_plugin import PvaPlugin
 from iocsim.session import Session
+from iocsim.stats_plugin import StatsPlugin
 
 REFRESH_PERIOD_S = 0.05
 
@@ -54,7 +56,9 @@ class Ioc:
             # A checksum costs 50 us for 256 x 256: too much beside a precomputed stack.
             keeps_checksums=config.frames == "simulated",
         )
-        self._plugins = (self._pva,)
+        self._hdf5 = Hdf5Plugin(table.below("HDF1:"))
+        self._stats = StatsPlugin(table.below("Stats1:"))
+        self._plugins = (self._pva, self._hdf5, self._stats)
         self._detector.plugins = self._plugins
 
     async def serve(self, interface: str, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
@@ -71,10 +75,12 @@ class Ioc:
                 asyncio.create_task(context.run(startup_hook=ready)),
                 asyncio.create_task(self._refresh()),
                 asyncio.create_task(self._endstation.ring_current.run()),
+                asyncio.create_task(self._hdf5.run()),
             ]
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
             await self._detector.stop()
+            await self._hdf5.close()
             await self._show_all()
             stopped.cancel()
             for task in tasks:
@@ -87,7 +93,10 @@ class Ioc:
 
     def _send(self, array: NDArray) -> int:
         """Hand an array to the plugins; gives the number of times it went out by PVA. In the driver's thread."""
-        return self._pva.process(array)
+        copies = self._pva.process(array)
+        self._hdf5.process(array)
+        self._stats.process(array)
+        return copies
 
     async def _refresh(self) -> None:
         while True:

@@ -1,0 +1,265 @@
+"""HDF1: the NDFileHDF5 plugin. PVs in front of a `Recorder`, and the queue between the detector and the disk.
+
+With BlockingCallbacks=Yes the detector's thread writes, so the detector waits and nothing is lost; otherwise a worker
+writes, and arrays that find the queue full are counted in DroppedArrays. HDF1 gets every frame, whatever PVA loses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from typing import Any
+
+from caproto import SkipWrite
+
+from iocsim.hdf5_file import FileOptions
+from iocsim.hdf5_filters import filters_for
+from iocsim.hdf5_layout import DefaultLayout
+from iocsim.ndarray import NDArray
+from iocsim.plugin import Plugin
+from iocsim.pv import NO_YES, OFF_ON, Choice, Initial, PvTable, Text, monitors_sent
+from iocsim.recorder import CaptureSettings, FileSettings, Recorder, WriteMode, make_folder
+
+PLUGIN_TYPE = "NDFileHDF5 ver1.10.1"
+XML_FILE_NAME_BYTES = 2048
+"""XMLSIZE, the default length of the record in NDFileHDF5.template."""
+YES = Choice(NO_YES.strings, 1)
+
+QUIET_PAIRS: dict[str, Initial] = {
+    "ChunkSizeAuto": YES,
+    "BoundaryAlign": 0,
+    "BoundaryThreshold": 65536,
+    "DeleteDriverFile": NO_YES,
+    "TempSuffix": "",
+    "DimAttDatasets": NO_YES,
+    "FillValue": 0.0,
+    "NumDataBits": 8,
+    "DataBitsOffset": 0,
+    "SZipNumPixels": 16,
+    "JPEGQuality": 90,
+    "FileFormat": Choice(("HDF5", "Invalid")),
+}
+"""Settings that clients read and write and that change nothing in the simulated files."""
+
+
+class Hdf5Plugin(Plugin):
+    """NDFileHDF5 in the modes Stream, Single and Capture, with SWMR and LazyOpen, in the default layout."""
+
+    def __init__(self, table: PvTable) -> None:
+        super().__init__(table, PLUGIN_TYPE, "FileHDF1")
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._input: queue.Queue[NDArray | None] = queue.Queue()
+        self._worker: threading.Thread | None = None
+        self._recorder = Recorder(self._capture_settings, self._file_settings, self._tell_loop)
+        self._has_changed = asyncio.Event()
+        self._n_counted = 0
+
+        for name, initial in QUIET_PAIRS.items():
+            table.pair(name, initial)
+        self._folder = table.pair("FilePath", Text(), on_put=self._put_folder)
+        self._folder_exists = table.readback("FilePathExists_RBV", NO_YES)
+        self._create_directory = table.pair("CreateDirectory", 0)
+        self._name = table.pair("FileName", Text())
+        self._number = table.pair("FileNumber", 0, on_put=self._put_number)
+        self._template = table.pair("FileTemplate", Text("%s%s_%3.3d.h5"))
+        self._full_name = table.readback("FullFileName_RBV", Text(length=512))
+        self._auto_increment = table.pair("AutoIncrement", YES)
+        self._auto_save = table.pair("AutoSave", NO_YES)
+        self._mode = table.pair("FileWriteMode", Choice(tuple(WriteMode)))
+        self._capture = table.setpoint("Capture", Choice(("Done", "Capture")))
+        self._capture.on_put = self._put_capture
+        self._capturing = table.readback("Capture_RBV", Choice(("Done", "Capturing")))
+        self._num_capture = table.pair("NumCapture", 1)
+        self._num_captured = table.readback("NumCaptured_RBV", 0)
+        self._write_file = table.setpoint("WriteFile", Choice(("Done", "Write")))
+        self._write_file.on_put = self._put_write_file
+        self._writing = table.readback("WriteFile_RBV", Choice(("Done", "Writing")))
+        self._write_status = table.readback("WriteStatus", Choice(("Write OK", "Write error")))
+        self._write_message = table.readback("WriteMessage", Text())
+        self._lazy_open = table.pair("LazyOpen", NO_YES)
+        self._swmr = table.pair("SWMRMode", OFF_ON)
+        self._swmr_active = table.readback("SWMRActive_RBV", Choice(("Off", "Active")))
+        table.readback("SWMRSupported_RBV", Choice(("Not Supported", "Supported"), 1))
+        self._flush_now = table.setpoint("FlushNow", Choice(("Done", "Flush")))
+        self._flush_now.on_put = self._put_flush_now
+        self._flush_every = table.pair("NumFramesFlush", 0)
+        self._chunk_frames = table.pair("NumFramesChunks", 0)
+        self._chunk_rows = table.pair("NumRowChunks", 0)
+        self._chunk_columns = table.pair("NumColChunks", 0)
+        self._column_chunk = table.pair("NDAttributeChunk", 0)
+        self._store_attributes = table.pair("StoreAttr", YES)
+        self._store_performance = table.pair("StorePerform", YES)
+        self._compression = table.pair(
+            "Compression", Choice(("None", "N-bit", "szip", "zlib", "Blosc", "BSLZ4", "LZ4", "JPEG"))
+        )
+        self._zlib_level = table.pair("ZLevel", 6)
+        self._blosc_compressor = table.pair(
+            "BloscCompressor", Choice(("BloscLZ", "LZ4", "LZ4HC", "SNAPPY", "ZLIB", "ZSTD"))
+        )
+        self._blosc_shuffle = table.pair("BloscShuffle", Choice(("None", "Byte", "Bit"), 1))
+        self._blosc_level = table.pair("BloscLevel", 5)
+        self._position_mode = table.pair("PositionMode", OFF_ON)
+        self._extra_dimensions = table.pair("NumExtraDims", 0)
+        for axis in ("N", "X", "Y"):
+            table.pair(f"ExtraDimSize{axis}", 1)
+            table.pair(f"PosNameDim{axis}", "")
+        self._layout_name = table.pair("XMLFileName", Text(length=XML_FILE_NAME_BYTES))
+        self._layout_name.after_put = self._check_layout
+        self._layout_valid = table.readback("XMLValid_RBV", YES)
+        self._layout_message = table.readback("XMLErrorMsg_RBV", Text("Default layout selected"))
+
+    def process(self, array: NDArray) -> None:
+        """Take an array, in the driver's thread."""
+        if not self.takes_arrays:
+            return
+        if self._blocking.is_on:
+            # What was queued before BlockingCallbacks went to Yes comes first.
+            self._input.join()
+            self._write(array)
+        elif self._input.qsize() < self._queue_size.value:
+            self._input.put(array)
+        else:
+            self.n_dropped += 1
+
+    async def run(self) -> None:
+        """Write what is queued, and show at once what the recorder does; until cancelled."""
+        self._worker = threading.Thread(target=self._work, name="HDF1")
+        self._worker.start()
+        while True:
+            await self._has_changed.wait()
+            self._has_changed.clear()
+            await self.refresh()
+
+    async def close(self) -> None:
+        """Write what is queued, close an open file and end the worker."""
+        self._input.put(None)
+        if self._worker is not None:
+            await asyncio.to_thread(self._worker.join)
+        await asyncio.to_thread(self._recorder.stop)
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """See `Plugin`; what names the file is shown before Capture, so that who waits for Capture may read it."""
+        await self._queue_free.follow(max(0, self._queue_size.value - self._input.qsize()))
+        status = self._recorder.status
+        # As in NDPluginFile, ArrayCounter counts what is saved, not what comes by.
+        self.counter.value += status.n_saved - self._n_counted
+        self._n_counted = status.n_saved
+        await super().refresh()
+        await self._number.follow(status.file_number)
+        await self._full_name.follow(status.full_file_name)
+        await self._num_captured.follow(status.n_captured)
+        await self._write_status.follow(int(status.has_failed))
+        await self._write_message.follow(status.message)
+        await self._swmr_active.follow(int(status.is_swmr_active))
+        await self._writing.follow(int(status.is_capturing and bool(status.full_file_name)))
+        await self._capturing.follow(int(status.is_capturing))
+        await self._capture.follow(int(status.is_capturing))
+        if status.is_capturing:
+            self._idle.clear()
+        else:
+            self._idle.set()
+
+    def _work(self) -> None:
+        while (array := self._input.get()) is not None:
+            self._write(array)
+            self._input.task_done()
+
+    def _write(self, array: NDArray) -> None:
+        started_s = time.perf_counter()
+        self.saw(array)
+        self._recorder.take(array)
+        self.execution_s = time.perf_counter() - started_s
+
+    def _tell_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._has_changed.set)
+
+    def _capture_settings(self) -> CaptureSettings:
+        return CaptureSettings(
+            mode=WriteMode(self._mode.value),
+            num_capture=self._num_capture.value,
+            auto_save=self._auto_save.is_on,
+            lazy_open=self._lazy_open.is_on,
+        )
+
+    def _file_settings(self) -> FileSettings:
+        filters, refusal = filters_for(
+            self._compression.value,
+            zlib_level=self._zlib_level.value,
+            blosc_compressor=self._blosc_compressor.value,
+            blosc_shuffle=self._blosc_shuffle.value,
+            blosc_level=self._blosc_level.value,
+        )
+        if self._position_mode.is_on or self._extra_dimensions.value:
+            refusal = "PositionMode and extra dimensions are not simulated"
+        if self._layout_name.value:
+            refusal = "layouts other than the default are not simulated"
+        return FileSettings(
+            folder=self._folder.value,
+            name=self._name.value,
+            template=self._template.value,
+            auto_increment=self._auto_increment.is_on,
+            layout=DefaultLayout(),
+            refusal=refusal,
+            options=FileOptions(
+                num_capture=self._num_capture.value,
+                column_chunk=self._column_chunk.value,
+                chunk_frames=self._chunk_frames.value,
+                chunk_rows=self._chunk_rows.value,
+                chunk_columns=self._chunk_columns.value,
+                flush_every=self._flush_every.value,
+                swmr=self._swmr.is_on,
+                stores_columns=self._store_attributes.is_on,
+                stores_performance=self._store_performance.is_on,
+                filters=filters,
+            ),
+        )
+
+    async def _put_capture(self, value: str) -> Any:
+        if value == "Capture":
+            await asyncio.to_thread(self._recorder.start)
+            await self.refresh()
+            await self._idle.wait()
+        else:
+            await asyncio.to_thread(self._recorder.stop)
+            await self.refresh()
+        await monitors_sent()
+        raise SkipWrite
+
+    async def _put_write_file(self, value: str) -> str:
+        if value == "Write":
+            await self._write_file.post("Write")
+            await asyncio.to_thread(self._recorder.save)
+            await self.refresh()
+        return "Done"
+
+    async def _put_flush_now(self, value: str) -> str:
+        if value == "Flush":
+            await self._flush_now.post("Flush")
+            await asyncio.to_thread(self._recorder.flush)
+        return "Done"
+
+    async def _put_folder(self, value: str) -> str:
+        if not value:
+            return value
+        folder = value.rstrip("/") + "/"
+        exists = await asyncio.to_thread(make_folder, folder, self._create_directory.value)
+        await self._folder_exists.follow(int(exists))
+        return folder
+
+    async def _put_number(self, value: int) -> int:
+        self._recorder.renumber(value)
+        return value
+
+    async def _check_layout(self) -> None:
+        is_default = not self._layout_name.value
+        await self._layout_valid.follow(int(is_default))
+        await self._layout_message.follow(
+            "Default layout selected"
+            if is_default
+            else "iocsim writes the default layout only: leave XMLFileName empty"
+        )
