@@ -86,7 +86,10 @@ def status(
     console.print(table)
 
 
-@app.command(epilog="Example: ptychostream demo --out demo-output --points 150")
+@app.command(
+    epilog="Examples: ptychostream demo --points 150;   ptychostream demo --replay scan.cxi;   "
+    "ptychostream demo -- --drop 0.05 --seed 3"
+)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the files; those of an earlier demo are replaced.")] = Path(
         "demo-output"
@@ -95,11 +98,14 @@ def demo(
     replay: Annotated[
         Path | None, typer.Option(help="Send the frames of this CXI or /entry file instead of simulated ones.")
     ] = None,
+    ioc_options: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- IOCSIM OPTIONS]", help="Options for iocsim, see iocsim --help.")
+    ] = None,
 ) -> None:
     """Simulated beamline, daemon and a Bluesky scan on this machine, from start to finished file."""
     from stream_service.cli_demo import show_demo
 
-    raise typer.Exit(show_demo(out, points, replay, console))
+    raise typer.Exit(show_demo(out, points, replay, tuple(ioc_options or ()), console))
 
 
 @app.command(epilog="Example: ptychostream validate demo_std.h5")

@@ -14,7 +14,7 @@ from stream_service.demo import Demo, Outcome, Progress
 from stream_service.errors import ConfigError
 
 
-def show_demo(out: Path, n_points: int, replay: Path | None, console: Console) -> int:
+def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[str, ...], console: Console) -> int:
     """Run the demo and show it; the exit code: 0 if every frame is in the file, 130 if it was interrupted."""
     missing = [name for name in ("bluesky", "ophyd") if find_spec(name) is None]
     if missing:
@@ -39,7 +39,7 @@ def show_demo(out: Path, n_points: int, replay: Path | None, console: Console) -
                     rate=progress.rows_per_second,
                 )
 
-            outcome = Demo(out, n_points, replay).run(report)
+            outcome = Demo(out, n_points, replay, ioc_options).run(report)
     except KeyboardInterrupt:
         console.print("interrupted: the simulated beamline, the service and the plan were ended in order")
         return 130
