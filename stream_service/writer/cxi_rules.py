@@ -90,10 +90,10 @@ def _class_findings(group: h5py.Group) -> Iterator[Finding]:
     yield from _numbering_findings(group)
     for name in names_in(group):
         link = group.get(name, getlink=True)
-        if isinstance(link, h5py.SoftLink) and name not in group:
+        member = group.get(name)
+        if isinstance(link, h5py.SoftLink) and member is None:
             yield error(f"{group.name}/{name}", f"links to {link.path}, which does not exist; correct the link.")
             continue
-        member = group.get(name)
         matched = NUMBERED.fullmatch(name)
         if matched and matched[1] in CLASS_RULES:
             if isinstance(member, h5py.Group):

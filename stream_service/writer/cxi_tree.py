@@ -2,7 +2,9 @@
 
 Axes are those of `/entry/pos`: x and y as the beam moves on the sample, z along the beam. A stored frame's rows grow
 with +y and its columns with +x unless the header says otherwise, so `basis_vectors` are positive (the CXI default, both
-negative, would give a reader that follows them the twin image). Energies at CXI paths are in joules, as the specification has it; electronvolts
+negative, would give a reader that follows them the twin image).
+
+Energies at CXI paths are in joules, as the specification has it; electronvolts
 stand at `instrument_1/beam_1/incident_beam_energy` and `/entry/energy_eV`.
 """
 
