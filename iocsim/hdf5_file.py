@@ -82,7 +82,13 @@ class NDFile:
         self._places = layout.create(self._file, first, self._columns, self._storage)
         if options.swmr:
             self._file.swmr_mode = True
-        self._pending: list[dict[str, Any]] = []
+        # The unique ids come last: a reader that sees one may trust what else the row has.
+        ordered = sorted(self._columns, key=lambda column: column.name == UNIQUE_ID)
+        self._buffers = tuple(
+            _ColumnBuffer(column, self._places.columns[column.name])
+            for column in ordered
+            if column.name in self._places.columns
+        )
         self._performance: list[tuple[float, float, float, float, float]] = []
         self.n_frames = 0
         self._opened_s = self._last_s = time.monotonic()
@@ -98,16 +104,18 @@ class NDFile:
         started_s = time.monotonic()
         self._write_pixels(array)
         self.n_frames += 1
-        if self._storage.stores_columns:
-            self._pending.append(_column_values(array))
-            if len(self._pending) >= self._storage.column_chunk:
+        if self._buffers:
+            values = _column_values(array)
+            for buffer in self._buffers:
+                buffer.append(values)
+            if self.n_frames % self._storage.column_chunk == 0:
                 self._write_columns()
         if self._options.swmr and self.n_frames % max(1, self._options.flush_every) == 0:
             self._places.data.flush()
         self._note_performance(started_s)
 
     def flush(self) -> None:
-        """Make all frames so far visible to SWMR readers; the unique ids come last, so that they vouch for the rest."""
+        """Make all frames so far visible to SWMR readers."""
         self._places.data.flush()
         self._write_columns()
 
@@ -125,7 +133,7 @@ class NDFile:
         if self._options.is_single:
             data[...] = array.pixels
             return
-        data.resize(self.n_frames + 1, axis=0)
+        data.id.set_extent((self.n_frames + 1, *self._shape))
         if self._storage.data_chunks == (1, *self._shape) and not self._storage.filters:
             # The frame is the chunk: past HDF5's type conversion and chunk cache, as the real plugin does it.
             data.id.write_direct_chunk((self.n_frames, 0, 0), array.pixels)
@@ -133,21 +141,10 @@ class NDFile:
             data[self.n_frames] = array.pixels
 
     def _write_columns(self) -> None:
-        if not self._pending:
-            return
-        first = self.n_frames - len(self._pending)
-        for column in sorted(self._columns, key=lambda column: column.name == UNIQUE_ID):
-            dataset = self._places.columns.get(column.name)
-            if dataset is None:
-                continue
-            values = [row.get(column.name) for row in self._pending]
-            dataset.resize(self.n_frames, axis=0)
-            dataset[first:] = np.array(
-                [column.missing if value is None else value for value in values], dtype=column.dtype
-            )
+        for buffer in self._buffers:
+            buffer.write(self.n_frames, self._storage.column_chunk)
             if self._options.swmr:
-                dataset.flush()
-        self._pending.clear()
+                buffer.dataset.flush()
 
     def _note_performance(self, started_s: float) -> None:
         if not self._storage.stores_performance:
@@ -164,6 +161,32 @@ class NDFile:
                 self.n_frames * self._megabits / max(runtime_s, 1e-9),
             )
         )
+
+
+class _ColumnBuffer:
+    """The values of one column that are not in the file yet."""
+
+    def __init__(self, column: Column, dataset: h5py.Dataset) -> None:
+        self.dataset = dataset
+        self._column = column
+        self._values: list[Any] = []
+
+    def append(self, values: Mapping[str, Any]) -> None:
+        value = values.get(self._column.name)
+        self._values.append(self._column.missing if value is None else value)
+
+    def write(self, n_frames: int, chunk: int) -> None:
+        """Write what is kept; the column is then `n_frames` long."""
+        if not self._values:
+            return
+        first = n_frames - len(self._values)
+        values = np.array(self._values, dtype=self._column.dtype)
+        self._values.clear()
+        self.dataset.id.set_extent((n_frames,))
+        if first % chunk == 0 and len(values) == chunk:
+            self.dataset.id.write_direct_chunk((first,), values)
+        else:
+            self.dataset[first:] = values
 
 
 def _column_values(array: NDArray) -> dict[str, Any]:
