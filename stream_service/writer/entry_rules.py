@@ -167,7 +167,8 @@ def _scalar_findings(file: h5py.File, name: str) -> Iterator[Finding]:
     if value is None:
         yield error(where, f"has shape {dataset.shape} and type {dataset.dtype}; PtyPy wants one number.")
     elif not np.isfinite(value):
-        yield error(where, f"is {value}; write the true value in {unit}.")
+        level = advice if name == "exposure_s" else error
+        yield level(where, f"is {value}; write the true value in {unit}.")
     elif not low <= value <= high:
         yield error(where, f"is {value:g} {unit}, outside {low:g} to {high:g} {unit}; {question}")
 

@@ -248,6 +248,7 @@ ADVICE = {
         ),
         "/entry/pos: is not known in 1 rows (2), as /entry/frames/flags says",
     ),
+    "exposure unknown": (set_value("entry/exposure_s", (), np.nan), "/entry/exposure_s: is nan; write the true value"),
     "no mask": (remove("entry/mask"), "/entry/mask: is missing; without it PtyPy"),
     "no corner": (remove(f"{DETECTOR}/corner_position"), "corner_position: is missing; CXI asks for it always"),
     "energy in eV that says so": (
