@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from caproto import SkipWrite
@@ -16,7 +16,7 @@ from iocsim.acquisition import Acquisition, ExposureSettings, FrameCounter
 from iocsim.endstation import Endstation
 from iocsim.frames import FrameSource
 from iocsim.ndarray import DATA_TYPES, NDArray, data_type, data_type_name
-from iocsim.plugin import ADCORE_VERSION, COLOR_MODES, DRIVER_PORT, ENABLED, ArrayCount, Plugin
+from iocsim.plugin import ADCORE_VERSION, COLOR_MODES, DRIVER_PORT, ENABLED, ArrayCount
 from iocsim.pv import NO_YES, Choice, PvTable, Text, monitors_sent
 from iocsim.readout import Readout
 from iocsim.truth import Truth
@@ -50,17 +50,20 @@ class Detector:
         endstation: Endstation,
         truth: Truth,
         send: Callable[[NDArray], int],
+        show_others: Callable[[], Awaitable[None]],
         *,
         keeps_checksums: bool,
     ) -> None:
-        """`send` hands an array to the plugins and gives the number of times it went out by PVA."""
+        """`send` hands an array to the plugins and gives the number of times it went out by PVA.
+
+        `show_others` brings the PVs of plugins and simulator up to date, before Acquire goes to 0.
+        """
         self._source = source
         self._endstation = endstation
         self._truth = truth
         self._send_to_plugins = send
+        self._show_others = show_others
         self._keeps_checksums = keeps_checksums
-        self.plugins: Sequence[Plugin] = ()
-        """Shown up to date before Acquire goes to 0."""
         self._frame_counter = FrameCounter()
         self._n_exposures = 0
         self._acquisition: Acquisition | None = None
@@ -202,8 +205,7 @@ class Detector:
             await self._count.refresh()
             await self._images_done.follow(acquisition.n_done)
             await self._remaining.follow(0.0)
-            for plugin in self.plugins:
-                await plugin.refresh()
+            await self._show_others()
             await self._state.post(state)
             await self._message.post(message)
             await self._busy.post("Done")

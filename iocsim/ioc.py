@@ -53,13 +53,13 @@ class Ioc:
             self._endstation,
             self._truth,
             self._send,
+            self._show_others,
             # A checksum costs 50 us for 256 x 256: too much beside a precomputed stack.
             keeps_checksums=config.frames == "simulated",
         )
         self._hdf5 = Hdf5Plugin(table.below("HDF1:"))
         self._stats = StatsPlugin(table.below("Stats1:"))
         self._plugins = (self._pva, self._hdf5, self._stats)
-        self._detector.plugins = self._plugins
 
     async def serve(self, interface: str, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Serve CA and PVA on one network interface until `stop` is set; saves the truth at the end."""
@@ -81,7 +81,7 @@ class Ioc:
             await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
             await self._detector.stop()
             await self._hdf5.close()
-            await self._show_all()
+            await self._show_others()
             stopped.cancel()
             for task in tasks:
                 task.cancel()
@@ -102,9 +102,9 @@ class Ioc:
         while True:
             await asyncio.sleep(REFRESH_PERIOD_S)
             await self._detector.refresh()
-            await self._show_all()
+            await self._show_others()
 
-    async def _show_all(self) -> None:
+    async def _show_others(self) -> None:
         for plugin in self._plugins:
             await plugin.refresh()
         await self._session.refresh(self._pva)

@@ -107,7 +107,7 @@ def encode(array: NDArray) -> Value:
     """The array as one update with every field marked as changed, as ADCore posts it; the pixels are copied."""
     pixels: Array[Any] = np.ascontiguousarray(array.pixels).reshape(-1)
     code = pixels.dtype.str[1:]
-    value = Value(
+    return Value(
         NTNDARRAY,
         {
             "value": (UNION_FIELD[code], pixels),
@@ -119,11 +119,11 @@ def encode(array: NDArray) -> Value:
             "dataTimeStamp": _data_timestamp(array),
             "attribute": [_attribute(attribute) for attribute in array.attributes],
             "timeStamp": _timestamp(array.timestamp_ns),
+            "descriptor": "",
+            "alarm": {"severity": 0, "status": 0, "message": ""},
+            "display": {"limitLow": 0.0, "limitHigh": 0.0, "description": "", "format": "", "units": ""},
         },
     )
-    for name in ("descriptor", "alarm", "display"):
-        value.mark(name)
-    return value
 
 
 @lru_cache(maxsize=32)

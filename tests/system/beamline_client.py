@@ -1,0 +1,92 @@
+"""A CA client of one simulated beamline, for tests: names without the prefix, puts that wait."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import epicscorelibs.path.pyepics  # noqa: F401 - one set of EPICS libraries for pyepics and p4p
+import epics
+
+TIMEOUT_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One monitor update."""
+
+    name: str
+    value: Any
+    timestamp_s: float
+
+
+@dataclass
+class BeamlineClient:
+    """Gets, puts and monitors PVs below a prefix."""
+
+    prefix: str
+    pvs: dict[str, epics.PV] = field(default_factory=dict)
+
+    def pv(self, name: str) -> epics.PV:
+        """The connected PV."""
+        if name not in self.pvs:
+            self.pvs[name] = epics.PV(self.prefix + name, auto_monitor=False, form="time")
+        pv = self.pvs[name]
+        assert pv.wait_for_connection(TIMEOUT_S), f"{self.prefix}{name} is not served"
+        return pv
+
+    def get(self, name: str) -> Any:
+        """The value the server has now; a char waveform or an enum as a string."""
+        pv = self.pv(name)
+        is_text = (pv.count > 1 and "char" in pv.type) or "enum" in pv.type
+        return pv.get(as_string=is_text, use_monitor=False, timeout=TIMEOUT_S)
+
+    def put(self, name: str, value: Any, *, wait: bool = True) -> None:
+        """Put, and wait for the put-callback."""
+        assert self.pv(name).put(value, wait=wait, timeout=TIMEOUT_S) != -1, f"put to {name} did not end"
+
+    def put_all(self, **values: Any) -> None:
+        """Put several; `cam1__NumImages=3` is `cam1:NumImages`."""
+        for name, value in values.items():
+            self.put(name.replace("__", ":"), value)
+
+    def acquire(self, n_images: int, exposure_s: float = 0.001, period_s: float = 0.0) -> None:
+        """Take images and wait for their end."""
+        self.put_all(
+            cam1__ImageMode="Multiple",
+            cam1__NumImages=n_images,
+            cam1__AcquireTime=exposure_s,
+            cam1__AcquirePeriod=period_s,
+        )
+        self.put("cam1:Acquire", 1)
+
+    def watch(self, *names: str) -> list[Event]:
+        """A list that grows with every update of these PVs, the present values first."""
+        events: list[Event] = []
+
+        def note(pvname: str, value: Any, timestamp: float, **_: Any) -> None:
+            events.append(Event(pvname.removeprefix(self.prefix), value, timestamp))
+
+        for name in names:
+            pv = epics.PV(self.prefix + name, callback=note, form="time", auto_monitor=True)
+            self.pvs[f"watch {name} {id(events)}"] = pv
+        self.wait_until(lambda: len({event.name for event in events}) == len(names))
+        return events
+
+    def wait_until(self, condition: Any, timeout_s: float = TIMEOUT_S) -> None:
+        """Wait until the condition is true; fails after the timeout."""
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline_s, "it did not come true in time"
+            time.sleep(0.005)
+
+    def wait_for(self, name: str, value: Any) -> None:
+        """Wait until the server has this value."""
+        self.wait_until(lambda: self.get(name) == value)
+
+    def close(self) -> None:
+        """Let go of all PVs."""
+        for pv in self.pvs.values():
+            pv.disconnect()
+        self.pvs.clear()

@@ -1,0 +1,104 @@
+"""The private EPICS network of the system tests, and simulated beamlines on it.
+
+The variables are set when this file is imported, before any test imports epics or p4p. Each `start_ioc` gives the
+beamline a prefix of its own, so no client meets the PVs of an earlier one; make p4p contexts after it, since a context
+that found nobody waits ten seconds before it looks again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import epicscorelibs.path.pyepics  # noqa: F401 - one set of EPICS libraries for pyepics and p4p
+import pytest
+
+from stream_service.testing import LoopbackEpics, process_environment
+
+NETWORK = LoopbackEpics.reserve(["ioc", "service"])
+os.environ.update(NETWORK.client_environment())
+
+READY_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+_PREFIXES = (f"T{os.getpid()}N{number}:" for number in itertools.count())
+
+
+@dataclass(frozen=True, slots=True)
+class IocProcess:
+    """A running `iocsim`."""
+
+    prefix: str
+    process: subprocess.Popen[str]
+    ready_line: str
+
+    @property
+    def n_pvs(self) -> int:
+        """The number of PVs it said it serves."""
+        found = re.search(r"PVs: (\d+)", self.ready_line)
+        assert found is not None, self.ready_line
+        return int(found.group(1))
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it; gives the exit code, kills it after STOP_TIMEOUT_S."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+        finally:
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def epics() -> LoopbackEpics:
+    """The network this process is a client of; children get their environment from it."""
+    return NETWORK
+
+
+@pytest.fixture(scope="module")
+def start_ioc(epics: LoopbackEpics) -> Iterator[Callable[..., IocProcess]]:
+    """Start `iocsim` with these arguments and wait until it is ready; it ends with the module, or when another starts."""
+    running: list[IocProcess] = []
+
+    def start(*arguments: str | Path) -> IocProcess:
+        while running:
+            running.pop().stop()
+        prefix = next(_PREFIXES)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "iocsim", "--prefix", prefix, *map(str, arguments)],
+            env=process_environment(epics.server_environment("ioc")),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        ioc = IocProcess(prefix, process, _ready_line(process))
+        running.append(ioc)
+        return ioc
+
+    yield start
+    while running:
+        running.pop().stop()
+
+
+def _ready_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    overdue = threading.Timer(READY_TIMEOUT_S, process.kill)
+    overdue.start()
+    try:
+        for line in process.stdout:
+            if line.startswith("iocsim ready"):
+                return line
+    finally:
+        overdue.cancel()
+    process.stdout.close()
+    pytest.fail(f"iocsim was not ready within {READY_TIMEOUT_S} s (exit code {process.wait()})")
