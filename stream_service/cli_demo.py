@@ -55,7 +55,7 @@ def _summarize(outcome: Outcome, console: Console) -> None:
     table.add_row("why it ended", str(status["EndReason"]))
     rows = int(status["Rows"])
     table.add_row(
-        "rows", f"{rows} of {int(status['RowsExpected'])}, {rows / outcome.scan_s:.1f}/s with the scan's moves"
+        "rows", f"{rows} of {int(status['RowsExpected'])}, {outcome.rows_per_second:.1f} per second, moves included"
     )
     ledger = ", ".join(
         f"{int(status[f'Frames{name}'])} {words}"

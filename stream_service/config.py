@@ -75,6 +75,10 @@ class DetectorSettings(Settings):
     restart_id: Annotated[int, Field(ge=0)] = 1
     """The uniqueId of the first frame after the counter was reset."""
     frame_time: FrameTimeSettings = FrameTimeSettings()
+    sensor_shape: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
+    """Rows and columns of the sensor: sizes the queue of a detector that has sent no frame yet."""
+    axis_signs: tuple[Literal[1, -1], Literal[1, -1]] = (1, 1)
+    """+1 if the rows (columns) of a *stored* frame grow with +y (+x) of the beam on the sample; see file-format.md."""
     distance_m: Annotated[float, Field(gt=0)]
     """Sample to detector."""
     pixel_m: Annotated[float, Field(gt=0)]

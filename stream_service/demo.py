@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import yaml
 
@@ -22,6 +22,7 @@ from stream_service.children import Child, ChildError
 from stream_service.config import Profile, load_profile
 from stream_service.errors import ConfigError
 from stream_service.layouts import profile_path
+from stream_service.pictures import draw_overview
 from stream_service.sources.hdf5_recording import Hdf5Recording
 from stream_service.testing import LoopbackEpics, process_environment
 
@@ -47,7 +48,7 @@ class Outcome:
     """What came of it. `status` holds the service's PVs at the end."""
 
     status: dict[str, Any]
-    scan_s: float
+    rows_per_second: float
     standard: Path
     raw: Path
     truth: Path
@@ -79,15 +80,12 @@ class Demo:
             profile = self._write_profile()
             service = children.enter_context(self._start_service(profile))
             service.wait_for("ready", READY_TIMEOUT_S)
-            began = time.monotonic()
             status = self._scan(children, report)
-            scan_s = time.monotonic() - began
-        from stream_service.pictures import draw_overview
 
         if standard.exists():
             report(Progress("drawing"))
             draw_overview(standard, picture)
-        return Outcome(status, scan_s, standard, self._file("_raw.h5"), truth, picture)
+        return Outcome(status, row_rate(standard), standard, self._file("_raw.h5"), truth, picture)
 
     def _scan(self, children: ExitStack, report: Callable[[Progress], None]) -> dict[str, Any]:
         plan = self._start_plan()
@@ -152,7 +150,12 @@ class Demo:
             self._n_points = recording.n_frames
             np.save(self._file("_positions.npy"), recording.positions_m)
             document["beamline"] = f"replay of {self._replay.name}"
-            document["detector"] |= {"distance_m": recording.det_dist_m, "pixel_m": recording.pixel_m}
+            document["detector"] |= {
+                "distance_m": recording.det_dist_m,
+                "pixel_m": recording.pixel_m,
+                "sensor_shape": list(recording.frame_shape),
+                "axis_signs": list(recording.axis_signs),
+            }
             document["optics"] = {"kind": "unknown"}
             document["preprocessing"] |= {"negatives": "keep"}
             document["preprocessing"].pop("sat", None)
@@ -185,3 +188,13 @@ class Demo:
             "_mask.npy",
         )
         yield from (path for ending in endings if (path := self._file(ending)).exists())
+
+
+def row_rate(standard: Path) -> float:
+    """Rows per second of a scan, moves included, from the stamps of its first and last frame; 0 if there are none."""
+    if not standard.exists():
+        return 0.0
+    with h5py.File(standard, "r") as file:
+        stamps_ns = np.asarray(file["/entry/frames/timestamp_ns"])[:, 0]
+    span_ns = int(np.ptp(stamps_ns)) if len(stamps_ns) > 1 else 0
+    return (len(stamps_ns) - 1) / (span_ns / 1e9) if span_ns else 0.0

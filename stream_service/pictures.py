@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -37,12 +41,9 @@ def draw_overview(file: Path, picture: Path) -> None:
     )
     positions.legend(loc="upper right", fontsize="small")
 
-    known = np.isfinite(x_m) & np.isfinite(y_m)
-    drawn_map = scan_map(x_m[known], y_m[known], intensity[known])
-    extent_um = tuple(edge * UM for edge in drawn_map.extent_m)
-    shown = stxm.imshow(drawn_map.image, origin="lower", extent=extent_um, cmap="gray", interpolation="nearest")
+    shown = _draw_stxm(stxm, x_m, y_m, intensity)
     figure.colorbar(shown, ax=stxm, label="counts in the frame")
-    stxm.set(title="STXM: transmitted intensity", xlabel="x (µm)", ylabel="y (µm)")
+    stxm.set(title="STXM: transmitted intensity", xlabel="x (µm)", ylabel="y (µm)", aspect="equal")
 
     pixels = np.ma.masked_array(frame, bad)
     shown = pattern.imshow(pixels, norm=LogNorm(1, max(float(pixels.max()), 2.0), clip=True), cmap="inferno")
@@ -51,3 +52,15 @@ def draw_overview(file: Path, picture: Path) -> None:
     pattern.set_facecolor("0.5")
     figure.suptitle(file.name)
     figure.savefig(picture, dpi=110)
+
+
+def _draw_stxm(axes: Axes, x_m: npt.NDArray[Any], y_m: npt.NDArray[Any], intensity: npt.NDArray[Any]) -> ScalarMappable:
+    """Smooth between the rows where they span an area, as a map of pixels where they do not."""
+    known = np.isfinite(x_m) & np.isfinite(y_m)
+    x_m, y_m, intensity = x_m[known], y_m[known], intensity[known]
+    spans_an_area = len(x_m) > 3 and np.linalg.matrix_rank(np.column_stack([x_m - x_m[0], y_m - y_m[0]])) == 2
+    if spans_an_area:
+        return axes.tripcolor(x_m * UM, y_m * UM, intensity, shading="gouraud", cmap="gray")
+    drawn = scan_map(x_m, y_m, intensity)
+    left, right, bottom, top = (edge * UM for edge in drawn.extent_m)
+    return axes.imshow(drawn.image, origin="lower", extent=(left, right, bottom, top), cmap="gray")

@@ -23,6 +23,7 @@ from stream_service.core.ledger import Account, Ledger
 from stream_service.core.run import EndReason, RunState
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError, SourceError
+from stream_service.kernels import Geometry
 from stream_service.service.pipeline import RowPipeline
 from stream_service.service.run_file import RunFile, build_reducer, corrections_from, versions
 from stream_service.sources.hdf5_recording import Hdf5Recording
@@ -89,6 +90,7 @@ def _write(
         dark=reducer.dark_applied,
         flat=reducer.flat_applied,
         center=reducer.geometry.center,
+        axis_signs=turned_signs(recording.axis_signs, reducer.geometry),
     )
     file = StandardFile.create(path, header, swmr=False)
     pipeline = RowPipeline(file, reducer, ledger, ALREADY_ON_SAMPLE, frames_per_row, preprocessing.sat_fraction)
@@ -144,3 +146,11 @@ def _header(recording: Hdf5Recording, preprocessing: Preprocessing, facts: Facts
         versions=versions(),
         saturation_value=preprocessing.sat,
     )
+
+
+def turned_signs(signs: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
+    """The signs of the stored frame's axes when those of the raw frame's are `signs`."""
+    rows, columns = (
+        -sign if is_reversed else sign for sign, is_reversed in zip(signs, geometry.is_reversed, strict=True)
+    )
+    return (columns, rows) if geometry.transposes else (rows, columns)

@@ -181,6 +181,7 @@ def open_run_file(
         sample=request.sample,
         saturation_value=preprocessing.sat,
         center=geometry.center,
+        axis_signs=profile.detector.axis_signs,
     )
     file = StandardFile.create(path, header)
     pipeline = RowPipeline(

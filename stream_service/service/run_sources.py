@@ -14,7 +14,7 @@ from stream_service.request import ScanRequest
 from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks, Follow
 from stream_service.sources.ntndarray import decode_ntndarray, timestamp_ns_of
-from stream_service.sources.pva_frames import PvaFrames
+from stream_service.sources.pva_frames import UNKNOWN_FRAME_BYTES, PvaFrames
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,19 @@ def followed_channels(profile: Profile) -> dict[str, Follow]:
     return follow
 
 
+def frame_bytes(profile: Profile) -> int:
+    """Size of a frame as far as the profile tells: most detectors send 2 bytes per pixel."""
+    sensor = profile.detector.sensor_shape
+    return 2 * sensor[0] * sensor[1] if sensor else UNKNOWN_FRAME_BYTES
+
+
 class RunSources:
     """The sources of one run."""
 
     def __init__(self, profile: Profile, pva: Context) -> None:
         detector = profile.detector
         self.budget_bytes = int(profile.service.frame_queue_MiB * MiB)
-        self.frames = PvaFrames(pva, detector.frames_pva, self.budget_bytes)
+        self.frames = PvaFrames(pva, detector.frames_pva, self.budget_bytes, frame_bytes(profile))
         self.readbacks = CaReadbacks(followed_channels(profile), wake=self.frames.queue.wake)
         self.detector = CaDetector(detector.acquire_pv, detector.counter_pv, detector.exposure_pv)
         self._settings = detector

@@ -60,6 +60,7 @@ class Hdf5Recording:
 
     def _read_standard(self) -> None:
         self._frames = self._needed("/entry/data")
+        self.axis_signs = self._axis_signs("/entry_1/instrument_1/detector_1/basis_vectors")
         split = [self._find(f"/entry/pos{axis}_m", required=False) for axis in "xy"]
         packed = self._find("/entry/pos", required=False)
         if packed is not None:
@@ -93,6 +94,7 @@ class Hdf5Recording:
         self.exposure_s = self._number(f"{detector}/count_time", read=_plain)
         self.det_dist_m = float(self._number(f"{detector}/distance", read=length_m))
         self.pixel_m = float(self._number(f"{detector}/x_pixel_size", read=length_m))
+        self.axis_signs = self._axis_signs(f"{detector}/basis_vectors")
         mask = self._image(f"{detector}/mask")
         self.mask = None if mask is None else (mask.astype(np.uint32) & ~np.uint32(CXI_HAS_SIGNAL)).astype(np.uint32)
         self.references: dict[str, npt.NDArray[Any]] = {}
@@ -152,6 +154,18 @@ class Hdf5Recording:
         if found.shape != self.frame_shape:
             raise SourceError(f"{self.path}:{path} has shape {found.shape}, its frames {self.frame_shape}")
         return found[()]
+
+    def _axis_signs(self, path: str) -> tuple[int, int]:
+        """Whether rows and columns grow with +y and +x (1) or against them (-1), from CXI's basis vectors."""
+        found = self._find(path, required=False)
+        if found is None:
+            return 1, 1
+        # one vector per image axis, slow first, components x y z; some files hold them transposed
+        vectors = np.asarray(found[()], np.float64)
+        vectors = vectors.T if vectors.shape == (3, 2) else vectors
+        if vectors.shape != (2, 3):
+            raise SourceError(f"{self.path}:{path} has shape {vectors.shape}; CXI's basis vectors are (2, 3)")
+        return (-1 if vectors[0, 1] < 0 else 1), (-1 if vectors[1, 0] < 0 else 1)
 
     def _is_applied(self, path: str) -> bool:
         return bool(self._file[path].attrs.get("applied", False))

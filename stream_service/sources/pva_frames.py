@@ -21,6 +21,8 @@ from stream_service.sources.ntndarray import is_empty
 MAX_QUEUE_SIZE = 4096
 """Elements; enough for 4 s at 1 kHz of the smallest frames."""
 FIRST_UPDATE_TIMEOUT_S = 5.0
+UNKNOWN_FRAME_BYTES = 2 << 20
+"""Taken for a detector of unknown size that has sent no frame yet: a megapixel of uint16."""
 
 
 def queue_size(frame_bytes: int, budget_bytes: int) -> int:
@@ -31,7 +33,10 @@ def queue_size(frame_bytes: int, budget_bytes: int) -> int:
 class PvaFrames:
     """A subscription to an NTNDArray channel. `latest_before` is the old frame that every new subscriber gets first."""
 
-    def __init__(self, context: Context, channel: str, budget_bytes: int) -> None:
+    def __init__(
+        self, context: Context, channel: str, budget_bytes: int, frame_bytes: int = UNKNOWN_FRAME_BYTES
+    ) -> None:
+        """`frame_bytes` sizes the queue until a first frame has shown its size."""
         self.channel = channel
         self.queue: FrameQueue[Value] = FrameQueue(budget_bytes)
         self.latest_before: Value | None = None
@@ -41,6 +46,7 @@ class PvaFrames:
         self._first_update = threading.Event()
         self._subscription: Any = None
         self._budget_bytes = budget_bytes
+        self._frame_bytes = frame_bytes
 
     def start(self) -> None:
         """Subscribe, and wait for the first update: the last old frame, or the sign that there was none yet.
@@ -57,7 +63,7 @@ class PvaFrames:
         except (RemoteError, Disconnected) as error:
             raise SourceError(f"{self.channel} refused a get over PVA: {error}") from error
         assert isinstance(present, Value)
-        frame_bytes = int(present["uncompressedSize"]) or 1 << 21
+        frame_bytes = int(present["uncompressedSize"]) or self._frame_bytes
         size = queue_size(frame_bytes, self._budget_bytes)
         self._subscription = self._context.monitor(
             self.channel,
