@@ -1,0 +1,63 @@
+"""The standard files that other programs are given: one written here, and that of the demo if there is one.
+
+This environment has none of our code, so the file is written by the project's own environment, and what must be found
+in it is read by plain h5py.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+WRITER = Path(os.environ.get("PTYCHOSTREAM_PYTHON", CHECKOUT / ".venv" / "bin" / "python"))
+DEMO = Path(os.environ.get("PTYCHOSTREAM_DEMO", CHECKOUT / "demo-output")) / "demo_std.h5"
+N_ROWS = 12
+WRITE = f"""
+import sys
+import numpy as np
+from stream_service.writer.example import write_example
+bits = np.zeros((6, 8), np.uint32)
+bits[0, 1], bits[5, 7] = 0x4, 0x200
+write_example(sys.argv[1], {N_ROWS}, mask=(bits != 0).astype(np.uint8), pixel_mask=bits)
+"""
+
+
+class Expected:
+    """What we wrote, as the `/entry` half of the file has it."""
+
+    def __init__(self, path: Path) -> None:
+        with h5py.File(path, "r") as file:
+            entry = file["entry"]
+            self.frames = np.asarray(entry["data"])
+            self.beam_m = np.asarray(entry["pos"])
+            self.is_good = np.asarray(entry["mask"]) == 0
+            self.energy_eV = float(entry["energy_eV"][()])
+            self.det_dist_m = float(entry["det_dist_m"][()])
+            self.pixel_m = float(entry["pixel_m"][()])
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("interop") / "example_std.h5"
+    subprocess.run([WRITER, "-c", WRITE, path], check=True)
+    return path
+
+
+@pytest.fixture(params=["written", "demo"])
+def standard_file(request: pytest.FixtureRequest) -> Path:
+    if request.param == "demo":
+        if not DEMO.exists():
+            pytest.skip(f"there is no {DEMO}: run make demo first")
+        return DEMO
+    return request.getfixturevalue("written")
+
+
+@pytest.fixture
+def expected(standard_file: Path) -> Expected:
+    return Expected(standard_file)
