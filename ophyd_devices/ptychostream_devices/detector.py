@@ -138,10 +138,11 @@ class PtychoDetector(TriggerBase, DetectorBase):
         """
         if self._staged != Staged.yes:
             raise RuntimeError(f"{self.name} must be staged before it is triggered")
-        self._exposing = DeviceStatus(self, timeout=self._longest_trigger_s())
+        exposing = DeviceStatus(self, timeout=self._longest_trigger_s())
+        self._exposing = exposing  # taken away by `_acquire_changed`, maybe before this method returns
         self._acquisition_signal.put(1, wait=False)
         self.generate_datum(f"{self.name}_image", time.time(), {})
-        return self._exposing
+        return exposing
 
     def failure(self) -> str:
         """What was lost or not written since staging, in a sentence; empty if nothing was."""

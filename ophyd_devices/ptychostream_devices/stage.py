@@ -39,8 +39,13 @@ class ScanStage(Device):
         """
         motors_um = to_stage_m(beam_m, self.stage_map) * UM_PER_M
         for motor, positions_um in zip((self.x, self.y), motors_um.T, strict=True):
-            for position_um in (positions_um.min(), positions_um.max()):
-                motor.check_value(float(position_um))
+            for index in (int(positions_um.argmin()), int(positions_um.argmax())):
+                try:
+                    motor.check_value(float(positions_um[index]))
+                except ValueError as error:
+                    raise ValueError(
+                        f"position {index} needs {motor.name} at {positions_um[index]:.3f} µm: {error}"
+                    ) from error
         return motors_um
 
     def stage(self) -> list[object]:

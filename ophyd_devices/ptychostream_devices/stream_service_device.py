@@ -223,15 +223,9 @@ class StreamServiceDevice:
         return self._has_ended() or not self._is_ours() or not self._pvs.is_connected or self._progress() != progress
 
     def _ending(self) -> str:
-        accounts = (
-            (self._number("FramesLost"), "lost"),
-            (self._number("FramesIncomplete"), "in groups that never filled"),
-            (self._number("FramesNotExposed"), "never exposed"),
-        )
-        missing = ", ".join(f"{count} {what}" for count, what in accounts if count)
-        frames = f" Of {self._number('FramesExpected')} frames: {missing}." if missing else ""
-        reason = self._text("EndReason") or self._text("Message") or "the service gave no reason"
-        return f"scan {self._text('ScanId')} ended {self._text('State')}: {reason}.{frames} File: {self._text('File')}"
+        said = ": ".join(text for text in (self._text("EndReason"), self._text("Message")) if text)
+        file = f" File: {self._text('File')}" if self._text("File") else ""
+        return f"scan {self._text('ScanId')} ended {self._text('State')}: {said or 'no reason given'}.{file}"
 
     # -- WritesStreamAssets, Collectable -----------------------------------------------------------------------
 

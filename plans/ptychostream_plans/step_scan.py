@@ -132,13 +132,13 @@ def step_scan(
     start_md = {
         "plan_name": plan_name,
         "plan_args": {
-            "detector": repr(detector),
-            "stage": repr(stage),
-            "service": repr(service),
+            "detector": detector.name,
+            "stage": stage.name,
+            "service": service.name if service else None,
             **plan_args,
             "exposure_s": exposure_s,
             "frames_per_position": frames_per_position,
-            "energy": repr(energy),
+            "energy": energy.name if energy else None,
             "scan_id": scan_id,
             "path": path,
             "probe_diameter_m": probe_diameter_m,

@@ -188,19 +188,20 @@ def test_completing_twice_is_the_same_as_once(device, pvs):
     assert outcome(device.complete()) is None
 
 
-def test_failed_run_fails_with_its_reason_and_its_account(device, pvs):
+def test_failed_run_fails_in_the_services_own_words(device, pvs):
     armed(device)
-    pvs.say(EndReason="the disk is full", FramesExpected=3, FramesLost=2, FramesNotExposed=1, State="FAILED")
+    pvs.say(EndReason="the service could not go on", Message="the disk is full, 3 frames lost", State="FAILED")
     assert sentence(device.complete()) == (
-        "scan scan_1 ended FAILED: the disk is full. Of 3 frames: 2 lost, 1 never exposed. File: /data/scan_1_std.h5"
+        "scan scan_1 ended FAILED: the service could not go on: the disk is full, 3 frames lost. "
+        "File: /data/scan_1_std.h5"
     )
 
 
 def test_incomplete_run_is_a_warning_in_the_log(device, pvs, caplog):
     armed(device)
-    pvs.say(EndReason="stopped", FramesExpected=3, FramesLost=1, State="INCOMPLETE")
+    pvs.say(EndReason="stopped", Message="2 of 3 frames stored, 1 lost", State="INCOMPLETE")
     assert outcome(device.complete()) is None
-    assert "Of 3 frames: 1 lost" in caplog.text
+    assert "2 of 3 frames stored, 1 lost" in caplog.text
 
 
 def test_incomplete_run_is_an_error_when_it_must_be_complete(pvs):
