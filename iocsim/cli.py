@@ -72,6 +72,9 @@ def run(
             energy_eV=energy,
             photons=photons,
         )
+        for option, fraction in (("--drop", drop), ("--duplicate", duplicate)):
+            if not 0.0 <= fraction <= 1.0:
+                raise ValueError(f"{option} {fraction:g}: a fraction lies between 0 and 1")
         faults = Faults(seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids))
         _refuse_taken_port(interface)
         beamline = make_beamline(config)

@@ -122,6 +122,8 @@ class Detector:
         self._reverse_x = table.pair("ReverseX", NO_YES)
         self._reverse_y = table.pair("ReverseY", NO_YES)
         self._data_type = table.pair("DataType", Choice(DATA_TYPES, own_type))
+        # Any record has this field; ophyd asks for it when it describes a file plugin.
+        table.readback("DataType_RBV.DISA", 0)
         self._array_size_x = table.readback("ArraySizeX_RBV", columns)
         self._array_size_y = table.readback("ArraySizeY_RBV", rows)
         table.readback("ArraySizeZ_RBV", 0)

@@ -21,6 +21,7 @@ from caproto import (
     ChannelEnum,
     ChannelInteger,
     ChannelString,
+    ChannelType,
     SkipWrite,
 )
 
@@ -110,6 +111,17 @@ class StringPv(Pv, ChannelString):
 
 class TextPv(Pv, ChannelChar):
     """A waveform of CHAR that holds a string."""
+
+    def checked(self, value: Any) -> str:
+        """The text up to the first NUL."""
+        return str(value).split("\0", 1)[0]
+
+    async def write_from_dbr(self, data: Any, data_type: ChannelType, metadata: Any, *, flags: int = 0) -> None:
+        """Take a client's text; caproto 1.3 cannot read one that is all NULs, which is how pyepics puts ""."""
+        if data_type == ChannelType.CHAR:
+            await self.write(bytes(data).decode("utf-8", "replace"), flags=flags)
+        else:
+            await super().write_from_dbr(data, data_type, metadata, flags=flags)
 
 
 class EnumPv(Pv, ChannelEnum):

@@ -68,7 +68,7 @@ def epics() -> LoopbackEpics:
 
 @pytest.fixture(scope="module")
 def start_ioc(epics: LoopbackEpics) -> Iterator[Callable[..., IocProcess]]:
-    """Start `iocsim` with these arguments and wait until it is ready; it ends with the module, or when another starts."""
+    """Start `iocsim` with these arguments and wait until it is ready; it ends with the module or the next start."""
     running: list[IocProcess] = []
 
     def start(*arguments: str | Path) -> IocProcess:
