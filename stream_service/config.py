@@ -70,6 +70,8 @@ class DetectorSettings(Settings):
     """CA PV with the uniqueId of the latest frame (`cam1:ArrayCounter_RBV`): from it the ids expected follow."""
     exposure_pv: str
     """CA PV of the exposure time in seconds (`cam1:AcquireTime_RBV`)."""
+    exposure_attribute: str = ""
+    """NDAttribute with the frame's own exposure time in seconds: right even if it changes during a run."""
     first_id: Literal["after_counter"] | Annotated[int, Field(ge=0)] = "after_counter"
     """First uniqueId of a run: `after_counter`, or the number a detector that counts anew for each run starts with."""
     restart_id: Annotated[int, Field(ge=0)] = 1

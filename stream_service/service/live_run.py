@@ -96,7 +96,6 @@ class LiveRun:
             check_file_path(self.path)
             self._corrections = build_corrections(self._profile.preprocessing, self._profile.references)
             self._sources.connect()
-            self._exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
             if (frame := self._sources.latest_frame()) is not None:
                 self._prepare(frame)
             else:
@@ -198,8 +197,9 @@ class LiveRun:
         if self.state is RunState.ARMED:
             self._take(RunEvent.FRAME)
             self.message = f"receiving {self.request.scan_id}"
-        window = self._frame_time.window(frame.timestamp_ns, self._exposure_s)
-        self._pairer.add_frame(frame, receipt.id, receipt.ordinal, self._exposure_s, window)
+        exposure_s = self._exposure_of(frame)
+        window = self._frame_time.window(frame.timestamp_ns, exposure_s)
+        self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window)
 
     def _take_readbacks(self) -> None:
         for event in self._sources.readbacks.take():
@@ -250,6 +250,15 @@ class LiveRun:
             self._reducer = build_reducer(preprocessing, self._corrections, shape, self._frames_per_row, dtype)
         return self._reducer
 
+    def _exposure_of(self, frame: Frame) -> float:
+        """What the frame says; else what the plan asked for; else what the detector is set to at the first frame."""
+        own = frame.attributes.get(self._profile.detector.exposure_attribute)
+        if isinstance(own, int | float) and math.isfinite(own):
+            return float(own)
+        if math.isnan(self._exposure_s):
+            self._exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
+        return self._exposure_s
+
     def _open(self, frame: Frame) -> RunFile:
         self._take_readbacks()
         out = open_run_file(
@@ -260,7 +269,7 @@ class LiveRun:
             self._ledger,
             dtype=frame.pixels.dtype,
             energy_eV=self._energy_at(frame),
-            exposure_s=self._exposure_s,
+            exposure_s=self._exposure_of(frame),
         )
         while self._early_readbacks:
             early = self._early_readbacks.popleft()

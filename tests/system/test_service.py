@@ -1,0 +1,258 @@
+"""The daemon beside a simulated beamline: arming, pairing, loss, stops, refusals, against what the IOC really did."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from beamline_client import BeamlineClient
+
+from stream_service.children import Child
+from stream_service.layouts import profile_path
+from stream_service.testing import LoopbackEpics, process_environment
+from stream_service.writer.validate import validate_file
+
+ENDED = ("COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
+
+
+def profile_for(ioc_prefix: str, service_prefix: str, folder: Path, **changes: Any) -> Path:
+    """The simulated beamline's profile under other prefixes; `changes` are merged into its sections."""
+    text = profile_path("sim").read_text(encoding="utf-8").replace("SIM:", ioc_prefix)
+    document = yaml.safe_load(text)
+    document["service"] |= {"prefix": service_prefix, "data_root": str(folder), "drain_s": 0.5}
+    for section, values in changes.items():
+        document[section] = document.get(section, {}) | values
+    path = folder / "profile.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
+@dataclass
+class Rig:
+    """A simulated beamline, a daemon for it, and a CA client of both."""
+
+    beamline: BeamlineClient
+    service: BeamlineClient
+    child: Child
+    folder: Path
+
+    def close(self) -> None:
+        self.beamline.close()
+        self.service.close()
+        self.child.end()
+
+    def arm(self, scan_id: str, **request: Any) -> str:
+        """Arm for a scan; the service's sentence if it refuses."""
+        self.service.put("Request", json.dumps({"scan_id": scan_id, **request}))
+        self.service.put("Arm", 1)
+        self.service.wait_for("Arm", 0)
+        return str(self.service.get("ArmError"))
+
+    def counter(self) -> int:
+        """The uniqueId of the detector's latest frame."""
+        return int(self.beamline.get("cam1:ArrayCounter_RBV"))
+
+    def wait_for_end(self) -> str:
+        self.service.wait_until(lambda: self.service.get("State") in ENDED)
+        return str(self.service.get("State"))
+
+    def open(self, scan_id: str) -> h5py.File:
+        return h5py.File(self.folder / f"{scan_id}_std.h5")
+
+    def truth(self) -> dict[str, np.ndarray]:
+        path = self.folder / "truth.npz"
+        self.beamline.put("Sim:TruthFile", str(path))
+        self.beamline.put("Sim:SaveTruth", 1)
+        self.beamline.wait_until(path.exists)
+        with np.load(path) as archive:
+            return {name: archive[name] for name in ("unique_id", "x_m", "y_m", "fate")}
+
+
+@pytest.fixture(scope="module")
+def ioc(start_ioc: Callable[..., Any]) -> Any:
+    return start_ioc("--stack", "16")
+
+
+@pytest.fixture(scope="module")
+def rigs() -> Iterator[list[Rig]]:
+    """The rig in use, if any: a daemon serves many tests, since it compiles for a second when it is first armed."""
+    running: list[Rig] = []
+    yield running
+    for rig in running:
+        rig.close()
+
+
+@pytest.fixture
+def rig(ioc: Any, rigs: list[Rig], epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory) -> Rig:
+    """A daemon beside the module's beamline: the one of the test before if it still runs."""
+    if not rigs or rigs[0].child.exit_code is not None:
+        while rigs:
+            rigs.pop().close()
+        folder = tmp_path_factory.mktemp("rig")
+        prefix = f"{ioc.prefix}{folder.name}:"
+        profile = profile_for(ioc.prefix, prefix, folder)
+        environment = process_environment(epics.server_environment("service"))
+        child = Child("service", "stream_service.cli", ["run", str(profile)], environment, folder / "service.log")
+        rigs.append(Rig(BeamlineClient(ioc.prefix), BeamlineClient(prefix), child, folder))
+        child.wait_for("ready", 30)
+    return rigs[0]
+
+
+def ids(file: h5py.File) -> list[int]:
+    return file["/entry/frames/unique_id"][()].reshape(-1).tolist()
+
+
+def errors_in(file: h5py.File) -> list[str]:
+    return [str(finding) for finding in validate_file(file.filename) if finding.level == "error"]
+
+
+def test_frames_of_a_moving_stage_get_its_position_at_mid_exposure(rig: Rig) -> None:
+    n, before = 300, rig.counter()
+    rig.beamline.put("X.VELO", 20.0)
+    # set after arming on purpose: the exposure time is that of each frame, not that of the arming
+    rig.beamline.put("cam1:AcquireTime", 0.02)
+    assert rig.arm("fly", n_positions=n) == ""
+    rig.beamline.put("X", 100.0, wait=False)
+    rig.beamline.acquire(n, exposure_s=0.005, period_s=0.01)
+    rig.beamline.put("X.STOP", 1)
+    assert rig.wait_for_end() == "COMPLETE"
+    truth = {name: column[-n:] for name, column in rig.truth().items()}
+    with rig.open("fly") as file:
+        assert ids(file) == list(range(before + 1, before + n + 1))
+        assert not file["/entry/frames/flags"][()].any()
+        x_m = file["/entry/posx_m"][()]
+        assert np.ptp(x_m) > 20e-6, "the stage should have moved"
+        # the ramp at the start of the move is drawn by straight lines between updates 50 ms apart
+        np.testing.assert_allclose(x_m[50:], truth["x_m"][50:], atol=2e-9)
+        np.testing.assert_allclose(x_m, truth["x_m"], atol=0.2e-6)
+        assert errors_in(file) == []
+
+
+def test_runs_follow_one_another_and_old_frames_are_not_counted(rig: Rig) -> None:
+    for number in range(3):
+        before = rig.counter()
+        assert rig.arm(f"scan{number}", n_positions=5) == ""
+        rig.beamline.acquire(5)
+        assert rig.wait_for_end() == "COMPLETE"
+        with rig.open(f"scan{number}") as file:
+            assert ids(file) == list(range(before + 1, before + 6))
+
+
+def test_counter_reset_after_arming_is_a_new_counting_and_loses_nothing(rig: Rig) -> None:
+    rig.beamline.acquire(7)
+    assert rig.arm("reset", n_positions=6) == ""
+    rig.beamline.put("cam1:ArrayCounter", 0)
+    rig.beamline.acquire(3)
+    rig.beamline.put("cam1:ArrayCounter", 0)
+    rig.beamline.acquire(3)
+    assert rig.wait_for_end() == "COMPLETE"
+    with rig.open("reset") as file:
+        assert ids(file) == [1, 2, 3, 1, 2, 3]
+        assert file["/entry/frames/epoch"][()].reshape(-1).tolist() == [0, 0, 0, 1, 1, 1]
+        assert errors_in(file) == []
+
+
+def test_lost_frame_leaves_its_group_incomplete_and_shifts_no_other(rig: Rig) -> None:
+    k, n, before = 3, 6, rig.counter()
+    rig.beamline.put("Sim:DropIds", f"{before + 1},{before + 8}")
+    assert rig.arm("groups", n_positions=n, frames_per_position=k) == ""
+    rig.beamline.acquire(k * n)
+    rig.service.put("Stop", 1)
+    assert rig.wait_for_end() == "INCOMPLETE"
+    with rig.open("groups") as file:
+        rows = file["/entry/frames/unique_id"][()].tolist()
+        assert (np.array(rows) - before).tolist() == [[4, 5, 6], [10, 11, 12], [13, 14, 15], [16, 17, 18]]
+        ledger = {name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "incomplete")}
+        assert ledger == {"expected": 18, "stored": 12, "lost": 2, "incomplete": 4}
+        assert errors_in(file) == []
+    rig.beamline.put("Sim:DropIds", "")
+    missing = f"missing ids: {before + 1}-{before + 3}, {before + 7}-{before + 9}"
+    assert missing in rig.service.get("Message")
+
+
+def test_run_of_unknown_length_ends_at_stop(rig: Rig) -> None:
+    before = rig.counter()
+    assert rig.arm("open") == ""
+    rig.beamline.acquire(12)
+    rig.service.put("Stop", 1)
+    assert rig.wait_for_end() == "COMPLETE"
+    with rig.open("open") as file:
+        assert ids(file) == list(range(before + 1, before + 13))
+        assert file["/entry/run/end_reason"][()].decode() == rig.service.get("EndReason")
+
+
+def test_abort_keeps_the_rows_and_says_so(rig: Rig) -> None:
+    assert rig.arm("aborted", n_positions=50) == ""
+    rig.beamline.acquire(10)
+    rig.service.wait_for("Rows", 10)
+    rig.service.put("Abort", 1)
+    assert rig.wait_for_end() == "ABORTED"
+    with rig.open("aborted") as file:
+        assert len(file["/entry/data"]) == 10
+        assert int(file["/entry/ledger/not_exposed"][()]) == 40
+        assert file["/entry/run/state"][()] == b"ABORTED"
+        assert errors_in(file) == []
+
+
+def test_what_cannot_be_armed_is_refused_in_a_sentence(rig: Rig) -> None:
+    assert "frames_per_positon: there is no such setting" in rig.arm("typo", frames_per_positon=3)
+    assert "must not contain '..'" in rig.arm("outside", path="../elsewhere")
+    rig.beamline.put_all(cam1__ImageMode="Continuous", cam1__AcquireTime=0.01)
+    rig.beamline.put("cam1:Acquire", 1, wait=False)
+    rig.beamline.wait_for("cam1:Acquire_RBV", "Acquiring")
+    assert "already acquiring" in rig.arm("late")
+    rig.beamline.put("cam1:Acquire", 0)
+    rig.beamline.wait_for("cam1:Acquire_RBV", "Done")
+    assert rig.arm("first", n_positions=1) == ""
+    assert "run first is still ARMED" in rig.arm("second")
+    rig.beamline.acquire(1)
+    assert rig.wait_for_end() == "COMPLETE"
+    assert "exists already" in rig.arm("first")
+    assert rig.service.get("Health") == "READY"
+
+
+@pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
+def test_signal_finishes_the_file_cleanly(rig: Rig, signal_name: str) -> None:
+    before = rig.counter()
+    assert rig.arm("ended", n_positions=100) == ""
+    rig.beamline.acquire(10)
+    assert rig.child.end(signal.Signals[signal_name]) == 0
+    with rig.open("ended") as file:
+        assert ids(file) == list(range(before + 1, before + 11))
+        assert file["/entry/run/state"][()] == b"INCOMPLETE"
+        assert b"service was asked to end" in file["/entry/run/end_reason"][()]
+        assert errors_in(file) == []
+
+
+def test_check_names_what_is_wrong(ioc: Any, epics: LoopbackEpics, tmp_path: Path) -> None:
+
+    def check(**changes: Any) -> subprocess.CompletedProcess[str]:
+        profile = profile_for(ioc.prefix, "UNUSED:", tmp_path, **changes)
+        command = [sys.executable, "-m", "stream_service.cli", "check", str(profile)]
+        environment = process_environment(epics.client_environment())
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    good = check()
+    assert good.returncode == 0, good.stdout + good.stderr
+
+    x = {"how": "timestamp", "pv": f"{ioc.prefix}NoSuch.RBV", "unit": "um"}
+    missing = check(channels={"x": x})
+    assert missing.returncode == 1 and f"no value from x ({ioc.prefix}NoSuch.RBV)" in missing.stdout
+
+    x = {"how": "timestamp", "pv": f"{ioc.prefix}X.RBV", "unit": "mm"}
+    wrong = check(channels={"x": x, "energy": {"how": "attribute", "attribute": "enrgy", "unit": "eV"}})
+    assert wrong.returncode == 1
+    assert "is in mm, the IOC says um" in wrong.stdout and "no NDAttribute enrgy" in wrong.stdout
+
+    typo = check(detector={"distnce_m": 0.1})
+    assert typo.returncode == 2 and "detector.distnce_m: there is no such setting" in typo.stderr
