@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -30,12 +31,22 @@ from ptychostream_devices.stream_service_device import StreamServiceDevice
 from ptychostream_plans.fermat import ptycho_fermat
 from ptychostream_plans.positions_file import load_positions
 from ptychostream_plans.step_scan import ptycho_positions
+from ptychostream_plans.trajectories import Trajectory
 
 INTERRUPTED = 130
-CONNECTION_TIMEOUT_S = 10.0
-SETTING_TIMEOUT_S = 20.0
+SETTING_TIMEOUT_S = 20.0  # for an IOC to take a setting while it is staged
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What one scan needs, connected."""
+
+    detector: PtychoDetector
+    stage: ScanStage
+    energy: Monochromator
+    stream: StreamServiceDevice | None
 
 
 @app.command()
@@ -52,53 +63,73 @@ def scan(
     scan_id: Annotated[str | None, typer.Option(help="Names the files; the time, if not given.")] = None,
     path: Annotated[str, typer.Option(help="Folder below the roots of service and detector.")] = "",
     raw_dir: Annotated[Path, typer.Option(help="Folder of the raw files, as IOC and service see it.")] = Path(),
+    timeout_s: Annotated[float, typer.Option(help="How long to wait for the beamline's PVs.")] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print progress as lines of JSON.")] = False,
 ) -> None:
     """Scan the sample and stream the frames into one standardized file."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
-    for noisy in ("bluesky", "ophyd"):  # they log a traceback of what is said in a sentence below
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    EpicsSignalBase.set_defaults(
-        connection_timeout=CONNECTION_TIMEOUT_S, timeout=CONNECTION_TIMEOUT_S, write_timeout=SETTING_TIMEOUT_S
-    )
-    tell = _tell_json if as_json else _tell_words
-    try:
-        trajectory = None if positions is None else load_positions(positions)
-    except (OSError, ValueError) as error:
-        raise _failed(error, 2) from error
+    _log_to_stderr()
+    EpicsSignalBase.set_defaults(connection_timeout=timeout_s, timeout=timeout_s, write_timeout=SETTING_TIMEOUT_S)
     engine = RunEngine({}, context_managers=[])
     interruption = Interruption(engine)
     try:
-        stage = ScanStage(ioc, name="stage")
-        detector = PtychoDetector(ioc, name="detector", write_path_template=str(raw_dir.resolve()))
-        energy = Monochromator(f"{ioc}Energy", name="energy")
-        stream = StreamServiceDevice(service, name="stream") if service else None
-        for device in (stage, energy, detector.cam.acquire, detector.hdf.plugin_type):
-            device.wait_for_connection(timeout=CONNECTION_TIMEOUT_S)
-        options: dict[str, Any] = {
-            "exposure_s": exposure_s,
-            "frames_per_position": frames_per_position,
-            "energy": energy,
-            "scan_id": scan_id,
-            "path": path,
-        }
-        plan: MsgGenerator[str]
-        if trajectory is None:
-            plan = ptycho_fermat(detector, stage, stream, n_points=points, step_m=step_um * 1e-6, **options)
-        else:
-            plan = ptycho_positions(detector, stage, stream, positions_m=trajectory.positions_m.tolist(), **options)
-        documents = Progress(tell, stream)
+        trajectory = None if positions is None else _read_positions(positions)
+        devices = _connect(ioc, service, raw_dir, timeout_s)
+        plan = _make_plan(
+            devices,
+            trajectory,
+            points,
+            step_um * 1e-6,
+            exposure_s=exposure_s,
+            frames_per_position=frames_per_position,
+            energy=devices.energy,
+            scan_id=scan_id,
+            path=path,
+        )
+        progress = Progress(_tell_json if as_json else _tell_words, devices.stream)
         with contextlib.redirect_stdout(sys.stderr):  # the RunEngine prints what it does; stdout is for progress
-            engine(plan, documents)
-    except RunEngineInterrupted:
-        typer.echo("the scan was interrupted: the service's run is aborted, the detector has stopped", err=True)
+            engine(plan, progress)
+    except (RunEngineInterrupted, KeyboardInterrupt):
+        typer.echo("the scan was interrupted", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-    except Exception as error:
+    except typer.Exit:
+        raise
+    except Exception as error:  # whatever a device or a plan raised becomes one sentence and exit code 1
         raise _failed(error, 1) from error
     finally:
         interruption.restore()
+
+
+def _read_positions(path: Path) -> Trajectory:
+    try:
+        return load_positions(path)
+    except (OSError, ValueError) as error:
+        raise _failed(error, 2) from error
+
+
+def _connect(ioc: str, service: str, raw_dir: Path, timeout_s: float) -> Devices:
+    try:
+        stage = ScanStage(ioc, name="stage")
+        energy = Monochromator(f"{ioc}Energy", name="energy")
+        for device in (stage, energy):
+            device.wait_for_connection(timeout=timeout_s)
+        detector = PtychoDetector(ioc, name="detector", write_path_template=str(raw_dir.resolve()))
+    except TimeoutError as error:
+        raise TimeoutError(
+            f"the beamline at {ioc} did not answer within {timeout_s:g} s; is its IOC running, and is the prefix "
+            f"right? ({error})"
+        ) from error
+    return Devices(detector, stage, energy, StreamServiceDevice(service, name="stream") if service else None)
+
+
+def _make_plan(
+    devices: Devices, trajectory: Trajectory | None, n_points: int, step_m: float, **options: Any
+) -> MsgGenerator[str]:
+    if trajectory is None:
+        return ptycho_fermat(
+            devices.detector, devices.stage, devices.stream, n_points=n_points, step_m=step_m, **options
+        )
+    positions_m = trajectory.positions_m.tolist()
+    return ptycho_positions(devices.detector, devices.stage, devices.stream, positions_m=positions_m, **options)
 
 
 class Interruption:
@@ -113,7 +144,11 @@ class Interruption:
             raise KeyboardInterrupt
         if self._engine.state == "running":  # abort waits for the RunEngine, a signal handler must not
             reason = signal.Signals(number).name
-            threading.Thread(target=self._engine.abort, args=(reason,), name="abort", daemon=True).start()
+            threading.Thread(target=self._abort_plan, args=(reason,), name="abort", daemon=True).start()
+
+    def _abort_plan(self, reason: str) -> None:
+        with contextlib.suppress(RuntimeError):  # bluesky's TransitionError: the plan has ended in the meantime
+            self._engine.abort(reason)
 
     def restore(self) -> None:
         """Give the signals back."""
@@ -187,6 +222,11 @@ def plain_sentence(error: BaseException) -> str:
 def main() -> None:
     """Entry point of `python -m ptychostream_plans.scan`."""
     app()
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
+    logging.getLogger("bluesky").setLevel(logging.CRITICAL)  # it logs a traceback of what is told in a sentence
 
 
 def _failed(error: BaseException, code: int) -> typer.Exit:
