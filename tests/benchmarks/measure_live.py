@@ -65,7 +65,7 @@ def write_profile(folder: Path, size: int) -> Path:
 
 
 def touch_memory(folder: Path, n_bytes: int) -> None:
-    """Fill the page cache once and let it go: on a virtual machine the first touch of memory costs ten times a write."""
+    """Fill the page cache once and let it go: on a virtual machine its first touch costs ten writes."""
     block = b"\1" * (1 << 20)
     path = folder / "touch.bin"
     with path.open("wb") as file:
@@ -148,7 +148,9 @@ def measure_service(folder: Path, size: int, rate_hz: float, seconds: float) -> 
         network = stack.enter_context(beamline(folder, size))
         environment = process_environment(network.server_environment("service"))
         options = ["run", str(write_profile(folder, size))]
-        service = stack.enter_context(Child("service", "stream_service.cli", options, environment, folder / "service.log"))
+        service = stack.enter_context(
+            Child("service", "stream_service.cli", options, environment, folder / "service.log")
+        )
         service.wait_for("ready", 120)
         from stream_service.service.remote import RemoteService
         from stream_service.sources.epics_ca import epics
@@ -172,9 +174,20 @@ def measure_service(folder: Path, size: int, rate_hz: float, seconds: float) -> 
         used, peak = cpu_s(process) - before, peak_MiB(process)
         time.sleep(0.3)
         status = remote.read()
-        accounted = status["FramesStored"] + status["FramesLost"] + status["FramesNotExposed"] + status["FramesIncomplete"]
-        found = result("this service", size, n, int(status["FramesReceived"]), int(status["FramesLost"]), took, used, peak,
-                       rows=int(status["Rows"]))
+        accounted = (
+            status["FramesStored"] + status["FramesLost"] + status["FramesNotExposed"] + status["FramesIncomplete"]
+        )
+        found = result(
+            "this service",
+            size,
+            n,
+            int(status["FramesReceived"]),
+            int(status["FramesLost"]),
+            took,
+            used,
+            peak,
+            rows=int(status["Rows"]),
+        )
         return found | {"unaccounted": int(n - accounted), "state": status["State"], "whole_s": whole}
 
 
