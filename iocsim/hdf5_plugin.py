@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import threading
 import time
 from typing import Any
 
@@ -53,7 +52,7 @@ class Hdf5Plugin(Plugin):
         self._idle = asyncio.Event()
         self._idle.set()
         self._input: queue.Queue[NDArray | None] = queue.Queue()
-        self._worker: threading.Thread | None = None
+        self._worker: asyncio.Future[None] | None = None
         self._recorder = Recorder(self._capture_settings, self._file_settings, self._tell_loop)
         self._has_changed = asyncio.Event()
         self._n_counted = 0
@@ -126,19 +125,15 @@ class Hdf5Plugin(Plugin):
             self.n_dropped += 1
 
     async def run(self) -> None:
-        """Write what is queued, and show at once what the recorder does; until cancelled."""
-        self._worker = threading.Thread(target=self._work, name="HDF1")
-        self._worker.start()
-        while True:
-            await self._has_changed.wait()
-            self._has_changed.clear()
-            await self.refresh()
+        """Write what is queued, and show at once what the recorder does; until cancelled, or the writing fails."""
+        self._worker = asyncio.ensure_future(asyncio.to_thread(self._work))
+        await asyncio.gather(self._worker, self._show_changes())
 
     async def close(self) -> None:
         """Write what is queued, close an open file and end the worker."""
         self._input.put(None)
         if self._worker is not None:
-            await asyncio.to_thread(self._worker.join)
+            await asyncio.wait([self._worker])
         await asyncio.to_thread(self._recorder.stop)
         await self.refresh()
 
@@ -163,6 +158,12 @@ class Hdf5Plugin(Plugin):
             self._idle.clear()
         else:
             self._idle.set()
+
+    async def _show_changes(self) -> None:
+        while True:
+            await self._has_changed.wait()
+            self._has_changed.clear()
+            await self.refresh()
 
     def _work(self) -> None:
         while (array := self._input.get()) is not None:

@@ -17,6 +17,9 @@ from iocsim.hdf5_file import FileOptions, FrameMismatchError, NDFile
 from iocsim.hdf5_layout import Layout
 from iocsim.ndarray import NDArray
 
+DISK_ERRORS = (OSError, RuntimeError)
+"""What h5py raises when the disk does not do as asked; a close that fails for want of space is a RuntimeError."""
+
 
 class WriteMode(StrEnum):
     """NDFileMode_t: a file per frame, a file of frames gathered in memory, a file that grows."""
@@ -166,7 +169,7 @@ class Recorder:
         except FrameMismatchError:
             self._show(has_failed=True, message="Invalid frame. Ignoring.")
             return True
-        except OSError as error:
+        except DISK_ERRORS as error:
             self._fail(f"Error writing file, {error}")
             return True
         status = self._status
@@ -194,7 +197,7 @@ class Recorder:
             try:
                 for array in self._gathered:
                     self._file.append(array)
-            except (FrameMismatchError, OSError) as error:
+            except (FrameMismatchError, *DISK_ERRORS) as error:
                 self._fail(f"Error writing file, {error}")
         self._gathered.clear()
         self._close()
@@ -205,7 +208,7 @@ class Recorder:
             try:
                 self._file.append(array)
                 self._show(n_captured=1, n_saved=self._status.n_saved + 1)
-            except OSError as error:
+            except DISK_ERRORS as error:
                 self._fail(f"Error writing file, {error}")
             self._close()
         return True
@@ -230,7 +233,7 @@ class Recorder:
             if settings.refusal:
                 raise ValueError(settings.refusal)
             self._file = NDFile(Path(path), first, settings.layout, options)
-        except (OSError, ValueError) as error:
+        except (ValueError, *DISK_ERRORS) as error:
             self._show(has_failed=True, message=f"Error opening file {path}, {error}"[:255])
             return False
         self._show(is_swmr_active=options.swmr)
@@ -251,7 +254,7 @@ class Recorder:
         if file is not None:
             try:
                 file.close()
-            except OSError as error:
+            except DISK_ERRORS as error:
                 self._show(has_failed=True, message=f"Error closing file, {error}"[:255])
         self._show(is_swmr_active=False)
 

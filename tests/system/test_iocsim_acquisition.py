@@ -13,7 +13,6 @@ from iocsim.endstation import Conditions
 from iocsim.ndarray import NDArray
 from iocsim.readout import Readout
 
-
 UINT16 = np.dtype(np.uint16)
 
 
