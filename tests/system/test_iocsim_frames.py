@@ -107,6 +107,31 @@ def test_a_new_subscriber_first_gets_the_last_old_frame(start: Callable):
     late.close()
 
 
+def test_in_a_fly_scan_the_truth_is_what_the_readback_history_says(start: Callable, tmp_path: Path):
+    client, frames = start("--shape", "32,48", "--stack", "2")
+    client.put_all(**{"X.VELO": 40.0, "X.ACCL": 0.0})
+    readbacks = client.watch("X.RBV", "X.DMOV")
+    del readbacks[:]
+    client.put("X", 24.0, wait=False)
+    client.acquire(20, exposure_s=0.01, period_s=0.02)
+    client.wait_for("X.DMOV", 1)
+
+    times_s = [event.timestamp_s for event in readbacks if event.name == "X.RBV"]
+    values = [event.value for event in readbacks if event.name == "X.RBV"]
+    start_s = next(event.timestamp_s for event in readbacks if event.name == "X.DMOV")
+    truth = truth_of(client, tmp_path / "truth.npz")
+    middle_s = (truth["start_ns"] + truth["end_ns"]) / 2e9
+    history = np.interp(middle_s, [start_s, *times_s], [0.0, *values])
+    assert len(values) > 8
+    assert np.ptp(truth["x_m"]) > 10e-6
+    np.testing.assert_allclose(truth["x_m"], -1e-6 * history, atol=1e-10)
+
+    # The attribute is the last value CA had shown: late by up to one update, as on a real detector.
+    posx = np.array([{a.name: a.value for a in update.attribute}["posx"] for update in frames.updates[1:]])
+    late_um = -1e6 * truth["x_m"] - posx
+    assert np.all((late_um > -0.3) & (late_um < 40.0 * 0.12))
+
+
 def test_dropped_and_duplicated_frames_are_those_in_the_record(start: Callable, tmp_path: Path):
     client, frames = start(
         *("--shape", "32,48", "--stack", "4", "--seed", "3", "--drop", "0.05", "--drop-ids", "1,400"),
