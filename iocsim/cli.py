@@ -76,7 +76,7 @@ def run(
             if not 0.0 <= fraction <= 1.0:
                 raise ValueError(f"{option} {fraction:g}: a fraction lies between 0 and 1")
         faults = Faults(seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids))
-        _refuse_taken_port(interface)
+        _refuse_taken_ports(interface)
         beamline = make_beamline(config)
         if references is not None:
             write_references(beamline, references)
@@ -150,19 +150,25 @@ def _config(
     )
 
 
-def _refuse_taken_port(interface: str) -> None:
-    """Of two CA servers on one port only the last is reachable, and the other never notices."""
-    name = "EPICS_CA_SERVER_PORT"
-    port = int(os.environ.get(name, DEFAULT_CA_PORT))
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((interface, port))
-        except OSError as error:
-            raise OSError(
-                f"CA port {port} on {interface} cannot be used ({error.strerror}): another server runs there;"
-                f" set {name} to a free port"
-            ) from error
+def _refuse_taken_ports(interface: str) -> None:
+    """Refuse ports on which clients would not find us.
+
+    Of two CA servers on one port only the last is reachable, and the other never notices. A PVA server whose port is
+    taken goes to another by itself, which is fine as long as nobody chose the port for clients to go to.
+    """
+    ports = {"EPICS_CA_SERVER_PORT": int(os.environ.get("EPICS_CA_SERVER_PORT", DEFAULT_CA_PORT))}
+    if "EPICS_PVAS_SERVER_PORT" in os.environ:
+        ports["EPICS_PVAS_SERVER_PORT"] = int(os.environ["EPICS_PVAS_SERVER_PORT"])
+    for name, port in ports.items():
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((interface, port))
+            except OSError as error:
+                raise OSError(
+                    f"port {port} on {interface} cannot be used ({error.strerror}): another server runs there; "
+                    f"set {name} to a free port"
+                ) from error
 
 
 def write_references(beamline: Beamline, path: Path) -> None:

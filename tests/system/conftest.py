@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ os.environ.update(NETWORK.client_environment())
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+END_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+"""A test run that is killed takes its beamlines along, where Linux can do that."""
 _PREFIXES = (f"T{os.getpid()}N{number}:" for number in itertools.count())
 
 
@@ -76,7 +79,7 @@ def start_ioc(epics: LoopbackEpics) -> Iterator[Callable[..., IocProcess]]:
             running.pop().stop()
         prefix = next(_PREFIXES)
         process = subprocess.Popen(
-            [sys.executable, "-m", "iocsim", "--prefix", prefix, *map(str, arguments)],
+            [*END_WITH_PARENT, sys.executable, "-m", "iocsim", "--prefix", prefix, *map(str, arguments)],
             env=process_environment(epics.server_environment("ioc")),
             stdout=subprocess.PIPE,
             text=True,

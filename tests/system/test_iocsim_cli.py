@@ -52,14 +52,15 @@ def test_a_bad_option_is_one_sentence_and_exit_code_2(epics: LoopbackEpics, argu
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_port_that_another_server_has_is_refused():
+@pytest.mark.parametrize("name", ["EPICS_CA_SERVER_PORT", "EPICS_PVAS_SERVER_PORT"])
+def test_a_port_that_another_server_has_is_refused(name: str):
     network = LoopbackEpics.reserve(["ioc"])
     with socket.socket() as other:
-        other.bind((LOOPBACK, network.ca_ports["ioc"]))
+        other.bind((LOOPBACK, int(network.server_environment("ioc")[name])))
         other.listen()
         result = run(network, "--shape", "32,48", "--stack", "1")
     assert result.returncode == 2
-    assert "EPICS_CA_SERVER_PORT" in result.stderr
+    assert name in result.stderr
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
