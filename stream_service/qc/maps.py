@@ -81,11 +81,14 @@ def scan_map(x_m: npt.NDArray[np.float64], y_m: npt.NDArray[np.float64], values:
 
 
 def _spacing(width_m: float, height_m: float, n: int) -> float:
-    """Mean distance between neighbouring rows of a scan that fills its rectangle; a line scan has no area."""
+    """The step of a grid of n points that spans this rectangle: (width/step + 1) (height/step + 1) = n.
+
+    A line has no height, and a single point neither; no map has more than `MAX_PIXELS` on a side.
+    """
     longest_m = max(width_m, height_m, 1e-12)
-    area_m2 = width_m * height_m
-    spacing_m = (area_m2 / n) ** 0.5 if area_m2 > (longest_m / n) ** 2 else longest_m / max(n - 1, 1)
-    return max(spacing_m, longest_m / (MAX_PIXELS - 1))
+    around_m, area_m2 = width_m + height_m, width_m * height_m
+    steps_per_m = 2 * max(n - 1, 1) / (around_m + (around_m**2 + 4 * area_m2 * max(n - 1, 1)) ** 0.5 + 1e-30)
+    return max(1 / steps_per_m, longest_m / (MAX_PIXELS - 1))
 
 
 def _fill_gaps(image: npt.NDArray[np.float64]) -> None:

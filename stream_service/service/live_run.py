@@ -236,9 +236,13 @@ class LiveRun:
             return
         self._last_flush_at = now
         self._out.file.flush()
-        if now - self._last_image_at >= IMAGE_S and self._out.pipeline.latest_slot is not None:
+        if now - self._last_image_at >= IMAGE_S:
             self._last_image_at = now
-            self.latest_image = self._out.pipeline.latest_slot.copy()
+            self._copy_image(self._out)
+
+    def _copy_image(self, out: RunFile) -> None:
+        if out.pipeline.latest_slot is not None:
+            self.latest_image = out.pipeline.latest_slot.copy()
 
     # The file
 
@@ -330,6 +334,7 @@ class LiveRun:
         is_aborted = self._wish == "abort"
         if self._out is not None:
             self._out.pipeline.finish()
+            self._copy_image(self._out)
         account = self._ledger.close(self._frames_exposed())
         rows = self._out.file.n_rows + self._out.file.n_buffered if self._out else 0
         missing = self._ledger.ids_with(Fate.LOST, Fate.INCOMPLETE)

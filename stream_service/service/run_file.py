@@ -31,6 +31,7 @@ from stream_service.kernels import (
     parse_center,
 )
 from stream_service.request import ScanRequest
+from stream_service.service.file_system import swmr_problem
 from stream_service.service.pipeline import RowPipeline
 from stream_service.sources.references import load_reference
 from stream_service.writer import ChannelColumn, FileHeader, LedgerColumns, StandardFile
@@ -85,6 +86,8 @@ def check_file_path(path: Path) -> None:
         raise WriteError(f"cannot make the folder {path.parent}: {error.strerror}") from error
     if not os.access(path.parent, os.W_OK):
         raise WriteError(f"no permission to write into {path.parent}: check its owner and the service's user")
+    if problem := swmr_problem(path.parent):
+        raise WriteError(problem)
 
 
 def build_corrections(preprocessing: Preprocessing, references: References) -> Corrections:
