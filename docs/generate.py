@@ -1,0 +1,228 @@
+"""The tables of docs/reference that follow from the code: `make docs` writes them, a test says when they are stale.
+
+A table stands between `<!-- generated: NAME -->` and `<!-- end -->`; everything around it is written by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import typer
+from caproto.server import pvproperty
+from pydantic import BaseModel
+
+import iocsim.cli
+import stream_service.cli
+from stream_service.config import Profile
+from stream_service.publishers.ca_server import ServicePVs
+from stream_service.request import ScanRequest
+
+DOCS = Path(__file__).resolve().parent
+MARKED = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A markdown table."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+# -- settings ---------------------------------------------------------------------------------------------------------
+
+
+def field_notes(model: type[BaseModel]) -> dict[str, str]:
+    """What stands under each field of a model in the source."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(model)).body if isinstance(node, ast.ClassDef))
+    notes: dict[str, str] = {}
+    for field, node in pairwise(body):
+        match field, node:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(note))):
+                notes[name] = inspect.cleandoc(note).replace("\n", " ")
+    return notes
+
+
+def in_words(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """What a value of this JSON schema looks like."""
+    match schema:
+        case {"$ref": reference}:
+            return in_words(definitions[reference.rpartition("/")[2]], definitions)
+        case {"anyOf": choices}:
+            return " or ".join(in_words(choice, definitions) for choice in choices if choice != {"type": "null"})
+        case {"const": value}:
+            return f"`{value}`"
+        case {"enum": values}:
+            return ", ".join(f"`{value}`" for value in values)
+        case {"type": "array", "prefixItems": items}:
+            return "[" + ", ".join(in_words(item, definitions) for item in items) + "]"
+        case {"type": "array", "items": item}:
+            return f"list of {in_words(item, definitions)}s"
+        case {"type": "object"}:
+            return "names and values"
+        case {"type": "boolean"}:
+            return "`true`, `false`"
+    words = {"integer": "whole number", "number": "number", "string": schema.get("format", "text")}[schema["type"]]
+    limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    return " ".join([words, *(f"{sign} {schema[key]:g}" for key, sign in limits.items() if key in schema)])
+
+
+def default_of(schema: dict[str, Any], is_required: bool) -> str:
+    """The default in YAML's own words."""
+    if is_required:
+        return "**needed**"
+    default = schema.get("default")
+    match default:
+        case None | "" | []:
+            return "–"
+        case bool():
+            return f"`{str(default).lower()}`"
+        case dict():
+            return "–"
+    return f"`{default}`"
+
+
+def setting_rows(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """Name, values, default and meaning of each setting of a model that is no section of its own."""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    notes = field_notes(model)
+    for name, field in schema["properties"].items():
+        if section_of(model, name) is None:
+            is_required = name in schema.get("required", ())
+            words = in_words(field, definitions)
+            yield f"`{name}`", words, default_of(field, is_required), notes.get(name, "")
+
+
+def section_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The model of a field that holds settings of its own."""
+    candidates = [model.model_fields[name].annotation, *getattr(model.model_fields[name].annotation, "__args__", ())]
+    return next((found for found in candidates if inspect.isclass(found) and issubclass(found, BaseModel)), None)
+
+
+def sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel], str]]:
+    """Every section of the profile in order: its path, its model, what is said of it where it is used."""
+    notes = field_notes(model)
+    for name, field in model.model_fields.items():
+        section = section_of(model, name)
+        if section is not None:
+            inner = f"{path}{name}" + (".NAME" if str(field.annotation).startswith("dict") else "")
+            yield inner, section, notes.get(name, "")
+            yield from sections(section, f"{inner}.")
+
+
+def profile() -> str:
+    """All settings of a profile, section by section."""
+    head = ("setting", "value", "default", "meaning")
+    parts = [table(head, setting_rows(Profile))]
+    for path, model, note in sections(Profile, ""):
+        about = " ".join(part for part in (inspect.getdoc(model), note) if part)
+        parts.append(f"\n### `{path}`\n\n{about}\n\n{table(head, setting_rows(model))}")
+    return "".join(parts)
+
+
+def request() -> str:
+    """The fields of a request."""
+    return table(("field", "value", "default", "meaning"), setting_rows(ScanRequest))
+
+
+# -- PVs --------------------------------------------------------------------------------------------------------------
+
+
+def service_pvs() -> str:
+    """The service's CA PVs as caproto serves them."""
+    rows = []
+    for name, attribute in vars(ServicePVs).items():
+        if isinstance(attribute, pvproperty):
+            spec = attribute.pvspec
+            units = spec.cls_kwargs.get("units", "") if spec.cls_kwargs else ""
+            kind = getattr(spec.dtype, "name", "DOUBLE").lower()
+            who = "read" if spec.read_only else "put"
+            rows.append((f"`{spec.name or name}`", kind + (f", {units}" if units else ""), who, spec.doc or ""))
+    return table(("PV", "type", "access", "meaning"), rows)
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
+
+
+def placeholder(hint: Any) -> str:
+    """What stands for a value of this type on a command line."""
+    choices = [hint, *getattr(hint, "__args__", ())]
+    enum = next((found for found in choices if inspect.isclass(found) and issubclass(found, Enum)), None)
+    if enum is not None:
+        return "|".join(member.value for member in enum)
+    names = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
+    return next(names[found] for found in choices if found in names)
+
+
+def option_rows(command: Any) -> Iterator[tuple[str, ...]]:
+    """Options and arguments of a command with their defaults."""
+    hints = get_type_hints(inspect.unwrap(command.callback))
+    for parameter in command.params:
+        default = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
+        if parameter.required:
+            shown = "**needed**"
+        elif default is None or default is False or default == "":
+            shown = "–"
+        else:
+            shown = f"`{default}`"
+        if parameter.param_type_name == "argument":
+            name = parameter.metavar
+        else:
+            name = ", ".join(parameter.opts)
+            if not parameter.is_flag:
+                name += " " + (parameter.metavar or placeholder(hints[parameter.name]))
+        yield f"`{name}`", shown, parameter.help or ""
+
+
+def command_sections(name: str, command: Any) -> Iterator[str]:
+    """A section for each command below this one."""
+    children = getattr(command, "commands", {})
+    for child, found in children.items():
+        yield from command_sections(f"{name} {child}", found)
+    if not children:
+        examples = re.split(r";\s+", re.sub(r"^Examples?:\s+", "", command.epilog or ""))
+        block = "".join(f"$ {example}\n" for example in examples if example)
+        options = table(("option", "default", "meaning"), option_rows(command))
+        about = inspect.cleandoc(command.help or "")
+        yield f"## `{name}`\n\n{about}\n\n```console\n{block}```\n\n{options}\n"
+
+
+def commands() -> str:
+    """All commands of ptychostream."""
+    return "".join(command_sections("ptychostream", typer.main.get_command(stream_service.cli.app)))
+
+
+def iocsim_options() -> str:
+    """The options of iocsim."""
+    return table(("option", "default", "meaning"), option_rows(typer.main.get_command(iocsim.cli.app)))
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "profile": profile,
+    "request": request,
+    "service-pvs": service_pvs,
+    "commands": commands,
+    "iocsim-options": iocsim_options,
+}
+
+
+def with_fresh_tables(text: str) -> str:
+    """A page with its generated tables as they are now."""
+    return MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]().strip()}\n\n{found[3]}", text)
+
+
+def main() -> None:
+    """Write the tables of every page that has some."""
+    for page in sorted((DOCS / "reference").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(with_fresh_tables(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
