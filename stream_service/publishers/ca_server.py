@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import queue
+import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -129,6 +130,14 @@ class ServicePVs(PVGroup):
         self._orders.put(Order(command, str(self.request.value)))
 
 
+class PromptContext(ServerContext):
+    """caproto's server without Nagle's delay: a plan waits for `State`, and 40 ms per small update add up."""
+
+    async def tcp_handler(self, client: Any, addr: Any) -> None:
+        client.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await super().tcp_handler(client, addr)
+
+
 def _is_not_about_beacons(record: logging.LogRecord) -> bool:
     """caproto logs a traceback for every beacon that nobody takes, and without a CA repeater nobody does."""
     return "beacon" not in str(record.msg)
@@ -194,4 +203,4 @@ class CaServer:
         async def up(_: Any) -> None:
             self._is_up.set()
 
-        await ServerContext(self._group.pvdb).run(log_pv_names=False, startup_hook=up)
+        await PromptContext(self._group.pvdb).run(log_pv_names=False, startup_hook=up)
