@@ -2,8 +2,9 @@
 
 A frame waits here until what its channels were during its exposure is *known*, not guessed: a later update has come,
 or the source has confirmed that nothing more is on its way (`History.known_until_ns`). So any interleaving of the
-same frames and readbacks gives the same exposures. Frames leave in the order in which they came in. Only the caller's
-patience (`give_up`) can end the wait, and then the row says so in its flags. See ADR 0004.
+same frames and readbacks gives the same exposures. Frames leave in the order in which they came in. Only the loss of a
+PV (`disconnect`) or the caller's patience (`give_up`) can end the wait, and then the row says so in its flags. See
+ADR 0004.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stream_service.core.exposure import Exposure, Flag
-from stream_service.core.frame import Frame, FrameId, Window
+from stream_service.core.frame import NS_PER_S, Frame, FrameId, Window
+from stream_service.core.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
 from stream_service.core.readback import History, Readback
 
 INTERPOLATION_GAP_S = 0.25
 """Updates of a moving axis come closer than this (motor records post at 10 Hz or faster while moving)."""
+REORDER_S = 10.0
+"""Frames overtake each other by less than this; readbacks are remembered so long."""
 
 
 class How(StrEnum):
@@ -42,7 +46,8 @@ class ChannelRule:
     scale: float = 1.0
     """Multiplies the channel's own unit into SI (1e-6 for micrometres); energies into eV."""
     moving: str = ""
-    """For `timestamp`: the channel that is non-zero while this one moves; with it, rest and motion are facts."""
+    """For `timestamp`: the channel that is non-zero while this one moves; with it, rest and motion are facts. The last
+    update of a move must be stamped no later than the end of the motion, as motor records do."""
     is_continuous: bool = True
     """For `timestamp` without `moving`: True interpolates between close updates, False holds the last value."""
     gap_s: float = INTERPOLATION_GAP_S
@@ -116,10 +121,9 @@ class Pairer:
     def _leave(self) -> None:
         left = self._waiting.popleft()
         self.waiting_bytes -= left.frame.pixels.nbytes
-        if self._histories:
-            start_ns = left.window.start_ns
-            for history in self._histories.values():
-                history.forget_before(start_ns)
+        needed_from_ns = left.window.start_ns - round(REORDER_S * NS_PER_S)
+        for history in self._histories.values():
+            history.forget_before(needed_from_ns)
 
     def _resolve(self, waiting: _Waiting, *, force: bool) -> Exposure | None:
         values: dict[str, float] = {}
@@ -128,63 +132,23 @@ class Pairer:
             if rule.how is How.ATTRIBUTE:
                 value, flag = _from_attribute(waiting.frame, rule)
             else:
-                found = self._from_history(waiting.window, rule, force=force)
+                found = self._from_history(waiting.window, rule)
                 if found is None:
-                    return None
+                    if not force:
+                        return None
+                    found = best_guess(waiting.window.mid_ns, self._histories[rule.name])
                 value, flag = found
             values[rule.name] = value * rule.scale
             if flag:
                 flags |= flag
         return Exposure(waiting.frame, waiting.id, waiting.ordinal, waiting.exposure_s, values, flags)
 
-    def _from_history(self, window: Window, rule: ChannelRule, *, force: bool) -> tuple[float, Flag] | None:
+    def _from_history(self, window: Window, rule: ChannelRule) -> Reading | None:
         """Value at mid-exposure with its flags; None if it is not known yet."""
-        history = self._histories[rule.name]
-        force = force or not history.is_connected
-        before, later = history.at(window.mid_ns)
-        moving = self._moves(window, rule, before, later)
-        if moving is None:
-            if not force:
-                return None
-            moving = False
-        if moving and later is None:
-            if not force:
-                return None
-            return _only(before, Flag.DISCONNECTED if not history.is_connected else Flag.UNBRACKETED)
-        if not moving and history.known_until_ns < window.mid_ns:
-            if not force:
-                return None
-            return _only(before, Flag.DISCONNECTED if not history.is_connected else Flag.UNBRACKETED)
-        if before is None:
-            return _only(later, Flag.UNBRACKETED)
-        flag = Flag.NONE if before.is_valid else Flag.INVALID
-        if later is not None and later.is_after_gap:
-            flag |= Flag.DISCONNECTED
-        if not moving:
-            return before.value, flag
-        assert later is not None
-        if not later.is_valid:
-            flag |= Flag.INVALID
-        span = later.timestamp_ns - before.timestamp_ns
-        fraction = (window.mid_ns - before.timestamp_ns) / span
-        return before.value + (later.value - before.value) * fraction, flag
-
-    def _moves(self, window: Window, rule: ChannelRule, before: Readback | None, later: Readback | None) -> bool | None:
-        """Whether the channel moved during the exposure; None if that is not known yet."""
+        channel = self._histories[rule.name]
         if rule.moving:
-            motion = self._histories[rule.moving]
-            if motion.known_until_ns < window.end_ns:
-                return None if motion.is_connected else False
-            at_start, _ = motion.at(window.start_ns)
-            during = motion.between(window.start_ns, window.end_ns)
-            return bool(at_start and at_start.value) or any(update.value for update in during)
-        if not rule.is_continuous or before is None:
-            return False
-        gap_ns = round(rule.gap_s * 1e9)
-        if later is not None:
-            return later.timestamp_ns - before.timestamp_ns <= gap_ns
-        known_until_ns = self._histories[rule.name].known_until_ns
-        return False if known_until_ns >= before.timestamp_ns + gap_ns else None
+            return reading_with_motion(window.mid_ns, channel, self._histories[rule.moving])
+        return reading_by_gap(window.mid_ns, channel, round(rule.gap_s * NS_PER_S) if rule.is_continuous else 0)
 
 
 def channels_followed(rules: Sequence[ChannelRule]) -> tuple[str, ...]:
@@ -194,7 +158,7 @@ def channels_followed(rules: Sequence[ChannelRule]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _from_attribute(frame: Frame, rule: ChannelRule) -> tuple[float, Flag]:
+def _from_attribute(frame: Frame, rule: ChannelRule) -> Reading:
     if rule.attribute not in frame.attributes:
         return math.nan, Flag.MISSING
     value = frame.attributes[rule.attribute]
@@ -202,13 +166,6 @@ def _from_attribute(frame: Frame, rule: ChannelRule) -> tuple[float, Flag]:
         return math.nan, Flag.DISCONNECTED
     try:
         number = float(value)
-    except ValueError:
+    except (TypeError, ValueError):
         return math.nan, Flag.INVALID
     return number, Flag.NONE if math.isfinite(number) else Flag.INVALID
-
-
-def _only(readback: Readback | None, flag: Flag) -> tuple[float, Flag]:
-    """The one value there is, flagged; not a number where there is none."""
-    if readback is None:
-        return math.nan, flag
-    return readback.value, flag if readback.is_valid else flag | Flag.INVALID

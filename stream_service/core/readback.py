@@ -1,13 +1,21 @@
-"""The history of one readback channel: what a PV was, when.
+"""The history of one readback channel: what a PV was, when, and how far that is known.
 
 Channel Access posts on change. So an old value is not a stale one: between two updates the channel stood still or
-moved, and whether anything is still on its way is known only up to `known_until_ns` (ADR 0004).
+moved, and whether anything is still on its way is known only up to `known_until_ns` (ADR 0004). What happened while the
+PV was disconnected is never known; such gaps are kept, so that a frame finds them whenever it comes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from enum import IntEnum
+
+BEFORE_ALL_TIME = -(2**63)
+MOST_UPDATES = 1 << 15
+"""Kept of one channel while no frame comes to make older ones superfluous: 18 minutes at 30 Hz."""
+WORTH_CUTTING = 64
+"""Old updates are cut off in slices, so that the lists are not shifted for every frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +32,37 @@ class Readback:
     """True for the first update after a disconnection: what was between it and the one before is not known."""
 
 
+class Knowledge(IntEnum):
+    """Whether all updates of a stretch of time are in the history; the larger the number, the worse."""
+
+    KNOWN = 0
+    COMING = 1
+    """Some may still be on their way."""
+    LOST = 2
+    """The channel was disconnected."""
+
+
 @dataclass(slots=True)
 class History:
     """Updates of one channel in the order of their stamps, and how far they are known to be all there are."""
 
     timestamps_ns: list[int] = field(default_factory=list)
     readbacks: list[Readback] = field(default_factory=list)
-    confirmed_until_ns: int = -(2**63)
+    confirmed_until_ns: int = BEFORE_ALL_TIME
     is_connected: bool = True
+    gaps_ns: list[tuple[int, int]] = field(default_factory=list)
+    """Stretches of disconnection: what was posted after the first time, up to and with the second, may be lost."""
 
     def add(self, readback: Readback) -> None:
         """Insert an update at its place in time; of two with one stamp the one added later stands later."""
+        if readback.is_after_gap and readback.timestamp_ns > self.known_until_ns:
+            self.gaps_ns.append((self.known_until_ns, readback.timestamp_ns))
         at = bisect_right(self.timestamps_ns, readback.timestamp_ns)
         self.timestamps_ns.insert(at, readback.timestamp_ns)
         self.readbacks.insert(at, readback)
         self.is_connected = True
+        if len(self.readbacks) > MOST_UPDATES:
+            self._cut(MOST_UPDATES // 2)
 
     def confirm(self, until_ns: int) -> None:
         """Note that every update stamped at or before `until_ns` has been added."""
@@ -46,9 +70,22 @@ class History:
 
     @property
     def known_until_ns(self) -> int:
-        """Every update stamped at or before this time is in the history: updates of one channel come in order."""
-        last = self.timestamps_ns[-1] if self.timestamps_ns else -(2**63)
-        return max(last, self.confirmed_until_ns)
+        """Every update stamped at or before this time has been added, but for those lost in a gap.
+
+        Updates of one channel come in order, so the last one proves all time before its stamp, and not its stamp
+        itself: another one with the same stamp may follow.
+        """
+        last_ns = self.timestamps_ns[-1] - 1 if self.timestamps_ns else BEFORE_ALL_TIME
+        return max(last_ns, self.confirmed_until_ns)
+
+    def knowledge(self, from_ns: int, to_ns: int) -> Knowledge:
+        """Whether every update from `from_ns` to `to_ns`, both included, is in the history."""
+        for start_ns, end_ns in self.gaps_ns:
+            if start_ns < to_ns and from_ns < end_ns:
+                return Knowledge.LOST
+        if self.known_until_ns >= to_ns:
+            return Knowledge.KNOWN
+        return Knowledge.COMING if self.is_connected else Knowledge.LOST
 
     def at(self, time_ns: int) -> tuple[Readback | None, Readback | None]:
         """The last update at or before `time_ns`, and the first one after it."""
@@ -61,9 +98,18 @@ class History:
         first = bisect_right(self.timestamps_ns, start_ns)
         return self.readbacks[first : bisect_right(self.timestamps_ns, end_ns)]
 
+    def later_than(self, time_ns: int) -> list[Readback]:
+        """The updates stamped after `time_ns`."""
+        return self.readbacks[bisect_right(self.timestamps_ns, time_ns) :]
+
     def forget_before(self, time_ns: int) -> None:
         """Drop updates that no exposure starting at or after `time_ns` can need; the last one before it stays."""
         keep_from = bisect_right(self.timestamps_ns, time_ns) - 1
-        if keep_from > 64:  # in slices, so that the lists are not shifted for every frame
-            del self.timestamps_ns[:keep_from]
-            del self.readbacks[:keep_from]
+        if keep_from > WORTH_CUTTING:
+            self._cut(keep_from)
+
+    def _cut(self, keep_from: int) -> None:
+        del self.timestamps_ns[:keep_from]
+        del self.readbacks[:keep_from]
+        first_ns = self.timestamps_ns[0]
+        self.gaps_ns = [gap for gap in self.gaps_ns if gap[1] > first_ns]

@@ -19,10 +19,11 @@ class StageMap:
 
     def beam_on_sample(self, stage_x_m: float, stage_y_m: float) -> tuple[float, float]:
         """Position of the beam on the sample in metres, x then y."""
-        x_m = self.xx * stage_x_m
-        y_m = self.yy * stage_y_m
-        if self.xy:  # a zero that multiplies a value which is not a number must not spoil the other axis
-            x_m += self.xy * stage_y_m
-        if self.yx:
-            y_m += self.yx * stage_x_m
-        return x_m, y_m
+        return _sum(self.xx, stage_x_m, self.xy, stage_y_m), _sum(self.yx, stage_x_m, self.yy, stage_y_m)
+
+
+def _sum(a: float, x_m: float, b: float, y_m: float) -> float:
+    """a·x + b·y, where a zero factor leaves its axis out: it must not pass on a value that is not a number."""
+    if not b:
+        return a * x_m
+    return a * x_m + b * y_m if a else b * y_m
