@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[
     missing = [name for name in ("bluesky", "ophyd") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"the demo needs {' and '.join(missing)}: pip install 'ptychostream[sim]'")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the children must be ended
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

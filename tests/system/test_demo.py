@@ -110,13 +110,14 @@ def test_lost_and_duplicated_frames_are_named_and_nothing_else_is_wrong(tmp_path
     np.testing.assert_allclose(demo.column("/entry/pos"), [where[uid] for uid in ids], atol=1e-12)
 
 
-def test_interrupted_demo_ends_in_order_and_leaves_nothing_running(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_demo_ends_in_order_and_leaves_nothing_running(tmp_path: Path, how: signal.Signals) -> None:
     process = start_demo(tmp_path, "--points", "2000")
     deadline = time.monotonic() + 60
     while not (tmp_path / "demo_std.h5").exists() and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     demo = finish_demo(process, tmp_path)
     assert demo.exit_code == 130, demo.output
     assert processes_mentioning(tmp_path) == []
