@@ -1,8 +1,8 @@
 """The exposures of one position, gathered by their place in the run.
 
-Frames arrive in order or nearly so. A group that is still open when a group far behind it has filled has lost a frame:
-it is given up, its exposures are handed back to be entered as incomplete, and its pixels are let go, so that a lossy
-run does not fill the memory.
+Frames arrive in order or nearly so. A group that is still open when exposures of much later positions come has lost a
+frame: it is given up, its exposures are handed back to be entered as incomplete, and its pixels are let go, so that a
+lossy run does not fill the memory, even if no group of it ever fills.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from stream_service.core.exposure import Exposure
 
 PATIENCE = 4
-"""A group is given up when one this many positions behind it is complete."""
+"""A group is given up when an exposure more than this many positions after it has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,14 @@ class Grouper:
     def __init__(self, frames_per_position: int) -> None:
         self.frames_per_position = frames_per_position
         self._open: dict[int, list[Exposure]] = {}
+        self._furthest = 0
 
     def add(self, exposure: Exposure) -> Group | None:
         """Take an exposure; the group it completes, if it does."""
         if self.frames_per_position == 1:
             return Group(exposure.ordinal, (exposure,))
         position = exposure.ordinal // self.frames_per_position
+        self._furthest = max(self._furthest, position)
         members = self._open.setdefault(position, [])
         members.append(exposure)
         if len(members) < self.frames_per_position:
@@ -43,9 +45,9 @@ class Grouper:
         del self._open[position]
         return Group(position, tuple(sorted(members, key=lambda member: member.ordinal)))
 
-    def give_up_before(self, position: int) -> list[Exposure]:
-        """The exposures of open groups more than `PATIENCE` positions before `position`; they are let go."""
-        lost = [open_one for open_one in self._open if open_one < position - PATIENCE]
+    def take_given_up(self) -> list[Exposure]:
+        """The exposures of open groups more than `PATIENCE` positions before the furthest one; they are let go."""
+        lost = [open_one for open_one in self._open if open_one < self._furthest - PATIENCE]
         return [exposure for open_one in sorted(lost) for exposure in self._open.pop(open_one)]
 
     def leftover(self) -> list[Exposure]:

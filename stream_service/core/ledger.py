@@ -20,6 +20,8 @@ from stream_service.core.frame import FrameId
 
 MAX_JUMP = 1 << 22
 """A frame this far ahead of the last one is not believed (4 million frames: over an hour at 1 kHz)."""
+INT32_MAX = (1 << 31) - 1
+"""areaDetector's uniqueId is a 32-bit integer."""
 
 
 class Fate(IntEnum):
@@ -64,7 +66,10 @@ class Account:
     not_exposed: int
     duplicates: int
     surplus: int
+    """Beyond the frames expected, or not to be believed; ignored."""
     pending: int = 0
+    before_run: int = 0
+    """Stamped or counted before the run began; ignored."""
 
     @property
     def is_complete(self) -> bool:
@@ -98,8 +103,7 @@ class Ledger:
     ) -> None:
         self.n_expected = n_expected
         self._n_most = None if n_expected is None else n_expected + n_extra
-        self.n_duplicates = 0
-        self.n_surplus = 0
+        self._n_ignored = dict.fromkeys(Arrival, 0)
         self.n_received = 0
         """Frames that came in, each counted once."""
         self.n_seen = 0
@@ -112,28 +116,29 @@ class Ledger:
         capacity = n_expected if n_expected is not None else 1024
         self._fates = np.zeros(capacity, np.uint8)
         self._n_received = np.zeros(capacity, np.uint16)
-        self._timestamps_ns = np.zeros(capacity, np.int64)
 
     def receive(self, unique_id: int, timestamp_ns: int) -> Receipt:
         """Enter a frame that came in, and say what it is. Only a `NEW` one may go on into the file."""
+        frame_id = FrameId(self._epoch_at(timestamp_ns), unique_id)
         if self._baseline_ns is not None and timestamp_ns <= self._baseline_ns:
-            return Receipt(Arrival.BEFORE_RUN, FrameId(0, unique_id), -1)
-        epoch = self._epoch_at(timestamp_ns)
-        ordinal = self._ordinal_of(unique_id, epoch)
-        if 0 <= ordinal < self.n_seen and self._n_received[ordinal]:
-            if timestamp_ns <= self._last_timestamp_ns:
-                self.n_duplicates += 1
-                self._n_received[ordinal] += self._n_received[ordinal] < np.iinfo(np.uint16).max
-                return Receipt(Arrival.DUPLICATE, FrameId(epoch, unique_id), ordinal)
-            epoch, ordinal = self._begin_epoch(unique_id)
-        elif unique_id <= self._last_unique_id and timestamp_ns > self._last_timestamp_ns:
-            epoch, ordinal = self._begin_epoch(unique_id)
-        frame_id = FrameId(epoch, unique_id)
-        if ordinal < 0:
-            return Receipt(Arrival.BEFORE_RUN, frame_id, -1)
-        if (self._n_most is not None and ordinal >= self._n_most) or ordinal - self.n_seen > MAX_JUMP:
-            self.n_surplus += 1
-            return Receipt(Arrival.SURPLUS, frame_id, ordinal)
+            return self._ignore(Arrival.BEFORE_RUN, frame_id)
+        ordinal = self._ordinal_of(frame_id)
+        begun: _Epoch | None = None
+        if timestamp_ns > self._last_timestamp_ns and (unique_id <= self._last_unique_id or self._has(ordinal)):
+            begun = _Epoch(min(self._restart_unique_id, unique_id), self.n_seen, self._last_timestamp_ns)
+            frame_id = FrameId(len(self._epochs) if self.n_seen else 0, unique_id)
+            ordinal = begun.first_ordinal + unique_id - begun.first_unique_id
+            if not self._may_begin_at(unique_id):
+                return self._ignore(Arrival.SURPLUS, frame_id, ordinal)
+        elif not self._is_within(frame_id.epoch, ordinal):
+            return self._ignore(Arrival.BEFORE_RUN if ordinal < 0 else Arrival.SURPLUS, frame_id)
+        elif self._has(ordinal):
+            self._n_received[ordinal] += self._n_received[ordinal] < np.iinfo(np.uint16).max
+            return self._ignore(Arrival.DUPLICATE, frame_id, ordinal)
+        if ordinal - self.n_seen > MAX_JUMP or (self._n_most is not None and ordinal >= self._n_most):
+            return self._ignore(Arrival.SURPLUS, frame_id, ordinal)
+        if begun:  # only now: a frame that is not believed must not change how the next ones are counted
+            self._epochs[frame_id.epoch :] = [begun]
         self._enter(ordinal, unique_id, timestamp_ns)
         return Receipt(Arrival.NEW, frame_id, ordinal)
 
@@ -152,8 +157,12 @@ class Ledger:
         return max(self.n_seen, self.n_expected or 0)
 
     def exposed_by_counter(self, counter: int) -> int:
-        """Frames of the run the detector has made when its counter shows `counter`, the id of its latest frame."""
-        return max(self.n_seen, self._ordinal_of(counter, len(self._epochs) - 1) + 1)
+        """Frames of the run the detector has made when its counter shows `counter`, the id of its latest frame.
+
+        Those seen, where the counter is behind them (it was reset) or further ahead than can be believed.
+        """
+        made = self._ordinal_of(FrameId(len(self._epochs) - 1, counter)) + 1
+        return max(made, self.n_seen) if made - self.n_seen <= MAX_JUMP else self.n_seen
 
     def close(self, n_exposed: int | None = None) -> Account:
         """Settle what is open: exposed but not stored is lost, never exposed is said so. Idempotent.
@@ -180,9 +189,10 @@ class Ledger:
             lost=int(count[Fate.LOST]),
             incomplete=int(count[Fate.INCOMPLETE]),
             not_exposed=int(count[Fate.NOT_EXPOSED]),
-            duplicates=self.n_duplicates,
-            surplus=self.n_surplus,
+            duplicates=self._n_ignored[Arrival.DUPLICATE],
+            surplus=self._n_ignored[Arrival.SURPLUS],
             pending=int(count[Fate.PENDING]),
+            before_run=self._n_ignored[Arrival.BEFORE_RUN],
         )
 
     def columns(
@@ -208,24 +218,32 @@ class Ledger:
             epoch -= 1
         return epoch
 
-    def _ordinal_of(self, unique_id: int, epoch: int) -> int:
-        return self._epochs[epoch].first_ordinal + unique_id - self._epochs[epoch].first_unique_id
+    def _ordinal_of(self, frame_id: FrameId) -> int:
+        epoch = self._epochs[frame_id.epoch]
+        return epoch.first_ordinal + frame_id.unique_id - epoch.first_unique_id
 
-    def _begin_epoch(self, unique_id: int) -> tuple[int, int]:
-        """The detector counts anew. What it lost at the end of the old counting cannot be known from ids alone."""
-        begun = _Epoch(min(self._restart_unique_id, unique_id), self.n_seen, self._last_timestamp_ns)
-        if self.n_seen == 0:  # restarted between arming and the first frame: still the first counting
-            self._epochs[-1] = begun
-        else:
-            self._epochs.append(begun)
-        epoch = len(self._epochs) - 1
-        return epoch, self._ordinal_of(unique_id, epoch)
+    def _has(self, ordinal: int) -> bool:
+        return 0 <= ordinal < self.n_seen and bool(self._n_received[ordinal])
+
+    def _is_within(self, epoch: int, ordinal: int) -> bool:
+        """Whether an epoch can hold this place in the run: it ends where the next one begins."""
+        is_last = epoch == len(self._epochs) - 1
+        return self._epochs[epoch].first_ordinal <= ordinal and (
+            is_last or ordinal < self._epochs[epoch + 1].first_ordinal
+        )
+
+    def _may_begin_at(self, unique_id: int) -> bool:
+        """A counting never begins below zero, but for a 32-bit counter that has run over."""
+        return unique_id >= 0 or self._last_unique_id > INT32_MAX - MAX_JUMP
+
+    def _ignore(self, arrival: Arrival, frame_id: FrameId, ordinal: int = -1) -> Receipt:
+        self._n_ignored[arrival] += 1
+        return Receipt(arrival, frame_id, ordinal)
 
     def _enter(self, ordinal: int, unique_id: int, timestamp_ns: int) -> None:
         self._reserve(ordinal + 1)
         self._n_received[ordinal] = 1
         self.n_received += 1
-        self._timestamps_ns[ordinal] = timestamp_ns
         self.n_seen = max(self.n_seen, ordinal + 1)
         if timestamp_ns > self._last_timestamp_ns:
             self._last_timestamp_ns = timestamp_ns
@@ -235,7 +253,7 @@ class Ledger:
         if n <= len(self._fates):
             return
         capacity = max(n, 2 * len(self._fates))
-        for name in ("_fates", "_n_received", "_timestamps_ns"):
+        for name in ("_fates", "_n_received"):
             old = getattr(self, name)
             new = np.zeros(capacity, old.dtype)
             new[: len(old)] = old

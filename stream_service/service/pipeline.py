@@ -56,10 +56,9 @@ class RowPipeline:
 
     def add(self, exposure: Exposure) -> None:
         """Take one exposure; a row is appended when its group is full."""
-        if (group := self._grouper.add(exposure)) is None:
-            return
-        self._append(group)
-        if given_up := self._grouper.give_up_before(group.position):
+        if (group := self._grouper.add(exposure)) is not None:
+            self._append(group)
+        if given_up := self._grouper.take_given_up():
             self._ledger.mark((lost.ordinal for lost in given_up), Fate.INCOMPLETE)
 
     def finish(self) -> None:

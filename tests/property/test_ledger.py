@@ -1,0 +1,164 @@
+"""The account of a run adds up whatever is sent, and names exactly what a lossy detector lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from stream_service.core.frame import FrameId
+from stream_service.core.ledger import Account, Arrival, Fate, Ledger
+
+INT32 = st.integers(-(2**31), 2**31 - 1)
+ids = st.integers(0, 40) | st.integers(995, 1030) | st.sampled_from([2**31 - 1, -(2**31), -1, 2**23, 2**30]) | INT32
+stamps = st.integers(0, 60) | st.sampled_from([-(2**62), 2**62, 0])
+fates_of_received = st.sampled_from([Fate.STORED, Fate.BACKFILLED, Fate.INCOMPLETE, None])
+
+
+def adds_up(account: Account) -> bool:
+    fates = account.stored + account.backfilled + account.lost + account.incomplete + account.not_exposed
+    return fates + account.pending == account.expected
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.sampled_from([0, 1, 1000, 2**31]),
+    st.none() | st.integers(1, 30),
+    st.integers(0, 5),
+    st.sampled_from([0, 1]),
+    st.none() | st.integers(-5, 20),
+    st.lists(st.tuples(ids, stamps, fates_of_received), max_size=40),
+    st.none() | st.integers(-10, 100),
+)
+def test_counts_add_up_whatever_comes(first, n_expected, n_extra, restart_id, baseline_ns, messages, n_exposed):
+    ledger = Ledger(first, n_expected, n_extra=n_extra, restart_unique_id=restart_id, baseline_ns=baseline_ns)
+    new: dict[int, FrameId] = {}
+    for unique_id, timestamp_ns, fate in messages:
+        receipt = ledger.receive(unique_id, timestamp_ns)
+        if receipt.arrival is Arrival.NEW:
+            assert receipt.ordinal not in new
+            new[receipt.ordinal] = receipt.id
+            if fate is not None:
+                ledger.mark([receipt.ordinal], fate)
+        assert adds_up(ledger.account())
+    assert ledger.n_received == len(new)
+    account = ledger.close(n_exposed)
+    assert account.pending == 0
+    assert adds_up(account)
+    assert ledger.close() == account
+    ignored = account.duplicates + account.surplus + account.before_run
+    assert len(new) + ignored == len(messages)
+    epochs, unique_ids, fates, n_received = ledger.columns()
+    assert len(epochs) == len(unique_ids) == len(fates) == len(n_received) == account.expected
+    for ordinal, frame_id in new.items():
+        assert (epochs[ordinal], unique_ids[ordinal]) == frame_id
+        assert n_received[ordinal] >= 1
+    if n_expected is not None:
+        assert n_expected <= account.expected <= n_expected + n_extra
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """A frame the detector truly made."""
+
+    id: FrameId
+    timestamp_ns: int
+    ordinal: int
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a detector made, and what arrived of it, in this order; a frame may come more than once."""
+
+    first_id: int
+    restart_id: int
+    made: list[Exposed]
+    arrived: list[Exposed]
+
+
+@st.composite
+def deliveries(draw: st.DrawFn, n_epochs: st.SearchStrategy[int]) -> Delivery:
+    """Counting goes on from `first_id` and restarts now and then; frames are lost, come twice, overtake each other."""
+    first_id, restart_id = draw(st.sampled_from([0, 1, 57])), draw(st.sampled_from([0, 1]))
+    made: list[Exposed] = []
+    arrived: list[Exposed] = []
+    for epoch in range(draw(n_epochs)):
+        begin = restart_id if epoch else first_id
+        length = draw(st.integers(1, 12))
+        frames = [Exposed(FrameId(epoch, begin + n), 1000 + len(made) + n, len(made) + n) for n in range(length)]
+        made += frames
+        kept = [frame for frame in frames if draw(st.integers(0, 3))]
+        repeated = [frame for frame in kept if not draw(st.integers(0, 5))]
+        late = draw(st.permutations(range(len(kept) + len(repeated))))
+        mixed = kept + repeated
+        arrived += [mixed[n] for n in sorted(range(len(mixed)), key=lambda n: (n + 3 * (late[n] % 2), n))]
+    return Delivery(first_id, restart_id, made, arrived)
+
+
+@settings(deadline=None, max_examples=200)
+@given(deliveries(st.just(1)), st.integers(0, 10))
+def test_ledger_names_exactly_the_frames_that_did_not_come(delivery, n_never_made):
+    """Head and tail loss, gaps, duplicates and overtaking, with the detector's counter to say how many were made."""
+    n_made = len(delivery.made)
+    ledger = Ledger(delivery.first_id, n_made + n_never_made)
+    for frame in delivery.arrived:
+        receipt = ledger.receive(frame.id.unique_id, frame.timestamp_ns)
+        if receipt.arrival is Arrival.NEW:
+            assert (receipt.id, receipt.ordinal) == (frame.id, frame.ordinal)
+            ledger.mark([receipt.ordinal], Fate.STORED)
+        else:
+            assert receipt.arrival is Arrival.DUPLICATE
+    account = ledger.close(ledger.exposed_by_counter(delivery.made[-1].id.unique_id))
+    came = set(delivery.arrived)
+    assert ledger.ids_with(Fate.LOST) == [frame.id for frame in delivery.made if frame not in came]
+    assert account.stored == len(came)
+    assert account.duplicates == len(delivery.arrived) - len(came)
+    assert account.not_exposed == n_never_made
+    assert account.surplus == account.before_run == 0
+
+
+@settings(deadline=None, max_examples=200)
+@given(deliveries(st.integers(2, 4)))
+def test_frames_of_a_restarted_counter_are_new_frames_with_an_epoch_of_their_own(delivery):
+    """As far as it can be told: the first frame of each counting that comes must not continue the one before."""
+    newest = FrameId(0, delivery.first_id - 1)
+    newest_ns = 0
+    for frame in delivery.arrived:
+        assume(frame.id.epoch - newest.epoch <= 1)
+        if frame.id.epoch > newest.epoch:
+            assume(frame.id.unique_id <= newest.unique_id)
+        if frame.timestamp_ns > newest_ns:
+            newest, newest_ns = frame.id, frame.timestamp_ns
+    assume(delivery.arrived and delivery.arrived[0].id.epoch == 0)
+    ledger = Ledger(delivery.first_id, None, restart_unique_id=delivery.restart_id)
+    stored = []
+    for frame in delivery.arrived:
+        receipt = ledger.receive(frame.id.unique_id, frame.timestamp_ns)
+        assert receipt.id == frame.id
+        if receipt.arrival is Arrival.NEW:
+            stored.append(frame)
+            ledger.mark([receipt.ordinal], Fate.STORED)
+        else:
+            assert receipt.arrival is Arrival.DUPLICATE
+    assert sorted(stored, key=lambda frame: frame.id) == sorted(set(delivery.arrived), key=lambda frame: frame.id)
+    account = ledger.close()
+    assert adds_up(account)
+    assert account.stored == len(stored)
+    missing = {frame.id for frame in delivery.made} - {frame.id for frame in stored}
+    assert set(ledger.ids_with(Fate.LOST)) <= missing
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.integers(-(2**31), -1) | st.integers(2**23, 2**31 - 1), max_size=10), st.sampled_from([None, 20]))
+def test_later_good_frames_are_stored_after_ids_that_cannot_be(hostile, n_expected):
+    """Three good frames, bad ones that do not look like a plausible count, then the next good ones."""
+    ledger = Ledger(1, n_expected)
+    for n in (1, 2, 3):
+        assert ledger.receive(n, 10 * n).arrival is Arrival.NEW
+    for n, unique_id in enumerate(hostile):
+        assert ledger.receive(unique_id, 31 + n).arrival is Arrival.SURPLUS
+    for n in (4, 5, 6):
+        assert ledger.receive(n, 100 + n).ordinal == n - 1
+    assert np.all(ledger.columns()[0] == 0)
