@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ophyd import DetectorBase, DeviceStatus
+from ophyd import Component, DetectorBase, DeviceStatus, Signal
 from ophyd.areadetector import ADComponent
 from ophyd.areadetector.base import EpicsSignalWithRBV
 from ophyd.areadetector.cam import CamBase
@@ -68,6 +68,8 @@ class PtychoDetector(TriggerBase, DetectorBase):
     hdf = ADComponent(RawFilePlugin, "HDF1:", write_path_template="/")
     pva = ADComponent(CountedPva, "Pva1:")
     stats = ADComponent(CountedStats, "Stats1:")
+    rewindable = Component(Signal, value=False, kind="omitted")
+    """For `trigger_and_read`: an exposure is not repeated after a pause, its frames are in the files already."""
 
     def __init__(
         self,
@@ -143,6 +145,13 @@ class PtychoDetector(TriggerBase, DetectorBase):
         self._acquisition_signal.put(1, wait=False)
         self.generate_datum(f"{self.name}_image", time.time(), {})
         return exposing
+
+    def pause(self) -> None:
+        """Let the exposure that runs come to its end; it is read when the plan is resumed."""
+        if (exposing := self._exposing) is not None:
+            exposing.exception(timeout=exposing.timeout)
+        self.hdf.tell_again()
+        super().pause()
 
     def failure(self) -> str:
         """What was lost or not written since staging, in a sentence; empty if nothing was."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ophyd import EpicsSignal, EpicsSignalRO
 from ophyd.areadetector import ADComponent
@@ -34,6 +36,8 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         super().__init__(*args, **kwargs)
         self._next_file: PurePosixPath | None = None
         self._fn: str = ""
+        self._told: list[tuple[str, dict[str, Any]]] = []
+        self._must_tell_again = False
         self.stage_sigs.update(
             [
                 ("auto_increment", "No"),
@@ -74,10 +78,24 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         self.file_name.set(next_file.name).wait()
         if not self.file_path_exists.get():
             raise NotADirectoryError(f"the IOC cannot write to {folder}: it neither exists nor can it be created")
+        self._told, self._must_tell_again = [], False
         # HDF5Plugin.stage would refuse a plugin that has not seen a frame; with LazyOpen it does not need one.
         super(HDF5Plugin, self).stage()
         self._fn = str(path)
         self._generate_resource({"frame_per_point": self.root.cam.num_images.get()})
+
+    def collect_asset_docs(self) -> Generator[tuple[str, dict[str, Any]], None, None]:
+        """The documents that came since the last call; after `tell_again`, those of the last call."""
+        if new := list(super().collect_asset_docs()):
+            self._told = new
+        elif not self._must_tell_again:
+            return
+        self._must_tell_again = False
+        yield from self._told
+
+    def tell_again(self) -> None:
+        """A pause came: if the plan was about to record the last trigger, it will read it once more."""
+        self._must_tell_again = True
 
     def failure(self) -> str:
         """What went wrong with writing, in a sentence; empty if nothing did."""

@@ -182,8 +182,12 @@ class StreamServiceDevice:
         return JobStatus(f"abort {self.name}", end_now)
 
     def check(self) -> None:
-        """Raise `StreamServiceError` if our run has failed or was aborted while the plan goes on."""
-        if self._is_ours() and self._text("State") in UNSUCCESSFUL_STATES:
+        """Raise `StreamServiceError` unless our run still takes frames: what is exposed now would not be stored."""
+        if not self._pvs.is_connected:
+            raise StreamServiceError(self._silence())
+        if not self._is_ours():
+            raise StreamServiceError(self._succession())
+        if not self._is_running():
             raise StreamServiceError(self._ending())
 
     def _wait_for_end(self, status: JobStatus, *, is_told_to_end: bool) -> None:
@@ -195,14 +199,9 @@ class StreamServiceDevice:
         quiet_since_s = time.monotonic()
         while not self._has_ended():
             if not self._is_ours():
-                raise StreamServiceError(
-                    f"run {self._run_number} is no longer the newest run of {self._pvs.prefix}; its file tells how "
-                    f"it ended"
-                )
+                raise StreamServiceError(self._succession())
             if not self._pvs.wait_until(lambda: self._pvs.is_connected, self._quiet_s):
-                raise StreamServiceError(
-                    f"the service at {self._pvs.prefix} no longer answers; its file so far is {self._text('File')}"
-                )
+                raise StreamServiceError(self._silence())
             if self._progress() != progress:
                 progress, quiet_since_s = self._progress(), time.monotonic()
                 status.report(current=progress[1], target=self._number("RowsExpected") or None, unit="rows")
@@ -221,6 +220,12 @@ class StreamServiceDevice:
 
     def _has_news(self, progress: tuple[int, int] | None) -> bool:
         return self._has_ended() or not self._is_ours() or not self._pvs.is_connected or self._progress() != progress
+
+    def _silence(self) -> str:
+        return f"the service at {self._pvs.prefix} no longer answers; its file so far is {self._text('File')}"
+
+    def _succession(self) -> str:
+        return f"run {self._run_number} is no longer the newest run of {self._pvs.prefix}; its file tells how it ended"
 
     def _ending(self) -> str:
         said = ": ".join(text for text in (self._text("EndReason"), self._text("Message")) if text)

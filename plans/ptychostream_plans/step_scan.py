@@ -20,7 +20,13 @@ from bluesky.utils import CustomPlanMetadata, MsgGenerator
 from ptychostream_devices.detector import DetectorSetup, PtychoDetector
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice
-from ptychostream_plans.stubs import check_raw_file, check_stream, collect_stream, stream_service_wrapper
+from ptychostream_plans.stubs import (
+    check_raw_file,
+    check_stream,
+    collect_stream,
+    expose_and_read,
+    stream_service_wrapper,
+)
 from ptychostream_plans.trajectories import Trajectory, from_positions
 from stream_service.request import ScanRequest
 
@@ -159,16 +165,15 @@ def step_scan(
         **(md or {}),
     }
 
-    read_at_each: list[Any] = [detector, stage]  # ophyd's annotations of read() are looser than bluesky's protocol
-    exposed: Any = detector
+    exposed: Any = detector  # ophyd's annotations are looser than bluesky's protocols
 
     def exposures() -> MsgGenerator[None]:
         for x_um, y_um in motors_um.tolist():
             yield from bps.checkpoint()
             yield from bps.mv(stage.x, x_um, stage.y, y_um)
-            yield from bps.trigger_and_read(read_at_each)
             if service is not None:
                 yield from check_stream(service)
+            yield from expose_and_read(detector, [stage])
 
     def documented() -> MsgGenerator[None]:
         if service is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -47,9 +47,10 @@ def abort_stream(service: StreamServiceDevice) -> MsgGenerator[None]:
     async def outcome() -> BaseException | None:
         return await asyncio.to_thread(service.abort().exception, None)
 
-    (abortion,) = yield from bps.wait_for([outcome])
-    if (error := abortion.result()) is not None:
-        logger.error("the streaming service could not be aborted: %s", error)
+    # an interruption while it waits leaves no answer; the abort itself has been sent all the same
+    for abortion in (yield from bps.wait_for([outcome])) or ():
+        if (error := abortion.result()) is not None:
+            logger.error("the streaming service could not be aborted: %s", error)
 
 
 def stream_service_wrapper(
@@ -86,6 +87,21 @@ def stream_service_decorator(
     return decorate
 
 
+def expose_and_read(detector: PtychoDetector, others: Sequence[Any]) -> MsgGenerator[None]:
+    """Take the frames of one position and record one event of the detector and the others.
+
+    After a pause or a suspension the exposure is not repeated, because its frames are in the files already; only
+    its reading is.
+    """
+    exposed: Any = detector  # ophyd's annotations are looser than bluesky's protocols
+    yield from bpp.rewindable_wrapper(bps.trigger(exposed, group="exposure", wait=True), False)
+    yield from bps.checkpoint()
+    yield from bps.create("primary")
+    for device in (exposed, *others):
+        yield from bps.read(device)
+    yield from bps.save()
+
+
 def collect_stream(service: StreamServiceDevice) -> MsgGenerator[None]:
     """Within an open run, complete the service's run and document it: its rows, and the account of its frames."""
     yield from complete_stream(service)
@@ -97,7 +113,7 @@ def collect_stream(service: StreamServiceDevice) -> MsgGenerator[None]:
 
 
 def check_stream(service: StreamServiceDevice) -> MsgGenerator[None]:
-    """Fail the plan if the service's run has already failed: what would still be exposed could not be stored."""
+    """Fail the plan if the service's run has ended already: what would be exposed now could not be stored."""
     yield from bps.null()
     service.check()
 

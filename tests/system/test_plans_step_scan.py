@@ -84,6 +84,14 @@ class Bench:
         (document,) = [document for name, document in self.documents if name == kind]
         return document
 
+    def wait_until_exposing(self) -> None:
+        """Return while the detector acquires."""
+        exposing = threading.Event()
+        acquire = self.detector.cam.acquire
+        token = acquire.subscribe(lambda value, **_: exposing.set() if value else None)
+        assert exposing.wait(CONNECT_S)
+        acquire.unsubscribe(token)
+
     def assert_at_rest(self) -> None:
         """Nothing exposes, captures or is staged."""
         assert self.detector.cam.acquire.get() == 0
@@ -239,17 +247,19 @@ def test_refused_arming_fails_in_the_services_words_and_opens_no_run(bench):
     bench.assert_at_rest()
 
 
-def abort_at(bench: Bench, n_points: int) -> Callable[[str, dict[str, Any]], None]:
+def at_point(bench: Bench, n_points: int, do: Callable[[], object]) -> Callable[[str, dict[str, Any]], None]:
+    """Do something when that many positions have been read."""
+
     def on_document(name: str, _: dict[str, Any]) -> None:
         if name == "event" and len(bench.documents_of("primary")) == n_points:
-            threading.Thread(target=bench.engine.abort, args=("enough",)).start()
+            do()
 
     return on_document
 
 
 def test_aborted_plan_aborts_the_services_run_and_stops_the_detector(bench):
     with pytest.raises(RunEngineInterrupted):
-        bench.run(bench.fermat(500), abort_at(bench, 3))
+        bench.run(bench.fermat(500), at_point(bench, 3, threading.Thread(target=bench.engine.abort).start))
     assert bench.fake.commands.get() == "Arm Abort"
     assert bench.fake.state.get() == "ABORTED"
     assert (bench.one("stop")["exit_status"], bench.engine.state) == ("abort", "idle")
@@ -258,37 +268,41 @@ def test_aborted_plan_aborts_the_services_run_and_stops_the_detector(bench):
 
 
 def test_detector_that_exposes_when_the_plan_is_aborted_is_stopped(bench):
+    def abort() -> None:
+        bench.wait_until_exposing()
+        bench.engine.abort()
+
+    plan = bench.fermat(3, frames_per_position=10_000, exposure_s=0.01)
     with pytest.raises(RunEngineInterrupted):
-        bench.run(bench.fermat(3, frames_per_position=10_000, exposure_s=0.01), stop_while_exposing(bench))
+        bench.run(plan, lambda name, _: threading.Thread(target=abort).start() if name == "start" else None)
     bench.assert_at_rest()
 
 
-def stop_while_exposing(bench: Bench) -> Callable[[str, dict[str, Any]], None]:
-    def abort() -> None:
-        bench.detector.cam.acquire.wait_for_connection(timeout=CONNECT_S)
-        exposing = threading.Event()
-        bench.detector.cam.acquire.subscribe(lambda value, **_: exposing.set() if value else None)
-        exposing.wait(CONNECT_S)
-        bench.engine.abort("enough")
+@pytest.mark.parametrize("when", ["between positions", "during an exposure"])
+def test_paused_scan_goes_on_without_repeating_or_losing_a_frame(bench, when):
+    def pause() -> None:
+        if when == "during an exposure":
+            bench.wait_until_exposing()
+        bench.engine.request_pause(defer=when == "between positions")
 
-    def on_document(name: str, _: dict[str, Any]) -> None:
-        if name == "start":
-            threading.Thread(target=abort).start()
-
-    return on_document
-
-
-def fail_at(bench: Bench, n_points: int, do: Callable[[], None]) -> Callable[[str, dict[str, Any]], None]:
-    def on_document(name: str, _: dict[str, Any]) -> None:
-        if name == "event" and len(bench.documents_of("primary")) == n_points:
-            do()
-
-    return on_document
+    scan_id = f"paused_{when.split()[0]}"
+    with pytest.raises(RunEngineInterrupted):
+        bench.run(
+            bench.fermat(6, scan_id=scan_id, exposure_s=0.1), at_point(bench, 2, threading.Thread(target=pause).start)
+        )
+    assert bench.engine.state == "paused"
+    bench.engine.resume()
+    assert [event["seq_num"] for event in bench.documents_of("primary")] == [1, 2, 3, 4, 5, 6]
+    with h5py.File(bench.raw_folder / f"{scan_id}_raw.h5", swmr=True) as file:
+        assert len(file["/entry/data/data"]) == 6
+    stage_um = [(event["data"]["stage_x"], event["data"]["stage_y"]) for event in bench.documents_of("primary")]
+    np.testing.assert_allclose(stage_um, -fermat_spiral(6, STEP_M) * 1e6, atol=1e-4)
+    assert bench.one("stop")["exit_status"] == "success"
 
 
 def test_service_that_fails_ends_the_scan_with_its_reason(bench):
     with pytest.raises(StreamServiceError, match="the disk is full"):
-        bench.run(bench.fermat(500, scan_id="doomed"), fail_at(bench, 2, lambda: bench.fake.fail.put(1)))
+        bench.run(bench.fermat(500, scan_id="doomed"), at_point(bench, 2, lambda: bench.fake.fail.put(1)))
     assert "the disk is full" in bench.one("stop")["reason"]
     assert bench.one("stop")["exit_status"] == "fail"
     assert len(bench.documents_of("primary")) < 500
@@ -300,7 +314,7 @@ def test_plugin_that_drops_an_array_fails_the_scan_and_aborts_the_service(bench)
     drop.wait_for_connection(timeout=CONNECT_S)
     before = drop.get()
     with pytest.raises(FailedStatus) as error:
-        bench.run(bench.fermat(500), fail_at(bench, 2, lambda: drop.put(before + 3)))
+        bench.run(bench.fermat(500), at_point(bench, 2, lambda: drop.put(before + 3)))
     assert isinstance(cause(error), DetectorError)
     assert f"{bench.detector.prefix}HDF1: 3" in str(cause(error))
     assert bench.fake.commands.get() == "Arm Abort"

@@ -237,10 +237,22 @@ def test_progress_of_completing_reaches_the_watchers(pvs):
     assert seen == [(2, 3, "rows")]
 
 
-def test_failure_during_the_scan_is_seen_by_a_check(device, pvs):
+@pytest.mark.parametrize("state", ["COMPLETE", "INCOMPLETE", "ABORTED", "FAILED"])
+def test_run_that_ends_while_the_plan_goes_on_is_seen_by_a_check(device, pvs, state):
     armed(device).check()
-    pvs.say(State="FAILED", EndReason="the disk is full")
-    with pytest.raises(StreamServiceError, match="the disk is full"):
+    pvs.say(EndReason="the disk is full", State=state)
+    with pytest.raises(StreamServiceError, match=f"ended {state}: the disk is full"):
+        device.check()
+
+
+def test_service_that_went_away_or_to_another_run_is_seen_by_a_check(device, pvs):
+    armed(device)
+    pvs.is_connected = False
+    with pytest.raises(StreamServiceError, match="no longer answers"):
+        device.check()
+    pvs.is_connected = True
+    pvs.say(RunNumber=2)
+    with pytest.raises(StreamServiceError, match="no longer the newest run"):
         device.check()
 
 
