@@ -110,7 +110,7 @@ class ServicePVs(PVGroup):
     FramesExpected = _number("frames the run should have")
     FramesReceived = _number("frames that came in, each counted once")
     FramesStored = _number("frames in the file")
-    FramesLost = _number("frames exposed and not in the file; final when the run has ended")
+    FramesLost = _number("frames exposed and not in the file; gaps so far while the run goes on")
     FramesDuplicate = _number("frames that came more than once")
     FramesIncomplete = _number("frames whose group never filled")
     FramesNotExposed = _number("frames planned that the detector never made")

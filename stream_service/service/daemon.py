@@ -129,7 +129,7 @@ class Service:
             "FramesExpected": account.expected,
             "FramesReceived": status.received,
             "FramesStored": account.stored,
-            "FramesLost": account.lost,
+            "FramesLost": status.missing,
             "FramesDuplicate": account.duplicates,
             "FramesIncomplete": account.incomplete,
             "FramesNotExposed": account.not_exposed,

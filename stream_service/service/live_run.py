@@ -11,7 +11,6 @@ import math
 import threading
 import time
 from collections import deque
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +18,15 @@ from p4p.client.thread import Context
 from p4p.wrapper import Value
 
 from stream_service.config import Profile
+from stream_service.core.ending import Ending
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Arrival, Fate, Ledger
-from stream_service.core.pairing import Pairer
 from stream_service.core.readback import Readback
 from stream_service.core.run import EndReason, RunEvent, RunState, after
 from stream_service.errors import PtychostreamError, SourceError
 from stream_service.kernels import FrameReducer
 from stream_service.request import ScanRequest
+from stream_service.service.live_pairing import LivePairing
 from stream_service.service.run_file import (
     RunFile,
     build_corrections,
@@ -39,7 +39,6 @@ from stream_service.service.run_file import (
 )
 from stream_service.service.run_sources import RunSources
 from stream_service.service.status import RunStatus, describe_account
-from stream_service.sources.ca_readbacks import Confirmation, Disconnection
 from stream_service.sources.epics_ca import attach_thread
 from stream_service.sources.ntndarray import decode_ntndarray, unique_id_of
 
@@ -50,10 +49,6 @@ FLUSH_S = 0.1
 IMAGE_S = 0.5
 """How often a copy of the latest row is made for screens."""
 IDLE_S = 0.02
-ASK_S = 0.01
-"""Shortest time between two questions whether the readbacks are complete."""
-LONGEST_DRAIN = 5
-"""A stop waits at most this many drain times, even for a detector that goes on sending."""
 MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
 
@@ -67,25 +62,20 @@ class LiveRun:
         self.path = file_path(profile, request)
         self.state = RunState.IDLE
         self.message = "arming"
-        self.end_reason: EndReason | None = None
         self.latest_image: npt.NDArray[np.float32] | None = None
         """A copy of a recent row's pixels (y, x), for screens."""
         self._profile = profile
         self._n_rows_expected, self._frames_per_row = rows_and_frames_per_row(profile.preprocessing, request)
         self._sources = RunSources(profile, pva)
-        self._pairer = Pairer(profile.rules())
-        self._frame_time = profile.detector.frame_time.to_core()
+        self._pairing = LivePairing(profile, self._sources.readbacks)
         self._ledger = Ledger(0, request.n_planned_frames)
         self._reducer: FrameReducer | None = None
         self._out: RunFile | None = None
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
         self._exposure_s = math.nan
         self._n_bad = 0
-        self._wish: Literal["", "stop", "abort"] = ""
-        self._wish_reason = EndReason.STOPPED
-        self._exposed_at_stop = 0
-        self._last_frame_at = self._last_progress_at = self._drain_began_at = 0.0
-        self._last_flush_at = self._last_image_at = self._last_asked_at = 0.0
+        self._ending = Ending(profile.service.grace_s, profile.service.drain_s)
+        self._last_flush_at = self._last_image_at = 0.0
         self._thread = threading.Thread(target=self._guarded, name=f"run-{run_number}", daemon=True)
 
     # Called from outside
@@ -110,13 +100,12 @@ class LiveRun:
 
     def stop(self, reason: EndReason = EndReason.STOPPED) -> None:
         """Finish in good order: wait for frames in flight, settle the account, close the file."""
-        if not self._wish:
-            self._wish_reason, self._wish = reason, "stop"
-            self._sources.frames.queue.wake()
+        self._ending.stop(reason)
+        self._sources.frames.queue.wake()
 
     def abort(self) -> None:
         """End now; the rows so far stay in the file."""
-        self._wish_reason, self._wish = EndReason.ABORTED, "abort"
+        self._ending.abort()
         self._sources.frames.queue.wake()
 
     def join(self, timeout_s: float | None = None) -> bool:
@@ -133,13 +122,14 @@ class LiveRun:
             state=self.state,
             file=str(self.path) if self._out else "",
             message=self.message,
-            end_reason=self.end_reason.value if self.end_reason else "",
+            end_reason=self._ending.reason or "",
             account=self._ledger.account(),
             received=self._ledger.n_received,
+            gaps=self._ledger.n_seen - self._ledger.n_received,
             bad_messages=self._n_bad,
             rows=self._out.file.n_rows if self._out else 0,
             rows_expected=self._n_rows_expected or 0,
-            queue_bytes=self._sources.frames.queue.held_bytes + self._pairer.waiting_bytes,
+            queue_bytes=self._sources.frames.queue.held_bytes + self._pairing.waiting_bytes,
         )
 
     def scan_table(self) -> npt.NDArray[np.float64]:
@@ -162,15 +152,15 @@ class LiveRun:
             self._sources.close()
 
     def _work(self) -> None:
-        self._last_frame_at = self._last_progress_at = time.monotonic()
+        self._ending.frame_came(time.monotonic())
         frames = self._sources.frames.queue
         while not self._is_over(time.monotonic()):
-            if self._pairer.waiting_bytes > self._sources.budget_bytes:
+            if self._pairing.waiting_bytes > self._sources.budget_bytes:
                 frames.wait(IDLE_S)
             else:
                 for update in frames.take(IDLE_S):
                     self._receive(update)
-            self._take_readbacks()
+            self._record_readbacks()
             self._store_paired()
             self._publish_rows(time.monotonic())
 
@@ -188,7 +178,8 @@ class LiveRun:
             self.message = f"bad frame {unique_id_of(update)}: {error}"
             log.warning("%s", error)
             return
-        self._last_frame_at = time.monotonic()
+        now = time.monotonic()
+        self._ending.frame_came(now)
         receipt = self._ledger.receive(frame.unique_id, frame.timestamp_ns)
         if receipt.arrival is not Arrival.NEW:
             return
@@ -197,39 +188,19 @@ class LiveRun:
         if self.state is RunState.ARMED:
             self._take(RunEvent.FRAME)
             self.message = f"receiving {self.request.scan_id}"
-        exposure_s = self._exposure_of(frame)
-        window = self._frame_time.window(frame.timestamp_ns, exposure_s)
-        self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window)
+        self._pairing.add(frame, receipt, self._exposure_of(frame), now)
 
-    def _take_readbacks(self) -> None:
-        for event in self._sources.readbacks.take():
-            if isinstance(event, Confirmation):
-                self._pairer.confirm(event.channel, event.until_ns)
-            elif isinstance(event, Disconnection):
-                log.warning("the PV of channel %s is gone", event.channel)
-                self._pairer.disconnect(event.channel)
-            else:
-                self._pairer.add_readback(event)
-                if self._out is None:
-                    self._early_readbacks.append(event)
-                else:
-                    self._out.file.add_readback(event.channel, event.value, event.timestamp_ns)
+    def _record_readbacks(self) -> None:
+        updates = self._pairing.take_readbacks()
+        if self._out is None:
+            self._early_readbacks.extend(updates)
+        else:
+            self._out.record(updates)
 
     def _store_paired(self) -> None:
-        """Make rows of the frames whose readbacks are known, and ask after those of the frames that still wait."""
-        ready, now = self._pairer.take(), time.monotonic()
-        if not self._pairer or ready:
-            self._last_progress_at = now
-        elif now - self._last_progress_at > self._profile.service.pairing_patience_s:
-            log.warning("%d frames waited too long for their readbacks; their rows are flagged", len(self._pairer))
-            ready = self._pairer.give_up()
-        if ready:
-            assert self._out is not None
-            for exposure in ready:
-                self._out.pipeline.add(exposure)
-        if (window := self._pairer.newest_window) is not None and now - self._last_asked_at >= ASK_S:
-            self._sources.readbacks.ask(window.end_ns, self._last_frame_at)
-            self._last_asked_at = now
+        for exposure in self._pairing.ready(time.monotonic()):
+            assert self._out is not None, "a frame was paired before there was a file"
+            self._out.pipeline.add(exposure)
 
     def _publish_rows(self, now: float) -> None:
         if self._out is None or now - self._last_flush_at < FLUSH_S:
@@ -264,7 +235,7 @@ class LiveRun:
         return self._exposure_s
 
     def _open(self, frame: Frame) -> RunFile:
-        self._take_readbacks()
+        self._record_readbacks()
         out = open_run_file(
             self.path,
             self._profile,
@@ -275,9 +246,8 @@ class LiveRun:
             energy_eV=self._energy_at(frame),
             exposure_s=self._exposure_of(frame),
         )
-        while self._early_readbacks:
-            early = self._early_readbacks.popleft()
-            out.file.add_readback(early.channel, early.value, early.timestamp_ns)
+        out.record(self._early_readbacks)
+        self._early_readbacks.clear()
         log.info("writing %s", self.path)
         return out
 
@@ -290,48 +260,33 @@ class LiveRun:
     # The end
 
     def _is_over(self, now: float) -> bool:
-        """Decide by the state table whether the run goes on; DRAINING ends when nothing more is to be expected."""
-        if self._wish == "abort":
+        """Whether nothing more is to be expected; moves the run on to DRAINING when it begins to end."""
+        if self._ending.is_aborted:
             return True
-        if self.state is RunState.RECEIVING and self._ledger.all_in:
-            self._drain(RunEvent.ALL_IN, EndReason.ALL_IN, now)
-        elif self._wish == "stop" and self.state in (RunState.ARMED, RunState.RECEIVING):
-            self._drain(RunEvent.STOP, self._wish_reason, now)
-        elif (
-            self.state is RunState.RECEIVING
-            and now - self._last_frame_at > self._profile.service.grace_s
-            and not self._sources.detector.is_acquiring
-        ):
-            self._drain(RunEvent.DETECTOR_STOPPED, EndReason.DETECTOR_STOPPED, now)
-        if self.state is not RunState.DRAINING or len(self._sources.frames.queue):
+        detector = self._sources.detector
+        event = self._ending.event(
+            self.state, now, all_in=self._ledger.all_in, is_acquiring=lambda: detector.is_acquiring
+        )
+        if event is not None:
+            self._take(event)
+            self._ending.begin_draining(now, self._frames_exposed())
+        if self.state is not RunState.DRAINING or len(self._sources.frames.queue) or len(self._pairing):
             return False
-        drain_s = self._profile.service.drain_s
-        quiet_s = now - max(self._last_frame_at, self._drain_began_at)
-        nothing_due = self._ledger.n_seen >= self._exposed_at_stop or quiet_s > drain_s
-        if not self._pairer:
-            return nothing_due or now - self._drain_began_at > LONGEST_DRAIN * drain_s
-        return False
+        return self._ending.is_drained(now, self._ledger.n_seen)
 
-    def _drain(self, event: RunEvent, reason: EndReason, now: float) -> None:
-        self._take(event)
-        self.end_reason = reason
-        self._drain_began_at = now
-        self._exposed_at_stop = self._frames_exposed()
-
-    def _frames_exposed(self) -> int:
-        """Frames of the run the detector says it made; those seen, if it does not answer any more."""
+    def _frames_exposed(self) -> int | None:
+        """Frames of the run that the detector says it made; None if it cannot tell."""
         if self._profile.detector.first_id != "after_counter":
-            return self._ledger.n_seen
+            return None
         try:
             return self._ledger.exposed_by_counter(self._sources.detector.counter())
         except SourceError as error:
             log.warning("frames lost at the end of the run cannot be told from frames never exposed: %s", error)
-            return self._ledger.n_seen
+            return None
 
     def _finish(self) -> None:
         """Settle the account, and close the file with it."""
-        self._take_readbacks()
-        is_aborted = self._wish == "abort"
+        self._record_readbacks()
         if self._out is not None:
             self._out.pipeline.finish()
             self._copy_image(self._out)
@@ -339,20 +294,20 @@ class LiveRun:
         rows = self._out.file.n_rows + self._out.file.n_buffered if self._out else 0
         missing = self._ledger.ids_with(Fate.LOST, Fate.INCOMPLETE)
         self.message = describe_account(account, missing, rows)
-        if is_aborted:
-            self.end_reason, event = EndReason.ABORTED, RunEvent.ABORT
+        if self._ending.is_aborted:
+            self._ending.reason, event = EndReason.ABORTED, RunEvent.ABORT
         else:
             event = RunEvent.ALL_ACCOUNTED if account.is_complete else RunEvent.NOT_ALL_ACCOUNTED
         end_state = after(self.state, event)
         if self._out is not None:
-            self._out.close(self._ledger, end_state, self.end_reason or EndReason.STOPPED)
+            self._out.close(self._ledger, end_state, self._ending.reason or EndReason.STOPPED)
         else:
             self.message += "; no frame came, so there is no file"
         self.state = end_state
         log.info("%s: %s", end_state, self.message)
 
     def _fail(self, error: PtychostreamError) -> None:
-        self.end_reason = EndReason.FAILED
+        self._ending.reason = EndReason.FAILED
         self.message = str(error)
         log.error("the run failed: %s", error)
         self._ledger.close()

@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 from stream_service.config import Preprocessing, Profile, References, moving_channel
 from stream_service.core.ledger import Ledger
+from stream_service.core.readback import Readback
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError, WriteError
 from stream_service.kernels import (
@@ -52,6 +54,11 @@ class RunFile:
     def accepts(self, pixels: np.ndarray[Any, Any]) -> bool:
         """True for a frame of the shape and type with which the run began."""
         return pixels.shape == self.raw_shape and pixels.dtype == self.dtype
+
+    def record(self, updates: Iterable[Readback]) -> None:
+        """Enter readbacks as they came."""
+        for update in updates:
+            self.file.add_readback(update.channel, update.value, update.timestamp_ns)
 
     def close(self, ledger: Ledger, state: RunState, reason: EndReason) -> None:
         """Write the account and the end state, and close the file."""

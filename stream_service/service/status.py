@@ -33,13 +33,20 @@ class RunStatus:
     end_reason: str
     account: Account
     received: int
+    gaps: int
+    """Frames that later ones have overtaken, so far."""
     bad_messages: int
     rows: int
     rows_expected: int
     queue_bytes: int
 
+    @property
+    def missing(self) -> int:
+        """Frames lost, as far as is known by now: gaps in the ids while the run goes on, the account at its end."""
+        return self.account.lost if self.state.has_ended else self.gaps
 
-NO_RUN = RunStatus(0, "", RunState.IDLE, "", "no run yet", "", Account(0, 0, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, 0)
+
+NO_RUN = RunStatus(0, "", RunState.IDLE, "", "no run yet", "", Account(0, 0, 0, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, 0, 0)
 
 
 def describe_account(account: Account, missing: Iterable[FrameId], rows: int) -> str:
