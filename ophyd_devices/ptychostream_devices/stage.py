@@ -35,8 +35,9 @@ class ScanStage(Device):
         """Where the motors must be for the beam to be at `beam_m` on the sample.
 
         `beam_m` is (N, 2), x and y in metres; the result is (N, 2), x and y of the motors in micrometres. Raises
-        `ValueError` when a motor cannot go there.
+        `ValueError` when a motor cannot go there, `TimeoutError` when it does not answer.
         """
+        self.wait_for_connection()  # a motor knows its limits only then
         motors_um = to_stage_m(beam_m, self.stage_map) * UM_PER_M
         for motor, positions_um in zip((self.x, self.y), motors_um.T, strict=True):
             for index in (int(positions_um.argmin()), int(positions_um.argmax())):

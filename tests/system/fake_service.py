@@ -5,13 +5,18 @@ in trouble: `Fake:ArmError` (a short sentence) refuses the next arming, `Fake:En
 `Fake:Fail` (put 1) fails the run at once. `Fake:Commands` lists the commands it was given, oldest first;
 `Fake:Reset` (put 1) forgets all that.
 
-Run it as a script, in the environment of its EPICS network: `python fake_service.py PREFIX`. It prints `ready`.
+`served` runs it in a child, which is this file as a script: `python fake_service.py PREFIX`. It prints `ready`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from caproto import ChannelType
@@ -20,6 +25,10 @@ from caproto.server import PVGroup, pvproperty
 from pydantic import ValidationError
 
 from stream_service.request import ScanRequest
+from stream_service.testing import LoopbackEpics, process_environment
+
+END_S = 10.0
+_PREFIXES = (f"F{os.getpid()}N{number}:" for number in itertools.count())
 
 STATES = ["IDLE", "ARMED", "RECEIVING", "DRAINING", "COMPLETE", "INCOMPLETE", "ABORTED", "FAILED"]
 ACTIVE = {"ARMED", "RECEIVING", "DRAINING"}
@@ -140,6 +149,25 @@ async def serve(prefix: str) -> None:
         print("ready", flush=True)
 
     await QuietContext(FakeService(prefix=prefix).pvdb).run(log_pv_names=False, startup_hook=ready)
+
+
+@contextmanager
+def served(network: LoopbackEpics) -> Iterator[str]:
+    """Serve a fake as the `service` of the network, and give its prefix, which no other has."""
+    prefix = next(_PREFIXES)
+    with subprocess.Popen(
+        [sys.executable, __file__, prefix],
+        env=process_environment(network.server_environment("service")),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield prefix
+        finally:
+            process.terminate()
+            process.wait(END_S)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from beamline_client import BeamlineClient
+from fake_service import served
 
 from stream_service.testing import LoopbackEpics, process_environment
 
-SERVICE_PREFIX = "FAKE:"
 DONE_S = 60.0
 
 
@@ -26,12 +26,14 @@ class Command:
     """The command, on one beamline."""
 
     ioc_prefix: str
+    service_prefix: str
     environment: dict[str, str]
     raw_folder: Path
 
-    def start(self, *options: str, ioc: str | None = None, service: str = SERVICE_PREFIX) -> subprocess.Popen[str]:
+    def start(self, *options: str, ioc: str | None = None, service: str | None = None) -> subprocess.Popen[str]:
         """Start a scan with short exposures."""
-        arguments = ["--ioc", ioc or self.ioc_prefix, "--service", service, "--raw-dir", str(self.raw_folder)]
+        arguments = ["--ioc", ioc or self.ioc_prefix, "--service", service or self.service_prefix]
+        arguments += ["--raw-dir", str(self.raw_folder)]
         return subprocess.Popen(
             [sys.executable, "-m", "ptychostream_plans.scan", *arguments, "--exposure-s", "0.002", *options],
             env=self.environment,
@@ -56,26 +58,16 @@ def beamline(start_ioc: Any) -> Iterator[BeamlineClient]:
 
 @pytest.fixture(scope="module")
 def service(epics: LoopbackEpics) -> Iterator[BeamlineClient]:
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("fake_service.py")), SERVICE_PREFIX],
-        env=process_environment(epics.server_environment("service")),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    client = BeamlineClient(SERVICE_PREFIX)
-    yield client
-    client.close()
-    process.terminate()
-    process.wait(DONE_S)
-    process.stdout.close()
+    with served(epics) as prefix:
+        client = BeamlineClient(prefix)
+        yield client
+        client.close()
 
 
 @pytest.fixture
 def command(epics: LoopbackEpics, beamline: BeamlineClient, service: BeamlineClient, tmp_path: Path) -> Command:
     service.put("Fake:Reset", 1)
-    return Command(beamline.prefix, process_environment(epics.client_environment()), tmp_path)
+    return Command(beamline.prefix, service.prefix, process_environment(epics.client_environment()), tmp_path)
 
 
 def test_progress_is_one_json_object_a_line(command, service):

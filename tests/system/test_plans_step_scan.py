@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ import pytest
 from bluesky import RunEngine
 from bluesky.utils import FailedStatus, Msg, RunEngineInterrupted
 from event_model import DocumentNames, schema_validators
+from fake_service import served
 from ophyd import EpicsSignal
 
 from ptychostream_devices import (
@@ -30,9 +29,8 @@ from ptychostream_devices import (
 )
 from ptychostream_plans import fermat_spiral, ptycho_fermat, ptycho_positions, stream_service_decorator
 from stream_service.request import ScanRequest
-from stream_service.testing import LoopbackEpics, process_environment
+from stream_service.testing import LoopbackEpics
 
-SERVICE_PREFIX = "FAKE:"
 CONNECT_S = 20.0
 EXPOSURE_S = 0.002
 STEP_M = 0.2e-6
@@ -46,6 +44,7 @@ class Bench:
     stage: ScanStage
     energy: Monochromator
     service: StreamServiceDevice
+    service_prefix: str
     engine: RunEngine
     raw_folder: Path
     fake: SimpleNamespace
@@ -102,38 +101,33 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(epics: LoopbackEpics, start_ioc: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     prefix = start_ioc("--shape", "24,32", "--stack", "8").prefix
-    service = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("fake_service.py")), SERVICE_PREFIX],
-        env=process_environment(epics.server_environment("service")),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert service.stdout is not None and service.stdout.readline() == "ready\n"
-    raw_folder = tmp_path_factory.mktemp("raw")
+    with served(epics) as service_prefix:
+        yield make_bench(prefix, service_prefix, tmp_path_factory.mktemp("raw"))
+
+
+def make_bench(prefix: str, service_prefix: str, raw_folder: Path) -> Bench:
     fake = SimpleNamespace(
-        arm_error=EpicsSignal(f"{SERVICE_PREFIX}Fake:ArmError", string=True, name="arm_error"),
-        reset=EpicsSignal(f"{SERVICE_PREFIX}Fake:Reset", name="reset"),
-        end_state=EpicsSignal(f"{SERVICE_PREFIX}Fake:EndState", string=True, name="end_state"),
-        fail=EpicsSignal(f"{SERVICE_PREFIX}Fake:Fail", name="fail"),
-        commands=EpicsSignal(f"{SERVICE_PREFIX}Fake:Commands", string=True, name="commands"),
-        request=EpicsSignal(f"{SERVICE_PREFIX}Request", string=True, name="request"),
-        state=EpicsSignal(f"{SERVICE_PREFIX}State", string=True, name="state"),
+        arm_error=EpicsSignal(f"{service_prefix}Fake:ArmError", string=True, name="arm_error"),
+        reset=EpicsSignal(f"{service_prefix}Fake:Reset", name="reset"),
+        end_state=EpicsSignal(f"{service_prefix}Fake:EndState", string=True, name="end_state"),
+        fail=EpicsSignal(f"{service_prefix}Fake:Fail", name="fail"),
+        commands=EpicsSignal(f"{service_prefix}Fake:Commands", string=True, name="commands"),
+        request=EpicsSignal(f"{service_prefix}Request", string=True, name="request"),
+        state=EpicsSignal(f"{service_prefix}State", string=True, name="state"),
     )
     made = Bench(
         detector=PtychoDetector(prefix, name="detector", write_path_template=str(raw_folder)),
         stage=ScanStage(prefix, name="stage"),
         energy=Monochromator(f"{prefix}Energy", name="energy"),
-        service=StreamServiceDevice(SERVICE_PREFIX, name="stream", quiet_s=0.1),
+        service=StreamServiceDevice(service_prefix, name="stream", quiet_s=0.1),
+        service_prefix=service_prefix,
         engine=RunEngine({}, context_managers=[]),
         raw_folder=raw_folder,
         fake=fake,
     )
     for device in (made.stage, made.energy, *vars(fake).values()):
         device.wait_for_connection(timeout=CONNECT_S)
-    yield made
-    service.terminate()
-    service.wait(CONNECT_S)
-    service.stdout.close()
+    return made
 
 
 @pytest.fixture(autouse=True)
@@ -342,7 +336,7 @@ def test_incomplete_run_is_told_and_does_not_fail_the_plan(bench, caplog):
 
 def test_incomplete_run_fails_the_plan_that_needs_every_frame(bench):
     bench.fake.end_state.put("INCOMPLETE")
-    service = StreamServiceDevice(SERVICE_PREFIX, name="strict", quiet_s=0.1, require_complete=True)
+    service = StreamServiceDevice(bench.service_prefix, name="strict", quiet_s=0.1, require_complete=True)
     with pytest.raises(FailedStatus) as error:
         bench.run(bench.fermat(2, service=service))
     assert isinstance(cause(error), StreamServiceError)
