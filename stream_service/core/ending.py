@@ -61,4 +61,8 @@ class Ending:
         if self._n_exposed is not None and n_seen >= self._n_exposed:
             return True
         quiet_s = now_s - max(self._last_frame_s, self._drain_began_s)
-        return quiet_s > self._drain_s or now_s - self._drain_began_s > LONGEST_DRAIN * self._drain_s
+        return quiet_s > self._drain_s or self.is_too_long(now_s)
+
+    def is_too_long(self, now_s: float) -> bool:
+        """True when the detector should have been quiet long ago: nothing more is let in."""
+        return now_s - self._drain_began_s > LONGEST_DRAIN * self._drain_s

@@ -24,6 +24,7 @@ from stream_service.publishers.pva_images import PvaImages
 from stream_service.qc.maps import scan_map
 from stream_service.request import ScanRequest
 from stream_service.service.live_run import LiveRun
+from stream_service.service.run_sources import RunSources
 from stream_service.service.status import NO_RUN, Health, RunStatus
 
 log = logging.getLogger(__name__)
@@ -100,8 +101,10 @@ class Service:
                 raise ConfigError(
                     f"run {self._newest.scan_id} is still {self._newest.state}: stop or abort it before arming the next"
                 )
-            run = LiveRun(self._n_armed + 1, self._profile, _parse(order.request), pva)
+            request = _parse(order.request)
+            run = LiveRun(self._n_armed + 1, self._profile, request, RunSources(self._profile, pva))
             run.arm()
+            run.start()
         except PtychostreamError as error:
             self._arm_error = str(error)
             log.error("cannot arm: %s", error)

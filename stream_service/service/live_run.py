@@ -11,10 +11,10 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from p4p.client.thread import Context
 from p4p.wrapper import Value
 
 from stream_service.config import Profile
@@ -39,8 +39,7 @@ from stream_service.service.run_file import (
 )
 from stream_service.service.run_sources import RunSources
 from stream_service.service.status import RunStatus, describe_account
-from stream_service.sources.epics_ca import attach_thread
-from stream_service.sources.ntndarray import decode_ntndarray, unique_id_of
+from stream_service.sources.ntndarray import decode_ntndarray
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +53,19 @@ MAX_EARLY_READBACKS = 100_000
 
 
 class LiveRun:
-    """A run of the service. `arm` checks and connects everything; then the thread works until the run has ended."""
+    """A run of the service. `arm` checks and connects everything; `start` lets it work until it has ended.
 
-    def __init__(self, run_number: int, profile: Profile, request: ScanRequest, pva: Context) -> None:
+    `sources` are its own and closed with it; `clock` tells liveness only, in seconds, and never goes back.
+    """
+
+    def __init__(
+        self,
+        run_number: int,
+        profile: Profile,
+        request: ScanRequest,
+        sources: RunSources,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.run_number = run_number
         self.request = request
         self.path = file_path(profile, request)
@@ -66,7 +75,8 @@ class LiveRun:
         """A copy of a recent row's pixels (y, x), for screens."""
         self._profile = profile
         self._n_rows_expected, self._frames_per_row = rows_and_frames_per_row(profile.preprocessing, request)
-        self._sources = RunSources(profile, pva)
+        self._sources = sources
+        self._clock = clock
         self._pairing = LivePairing(profile, self._sources.readbacks)
         self._ledger = Ledger(0, request.n_planned_frames)
         self._reducer: FrameReducer | None = None
@@ -76,12 +86,12 @@ class LiveRun:
         self._n_bad = 0
         self._ending = Ending(profile.service.grace_s, profile.service.drain_s)
         self._last_flush_at = self._last_image_at = 0.0
-        self._thread = threading.Thread(target=self._guarded, name=f"run-{run_number}", daemon=True)
+        self._thread = threading.Thread(target=self.work, name=f"run-{run_number}", daemon=True)
 
     # Called from outside
 
     def arm(self) -> None:
-        """Check and connect everything, and begin. Raises `PtychostreamError`; then nothing is left running."""
+        """Check and connect everything. Raises `PtychostreamError`; then nothing is left running."""
         try:
             check_file_path(self.path)
             self._corrections = build_corrections(self._profile.preprocessing, self._profile.references)
@@ -96,6 +106,9 @@ class LiveRun:
             raise
         self._take(RunEvent.ARM)
         self.message = f"armed for {self.request.scan_id}: waiting for the first frame"
+
+    def start(self) -> None:
+        """Let the armed run `work` in a thread of its own."""
         self._thread.start()
 
     def stop(self, reason: EndReason = EndReason.STOPPED) -> None:
@@ -138,10 +151,11 @@ class LiveRun:
 
     # The thread
 
-    def _guarded(self) -> None:
+    def work(self) -> None:
+        """The run from armed to its end; it never raises, a run that cannot go on has FAILED."""
         try:
-            attach_thread()
-            self._work()
+            self._sources.attach_thread()
+            self._follow()
             self._finish()
         except PtychostreamError as error:
             self._fail(error)
@@ -151,10 +165,10 @@ class LiveRun:
         finally:
             self._sources.close()
 
-    def _work(self) -> None:
-        self._ending.frame_came(time.monotonic())
+    def _follow(self) -> None:
+        self._ending.frame_came(self._clock())
         frames = self._sources.frames.queue
-        while not self._is_over(time.monotonic()):
+        while not self._is_over(self._clock()):
             if self._pairing.waiting_bytes > self._sources.budget_bytes:
                 frames.wait(IDLE_S)
             else:
@@ -162,7 +176,7 @@ class LiveRun:
                     self._receive(update)
             self._record_readbacks()
             self._store_paired()
-            self._publish_rows(time.monotonic())
+            self._publish_rows(self._clock())
 
     def _receive(self, update: Value) -> None:
         """Decode a message and enter it in the ledger; one that cannot be a frame of this run is counted, no more."""
@@ -175,10 +189,10 @@ class LiveRun:
                 )
         except SourceError as error:
             self._n_bad += 1
-            self.message = f"bad frame {unique_id_of(update)}: {error}"
+            self.message = str(error)
             log.warning("%s", error)
             return
-        now = time.monotonic()
+        now = self._clock()
         self._ending.frame_came(now)
         receipt = self._ledger.receive(frame.unique_id, frame.timestamp_ns)
         if receipt.arrival is not Arrival.NEW:
@@ -198,7 +212,7 @@ class LiveRun:
             self._out.record(updates)
 
     def _store_paired(self) -> None:
-        for exposure in self._pairing.ready(time.monotonic()):
+        for exposure in self._pairing.ready(self._clock()):
             assert self._out is not None, "a frame was paired before there was a file"
             self._out.pipeline.add(exposure)
 
@@ -206,7 +220,7 @@ class LiveRun:
         if self._out is None or now - self._last_flush_at < FLUSH_S:
             return
         self._last_flush_at = now
-        self._out.file.flush()
+        self._out.pipeline.flush()
         if now - self._last_image_at >= IMAGE_S:
             self._last_image_at = now
             self._copy_image(self._out)
@@ -228,7 +242,7 @@ class LiveRun:
     def _exposure_of(self, frame: Frame) -> float:
         """What the frame says; else what the plan asked for; else what the detector is set to at the first frame."""
         own = frame.attributes.get(self._profile.detector.exposure_attribute)
-        if isinstance(own, int | float) and math.isfinite(own):
+        if isinstance(own, int | float) and 0 <= own < math.inf:
             return float(own)
         if math.isnan(self._exposure_s):
             self._exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
@@ -270,9 +284,13 @@ class LiveRun:
         if event is not None:
             self._take(event)
             self._ending.begin_draining(now, self._frames_exposed())
-        if self.state is not RunState.DRAINING or len(self._sources.frames.queue) or len(self._pairing):
+        if self.state is not RunState.DRAINING:
             return False
-        return self._ending.is_drained(now, self._ledger.n_seen)
+        if self._ending.is_too_long(now):  # a detector that goes on sending: what has arrived is all there will be
+            self._sources.frames.close()
+        if len(self._sources.frames.queue) or len(self._pairing):
+            return False
+        return self._ledger.all_in or self._ending.is_drained(now, self._ledger.n_seen)
 
     def _frames_exposed(self) -> int | None:
         """Frames of the run that the detector says it made; None if it cannot tell."""
@@ -291,7 +309,7 @@ class LiveRun:
             self._out.pipeline.finish()
             self._copy_image(self._out)
         account = self._ledger.close(self._frames_exposed())
-        rows = self._out.file.n_rows + self._out.file.n_buffered if self._out else 0
+        rows = self._out.file.n_rows if self._out else 0
         missing = self._ledger.ids_with(Fate.LOST, Fate.INCOMPLETE)
         self.message = describe_account(account, missing, rows)
         if self._ending.is_aborted:
@@ -311,12 +329,13 @@ class LiveRun:
         self.message = str(error)
         log.error("the run failed: %s", error)
         self._ledger.close()
-        if self._out is not None:
-            try:
+        try:
+            if self._out is not None:
                 self._out.close(self._ledger, RunState.FAILED, EndReason.FAILED)
-            except PtychostreamError as second:
-                log.error("and its file could not be closed: %s", second)
-        self._take(RunEvent.FAIL)
+        except PtychostreamError as second:
+            log.error("and its file could not be closed: %s", second)
+        finally:
+            self._take(RunEvent.FAIL)
 
     def _take(self, event: RunEvent) -> None:
         self.state = after(self.state, event)

@@ -46,6 +46,7 @@ class RowPipeline:
         """Exposure time of the latest row."""
         self._energy_sum_eV, self._n_energies = 0.0, 0
         self._fates = np.full(frames_per_row, Fate.STORED, np.uint8)
+        self._unflushed: list[int] = []
         self.latest_slot: np.ndarray | None = None
         """Pixels of the row appended last, (y, x) float32; overwritten by later rows, so copy it at once."""
 
@@ -61,8 +62,15 @@ class RowPipeline:
         if given_up := self._grouper.take_given_up():
             self._ledger.mark((lost.ordinal for lost in given_up), Fate.INCOMPLETE)
 
+    def flush(self) -> None:
+        """Make the rows so far visible to readers; only now are their frames stored, in the ledger's sense."""
+        self._file.flush()
+        self._ledger.mark(self._unflushed, Fate.STORED)
+        self._unflushed.clear()
+
     def finish(self) -> None:
         """No more exposures: enter the groups that never filled, and settle the saturation mask."""
+        self.flush()
         leftover = self._grouper.leftover()
         self._ledger.mark((exposure.ordinal for exposure in leftover), Fate.INCOMPLETE)
         if (saturated := self.saturation_mask()) is not None and saturated.any():
@@ -79,6 +87,8 @@ class RowPipeline:
 
     def _append(self, group: Group) -> None:
         exposures = group.exposures
+        if self._file.is_full:
+            self.flush()
         slot = self._file.slot()
         if len(exposures) == 1:
             pixels = exposures[0].frame.pixels[np.newaxis]
@@ -112,7 +122,7 @@ class RowPipeline:
             self._energy_sum_eV += energy_eV
             self._n_energies += 1
         self.intensities.append(x_m, y_m, summary.intensity)
-        self._ledger.mark([exposure.ordinal for exposure in exposures], Fate.STORED)
+        self._unflushed += [exposure.ordinal for exposure in exposures]
 
     def _values(self, exposures: tuple[Exposure, ...]) -> tuple[float, float, float, Flag]:
         """Mean position of the beam on the sample, mean energy, all flags of a group."""

@@ -61,7 +61,8 @@ class RunFile:
             self.file.add_readback(update.channel, update.value, update.timestamp_ns)
 
     def close(self, ledger: Ledger, state: RunState, reason: EndReason) -> None:
-        """Write the account and the end state, and close the file."""
+        """Write the last rows, the account and the end state, and close the file."""
+        self.pipeline.flush()
         self.file.write_ledger(ledger_columns(ledger))
         energy_eV, exposure_s = self.pipeline.mean_energy_eV, self.pipeline.exposure_s
         if math.isfinite(energy_eV) and math.isfinite(exposure_s):

@@ -13,6 +13,7 @@ from stream_service.errors import ConfigError, SourceError
 from stream_service.request import ScanRequest
 from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks, Follow
+from stream_service.sources.epics_ca import attach_thread
 from stream_service.sources.ntndarray import decode_ntndarray, timestamp_ns_of
 from stream_service.sources.pva_frames import UNKNOWN_FRAME_BYTES, PvaFrames
 
@@ -63,6 +64,10 @@ class RunSources:
         self.frames.start()
         self.frames.begin()
 
+    def attach_thread(self) -> None:
+        """Let the calling thread ask the PVs; needed once in the thread that works on the run."""
+        attach_thread()
+
     def latest_frame(self) -> Frame | None:
         """The last frame before the run, if there is one that can be decoded."""
         if self.frames.latest_before is None:
@@ -75,14 +80,23 @@ class RunSources:
 
     def open_ledger(self, request: ScanRequest) -> Ledger:
         """The account of the run, beginning after the detector's counter as it stands now."""
-        first, old = self._settings.first_id, self.frames.latest_before
+        first = self._settings.first_id
         return Ledger(
             self.detector.counter() + 1 if first == "after_counter" else first,
             request.n_planned_frames,
             n_extra=request.extra_frames,
             restart_unique_id=self._settings.restart_id,
-            baseline_ns=timestamp_ns_of(old, self._settings.frame_time.field) if old is not None else None,
+            baseline_ns=self._baseline_ns(),
         )
+
+    def _baseline_ns(self) -> int | None:
+        """The stamp of the last frame before the run; None if there is no such frame, or its stamp cannot be one."""
+        if self.frames.latest_before is None:
+            return None
+        try:
+            return timestamp_ns_of(self.frames.latest_before, self._settings.frame_time.field)
+        except SourceError:
+            return None
 
     def close(self) -> None:
         """Disconnect everything."""

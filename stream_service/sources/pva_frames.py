@@ -16,7 +16,7 @@ from p4p.wrapper import Value
 
 from stream_service.errors import SourceError
 from stream_service.sources.frame_queue import FrameQueue
-from stream_service.sources.ntndarray import is_empty
+from stream_service.sources.ntndarray import held_bytes, is_empty, is_ntndarray
 
 MAX_QUEUE_SIZE = 4096
 """Elements; enough for 4 s at 1 kHz of the smallest frames."""
@@ -51,7 +51,7 @@ class PvaFrames:
     def start(self) -> None:
         """Subscribe, and wait for the first update: the last old frame, or the sign that there was none yet.
 
-        Raises `SourceError` when the channel does not answer.
+        Raises `SourceError` when the channel does not answer, or is none of frames.
         """
         try:
             present = self._context.get(self.channel, timeout=FIRST_UPDATE_TIMEOUT_S)
@@ -63,7 +63,9 @@ class PvaFrames:
         except (RemoteError, Disconnected) as error:
             raise SourceError(f"{self.channel} refused a get over PVA: {error}") from error
         assert isinstance(present, Value)
-        frame_bytes = int(present["uncompressedSize"]) or self._frame_bytes
+        if not is_ntndarray(present):
+            raise SourceError(f"{self.channel} is not an NTNDArray: name NDPluginPva's Image channel in the profile")
+        frame_bytes = self._frame_bytes if is_empty(present) else held_bytes(present)
         size = queue_size(frame_bytes, self._budget_bytes)
         self._subscription = self._context.monitor(
             self.channel,
@@ -93,5 +95,5 @@ class PvaFrames:
             return
         self.is_connected = True
         if not is_empty(update):
-            self.queue.put(update, int(update["compressedSize"]))
+            self.queue.put(update, held_bytes(update))
         self._first_update.set()

@@ -1,0 +1,236 @@
+"""Messages that break the contract of a frame source: one corpus, for the decoder and for a whole run.
+
+Every message is a `Value` as p4p would deliver it, in ADCore's own type or in one that is not quite it. `BAD` and `ODD`
+name the single mistakes; `mutations` combines them at random, the same ones for the same seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from p4p import Type, Value
+
+from iocsim.ntndarray import NTNDARRAY, SCALAR_TYPE, UNION_FIELD
+
+STAMP_S = 1_795_218_868
+"""Second of the Unix epoch in which frame 0 was exposed."""
+OTHER_STRUCTURE = Value(Type([("value", "d"), ("egu", "s")]), {"value": 1.0, "egu": "um"})
+
+
+@dataclass
+class Message:
+    """What goes into a message; the mistakes change it, `build` makes it."""
+
+    unique_id: Any = 1
+    pixels: Any = field(default_factory=lambda: np.arange(48, dtype=np.uint16))
+    member: str = ""
+    """Union member, by default the one of the pixels' type."""
+    sizes: list[Any] = field(default_factory=lambda: [8, 6])
+    """x first."""
+    codec: str = ""
+    claimed_bytes: int | None = None
+    attributes: list[tuple[str, Any]] = field(
+        default_factory=lambda: [("ColorMode", ("i", 0)), ("posx", 1.5), ("posy", -2.5), ("energy", 700.0)]
+    )
+    seconds: Any = STAMP_S
+    nanoseconds: Any = 0
+    retyped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Fields of another type, with their content; no type: the field is not there at all."""
+
+    def build(self) -> Value:
+        type_ = _type_with(self.retyped) if self.retyped else NTNDARRAY
+        stamp = {"secondsPastEpoch": self.seconds, "nanoseconds": self.nanoseconds, "userTag": 0}
+        content: dict[str, Any] = {
+            "codec": {"name": self.codec, "parameters": ("i", 6)},
+            "compressedSize": self._claim(),
+            "uncompressedSize": self._claim(),
+            "dimension": [
+                {"size": size, "offset": 0, "fullSize": size, "binning": 1, "reverse": False} for size in self.sizes
+            ],
+            "uniqueId": self.unique_id,
+            "dataTimeStamp": stamp,
+            "attribute": [
+                {"name": name, "value": value, "descriptor": "", "sourceType": 2, "source": name}
+                for name, value in self.attributes
+            ],
+            "timeStamp": stamp,
+        }
+        if self.pixels is not None:
+            content["value"] = (self.member or UNION_FIELD[self.pixels.dtype.str[1:]], self.pixels)
+        content |= {name: changed for name, (_, changed) in self.retyped.items()}
+        return Value(type_, {name: value for name, value in content.items() if value is not None})
+
+    def _claim(self) -> int:
+        if self.claimed_bytes is not None:
+            return self.claimed_bytes
+        return 0 if self.pixels is None else self.pixels.nbytes
+
+
+def good(unique_id: int, *, seconds: float | None = None, pixels: np.ndarray[Any, Any] | None = None) -> Value:
+    """A frame as it should be, 1 ms after the one before."""
+    time_ns = int((STAMP_S if seconds is None else seconds) * 1_000_000_000) + unique_id * 1_000_000
+    message = Message(unique_id=unique_id, seconds=time_ns // 1_000_000_000, nanoseconds=time_ns % 1_000_000_000)
+    if pixels is not None:
+        message.pixels, message.sizes = pixels.reshape(-1), list(reversed(pixels.shape))
+    return message.build()
+
+
+def _type_with(retyped: dict[str, tuple[Any, Any]]) -> Type:
+    types = {name: NTNDARRAY[name] for name in NTNDARRAY.keys()}  # noqa: SIM118  (a p4p Type is no mapping)
+    types |= {name: type_ for name, (type_, _) in retyped.items()}
+    return Type([(name, type_) for name, type_ in types.items() if type_ is not None], id="epics:nt/NTNDArray:1.0")
+
+
+def _attribute(name: str, value: Any) -> Callable[[Message], None]:
+    def change(message: Message) -> None:
+        message.attributes = [entry for entry in message.attributes if entry[0] != name] + [(name, value)]
+
+    return change
+
+
+def _set(**changes: Any) -> Callable[[Message], None]:
+    def change(message: Message) -> None:
+        for name, value in changes.items():
+            setattr(message, name, value)
+
+    return change
+
+
+def _retype(name: str, type_: Any, content: Any = None) -> Callable[[Message], None]:
+    def change(message: Message) -> None:
+        message.retyped[name] = (type_, content)
+
+    return change
+
+
+def _color(message: Message) -> None:
+    message.pixels, message.sizes = np.zeros(3 * 48, np.uint8), [3, 8, 6]
+    _attribute("ColorMode", ("i", 2))(message)
+
+
+def _truncated(message: Message) -> None:
+    if message.pixels is not None:
+        message.pixels = message.pixels[: len(message.pixels) // 2]
+
+
+def _too_long(message: Message) -> None:
+    if message.pixels is not None:
+        message.pixels = np.concatenate([message.pixels, message.pixels[:1]])
+
+
+def _duplicated_names(message: Message) -> None:
+    message.attributes = message.attributes * 2 + [("posx", float("nan"))]
+
+
+BAD: dict[str, Callable[[Message], None]] = {
+    "truncated": _truncated,
+    "one value too many": _too_long,
+    "no value": _set(pixels=None),
+    "empty array": _set(pixels=np.zeros(0, np.uint16)),
+    "booleans": _set(pixels=np.zeros(48, np.uint8), member="booleanValue"),
+    "no dimensions": _set(sizes=[]),
+    "one dimension": _set(sizes=[48]),
+    "three dimensions": _set(sizes=[2, 4, 6]),
+    "a hundred dimensions": _set(sizes=[1] * 100),
+    "a zero dimension": _set(sizes=[0, 6]),
+    "a negative dimension": _set(sizes=[-8, 6]),
+    "two negative dimensions": _set(sizes=[-8, -6]),
+    "a dimension larger than memory": _set(sizes=[2**31 - 1, 2**31 - 1]),
+    "colour": _color,
+    "ColorMode says RGB": _attribute("ColorMode", ("i", 2)),
+    "ColorMode is a text": _attribute("ColorMode", "Mono"),
+    "compressed": _set(codec="bslz4", pixels=np.zeros(20, np.uint8)),
+    "a codec nobody knows": _set(codec="\u2620" * 1000),
+    "stamped after the end of time": _set(seconds=2**63 - 1),
+    "stamped before all time": _set(seconds=-(2**63)),
+    "pixels in another place": _retype("value", None),
+    "a text for pixels": _retype("value", "s", "pixels"),
+    "a structure for pixels": _retype("value", ("S", "thing", [("a", "d")]), {"a": 1.0}),
+    "texts for pixels": _retype("value", "as", ["a", "b"]),
+    "one number for pixels": _retype("value", "d", 48.0),
+    "no dimension field": _retype("dimension", None),
+    "plain numbers as dimensions": _retype("dimension", "ai", [8, 6]),
+    "one number as dimension": _retype("dimension", "i", 48),
+    "dimensions without size": _retype("dimension", ("aS", "dimension_t", [("offset", "i")]), [{"offset": 8}] * 2),
+    "no uniqueId": _retype("uniqueId", None),
+    "a text for uniqueId": _retype("uniqueId", "s", "first"),
+    "no number for uniqueId": _retype("uniqueId", "d", float("inf")),
+    "a structure for uniqueId": _retype("uniqueId", ("S", "thing", [("a", "d")]), {"a": 1.0}),
+    "no codec": _retype("codec", None),
+    "a text for codec": _retype("codec", "s", "bslz4"),
+    "no attributes": _retype("attribute", None),
+    "texts for attributes": _retype("attribute", "as", ["posx"]),
+    "attributes without values": _retype("attribute", ("aS", "a", [("name", "s")]), [{"name": "posx"}]),
+    "no timeStamp": _retype("timeStamp", None),
+    "a number for timeStamp": _retype("timeStamp", "d", float(STAMP_S)),
+}
+"""Mistakes of which each makes a message unusable as a frame."""
+
+ODD: dict[str, Callable[[Message], None]] = {
+    "sizes that lie": _set(claimed_bytes=2**62),
+    "negative sizes": _set(claimed_bytes=-(2**62)),
+    "no attributes at all": _set(attributes=[]),
+    "duplicate attribute names": _duplicated_names,
+    "an attribute without a name": _attribute("", 1.0),
+    "an attribute that is not connected": _attribute("posx", None),
+    "a NaN attribute": _attribute("posx", float("nan")),
+    "an infinite attribute": _attribute("posx", float("-inf")),
+    "a text attribute": _attribute("posx", "Undefined"),
+    "a boolean attribute": _attribute("posx", ("?", True)),
+    "an array attribute": _attribute("posx", np.zeros(3)),
+    "an array of one attribute": _attribute("posx", np.ones(1)),
+    "texts as attribute": _attribute("posx", ["a", "b"]),
+    "a structure as attribute": _attribute("posx", OTHER_STRUCTURE),
+    "ColorMode is an array": _attribute("ColorMode", np.zeros(2, np.int32)),
+    "ColorMode is not connected": _attribute("ColorMode", None),
+    "a very long attribute": _attribute("sample", "\u00b5" * 4_000),
+    "the largest uniqueId": _set(unique_id=2**31 - 1),
+    "a negative uniqueId": _set(unique_id=-1),
+    "the smallest uniqueId": _set(unique_id=-(2**31)),
+    "stamped 1990": _set(seconds=631_152_000),
+    "more nanoseconds than a second has": _set(nanoseconds=2**31 - 1),
+    "negative nanoseconds": _set(nanoseconds=-(2**31)),
+}
+"""What looks strange but can be decoded; the ids and stamps are for the ledger to judge."""
+
+WRONG_TYPES: dict[str, Value] = {
+    "a scalar PV": OTHER_STRUCTURE,
+    "an empty structure": Value(Type([]), {}),
+    "a union of nothing": Value(Type([("value", "v")]), {}),
+}
+
+
+def single(change: Callable[[Message], None], **settings: Any) -> Value:
+    """A message with one mistake."""
+    message = Message(**settings)
+    change(message)
+    return message.build()
+
+
+def mutations(seed: int, count: int) -> Iterator[Value]:
+    """`count` messages of any pixel type and size with up to three mistakes each; some have none."""
+    rng = random.Random(seed)
+    changes = [*BAD.values(), *ODD.values()]
+    made = 0
+    while made < count:
+        code = rng.choice(sorted(SCALAR_TYPE))
+        nx, ny = rng.randrange(1, 40), rng.randrange(1, 40)
+        message = Message(
+            unique_id=rng.randrange(-(2**31), 2**31) if rng.random() < 0.2 else rng.randrange(100),
+            pixels=np.zeros(nx * ny, code),
+            sizes=[nx, ny] if rng.random() < 0.9 else [rng.randrange(-(2**31), 2**31) for _ in range(rng.randrange(4))],
+            seconds=STAMP_S + rng.randrange(-10, 10),
+            nanoseconds=rng.randrange(10**9),
+        )
+        for change in rng.sample(changes, rng.randrange(4)):
+            change(message)
+        try:
+            value = message.build()
+        except (RuntimeError, KeyError, ValueError):  # p4p itself refuses to make it: it cannot be on the wire
+            continue
+        made += 1
+        yield value

@@ -1,0 +1,114 @@
+"""Whatever comes over PVA, the decoder gives a frame or a `SourceError`, and takes no more memory than came."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import corpus
+import numpy as np
+import pytest
+from p4p import Value
+
+from stream_service.core.frame import Frame
+from stream_service.core.ledger import Arrival, Ledger
+from stream_service.errors import SourceError
+from stream_service.sources.ntndarray import decode_ntndarray, held_bytes, is_empty, is_ntndarray
+
+SLACK_BYTES = 1 << 16
+"""For the objects a frame is made of, and an error message."""
+LONGEST_MESSAGE = 300
+
+
+def check_frame(frame: Frame) -> None:
+    assert frame.pixels.ndim == 2 and frame.pixels.size > 0
+    assert frame.pixels.dtype.kind in "iuf"
+    assert isinstance(frame.unique_id, int) and abs(frame.timestamp_ns) < 2**63
+    for name, value in frame.attributes.items():
+        assert isinstance(name, str)
+        assert value is None or isinstance(value, float | int | str)
+
+
+def decoded(value: Value) -> Frame | None:
+    """The frame, or None for a message that the decoder refuses; anything else it does fails the test."""
+    is_empty(value), held_bytes(value), is_ntndarray(value)  # what the monitor's callback asks must never raise
+    try:
+        frame = decode_ntndarray(value)
+    except SourceError as error:
+        assert 0 < len(str(error)) <= LONGEST_MESSAGE
+        return None
+    check_frame(frame)
+    return frame
+
+
+@pytest.mark.parametrize("name", corpus.BAD)
+def test_bad_message_is_refused_in_a_sentence(name):
+    assert decoded(corpus.single(corpus.BAD[name])) is None
+
+
+@pytest.mark.parametrize("name", corpus.ODD)
+def test_odd_message_is_a_frame_with_plain_attributes(name):
+    frame = decoded(corpus.single(corpus.ODD[name]))
+    assert frame is not None
+    np.testing.assert_array_equal(frame.pixels, np.arange(48).reshape(6, 8))
+
+
+@pytest.mark.parametrize("name", corpus.WRONG_TYPES)
+def test_message_of_another_type_is_refused(name):
+    assert not is_ntndarray(corpus.WRONG_TYPES[name])
+    assert decoded(corpus.WRONG_TYPES[name]) is None
+
+
+@pytest.mark.parametrize("code", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"])
+def test_every_pixel_type_of_areadetector_arrives_value_for_value(code):
+    pixels = np.arange(15).reshape(3, 5).astype(code)
+    frame = decode_ntndarray(corpus.good(7, pixels=pixels))
+    assert frame.unique_id == 7
+    assert frame.pixels.dtype == pixels.dtype
+    np.testing.assert_array_equal(frame.pixels, pixels)
+
+
+def test_mutated_messages_give_frames_or_source_errors_only():
+    began_at = time.monotonic()
+    frames = [decoded(value) for value in corpus.mutations(seed=2, count=2000)]
+    assert time.monotonic() - began_at < 10
+    assert 200 < sum(frame is not None for frame in frames) < 1800
+
+
+def test_decoder_allocates_no_more_than_the_message_holds():
+    for value in corpus.mutations(seed=3, count=300):
+        tracemalloc.start()
+        decoded(value)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak_bytes <= held_bytes(value) + SLACK_BYTES
+
+
+def test_a_message_cannot_lie_about_the_memory_it_holds():
+    for name in ("sizes that lie", "negative sizes"):
+        assert held_bytes(corpus.single(corpus.ODD[name])) == held_bytes(corpus.good(1))
+
+
+def test_good_frames_are_new_frames_of_the_run_after_any_bad_message():
+    ledger = Ledger(1, None)
+    for n, value in enumerate([corpus.single(change) for change in corpus.BAD.values()], 1):
+        assert decoded(value) is None
+        frame = decode_ntndarray(corpus.good(n))
+        assert ledger.receive(frame.unique_id, frame.timestamp_ns).arrival is Arrival.NEW
+
+
+@pytest.mark.parametrize("name", ["a negative uniqueId", "the smallest uniqueId", "the largest uniqueId"])
+def test_good_frames_are_new_frames_of_the_run_after_an_impossible_id(name):
+    ledger = Ledger(1, None)
+    message = corpus.single(corpus.ODD[name], seconds=corpus.STAMP_S + 100)
+    for n in range(1, 6):
+        if n == 3:
+            odd = decode_ntndarray(message)
+            assert ledger.receive(odd.unique_id, odd.timestamp_ns).arrival is Arrival.SURPLUS
+        frame = decode_ntndarray(corpus.good(n, seconds=corpus.STAMP_S + (200 if n >= 3 else 0)))
+        assert ledger.receive(frame.unique_id, frame.timestamp_ns).ordinal == n - 1
+
+
+def test_corpus_is_the_same_every_time():
+    first, second = ([str(value) for value in corpus.mutations(seed=4, count=50)] for _ in range(2))
+    assert first == second
