@@ -23,7 +23,9 @@ help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
 demo: venv-sim ## simulated beamline, service and a scan: a finished file in demo-output/ (OUT=, ARGS="--points 400")
-	@mkdir -p '$(OUT)'; exec 9<'$(OUT)'; flock 9; exec $(BIN)/ptychostream demo --out '$(OUT)' $(ARGS)
+	@mkdir -p '$(OUT)'; exec 9<'$(OUT)'; \
+	flock --nonblock 9 || { echo "another demo writes to $(OUT): waiting for it"; flock 9; }; \
+	exec $(BIN)/ptychostream demo --out '$(OUT)' $(ARGS)
 
 test: venv ## all tests that every change must pass (ARGS="-k pairing")
 	@$(BIN)/python -m pytest $(ARGS)
