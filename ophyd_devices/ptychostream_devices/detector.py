@@ -107,15 +107,15 @@ class PtychoDetector(TriggerBase, DetectorBase):
     def prepare(self, value: DetectorSetup) -> StatusBase:
         """Set up the next scan; before `stage`, because staging starts the capture of the raw file.
 
-        The exposure time stays set after the scan; the number of images is restored.
+        Done when the camera has taken the exposure time, which stays set after the scan; all else is for that scan.
         """
         if self._staged != Staged.no:
             raise RuntimeError(f"{self.name} is staged already: prepare it before it is staged")
         self.stage_sigs["cam.num_images"] = value.frames_per_trigger
         if value.raw_name is not None:
             self.hdf.name_next_file(value.raw_name, value.raw_folder)
-        exposure = self.cam.acquire_time.set(value.exposure_s, timeout=SETTING_TIMEOUT_S)
-        return exposure & self.cam.acquire_period.set(value.exposure_s, timeout=SETTING_TIMEOUT_S)
+        self.cam.acquire_period.put(value.exposure_s)  # not awaited: many cameras make it longer by their readout
+        return self.cam.acquire_time.set(value.exposure_s, timeout=SETTING_TIMEOUT_S)
 
     def stage(self) -> list[object]:
         """Stop the camera, set up camera and plugins, and open the capture."""
@@ -131,7 +131,9 @@ class PtychoDetector(TriggerBase, DetectorBase):
         self._exposing = None
         if self._staged != Staged.no:
             self.cam.acquire.set(0).wait(SETTING_TIMEOUT_S)
-        return super().unstage()
+        unstaged = super().unstage()
+        self.stage_sigs.pop("cam.num_images", None)
+        return unstaged
 
     def trigger(self) -> DeviceStatus:
         """Take the frames of one position.
@@ -149,7 +151,7 @@ class PtychoDetector(TriggerBase, DetectorBase):
     def pause(self) -> None:
         """Let the exposure that runs come to its end; it is read when the plan is resumed."""
         if (exposing := self._exposing) is not None:
-            exposing.exception(timeout=exposing.timeout)
+            exposing.exception(timeout=(exposing.timeout or 0.0) + SETTING_TIMEOUT_S)  # it fails by itself before that
         self.hdf.tell_again()
         super().pause()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -73,7 +72,7 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         if self.file_write_mode.get(as_string=True) != "Single":
             self.capture.set(0).wait()
         self.create_directory.set(CREATE_FOLDERS).wait()  # before the path: it decides what writing the path does
-        folder = os.path.join(now.strftime(self.write_path_template), next_file.parent, "")
+        folder = f"{PurePosixPath(now.strftime(self.write_path_template), next_file.parent)}/"
         self.file_path.set(folder).wait()
         self.file_name.set(next_file.name).wait()
         if not self.file_path_exists.get():
