@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 from stream_service.errors import SourceError
-from stream_service.sources.epics_ca import CONNECTION_TIMEOUT_S, epics
+from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, epics
 
 GET_TIMEOUT_S = 2.0
 
@@ -38,7 +39,7 @@ class CaDetector:
     @property
     def exposure_s(self) -> float:
         """The exposure time that is set now."""
-        return float(self._fresh(self._exposure))
+        return max(0.0, self._fresh(self._exposure))
 
     def counter(self) -> int:
         """The uniqueId of the latest frame the detector made, asked for now; raises `SourceError` if it is gone."""
@@ -50,7 +51,12 @@ class CaDetector:
             pv.disconnect()
 
     def _fresh(self, pv: Any, *, use_monitor: bool = True) -> float:
-        value = pv.get(timeout=GET_TIMEOUT_S, use_monitor=use_monitor) if pv.connected else None
+        try:
+            value = pv.get(timeout=GET_TIMEOUT_S, use_monitor=use_monitor) if pv.connected else None
+        except CA_FAILURES:
+            value = None
         if value is None:
             raise SourceError(f"{pv.pvname} does not answer: is the detector's IOC still running?")
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise SourceError(f"{pv.pvname} is {value!r}, not a number: is it the right PV?")
         return float(value)

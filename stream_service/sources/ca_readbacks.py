@@ -1,10 +1,7 @@
 """Readbacks over Channel Access: every monitor update, and the proof that none is still on its way.
 
-A channel at rest posts nothing, so silence alone does not say whether it stood still or an update is late. A CA get
-that is sent *after* a frame has arrived settles it: if its time stamp is that of the last update received, then
-nothing changed in between, and the channel is confirmed until then (ADR 0004). A stamp that is newer than the last
-update means one of two things: an update is on its way (it is waited for), or the record was processed without a
-change worth posting, which is believed when a second get, `SETTLE_S` later, shows the same value as the last update.
+The proof is a CA get that is sent *after* a frame has arrived (`settling`, ADR 0004): with it a channel that stays
+silent is known to have stood still until then.
 """
 
 from __future__ import annotations
@@ -20,10 +17,16 @@ from typing import Any
 from stream_service.core.frame import NS_PER_S
 from stream_service.core.readback import Readback
 from stream_service.errors import OverrunError, SourceError
-from stream_service.sources.epics_ca import CONNECTION_TIMEOUT_S, INVALID_ALARM, attach_thread, ca, epics
+from stream_service.sources.epics_ca import (
+    CA_FAILURES,
+    CONNECTION_TIMEOUT_S,
+    INVALID_ALARM,
+    attach_thread,
+    ca,
+    epics,
+)
+from stream_service.sources.settling import Settling
 
-SETTLE_S = 0.05
-"""Longer than a CA server keeps a posted update to itself."""
 GET_TIMEOUT_S = 1.0
 MAX_QUEUED = 200_000
 """Updates not yet taken: 10 minutes of ten axes at 30 Hz."""
@@ -56,7 +59,7 @@ class Follow:
 
 
 class _Channel:
-    """One followed PV; its callbacks run in CA's threads."""
+    """One followed PV. Its callbacks run in CA's threads; what concerns gets belongs to the thread that asks."""
 
     def __init__(self, name: str, follow: Follow, emit: Callable[[Event], None]) -> None:
         self.name = name
@@ -64,8 +67,8 @@ class _Channel:
         self.has_value = threading.Event()
         self.last_stamp_ns = -1
         self.last_raw = math.nan
-        self.suspect: tuple[int, float] | None = None
-        """Stamp of a get that was newer than the last update, and when (monotonic) it was first seen."""
+        self._settling = Settling()
+        self._n_disconnections = self._n_asked_disconnections = 0
         self._emit = emit
         self._was_disconnected = False
         self.pv = epics.PV(
@@ -74,6 +77,7 @@ class _Channel:
 
     def _on_connection(self, conn: bool = False, **_: Any) -> None:
         if not conn and self.has_value.is_set():
+            self._n_disconnections += 1
             self._was_disconnected = True
             self._emit(Disconnection(self.name))
 
@@ -89,15 +93,30 @@ class _Channel:
         self.last_stamp_ns, self.last_raw = stamp_ns, raw
         self.has_value.set()
 
-    def is_settled(self, stamp_ns: int, raw: float, asked_at: float) -> bool:
-        """Whether a get that was sent at `asked_at` (monotonic) proves that no update is on its way."""
-        if stamp_ns <= self.last_stamp_ns:
-            self.suspect = None
-            return True
-        if self.suspect is None or self.suspect[0] != self.last_stamp_ns:
-            self.suspect = (self.last_stamp_ns, asked_at)
+    def ask(self, asked_at: float, until_ns: int) -> bool:
+        """Send a get, at `asked_at` (monotonic); False if the PV is gone, or has not posted since it came back."""
+        if self._n_asked_disconnections != self._n_disconnections:
+            self._settling.restart()
+            self._n_asked_disconnections = self._n_disconnections
+        if not self.pv.connected or self._was_disconnected:
             return False
-        return asked_at - self.suspect[1] >= SETTLE_S and raw == self.last_raw
+        try:
+            ca.get_with_metadata(self.pv.chid, ftype=self.pv.ftype, wait=False)
+        except CA_FAILURES:
+            return False
+        self._settling.ask(asked_at, until_ns)
+        return True
+
+    def confirmed_until_ns(self) -> int | None:
+        """Wait for the answer to the get; the time until which every update has come, if that follows from it."""
+        try:
+            reply = ca.get_complete_with_metadata(self.pv.chid, ftype=self.pv.ftype, timeout=GET_TIMEOUT_S)
+        except CA_FAILURES:
+            return None
+        if reply is None or self._n_asked_disconnections != self._n_disconnections:
+            return None
+        stamp_ns = int(reply["posixseconds"]) * NS_PER_S + int(reply["nanoseconds"])
+        return self._settling.answer(time.monotonic(), stamp_ns, self.last_stamp_ns)
 
 
 class CaReadbacks:
@@ -127,7 +146,12 @@ class CaReadbacks:
         self._asker.start()
 
     def take(self) -> list[Event]:
-        """All events since the last call, in order."""
+        """All events since the last call, in order.
+
+        Raises `OverrunError` when too many wait, and `SourceError` when nothing can be confirmed any more.
+        """
+        if self._asker.ident is not None and not self._asker.is_alive() and not self._is_closed:
+            raise SourceError("the thread that confirms readbacks has died; its error is in the log")
         if len(self._events) > MAX_QUEUED:
             raise OverrunError(
                 f"more than {MAX_QUEUED} readback updates wait; the run cannot keep up with its channels"
@@ -184,21 +208,10 @@ class CaReadbacks:
             asked_at = time.monotonic()
             # the frame had ended when it arrived, so by now at least this much time has passed since its end
             until_ns = frame_end_ns + int((asked_at - arrived_at) * NS_PER_S)
-            for channel, stamp_ns, raw in self._read_all():
-                if channel.is_settled(stamp_ns, raw, asked_at):
-                    self._emit(Confirmation(channel.name, until_ns))
-
-    def _read_all(self) -> list[tuple[_Channel, int, float]]:
-        connected = [channel for channel in self._channels.values() if channel.pv.connected]
-        for channel in connected:
-            ca.get_with_metadata(channel.pv.chid, ftype=channel.pv.ftype, wait=False)
-        read = []
-        for channel in connected:
-            reply = ca.get_complete_with_metadata(channel.pv.chid, ftype=channel.pv.ftype, timeout=GET_TIMEOUT_S)
-            if reply is not None:
-                stamp_ns = int(reply["posixseconds"]) * NS_PER_S + int(reply["nanoseconds"])
-                read.append((channel, stamp_ns, _as_number(reply["value"])))
-        return read
+            asked = [channel for channel in self._channels.values() if channel.ask(asked_at, until_ns)]
+            for channel in asked:
+                if (confirmed_ns := channel.confirmed_until_ns()) is not None:
+                    self._emit(Confirmation(channel.name, confirmed_ns))
 
 
 def _as_number(value: Any) -> float:

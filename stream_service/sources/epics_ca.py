@@ -10,6 +10,8 @@ from epics import ca
 
 INVALID_ALARM = 3
 CONNECTION_TIMEOUT_S = 5.0
+CA_FAILURES = (ca.ChannelAccessException, ca.ChannelAccessGetFailure, ca.CASeverityException)
+"""What pyepics raises when a PV goes away while it is asked."""
 
 
 def attach_thread() -> None:
@@ -17,4 +19,4 @@ def attach_thread() -> None:
     ca.use_initial_context()
 
 
-__all__ = ["CONNECTION_TIMEOUT_S", "INVALID_ALARM", "attach_thread", "ca", "epics"]
+__all__ = ["CA_FAILURES", "CONNECTION_TIMEOUT_S", "INVALID_ALARM", "attach_thread", "ca", "epics"]
