@@ -145,6 +145,8 @@ def parse(command: Any, words: list[str]) -> None:
     while hasattr(command, "commands"):
         command = command.commands[words.pop(0)]
     command.make_context(command.name, list(words))
+    if command.name == "demo" and "--" in words:  # what follows is for the simulated beamline
+        parse(typer.main.get_command(iocsim.cli.app), words[words.index("--") + 1 :])
 
 
 @pytest.fixture(scope="module")
