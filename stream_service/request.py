@@ -11,6 +11,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+MOST_FRAMES = 10_000_000
+"""In one run: three hours at 1 kHz."""
+MOST_FRAMES_PER_POSITION = 1000
+
 SCAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 
 
@@ -25,14 +29,14 @@ class ScanRequest(BaseModel):
     """Folder below the service's data root, for example `2026-11/proposal-123`; never absolute, never `..`."""
     n_positions: Annotated[int, Field(ge=1)] | None = None
     """Number of scan positions; None when the scan's length is not known (the run then ends at `Stop`)."""
-    frames_per_position: Annotated[int, Field(ge=1)] = 1
+    frames_per_position: Annotated[int, Field(ge=1, le=MOST_FRAMES_PER_POSITION)] = 1
     """Exposures at each position; they are reduced to one row (or kept, with `grouping: none`)."""
-    extra_frames: Annotated[int, Field(ge=0)] = 0
+    extra_frames: Annotated[int, Field(ge=0, le=MOST_FRAMES)] = 0
     """Frames reserved for repeats; a run with extra frames ends at `Stop`."""
     planned_x_m: tuple[float, ...] = ()
     planned_y_m: tuple[float, ...] = ()
     """Where the beam is to be on the sample, in metres, one pair per position, in the order of the scan."""
-    exposure_s: Annotated[float, Field(gt=0)] | None = None
+    exposure_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Exposure time of one frame, if the plan knows it; else the service reads it from the detector."""
     raw_file: str | None = None
     """The NDFileHDF5 file of the same frames, if one is written: recorded in the file, used for recovery."""
@@ -53,6 +57,8 @@ class ScanRequest(BaseModel):
     def _path_stays_below_the_data_root(cls, value: str) -> str:
         if value.startswith("/") or ".." in value.split("/"):
             raise ValueError(f"path {value!r} must be relative to the data root and must not contain '..'")
+        if not value.isprintable():
+            raise ValueError(f"path {value!r} contains characters that no folder should have")
         return value.strip("/")
 
     @model_validator(mode="after")
@@ -64,6 +70,13 @@ class ScanRequest(BaseModel):
             raise ValueError(f"{n_x} planned positions but n_positions = {self.n_positions}")
         if not all(math.isfinite(value) for value in (*self.planned_x_m, *self.planned_y_m)):
             raise ValueError("planned positions must be finite numbers, in metres")
+        return self
+
+    @model_validator(mode="after")
+    def _run_is_not_endless(self) -> Self:
+        n_frames = (self.n_planned_frames or 0) + self.extra_frames
+        if n_frames > MOST_FRAMES:
+            raise ValueError(f"{n_frames} frames in one run; {MOST_FRAMES} is the most: divide the scan")
         return self
 
     @property

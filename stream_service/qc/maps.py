@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 MAX_PIXELS = 512
 """Longest side of a map."""
+LONGEST_TRAVEL_M = 10.0
+"""No stage reaches further; a position beyond it is a wrong number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +47,8 @@ class RowValues:
         return self._n
 
     def append(self, x_m: float, y_m: float, value: float) -> None:
-        """Add a row; one whose position is not known is left out."""
-        if not (np.isfinite(x_m) and np.isfinite(y_m)):
+        """Add a row; one whose position is not known, or cannot be, is left out."""
+        if not (abs(x_m) < LONGEST_TRAVEL_M and abs(y_m) < LONGEST_TRAVEL_M):
             return
         if self._n == len(self._table):
             self._table = np.concatenate([self._table, np.empty_like(self._table)])
@@ -61,7 +63,7 @@ class RowValues:
 def scan_map(x_m: npt.NDArray[np.float64], y_m: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> ScanMap:
     """Draw values at scattered positions: pixels as wide as the rows' mean spacing, each the mean of its rows.
 
-    A pixel without a row takes the nearest row's value if one is closer than 1.5 pixels, otherwise NaN. All arrays
+    A pixel without a row takes the mean of the pixels around it that have one; NaN where there is none. All arrays
     (n,).
     """
     if len(values) == 0:

@@ -86,9 +86,9 @@ def file_path(profile: Profile, request: ScanRequest) -> Path:
 
 def check_file_path(path: Path) -> None:
     """Make the folder and see that a new file can be written there; raises `ConfigError` or `WriteError`."""
-    if path.exists():
-        raise ConfigError(f"{path} exists already: choose another scan_id or path; a file is never overwritten")
     try:
+        if path.exists():
+            raise ConfigError(f"{path} exists already: choose another scan_id or path; a file is never overwritten")
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WriteError(f"cannot make the folder {path.parent}: {error.strerror}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import numpy.typing as npt
 from stream_service.errors import ConfigError
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".cxi", ".nxs")
+UNREADABLE = (OSError, ValueError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What numpy and h5py raise for a file that is missing, broken, or not what its name says."""
 
 
 def load_reference(location: str, kind: str) -> npt.NDArray[Any]:
@@ -22,19 +26,11 @@ def load_reference(location: str, kind: str) -> npt.NDArray[Any]:
     name, _, dataset = location.partition(":/")
     path = Path(name)
     try:
-        if path.suffix == ".npy":
-            array = np.load(path)
-        elif path.suffix == ".npz":
-            with np.load(path) as archive:
-                if kind not in archive:
-                    raise ConfigError(f"{path} holds {', '.join(archive)} but no '{kind}'")
-                array = archive[kind]
-        elif path.suffix in HDF5_SUFFIXES:
-            array = _from_hdf5(path, "/" + (dataset or kind))
-        else:
-            raise ConfigError(f"{kind} {path}: give a .npy, .npz or HDF5 file (FILE.h5:/path/to/dataset)")
-    except (OSError, ValueError) as error:
+        array = _read(path, dataset, kind)
+    except UNREADABLE as error:
         raise ConfigError(f"cannot read the {kind} {path}: {error}") from error
+    if array.dtype.kind not in "buif" or array.size == 0:
+        raise ConfigError(f"the {kind} in {path} is {array.shape} {array.dtype}, not an image of numbers")
     if array.ndim == 3:
         array = np.median(array, axis=0)
     if array.ndim != 2:
@@ -42,9 +38,22 @@ def load_reference(location: str, kind: str) -> npt.NDArray[Any]:
     return array
 
 
+def _read(path: Path, dataset: str, kind: str) -> npt.NDArray[Any]:
+    if path.suffix in HDF5_SUFFIXES:
+        return _from_hdf5(path, "/" + (dataset or kind))
+    if path.suffix == ".npy":
+        return np.asarray(np.load(path))
+    if path.suffix != ".npz":
+        raise ConfigError(f"{kind} {path}: give a .npy, .npz or HDF5 file (FILE.h5:/path/to/dataset)")
+    with np.load(path) as archive:
+        if kind not in archive:
+            raise ConfigError(f"{path} holds {', '.join(archive)} but no '{kind}'")
+        return archive[kind]
+
+
 def _from_hdf5(path: Path, dataset: str) -> npt.NDArray[Any]:
     with h5py.File(path, "r") as file:
         found = file.get(dataset)
         if not isinstance(found, h5py.Dataset):
             raise ConfigError(f"{path} has no dataset {dataset}")
-        return found[()]
+        return np.asarray(found[()])

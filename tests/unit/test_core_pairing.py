@@ -1,0 +1,328 @@
+"""Which readback belongs to a frame, case by case; `tests/property/test_pairing.py` has the general claims."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from stream_service.core.exposure import Exposure, Flag
+from stream_service.core.frame import Frame, FrameId, FrameTime
+from stream_service.core.pairing import ChannelRule, How, Pairer, channels_followed
+from stream_service.core.readback import MOST_UPDATES, Readback
+
+MS = 1_000_000
+PIXELS = np.zeros((2, 2), np.uint16)
+MOTOR = ChannelRule("x", How.TIMESTAMP, moving="x_moving")
+ENERGY = ChannelRule("energy", How.ATTRIBUTE, attribute="energy")
+
+
+class Bench:
+    """A pairer, and channels in milliseconds."""
+
+    def __init__(self, *rules: ChannelRule) -> None:
+        self.pairer = Pairer(rules)
+        self.n_frames = 0
+
+    def posts(self, channel: str, *updates: tuple[float, float], **flags: bool) -> None:
+        for at_ms, value in updates:
+            self.pairer.add_readback(Readback(channel, value, round(at_ms * MS), **flags))
+
+    def confirms(self, until_ms: float, *channels: str) -> None:
+        for channel in channels or ("x", "x_moving"):
+            self.pairer.confirm(channel, round(until_ms * MS))
+
+    def frame(self, mid_ms: float, exposure_ms: float = 10, **attributes: object) -> None:
+        end_ns = round((mid_ms + exposure_ms / 2) * MS)
+        frame = Frame(self.n_frames, end_ns, PIXELS, attributes)  # type: ignore[arg-type]
+        window = FrameTime().window(end_ns, exposure_ms / 1000)
+        self.pairer.add_frame(frame, FrameId(0, self.n_frames), self.n_frames, exposure_ms / 1000, window)
+        self.n_frames += 1
+
+    def one(self) -> Exposure:
+        (exposure,) = self.pairer.take()
+        return exposure
+
+
+@pytest.fixture
+def motor() -> Bench:
+    """At rest at 0 since long ago; moves from 1000 to 1100 ms to 10, posts at 1050 and 1100; rests."""
+    bench = Bench(MOTOR)
+    bench.posts("x", (0, 0.0), (1050, 5.0), (1100, 10.0))
+    bench.posts("x_moving", (0, 0.0), (1000, 1.0), (1100, 0.0))
+    return bench
+
+
+def test_old_value_of_an_axis_at_rest_is_not_stale():
+    bench = Bench(MOTOR)
+    bench.posts("x", (0, 7.25))
+    bench.posts("x_moving", (0, 0.0))
+    bench.frame(mid_ms=3_600_000)
+    bench.confirms(3_600_010)
+    assert (bench.one().values["x"], bench.pairer.take()) == (7.25, [])
+
+
+def test_frame_waits_until_silence_is_confirmed():
+    bench = Bench(MOTOR)
+    bench.posts("x", (0, 7.25))
+    bench.posts("x_moving", (0, 0.0))
+    bench.frame(100)
+    assert bench.pairer.take() == []
+    bench.confirms(200, "x")
+    assert bench.pairer.take() == []
+    bench.confirms(200, "x_moving")
+    assert bench.one().flags == Flag.NONE
+
+
+def test_late_readback_still_pairs(motor):
+    bench = Bench(MOTOR)
+    bench.frame(1060)
+    assert bench.pairer.take() == []
+    bench.posts("x_moving", (0, 0.0), (1000, 1.0), (1100, 0.0))
+    bench.posts("x", (0, 0.0), (1050, 5.0))
+    assert bench.pairer.take() == []
+    bench.posts("x", (1100, 10.0))
+    assert bench.one().values["x"] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("mid_ms", "expected"),
+    [(999, 0.0), (1000, 0.0), (1025, 2.5), (1050, 5.0), (1075, 7.5), (1100, 10.0), (1101, 10.0), (5000, 10.0)],
+)
+def test_moving_axis_is_where_it_was_at_mid_exposure(motor, mid_ms, expected):
+    motor.frame(mid_ms)
+    motor.confirms(10_000)
+    exposure = motor.one()
+    assert exposure.values["x"] == pytest.approx(expected, abs=1e-12)
+    assert exposure.flags == Flag.NONE
+
+
+def test_frame_that_catches_the_start_of_a_move_is_not_drawn_towards_its_end(motor):
+    """The update before is an hour old, the next one is far away: between them the axis stood still for an hour."""
+    motor.frame(mid_ms=998, exposure_ms=20)
+    motor.confirms(10_000)
+    assert motor.one().values["x"] == 0.0
+
+
+def test_axis_that_arrived_between_two_posts_rests_where_it_was_last_seen():
+    """The next update belongs to the next move; nothing is interpolated towards it."""
+    bench = Bench(MOTOR)
+    bench.posts("x_moving", (0, 0.0), (1000, 1.0), (1120, 0.0), (1130, 1.0), (1180, 0.0))
+    bench.posts("x", (0, 0.0), (1050, 5.0), (1100, 10.0), (1180, 90.0))
+    bench.frame(1110, exposure_ms=1)
+    bench.confirms(10_000)
+    assert bench.one().values["x"] == 10.0
+
+
+def test_axis_that_only_pretends_to_move_stays_where_it_is():
+    bench = Bench(MOTOR)
+    bench.posts("x", (0, 3.0))
+    bench.posts("x_moving", (0, 0.0), (1000, 1.0), (1005, 0.0))
+    bench.frame(1002, exposure_ms=2)
+    bench.confirms(2000)
+    exposure = bench.one()
+    assert (exposure.values["x"], exposure.flags) == (3.0, Flag.NONE)
+
+
+def test_without_a_motion_channel_close_updates_mean_motion_and_distant_ones_rest():
+    bench = Bench(ChannelRule("x", How.TIMESTAMP, gap_s=0.1))
+    bench.posts("x", (0, 0.0), (50, 5.0), (1000, 6.0))
+    bench.frame(25)
+    bench.frame(500)
+    bench.confirms(2000, "x")
+    moving, resting = bench.pairer.take()
+    assert moving.values["x"] == pytest.approx(2.5)
+    assert resting.values["x"] == 5.0
+
+
+def test_channel_that_jumps_is_held():
+    bench = Bench(ChannelRule("shutter", How.TIMESTAMP, is_continuous=False))
+    bench.posts("shutter", (0, 0.0), (10, 1.0))
+    bench.frame(9)
+    bench.frame(10)
+    bench.confirms(20, "shutter")
+    assert [exposure.values["shutter"] for exposure in bench.pairer.take()] == [0.0, 1.0]
+
+
+def test_scale_makes_si_units():
+    bench = Bench(ChannelRule("x", How.TIMESTAMP, scale=1e-6, is_continuous=False))
+    bench.posts("x", (0, 12.5))
+    bench.frame(10)
+    bench.confirms(20, "x")
+    assert bench.one().values["x"] == 12.5 * 1e-6
+
+
+def test_invalid_readback_is_flagged(motor):
+    motor.posts("x", (1500, math.nan), is_valid=False)
+    motor.frame(1600)
+    motor.confirms(2000)
+    exposure = motor.one()
+    assert exposure.flags == Flag.INVALID
+    assert math.isnan(exposure.values["x"])
+
+
+def test_invalid_motion_is_flagged(motor):
+    motor.posts("x_moving", (1500, 0.0), is_valid=False)
+    motor.frame(1600)
+    motor.confirms(2000)
+    assert motor.one().flags == Flag.INVALID
+
+
+def test_frame_before_the_history_began_is_flagged():
+    bench = Bench(MOTOR)
+    bench.frame(10)
+    bench.posts("x", (500, 5.0))
+    bench.posts("x_moving", (500, 0.0))
+    assert bench.one().flags == Flag.UNBRACKETED
+
+
+def test_frame_during_a_disconnection_is_flagged_at_once(motor):
+    motor.frame(2000)
+    motor.pairer.disconnect("x")
+    exposure = motor.one()
+    assert (exposure.values["x"], exposure.flags) == (10.0, Flag.DISCONNECTED)
+
+
+def test_frame_before_a_disconnection_is_not_flagged(motor):
+    motor.confirms(1500)
+    motor.pairer.disconnect("x")
+    motor.pairer.disconnect("x_moving")
+    motor.frame(1400)
+    assert motor.one().flags == Flag.NONE
+
+
+def test_frame_after_a_disconnection_is_not_flagged(motor):
+    motor.pairer.disconnect("x")
+    motor.posts("x", (3000, 33.0), is_after_gap=True)
+    motor.frame(2000)
+    motor.frame(4000)
+    motor.confirms(5000)
+    during, later = motor.pairer.take()
+    assert (during.values["x"], during.flags) == (10.0, Flag.DISCONNECTED)
+    assert (later.values["x"], later.flags) == (33.0, Flag.NONE)
+
+
+def test_move_is_not_interpolated_across_a_disconnection():
+    bench = Bench(MOTOR)
+    bench.posts("x_moving", (0, 0.0), (1000, 1.0))
+    bench.posts("x", (0, 0.0), (1050, 5.0))
+    bench.confirms(1060, "x")
+    bench.pairer.disconnect("x")
+    bench.posts("x", (1900, 90.0), is_after_gap=True)
+    bench.frame(1055, exposure_ms=1)
+    bench.confirms(2000)
+    exposure = bench.one()
+    assert (exposure.values["x"], exposure.flags) == (5.0, Flag.DISCONNECTED)
+
+
+def test_giving_up_flags_what_is_not_known_and_keeps_what_is(motor):
+    motor.confirms(1500)
+    motor.frame(1400)
+    motor.frame(1600)
+    known, unknown = motor.pairer.give_up()
+    assert known.flags == Flag.NONE
+    assert (unknown.values["x"], unknown.flags) == (10.0, Flag.UNBRACKETED)
+
+
+def test_giving_up_without_any_history_gives_not_a_number():
+    bench = Bench(MOTOR)
+    bench.frame(10)
+    (exposure,) = bench.pairer.give_up()
+    assert math.isnan(exposure.values["x"])
+    assert exposure.flags == Flag.UNBRACKETED
+
+
+def test_frames_leave_in_the_order_in_which_they_came(motor):
+    motor.confirms(1500)
+    motor.frame(1600)  # not known yet
+    motor.frame(1400)  # known, but behind the other
+    assert motor.pairer.take() == []
+    motor.confirms(2000)
+    assert [exposure.ordinal for exposure in motor.pairer.take()] == [0, 1]
+
+
+def test_frame_that_was_overtaken_is_still_paired(motor):
+    """An old frame after many new ones: the history reaches back far enough."""
+    motor.posts("x", *[(2000 + 20 * n, float(n)) for n in range(200)])
+    motor.posts("x_moving", (2000, 1.0))
+    motor.frame(5000)
+    motor.frame(1400)
+    motor.confirms(10_000)
+    late = motor.pairer.take()[1]
+    assert (late.values["x"], late.flags) == (10.0, Flag.NONE)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "flag"),
+    [
+        (705.5, 705.5, Flag.NONE),
+        (7, 7.0, Flag.NONE),
+        (True, 1.0, Flag.NONE),
+        ("705.5", 705.5, Flag.NONE),
+        (None, math.nan, Flag.DISCONNECTED),
+        (math.nan, math.nan, Flag.INVALID),
+        (-math.inf, -math.inf, Flag.INVALID),
+        ("Undefined", math.nan, Flag.INVALID),
+        ("", math.nan, Flag.INVALID),
+        ("nan", math.nan, Flag.INVALID),
+        ([1.0], math.nan, Flag.INVALID),
+        (np.ones(2), math.nan, Flag.INVALID),
+        (object(), math.nan, Flag.INVALID),
+    ],
+)
+def test_attribute_is_taken_or_flagged(value, expected, flag):
+    bench = Bench(ENERGY)
+    bench.frame(10, energy=value)
+    exposure = bench.one()
+    assert exposure.flags == flag
+    assert exposure.values["energy"] == pytest.approx(expected, nan_ok=True)
+
+
+def test_missing_attribute_is_flagged():
+    bench = Bench(ENERGY)
+    bench.frame(10, other=1.0)
+    assert bench.one().flags == Flag.MISSING
+
+
+def test_flags_of_all_channels_come_together():
+    bench = Bench(ENERGY, ChannelRule("current", How.ATTRIBUTE, attribute="current"))
+    bench.frame(10, current=None)
+    assert bench.one().flags == Flag.MISSING | Flag.DISCONNECTED
+
+
+def test_attributes_alone_never_wait():
+    bench = Bench(ENERGY)
+    bench.frame(10, energy=1.0)
+    assert len(bench.pairer.take()) == 1
+
+
+def test_readbacks_of_other_channels_are_ignored():
+    bench = Bench(ENERGY)
+    bench.posts("ring_current", (0, 1.0))
+    bench.confirms(10, "ring_current")
+    bench.pairer.disconnect("ring_current")
+
+
+def test_only_channels_paired_by_time_are_followed():
+    assert channels_followed([ENERGY, MOTOR]) == ("x", "x_moving")
+
+
+def test_histories_are_bounded_over_a_hundred_thousand_frames():
+    """A fly scan: posts every 10 ms, frames every 10 ms, each paired a little later; then an idle night."""
+    pairer = Pairer([MOTOR])
+    pairer.add_readback(Readback("x_moving", 1.0, 0))
+    most, n_paired = 0, 0
+    for n in range(100_000):
+        now_ns = 10 * n * MS
+        pairer.add_readback(Readback("x", float(n), now_ns))
+        pairer.confirm("x_moving", now_ns)
+        frame = Frame(n, now_ns, PIXELS, {})
+        pairer.add_frame(frame, FrameId(0, n), n, 0.004, FrameTime().window(now_ns, 0.004))
+        n_paired += len(pairer.take())
+        most = max(most, len(pairer), len(pairer._histories["x"].readbacks))
+    assert n_paired >= 99_990
+    assert most < 2000
+    for n in range(2 * MOST_UPDATES):
+        pairer.add_readback(Readback("x", float(n), 10**15 + n))
+    assert len(pairer._histories["x"].readbacks) <= MOST_UPDATES
