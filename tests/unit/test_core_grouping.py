@@ -1,0 +1,59 @@
+"""Groups that never fill let go of their pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stream_service.core.exposure import Exposure
+from stream_service.core.frame import Frame, FrameId
+from stream_service.core.grouping import PATIENCE, Grouper
+
+PIXELS = np.zeros((1, 1), np.uint16)
+
+
+def exposure(ordinal: int) -> Exposure:
+    return Exposure(Frame(ordinal, ordinal, PIXELS, {}), FrameId(0, ordinal), ordinal, 0.1, {})
+
+
+def test_single_frames_are_groups_at_once():
+    group = Grouper(1).add(exposure(7))
+    assert group is not None and (group.position, len(group.exposures)) == (7, 1)
+
+
+def test_group_is_in_the_order_of_exposure_however_it_came():
+    grouper = Grouper(3)
+    assert grouper.add(exposure(5)) is None
+    assert grouper.add(exposure(3)) is None
+    group = grouper.add(exposure(4))
+    assert group is not None and [member.ordinal for member in group.exposures] == [3, 4, 5]
+
+
+def test_group_is_given_up_when_much_later_exposures_come():
+    grouper = Grouper(2)
+    grouper.add(exposure(0))
+    for ordinal in range(2, 2 * (PATIENCE + 1)):
+        grouper.add(exposure(ordinal))
+    assert grouper.take_given_up() == []
+    grouper.add(exposure(2 * (PATIENCE + 1)))
+    assert [lost.ordinal for lost in grouper.take_given_up()] == [0]
+    assert grouper.take_given_up() == []
+
+
+def test_open_groups_are_bounded_over_a_hundred_thousand_frames_of_which_every_second_is_lost():
+    """No group ever fills: nothing may pile up for all that."""
+    grouper = Grouper(2)
+    n_held = most_held = 0
+    for ordinal in range(0, 200_000, 2):
+        assert grouper.add(exposure(ordinal)) is None
+        n_held += 1 - len(grouper.take_given_up())
+        most_held = max(most_held, n_held)
+    assert most_held <= PATIENCE + 2
+    assert len(grouper.leftover()) == n_held
+
+
+def test_leftover_is_handed_back_once():
+    grouper = Grouper(2)
+    grouper.add(exposure(3))
+    grouper.add(exposure(0))
+    assert [left.ordinal for left in grouper.leftover()] == [0, 3]
+    assert grouper.leftover() == []

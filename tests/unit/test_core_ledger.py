@@ -1,0 +1,221 @@
+"""The account of a run, case by case; `tests/property/test_ledger.py` has the general claims."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from stream_service.core.frame import FrameId
+from stream_service.core.ledger import MAX_JUMP, Account, Arrival, Fate, Ledger
+
+MiB = 1 << 20
+
+
+def receive(ledger: Ledger, *ids: int, at_ns: int = 1000) -> list[Arrival]:
+    """Ids with stamps that grow from `at_ns`."""
+    return [ledger.receive(unique_id, at_ns + n).arrival for n, unique_id in enumerate(ids)]
+
+
+def stored(ledger: Ledger, *ids: int, at_ns: int = 1000) -> None:
+    for n, unique_id in enumerate(ids):
+        receipt = ledger.receive(unique_id, at_ns + n)
+        assert receipt.arrival is Arrival.NEW
+        ledger.mark([receipt.ordinal], Fate.STORED)
+
+
+@pytest.mark.parametrize("first", [0, 1, 100])
+def test_ids_begin_where_the_detector_begins(first):
+    ledger = Ledger(first, 3)
+    stored(ledger, first, first + 1, first + 2)
+    assert ledger.all_in
+    assert ledger.close() == Account(3, 3, 0, 0, 0, 0, 0, 0)
+    assert ledger.account().is_complete
+
+
+def test_lost_head_counts_although_nothing_of_it_ever_came():
+    ledger = Ledger(1, 5)
+    stored(ledger, 3, 4, 5)
+    account = ledger.close()
+    assert (account.stored, account.lost) == (3, 2)
+    assert ledger.ids_with(Fate.LOST) == [FrameId(0, 1), FrameId(0, 2)]
+    assert not account.is_complete
+
+
+def test_lost_tail_is_told_from_frames_never_exposed_by_the_counter():
+    ledger = Ledger(1, 5)
+    stored(ledger, 1, 2)
+    account = ledger.close(ledger.exposed_by_counter(3))
+    assert (account.stored, account.lost, account.not_exposed) == (2, 1, 2)
+
+
+def test_a_run_of_unknown_length_expects_what_was_exposed():
+    ledger = Ledger(1, None)
+    stored(ledger, 1, 3)
+    assert ledger.close(ledger.exposed_by_counter(4)) == Account(4, 2, 0, 2, 0, 0, 0, 0)
+
+
+def test_counter_that_was_reset_takes_nothing_back():
+    ledger = Ledger(1, 3)
+    stored(ledger, 1, 2)
+    assert ledger.exposed_by_counter(0) == 2
+
+
+def test_counter_that_cannot_be_is_not_believed():
+    ledger = Ledger(1, None)
+    stored(ledger, 1, 2)
+    assert ledger.exposed_by_counter(2**31 - 1) == 2
+
+
+def test_duplicates_are_counted_and_are_no_loss():
+    ledger = Ledger(1, 2)
+    ledger.receive(1, 1000)
+    ledger.receive(2, 1001)
+    assert ledger.receive(1, 1000) == (Arrival.DUPLICATE, FrameId(0, 1), 0)
+    ledger.mark([0, 1], Fate.STORED)
+    account = ledger.close()
+    assert account.is_complete and account.duplicates == 1
+    np.testing.assert_array_equal(ledger.columns()[3], [2, 1])
+
+
+def test_overtaken_frame_is_new():
+    ledger = Ledger(1, 3)
+    assert ledger.receive(3, 1003).ordinal == 2
+    assert ledger.receive(1, 1001) == (Arrival.NEW, FrameId(0, 1), 0)
+
+
+def test_last_frame_before_the_run_is_not_of_it():
+    """A new subscriber is sent it first, and maybe twice."""
+    ledger = Ledger(42, 2, baseline_ns=1000)
+    assert receive(ledger, 41, at_ns=1000) == [Arrival.BEFORE_RUN]
+    stored(ledger, 42, 43, at_ns=1001)
+    account = ledger.close()
+    assert account.is_complete and account.before_run == 1
+
+
+def test_restart_before_the_first_frame_is_the_beginning():
+    """Armed at counter 57, then the plan sets ArrayCounter to 0."""
+    ledger = Ledger(58, 3)
+    stored(ledger, 1, 2, 3)
+    assert ledger.close().is_complete
+    np.testing.assert_array_equal(ledger.columns()[1], [1, 2, 3])
+
+
+@pytest.mark.parametrize("restart_id", [0, 1])
+def test_restart_within_the_run_begins_an_epoch(restart_id):
+    ledger = Ledger(10, 5, restart_unique_id=restart_id)
+    stored(ledger, 10, 11, 12)
+    assert ledger.receive(restart_id, 2000) == (Arrival.NEW, FrameId(1, restart_id), 3)
+    assert ledger.receive(restart_id + 1, 2001).ordinal == 4
+    np.testing.assert_array_equal(ledger.columns()[0], [0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(ledger.columns()[1], [10, 11, 12, restart_id, restart_id + 1])
+
+
+def test_frames_lost_at_the_start_of_an_epoch_are_named():
+    ledger = Ledger(1, None)
+    stored(ledger, 1, 2, 3)
+    stored(ledger, 3, at_ns=2000)
+    ledger.close()
+    assert ledger.ids_with(Fate.LOST) == [FrameId(1, 1), FrameId(1, 2)]
+
+
+def test_a_detector_that_counts_to_one_at_every_point_makes_an_epoch_of_each():
+    ledger = Ledger(1, 4)
+    for n in range(4):
+        assert ledger.receive(1, 1000 + n) == (Arrival.NEW, FrameId(n, 1), n)
+
+
+def test_late_frame_of_the_epoch_before_goes_to_its_place():
+    ledger = Ledger(1, None)
+    receive(ledger, 1)
+    ledger.receive(3, 1010)
+    ledger.receive(1, 2000)
+    assert ledger.receive(2, 1005) == (Arrival.NEW, FrameId(0, 2), 1)
+
+
+def test_counter_that_runs_over_goes_on():
+    """areaDetector counts in 32 bits: after 24 days at 1 kHz comes the smallest number."""
+    ledger = Ledger(2**31 - 2, 4)
+    stored(ledger, 2**31 - 2, 2**31 - 1, -(2**31), -(2**31) + 1)
+    assert ledger.close().is_complete
+
+
+def test_equal_stamps_restart_nothing():
+    """A detector whose clock stands still."""
+    ledger = Ledger(1, 3)
+    assert [ledger.receive(n, 0).arrival for n in (1, 2, 2, 3)] == [
+        Arrival.NEW,
+        Arrival.NEW,
+        Arrival.DUPLICATE,
+        Arrival.NEW,
+    ]
+
+
+def test_frames_beyond_those_expected_are_surplus():
+    ledger = Ledger(1, 2)
+    assert receive(ledger, 1, 2, 3) == [Arrival.NEW, Arrival.NEW, Arrival.SURPLUS]
+    ledger.mark([0, 1], Fate.STORED)
+    account = ledger.close(ledger.exposed_by_counter(3))
+    assert account.is_complete and account.surplus == 1
+
+
+def test_extra_frames_are_taken_but_not_expected():
+    ledger = Ledger(1, 2, n_extra=1)
+    stored(ledger, 1, 2)
+    assert not ledger.all_in, "a run with extra frames ends at stop"
+    assert ledger.account().expected == 2
+    stored(ledger, 3, at_ns=2000)
+    assert ledger.all_in
+    assert receive(ledger, 4, at_ns=3000) == [Arrival.SURPLUS]
+    assert ledger.close() == Account(3, 3, 0, 0, 0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("n_expected", [None, 10])
+def test_frame_that_is_not_believed_changes_nothing_for_the_next_ones(n_expected):
+    ledger = Ledger(1, n_expected)
+    stored(ledger, 1, 2)
+    hostile = [2**31 - 1, -1, -(2**31), MAX_JUMP + 10]
+    assert receive(ledger, *hostile, at_ns=2000) == [Arrival.SURPLUS] * 4
+    stored(ledger, 3, 4, at_ns=3000)
+    np.testing.assert_array_equal(ledger.columns()[0][:4], [0, 0, 0, 0])
+
+
+def test_restart_that_leads_beyond_the_run_changes_nothing_for_the_next_ones():
+    ledger = Ledger(1000, 10)
+    stored(ledger, 1000, 1001)
+    assert receive(ledger, 500, at_ns=2000) == [Arrival.SURPLUS]
+    stored(ledger, 1002, at_ns=3000)
+
+
+def test_impossible_ids_take_no_memory():
+    tracemalloc.start()
+    ledger = Ledger(1, None)
+    receive(ledger, 1, 2**31 - 1, -(2**31), MAX_JUMP + 10)
+    ledger.close(ledger.exposed_by_counter(2**31 - 1))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < MiB
+
+
+def test_large_but_possible_jump_is_accounted_for():
+    ledger = Ledger(1, None)
+    receive(ledger, 1, 1_000_001)
+    account = ledger.close()
+    assert (account.expected, account.lost) == (1_000_001, 1_000_001)
+
+
+def test_closing_twice_changes_nothing():
+    ledger = Ledger(1, 5)
+    stored(ledger, 2, 3)
+    assert ledger.close(4) == ledger.close(4) == ledger.close()
+
+
+def test_frames_of_groups_that_never_filled_are_told_from_lost_ones():
+    ledger = Ledger(1, 4)
+    receive(ledger, 1, 2, 4)
+    ledger.mark([0, 1], Fate.STORED)
+    ledger.mark([3], Fate.INCOMPLETE)
+    account = ledger.close()
+    assert (account.stored, account.lost, account.incomplete) == (2, 1, 1)
+    assert ledger.ids_with(Fate.LOST, Fate.INCOMPLETE) == [FrameId(0, 3), FrameId(0, 4)]
