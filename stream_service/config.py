@@ -5,6 +5,7 @@ Units are in the names of fields or said beside them. A field that is not known 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,12 +21,15 @@ METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "micron": 1e-6, "nm": 1
 ELECTRONVOLTS = {"eV": 1.0, "keV": 1e3}
 POSITION_CHANNELS = ("x", "y")
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
+CHANNEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+MOVING = "_moving"
+"""Ends the name under which the motion of a channel is followed."""
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and a field nobody knows is an error."""
+    """Base of all settings: frozen; a field nobody knows, or a number that is none, is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ServiceSettings(Settings):
@@ -204,6 +208,8 @@ class Profile(Settings):
             if channels[name].unit not in units:
                 raise ValueError(f"unit {channels[name].unit!r} of channel '{name}' must be one of {', '.join(units)}")
         for name, channel in channels.items():
+            if not CHANNEL_NAME.fullmatch(name) or name.endswith(MOVING):
+                raise ValueError(f"'{name}' cannot name a channel: letters, digits and '_', not ending in '{MOVING}'")
             if name not in PAIRED_CHANNELS and not channel.pv:
                 raise ValueError(f"channel '{name}' is only recorded, so it needs 'pv'")
         return channels
@@ -246,7 +252,7 @@ class Profile(Settings):
 
 def moving_channel(name: str) -> str:
     """The name under which the motion of channel `name` is followed."""
-    return f"{name}_moving"
+    return name + MOVING
 
 
 def load_profile(path: Path) -> Profile:
@@ -255,6 +261,8 @@ def load_profile(path: Path) -> Profile:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the profile {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the profile {path} is not a text in UTF-8") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"the profile {path} is not valid YAML: {error}") from error
     if not isinstance(document, dict):

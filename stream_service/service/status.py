@@ -58,6 +58,7 @@ def describe_account(account: Account, missing: Iterable[FrameId], rows: int) ->
         (account.not_exposed, "never exposed"),
         (account.duplicates, "duplicates ignored"),
         (account.surplus, "beyond the number expected, ignored"),
+        (account.before_run, "stamped before the run began, ignored"),
     ):
         if count:
             parts.append(f"{count} {what}")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from stream_service.errors import ConfigError
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".cxi", ".nxs")
+NUMPY_SUFFIXES = (".npy", ".npz")
 UNREADABLE = (OSError, ValueError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What numpy and h5py raise for a file that is missing, broken, or not what its name says."""
 
@@ -41,14 +42,15 @@ def load_reference(location: str, kind: str) -> npt.NDArray[Any]:
 def _read(path: Path, dataset: str, kind: str) -> npt.NDArray[Any]:
     if path.suffix in HDF5_SUFFIXES:
         return _from_hdf5(path, "/" + (dataset or kind))
-    if path.suffix == ".npy":
-        return np.asarray(np.load(path))
-    if path.suffix != ".npz":
+    if path.suffix not in NUMPY_SUFFIXES:
         raise ConfigError(f"{kind} {path}: give a .npy, .npz or HDF5 file (FILE.h5:/path/to/dataset)")
-    with np.load(path) as archive:
-        if kind not in archive:
-            raise ConfigError(f"{path} holds {', '.join(archive)} but no '{kind}'")
-        return archive[kind]
+    with path.open("rb") as stream:
+        loaded = np.load(stream)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            return loaded
+        if kind not in loaded:
+            raise ConfigError(f"{path} holds {', '.join(loaded)} but no '{kind}'")
+        return loaded[kind]
 
 
 def _from_hdf5(path: Path, dataset: str) -> npt.NDArray[Any]:

@@ -1,0 +1,106 @@
+"""Maps in scan space: a value per row, drawn where the beam was."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_service.qc.maps import LONGEST_TRAVEL_M, MAX_PIXELS, RowValues, scan_map
+
+
+def grid(ny: int, nx: int, step_m: float = 1e-6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    row, column = np.mgrid[:ny, :nx]
+    return column.ravel() * step_m, row.ravel() * step_m, (10.0 * row + column).ravel()
+
+
+def test_grid_scan_is_drawn_pixel_for_pixel_with_y_up_the_rows():
+    x_m, y_m, values = grid(4, 6)
+    drawn = scan_map(x_m - 3e-6, y_m + 5e-6, values)
+    np.testing.assert_allclose(drawn.image, values.reshape(4, 6))
+    assert drawn.pixel_m == pytest.approx(1e-6)
+    assert (drawn.x0_m, drawn.y0_m) == pytest.approx((-3e-6, 5e-6))
+
+
+def test_extent_is_from_edge_to_edge():
+    x_m, y_m, values = grid(2, 3)
+    assert scan_map(x_m, y_m, values).extent_m == pytest.approx((-0.5e-6, 2.5e-6, -0.5e-6, 1.5e-6))
+
+
+def test_order_of_rows_does_not_matter():
+    x_m, y_m, values = grid(4, 6)
+    order = np.random.default_rng(0).permutation(24)
+    np.testing.assert_array_equal(
+        scan_map(x_m, y_m, values).image, scan_map(x_m[order], y_m[order], values[order]).image
+    )
+
+
+def test_rows_of_one_pixel_are_averaged():
+    x_m, y_m, values = grid(3, 3)
+    twice = scan_map(np.r_[x_m, x_m], np.r_[y_m, y_m], np.r_[values, values + 2.0])
+    assert np.nanmean(twice.image) == pytest.approx(values.mean() + 1.0, rel=0.2)
+
+
+def test_gap_takes_the_mean_of_its_neighbours():
+    x_m, y_m, values = grid(5, 5)
+    hole = 12
+    keep = np.arange(25) != hole
+    image = scan_map(x_m[keep], y_m[keep], values[keep]).image
+    assert image.shape == (5, 5)
+    assert image[2, 2] == pytest.approx(22.0)
+
+
+def test_nothing_and_a_single_row_are_one_pixel():
+    nothing = np.empty(0)
+    assert np.isnan(scan_map(nothing, nothing, nothing).image).all()
+    one = scan_map(np.array([3e-6]), np.array([-2e-6]), np.array([7.0]))
+    assert one.image.tolist() == [[7.0]]
+    assert (one.x0_m, one.y0_m) == (3e-6, -2e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_line_scan_is_a_line(axis):
+    along, across = np.arange(50) * 1e-6, np.zeros(50)
+    x_m, y_m = (along, across) if axis else (across, along)
+    image = scan_map(x_m, y_m, np.arange(50.0)).image
+    assert sorted(image.shape) == [1, 50]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(-LONGEST_TRAVEL_M, LONGEST_TRAVEL_M), st.floats(-LONGEST_TRAVEL_M, LONGEST_TRAVEL_M),
+            st.floats(allow_nan=True, allow_infinity=False, width=32),
+        ),
+        min_size=1, max_size=30,
+    )
+)  # fmt: skip
+def test_any_rows_make_a_map_of_bounded_size(rows):
+    values = RowValues()
+    for x_m, y_m, value in rows:
+        values.append(x_m, y_m, value)
+    table = values.table()
+    image = scan_map(table[:, 0], table[:, 1], table[:, 2]).image
+    assert max(image.shape) <= MAX_PIXELS
+    assert image.dtype == np.float32
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, 1e300, LONGEST_TRAVEL_M])
+def test_row_without_a_possible_position_is_left_out(wrong):
+    values = RowValues()
+    values.append(wrong, 0.0, 1.0)
+    values.append(0.0, wrong, 1.0)
+    assert len(values) == 0
+
+
+def test_rows_are_kept_as_their_number_grows():
+    values = RowValues(capacity=2)
+    for n in range(100):
+        values.append(n * 1e-6, 0.0, float(n))
+    table = values.table()
+    values.append(0.0, 0.0, 0.0)
+    np.testing.assert_array_equal(table[:, 2], np.arange(100.0))
