@@ -91,7 +91,7 @@ class Beamline:
     _arrays: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     @property
-    def energy_limits_eV(self) -> tuple[float, float]:  # noqa: N802 - the unit keeps its case
+    def energy_limits_eV(self) -> tuple[float, float]:
         """The lowest and highest energy the monochromator of this beamline should be let go to."""
         return ENERGY_RANGE[0] * self.energy_eV, ENERGY_RANGE[1] * self.energy_eV
 

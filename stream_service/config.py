@@ -6,6 +6,7 @@ Units are in the names of fields or said beside them. A field that is not known 
 from __future__ import annotations
 
 import re
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -22,6 +23,8 @@ ELECTRONVOLTS = {"eV": 1.0, "keV": 1e3}
 POSITION_CHANNELS = ("x", "y")
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
 CHANNEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+MOST_MISTAKES = 20
+"""Named in one message: it has to fit into a PV."""
 MOVING = "_moving"
 """Ends the name under which the motion of a channel is followed."""
 
@@ -173,13 +176,17 @@ class Optics(Settings):
     """What makes the probe; written into the file so that a reconstruction can start from it."""
 
     kind: Literal["zone_plate", "kb", "unknown"] = "unknown"
+    """What focuses the beam; the fields below that belong to it are read."""
     zone_plate_diameter_m: float | None = None
+    """Diameter of the zone plate."""
     outermost_zone_width_m: float | None = None
+    """Width of its outermost zone: the focal spot's scale; with the diameter it gives the focal length."""
     central_stop_m: float | None = None
     """Diameter of the central stop."""
     focal_length_m: tuple[float, ...] | None = None
     """One for a zone plate; horizontal and vertical for a KB pair."""
     aperture_m: tuple[float, ...] | None = None
+    """Opening of a KB pair, horizontal and vertical."""
     defocus_m: float | None = None
     """Sample minus focus along the beam: positive when the sample is downstream of the focus."""
 
@@ -188,6 +195,7 @@ class Profile(Settings):
     """A beamline, as the service sees it."""
 
     beamline: str
+    """Name of the beamline, recorded in every file."""
     service: ServiceSettings
     detector: DetectorSettings
     channels: dict[str, ChannelSettings]
@@ -275,9 +283,9 @@ def load_profile(path: Path) -> Profile:
 
 
 def explain(error: ValidationError) -> str:
-    """The mistakes in a document, a line each: field, what is wrong, the value given."""
+    """The mistakes in a document, a line each: field, what is wrong, the value given; the first ones of very many."""
     lines = []
-    for mistake in error.errors():
+    for mistake in error.errors()[:MOST_MISTAKES]:
         field = ".".join(str(part) for part in mistake["loc"]) or "the document"
         message = mistake["msg"].removeprefix("Value error, ")
         match mistake["type"]:
@@ -288,7 +296,9 @@ def explain(error: ValidationError) -> str:
             case "value_error":
                 lines.append(f"  {field}: {message}")
             case _:
-                lines.append(f"  {field}: {message} (given: {mistake['input']!r})")
+                lines.append(f"  {field}: {message} (given: {reprlib.repr(mistake['input'])})")
+    if error.error_count() > MOST_MISTAKES:
+        lines.append(f"  and {error.error_count() - MOST_MISTAKES} more mistakes")
     return "\n".join(lines)
 
 

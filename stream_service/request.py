@@ -34,8 +34,9 @@ class ScanRequest(BaseModel):
     extra_frames: Annotated[int, Field(ge=0, le=MOST_FRAMES)] = 0
     """Frames reserved for repeats; a run with extra frames ends at `Stop`."""
     planned_x_m: tuple[float, ...] = ()
+    """Where the beam is to be on the sample, x, one per position, in the order of the scan."""
     planned_y_m: tuple[float, ...] = ()
-    """Where the beam is to be on the sample, in metres, one pair per position, in the order of the scan."""
+    """The same, y."""
     exposure_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Exposure time of one frame, if the plan knows it; else the service reads it from the detector."""
     raw_file: str | None = None

@@ -1,8 +1,9 @@
 """What is corrected on every raw frame, as the operator gives it, and the same as one set of numbers per raw pixel.
 
 Everything here is in raw detector axes and covers the whole sensor as it is read out. A pixel is bad when the mask says
-so, when its dark is not finite, or when its flat minus dark is not finite, not above zero or too small for its inverse
-to be a float32. Bad pixels keep finite corrections (dark as given or 0, flat 1), so that they cannot spread NaN.
+so, when its dark is not finite or beyond 1e30, or when its flat minus dark is not finite, not above zero or too small
+for its inverse to be a float32. Bad pixels keep finite corrections (dark as given or 0, flat 1), so that they cannot
+spread NaN.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+
+
+LARGEST_ADU = 1e30
+"""A dark beyond this is no measurement, and sums of such values would leave the range of float32."""
 
 
 class CorrectionError(ValueError):
@@ -114,7 +119,7 @@ class Corrections:
             raise CorrectionError(f"the mask calls all {good.size} pixels bad: is it inverted? (0 = good, 1 = bad)")
         dark = np.zeros(raw_shape, np.float32)
         if self.dark is not None:
-            has_dark = np.isfinite(self.dark)
+            has_dark = np.abs(self.dark) < LARGEST_ADU  # False for NaN, too
             good &= has_dark
             dark = np.where(has_dark, self.dark, np.float32(0))
         flat = np.ones(raw_shape, np.float32)

@@ -138,16 +138,19 @@ class PromptContext(ServerContext):
         await super().tcp_handler(client, addr)
 
 
-def _is_not_about_beacons(record: logging.LogRecord) -> bool:
-    """caproto logs a traceback for every beacon that nobody takes, and without a CA repeater nobody does."""
-    return "beacon" not in str(record.msg)
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """caproto logs a traceback for every beacon that nobody takes (without a CA repeater nobody does), and a warning
+    that many subscribers of `Request` would take memory.
+    """
+    return "beacon" not in str(record.msg) and "considerable memory" not in str(record.msg)
 
 
 class CaServer:
     """The running server. `publish` may be called from any thread."""
 
     def __init__(self, prefix: str) -> None:
-        logging.getLogger("caproto.ctx").addFilter(_is_not_about_beacons)
+        for logger in ("caproto.ctx", f"{__name__}.{ServicePVs.__name__}"):
+            logging.getLogger(logger).addFilter(_is_worth_logging)
         self.orders: queue.Queue[Order] = queue.Queue()
         self._group = ServicePVs(prefix, self.orders)
         self._published: dict[str, StatusValue] = {}

@@ -200,8 +200,15 @@ def test_latest_frame_and_stxm_map_are_shown_over_pva(rig: Rig) -> None:
         rig.beamline.acquire(1)
     assert rig.wait_for_end() == "COMPLETE"
     with Context("pva", nt=False) as pva, rig.open("shown") as file:
-        rig.service.wait_until(lambda: pva.get(f"{rig.service.prefix}STXM")["dimension"][0]["size"] == 2)
-        stxm, image = pva.get(f"{rig.service.prefix}STXM"), pva.get(f"{rig.service.prefix}Image")
+
+        def latest_row() -> int:
+            entries = pva.get(f"{rig.service.prefix}Image")["attribute"]
+            return next((int(entry["value"]) for entry in entries if entry["name"] == "row"), -1)
+
+        rig.service.wait_until(lambda: latest_row() == 3)
+        image = pva.get(f"{rig.service.prefix}Image")
+        rig.service.wait_until(lambda: pva.get(f"{rig.service.prefix}STXM")["uniqueId"] > image["uniqueId"])
+        stxm = pva.get(f"{rig.service.prefix}STXM")
         shape = tuple(axis["size"] for axis in reversed(image["dimension"]))
         assert np.array_equal(image["value"].reshape(shape), file["/entry/data"][-1])
         # the stage moves the sample, so the beam went from the last column of the map to the first
