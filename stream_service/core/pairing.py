@@ -22,7 +22,7 @@ from stream_service.core.readback import History, Readback
 
 INTERPOLATION_GAP_S = 0.25
 """Updates of a moving axis come closer than this (motor records post at 10 Hz or faster while moving)."""
-REORDER_S = 10.0
+REORDER_NS = 10 * NS_PER_S
 """Frames overtake each other by less than this; readbacks are remembered so long."""
 
 
@@ -103,27 +103,22 @@ class Pairer:
             ready.append(exposure)
         return ready
 
-    def give_up(self) -> list[Exposure]:
-        """All frames that wait, with what is known of their channels; what is not known is flagged."""
+    def give_up(self, at_most: int | None = None) -> list[Exposure]:
+        """The frames that wait, or the first ones of them, with what is known; what is not known is flagged."""
         ready = []
-        while self._waiting:
+        while self._waiting and len(ready) != at_most:
             exposure = self._resolve(self._waiting[0], force=True)
             assert exposure is not None
             self._leave()
             ready.append(exposure)
         return ready
 
-    @property
-    def newest_window(self) -> Window | None:
-        """The window of the frame that came in last and still waits."""
-        return self._waiting[-1].window if self._waiting else None
-
     def _leave(self) -> None:
         left = self._waiting.popleft()
         self.waiting_bytes -= left.frame.pixels.nbytes
-        needed_from_ns = left.window.start_ns - round(REORDER_S * NS_PER_S)
         for history in self._histories.values():
-            history.forget_before(needed_from_ns)
+            # a frame whose stamp lies in the future must not take the history from those after it
+            history.forget_before(min(left.window.start_ns, history.newest_ns) - REORDER_NS)
 
     def _resolve(self, waiting: _Waiting, *, force: bool) -> Exposure | None:
         values: dict[str, float] = {}

@@ -75,8 +75,12 @@ class History:
         Updates of one channel come in order, so the last one proves all time before its stamp, and not its stamp
         itself: another one with the same stamp may follow.
         """
-        last_ns = self.timestamps_ns[-1] - 1 if self.timestamps_ns else BEFORE_ALL_TIME
-        return max(last_ns, self.confirmed_until_ns)
+        return max(self.newest_ns - 1, self.confirmed_until_ns)
+
+    @property
+    def newest_ns(self) -> int:
+        """The stamp of the last update."""
+        return self.timestamps_ns[-1] if self.timestamps_ns else BEFORE_ALL_TIME
 
     def knowledge(self, from_ns: int, to_ns: int) -> Knowledge:
         """Whether every update from `from_ns` to `to_ns`, both included, is in the history."""

@@ -1,16 +1,19 @@
 """Live frames meet their readbacks: the pure pairer, fed from Channel Access, and the questions that let it go on.
 
 A frame that waits makes the readback source prove that no update is on its way; one that waits longer than the
-profile's patience is let go, with its row flagged, so that a dead PV cannot hold up a scan.
+profile's patience is let go, with its row flagged, so that a dead PV cannot hold up a scan. How far data time has come
+is told by the frames themselves, by the middle one of the last three: a single frame with a stamp in the future must
+not make the readbacks of all others look complete.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 
 from stream_service.config import Profile
 from stream_service.core.exposure import Exposure
-from stream_service.core.frame import Frame
+from stream_service.core.frame import NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
 from stream_service.core.pairing import Pairer
 from stream_service.core.readback import Readback
@@ -30,7 +33,11 @@ class LivePairing:
         self._pairer = Pairer(profile.rules())
         self._frame_time = profile.detector.frame_time.to_core()
         self._patience_s = profile.service.pairing_patience_s
-        self._last_arrival_s = self._last_progress_s = self._last_asked_s = 0.0
+        self._arrivals_s: deque[float] = deque()
+        """Of the frames that wait, in order."""
+        self._newest: deque[tuple[int, float]] = deque(maxlen=3)
+        """End of the exposure, and arrival, of the last frames."""
+        self._last_asked_s = 0.0
 
     def __len__(self) -> int:
         """Frames that wait."""
@@ -42,10 +49,9 @@ class LivePairing:
 
     def add(self, frame: Frame, receipt: Receipt, exposure_s: float, now_s: float) -> None:
         """Take a frame that the ledger calls new and that arrived just now."""
-        if not self._pairer:
-            self._last_progress_s = now_s
-        self._last_arrival_s = now_s
         window = self._frame_time.window(frame.timestamp_ns, exposure_s)
+        self._arrivals_s.append(now_s)
+        self._newest.append((window.end_ns, now_s))
         self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window)
 
     def take_readbacks(self) -> list[Readback]:
@@ -64,14 +70,23 @@ class LivePairing:
 
     def ready(self, now_s: float) -> list[Exposure]:
         """The frames whose readbacks are known, or that have waited too long; asks after those that still wait."""
-        ready = self._pairer.take()
-        if ready:
-            self._last_progress_s = now_s
-        elif self._pairer and now_s - self._last_progress_s > self._patience_s:
-            log.warning("%d frames waited too long for their readbacks; their rows are flagged", len(self._pairer))
-            ready = self._pairer.give_up()
-        window = self._pairer.newest_window
-        if window is not None and now_s - self._last_asked_s >= ASK_S:
-            self._readbacks.ask(window.end_ns, self._last_arrival_s)
+        ready = self._leaving(self._pairer.take())
+        if self._arrivals_s and now_s - self._arrivals_s[0] > self._patience_s:
+            n_overdue = sum(now_s - arrival_s > self._patience_s for arrival_s in self._arrivals_s)
+            log.warning("%d frames waited too long for their readbacks; their rows are flagged", n_overdue)
+            ready += self._leaving(self._pairer.give_up(n_overdue))
+            ready += self._leaving(self._pairer.take())
+        if self._pairer and now_s - self._last_asked_s >= ASK_S:
+            self._readbacks.ask(*self._data_time())
             self._last_asked_s = now_s
         return ready
+
+    def _leaving(self, ready: list[Exposure]) -> list[Exposure]:
+        for _ in ready:
+            self._arrivals_s.popleft()
+        return ready
+
+    def _data_time(self) -> tuple[int, float]:
+        """When an exposure ended and when its frame arrived, of the last frames the one neither early nor late."""
+        ahead = sorted(self._newest, key=lambda end_and_arrival: end_and_arrival[0] - end_and_arrival[1] * NS_PER_S)
+        return ahead[(len(ahead) - 1) // 2]

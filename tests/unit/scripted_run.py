@@ -87,7 +87,8 @@ class Frames:
 class Readbacks:
     """Channels at rest; every question is answered at once, but for the channels that are dead."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.events: list[Any] = [
             Readback("x", 3.0, BEFORE_NS),
             Readback("y", -4.0, BEFORE_NS),
@@ -103,8 +104,9 @@ class Readbacks:
         return taken
 
     def ask(self, frame_end_ns: int, arrived_at: float) -> None:
+        until_ns = frame_end_ns + round((self._clock() - arrived_at) * 1e9)
         for channel in {"x", "y", "x_moving", "y_moving"} - self.dead:
-            self.events.append(Confirmation(channel, frame_end_ns))
+            self.events.append(Confirmation(channel, until_ns))
 
     def latest(self, channel: str) -> float:
         return 700.0
@@ -138,7 +140,7 @@ class ScriptedSources(RunSources):
         self.budget_bytes = 1 << 27
         self.queue = ScriptedQueue(clock, iter(self._steps()))
         self.frames: Any = Frames(self.queue, latest_before)
-        self.readbacks: Any = Readbacks()
+        self.readbacks: Any = Readbacks(clock)
         self.detector: Any = Detector()
         self._settings = profile.detector
 

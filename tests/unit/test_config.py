@@ -143,6 +143,14 @@ def test_all_mistakes_are_named_at_once(tmp_path):
     assert text.count("\n") == 3
 
 
+def test_message_fits_into_a_pv_whatever_was_given(tmp_path):
+    text = mistake(
+        tmp_path, {"stage_map": [["x" * 10_000] * 2] * 2, "detector": dict.fromkeys(map(str, range(5000)), 1)}
+    )
+    assert len(text) < 4096
+    assert "more mistakes" in text
+
+
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"cannot read the profile .*nowhere.yaml: No such file"):
         load_profile(tmp_path / "nowhere.yaml")
