@@ -266,7 +266,7 @@ def test_detector_that_exposes_when_the_plan_is_aborted_is_stopped(bench):
         bench.wait_until_exposing()
         bench.engine.abort()
 
-    plan = bench.fermat(3, frames_per_position=10_000, exposure_s=0.01)
+    plan = bench.fermat(3, frames_per_position=1000, exposure_s=0.05)
     with pytest.raises(RunEngineInterrupted):
         bench.run(plan, lambda name, _: threading.Thread(target=abort).start() if name == "start" else None)
     bench.assert_at_rest()
