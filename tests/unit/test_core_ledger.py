@@ -134,6 +134,22 @@ def test_late_frame_of_the_epoch_before_goes_to_its_place():
     assert ledger.receive(2, 1005) == (Arrival.NEW, FrameId(0, 2), 1)
 
 
+def test_last_frame_of_the_epoch_before_is_a_duplicate_when_it_comes_again():
+    ledger = Ledger(1, None)
+    receive(ledger, 1, 2)
+    ledger.receive(1, 2000)
+    assert ledger.receive(2, 1001) == (Arrival.DUPLICATE, FrameId(0, 2), 1)
+
+
+def test_frame_that_no_epoch_has_room_for_is_ignored():
+    """Its stamp is of the old counting, its id would be the place of a frame of the new one."""
+    ledger = Ledger(1, None)
+    receive(ledger, 1, 2)
+    ledger.receive(1, 2000)
+    assert ledger.receive(3, 1000).arrival is Arrival.SURPLUS
+    np.testing.assert_array_equal(ledger.columns()[3], [1, 1, 1])
+
+
 def test_counter_that_runs_over_goes_on():
     """areaDetector counts in 32 bits: after 24 days at 1 kHz comes the smallest number."""
     ledger = Ledger(2**31 - 2, 4)
@@ -203,6 +219,28 @@ def test_large_but_possible_jump_is_accounted_for():
     receive(ledger, 1, 1_000_001)
     account = ledger.close()
     assert (account.expected, account.lost) == (1_000_001, 1_000_001)
+
+
+def test_long_runs_go_on_beyond_the_largest_jump():
+    ledger = Ledger(1, None)
+    assert receive(ledger, 1, 3_000_000, 6_000_000) == [Arrival.NEW] * 3
+    assert ledger.exposed_by_counter(9_000_000) == 9_000_000
+
+
+def test_times_received_stop_counting_before_they_run_over():
+    ledger = Ledger(1, 1)
+    for _ in range(70_000):
+        ledger.receive(1, 1000)
+    assert ledger.columns()[3].tolist() == [65_535]
+    assert ledger.account().duplicates == 69_999
+
+
+def test_backfilled_frames_are_in_the_file():
+    ledger = Ledger(1, 2)
+    receive(ledger, 1, 2)
+    ledger.mark([0], Fate.STORED)
+    ledger.mark([1], Fate.BACKFILLED)
+    assert ledger.close().is_complete
 
 
 def test_closing_twice_changes_nothing():
