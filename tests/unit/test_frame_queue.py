@@ -54,6 +54,12 @@ def test_one_item_always_fits():
     assert queue.take(0.0) == ["larger than the queue"]
 
 
+def test_items_that_fill_the_queue_exactly_fit():
+    queue: FrameQueue[str] = FrameQueue(100)
+    queue.put("a", 60)
+    assert Putter(queue, "b", 40).finish() is True
+
+
 def test_full_queue_makes_the_sender_wait_until_there_is_room():
     queue: FrameQueue[str] = FrameQueue(100)
     queue.put("a", 60)
