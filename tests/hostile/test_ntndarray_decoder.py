@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from p4p import Value
 
+from iocsim.ntndarray import fresh
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.errors import SourceError
@@ -66,6 +67,32 @@ def test_every_pixel_type_of_areadetector_arrives_value_for_value(code):
     assert frame.unique_id == 7
     assert frame.pixels.dtype == pixels.dtype
     np.testing.assert_array_equal(frame.pixels, pixels)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1)])
+def test_a_line_or_a_point_is_a_frame(shape):
+    assert decode_ntndarray(corpus.good(1, pixels=np.zeros(shape, np.uint16))).pixels.shape == shape
+
+
+def test_stamp_is_that_of_the_field_the_profile_names():
+    value = corpus.good(1)
+    value["timeStamp"] = {"secondsPastEpoch": corpus.STAMP_S, "nanoseconds": 123_456_789}
+    value["dataTimeStamp"] = {"secondsPastEpoch": corpus.STAMP_S - 1, "nanoseconds": 7}
+    assert decode_ntndarray(value, "timeStamp").timestamp_ns == corpus.STAMP_S * 10**9 + 123_456_789
+    assert decode_ntndarray(value, "dataTimeStamp").timestamp_ns == (corpus.STAMP_S - 1) * 10**9 + 7
+
+
+def test_update_before_the_first_frame_is_empty_and_no_other_is():
+    assert is_empty(fresh())
+    assert not is_empty(corpus.good(1))
+    for name in ("no value", "no dimensions", "no dimension field", "plain numbers as dimensions"):
+        assert not is_empty(corpus.single(corpus.BAD[name]))
+
+
+def test_message_holds_its_pixels_and_a_little_more():
+    small, large = (held_bytes(corpus.good(1, pixels=np.zeros((n, n), np.uint16))) for n in (1, 512))
+    assert 0 < small < 10_000
+    assert large - small == 2 * (512 * 512 - 1)
 
 
 def test_mutated_messages_give_frames_or_source_errors_only():
