@@ -118,7 +118,7 @@ class ServicePVs(PVGroup):
     Rows = _number("rows in the file, visible to readers")
     RowsExpected = _number("rows the file should have; 0 if not known")
     RowsPerSecond = pvproperty(value=0.0, read_only=True, precision=1, doc="rate of rows", units="1/s")
-    QueueBytes = _number("frames waiting in memory", units="bytes")
+    QueueBytes = pvproperty(value=0.0, read_only=True, precision=0, doc="frames waiting in memory", units="bytes")
     Heartbeat = _number("counts seconds")
 
     def __init__(self, prefix: str, orders: queue.Queue[Order]) -> None:

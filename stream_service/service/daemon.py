@@ -60,13 +60,15 @@ class Service:
         self._ca.start()
         self._images = PvaImages(self._profile.service.prefix, (IMAGE, STXM))
         with Context("pva", nt=False) as pva:
-            self._publish()
-            on_ready()
-            while not self._signals and self._ca.is_alive:
-                self._take_orders(pva)
+            try:
                 self._publish()
-                self._wake.wait(TICK_S)
-            self._end_runs()
+                on_ready()
+                while not self._signals and self._ca.is_alive:
+                    self._take_orders(pva)
+                    self._publish()
+                    self._wake.wait(TICK_S)
+            finally:  # whatever ends the service, no file is left open
+                self._end_runs()
         if not self._ca.is_alive:
             log.error("the CA server of the service died; the run was finished, the service ends")
             return 1
@@ -101,7 +103,7 @@ class Service:
                 raise ConfigError(
                     f"run {self._newest.scan_id} is still {self._newest.state}: stop or abort it before arming the next"
                 )
-            request = _parse(order.request)
+            request = parse_request(order.request, self._profile)
             run = LiveRun(self._n_armed + 1, self._profile, request, RunSources(self._profile, pva))
             run.arm()
             run.start()
@@ -189,8 +191,12 @@ class _Rate:
         return self._value
 
 
-def _parse(text: str) -> ScanRequest:
+def parse_request(text: str, profile: Profile) -> ScanRequest:
+    """The request of a plan; what it leaves open of the frames per position is as the profile says."""
     try:
-        return ScanRequest.model_validate_json(text)
+        request = ScanRequest.model_validate_json(text)
     except ValidationError as error:
         raise ConfigError(f"the request is wrong:\n{explain(error)}") from error
+    if "frames_per_position" in request.model_fields_set:
+        return request
+    return request.model_copy(update={"frames_per_position": profile.preprocessing.frames_per_position})
