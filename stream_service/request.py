@@ -30,7 +30,7 @@ class ScanRequest(BaseModel):
     n_positions: Annotated[int, Field(ge=1)] | None = None
     """Number of scan positions; None when the scan's length is not known (the run then ends at `Stop`)."""
     frames_per_position: Annotated[int, Field(ge=1, le=MOST_FRAMES_PER_POSITION)] = 1
-    """Exposures at each position, reduced to one row (or kept, with `grouping: none`). Left out: as the profile says."""
+    """Exposures at each position, reduced to one row (`grouping: none` keeps each). Left out: as the profile says."""
     extra_frames: Annotated[int, Field(ge=0, le=MOST_FRAMES)] = 0
     """Frames reserved for repeats; a run with extra frames ends at `Stop`."""
     planned_x_m: tuple[float, ...] = ()
