@@ -16,10 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from stream_service.core.frame import FrameTime, Marks
 from stream_service.core.pairing import INTERPOLATION_GAP_S, ChannelRule, How
 from stream_service.core.stage_map import StageMap
+from stream_service.core.units import ELECTRONVOLTS, METRES
 from stream_service.errors import ConfigError
 
-METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "micron": 1e-6, "nm": 1e-9}
-ELECTRONVOLTS = {"eV": 1.0, "keV": 1e3}
 POSITION_CHANNELS = ("x", "y")
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
 CHANNEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

@@ -10,6 +10,7 @@ import numpy as np
 from p4p.client.thread import Context
 
 from stream_service.config import Profile
+from stream_service.core.units import is_same_unit
 from stream_service.errors import PtychostreamError
 from stream_service.service.file_system import space_problem, swmr_problem
 from stream_service.service.run_file import build_corrections, build_reducer
@@ -18,8 +19,6 @@ from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks
 from stream_service.sources.ntndarray import decode_ntndarray
 from stream_service.sources.pva_frames import PvaFrames
-
-UNIT_NAMES = {"micron": "um", "microns": "um", "µm": "um", "eV": "eV", "ev": "eV", "kev": "keV"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def _check_channels(profile: Profile) -> Iterator[Finding]:
         if not channel.pv:
             continue
         unit = readbacks.unit(name)
-        if unit and UNIT_NAMES.get(unit, unit) != UNIT_NAMES.get(channel.unit, channel.unit):
+        if unit and not is_same_unit(unit, channel.unit):
             text = f"the profile says {channel.pv} is in {channel.unit}, the IOC says {unit}: correct the profile"
             yield Finding("error", f"channel {name}", text)
         else:

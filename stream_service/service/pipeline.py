@@ -73,17 +73,11 @@ class RowPipeline:
         self.flush()
         leftover = self._grouper.leftover()
         self._ledger.mark((exposure.ordinal for exposure in leftover), Fate.INCOMPLETE)
-        if (saturated := self.saturation_mask()) is not None and saturated.any():
+        saturated = self._reducer.saturated_mask(self._sat_fraction)
+        if saturated.any():
             mask = self._reducer.mask | saturated
             flags = np.where(self._reducer.mask, np.uint32(1), np.uint32(0)) | (saturated * np.uint32(SATURATED))
             self._file.write_mask(mask.astype(np.uint8), flags.astype(np.uint32))
-
-    def saturation_mask(self) -> np.ndarray | None:
-        """(y, x) uint8, 1 where a pixel saturated in more than the stated fraction of frames; None before any frame."""
-        if not self._reducer.n_frames_seen:
-            return None
-        limit = self._sat_fraction * self._reducer.n_frames_seen
-        return (self._reducer.saturated_counts > limit).astype(np.uint8)
 
     def _append(self, group: Group) -> None:
         exposures = group.exposures

@@ -8,15 +8,18 @@ there.
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
-from p4p.client.thread import Context, Disconnected, RemoteError, TimeoutError
+from p4p.client.thread import Cancelled, Context, Disconnected, RemoteError, TimeoutError
 from p4p.wrapper import Value
 
 from stream_service.errors import SourceError
 from stream_service.sources.frame_queue import FrameQueue
 from stream_service.sources.ntndarray import held_bytes, is_empty, is_ntndarray
+
+log = logging.getLogger(__name__)
 
 MAX_QUEUE_SIZE = 4096
 """Elements; enough for 4 s at 1 kHz of the smallest frames."""
@@ -40,8 +43,6 @@ class PvaFrames:
         self.channel = channel
         self.queue: FrameQueue[Value] = FrameQueue(budget_bytes)
         self.latest_before: Value | None = None
-        self.is_connected = False
-        self.n_disconnections = 0
         self._context = context
         self._first_update = threading.Event()
         self._subscription: Any = None
@@ -90,10 +91,9 @@ class PvaFrames:
 
     def _on_update(self, update: Any) -> None:
         if not isinstance(update, Value):
-            self.is_connected = False
-            self.n_disconnections += self._first_update.is_set()
+            if self._first_update.is_set() and not isinstance(update, Cancelled):
+                log.warning("%s does not answer over PVA any more: %s", self.channel, update)
             return
-        self.is_connected = True
         if not is_empty(update):
             self.queue.put(update, held_bytes(update))
         self._first_update.set()

@@ -8,13 +8,15 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.units import ELECTRONVOLTS, METRES
 from stream_service.errors import SourceError
 
 JOULES_PER_EV = 1.602176634e-19
 SMALLEST_EV = 1e-3
 """A photon energy above this cannot be in joules, and one below it cannot be in eV."""
-LENGTHS = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "micron": 1e-6, "microns": 1e-6, "nm": 1e-9}
-ENERGIES = {"j": 1 / JOULES_PER_EV, "joule": 1 / JOULES_PER_EV, "joules": 1 / JOULES_PER_EV, "ev": 1.0, "kev": 1e3}
+ENERGIES = {name.lower(): factor for name, factor in ELECTRONVOLTS.items()} | dict.fromkeys(
+    ("j", "joule", "joules"), 1 / JOULES_PER_EV
+)
 
 
 def energy_eV(dataset: h5py.Dataset) -> npt.NDArray[np.float64]:
@@ -32,9 +34,9 @@ def length_m(dataset: h5py.Dataset) -> npt.NDArray[np.float64]:
     """A length or position in metres; without `@units` it is in metres."""
     values = np.asarray(dataset[()], np.float64)
     unit = units_of(dataset)
-    if unit and unit not in LENGTHS:
-        raise SourceError(f"{_where(dataset)} has the unit {unit!r}; it must be one of {', '.join(LENGTHS)}")
-    return values * LENGTHS.get(unit, 1.0)
+    if unit and unit not in METRES:
+        raise SourceError(f"{_where(dataset)} has the unit {unit!r}; it must be one of {', '.join(METRES)}")
+    return values * METRES.get(unit, 1.0)
 
 
 def units_of(dataset: h5py.Dataset) -> str:
