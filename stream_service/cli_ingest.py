@@ -2,132 +2,127 @@
 
 from __future__ import annotations
 
-import re
-from enum import StrEnum
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from stream_service.errors import ConfigError
+from stream_service.cli_knobs import Knobs, takes_knobs
 
-app = typer.Typer(help="Make a standard file of a recorded one.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from stream_service.service.ingest_settings import IngestSettings
+    from stream_service.sources.recording import Recording
+
+app = typer.Typer(help="Make a standard file of recorded frames.", no_args_is_help=True)
 console = Console()
 
-
-class Grouping(StrEnum):
-    """How the exposures of a position become one row."""
-
-    SUM = "sum"
-    MEAN = "mean"
-    FIRST = "first"
-    BEST = "best"
-    NONE = "none"
-
-
-class Flip(StrEnum):
-    """Mirroring after the rotation."""
-
-    NONE = "none"
-    H = "h"
-    V = "v"
-    HV = "hv"
-
-
-class BadPixels(StrEnum):
-    """What becomes of bad pixels' values."""
-
-    KEEP = "keep"
-    INTERPOLATE = "interpolate"
-
-
-class Negatives(StrEnum):
-    """What becomes of values below zero."""
-
-    CLIP = "clip"
-    KEEP = "keep"
+OutputOption = Annotated[Path, typer.Option(help="Standard file to make.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 
 
 @app.command(
-    epilog="Example: ptychostream ingest hdf5 --input scan001.h5 --output scan001_std.h5 "
-    "--frames-per-pos 3 --grouping sum --roi 1024,1024 --roi-center 0.5,0.5 --rotate 90 --flip h --sat 65000"
+    epilog="Examples: ptychostream ingest hdf5 --input scan001.h5 --output scan001_std.h5 "
+    "--frames-per-pos 3 --grouping sum --roi 1024,1024 --roi-center 0.5,0.5 --rotate 90 --flip h --sat 65000;   "
+    "ptychostream ingest hdf5 --input scan001.h5 --output scan001_std.h5 --profile hermes;   "
+    "ptychostream ingest hdf5 --input scan002.h5 --output scan002_std.h5 --profile hermes --follow"
 )
+@takes_knobs
 def hdf5(
-    input_file: Annotated[Path, typer.Option("--input", help="CXI (/entry_1) or /entry file.")],
-    output: Annotated[Path, typer.Option(help="Standard file to make.")],
-    frames_per_pos: Annotated[int, typer.Option(min=1, help="Exposures at each scan position.")] = 1,
-    grouping: Annotated[Grouping, typer.Option(help="How they become one row.")] = Grouping.SUM,
-    roi: Annotated[str | None, typer.Option(metavar="NY,NX", help="Rows and columns kept, in raw axes.")] = None,
-    roi_center: Annotated[
-        str | None, typer.Option(metavar="CY,CX", help="Centre of the ROI: pixels, or fractions such as 0.5,0.5.")
-    ] = None,
-    rotate: Annotated[int, typer.Option(metavar="0|90|180|270", help="Counter-clockwise, before the flip.")] = 0,
-    flip: Annotated[Flip, typer.Option(help="h: left-right, v: up-down.")] = Flip.NONE,
-    sat: Annotated[float | None, typer.Option(help="Raw value from which a pixel is saturated.")] = None,
-    sat_fraction: Annotated[float, typer.Option(help="Mask pixels saturated in more than this fraction.")] = 0.0,
-    dark: Annotated[str | None, typer.Option(help="Dark: .npy, .npz, or FILE.h5:/dataset.")] = None,
-    flat: Annotated[str | None, typer.Option(help="Flat, likewise.")] = None,
-    mask: Annotated[str | None, typer.Option(help="Mask, likewise; 0 = good.")] = None,
-    bin_: Annotated[int, typer.Option("--bin", min=1, help="Raw pixels per stored pixel on each axis.")] = 1,
-    bad_pixels: Annotated[BadPixels, typer.Option(help="Values of bad pixels.")] = BadPixels.KEEP,
-    gain: Annotated[float, typer.Option(help="ADU per photon; divides.")] = 1.0,
-    negatives: Annotated[Negatives, typer.Option(help="Values below 0 after the dark.")] = Negatives.CLIP,
-    energy_ev: Annotated[float | None, typer.Option("--energy-eV", help="If the file lacks it or is wrong.")] = None,
-    det_dist_m: Annotated[float | None, typer.Option(help="If the file lacks it or is wrong.")] = None,
-    pixel_m: Annotated[float | None, typer.Option(help="If the file lacks it or is wrong.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    input_file: Annotated[Path, typer.Option("--input", help="areaDetector, CXI (/entry_1) or /entry file.")],
+    output: OutputOption,
+    knobs: Knobs,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="The input is still being written (SWMR): go on until it is closed.")
+    ] = False,
+    patience_s: Annotated[float, typer.Option(min=0.1, help="For --follow: end when nothing came for so long.")] = 60.0,
+    data_path: Annotated[str, typer.Option(metavar="PATH", help="Frames, if the layout is not known.")] = "",
+    pos_x_path: Annotated[str, typer.Option(metavar="PATH", help="x of each frame.")] = "",
+    pos_y_path: Annotated[str, typer.Option(metavar="PATH", help="y of each frame.")] = "",
+    pos_unit: Annotated[str, typer.Option(metavar="m|mm|um|nm", help="Their unit, if the file does not say it.")] = "",
+    energy_path: Annotated[str, typer.Option(metavar="PATH", help="Photon energy, one number or one a frame.")] = "",
+    exposure_path: Annotated[str, typer.Option(metavar="PATH", help="Exposure time in seconds, likewise.")] = "",
+    force: ForceOption = False,
 ) -> None:
-    """From an HDF5 file: CXI, or the /entry schema."""
-    from stream_service.service.ingest import Facts, ingest_hdf5
-    from stream_service.service.status import describe_account
-    from stream_service.sources.references import load_reference
+    """From an HDF5 file: areaDetector's (any layout), CXI, or the /entry schema; closed, growing or never closed."""
+    from stream_service.service.ingest import check_output
+    from stream_service.sources.hdf5_recording import Follow, Hdf5Paths, Hdf5Recording
 
-    preprocessing = _preprocessing(
-        frames_per_position=frames_per_pos,
-        grouping=grouping.value,
-        roi=_two_numbers(roi, "--roi") if roi else None,
-        roi_center=roi_center,
-        rotate=rotate,
-        flip=flip.value,
-        sat=sat,
-        sat_fraction=sat_fraction,
-        bin=bin_,
-        bad_pixels=bad_pixels.value,
-        gain=gain,
-        negatives=negatives.value,
+    check_output(output, force=force)
+    paths = Hdf5Paths(
+        data=data_path,
+        pos_x=pos_x_path,
+        pos_y=pos_y_path,
+        pos_unit=pos_unit,
+        energy=energy_path,
+        exposure=exposure_path,
     )
-    given = {"dark": dark, "flat": flat, "mask": mask}
-    references = {kind: load_reference(location, kind) for kind, location in given.items() if location}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"{input_file.name} → {output.name}", total=None)
-        account = ingest_hdf5(
-            input_file,
-            output,
-            preprocessing,
-            references,
-            Facts(energy_ev, det_dist_m, pixel_m),
-            force=force,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    rows = account.stored // (1 if grouping is Grouping.NONE else frames_per_pos)
-    console.print(f"{output}: {describe_account(account, (), rows)}", soft_wrap=True)
+    given = {"x": pos_x_path, "y": pos_y_path, "energy": energy_path}
+    settings = knobs.settings(frozenset(name for name, path in given.items() if path))
+    field = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
+    with Hdf5Recording(input_file, paths, Follow(patience_s) if follow else None, timestamp_field=field) as recording:
+        _ingest(recording, output, settings, force=force, live=follow)
 
 
-def _preprocessing(**options: Any) -> Any:
-    from stream_service.config import Preprocessing, explain
+@app.command(
+    epilog="Example: ptychostream ingest tiff --pattern 'scan001_*.tif' --sidecar scan001_sidecar.h5 "
+    "--output scan001_std.h5 --frames-per-pos 2 --grouping mean --roi 1024,1024 --roi-center 256,300 "
+    "--rotate 270 --flip v"
+)
+@takes_knobs
+def tiff(
+    pattern: Annotated[str, typer.Option(metavar="GLOB", help="Numbered or multi-page TIFFs; quote it.")],
+    output: OutputOption,
+    knobs: Knobs,
+    sidecar: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="HDF5 with the values of each frame (ptychostream sidecar).")
+    ] = None,
+    force: ForceOption = False,
+) -> None:
+    """From numbered or multi-page TIFFs, and a sidecar with what belongs to each frame."""
+    from stream_service.service.ingest import check_output
+    from stream_service.sources.tiff_recording import TiffRecording
 
-    try:
-        return Preprocessing(**options)
-    except ValidationError as error:
-        raise ConfigError(f"these options cannot be:\n{explain(error)}") from error
+    check_output(output, force=force)
+    settings = knobs.settings()
+    with TiffRecording(pattern, sidecar) as recording:
+        _ingest(recording, output, settings, force=force, live=False)
 
 
-def _two_numbers(text: str, option: str) -> tuple[int, int]:
-    found = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
-    if not found:
-        raise ConfigError(f"{option} {text!r}: give two whole numbers, rows and columns, such as 512,512")
-    return int(found[1]), int(found[2])
+def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, force: bool, live: bool) -> None:
+    """The work of both commands, with its progress; says at the end what became of every frame."""
+    from stream_service.service.ingest import Listener, ingest
+
+    rows, columns = recording.frame_shape
+    console.print(
+        f"{recording.path}: {recording.layout}, {recording.n_frames} frames of {rows} x {columns} {recording.dtype}",
+        soft_wrap=True,
+        markup=False,
+    )
+    began_s = time.monotonic()
+    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*bars, console=console, transient=True) as progress:
+        task = progress.add_task(f"→ {output.name}", total=None)
+
+        class Shown(Listener):
+            def progress(self, done: int, total: int | None) -> None:
+                progress.update(task, completed=done, total=total)
+
+            def note(self, text: str) -> None:
+                progress.console.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+
+        outcome = ingest(recording, output, settings, force=force, live=live, listener=Shown())
+    rate = outcome.account.expected / max(time.monotonic() - began_s, 1e-9)
+    console.print(f"{output}: {outcome.sentence} ({rate:.0f} frames/s)", soft_wrap=True, markup=False)
+
+
+class _Rate(ProgressColumn):
+    """Frames per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.0f} frames/s" if speed else "")

@@ -142,6 +142,10 @@ class Ledger:
         self._enter(ordinal, unique_id, timestamp_ns)
         return Receipt(Arrival.NEW, frame_id, ordinal)
 
+    def expect(self, n_frames: int) -> None:
+        """Say, where it is known only at the end, how many frames were planned; what came beyond stays accounted."""
+        self.n_expected = n_frames
+
     def mark(self, ordinals: Iterable[int], fate: Fate) -> None:
         """Say what became of frames that were received."""
         self._fates[list(ordinals)] = fate

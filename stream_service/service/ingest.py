@@ -1,156 +1,210 @@
-"""Offline: the recorded exposures of a file through the same pipeline as live ones, into the same standard file.
+"""Offline: the frames of a recording through the same pipeline as live ones, into the same standard file.
 
 The output gets its name only when it is whole; until then it has a temporary name beside it, which is removed if
-anything goes wrong. Memory is bounded by one block of frames, whatever the size of the file.
+anything goes wrong. A recording that is followed while it grows is the exception: its output is a file of a live run,
+there from the first frame on for others to follow. Memory is bounded by a block of frames, whatever the size.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from stream_service.config import Preprocessing
 from stream_service.core.exposure import Exposure
-from stream_service.core.frame import Frame
-from stream_service.core.ledger import Account, Ledger
+from stream_service.core.frame import Frame, FrameTime
+from stream_service.core.ledger import Account, Arrival, Fate, Ledger
 from stream_service.core.run import EndReason, RunState
-from stream_service.core.stage_map import StageMap
-from stream_service.errors import ConfigError, SourceError
-from stream_service.kernels import Geometry
-from stream_service.service.pipeline import RowPipeline
-from stream_service.service.run_file import RunFile, build_reducer, corrections_from, versions
-from stream_service.sources.hdf5_recording import Hdf5Recording
-from stream_service.writer import FileHeader, StandardFile
+from stream_service.errors import ConfigError, PtychostreamError, SourceError
+from stream_service.service.ingest_settings import IngestSettings
+from stream_service.service.recorded_channels import RecordedChannels, channels_of
+from stream_service.service.recorded_file import open_recorded_file
+from stream_service.service.recorded_pairing import RecordedPairing
+from stream_service.service.run_file import RunFile
+from stream_service.service.status import describe_account
+from stream_service.sources.recording import Recording
 
-ALREADY_ON_SAMPLE = StageMap(1.0, 0.0, 0.0, 1.0)
-"""Recorded positions are those of the beam on the sample."""
+TELL_S = 0.1
+"""How often progress is told, and, for a followed recording, how often rows become visible."""
+
+MOST_UPDATES = 1 << 16
+"""Readbacks written at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """Numbers that a recording may lack, or that the operator knows better; None = as recorded."""
+class Outcome:
+    """What became of a recording."""
 
-    energy_eV: float | None = None
-    det_dist_m: float | None = None
-    pixel_m: float | None = None
+    account: Account
+    rows: int
+    sentence: str
+    """The account in words, with the ids that are missing."""
 
 
-def ingest_hdf5(
-    source: Path,
+class Listener:
+    """What an ingest tells while it works; here nobody listens."""
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Frames done, and frames there are as far as that is known; a few times a second."""
+
+    def note(self, text: str) -> None:
+        """A sentence the operator should read."""
+
+
+def ingest(
+    recording: Recording,
     output: Path,
-    preprocessing: Preprocessing,
-    references: dict[str, np.ndarray[Any, Any]],
-    facts: Facts,
+    settings: IngestSettings,
     *,
     force: bool = False,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Account:
-    """Make a standard file of a recorded one. `references` replace those in the recording.
+    live: bool = False,
+    listener: Listener | None = None,
+) -> Outcome:
+    """Make a standard file of a recording; `live` for one that is followed, so that readers may follow the output.
 
-    Raises `SourceError` (the input), `ConfigError` (the settings), `WriteError` (the output); no half file is left.
+    Raises `SourceError` (the input), `ConfigError` (the settings), `WriteError` (the output).
     """
+    check_output(output, force=force)
+    with _name_when_whole(output, live=live) as path:
+        return _Ingest(recording, settings, listener or Listener()).write(path, output.stem, live=live)
+
+
+def check_output(output: Path, *, force: bool) -> None:
+    """Refuse what cannot be written, or would be replaced unasked, before anything long is begun."""
     if output.exists() and not force:
         raise ConfigError(f"{output} exists already: choose another --output, or replace it with --force")
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"the folder {folder} does not exist: make it, or choose another --output")
+
+
+@contextmanager
+def _name_when_whole(output: Path, *, live: bool) -> Iterator[Path]:
+    """The path to write to; what is there at the end gets the name `output`."""
+    if live:
+        output.unlink(missing_ok=True)
+        yield output
+        return
     partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
     try:
-        with Hdf5Recording(source) as recording:
-            account = _write(recording, partial, preprocessing, references, facts, output.stem, on_progress)
+        yield partial
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
-    return account
 
 
-def _write(
-    recording: Hdf5Recording,
-    path: Path,
-    preprocessing: Preprocessing,
-    references: dict[str, np.ndarray[Any, Any]],
-    facts: Facts,
-    scan_id: str,
-    on_progress: Callable[[int, int], None],
-) -> Account:
-    header = _header(recording, preprocessing, facts, scan_id)
-    recorded = {**recording.references, **({} if recording.mask is None else {"mask": recording.mask != 0})}
-    corrections = corrections_from(preprocessing, {**recorded, **references})
-    frames_per_row = header.frames_per_row
-    reducer = build_reducer(preprocessing, corrections, recording.frame_shape, frames_per_row, recording.dtype)
-    ledger = Ledger(0, recording.n_frames)
-    header = replace(
-        header,
-        frame_shape=reducer.out_shape,
-        mask=reducer.mask,
-        dark=reducer.dark_applied,
-        flat=reducer.flat_applied,
-        center=reducer.geometry.center,
-        axis_signs=turned_signs(recording.axis_signs, reducer.geometry),
-    )
-    file = StandardFile.create(path, header, swmr=False)
-    pipeline = RowPipeline(file, reducer, ledger, ALREADY_ON_SAMPLE, frames_per_row, preprocessing.sat_fraction)
-    out = RunFile(file, pipeline, recording.frame_shape, recording.dtype)
-    try:
-        for exposure in _exposures(recording, ledger, facts):
-            pipeline.add(exposure)
-            on_progress(exposure.ordinal + 1, recording.n_frames)
-        pipeline.finish()
-        account = ledger.close()
+class _Ingest:
+    """One recording on its way into one file."""
+
+    def __init__(self, recording: Recording, settings: IngestSettings, listener: Listener) -> None:
+        self._recording = recording
+        self._settings = settings
+        self._listener = listener
+        self._facts = settings.facts_of(recording.facts)
+        first_id = settings.first_unique_id
+        self._ledger = Ledger(recording.first_unique_id if first_id is None else first_id, None)
+        self._n_notes_told = 0
+        self._told_s = -math.inf
+
+    def write(self, path: Path, scan_id: str, *, live: bool) -> Outcome:
+        """All frames into a new file at `path`."""
+        recording, settings = self._recording, self._settings
+        frames = recording.frames()
+        first = next(frames, None)
+        if first is None:
+            raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
+        channels = channels_of(recording, settings.profile, settings.readbacks, settings.given, first.attributes)
+        for note in channels.notes:
+            self._listener.note(note)
+        self._facts = replace(
+            self._facts, exposure_s=self._exposure_of(first), energy_eV=self._energy_of(first, channels)
+        )
+        out = open_recorded_file(
+            path, scan_id, recording, settings, channels, self._facts, self._ledger, first, live=live
+        )
+        try:
+            self._store(itertools.chain((first,), frames), out, channels, live=live)
+            return self._finish(out)
+        except PtychostreamError:
+            if live:
+                out.close(self._ledger, RunState.FAILED, EndReason.FAILED)
+            raise
+        finally:
+            out.file.close()
+
+    def _store(self, frames: Iterator[Frame], out: RunFile, channels: RecordedChannels, *, live: bool) -> None:
+        histories = self._settings.readbacks.histories if self._settings.readbacks else {}
+        pairing = RecordedPairing(channels.rules, self._frame_time(), histories)
+        constants = {} if channels.has("energy") else {"energy": self._facts.energy_eV}
+        has_timestamps = self._recording.has_timestamps
+        for index, frame in enumerate(frames):
+            receipt = self._ledger.receive(frame.unique_id, frame.timestamp_ns if has_timestamps else index)
+            if receipt.arrival is Arrival.NEW:
+                exposure = pairing.pair(frame, receipt, self._exposure_of(frame))
+                out.pipeline.add(_with(exposure, constants))
+            if self._is_time_to_tell(index + 1) and live:
+                out.pipeline.flush()
+        updates = pairing.updates()
+        while batch := tuple(itertools.islice(updates, MOST_UPDATES)):
+            out.record(batch)
+            out.pipeline.flush()
+
+    def _finish(self, out: RunFile) -> Outcome:
+        recording, ledger = self._recording, self._ledger
+        self._tell(recording.n_frames)
+        out.pipeline.finish()
+        if recording.n_expected is not None:
+            ledger.expect(recording.n_expected)
+        account = ledger.close(recording.n_exposed)
         out.close(ledger, RunState.COMPLETE if account.is_complete else RunState.INCOMPLETE, EndReason.ALL_IN)
-    finally:
-        file.close()
-    return account
+        missing = ledger.ids_with(Fate.LOST, Fate.INCOMPLETE)
+        return Outcome(account, out.file.n_rows, describe_account(account, missing, out.file.n_rows))
+
+    def _frame_time(self) -> FrameTime:
+        profile = self._settings.profile
+        return profile.detector.frame_time.to_core() if profile else FrameTime()
+
+    def _exposure_of(self, frame: Frame) -> float:
+        """What the operator says; else the frame; else the recording."""
+        if math.isfinite(self._settings.facts.exposure_s):
+            return self._settings.facts.exposure_s
+        profile = self._settings.profile
+        name = self._recording.exposure_attribute or (profile.detector.exposure_attribute if profile else "")
+        own = frame.attributes.get(name)
+        if isinstance(own, int | float) and 0 <= own < math.inf:
+            return float(own)
+        return self._facts.exposure_s
+
+    def _energy_of(self, first: Frame, channels: RecordedChannels) -> float:
+        """What readers find before the end, when it becomes the mean over the rows."""
+        for rule in channels.rules:
+            own = first.attributes.get(rule.attribute)
+            if rule.name == "energy" and isinstance(own, int | float) and math.isfinite(own):
+                return own * rule.scale
+        return self._facts.energy_eV
+
+    def _is_time_to_tell(self, done: int) -> bool:
+        now_s = time.monotonic()
+        if now_s - self._told_s < TELL_S:
+            return False
+        self._told_s = now_s
+        self._tell(done)
+        return True
+
+    def _tell(self, done: int) -> None:
+        recording = self._recording
+        n_there = recording.n_frames
+        total = n_there if recording.n_expected is None else max(n_there, recording.n_expected)
+        self._listener.progress(done, total)
+        for note in recording.notes[self._n_notes_told :]:
+            self._listener.note(note)
+        self._n_notes_told = len(recording.notes)
 
 
-def _exposures(recording: Hdf5Recording, ledger: Ledger, facts: Facts) -> Iterator[Exposure]:
-    """The recording's frames as exposures; a frame's place in the file is its unique_id."""
-    n = recording.n_frames
-    energy = np.broadcast_to(recording.energy_eV if facts.energy_eV is None else facts.energy_eV, n)
-    exposure_s = np.broadcast_to(recording.exposure_s, n)
-    for start, block in recording.blocks():
-        for index, pixels in enumerate(block, start):
-            x_m, y_m = recording.positions_m[index]
-            receipt = ledger.receive(index, index)
-            values = {"x": float(x_m), "y": float(y_m), "energy": float(energy[index])}
-            frame = Frame(index, 0, pixels, {})
-            yield Exposure(frame, receipt.id, receipt.ordinal, float(exposure_s[index]), values)
-
-
-def _header(recording: Hdf5Recording, preprocessing: Preprocessing, facts: Facts, scan_id: str) -> FileHeader:
-    energy_eV = facts.energy_eV or float(np.mean(recording.energy_eV))
-    det_dist_m = facts.det_dist_m or recording.det_dist_m
-    pixel_m = facts.pixel_m or recording.pixel_m
-    for name, value in (("energy-eV", energy_eV), ("det-dist-m", det_dist_m), ("pixel-m", pixel_m)):
-        if not math.isfinite(value):
-            raise SourceError(f"{recording.path} ({recording.layout}) does not say it: give --{name}")
-    frames_per_row = 1 if preprocessing.grouping == "none" else preprocessing.frames_per_position
-    return FileHeader(
-        scan_id=scan_id,
-        frame_shape=recording.frame_shape,
-        energy_eV=energy_eV,
-        det_dist_m=det_dist_m,
-        pixel_m=pixel_m * preprocessing.bin,
-        exposure_s=float(np.mean(recording.exposure_s)),
-        start_timestamp_ns=time.time_ns(),
-        frames_per_row=frames_per_row,
-        n_rows_expected=recording.n_frames // frames_per_row,
-        settings={
-            "ingest": {"source": recording.path.name, "layout": recording.layout},
-            "preprocessing": preprocessing.model_dump(mode="json"),
-        },
-        versions=versions(),
-        saturation_value=preprocessing.sat,
-    )
-
-
-def turned_signs(signs: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
-    """The signs of the stored frame's axes when those of the raw frame's are `signs`."""
-    rows, columns = (
-        -sign if is_reversed else sign for sign, is_reversed in zip(signs, geometry.is_reversed, strict=True)
-    )
-    return (columns, rows) if geometry.transposes else (rows, columns)
+def _with(exposure: Exposure, constants: dict[str, float]) -> Exposure:
+    return replace(exposure, values={**exposure.values, **constants}) if constants else exposure

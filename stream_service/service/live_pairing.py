@@ -17,7 +17,8 @@ from stream_service.core.frame import NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
 from stream_service.core.pairing import Pairer
 from stream_service.core.readback import Readback
-from stream_service.sources.ca_readbacks import CaReadbacks, Confirmation, Disconnection
+from stream_service.service.live_sources import ReadbackSource
+from stream_service.sources.ca_readbacks import Confirmation, Disconnection
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ ASK_S = 0.01
 class LivePairing:
     """Frames in, exposures out, in order."""
 
-    def __init__(self, profile: Profile, readbacks: CaReadbacks) -> None:
+    def __init__(self, profile: Profile, readbacks: ReadbackSource) -> None:
         self._readbacks = readbacks
         self._pairer = Pairer(profile.rules())
         self._frame_time = profile.detector.frame_time.to_core()

@@ -12,10 +12,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from p4p.wrapper import Value
 
 from stream_service.config import Profile
 from stream_service.core.ending import Ending
@@ -27,6 +27,7 @@ from stream_service.errors import PtychostreamError, SourceError
 from stream_service.kernels import FrameReducer
 from stream_service.request import ScanRequest
 from stream_service.service.live_pairing import LivePairing
+from stream_service.service.live_sources import LiveSources
 from stream_service.service.run_file import (
     RunFile,
     build_corrections,
@@ -37,9 +38,7 @@ from stream_service.service.run_file import (
     rows_and_frames_per_row,
     warm_up,
 )
-from stream_service.service.run_sources import RunSources
 from stream_service.service.status import RunStatus, describe_account
-from stream_service.sources.ntndarray import decode_ntndarray
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class LiveRun:
         run_number: int,
         profile: Profile,
         request: ScanRequest,
-        sources: RunSources,
+        sources: LiveSources,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run_number = run_number
@@ -172,16 +171,16 @@ class LiveRun:
             if self._pairing.waiting_bytes > self._sources.budget_bytes:
                 frames.wait(IDLE_S)
             else:
-                for update in frames.take(IDLE_S):
-                    self._receive(update)
+                for message in frames.take(IDLE_S):
+                    self._receive(message)
             self._record_readbacks()
             self._store_paired()
             self._publish_rows(self._clock())
 
-    def _receive(self, update: Value) -> None:
+    def _receive(self, message: Any) -> None:
         """Decode a message and enter it in the ledger; one that cannot be a frame of this run is counted, no more."""
         try:
-            frame = decode_ntndarray(update, self._profile.detector.frame_time.field)
+            frame = self._sources.decode(message)
             if self._out is not None and not self._out.accepts(frame.pixels):
                 raise SourceError(
                     f"frame {frame.unique_id} is {frame.pixels.shape} {frame.pixels.dtype}, but the run began with "

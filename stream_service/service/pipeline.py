@@ -7,6 +7,7 @@ the file's next slot, so a frame's pixels are read once and written once.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 
@@ -33,7 +34,9 @@ class RowPipeline:
         stage_map: StageMap,
         frames_per_row: int,
         sat_fraction: float = 0.0,
+        rejected: Collection[int] = frozenset(),
     ) -> None:
+        """`rejected` are positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0)."""
         self.intensities = RowValues()
         """Position and intensity of every row: the STXM map."""
         self._file = file
@@ -41,6 +44,7 @@ class RowPipeline:
         self._ledger = ledger
         self._stage_map = stage_map
         self._sat_fraction = sat_fraction
+        self._rejected = rejected
         self._grouper = Grouper(frames_per_row)
         self.exposure_s = math.nan
         """Exposure time of the latest row."""
@@ -107,7 +111,12 @@ class RowPipeline:
                 com_y=summary.com_y,
                 com_x=summary.com_x,
                 n_saturated=summary.n_saturated,
-                keep=x_m - x_m == 0 and y_m - y_m == 0 and not flags & Flag.DISCONNECTED,
+                keep=(
+                    x_m - x_m == 0
+                    and y_m - y_m == 0
+                    and not flags & Flag.DISCONNECTED
+                    and group.position not in self._rejected
+                ),
             )
         )
         self.latest_slot = slot

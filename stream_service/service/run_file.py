@@ -65,8 +65,10 @@ class RunFile:
         self.pipeline.flush()
         self.file.write_ledger(ledger_columns(ledger))
         energy_eV, exposure_s = self.pipeline.mean_energy_eV, self.pipeline.exposure_s
-        if math.isfinite(energy_eV) and math.isfinite(exposure_s):
-            self.file.set_scalars(energy_eV=energy_eV, exposure_s=exposure_s)
+        self.file.set_scalars(
+            energy_eV=energy_eV if math.isfinite(energy_eV) else None,
+            exposure_s=exposure_s if math.isfinite(exposure_s) else None,
+        )
         self.file.set_state(state.value, reason.value, time.time_ns())
         self.file.close()
 
@@ -100,14 +102,18 @@ def check_file_path(path: Path) -> None:
 
 def build_corrections(preprocessing: Preprocessing, references: References) -> Corrections:
     """Load the references of a profile; raises `ConfigError` naming the file that is wrong."""
-    loaded = {kind: load_reference(name, kind) for kind, name in references.model_dump().items() if name}
-    if "mask" in loaded:
-        loaded["mask"] = loaded["mask"] != 0
-    return corrections_from(preprocessing, loaded)
+    return corrections_from(preprocessing, load_references(references))
+
+
+def load_references(references: References) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays behind the references of a profile, those it names; raises `ConfigError` naming the file."""
+    return {kind: load_reference(name, kind) for kind, name in references.model_dump().items() if name}
 
 
 def corrections_from(preprocessing: Preprocessing, references: dict[str, np.ndarray[Any, Any]]) -> Corrections:
     """Corrections from arrays in raw detector axes; raises `ConfigError` when they contradict each other."""
+    if "mask" in references:
+        references = {**references, "mask": references["mask"] != 0}
     try:
         return Corrections(
             **references,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from p4p.client.thread import Context
+from p4p.wrapper import Value
 
 from stream_service.config import Profile, moving_channel
 from stream_service.core.frame import Frame
@@ -73,10 +74,14 @@ class RunSources:
         if self.frames.latest_before is None:
             return None
         try:
-            return decode_ntndarray(self.frames.latest_before, self._settings.frame_time.field)
+            return self.decode(self.frames.latest_before)
         except SourceError as error:
             log.warning("the last frame before the run cannot be used to prepare it: %s", error)
             return None
+
+    def decode(self, message: Value) -> Frame:
+        """The frame in a message; raises `SourceError` if it is none."""
+        return decode_ntndarray(message, self._settings.frame_time.field)
 
     def open_ledger(self, request: ScanRequest) -> Ledger:
         """The account of the run, beginning after the detector's counter as it stands now."""

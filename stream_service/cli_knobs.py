@@ -1,0 +1,184 @@
+"""The options that all commands share which make a standard file of recorded frames: one table, used by each of them.
+
+An option that is not given is as the profile says; without a profile, as the default of the setting in
+`config.Preprocessing` says.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from stream_service.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stream_service.config import Preprocessing
+    from stream_service.service.ingest_settings import IngestSettings
+
+REFERENCE_HELP = ".npy, .npz, or FILE.h5:/dataset; else as recorded, else the profile's."
+
+
+class Grouping(StrEnum):
+    """How the exposures of a position become one row."""
+
+    SUM = "sum"
+    MEAN = "mean"
+    FIRST = "first"
+    BEST = "best"
+    NONE = "none"
+
+
+class Flip(StrEnum):
+    """Mirroring after the rotation."""
+
+    NONE = "none"
+    H = "h"
+    V = "v"
+    HV = "hv"
+
+
+class BadPixels(StrEnum):
+    """What becomes of bad pixels' values."""
+
+    KEEP = "keep"
+    INTERPOLATE = "interpolate"
+
+
+class Negatives(StrEnum):
+    """What becomes of values below zero."""
+
+    CLIP = "clip"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """The values of the shared options; each field is one option of the command line."""
+
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME|PATH", help="Defaults of a beamline: hermes, xrnf, ... or a YAML file.")
+    ] = None
+    frames_per_pos: Annotated[int | None, typer.Option(min=1, help="Exposures at each scan position (1).")] = None
+    grouping: Annotated[Grouping | None, typer.Option(help="How they become one row (sum).")] = None
+    roi: Annotated[str | None, typer.Option(metavar="NY,NX", help="Rows and columns kept, in raw axes (all).")] = None
+    roi_center: Annotated[
+        str | None, typer.Option(metavar="CY,CX", help="Centre of the ROI: pixels, or fractions such as 0.5,0.5.")
+    ] = None
+    rotate: Annotated[
+        int | None, typer.Option(metavar="0|90|180|270", help="Counter-clockwise, before the flip (0).")
+    ] = None
+    flip: Annotated[Flip | None, typer.Option(help="h: left-right, v: up-down (none).")] = None
+    sat: Annotated[
+        float | None, typer.Option(help="Raw value from which a pixel is saturated, and goes into the mask.")
+    ] = None
+    sat_fraction: Annotated[
+        float | None, typer.Option(help="Only mask pixels saturated in more than this fraction of the frames (0).")
+    ] = None
+    dark: Annotated[str | None, typer.Option(help=f"Dark: {REFERENCE_HELP}")] = None
+    flat: Annotated[str | None, typer.Option(help="Flat, likewise.")] = None
+    mask: Annotated[str | None, typer.Option(help="Mask, likewise; 0 = good.")] = None
+    bin: Annotated[int | None, typer.Option(min=1, help="Raw pixels per stored pixel on each axis (1).")] = None
+    bad_pixels: Annotated[BadPixels | None, typer.Option(help="Values of bad pixels (keep).")] = None
+    gain: Annotated[float | None, typer.Option(help="ADU per photon; divides (1).")] = None
+    negatives: Annotated[Negatives | None, typer.Option(help="Values below 0 after the dark (clip).")] = None
+    energy_eV: Annotated[float | None, typer.Option("--energy-eV", help="If it is not recorded, or wrong.")] = None
+    det_dist_m: Annotated[float | None, typer.Option(help="If it is not recorded, or wrong.")] = None
+    pixel_m: Annotated[float | None, typer.Option(help="If it is not recorded, or wrong.")] = None
+    exposure_s: Annotated[float | None, typer.Option(help="If it is not recorded, or wrong.")] = None
+    readbacks: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Positions (and energy) recorded apart from the frames.")
+    ] = None
+    reject_json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="ptypy_indices.json: rows not to be used (keep = 0).")
+    ] = None
+    first_id: Annotated[
+        int | None, typer.Option(min=0, help="uniqueId of the scan's first frame, if the recording begins later.")
+    ] = None
+
+    def settings(self, given: frozenset[str] = frozenset()) -> IngestSettings:
+        """Load what the options name. `given` are channels whose paths the operator gave; raises `ConfigError`."""
+        from stream_service.layouts import load_named_profile
+        from stream_service.service.ingest_settings import IngestSettings, load_rejected
+        from stream_service.sources.recorded_readbacks import load_readbacks
+        from stream_service.sources.recording import Facts
+        from stream_service.sources.references import load_reference
+
+        profile = load_named_profile(self.profile) if self.profile else None
+        named = {"dark": self.dark, "flat": self.flat, "mask": self.mask}
+        numbers = (self.energy_eV, self.det_dist_m, self.pixel_m, self.exposure_s)
+        return IngestSettings(
+            preprocessing=self.preprocessing(profile.preprocessing if profile else None),
+            references={kind: load_reference(location, kind) for kind, location in named.items() if location},
+            facts=Facts(*(math.nan if number is None else number for number in numbers)),
+            profile=profile,
+            given=given,
+            readbacks=load_readbacks(self.readbacks) if self.readbacks else None,
+            rejected=load_rejected(self.reject_json) if self.reject_json else frozenset(),
+            first_unique_id=self.first_id,
+        )
+
+    def preprocessing(self, defaults: Preprocessing | None) -> Preprocessing:
+        """What is given here, over the profile's; raises `ConfigError` naming what cannot be."""
+        from pydantic import ValidationError
+
+        from stream_service.config import Preprocessing, explain
+
+        given = {
+            "frames_per_position": self.frames_per_pos,
+            "grouping": self.grouping and self.grouping.value,
+            "roi": _two_numbers(self.roi, "--roi") if self.roi else None,
+            "roi_center": self.roi_center,
+            "rotate": self.rotate,
+            "flip": self.flip and self.flip.value,
+            "sat": self.sat,
+            "sat_fraction": self.sat_fraction,
+            "bin": self.bin,
+            "bad_pixels": self.bad_pixels and self.bad_pixels.value,
+            "gain": self.gain,
+            "negatives": self.negatives and self.negatives.value,
+        }
+        base = defaults.model_dump() if defaults else {}
+        try:
+            return Preprocessing(**base | {name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            raise ConfigError(f"these options cannot be:\n{explain(error)}") from error
+
+
+def takes_knobs(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command with the parameter `knobs: Knobs` every field of it as an option of its own, after its others."""
+    hints = get_type_hints(command, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in inspect.signature(command).parameters.values()
+        if parameter.name != "knobs"
+    ]
+    types = get_type_hints(Knobs, include_extras=True)
+    shared = [
+        inspect.Parameter(knob.name, inspect.Parameter.KEYWORD_ONLY, default=knob.default, annotation=types[knob.name])
+        for knob in fields(Knobs)
+        if knob.default is not MISSING
+    ]
+
+    @wraps(command)
+    def with_options(**values: Any) -> None:
+        command(knobs=Knobs(**{knob.name: values.pop(knob.name) for knob in shared}), **values)
+
+    with_options.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
+    return with_options
+
+
+def _two_numbers(text: str, option: str) -> tuple[int, int]:
+    found = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
+    if not found:
+        raise ConfigError(f"{option} {text!r}: give two whole numbers, rows and columns, such as 512,512")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,50 @@
+"""`ptychostream replay`: a recorded file through the live path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, TextColumn
+
+from stream_service.cli_knobs import Knobs, takes_knobs
+
+console = Console()
+
+
+@takes_knobs
+def replay(
+    file: Annotated[Path, typer.Argument(help="areaDetector, CXI or /entry file.", metavar="FILE")],
+    knobs: Knobs,
+    out: Annotated[Path, typer.Option(help="Folder for the file, which grows as in a live run.")] = Path("."),
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, metavar="HZ", help="Frames per second (as recorded, else 100).")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.001, help="Times as fast as recorded, without --rate.")] = 1.0,
+) -> None:
+    """Feed a recorded file through the live path, without an IOC: one run of the service, and a file that grows."""
+    from stream_service.core.run import RunState
+    from stream_service.service.replay import replay as feed
+    from stream_service.service.status import RunStatus
+    from stream_service.sources.hdf5_recording import Hdf5Recording
+
+    settings = knobs.settings()
+    field = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
+    with (
+        Hdf5Recording(file, timestamp_field=field) as recording,
+        Progress(TextColumn("{task.description}"), console=console, transient=True) as progress,
+    ):
+        task = progress.add_task(f"{file.name}", total=None)
+
+        def show(status: RunStatus) -> None:
+            text = f"{status.state}: {status.received} of {recording.n_frames} frames, {status.rows} rows readable"
+            progress.update(task, description=text)
+
+        status = feed(recording, out, settings, rate_hz=rate, speed=speed, on_progress=show)
+        for note in recording.notes:
+            progress.console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+    console.print(f"{status.state}: {status.file}: {status.message}", soft_wrap=True, markup=False)
+    raise typer.Exit(int(status.state is RunState.FAILED))

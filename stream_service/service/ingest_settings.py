@@ -1,0 +1,76 @@
+"""What the operator says of a recording that is to become a standard file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from stream_service.config import Preprocessing, Profile
+from stream_service.errors import ConfigError
+from stream_service.sources.recorded_readbacks import RecordedReadbacks
+from stream_service.sources.recording import Facts
+
+REJECT_KEYS = ("reject_indices", "rejected_indices", "reject", "rejected")
+"""Under which a list of rejected positions is found in a JSON; the first is what `evaluate` writes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IngestSettings:
+    """What is left open here is as recorded."""
+
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    references: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """`dark`, `flat`, `mask` in raw axes, instead of those in the recording."""
+    facts: Facts = field(default_factory=Facts)
+    """Numbers the operator knows better than the recording; NaN = as recorded."""
+    profile: Profile | None = None
+    """Where the channels are, which way the stage moves the beam, and what the recording does not say."""
+    given: frozenset[str] = frozenset()
+    """Channels (x, y, energy) whose paths in the recording the operator gave."""
+    readbacks: RecordedReadbacks | None = None
+    """Recorded apart from the frames."""
+    rejected: frozenset[int] = frozenset()
+    """Positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0)."""
+    first_unique_id: int | None = None
+    """The uniqueId of the scan's first frame, where the recording begins later."""
+
+    def facts_of(self, recorded: Facts) -> Facts:
+        """The numbers of the scan: the operator's, else the recorded ones, else the profile's."""
+        detector = self.profile.detector if self.profile else None
+        in_profile = Facts(det_dist_m=detector.distance_m, pixel_m=detector.pixel_m) if detector else Facts()
+        return Facts(
+            *(
+                _first_known(*values)
+                for values in zip(_numbers(self.facts), _numbers(recorded), _numbers(in_profile), strict=True)
+            )
+        )
+
+
+def load_rejected(path: Path) -> frozenset[int]:
+    """The positions that a `ptypy_indices.json` rejects. Raises `ConfigError` naming what is wrong with it."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from error
+    lists = [document[key] for key in REJECT_KEYS if key in document] if isinstance(document, dict) else []
+    if not lists:
+        raise ConfigError(f"{path} has no list '{REJECT_KEYS[0]}' of the positions to be left out, counted from 0")
+    if not isinstance(lists[0], list) or not all(type(index) is int and index >= 0 for index in lists[0]):
+        raise ConfigError(f"'{REJECT_KEYS[0]}' in {path} must be a list of positions, whole numbers from 0 on")
+    return frozenset(lists[0])
+
+
+def _numbers(facts: Facts) -> tuple[float, ...]:
+    return facts.energy_eV, facts.det_dist_m, facts.pixel_m, facts.exposure_s
+
+
+def _first_known(*values: float) -> float:
+    return next((value for value in values if math.isfinite(value)), math.nan)
