@@ -2,81 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-import yaml
-from beamline_client import BeamlineClient
 from p4p.client.thread import Context
+from rig import Rig, profile_for, start_rig
 
-from stream_service.children import Child
-from stream_service.layouts import profile_path
 from stream_service.testing import LoopbackEpics, process_environment
 from stream_service.writer.validate import validate_file
-
-ENDED = ("COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
-
-
-def profile_for(ioc_prefix: str, service_prefix: str, folder: Path, **changes: Any) -> Path:
-    """The simulated beamline's profile under other prefixes; `changes` are merged into its sections."""
-    text = profile_path("sim").read_text(encoding="utf-8").replace("SIM:", ioc_prefix)
-    document = yaml.safe_load(text)
-    document["service"] |= {"prefix": service_prefix, "data_root": str(folder), "drain_s": 0.5}
-    for section, values in changes.items():
-        document[section] = document.get(section, {}) | values
-    path = folder / "profile.yaml"
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return path
-
-
-@dataclass
-class Rig:
-    """A simulated beamline, a daemon for it, and a CA client of both."""
-
-    beamline: BeamlineClient
-    service: BeamlineClient
-    child: Child
-    folder: Path
-
-    def close(self) -> None:
-        self.beamline.close()
-        self.service.close()
-        self.child.end()
-
-    def arm(self, scan_id: str, **request: Any) -> str:
-        """Arm for a scan; the service's sentence if it refuses."""
-        self.service.put("Request", json.dumps({"scan_id": scan_id, **request}))
-        self.service.put("Arm", 1)
-        self.service.wait_for("Arm", 0)
-        return str(self.service.get("ArmError"))
-
-    def counter(self) -> int:
-        """The uniqueId of the detector's latest frame."""
-        return int(self.beamline.get("cam1:ArrayCounter_RBV"))
-
-    def wait_for_end(self) -> str:
-        self.service.wait_until(lambda: self.service.get("State") in ENDED)
-        return str(self.service.get("State"))
-
-    def open(self, scan_id: str) -> h5py.File:
-        return h5py.File(self.folder / f"{scan_id}_std.h5")
-
-    def truth(self) -> dict[str, np.ndarray]:
-        path = self.folder / "truth.npz"
-        self.beamline.put("Sim:TruthFile", str(path))
-        self.beamline.put("Sim:SaveTruth", 1)
-        self.beamline.wait_until(path.exists)
-        with np.load(path) as archive:
-            return {name: archive[name] for name in ("unique_id", "x_m", "y_m", "fate")}
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +40,7 @@ def rig(ioc: Any, rigs: list[Rig], epics: LoopbackEpics, tmp_path_factory: pytes
     if not rigs or rigs[0].child.exit_code is not None:
         while rigs:
             rigs.pop().close()
-        folder = tmp_path_factory.mktemp("rig")
-        prefix = f"{ioc.prefix}{folder.name}:"
-        profile = profile_for(ioc.prefix, prefix, folder)
-        environment = process_environment(epics.server_environment("service"))
-        child = Child("service", "stream_service.cli", ["run", str(profile)], environment, folder / "service.log")
-        rigs.append(Rig(BeamlineClient(ioc.prefix), BeamlineClient(prefix), child, folder))
-        child.wait_for("ready", 30)
+        rigs.append(start_rig(ioc.prefix, epics, tmp_path_factory.mktemp("rig")))
     return rigs[0]
 
 
@@ -295,19 +230,12 @@ def test_profile_undoes_how_the_camera_is_mounted(
         ioc = start_ioc("--rotate", k, "--flip", mirror)
         folder = tmp_path / f"{k}{mirror}"
         folder.mkdir()
-        prefix = f"{ioc.prefix}PTYCHO:"
-        profile = profile_for(ioc.prefix, prefix, folder, preprocessing={"rotate": k, "flip": mirror})
-        environment = process_environment(epics.server_environment("service"))
-        with Child("service", "stream_service.cli", ["run", str(profile)], environment, folder / "log") as child:
-            child.wait_for("ready", 30)
-            rig = Rig(BeamlineClient(ioc.prefix), BeamlineClient(prefix), child, folder)
+        with closing(start_rig(ioc.prefix, epics, folder, preprocessing={"rotate": k, "flip": mirror})) as rig:
             assert rig.arm("mounted", n_positions=3) == ""
             rig.beamline.acquire(3, exposure_s=0.02)
             assert rig.wait_for_end() == "COMPLETE"
             with rig.open("mounted") as file:
                 stored.append(file["/entry/data"][()])
-            rig.beamline.close()
-            rig.service.close()
     assert stored[0].shape == (3, 128, 160)
     likeness = [
         np.corrcoef(np.log1p(stored[0]).ravel(), np.log1p(turned).ravel())[0, 1]

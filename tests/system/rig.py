@@ -1,0 +1,83 @@
+"""A simulated beamline, a daemon for it, and a CA client of both: what tests of the live path work with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import yaml
+from beamline_client import BeamlineClient
+
+from stream_service.children import Child
+from stream_service.layouts import profile_path
+from stream_service.testing import LoopbackEpics, process_environment
+
+ENDED = ("COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
+
+
+def profile_for(ioc_prefix: str, service_prefix: str, folder: Path, **changes: Any) -> Path:
+    """The simulated beamline's profile under other prefixes; `changes` are merged into its sections."""
+    text = profile_path("sim").read_text(encoding="utf-8").replace("SIM:", ioc_prefix)
+    document = yaml.safe_load(text)
+    document["service"] |= {"prefix": service_prefix, "data_root": str(folder), "drain_s": 0.5}
+    for section, values in changes.items():
+        document[section] = document.get(section, {}) | values
+    path = folder / "profile.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
+@dataclass
+class Rig:
+    """A simulated beamline, a daemon for it, and a CA client of both."""
+
+    beamline: BeamlineClient
+    service: BeamlineClient
+    child: Child
+    folder: Path
+
+    def close(self) -> None:
+        self.beamline.close()
+        self.service.close()
+        self.child.end()
+
+    def arm(self, scan_id: str, **request: Any) -> str:
+        """Arm for a scan; the service's sentence if it refuses."""
+        self.service.put("Request", json.dumps({"scan_id": scan_id, **request}))
+        self.service.put("Arm", 1)
+        self.service.wait_for("Arm", 0)
+        return str(self.service.get("ArmError"))
+
+    def counter(self) -> int:
+        """The uniqueId of the detector's latest frame."""
+        return int(self.beamline.get("cam1:ArrayCounter_RBV"))
+
+    def wait_for_end(self) -> str:
+        self.service.wait_until(lambda: self.service.get("State") in ENDED)
+        return str(self.service.get("State"))
+
+    def open(self, scan_id: str) -> h5py.File:
+        return h5py.File(self.folder / f"{scan_id}_std.h5")
+
+    def truth(self) -> dict[str, np.ndarray]:
+        path = self.folder / "truth.npz"
+        self.beamline.put("Sim:TruthFile", str(path))
+        self.beamline.put("Sim:SaveTruth", 1)
+        self.beamline.wait_until(path.exists)
+        with np.load(path) as archive:
+            return {name: archive[name] for name in ("unique_id", "x_m", "y_m", "fate")}
+
+
+def start_rig(ioc_prefix: str, epics: LoopbackEpics, folder: Path, **changes: Any) -> Rig:
+    """A daemon beside a running beamline; `changes` are merged into sections of its profile."""
+    prefix = f"{ioc_prefix}{folder.name}:"
+    profile = profile_for(ioc_prefix, prefix, folder, **changes)
+    environment = process_environment(epics.server_environment("service"))
+    child = Child("service", "stream_service.cli", ["run", str(profile)], environment, folder / "service.log")
+    rig = Rig(BeamlineClient(ioc_prefix), BeamlineClient(prefix), child, folder)
+    child.wait_for("ready", 30)
+    return rig
