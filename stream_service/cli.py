@@ -32,7 +32,9 @@ app.add_typer(cli_ingest.app, name="ingest")
 console = Console()
 errors = Console(stderr=True)
 
-ProfileArgument = Annotated[Path, typer.Argument(help="Profile of the beamline (YAML).", metavar="PROFILE")]
+ProfileArgument = Annotated[
+    str, typer.Argument(help="Name of a beamline (sim, hermes, xrnf, ...), or its profile (YAML).", metavar="PROFILE")
+]
 MARKS = {"ok": "[green]ok[/]", "advice": "[yellow]advice[/]", "error": "[red]ERROR[/]"}
 
 
@@ -44,10 +46,15 @@ def run(
 ) -> None:
     """Run the daemon: serve its PVs, arm when a plan asks, write one file per run. Ctrl-C finishes the file."""
     from stream_service.config import load_profile
+    from stream_service.layouts import find_profile
+    from stream_service.placeholders import placeholder_problem
     from stream_service.service.daemon import Service
 
     _log_to_stderr(verbose)
-    settings = load_profile(profile)
+    path = find_profile(profile)
+    settings = load_profile(path)
+    if problem := placeholder_problem(settings):
+        raise ConfigError(f"the profile {path} cannot be run: {problem}")
     if data_root is not None:
         service_settings = settings.service.model_copy(update={"data_root": data_root.resolve()})
         settings = settings.model_copy(update={"service": service_settings})
@@ -59,14 +66,14 @@ def run(
     raise typer.Exit(code)
 
 
-@app.command(epilog="Example: ptychostream check xml_layouts/sim/profile.yaml")
+@app.command(epilog="Examples: ptychostream check sim;   ptychostream check my-beamline.yaml")
 def check(profile: ProfileArgument) -> None:
     """Connect to everything a profile names and say in plain words what is wrong; exit code 1 if anything is."""
-    from stream_service.config import load_profile
+    from stream_service.layouts import load_named_profile
     from stream_service.service.check import check_profile
 
     failed = False
-    for finding in check_profile(load_profile(profile)):
+    for finding in check_profile(load_named_profile(profile)):
         failed |= finding.level == "error"
         console.print(f"{MARKS[finding.level]:>6} [bold]{finding.about}[/]: {escape(finding.text)}", soft_wrap=True)
     raise typer.Exit(int(failed))

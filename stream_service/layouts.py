@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stream_service.config import Profile, load_profile
 from stream_service.errors import ConfigError
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -28,3 +29,18 @@ def profile_path(beamline: str) -> Path:
         known = ", ".join(sorted(found.parent.name for found in shelf.glob(f"*/{PROFILE}")))
         raise ConfigError(f"there is no beamline '{beamline}': choose one of {known}, or give the path of a profile")
     return path
+
+
+def find_profile(name_or_path: str) -> Path:
+    """The file that is meant: a plain word is a beamline's name, all else a path (`./hermes` is a file, too).
+
+    Raises `ConfigError` naming the beamlines there are; whether the file of a path exists is for its reader to say.
+    """
+    path = Path(name_or_path).expanduser()
+    is_word = name_or_path == path.name and not path.suffix
+    return profile_path(name_or_path) if is_word else path
+
+
+def load_named_profile(name_or_path: str) -> Profile:
+    """The profile of a beamline by name, or of a YAML file by path; raises `ConfigError`."""
+    return load_profile(find_profile(name_or_path))

@@ -12,6 +12,7 @@ from p4p.client.thread import Context
 from stream_service.config import Profile
 from stream_service.core.units import is_same_unit
 from stream_service.errors import PtychostreamError
+from stream_service.placeholders import placeholder_problem
 from stream_service.service.file_system import space_problem, swmr_problem
 from stream_service.service.run_file import build_corrections, build_reducer
 from stream_service.service.run_sources import followed_channels
@@ -31,7 +32,13 @@ class Finding:
 
 
 def check_profile(profile: Profile) -> Iterator[Finding]:
-    """Check everything a run will need, one finding after another; the network is used, nothing is changed."""
+    """Check everything a run will need, one finding after another; the network is used, nothing is changed.
+
+    A profile with placeholders is not looked at further: there is nothing to connect to.
+    """
+    if problem := placeholder_problem(profile):
+        yield Finding("error", "placeholders", problem)
+        return
     yield from _check_folder(profile)
     try:
         corrections = build_corrections(profile.preprocessing, profile.references)

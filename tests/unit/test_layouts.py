@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stream_service import layouts
-from stream_service.config import load_profile
+from stream_service.config import Preprocessing, load_profile
 from stream_service.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -53,3 +54,50 @@ def test_install_without_layouts_says_so(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("path", sorted((CHECKOUT / "xml_layouts").glob("*/profile.yaml")), ids=lambda p: p.parent.name)
 def test_every_profile_of_the_checkout_loads(path: Path) -> None:
     assert load_profile(path).beamline
+
+
+@pytest.mark.parametrize(
+    ("beamline", "expected"),
+    [
+        # the seed's hermes_ingest.sh: --roi 1024,1024 --roi-center 0.5,0.5 --grouping sum --frames-per-pos 3
+        ("hermes", {"roi": (1024, 1024), "roi_center": "0.5,0.5", "grouping": "sum", "frames_per_position": 3}),
+        # the seed's xrnf_ingest.sh: --rotate 180 --flip none --roi 1024,1024 --grouping mean
+        ("xrnf", {"rotate": 180, "flip": "none", "roi": (1024, 1024), "grouping": "mean"}),
+    ],
+)
+def test_profile_stands_for_the_wrapper_script_of_its_beamline(beamline: str, expected: dict[str, Any]) -> None:
+    assert layouts.load_named_profile(beamline).preprocessing == Preprocessing(**expected)
+
+
+@pytest.mark.parametrize("beamline", ["sim", "hermes", "xrnf", "aps_2idd", "aps_26id"])
+def test_profile_is_loaded_by_name(beamline: str) -> None:
+    assert layouts.load_named_profile(beamline) == load_profile(CHECKOUT / "xml_layouts" / beamline / "profile.yaml")
+
+
+@pytest.mark.parametrize("given", ["./sim", "sim.yaml", "sub/sim", "~/sim", "{folder}/sim"])
+def test_what_is_no_plain_word_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = layouts.profile_path("sim").read_text(encoding="utf-8").replace("simulated beamline", "my own")
+    path = Path(given.format(folder=tmp_path)).expanduser()
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    assert layouts.load_named_profile(given.format(folder=tmp_path)).beamline == "my own"
+
+
+def test_beamline_wins_over_a_file_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sim").write_text("not a profile", encoding="utf-8")
+    assert layouts.load_named_profile("sim").beamline == "simulated beamline"
+
+
+def test_name_nobody_knows_is_told_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="no beamline 'hemres': choose one of aps_26id, aps_2idd, hermes, sim, xrnf"):
+        layouts.load_named_profile("hemres")
+
+
+@pytest.mark.parametrize("given", ["nowhere.yaml", "nowhere/profile.yaml", "../nowhere", ".", "xml_layouts/"])
+def test_path_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="cannot read the profile"):
+        layouts.load_named_profile(given)
