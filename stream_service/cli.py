@@ -17,7 +17,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from stream_service import cli_ingest
+from stream_service import cli_ingest, cli_replay
 from stream_service.errors import ConfigError, PtychostreamError
 
 app = typer.Typer(
@@ -29,6 +29,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(cli_ingest.app, name="ingest")
+app.command(
+    epilog="Examples: ptychostream replay scan.cxi --out /data --rate 50;   "
+    "ptychostream replay scan001.h5 --profile hermes"
+)(cli_replay.replay)
 console = Console()
 errors = Console(stderr=True)
 

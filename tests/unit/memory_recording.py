@@ -1,0 +1,69 @@
+"""A recorded scan in memory, for tests of what is made of recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stream_service.core.frame import AttributeValue, Frame
+from stream_service.core.pairing import ChannelRule, How
+from stream_service.sources.recording import Facts
+
+START_NS = 1_795_218_868_000_000_000
+PERIOD_NS = 10_000_000
+ON_SAMPLE = tuple(ChannelRule(name, How.ATTRIBUTE, attribute=name) for name in ("x", "y", "energy"))
+
+
+class MemoryRecording:
+    """`frames` (n, y, x) with an attribute dict each; ids and stamps count up unless given."""
+
+    def __init__(
+        self,
+        frames: np.ndarray[Any, Any],
+        attributes: list[dict[str, AttributeValue]],
+        *,
+        ids: list[int] | None = None,
+        stamps_ns: list[int] | None = None,
+        rules: tuple[ChannelRule, ...] = ON_SAMPLE,
+        is_on_sample: bool = True,
+        facts: Facts = Facts(det_dist_m=0.1, pixel_m=1e-5, exposure_s=0.01),  # noqa: B008
+        **changes: Any,
+    ) -> None:
+        self.path, self.layout = Path("scan.h5"), "in memory"
+        self._frames, self._attributes = frames, attributes
+        self._ids = list(range(1, len(frames) + 1)) if ids is None else ids
+        self._stamps_ns = [START_NS + n * PERIOD_NS for n in self._ids] if stamps_ns is None else stamps_ns
+        self.frame_shape, self.dtype = frames.shape[1:], frames.dtype
+        self.n_expected: int | None = None
+        self.n_exposed: int | None = None
+        self.first_unique_id = self._ids[0] if self._ids else 0
+        self.has_timestamps = True
+        self.facts, self.rules, self.is_on_sample = facts, rules, is_on_sample
+        self.exposure_attribute = "exposure"
+        self.references: dict[str, np.ndarray[Any, Any]] = {}
+        self.axis_signs = (1, 1)
+        self.notes: list[str] = []
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+    @property
+    def n_frames(self) -> int:
+        return len(self._frames)
+
+    def frames(self) -> Iterator[Frame]:
+        for pixels, id, stamp_ns, attributes in zip(
+            self._frames, self._ids, self._stamps_ns, self._attributes, strict=True
+        ):
+            yield Frame(id, stamp_ns, pixels, attributes)
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> MemoryRecording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
