@@ -132,6 +132,9 @@ def test_commands_exist_with_these_options(command: str) -> None:
         targets = re.findall(r"^([a-z][a-z-]*):", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         assert {word for word in words[1:] if "=" not in word} <= set(targets)
         return
+    if words[0] == "python" and words[1].endswith(".py"):  # a script of the checkout, which a system test runs
+        assert (CHECKOUT / words[1]).is_file()
+        return
     for name, app in OURS.items():
         n = len(name.split())
         if words[:n] == name.split():
