@@ -45,7 +45,7 @@ format: venv ## put the code into the format that lint checks
 types: venv ## type check
 	@$(BIN)/pyright
 
-bench: venv ## one table of rates, losses and costs on this machine
+bench: venv ## rates, losses and costs of the live and the offline path on this machine (ARGS="--only offline")
 	@$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
 docs: venv ## write the generated tables of docs/reference anew

@@ -1,7 +1,8 @@
-"""`make bench`: what the live path carries on this machine, in one table of one run.
+"""`make bench`: what the live path and the offline path carry on this machine, in two tables of one run.
 
-The same simulated detector feeds a bare p4p client and then the service with everything on; only figures of one run are
-to be compared, since machines differ and are noisy. `python tests/benchmarks/bench.py [--seconds S]`.
+Live, the same simulated detector feeds a bare p4p client and then the service with everything on. Offline, one file of
+3 GB is copied by plain h5py and ingested, turn by turn. Only figures of one run are to be compared, since machines
+differ and are noisy. `python tests/benchmarks/bench.py [--seconds S] [--megabytes M] [--only live|offline]`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-MEASURE = Path(__file__).with_name("measure_live.py")
+LIVE = Path(__file__).with_name("measure_live.py")
+OFFLINE = Path(__file__).with_name("measure_ingest.py")
+MOST_TIMES_PLAIN, MOST_MIB = 1.5, 600.0
+"""What an ingest may take: wall time, of that of a plain copy, and memory."""
 FLOOR_HZ = 1000.0
 CASES = ((128, FLOOR_HZ), (128, 4000.0), (256, FLOOR_HZ), (256, 2000.0))
 """Frame size and offered rate: the floor that must hold, and a rate near what the machine carries."""
@@ -35,12 +39,12 @@ COLUMNS = (
 )
 
 
-def measure(who: str, size: int, rate_hz: float, seconds: float) -> dict[str, Any]:
-    """One line of the table, measured in a process of its own."""
-    command = [sys.executable, str(MEASURE), who, str(size), str(rate_hz), str(seconds)]
+def measured(script: Path, *arguments: object) -> dict[str, Any]:
+    """One line of a table, measured in a process of its own."""
+    command = [sys.executable, str(script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"the measurement of {who} at {size}x{size} failed:\n{done.stderr}")
+        raise SystemExit(f"{' '.join(command[1:])} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -60,17 +64,16 @@ def cells(found: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def bench(seconds: Annotated[float, typer.Option(help="Length of each measurement.")] = 8.0) -> None:
-    """Measure a bare p4p client and the service, with the same detector, in one table."""
+def bench_live(console: Console, seconds: float) -> bool:
+    """A bare p4p client and the service, with the same detector; True if the floor holds."""
     table = Table(title="live path: bare p4p client beside the service with everything on", title_justify="left")
     for column in COLUMNS:
         table.add_column(column, justify="right")
-    console = Console(width=140)
     floor_holds = True
     for size, rate_hz in CASES:
         for who in ("client", "service"):
             with console.status(f"{who}, {size}x{size} at {rate_hz:.0f}/s"):
-                found = measure(who, size, rate_hz, seconds)
+                found = measured(LIVE, who, size, rate_hz, seconds)
             table.add_row(*cells(found))
             if who == "service" and size == 256 and rate_hz == FLOOR_HZ:
                 floor_holds = found["unaccounted"] == 0 and found["rows_per_s"] > 0.95 * found["offered_hz"]
@@ -78,7 +81,45 @@ def bench(seconds: Annotated[float, typer.Option(help="Length of each measuremen
     console.print(
         f"floor, 256² at {FLOOR_HZ:.0f}/s with 0 frames unaccounted: {'holds' if floor_holds else 'DOES NOT HOLD'}"
     )
-    raise typer.Exit(int(not floor_holds))
+    return floor_holds
+
+
+def bench_offline(console: Console, megabytes: int) -> bool:
+    """An ingest and a plain h5py copy of one file; True if it is fast and small enough."""
+    with console.status(f"ingest of {megabytes} MB"):
+        found = measured(OFFLINE, "--megabytes", megabytes)
+    table = Table(
+        title=f"offline path: {found['input_MB']:.0f} MB, {found['frames']} frames of {found['size']}² uint32"
+    )
+    for column in ("", *(f"round {number}" for number in range(1, len(found["plain_s"]) + 1)), "peak memory"):
+        table.add_column(column, justify="right")
+    for name, seconds, peak in (
+        ("plain h5py copy", found["plain_s"], found["plain_peak_MiB"]),
+        ("ptychostream ingest hdf5", found["ingest_s"], found["peak_MiB"]),
+    ):
+        table.add_row(name, *(f"{took:.1f} s" for took in seconds), f"{peak} MiB")
+    console.print(table)
+    holds = found["ratio"] <= MOST_TIMES_PLAIN and found["peak_MiB"] <= MOST_MIB
+    console.print(
+        f"ingest takes {found['ratio']:.2f} times as long as a plain copy (median of the rounds); at most "
+        f"{MOST_TIMES_PLAIN:g} times and {MOST_MIB:g} MiB: {'holds' if holds else 'DOES NOT HOLD'}"
+    )
+    return holds
+
+
+def bench(
+    seconds: Annotated[float, typer.Option(help="Length of each live measurement.")] = 8.0,
+    megabytes: Annotated[int, typer.Option(help="Size of the file to ingest.")] = 3000,
+    only: Annotated[str, typer.Option(help="live or offline; else both.")] = "",
+) -> None:
+    """Measure both paths; exit code 1 if one does not reach what it must."""
+    console = Console(width=140)
+    holds = True
+    if only != "offline":
+        holds &= bench_live(console, seconds)
+    if only != "live":
+        holds &= bench_offline(console, megabytes)
+    raise typer.Exit(int(not holds))
 
 
 if __name__ == "__main__":
