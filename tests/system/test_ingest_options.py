@@ -204,6 +204,16 @@ def in_memory(recorded: Recorded, options: Options) -> Stored:
     return stored
 
 
+def write_raw(path: Path, recorded: Recorded) -> Path:
+    """A recording as a file of the `/entry` schema."""
+    facts = {"energy_eV": 700.0, "det_dist_m": 0.1, "pixel_m": PIXEL_M, "exposure_s": 0.1}
+    values = {"data": recorded.frames, "pos": recorded.positions_m, **facts, **recorded.references}
+    with h5py.File(path, "w") as file:
+        for name, value in values.items():
+            file[f"entry/{name}"] = value
+    return path
+
+
 def ingest(source: Path, output: Path, words: list[str]) -> Stored:
     """The rows of a recording by the command line, from file to file."""
     result = CliRunner().invoke(cli.app, ["ingest", "hdf5", "--input", str(source), "--output", str(output), *words])
@@ -292,19 +302,33 @@ def test_from_file_to_file_is_the_definition_and_centred(
     recordings: dict[Region, Recorded], tmp_path: Path, region: Region
 ) -> None:
     recorded = recordings[region]
-    with h5py.File(tmp_path / "raw.h5", "w") as file:
-        facts = {"energy_eV": 700.0, "det_dist_m": 0.1, "pixel_m": PIXEL_M, "exposure_s": 0.1}
-        for name, value in {
-            "data": recorded.frames,
-            "pos": recorded.positions_m,
-            **facts,
-            **recorded.references,
-        }.items():
-            file[f"entry/{name}"] = value
+    source = write_raw(tmp_path / "raw.h5", recorded)
     for number, options in enumerate(options for options in BY_FILE if options.region is region):
         output = tmp_path / f"{number}_std.h5"
-        stored = ingest(tmp_path / "raw.h5", output, options.words)
+        stored = ingest(source, output, options.words)
         assert_is_definition(stored, recorded, options)
         assert_peak_is_there(stored, options)
         with h5py.File(output) as file:
             assert file["entry/pixel_m"][()] == PIXEL_M * options.bin
+
+
+@pytest.mark.parametrize(
+    ("beamline", "wrapper"),
+    [
+        ("hermes", "--roi 1024,1024 --roi-center 0.5,0.5 --grouping sum --frames-per-pos 3"),
+        ("xrnf", "--rotate 180 --flip none --roi 1024,1024 --grouping mean"),
+    ],
+)
+def test_profile_does_what_the_wrapper_script_of_its_beamline_did(tmp_path: Path, beamline: str, wrapper: str) -> None:
+    frames = np.random.default_rng(1).integers(0, 100, (3, 1030, 1041), np.uint16)
+    positions_m = np.random.default_rng(2).normal(0, 1e-6, (3, 2))
+    source = write_raw(tmp_path / "raw.h5", Recorded(frames, positions_m, {}))
+    by_flags = ingest(source, tmp_path / "flags.h5", wrapper.split())
+    by_profile = ingest(source, tmp_path / "profile.h5", ["--profile", beamline])
+    assert np.array_equal(by_profile.data, by_flags.data)
+    assert np.array_equal(by_profile.pos_m, by_flags.pos_m)
+    assert np.array_equal(by_profile.unique_ids, by_flags.unique_ids)
+    flipped = ingest(source, tmp_path / "over.h5", ["--profile", beamline, "--roi", "8,12", "--flip", "h"])
+    expected = ingest(source, tmp_path / "over_flags.h5", [*wrapper.split(), "--roi", "8,12", "--flip", "h"])
+    assert flipped.data[0].shape == (8, 12)
+    assert np.array_equal(flipped.data, expected.data), "what is given on the command line wins over the profile"
