@@ -162,7 +162,8 @@ def placeholder(hint: Any) -> str:
 
 def option_rows(command: Any) -> Iterator[tuple[str, ...]]:
     """Options and arguments of a command with their defaults."""
-    hints = get_type_hints(inspect.unwrap(command.callback))
+    takes_options = inspect.unwrap(command.callback, stop=lambda found: hasattr(found, "__signature__"))
+    hints = get_type_hints(takes_options)
     for parameter in command.params:
         default = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
         if parameter.required:

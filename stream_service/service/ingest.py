@@ -119,7 +119,7 @@ class _Ingest:
         if first is None:
             raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
         channels = channels_of(recording, settings.profile, settings.readbacks, settings.given, first.attributes)
-        for note in channels.notes:
+        for note in (*channels.notes, *settings.notes_on(recording.facts)):
             self._listener.note(note)
         self._facts = replace(
             self._facts, exposure_s=self._exposure_of(first), energy_eV=self._energy_of(first, channels)

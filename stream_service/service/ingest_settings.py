@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,23 @@ class IngestSettings:
 
     def facts_of(self, recorded: Facts) -> Facts:
         """The numbers of the scan: the operator's, else the recorded ones, else the profile's."""
+        sources = astuple(self.facts), astuple(recorded), astuple(self._in_profile)
+        return Facts(*(_first_known(*values) for values in zip(*sources, strict=True)))
+
+    def notes_on(self, recorded: Facts) -> list[str]:
+        """Which numbers are the profile's and nobody else's: worth a look, since profiles are copied."""
+        sources = astuple(self.facts), astuple(recorded), astuple(self._in_profile)
+        names = (field.name for field in fields(Facts))
+        return [
+            f"{name} is {in_profile:g}, as the profile says: it is neither recorded nor given"
+            for name, given, found, in_profile in zip(names, *sources, strict=True)
+            if not math.isfinite(given) and not math.isfinite(found) and math.isfinite(in_profile)
+        ]
+
+    @property
+    def _in_profile(self) -> Facts:
         detector = self.profile.detector if self.profile else None
-        in_profile = Facts(det_dist_m=detector.distance_m, pixel_m=detector.pixel_m) if detector else Facts()
-        return Facts(
-            *(
-                _first_known(*values)
-                for values in zip(_numbers(self.facts), _numbers(recorded), _numbers(in_profile), strict=True)
-            )
-        )
+        return Facts(det_dist_m=detector.distance_m, pixel_m=detector.pixel_m) if detector else Facts()
 
 
 def load_rejected(path: Path) -> frozenset[int]:
@@ -66,10 +75,6 @@ def load_rejected(path: Path) -> frozenset[int]:
     if not isinstance(lists[0], list) or not all(type(index) is int and index >= 0 for index in lists[0]):
         raise ConfigError(f"'{REJECT_KEYS[0]}' in {path} must be a list of positions, whole numbers from 0 on")
     return frozenset(lists[0])
-
-
-def _numbers(facts: Facts) -> tuple[float, ...]:
-    return facts.energy_eV, facts.det_dist_m, facts.pixel_m, facts.exposure_s
 
 
 def _first_known(*values: float) -> float:

@@ -221,6 +221,17 @@ def test_history_longer_than_pairing_keeps_is_fed_as_the_frames_come(tmp_path: P
         np.testing.assert_allclose(-1e6 * file["/entry/posx_m"][1:], np.arange(1, n) - 0.5, atol=1e-3)
 
 
+def test_numbers_that_only_the_profile_says_are_named(tmp_path: Path) -> None:
+    heard = Heard()
+    recording = MemoryRecording(frames_of(2), attributes_of(2), facts=Facts(pixel_m=2e-5))
+    file, _ = made(tmp_path, recording, heard, profile=load_named_profile("sim"))
+    with file:
+        assert (file["/entry/det_dist_m"][()], file["/entry/pixel_m"][()]) == (0.1, 2e-5)
+    assert [note for note in heard.notes if "profile says" in note] == [
+        "det_dist_m is 0.1, as the profile says: it is neither recorded nor given"
+    ]
+
+
 def test_frame_without_a_position_is_stored_flagged_and_not_used(tmp_path: Path) -> None:
     attributes = attributes_of(3)
     del attributes[1]["x"]
