@@ -14,6 +14,7 @@ import typer
 
 from iocsim.beamline import Beamline, BeamlineConfig, make_beamline
 from iocsim.camera import Flip, Rotate
+from iocsim.codecs import COMPRESSORS
 from iocsim.faults import Faults, parse_ids
 from iocsim.ioc import Ioc
 from iocsim.replay import ReplayFrames
@@ -39,6 +40,9 @@ def run(
         int, typer.Option(help="Make N frames beforehand and play them round: for high rates.", metavar="N")
     ] = 0,
     dtype: Annotated[str, typer.Option(help="Pixel type, for example uint16 or uint32.")] = "uint16",
+    codec: Annotated[
+        str, typer.Option(help="How frames are compressed for PVA: none, jpeg, zlib, blosc, lz4, lz4hdf5 or bslz4.")
+    ] = "none",
     drop: Annotated[float, typer.Option(help="Fraction of the frames that PVA loses.")] = 0.0,
     duplicate: Annotated[float, typer.Option(help="Fraction of the frames that PVA sends twice.")] = 0.0,
     drop_ids: Annotated[str, typer.Option(help="uniqueIds that PVA loses, as 1,7,100-104.")] = "",
@@ -75,6 +79,7 @@ def run(
         for option, fraction in (("--drop", drop), ("--duplicate", duplicate)):
             if not 0.0 <= fraction <= 1.0:
                 raise ValueError(f"{option} {fraction:g}: a fraction lies between 0 and 1")
+        compressor = _compressor(codec)
         faults = Faults(seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids))
         _refuse_taken_ports(interface)
         beamline = make_beamline(config)
@@ -84,7 +89,7 @@ def run(
         typer.echo(f"iocsim: {error}", err=True)
         raise typer.Exit(2) from error
     try:
-        asyncio.run(_serve(beamline, prefix, faults, truth, interface, quiet))
+        asyncio.run(_serve(beamline, prefix, faults, compressor, truth, interface, quiet))
     finally:
         beamline.close()
 
@@ -95,13 +100,19 @@ def main() -> None:
 
 
 async def _serve(
-    beamline: Beamline, prefix: str, faults: Faults, truth: Path | None, interface: str, quiet: bool
+    beamline: Beamline,
+    prefix: str,
+    faults: Faults,
+    compressor: str,
+    truth: Path | None,
+    interface: str,
+    quiet: bool,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    ioc = Ioc(beamline, prefix, faults=faults, truth_file=truth)
+    ioc = Ioc(beamline, prefix, faults=faults, truth_file=truth, compressor=compressor)
 
     def announce() -> None:
         if not quiet:
@@ -148,6 +159,14 @@ def _config(
         stack_frames=stack or defaults.stack_frames,
         replay=replay,
     )
+
+
+def _compressor(codec: str) -> str:
+    """The string of the record Compressor for a value of --codec."""
+    compressors = {compressor.lower(): compressor for compressor in COMPRESSORS}
+    if codec not in compressors:
+        raise ValueError(f"--codec {codec}: use {', '.join(compressors)}")
+    return compressors[codec]
 
 
 def _refuse_taken_ports(interface: str) -> None:

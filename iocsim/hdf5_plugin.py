@@ -17,7 +17,7 @@ from iocsim.hdf5_file import FileOptions
 from iocsim.hdf5_filters import filters_for
 from iocsim.hdf5_layout import DefaultLayout
 from iocsim.ndarray import NDArray
-from iocsim.plugin import Plugin
+from iocsim.plugin import Arrays, Plugin
 from iocsim.pv import NO_YES, OFF_ON, Choice, Initial, PvTable, Text, monitors_sent
 from iocsim.recorder import CaptureSettings, FileSettings, Recorder, WriteMode, make_folder
 
@@ -111,9 +111,10 @@ class Hdf5Plugin(Plugin):
         self._layout_valid = table.readback("XMLValid_RBV", YES)
         self._layout_message = table.readback("XMLErrorMsg_RBV", Text("Default layout selected"))
 
-    def process(self, array: NDArray) -> None:
+    def process(self, arrays: Arrays) -> None:
         """Take an array, in the driver's thread."""
-        if not self.takes_arrays:
+        array = self.wanted(arrays)
+        if array is None:
             return
         if self._blocking.is_on:
             # What was queued before BlockingCallbacks went to Yes comes first.

@@ -15,11 +15,14 @@ from p4p.server import Server
 
 from iocsim.beamline import Beamline
 from iocsim.ca_server import CaServer
+from iocsim.codec_plugin import CODEC_PORT, CodecPlugin
+from iocsim.codecs import NO_COMPRESSOR
 from iocsim.detector import Detector
 from iocsim.endstation import Endstation
 from iocsim.faults import Faults
 from iocsim.hdf5_plugin import Hdf5Plugin
 from iocsim.ndarray import NDArray
+from iocsim.plugin import DRIVER_PORT
 from iocsim.pv import PvTable
 from iocsim.pva_plugin import PvaPlugin
 from iocsim.session import Session
@@ -38,15 +41,18 @@ class Ioc:
         *,
         faults: Faults,
         truth_file: Path | None = None,
+        compressor: str = NO_COMPRESSOR,
     ) -> None:
-        """Make it inside a running event loop."""
+        """Make it inside a running event loop. With a compressor, Codec1 and Pva1 begin set up to send with it."""
         config = beamline.config
         table = PvTable(prefix)
         self.pvs = table.pvs
         self._truth = beamline.new_truth()
         self._endstation = Endstation(table, beamline.energy_eV, beamline.energy_limits_eV, config.seed)
         self._session = Session(table.below("Sim:"), self._truth, truth_file, faults)
-        self._pva = PvaPlugin(table.below("Pva1:"), self._session.faults)
+        pva_source = DRIVER_PORT if compressor == NO_COMPRESSOR else CODEC_PORT
+        self._pva = PvaPlugin(table.below("Pva1:"), self._session.faults, pva_source)
+        self._codec = CodecPlugin(table.below("Codec1:"), compressor)
         self._detector = Detector(
             table.below("cam1:"),
             beamline.frames,
@@ -59,7 +65,7 @@ class Ioc:
         )
         self._hdf5 = Hdf5Plugin(table.below("HDF1:"))
         self._stats = StatsPlugin(table.below("Stats1:"))
-        self._plugins = (self._pva, self._hdf5, self._stats)
+        self._plugins = (self._codec, self._pva, self._hdf5, self._stats)
 
     async def serve(self, interface: str, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Serve CA and PVA on one network interface until `stop` is set; saves the truth at the end."""
@@ -92,10 +98,16 @@ class Ioc:
                 raise result
 
     def _send(self, array: NDArray) -> int:
-        """Hand an array to the plugins; gives the number of times it went out by PVA. In the driver's thread."""
-        copies = self._pva.process(array)
-        self._hdf5.process(array)
-        self._stats.process(array)
+        """Hand an array to the plugins; gives the number of times it went out by PVA. In the driver's thread.
+
+        Each takes it from the port that its NDArrayPort names: as the camera made it, or as Codec1 did.
+        """
+        arrays = {DRIVER_PORT: array}
+        if (coded := self._codec.process(arrays)) is not None:
+            arrays[CODEC_PORT] = coded
+        copies = self._pva.process(arrays)
+        self._hdf5.process(arrays)
+        self._stats.process(arrays)
         return copies
 
     async def _refresh(self) -> None:

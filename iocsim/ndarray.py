@@ -49,10 +49,20 @@ class NDAttribute:
 
 
 @dataclass(frozen=True, slots=True)
-class NDArray:
-    """One frame as it leaves the detector driver; nobody may write into `pixels`.
+class Compressed:
+    """What a codec made of the pixels of a frame."""
 
-    `pixels` is (rows, columns) in C order. `timestamp_ns` is the end of the exposure, Unix epoch. The offsets, binnings
+    codec: str
+    """`codec.name` on the wire, for example `bslz4`."""
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NDArray:
+    """One frame as it leaves the detector driver or a plugin; nobody may write into `pixels`.
+
+    `pixels` is (rows, columns) in C order; with `compressed`, that is sent instead, and size and type are still those
+    of the pixels. `timestamp_ns` is the end of the exposure, Unix epoch. The offsets, binnings
     and reversals are those of the readout region, x (columns) first.
     """
 
@@ -63,6 +73,17 @@ class NDArray:
     offset: tuple[int, int] = (0, 0)
     binning: tuple[int, int] = (1, 1)
     reverse: tuple[bool, bool] = (False, False)
+    compressed: Compressed | None = None
+
+    @property
+    def codec(self) -> str:
+        """The name of the codec; empty for plain pixels."""
+        return "" if self.compressed is None else self.compressed.codec
+
+    @property
+    def compressed_bytes(self) -> int:
+        """`compressedSize`: what is sent, in bytes; the size of the pixels if they are sent as they are."""
+        return self.pixels.nbytes if self.compressed is None else len(self.compressed.payload)
 
     @property
     def dimensions(self) -> tuple[int, int]:

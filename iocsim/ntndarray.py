@@ -104,15 +104,22 @@ def fresh() -> Value:
 
 
 def encode(array: NDArray) -> Value:
-    """The array as one update with every field marked as changed, as ADCore posts it; the pixels are copied."""
+    """The array as one update with every field marked as changed, as ADCore posts it; the pixels are copied.
+
+    Compressed pixels are bytes, and only `codec.parameters` still says of what type the pixels are.
+    """
     pixels: Array[Any] = np.ascontiguousarray(array.pixels).reshape(-1)
     code = pixels.dtype.str[1:]
+    if array.compressed is None:
+        value = (UNION_FIELD[code], pixels)
+    else:
+        value = ("ubyteValue", np.frombuffer(array.compressed.payload, np.uint8))
     return Value(
         NTNDARRAY,
         {
-            "value": (UNION_FIELD[code], pixels),
-            "codec": {"name": "", "parameters": ("i", SCALAR_TYPE[code])},
-            "compressedSize": pixels.nbytes,
+            "value": value,
+            "codec": {"name": array.codec, "parameters": ("i", SCALAR_TYPE[code])},
+            "compressedSize": array.compressed_bytes,
             "uncompressedSize": pixels.nbytes,
             "dimension": _dimensions(array.dimensions, array.offset, array.binning, array.reverse),
             "uniqueId": array.unique_id,

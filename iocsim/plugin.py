@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from iocsim.ndarray import DATA_TYPES, NDArray, data_type_name
@@ -12,6 +12,8 @@ from iocsim.pv import NO_YES, Choice, Pair, PvTable, Text
 ADCORE_VERSION = "3.14.0"
 """The release whose PVs these are (R3-14; the recordings come from its development branch)."""
 DRIVER_PORT = "SIM1"
+Arrays = Mapping[str, NDArray]
+"""One exposure as each port gives it, by the name of the port."""
 COLOR_MODES = Choice(("Mono", "Bayer", "RGB1", "RGB2", "RGB3", "YUV444", "YUV422", "YUV421"))
 DISABLE_ENABLE = Choice(("Disable", "Enable"))
 ENABLED = Choice(DISABLE_ENABLE.strings, 1)
@@ -49,21 +51,34 @@ class ArrayCount:
 class Plugin:
     """The PVs common to all plugins. `process` is called in the driver's thread, everything else in the event loop."""
 
-    def __init__(self, table: PvTable, plugin_type: str, port: str, *, is_enabled: bool = False) -> None:
+    takes_compressed = False
+    """What it does with a compressed array: process it, or count it as dropped."""
+
+    def __init__(
+        self,
+        table: PvTable,
+        plugin_type: str,
+        port: str,
+        *,
+        source_port: str = DRIVER_PORT,
+        is_enabled: bool = False,
+        gives_arrays: bool = False,
+    ) -> None:
+        """`source_port` is the first value of NDArrayPort; `gives_arrays` that of ArrayCallbacks."""
         self._last: NDArray | None = None
         self._shown: NDArray | None = None
         self.n_dropped = 0
-        """Arrays that found the input queue full."""
+        """Arrays that found the input queue full, or compressed ones that the plugin does not take."""
 
         table.readback("PluginType_RBV", plugin_type)
         table.readback("PortName_RBV", port)
         table.readback("ADCoreVersion_RBV", ADCORE_VERSION)
-        self._source_port = table.pair("NDArrayPort", DRIVER_PORT)
+        self._source_port = table.pair("NDArrayPort", source_port)
         table.pair("NDArrayAddress", 0)
         self._enable = table.pair("EnableCallbacks", ENABLED if is_enabled else DISABLE_ENABLE)
         self._blocking = table.pair("BlockingCallbacks", NO_YES)
         table.pair("MinCallbackTime", 0.0, units="s")
-        table.pair("ArrayCallbacks", DISABLE_ENABLE)
+        self._array_callbacks = table.pair("ArrayCallbacks", ENABLED if gives_arrays else DISABLE_ENABLE)
         table.pair("NumThreads", 1)
         table.readback("MaxThreads_RBV", 1)
         table.setpoint("NDAttributesFile", Text())
@@ -76,16 +91,21 @@ class Plugin:
         self._n_dimensions = table.readback("NDimensions_RBV", 0)
         self._data_type = table.readback("DataType_RBV", Choice(DATA_TYPES))
         table.readback("ColorMode_RBV", COLOR_MODES)
+        self._codec = table.readback("Codec_RBV", "")
+        self._compressed_bytes = table.readback("CompressedSize_RBV", 0, units="byte")
         self._unique_id = table.readback("UniqueId_RBV", 0)
         self._timestamp = table.readback("TimeStamp_RBV", 0.0, units="s")
         self._execution_ms = table.readback("ExecutionTime_RBV", 0.0, units="ms")
         self.execution_s = 0.0
         """What the last array took."""
 
-    @property
-    def takes_arrays(self) -> bool:
-        """Callbacks are enabled and come from the detector."""
-        return self._enable.is_on and self._source_port.value == DRIVER_PORT
+    def wanted(self, arrays: Arrays) -> NDArray | None:
+        """The array of the port that NDArrayPort names, if there is one for this plugin; in the driver's thread."""
+        array = arrays.get(self._source_port.value) if self._enable.is_on else None
+        if array is not None and array.compressed is not None and not self.takes_compressed:
+            self.n_dropped += 1
+            return None
+        return array
 
     def saw(self, array: NDArray) -> None:
         """Keep the array as the last one seen."""
@@ -103,6 +123,8 @@ class Plugin:
             await pv.follow(array.dimensions[axis] if axis < len(array.dimensions) else 0)
         await self._n_dimensions.follow(len(array.dimensions))
         await self._data_type.follow(data_type_name(array.pixels.dtype))
+        await self._codec.follow(array.codec)
+        await self._compressed_bytes.follow(array.compressed_bytes)
         await self._unique_id.post(array.unique_id, array.timestamp_ns)
         await self._timestamp.post(array.epics_seconds, array.timestamp_ns)
         await self._execution_ms.follow(1e3 * self.execution_s)

@@ -12,16 +12,18 @@ from p4p.server.thread import SharedPV
 
 from iocsim import ntndarray
 from iocsim.faults import FaultPvs
-from iocsim.ndarray import NDArray
-from iocsim.plugin import Plugin
+from iocsim.plugin import Arrays, Plugin
 from iocsim.pv import PvTable, Text
 
 
 class PvaPlugin(Plugin):
     """NDPluginPva; enabled from the start, so that `Acquire` alone brings frames."""
 
-    def __init__(self, table: PvTable, faults: FaultPvs) -> None:
-        super().__init__(table, "NDPluginPva", "PVA1", is_enabled=True)
+    takes_compressed = True
+
+    def __init__(self, table: PvTable, faults: FaultPvs, source_port: str) -> None:
+        """`source_port` is the first value of NDArrayPort."""
+        super().__init__(table, "NDPluginPva", "PVA1", source_port=source_port, is_enabled=True)
         self.pv_name = f"{table.prefix}Image"
         table.readback("PvName_RBV", Text(self.pv_name))
         self.channel = SharedPV(initial=ntndarray.fresh())
@@ -30,9 +32,10 @@ class PvaPlugin(Plugin):
         self.n_dropped_on_purpose = 0
         self.n_duplicated = 0
 
-    def process(self, array: NDArray) -> int:
-        """Post the array as often as the faults say; gives that number, 0 also if callbacks are disabled."""
-        if not self.takes_arrays:
+    def process(self, arrays: Arrays) -> int:
+        """Post the array as often as the faults say; gives that number, 0 also if there is no array for this plugin."""
+        array = self.wanted(arrays)
+        if array is None:
             return 0
         started_s = time.perf_counter()
         self.saw(array)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from iocsim.ndarray import NDArray
-from iocsim.plugin import Plugin
+from iocsim.plugin import Arrays, Plugin
 from iocsim.pv import NO_YES, Choice, PvTable
 
 VALUES = {
@@ -42,9 +42,9 @@ class StatsPlugin(Plugin):
             self._readbacks[name] = table.readback(readback, 0.0)
         self._computed: NDArray | None = None
 
-    def process(self, array: NDArray) -> None:
+    def process(self, arrays: Arrays) -> None:
         """Take an array, in the driver's thread."""
-        if self.takes_arrays:
+        if (array := self.wanted(arrays)) is not None:
             self.saw(array)
             self.counter.value += 1
 
