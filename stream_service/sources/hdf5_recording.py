@@ -1,130 +1,180 @@
-"""A recorded scan in an HDF5 file: frames in blocks, and everything else as arrays.
+"""A recorded scan in an HDF5 file: of areaDetector, in the `/entry` schema, CXI, or at paths the operator names.
 
-Two layouts are recognized by what is in them: `/entry` (the standard file, whole or as far as the schema goes) and CXI
-(`/entry_1`). Positions come out as the beam on the sample; CXI's `translation` is the motion of the sample, so its sign
-is turned. Dark and flat are given only if they have not been applied to the frames yet.
+The file may be closed, still growing (`Follow`), or left behind by a writer that never closed it. Frames are read in
+blocks, and so are the values recorded with them; memory does not grow with the file.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import h5py
-import numpy as np
-import numpy.typing as npt
-
+from stream_service.core.frame import Frame
 from stream_service.errors import SourceError
-from stream_service.sources.recorded_units import energy_eV, length_m
+from stream_service.sources.hdf5_contents import Hdf5Paths, TimestampField
+from stream_service.sources.hdf5_growth import Growth
+from stream_service.sources.hdf5_layouts import read_contents
+from stream_service.sources.hdf5_opening import Follow, OpenFile, open_hdf5, writer_flags
+from stream_service.sources.hdf5_rows import RecordedRows
+from stream_service.sources.hdf5_tree import Hdf5Tree
 
-BLOCK_BYTES = 32 << 20
-"""Frames are read in blocks of about this size, whatever their chunks."""
-CXI_HAS_SIGNAL = 0x1000
-"""The one flag of a CXI pixel mask that does not mean a bad pixel."""
-STANDARD, CXI = "/entry (standard file)", "CXI (/entry_1)"
-Floats = npt.NDArray[np.float64]
+__all__ = ["Follow", "Hdf5Paths", "Hdf5Recording"]
+
+EVERYTHING_AS_THE_LAYOUT_SAYS = Hdf5Paths()
+LAG_S = 2.0
+"""Frames that wait so long for their values are worth a note."""
 
 
 class Hdf5Recording:
-    """An open recording. All arrays but the frames are read at once. Raises `SourceError` naming what is missing."""
+    """An open recording; see `Recording` for what it tells. With `follow` the constructor waits for the first frame."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        paths: Hdf5Paths = EVERYTHING_AS_THE_LAYOUT_SAYS,
+        follow: Follow | None = None,
+        *,
+        timestamp_field: TimestampField = "timeStamp",
+    ) -> None:
         self.path = path
-        try:
-            self._file = h5py.File(path, "r")
-        except OSError as error:
-            reason = "there is no such file" if not path.exists() else f"it cannot be opened as HDF5 ({error})"
-            raise SourceError(f"{path}: {reason}") from error
+        self.notes: list[str] = []
+        self._paths = paths
+        self._timestamp_field: TimestampField = timestamp_field
+        self._patience = None if follow is None else _Patience(follow)
+        self._lags_since_s = math.inf
+        self._is_final = False
+        self._opened = self._open()
         try:
             self._read()
-        except (SourceError, KeyError):
-            self._file.close()
+            if not self._wait_for(0):
+                raise SourceError(f"{self.path} ({self.layout}) holds no frames")
+            first_id, self.has_timestamps = self._rows.first_identity(self._n_rows if self._is_final else 1)
+            begun_at = self._contents.first_unique_id
+            self.first_unique_id = first_id if begun_at is None else begun_at
+        except BaseException:
+            self.close()
             raise
 
+    def _open(self) -> OpenFile:
+        while True:
+            try:
+                opened = open_hdf5(self.path)
+            except SourceError as error:
+                if self._patience is None:
+                    raise
+                if not self._patience.waits():
+                    raise SourceError(f"{error} (waited {self._patience.follow.patience_s:g} s for it)") from error
+            else:
+                self._inode = self.path.stat().st_ino
+                return opened
+
     def _read(self) -> None:
-        if self._find("/entry/data", required=False) is not None:
-            self.layout = STANDARD
-            self._read_standard()
-        elif "entry_1" in self._file:
-            self.layout = CXI
-            self._read_cxi()
-        else:
-            there = ", ".join(self._file) or "nothing"
-            raise SourceError(f"{self.path} has neither /entry/data nor /entry_1 (it holds: {there})")
-        if self._frames.ndim != 3 or len(self._frames) == 0:
-            raise SourceError(f"{self.path}:{self._frames.name} has shape {self._frames.shape}; frames are (N, y, x)")
-        if len(self.positions_m) != len(self._frames):
-            raise SourceError(f"{self.path} holds {len(self._frames)} frames but {len(self.positions_m)} positions")
-
-    def _read_standard(self) -> None:
-        self._frames = self._needed("/entry/data")
-        self.axis_signs = self._axis_signs("/entry_1/instrument_1/detector_1/basis_vectors")
-        split = [self._find(f"/entry/pos{axis}_m", required=False) for axis in "xy"]
-        packed = self._find("/entry/pos", required=False)
-        if packed is not None:
-            self.positions_m = length_m(packed)[:, :2]
-        elif split[0] is not None and split[1] is not None:
-            self.positions_m = np.column_stack([length_m(split[0]), length_m(split[1])])
-        else:
-            raise SourceError(f"{self.path} has no positions: /entry/pos (N, 2), or /entry/posx_m and /entry/posy_m")
-        self.energy_eV = self._number("/entry/frames/energy_eV", "/entry/energy_eV", read=energy_eV)
-        self.exposure_s = self._number("/entry/frames/exposure_s", "/entry/exposure_s", read=_plain)
-        self.det_dist_m = float(self._number("/entry/det_dist_m", read=length_m))
-        self.pixel_m = float(self._number("/entry/pixel_m", read=length_m))
-        self.mask = self._image("/entry/mask")
-        self.references = {
-            kind: image
-            for kind in ("dark", "flat")
-            if (image := self._image(f"/entry/{kind}")) is not None and not self._is_applied(f"/entry/{kind}")
-        }
-
-    def _read_cxi(self) -> None:
-        detector = "/entry_1/instrument_1/detector_1"
-        frames = self._find("/entry_1/data_1/data", required=False)
-        self._frames = frames if frames is not None else self._needed(f"{detector}/data")
-        translation = self._find("/entry_1/sample_1/geometry_1/translation", required=False)
-        if translation is None:
-            translation = self._find("/entry_1/data_1/translation", required=False)
-        if translation is None:
-            raise SourceError(f"{self.path} has no positions: /entry_1/sample_1/geometry_1/translation (N, 3)")
-        self.positions_m = -length_m(translation)[:, :2]
-        self.energy_eV = self._number("/entry_1/instrument_1/source_1/energy", read=energy_eV)
-        self.exposure_s = self._number(f"{detector}/count_time", read=_plain)
-        self.det_dist_m = float(self._number(f"{detector}/distance", read=length_m))
-        self.pixel_m = float(self._number(f"{detector}/x_pixel_size", read=length_m))
-        self.axis_signs = self._axis_signs(f"{detector}/basis_vectors")
-        mask = self._image(f"{detector}/mask")
-        self.mask = None if mask is None else (mask.astype(np.uint32) & ~np.uint32(CXI_HAS_SIGNAL)).astype(np.uint32)
-        self.references: dict[str, npt.NDArray[Any]] = {}
+        """What the file holds; once more when its writer has closed it."""
+        tree = Hdf5Tree(self._opened.file, self.path)
+        self._contents = contents = read_contents(tree, self._paths, self._timestamp_field)
+        self._growth = Growth(contents)
+        self._rows = RecordedRows(contents, self.path)
+        self.layout = contents.layout
+        self.frame_shape = contents.frames.frame_shape
+        self.dtype = contents.frames.dtype
+        self.n_expected = contents.n_expected
+        self.n_exposed = contents.n_exposed
+        self.facts = contents.facts
+        self.rules = contents.rules
+        self.is_on_sample = contents.is_on_sample
+        self.exposure_attribute = contents.exposure_attribute
+        self.references = contents.references
+        self.axis_signs = contents.axis_signs
+        self._note(*contents.notes)
+        if self._opened.is_closed:
+            self._settle()
+        elif self._patience is None:
+            self._settle()
+            self._note(
+                f"{self.path} was not closed, or is still being written: the {self.n_frames} frames that are there are "
+                "taken as they are; --follow waits for the rest"
+            )
 
     @property
     def n_frames(self) -> int:
-        return len(self._frames)
+        return self._rows.n_frames if self._is_final else self._growth.n_whole
 
     @property
-    def frame_shape(self) -> tuple[int, int]:
-        """(rows, columns) as stored."""
-        return self._frames.shape[1], self._frames.shape[2]
+    def _n_rows(self) -> int:
+        return self._rows.n_rows if self._is_final else self._growth.n_whole
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._frames.dtype
+    def frames(self) -> Iterator[Frame]:
+        """Every frame once. Of a followed file: those to come, too, until it is closed or patience ends."""
+        done = 0
+        while self._wait_for(done):
+            n_rows = self._n_rows
+            yield from self._rows.frames(done, n_rows)
+            done = n_rows
 
-    def blocks(self) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-        """All frames in order: index of the first of a block, and the block (n, y, x), a new array each time."""
-        frame_bytes = self.dtype.itemsize * self.frame_shape[0] * self.frame_shape[1]
-        step = max(1, BLOCK_BYTES // frame_bytes)
-        for start in range(0, self.n_frames, step):
-            try:
-                yield start, self._frames[start : start + step]
-            except OSError as error:
-                stop = min(start + step, self.n_frames)
-                raise SourceError(f"{self.path}: frames {start} to {stop - 1} cannot be read: {error}") from error
+    def _wait_for(self, row: int) -> bool:
+        """Whether there is a row of this index; of a growing file, once it is known."""
+        while self._n_rows <= row:
+            if self._is_final or self._patience is None:
+                return False
+            if self._growth.refresh():
+                self._patience.restart()
+                if self._n_rows > row:
+                    break
+            if not writer_flags(self.path):
+                self._read_closed()
+                continue
+            self._note_lag(self._patience.follow.clock())
+            if not self._patience.waits():
+                patience_s = self._patience.follow.patience_s
+                self._note(
+                    f"nothing new came for {patience_s:g} s, and {self.path} was not closed; what is there is taken"
+                )
+                self._settle()
+        return True
+
+    def _read_closed(self) -> None:
+        """The writer has closed the file: open it again, so that all it wrote at the end is seen."""
+        frame_shape, dtype = self.frame_shape, self.dtype
+        self._opened.file.close()
+        inode = self._inode
+        self._opened = self._open()
+        if self._inode != inode:
+            raise SourceError(f"{self.path} was replaced by another file while it was followed")
+        self._read()
+        if (self.frame_shape, self.dtype) != (frame_shape, dtype):
+            raise SourceError(f"{self.path} was written anew, with other frames, while it was followed")
+
+    def _settle(self) -> None:
+        self._is_final = True
+        n_rows = (
+            self._contents.frames.n_frames
+            if self._opened.is_closed or self._contents.is_appended
+            else self._growth.n_whole
+        )
+        self._rows.settle(n_rows, is_closed=self._opened.is_closed)
+        self._note(*self._rows.notes)
+        if self.n_expected is not None and self.n_frames < self.n_expected:
+            self._note(f"{self.n_frames} frames are there; {self.n_expected} were to be recorded")
+
+    def _note_lag(self, now_s: float) -> None:
+        if self._growth.n_behind <= 1:
+            self._lags_since_s = math.inf
+        self._lags_since_s = min(self._lags_since_s, now_s)
+        if now_s - self._lags_since_s >= LAG_S:
+            self._note(
+                "frames come without the values recorded with them, which NDFileHDF5 keeps back until "
+                f"{self._growth.values_at_once} are together: set NDAttributeChunk to 1 before the next scan, or put 1 "
+                "to FlushNow again and again during this one"
+            )
+
+    def _note(self, *sentences: str) -> None:
+        self.notes += [sentence for sentence in sentences if sentence not in self.notes]
 
     def close(self) -> None:
-        self._file.close()
+        self._opened.file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -134,53 +184,21 @@ class Hdf5Recording:
     ) -> None:
         self.close()
 
-    def _find(self, path: str, *, required: bool) -> h5py.Dataset | None:
-        found = self._file.get(path)
-        if isinstance(found, h5py.Dataset):
-            return found
-        if required:
-            raise SourceError(f"{self.path} has no dataset {path}")
-        return None
 
-    def _needed(self, path: str) -> h5py.Dataset:
-        found = self._find(path, required=True)
-        assert found is not None
-        return found
+class _Patience:
+    """How long nothing new has come."""
 
-    def _image(self, path: str) -> npt.NDArray[Any] | None:
-        found = self._find(path, required=False)
-        if found is None:
-            return None
-        if found.shape != self.frame_shape:
-            raise SourceError(f"{self.path}:{path} has shape {found.shape}, its frames {self.frame_shape}")
-        return found[()]
+    def __init__(self, follow: Follow) -> None:
+        self.follow = follow
+        self.restart()
 
-    def _axis_signs(self, path: str) -> tuple[int, int]:
-        """Whether rows and columns grow with +y and +x (1) or against them (-1), from CXI's basis vectors."""
-        found = self._find(path, required=False)
-        if found is None:
-            return 1, 1
-        # one vector per image axis, slow first, components x y z; some files hold them transposed
-        vectors = np.asarray(found[()], np.float64)
-        vectors = vectors.T if vectors.shape == (3, 2) else vectors
-        if vectors.shape != (2, 3):
-            raise SourceError(f"{self.path}:{path} has shape {vectors.shape}; CXI's basis vectors are (2, 3)")
-        return (-1 if vectors[0, 1] < 0 else 1), (-1 if vectors[1, 0] < 0 else 1)
+    def restart(self) -> None:
+        self._since_s = self.follow.clock()
 
-    def _is_applied(self, path: str) -> bool:
-        return bool(self._file[path].attrs.get("applied", False))
-
-    def _number(self, *paths: str, read: Any) -> Floats:
-        """The first of `paths` that is there: () or (N,); NaN if none is."""
-        for path in paths:
-            found = self._find(path, required=False)
-            if found is not None:
-                values = read(found)
-                if values.ndim and len(values) not in (1, self.n_frames):
-                    raise SourceError(f"{self.path}:{path} has {len(values)} values for {self.n_frames} frames")
-                return values.reshape(()) if values.size == 1 else values
-        return np.array(np.nan)
-
-
-def _plain(dataset: h5py.Dataset) -> Floats:
-    return np.asarray(dataset[()], np.float64)
+    def waits(self) -> bool:
+        """Wait for the next look; False if patience has ended."""
+        if self.follow.clock() - self._since_s >= self.follow.patience_s:
+            return False
+        self.follow.on_wait()
+        self.follow.sleep(self.follow.poll_s)
+        return True

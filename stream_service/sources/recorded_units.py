@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from stream_service.core.units import ELECTRONVOLTS, METRES
 from stream_service.errors import SourceError
@@ -17,35 +17,46 @@ SMALLEST_EV = 1e-3
 ENERGIES = {name.lower(): factor for name, factor in ELECTRONVOLTS.items()} | dict.fromkeys(
     ("j", "joule", "joules"), 1 / JOULES_PER_EV
 )
+SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 
-def energy_eV(dataset: h5py.Dataset) -> npt.NDArray[np.float64]:
-    """Photon energy, () or (N,), in eV. `@units` is honoured; without it CXI means joules, and many files mean eV."""
-    values = np.asarray(dataset[()], np.float64)
-    unit = units_of(dataset).lower()
-    if unit in ENERGIES:
-        return values * ENERGIES[unit]
-    if unit:
-        raise SourceError(f"{_where(dataset)} has the unit {unit!r}; it must be J, eV or keV")
-    return values if np.all(values > SMALLEST_EV) else values / JOULES_PER_EV
+def length_factor(unit: str, where: str) -> float:
+    """Factor to metres; a length without a unit is in metres."""
+    return _factor(METRES, unit, where, "m, mm, um or nm")
 
 
-def length_m(dataset: h5py.Dataset) -> npt.NDArray[np.float64]:
-    """A length or position in metres; without `@units` it is in metres."""
-    values = np.asarray(dataset[()], np.float64)
-    unit = units_of(dataset)
-    if unit and unit not in METRES:
-        raise SourceError(f"{_where(dataset)} has the unit {unit!r}; it must be one of {', '.join(METRES)}")
-    return values * METRES.get(unit, 1.0)
+def energy_factor(unit: str, value: float, where: str) -> float:
+    """Factor to eV. Without a unit CXI means joules and many files mean eV: `value`, one of them, tells which."""
+    if not unit:
+        return 1 / JOULES_PER_EV if value <= SMALLEST_EV else 1.0
+    return _factor(ENERGIES, unit.lower(), where, "J, eV or keV")
+
+
+def seconds_factor(unit: str, where: str) -> float:
+    """Factor to seconds; a time without a unit is in seconds."""
+    return _factor(SECONDS, unit.lower(), where, "s, ms or us")
+
+
+def first_unit(words: Iterable[str], table: Mapping[str, float]) -> str:
+    """The first of the words that is a unit of the table; empty if none is."""
+    return next((word for word in words if word in table), "")
 
 
 def units_of(dataset: h5py.Dataset) -> str:
     """`@units` as text; empty if there is none."""
-    unit: Any = dataset.attrs.get("units", "")
-    if isinstance(unit, np.ndarray):
-        unit = unit.reshape(-1)[0]
-    return unit.decode() if isinstance(unit, bytes) else str(unit)
+    return text_of(dataset.attrs.get("units", ""))
 
 
-def _where(dataset: h5py.Dataset) -> str:
-    return f"{dataset.file.filename}:{dataset.name}"
+def text_of(value: Any) -> str:
+    """The value of an HDF5 attribute as text: NDFileHDF5 writes bytes, others text, some arrays of one."""
+    if isinstance(value, np.ndarray):
+        value = value.reshape(-1)[0] if value.size else ""
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
+
+
+def _factor(table: Mapping[str, float], unit: str, where: str, choice: str) -> float:
+    if not unit:
+        return 1.0
+    if unit not in table:
+        raise SourceError(f"{where} has the unit {unit!r}; it must be {choice}")
+    return table[unit]

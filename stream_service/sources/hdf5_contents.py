@@ -1,0 +1,191 @@
+"""What a layout says of a file: where the frames are, and what is recorded for each of them and for the whole scan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.pairing import ChannelRule, How
+from stream_service.errors import SourceError
+from stream_service.sources.hdf5_columns import Column, Identities, Stamps
+from stream_service.sources.hdf5_dataset import StoredDataset
+from stream_service.sources.hdf5_frames import FrameStack
+from stream_service.sources.hdf5_tree import Hdf5Tree
+from stream_service.sources.recorded_units import energy_factor, length_factor, seconds_factor
+from stream_service.sources.recording import Facts
+
+TimestampField = Literal["timeStamp", "dataTimeStamp"]
+"""Which stamp of the NDArray counts, as the profile's `frame_time` says it of live frames."""
+Scale = Callable[[StoredDataset], float]
+"""Gives the factor from a dataset's unit to SI, or to eV. Raises `SourceError` for a unit nobody knows."""
+
+
+NO_FACTS = Facts()
+
+
+@dataclass(frozen=True, slots=True)
+class Hdf5Paths:
+    """Datasets that the operator names; they come before what the layout says. Empty: as the layout says."""
+
+    data: str = ""
+    """The frames, (N, y, x)."""
+    pos_x: str = ""
+    """(N,)"""
+    pos_y: str = ""
+    pos: str = ""
+    """(N, 2) or (N, 3): x, then y."""
+    energy: str = ""
+    """() or (N,)"""
+    exposure: str = ""
+    """() or (N,)"""
+    unique_id: str = ""
+    """(N,)"""
+    pos_unit: str = ""
+    """Of positions whose dataset does not say its unit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """A file as its layout explains it."""
+
+    layout: str
+    frames: FrameStack
+    columns: tuple[Column, ...] = ()
+    """What becomes the attributes of a frame."""
+    unique_ids: Identities | None = None
+    """None: a frame's place in the file is its id."""
+    stamps: Stamps | None = None
+    facts: Facts = NO_FACTS
+    rules: tuple[ChannelRule, ...] = ()
+    is_on_sample: bool = False
+    exposure_attribute: str = ""
+    references: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    axis_signs: tuple[int, int] = (1, 1)
+    n_expected: int | None = None
+    n_exposed: int | None = None
+    first_unique_id: int | None = None
+    """Where the file itself says with which id the scan began."""
+    is_appended: bool = False
+    """True for files written frame by frame by NDFileHDF5: if the writer died, values of the last frames may lack; a
+    dataset is made with one row, which proves nothing until something was stored in it."""
+    keys: StoredDataset | None = None
+    """Of a standard file: non-zero for every row that is whole."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def per_frame(self) -> tuple[StoredDataset, ...]:
+        """Every dataset beside the frames that has a row for each of them."""
+        found = [column.stored for column in self.columns]
+        found += [] if self.unique_ids is None else [self.unique_ids.stored]
+        found += [] if self.stamps is None else self.stamps.stored
+        return tuple({id(stored): stored for stored in found}.values())
+
+
+@dataclass(slots=True)
+class ChannelFinder:
+    """Collects the columns, rules and numbers of x, y, energy and exposure while a layout is read."""
+
+    n_frames: int
+    facts: dict[str, float] = field(default_factory=dict)
+    columns: list[Column] = field(default_factory=list)
+    rules: dict[str, ChannelRule] = field(default_factory=dict)
+    exposure_attribute: str = ""
+
+    def add_position(
+        self, name: str, attribute: str, stored: StoredDataset, component: int | None, scale: float
+    ) -> None:
+        """x or y of each frame; `component` of (N, k)."""
+        is_fit = len(stored.shape) == (1 if component is None else 2) and stored.is_numeric
+        if not is_fit or (component is not None and stored.shape[1] <= component):
+            wanted = "(N,)" if component is None else "(N, 2) or (N, 3)"
+            raise SourceError(f"{stored.where} is {stored.shape} {stored.dtype}; positions are {wanted} numbers")
+        self.columns.append(Column(attribute, stored, component, scale))
+        self.rules[name] = ChannelRule(name, How.ATTRIBUTE, attribute)
+
+    def add_number(self, name: str, fact: str, attribute: str, stored: StoredDataset, scale: Scale) -> None:
+        """Energy or exposure: one number for the scan, or one for each frame."""
+        if not stored.is_numeric or len(stored.shape) > 1:
+            raise SourceError(f"{stored.where} is {stored.shape} {stored.dtype}; {name} is one number, or one a frame")
+        is_one = stored.shape == (1,) and stored.maxshape == (1,) and self.n_frames != 1
+        if is_one or not stored.shape:
+            self.add_fact(fact, stored, scale)
+            return
+        self.columns.append(Column(attribute, stored, scale=scale(stored)))
+        if name == "exposure":
+            self.exposure_attribute = attribute
+        else:
+            self.rules[name] = ChannelRule(name, How.ATTRIBUTE, attribute)
+
+    def add_given(self, tree: Hdf5Tree, paths: Hdf5Paths) -> None:
+        """What the operator named; the path is the name of the attribute."""
+        if (paths.pos_x or paths.pos_y) and paths.pos:
+            raise SourceError(f"{tree.path}: give the positions by pos_x and pos_y, or by pos, not by both")
+        for name, path in (("x", paths.pos_x), ("y", paths.pos_y)):
+            if path:
+                stored = tree.needed(path)
+                self.add_position(name, path, stored, None, position_scale(paths)(stored))
+        if paths.pos:
+            stored = tree.needed(paths.pos)
+            for component, name in enumerate("xy"):
+                attribute = f"{paths.pos}[:, {component}]"
+                self.add_position(name, attribute, stored, component, position_scale(paths)(stored))
+        if paths.energy:
+            self.add_number("energy", "energy_eV", paths.energy, tree.needed(paths.energy), energy_scale)
+        if paths.exposure:
+            self.add_number("exposure", "exposure_s", paths.exposure, tree.needed(paths.exposure), exposure_scale)
+
+    def add_fact(self, name: str, stored: StoredDataset | None, scale: Scale) -> None:
+        """One number of the whole scan, if it is there and is one number."""
+        if stored is not None and stored.is_numeric and math.prod(stored.shape) == 1:
+            self.facts[name] = float(stored.whole().reshape(-1)[0]) * scale(stored)
+
+    def has(self, name: str) -> bool:
+        """Whether a channel, or the exposure, was found already."""
+        if name == "exposure":
+            return bool(self.exposure_attribute) or "exposure_s" in self.facts
+        return name in self.rules or (name == "energy" and "energy_eV" in self.facts)
+
+
+def length_scale(stored: StoredDataset) -> float:
+    """Metres, if the dataset does not say otherwise."""
+    return length_factor(stored.text("units"), stored.where)
+
+
+def position_scale(paths: Hdf5Paths) -> Scale:
+    """The same for positions, whose unit the operator may have given."""
+    return lambda stored: length_factor(stored.text("units") or paths.pos_unit, stored.where)
+
+
+def energy_scale(stored: StoredDataset) -> float:
+    """To eV; without a unit the first value tells joules from eV."""
+    if not stored.shape:
+        first = float(stored.whole())
+    else:
+        first = float(stored.read(0, 1)[0]) if stored.rows else math.nan
+    return energy_factor(stored.text("units"), first, stored.where)
+
+
+def exposure_scale(stored: StoredDataset) -> float:
+    """Seconds, if the dataset does not say otherwise."""
+    return seconds_factor(stored.text("units"), stored.where)
+
+
+def identities_of(tree: Hdf5Tree, paths: Hdf5Paths, stored: StoredDataset | None) -> Identities | None:
+    """The ids the operator named, else those of the layout."""
+    found = tree.needed(paths.unique_id) if paths.unique_id else stored
+    return None if found is None else Identities(found)
+
+
+def image_of(stored: StoredDataset | None, frame_shape: tuple[int, int]) -> npt.NDArray[Any] | None:
+    """An image in the axes of the frames; None if there is none. Raises `SourceError` for one of another shape."""
+    if stored is None:
+        return None
+    is_fit = stored.is_numeric or stored.dtype == np.bool_
+    if stored.shape != frame_shape or not is_fit:
+        raise SourceError(f"{stored.where} has shape {stored.shape} {stored.dtype}, its frames {frame_shape}")
+    return stored.whole()

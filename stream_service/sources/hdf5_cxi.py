@@ -1,0 +1,110 @@
+"""CXI files (`/entry_1`), by the specification and as the user's schema has them.
+
+CXI's `translation` is the motion of the sample, so its sign is turned: positions come out as the beam on the sample.
+Its energy is in joules unless it says otherwise. A mask is 0 and 1, or bits of which one does not mean a bad pixel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.errors import SourceError
+from stream_service.sources.hdf5_contents import (
+    ChannelFinder,
+    Contents,
+    Hdf5Paths,
+    energy_scale,
+    exposure_scale,
+    identities_of,
+    image_of,
+    length_scale,
+)
+from stream_service.sources.hdf5_frames import FrameStack
+from stream_service.sources.hdf5_tree import Hdf5Tree
+from stream_service.sources.recording import Facts
+
+LAYOUT = "CXI (/entry_1)"
+DETECTOR = "/entry_1/instrument_1/detector_1"
+FRAMES = ("/entry_1/data_1/data", f"{DETECTOR}/data")
+TRANSLATIONS = (
+    "/entry_1/sample_1/geometry_1/translation",
+    "/entry_1/data_1/translation",
+    f"{DETECTOR}/translation",
+)
+ENERGIES = ("/entry_1/instrument_1/source_1/energy", "/entry_1/instrument_1/beam_1/incident_beam_energy")
+EXPOSURES = tuple(f"{DETECTOR}/{name}" for name in ("count_time", "exposure_time", "exposure"))
+MASKS = (f"{DETECTOR}/mask", f"{DETECTOR}/detectorSpecific/pixel_mask")
+HAS_SIGNAL = 0x1000
+"""The one flag of a CXI pixel mask that does not mean a bad pixel."""
+
+
+def is_cxi(tree: Hdf5Tree) -> bool:
+    """Whether there is an entry of CXI."""
+    return tree.has_group("/entry_1")
+
+
+def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
+    """Explain a CXI file."""
+    found = tree.needed(paths.data) if paths.data else tree.first(*FRAMES)
+    frames = FrameStack(found or tree.needed(FRAMES[1]), tree.file_bytes)
+    finder = ChannelFinder(frames.n_frames)
+    finder.add_given(tree, paths)
+    is_on_sample = not (finder.has("x") or finder.has("y"))
+    _add_translation(finder, tree)
+    for name, fact, places, scale in (
+        ("energy", "energy_eV", ENERGIES, energy_scale),
+        ("exposure", "exposure_s", EXPOSURES, exposure_scale),
+    ):
+        stored = tree.first(*places)
+        if stored is not None and not finder.has(name):
+            finder.add_number(name, fact, name, stored, scale)
+    finder.add_fact("det_dist_m", tree.find(f"{DETECTOR}/distance"), length_scale)
+    finder.add_fact("pixel_m", tree.find(f"{DETECTOR}/x_pixel_size"), length_scale)
+    mask = image_of(tree.first(*MASKS), frames.frame_shape)
+    references: dict[str, npt.NDArray[Any]] = {} if mask is None else {"mask": _is_bad(mask)}
+    return Contents(
+        layout=LAYOUT,
+        frames=frames,
+        columns=tuple(finder.columns),
+        unique_ids=identities_of(tree, paths, None),
+        facts=Facts(**finder.facts),
+        rules=tuple(finder.rules.values()),
+        is_on_sample=is_on_sample,
+        exposure_attribute=finder.exposure_attribute,
+        references=references,
+        axis_signs=axis_signs_of(tree),
+    )
+
+
+def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int]:
+    """Whether rows and columns grow with +y and +x (1) or against them (-1), from CXI's basis vectors."""
+    found = tree.find(f"{DETECTOR}/basis_vectors")
+    if found is None:
+        return 1, 1
+    # one vector per image axis, slow first, components x y z; some files hold them transposed
+    if found.shape not in ((2, 3), (3, 2)) or not found.is_numeric:
+        raise SourceError(f"{found.where} has shape {found.shape}; CXI's basis vectors are (2, 3)")
+    vectors = found.whole() if found.shape == (2, 3) else found.whole().T
+    return (-1 if vectors[0, 1] < 0 else 1), (-1 if vectors[1, 0] < 0 else 1)
+
+
+def _add_translation(finder: ChannelFinder, tree: Hdf5Tree) -> None:
+    if finder.has("x") and finder.has("y"):
+        return
+    translation = tree.first(*TRANSLATIONS)
+    if translation is None:
+        raise SourceError(
+            f"{tree.path} has no positions: {TRANSLATIONS[0]} (N, 3); give their paths if they are elsewhere"
+        )
+    for component, name in enumerate("xy"):
+        if not finder.has(name):
+            finder.add_position(name, name, translation, component, -length_scale(translation))
+
+
+def _is_bad(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    if mask.dtype.kind in "iu":
+        return (mask & ~np.array(HAS_SIGNAL).astype(mask.dtype)) != 0
+    return mask != 0

@@ -1,0 +1,47 @@
+"""Which layout an HDF5 file has, by what is in it."""
+
+from __future__ import annotations
+
+from stream_service.errors import SourceError
+from stream_service.sources.hdf5_areadetector import is_areadetector, read_areadetector
+from stream_service.sources.hdf5_contents import ChannelFinder, Contents, Hdf5Paths, TimestampField, identities_of
+from stream_service.sources.hdf5_cxi import is_cxi, read_cxi
+from stream_service.sources.hdf5_entry import is_entry, read_entry
+from stream_service.sources.hdf5_frames import FrameStack
+from stream_service.sources.hdf5_tree import Hdf5Tree
+from stream_service.sources.recording import Facts
+
+UNKNOWN = "unknown layout"
+
+
+def read_contents(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField) -> Contents:
+    """Explain a file. Raises `SourceError` if no layout fits and the operator did not say where the frames are."""
+    if is_areadetector(tree):
+        return read_areadetector(tree, paths, timestamp_field)
+    if is_entry(tree):
+        return read_entry(tree, paths)
+    if is_cxi(tree):
+        return read_cxi(tree, paths)
+    if not paths.data:
+        stacks = tree.stacks()
+        hint = f"name the frames by --data-path: {', '.join(stacks[:5])}" if stacks else "it holds no frames (N, y, x)"
+        raise SourceError(
+            f"{tree.path} is neither of areaDetector nor has it /entry/data or /entry_1 (it holds: "
+            f"{tree.names_in()}); {hint}"
+        )
+    return _read_unknown(tree, paths)
+
+
+def _read_unknown(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
+    frames = FrameStack(tree.needed(paths.data), tree.file_bytes)
+    finder = ChannelFinder(frames.n_frames)
+    finder.add_given(tree, paths)
+    return Contents(
+        layout=UNKNOWN,
+        frames=frames,
+        columns=tuple(finder.columns),
+        unique_ids=identities_of(tree, paths, None),
+        facts=Facts(**finder.facts),
+        rules=tuple(finder.rules.values()),
+        exposure_attribute=finder.exposure_attribute,
+    )

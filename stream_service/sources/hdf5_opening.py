@@ -1,0 +1,113 @@
+"""How an HDF5 file is opened: closed, growing, left behind by a writer that died, or not there yet.
+
+The superblock says whether a writer has the file open (its consistency flags). A writer in SWMR mode lets others read;
+it leaves the flags set if it dies, and so does an NDFileHDF5 that could not close the file cleanly. Such files open
+with `swmr=True` only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+
+from stream_service.errors import SourceError
+from stream_service.sources.hdf5_dataset import HDF5_ERRORS, reason_of
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+FLAGS_AT = 11
+"""Of a superblock of version 3, which SWMR needs; older ones have no flags that count."""
+WRITING, WRITING_SWMR = 0x01, 0x04
+WAIT_OR_SWMR = "wait until it is closed, or set SWMRMode of the HDF5 plugin to On before the next scan"
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """How a growing file is followed."""
+
+    patience_s: float
+    """After so long without anything new, what is there is taken to be all."""
+    poll_s: float = 0.1
+    """Between two looks at the file."""
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    on_wait: Callable[[], None] = _nothing
+    """Called at every look that found nothing new."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenFile:
+    """An open file, and whether its writer has closed it."""
+
+    file: h5py.File
+    is_closed: bool
+    """False for one that is being written in SWMR mode, or was when its writer died."""
+
+
+def open_hdf5(path: Path) -> OpenFile:
+    """Open a file for reading as it is. Raises `SourceError` saying why it cannot be, and what to do."""
+    if not path.exists():
+        raise SourceError(f"{path}: there is no such file")
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder; give a file")
+    flags = writer_flags(path)
+    if flags & WRITING_SWMR:
+        return _open_swmr(path)
+    try:
+        return OpenFile(h5py.File(path, "r"), is_closed=True)
+    except BlockingIOError as error:
+        raise SourceError(
+            f"{path} is being written by another process, and not in SWMR mode; {WAIT_OR_SWMR}"
+        ) from error
+    except HDF5_ERRORS as error:
+        if writer_flags(path) & WRITING_SWMR:  # the writer switched to SWMR between the two looks
+            return _open_swmr(path)
+        raise SourceError(_why_not(path, flags, error)) from error
+
+
+def _open_swmr(path: Path) -> OpenFile:
+    try:
+        return OpenFile(h5py.File(path, "r", swmr=True), is_closed=False)
+    except HDF5_ERRORS as error:
+        raise SourceError(_why_not(path, writer_flags(path), error)) from error
+
+
+def _why_not(path: Path, flags: int, error: BaseException) -> str:
+    if isinstance(error, PermissionError):
+        return f"{path} may not be read by this user"
+    if path.stat().st_size == 0:
+        return f"{path} is empty"
+    if flags & WRITING:
+        return (
+            f"{path} is being written, not in SWMR mode, or its writer died; {WAIT_OR_SWMR}; if it died, try "
+            "'h5clear -s' on a copy"
+        )
+    if not _has_signature(path):
+        return f"{path} is no HDF5 file"
+    return f"{path} cannot be opened, it is damaged or was not copied completely: {reason_of(error)}"
+
+
+def writer_flags(path: Path) -> int:
+    """The consistency flags of the superblock; 0 for a file that is closed, that cannot be read, or has none."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(FLAGS_AT + 1)
+    except OSError:
+        return 0
+    if len(head) <= FLAGS_AT or not head.startswith(SIGNATURE) or head[len(SIGNATURE)] < 3:
+        return 0
+    return head[FLAGS_AT]
+
+
+def _has_signature(path: Path) -> bool:
+    try:
+        return bool(h5py.is_hdf5(path))
+    except HDF5_ERRORS:
+        return False

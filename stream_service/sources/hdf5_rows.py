@@ -1,0 +1,184 @@
+"""The frames of a file, each with its values, and what lacks when no more will come.
+
+Nothing more comes from a file that is closed, or whose writer died. Then `settle` names what is not as it should be:
+values of the last frames that a dying writer did not store, rows that a scan by index (PositionMode) never reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.frame import AttributeValue, Frame
+from stream_service.errors import SourceError
+from stream_service.sources.hdf5_contents import Contents
+from stream_service.sources.hdf5_dataset import StoredDataset
+
+WINDOW_BYTES = 8 << 20
+"""Of columns, that are plain Python values at one time; these take several times as much."""
+MOST_WINDOW_ROWS = 4096
+FIRST_ID = 1
+"""Of frames whose ids were lost with the writer: that of areaDetector's first frame."""
+
+Identities = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Ids of some frames, and their stamps in nanoseconds of the Unix epoch."""
+
+
+class RecordedRows:
+    """Rows of the frames and of what is recorded with them, by index."""
+
+    def __init__(self, contents: Contents, path: Path) -> None:
+        self._contents = contents
+        self._path = path
+        self._constants: dict[str, AttributeValue] = {}
+        """Values of columns that were stored once for the whole scan."""
+        self._holes: frozenset[int] = frozenset()
+        self._settled: Identities | None = None
+        self.notes: list[str] = []
+        """What `settle` found."""
+        row_bytes = sum(column.stored.row_bytes for column in contents.columns)
+        step = contents.frames.block_frames
+        self._window = step * max(1, min(MOST_WINDOW_ROWS, WINDOW_BYTES // max(1, row_bytes)) // step)
+
+    @property
+    def n_rows(self) -> int:
+        """Once settled: rows that can be asked for."""
+        return 0 if self._settled is None else len(self._settled[0])
+
+    @property
+    def n_frames(self) -> int:
+        """Once settled: the frames in them."""
+        return self.n_rows - len(self._holes)
+
+    def first_identity(self, n_rows: int) -> tuple[int, bool]:
+        """The id of the frame that was taken first among these rows, and whether they are stamped."""
+        ids, stamps_ns = self._identities(0, n_rows)
+        stamped = np.flatnonzero(stamps_ns)
+        if not stamped.size:
+            return int(ids[0]), False
+        return int(ids[stamped[np.argmin(stamps_ns[stamped])]]), True
+
+    def frames(self, start: int, stop: int) -> Iterator[Frame]:
+        """The frames of rows `start` to `stop` - 1; their pixels stay valid."""
+        while start < stop:
+            end = min(stop, (start // self._window + 1) * self._window)
+            yield from self._frames_of(start, end)
+            start = end
+
+    def settle(self, n_rows: int, *, is_closed: bool) -> None:
+        """Nothing more will come than `n_rows` frames. Raises `SourceError` where a closed file contradicts itself."""
+        if self._contents.is_appended:
+            n_rows = self._check_appended(n_rows, is_closed=is_closed)
+        elif is_closed:
+            for stored, what in self._per_frame():
+                if stored.rows != n_rows:
+                    raise SourceError(f"{self._path} holds {n_rows} frames but {stored.rows} {what} ({stored.path})")
+        self._settled = self._identities(0, n_rows)
+        if self._contents.is_appended and self._contents.unique_ids is not None:
+            self._find_holes(*self._settled)
+
+    def _frames_of(self, start: int, stop: int) -> Iterator[Frame]:
+        """Those of one window: values are read for all its frames at once, pixels by blocks."""
+        ids, stamps_ns = (array.tolist() for array in self._identities(start, stop))
+        values = zip(ids, stamps_ns, self._attributes(start, stop), strict=True)
+        step = self._contents.frames.block_frames
+        while start < stop:
+            end = min(stop, (start // step + 1) * step)
+            for row, pixels in enumerate(self._contents.frames.block(start, end), start):
+                id, stamp_ns, attributes = next(values)
+                if row not in self._holes:
+                    yield Frame(id, stamp_ns, pixels, attributes)
+            start = end
+
+    def _attributes(self, start: int, stop: int) -> Iterator[dict[str, AttributeValue]]:
+        names = [column.name for column in self._contents.columns]
+        columns = [self._values(place, start, stop) for place in range(len(names))]
+        if not columns:
+            yield from ({} for _ in range(start, stop))
+        elif all(len(values) == stop - start for values in columns):
+            for row in zip(*columns, strict=True):
+                yield dict(zip(names, row, strict=True))
+        else:
+            for row in range(stop - start):
+                yield {name: values[row] for name, values in zip(names, columns, strict=True) if row < len(values)}
+
+    def _values(self, place: int, start: int, stop: int) -> list[Any]:
+        """Of one column; fewer where fewer were stored."""
+        column = self._contents.columns[place]
+        if column.name in self._constants:
+            return [self._constants[column.name]] * (stop - start)
+        stop = min(stop, self._n_stored(column.stored))
+        return column.values(start, stop) if stop > start else []
+
+    def _identities(self, start: int, stop: int) -> Identities:
+        """Ids and stamps of rows; beyond those stored, ids are counted on, and stamps are 0."""
+        if self._settled is not None:
+            ids, stamps_ns = self._settled
+            return ids[start:stop], stamps_ns[start:stop]
+        contents = self._contents
+        ids = np.arange(start, stop, dtype=np.int64)
+        stamps_ns = np.zeros(stop - start, np.int64)
+        if contents.unique_ids is not None:
+            n = min(stop, self._n_stored(contents.unique_ids.stored))
+            if n > start:
+                ids[: n - start] = contents.unique_ids.read(start, n)
+                ids[n - start :] = ids[n - start - 1] + np.arange(1, stop - n + 1)
+            else:
+                ids += FIRST_ID
+        if contents.stamps is not None:
+            n = min([stop, *(self._n_stored(stored) for stored in contents.stamps.stored)])
+            if n > start:
+                stamps_ns[: n - start] = contents.stamps.read(start, n)
+        return ids, stamps_ns
+
+    def _n_stored(self, stored: StoredDataset) -> int:
+        """Rows that something was stored in: NDFileHDF5 makes a dataset with one row before that."""
+        is_unwritten = self._contents.is_appended and stored.rows == 1 and not stored.is_written
+        return 0 if is_unwritten else stored.rows
+
+    def _check_appended(self, n_rows: int, *, is_closed: bool) -> int:
+        """Compare the columns with the frames; gives the number of frames that were stored."""
+        if n_rows == 1 and not self._contents.frames.stored.is_written:
+            n_rows = 0
+        lengths = {stored.path: self._n_stored(stored) for stored, _ in self._per_frame()}
+        longest = max(lengths.values(), default=0)
+        if is_closed and longest > n_rows:
+            raise SourceError(
+                f"{self._path} holds {n_rows} frames but {longest} values recorded with frames: if it was written by "
+                "index (PositionMode), set DimAttDatasets to Yes, so that values stand beside their frames"
+            )
+        if n_rows > 1 and longest > 1:
+            for column in self._contents.columns:
+                if lengths[column.stored.path] == 1:
+                    lengths[column.stored.path] = n_rows
+                    self._constants[column.name] = value = column.values(0, 1)[0]
+                    self.notes.append(f"'{column.name}' was recorded once for the whole scan: {value!r}")
+        shortest = min(lengths.values(), default=n_rows)
+        if shortest < n_rows:
+            self.notes.append(
+                f"the last {n_rows - shortest} of {n_rows} frames lack values that are recorded with each frame; the "
+                f"writer of {self._path} must have died before it stored them"
+            )
+        return n_rows
+
+    def _find_holes(self, ids: npt.NDArray[np.int64], stamps_ns: npt.NDArray[np.int64]) -> None:
+        """Rows that a scan by index never reached: neither id nor stamp, while others have a stamp."""
+        holes = np.flatnonzero((ids == 0) & (stamps_ns == 0))
+        if holes.size and stamps_ns.any():
+            self._holes = frozenset(holes.tolist())
+            self.notes.append(f"{len(holes)} of {len(ids)} rows hold no frame, the first is row {holes[0]}; left out")
+
+    def _per_frame(self) -> list[tuple[StoredDataset, str]]:
+        """Every dataset that has a row for each frame, with what it is called in a message."""
+        contents = self._contents
+        found = [
+            (column.stored, "positions" if column.name in ("x", "y") else f"values of {column.name}")
+            for column in contents.columns
+        ]
+        found += [] if contents.unique_ids is None else [(contents.unique_ids.stored, "uniqueIds")]
+        found += [] if contents.stamps is None else [(stored, "stamps") for stored in contents.stamps.stored]
+        return found
