@@ -67,6 +67,7 @@ def replay(
         raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
     channels = channels_of(recording, settings.profile, settings.readbacks, settings.given, first.attributes)
     facts = settings.facts_of(recording.facts)
+    frame_time = settings.profile.detector.frame_time if settings.profile else FrameTimeSettings()
     if rate_hz is None and not recording.has_timestamps:
         rate_hz = WITHOUT_STAMPS_HZ
     sources = ReplaySources(
@@ -74,11 +75,12 @@ def replay(
         settings.readbacks.histories if settings.readbacks else {},
         {} if channels.has("energy") else {"energy": facts.energy_eV},
         0.0 if math.isnan(facts.exposure_s) else facts.exposure_s,
+        frame_time.to_core(),
         rate_hz=rate_hz,
         speed=speed,
     )
     with tempfile.TemporaryDirectory() as scratch:
-        profile = _as_recorded(recording, folder, Path(scratch), settings, channels, facts)
+        profile = _as_recorded(recording, folder, Path(scratch), settings, channels, facts, frame_time)
         request = ScanRequest(
             scan_id=NOT_IN_A_NAME.sub("_", recording.path.stem).lstrip("._-") or "replay",
             frames_per_position=settings.preprocessing.frames_per_position,
@@ -107,12 +109,12 @@ def _as_recorded(
     settings: IngestSettings,
     channels: RecordedChannels,
     facts: Facts,
+    frame_time: FrameTimeSettings,
 ) -> Profile:
     """The beamline as a live run must see it to get the frames of the recording; nothing in it is connected to."""
     if missing := [name for name in ("det_dist_m", "pixel_m") if not math.isfinite(getattr(facts, name))]:
         options = ", ".join("--" + name.replace("_", "-") for name in missing)
         raise SourceError(f"{recording.path} ({recording.layout}) does not say all that is needed: give {options}")
-    frame_time = settings.profile.detector.frame_time if settings.profile else FrameTimeSettings()
     arrays = {**recording.references, **settings.references}
     named = {}
     for kind, array in arrays.items():

@@ -1,7 +1,7 @@
 """The sources of a run that is fed from a recording: its frames in their own rhythm, its readbacks with them.
 
 A thread puts the frames into the same bounded queue that PVA would; a run that is slower makes it wait, so nothing is
-lost here. Of a recording everything is known: every question for a readback is answered at once.
+lost here. Of a recording everything is known: no frame waits for its readbacks.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stream_service.core.frame import NS_PER_S, Frame
+from stream_service.core.frame import NS_PER_S, Frame, FrameTime
 from stream_service.core.ledger import Ledger
+from stream_service.core.readback import BEFORE_ALL_TIME
 from stream_service.errors import PtychostreamError
 from stream_service.request import ScanRequest
 from stream_service.service.recorded_pairing import Feed
@@ -56,22 +56,22 @@ class FrameFeed:
 
 
 class ReplayedReadbacks:
-    """The histories of a recording, given out as data time goes on."""
+    """The histories of a recording, given out as far as frames have been fed; no question is ever open."""
 
     def __init__(self, histories: Mapping[str, RecordedHistory]) -> None:
         self._feeds = {name: Feed(name, history) for name, history in histories.items()}
-        self._questions: deque[int] = deque()
+        self.until_ns = BEFORE_ALL_TIME
+        """End of the last exposure fed; set before its frame is put into the queue."""
 
     def ask(self, frame_end_ns: int, arrived_at: float) -> None:
-        self._questions.append(frame_end_ns)
+        """Everything is said by `take` already."""
 
     def take(self) -> list[Event]:
         events: list[Event] = []
-        while self._questions:
-            until_ns = self._questions.popleft()
-            for name, feed in self._feeds.items():
-                events += feed.until(until_ns)
-                events.append(Confirmation(name, until_ns))
+        until_ns = self.until_ns
+        for name, feed in self._feeds.items():
+            events += feed.until(until_ns)
+            events.append(Confirmation(name, until_ns))
         return events
 
     def latest(self, channel: str) -> float:
@@ -87,6 +87,7 @@ class ReplaySources:
         histories: Mapping[str, RecordedHistory],
         constants: Mapping[str, float],
         exposure_s: float,
+        frame_time: FrameTime,
         *,
         rate_hz: float | None,
         speed: float = 1.0,
@@ -100,6 +101,7 @@ class ReplaySources:
         """What ended the feeding early."""
         self._recording = recording
         self._constants = constants
+        self._frame_time = frame_time
         self._rate_hz, self._speed = rate_hz, speed
         self._is_closing = threading.Event()
         self._feeder = threading.Thread(target=self._feed, name="replay", daemon=True)
@@ -135,6 +137,7 @@ class ReplaySources:
     def _feed(self) -> None:
         try:
             for frame in self._paced():
+                self.readbacks.until_ns = max(self.readbacks.until_ns, self._end_ns(frame))
                 if not self.frames.queue.put(frame, frame.pixels.nbytes + FRAME_BYTES):
                     return
                 self.detector.latest_id = frame.unique_id
@@ -142,6 +145,11 @@ class ReplaySources:
             self.failure = error
         finally:
             self.detector.is_acquiring = False
+
+    def _end_ns(self, frame: Frame) -> int:
+        own = frame.attributes.get(self._recording.exposure_attribute)
+        exposure_s = float(own) if isinstance(own, int | float) and 0 <= own < math.inf else self.detector.exposure_s
+        return self._frame_time.window(frame.timestamp_ns, exposure_s).end_ns
 
     def _paced(self) -> Iterator[Frame]:
         """The frames, each when its time has come; one without a stamp is stamped with the time it is fed."""

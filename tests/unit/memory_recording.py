@@ -16,6 +16,16 @@ START_NS = 1_795_218_868_000_000_000
 PERIOD_NS = 10_000_000
 ON_SAMPLE = tuple(ChannelRule(name, How.ATTRIBUTE, attribute=name) for name in ("x", "y", "energy"))
 
+STAGE = tuple(ChannelRule(name, How.ATTRIBUTE, attribute=f"pos{name}", scale=1e-6) for name in ("x", "y"))
+
+
+def frames_of(n: int, shape: tuple[int, int] = (6, 8)) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(4).poisson(40, (n, *shape)).astype(np.uint16)
+
+
+def attributes_of(n: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"x": 1e-6 * i, "y": -2e-6 * i, "energy": 700.0 + i, **more} for i in range(n)]
+
 
 class MemoryRecording:
     """`frames` (n, y, x) with an attribute dict each; ids and stamps count up unless given."""

@@ -9,10 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from memory_recording import PERIOD_NS, START_NS, MemoryRecording
+from memory_recording import PERIOD_NS, STAGE, START_NS, MemoryRecording, attributes_of, frames_of
 
 from stream_service.config import Preprocessing
-from stream_service.core.pairing import ChannelRule, How
 from stream_service.errors import ConfigError, PtychostreamError, SourceError
 from stream_service.kernels import Corrections, Geometry
 from stream_service.kernels import Grouping as Group
@@ -22,16 +21,6 @@ from stream_service.service.ingest import Listener, Outcome, ingest
 from stream_service.service.ingest_settings import IngestSettings, load_rejected
 from stream_service.sources.recorded_readbacks import RecordedHistory, RecordedReadbacks, load_readbacks
 from stream_service.sources.recording import Facts
-
-STAGE = tuple(ChannelRule(name, How.ATTRIBUTE, attribute=f"pos{name}", scale=1e-6) for name in ("x", "y"))
-
-
-def frames_of(n: int, shape: tuple[int, int] = (6, 8)) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(4).poisson(40, (n, *shape)).astype(np.uint16)
-
-
-def attributes_of(n: int, **more: Any) -> list[dict[str, Any]]:
-    return [{"x": 1e-6 * i, "y": -2e-6 * i, "energy": 700.0 + i, **more} for i in range(n)]
 
 
 def made(
