@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,7 +102,6 @@ def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, for
         soft_wrap=True,
         markup=False,
     )
-    began_s = time.monotonic()
     bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*bars, console=console, transient=True) as progress:
         task = progress.add_task(f"→ {output.name}", total=None)
@@ -116,8 +114,8 @@ def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, for
                 progress.console.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
 
         outcome = ingest(recording, output, settings, force=force, live=live, listener=Shown())
-    rate = outcome.account.expected / max(time.monotonic() - began_s, 1e-9)
-    console.print(f"{output}: {outcome.sentence} ({rate:.0f} frames/s)", soft_wrap=True, markup=False)
+    said = f"{output}: {outcome.sentence} ({outcome.frames_per_s:.0f} frames/s)"
+    console.print(said, soft_wrap=True, markup=False)
 
 
 class _Rate(ProgressColumn):

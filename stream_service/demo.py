@@ -148,19 +148,20 @@ class Demo:
         assert self._replay is not None
         with Hdf5Recording(self._replay) as recording:
             self._n_points = recording.n_frames
-            np.save(self._file("_positions.npy"), recording.positions_m)
+            at = [(frame.attributes["x"], frame.attributes["y"]) for frame in recording.frames()]
+            np.save(self._file("_positions.npy"), np.array(at, np.float64))
             document["beamline"] = f"replay of {self._replay.name}"
             document["detector"] |= {
-                "distance_m": recording.det_dist_m,
-                "pixel_m": recording.pixel_m,
+                "distance_m": recording.facts.det_dist_m,
+                "pixel_m": recording.facts.pixel_m,
                 "sensor_shape": list(recording.frame_shape),
                 "axis_signs": list(recording.axis_signs),
             }
             document["optics"] = {"kind": "unknown"}
             document["preprocessing"] |= {"negatives": "keep"}
             document["preprocessing"].pop("sat", None)
-            if recording.mask is not None:
-                np.save(self._file("_mask.npy"), recording.mask)
+            if "mask" in recording.references:
+                np.save(self._file("_mask.npy"), recording.references["mask"])
                 document["references"] = {"mask": str(self._file("_mask.npy"))}
 
     def _file(self, ending: str) -> Path:

@@ -44,6 +44,8 @@ class Outcome:
     rows: int
     sentence: str
     """The account in words, with the ids that are missing."""
+    frames_per_s: float
+    """From the first frame to the last, without what a process needs to begin."""
 
 
 class Listener:
@@ -109,6 +111,7 @@ class _Ingest:
         first_id = settings.first_unique_id
         self._ledger = Ledger(recording.first_unique_id if first_id is None else first_id, None)
         self._n_notes_told = 0
+        self._frames_per_s = 0.0
         self._told_s = -math.inf
 
     def write(self, path: Path, scan_id: str, *, live: bool) -> Outcome:
@@ -142,6 +145,7 @@ class _Ingest:
         pairing = RecordedPairing(channels.rules, self._frame_time(), histories)
         constants = {} if channels.has("energy") else {"energy": self._facts.energy_eV}
         has_timestamps = self._recording.has_timestamps
+        began_s = time.monotonic()
         for index, frame in enumerate(frames):
             receipt = self._ledger.receive(frame.unique_id, frame.timestamp_ns if has_timestamps else index)
             if receipt.arrival is Arrival.NEW:
@@ -149,6 +153,7 @@ class _Ingest:
                 out.pipeline.add(_with(exposure, constants))
             if self._is_time_to_tell(index + 1) and live:
                 out.pipeline.flush()
+        self._frames_per_s = self._ledger.n_received / max(time.monotonic() - began_s, 1e-9)
         updates = pairing.updates()
         while batch := tuple(itertools.islice(updates, MOST_UPDATES)):
             out.record(batch)
@@ -163,7 +168,8 @@ class _Ingest:
         account = ledger.close(recording.n_exposed)
         out.close(ledger, RunState.COMPLETE if account.is_complete else RunState.INCOMPLETE, EndReason.ALL_IN)
         missing = ledger.ids_with(Fate.LOST, Fate.INCOMPLETE)
-        return Outcome(account, out.file.n_rows, describe_account(account, missing, out.file.n_rows))
+        sentence = describe_account(account, missing, out.file.n_rows)
+        return Outcome(account, out.file.n_rows, sentence, self._frames_per_s)
 
     def _frame_time(self) -> FrameTime:
         profile = self._settings.profile
