@@ -1,7 +1,8 @@
 """Messages that break the contract of a frame source: one corpus, for the decoder and for a whole run.
 
 Every message is a `Value` as p4p would deliver it, in ADCore's own type or in one that is not quite it. `BAD` and `ODD`
-name the single mistakes; `mutations` combines them at random, the same ones for the same seed.
+name the single mistakes; `mutations` combines them at random, the same ones for the same seed. What is wrong inside a
+compressed payload is the matter of `compressed_corpus`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import payloads
 from p4p import Type, Value
 
 from iocsim.ntndarray import NTNDARRAY, SCALAR_TYPE, UNION_FIELD
@@ -32,7 +34,10 @@ class Message:
     sizes: list[Any] = field(default_factory=lambda: [8, 6])
     """x first."""
     codec: str = ""
-    claimed_bytes: int | None = None
+    parameters: Any = ("i", SCALAR_TYPE["u2"])
+    compressed_bytes: int | None = None
+    """What the message says of it; by default the truth. So too the next."""
+    uncompressed_bytes: int | None = None
     attributes: list[tuple[str, Any]] = field(
         default_factory=lambda: [("ColorMode", ("i", 0)), ("posx", 1.5), ("posy", -2.5), ("energy", 700.0)]
     )
@@ -45,9 +50,9 @@ class Message:
         type_ = _type_with(self.retyped) if self.retyped else NTNDARRAY
         stamp = {"secondsPastEpoch": self.seconds, "nanoseconds": self.nanoseconds, "userTag": 0}
         content: dict[str, Any] = {
-            "codec": {"name": self.codec, "parameters": ("i", 6)},
-            "compressedSize": self._claim(),
-            "uncompressedSize": self._claim(),
+            "codec": {"name": self.codec, "parameters": self.parameters},
+            "compressedSize": self._n_bytes if self.compressed_bytes is None else self.compressed_bytes,
+            "uncompressedSize": self._n_bytes if self.uncompressed_bytes is None else self.uncompressed_bytes,
             "dimension": [
                 {"size": size, "offset": 0, "fullSize": size, "binning": 1, "reverse": False} for size in self.sizes
             ],
@@ -64,19 +69,33 @@ class Message:
         content |= {name: changed for name, (_, changed) in self.retyped.items()}
         return Value(type_, {name: value for name, value in content.items() if value is not None})
 
-    def _claim(self) -> int:
-        if self.claimed_bytes is not None:
-            return self.claimed_bytes
+    @property
+    def _n_bytes(self) -> int:
         return 0 if self.pixels is None else self.pixels.nbytes
 
+    def compress(self, codec: str, frame: np.ndarray[Any, Any], payload: np.ndarray[Any, Any] | None = None) -> None:
+        """Make it the message of a compressed frame, with its own payload or another one."""
+        self.codec, self.sizes = codec, list(reversed(frame.shape))
+        self.pixels = payloads.encode(codec, frame) if payload is None else payload
+        self.parameters = ("i", SCALAR_TYPE[frame.dtype.str[1:]])
+        self.uncompressed_bytes = frame.nbytes
 
-def good(unique_id: int, *, seconds: float | None = None, pixels: np.ndarray[Any, Any] | None = None) -> Value:
+
+def good(
+    unique_id: int, *, seconds: float | None = None, pixels: np.ndarray[Any, Any] | None = None, codec: str = ""
+) -> Value:
     """A frame as it should be, 1 ms after the one before."""
     time_ns = int((STAMP_S if seconds is None else seconds) * 1_000_000_000) + unique_id * 1_000_000
     message = Message(unique_id=unique_id, seconds=time_ns // 1_000_000_000, nanoseconds=time_ns % 1_000_000_000)
     if pixels is not None:
         message.pixels, message.sizes = pixels.reshape(-1), list(reversed(pixels.shape))
+    if codec:
+        message.compress(codec, _frame_for(codec) if pixels is None else pixels)
     return message.build()
+
+
+def _frame_for(codec: str) -> np.ndarray[Any, Any]:
+    return np.arange(48, dtype=np.uint8 if codec == "jpeg" else np.uint16).reshape(6, 8)
 
 
 def _type_with(retyped: dict[str, tuple[Any, Any]]) -> Type:
@@ -126,6 +145,30 @@ def _duplicated_names(message: Message) -> None:
     message.attributes = message.attributes * 2 + [("posx", float("nan"))]
 
 
+def _compressed(codec: str, *mistakes: Callable[[Message], None], **changes: Any) -> Callable[[Message], None]:
+    """A message of a good compressed frame but for the mistakes and changes."""
+
+    def change(message: Message) -> None:
+        message.compress(codec, _frame_for(codec))
+        for mistake in (*mistakes, _set(**changes)):
+            mistake(message)
+
+    return change
+
+
+def _payload(change_payload: Callable[[Any], Any]) -> Callable[[Message], None]:
+    def change(message: Message) -> None:
+        message.pixels = change_payload(message.pixels)
+
+    return change
+
+
+def _followed_by_zeros(message: Message) -> None:
+    assert message.pixels is not None
+    message.compressed_bytes = message.pixels.size
+    message.pixels = np.concatenate((message.pixels, np.zeros(100, np.uint8)))
+
+
 BAD: dict[str, Callable[[Message], None]] = {
     "truncated": _truncated,
     "one value too many": _too_long,
@@ -167,12 +210,47 @@ BAD: dict[str, Callable[[Message], None]] = {
     "attributes without values": _retype("attribute", ("aS", "a", [("name", "s")]), [{"name": "posx"}]),
     "no timeStamp": _retype("timeStamp", None),
     "a number for timeStamp": _retype("timeStamp", "d", float(STAMP_S)),
+    "compressed, of pixels that nobody knows": _compressed("zlib", parameters=("i", 11)),
+    "compressed, of pixels described in words": _compressed("zlib", parameters="uint16"),
+    "compressed, of pixels not described": _compressed("zlib", parameters=None),
+    "compressed, of wider pixels": _compressed("bslz4", parameters=("i", SCALAR_TYPE["u4"])),
+    "compressed, of wider pixels throughout": _compressed(
+        "bslz4", parameters=("i", SCALAR_TYPE["u4"]), uncompressed_bytes=192
+    ),
+    "compressed to more than there is": _compressed("lz4", compressed_bytes=10_000),
+    "compressed to nothing": _compressed("lz4", compressed_bytes=0),
+    "compressed to less than nothing": _compressed("lz4", compressed_bytes=-1),
+    "compressed from more than there was": _compressed("lz4", uncompressed_bytes=97),
+    "compressed from less than nothing": _compressed("lz4", uncompressed_bytes=-96),
+    "compressed, with negative dimensions": _compressed("lz4", sizes=[-8, -6]),
+    "compressed, larger than memory": _compressed(
+        "blosc", sizes=[2**31 - 1, 2**31 - 1], uncompressed_bytes=2 * (2**31 - 1) ** 2
+    ),
+    "compressed, larger than its payload can hold": _compressed("zlib", sizes=[4096, 4096], uncompressed_bytes=2**25),
+    "compressed into wide numbers": _compressed("lz4", pixels=np.zeros(20, np.uint16)),
+    "compressed into booleans": _compressed("lz4", member="booleanValue"),
+    "compressed twice": _compressed("zlib", pixels=payloads.encode("zlib", payloads.encode("zlib", _frame_for("lz4")))),
+    "compressed, without sizes": _compressed("lz4", _retype("compressedSize", None)),
+    "compressed, with a text for its size": _compressed("lz4", _retype("uncompressedSize", "s", "large")),
+    **{
+        f"{codec}: {name}": _compressed(codec, _payload(change))
+        for codec in payloads.CODECS
+        for name, change in {
+            "half a payload": lambda payload: payload[: payload.size // 2],
+            "one byte of payload": lambda payload: payload[:1],
+            "no payload": lambda payload: payload[:0],
+            "payload of zeros": np.zeros_like,
+        }.items()
+    },
 }
 """Mistakes of which each makes a message unusable as a frame."""
 
 ODD: dict[str, Callable[[Message], None]] = {
-    "sizes that lie": _set(claimed_bytes=2**62),
-    "negative sizes": _set(claimed_bytes=-(2**62)),
+    "sizes that lie": _set(compressed_bytes=2**62, uncompressed_bytes=2**62),
+    "negative sizes": _set(compressed_bytes=-(2**62), uncompressed_bytes=-(2**62)),
+    **{f"compressed by {codec}": _compressed(codec) for codec in payloads.LOSSLESS},
+    "compressed into signed bytes": _compressed("bslz4", member="byteValue"),
+    "compressed into the beginning of a buffer": _compressed("lz4", _followed_by_zeros),
     "no attributes at all": _set(attributes=[]),
     "duplicate attribute names": _duplicated_names,
     "an attribute without a name": _attribute("", 1.0),
