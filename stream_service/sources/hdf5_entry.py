@@ -37,7 +37,7 @@ POSITIONS, SPLIT_POSITIONS = "/entry/pos", ("/entry/posx_m", "/entry/posy_m")
 
 def is_entry(tree: Hdf5Tree) -> bool:
     """Whether the frames are at `/entry/data`."""
-    return tree.find("/entry/data") is not None
+    return tree.has_name("/entry/data")
 
 
 def read_entry(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:

@@ -13,8 +13,8 @@ from stream_service.sources.hdf5_dataset import StoredDataset
 from stream_service.sources.recording import MOST_FRAME_BYTES
 
 BLOCK_BYTES = 4 << 20
-"""Frames are read in blocks of about this size. Measured: 2 to 8 MiB stay in the processor's cache and are fastest; from
-32 MiB on it takes twice as long, since glibc then asks the kernel for new, cleared pages for every block."""
+"""Frames are read in blocks of about this size. Measured: 2 to 8 MiB stay in the processor's cache and are fastest;
+from 32 MiB on it takes twice as long, since glibc then asks the kernel for new, cleared pages for every block."""
 MOST_BLOCK_BYTES = 64 << 20
 """A block is as long as the chunks want it, up to this."""
 MOST_BLOCK_FRAMES = 4096

@@ -34,8 +34,7 @@ class RecordedRows:
     def __init__(self, contents: Contents, path: Path) -> None:
         self._contents = contents
         self._path = path
-        self._constants: dict[str, AttributeValue] = {}
-        """Values of columns that were stored once for the whole scan."""
+        self._per_frame = _per_frame(contents)
         self._holes: frozenset[int] = frozenset()
         self._settled: Identities | None = None
         self.notes: list[str] = []
@@ -74,7 +73,7 @@ class RecordedRows:
         if self._contents.is_appended:
             n_rows = self._check_appended(n_rows, is_closed=is_closed)
         elif is_closed:
-            for stored, what in self._per_frame():
+            for stored, what in self._per_frame:
                 if stored.rows != n_rows:
                     raise SourceError(f"{self._path} holds {n_rows} frames but {stored.rows} {what} ({stored.path})")
         self._settled = self._identities(0, n_rows)
@@ -109,9 +108,10 @@ class RecordedRows:
     def _values(self, place: int, start: int, stop: int) -> list[Any]:
         """Of one column; fewer where fewer were stored."""
         column = self._contents.columns[place]
-        if column.name in self._constants:
-            return [self._constants[column.name]] * (stop - start)
-        stop = min(stop, self._n_stored(column.stored))
+        n_stored = self._n_stored(column.stored)
+        if self._is_stored_once(column.stored):
+            return column.values(0, n_stored) * (stop - start)
+        stop = min(stop, n_stored)
         return column.values(start, stop) if stop > start else []
 
     def _identities(self, start: int, stop: int) -> Identities:
@@ -140,24 +140,34 @@ class RecordedRows:
         is_unwritten = self._contents.is_appended and stored.rows == 1 and not stored.is_written
         return 0 if is_unwritten else stored.rows
 
+    def _is_stored_once(self, stored: StoredDataset) -> bool:
+        """Whether a column has one row, or none, for all frames: `when` of its layout is OnFileOpen or OnFileClose."""
+        return (
+            self._contents.is_appended
+            and stored.rows == 1
+            and self._contents.frames.n_frames > 1
+            and any(other.rows > 1 for other, _ in self._per_frame)
+        )
+
     def _check_appended(self, n_rows: int, *, is_closed: bool) -> int:
         """Compare the columns with the frames; gives the number of frames that were stored."""
         if n_rows == 1 and not self._contents.frames.stored.is_written:
             n_rows = 0
-        lengths = {stored.path: self._n_stored(stored) for stored, _ in self._per_frame()}
-        longest = max(lengths.values(), default=0)
+        lengths = {
+            stored.path: n_rows if self._is_stored_once(stored) else self._n_stored(stored)
+            for stored, _ in self._per_frame
+        }
+        shortest, longest = min(lengths.values(), default=n_rows), max(lengths.values(), default=n_rows)
         if is_closed and longest > n_rows:
             raise SourceError(
                 f"{self._path} holds {n_rows} frames but {longest} values recorded with frames: if it was written by "
                 "index (PositionMode), set DimAttDatasets to Yes, so that values stand beside their frames"
             )
-        if n_rows > 1 and longest > 1:
-            for column in self._contents.columns:
-                if lengths[column.stored.path] == 1:
-                    lengths[column.stored.path] = n_rows
-                    self._constants[column.name] = value = column.values(0, 1)[0]
-                    self.notes.append(f"'{column.name}' was recorded once for the whole scan: {value!r}")
-        shortest = min(lengths.values(), default=n_rows)
+        for column in self._contents.columns:
+            if self._is_stored_once(column.stored):
+                values = column.values(0, self._n_stored(column.stored))
+                said = f"recorded once for the whole scan: {values[0]!r}" if values else "never recorded"
+                self.notes.append(f"'{column.name}' was {said}")
         if shortest < n_rows:
             self.notes.append(
                 f"the last {n_rows - shortest} of {n_rows} frames lack values that are recorded with each frame; the "
@@ -172,13 +182,13 @@ class RecordedRows:
             self._holes = frozenset(holes.tolist())
             self.notes.append(f"{len(holes)} of {len(ids)} rows hold no frame, the first is row {holes[0]}; left out")
 
-    def _per_frame(self) -> list[tuple[StoredDataset, str]]:
-        """Every dataset that has a row for each frame, with what it is called in a message."""
-        contents = self._contents
-        found = [
-            (column.stored, "positions" if column.name in ("x", "y") else f"values of {column.name}")
-            for column in contents.columns
-        ]
-        found += [] if contents.unique_ids is None else [(contents.unique_ids.stored, "uniqueIds")]
-        found += [] if contents.stamps is None else [(stored, "stamps") for stored in contents.stamps.stored]
-        return found
+
+def _per_frame(contents: Contents) -> list[tuple[StoredDataset, str]]:
+    """Every dataset that has a row for each frame, with what it is called in a message."""
+    found = [
+        (column.stored, "positions" if column.name in ("x", "y") else f"values of {column.name}")
+        for column in contents.columns
+    ]
+    found += [] if contents.unique_ids is None else [(contents.unique_ids.stored, "uniqueIds")]
+    found += [] if contents.stamps is None else [(stored, "stamps") for stored in contents.stamps.stored]
+    return found

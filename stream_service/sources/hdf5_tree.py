@@ -23,6 +23,8 @@ DEEPEST = 32
 """Levels of h5 groups."""
 MOST_HOPS = 64
 """Links followed to one object."""
+ROOT, ELSEWHERE = 0, -1
+"""In place of an address: the root h5 group, which no link tells, and what is in another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,11 @@ class Hdf5Tree:
         """When the file was opened."""
         with readable(str(path)):
             root_id = h5py.h5g.open(file.id, b"/")
-            # no link tells the address of the root group; 0 is that of no object
-            self._groups: dict[int, _Group] = {0: _Group(root_id, "/")}
+            self._groups: dict[int, _Group] = {ROOT: _Group(root_id, "/")}
             self._ids: dict[int, tuple[h5py.h5d.DatasetID, str]] = {}
             self._datasets: dict[int, StoredDataset] = {}
             self._broken: set[int] = set()
-            self._walk(self._groups[0], 0)
+            self._walk(self._groups[ROOT], 0)
 
     def _walk(self, group: _Group, depth: int) -> None:
         links: list[tuple[bytes, int, int]] = []
@@ -78,7 +79,7 @@ class Hdf5Tree:
             self._broken.add(address)
 
     def find(self, path: str) -> StoredDataset | None:
-        """The dataset at a path, through links; None if there is none. `SourceError` if it is in another file."""
+        """The dataset at a path, through links within the file; None if there is none."""
         address = self._address(path)
         return self._dataset(address) if address in self._ids else None
 
@@ -92,11 +93,21 @@ class Hdf5Tree:
         if found is not None:
             return found
         address = self._address(path)
+        if address == ELSEWHERE:
+            raise SourceError(
+                f"{self.path}:{path} leads into another file, which is not followed: give that file, or copy the data "
+                "into one"
+            )
         if address in self._broken:
             raise SourceError(f"{self.path}:{path} cannot be read: the file is damaged")
         if address in self._groups:
             raise SourceError(f"{self.path}:{path} is an h5 group, not a dataset; it holds: {self.names_in(path)}")
         raise SourceError(f"{self.path} has no dataset {path}")
+
+    def has_name(self, path: str) -> bool:
+        """Whether there is a dataset at this path, here or in another file."""
+        address = self._address(path)
+        return address in self._ids or address == ELSEWHERE
 
     def has_group(self, path: str) -> bool:
         """Whether there is an h5 group at this path."""
@@ -104,12 +115,12 @@ class Hdf5Tree:
 
     def names_in(self, path: str = "/") -> str:
         """What an h5 group holds, for an error message."""
-        group = self._groups.get(self._address(path) or 0)
+        group = self._groups.get(self._address(path) or ROOT)
         return ", ".join(list(group.links)[:20]) if group and group.links else "nothing"
 
     def group_attribute(self, path: str, name: str) -> Any:
         """An HDF5 attribute of an h5 group; None if either is not there."""
-        group = self._groups.get(self._address(path) or -1)
+        group = self._groups.get(ELSEWHERE if (address := self._address(path)) is None else address)
         return None if group is None else read_attribute(group.id, name, f"{self.path}:{path}")
 
     def with_attribute(self, name: str) -> list[StoredDataset]:
@@ -136,25 +147,21 @@ class Hdf5Tree:
     def _address(self, path: str) -> int | None:
         """The address of the object at a path; None if there is nothing."""
         todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-        group, hops = self._groups[0], 0
-        address = 0
+        group, address, hops = self._groups[ROOT], ROOT, 0
         while todo:
             name = todo.pop()
             if name not in group.links:
                 return None
             target = group.links[name]
             if target is None:
-                raise SourceError(
-                    f"{self.path}:{path} leads into another file, which is not followed: give that file, or copy the "
-                    "data into one"
-                )
+                return ELSEWHERE
             if isinstance(target, str):
                 hops += 1
                 if hops > MOST_HOPS:
                     return None
                 todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
-                group = self._groups[0] if target.startswith("/") else group
-                address = 0
+                group = self._groups[ROOT] if target.startswith("/") else group
+                address = ROOT
                 continue
             address = target
             if todo:
