@@ -6,6 +6,7 @@ Exit codes: 0 all is well; 1 it was tried and failed; 2 the options or the profi
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -147,8 +148,15 @@ def _log_to_stderr(verbose: bool) -> None:
     logging.getLogger("stream_service").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
+def _keep_compiled_code() -> None:
+    """Let numba keep its machine code in the user's cache folder, and nothing in the installation."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(cache, "ptychostream"))
+
+
 def main() -> None:
     """Entry point: an error that is meant for people is one sentence on stderr, never a traceback."""
+    _keep_compiled_code()
     try:
         app()
     except ConfigError as error:

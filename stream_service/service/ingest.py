@@ -22,6 +22,7 @@ from stream_service.core.ledger import Account, Arrival, Fate, Ledger
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError, PtychostreamError, SourceError
 from stream_service.service.ingest_settings import IngestSettings
+from stream_service.service.read_ahead import ReadAhead
 from stream_service.service.recorded_channels import RecordedChannels, channels_of
 from stream_service.service.recorded_file import open_recorded_file
 from stream_service.service.recorded_pairing import RecordedPairing
@@ -145,18 +146,21 @@ class _Ingest:
         pairing = RecordedPairing(channels.rules, self._frame_time(), histories)
         constants = {} if channels.has("energy") else {"energy": self._facts.energy_eV}
         has_timestamps = self._recording.has_timestamps
-        began_s = time.monotonic()
-        for index, frame in enumerate(frames):
-            receipt = self._ledger.receive(frame.unique_id, frame.timestamp_ns if has_timestamps else index)
-            if receipt.arrival is Arrival.NEW:
-                exposure = pairing.pair(frame, receipt, self._exposure_of(frame))
-                out.pipeline.add(_with(exposure, constants))
-            if self._is_time_to_tell(index + 1) and live:
-                out.pipeline.flush()
-        self._frames_per_s = self._ledger.n_received / max(time.monotonic() - began_s, 1e-9)
+        done, began_s = 0, time.monotonic()
+        with ReadAhead(frames) as ahead:
+            for batch in ahead.batches(TELL_S):
+                for frame in batch:
+                    receipt = self._ledger.receive(frame.unique_id, frame.timestamp_ns if has_timestamps else done)
+                    done += 1
+                    if receipt.arrival is Arrival.NEW:
+                        exposure = pairing.pair(frame, receipt, self._exposure_of(frame))
+                        out.pipeline.add(_with(exposure, constants))
+                if self._is_time_to_tell(done) and live:
+                    out.pipeline.flush()
+        self._frames_per_s = done / max(time.monotonic() - began_s, 1e-9)
         updates = pairing.updates()
-        while batch := tuple(itertools.islice(updates, MOST_UPDATES)):
-            out.record(batch)
+        while some := tuple(itertools.islice(updates, MOST_UPDATES)):
+            out.record(some)
             out.pipeline.flush()
 
     def _finish(self, out: RunFile) -> Outcome:
