@@ -79,7 +79,8 @@ def decode_payload(
         if n_decoded != n_bytes:
             raise ValueError(f"they decode to {n_decoded} bytes")
     except DAMAGED as error:
-        reason = "they end in their own header" if isinstance(error, struct.error) else error
+        # Not the error itself: it would hold on to this call, and so to its pixels, until the garbage is collected.
+        reason = "they end in their own header" if isinstance(error, struct.error) else str(error)
         raise SourceError(
             f"{payload.size} bytes of {codec} do not make {shape} {dtype} values, {n_bytes} bytes: {reason}"
         ) from error

@@ -1,4 +1,7 @@
-"""Whatever comes over PVA, the decoder gives a frame or a `SourceError`, and takes no more memory than came."""
+"""Whatever comes over PVA, the decoder gives a frame or a `SourceError`, and of plain frames takes no copy.
+
+What is inside a compressed payload is the matter of `test_codec_payloads.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import tracemalloc
 
 import corpus
 import numpy as np
+import payloads
 import pytest
 from p4p import Value
 
@@ -69,6 +73,37 @@ def test_every_pixel_type_of_areadetector_arrives_value_for_value(code):
     np.testing.assert_array_equal(frame.pixels, pixels)
 
 
+@pytest.mark.parametrize("code", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"])
+@pytest.mark.parametrize("codec", payloads.LOSSLESS)
+def test_every_pixel_type_arrives_compressed_value_for_value(codec, code):
+    pixels = np.arange(15).reshape(3, 5).astype(code)
+    frame = decode_ntndarray(corpus.good(7, pixels=pixels, codec=codec))
+    assert (frame.unique_id, frame.timestamp_ns) == (7, corpus.STAMP_S * 10**9 + 7_000_000)
+    assert frame.attributes["posx"] == 1.5
+    assert frame.pixels.dtype == pixels.dtype
+    np.testing.assert_array_equal(frame.pixels, pixels)
+
+
+@pytest.mark.parametrize("code", ["i1", "u1"])
+def test_jpeg_arrives_as_another_decoder_sees_it(code):
+    pixels = np.arange(64 * 48).reshape(64, 48).astype(code)
+    frame = decode_ntndarray(corpus.good(1, pixels=pixels, codec="jpeg"))
+    np.testing.assert_array_equal(
+        frame.pixels, payloads.decode("jpeg", payloads.encode("jpeg", pixels), code, pixels.shape)
+    )
+
+
+def test_every_refusal_names_the_frame_its_codec_and_what_is_wrong_with_it():
+    for codec in payloads.CODECS:
+        message = corpus.single(corpus.BAD[f"{codec}: half a payload"], unique_id=321)
+        with pytest.raises(
+            SourceError, match=rf"^frame 321: \d+ bytes of {codec} do not make \(6, 8\) uint\d+ values.*: "
+        ):
+            decode_ntndarray(message)
+    with pytest.raises(SourceError, match=r"^frame 321: its compressedSize is 10000, but it brings 98 uint8 values"):
+        decode_ntndarray(corpus.single(corpus.BAD["compressed to more than there is"], unique_id=321))
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1)])
 def test_a_line_or_a_point_is_a_frame(shape):
     assert decode_ntndarray(corpus.good(1, pixels=np.zeros(shape, np.uint16))).pixels.shape == shape
@@ -100,6 +135,22 @@ def test_mutated_messages_give_frames_or_source_errors_only():
     frames = [decoded(value) for value in corpus.mutations(seed=2, count=2000)]
     assert time.monotonic() - began_at < 10
     assert 200 < sum(frame is not None for frame in frames) < 1800
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_hundred_thousand_mutated_messages_give_frames_or_source_errors_only():
+    assert sum(decoded(value) is not None for value in corpus.mutations(seed=5, count=100_000)) > 10_000
+
+
+def test_plain_pixels_are_not_copied():
+    value = corpus.good(1, pixels=np.zeros((1024, 1024), np.uint16))
+    tracemalloc.start()
+    frame = decode_ntndarray(value)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert frame.pixels.shape == (1024, 1024)
+    assert peak_bytes < SLACK_BYTES
 
 
 def test_decoder_allocates_no_more_than_the_message_holds():

@@ -113,6 +113,17 @@ def test_lz4hdf5_of_many_blocks_some_of_them_copies_is_decoded():
     assert_same_bits(decode_payload("lz4hdf5", payload, pixels.dtype, pixels.shape), pixels)
 
 
+@pytest.mark.parametrize(("codec", "position", "layout"), [("lz4hdf5", 0, ">Q"), ("blosc", 4, "<I")])
+def test_payload_whose_own_header_says_another_length_is_refused(codec, position, layout):
+    pixels = speckle("u2", (37, 113))
+    payload = payloads.encode(codec, pixels)
+    for n_bytes in (0, pixels.nbytes - 1, pixels.nbytes + 1, 2 * pixels.nbytes, 2**31 - 1):
+        lying = bytearray(payload)
+        struct.pack_into(layout, lying, position, n_bytes)
+        with pytest.raises(SourceError, match=f"their header says {n_bytes} bytes"):
+            decode_payload(codec, np.frombuffer(lying, np.uint8), pixels.dtype, pixels.shape)
+
+
 def test_bslz4_block_that_is_as_long_compressed_as_before_is_no_copy():
     """In lz4hdf5 it would be one, and both are decoded by the same code."""
     shuffled = noise("u1", (1, 8192))[0]
