@@ -48,7 +48,7 @@ BLOSC_MOST_RATIOS = {0: 255, 1: 255, 2: 22, 3: 1032, 4: 32768}
 run in bytes of 255; snappy copies 64 bytes by 3; zlib as below; zstd makes 128 KiB of 4, one byte repeated."""
 
 JPEG_MOST_SEGMENTS = 64
-"""Segments before the pixels; ADCore writes five."""
+"""Segments up to the pixels; ADCore writes six."""
 JPEG_SIZES, JPEG_PIXELS = 0xC0, 0xDA
 JPEG_SEGMENTS = {JPEG_SIZES, JPEG_PIXELS, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}
 """Markers of a baseline JPEG before its pixels, which is what ADCore writes; a length follows each."""
