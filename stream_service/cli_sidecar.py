@@ -1,0 +1,89 @@
+"""`ptychostream sidecar`: the log of a scan becomes the file that goes beside its TIFF frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from stream_service.errors import ConfigError
+from stream_service.sources.sidecar_matching import Match
+
+console = Console()
+EPILOG = (
+    "Examples: ptychostream sidecar --frames 'scan001_*.tif' --csv epics_log.csv --output scan001_sidecar.h5;   "
+    "ptychostream sidecar --frames 'scan001_*.tif' --csv log.csv --output scan001_sidecar.h5 "
+    "--column posx=MOTOR:X.RBV --unit posx=um --column posy=MOTOR:Y.RBV --unit posy=um --stage-map=-1,0,0,-1"
+)
+
+
+def sidecar(
+    frames: Annotated[str, typer.Option(metavar="GLOB", help="Numbered TIFFs, or stacks of images; quote it.")],
+    csv: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="One row a frame: frame_index,posx_m,posy_m,energy_eV,det_dist_m,pixel_m,exposure_s; also unique_id, "
+            "timestamp_ns. Other units in the names: posx_um, energy_keV.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Sidecar (HDF5) to make.")],
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="QUANTITY=NAME", help="Column of a quantity: posx=MOTOR:X.RBV.")
+    ] = None,
+    unit: Annotated[list[str] | None, typer.Option(metavar="QUANTITY=UNIT", help="Its unit: posx=um.")] = None,
+    match: Annotated[
+        Match, typer.Option(help="How rows find frames: frame_index is the file's number, or both are in one order.")
+    ] = Match.AUTO,
+    dark: Annotated[str | None, typer.Option(help="Dark to put in: .npy, .npz, or FILE.h5:/dataset.")] = None,
+    flat: Annotated[str | None, typer.Option(help="Flat, likewise.")] = None,
+    mask: Annotated[str | None, typer.Option(help="Mask, likewise; 0 = good.")] = None,
+    stage_map: Annotated[
+        str | None,
+        typer.Option(
+            metavar="XX,XY,YX,YY",
+            help="Positions are a stage's; this makes them the beam's. -1,0,0,-1: the stage moves the sample.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+) -> None:
+    """Make the sidecar of TIFF frames: from the log of a scan (CSV), one HDF5 file that says which row is whose."""
+    from stream_service.service.make_sidecar import make_sidecar, parse_stage_map
+
+    references = {"dark": dark, "flat": flat, "mask": mask}
+    summary = make_sidecar(
+        frames,
+        csv,
+        output,
+        aliases=_pairs(column, "--column"),
+        units=_pairs(unit, "--unit"),
+        match=match,
+        references={kind: location for kind, location in references.items() if location},
+        stage_map=parse_stage_map(stage_map) if stage_map else None,
+        force=force,
+    )
+    for warning in summary.warnings:
+        console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+    said = (
+        f"{output}: {summary.n_pairs} of {summary.n_rows} rows with {summary.n_pairs} of {summary.n_frames} frames, "
+        f"matched by {summary.matched_by.value}; {', '.join(summary.sources)}; positions are "
+    )
+    said += f"a stage's, mapped by {stage_map} to the beam on the sample" if stage_map else "the beam on the sample"
+    console.print(said, soft_wrap=True, markup=False)
+
+
+def _pairs(options: list[str] | None, option: str) -> dict[str, str]:
+    """From `quantity=value` texts. Raises `ConfigError`."""
+    pairs: dict[str, str] = {}
+    for text in options or []:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise ConfigError(
+                f"{option} {text!r}: write QUANTITY=VALUE, such as posx={'um' if option == '--unit' else 'X'}"
+            )
+        if pairs.setdefault(name, value) != value:
+            raise ConfigError(f"{option} gives {name} twice: {pairs[name]} and {value}")
+    return pairs

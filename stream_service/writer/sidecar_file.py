@@ -1,0 +1,90 @@
+"""The sidecar of TIFF frames: an HDF5 file with a row for each row of a log, and the frame each of them belongs to.
+
+Pairing is decided once, when the sidecar is made, and is there to be read: `file` and `page` of each row. The file gets
+its name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.writer.failures import HDF5_FAILURES, write_error
+
+DATASETS: Mapping[str, tuple[str, str]] = {
+    "frame_index": ("", "number of the frame in the log"),
+    "unique_id": ("", "uniqueId of the frame's NDArray"),
+    "timestamp_ns": ("ns", "time stamp of the frame, Unix epoch"),
+    "posx_m": ("m", "x of the beam on the sample"),
+    "posy_m": ("m", "y of the beam on the sample"),
+    "energy_eV": ("eV", "photon energy"),
+    "det_dist_m": ("m", "distance from sample to detector"),
+    "pixel_m": ("m", "edge of a detector pixel"),
+    "exposure_s": ("s", "exposure time of the frame"),
+    "file": ("", "name of the frame's TIFF file; empty for a row without a frame"),
+    "page": ("", "image in that file, from 0; -1 for a row without a frame"),
+    "dark": ("", "frame without beam, in detector axes"),
+    "flat": ("", "frame without sample, in detector axes"),
+    "mask": ("", "0 = good pixel, in detector axes"),
+}
+"""What a sidecar can hold: unit and meaning."""
+MAY_BE_ONE = ("energy_eV", "det_dist_m", "pixel_m", "exposure_s")
+"""Stored as a single number if all rows agree."""
+FORMAT = "ptychostream sidecar"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SidecarContents:
+    """What goes into a sidecar."""
+
+    columns: Mapping[str, npt.NDArray[Any]]
+    """By name of the dataset, (n,) each: numbers in the units of `DATASETS`."""
+    files: Sequence[str]
+    """(n,) names; empty for a row without a frame."""
+    pages: npt.NDArray[np.int64]
+    """(n,)"""
+    matched_by: str
+    """How rows and files found each other."""
+    references: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """dark, flat, mask (y, x)."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """HDF5 attributes of `/entry` that say what it was made of."""
+
+
+def write_sidecar(path: Path, contents: SidecarContents) -> None:
+    """Write the file, replacing one of this name. Raises `WriteError`; then nothing is left behind."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with h5py.File(partial, "w", libver=("v110", "v110")) as file:
+            _write(file, contents)
+        partial.replace(path)
+    except HDF5_FAILURES as error:
+        raise write_error(path, "write the sidecar", error) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write(file: h5py.File, contents: SidecarContents) -> None:
+    entry = file.create_group("entry")
+    entry.attrs.update({"format": FORMAT, "matched_by": contents.matched_by, **contents.provenance})
+    arrays = {name: _one_if_equal(name, values) for name, values in contents.columns.items()}
+    names = [name.encode() for name in contents.files]
+    text = h5py.string_dtype("utf-8", max(1, *map(len, names)))
+    arrays |= {"file": np.array(names, text), "page": contents.pages, **contents.references}
+    for name, (unit, meaning) in DATASETS.items():
+        if name in arrays:
+            dataset = entry.create_dataset(name, data=arrays[name])
+            dataset.attrs["description"] = meaning
+            if unit:
+                dataset.attrs["units"] = unit
+
+
+def _one_if_equal(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return values[0] if name in MAY_BE_ONE and bool((values == values[0]).all()) else values
