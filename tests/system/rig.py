@@ -52,6 +52,25 @@ class Rig:
         self.service.wait_for("Arm", 0)
         return str(self.service.get("ArmError"))
 
+    def record(self, name: str, n_frames: int, *, column_chunk: int = 1) -> Path:
+        """Let HDF1 record the next frames, too, with SWMR; the file it makes at the first one."""
+        self.beamline.put_all(
+            HDF1__EnableCallbacks=1,
+            HDF1__BlockingCallbacks="Yes",
+            HDF1__FilePath=str(self.folder),
+            HDF1__FileName=name,
+            HDF1__FileTemplate="%s%s_raw.h5",
+            HDF1__FileWriteMode="Stream",
+            HDF1__LazyOpen="Yes",
+            HDF1__SWMRMode="On",
+            HDF1__NDAttributeChunk=column_chunk,
+            HDF1__NumFramesFlush=1,
+            HDF1__NumCapture=n_frames,
+        )
+        self.beamline.put("HDF1:Capture", 1, wait=False)
+        self.beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+        return self.folder / f"{name}_raw.h5"
+
     def counter(self) -> int:
         """The uniqueId of the detector's latest frame."""
         return int(self.beamline.get("cam1:ArrayCounter_RBV"))

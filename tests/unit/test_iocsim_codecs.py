@@ -14,7 +14,7 @@ from iocsim import cli, ntndarray
 from iocsim.codecs import COMPRESSORS, CodecError, CodecSettings, codec_name, compress
 from iocsim.ndarray import DATA_TYPES, Compressed, NDArray, data_type
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[1] / "data" / "codecs"
 RECORDED_SHAPE, RECORDED_DTYPE = (256, 256), np.dtype(np.uint16)
 LOSSLESS = [compressor for compressor in COMPRESSORS if compressor not in ("None", "JPEG")]
 DEFAULTS = CodecSettings()
