@@ -18,7 +18,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from stream_service import cli_ingest, cli_replay
+from stream_service import cli_ingest, cli_replay, cli_sidecar
 from stream_service.errors import ConfigError, PtychostreamError
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command(
     epilog="Examples: ptychostream replay scan.cxi --out /data --rate 50;   "
     "ptychostream replay scan001.h5 --profile hermes"
 )(cli_replay.replay)
+app.command(epilog=cli_sidecar.EPILOG)(cli_sidecar.sidecar)
 console = Console()
 errors = Console(stderr=True)
 
