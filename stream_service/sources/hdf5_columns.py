@@ -44,7 +44,8 @@ class Column:
         if self.component is not None:
             array = array[:, self.component]
         if self.scale != 1.0:
-            array = array.astype(np.float64) * self.scale
+            with np.errstate(over="ignore"):  # what becomes infinite is flagged as invalid where it is paired
+                array = array.astype(np.float64) * self.scale
         if array.dtype.kind == "S":
             known: dict[bytes, str] = {}
             return [known.get(value) or known.setdefault(value, _decode(value)) for value in array.tolist()]

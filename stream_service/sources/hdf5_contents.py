@@ -166,7 +166,7 @@ def energy_scale(stored: StoredDataset) -> float:
     if not stored.shape:
         first = float(stored.whole())
     else:
-        first = float(stored.read(0, 1)[0]) if stored.rows else math.nan
+        first = float(stored.read(0, 1).reshape(-1)[0]) if stored.rows else math.nan
     return energy_factor(stored.text("units"), first, stored.where)
 
 

@@ -29,6 +29,8 @@ LONGEST_REASON = 160
 """Characters of HDF5's own explanation that go into a message."""
 LONGEST_TEXT = 1 << 12
 """Bytes of an HDF5 attribute that are read."""
+READABLE_CLASSES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)
+"""Of HDF5 attributes: what others are made of, HDF5 2.0 may crash on when the file is damaged."""
 CHUNK_ENTRY_BYTES = 8
 """What a chunk takes in a file at the least: its address in the index."""
 FEW_CHUNKS = 4096
@@ -42,7 +44,7 @@ class StoredDataset:
         self.path = path
         self.where = f"{file_path}:{path}"
         with readable(self.where):
-            self._dataset = h5py.Dataset(id)
+            self._dataset = h5py.Dataset(id, readonly=True)
             shape = self._dataset.shape
             self.maxshape: tuple[int | None, ...] = self._dataset.maxshape or ()
             self.dtype: np.dtype[Any] = self._dataset.dtype.newbyteorder("=")
@@ -76,7 +78,7 @@ class StoredDataset:
     def refresh(self) -> None:
         """Look how far a growing dataset has come."""
         with readable(self.where):
-            self._dataset.id.refresh()
+            self._dataset.refresh()
             self.shape = self._dataset.shape
 
     def check_holds(self, file_bytes: int) -> None:
@@ -131,23 +133,20 @@ class StoredDataset:
 
     def text(self, name: str) -> str:
         """An HDF5 attribute as text; empty if it is not there."""
-        value = self.attribute(name)
-        return "" if value is None else text_of(value)
-
-    def attribute(self, name: str) -> Any:
-        """An HDF5 attribute; None if it is not there."""
-        return read_attribute(self._dataset.id, name, self.where)
+        return read_text(self._dataset.id, name, self.where)
 
 
-def read_attribute(id: h5py.h5d.DatasetID | h5py.h5g.GroupID, name: str, where: str) -> Any:
-    """A small HDF5 attribute of a dataset or an h5 group; None if it is not there."""
+def read_text(id: h5py.h5d.DatasetID | h5py.h5g.GroupID, name: str, where: str) -> str:
+    """A small HDF5 attribute of a dataset or an h5 group as text; empty if it is not there."""
     with readable(f"{where}@{name}"):
         if not h5py.h5a.exists(id, name.encode()):
-            return None
+            return ""
         attribute = h5py.h5a.open(id, name.encode())
-        if attribute.get_storage_size() > LONGEST_TEXT:
-            raise SourceError(f"{where}@{name} has {attribute.get_storage_size()} bytes; it is not read")
-        return h5py.HLObject(id).attrs[name]
+        if attribute.get_type().get_class() not in READABLE_CLASSES:
+            raise SourceError(f"{where}@{name} is neither a text nor a number")
+        if (n_bytes := attribute.get_storage_size()) > LONGEST_TEXT:
+            raise SourceError(f"{where}@{name} has {n_bytes} bytes; it is not read")
+        return text_of(h5py.HLObject(id).attrs[name])
 
 
 @contextmanager

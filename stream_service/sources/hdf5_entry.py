@@ -27,7 +27,6 @@ from stream_service.sources.hdf5_contents import (
 from stream_service.sources.hdf5_cxi import axis_signs_of
 from stream_service.sources.hdf5_frames import FrameStack
 from stream_service.sources.hdf5_tree import Hdf5Tree
-from stream_service.sources.recorded_units import text_of
 from stream_service.sources.recording import Facts
 
 SCHEMA, STANDARD = "/entry (the seed's schema)", "/entry (standard file)"
@@ -42,7 +41,7 @@ def is_entry(tree: Hdf5Tree) -> bool:
 
 def read_entry(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
     """Explain a file of the `/entry` schema."""
-    is_standard = text_of(tree.group_attribute("/entry", "format") or "") == FORMAT
+    is_standard = tree.group_text("/entry", "format") == FORMAT
     frames = FrameStack(tree.needed(paths.data or "/entry/data"), tree.file_bytes)
     finder = ChannelFinder(frames.n_frames)
     finder.add_given(tree, paths)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import h5py
 from h5py import h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from stream_service.errors import SourceError
-from stream_service.sources.hdf5_dataset import HDF5_ERRORS, StoredDataset, read_attribute, readable
+from stream_service.sources.hdf5_dataset import HDF5_ERRORS, StoredDataset, read_text, readable
+from stream_service.sources.hdf5_heaps import HeapCheck
 
 MOST_OBJECTS = 100_000
 """Of a file; far more than any beamline's."""
@@ -42,15 +42,15 @@ class Hdf5Tree:
         self.path = path
         self.file_bytes = path.stat().st_size
         """When the file was opened."""
-        with readable(str(path)):
+        with readable(str(path)), HeapCheck(path) as heaps:
             root_id = h5py.h5g.open(file.id, b"/")
             self._groups: dict[int, _Group] = {ROOT: _Group(root_id, "/")}
             self._ids: dict[int, tuple[h5py.h5d.DatasetID, str]] = {}
             self._datasets: dict[int, StoredDataset] = {}
             self._broken: set[int] = set()
-            self._walk(self._groups[ROOT], 0)
+            self._walk(self._groups[ROOT], 0, heaps)
 
-    def _walk(self, group: _Group, depth: int) -> None:
+    def _walk(self, group: _Group, depth: int, heaps: HeapCheck) -> None:
         links: list[tuple[bytes, int, int]] = []
         group.id.links.iterate(lambda name, info: links.append((name, info.type, info.u)), info=True)
         for name, kind, address in links:
@@ -61,9 +61,9 @@ class Hdf5Tree:
                 group.links[text] = None
             else:
                 group.links[text] = address
-                self._enter(group, name, f"{group.path.rstrip('/')}/{text}", address, depth)
+                self._enter(group, name, f"{group.path.rstrip('/')}/{text}", address, depth, heaps)
 
-    def _enter(self, group: _Group, name: bytes, path: str, address: int, depth: int) -> None:
+    def _enter(self, group: _Group, name: bytes, path: str, address: int, depth: int, heaps: HeapCheck) -> None:
         if address in self._groups or address in self._ids or address in self._broken or depth >= DEEPEST:
             return
         if len(self._groups) + len(self._ids) >= MOST_OBJECTS:
@@ -73,8 +73,9 @@ class Hdf5Tree:
             if isinstance(id, h5py.h5d.DatasetID):
                 self._ids[address] = id, path
             elif isinstance(id, h5py.h5g.GroupID):
+                heaps.check_group(address)
                 self._groups[address] = child = _Group(id, path)
-                self._walk(child, depth + 1)
+                self._walk(child, depth + 1, heaps)
         except HDF5_ERRORS:  # reported when something asks for it
             self._broken.add(address)
 
@@ -118,10 +119,13 @@ class Hdf5Tree:
         group = self._groups.get(self._address(path) or ROOT)
         return ", ".join(list(group.links)[:20]) if group and group.links else "nothing"
 
-    def group_attribute(self, path: str, name: str) -> Any:
-        """An HDF5 attribute of an h5 group; None if either is not there."""
-        group = self._groups.get(ELSEWHERE if (address := self._address(path)) is None else address)
-        return None if group is None else read_attribute(group.id, name, f"{self.path}:{path}")
+    def group_text(self, path: str, name: str) -> str:
+        """An HDF5 attribute of an h5 group as text; empty if either is not there."""
+        address = self._address(path)
+        if address is None or address not in self._groups:
+            return ""
+        self._check_attributes(address)
+        return read_text(self._groups[address].id, name, f"{self.path}:{path}")
 
     def with_attribute(self, name: str) -> list[StoredDataset]:
         """The datasets that have this HDF5 attribute, in the order of their paths."""
@@ -141,8 +145,13 @@ class Hdf5Tree:
     def _dataset(self, address: int) -> StoredDataset:
         if address not in self._datasets:
             id, path = self._ids[address]
+            self._check_attributes(address)
             self._datasets[address] = StoredDataset(id, path, self.path)
         return self._datasets[address]
+
+    def _check_attributes(self, address: int) -> None:
+        with readable(str(self.path)), HeapCheck(self.path) as heaps:
+            heaps.check_attributes(address)
 
     def _address(self, path: str) -> int | None:
         """The address of the object at a path; None if there is nothing."""

@@ -17,6 +17,8 @@ SMALLEST_EV = 1e-3
 ENERGIES = {name.lower(): factor for name, factor in ELECTRONVOLTS.items()} | dict.fromkeys(
     ("j", "joule", "joules"), 1 / JOULES_PER_EV
 )
+LONGEST_UNIT = 40
+"""Characters of a unit nobody knows that go into a message."""
 SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 
@@ -51,6 +53,8 @@ def text_of(value: Any) -> str:
     """The value of an HDF5 attribute as text: NDFileHDF5 writes bytes, others text, some arrays of one."""
     if isinstance(value, np.ndarray):
         value = value.reshape(-1)[0] if value.size else ""
+    if isinstance(value, h5py.Empty):
+        return ""
     return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
 
 
@@ -58,5 +62,5 @@ def _factor(table: Mapping[str, float], unit: str, where: str, choice: str) -> f
     if not unit:
         return 1.0
     if unit not in table:
-        raise SourceError(f"{where} has the unit {unit!r}; it must be {choice}")
+        raise SourceError(f"{where} has the unit {unit[:LONGEST_UNIT]!r}; it must be {choice}")
     return table[unit]
