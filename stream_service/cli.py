@@ -158,6 +158,7 @@ def _keep_compiled_code() -> None:
 def main() -> None:
     """Entry point: an error that is meant for people is one sentence on stderr, never a traceback."""
     _keep_compiled_code()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what is half made is removed
     try:
         app()
     except ConfigError as error:

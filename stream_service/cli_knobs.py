@@ -95,7 +95,12 @@ class Knobs:
     pixel_m: Annotated[float | None, typer.Option(help="If it is not recorded, or wrong.")] = None
     exposure_s: Annotated[float | None, typer.Option(help="If it is not recorded, or wrong.")] = None
     readbacks: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Positions (and energy) recorded apart from the frames.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Positions recorded apart: the file of a live run, or a log (CSV) with unique_id, frame_index or "
+            "timestamp_ns.",
+        ),
     ] = None
     reject_json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="ptypy_indices.json: rows not to be used (keep = 0).")

@@ -178,7 +178,7 @@ class FrameReducer:
         exposure_s = row_exposure_s(self.grouping, listed_s, chosen)
         by_exposure = combines_by_exposure(self.grouping, listed_s)
         group = (self.grouping is Grouping.MEAN, by_exposure, times_s, int(times_s.argmin()), exposure_s)
-        intensity, moment_rows, moment_columns, n_saturated = reduce_pixels(
+        intensity, moment_rows, moment_columns, n_saturated = _reduce_pixels(
             frames,
             self._window,
             self._references,
@@ -212,7 +212,7 @@ class FrameReducer:
     def _score(self, frame: NDArray[Any]) -> tuple[float, float]:
         """`best_score` of one exposure (1, y, x), raw values capped at the saturation level."""
         never_saturated = (False, self._saturation[frame.dtype][1])
-        reduce_pixels(
+        _reduce_pixels(
             frame,
             self._window,
             self._references,
@@ -252,6 +252,14 @@ class FrameReducer:
 
     def _oriented(self, image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
         return np.array(self.geometry.orient(image), dtype, order="C")
+
+
+def _reduce_pixels(*arguments: Any) -> Any:
+    """The kernel. A disk that is too full to keep its machine code must not stop a run."""
+    try:
+        return reduce_pixels(*arguments)
+    except OSError:  # it could not be kept, but it is compiled by now
+        return reduce_pixels(*arguments)
 
 
 def _bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:

@@ -123,7 +123,8 @@ class _Ingest:
         if first is None:
             raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
         channels = channels_of(recording, settings.profile, settings.readbacks, settings.given, first.attributes)
-        for note in (*channels.notes, *settings.notes_on(recording.facts)):
+        in_log = settings.readbacks.notes if settings.readbacks else ()
+        for note in (*channels.notes, *settings.notes_on(recording.facts), *in_log):
             self._listener.note(note)
         self._facts = replace(
             self._facts, exposure_s=self._exposure_of(first), energy_eV=self._energy_of(first, channels)
@@ -142,8 +143,7 @@ class _Ingest:
             out.file.close()
 
     def _store(self, frames: Iterator[Frame], out: RunFile, channels: RecordedChannels, *, live: bool) -> None:
-        histories = self._settings.readbacks.histories if self._settings.readbacks else {}
-        pairing = RecordedPairing(channels.rules, self._frame_time(), histories)
+        pairing = RecordedPairing(channels.rules, self._frame_time(), self._settings.readbacks)
         constants = {} if channels.has("energy") else {"energy": self._facts.energy_eV}
         has_timestamps = self._recording.has_timestamps
         done, began_s = 0, time.monotonic()
@@ -158,6 +158,8 @@ class _Ingest:
                 if self._is_time_to_tell(done) and live:
                     out.pipeline.flush()
         self._frames_per_s = done / max(time.monotonic() - began_s, 1e-9)
+        for note in pairing.notes():
+            self._listener.note(note)
         updates = pairing.updates()
         while some := tuple(itertools.islice(updates, MOST_UPDATES)):
             out.record(some)

@@ -15,6 +15,7 @@ from stream_service.core.frame import AttributeValue
 from stream_service.core.pairing import ChannelRule, How
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import SourceError
+from stream_service.service.recorded_pairing import row_attribute
 from stream_service.sources.recorded_readbacks import RecordedReadbacks
 from stream_service.sources.recording import Recording
 
@@ -56,6 +57,8 @@ def channels_of(
     for name in PAIRED_CHANNELS:
         if readbacks is not None and name in readbacks.histories:
             rules[name] = _history_rule(name, readbacks, profile)
+        elif readbacks is not None and readbacks.rows is not None and name in readbacks.rows.columns:
+            rules[name] = ChannelRule(name, How.ATTRIBUTE, attribute=row_attribute(name))
         elif name in recorded and (name in given or recording.is_on_sample or profile is None):
             rules[name] = recorded[name]
             from_recording.add(name)

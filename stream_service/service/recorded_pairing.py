@@ -8,14 +8,15 @@ held as single updates in memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.ledger import Receipt
 from stream_service.core.pairing import ChannelRule, Pairer, channels_followed
 from stream_service.core.readback import Readback
-from stream_service.sources.recorded_readbacks import RecordedHistory
+from stream_service.sources.recorded_readbacks import FrameRows, RecordedHistory, RecordedReadbacks
 
 END_OF_TIME = 2**63 - 1
 
@@ -27,14 +28,23 @@ class RecordedPairing:
         self,
         rules: Sequence[ChannelRule],
         frame_time: FrameTime,
-        histories: Mapping[str, RecordedHistory],
+        readbacks: RecordedReadbacks | None,
     ) -> None:
         self._pairer = Pairer(rules)
         self._frame_time = frame_time
-        self._histories = histories
+        self._rows = readbacks.rows if readbacks else None
+        self._n_with_row = self._n_without_row = 0
+        self._histories = histories = readbacks.histories if readbacks else {}
         self._feeds = {name: Feed(name, histories[name]) for name in channels_followed(rules)}
         for name in self._feeds:
             self._pairer.confirm(name, END_OF_TIME)
+
+    def notes(self) -> Iterator[str]:
+        """Sentences about frames without a row, and rows without a frame; to be read at the end."""
+        if self._n_without_row:
+            yield f"{self._n_without_row} frames have no row in the log of readbacks: they are stored, and not used"
+        if self._rows is not None and (n_alone := len(self._rows.row_of) - self._n_with_row):
+            yield f"{n_alone} of {len(self._rows.row_of)} rows in the log of readbacks have no frame"
 
     def updates(self) -> Iterator[Readback]:
         """Every update of the histories, to be recorded with the rows; those that pairing has no use for, too."""
@@ -43,6 +53,11 @@ class RecordedPairing:
 
     def pair(self, frame: Frame, receipt: Receipt, exposure_s: float) -> Exposure:
         """The frame with its readbacks; what was not recorded is NaN and flagged."""
+        if self._rows is not None:
+            frame = with_row(frame, self._rows, receipt.ordinal)
+            has_row = row_attribute("x") in frame.attributes
+            self._n_with_row += has_row
+            self._n_without_row += not has_row
         window = self._frame_time.window(frame.timestamp_ns, exposure_s if math.isfinite(exposure_s) else 0.0)
         for feed in self._feeds.values():
             for update in feed.until(window.end_ns):
@@ -50,6 +65,18 @@ class RecordedPairing:
         self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window)
         (exposure,) = self._pairer.take()
         return exposure
+
+
+def row_attribute(name: str) -> str:
+    """Under which a value of a frame's row in the log stands among its attributes."""
+    return f"--readbacks {name}"
+
+
+def with_row(frame: Frame, rows: FrameRows, ordinal: int) -> Frame:
+    """The frame with the values of its row as attributes; the frame as it is if it has none."""
+    values = rows.values(frame.unique_id, ordinal)
+    named = {row_attribute(name): value for name, value in values.items()}
+    return replace(frame, attributes={**frame.attributes, **named}) if named else frame
 
 
 class Feed:

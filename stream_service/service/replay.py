@@ -72,7 +72,7 @@ def replay(
         rate_hz = WITHOUT_STAMPS_HZ
     sources = ReplaySources(
         recording,
-        settings.readbacks.histories if settings.readbacks else {},
+        settings.readbacks,
         {} if channels.has("energy") else {"energy": facts.energy_eV},
         0.0 if math.isnan(facts.exposure_s) else facts.exposure_s,
         frame_time.to_core(),

@@ -18,10 +18,10 @@ from stream_service.core.ledger import Ledger
 from stream_service.core.readback import BEFORE_ALL_TIME
 from stream_service.errors import PtychostreamError
 from stream_service.request import ScanRequest
-from stream_service.service.recorded_pairing import Feed
+from stream_service.service.recorded_pairing import Feed, with_row
 from stream_service.sources.ca_readbacks import Confirmation, Event
 from stream_service.sources.frame_queue import FrameQueue
-from stream_service.sources.recorded_readbacks import RecordedHistory
+from stream_service.sources.recorded_readbacks import RecordedHistory, RecordedReadbacks
 from stream_service.sources.recording import Recording
 
 FRAME_BYTES = 4096
@@ -84,7 +84,7 @@ class ReplaySources:
     def __init__(
         self,
         recording: Recording,
-        histories: Mapping[str, RecordedHistory],
+        readbacks: RecordedReadbacks | None,
         constants: Mapping[str, float],
         exposure_s: float,
         frame_time: FrameTime,
@@ -95,7 +95,8 @@ class ReplaySources:
         """`constants` become attributes of every frame."""
         self.budget_bytes = QUEUE_BYTES
         self.frames = FrameFeed()
-        self.readbacks = ReplayedReadbacks(histories)
+        self.readbacks = ReplayedReadbacks(readbacks.histories if readbacks else {})
+        self._rows = readbacks.rows if readbacks else None
         self.detector = RecordedDetector(exposure_s)
         self.failure: PtychostreamError | None = None
         """What ended the feeding early."""
@@ -117,7 +118,12 @@ class ReplaySources:
         return None
 
     def decode(self, message: Any) -> Frame:
-        return replace(message, attributes={**message.attributes, **self._constants}) if self._constants else message
+        frame = with_row(message, self._rows, self._ordinal(message)) if self._rows else message
+        return replace(frame, attributes={**frame.attributes, **self._constants}) if self._constants else frame
+
+    def _ordinal(self, frame: Frame) -> int:
+        """Its place in the scan, unless the detector began its counting anew within it."""
+        return frame.unique_id - self._recording.first_unique_id
 
     def open_ledger(self, request: ScanRequest) -> Ledger:
         return Ledger(self._recording.first_unique_id, None)

@@ -332,6 +332,52 @@ def test_readbacks_of_a_standard_file_are_found(tmp_path: Path) -> None:
     assert readbacks.histories["x"].scale == 1e-6
 
 
+def log_of(path: Path, key: str, keys: list[int], x_um: list[Any]) -> RecordedReadbacks:
+    lines = [f"{key},posx_um,posy_um,energy_eV", *(f"{k},{x},2,700" for k, x in zip(keys, x_um, strict=True))]
+    path.write_text("\n".join(lines))
+    return load_readbacks(path)
+
+
+@pytest.mark.parametrize(("key", "first"), [("unique_id", 11), ("frame_index", 0)])
+def test_log_with_a_row_for_each_frame_is_paired_by_identity(tmp_path: Path, key: str, first: int) -> None:
+    heard = Heard()
+    log = log_of(tmp_path / "log.csv", key, [first + 3, first, first + 1, first + 9], [3, 0, 1, 9])
+    recording = MemoryRecording(frames_of(4), [{}] * 4, ids=[11, 12, 13, 14], rules=(), is_on_sample=False)
+    file, outcome = made(tmp_path, recording, heard, profile=load_named_profile("sim"), readbacks=log)
+    with file:
+        np.testing.assert_allclose(file["/entry/posx_m"][()], [0, -1e-6, np.nan, -3e-6], atol=1e-18)
+        assert file["/entry/keep"][()].tolist() == [1, 1, 0, 1]
+        assert file["/entry/energy_eV"][()] == 700.0
+    assert outcome.account.is_complete
+    assert any("1 frames have no row" in note for note in heard.notes)
+    assert any("1 of 4 rows" in note for note in heard.notes)
+
+
+def test_log_with_time_stamps_alone_is_a_history(tmp_path: Path) -> None:
+    n = 20
+    stamps = [START_NS + i * PERIOD_NS + 3_000_000 for i in range(-2, n + 2)]
+    log = log_of(tmp_path / "log.csv", "timestamp_ns", stamps, [i - 2 + 0.3 for i in range(n + 4)])
+    recording = MemoryRecording(frames_of(n), [{}] * n, ids=list(range(n)), rules=(), is_on_sample=False)
+    file, _ = made(tmp_path, recording, profile=load_named_profile("sim"), readbacks=log)
+    with file:
+        np.testing.assert_allclose(file["/entry/posx_m"][()], -1e-6 * (np.arange(n) - 0.5), atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("posx_um,posy_um\n1,2", "which frame a row belongs to"),
+        ("unique_id,posx_um,posy_um\n1,1,2\n1,1,2", "repeat a unique_id"),
+        ("unique_id,posx_um\n1,1", "posy"),
+    ],
+)
+def test_log_that_cannot_be_paired_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(text)
+    with pytest.raises(SourceError, match=sentence):
+        load_readbacks(path)
+
+
 @pytest.mark.parametrize(
     ("values", "stamps", "sentence"),
     [

@@ -18,7 +18,7 @@ from stream_service.layouts import load_named_profile
 from stream_service.service.ingest import ingest
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.replay import replay
-from stream_service.sources.recorded_readbacks import RecordedHistory, RecordedReadbacks
+from stream_service.sources.recorded_readbacks import RecordedHistory, RecordedReadbacks, load_readbacks
 
 COMPARED = ("data", "pos", "mask", "energy_eV", "frames/unique_id", "frames/timestamp_ns", "frames/energy_eV", "keep")
 
@@ -58,6 +58,16 @@ def test_replay_pairs_recorded_readbacks_as_an_ingest_does(tmp_path: Path) -> No
     settings = IngestSettings(
         profile=load_named_profile("sim"), readbacks=RecordedReadbacks(Path("readbacks.h5"), histories)
     )
+    assert_same_as_ingest(tmp_path, recording, settings)
+
+
+def test_replay_pairs_a_log_with_rows_as_an_ingest_does(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(
+        "frame_index,posx_um,posy_um,energy_eV\n" + "".join(f"{i},{i * i},{-i},{700 + i}\n" for i in range(9))
+    )
+    recording = MemoryRecording(frames_of(10), [{}] * 10, rules=(), is_on_sample=False)
+    settings = IngestSettings(profile=load_named_profile("sim"), readbacks=load_readbacks(log))
     assert_same_as_ingest(tmp_path, recording, settings)
 
 
