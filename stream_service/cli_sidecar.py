@@ -69,8 +69,9 @@ def sidecar(
         console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     said = (
         f"{output}: {summary.n_pairs} of {summary.n_rows} rows with {summary.n_pairs} of {summary.n_frames} frames, "
-        f"matched by {summary.matched_by.value}; {', '.join(summary.sources)}; positions are "
+        f"matched by {summary.matched_by.value}; "
     )
+    said += "".join(f"{source}; " for source in summary.sources) + "positions are "
     said += f"a stage's, mapped by {stage_map} to the beam on the sample" if stage_map else "the beam on the sample"
     console.print(said, soft_wrap=True, markup=False)
 

@@ -32,7 +32,7 @@ class SidecarSummary:
     n_pairs: int
     matched_by: Match
     sources: tuple[str, ...]
-    """What each dataset was made of, in words."""
+    """What each dataset was made of that has another name or unit in the log, in words."""
     warnings: tuple[str, ...]
     """Sentences: files that are missing, what has no counterpart, bad cells, columns that are not there."""
 

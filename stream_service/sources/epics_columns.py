@@ -60,7 +60,9 @@ class EpicsColumn:
 
     @property
     def in_words(self) -> str:
-        """`posx_m from MOTOR:X.RBV in um`"""
+        """`posx_m from MOTOR:X.RBV in um`; empty if it is called by that name."""
+        if self.name == SI_NAMES.get(self.quantity, self.quantity):
+            return ""
         return f"{SI_NAMES.get(self.quantity, self.quantity)} from {self.name}" + (
             f" in {self.unit}" if self.unit else ""
         )

@@ -51,7 +51,7 @@ class EpicsTable:
     identities: Mapping[str, npt.NDArray[np.int64]]
     """frame_index, unique_id and timestamp (ns of the Unix epoch), as far as they are there; (n,) each."""
     sources: tuple[str, ...]
-    """What each column was made of, in words."""
+    """What each column was made of that has another name or unit, in words."""
     problems: tuple[str, ...]
     """Bad cells in sentences."""
 
@@ -135,7 +135,7 @@ class _Reader:
             n_rows=self._n_rows,
             columns={SI_NAMES[quantity]: values for quantity, values in measured.items()},
             identities={column.quantity: np.frombuffer(values, np.int64) for column, values in self._counted},
-            sources=tuple(column.in_words for column, _ in (*self._measured, *self._counted)),
+            sources=tuple(filter(None, (column.in_words for column, _ in (*self._measured, *self._counted)))),
             problems=tuple(self._problems),
         )
 

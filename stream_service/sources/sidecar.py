@@ -22,7 +22,6 @@ from stream_service.sources.hdf5_contents import Scale, energy_scale, exposure_s
 from stream_service.sources.hdf5_dataset import StoredDataset, readable
 from stream_service.sources.hdf5_opening import open_hdf5
 from stream_service.sources.hdf5_tree import Hdf5Tree
-from stream_service.sources.recorded_units import text_of
 from stream_service.sources.sidecar_matching import MOST_KEY, Match, Rows
 
 Floats = npt.NDArray[np.float64]
@@ -72,6 +71,7 @@ class _Reader:
         self._tree = tree
         self._n_rows = 0
         self._first_column = ""
+        self._matched_by: Match | None = None
 
     def read(self, frame_shape: tuple[int, int]) -> Sidecar:
         columns = self._positions()
@@ -87,7 +87,6 @@ class _Reader:
                 f"{self._tree.path} holds nothing of a sidecar, such as /entry/posx_m and /entry/posy_m; it holds: "
                 f"{self._tree.names_in()}"
             )
-        matched_by = text_of(self._tree.group_attribute("/entry", "matched_by") or "")
         return Sidecar(
             path=self._tree.path,
             n_rows=self._n_rows,
@@ -95,7 +94,7 @@ class _Reader:
             rows=Rows(self._n_rows, index, unique_id),
             timestamp_ns=stamps_ns,
             files=files,
-            matched_by=Match(matched_by) if matched_by in list(Match) else None,
+            matched_by=self._matched_by,
             references=references,
         )
 
@@ -143,6 +142,8 @@ class _Reader:
             raise SourceError(f"{stored.where} is {stored.shape} {stored.dtype}; whole numbers are needed")
         self._note_rows(stored)
         values = stored.whole()
+        if values.dtype.kind == "f":
+            values = values.astype(np.float64)  # half a float cannot be compared with so large a number
         if not ((values >= 0) & (values < most)).all() or bool((values != np.floor(values)).any()):
             raise SourceError(f"{stored.where} holds what is no whole number from 0 to {most}")
         return values.astype(np.int64)
@@ -157,6 +158,8 @@ class _Reader:
         with readable(stored.where):
             names = [bytes(name).decode("utf-8") for name in stored.whole().tolist()]
         pages = self._pages(len(names))
+        if (matched_by := stored.text("matched_by")) in list(Match):
+            self._matched_by = Match(matched_by)
         return tuple(zip(names, pages, strict=True))
 
     def _pages(self, n: int) -> list[int]:

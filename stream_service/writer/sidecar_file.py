@@ -73,7 +73,7 @@ def write_sidecar(path: Path, contents: SidecarContents) -> None:
 
 def _write(file: h5py.File, contents: SidecarContents) -> None:
     entry = file.create_group("entry")
-    entry.attrs.update({"format": FORMAT, "matched_by": contents.matched_by, **contents.provenance})
+    entry.attrs.update({"format": FORMAT, **contents.provenance})
     arrays = {name: _one_if_equal(name, values) for name, values in contents.columns.items()}
     names = [name.encode() for name in contents.files]
     text = h5py.string_dtype("utf-8", max(1, *map(len, names)))
@@ -84,6 +84,7 @@ def _write(file: h5py.File, contents: SidecarContents) -> None:
             dataset.attrs["description"] = meaning
             if unit:
                 dataset.attrs["units"] = unit
+    entry["file"].attrs["matched_by"] = contents.matched_by
 
 
 def _one_if_equal(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -73,7 +73,7 @@ def test_row_of_the_log_stands_with_its_file_in_si_units(scan):
         assert {name: entry[name].attrs["units"] for name in entry if "units" in entry[name].attrs} == {
             "posx_m": "m", "posy_m": "m", "energy_eV": "eV", "det_dist_m": "m", "pixel_m": "m", "exposure_s": "s",
         }  # fmt: skip
-        assert entry.attrs["matched_by"] == "number" and entry.attrs["csv"] == "epics_log.csv"
+        assert entry["file"].attrs["matched_by"] == "number" and entry.attrs["csv"] == "epics_log.csv"
 
 
 def test_what_has_no_counterpart_is_a_warning_with_its_name_and_the_exit_code_is_0(scan):
