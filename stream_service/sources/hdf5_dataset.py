@@ -84,12 +84,12 @@ class StoredDataset:
     def check_holds(self, file_bytes: int) -> None:
         """Raise `SourceError` if it claims more than a file of this size can hold, or does not hold it itself."""
         with readable(self.where):
-            is_elsewhere = self._dataset.is_virtual or bool(self._dataset.external)
+            is_elsewhere = bool(self._dataset.external)
             is_compact = self._dataset.id.get_create_plist().get_layout() == h5py.h5d.COMPACT
         if is_elsewhere:
             raise SourceError(
-                f"{self.where} is kept in other files (virtual or external storage); copy it into one file first, "
-                "so that nothing can be missing unnoticed"
+                f"{self.where} is kept in other files (external storage); copy it into one file first, so that nothing "
+                "can be missing unnoticed"
             )
         if self.rows > MOST_FRAMES:
             raise SourceError(f"{self.where} claims {self.rows} rows; more than {MOST_FRAMES} are not believed")

@@ -19,7 +19,7 @@ import h5py
 
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5_dataset import HDF5_ERRORS, reason_of
-from stream_service.sources.hdf5_heaps import HeapCheck
+from stream_service.sources.hdf5_headers import ObjectHeaders
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 FLAGS_AT = 11
@@ -67,8 +67,8 @@ def open_hdf5(path: Path) -> OpenFile:
     if flags & WRITING_SWMR:
         return _open_swmr(path)
     try:
-        with HeapCheck(path) as heaps:
-            heaps.check_root()
+        with ObjectHeaders(path) as headers:
+            headers.check_root()
         return OpenFile(h5py.File(path, "r"), is_closed=True)
     except BlockingIOError as error:
         raise SourceError(

@@ -15,7 +15,7 @@ from h5py import h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5_dataset import HDF5_ERRORS, StoredDataset, read_text, readable
-from stream_service.sources.hdf5_heaps import HeapCheck
+from stream_service.sources.hdf5_headers import ObjectHeaders
 
 MOST_OBJECTS = 100_000
 """Of a file; far more than any beamline's."""
@@ -42,15 +42,16 @@ class Hdf5Tree:
         self.path = path
         self.file_bytes = path.stat().st_size
         """When the file was opened."""
-        with readable(str(path)), HeapCheck(path) as heaps:
+        with readable(str(path)), ObjectHeaders(path) as headers:
             root_id = h5py.h5g.open(file.id, b"/")
             self._groups: dict[int, _Group] = {ROOT: _Group(root_id, "/")}
             self._ids: dict[int, tuple[h5py.h5d.DatasetID, str]] = {}
             self._datasets: dict[int, StoredDataset] = {}
             self._broken: set[int] = set()
-            self._walk(self._groups[ROOT], 0, heaps)
+            self._virtual: set[int] = set()
+            self._walk(self._groups[ROOT], 0, headers)
 
-    def _walk(self, group: _Group, depth: int, heaps: HeapCheck) -> None:
+    def _walk(self, group: _Group, depth: int, headers: ObjectHeaders) -> None:
         links: list[tuple[bytes, int, int]] = []
         group.id.links.iterate(lambda name, info: links.append((name, info.type, info.u)), info=True)
         for name, kind, address in links:
@@ -61,21 +62,24 @@ class Hdf5Tree:
                 group.links[text] = None
             else:
                 group.links[text] = address
-                self._enter(group, name, f"{group.path.rstrip('/')}/{text}", address, depth, heaps)
+                self._enter(group, name, f"{group.path.rstrip('/')}/{text}", address, depth, headers)
 
-    def _enter(self, group: _Group, name: bytes, path: str, address: int, depth: int, heaps: HeapCheck) -> None:
+    def _enter(self, group: _Group, name: bytes, path: str, address: int, depth: int, headers: ObjectHeaders) -> None:
         if address in self._groups or address in self._ids or address in self._broken or depth >= DEEPEST:
             return
         if len(self._groups) + len(self._ids) >= MOST_OBJECTS:
             raise SourceError(f"{self.path} holds more than {MOST_OBJECTS} objects; it is not believed")
+        if headers.is_virtual(address):
+            self._virtual.add(address)
+            return
         try:
             id = h5o.open(group.id, name)
             if isinstance(id, h5py.h5d.DatasetID):
                 self._ids[address] = id, path
             elif isinstance(id, h5py.h5g.GroupID):
-                heaps.check_group(address)
+                headers.check_group(address)
                 self._groups[address] = child = _Group(id, path)
-                self._walk(child, depth + 1, heaps)
+                self._walk(child, depth + 1, headers)
         except HDF5_ERRORS:  # reported when something asks for it
             self._broken.add(address)
 
@@ -99,6 +103,11 @@ class Hdf5Tree:
                 f"{self.path}:{path} leads into another file, which is not followed: give that file, or copy the data "
                 "into one"
             )
+        if address in self._virtual:
+            raise SourceError(
+                f"{self.path}:{path} is a virtual dataset, kept in other files: give one of those, or copy the data "
+                "into one file, so that nothing can be missing unnoticed"
+            )
         if address in self._broken:
             raise SourceError(f"{self.path}:{path} cannot be read: the file is damaged")
         if address in self._groups:
@@ -108,7 +117,7 @@ class Hdf5Tree:
     def has_name(self, path: str) -> bool:
         """Whether there is a dataset at this path, here or in another file."""
         address = self._address(path)
-        return address in self._ids or address == ELSEWHERE
+        return address in self._ids or address in self._virtual or address == ELSEWHERE
 
     def has_group(self, path: str) -> bool:
         """Whether there is an h5 group at this path."""
@@ -150,8 +159,8 @@ class Hdf5Tree:
         return self._datasets[address]
 
     def _check_attributes(self, address: int) -> None:
-        with readable(str(self.path)), HeapCheck(self.path) as heaps:
-            heaps.check_attributes(address)
+        with readable(str(self.path)), ObjectHeaders(self.path) as headers:
+            headers.check_attributes(address)
 
     def _address(self, path: str) -> int | None:
         """The address of the object at a path; None if there is nothing."""

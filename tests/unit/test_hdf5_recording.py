@@ -537,7 +537,7 @@ def test_other_files_are_not_reached_through_a_file(tmp_path: Path) -> None:
         layout = h5py.VirtualLayout(FRAMES.shape, FRAMES.dtype)
         layout[:] = h5py.VirtualSource("other.h5", "/frames", FRAMES.shape)
         file.create_virtual_dataset("/entry/data", layout)
-    with pytest.raises(SourceError, match="kept in other files"):
+    with pytest.raises(SourceError, match="is a virtual dataset, kept in other files"):
         Hdf5Recording(path)
 
 

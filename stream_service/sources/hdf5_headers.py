@@ -1,10 +1,10 @@
-"""Two checks that HDF5 itself leaves out: whether lists in a damaged file come to an end.
+"""What is looked at in a file before HDF5 does, because HDF5 2.0 would crash on it or never come back.
 
-HDF5 2.0 follows two kinds of list for ever if a flipped bit closes them to a circle: the free blocks of a group's
-local heap (of the older format, which h5py still writes by default; it also takes all memory) and the objects of a
-global heap, where texts of variable length lie, as h5py writes `@units`. Neither has a checksum. So these heaps are
-looked at before HDF5 does. Format: HDF5 File Format Specification 3.0, II.A (superblock), III.D and III.E (heaps),
-IV.A (object headers and their messages).
+HDF5 follows two kinds of list for ever if a flipped bit closes them to a circle: the free blocks of a group's local
+heap (of the older format, which h5py still writes by default; it also takes all memory) and the objects of a global
+heap, where texts of variable length lie, as h5py writes `@units`. Neither has a checksum. And the places of a virtual
+dataset, which lie in a global heap, too, are taken as they come, beyond the end of memory. Format: HDF5 File Format
+Specification 3.0, II.A (superblock), III.D and III.E (heaps), IV.A (object headers and their messages).
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MOST_USER_BLOCK = 1 << 20
 """HDF5 looks for its signature at 0, 512, 1024 and so on."""
 OLD_SUPERBLOCKS = (0, 1)
-ATTRIBUTE, CONTINUATION, SYMBOL_TABLE = 0x0C, 0x10, 0x11
+LAYOUT, ATTRIBUTE, CONTINUATION, SYMBOL_TABLE = 0x08, 0x0C, 0x10, 0x11
 """Messages of an object header."""
+VIRTUAL = 3
+"""Class of a layout, in all versions that have it."""
 VARIABLE_LENGTH = 9
 """Class of a datatype."""
 NO_FREE_BLOCK = 1
@@ -34,8 +36,8 @@ LONGEST_TEXT = 1 << 20
 """Bytes of one text."""
 
 
-class HeapCheck:
-    """Looks at the heaps that objects use, by the addresses of their object headers. A context manager."""
+class ObjectHeaders:
+    """Looks at objects by the addresses of their object headers. A context manager."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -59,6 +61,10 @@ class HeapCheck:
         for kind, message in self._messages(header):
             if kind == SYMBOL_TABLE:
                 self._check_local_heap(_number(message, self._offset_size, self._offset_size))
+
+    def is_virtual(self, header: int) -> bool:
+        """Whether the object there is a virtual dataset."""
+        return any(kind == LAYOUT and message[1:2] == bytes([VIRTUAL]) for kind, message in self._messages(header))
 
     def check_attributes(self, header: int) -> None:
         """Raise `SourceError` if HDF5 attributes of the object there lie in a global heap whose list has no end."""
