@@ -4,9 +4,9 @@ A file as NDFileHDF5 writes it, of 32-bit counts, is made on the spot. Then, tur
 (dark, flat, mask, saturation, positions of every frame) and copied by a plain h5py program, which reads the same frames
 in blocks and writes as many bytes as float32. Each is a process of its own, from its start to its end.
 
-Before each, the disk is given time to write what it still holds back, and as much memory as the output takes in the page
-cache is touched: on a virtual machine the first touch of a page costs ten times what writing to it does (measured: 2.3 ms
-instead of 0.22 ms per MB), and whoever comes second would otherwise find it touched by the first.
+Before each, the disk is given time to write what it holds back, and as much memory as the output takes in the page
+cache is touched: on a virtual machine the first touch of a page costs ten times what writing to it does (2.3 ms
+instead of 0.22 ms per MB, measured), and whoever comes second would otherwise find it touched by the first.
 """
 
 from __future__ import annotations
