@@ -1,5 +1,8 @@
 """One TIFF file of frames: its images one by one, and what areaDetector's NDFileTIFF wrote beside them.
 
+The file is read by tifffile, which goes on past much that is damaged and only logs it; here every such complaint is an
+error, since a tag that was skipped would give wrong pixels without a word. Sizes are checked before pixels are decoded.
+
 NDFileTIFF keeps the NDArray's uniqueId, its EPICS time stamp and its NDAttributes in private tags (ADCore,
 NDFileTIFF.cpp). They are believed only in a file whose `Software` is `EPICS areaDetector`: other programs use the same
 numbers for other things. An NDAttribute that is a float is written with six decimals.
@@ -7,9 +10,14 @@ numbers for other things. An NDAttribute that is a float is written with six dec
 
 from __future__ import annotations
 
+import logging
 import math
 import re
-from array import array
+import stat
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,34 +25,39 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
 
 from stream_service.core.frame import NS_PER_S, AttributeValue
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5_columns import EPICS_EPOCH_S
 from stream_service.sources.hdf5_contents import TimestampField
-from stream_service.sources.recording import MOST_FRAMES
-from stream_service.sources.tiff_bytes import TiffBytes
-from stream_service.sources.tiff_directory import (
-    ASCII,
-    DESCRIPTION,
-    DOUBLE,
-    LONG,
-    SOFTWARE,
-    TagReader,
-    TiffDirectory,
-    read_directory,
-    text_of,
-)
-from stream_service.sources.tiff_pixels import read_pixels
+from stream_service.sources.recording import MOST_FRAME_BYTES, MOST_FRAMES
 
 AREADETECTOR = "EPICS areaDetector"
 TIMESTAMP, UNIQUE_ID, EPICS_S, EPICS_NS, FIRST_ATTRIBUTE = 65000, 65001, 65002, 65003, 65010
 LAST_S = 2**32
 """EPICS counts seconds in 32 bits."""
-MOST_ATTRIBUTE_BYTES = 2048
-"""NDFileTIFF's buffer for one of them."""
+LOSSLESS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 34925: "LZMA", 50000: "zstd"}
+"""By the number of the compression."""
+GREY = (0, 1)
+"""Photometric interpretations of one value a pixel; that a larger one is darker is no concern of a count."""
 LONGEST_WHOLE, LONGEST_NUMBER = 19, 400
 """Characters; a double in full, as `%f` prints it, has up to 317."""
+DAMAGED = (
+    tifffile.TiffFileError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+)
+"""What tifffile and its codecs raise for a file that is not what it claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,36 +68,58 @@ class TiffIdentity:
     timestamp_ns: int | None = None
 
 
+class TiffImage:
+    """One image of a file, checked, its pixels not read yet."""
+
+    def __init__(self, path: Path, page: tifffile.TiffPage, file_bytes: int) -> None:
+        self.page = page
+        _check_is_a_frame(path, page)
+        _check_size(path, page, file_bytes)
+        self.shape: tuple[int, int] = (page.shape[-2], page.shape[-1])
+        self.dtype: np.dtype[Any] = np.dtype(page.dtype).newbyteorder("=")
+
+
 class TiffFile:
     """An open file. Raises `SourceError` naming it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._bytes = TiffBytes(path)
+        with _damage(path):
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting
+                raise SourceError(f"{path} is not a file: narrow the pattern")
+            self._file_bytes = status.st_size
+            if not self._file_bytes:
+                raise SourceError(f"{path} is empty: was it copied completely?")
+            self._handle = path.open("rb")
         try:
-            self._offsets = array("Q", self._bytes.directory_offsets(MOST_FRAMES))
-            self._first = read_directory(self._bytes, self._offsets[0])
+            with _damage(path):
+                self._pages = tifffile.TiffFile(self._handle, _multifile=False, is_ome=False).pages
+                self._n_images = len(self._pages)
+            if not 0 < self._n_images <= MOST_FRAMES:
+                raise SourceError(f"{path} holds {self._n_images} images; at least one, and at most {MOST_FRAMES}")
+            self._first = self._image(0)
             self._check_all_images_there()
         except BaseException:
             self.close()
             raise
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return self._n_images
 
-    def directory(self, page: int) -> TiffDirectory:
-        """What image `page`, counted from 0, is; its pixels are not read."""
-        return read_directory(self._bytes, self._offsets[page]) if page else self._first
+    def image(self, index: int) -> TiffImage:
+        """Image `index`, counted from 0; its pixels are not read."""
+        return self._image(index) if index else self._first
 
-    def identity(self, directory: TiffDirectory, timestamp_field: TimestampField = "timeStamp") -> TiffIdentity:
+    def identity(self, image: TiffImage, timestamp_field: TimestampField = "timeStamp") -> TiffIdentity:
         """uniqueId and time stamp of the NDArray that an image was; a stamp of 0 is none."""
-        tags = self._tags(directory)
-        if UNIQUE_ID not in directory.entries or tags.text(SOFTWARE) != AREADETECTOR:
+        tags = image.page.tags
+        if not _is_areadetectors(image):
             return TiffIdentity()
-        unique_id, driver_s = tags.number(UNIQUE_ID, LONG), tags.number(TIMESTAMP, DOUBLE)
-        seconds, nanoseconds = tags.number(EPICS_S, LONG), tags.number(EPICS_NS, LONG)
-        if unique_id is None or driver_s is None or seconds is None or nanoseconds is None or nanoseconds >= NS_PER_S:
+        values = [tags.valueof(code) for code in (UNIQUE_ID, TIMESTAMP, EPICS_S, EPICS_NS)]
+        if not all(isinstance(value, int | float) for value in values) or not 0 <= values[3] < NS_PER_S:
             raise SourceError(f"{self.path}: areaDetector's tags {TIMESTAMP} to {EPICS_NS} are damaged")
+        unique_id, driver_s, seconds, nanoseconds = values
         if timestamp_field == "dataTimeStamp":
             if not 0 <= driver_s < LAST_S:
                 raise SourceError(f"{self.path} is stamped {driver_s:g} s after 1990, which cannot be")
@@ -93,27 +128,26 @@ class TiffFile:
         stamp_ns = (int(seconds) + EPICS_EPOCH_S) * NS_PER_S + int(nanoseconds) if seconds or nanoseconds else None
         return TiffIdentity(int(np.uint32(unique_id).astype(np.int32)), stamp_ns)  # a 32-bit signed number in EPICS
 
-    def attributes(self, directory: TiffDirectory) -> dict[str, AttributeValue]:
+    def attributes(self, image: TiffImage) -> dict[str, AttributeValue]:
         """The NDAttributes of the NDArray that an image was; those that read as numbers are numbers."""
-        tags = self._tags(directory)
-        if UNIQUE_ID not in directory.entries or tags.text(SOFTWARE) != AREADETECTOR:
-            return {}
-        entries = [entry for code, entry in directory.entries.items() if code >= FIRST_ATTRIBUTE]
         found: dict[str, AttributeValue] = {}
-        for entry in entries:
-            if entry.type == ASCII:
-                text = text_of(tags.data(entry, min(entry.n, MOST_ATTRIBUTE_BYTES), entry.n))
-                name, colon, value = text.partition(":")
-                if colon and name:
-                    found.setdefault(name, _value(value))
+        if _is_areadetectors(image):
+            for tag in image.page.tags:
+                if tag.code >= FIRST_ATTRIBUTE and isinstance(tag.value, str):
+                    name, colon, value = tag.value.partition(":")
+                    if colon and name:
+                        found.setdefault(name, _value(value))
         return found
 
-    def pixels(self, directory: TiffDirectory) -> npt.NDArray[Any]:
-        """A new array (y, x)."""
-        return read_pixels(self._bytes, directory)
+    def pixels(self, image: TiffImage) -> npt.NDArray[Any]:
+        """A new array (y, x) in native byte order."""
+        with _damage(self.path):
+            pixels = image.page.asarray(maxworkers=1)
+        pixels = pixels.reshape(image.shape)
+        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
     def close(self) -> None:
-        self._bytes.close()
+        self._handle.close()
 
     def __enter__(self) -> Self:
         return self
@@ -123,17 +157,91 @@ class TiffFile:
     ) -> None:
         self.close()
 
-    def _tags(self, directory: TiffDirectory) -> TagReader:
-        return TagReader(self._bytes, directory.entries)
+    def _image(self, index: int) -> TiffImage:
+        with _damage(self.path):
+            page = self._pages[index]
+            if not isinstance(page, tifffile.TiffPage):
+                raise SourceError(f"{self.path}, image {index}, has no directory of its own")
+            return TiffImage(self.path, page, self._file_bytes)
 
     def _check_all_images_there(self) -> None:
         """A stack may be cut off between two images, or be written as one image that claims to be many."""
-        claimed = _images_claimed(self._tags(self._first).text(DESCRIPTION, 4096), self._first.shape)
+        claimed = _images_claimed(self._first.page.description[:4096], self._first.shape)
         if claimed > len(self):
             raise SourceError(
                 f"{self.path} says that it holds {claimed} images, but has a directory for only {len(self)}: it is cut "
                 "off, or a stack written as one image (ImageJ does so beyond 4 GB) that must be saved with one for each"
             )
+
+
+class _Complaints(logging.Handler):
+    """What tifffile would log; nobody else hears of it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.first = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.first = self.first or record.getMessage()
+
+
+_complaints = _Complaints()
+tifffile.logger().addHandler(_complaints)
+tifffile.logger().propagate = False
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Whatever tifffile raises or logs is a damaged file."""
+    _complaints.first = ""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError) as error:
+        raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
+    except DAMAGED as error:
+        raise SourceError(f"{path} cannot be read as a TIFF: {str(error)[:200]}") from error
+    if _complaints.first:
+        raise SourceError(f"{path} is damaged, or no plain TIFF: {_complaints.first[:200]}")
+
+
+def _check_is_a_frame(path: Path, page: tifffile.TiffPage) -> None:
+    if page.samplesperpixel != 1 or page.photometric not in GREY:
+        kind = getattr(page.photometric, "name", page.photometric)
+        what = f"{page.samplesperpixel} samples a pixel" if page.samplesperpixel != 1 else kind
+        raise SourceError(f"{path} is a colour image ({what}); frames are grey")
+    if page.compression not in LOSSLESS:
+        method = getattr(page.compression, "name", f"method {page.compression}")
+        names = ", ".join(sorted(set(LOSSLESS.values())))
+        raise SourceError(f"{path} is compressed by {method}; what is lossless is read: {names}")
+    dtype = page.dtype
+    if dtype is None or dtype.kind not in "iuf" or dtype == np.float16 or page.bitspersample != 8 * dtype.itemsize:
+        raise SourceError(
+            f"{path} has pixels of {page.bitspersample} bits, sample format {page.sampleformat}; whole numbers of 8, "
+            "16, 32 or 64 bits and floats of 32 or 64 are read"
+        )
+
+
+def _check_size(path: Path, page: tifffile.TiffPage, file_bytes: int) -> None:
+    dtype = np.dtype(page.dtype)
+    parts = {"an image": page.shape, "a tile or strip": (page.tilelength, page.tilewidth) if page.is_tiled else (1,)}
+    for what, shape in parts.items():
+        if not 0 < math.prod(shape) * dtype.itemsize <= MOST_FRAME_BYTES or (len(shape) > 2 and max(shape[:-2]) > 1):
+            raise SourceError(
+                f"{path} claims {what} of {' x '.join(map(str, shape))} {dtype.name}; it must have pixels, and at most "
+                f"{MOST_FRAME_BYTES >> 20} MiB"
+            )
+    stored = sum(page.databytecounts)
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    if not ends or max(ends) > file_bytes or len(page.dataoffsets) != len(page.databytecounts):
+        raise SourceError(
+            f"{path} is truncated: its pixels end at byte {max(ends, default=0)}, the file at {file_bytes}"
+        )
+    if page.compression == 1 and not page.is_tiled and stored < math.prod(page.shape) * dtype.itemsize:
+        raise SourceError(f"{path} holds fewer pixels than its {page.shape[-2]} x {page.shape[-1]}")
+
+
+def _is_areadetectors(image: TiffImage) -> bool:
+    return UNIQUE_ID in image.page.tags and image.page.software == AREADETECTOR
 
 
 def _images_claimed(description: str, shape: tuple[int, int]) -> int:

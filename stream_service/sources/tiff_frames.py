@@ -18,8 +18,7 @@ from stream_service.core.frame import AttributeValue
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5_contents import TimestampField
 from stream_service.sources.recording import MOST_FRAMES
-from stream_service.sources.tiff_directory import TiffDirectory
-from stream_service.sources.tiff_file import TiffFile
+from stream_service.sources.tiff_file import TiffFile, TiffImage
 from stream_service.sources.tiff_files import find_tiff_files
 
 Ints = npt.NDArray[np.int64]
@@ -35,12 +34,17 @@ class TiffFrame(NamedTuple):
 class TiffFrames:
     """Frames that match a glob pattern. Raises `SourceError` naming the file that does not fit."""
 
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    """In native byte order."""
+
     def __init__(self, pattern: str, timestamp_field: TimestampField = "timeStamp") -> None:
         self.files = find_tiff_files(pattern)
         self._n_images = array("q")
         """Of each file."""
         self._n = 0
-        self._first: TiffDirectory | None = None
+        self._kind = ""
+        """Of the first frame, in words."""
         ids, stamps_ns = array("q"), array("q")
         for path in self.files.paths:
             with TiffFile(path) as file:
@@ -54,9 +58,6 @@ class TiffFrames:
                         stamps_ns.append(identity.timestamp_ns)
             if len(self) > MOST_FRAMES:
                 raise SourceError(f"{pattern!r} holds more than {MOST_FRAMES} frames: it is not one scan")
-        assert self._first is not None
-        self.shape = self._first.shape
-        self.dtype = self._first.dtype.newbyteorder("=")
         self.is_stack = max(self._n_images) > 1
         self.unique_id = _if_all(ids, len(self))
         """(n,) int64: the uniqueId of each frame, None unless all have one."""
@@ -87,24 +88,25 @@ class TiffFrames:
                 if len(file) != n_images:
                     raise SourceError(f"{path} changed while it was read: it had {n_images} images, now {len(file)}")
                 for page in range(n_images):
-                    directory = self._checked(file, page)
-                    yield TiffFrame(file.pixels(directory), file.attributes(directory))
+                    image = self._checked(file, page)
+                    yield TiffFrame(file.pixels(image), file.attributes(image))
 
-    def _checked(self, file: TiffFile, page: int) -> TiffDirectory:
-        """The directory of an image that is like the first one."""
-        directory = file.directory(page)
-        first = self._first = self._first or directory
-        if _kind(directory) != _kind(first):  # the byte order may differ
+    def _checked(self, file: TiffFile, page: int) -> TiffImage:
+        """An image that is like the first one; its pixels are not read."""
+        image = file.image(page)
+        kind = _kind(image)
+        if not self._kind:
+            self._kind, self.shape, self.dtype = kind, image.shape, image.dtype
+        if kind != self._kind:
             where = f"{file.path}, image {page}," if len(file) > 1 else f"{file.path}"
             raise SourceError(
-                f"{where} is {_kind(directory)}, but {self.files.paths[0].name} is {_kind(first)}: the frames of a "
-                "scan are alike"
+                f"{where} is {kind}, but {self.files.paths[0].name} is {self._kind}: the frames of a scan are alike"
             )
-        return directory
+        return image
 
 
-def _kind(directory: TiffDirectory) -> str:
-    return f"{directory.shape[0]} x {directory.shape[1]} {directory.dtype.name}"
+def _kind(image: TiffImage) -> str:
+    return f"{image.shape[0]} x {image.shape[1]} {image.dtype.name}"
 
 
 def _if_all(values: array[int], n: int) -> Ints | None:

@@ -8,10 +8,10 @@ whole scan. A file that is missing keeps its number, so its frame is accounted f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,8 @@ class TiffRecording:
         self.path = Path(pattern)
         self._frames = TiffFrames(pattern, timestamp_field)
         self.layout = "a stack of TIFF images" if self._frames.is_stack else "TIFF files"
-        self.frame_shape, self.dtype = self._frames.shape, self._frames.dtype
+        self.frame_shape: tuple[int, int] = self._frames.shape
+        self.dtype: np.dtype[Any] = self._frames.dtype
         self.notes = [self._frames.files.missing] if self._frames.files.n_missing else []
         self._row_of_frame = np.full(len(self._frames), NONE, np.int64)
         self._sidecar: Sidecar | None = None
@@ -54,8 +55,8 @@ class TiffRecording:
         self.rules: tuple[ChannelRule, ...] = ()
         self.is_on_sample = False
         self.exposure_attribute = ""
-        self.references = {}
-        self.axis_signs = (1, 1)
+        self.references: Mapping[str, npt.NDArray[Any]] = {}
+        self.axis_signs: tuple[int, int] = (1, 1)
         beyond, by = Extent(), Match.NUMBER
         if sidecar is not None:
             self._sidecar = own = read_sidecar(sidecar, self.frame_shape)
