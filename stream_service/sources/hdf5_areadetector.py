@@ -78,7 +78,7 @@ def read_areadetector(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: Timesta
     return Contents(
         layout=LAYOUT,
         frames=frames,
-        columns=(*finder.columns, *(_column(name, column) for name, column in stored.items() if not _is_own(name))),
+        columns=(*finder.columns, *(_column(name, stored[name]) for name in stored if name not in OF_THE_NDARRAY)),
         unique_ids=identities_of(tree, paths, stored.get(UNIQUE_ID)),
         stamps=_stamps(stored, timestamp_field, notes),
         facts=Facts(**finder.facts),
@@ -112,13 +112,8 @@ def _columns(tree: Hdf5Tree, notes: list[str]) -> dict[str, StoredDataset]:
         if not is_column(stored):
             notes.append(f"{stored.where} is left out: {stored.shape} {stored.dtype} is no value for each frame")
             continue
-        stored.check_holds(tree.file_bytes)
         found[name] = stored
     return found
-
-
-def _is_own(name: str) -> bool:
-    return name in OF_THE_NDARRAY
 
 
 def _column(name: str, stored: StoredDataset) -> Column:

@@ -26,6 +26,8 @@ Scale = Callable[[StoredDataset], float]
 
 
 NO_FACTS = Facts()
+MOST_ROW_BYTES = 1 << 20
+"""Of all that is recorded for a frame beside its pixels; 4000 texts of areaDetector's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,27 @@ class Contents:
     notes: tuple[str, ...] = ()
 
     @property
-    def per_frame(self) -> tuple[StoredDataset, ...]:
-        """Every dataset beside the frames that has a row for each of them."""
-        found = [column.stored for column in self.columns]
-        found += [] if self.unique_ids is None else [self.unique_ids.stored]
-        found += [] if self.stamps is None else self.stamps.stored
-        return tuple({id(stored): stored for stored in found}.values())
+    def per_frame(self) -> Mapping[StoredDataset, str]:
+        """Every dataset beside the frames that has a row for each of them, and what its rows are called."""
+        found: dict[StoredDataset, str] = {}
+        for column in self.columns:
+            found[column.stored] = "positions" if column.name in ("x", "y") else f"values of {column.name}"
+        if self.unique_ids is not None:
+            found[self.unique_ids.stored] = "uniqueIds"
+        if self.stamps is not None:
+            found |= dict.fromkeys(self.stamps.stored, "stamps")
+        return found
+
+    def check_holds(self, file_bytes: int) -> None:
+        """Raise `SourceError` if what is recorded for each frame is more than a file of this size can hold."""
+        for stored in self.per_frame:
+            stored.check_holds(file_bytes)
+        row_bytes = sum(stored.row_bytes for stored in self.per_frame)
+        if row_bytes > MOST_ROW_BYTES:
+            raise SourceError(
+                f"{self.frames.stored.where}: {row_bytes} bytes are recorded beside each frame; more than "
+                f"{MOST_ROW_BYTES} are not believed"
+            )
 
 
 @dataclass(slots=True)

@@ -16,6 +16,12 @@ UNKNOWN = "unknown layout"
 
 def read_contents(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField) -> Contents:
     """Explain a file. Raises `SourceError` if no layout fits and the operator did not say where the frames are."""
+    contents = _explain(tree, paths, timestamp_field)
+    contents.check_holds(tree.file_bytes)
+    return contents
+
+
+def _explain(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField) -> Contents:
     if is_areadetector(tree):
         return read_areadetector(tree, paths, timestamp_field)
     if is_entry(tree):

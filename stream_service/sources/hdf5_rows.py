@@ -34,14 +34,16 @@ class RecordedRows:
     def __init__(self, contents: Contents, path: Path) -> None:
         self._contents = contents
         self._path = path
-        self._per_frame = _per_frame(contents)
+        self._per_frame = contents.per_frame
         self._holes: frozenset[int] = frozenset()
         self._settled: Identities | None = None
         self.notes: list[str] = []
         """What `settle` found."""
-        row_bytes = sum(column.stored.row_bytes for column in contents.columns)
+        row_bytes = sum(stored.row_bytes for stored in self._per_frame)
+        n_fit = max(1, min(MOST_WINDOW_ROWS, WINDOW_BYTES // max(1, row_bytes)))
         step = contents.frames.block_frames
-        self._window = step * max(1, min(MOST_WINDOW_ROWS, WINDOW_BYTES // max(1, row_bytes)) // step)
+        self._window = n_fit if n_fit < step else n_fit // step * step
+        """Rows whose values are read at once: whole blocks of frames, if they fit."""
 
     @property
     def n_rows(self) -> int:
@@ -73,7 +75,7 @@ class RecordedRows:
         if self._contents.is_appended:
             n_rows = self._check_appended(n_rows, is_closed=is_closed)
         elif is_closed:
-            for stored, what in self._per_frame:
+            for stored, what in self._per_frame.items():
                 if stored.rows != n_rows:
                     raise SourceError(f"{self._path} holds {n_rows} frames but {stored.rows} {what} ({stored.path})")
         self._settled = self._identities(0, n_rows)
@@ -146,18 +148,15 @@ class RecordedRows:
             self._contents.is_appended
             and stored.rows == 1
             and self._contents.frames.n_frames > 1
-            and any(other.rows > 1 for other, _ in self._per_frame)
+            and any(other.rows > 1 for other in self._per_frame)
         )
 
     def _check_appended(self, n_rows: int, *, is_closed: bool) -> int:
         """Compare the columns with the frames; gives the number of frames that were stored."""
         if n_rows == 1 and not self._contents.frames.stored.is_written:
             n_rows = 0
-        lengths = {
-            stored.path: n_rows if self._is_stored_once(stored) else self._n_stored(stored)
-            for stored, _ in self._per_frame
-        }
-        shortest, longest = min(lengths.values(), default=n_rows), max(lengths.values(), default=n_rows)
+        lengths = [n_rows if self._is_stored_once(stored) else self._n_stored(stored) for stored in self._per_frame]
+        shortest, longest = min(lengths, default=n_rows), max(lengths, default=n_rows)
         if is_closed and longest > n_rows:
             raise SourceError(
                 f"{self._path} holds {n_rows} frames but {longest} values recorded with frames: if it was written by "
@@ -181,14 +180,3 @@ class RecordedRows:
         if holes.size and stamps_ns.any():
             self._holes = frozenset(holes.tolist())
             self.notes.append(f"{len(holes)} of {len(ids)} rows hold no frame, the first is row {holes[0]}; left out")
-
-
-def _per_frame(contents: Contents) -> list[tuple[StoredDataset, str]]:
-    """Every dataset that has a row for each frame, with what it is called in a message."""
-    found = [
-        (column.stored, "positions" if column.name in ("x", "y") else f"values of {column.name}")
-        for column in contents.columns
-    ]
-    found += [] if contents.unique_ids is None else [(contents.unique_ids.stored, "uniqueIds")]
-    found += [] if contents.stamps is None else [(stored, "stamps") for stored in contents.stamps.stored]
-    return found
