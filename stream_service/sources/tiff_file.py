@@ -41,6 +41,7 @@ LOSSLESS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflat
 """By the number of the compression."""
 GREY = (0, 1)
 """Photometric interpretations of one value a pixel; that a larger one is darker is no concern of a count."""
+FLOAT_PREDICTOR = 3
 LONGEST_WHOLE, LONGEST_NUMBER = 19, 400
 """Characters; a double in full, as `%f` prints it, has up to 317."""
 DAMAGED = (
@@ -230,6 +231,7 @@ def _check_size(path: Path, page: tifffile.TiffPage, file_bytes: int) -> None:
                 f"{path} claims {what} of {' x '.join(map(str, shape))} {dtype.name}; it must have pixels, and at most "
                 f"{MOST_FRAME_BYTES >> 20} MiB"
             )
+    _check_segments(path, page)
     stored = sum(page.databytecounts)
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if not ends or max(ends) > file_bytes or len(page.dataoffsets) != len(page.databytecounts):
@@ -238,6 +240,16 @@ def _check_size(path: Path, page: tifffile.TiffPage, file_bytes: int) -> None:
         )
     if page.compression == 1 and not page.is_tiled and stored < math.prod(page.shape) * dtype.itemsize:
         raise SourceError(f"{path} holds fewer pixels than its {page.shape[-2]} x {page.shape[-1]}")
+
+
+def _check_segments(path: Path, page: tifffile.TiffPage) -> None:
+    """That every strip or tile is there; tifffile takes one without a place or without bytes for zeros."""
+    for numbers in (page.dataoffsets, page.databytecounts):
+        is_whole = isinstance(numbers, tuple) and len(numbers) >= math.prod(page.chunked)
+        if not is_whole or not all(isinstance(number, int) and number > 0 for number in numbers):
+            raise SourceError(f"{path} was not written completely: a strip or tile is nowhere in the file")
+    if page.predictor == FLOAT_PREDICTOR and page.dtype is not None and page.dtype.kind != "f":
+        raise SourceError(f"{path} has whole numbers with the predictor of floats: it is damaged")
 
 
 def _is_areadetectors(image: TiffImage) -> bool:

@@ -211,6 +211,31 @@ def test_tag_that_cannot_be_is_refused_in_a_sentence_with_the_name(tiff, code, c
     assert str(tiff) in str(caught.value)
 
 
+@pytest.mark.parametrize("compression", [None, "zstd"])
+@pytest.mark.parametrize("code", [273, 279])
+def test_strip_that_is_nowhere_is_refused_and_never_read_as_zeros(tiff, compression, code):
+    """As a writer leaves it that reserved the strips and died; many readers take such a strip for zeros."""
+    write_tiff(tiff, FRAME, compression=compression)
+    patched(tiff, code, value=0)
+    with pytest.raises(SourceError, match="not written completely"):
+        read_one(tiff)
+
+
+def test_tile_that_is_nowhere_is_refused_and_never_read_as_zeros(tiff):
+    write_tiff(tiff, FRAME, tile=(16, 16), compression="zstd")
+    patched(tiff, 324, count=5)
+    patched(tiff, 325, count=5)
+    with pytest.raises(SourceError, match="not written completely"):
+        read_one(tiff)
+
+
+def test_predictor_of_floats_is_refused_for_whole_numbers(tiff):
+    write_tiff(tiff, FRAME, compression="lzw", predictor=True)
+    patched(tiff, 317, value=3)
+    with pytest.raises(SourceError, match="predictor of floats"):
+        read_one(tiff)
+
+
 def test_frame_beyond_the_largest_is_refused_before_it_is_allocated(tmp_path):
     path = tmp_path / "f.tif"
     write_tiff(path, np.zeros((1, 1 << 20), np.uint16), compression="deflate")
