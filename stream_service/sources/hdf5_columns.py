@@ -20,10 +20,8 @@ EPICS_EPOCH_S = 631_152_000
 """1990-01-01, from which EPICS counts, in seconds of the Unix epoch."""
 MOST_NS = 1 << 62
 """Stamps beyond the year 2116 are not believed, so that sums of times stay within 64 bits."""
-MOST_VALUE_BYTES = 1 << 16
-"""Of one value of a column; NDFileHDF5 stores texts in 256."""
-COLUMN_KINDS = "iufbS"
-"""Kinds of dtype that a column can have."""
+MOST_TEXT_BYTES = 1 << 16
+"""Of one text; NDFileHDF5 stores texts in 256."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,11 +53,10 @@ class Column:
         return values
 
 
-def is_column(stored: StoredDataset, *, numeric: bool = False) -> bool:
-    """Whether a dataset can be a column: (N,), of plain numbers or, unless `numeric`, of texts of fixed length."""
-    kinds = COLUMN_KINDS.replace("S", "") if numeric else COLUMN_KINDS
-    is_plain = stored.dtype.kind in kinds and stored.dtype.subdtype is None and stored.dtype.itemsize > 0
-    return is_plain and len(stored.shape) == 1 and stored.dtype.itemsize <= MOST_VALUE_BYTES
+def is_column(stored: StoredDataset) -> bool:
+    """Whether a dataset can be a column: (N,), of plain numbers or of texts of fixed length."""
+    is_text = stored.dtype.kind == "S" and 0 < stored.dtype.itemsize <= MOST_TEXT_BYTES
+    return len(stored.shape) == 1 and (stored.is_numeric or stored.dtype == np.bool_ or is_text)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
