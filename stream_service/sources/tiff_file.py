@@ -37,8 +37,10 @@ AREADETECTOR = "EPICS areaDetector"
 TIMESTAMP, UNIQUE_ID, EPICS_S, EPICS_NS, FIRST_ATTRIBUTE = 65000, 65001, 65002, 65003, 65010
 LAST_S = 2**32
 """EPICS counts seconds in 32 bits."""
-LOSSLESS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 34925: "LZMA", 50000: "zstd"}
+LOSSLESS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 50000: "zstd"}
 """By the number of the compression."""
+MOST_TIMES = {1: 1, 5: 2731, 8: 1032, 32773: 128, 32946: 1032, 50000: 32768}
+"""How many bytes one byte can become: LZW has 4096 bytes for a code of 12 bits, zstd 128 KiB for a block of 4 bytes."""
 GREY = (0, 1)
 """Photometric interpretations of one value a pixel; that a larger one is darker is no concern of a count."""
 FLOAT_PREDICTOR = 3
@@ -238,7 +240,7 @@ def _check_size(path: Path, page: tifffile.TiffPage, file_bytes: int) -> None:
         raise SourceError(
             f"{path} is truncated: its pixels end at byte {max(ends, default=0)}, the file at {file_bytes}"
         )
-    if page.compression == 1 and not page.is_tiled and stored < math.prod(page.shape) * dtype.itemsize:
+    if stored * MOST_TIMES[page.compression] < math.prod(page.shape) * dtype.itemsize:
         raise SourceError(f"{path} holds fewer pixels than its {page.shape[-2]} x {page.shape[-1]}")
 
 
