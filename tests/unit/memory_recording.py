@@ -10,6 +10,7 @@ import numpy as np
 
 from stream_service.core.frame import AttributeValue, Frame
 from stream_service.core.pairing import ChannelRule, How
+from stream_service.errors import SourceError
 from stream_service.sources.recording import Facts
 
 START_NS = 1_795_218_868_000_000_000
@@ -77,3 +78,13 @@ class MemoryRecording:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+class Breaking(MemoryRecording):
+    """A recording of which the frames from the fourth on cannot be read."""
+
+    def frames(self) -> Iterator[Frame]:
+        for index, frame in enumerate(super().frames()):
+            if index == 3:
+                raise SourceError("frames 3 to 5 cannot be read")
+            yield frame

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from memory_recording import PERIOD_NS, STAGE, START_NS, MemoryRecording, attributes_of, frames_of
+from memory_recording import PERIOD_NS, STAGE, START_NS, Breaking, MemoryRecording, attributes_of, frames_of
 
 from stream_service.config import Preprocessing
 from stream_service.core.run import RunState
@@ -86,13 +86,6 @@ def test_frames_come_in_their_own_rhythm(tmp_path: Path) -> None:
 
 
 def test_recording_that_breaks_in_the_middle_is_told_and_its_rows_are_kept(tmp_path: Path) -> None:
-    class Breaking(MemoryRecording):
-        def frames(self) -> Any:
-            for index, frame in enumerate(super().frames()):
-                if index == 3:
-                    raise SourceError("frames 3 to 5 cannot be read")
-                yield frame
-
     with pytest.raises(SourceError, match="frames 3 to 5"):
         replay(Breaking(frames_of(6), attributes_of(6)), tmp_path, IngestSettings(), rate_hz=1000.0)
     with h5py.File(tmp_path / "scan_std.h5") as file:
