@@ -241,6 +241,8 @@ def _check_size(path: Path, page: tifffile.TiffPage, file_bytes: int) -> None:
     dtype = np.dtype(page.dtype)
     parts = {"an image": page.shape, "a tile or strip": (page.tilelength, page.tilewidth) if page.is_tiled else (1,)}
     for what, shape in parts.items():
+        if not all(isinstance(size, int) for size in shape):  # a text times a large number would be a large text
+            raise SourceError(f"{path} claims {what} of {str(shape)[:40]}: it is damaged")
         if not 0 < math.prod(shape) * dtype.itemsize <= MOST_FRAME_BYTES or (len(shape) > 2 and max(shape[:-2]) > 1):
             raise SourceError(
                 f"{path} claims {what} of {' x '.join(map(str, shape))} {dtype.name}; it must have pixels, and at most "

@@ -229,6 +229,14 @@ def test_tile_that_is_nowhere_is_refused_and_never_read_as_zeros(tiff):
         read_one(tiff)
 
 
+def test_size_of_a_tile_that_is_a_text_is_refused_before_it_is_multiplied(tiff):
+    write_tiff(tiff, FRAME, tile=(16, 16))
+    patched(tiff, 322, value=2**31 - 1)
+    patched(tiff, 323, type=2)
+    with pytest.raises(SourceError, match=r"claims a tile or strip of .*: it is damaged"):
+        read_one(tiff)
+
+
 def test_damaged_lzw_is_refused_before_it_is_decoded(tiff):
     write_tiff(tiff, FRAME, compression="lzw")
     data = bytearray(tiff.read_bytes())
