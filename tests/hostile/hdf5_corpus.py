@@ -14,6 +14,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5f, h5g, h5p
 
 N, NY, NX = 5, 6, 8
 FRAMES = (np.arange(N * NY * NX) % 251).reshape(N, NY, NX).astype(np.uint16)
@@ -84,8 +85,27 @@ def tree_of(layout: str) -> Tree:
     }
 
 
+def timeless_file(libver: str | None) -> h5py.File:
+    """A new file in memory whose bytes do not depend on when it was made."""
+    access, creation = h5p.create(h5p.FILE_ACCESS), h5p.create(h5p.FILE_CREATE)
+    access.set_fapl_core(backing_store=False)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    if libver == "latest":
+        access.set_libver_bounds(h5f.LIBVER_LATEST, h5f.LIBVER_LATEST)
+    creation.set_obj_track_times(False)
+    return h5py.File(h5f.create(b"timeless.h5", fapl=access, fcpl=creation))
+
+
+def timeless_group(file: h5py.File, path: str) -> None:
+    """An empty h5 group, likewise."""
+    link, group = h5p.create(h5p.LINK_CREATE), h5p.create(h5p.GROUP_CREATE)
+    link.set_create_intermediate_group(True)
+    group.set_obj_track_times(False)
+    h5g.create(file.id, path.encode(), lcpl=link, gcpl=group)
+
+
 def _huge(shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str = "f8") -> Callable[[h5py.File, str], None]:
-    return lambda file, path: file.create_dataset(path, shape, dtype, chunks=chunks).attrs.update(
+    return lambda file, path: file.create_dataset(path, shape, dtype, chunks=chunks, track_times=False).attrs.update(
         {"NDAttrName": "posx", "NDArrayNumDims": 2}
     )
 
@@ -97,7 +117,9 @@ def _virtual(file: h5py.File, path: str) -> None:
 
 
 def _typed(dtype: Any, shape: tuple[int, ...] = (N,)) -> Callable[[h5py.File, str], None]:
-    return lambda file, path: file.create_dataset(path, shape, dtype).attrs.update({"NDAttrName": "posy"})
+    return lambda file, path: file.create_dataset(path, shape, dtype, track_times=False).attrs.update(
+        {"NDAttrName": "posy"}
+    )
 
 
 INSTEAD: tuple[Any, ...] = (
@@ -140,7 +162,7 @@ INSTEAD: tuple[Any, ...] = (
     h5py.SoftLink("/a/b/../c"),
     h5py.ExternalLink("/etc/passwd", "/"),
     h5py.ExternalLink("other.h5", "/entry/data"),
-    lambda file, path: file.create_group(path),
+    timeless_group,
     lambda file, path: file.__setitem__(path, h5py.SoftLink(path)),
     lambda file, path: file.__setitem__(path, file["/"]),
     lambda file, path: file.__setitem__(path, np.dtype("f4")),

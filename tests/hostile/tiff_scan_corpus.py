@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import tifffile
-from hdf5_corpus import INSTEAD, damaged
+from hdf5_corpus import INSTEAD, damaged, timeless_file, timeless_group
 from tiff_scan import areadetector_tags
 
 N, NY, NX = 5, 6, 8
@@ -115,7 +115,9 @@ def good_sidecar(libver: str | None, below: str) -> bytes:
 
 
 def _sidecar(tree: dict[str, Any], libver: str | None, below: str) -> bytes:
-    with h5py.File("sidecar.h5", "w", driver="core", backing_store=False, libver=libver) as file:
+    with timeless_file(libver) as file:
+        if below != "/":
+            timeless_group(file, below.strip("/"))
         for name, value in tree.items():
             path = f"{below}{name}"
             try:
