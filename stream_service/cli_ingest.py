@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from stream_service.cli_knobs import Knobs, takes_knobs
+from stream_service.sources.sidecar_matching import Match
 
 if TYPE_CHECKING:
     from stream_service.service.ingest_settings import IngestSettings
@@ -62,8 +63,8 @@ def hdf5(
     )
     given = {"x": pos_x_path, "y": pos_y_path, "energy": energy_path}
     settings = knobs.settings(frozenset(name for name, path in given.items() if path))
-    field = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
-    with Hdf5Recording(input_file, paths, Follow(patience_s) if follow else None, timestamp_field=field) as recording:
+    following = Follow(patience_s) if follow else None
+    with Hdf5Recording(input_file, paths, following, timestamp_field=_timestamp_field(settings)) as recording:
         _ingest(recording, output, settings, force=force, live=follow)
 
 
@@ -80,6 +81,9 @@ def tiff(
     sidecar: Annotated[
         Path | None, typer.Option(metavar="FILE", help="HDF5 with the values of each frame (ptychostream sidecar).")
     ] = None,
+    match: Annotated[
+        Match, typer.Option(help="How rows of a hand-made sidecar find frames, where that cannot be proved.")
+    ] = Match.AUTO,
     force: ForceOption = False,
 ) -> None:
     """From numbered or multi-page TIFFs, and a sidecar with what belongs to each frame."""
@@ -88,8 +92,12 @@ def tiff(
 
     check_output(output, force=force)
     settings = knobs.settings()
-    with TiffRecording(pattern, sidecar) as recording:
+    with TiffRecording(pattern, sidecar, match, _timestamp_field(settings)) as recording:
         _ingest(recording, output, settings, force=force, live=False)
+
+
+def _timestamp_field(settings: IngestSettings) -> Literal["timeStamp", "dataTimeStamp"]:
+    return settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
 
 
 def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, force: bool, live: bool) -> None:

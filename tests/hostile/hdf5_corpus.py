@@ -165,7 +165,6 @@ INSTEAD: tuple[Any, ...] = (
     timeless_group,
     lambda file, path: file.__setitem__(path, h5py.SoftLink(path)),
     lambda file, path: file.__setitem__(path, file["/"]),
-    lambda file, path: file.__setitem__(path, np.dtype("f4")),
     lambda file, path: file.create_dataset(path, (N,), h5py.string_dtype()),
     lambda file, path: file.create_dataset(path, data=["a", "b", "c", "d", "e"], dtype=h5py.string_dtype()),
     lambda file, path: file.create_dataset(path, (N, NY, NX), "u2", external=[("/dev/zero", 0, 10**6)]),

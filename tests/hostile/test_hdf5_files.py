@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import hdf5_corpus
 import numpy as np
 import pytest
@@ -159,3 +160,13 @@ def test_a_damaged_file_that_was_not_closed_is_given_up_in_time(tmp_path: Path) 
         except SourceError as error:
             assert "\n" not in str(error)
         assert time.monotonic() - began_s < 5 * AT_ONCE_S
+
+
+def test_a_type_in_the_place_of_positions_is_refused(tmp_path: Path) -> None:
+    """Not among the mutations: HDF5 stamps a named type with the time, so that a corpus would never be the same."""
+    path = tmp_path / "typed.h5"
+    with h5py.File(path, "w") as file:
+        file["entry/data"] = np.zeros((3, 4, 5))
+        file["entry/pos"] = np.dtype("f4")
+    with pytest.raises(SourceError, match="pos"):
+        Hdf5Recording(path)
