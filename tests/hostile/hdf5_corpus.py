@@ -165,9 +165,13 @@ INSTEAD: tuple[Any, ...] = (
     timeless_group,
     lambda file, path: file.__setitem__(path, h5py.SoftLink(path)),
     lambda file, path: file.__setitem__(path, file["/"]),
-    lambda file, path: file.create_dataset(path, (N,), h5py.string_dtype()),
-    lambda file, path: file.create_dataset(path, data=["a", "b", "c", "d", "e"], dtype=h5py.string_dtype()),
-    lambda file, path: file.create_dataset(path, (N, NY, NX), "u2", external=[("/dev/zero", 0, 10**6)]),
+    lambda file, path: file.create_dataset(path, (N,), h5py.string_dtype(), track_times=False),
+    lambda file, path: file.create_dataset(
+        path, data=["a", "b", "c", "d", "e"], dtype=h5py.string_dtype(), track_times=False
+    ),
+    lambda file, path: file.create_dataset(
+        path, (N, NY, NX), "u2", external=[("/dev/zero", 0, 10**6)], track_times=False
+    ),
     _typed([("a", "f8"), ("b", "i4")]),
     _typed(("f8", (3,))),
     _typed(h5py.vlen_dtype(np.float64)),
