@@ -8,10 +8,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from stream_service import cli
 from stream_service.errors import PtychostreamError
+from stream_service.layouts import profile_path
 from stream_service.writer.validate import validate_file
 
 N, NY, NX = 7, 6, 8
@@ -158,3 +160,36 @@ def test_existing_output_is_kept_unless_forced(tmp_path: Path, frames: np.ndarra
     assert output.read_text() == "precious"
     ingest(source, output, "--force")
     assert errors_in(output) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "x_path", "y_path"),
+    [
+        (
+            "real_step_default_layout",
+            60,
+            "/entry/instrument/NDAttributes/posx",
+            "/entry/instrument/NDAttributes/posy",
+        ),
+        ("real_swmr_not_closed", 150, "/entry/scan/posx", "/entry/scan/posy"),
+    ],
+)
+def test_files_of_a_real_ioc_are_ingested_completely_with_a_profile_that_names_the_unit(
+    tmp_path: Path, name: str, n: int, x_path: str, y_path: str
+) -> None:
+    source = Path(__file__).parents[1] / "data" / f"{name}.h5"
+    document = yaml.safe_load(profile_path("sim").read_text(encoding="utf-8"))
+    document["channels"] |= {axis: {"how": "attribute", "attribute": f"pos{axis}", "unit": "um"} for axis in ("x", "y")}
+    profile = tmp_path / "profile.yaml"
+    profile.write_text(yaml.safe_dump(document), encoding="utf-8")
+    said = ingest(source, tmp_path / "out.h5", "--profile", str(profile), "--energy-eV", "710")
+    assert f"areaDetector (NDFileHDF5), {n} frames of 64 x 96 uint16" in said and f"{n} of {n} frames stored" in said
+    assert ("was not closed" in said) == (name == "real_swmr_not_closed")
+    with h5py.File(source, swmr=True) as raw, h5py.File(tmp_path / "out.h5") as file:
+        assert np.array_equal(file["/entry/data"][()], raw["/entry/data/data"][()])
+        assert file["/entry/frames/unique_id"][:, 0].tolist() == list(range(1, n + 1))
+        beam_m = np.column_stack([raw[x_path][()], raw[y_path][()]]) * -1e-6
+        np.testing.assert_array_equal(file["/entry/pos"][()], beam_m)
+        assert 1e-7 < np.ptp(file["/entry/posx_m"][()]) < 1e-4, "micrometres became metres"
+        assert file["/entry/run/state"][()] == b"COMPLETE"
+    assert errors_in(tmp_path / "out.h5") == []
