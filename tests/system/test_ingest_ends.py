@@ -94,7 +94,11 @@ def test_an_existing_file_survives_a_failed_replacement(source: Path, tmp_path: 
 def test_interrupted_ingest_leaves_no_half_file(long_source: Path, tmp_path: Path, how: signal.Signals) -> None:
     output = tmp_path / "out.h5"
     process = subprocess.Popen(
-        command(long_source, output), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(long_source, output),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
     )
     deadline_s = time.monotonic() + 30
     while process.poll() is None and not any(tmp_path.iterdir()):
