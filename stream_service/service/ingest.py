@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,8 +73,14 @@ def ingest(
     Raises `SourceError` (the input), `ConfigError` (the settings), `WriteError` (the output).
     """
     check_output(output, force=force)
-    with _name_when_whole(output, live=live) as path:
-        return _Ingest(recording, settings, listener or Listener()).write(path, output.stem, live=live)
+    partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
+    try:
+        outcome = _Ingest(recording, settings, listener or Listener()).write(partial, output, live=live)
+        if not live:
+            partial.replace(output)
+        return outcome
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def check_output(output: Path, *, force: bool) -> None:
@@ -84,21 +90,6 @@ def check_output(output: Path, *, force: bool) -> None:
     folder = output.absolute().parent
     if not folder.is_dir():
         raise ConfigError(f"the folder {folder} does not exist: make it, or choose another --output")
-
-
-@contextmanager
-def _name_when_whole(output: Path, *, live: bool) -> Iterator[Path]:
-    """The path to write to; what is there at the end gets the name `output`."""
-    if live:
-        output.unlink(missing_ok=True)
-        yield output
-        return
-    partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
-    try:
-        yield partial
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 class _Ingest:
@@ -115,8 +106,8 @@ class _Ingest:
         self._frames_per_s = 0.0
         self._told_s = -math.inf
 
-    def write(self, path: Path, scan_id: str, *, live: bool) -> Outcome:
-        """All frames into a new file at `path`."""
+    def write(self, path: Path, output: Path, *, live: bool) -> Outcome:
+        """All frames into a new file at `path`; a live one is called `output` as soon as it is made."""
         recording, settings = self._recording, self._settings
         frames = recording.frames()
         first = next(frames, None)
@@ -130,14 +121,23 @@ class _Ingest:
             self._facts, exposure_s=self._exposure_of(first), energy_eV=self._energy_of(first, channels)
         )
         out = open_recorded_file(
-            path, scan_id, recording, settings, channels, self._facts, self._ledger, first, live=live
+            path, output.stem, recording, settings, channels, self._facts, self._ledger, first, live=live
         )
         try:
+            if live:
+                path.replace(output)
             self._store(itertools.chain((first,), frames), out, channels, live=live)
             return self._finish(out)
-        except PtychostreamError:
-            if live:
-                out.close(self._ledger, RunState.FAILED, EndReason.FAILED)
+        except BaseException as error:
+            if live:  # the rows so far are kept, and say how they ended
+                has_failed = isinstance(error, Exception)
+                with suppress(PtychostreamError):
+                    self._ledger.close()
+                    out.close(
+                        self._ledger,
+                        RunState.FAILED if has_failed else RunState.ABORTED,
+                        EndReason.FAILED if has_failed else EndReason.ABORTED,
+                    )
             raise
         finally:
             out.file.close()

@@ -286,6 +286,28 @@ def test_followed_recording_that_breaks_leaves_the_rows_so_far_and_says_failed(t
         assert len(file["/entry/data"]) == 3
 
 
+def test_followed_recording_that_is_interrupted_leaves_the_rows_so_far_and_says_aborted(tmp_path: Path) -> None:
+    class Interrupting(Listener):
+        def progress(self, done: int, total: int | None) -> None:
+            raise KeyboardInterrupt
+
+    recording = MemoryRecording(frames_of(6), attributes_of(6))
+    with pytest.raises(KeyboardInterrupt):
+        ingest(recording, tmp_path / "out.h5", IngestSettings(), live=True, listener=Interrupting())
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert file["/entry/run/state"][()] == b"ABORTED"
+        assert len(file["/entry/data"]) > 0
+
+
+def test_follower_that_cannot_begin_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    output = tmp_path / "out.h5"
+    output.write_text("precious")
+    settings = IngestSettings(preprocessing=Preprocessing(roi=(7, 7)))
+    with pytest.raises(PtychostreamError, match="make the ROI smaller"):
+        ingest(MemoryRecording(frames_of(3), attributes_of(3)), output, settings, live=True, force=True)
+    assert output.read_text() == "precious"
+
+
 def test_empty_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="holds no frames"):
         made(tmp_path, MemoryRecording(frames_of(0), []))
