@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from stream_service.errors import PtychostreamError
 
 END_TIMEOUT_S = 15.0
 LOG_TAIL_LINES = 12
+LINE_END = re.compile(rb"[\r\n]")
+"""A line that is written over again and again, as on a terminal, is many lines."""
 
 
 class ChildError(PtychostreamError):
@@ -24,21 +27,27 @@ class ChildError(PtychostreamError):
 
 
 class Child:
-    """One `python -m MODULE ...`, its standard output a pipe of lines, its standard error a log file.
+    """One Python process, its standard output a pipe of lines, its standard error a log file.
 
     It runs in a session of its own, so that Ctrl-C in the terminal reaches this process only, which then ends its
     children in order.
     """
 
     def __init__(
-        self, name: str, module: str, options: Sequence[str], environment: Mapping[str, str], log: Path
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        python: str = sys.executable,
     ) -> None:
+        """`arguments` are Python's: `-m`, a module and its options, or a script."""
         self.name = name
         self.log = log
         self._pending = b""
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, *options],
+                [python, *arguments],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -53,7 +62,7 @@ class Child:
             selector.register(stdout, selectors.EVENT_READ)
             if selector.select(timeout_s):
                 self._pending += os.read(stdout.fileno(), 1 << 16)
-        *whole, self._pending = self._pending.split(b"\n")
+        *whole, self._pending = LINE_END.split(self._pending)
         return [line.decode(errors="replace") for line in whole]
 
     def wait_for(self, words: str, timeout_s: float) -> str:

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from stream_service.cli_knobs import Knobs, takes_knobs
+from stream_service.cli_knobs import Knobs
+from stream_service.cli_options import shares_options
 from stream_service.sources.sidecar_matching import Match
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing 
     "ptychostream ingest hdf5 --input scan001.h5 --output scan001_std.h5 --profile hermes;   "
     "ptychostream ingest hdf5 --input scan002.h5 --output scan002_std.h5 --profile hermes --follow"
 )
-@takes_knobs
+@shares_options
 def hdf5(
     input_file: Annotated[Path, typer.Option("--input", help="areaDetector, CXI (/entry_1) or /entry file.")],
     output: OutputOption,
@@ -73,7 +74,7 @@ def hdf5(
     "--output scan001_std.h5 --frames-per-pos 2 --grouping mean --roi 1024,1024 --roi-center 256,300 "
     "--rotate 270 --flip v"
 )
-@takes_knobs
+@shares_options
 def tiff(
     pattern: Annotated[str, typer.Option(metavar="GLOB", help="Numbered or multi-page TIFFs; quote it.")],
     output: OutputOption,

@@ -6,15 +6,12 @@ An option that is not given is as the profile says; without a profile, as the de
 
 from __future__ import annotations
 
-import inspect
 import math
 import re
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -156,30 +153,6 @@ class Knobs:
             return Preprocessing(**base | {name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
             raise ConfigError(f"these options cannot be:\n{explain(error)}") from error
-
-
-def takes_knobs(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command with the parameter `knobs: Knobs` every field of it as an option of its own, after its others."""
-    hints = get_type_hints(command, include_extras=True)
-    own = [
-        parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(command).parameters.values()
-        if parameter.name != "knobs"
-    ]
-    types = get_type_hints(Knobs, include_extras=True)
-    shared = [
-        inspect.Parameter(knob.name, inspect.Parameter.KEYWORD_ONLY, default=knob.default, annotation=types[knob.name])
-        for knob in fields(Knobs)
-        if knob.default is not MISSING
-    ]
-
-    @wraps(command)
-    def with_options(**values: Any) -> None:
-        command(knobs=Knobs(**{knob.name: values.pop(knob.name) for knob in shared}), **values)
-
-    with_options.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
-    return with_options
 
 
 def _two_numbers(text: str, option: str) -> tuple[int, int]:

@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TextColumn
 
-from stream_service.cli_knobs import Knobs, takes_knobs
+from stream_service.cli_knobs import Knobs
+from stream_service.cli_options import shares_options
 
 console = Console()
 
 
-@takes_knobs
+@shares_options
 def replay(
     file: Annotated[Path, typer.Argument(help="areaDetector, CXI or /entry file.", metavar="FILE")],
     knobs: Knobs,

@@ -176,6 +176,8 @@ class Optics(Settings):
 
     kind: Literal["zone_plate", "kb", "unknown"] = "unknown"
     """What focuses the beam; the fields below that belong to it are read."""
+    propagation: Literal["far_field", "near_field"] = "far_field"
+    """From sample to detector: `near_field` where the detector sees a magnified shadow of the sample."""
     zone_plate_diameter_m: float | None = None
     """Diameter of the zone plate."""
     outermost_zone_width_m: float | None = None
@@ -187,7 +189,9 @@ class Optics(Settings):
     aperture_m: tuple[float, ...] | None = None
     """Opening of a KB pair, horizontal and vertical."""
     defocus_m: float | None = None
-    """Sample minus focus along the beam: positive when the sample is downstream of the focus."""
+    """Sample minus focus along the beam: positive when the sample is downstream of the focus.
+
+    In the near field the magnification follows from it; without it the beam is parallel there."""
 
 
 class Profile(Settings):

@@ -127,7 +127,7 @@ class Demo:
         environment = network.server_environment(server) if server else network.client_environment()
         # one thread of the mathematics libraries each: four processes share this machine
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        return Child(name, module, options, process_environment(environment), self._file(f"_{name}.log"))
+        return Child(name, ["-m", module, *options], process_environment(environment), self._file(f"_{name}.log"))
 
     def _write_profile(self) -> Path:
         """The simulated beamline's profile, with this run's folder and references (or the replayed file's numbers)."""

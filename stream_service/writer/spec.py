@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-Attribute = str | bool | int | float
+Attribute = str | bool | int | float | np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,3 +68,24 @@ def fixed_string(text: str, length: int | None = None) -> np.ndarray[Any, Any]:
     size = length if length is not None else max(len(encoded), 1)
     fitting = encoded[:size].decode(errors="ignore").encode()
     return np.array(fitting, dtype=h5py.string_dtype("utf-8", size))
+
+
+def number_dataset(path: str, about: str, value: float, units: str, *links: str) -> DatasetSpec:
+    """One number."""
+    return DatasetSpec(path, about, np.dtype(np.float64), value=scalar(value), units=units, links=links)
+
+
+def whole_dataset(path: str, about: str, value: int) -> DatasetSpec:
+    """One whole number."""
+    return DatasetSpec(path, about, np.dtype(np.int64), value=np.int64(value))
+
+
+def text_dataset(path: str, about: str, text: str, length: int | None = None) -> DatasetSpec:
+    """One text; `length` in bytes reserves room to rewrite it."""
+    value = fixed_string(text, length)
+    return DatasetSpec(path, about, value.dtype, value=value)
+
+
+def array_dataset(path: str, about: str, value: np.ndarray[Any, Any], units: str = "") -> DatasetSpec:
+    """An array that is known at creation."""
+    return DatasetSpec(path, about, value.dtype, value=value, units=units)

@@ -47,7 +47,7 @@ def beamline(folder: Path, size: int) -> Iterator[LoopbackEpics]:
     network = LoopbackEpics.reserve(["ioc", "service"])
     options = ["--shape", f"{size},{size}", "--stack", "32", "--references", str(folder / "references.npz")]
     environment = process_environment(network.server_environment("ioc"))
-    with Child("ioc", "iocsim", options, environment, folder / "ioc.log") as ioc:
+    with Child("ioc", ["-m", "iocsim", *options], environment, folder / "ioc.log") as ioc:
         ioc.wait_for("ready", 120)
         os.environ.update(network.client_environment())
         yield network
@@ -149,7 +149,7 @@ def measure_service(folder: Path, size: int, rate_hz: float, seconds: float) -> 
         environment = process_environment(network.server_environment("service"))
         options = ["run", str(write_profile(folder, size))]
         service = stack.enter_context(
-            Child("service", "stream_service.cli", options, environment, folder / "service.log")
+            Child("service", ["-m", "stream_service.cli", *options], environment, folder / "service.log")
         )
         service.wait_for("ready", 120)
         from stream_service.service.remote import RemoteService

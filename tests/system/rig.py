@@ -96,7 +96,7 @@ def start_rig(ioc_prefix: str, epics: LoopbackEpics, folder: Path, **changes: An
     prefix = f"{ioc_prefix}{folder.name}:"
     profile = profile_for(ioc_prefix, prefix, folder, **changes)
     environment = process_environment(epics.server_environment("service"))
-    child = Child("service", "stream_service.cli", ["run", str(profile)], environment, folder / "service.log")
+    child = Child("service", ["-m", "stream_service.cli", "run", str(profile)], environment, folder / "service.log")
     rig = Rig(BeamlineClient(ioc_prefix), BeamlineClient(prefix), child, folder)
     child.wait_for("ready", 30)
     return rig

@@ -1,0 +1,140 @@
+"""`ptychostream recipe` and `ptychostream reconstruct`: a PtyPy script for a standard file, and PtyPy supervised."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from stream_service.cli_options import shares_options
+from stream_service.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stream_service.ptycho.recipe import RecipeSettings
+    from stream_service.ptycho.scan_choices import ScanChoices
+
+console = Console()
+
+DataArgument = Annotated[Path, typer.Argument(help="A standard file (<scan>_std.h5).", metavar="FILE")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the two commands have in common."""
+
+    engine: Annotated[
+        str,
+        typer.Option(metavar="DM|RAAR|EPIE|ML|...", help="PtyPy's engine; ML does the last fifth."),
+    ] = "DM"
+    iters: Annotated[int, typer.Option(min=1, help="Iterations in all.")] = 100
+    modes: Annotated[int, typer.Option(min=1, help="Incoherent modes of the probe.")] = 1
+    refine_positions: Annotated[bool, typer.Option("--refine-positions", help="Correct the positions, too.")] = False
+    gpu: Annotated[bool, typer.Option("--gpu", help="PtyPy's engines for CUDA (needs cupy).")] = False
+    probe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="First probe: of `ptychostream probe`, or a reconstruction's.")
+    ] = None
+    estimate_probe: Annotated[
+        bool, typer.Option("--estimate-probe", help="First probe from the frames, whatever the optics in FILE.")
+    ] = False
+    near_field: Annotated[
+        bool | None, typer.Option("--near-field/--far-field", help="Instead of what FILE says of its optics.")
+    ] = None
+    defocus: Annotated[
+        float | None, typer.Option(metavar="M", help="Focus to sample in metres, + = sample downstream; likewise.")
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False
+
+    def settings(self) -> RecipeSettings:
+        """Raises `ConfigError` for what PtyPy could not do."""
+        from stream_service.ptycho.recipe import RecipeSettings
+
+        return RecipeSettings(
+            self.engine, self.iters, n_modes=self.modes, refine_positions=self.refine_positions, gpu=self.gpu
+        )
+
+    def choices(self) -> ScanChoices:
+        """What is chosen of the scan and its probe. Raises `ConfigError`."""
+        from stream_service.ptycho.scan_choices import ScanChoices
+
+        if self.probe is not None and self.estimate_probe:
+            raise ConfigError("--probe and --estimate-probe: give one of them")
+        return ScanChoices(self.probe, self.estimate_probe, self.near_field, self.defocus)
+
+
+@shares_options
+def recipe(
+    file: DataArgument,
+    options: Options,
+    out: Annotated[Path | None, typer.Option(help="The script; <scan>_recipe.py beside FILE if not given.")] = None,
+) -> None:
+    """Write a complete PtyPy script for a standard file: readable, yours to change. PtyPy is not needed for that."""
+    from stream_service.ptycho.recipe import write_recipe
+
+    out = out or file.with_name(file.stem.removesuffix("_std") + "_recipe.py")
+    for remark in write_recipe(file, out, options.settings(), options.choices(), force=options.force):
+        console.print(f"[yellow]note:[/] {escape(remark)}", soft_wrap=True)
+    console.print(f"{out}: run it with a Python that has PtyPy", soft_wrap=True, markup=False)
+
+
+@shares_options
+def reconstruct(
+    file: DataArgument,
+    options: Options,
+    out: Annotated[Path | None, typer.Option(help="The image; <scan>_recon.cxi beside FILE if not given.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="FILE is still being written, or not there yet: reconstruct as it grows.")
+    ] = False,
+    patience_s: Annotated[float, typer.Option(min=1, help="For --follow: how long to wait for FILE.")] = 3600.0,
+    publish: Annotated[
+        str, typer.Option(metavar="PREFIX", help="Show object and probe as PVA images below this prefix meanwhile.")
+    ] = "",
+    ptypy_python: Annotated[
+        Path | None,
+        typer.Option(envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy."),
+    ] = None,
+) -> None:
+    """Reconstruct with PtyPy: image, probe, errors, pictures. Exit code 1 if it failed, or the run that it followed."""
+    from stream_service.cli_reconstruct_progress import Shown
+    from stream_service.ptycho.follow import Patience
+    from stream_service.ptycho.follow import follow as follow_run
+    from stream_service.ptycho.image_file import default_image_path
+    from stream_service.ptycho.ptypy_python import PtypyPython
+    from stream_service.ptycho.reconstruct import Request, prepare
+    from stream_service.ptycho.reconstruct import reconstruct as reconstruct_file
+
+    if follow and options.refine_positions:
+        raise ConfigError("--refine-positions needs the complete scan: use it without --follow when the scan has ended")
+    request = Request(
+        data=file,
+        settings=options.settings(),
+        choices=options.choices(),
+        python=PtypyPython.find(ptypy_python, follow=follow),
+        out=out or default_image_path(file),
+        command=shlex.join(["ptychostream", *sys.argv[1:]]),
+        force=options.force,
+    )
+    prepare(request)
+    sentence, is_complete = "", True
+    with ExitStack() as stack:
+        shown = stack.enter_context(Shown(console, publish))
+        if follow:
+            followed = follow_run(request, shown, Patience(patience_s))
+            outcome, sentence, is_complete = followed.outcome, followed.sentence, followed.is_complete
+        else:
+            outcome = reconstruct_file(request, shown)
+    if sentence:
+        console.print(f"[{'green' if is_complete else 'red'}]{escape(sentence)}[/]", soft_wrap=True)
+    console.print(
+        f"{outcome.image}: {outcome.n_rows} rows, {outcome.n_iterations} iterations, photon error "
+        f"{outcome.photon_error:.4g}; pictures in {outcome.pictures[0].parent}",
+        soft_wrap=True,
+        markup=False,
+    )
+    raise typer.Exit(int(not is_complete))

@@ -1,0 +1,139 @@
+"""`ptychostream reconstruct`: from a standard file to `<scan>_recon.cxi`, PtyPy supervised as a child process."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.errors import ConfigError, WriteError
+from stream_service.ptycho.image_file import Reconstruction, check_image_path, default_image_path, write_image
+from stream_service.ptycho.image_pictures import draw_reconstruction
+from stream_service.ptycho.ptypy_python import PtypyPython
+from stream_service.ptycho.ptypy_run import Iteration, PtypyRun
+from stream_service.ptycho.ptyr import Ptyr
+from stream_service.ptycho.recipe import Output, RecipeSettings, Start, recipe_text
+from stream_service.ptycho.scan_choices import ScanChoices
+from stream_service.ptycho.scan_file import ScanFile, open_standard_file
+
+DUMP_INTERVAL = 10
+"""Iterations between two looks at the present image."""
+
+
+class Listener(Protocol):
+    """Who is told how a reconstruction goes."""
+
+    def note(self, text: str) -> None:
+        """A sentence for the user."""
+
+    def iteration(self, done: Iteration) -> None:
+        """PtyPy has done one more."""
+
+    def image(self, present: Ptyr) -> None:
+        """Object and probe so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be reconstructed, how, and where to."""
+
+    data: Path
+    settings: RecipeSettings
+    choices: ScanChoices
+    python: PtypyPython
+    out: Path
+    command: str = ""
+    """For the record."""
+    force: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Working folder: the recipe, PtyPy's log and its own result, pictures."""
+        return self.out.with_suffix("")
+
+    def output(self, scan: ScanFile, stage: str = "") -> Output:
+        """Where PtyPy writes in a stage of the work."""
+        name = re.sub(r"[^A-Za-z0-9_.\-]", "_", scan.scan_id)
+        return Output(self.folder, name + stage, DUMP_INTERVAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it."""
+
+    image: Path
+    pictures: tuple[Path, ...]
+    n_rows: int
+    n_iterations: int
+    photon_error: float
+
+
+def prepare(request: Request) -> None:
+    """See that results can be written. Raises `WriteError` or `ConfigError`."""
+    check_image_path(request.out, force=request.force)
+    if request.out.suffix not in (".cxi", ".h5"):
+        raise ConfigError(f"--out {request.out}: the name must end in .cxi, such as {default_image_path(request.data)}")
+    try:
+        request.folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot make the folder {request.folder}: {error.strerror}") from error
+
+
+def reconstruct(request: Request, listener: Listener, start: Start | None = None) -> Outcome:
+    """Reconstruct a file as it is now, from `start` on if there is one.
+
+    Raises `ConfigError`, `SourceError`, `WriteError`; `ChildError` with PtyPy's last words if it fails.
+    """
+    scan = request.choices.read_scan(request.data)
+    output = request.output(scan)
+    illumination = request.choices.illumination(scan, request.folder, output.run)
+    for remark in illumination.remarks:
+        listener.note(remark)
+    recipe = recipe_text(scan, request.settings, illumination, output, start=start)
+    with PtypyRun(request.python, recipe, output) as run:
+        while run.is_running:
+            watch(run, listener)
+        ptyr = Ptyr.read(run.result())
+    return publish(request, scan, ptyr, illumination.remarks)
+
+
+def watch(run: PtypyRun, listener: Listener) -> None:
+    """Tell what has happened since the last look; takes a moment."""
+    for iteration in run.iterations():
+        listener.iteration(iteration)
+    if (dump := run.new_dump()) is not None:
+        listener.image(dump)
+
+
+def publish(request: Request, scan: ScanFile, ptyr: Ptyr, notes: tuple[str, ...]) -> Outcome:
+    """Write the image and its pictures."""
+    found = Reconstruction(
+        scan=scan,
+        ptyr=ptyr,
+        positions_xy_m=kept_positions_xy_m(scan),
+        command=request.command,
+        ptypy_version=request.python.version,
+        notes=notes,
+    )
+    write_image(request.out, found, force=request.force)
+    pictures = draw_reconstruction(found, request.folder / scan.scan_id)
+    photon_errors = ptyr.errors[ptyr.errors[:, 1] > 0, 1]
+    return Outcome(
+        image=request.out,
+        pictures=tuple(pictures),
+        n_rows=len(found.positions_xy_m),
+        n_iterations=ptyr.n_iterations,
+        photon_error=float(photon_errors[-1]) if len(photon_errors) else float("nan"),
+    )
+
+
+def kept_positions_xy_m(scan: ScanFile) -> npt.NDArray[np.float64]:
+    """(rows, 2) of the rows that `/entry/keep` lets through, x then y."""
+    with open_standard_file(scan.path) as file:
+        positions = np.asarray(file["/entry/pos"][: scan.n_rows])  # type: ignore[index]  (a dataset, see ScanFile)
+        keep = np.asarray(file["/entry/keep"][: scan.n_rows]) > 0  # type: ignore[index]
+    return positions[keep]

@@ -1,0 +1,157 @@
+"""What a reconstruction must know of a standard file: numbers, optics, how far it has grown. Frames stay there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import h5py
+import numpy as np
+from pydantic import ValidationError
+
+from stream_service.config import Optics, explain
+from stream_service.errors import SourceError
+from stream_service.writer.codes import END_STATES
+from stream_service.writer.contents import as_text, dataset_at, group_at, number_in, text_in
+from stream_service.writer.cxi_tree import DETECTOR
+from stream_service.writer.entry_tree import LIVE_KEYS, OPEN_KEY_CAPACITY, OPTICS, STATE
+from stream_service.writer.identity_rules import is_ours, row_extent
+
+HC_EV_M = 1.2398419843320026e-6
+"""Planck's constant times the speed of light, exact in the SI of 2019."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFile:
+    """A standard file as it was when it was read."""
+
+    path: Path
+    scan_id: str
+    state: str
+    """Of the run: RECEIVING ... COMPLETE, INCOMPLETE, ABORTED, FAILED."""
+    is_growing: bool
+    """It is open for writing, or its writer was killed: it opens with `swmr=True` only."""
+    n_rows: int
+    """Rows that are whole."""
+    n_kept: int
+    """Rows not rejected (`/entry/keep`)."""
+    n_rows_expected: int | None
+    """None if the length of the scan was not known at its start."""
+    frame_shape: tuple[int, int]
+    """Rows and columns of a stored frame."""
+    center_px: tuple[float, float]
+    """Row and column of the optical axis; an integer is the middle of a pixel."""
+    axis_signs: tuple[int, int]
+    """-1 where the rows (columns) of a stored frame grow against +y (+x) of the beam on the sample."""
+    energy_eV: float
+    det_dist_m: float
+    pixel_m: float
+    optics: Optics
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read it, closed or growing. Raises `SourceError`: what is missing, and what to do."""
+        if not path.is_file():
+            raise SourceError(f"{path} is not there: give a standard file (<scan>_std.h5)")
+        try:
+            with open_standard_file(path) as file:
+                return cls._from_file(path, file)
+        except OSError as error:
+            reason = str(error).partition("\n")[0]
+            raise SourceError(f"{path} cannot be read as HDF5: {reason}") from error
+
+    @classmethod
+    def _from_file(cls, path: Path, file: h5py.File) -> Self:
+        if not is_ours(file):
+            raise SourceError(f"{path} is not a standard file: make one of it with `ptychostream ingest`")
+        is_growing = bool(file.swmr_mode)
+        n_rows = row_extent(file, is_growing=is_growing).n_rows
+        data, keep = dataset_at(file, "/entry/data"), dataset_at(file, "/entry/keep")
+        basis = dataset_at(file, f"{DETECTOR}/basis_vectors")
+        keys = dataset_at(file, LIVE_KEYS[0])
+        if data is None or keep is None or basis is None or keys is None:
+            raise SourceError(f"{path} lacks datasets of a standard file: `ptychostream validate` says which")
+        step_y, step_x = float(basis[0, 1]), float(basis[1, 0])
+        capacity = int(keys.shape[0])
+        number = _Numbers(path, file)
+        return cls(
+            path=path,
+            scan_id=text_in(dataset_at(file, "/entry/run/scan_id")) or path.stem,
+            state=text_in(dataset_at(file, STATE)) or "",
+            is_growing=is_growing,
+            n_rows=n_rows,
+            n_kept=int(np.count_nonzero(keep[:n_rows])),
+            n_rows_expected=None if capacity == OPEN_KEY_CAPACITY else capacity,
+            frame_shape=(int(data.shape[1]), int(data.shape[2])),
+            center_px=(number[f"{DETECTOR}/beam_center_y"], number[f"{DETECTOR}/beam_center_x"]),
+            axis_signs=(-1 if step_y < 0 else 1, -1 if step_x < 0 else 1),
+            energy_eV=number["/entry/energy_eV"],
+            det_dist_m=number["/entry/det_dist_m"],
+            pixel_m=number["/entry/pixel_m"],
+            optics=_optics_of(path, file),
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        """The run is over: no row will come."""
+        return self.state in END_STATES
+
+    @property
+    def wavelength_m(self) -> float:
+        """Wavelength of the light."""
+        return HC_EV_M / self.energy_eV
+
+    @property
+    def square_px(self) -> int:
+        """Side of the largest even square about the optical axis: what PtyPy takes of a frame."""
+        center = [round(value) for value in self.center_px]
+        room = min(min(c, n - c) for c, n in zip(center, self.frame_shape, strict=True))
+        return 2 * max(room, 0)
+
+    def sample_pixel_yx_m(self, shape: tuple[int, int]) -> tuple[float, float]:
+        """Pixel of the wave on the sample, far field, for frames of `shape` (rows, columns)."""
+        extent_m = self.wavelength_m * self.det_dist_m / self.pixel_m
+        return extent_m / shape[0], extent_m / shape[1]
+
+
+class _Numbers:
+    """The single numbers of a file, each of which must be there and finite."""
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self._path, self._file = path, file
+
+    def __getitem__(self, name: str) -> float:
+        value = number_in(dataset_at(self._file, name))
+        if value is None or not math.isfinite(value):
+            raise SourceError(f"{self._path}: {name} is not known; a reconstruction needs it")
+        return value
+
+
+def open_standard_file(path: Path) -> h5py.File:
+    """The file, open for reading; with `swmr=True` where it is being written, or was when its writer died."""
+    try:
+        return h5py.File(path, "r")
+    except BlockingIOError:
+        return h5py.File(path, "r", swmr=True)
+    except OSError as error:
+        try:
+            return h5py.File(path, "r", swmr=True)
+        except OSError:
+            raise error from None
+
+
+def _optics_of(path: Path, file: h5py.File) -> Optics:
+    group = group_at(file, OPTICS)
+    found = {}
+    for name in Optics.model_fields:
+        dataset = dataset_at(group, name) if group is not None else None
+        if dataset is not None:
+            value = dataset[()]
+            text = as_text(value)
+            found[name] = text if text is not None else np.asarray(value).tolist()
+    try:
+        return Optics.model_validate(found)
+    except ValidationError as error:
+        raise SourceError(f"{path}: {OPTICS} does not describe optics:\n{explain(error)}") from error
