@@ -102,12 +102,12 @@ def reconstruct(
 ) -> None:
     """Reconstruct with PtyPy: image, probe, errors, pictures. Exit code 1 if it failed, or the run that it followed."""
     from stream_service.cli_reconstruct_progress import Shown
-    from stream_service.ptycho.follow import Patience
     from stream_service.ptycho.follow import follow as follow_run
     from stream_service.ptycho.image_file import default_image_path
     from stream_service.ptycho.ptypy_python import PtypyPython
     from stream_service.ptycho.reconstruct import Request, prepare
     from stream_service.ptycho.reconstruct import reconstruct as reconstruct_file
+    from stream_service.ptycho.run_watch import Patience
 
     if follow and options.refine_positions:
         raise ConfigError("--refine-positions needs the complete scan: use it without --follow when the scan has ended")

@@ -29,8 +29,8 @@ PROCESS = f"{IMAGE}/process_1"
 SOURCE = "/entry_1/instrument_1/source_1"
 ILLUMINATION = f"{SOURCE}/illumination"
 POSITIONS = "/entry_1/sample_1/geometry_1"
-LEAST_DOSE = 0.1
-"""Of the median dose where the beam was at all: less light than that is no image."""
+LEAST_DOSE = 0.25
+"""Of the median dose where the beam was at all: with less light than that there is more noise than image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

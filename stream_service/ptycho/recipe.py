@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from stream_service.errors import ConfigError, WriteError
+from stream_service.ptycho.followed_rows import FILE_NAME as FOLLOWED
 from stream_service.ptycho.illumination import Illumination
 from stream_service.ptycho.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
@@ -81,9 +82,11 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A reconstruction from which another goes on: its `.ptyr`."""
+    """A reconstruction from which another goes on."""
 
     ptyr: Path
+    same_rows: bool
+    """It had the very rows that are there now. If not, its object lies on another grid, and only its probe is taken."""
 
 
 def recipe_text(
@@ -279,8 +282,7 @@ def _going_on(start: Start) -> str:
 # go on from an earlier reconstruction
 START = {str(start.ptyr.resolve())!r}
 scan.illumination = u.Param(model="recon", recon=u.Param(rfile=START), aperture=None, propagation=None)
-scan.sample = u.Param(model="recon", recon=u.Param(rfile=START))
-"""
+""" + ('scan.sample = u.Param(model="recon", recon=u.Param(rfile=START), process=None)\n' if start.same_rows else "")
 
 
 def _engines(settings: RecipeSettings, scan: ScanFile) -> str:
@@ -309,17 +311,13 @@ def _run(*, follow: bool) -> str:
 if __name__ == "__main__":
     P = ptypy.core.Ptycho(p, level=5)  # 5 = load, make the engines, run them
 """
-    if not follow:
-        return run
-    return (
-        run
-        + """
+    noting = f"""
     # what PtyPy got: for each row a sum and where it was, to be compared with the file
     model = P.model.scans["scan"]
     np.savez(
-        P.paths.home + "/followed.npz",
+        P.paths.home + "/{FOLLOWED}",
         sums=[view.data.sum(dtype=np.float64) for view in model.diff_views],
         positions_yx_m=np.array(model.positions),
     )
 """
-    )
+    return run + noting if follow else run
