@@ -184,8 +184,12 @@ class Optics(Settings):
     """Width of its outermost zone: the focal spot's scale; with the diameter it gives the focal length."""
     central_stop_m: float | None = None
     """Diameter of the central stop."""
+    osa_diameter_m: float | None = None
+    """Diameter of the order-sorting aperture, if it may cut into the cone."""
+    osa_to_sample_m: float | None = None
+    """How far before the sample it stands."""
     focal_length_m: tuple[float, ...] | None = None
-    """One for a zone plate; horizontal and vertical for a KB pair."""
+    """One for a zone plate; horizontal and vertical for a KB pair, from each mirror to the common focus."""
     aperture_m: tuple[float, ...] | None = None
     """Opening of a KB pair, horizontal and vertical."""
     defocus_m: float | None = None

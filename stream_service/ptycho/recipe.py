@@ -286,9 +286,11 @@ scan.illumination = u.Param(model="recon", recon=u.Param(rfile=START), aperture=
 
 
 def _engines(settings: RecipeSettings, scan: ScanFile) -> str:
+    near_field = scan.optics.propagation == "near_field"
     lines = ["p.engines = u.Param()"]
     for number, (name, iterations) in enumerate(settings.stages):
-        lines.append(f"p.engines.engine{number} = u.Param(name={name!r}, numiter={iterations})")
+        whole = ", probe_support=None" if near_field else ""  # there the beam fills the frame
+        lines.append(f"p.engines.engine{number} = u.Param(name={name!r}, numiter={iterations}{whole})")
     if settings.refine_positions:
         name, iterations = settings.stages[0]
         lines.append(_position_refinement(scan, iterations))

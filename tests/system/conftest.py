@@ -22,6 +22,9 @@ from pathlib import Path
 import epicscorelibs.path.pyepics  # noqa: F401 - one set of EPICS libraries for pyepics and p4p
 import pytest
 
+from stream_service.errors import ConfigError
+from stream_service.ptycho.ptypy_python import VARIABLE as PTYPY_VARIABLE
+from stream_service.ptycho.ptypy_python import PtypyPython
 from stream_service.testing import LoopbackEpics, process_environment
 
 NETWORK = LoopbackEpics.reserve(["ioc", "service"])
@@ -105,3 +108,13 @@ def _ready_line(process: subprocess.Popen[str]) -> str:
         overdue.cancel()
     process.stdout.close()
     pytest.fail(f"iocsim was not ready within {READY_TIMEOUT_S} s (exit code {process.wait()})")
+
+
+@pytest.fixture(scope="session")
+def ptypy_python() -> PtypyPython:
+    """The Python that has PtyPy; skips where there is none, since it is the user's own install."""
+    named = os.environ.get(PTYPY_VARIABLE)
+    try:
+        return PtypyPython.find(Path(named) if named else None, follow=True)
+    except ConfigError as error:
+        pytest.skip(str(error))
