@@ -22,7 +22,7 @@ from stream_service.ptycho.run_watch import Patience, RunWatch
 from stream_service.ptycho.scan_file import ScanFile
 
 AFTER_END = 4
-"""Iterations that PtyPy does at once when the last row is in: new rows need a few to settle, and nobody likes to wait."""
+"""Iterations that PtyPy does at once when the last row is in: new rows need a few to settle, and people wait."""
 FINISH_S = 60.0
 """What PtyPy gets for them, and for reading the last rows; an iteration on large frames takes seconds."""
 

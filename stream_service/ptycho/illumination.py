@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.config import Optics
 from stream_service.errors import ConfigError
+from stream_service.ptycho.probe import Cone
 from stream_service.ptycho.scan_file import ScanFile
 
 Complex = npt.NDArray[np.complex64]
@@ -45,36 +47,49 @@ class Illumination:
     near_field: NearField | None = None
 
 
-def zone_plate_illumination(scan: ScanFile) -> Illumination:
-    """The zone plate as PtyPy's own parameters: what a user would write by hand."""
-    optics = scan.optics
-    diameter_m = optics.zone_plate_diameter_m
-    focal_m = zone_plate_focal_length_m(scan)
-    if diameter_m is None or focal_m is None:
-        raise ConfigError(
-            f"{scan.path}: its zone plate is not described: zone_plate_diameter_m and outermost_zone_width_m (or "
-            "focal_length_m) are needed under `optics` of the profile"
-        )
-    stop = f"{optics.central_stop_m / diameter_m:.6g}" if optics.central_stop_m else "None"
+def optics_illumination(scan: ScanFile, remarks: tuple[str, ...] = ()) -> Illumination:
+    """The optics as lines that compute their wave: `probe.optics_probe`, for a reader of the script.
+
+    Raises `ConfigError` naming the number that is missing, or that cannot be.
+    """
+    cone = Cone.of(scan.optics, scan.wavelength_m)
+    side = scan.square_px
+    cone.check_fit((side, side), scan.sample_pixel_yx_m((side, side)), scan.wavelength_m)
+    if cone.is_round:
+        about, pupil = _round_pupil(scan.optics, cone)
+    else:
+        about, pupil = _square_pupil(cone)
     return Illumination(
         f"""
-# zone plate of {diameter_m * 1e6:g} um, focal length {focal_m * 1e3:.4g} mm; central_stop is a fraction of its size
-scan.illumination = u.Param()
-scan.illumination.aperture = u.Param(form="circ", size={diameter_m!r}, central_stop={stop})
-# parallel: from the focus to the sample; the sign tells which of the two twins is reconstructed
-scan.illumination.propagation = u.Param(focussed={focal_m!r}, parallel={optics.defocus_m or 0.0!r}, antialiasing=2)
-"""
+# {about}.
+# Its pupil as the detector sees it, curved by the defocus and transformed to the sample. The sign of the defocus
+# (+ = sample downstream of the focus) tells which of two twins is reconstructed.
+wavelength = {scan.wavelength_m!r}  # metres
+defocus = {scan.optics.defocus_m or 0.0!r}  # metres
+step = {scan.pixel_m!r} / {scan.det_dist_m!r}  # angle of a detector pixel
+angle_x, angle_y = np.meshgrid(*2 * [(np.arange({side}) - {side // 2}) * step])
+angle = np.hypot(angle_x, angle_y)
+{pupil}
+curved = pupil * np.exp(2j * np.pi / wavelength * defocus * (np.sqrt(1 - np.minimum(angle, 1) ** 2) - 1))
+probe = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(curved)))
+scan.illumination = u.Param(model=probe, aperture=None, propagation=None)  # PtyPy scales it to the counts
+""",
+        remarks,
     )
 
 
-def zone_plate_focal_length_m(scan: ScanFile) -> float | None:
-    """D w / wavelength (Attwood, section 9.2), unless it is given; None if neither is known."""
-    optics = scan.optics
-    if optics.focal_length_m:
-        return optics.focal_length_m[0]
-    if optics.zone_plate_diameter_m is None or optics.outermost_zone_width_m is None:
-        return None
-    return optics.zone_plate_diameter_m * optics.outermost_zone_width_m / scan.wavelength_m
+def _round_pupil(optics: Optics, cone: Cone) -> tuple[str, str]:
+    lines = [f"pupil = np.clip(0.5 + ({cone.outer_y!r} - angle) / step, 0, 1)  # half the opening angle"]
+    if cone.inner:
+        lines.append(f"pupil -= np.clip(0.5 + ({cone.inner!r} - angle) / step, 0, 1)  # shadow of the central stop")
+    diameter_um = (optics.zone_plate_diameter_m or 0.0) * 1e6
+    return f"Zone plate of {diameter_um:g} um, focal length {cone.focal_length_m * 1e3:.4g} mm", "\n".join(lines)
+
+
+def _square_pupil(cone: Cone) -> tuple[str, str]:
+    along_x = f"np.clip(0.5 + ({cone.outer_x!r} - abs(angle_x)) / step, 0, 1)"
+    along_y = f"np.clip(0.5 + ({cone.outer_y!r} - abs(angle_y)) / step, 0, 1)"
+    return "KB pair", f"pupil = {along_x}\npupil = pupil * {along_y}  # half the opening angles"
 
 
 def near_field_illumination(scan: ScanFile) -> Illumination:
@@ -96,11 +111,12 @@ scan.illumination = u.Param(model="stxm", aperture=None, propagation=None)
 
 
 def array_illumination(probe: Complex, beside: Path, made_of: str) -> Illumination:
-    """A probe as an array, saved at `beside` (`.npy`), which the script reads."""
+    """A probe (y, x) or (modes, y, x) as an array, saved at `beside` (`.npy`), which the script reads."""
     np.save(beside, probe)
     return Illumination(
         f"""
 # {made_of}
 scan.illumination = u.Param(model=np.load({str(beside.resolve())!r}), aperture=None, propagation=None)
-"""
+""",
+        (made_of,),
     )

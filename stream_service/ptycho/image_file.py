@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import WriteError
+from stream_service.ptycho.probe_file import SOURCE, probe_datasets
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.writer.creation import create_file
@@ -26,8 +27,6 @@ from stream_service.writer.spec import DatasetSpec, Tree, array_dataset, number_
 SUFFIX = "_recon.cxi"
 IMAGE = "/entry_1/image_1"
 PROCESS = f"{IMAGE}/process_1"
-SOURCE = "/entry_1/instrument_1/source_1"
-ILLUMINATION = f"{SOURCE}/illumination"
 POSITIONS = "/entry_1/sample_1/geometry_1"
 LEAST_DOSE = 0.25
 """Of the median dose where the beam was at all: with less light than that there is more noise than image."""
@@ -128,7 +127,7 @@ def _tree(found: Reconstruction) -> Tree:
             number_dataset(f"{SOURCE}/energy", "Photon energy.", scan.energy_eV * JOULES_PER_EV, "J"),
             *_image(found),
             *_process(found, engines),
-            *_probe(ptyr),
+            *probe_datasets(ptyr.probe, ptyr.pixel_yx_m, "(modes, y, x) wave on the sample; |.|^2 in counts."),
             *_positions(found),
         ),
         soft_links={},
@@ -168,15 +167,6 @@ def _process(found: Reconstruction, engines: str) -> tuple[DatasetSpec, ...]:
         text_dataset(f"{PROCESS}/algorithm", "Engines, in order.", engines),
         whole_dataset(f"{PROCESS}/iterations", "Of all engines.", found.ptyr.n_iterations),
         array_dataset(f"{PROCESS}/errors", metric, found.ptyr.errors),
-    )
-
-
-def _probe(ptyr: Ptyr) -> tuple[DatasetSpec, ...]:
-    about = "(modes, y, x) wave on the sample, centred at n // 2; |.|^2 in counts."
-    return (
-        array_dataset(ILLUMINATION, about, ptyr.probe),
-        number_dataset(f"{SOURCE}/x_pixel_size", "Of the illumination.", ptyr.pixel_yx_m[1], "m"),
-        number_dataset(f"{SOURCE}/y_pixel_size", "Of the illumination.", ptyr.pixel_yx_m[0], "m"),
     )
 
 

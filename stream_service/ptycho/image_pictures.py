@@ -23,7 +23,7 @@ def draw_reconstruction(found: Reconstruction, stem: Path) -> list[Path]:
     drawn = {
         "amplitude": _image_figure(found, "amplitude"),
         "phase": _image_figure(found, "phase"),
-        "probe": _probe_figure(found),
+        "probe": _probe_figure(found.ptyr.probe, found.ptyr.pixel_yx_m),
         "error": _error_figure(found),
     }
     paths = []
@@ -61,12 +61,18 @@ def _image_figure(found: Reconstruction, quantity: str) -> Figure:
     return figure
 
 
-def _probe_figure(found: Reconstruction) -> Figure:
-    probe = found.ptyr.probe
+def draw_probe(probe: Complex, pixel_yx_m: tuple[float, float], picture: Path) -> None:
+    """Write the picture of a probe, (y, x) or (modes, y, x)."""
+    figure = _probe_figure(probe.reshape(-1, *probe.shape[-2:]), pixel_yx_m)
+    FigureCanvasAgg(figure)
+    figure.savefig(picture, dpi=110)
+
+
+def _probe_figure(probe: Complex, pixel_yx_m: tuple[float, float]) -> Figure:
     figure = Figure(figsize=(4.2 * len(probe), 4.4), layout="constrained")
     power = (np.abs(probe) ** 2).sum(axis=(1, 2))
     for number, (axes, mode) in enumerate(zip(np.atleast_1d(figure.subplots(1, len(probe))), probe, strict=True)):
-        half_y, half_x = (n / 2 * pixel * UM for n, pixel in zip(mode.shape, found.ptyr.pixel_yx_m, strict=True))
+        half_y, half_x = (n / 2 * pixel * UM for n, pixel in zip(mode.shape, pixel_yx_m, strict=True))
         axes.imshow(complex_colours(mode), origin="lower", extent=(-half_x, half_x, -half_y, half_y))
         axes.set(title=f"probe mode {number + 1}: {power[number] / power.sum():.1%}", xlabel="x (µm)", ylabel="y (µm)")
     return figure

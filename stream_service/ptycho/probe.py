@@ -8,6 +8,9 @@ sample, wavelength x distance / pixel; one that does not fit is refused. Sum of 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, Self
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,10 +18,80 @@ from stream_service.config import Optics
 from stream_service.errors import ConfigError
 
 Complex = npt.NDArray[np.complex64]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 FOCAL_SPOT = 1.22
 """Radius of the Airy disc in wavelengths per numerical aperture (diameter / focal length)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cone:
+    """The cone of light behind the optics: half its opening angles, in radians."""
+
+    is_round: bool
+    """A zone plate's; else a KB pair's, with two slits."""
+    outer_y: float
+    outer_x: float
+    inner: float
+    """Shadow of the central stop."""
+    defocus_m: float
+    focal_length_m: float
+    """Of the zone plate, or of the horizontal mirror."""
+
+    @classmethod
+    def of(cls, optics: Optics, wavelength_m: float) -> Self:
+        """Raises `ConfigError` naming the number that is missing."""
+        if optics.kind == "zone_plate":
+            return cls._of_zone_plate(optics, wavelength_m)
+        if optics.kind == "kb":
+            return cls._of_kb(optics)
+        raise ConfigError("the optics are not known (kind: unknown): describe them under `optics` of the profile")
+
+    @classmethod
+    def _of_zone_plate(cls, optics: Optics, wavelength_m: float) -> Self:
+        diameter_m = optics.zone_plate_diameter_m
+        if diameter_m is None:
+            raise ConfigError("the zone plate's diameter is not known: give zone_plate_diameter_m under `optics`")
+        focal_m = zone_plate_focal_length_m(optics, wavelength_m)
+        outer = diameter_m / (2 * focal_m)
+        if optics.osa_diameter_m is not None:
+            outer = min(outer, _osa_angle(optics))
+        inner = (optics.central_stop_m or 0.0) / (2 * focal_m)
+        if inner >= outer:
+            raise ConfigError("the central stop is not smaller than the zone plate, or than what the OSA lets through")
+        return cls(True, outer, outer, inner, optics.defocus_m or 0.0, focal_m)
+
+    @classmethod
+    def _of_kb(cls, optics: Optics) -> Self:
+        """Two mirrors with one focus: the shorter focal length is that of the mirror nearer to it."""
+        focal_m, opening_m = optics.focal_length_m or (), optics.aperture_m or ()
+        if len(focal_m) != 2 or len(opening_m) != 2:
+            raise ConfigError(
+                "a KB pair needs focal_length_m and aperture_m with two numbers each, horizontal and vertical, under "
+                "`optics` of the profile"
+            )
+        across_x, across_y = (opening / focal for opening, focal in zip(opening_m, focal_m, strict=True))
+        return cls(False, across_y / 2, across_x / 2, 0.0, optics.defocus_m or 0.0, focal_m[0])
+
+    def check_fit(self, shape: tuple[int, int], pixel_yx_m: tuple[float, float], wavelength_m: float) -> None:
+        """Raises `ConfigError` if the detector cannot sample the probe."""
+        for axis, n, pixel_m, outer in zip("yx", shape, pixel_yx_m, (self.outer_y, self.outer_x), strict=True):
+            window_m = n * pixel_m
+            width_m = abs(self.defocus_m) * 2 * outer + FOCAL_SPOT * wavelength_m / outer
+            if width_m > window_m:
+                raise ConfigError(
+                    f"the probe is {width_m * 1e6:.3g} um wide in {axis}, and the detector can sample "
+                    f"{window_m * 1e6:.3g} um (wavelength x distance / pixel): check defocus_m and the optics; or is "
+                    "this a near-field experiment?"
+                )
+
+    def pupil(self, angle_y: Floats, angle_x: Floats) -> Floats:
+        """(y, x) 1 inside, 0 outside, at the edges the share of a pixel that is inside."""
+        step_y, step_x = float(angle_y[1, 0] - angle_y[0, 0]), float(angle_x[0, 1] - angle_x[0, 0])
+        if self.is_round:
+            radius, step = np.hypot(angle_y, angle_x), max(step_y, step_x)
+            return _inside(self.outer_y, radius, step) - (_inside(self.inner, radius, step) if self.inner else 0.0)
+        return _inside(self.outer_y, np.abs(angle_y), step_y) * _inside(self.outer_x, np.abs(angle_x), step_x)
 
 
 def optics_probe(
@@ -28,20 +101,13 @@ def optics_probe(
 
     Raises `ConfigError` naming the number that is missing, or that cannot be.
     """
-    angles = tuple(
+    cone = Cone.of(optics, wavelength_m)
+    cone.check_fit(shape, pixel_yx_m, wavelength_m)
+    angle_y, angle_x = (
         np.fft.fftshift(np.fft.fftfreq(n, pixel_m)) * wavelength_m for n, pixel_m in zip(shape, pixel_yx_m, strict=True)
     )
-    angle_y, angle_x = angles[0][:, np.newaxis], angles[1][np.newaxis, :]
-    if optics.kind == "zone_plate":
-        pupil, aperture = _zone_plate_pupil(optics, angle_y, angle_x, wavelength_m)
-    elif optics.kind == "kb":
-        pupil, aperture = _kb_pupil(optics, angle_y, angle_x)
-    else:
-        raise ConfigError("the optics are not known (kind: unknown): describe them under `optics` of the profile")
-    defocus_m = optics.defocus_m or 0.0
-    for name, n, pixel_m, opening in zip(("y", "x"), shape, pixel_yx_m, aperture, strict=True):
-        _check_fit(name, n * pixel_m, opening, defocus_m, wavelength_m)
-    return propagated_pupil(pupil, angle_y, angle_x, defocus_m, wavelength_m)
+    angle_y, angle_x = angle_y[:, np.newaxis], angle_x[np.newaxis, :]
+    return propagated_pupil(cone.pupil(angle_y, angle_x), angle_y, angle_x, cone.defocus_m, wavelength_m)
 
 
 def propagated_pupil(pupil: Floats, angle_y: Floats, angle_x: Floats, defocus_m: float, wavelength_m: float) -> Complex:
@@ -65,24 +131,6 @@ def zone_plate_focal_length_m(optics: Optics, wavelength_m: float) -> float:
     return diameter_m * zone_m / wavelength_m
 
 
-def _zone_plate_pupil(
-    optics: Optics, angle_y: Floats, angle_x: Floats, wavelength_m: float
-) -> tuple[Floats, tuple[float, float]]:
-    diameter_m = optics.zone_plate_diameter_m
-    if diameter_m is None:
-        raise ConfigError("the zone plate's diameter is not known: give zone_plate_diameter_m under `optics`")
-    focal_m = zone_plate_focal_length_m(optics, wavelength_m)
-    radius = np.hypot(angle_y, angle_x)
-    step = max(float(angle_y[1, 0] - angle_y[0, 0]), float(angle_x[0, 1] - angle_x[0, 0]))
-    outer = diameter_m / (2 * focal_m)
-    if optics.osa_diameter_m is not None:
-        outer = min(outer, _osa_angle(optics))
-    pupil = _disc(radius, outer, step)
-    if optics.central_stop_m:
-        pupil = pupil - _disc(radius, optics.central_stop_m / (2 * focal_m), step)
-    return pupil, (2 * outer, 2 * outer)
-
-
 def _osa_angle(optics: Optics) -> float:
     """Half the angle that an order-sorting aperture lets through, by rays: it stands far from the focus."""
     if optics.osa_to_sample_m is None:
@@ -97,36 +145,6 @@ def _osa_angle(optics: Optics) -> float:
     return optics.osa_diameter_m / (2 * to_focus_m)
 
 
-def _kb_pupil(optics: Optics, angle_y: Floats, angle_x: Floats) -> tuple[Floats, tuple[float, float]]:
-    """Two mirrors with one focus: the shorter focal length is that of the mirror nearer to it."""
-    focal_m, opening_m = optics.focal_length_m or (), optics.aperture_m or ()
-    if len(focal_m) != 2 or len(opening_m) != 2:
-        raise ConfigError(
-            "a KB pair needs focal_length_m and aperture_m with two numbers each, horizontal and vertical, under "
-            "`optics` of the profile"
-        )
-    across_x, across_y = (opening / focal for opening, focal in zip(opening_m, focal_m, strict=True))
-    along_y = _slit(angle_y, across_y, float(angle_y[1, 0] - angle_y[0, 0]))
-    along_x = _slit(angle_x, across_x, float(angle_x[0, 1] - angle_x[0, 0]))
-    return along_y * along_x, (across_y, across_x)
-
-
-def _check_fit(axis: str, window_m: float, aperture: float, defocus_m: float, wavelength_m: float) -> None:
-    """`aperture`: full opening angle."""
-    width_m = abs(defocus_m) * aperture + 2 * FOCAL_SPOT * wavelength_m / aperture
-    if width_m > window_m:
-        raise ConfigError(
-            f"the probe is {width_m * 1e6:.3g} um wide in {axis}, and the detector can sample {window_m * 1e6:.3g} um "
-            "(wavelength x distance / pixel): check defocus_m and the optics; or is this a near-field experiment?"
-        )
-    if aperture * window_m / wavelength_m < 2:
-        raise ConfigError(f"the cone of the optics is less than two pixels wide in {axis} on this detector")
-
-
-def _disc(radius: Floats, edge: float, step: float) -> Floats:
+def _inside(edge: float, angle: Floats, step: float) -> Floats:
     """1 inside, 0 outside, and the share of the pixel's width that is inside at the edge."""
-    return np.clip(0.5 + (edge - radius) / step, 0.0, 1.0)
-
-
-def _slit(angle: Floats, width: float, step: float) -> Floats:
-    return np.clip(0.5 + (width / 2 - np.abs(angle)) / step, 0.0, 1.0)
+    return np.clip(0.5 + (edge - angle) / step, 0.0, 1.0)

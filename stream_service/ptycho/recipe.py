@@ -240,7 +240,7 @@ data.positions = u.Param(
 def _common_data(scan: ScanFile, illumination: Illumination) -> str:
     row, column = (round(value) for value in scan.center_px)
     side = scan.square_px
-    orientation = 2 * (scan.axis_signs[0] < 0) + (scan.axis_signs[1] < 0)
+    orientation = scan.upright.ptypy_orientation
     lines = [
         'data.mask = u.Param(file=FILE, key="/entry/mask", invert=True)  # in the file 1 = bad, for PtyPy 1 = good',
         "# dark and flat are applied already: /entry/dark and /entry/flat are not for here",
@@ -249,9 +249,7 @@ def _common_data(scan: ScanFile, illumination: Illumination) -> str:
         "data.auto_center = False",
     ]
     if orientation:
-        lines.append(
-            f"data.orientation = {orientation}  # rows or columns of these frames grow against the beam's positions"
-        )
+        lines.append(f"data.orientation = {orientation}  # these frames are not upright against the beam's positions")
     else:
         lines.append("data.orientation = None  # the frames in the file are upright")
     lines += [f"# {line}" for line in illumination.remarks]

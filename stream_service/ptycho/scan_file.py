@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from stream_service.config import Optics, explain
 from stream_service.errors import SourceError
+from stream_service.ptycho.turn import Turn
 from stream_service.writer.codes import END_STATES
 from stream_service.writer.contents import as_text, dataset_at, group_at, number_in, text_in
 from stream_service.writer.cxi_tree import DETECTOR
@@ -92,6 +93,12 @@ class ScanFile:
             pixel_m=number["/entry/pixel_m"],
             optics=_optics_of(path, file),
         )
+
+    @property
+    def upright(self) -> Turn:
+        """What makes the stored frames upright: their rows growing with +y, their columns with +x."""
+        rows, columns = self.axis_signs
+        return Turn(flip_rows=rows < 0, flip_columns=columns < 0)
 
     @property
     def has_ended(self) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 CONE_LEVEL = 0.3
 """Of the plateau of the mean frame: more is the bright cone, less is light that the sample scattered."""
@@ -124,11 +124,10 @@ class Shadows:
         thinned = Shadows(self.contrast[:, ::COARSE_THINNING], self.cells_px[::COARSE_THINNING], self.positions_yx_m)
         coarse = thinned._try(np.concatenate([-ladder, ladder]), turn, BINS["coarse"])
         promising = sorted(coarse, key=lambda scale: scale.agreement, reverse=True)[:N_CANDIDATES]
-        around = FINE_STEP ** np.arange(-5, 6)
-        return max(
-            (fine for scale in promising for fine in self._try(scale.metres_per_pixel * around, turn, BINS["fine"])),
-            key=lambda scale: scale.agreement,
-        )
+        around = FINE_STEP ** np.arange(-5.0, 6.0)
+        fine = [self._try(scale.metres_per_pixel * around, turn, BINS["fine"]) for scale in promising]
+        peak = max(fine, key=lambda tried: max(scale.agreement for scale in tried))
+        return _vertex(peak)
 
     def _try(self, scales: Floats, turn: Floats, bins: int) -> list[Scale]:
         return [Scale(float(scale), self.agreement(scale * turn, bins)) for scale in scales]
@@ -153,3 +152,15 @@ def plateau(mean: Floats, good: npt.NDArray[np.bool_]) -> float:
     values = mean[good]
     brightest = np.percentile(values, 99.5)
     return float(np.median(values[values > 0.1 * brightest]))
+
+
+def _vertex(tried: list[Scale]) -> Scale:
+    """The best of evenly spaced scales, between which the agreement is a parabola."""
+    at = max(range(len(tried)), key=lambda index: tried[index].agreement)
+    best = tried[at]
+    if not 0 < at < len(tried) - 1:
+        return best
+    before, after = tried[at - 1].agreement, tried[at + 1].agreement
+    curvature = before - 2 * best.agreement + after
+    steps = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
+    return Scale(best.metres_per_pixel * FINE_STEP**steps, best.agreement)

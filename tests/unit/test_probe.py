@@ -22,9 +22,7 @@ NA = WAVELENGTH_M / (2 * 40e-9)
 
 
 def probe_of(**optics: Any) -> npt.NDArray[np.complex64]:
-    return optics_probe(
-        Optics.model_validate(optics), shape=SHAPE, pixel_yx_m=PIXEL_YX_M, wavelength_m=WAVELENGTH_M
-    )
+    return optics_probe(Optics.model_validate(optics), shape=SHAPE, pixel_yx_m=PIXEL_YX_M, wavelength_m=WAVELENGTH_M)
 
 
 def bessel_j1(v: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

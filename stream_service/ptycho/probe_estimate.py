@@ -1,0 +1,92 @@
+"""A first probe from the frames alone, for a scan whose optics nobody wrote down.
+
+The mean frame is the pupil, seen through a sample that has been averaged away; what it lacks is the curvature of the
+wave, that is how far the sample is out of focus, and on which side. The shadow of the sample tells both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.ptycho.probe import propagated_pupil
+from stream_service.ptycho.scan_file import ScanFile
+from stream_service.ptycho.scan_shadows import ScanShadows
+from stream_service.ptycho.shadow import bright_cone, plateau
+
+Floats = npt.NDArray[np.floating[Any]]
+
+LEAST_AGREEMENT = 0.15
+"""Of frames laid onto each other; chance gives 0.1 at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defocus:
+    """How far the sample is behind the focus (negative: before it), as its shadow tells."""
+
+    defocus_m: float
+    agreement: float
+
+    @property
+    def is_seen(self) -> bool:
+        """False where the sample is in focus, or makes no shadow: then `defocus_m` means nothing."""
+        return self.agreement >= LEAST_AGREEMENT
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProbeEstimate:
+    """A probe, and how it was found."""
+
+    probe: npt.NDArray[np.complex64]
+    """(n, n) for the square that PtyPy takes of a frame; sum |probe|^2 = 1."""
+    defocus: Defocus
+    sentence: str
+
+
+def estimate_defocus(scan: ScanFile, seen: ScanShadows) -> Defocus:
+    """From the scale of the shadow: by rays, a pixel sees the sample at defocus x its angle from the focus."""
+    best = seen.shadows.best_scale(scan.upright.matrix)
+    scale_m = best.metres_per_pixel
+    return Defocus(scale_m * scan.det_dist_m / (scan.pixel_m - scale_m), best.agreement)
+
+
+def estimate_probe(scan: ScanFile, seen: ScanShadows) -> ProbeEstimate:
+    """The pupil from the mean frame, the defocus from the shadow."""
+    defocus = estimate_defocus(scan, seen)
+    used_m = defocus.defocus_m if defocus.is_seen else 0.0
+    half = scan.square_px // 2
+    row, column = (round(value) for value in scan.center_px)
+    square = np.s_[row - half : row + half, column - half : column + half]
+    pupil = _pupil(seen)[square][:: scan.axis_signs[0], :: scan.axis_signs[1]]
+    angle = np.arange(-half, half) * scan.pixel_m / scan.det_dist_m
+    probe = propagated_pupil(pupil, angle[:, np.newaxis], angle[np.newaxis, :], used_m, scan.wavelength_m)
+    return ProbeEstimate(probe, defocus, _sentence(scan, pupil, defocus))
+
+
+def _pupil(seen: ScanShadows) -> Floats:
+    """Amplitude in the pupil, (y, x): the root of the mean frame in the cone, its level where a pixel is bad."""
+    level = plateau(seen.mean, seen.good)
+    amplitude = np.sqrt(np.where(bright_cone(seen.mean, seen.good), np.maximum(seen.mean, 0), 0) / level)
+    padded = np.pad(amplitude, 1)
+    ny, nx = amplitude.shape
+    around = np.stack([padded[1 + dy : 1 + dy + ny, 1 + dx : 1 + dx + nx] for dy, dx in NEIGHBOURS])
+    return np.where(seen.good, amplitude, np.median(around, axis=0))
+
+
+NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+
+
+def _sentence(scan: ScanFile, pupil: Floats, defocus: Defocus) -> str:
+    across_px = max(np.ptp(lit) for lit in np.nonzero(pupil > 0)) + 1
+    angle_mrad = across_px * scan.pixel_m / scan.det_dist_m * 1e3
+    found = f"first probe estimated from the mean frame, a cone of {angle_mrad:.3g} mrad"
+    if defocus.is_seen:
+        side = "behind" if defocus.defocus_m > 0 else "before"
+        return (
+            f"{found}; by its shadow the sample is {abs(defocus.defocus_m) * 1e6:.3g} um {side} the focus "
+            f"(agreement {defocus.agreement:.2f})"
+        )
+    return f"{found}; no shadow of the sample is seen, so it was taken to be in focus"

@@ -1,0 +1,87 @@
+"""A probe in a file: CXI's `source_1/illumination`, as `ptychostream probe` and a reconstruction write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.errors import ConfigError, SourceError, WriteError
+from stream_service.ptycho.scan_file import ScanFile
+from stream_service.writer.contents import dataset_at, number_in
+from stream_service.writer.creation import create_file
+from stream_service.writer.cxi_tree import CXI_VERSION, JOULES_PER_EV
+from stream_service.writer.spec import DatasetSpec, Tree, array_dataset, number_dataset, text_dataset, whole_dataset
+
+Complex = npt.NDArray[np.complex64]
+
+SOURCE = "/entry_1/instrument_1/source_1"
+ILLUMINATION = f"{SOURCE}/illumination"
+PIXEL_TOLERANCE = 1e-3
+"""A probe whose pixel differs by more belongs to another geometry; less is rounding of the energy."""
+
+
+def probe_datasets(probe: Complex, pixel_yx_m: tuple[float, float], about: str) -> tuple[DatasetSpec, ...]:
+    """`source_1/illumination` (modes, y, x), and the pixel beside it."""
+    return (
+        array_dataset(ILLUMINATION, about, probe),
+        number_dataset(f"{SOURCE}/x_pixel_size", "Of the illumination.", pixel_yx_m[1], "m"),
+        number_dataset(f"{SOURCE}/y_pixel_size", "Of the illumination.", pixel_yx_m[0], "m"),
+    )
+
+
+def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force: bool) -> None:
+    """Write a probe (y, x) for a scan as a small CXI file. Raises `WriteError`."""
+    if path.exists() and not force:
+        raise WriteError(f"{path} exists already: choose another --out, or replace it with --force")
+    tree = Tree(
+        groups={
+            "/": {"default": "entry_1"},
+            "/entry_1": {"NX_class": "NXentry"},
+            "/entry_1/instrument_1": {"NX_class": "NXinstrument"},
+            SOURCE: {"NX_class": "NXsource"},
+            "/entry_1/data_1": {"NX_class": "NXdata", "signal": "data"},
+        },
+        datasets=(
+            whole_dataset("/cxi_version", "CXI 1.6.", CXI_VERSION),
+            whole_dataset("/number_of_entries", "CXI entries in this file.", 1),
+            text_dataset("/entry_1/title", "Name of the scan.", scan.scan_id),
+            text_dataset("/entry_1/program_name", "What wrote this file.", "ptychostream"),
+            number_dataset(f"{SOURCE}/energy", "Photon energy.", scan.energy_eV * JOULES_PER_EV, "J"),
+            *probe_datasets(probe[np.newaxis], scan.sample_pixel_yx_m(probe.shape), about),  # type: ignore[arg-type]
+        ),
+        soft_links={"/entry_1/data_1/data": ILLUMINATION},
+    )
+    path.unlink(missing_ok=True)
+    create_file(path, tree, swmr=False)[0].close()
+
+
+def read_probe(path: Path, scan: ScanFile) -> Complex:
+    """(modes, n, n) for the square that PtyPy takes of the scan's frames.
+
+    Raises `SourceError` if there is none, `ConfigError` if it belongs to another geometry.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            stored = dataset_at(file, ILLUMINATION)
+            pixels = [number_in(dataset_at(file, f"{SOURCE}/{axis}_pixel_size")) for axis in "yx"]
+            probe = np.asarray(stored, np.complex64) if stored is not None else None
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read as HDF5: {str(error).partition(chr(10))[0]}") from error
+    if probe is None or probe.ndim not in (2, 3):
+        raise SourceError(f"{path} has no probe at {ILLUMINATION}, (y, x) or (modes, y, x)")
+    side = (scan.square_px, scan.square_px)
+    if probe.shape[-2:] != side:
+        raise ConfigError(
+            f"the probe in {path} has {probe.shape[-2]} x {probe.shape[-1]} pixels, and PtyPy takes {side[0]} x "
+            f"{side[1]} of the frames of {scan.path}: make one with `ptychostream probe`"
+        )
+    for there_m, here_m in zip(pixels, scan.sample_pixel_yx_m(side), strict=True):
+        if there_m is not None and abs(there_m / here_m - 1) > PIXEL_TOLERANCE:
+            raise ConfigError(
+                f"the probe in {path} has pixels of {there_m * 1e9:.4g} nm, this scan {here_m * 1e9:.4g} nm: another "
+                "energy, distance or ROI; make one with `ptychostream probe`"
+            )
+    return probe.reshape(-1, *side)
