@@ -50,7 +50,7 @@ def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force
             text_dataset("/entry_1/title", "Name of the scan.", scan.scan_id),
             text_dataset("/entry_1/program_name", "What wrote this file.", "ptychostream"),
             number_dataset(f"{SOURCE}/energy", "Photon energy.", scan.energy_eV * JOULES_PER_EV, "J"),
-            *probe_datasets(probe[np.newaxis], scan.sample_pixel_yx_m(probe.shape), about),  # type: ignore[arg-type]
+            *probe_datasets(probe, scan.sample_pixel_yx_m((scan.square_px, scan.square_px)), about),
         ),
         soft_links={"/entry_1/data_1/data": ILLUMINATION},
     )

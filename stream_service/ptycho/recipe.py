@@ -97,8 +97,12 @@ def recipe_text(
     *,
     follow: bool = False,
     start: Start | None = None,
+    keep: Path | None = None,
 ) -> str:
-    """The script. With `follow` PtyPy reads the file while it grows. Raises `ConfigError` when it could not work."""
+    """The script. With `follow` PtyPy reads the file while it grows; `keep` has `/entry/keep` instead of the file.
+
+    Raises `ConfigError` when it could not work.
+    """
     check_scan(scan, follow=follow)
     side = scan.square_px
     block = max(1, min(10_000, BLOCK_BYTES // (32 * side * side)))
@@ -107,7 +111,7 @@ def recipe_text(
         block = min(block, max(1, scan.n_rows_expected // FOLLOWED_BLOCKS))
     sections = [
         _general(scan, output, block),
-        _follow(scan) if follow else _offline(),
+        _follow(scan) if follow else _offline(keep),
         _common_data(scan, illumination),
         illumination.code,
     ]
@@ -209,13 +213,14 @@ scan.propagation = {"nearfield" if scan.optics.propagation == "near_field" else 
 """
 
 
-def _offline() -> str:
-    return """
+def _offline(keep: Path | None) -> str:
+    kept = "FILE" if keep is None else repr(str(keep.resolve()))
+    return f"""
 scan.data = data = u.Param()
 data.name = "Hdf5Loader"
 data.intensities = u.Param(file=FILE, key="/entry/data")
 data.positions = u.Param(file=FILE, slow_key="/entry/posy_m", fast_key="/entry/posx_m")
-data.framefilter = u.Param(file=FILE, key="/entry/keep")  # 1 = use; a list of indices is nothing PtyPy takes
+data.framefilter = u.Param(file={kept}, key="/entry/keep")  # 1 = use; a list of indices is nothing PtyPy takes
 """
 
 

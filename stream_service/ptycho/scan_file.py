@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -17,7 +19,7 @@ from stream_service.ptycho.turn import Turn
 from stream_service.writer.codes import END_STATES
 from stream_service.writer.contents import as_text, dataset_at, group_at, number_in, text_in
 from stream_service.writer.cxi_tree import DETECTOR
-from stream_service.writer.entry_tree import LIVE_KEYS, OPEN_KEY_CAPACITY, OPTICS, STATE
+from stream_service.writer.entry_tree import LIVE_KEYS, OPEN_KEY_CAPACITY, OPTICS, SETTINGS, STATE
 from stream_service.writer.identity_rules import is_ours, row_extent
 
 HC_EV_M = 1.2398419843320026e-6
@@ -50,6 +52,10 @@ class ScanFile:
     det_dist_m: float
     pixel_m: float
     optics: Optics
+    settings: Mapping[str, Any]
+    """With which it was made, as recorded."""
+    turn: Turn | None = None
+    """Tried instead of what `axis_signs` say."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -92,12 +98,15 @@ class ScanFile:
             det_dist_m=number["/entry/det_dist_m"],
             pixel_m=number["/entry/pixel_m"],
             optics=_optics_of(path, file),
+            settings=_settings_of(file),
         )
 
     @property
     def upright(self) -> Turn:
         """What makes the stored frames upright: their rows growing with +y, their columns with +x."""
         rows, columns = self.axis_signs
+        if self.turn is not None:
+            return self.turn
         return Turn(flip_rows=rows < 0, flip_columns=columns < 0)
 
     @property
@@ -147,6 +156,14 @@ def open_standard_file(path: Path) -> h5py.File:
             return h5py.File(path, "r", swmr=True)
         except OSError:
             raise error from None
+
+
+def _settings_of(file: h5py.File) -> Mapping[str, Any]:
+    try:
+        settings = json.loads(text_in(dataset_at(file, SETTINGS)) or "{}")
+    except json.JSONDecodeError:
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def _optics_of(path: Path, file: h5py.File) -> Optics:

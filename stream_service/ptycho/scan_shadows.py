@@ -50,11 +50,11 @@ def read_shadows(scan: ScanFile) -> ScanShadows:
     return ScanShadows(shadows, mean, good)
 
 
-def middle_rows(positions_yx_m: Floats, usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+def middle_rows(positions_yx_m: Floats, usable: npt.NDArray[np.bool_], most: int = MOST_FRAMES) -> npt.NDArray[np.intp]:
     """The usable rows nearest to the middle of the scan, in order."""
     rows = np.flatnonzero(usable)
     away = positions_yx_m[rows] - np.median(positions_yx_m[rows], axis=0) if len(rows) else np.zeros((0, 2))
-    return np.sort(rows[np.argsort((away**2).sum(axis=1), kind="stable")[:MOST_FRAMES]])
+    return np.sort(rows[np.argsort((away**2).sum(axis=1), kind="stable")[:most]])
 
 
 def _frames(data: h5py.Dataset, rows: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[Any]]:

@@ -25,6 +25,7 @@ HEARTBEAT = "/entry/run/heartbeat"
 LIVE_KEYS = ("/entry/live/key_data", "/entry/live/key_x", "/entry/live/key_y")
 READBACKS = "/entry/readbacks"
 OPTICS = "/entry/process/optics"
+SETTINGS = "/entry/process/settings"
 
 STATE_LENGTH = 16
 END_REASON_LENGTH = 512
@@ -134,7 +135,7 @@ def _run(header: FileHeader) -> tuple[DatasetSpec, ...]:
 def _process(header: FileHeader) -> Iterator[DatasetSpec]:
     settings = json.dumps(dict(header.settings), allow_nan=False)
     versions = json.dumps(dict(header.versions))
-    yield _text("/entry/process/settings", "Everything needed to redo the processing, as JSON.", settings)
+    yield _text(SETTINGS, "Everything needed to redo the processing, as JSON.", settings)
     yield _text("/entry/process/versions", "Versions of the programs involved, as JSON.", versions)
     for name, value in header.optics.items():
         if value is None:

@@ -1,0 +1,74 @@
+"""Short reconstructions, one for each way the camera may hang: the second witness of the orientation wizard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from stream_service.ptycho.orient import Candidate
+from stream_service.ptycho.ptypy_python import PtypyPython
+from stream_service.ptycho.ptypy_run import PtypyRun
+from stream_service.ptycho.ptyr import Ptyr
+from stream_service.ptycho.recipe import Output, RecipeSettings, recipe_text
+from stream_service.ptycho.scan_choices import ScanChoices
+from stream_service.ptycho.scan_file import ScanFile, open_standard_file
+from stream_service.ptycho.scan_shadows import middle_rows
+
+MOST_ROWS = 80
+"""In the middle of the scan: enough to tell right from wrong, and quick."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """A candidate, tried out."""
+
+    candidate: Candidate
+    ptyr: Ptyr
+
+    @property
+    def photon_error(self) -> float:
+        """PtyPy's, after the last iteration."""
+        return float(self.ptyr.errors[-1, 1])
+
+
+def run_trials(
+    scan: ScanFile,
+    candidates: tuple[Candidate, ...],
+    iterations: int,
+    python: PtypyPython,
+    folder: Path,
+    tell: Callable[[int], None],
+) -> list[Trial]:
+    """Reconstruct the middle of the scan for each; the least error first. `tell` is told how many are done.
+
+    Raises what a reconstruction raises.
+    """
+    keep = folder / "keep.h5"
+    _write_keep(scan, keep)
+    settings = RecipeSettings("DM", iterations, n_polish=0)
+    trials = []
+    for number, candidate in enumerate(candidates):
+        tell(number)
+        turned = replace(scan, turn=candidate.turn)
+        output = Output(folder, f"trial{number}")
+        illumination = ScanChoices().illumination(turned, folder, output.run)
+        with PtypyRun(python, recipe_text(turned, settings, illumination, output, keep=keep), output) as run:
+            while run.is_running:
+                for _ in run.iterations():
+                    pass
+            trials.append(Trial(candidate, Ptyr.read(run.result())))
+    return sorted(trials, key=lambda trial: trial.photon_error)
+
+
+def _write_keep(scan: ScanFile, path: Path) -> None:
+    with open_standard_file(scan.path) as file:
+        positions_yx_m = np.asarray(file["/entry/pos"][: scan.n_rows])[:, ::-1]  # type: ignore[index]
+        keep = np.asarray(file["/entry/keep"][: scan.n_rows])  # type: ignore[index]
+    chosen = np.zeros(scan.n_rows, np.uint8)
+    chosen[middle_rows(positions_yx_m, keep > 0, MOST_ROWS)] = 1
+    with h5py.File(path, "w") as file:
+        file["/entry/keep"] = chosen
