@@ -155,7 +155,7 @@ class Demo:
                 "distance_m": recording.facts.det_dist_m,
                 "pixel_m": recording.facts.pixel_m,
                 "sensor_shape": list(recording.frame_shape),
-                "axis_signs": list(recording.axis_signs),
+                "axis_signs": list(recording.axis_signs or (1, 1)),
             }
             document["optics"] = {"kind": "unknown"}
             document["preprocessing"] |= {"negatives": "keep"}

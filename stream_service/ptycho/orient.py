@@ -100,7 +100,7 @@ def profile_lines(turn: Turn, position_sign: int, scan: ScanFile) -> ProfileLine
     """
     settings = scan.settings
     profile = settings.get("profile") or {}
-    preprocessing = settings.get("preprocessing") or profile.get("preprocessing")
+    preprocessing = settings.get("preprocessing") or profile.get("preprocessing") or {}
     try:
         recorded = Turn.of_profile(preprocessing["rotate"], preprocessing["flip"])
     except (KeyError, TypeError) as error:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from stream_service.ptycho.image_pictures import flattened_phase
 from stream_service.ptycho.orient import Candidate, mosaic
 from stream_service.ptycho.orient_trials import Trial
 from stream_service.ptycho.scan_shadows import ScanShadows
@@ -42,7 +43,10 @@ def _draw(panels: npt.NDArray[Any], candidate: Candidate, seen: ScanShadows, tri
     panels[0].imshow(shadow, origin="lower", cmap="gray", vmin=-limit, vmax=limit)
     panels[0].set_title(f"{name}\nagreement {candidate.agreement:.2f}", fontsize="small")
     if trial is not None:
-        panels[1].imshow(np.angle(_middle(trial)), origin="lower", cmap="gray")
+        middle = _middle(trial)
+        phase = flattened_phase(middle, np.ones(middle.shape, bool))
+        lowest, highest = np.percentile(phase, (2, 98))
+        panels[1].imshow(phase, origin="lower", cmap="gray", vmin=lowest, vmax=highest)
         panels[1].set_title(f"photon error {trial.photon_error:.3g}", fontsize="small")
     for axes in panels:
         axes.set_axis_off()

@@ -125,8 +125,13 @@ def _settings_record(recording: Recording, settings: IngestSettings, channels: R
     }
 
 
-def turned_signs(signs: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
-    """The signs of the stored frame's axes when those of the raw frame's are `signs`."""
+def turned_signs(signs: tuple[int, int] | None, geometry: Geometry) -> tuple[int, int]:
+    """The signs of the stored frame's axes when those of the raw frame's are `signs`.
+
+    Where the recording does not say them, the operator's rotate and flip are what makes the frames upright.
+    """
+    if signs is None:
+        return 1, 1
     rows, columns = (
         -sign if is_reversed else sign for sign, is_reversed in zip(signs, geometry.is_reversed, strict=True)
     )

@@ -67,7 +67,7 @@ class Contents:
     is_on_sample: bool = False
     exposure_attribute: str = ""
     references: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    axis_signs: tuple[int, int] = (1, 1)
+    axis_signs: tuple[int, int] | None = None
     n_expected: int | None = None
     n_exposed: int | None = None
     first_unique_id: int | None = None

@@ -79,11 +79,11 @@ def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
     )
 
 
-def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int]:
-    """Whether rows and columns grow with +y and +x (1) or against them (-1), from CXI's basis vectors."""
+def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int] | None:
+    """Whether rows and columns grow with +y and +x (1) or against them (-1), from CXI's basis vectors, if there are."""
     found = tree.find(f"{DETECTOR}/basis_vectors")
     if found is None:
-        return 1, 1
+        return None
     # one vector per image axis, slow first, components x y z; some files hold them transposed
     if found.shape not in ((2, 3), (3, 2)) or not found.is_numeric:
         raise SourceError(f"{found.where} has shape {found.shape}; CXI's basis vectors are (2, 3)")

@@ -63,8 +63,8 @@ class Recording(Protocol):
     """Name of the attribute with a frame's own exposure time in seconds; empty if there is none."""
     references: Mapping[str, npt.NDArray[Any]]
     """`dark`, `flat`, `mask` (y, x) in the axes of the frames, as far as they are there and not applied yet."""
-    axis_signs: tuple[int, int]
-    """+1 if rows (columns) of a recorded frame grow with +y (+x) of the beam on the sample, else -1."""
+    axis_signs: tuple[int, int] | None
+    """+1 if rows (columns) of a recorded frame grow with +y (+x) of the beam on the sample, else -1; None: not said."""
     notes: list[str]
     """Sentences the operator should read, such as a file that was not closed; may grow while frames are read."""
 

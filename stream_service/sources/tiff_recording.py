@@ -56,7 +56,7 @@ class TiffRecording:
         self.is_on_sample = False
         self.exposure_attribute = ""
         self.references: Mapping[str, npt.NDArray[Any]] = {}
-        self.axis_signs: tuple[int, int] = (1, 1)
+        self.axis_signs: tuple[int, int] | None = None
         beyond, by = Extent(), Match.NUMBER
         if sidecar is not None:
             self._sidecar = own = read_sidecar(sidecar, self.frame_shape)

@@ -1,4 +1,4 @@
-"""A simulated scan without EPICS: raw frames as a turned camera delivers them, in the `/entry` schema, and the truth."""
+"""A simulated scan without EPICS: raw frames as a turned camera delivers them, in `/entry` schema, and the truth."""
 
 from __future__ import annotations
 

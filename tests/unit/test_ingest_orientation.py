@@ -24,3 +24,8 @@ def test_signs_turn_with_the_pixels(rotate: int, flip: str, signs: tuple[int, in
         assert turned_signs(signs, geometry) == (along_rows[1], along_columns[0])
     else:
         assert turned_signs(signs, geometry) == (along_rows[0], along_columns[1])
+
+
+def test_rotate_and_flip_make_upright_what_does_not_say_how_it_lies() -> None:
+    geometry = Geometry(raw_shape=(4, 6), rotate=90, flip="h")
+    assert turned_signs(None, geometry) == (1, 1)

@@ -59,7 +59,7 @@ def account(recording: TiffRecording) -> Account:
 def test_it_is_a_recording(tmp_path):
     recording: Recording = record(tmp_path)
     assert recording.frame_shape == (5, 7) and recording.dtype == np.uint16 and recording.n_frames == N
-    assert recording.layout == "TIFF files with a sidecar" and recording.axis_signs == (1, 1)
+    assert recording.layout == "TIFF files with a sidecar" and recording.axis_signs is None
     assert recording.is_on_sample and recording.notes == [] and recording.path.name == "scan001_*.tif"
     with recording as same:
         assert same is recording
