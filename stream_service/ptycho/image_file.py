@@ -62,6 +62,8 @@ class Reconstruction:
             left = round((x_m - self.ptyr.origin_yx_m[1]) / self.ptyr.pixel_yx_m[1]) - half_x
             rows = slice(max(top, 0), min(top + intensity.shape[0], ny))
             columns = slice(max(left, 0), min(left + intensity.shape[1], nx))
+            if rows.stop <= rows.start or columns.stop <= columns.start:
+                continue
             inside = np.s_[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
             dose[rows, columns] += intensity[inside]
         return dose

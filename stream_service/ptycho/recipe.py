@@ -156,6 +156,11 @@ def check_scan(scan: ScanFile, *, follow: bool = False) -> None:
             f"{scan.path} cannot be followed: how many positions the scan has was not known at its start, and PtyPy "
             "has to know; wait for the end and reconstruct without --follow"
         )
+    if scan.is_growing and not follow:
+        raise ConfigError(
+            f"{scan.path} is still being written, or its writer was killed, and PtyPy opens closed files only: wait for "
+            "the end, or let `ptychostream reconstruct` see to it"
+        )
     if not follow and scan.n_kept < FEWEST_ROWS:
         raise ConfigError(f"{scan.path} has {scan.n_kept} rows to use of {scan.n_rows}: too few for a reconstruction")
 

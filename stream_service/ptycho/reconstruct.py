@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import ConfigError, WriteError
+from stream_service.ptycho.closed_copy import closed_copy
 from stream_service.ptycho.image_file import Reconstruction, check_image_path, default_image_path, write_image
 from stream_service.ptycho.image_pictures import draw_reconstruction
 from stream_service.ptycho.ptypy_python import PtypyPython
@@ -93,7 +94,8 @@ def reconstruct(request: Request, listener: Listener, start: Start | None = None
     illumination = request.choices.illumination(scan, request.folder, output.run)
     for remark in illumination.remarks:
         listener.note(remark)
-    recipe = recipe_text(scan, request.settings, illumination, output, start=start)
+    readable = closed_copy(scan, request.folder / f"{output.run}_rows.h5") if scan.is_growing else scan
+    recipe = recipe_text(readable, request.settings, illumination, output, start=start)
     with PtypyRun(request.python, recipe, output) as run:
         while run.is_running:
             watch(run, listener)
