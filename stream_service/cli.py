@@ -18,7 +18,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from stream_service import cli_ingest, cli_orient, cli_probe, cli_reconstruct, cli_replay, cli_sidecar
+from stream_service import cli_export, cli_ingest, cli_orient, cli_probe, cli_reconstruct, cli_replay, cli_sidecar
 from stream_service.errors import ConfigError, PtychostreamError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command(
     "ptychostream replay scan001.h5 --profile hermes"
 )(cli_replay.replay)
 app.command(epilog=cli_sidecar.EPILOG)(cli_sidecar.sidecar)
+app.command(epilog=cli_export.EPILOG)(cli_export.export)
 app.command(epilog=cli_probe.EPILOG)(cli_probe.probe)
 app.command(epilog=cli_orient.EPILOG)(cli_orient.orient)
 app.command(

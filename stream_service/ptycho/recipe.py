@@ -158,8 +158,8 @@ def check_scan(scan: ScanFile, *, follow: bool = False) -> None:
         )
     if scan.is_growing and not follow:
         raise ConfigError(
-            f"{scan.path} is still being written, or its writer was killed, and PtyPy opens closed files only: wait for "
-            "the end, or let `ptychostream reconstruct` see to it"
+            f"{scan.path} is still being written, or its writer was killed, and PtyPy opens closed files only: wait "
+            "for the end, or let `ptychostream reconstruct` see to it"
         )
     if not follow and scan.n_kept < FEWEST_ROWS:
         raise ConfigError(f"{scan.path} has {scan.n_kept} rows to use of {scan.n_rows}: too few for a reconstruction")
