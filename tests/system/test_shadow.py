@@ -62,12 +62,13 @@ def simulated_file(
     return ScanFile.read(path), zone_plate_probe(beamline.optics)
 
 
-@pytest.mark.parametrize("defocus_m", [16e-6, -16e-6, 10e-6, 24e-6])
-def test_defocus_and_its_side_are_found_without_optics(defocus_m: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("defocus_m", "within"), [(16e-6, 0.03), (-24e-6, 0.03), (10e-6, 0.15)])
+def test_defocus_and_its_side_are_found_without_optics(defocus_m: float, within: float, tmp_path: Path) -> None:
+    """The smaller the probe, the less neighbours overlap, and the less their shadows tell."""
     scan, probe = simulated_file(tmp_path / "scan_std.h5", defocus_m, Turn())
     found = estimate_defocus(scan, read_shadows(scan))
     assert found.is_seen
-    assert found.defocus_m == pytest.approx(defocus_m, rel=0.04)
+    assert found.defocus_m == pytest.approx(defocus_m, rel=within)
     estimate = estimate_probe(scan, read_shadows(scan))
     assert abs(np.vdot(probe, estimate.probe)) > 0.9
     assert ("behind" if defocus_m > 0 else "before") in estimate.sentence
@@ -158,9 +159,7 @@ def smooth(noise: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def test_the_middle_of_the_scan_is_looked_at_and_unusable_rows_are_not() -> None:
     positions = np.column_stack([np.arange(9.0), np.zeros(9)])
     usable = np.arange(9) != 4
-    assert middle_rows(positions, usable, most=3).tolist() == [3, 5, 6] or middle_rows(
-        positions, usable, most=3
-    ).tolist() == [2, 3, 5]
+    assert middle_rows(positions, usable, most=4).tolist() == [2, 3, 5, 6]
 
 
 def test_a_scan_with_too_few_rows_says_so(tmp_path: Path) -> None:
