@@ -306,12 +306,13 @@ def _engines(settings: RecipeSettings, scan: ScanFile) -> str:
 
 
 def _position_refinement(scan: ScanFile, iterations: int) -> str:
-    pixel_m = max(scan.sample_pixel_yx_m((scan.square_px, scan.square_px)))
+    near_field = scan.optics.propagation == "near_field"
+    pixel_m = scan.pixel_m if near_field else max(scan.sample_pixel_yx_m((scan.square_px, scan.square_px)))
     return (
         "p.engines.engine0.position_refinement = u.Param(\n"
-        f"    method='Annealing', record=True,\n"
-        f"    start={iterations // 4}, stop={iterations * 9 // 10}, interval=2, nshifts=8,\n"
-        f"    amplitude={2 * pixel_m:.3g}, max_shift={10 * pixel_m:.3g},  # metres: 2 and 10 pixels\n"
+        "    method='GridSearch', record=True, amplitude_decay=False,\n"
+        f"    start={iterations // 3}, stop={iterations * 9 // 10}, interval=5,\n"
+        f"    amplitude={2.5 * pixel_m:.4g}, max_shift={3.5 * pixel_m:.4g},  # metres: all pixels within 3 of the place\n"
         ")"
     )
 

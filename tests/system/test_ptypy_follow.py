@@ -79,7 +79,8 @@ def test_a_scan_is_reconstructed_while_it_runs(tmp_path: Path) -> None:
                 sizes.add(tuple(dimension["size"] for dimension in found["dimension"]))
             time.sleep(0.5)
     said, _ = following.communicate(timeout=10)
-    assert scan.wait(60) == 0
+    scan.communicate(timeout=60)
+    assert scan.returncode == 0
     assert following.returncode == 0, said
     assert "COMPLETE with 200 of 200 rows" in said
     assert "PtyPy saw every row of it while it ran" in said
@@ -98,7 +99,7 @@ def test_an_aborted_scan_ends_it_and_says_so(tmp_path: Path) -> None:
         time.sleep(0.2)
     time.sleep(15)  # of the scan's minute
     scan.send_signal(signal.SIGINT)
-    scan.wait(60)
+    scan.communicate(timeout=60)
     said, _ = following.communicate(timeout=120)
     assert following.returncode == 1, said
     assert "the run is ABORTED with" in said
@@ -135,8 +136,10 @@ def test_the_seeds_command_runs_and_leaves_the_data_alone(ptypy_python: PtypyPyt
 @pytest.mark.usefixtures("ptypy_python")
 def test_refined_positions_stand_beside_the_measured_ones(tmp_path: Path) -> None:
     scan = simulate_scan(tmp_path, 40, shape=(96, 96))
+    with h5py.File(scan.raw, "r+") as raw:  # as a stage that is 50 nm off
+        raw["/entry/pos"][...] += np.random.default_rng(1).normal(0, 50e-9, (40, 2))
     file = scan.ingest(tmp_path / "scan_std.h5")
-    run_ptychostream("reconstruct", str(file), "--iters", "20", "--refine-positions", "--modes", "2")
+    run_ptychostream("reconstruct", str(file), "--iters", "40", "--refine-positions", "--modes", "2")
     with h5py.File(tmp_path / "scan_recon.cxi") as found:
         geometry = found["/entry_1/sample_1/geometry_1"]
         moved_m = geometry["translation_refined"][()] - geometry["translation"][()]
