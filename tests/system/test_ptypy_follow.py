@@ -136,8 +136,8 @@ def test_the_seeds_command_runs_and_leaves_the_data_alone(ptypy_python: PtypyPyt
 @pytest.mark.usefixtures("ptypy_python")
 def test_refined_positions_stand_beside_the_measured_ones(tmp_path: Path) -> None:
     scan = simulate_scan(tmp_path, 40, shape=(96, 96))
-    with h5py.File(scan.raw, "r+") as raw:  # as a stage that is 50 nm off
-        raw["/entry/pos"][...] += np.random.default_rng(1).normal(0, 50e-9, (40, 2))
+    with h5py.File(scan.raw, "r+") as raw:  # as a stage that is 40 nm off
+        raw["/entry/pos"][...] += np.random.default_rng(1).normal(0, 40e-9, (40, 2))
     file = scan.ingest(tmp_path / "scan_std.h5")
     run_ptychostream("reconstruct", str(file), "--iters", "40", "--refine-positions", "--modes", "2")
     with h5py.File(tmp_path / "scan_recon.cxi") as found:

@@ -37,7 +37,21 @@ NOT_RUN = "<!-- not run"
 """A comment before a code block that needs what a test does not have; it is then only compiled."""
 NEEDS_A_BEAMLINE = {DOCS / "how-to" / "run-a-plan.md"}
 """Run on a simulated one by a system test, and here only compiled."""
-FOREIGN = {"caget", "caput", "camonitor", "pvget", "pvmonitor", "cp", "cd", "git", "pip", "docker", "h5dump", "h5ls"}
+FOREIGN = {
+    "caget",
+    "caput",
+    "camonitor",
+    "pvget",
+    "pvmonitor",
+    "cp",
+    "cd",
+    "git",
+    "pip",
+    "docker",
+    "h5clear",
+    "h5dump",
+    "h5ls",
+}
 OURS = {
     "ptychostream": stream_service.cli.app,
     "iocsim": iocsim.cli.app,
