@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 
 from stream_service.ptycho.image_pictures import flattened_phase
 from stream_service.ptycho.ptyr import Ptyr
-from stream_service.ptycho.recipe import RecipeSettings, write_recipe
+from stream_service.ptycho.recipe import write_recipe
+from stream_service.ptycho.recipe_settings import RecipeSettings
 from stream_service.ptycho.scan_choices import ScanChoices
 
 ITERATIONS = 40

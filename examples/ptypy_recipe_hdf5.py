@@ -15,7 +15,8 @@ from pathlib import Path
 
 from stream_service.errors import PtychostreamError
 from stream_service.ptycho.ptypy_python import PtypyPython
-from stream_service.ptycho.recipe import RecipeSettings, write_recipe
+from stream_service.ptycho.recipe import write_recipe
+from stream_service.ptycho.recipe_settings import RecipeSettings
 from stream_service.ptycho.scan_choices import ScanChoices
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -17,7 +17,7 @@ from stream_service.cli_options import shares_options
 from stream_service.errors import ConfigError
 
 if TYPE_CHECKING:
-    from stream_service.ptycho.recipe import RecipeSettings
+    from stream_service.ptycho.recipe_settings import RecipeSettings
     from stream_service.ptycho.scan_choices import ScanChoices
 
 console = Console()
@@ -53,7 +53,7 @@ class Options:
 
     def settings(self) -> RecipeSettings:
         """Raises `ConfigError` for what PtyPy could not do."""
-        from stream_service.ptycho.recipe import RecipeSettings
+        from stream_service.ptycho.recipe_settings import RecipeSettings
 
         return RecipeSettings(
             self.engine, self.iters, n_modes=self.modes, refine_positions=self.refine_positions, gpu=self.gpu

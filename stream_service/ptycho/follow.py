@@ -16,7 +16,8 @@ from stream_service.errors import SourceError
 from stream_service.ptycho.followed_rows import FollowedRows, stored_mask, what_is_unseen
 from stream_service.ptycho.ptypy_run import Iteration, PtypyRun
 from stream_service.ptycho.ptyr import Ptyr
-from stream_service.ptycho.recipe import FEWEST_ROWS, Start, check_scan, recipe_text
+from stream_service.ptycho.recipe import FEWEST_ROWS, check_scan, recipe_text
+from stream_service.ptycho.recipe_settings import Start
 from stream_service.ptycho.reconstruct import Listener, Outcome, Request, publish, reconstruct, watch
 from stream_service.ptycho.run_watch import Patience, RunWatch
 from stream_service.ptycho.scan_file import ScanFile

@@ -13,7 +13,8 @@ from stream_service.ptycho.orient import Candidate
 from stream_service.ptycho.ptypy_python import PtypyPython
 from stream_service.ptycho.ptypy_run import PtypyRun
 from stream_service.ptycho.ptyr import Ptyr
-from stream_service.ptycho.recipe import Output, RecipeSettings, recipe_text
+from stream_service.ptycho.recipe import recipe_text
+from stream_service.ptycho.recipe_settings import Output, RecipeSettings
 from stream_service.ptycho.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile, open_standard_file
 from stream_service.ptycho.scan_shadows import middle_rows

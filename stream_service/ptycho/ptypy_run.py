@@ -19,7 +19,7 @@ from stream_service.children import Child, ChildError
 from stream_service.errors import SourceError, WriteError
 from stream_service.ptycho.ptypy_python import PtypyPython
 from stream_service.ptycho.ptyr import Ptyr
-from stream_service.ptycho.recipe import Output
+from stream_service.ptycho.recipe_settings import Output
 
 ITERATION = re.compile(r"(\w+): Iteration # (\d+)/(\d+) :: Fourier (\S+), Photons (\S+), Exit (\S+)")
 END_TIMEOUT_S = 5.0

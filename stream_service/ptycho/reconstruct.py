@@ -17,7 +17,8 @@ from stream_service.ptycho.image_pictures import draw_reconstruction
 from stream_service.ptycho.ptypy_python import PtypyPython
 from stream_service.ptycho.ptypy_run import Iteration, PtypyRun
 from stream_service.ptycho.ptyr import Ptyr
-from stream_service.ptycho.recipe import Output, RecipeSettings, Start, recipe_text
+from stream_service.ptycho.recipe import recipe_text
+from stream_service.ptycho.recipe_settings import Output, RecipeSettings, Start
 from stream_service.ptycho.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile, open_standard_file
 

@@ -18,7 +18,7 @@ import numpy as np
 from stream_service.writer.codes import PIXEL_FLAGS, codes_as_text
 from stream_service.writer.header import FileHeader
 from stream_service.writer.row_columns import DATA, TRANSLATION
-from stream_service.writer.spec import Attribute, DatasetSpec, fixed_string, scalar
+from stream_service.writer.spec import Attribute, DatasetSpec, number_dataset, text_dataset
 
 JOULES_PER_EV = 1.602176634e-19
 """Exact since the SI of 2019."""
@@ -60,13 +60,15 @@ def cxi_datasets(header: FileHeader) -> tuple[DatasetSpec, ...]:
     return (
         DatasetSpec("/cxi_version", "CXI 1.6.", i8, value=np.int64(CXI_VERSION)),
         DatasetSpec("/number_of_entries", "CXI entries in this file.", i8, value=np.int64(1)),
-        _text("/entry_1/title", "Name of the scan.", header.scan_id),
-        _text("/entry_1/program_name", "What wrote this file.", "ptychostream"),
-        _text("/entry_1/start_time", "Start of the run, ISO 8601.", iso_time(header.start_timestamp_ns), TIME_LENGTH),
-        _text(END_TIME, "End of the run, ISO 8601; empty until then.", "", TIME_LENGTH),
-        _text("/entry_1/sample_1/name", "Name of the sample.", header.sample),
-        _number(SOURCE_ENERGY, "Photon energy.", header.energy_eV * JOULES_PER_EV, "J"),
-        _number(BEAM_ENERGY, "Photon energy.", header.energy_eV, "eV"),
+        text_dataset("/entry_1/title", "Name of the scan.", header.scan_id),
+        text_dataset("/entry_1/program_name", "What wrote this file.", "ptychostream"),
+        text_dataset(
+            "/entry_1/start_time", "Start of the run, ISO 8601.", iso_time(header.start_timestamp_ns), TIME_LENGTH
+        ),
+        text_dataset(END_TIME, "End of the run, ISO 8601; empty until then.", "", TIME_LENGTH),
+        text_dataset("/entry_1/sample_1/name", "Name of the sample.", header.sample),
+        number_dataset(SOURCE_ENERGY, "Photon energy.", header.energy_eV * JOULES_PER_EV, "J"),
+        number_dataset(BEAM_ENERGY, "Photon energy.", header.energy_eV, "eV"),
         *_geometry(header),
         *_masks(header),
         DatasetSpec(
@@ -95,10 +97,10 @@ def _geometry(header: FileHeader) -> Iterator[DatasetSpec]:
     step_y, step_x = (sign * pixel for sign in header.axis_signs)
     corner = np.array([-(center_x + 0.5) * step_x, -(center_y + 0.5) * step_y, header.det_dist_m])
     basis = np.array([[0.0, step_y, 0.0], [step_x, 0.0, 0.0]])
-    yield _number(
+    yield number_dataset(
         f"{DETECTOR}/distance", "From the sample to the detector.", header.det_dist_m, "m", "/entry/det_dist_m"
     )
-    yield _number(
+    yield number_dataset(
         f"{DETECTOR}/x_pixel_size",
         "Pitch of the stored pixels, which are square.",
         pixel,
@@ -116,10 +118,10 @@ def _geometry(header: FileHeader) -> Iterator[DatasetSpec]:
         value=basis,
         units="m",
     )
-    yield _number(f"{DETECTOR}/beam_center_y", "Row of the optical axis.", center_y, "pixel")
-    yield _number(f"{DETECTOR}/beam_center_x", "Column of the optical axis.", center_x, "pixel")
+    yield number_dataset(f"{DETECTOR}/beam_center_y", "Row of the optical axis.", center_y, "pixel")
+    yield number_dataset(f"{DETECTOR}/beam_center_x", "Column of the optical axis.", center_x, "pixel")
     if header.saturation_value is not None:
-        yield _number(
+        yield number_dataset(
             f"{DETECTOR}/saturation_value", "Raw value that counts as saturated.", header.saturation_value, ""
         )
 
@@ -135,12 +137,3 @@ def _masks(header: FileHeader) -> Iterator[DatasetSpec]:
         value=flags,
         attributes={"codes": codes_as_text(PIXEL_FLAGS)},
     )
-
-
-def _number(path: str, about: str, value: float, units: str, *links: str) -> DatasetSpec:
-    return DatasetSpec(path, about, np.dtype(np.float64), value=scalar(value), units=units, links=links)
-
-
-def _text(path: str, about: str, text: str, length: int | None = None) -> DatasetSpec:
-    value = fixed_string(text, length)
-    return DatasetSpec(path, about, value.dtype, value=value)

@@ -11,7 +11,7 @@ import numpy as np
 from stream_service.writer.codes import RUN_STATES
 from stream_service.writer.header import FileHeader
 from stream_service.writer.ledger_columns import ledger_specs
-from stream_service.writer.spec import Attribute, DatasetSpec, fixed_string, scalar
+from stream_service.writer.spec import Attribute, DatasetSpec, scalar, text_dataset
 
 FORMAT_NAME = "ptychostream standard file"
 FORMAT_VERSION = 1
@@ -117,9 +117,9 @@ def _readbacks(header: FileHeader) -> Iterator[DatasetSpec]:
 def _run(header: FileHeader) -> tuple[DatasetSpec, ...]:
     i8 = np.dtype(np.int64)
     return (
-        _text("/entry/run/scan_id", "Name of the scan.", header.scan_id),
-        _text(STATE, "State of the run: " + " ".join(RUN_STATES) + ".", "ARMED", STATE_LENGTH),
-        _text(END_REASON, "Why the run ended; empty until then.", "", END_REASON_LENGTH),
+        text_dataset("/entry/run/scan_id", "Name of the scan.", header.scan_id),
+        text_dataset(STATE, "State of the run: " + " ".join(RUN_STATES) + ".", "ARMED", STATE_LENGTH),
+        text_dataset(END_REASON, "Why the run ended; empty until then.", "", END_REASON_LENGTH),
         DatasetSpec(
             "/entry/run/start_timestamp_ns",
             "Start of the run, since 1970 UTC.",
@@ -135,15 +135,15 @@ def _run(header: FileHeader) -> tuple[DatasetSpec, ...]:
 def _process(header: FileHeader) -> Iterator[DatasetSpec]:
     settings = json.dumps(dict(header.settings), allow_nan=False)
     versions = json.dumps(dict(header.versions))
-    yield _text(SETTINGS, "Everything needed to redo the processing, as JSON.", settings)
-    yield _text("/entry/process/versions", "Versions of the programs involved, as JSON.", versions)
+    yield text_dataset(SETTINGS, "Everything needed to redo the processing, as JSON.", settings)
+    yield text_dataset("/entry/process/versions", "Versions of the programs involved, as JSON.", versions)
     for name, value in header.optics.items():
         if value is None:
             continue
         path = f"{OPTICS}/{name}"
         about = "Optics in front of the sample, from the profile."
         if isinstance(value, str):
-            yield _text(path, about, value)
+            yield text_dataset(path, about, value)
         else:
             array: Any = np.asarray(value, np.float64)
             yield DatasetSpec(path, about, np.dtype(np.float64), value=array, units=_unit_in(name))
@@ -153,8 +153,3 @@ def _unit_in(name: str) -> str:
     """`defocus_m` is in metres: the unit is the last word of the name, where there is one."""
     last_word = name.rpartition("_")[2]
     return last_word if last_word in ("m", "eV", "s", "deg", "rad") else ""
-
-
-def _text(path: str, about: str, text: str, length: int | None = None) -> DatasetSpec:
-    value = fixed_string(text, length)
-    return DatasetSpec(path, about, value.dtype, value=value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ from stream_service.ptycho.image_file import default_image_path
 from stream_service.ptycho.ptypy_python import PtypyPython
 from stream_service.ptycho.ptypy_run import Iteration
 from stream_service.ptycho.ptyr import Ptyr
-from stream_service.ptycho.recipe import RecipeSettings
+from stream_service.ptycho.recipe_settings import RecipeSettings
 from stream_service.ptycho.reconstruct import Request, prepare, reconstruct
 from stream_service.ptycho.run_watch import Patience
 from stream_service.ptycho.scan_choices import ScanChoices
@@ -42,6 +43,7 @@ from stream_service.writer.validate import validate_file
 OPTICS = {"kind": "zone_plate", "zone_plate_diameter_m": 1.2e-4, "outermost_zone_width_m": 4e-8, "defocus_m": 1e-6}
 HEADER: dict[str, Any] = {"frame_shape": (48, 56), "optics": OPTICS, "pixel_m": 75e-6, "det_dist_m": 0.05}
 N_ROWS = 24
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "file-format.md").read_text(encoding="utf-8")
 
 
 class Heard:
@@ -103,6 +105,9 @@ def test_image_probe_errors_and_pictures_come_out(python: PtypyPython, tmp_path:
         moved = file["/entry_1/sample_1/geometry_1/translation"][()]
         with h5py.File(data) as opened:
             np.testing.assert_array_equal(-moved[:, :2], opened["/entry/pos"][()])
+        documented = re.findall(r"^\| `(/[^`]+)`", DOCUMENT.partition("## The reconstruction")[2], re.MULTILINE)
+        assert documented, "file-format.md describes this file"
+        assert [path for path in documented if path not in file and not path.endswith("_refined")] == []
     assert not [finding for finding in validate_file(image) if finding.level == "error"]
     names = {path.name for path in (tmp_path / "scan_recon").iterdir()}
     assert {f"example_{name}.png" for name in ("amplitude", "phase", "probe", "error")} <= names

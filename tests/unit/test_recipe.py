@@ -16,7 +16,8 @@ from stream_service.config import Optics
 from stream_service.errors import ConfigError, SourceError, WriteError
 from stream_service.ptycho.illumination import near_field_illumination, optics_illumination
 from stream_service.ptycho.probe import optics_probe
-from stream_service.ptycho.recipe import Output, RecipeSettings, Start, recipe_text, write_recipe
+from stream_service.ptycho.recipe import recipe_text, write_recipe
+from stream_service.ptycho.recipe_settings import Output, RecipeSettings, Start
 from stream_service.ptycho.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.writer.entry_tree import OPEN_KEY_CAPACITY

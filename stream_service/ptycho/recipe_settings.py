@@ -1,0 +1,75 @@
+"""What is chosen of a reconstruction, where it writes, and from where it goes on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_service.errors import ConfigError
+
+ENGINE_NAME = re.compile(r"[A-Z][A-Za-z0-9_]*")
+GPU_ENGINES = ("DM", "RAAR", "EPIE", "SDR", "ML")
+"""Those that PtyPy 0.9 also has for CUDA, as <name>_cupy."""
+POLISH_SHARE = 5
+"""One iteration in five is ML's: it takes noise for what it is, once DM has found the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeSettings:
+    """What the user chooses of a reconstruction. Raises `ConfigError` for what PtyPy could not do."""
+
+    engine: str = "DM"
+    """One of PtyPy's; any but ML is followed by ML for the last fifth of the iterations."""
+    iterations: int = 100
+    """Of all engines together."""
+    n_polish: int | None = None
+    """How many of them are ML's at the end, if not the last fifth."""
+    n_modes: int = 1
+    """Incoherent modes of the probe."""
+    refine_positions: bool = False
+    gpu: bool = False
+
+    def __post_init__(self) -> None:
+        if not ENGINE_NAME.fullmatch(self.engine):
+            raise ConfigError(f"engine {self.engine!r} is no name of a PtyPy engine: DM, RAAR, EPIE, ML, DM_serial ...")
+        if self.gpu and self.engine not in GPU_ENGINES:
+            raise ConfigError(f"PtyPy has no engine {self.engine} for a GPU; it has {', '.join(GPU_ENGINES)}")
+
+    @property
+    def stages(self) -> tuple[tuple[str, int], ...]:
+        """(engine, iterations), in order."""
+        n_polish = self.iterations // POLISH_SHARE if self.n_polish is None else self.n_polish
+        n_polish = 0 if self.engine.startswith("ML") else min(n_polish, self.iterations)
+        stages = ((self.engine, self.iterations - n_polish), ("ML", n_polish))
+        suffix = "_cupy" if self.gpu else ""
+        return tuple((name + suffix, n) for name, n in stages if n)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a reconstruction writes. PtyPy on its own would leave folders wherever it was started."""
+
+    folder: Path
+    run: str
+    dump_interval: int = 0
+    """Iterations between two dumps of the present state; 0 = none."""
+
+    @property
+    def results(self) -> str:
+        """Pattern of the results, one per engine."""
+        return f"{self.run}_*.ptyr"
+
+    @property
+    def dumps(self) -> str:
+        """Pattern of the dumps."""
+        return f"{self.run}.dump_*.ptyr"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A reconstruction from which another goes on."""
+
+    ptyr: Path
+    same_rows: bool
+    """It had the very rows that are there now. If not, its object lies on another grid, and only its probe is taken."""
