@@ -43,7 +43,7 @@ app.command(
 )(cli_reconstruct.recipe)
 app.command(
     epilog="Examples: ptychostream reconstruct demo_std.h5 --engine DM --iters 200;   "
-    "ptychostream reconstruct scan7_std.h5 --follow --publish RECON:"
+    "ptychostream reconstruct scan7_std.h5 --follow"
 )(cli_reconstruct.reconstruct)
 console = Console()
 errors = Console(stderr=True)

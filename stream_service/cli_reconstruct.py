@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 console = Console()
 
+PREFIX = "PTYCHO:Recon:"
+"""Below the daemon's own."""
+
 DataArgument = Annotated[Path, typer.Argument(help="A standard file (<scan>_std.h5).", metavar="FILE")]
 
 
@@ -93,8 +96,11 @@ def reconstruct(
     ] = False,
     patience_s: Annotated[float, typer.Option(min=1, help="For --follow: how long to wait for FILE.")] = 3600.0,
     publish: Annotated[
-        str, typer.Option(metavar="PREFIX", help="Show object and probe as PVA images below this prefix meanwhile.")
-    ] = "",
+        str | None,
+        typer.Option(
+            metavar="PREFIX", help="Show object and probe as PVA images; with --follow PTYCHO:Recon: if not given."
+        ),
+    ] = None,
     ptypy_python: Annotated[
         Path | None,
         typer.Option(envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy."),
@@ -123,7 +129,7 @@ def reconstruct(
     prepare(request)
     sentence, is_complete = "", True
     with ExitStack() as stack:
-        shown = stack.enter_context(Shown(console, publish))
+        shown = stack.enter_context(Shown(console, publish if publish is not None else PREFIX if follow else ""))
         if follow:
             followed = follow_run(request, shown, Patience(patience_s))
             outcome, sentence, is_complete = followed.outcome, followed.sentence, followed.is_complete

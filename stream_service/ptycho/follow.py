@@ -47,6 +47,10 @@ def follow(request: Request, listener: Listener, patience: Patience | None = Non
     watched = RunWatch(request.data, patience or Patience())
     watched.wait_for_rows(listener.note)
     scan = request.choices.read_scan(request.data)
+    if scan.has_ended:
+        sentence = watched.what_became()
+        listener.note(f"there is nothing to follow: {sentence}")
+        return Followed(reconstruct(request, listener), scan.state == "COMPLETE", sentence)
     check_scan(scan, follow=True)
     mask = stored_mask(scan)
     along = _PtypyAlong(request, listener)

@@ -9,31 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.config import Optics
-from stream_service.errors import ConfigError
+from stream_service.ptycho.near_field import NearField
 from stream_service.ptycho.probe import Cone
 from stream_service.ptycho.scan_file import ScanFile
 
 Complex = npt.NDArray[np.complex64]
-
-
-@dataclass(frozen=True, slots=True)
-class NearField:
-    """The parallel-beam experiment that a cone beam is equal to (Fresnel scaling theorem, Paganin 2006, app. B)."""
-
-    distance_m: float
-    pixel_m: float
-    magnification: float
-
-    @classmethod
-    def of(cls, scan: ScanFile) -> NearField:
-        """With the focus `defocus_m` before the sample; without it the beam is parallel."""
-        z1_m, z2_m = scan.optics.defocus_m, scan.det_dist_m
-        if z1_m is None:
-            return cls(z2_m, scan.pixel_m, 1.0)
-        if z1_m <= 0:
-            raise ConfigError(f"{scan.path}: in the near field the sample is after the focus, but defocus_m = {z1_m:g}")
-        magnification = (z1_m + z2_m) / z1_m
-        return cls(z2_m / magnification, scan.pixel_m / magnification, magnification)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +74,7 @@ def _square_pupil(cone: Cone) -> tuple[str, str]:
 
 def near_field_illumination(scan: ScanFile) -> Illumination:
     """What is left of the frames when the sample is averaged away, propagated back to it."""
-    near = NearField.of(scan)
+    near = NearField.of(scan.optics, scan.det_dist_m, scan.pixel_m)
     return Illumination(
         """
 # near field: the mean frame, propagated back to the sample

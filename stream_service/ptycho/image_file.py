@@ -17,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import WriteError
-from stream_service.ptycho.probe_file import SOURCE, probe_datasets
+from stream_service.ptycho.probe_file import SOURCE, cxi_head, probe_datasets
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.writer.creation import create_file
-from stream_service.writer.cxi_tree import CXI_VERSION, JOULES_PER_EV
 from stream_service.writer.spec import DatasetSpec, Tree, array_dataset, number_dataset, text_dataset, whole_dataset
 
 SUFFIX = "_recon.cxi"
@@ -122,11 +121,7 @@ def _tree(found: Reconstruction) -> Tree:
             PROCESS: {"NX_class": "NXprocess", **algorithm},
         },
         datasets=(
-            whole_dataset("/cxi_version", "CXI 1.6.", CXI_VERSION),
-            whole_dataset("/number_of_entries", "CXI entries in this file.", 1),
-            text_dataset("/entry_1/title", "Name of the scan.", scan.scan_id),
-            text_dataset("/entry_1/program_name", "What wrote this file.", "ptychostream"),
-            number_dataset(f"{SOURCE}/energy", "Photon energy.", scan.energy_eV * JOULES_PER_EV, "J"),
+            *cxi_head(scan),
             *_image(found),
             *_process(found, engines),
             *probe_datasets(ptyr.probe, ptyr.pixel_yx_m, "(modes, y, x) wave on the sample; |.|^2 in counts."),

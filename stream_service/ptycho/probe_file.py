@@ -32,6 +32,17 @@ def probe_datasets(probe: Complex, pixel_yx_m: tuple[float, float], about: str) 
     )
 
 
+def cxi_head(scan: ScanFile) -> tuple[DatasetSpec, ...]:
+    """What every CXI file of a scan begins with."""
+    return (
+        whole_dataset("/cxi_version", "CXI 1.6.", CXI_VERSION),
+        whole_dataset("/number_of_entries", "CXI entries in this file.", 1),
+        text_dataset("/entry_1/title", "Name of the scan.", scan.scan_id),
+        text_dataset("/entry_1/program_name", "What wrote this file.", "ptychostream"),
+        number_dataset(f"{SOURCE}/energy", "Photon energy.", scan.energy_eV * JOULES_PER_EV, "J"),
+    )
+
+
 def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force: bool) -> None:
     """Write a probe (y, x) for a scan as a small CXI file. Raises `WriteError`."""
     if path.exists() and not force:
@@ -45,11 +56,7 @@ def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force
             "/entry_1/data_1": {"NX_class": "NXdata", "signal": "data"},
         },
         datasets=(
-            whole_dataset("/cxi_version", "CXI 1.6.", CXI_VERSION),
-            whole_dataset("/number_of_entries", "CXI entries in this file.", 1),
-            text_dataset("/entry_1/title", "Name of the scan.", scan.scan_id),
-            text_dataset("/entry_1/program_name", "What wrote this file.", "ptychostream"),
-            number_dataset(f"{SOURCE}/energy", "Photon energy.", scan.energy_eV * JOULES_PER_EV, "J"),
+            *cxi_head(scan),
             *probe_datasets(probe, scan.sample_pixel_yx_m((scan.square_px, scan.square_px)), about),
         ),
         soft_links={"/entry_1/data_1/data": ILLUMINATION},

@@ -52,7 +52,7 @@ def recipe_text(
         parts.append(sections.modes(settings.n_modes))
     if start is not None:
         parts.append(sections.going_on(start))
-    parts += [sections.engines(settings, scan), sections.run(follow=follow)]
+    parts += [sections.engines(settings, scan, illumination), sections.run(follow=follow)]
     body = "\n".join(part.strip("\n") + "\n" for part in parts)
     return sections.head(scan, settings, follow=follow, needs_numpy="np." in body) + "\n" + body
 

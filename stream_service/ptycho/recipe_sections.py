@@ -146,22 +146,22 @@ scan.illumination = u.Param(model="recon", recon=u.Param(rfile=START), aperture=
 """ + ('scan.sample = u.Param(model="recon", recon=u.Param(rfile=START), process=None)\n' if start.same_rows else "")
 
 
-def engines(settings: RecipeSettings, scan: ScanFile) -> str:
+def engines(settings: RecipeSettings, scan: ScanFile, illumination: Illumination) -> str:
     """Engines in order."""
-    near_field = scan.optics.propagation == "near_field"
+    near = illumination.near_field
     lines = ["p.engines = u.Param()"]
     for number, (name, iterations) in enumerate(settings.stages):
-        whole = ", probe_support=None" if near_field else ""  # there the beam fills the frame
+        whole = ", probe_support=None" if near is not None else ""  # there the beam fills the frame
         lines.append(f"p.engines.engine{number} = u.Param(name={name!r}, numiter={iterations}{whole})")
     if settings.refine_positions:
         name, iterations = settings.stages[0]
-        lines.append(_position_refinement(scan, iterations))
+        side = (scan.square_px, scan.square_px)
+        pixel_m = max(scan.sample_pixel_yx_m(side)) if near is None else near.pixel_m
+        lines.append(_position_refinement(pixel_m, iterations))
     return "\n".join(lines)
 
 
-def _position_refinement(scan: ScanFile, iterations: int) -> str:
-    near_field = scan.optics.propagation == "near_field"
-    pixel_m = scan.pixel_m if near_field else max(scan.sample_pixel_yx_m((scan.square_px, scan.square_px)))
+def _position_refinement(pixel_m: float, iterations: int) -> str:
     return (
         "p.engines.engine0.position_refinement = u.Param(\n"
         "    method='GridSearch', record=True, amplitude_decay=False,\n"

@@ -63,6 +63,8 @@ class ScanChoices:
 
         (n, n), or (modes, n, n) where it comes from a file with modes. Raises `ConfigError`, `SourceError`.
         """
+        if scan.optics.propagation == "near_field":
+            raise ConfigError("in the near field the first probe is the mean frame: there is none to compute")
         if self.probe is not None:
             return read_probe(self.probe, scan), f"first probe: that in {self.probe}"
         if self.estimate_probe or scan.optics.kind == "unknown":

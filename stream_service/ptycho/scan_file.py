@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from stream_service.config import Optics, explain
 from stream_service.errors import SourceError
+from stream_service.ptycho.near_field import NearField
 from stream_service.ptycho.turn import Turn
 from stream_service.writer.codes import END_STATES
 from stream_service.writer.contents import as_text, dataset_at, group_at, number_in, text_in
@@ -127,7 +128,10 @@ class ScanFile:
         return 2 * max(room, 0)
 
     def sample_pixel_yx_m(self, shape: tuple[int, int]) -> tuple[float, float]:
-        """Pixel of the wave on the sample, far field, for frames of `shape` (rows, columns)."""
+        """Pixel of the wave on the sample, for frames of `shape` (rows, columns)."""
+        if self.optics.propagation == "near_field":
+            near = NearField.of(self.optics, self.det_dist_m, self.pixel_m)
+            return near.pixel_m, near.pixel_m
         extent_m = self.wavelength_m * self.det_dist_m / self.pixel_m
         return extent_m / shape[0], extent_m / shape[1]
 

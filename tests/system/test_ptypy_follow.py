@@ -22,6 +22,7 @@ from stream_service.testing import LoopbackEpics, process_environment
 
 pytestmark = [pytest.mark.ptypy, pytest.mark.timeout(400)]
 
+DATA = Path(os.environ.get("PTYCHOSTREAM_TEST_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 RECONSTRUCT = ("-m", "stream_service.cli", "reconstruct", "demo_std.h5")
 SCAN = """
 import sys
@@ -92,7 +93,7 @@ def test_a_scan_is_reconstructed_while_it_runs(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ptypy_python")
 def test_an_aborted_scan_ends_it_and_says_so(tmp_path: Path) -> None:
-    following = follow(tmp_path, "--iters", "40")
+    following = follow(tmp_path, "--iters", "40", "--publish", "")
     scan = start(tmp_path, "-c", SCAN, str(tmp_path), "200")
     while not (tmp_path / "demo_std.h5").exists():
         assert scan.poll() is None
@@ -150,7 +151,7 @@ def test_refined_positions_stand_beside_the_measured_ones(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("ptypy_python")
 def test_the_real_near_field_scan_goes_to_a_falling_error(tmp_path: Path) -> None:
-    data = Path(os.environ.get("PTYCHOSTREAM_TEST_DATA", "../shared/data")) / "petra3_p25_nearfield.cxi"
+    data = DATA / "petra3_p25_nearfield.cxi"
     if not data.exists():
         pytest.skip(f"{data} is not here: a real scan, not part of the project")
     file = tmp_path / "p25_std.h5"

@@ -31,6 +31,7 @@ from stream_service.ptycho.reconstruct import Request, prepare, reconstruct
 from stream_service.ptycho.run_watch import Patience
 from stream_service.ptycho.scan_choices import ScanChoices
 from stream_service.writer.example import (
+    append_example_rows,
     example_header,
     example_ledger,
     example_pixels,
@@ -253,9 +254,19 @@ def test_rejected_rows_are_left_out_at_the_end(python: PtypyPython, tmp_path: Pa
 
 def test_a_scan_of_unknown_length_is_not_followed(python: PtypyPython, tmp_path: Path) -> None:
     path = tmp_path / "scan_std.h5"
-    write_example(path, 6, **HEADER, n_rows_expected=None)
-    with pytest.raises(ConfigError, match="not known at its start"):
-        followed(path, python)
+    with StandardFile.create(path, example_header(**HEADER)) as file:
+        append_example_rows(file, 0, 6)
+        file.flush()
+        with pytest.raises(ConfigError, match="not known at its start"):
+            followed(path, python)
+
+
+def test_a_run_that_has_ended_already_is_just_reconstructed(python: PtypyPython, tmp_path: Path) -> None:
+    path = tmp_path / "scan_std.h5"
+    write_example(path, N_ROWS, **HEADER)
+    result = followed(path, python)
+    assert result.is_complete and result.outcome.n_rows == N_ROWS
+    assert any("nothing to follow" in note for note in followed.notes)  # type: ignore[attr-defined]
 
 
 def test_a_file_that_never_comes_is_not_waited_for_for_ever(python: PtypyPython, tmp_path: Path) -> None:
