@@ -45,8 +45,10 @@ def follow(request: Request, listener: Listener, patience: Patience | None = Non
     Raises as `reconstruct` does, and `SourceError` if no file comes or a run has left too few rows.
     """
     watched = RunWatch(request.data, patience or Patience())
-    watched.wait_for_rows(listener.note)
+    watched.wait_for_rows(1, listener.note)
     scan = request.choices.read_scan(request.data)
+    if (n_rows := request.choices.rows_for_probe(scan)) > scan.n_rows:
+        watched.wait_for_rows(n_rows, listener.note)
     if scan.has_ended:
         sentence = watched.what_became()
         listener.note(f"there is nothing to follow: {sentence}")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from stream_service.errors import ConfigError, WriteError
 from stream_service.ptycho.closed_copy import closed_copy
+from stream_service.ptycho.illumination import Illumination
 from stream_service.ptycho.image_file import Reconstruction, check_image_path, default_image_path, write_image
 from stream_service.ptycho.image_pictures import draw_reconstruction
 from stream_service.ptycho.ptypy_python import PtypyPython
@@ -92,7 +93,8 @@ def reconstruct(request: Request, listener: Listener, start: Start | None = None
     """
     scan = request.choices.read_scan(request.data)
     output = request.output(scan)
-    illumination = request.choices.illumination(scan, request.folder, output.run)
+    is_known = start is not None and scan.optics.propagation == "far_field"  # the probe so far is better than any first
+    illumination = Illumination("") if is_known else request.choices.illumination(scan, request.folder, output.run)
     for remark in illumination.remarks:
         listener.note(remark)
     readable = closed_copy(scan, request.folder / f"{output.run}_rows.h5") if scan.is_growing else scan
@@ -123,7 +125,7 @@ def publish(request: Request, scan: ScanFile, ptyr: Ptyr, notes: tuple[str, ...]
         notes=notes,
     )
     write_image(request.out, found, force=request.force)
-    pictures = draw_reconstruction(found, request.folder / scan.scan_id)
+    pictures = draw_reconstruction(found, request.folder / request.output(scan).run)
     photon_errors = ptyr.errors[ptyr.errors[:, 1] > 0, 1]
     return Outcome(
         image=request.out,

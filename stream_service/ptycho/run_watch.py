@@ -67,21 +67,28 @@ class RunWatch:
         has_ended = self._scan is not None and self._scan.has_ended
         return not has_ended and self._patience.clock() - self._beat_at > self._patience.for_heartbeat_s
 
-    def wait_for_rows(self, tell: Callable[[str], None]) -> None:
-        """Wait for the file and its first row. Raises `SourceError` when there is nothing to wait for any more."""
+    def wait_for_rows(self, n_rows: int, tell: Callable[[str], None]) -> None:
+        """Wait for the file and so many rows, or the end of the run.
+
+        Raises `SourceError` when there is nothing to wait for any more.
+        """
         deadline_s = self._patience.clock() + self._patience.for_file_s
         is_told = False
         while True:
             scan = self.look()
-            if scan is not None and (scan.n_rows > 0 or scan.has_ended):
+            if scan is not None and (scan.n_rows >= n_rows or scan.has_ended):
                 return
             if scan is not None and self.writer_is_silent:
-                raise SourceError(f"{self._path} has no rows, and nothing is written to it: its writer may have died")
+                raise SourceError(
+                    f"{self._path} has {scan.n_rows} rows, and nothing is written to it: is its writer dead?"
+                )
             if self._patience.clock() > deadline_s:
                 waited = f"{self._patience.for_file_s:g} s"
-                raise SourceError(f"{self._path} has no row after {waited}: is the scan running, and is this its file?")
+                raise SourceError(
+                    f"{self._path}: too few rows after {waited}: does the scan run, and is this its file?"
+                )
             if not is_told:
-                tell(f"waiting for {self._path} and its first row")
+                tell(f"waiting for {self._path}" + (f" and {n_rows} rows of it" if n_rows > 1 else ""))
                 is_told = True
             self._patience.sleep(0.1)
 

@@ -24,6 +24,9 @@ from stream_service.ptycho.scan_shadows import read_shadows
 PARALLEL = 0.02
 """A shadow that is enlarged by less than this share is one in a parallel beam."""
 
+ROWS_FOR_ESTIMATE = 60
+"""With fewer the shadows of neighbours may not overlap enough."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScanChoices:
@@ -45,6 +48,14 @@ class ScanChoices:
         if self.defocus_m is not None:
             chosen["defocus_m"] = self.defocus_m
         return replace(scan, optics=scan.optics.model_copy(update=chosen)) if chosen else scan
+
+    def rows_for_probe(self, scan: ScanFile) -> int:
+        """Rows of a growing scan that the first probe needs: none if the optics tell it."""
+        is_near = scan.optics.propagation == "near_field"
+        if scan.optics.defocus_m is not None and (is_near or scan.optics.kind != "unknown") and not self.estimate_probe:
+            return 0
+        is_given = self.probe is not None and not is_near
+        return 0 if is_given else min(ROWS_FOR_ESTIMATE, scan.n_rows_expected or ROWS_FOR_ESTIMATE)
 
     def illumination(self, scan: ScanFile, folder: Path, name: str) -> Illumination:
         """The first probe of a recipe; an array goes into `<name>_probe.npy` in `folder`.

@@ -270,7 +270,7 @@ def test_a_run_that_has_ended_already_is_just_reconstructed(python: PtypyPython,
 
 
 def test_a_file_that_never_comes_is_not_waited_for_for_ever(python: PtypyPython, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="no row after"):
+    with pytest.raises(SourceError, match="too few rows after"):
         followed(tmp_path / "scan_std.h5", python, patience=Patience(for_file_s=0.5))
 
 
