@@ -1,4 +1,4 @@
-"""The standard files that other programs are given: one written here, and that of the demo if there is one.
+"""The standard files that other programs are given: of every kind, a real scan, and that of the demo if there is one.
 
 This environment has none of our code, so the file is written by the project's own environment, and what must be found
 in it is read by plain h5py.
@@ -18,13 +18,24 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 WRITER = Path(os.environ.get("PTYCHOSTREAM_PYTHON", CHECKOUT / ".venv" / "bin" / "python"))
 DEMO = Path(os.environ.get("PTYCHOSTREAM_DEMO", CHECKOUT / "demo-output")) / "demo_std.h5"
 N_ROWS = 12
-WRITE = f"""
+DATA = Path(os.environ.get("PTYCHOSTREAM_TEST_DATA", CHECKOUT.parent / "shared" / "data"))
+P25 = DATA / "petra3_p25_nearfield.cxi"
+KINDS = {
+    "complete": f"write_example(path, {N_ROWS}, mask=(bits != 0).astype(np.uint8), pixel_mask=bits)",
+    "grouped": f"write_example(path, {N_ROWS}, frames_per_row=3)",
+    "aborted": f"""
+with StandardFile.create(path, example_header({2 * N_ROWS})) as file:
+    append_example_rows(file, 0, {N_ROWS})
+    file.set_state("ABORTED", "aborted by the operator", START_NS + 1)
+""",
+}
+WRITE = """
 import sys
 import numpy as np
-from stream_service.writer.example import write_example
+from stream_service.writer.example import *
+path = sys.argv[1]
 bits = np.zeros((6, 8), np.uint32)
 bits[0, 1], bits[5, 7] = 0x4, 0x200
-write_example(sys.argv[1], {N_ROWS}, mask=(bits != 0).astype(np.uint8), pixel_mask=bits)
 """
 
 
@@ -42,20 +53,21 @@ class Expected:
             self.pixel_m = float(entry["pixel_m"][()])
 
 
-@pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("interop") / "example_std.h5"
-    subprocess.run([WRITER, "-c", WRITE, path], check=True)
-    return path
-
-
-@pytest.fixture(params=["written", "demo"])
-def standard_file(request: pytest.FixtureRequest) -> Path:
+@pytest.fixture(scope="session", params=[*KINDS, "recorded", "demo"])
+def standard_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if request.param == "demo":
         if not DEMO.exists():
             pytest.skip(f"there is no {DEMO}: run make demo first")
         return DEMO
-    return request.getfixturevalue("written")
+    path = tmp_path_factory.mktemp("interop") / f"{request.param}_std.h5"
+    if request.param == "recorded":
+        if not P25.exists():
+            pytest.skip(f"the real scan {P25.name} is not in PTYCHOSTREAM_TEST_DATA")
+        ingest = ["-m", "stream_service.cli", "ingest", "hdf5", "--input", P25, "--output", path]
+        subprocess.run([WRITER, *ingest], check=True, cwd=CHECKOUT)
+    else:
+        subprocess.run([WRITER, "-c", WRITE + KINDS[request.param], path], check=True)
+    return path
 
 
 @pytest.fixture
