@@ -47,13 +47,15 @@ def follow(request: Request, listener: Listener, patience: Patience | None = Non
     watched = RunWatch(request.data, patience or Patience())
     watched.wait_for_rows(1, listener.note)
     scan = request.choices.read_scan(request.data)
-    if (n_rows := request.choices.rows_for_probe(scan)) > scan.n_rows:
-        watched.wait_for_rows(n_rows, listener.note)
+    if not scan.has_ended:
+        check_scan(scan, follow=True)
+        if (n_rows := request.choices.rows_for_probe(scan)) > scan.n_rows:
+            watched.wait_for_rows(n_rows, listener.note)
+            scan = request.choices.read_scan(request.data)
     if scan.has_ended:
         sentence = watched.what_became()
         listener.note(f"there is nothing to follow: {sentence}")
         return Followed(reconstruct(request, listener), scan.state == "COMPLETE", sentence)
-    check_scan(scan, follow=True)
     mask = stored_mask(scan)
     along = _PtypyAlong(request, listener)
     seen, latest = along.run(scan, watched)

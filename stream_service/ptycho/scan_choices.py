@@ -55,7 +55,8 @@ class ScanChoices:
         if scan.optics.defocus_m is not None and (is_near or scan.optics.kind != "unknown") and not self.estimate_probe:
             return 0
         is_given = self.probe is not None and not is_near
-        return 0 if is_given else min(ROWS_FOR_ESTIMATE, scan.n_rows_expected or ROWS_FOR_ESTIMATE)
+        half = (scan.n_rows_expected or 2 * ROWS_FOR_ESTIMATE) // 2
+        return 0 if is_given else min(ROWS_FOR_ESTIMATE, half)
 
     def illumination(self, scan: ScanFile, folder: Path, name: str) -> Illumination:
         """The first probe of a recipe; an array goes into `<name>_probe.npy` in `folder`.

@@ -163,9 +163,18 @@ def test_what_following_needs_is_told(tmp_path: Path) -> None:
 class Scan:
     """A run that grows in a thread: row by row, then it ends with a state."""
 
-    def __init__(self, path: Path, n_rows: int, state: str, *, reject: int | None = None, wait_s: float = 0.02) -> None:
+    def __init__(
+        self,
+        path: Path,
+        n_rows: int,
+        state: str,
+        *,
+        reject: int | None = None,
+        wait_s: float = 0.02,
+        optics: Any = OPTICS,
+    ) -> None:
         self.path, self._n_rows, self._state = path, n_rows, state
-        self._reject, self._wait_s = reject, wait_s
+        self._reject, self._wait_s, self._header = reject, wait_s, HEADER | {"optics": optics}
         self.ended_at = 0.0
         self.thread = threading.Thread(target=self._write, daemon=True)
 
@@ -174,7 +183,7 @@ class Scan:
         return self
 
     def _write(self) -> None:
-        with StandardFile.create(self.path, example_header(N_ROWS, **HEADER)) as file:
+        with StandardFile.create(self.path, example_header(N_ROWS, **self._header)) as file:
             for row in range(self._n_rows):
                 file.slot()[...] = example_pixels(row, HEADER["frame_shape"])
                 file.append(replace(example_row(row), keep=row != self._reject))
@@ -284,3 +293,14 @@ def test_the_command_does_it_all(python: PtypyPython, tmp_path: Path) -> None:
     assert "scan_recon.cxi: 24 rows, 6 iterations" in done.stdout
     again = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
     assert again.returncode == 1 and "--force" in again.stderr
+
+
+def test_without_optics_following_waits_for_the_rows_that_an_estimate_needs(
+    python: PtypyPython, tmp_path: Path
+) -> None:
+    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", wait_s=0.2, optics={"kind": "unknown"}).start()
+    result = followed(scan.path, python, iterations=5)
+    assert result.is_complete
+    notes = followed.notes  # type: ignore[attr-defined]
+    assert any(f"and {N_ROWS // 2} rows of it" in note for note in notes)
+    assert any("estimated from the mean frame" in note for note in notes)
