@@ -15,9 +15,9 @@ import pytest
 from stream_service.testing import process_environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-WHOLE_PAGE = (CHECKOUT / "docs" / "how-to" / "check-orientation.md").read_text(encoding="utf-8")
-PAGE, _, _ = WHOLE_PAGE.partition("## Let the frames say it")
-"""The smoke test; what follows is for a scan of one's own."""
+PAGE = (CHECKOUT / "docs" / "how-to" / "check-orientation.md").read_text(encoding="utf-8")
+SMOKE_TEST, _, _ = PAGE.partition("## Let the frames say it")
+"""What follows is for a scan of one's own."""
 STARTS = {"python": [sys.executable], "ptychostream": [sys.executable, "-m", "stream_service.cli"]}
 
 
@@ -40,7 +40,7 @@ def run(command: str, folder: Path, exit_code: int = 0) -> str:
 
 def commands() -> list[tuple[str, str]]:
     """Commands of the page in their order, with the output that it shows, if any."""
-    text = "".join(re.findall(r"```console\n(.*?)```", PAGE, flags=re.DOTALL))
+    text = "".join(re.findall(r"```console\n(.*?)```", SMOKE_TEST, flags=re.DOTALL))
     return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, flags=re.MULTILINE)
 
 
