@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.floating[Any]]
 
 LEAST_AGREEMENT = 0.15
 """Of frames laid onto each other; chance gives 0.1 at the most."""
+NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+"""Rows and columns to the pixels around one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,6 @@ def _pupil(seen: ScanShadows) -> Floats:
     ny, nx = amplitude.shape
     around = np.stack([padded[1 + dy : 1 + dy + ny, 1 + dx : 1 + dx + nx] for dy, dx in NEIGHBOURS])
     return np.where(seen.good, amplitude, np.median(around, axis=0))
-
-
-NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
 def _sentence(scan: ScanFile, pupil: Floats, defocus: Defocus) -> str:

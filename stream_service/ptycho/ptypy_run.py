@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,14 +109,6 @@ class PtypyRun:
         if (result := self._last_result) is None:
             raise ChildError(f"PtyPy ended without a result:\n{self._child.log_tail()}")
         return result
-
-    def wait(self, timeout_s: float) -> bool:
-        """Let it go on until it ends, but no longer than this; True if it has ended."""
-        deadline_s = time.monotonic() + timeout_s
-        while self.is_running and time.monotonic() < deadline_s:
-            for _ in self.iterations():
-                pass
-        return not self.is_running
 
     def end(self) -> None:
         """End it now."""

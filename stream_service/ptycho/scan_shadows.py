@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from stream_service.errors import SourceError
 from stream_service.ptycho.scan_file import ScanFile, open_standard_file
-from stream_service.ptycho.shadow import Shadows
+from stream_service.ptycho.shadow import Shadows, bright_cone
 
 Floats = npt.NDArray[np.floating[Any]]
 
 MOST_FRAMES = 250
 """Those around the middle of the scan, where neighbours overlap on all sides."""
 FEWEST_FRAMES = 8
+FEWEST_PIXELS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +47,7 @@ def read_shadows(scan: ScanFile) -> ScanShadows:
         mean = np.zeros(scan.frame_shape)
         for frame in _frames(data, rows):
             mean += frame / len(rows)
+        _check_there_is_something_to_see(scan, mean, good, positions_yx_m[rows])
         shadows = Shadows.of(_frames(data, rows), mean, good, scan.center_px, positions_yx_m[rows])
     return ScanShadows(shadows, mean, good)
 
@@ -55,6 +57,16 @@ def middle_rows(positions_yx_m: Floats, usable: npt.NDArray[np.bool_], most: int
     rows = np.flatnonzero(usable)
     away = positions_yx_m[rows] - np.median(positions_yx_m[rows], axis=0) if len(rows) else np.zeros((0, 2))
     return np.sort(rows[np.argsort((away**2).sum(axis=1), kind="stable")[:most]])
+
+
+def _check_there_is_something_to_see(
+    scan: ScanFile, mean: Floats, good: npt.NDArray[np.bool_], positions_yx_m: Floats
+) -> None:
+    if not np.ptp(positions_yx_m, axis=0).any():
+        raise SourceError(f"{scan.path}: the beam stood still, so nothing can be seen moving")
+    lit = np.argwhere(bright_cone(mean, good))
+    if len(lit) < FEWEST_PIXELS or not np.ptp(lit, axis=0).any():
+        raise SourceError(f"{scan.path}: the frames are dark, or masked ({len(lit)} pixels have light)")
 
 
 def _frames(data: h5py.Dataset, rows: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[Any]]:

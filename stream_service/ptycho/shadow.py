@@ -30,6 +30,8 @@ BINS = {"coarse": 10, "fine": 28}
 """Across the cone, for laying frames onto each other. The larger they are, the wider is the peak of the agreement."""
 LEAST_OVERLAP = 0.3
 """Of a frame, on the average, for an agreement to mean something."""
+MOST_STEPS = 1000
+"""From one end of a scan to the other; positions that are nearer to each other are the same."""
 MOST_BINS = 4_000_000
 """On the sample: 32 MB of memory for a moment."""
 COARSE_THINNING = 4
@@ -139,7 +141,7 @@ class Shadows:
         np.fill_diagonal(distance, np.inf)
         nearest_m = float(np.median(distance.min(axis=1)))
         extent_m = float(np.ptp(self.positions_yx_m, axis=0).max())
-        return nearest_m / self.cone_px, 10 * extent_m / self.cone_px
+        return max(nearest_m, extent_m / MOST_STEPS) / self.cone_px, 10 * extent_m / self.cone_px
 
 
 def bright_cone(mean: Floats, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -149,9 +151,10 @@ def bright_cone(mean: Floats, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.boo
 
 def plateau(mean: Floats, good: npt.NDArray[np.bool_]) -> float:
     """Typical brightness of the cone: the median of what is brighter than a tenth of the brightest."""
-    values = mean[good]
-    brightest = np.percentile(values, 99.5)
-    return float(np.median(values[values > 0.1 * brightest]))
+    values = mean[good & (mean > 0)]
+    if not len(values):
+        return np.inf  # no light, no cone
+    return float(np.median(values[values >= 0.1 * np.percentile(values, 99.5)]))
 
 
 def _vertex(tried: list[Scale]) -> Scale:

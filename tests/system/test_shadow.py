@@ -170,6 +170,19 @@ def test_a_scan_with_too_few_rows_says_so(tmp_path: Path) -> None:
         read_shadows(ScanFile.read(tmp_path / "few_std.h5"))
 
 
+def test_a_beam_that_stood_still_and_dark_frames_are_said_in_words(tmp_path: Path) -> None:
+    for name, x_m, level, words in (("still", 0.0, 5.0, "stood still"), ("dark", 1e-6, 0.0, "are dark")):
+        path = tmp_path / f"{name}_std.h5"
+        with StandardFile.create(path, example_header(12), swmr=False) as file:
+            for row in range(12):
+                file.slot()[...] = level
+                file.append(replace(example_row(row), x_m=row * x_m, y_m=0.0))
+            file.write_ledger(example_ledger(12))
+            file.set_state("COMPLETE", "done", 1)
+        with pytest.raises(SourceError, match=words):
+            read_shadows(ScanFile.read(path))
+
+
 def test_the_right_mosaic_has_the_most_contrast(tmp_path: Path) -> None:
     scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, Turn(), optics=OPTICS | {"defocus_m": 16e-6})
     seen = read_shadows(scan)
