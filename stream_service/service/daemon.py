@@ -23,7 +23,7 @@ from stream_service.publishers.ca_server import CaServer, Command, Order, Status
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.qc.maps import scan_map
 from stream_service.request import ScanRequest
-from stream_service.service.live_run import LiveRun
+from stream_service.service.live_run import LiveRun, ShownRow
 from stream_service.service.run_sources import RunSources
 from stream_service.service.status import NO_RUN, Health, RunStatus
 
@@ -48,7 +48,9 @@ class Service:
         self._rate = _Rate()
         self._signals = 0
         self._wake = threading.Event()
-        self._images_shown = (0.0, 0, 0)
+        self._images_at = 0.0
+        self._row_on_screen: ShownRow | None = None
+        self._map_on_screen = (0, 0)
 
     def end(self) -> None:
         """Ask the service to end, from a signal handler: the first time in good order, then at once."""
@@ -153,18 +155,19 @@ class Service:
         self._show_images(now)
 
     def _show_images(self, now: float) -> None:
-        shown_at, run_number, n_rows = self._images_shown
-        if self._images is None or not self._runs or now - shown_at < IMAGES_S:
+        if self._images is None or not self._runs or now - self._images_at < IMAGES_S:
             return
+        self._images_at = now
         run = self._runs[-1]
+        shown = run.shown_row
+        if shown is not None and shown is not self._row_on_screen:
+            self._row_on_screen = shown
+            self._images.post(IMAGE, shown.pixels, {"row": float(shown.row)})
         table = run.scan_table()
-        if len(table) == 0 or (run.run_number, len(table)) == (run_number, n_rows):
-            return
-        self._images_shown = (now, run.run_number, len(table))
-        if run.latest_image is not None:
-            self._images.post(IMAGE, run.latest_image, {"row": float(len(table) - 1)})
-        stxm = scan_map(table[:, 0], table[:, 1], table[:, 2])
-        self._images.post(STXM, stxm.image, {"pixel_m": stxm.pixel_m, "x0_m": stxm.x0_m, "y0_m": stxm.y0_m})
+        if len(table) and (run.run_number, len(table)) != self._map_on_screen:
+            self._map_on_screen = (run.run_number, len(table))
+            stxm = scan_map(table[:, 0], table[:, 1], table[:, 2])
+            self._images.post(STXM, stxm.image, {"pixel_m": stxm.pixel_m, "x0_m": stxm.x0_m, "y0_m": stxm.y0_m})
 
     def _end_runs(self) -> None:
         for run in self._runs:

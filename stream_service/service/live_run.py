@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,14 @@ MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownRow:
+    """A copy of a stored row for screens: its place in the file, and its pixels (y, x)."""
+
+    row: int
+    pixels: npt.NDArray[np.float32]
+
+
 class LiveRun:
     """A run of the service. `arm` checks and connects everything; `start` lets it work until it has ended.
 
@@ -70,8 +79,8 @@ class LiveRun:
         self.path = file_path(profile, request)
         self.state = RunState.IDLE
         self.message = "arming"
-        self.latest_image: npt.NDArray[np.float32] | None = None
-        """A copy of a recent row's pixels (y, x), for screens."""
+        self.shown_row: ShownRow | None = None
+        """A recent row, renewed a few times a second."""
         self._profile = profile
         self._n_rows_expected, self._frames_per_row = rows_and_frames_per_row(profile.preprocessing, request)
         self._sources = sources
@@ -222,11 +231,11 @@ class LiveRun:
         self._out.pipeline.flush()
         if now - self._last_image_at >= IMAGE_S:
             self._last_image_at = now
-            self._copy_image(self._out)
+            self._copy_row(self._out)
 
-    def _copy_image(self, out: RunFile) -> None:
+    def _copy_row(self, out: RunFile) -> None:
         if out.pipeline.latest_slot is not None:
-            self.latest_image = out.pipeline.latest_slot.copy()
+            self.shown_row = ShownRow(out.file.n_rows - 1, out.pipeline.latest_slot.copy())
 
     # The file
 
@@ -306,7 +315,7 @@ class LiveRun:
         self._record_readbacks()
         if self._out is not None:
             self._out.pipeline.finish()
-            self._copy_image(self._out)
+            self._copy_row(self._out)
         account = self._ledger.close(self._frames_exposed())
         rows = self._out.file.n_rows if self._out else 0
         missing = self._ledger.ids_with(Fate.LOST, Fate.INCOMPLETE)

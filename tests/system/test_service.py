@@ -140,9 +140,12 @@ def test_latest_frame_and_stxm_map_are_shown_over_pva(rig: Rig) -> None:
             entries = pva.get(f"{rig.service.prefix}Image")["attribute"]
             return next((int(entry["value"]) for entry in entries if entry["name"] == "row"), -1)
 
+        def stxm_shape() -> tuple[int, ...]:
+            return tuple(axis["size"] for axis in pva.get(f"{rig.service.prefix}STXM")["dimension"])
+
         rig.service.wait_until(lambda: latest_row() == 3)
         image = pva.get(f"{rig.service.prefix}Image")
-        rig.service.wait_until(lambda: pva.get(f"{rig.service.prefix}STXM")["uniqueId"] > image["uniqueId"])
+        rig.service.wait_until(lambda: stxm_shape() == (2, 2))
         stxm = pva.get(f"{rig.service.prefix}STXM")
         shape = tuple(axis["size"] for axis in reversed(image["dimension"]))
         assert np.array_equal(image["value"].reshape(shape), file["/entry/data"][-1])

@@ -184,3 +184,20 @@ def test_run_works_in_a_thread_of_its_own(bench):
     b.run.start()
     assert b.run.join(30)
     assert b.run.state is RunState.COMPLETE
+
+
+def test_row_for_screens_says_which_row_it_is(bench):
+    b = bench(n_positions=5)
+    shown = []
+
+    def watched() -> Iterator[Step]:
+        for step in frames(range(1, 6)):
+            shown.append(b.run.shown_row)
+            yield step
+
+    b.play(watched())
+    shown.append(b.run.shown_row)
+    with b.file() as file:
+        for row in filter(None, shown):
+            assert np.array_equal(row.pixels, file["/entry/data"][row.row])
+    assert shown[-1].row == 4
