@@ -171,6 +171,17 @@ class References(Settings):
     """0 = good, anything else = bad."""
 
 
+class RawFile(Settings):
+    """The raw file that areaDetector writes beside the standard file: every frame that PVA may lose is in it."""
+
+    plugin: str = ""
+    """Prefix of the NDFileHDF5 plugin (`BL1:HDF1:`): lets `check` compare it with the layout."""
+    layout: str | None = None
+    """Its layout XML, relative to the profile."""
+    attributes: str | None = None
+    """The camera's NDAttributes XML, relative to the profile."""
+
+
 class Optics(Settings):
     """What makes the probe; written into the file so that a reconstruction can start from it."""
 
@@ -211,6 +222,7 @@ class Profile(Settings):
     """Beam on sample = stage_map · stage. A stage that moves the sample has −1 on the diagonal."""
     preprocessing: Preprocessing = Preprocessing()
     references: References = References()
+    raw_file: RawFile = RawFile()
     optics: Optics = Optics()
 
     @field_validator("channels")
@@ -313,4 +325,10 @@ def _with_absolute_paths(profile: Profile, folder: Path) -> Profile:
     service = profile.service.model_copy(update={"data_root": folder / profile.service.data_root.expanduser()})
     named = {name: str(folder / value) for name, value in profile.references.model_dump().items() if value}
     references = profile.references.model_copy(update=named)
-    return profile.model_copy(update={"service": service, "references": references})
+    xml = {
+        name: str(folder / value)
+        for name, value in profile.raw_file.model_dump(include={"layout", "attributes"}).items()
+        if value
+    }
+    raw_file = profile.raw_file.model_copy(update=xml)
+    return profile.model_copy(update={"service": service, "references": references, "raw_file": raw_file})

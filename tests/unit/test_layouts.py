@@ -69,7 +69,7 @@ def test_profile_stands_for_the_wrapper_script_of_its_beamline(beamline: str, ex
     assert layouts.load_named_profile(beamline).preprocessing == Preprocessing(**expected)
 
 
-@pytest.mark.parametrize("beamline", ["sim", "hermes", "xrnf", "aps_2idd", "aps_26id"])
+@pytest.mark.parametrize("beamline", ["sim", "hermes", "xrnf", "aps_2idd", "aps_26id", "template"])
 def test_profile_is_loaded_by_name(beamline: str) -> None:
     assert layouts.load_named_profile(beamline) == load_profile(CHECKOUT / "xml_layouts" / beamline / "profile.yaml")
 
@@ -92,7 +92,7 @@ def test_beamline_wins_over_a_file_of_the_same_name(tmp_path: Path, monkeypatch:
 
 
 def test_name_nobody_knows_is_told_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="no beamline 'hemres': choose one of aps_26id, aps_2idd, hermes, sim, xrnf"):
+    with pytest.raises(ConfigError, match="no beamline 'hemres': choose one of aps_26id, aps_2idd, hermes, sim, template, xrnf"):
         layouts.load_named_profile("hemres")
 
 

@@ -16,7 +16,7 @@ from stream_service.layouts import load_named_profile, profile_path
 from stream_service.placeholders import find_placeholders, placeholder_problem
 from stream_service.service.check import check_profile
 
-UNFINISHED = ["hermes", "xrnf", "aps_2idd", "aps_26id"]
+UNFINISHED = ["hermes", "xrnf", "aps_2idd", "aps_26id", "template"]
 DETECTOR = {"detector.frames_pva", "detector.acquire_pv", "detector.counter_pv", "detector.exposure_pv"}
 
 
@@ -28,6 +28,7 @@ def pvs_of(profile: Profile) -> dict[str, str]:
         found[f"channels.{name}.pv"] = channel.pv
         if channel.moving:
             found[f"channels.{name}.moving.pv"] = channel.moving.pv
+    found["raw_file.plugin"] = profile.raw_file.plugin
     return {name: pv for name, pv in found.items() if pv}
 
 
@@ -103,4 +104,4 @@ def test_daemon_does_not_start_with_placeholders(by: str) -> None:
 def test_beamline_nobody_knows_is_told_with_those_there_are(command: str) -> None:
     result = CliRunner().invoke(cli.app, [command, "hemres"])
     assert isinstance(result.exception, ConfigError)
-    assert "choose one of aps_26id, aps_2idd, hermes, sim, xrnf" in str(result.exception)
+    assert "choose one of aps_26id, aps_2idd, hermes, sim, template, xrnf" in str(result.exception)
