@@ -41,6 +41,8 @@ class ServiceSettings(Settings):
     """Prefix of the service's own PVs, CA and PVA."""
     data_root: Path
     """Folder below which all files are written; a plan can only choose a path below it."""
+    auto: bool = False
+    """Take every scan, also those that no plan armed: such a run begins with the detector's first frame."""
     grace_s: Annotated[float, Field(gt=0)] = 60.0
     """A run ends when the detector has been idle and no frame came for this long. Longer than the slowest move."""
     drain_s: Annotated[float, Field(gt=0)] = 2.0

@@ -119,6 +119,7 @@ class ServicePVs(PVGroup):
     RowsExpected = _number("rows the file should have; 0 if not known")
     RowsPerSecond = pvproperty(value=0.0, read_only=True, precision=1, doc="rate of rows", units="1/s")
     QueueBytes = pvproperty(value=0.0, read_only=True, precision=0, doc="frames waiting in memory", units="bytes")
+    Standby = _number("1: auto mode, armed for whatever the detector does next")
     Heartbeat = _number("counts seconds")
 
     def __init__(self, prefix: str, orders: queue.Queue[Order]) -> None:

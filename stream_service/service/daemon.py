@@ -25,6 +25,7 @@ from stream_service.qc.maps import scan_map
 from stream_service.request import ScanRequest
 from stream_service.service.live_run import LiveRun, ShownRow
 from stream_service.service.run_sources import RunSources
+from stream_service.service.standby import AutoRun, Standby
 from stream_service.service.status import NO_RUN, Health, RunStatus
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Service:
         self._profile = profile
         self._ca = CaServer(profile.service.prefix)
         self._images: PvaImages | None = None
+        self._standby: Standby | None = None
         self._runs: list[LiveRun] = []
         self._n_armed = 0
         self._arm_error = ""
@@ -65,11 +67,16 @@ class Service:
             try:
                 self._publish()
                 on_ready()
+                if self._profile.service.auto:
+                    self._standby = self._make_standby(pva)
                 while not self._signals and self._ca.is_alive:
                     self._take_orders(pva)
+                    self._stand_by()
                     self._publish()
                     self._wake.wait(TICK_S)
             finally:  # whatever ends the service, no file is left open
+                if self._standby is not None:
+                    self._standby.dismiss()
                 self._end_runs()
         if not self._ca.is_alive:
             log.error("the CA server of the service died; the run was finished, the service ends")
@@ -101,11 +108,8 @@ class Service:
 
     def _arm(self, order: Order, pva: Context) -> None:
         try:
-            if self._newest.state in (RunState.ARMED, RunState.RECEIVING):
-                raise ConfigError(
-                    f"run {self._newest.scan_id} is still {self._newest.state}: stop or abort it before arming the next"
-                )
             request = parse_request(order.request, self._profile)
+            self._make_way()
             run = LiveRun(self._n_armed + 1, self._profile, request, RunSources(self._profile, pva))
             run.arm()
             run.start()
@@ -114,12 +118,42 @@ class Service:
             log.error("cannot arm: %s", error)
         else:
             self._arm_error = ""
-            self._n_armed += 1
-            self._rate = _Rate()
-            self._runs = [earlier for earlier in self._runs if not earlier.join(0)] + [run]
+            self._add(run)
             log.info("armed for %s", run.request.scan_id)
         self._publish()
         self._ca.arming_ended()
+
+    def _make_way(self) -> None:
+        """Let a plan's run be the next: one that auto mode began by itself is finished, any other is in the way."""
+        newest = self._runs[-1] if self._runs else None
+        if newest is not None and newest.state in (RunState.ARMED, RunState.RECEIVING):
+            if not isinstance(newest, AutoRun):
+                raise ConfigError(
+                    f"run {newest.request.scan_id} is still {newest.state}: stop or abort it before arming the next"
+                )
+            newest.stop()
+        if self._standby is not None:
+            self._standby.dismiss()
+
+    def _add(self, run: LiveRun) -> None:
+        self._n_armed += 1
+        run.run_number = self._n_armed
+        self._rate = _Rate()
+        self._runs = [earlier for earlier in self._runs if not earlier.join(0)] + [run]
+
+    def _make_standby(self, pva: Context) -> Standby:
+        def make_run(request: ScanRequest) -> LiveRun:
+            return AutoRun(0, self._profile, request, RunSources(self._profile, pva))
+
+        return Standby(make_run, self._profile.preprocessing.frames_per_position)
+
+    def _stand_by(self) -> None:
+        if self._standby is None:
+            return
+        if (begun := self._standby.take_begun()) is not None:
+            self._add(begun)
+        if all(run.state.has_ended for run in self._runs):
+            self._standby.renew(time.monotonic())
 
     def _publish(self) -> None:
         now, status = time.monotonic(), self._newest
@@ -146,6 +180,7 @@ class Service:
             "RowsPerSecond": self._rate.update(now, status.rows),
             "QueueBytes": status.queue_bytes,
             "Heartbeat": self._heartbeat,
+            "Standby": int(self._standby is not None and self._standby.is_armed),
             "ArmError": self._arm_error,
             # last: whoever waits for a state finds everything else up to date
             "Health": health.value,
