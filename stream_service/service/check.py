@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+import time
+from collections.abc import Iterator
 
 import numpy as np
 from p4p.client.thread import Context
 
 from stream_service.config import Profile
+from stream_service.core.frame import Frame
+from stream_service.core.pairing import How
 from stream_service.core.units import is_same_unit
 from stream_service.errors import PtychostreamError
+from stream_service.kernels import Corrections
 from stream_service.placeholders import placeholder_problem
+from stream_service.service.check_clocks import check_channel_clocks, check_frame_clock
+from stream_service.service.check_finding import Finding, problem_of
 from stream_service.service.file_system import space_problem, swmr_problem
 from stream_service.service.run_file import build_corrections, build_reducer
 from stream_service.service.run_sources import followed_channels
@@ -20,15 +24,6 @@ from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks
 from stream_service.sources.ntndarray import decode_ntndarray
 from stream_service.sources.pva_frames import PvaFrames
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The outcome of one check; `about` is what was looked at."""
-
-    level: Literal["ok", "advice", "error"]
-    about: str
-    text: str
 
 
 def check_profile(profile: Profile) -> Iterator[Finding]:
@@ -46,12 +41,25 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
     except PtychostreamError as error:
         corrections = None
         yield Finding("error", "references", str(error))
-    yield from _check_detector(profile)
     yield from _check_channels(profile)
+    detector = CaDetector(profile.detector.acquire_pv, profile.detector.counter_pv, profile.detector.exposure_pv)
+    try:
+        if problem := problem_of(detector.start):
+            yield Finding("error", "detector", problem)
+            detector_answers = False
+        else:
+            yield from _check_detector(profile, detector)
+            detector_answers = True
+        yield from _check_frames(profile, corrections, detector if detector_answers else None)
+    finally:
+        detector.close()
+
+
+def _check_frames(profile: Profile, corrections: Corrections | None, detector: CaDetector | None) -> Iterator[Finding]:
+    """The last frame, if the detector has sent one: its shape, what it carries, its stamp."""
     with Context("pva", nt=False) as pva:
         frames = PvaFrames(pva, profile.detector.frames_pva, 1 << 24)
-        problem = _attempt(frames.start)
-        if problem:
+        if problem := problem_of(frames.start):
             yield Finding("error", "frames", problem)
             return
         frames.begin()
@@ -62,11 +70,13 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
     try:
         frame = decode_ntndarray(frames.latest_before, profile.detector.frame_time.field)
         shape = f"{frame.pixels.shape[0]} rows x {frame.pixels.shape[1]} columns of {frame.pixels.dtype}"
-        yield Finding("ok", "frames", f"{profile.detector.frames_pva}: {shape}")
+        yield from _check_shape(profile, frame, shape)
         if corrections is not None:
             stored = build_reducer(profile.preprocessing, corrections, frame.pixels.shape, 1, frame.pixels.dtype)
             yield Finding("ok", "preprocessing", f"stored frames are {stored.out_shape[0]} x {stored.out_shape[1]}")
         yield from _check_attributes(profile, dict(frame.attributes))
+        if detector is not None:
+            yield from _check_stamp(profile, frame, detector)
     except PtychostreamError as error:
         yield Finding("error", "frames", str(error))
 
@@ -86,25 +96,39 @@ def _check_folder(profile: Profile) -> Iterator[Finding]:
         yield Finding("advice", "data_root", problem)
 
 
-def _check_detector(profile: Profile) -> Iterator[Finding]:
-    settings = profile.detector
-    detector = CaDetector(settings.acquire_pv, settings.counter_pv, settings.exposure_pv)
-    problem = _attempt(detector.start)
-    if problem:
-        yield Finding("error", "detector", problem)
+def _check_detector(profile: Profile, detector: CaDetector) -> Iterator[Finding]:
+    yield Finding("ok", "detector", f"counter {detector.counter()}, exposure {detector.exposure_s:g} s")
+    if detector.is_acquiring:
+        text = f"{profile.detector.acquire_pv}: it acquires now; it must be idle when a run is armed"
+        yield Finding("advice", "detector", text)
+
+
+def _check_shape(profile: Profile, frame: Frame, shape: str) -> Iterator[Finding]:
+    sensor = profile.detector.sensor_shape
+    if sensor is not None and frame.pixels.shape != sensor:
+        text = (
+            f"{profile.detector.frames_pva}: {shape}, but detector.sensor_shape in the profile is {sensor[0]} x "
+            f"{sensor[1]}: a readout ROI or binning is set, or the profile is wrong"
+        )
+        yield Finding("advice", "frames", text)
     else:
-        yield Finding("ok", "detector", f"counter {detector.counter()}, exposure {detector.exposure_s:g} s")
-        if detector.is_acquiring:
-            yield Finding(
-                "advice", "detector", f"{settings.acquire_pv}: it acquires now; it must be idle when a run is armed"
-            )
-    detector.close()
+        yield Finding("ok", "frames", f"{profile.detector.frames_pva}: {shape}")
+
+
+def _check_stamp(profile: Profile, frame: Frame, detector: CaDetector) -> Iterator[Finding]:
+    counter, counter_ns = detector.counter_with_stamp()
+    yield from check_frame_clock(
+        frame.timestamp_ns,
+        counter_ns if counter == frame.unique_id and counter_ns else None,
+        exposure_s=detector.exposure_s,
+        offset_s=profile.detector.frame_time.offset_s,
+        now_ns=time.time_ns(),
+    )
 
 
 def _check_channels(profile: Profile) -> Iterator[Finding]:
     readbacks = CaReadbacks(followed_channels(profile))
-    problem = _attempt(readbacks.start)
-    if problem:
+    if problem := problem_of(readbacks.start):
         yield Finding("error", "channels", problem)
         return
     for name, channel in profile.channels.items():
@@ -116,6 +140,9 @@ def _check_channels(profile: Profile) -> Iterator[Finding]:
             yield Finding("error", f"channel {name}", text)
         else:
             yield Finding("ok", f"channel {name}", f"{channel.pv} = {readbacks.latest(name):g} {channel.unit}")
+    stamps_ns = {name: readbacks.latest_stamp_ns(name) for name, channel in profile.channels.items() if channel.pv}
+    timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
+    yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns())
     readbacks.close()
 
 
@@ -135,11 +162,3 @@ def _check_attributes(profile: Profile, attributes: dict[str, object]) -> Iterat
                 f"frames carry no NDAttribute {channel.attribute}: add it to the attributes file (there are: {present})"
             )
             yield Finding("error", f"channel {name}", text)
-
-
-def _attempt(action: Callable[[], None]) -> str:
-    try:
-        action()
-    except PtychostreamError as error:
-        return str(error)
-    return ""

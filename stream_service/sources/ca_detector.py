@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+from stream_service.core.frame import NS_PER_S
 from stream_service.errors import SourceError
 from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, epics
 
@@ -17,7 +18,7 @@ class CaDetector:
 
     def __init__(self, acquire_pv: str, counter_pv: str, exposure_pv: str) -> None:
         self._acquire = epics.PV(acquire_pv, auto_monitor=True)
-        self._counter = epics.PV(counter_pv, auto_monitor=False)
+        self._counter = epics.PV(counter_pv, form="time", auto_monitor=False)
         self._exposure = epics.PV(exposure_pv, auto_monitor=True)
 
     def start(self) -> None:
@@ -44,6 +45,12 @@ class CaDetector:
     def counter(self) -> int:
         """The uniqueId of the latest frame the detector made, asked for now; raises `SourceError` if it is gone."""
         return int(self._fresh(self._counter, use_monitor=False))
+
+    def counter_with_stamp(self) -> tuple[int, int]:
+        """The uniqueId of the latest frame, and when its IOC posted it, nanoseconds of the Unix epoch."""
+        value = self.counter()
+        seconds, fraction = self._counter.posixseconds, self._counter.nanoseconds
+        return value, 0 if seconds is None else int(seconds) * NS_PER_S + int(fraction or 0)
 
     def close(self) -> None:
         """End the monitors."""

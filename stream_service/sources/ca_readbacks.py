@@ -174,6 +174,10 @@ class CaReadbacks:
         """The last value received, in the channel's own unit."""
         return self._channels[channel].last_raw
 
+    def latest_stamp_ns(self, channel: str) -> int:
+        """When the IOC stamped that value, nanoseconds of the Unix epoch."""
+        return self._channels[channel].last_stamp_ns
+
     def unit(self, channel: str) -> str:
         """The engineering unit the IOC gives the PV; empty if it has none."""
         details = self._channels[channel].pv.get_ctrlvars() or {}

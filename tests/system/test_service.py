@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from beamline_client import BeamlineClient
 from p4p.client.thread import Context
 from rig import Rig, profile_for, start_rig
 
@@ -198,6 +199,8 @@ def test_signal_finishes_the_file_cleanly(rig: Rig, signal_name: str) -> None:
 
 
 def test_check_names_what_is_wrong(ioc: Any, epics: LoopbackEpics, tmp_path: Path) -> None:
+    with closing(BeamlineClient(ioc.prefix)) as beamline:
+        beamline.acquire(1)
 
     def check(**changes: Any) -> subprocess.CompletedProcess[str]:
         profile = profile_for(ioc.prefix, "UNUSED:", tmp_path, **changes)
@@ -207,6 +210,11 @@ def test_check_names_what_is_wrong(ioc: Any, epics: LoopbackEpics, tmp_path: Pat
 
     good = check()
     assert good.returncode == 0, good.stdout + good.stderr
+    assert "between the last frame's stamp and its counter" in good.stdout
+
+    off = check(detector={"frame_time": {"offset_s": -3600.0}, "sensor_shape": [64, 64]})
+    assert off.returncode == 1 and "3600.0 s before its counter was posted" in off.stdout
+    assert "detector.sensor_shape in the profile is 64 x 64" in off.stdout
 
     x = {"how": "timestamp", "pv": f"{ioc.prefix}NoSuch.RBV", "unit": "um"}
     missing = check(channels={"x": x})

@@ -1,0 +1,27 @@
+"""The outcome of one check of a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from stream_service.errors import PtychostreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found; `about` is what was looked at. An error makes `check` fail, advice does not."""
+
+    level: Literal["ok", "advice", "error"]
+    about: str
+    text: str
+
+
+def problem_of(action: Callable[[], object]) -> str:
+    """The sentence of the error that `action` raises; empty if it raises none."""
+    try:
+        action()
+    except PtychostreamError as error:
+        return str(error)
+    return ""
