@@ -69,6 +69,16 @@ def test_ci_runs_lint_types_and_test_in_this_order() -> None:
 
 def test_compose_file_builds_one_image_and_runs_commands_of_this_project() -> None:
     compose = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))
-    assert {service["image"] for service in compose["services"].values()} == {PROJECT["name"]}
-    commands = {service["command"][0] for service in compose["services"].values()}
+    ours = {name: service for name, service in compose["services"].items() if name != "adsim"}
+    assert {service["image"] for service in ours.values()} == {PROJECT["name"]}
+    commands = {service["command"][0] for service in ours.values()}
     assert commands <= {*PROJECT["scripts"], "python"}
+
+
+def test_real_detector_is_an_image_of_the_user_and_only_on_request() -> None:
+    compose = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))
+    adsim = compose["services"]["adsim"]
+    assert adsim["image"].startswith("${ADSIM_IMAGE") and adsim["profiles"] == ["adsim"]
+    on_request = {name for name, service in compose["services"].items() if service.get("profiles")}
+    assert on_request == {"adsim", "stream-adsim"}
+    assert compose["networks"]["epics"] == {"internal": True}
