@@ -18,7 +18,16 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from stream_service import cli_export, cli_ingest, cli_orient, cli_probe, cli_reconstruct, cli_replay, cli_sidecar
+from stream_service import (
+    cli_export,
+    cli_ingest,
+    cli_layout,
+    cli_orient,
+    cli_probe,
+    cli_reconstruct,
+    cli_replay,
+    cli_sidecar,
+)
 from stream_service.errors import ConfigError, PtychostreamError
 
 app = typer.Typer(
@@ -30,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(cli_ingest.app, name="ingest")
+app.add_typer(cli_layout.app, name="layout")
 app.command(
     epilog="Examples: ptychostream replay scan.cxi --out /data --rate 50;   "
     "ptychostream replay scan001.h5 --profile hermes"

@@ -1,0 +1,125 @@
+"""`ptychostream layout`: look over NDFileHDF5 layouts before a beamline does, and fill in their constants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from stream_service.errors import ConfigError
+from stream_service.layout_xml import (
+    Finding,
+    Level,
+    NDAttributes,
+    PluginSettings,
+    XmlSyntaxError,
+    lint_attributes,
+    lint_layout,
+    read_attributes,
+    render_constants,
+    shortest_xml,
+)
+
+app = typer.Typer(
+    help="Layout XML of areaDetector's HDF5 plugin: lint it, fill in its constants.", no_args_is_help=True
+)
+console = Console()
+MARKS = {Level.ERROR: "[red]ERROR[/]", Level.ADVICE: "[yellow]advice[/]"}
+
+
+@app.command(
+    epilog="Examples: ptychostream layout lint layout.xml --attributes attributes.xml;   "
+    "ptychostream layout lint xml_layouts/hermes/beamline_cxi_layout.xml --swmr"
+)
+def lint(
+    files: Annotated[list[Path], typer.Argument(help="Layout files.", metavar="FILE...")],
+    attributes: Annotated[
+        Path | None, typer.Option(help="The NDAttributes file of the camera: looked over, too, and compared.")
+    ] = None,
+    swmr: Annotated[
+        bool | None,
+        typer.Option("--swmr/--no-swmr", help="Whether the plugin writes with SWMRMode on.", show_default="not known"),
+    ] = None,
+    inline: Annotated[bool, typer.Option("--inline", help="The XML is put into XMLFileName itself.")] = False,
+) -> None:
+    """Say what is wrong with a layout, what would happen on the beamline, and what to write; exit code 1 on errors.
+
+    The IOC accepts wrong layouts (XMLValid only means that it is XML) and then records less, or nothing.
+    """
+    defined: NDAttributes | None = None
+    n_errors = 0
+    if attributes is not None:
+        text = _text(attributes)
+        n_errors += _show(attributes, lint_attributes(text))
+        try:
+            defined = read_attributes(text)
+        except XmlSyntaxError:
+            defined = None
+    for file in files:
+        n_errors += _show(file, lint_layout(_text(file), defined, PluginSettings(swmr=swmr), is_inline=inline))
+    raise typer.Exit(int(n_errors > 0))
+
+
+@app.command(
+    epilog="Examples: ptychostream layout render layout.xml --profile my-beamline.yaml --out ready.xml;   "
+    "ptychostream layout render xml_layouts/hermes/beamline_minimal_layout.xml --profile hermes --inline"
+)
+def render(
+    layout: Annotated[Path, typer.Argument(help="A layout file.")],
+    profile: Annotated[str, typer.Option(help="Name of a beamline, or its profile (YAML).")],
+    out: Annotated[Path | None, typer.Option(help="Write it here instead of on the screen.")] = None,
+    inline: Annotated[
+        bool, typer.Option("--inline", help="The shortest form, to be put into XMLFileName itself.")
+    ] = False,
+) -> None:
+    """Write the profile's distance and pixel size into the constants det_dist_m and pixel_m of a layout."""
+    from stream_service.layouts import load_named_profile
+
+    detector = load_named_profile(profile).detector
+    try:
+        text = render_constants(_text(layout), {"det_dist_m": detector.distance_m, "pixel_m": detector.pixel_m})
+    except KeyError as missing:
+        raise ConfigError(
+            f"{layout} has no constant {missing.args[0]}: add it as xml_layouts/template does"
+        ) from missing
+    except XmlSyntaxError as problem:
+        raise ConfigError(f"{layout}, line {problem.line}: it is no XML: {problem}") from problem
+    if inline:
+        text = shortest_xml(text)
+    errors = [finding for finding in lint_layout(text, is_inline=inline) if finding.level is Level.ERROR]
+    if errors:
+        raise ConfigError(
+            "\n".join([f"{layout} cannot be used:", *(f"  line {error.line}: {error}" for error in errors)])
+        )
+    if out is None:
+        typer.echo(text, nl=not text.endswith("\n"))
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise ConfigError(f"cannot write {out}: {problem.strerror}") from problem
+    console.print(f"{out}: distance {detector.distance_m:g} m, pixel {detector.pixel_m:g} m", soft_wrap=True)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise ConfigError(f"cannot read {path}: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        raise ConfigError(f"{path} is not a text in UTF-8") from problem
+
+
+def _show(path: Path, findings: tuple[Finding, ...]) -> int:
+    """Print them, the file's summary last; how many are errors."""
+    for finding in findings:
+        where = f"[bold]{escape(str(path))}:{finding.line}[/]"
+        console.print(f"{where}: {MARKS[finding.level]}: {escape(str(finding))}", soft_wrap=True, highlight=False)
+    n_errors = sum(finding.level is Level.ERROR for finding in findings)
+    n_advice = len(findings) - n_errors
+    said = [f"{n} {word}" for n, word in ((n_errors, "errors"), (n_advice, "pieces of advice")) if n]
+    console.print(f"{escape(str(path))}: {', '.join(said) or 'nothing wrong'}", soft_wrap=True, highlight=False)
+    return n_errors

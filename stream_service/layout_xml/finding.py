@@ -1,0 +1,39 @@
+"""What is wrong with a layout or an attributes file, what it would do on the beamline, and what to write instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How bad it is: with an error data are lost or not where they should be, advice makes a good file better."""
+
+    ERROR = "error"
+    ADVICE = "advice"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One mistake; each text is a sentence without its full stop."""
+
+    level: Level
+    line: int
+    mistake: str
+    consequence: str
+    """What would happen on the beamline."""
+    remedy: str
+    """What to write instead."""
+
+    def __str__(self) -> str:
+        return f"{self.mistake}. On the beamline: {self.consequence}. Instead: {self.remedy}."
+
+
+def error(line: int, mistake: str, consequence: str, remedy: str) -> Finding:
+    """A mistake that loses data, or puts them where nobody finds them."""
+    return Finding(Level.ERROR, line, mistake, consequence, remedy)
+
+
+def advice(line: int, mistake: str, consequence: str, remedy: str) -> Finding:
+    """What makes a good file better."""
+    return Finding(Level.ADVICE, line, mistake, consequence, remedy)

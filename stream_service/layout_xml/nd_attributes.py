@@ -1,0 +1,37 @@
+"""An NDAttributes file: which values a driver hangs on every frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream_service.layout_xml.document import Element, parse_xml
+
+PLACEHOLDER = "PLACEHOLDER:"
+
+
+@dataclass(frozen=True, slots=True)
+class NDAttributes:
+    """What an attributes file says."""
+
+    root: Element
+
+    @property
+    def entries(self) -> tuple[Element, ...]:
+        """The elements that define an NDAttribute."""
+        return tuple(child for child in self.root.children if child.tag == "Attribute")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The NDAttributes it defines."""
+        return frozenset(entry.attributes.get("name", "") for entry in self.entries) - {""}
+
+    @property
+    def placeholders(self) -> dict[str, str]:
+        """PVs still to be written, by the name of their NDAttribute."""
+        found = {entry.attributes.get("name", ""): entry.attributes.get("source", "") for entry in self.entries}
+        return {name: source for name, source in found.items() if source.startswith(PLACEHOLDER)}
+
+
+def read_attributes(text: str) -> NDAttributes:
+    """Read an attributes file; raises `XmlSyntaxError`."""
+    return NDAttributes(parse_xml(text))
