@@ -6,6 +6,7 @@ them is full, on `flush`, and at the end.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from iocsim.hdf5_layout import FRAME_COLUMNS, UNIQUE_ID, Column, Layout, Storage
+from iocsim.hdf5_layout import FRAME_COLUMNS, UNIQUE_ID, Column, Layout, Storage, frame_values
+from iocsim.hdf5_xml_layout import write_attribute
 from iocsim.ndarray import NDArray
-from iocsim.pv import epics_timestamp
 
 DEFAULT_COLUMN_CHUNK = 16384
 """Frames per chunk of a column when neither NDAttributeChunk nor NumCapture says (NDFileHDF5.cpp)."""
@@ -79,7 +80,13 @@ class NDFile:
         self._storage = options.storage(first)
         # SWMR needs the 1.10 format; without it NDFileHDF5 writes the oldest that can hold the data.
         self._file = h5py.File(path, "w", libver=("v110", "v110") if options.swmr else None)
-        self._places = layout.create(self._file, first, self._columns, self._storage)
+        try:
+            self._places = layout.create(self._file, first, self._columns, self._storage)
+        except BaseException:
+            self._file.close()
+            raise
+        self._path = path
+        self._last: NDArray | None = None
         if options.swmr:
             self._file.swmr_mode = True
         # The unique ids come last: a reader that sees one may trust what else the row has.
@@ -104,8 +111,9 @@ class NDFile:
         started_s = time.monotonic()
         self._write_pixels(array)
         self.n_frames += 1
+        self._last = array
         if self._buffers:
-            values = _column_values(array)
+            values = frame_values(array)
             for buffer in self._buffers:
                 buffer.append(values)
             if self.n_frames % self._storage.column_chunk == 0:
@@ -126,7 +134,32 @@ class NDFile:
         if timing is not None and self._performance:
             timing.resize((len(self._performance), 5))
             timing[:] = np.array(self._performance)
+        if not self._places.has_values_at_close:
+            self._file.close()
+            return
+        self._write_at_close()
+        if self._options.swmr:
+            self._close_uncleanly()
+        else:
+            self._file.close()
+
+    def _write_at_close(self) -> None:
+        values = frame_values(self._last) if self._last is not None else {}
+        for column, dataset in self._places.at_close:
+            value = values.get(column.name)
+            dataset[0] = column.missing if value is None else value
+        if self._options.swmr:  # no attribute can be written any more
+            return
+        for item, attribute in self._places.attributes_at_close:
+            write_attribute(item, attribute, values)
+
+    def _close_uncleanly(self) -> None:
+        """Leave the file as the real plugin does: all is there, but its flags say that it is still being written."""
+        self._file.flush()
+        unclosed = self._path.with_name(f".{self._path.name}.unclosed")
+        shutil.copyfile(self._path, unclosed)
         self._file.close()
+        unclosed.replace(self._path)
 
     def _write_pixels(self, array: NDArray) -> None:
         data = self._places.data
@@ -187,14 +220,3 @@ class _ColumnBuffer:
             self.dataset.id.write_direct_chunk((first,), values)
         else:
             self.dataset[first:] = values
-
-
-def _column_values(array: NDArray) -> dict[str, Any]:
-    seconds, nanoseconds = epics_timestamp(array.timestamp_ns)
-    return {
-        UNIQUE_ID: array.unique_id,
-        "NDArrayTimeStamp": array.epics_seconds,
-        "NDArrayEpicsTSSec": seconds,
-        "NDArrayEpicsTSnSec": nanoseconds,
-        **{attribute.name: attribute.value for attribute in array.attributes},
-    }

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from iocsim.ndarray import NDArray, NDAttribute, SourceType
+from iocsim.pv import epics_timestamp
 
 STRING_BYTES = 256
 """Every string attribute is stored in this many bytes (MAX_ATTRIBUTE_STRING_SIZE)."""
@@ -111,6 +112,15 @@ class Places:
     data: h5py.Dataset
     columns: Mapping[str, h5py.Dataset]
     performance: h5py.Dataset | None
+    at_close: tuple[tuple[Column, h5py.Dataset], ...] = ()
+    """Columns of one value, written when the file is closed."""
+    attributes_at_close: tuple[tuple[h5py.HLObject, Any], ...] = ()
+    """HDF5 attributes likewise: what has them, and its `XmlAttribute`."""
+
+    @property
+    def has_values_at_close(self) -> bool:
+        """Something is to be written at the close; with SWMR the real plugin then leaves the file not closed."""
+        return bool(self.at_close or self.attributes_at_close)
 
 
 class Layout(Protocol):
@@ -164,10 +174,15 @@ def create_detector_dataset(group: h5py.Group, name: str, first: NDArray, storag
     return data
 
 
-def create_column(group: h5py.Group, column: Column, storage: Storage) -> h5py.Dataset:
-    """An attribute dataset, made with one row of zero as NDFileHDF5 does."""
+def create_column(group: h5py.Group, column: Column, storage: Storage, name: str = "") -> h5py.Dataset:
+    """An attribute dataset, made with one row of zero as NDFileHDF5 does; under its own name unless one is given."""
     dataset = group.create_dataset(
-        column.name, shape=(1,), maxshape=(None,), chunks=(storage.column_chunk,), dtype=column.dtype
+        name or column.name,
+        shape=(1,),
+        maxshape=(None,),
+        chunks=(storage.column_chunk,),
+        dtype=column.dtype,
+        fillvalue=np.nan if column.dtype == np.float32 else None,
     )
     dataset.attrs["NDAttrName"] = np.bytes_(column.name)
     dataset.attrs["NDAttrDescription"] = np.bytes_(column.description)
@@ -181,6 +196,18 @@ def create_performance_dataset(group: h5py.Group, storage: Storage) -> h5py.Data
     return group.create_dataset(
         "timestamp", shape=(1, 5), maxshape=(None, None), chunks=(storage.column_chunk, 5), dtype=np.float64
     )
+
+
+def frame_values(array: NDArray) -> dict[str, Any]:
+    """The values of one frame's columns by name; None for a PV that is not connected."""
+    seconds, nanoseconds = epics_timestamp(array.timestamp_ns)
+    return {
+        UNIQUE_ID: array.unique_id,
+        "NDArrayTimeStamp": array.epics_seconds,
+        "NDArrayEpicsTSSec": seconds,
+        "NDArrayEpicsTSnSec": nanoseconds,
+        **{attribute.name: attribute.value for attribute in array.attributes},
+    }
 
 
 def _group(parent: h5py.Group, name: str, nx_class: str) -> h5py.Group:

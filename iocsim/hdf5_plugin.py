@@ -15,7 +15,9 @@ from caproto import SkipWrite
 
 from iocsim.hdf5_file import FileOptions
 from iocsim.hdf5_filters import filters_for
-from iocsim.hdf5_layout import DefaultLayout
+from iocsim.hdf5_layout import DefaultLayout, Layout
+from iocsim.hdf5_xml import LayoutFileError, load_layout
+from iocsim.hdf5_xml_layout import XmlLayout
 from iocsim.ndarray import NDArray
 from iocsim.plugin import Arrays, Plugin
 from iocsim.pv import NO_YES, OFF_ON, Choice, Initial, PvTable, Text, monitors_sent
@@ -44,7 +46,7 @@ QUIET_PAIRS: dict[str, Initial] = {
 
 
 class Hdf5Plugin(Plugin):
-    """NDFileHDF5 in the modes Stream, Single and Capture, with SWMR and LazyOpen, in the default layout."""
+    """NDFileHDF5 in the modes Stream, Single and Capture, with SWMR and LazyOpen, in the default or an XML layout."""
 
     def __init__(self, table: PvTable) -> None:
         super().__init__(table, PLUGIN_TYPE, "FileHDF1")
@@ -198,14 +200,18 @@ class Hdf5Plugin(Plugin):
         )
         if self._position_mode.is_on or self._extra_dimensions.value:
             refusal = "PositionMode and extra dimensions are not simulated"
+        layout: Layout = DefaultLayout()
         if self._layout_name.value:
-            refusal = "layouts other than the default are not simulated"
+            try:
+                layout = XmlLayout(load_layout(self._layout_name.value))
+            except LayoutFileError:
+                refusal = "status=3"
         return FileSettings(
             folder=self._folder.value,
             name=self._name.value,
             template=self._template.value,
             auto_increment=self._auto_increment.is_on,
-            layout=DefaultLayout(),
+            layout=layout,
             refusal=refusal,
             options=FileOptions(
                 num_capture=self._num_capture.value,
@@ -258,10 +264,14 @@ class Hdf5Plugin(Plugin):
         return value
 
     async def _check_layout(self) -> None:
-        is_default = not self._layout_name.value
-        await self._layout_valid.follow(int(is_default))
-        await self._layout_message.follow(
-            "Default layout selected"
-            if is_default
-            else "iocsim writes the default layout only: leave XMLFileName empty"
-        )
+        """Well-formed or not, as the real plugin: whether it is a layout shows only when a file is opened."""
+        message = "Default layout selected"
+        is_valid = True
+        if self._layout_name.value:
+            try:
+                await asyncio.to_thread(load_layout, self._layout_name.value)
+                message = ""
+            except LayoutFileError as error:
+                message, is_valid = str(error), False
+        await self._layout_valid.follow(int(is_valid))
+        await self._layout_message.follow(message)
