@@ -67,6 +67,7 @@ class Acquisition:
         source: FrameSource,
         endstation: Endstation,
         settings: Callable[[], ExposureSettings],
+        attributes: Callable[[int], tuple[NDAttribute, ...]],
         send: Callable[[NDArray], int],
         counter: FrameCounter,
         truth: Truth,
@@ -75,10 +76,14 @@ class Acquisition:
         first_index: int,
         keeps_checksums: bool,
     ) -> None:
-        """`send` gives the number of times the frame went out by PVA; `n_images` None is endless."""
+        """`attributes` gives the NDAttributes of a frame by its uniqueId, `send` the times it went out by PVA.
+
+        `n_images` None is endless.
+        """
         self._source = source
         self._endstation = endstation
         self._settings = settings
+        self._attributes = attributes
         self._send = send
         self._counter = counter
         self._truth = truth
@@ -124,7 +129,7 @@ class Acquisition:
     def _read_out(self, settings: ExposureSettings, start_ns: int, end_ns: int) -> None:
         endstation, readout = self._endstation, settings.readout
         there = endstation.conditions_at((start_ns + end_ns) // 2)
-        attributes = endstation.attributes()
+        attributes = self._attributes(self._counter.value + 1)
         frame = self._source.frame(
             self._first_index + self.n_done,
             there.x_m,
@@ -140,12 +145,7 @@ class Acquisition:
             pixels=pixels,
             unique_id=unique_id,
             timestamp_ns=end_ns,
-            attributes=(
-                COLOR_MODE,
-                *attributes,
-                NDAttribute("ArrayCounter", unique_id, "driver array counter", SourceType.PARAM, "ARRAY_COUNTER"),
-                NDAttribute("AcquireTime", settings.exposure_s, "exposure time, s", SourceType.PARAM, "ACQ_TIME"),
-            ),
+            attributes=(COLOR_MODE, *attributes),
             offset=(readout.min_x, readout.min_y),
             binning=(readout.bin_x, readout.bin_y),
             reverse=(readout.reverse_x, readout.reverse_y),

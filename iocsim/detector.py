@@ -15,7 +15,8 @@ from caproto import SkipWrite
 from iocsim.acquisition import Acquisition, ExposureSettings, FrameCounter
 from iocsim.endstation import Endstation
 from iocsim.frames import FrameSource
-from iocsim.ndarray import DATA_TYPES, NDArray, data_type, data_type_name
+from iocsim.nd_attributes import NDAttributesFile
+from iocsim.ndarray import DATA_TYPES, NDArray, NDAttribute, SourceType, data_type, data_type_name
 from iocsim.plugin import ADCORE_VERSION, COLOR_MODES, DRIVER_PORT, ENABLED, ArrayCount
 from iocsim.pv import NO_YES, Choice, PvTable, Text, monitors_sent
 from iocsim.readout import Readout
@@ -46,6 +47,7 @@ class Detector:
     def __init__(
         self,
         table: PvTable,
+        sim: PvTable,
         source: FrameSource,
         endstation: Endstation,
         truth: Truth,
@@ -54,7 +56,9 @@ class Detector:
         *,
         keeps_checksums: bool,
     ) -> None:
-        """`send` hands an array to the plugins and gives the number of times it went out by PVA.
+        """`sim` is the table of the simulator's own PVs.
+
+        `send` hands an array to the plugins and gives the number of times it went out by PVA.
 
         `show_others` brings the PVs of plugins and simulator up to date, before Acquire goes to 0.
         """
@@ -99,9 +103,7 @@ class Detector:
         table.readback("TemperatureActual", 20.0, units="C")
         table.pair("ShutterMode", Choice(("None", "EPICS PV", "Detector output")))
         table.pair("ColorMode", COLOR_MODES)
-        table.setpoint("NDAttributesFile", Text())
-        table.setpoint("NDAttributesMacros", Text())
-        table.readback("NDAttributesStatus", Choice(("Attributes file OK", "File not found")))
+        self._attributes_file = NDAttributesFile(table, sim, self._built_in_attributes)
         table.setpoint("PoolMaxBuffers", 0)
         table.setpoint("WaitForPlugins", NO_YES)
         self._callbacks = table.pair("ArrayCallbacks", ENABLED)
@@ -180,6 +182,7 @@ class Detector:
             self._source,
             self._endstation,
             self._settings,
+            self._attributes_file.read,
             self._send,
             self._frame_counter,
             self._truth,
@@ -216,6 +219,13 @@ class Detector:
 
     def _settings(self) -> ExposureSettings:
         return ExposureSettings(self._exposure.value, self._period.value, self._readout)
+
+    def _built_in_attributes(self, unique_id: int) -> tuple[NDAttribute, ...]:
+        return (
+            *self._endstation.attributes(),
+            NDAttribute("ArrayCounter", unique_id, "driver array counter", SourceType.PARAM, "ARRAY_COUNTER"),
+            NDAttribute("AcquireTime", self._exposure.value, "exposure time, s", SourceType.PARAM, "ACQ_TIME"),
+        )
 
     def _send(self, array: NDArray) -> int:
         return self._send_to_plugins(array) if self._callbacks.is_on else 0

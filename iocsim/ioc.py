@@ -55,6 +55,7 @@ class Ioc:
         self._codec = CodecPlugin(table.below("Codec1:"), compressor)
         self._detector = Detector(
             table.below("cam1:"),
+            table.below("Sim:"),
             beamline.frames,
             self._endstation,
             self._truth,

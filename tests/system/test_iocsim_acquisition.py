@@ -36,9 +36,6 @@ class MovingStage:
     def conditions_at(self, time_ns: int) -> Conditions:
         return Conditions(time_ns * 1e-9, 0.0, 710.0, 500.0, True)
 
-    def attributes(self) -> tuple[()]:
-        return ()
-
 
 class Record:
     """Stands in for the truth."""
@@ -63,6 +60,7 @@ def expose(n_images: int | None, exposure_s: float, period_s: float, frame_s: fl
         SlowFrames(frame_s),
         MovingStage(),  # type: ignore[arg-type]
         lambda: ExposureSettings(exposure_s, period_s, readout),
+        lambda unique_id: (),
         send,
         FrameCounter(),
         record,  # type: ignore[arg-type]

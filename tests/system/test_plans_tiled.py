@@ -1,4 +1,4 @@
-"""A scan's documents through bluesky's TiledWriter: the standardized frames come back out of tiled as they are in the file."""
+"""A scan through bluesky's TiledWriter: the standardized frames come back out of tiled as they are in the file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from bluesky import RunEngine
@@ -35,7 +34,8 @@ def client(rig: Rig, tmp_path: Path) -> Iterator[Any]:
     from tiled.server.app import build_app
 
     catalog = in_memory(
-        readable_storage=[str(rig.folder)], writable_storage=[f"file://localhost{tmp_path}", f"sqlite:///{tmp_path}/t.db"]
+        readable_storage=[str(rig.folder)],
+        writable_storage=[f"file://localhost{tmp_path}", f"sqlite:///{tmp_path}/t.db"],
     )
     with Context.from_app(build_app(catalog)) as context:
         yield from_context(context)

@@ -1,0 +1,166 @@
+"""Layouts and attribute files set by PV: what the simulated beamline accepts, and what it records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from beamline_client import BeamlineClient
+from layout_corpus import SEED_FRAGMENT
+
+
+LAYOUT = """<?xml version="1.0"?>
+<hdf5_layout>
+  <group name="entry">
+    <group name="data"><dataset name="data" source="detector"/></group>
+    <dataset name="posx" source="ndattribute" ndattribute="POSX"/>
+    <group name="rest" ndattr_default="true"/>
+  </group>
+</hdf5_layout>"""
+
+
+@pytest.fixture(scope="module")
+def ioc(start_ioc: Callable[..., Any]) -> Any:
+    return start_ioc("--shape", "32,48", "--stack", "4")
+
+
+@pytest.fixture
+def beamline(ioc: Any, tmp_path: Path) -> Iterator[BeamlineClient]:
+    client = BeamlineClient(ioc.prefix)
+    client.put_all(
+        HDF1__EnableCallbacks=1,
+        HDF1__BlockingCallbacks="Yes",
+        HDF1__FilePath=str(tmp_path),
+        HDF1__FileName="scan",
+        HDF1__FileTemplate="%s%s.h5",
+        HDF1__FileWriteMode="Stream",
+        HDF1__LazyOpen="Yes",
+        HDF1__SWMRMode="Off",
+        HDF1__NumCapture=0,
+        HDF1__NDAttributeChunk=1,
+        HDF1__NumFramesFlush=1,
+    )
+    client.put_all(Sim__EraseNDAttributes=1, cam1__NDAttributesMacros="")
+    client.put("cam1:NDAttributesFile", "")
+    yield client
+    client.put("HDF1:Capture", 0)
+    client.close()
+
+
+@pytest.fixture
+def attributes(ioc: Any, tmp_path: Path) -> str:
+    """The path of an attributes file; its PVs begin with $(P)."""
+    path = tmp_path / "attributes.xml"
+    path.write_text(
+        '<Attributes><Attribute name="POSX" type="EPICS_PV" source="$(P)X.RBV" dbrtype="DBR_DOUBLE"/>'
+        '<Attribute name="MODE" type="EPICS_PV" source="$(P)cam1:ImageMode_RBV" dbrtype="DBR_NATIVE"/>'
+        '<Attribute name="GONE" type="EPICS_PV" source="$(P)NoSuch" dbrtype="DBR_DOUBLE"/>'
+        '<Attribute name="EXPOSE" type="PARAM" source="ACQ_TIME" datatype="DOUBLE"/>'
+        '<Attribute name="NUMBER" type="PARAM" source="ARRAY_COUNTER" datatype="INT"/>'
+        '<Attribute name="LAB" type="CONST" source="SIM"/>'
+        '<Attribute name="ODD" type="FUNCTION" source="myFunction" param="a"/></Attributes>'
+    )
+    return str(path)
+
+
+def load(beamline: BeamlineClient, attributes: str) -> str:
+    beamline.put("cam1:NDAttributesMacros", f"P={beamline.prefix}")
+    beamline.put("cam1:NDAttributesFile", attributes)
+    return beamline.get("cam1:NDAttributesStatus")
+
+
+def record(beamline: BeamlineClient, n_frames: int) -> None:
+    beamline.put("HDF1:Capture", 1, wait=False)
+    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.acquire(n_frames)
+
+
+def test_columns_are_those_of_the_attributes_file(beamline: BeamlineClient, attributes: str, tmp_path: Path) -> None:
+    assert load(beamline, attributes) == "Attributes file OK"
+    beamline.put("HDF1:XMLFileName", LAYOUT)
+    assert (beamline.get("HDF1:XMLValid_RBV"), beamline.get("HDF1:XMLErrorMsg_RBV")) == ("Yes", "")
+    beamline.put("X", 1.5)
+    record(beamline, 2)
+    beamline.put("HDF1:Capture", 0)
+    with h5py.File(tmp_path / "scan.h5") as file:
+        assert file["/entry/posx"][()].tolist() == [1.5, 1.5]
+        rest = file["/entry/rest"]
+        assert rest["GONE"].dtype == np.float32 and np.isnan(rest["GONE"][()]).all()
+        assert rest["EXPOSE"][0] == beamline.get("cam1:AcquireTime_RBV")
+        assert rest["NUMBER"][()].tolist() == rest["NDArrayUniqueId"][()].tolist()
+        assert (rest["MODE"].dtype, rest["MODE"][0], rest["LAB"][0]) == (np.int32, 1, b"SIM")
+        assert "ODD" not in rest and "posx" not in rest and "ColorMode" in rest
+
+
+@pytest.mark.parametrize("lazy", ["Yes", "No"])
+def test_layout_without_frames_fails_as_quietly_as_on_a_real_ioc(
+    beamline: BeamlineClient, tmp_path: Path, lazy: str
+) -> None:
+    beamline.acquire(1)
+    path = tmp_path / "seed.xml"
+    path.write_text(SEED_FRAGMENT)
+    beamline.put_all(HDF1__XMLFileName=str(path), HDF1__LazyOpen=lazy)
+    assert (beamline.get("HDF1:XMLValid_RBV"), beamline.get("HDF1:XMLErrorMsg_RBV")) == ("Yes", "")
+    beamline.put("HDF1:Capture", 1, wait=False)
+    if lazy == "Yes":
+        beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+        beamline.acquire(2)
+        assert beamline.get("HDF1:Capture_RBV") == "Capturing"
+    beamline.wait_for("HDF1:WriteStatus", "Write error")
+    assert beamline.get("HDF1:WriteMessage") == f"Error opening file {tmp_path}/scan.h5, status=3"
+    assert beamline.get("HDF1:NumCaptured_RBV") == 0
+    if lazy == "No":
+        assert beamline.get("HDF1:Capture_RBV") == "Done"
+    assert (tmp_path / "scan.h5").stat().st_size < 10_000
+    beamline.put("HDF1:Capture", 0)
+    assert beamline.get("HDF1:WriteStatus") == "Write OK"
+
+
+def test_reader_sees_columns_only_by_whole_chunks(beamline: BeamlineClient, attributes: str, tmp_path: Path) -> None:
+    load(beamline, attributes)
+    beamline.put_all(HDF1__XMLFileName=LAYOUT, HDF1__SWMRMode="On", HDF1__NDAttributeChunk=4)
+    record(beamline, 6)
+    with h5py.File(tmp_path / "scan.h5", swmr=True) as file:
+        seen = file["/entry/data/data"].shape[0], file["/entry/posx"].shape[0], file["/entry/rest/NUMBER"].shape[0]
+        assert seen == (6, 4, 4)
+        beamline.put("HDF1:FlushNow", 1)
+        file["/entry/posx"].id.refresh()
+        assert file["/entry/posx"].shape[0] == 6
+
+
+@pytest.mark.parametrize(("erases", "stays"), [(1, False), (0, True)])
+def test_arrays_keep_attributes_of_an_earlier_file_unless_erased(
+    beamline: BeamlineClient, attributes: str, tmp_path: Path, erases: int, stays: bool
+) -> None:
+    load(beamline, attributes)
+    beamline.put("X", 2.5)
+    beamline.put("Sim:EraseNDAttributes", erases)
+    beamline.put("cam1:NDAttributesFile", '<Attributes><Attribute name="LAB" type="CONST" source="B"/></Attributes>')
+    beamline.put("X", 0.5)
+    beamline.put("HDF1:XMLFileName", LAYOUT)
+    record(beamline, 2)
+    beamline.put("HDF1:Capture", 0)
+    with h5py.File(tmp_path / "scan.h5") as file:
+        assert file["/entry/rest/LAB"][()].tolist() == [b"B", b"B"]
+        assert ("posx" in file["/entry"]) is stays
+        if stays:
+            assert file["/entry/posx"][()].tolist() == [2.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        ("/nowhere.xml", "File not found"),
+        ("<Attributes><Attribute></Attributes>", "XML syntax error"),
+        ('<Attributes><Attribute name="A" source="$(NOT_GIVEN)X"/></Attributes>', "Macro substitution error"),
+        ('<Attributes xmlns="x"></Attributes>', "File not found"),
+    ],
+)
+def test_attributes_file_that_cannot_be_used_is_told_by_its_status(
+    beamline: BeamlineClient, value: str, status: str
+) -> None:
+    assert load(beamline, value) == status
