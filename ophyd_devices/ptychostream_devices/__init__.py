@@ -11,14 +11,17 @@ if "epics.ca" not in sys.modules:
 
 from ptychostream_devices.detector import DetectorError, DetectorSetup, PtychoDetector
 from ptychostream_devices.energy import Monochromator
+from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice, StreamServiceError
 
 __all__ = [
     "DetectorError",
     "DetectorSetup",
+    "LayoutError",
     "Monochromator",
     "PtychoDetector",
+    "RawFileLayout",
     "ScanStage",
     "StreamServiceDevice",
     "StreamServiceError",

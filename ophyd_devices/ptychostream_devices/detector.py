@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ophyd import Component, DetectorBase, DeviceStatus, Signal
+from ophyd import Component, DetectorBase, DeviceStatus, EpicsSignalRO, FormattedComponent, Signal
 from ophyd.areadetector import ADComponent
 from ophyd.areadetector.base import EpicsSignalWithRBV
 from ophyd.areadetector.cam import CamBase
-from ophyd.areadetector.plugins import PvaPlugin_V34, StatsPlugin_V34
+from ophyd.areadetector.plugins import PluginBase_V34, PvaPlugin_V34, StatsPlugin_V34
 from ophyd.areadetector.trigger_mixins import TriggerBase
 from ophyd.device import Staged
 from ophyd.status import StatusBase
 
+from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
 from ptychostream_devices.raw_file_plugin import RawFilePlugin
 
 SETTING_TIMEOUT_S = 10.0  # for a detector to take an exposure time or to stop acquiring
@@ -57,6 +59,16 @@ class CountedStats(StatsPlugin_V34):
     dropped_arrays = ADComponent(EpicsSignalWithRBV, "DroppedArrays", auto_monitor=True, kind="omitted")
 
 
+class CountedZmq(PluginBase_V34):
+    """NDPluginZMQ, whose loss counters are watched: the second counts what no peer took."""
+
+    _default_suffix = "ZMQ1:"
+    _suffix_re = r"ZMQ\d:"
+    _plugin_type = "NDPluginZMQ"
+    dropped_arrays = ADComponent(EpicsSignalWithRBV, "DroppedArrays", auto_monitor=True, kind="omitted")
+    dropped_output_arrays = ADComponent(EpicsSignalWithRBV, "DroppedOutputArrays", auto_monitor=True, kind="omitted")
+
+
 class PtychoDetector(TriggerBase, DetectorBase):
     """A camera with NDFileHDF5 (`HDF1:`), NDPluginPva (`Pva1:`) and NDPluginStats (`Stats1:`).
 
@@ -68,6 +80,9 @@ class PtychoDetector(TriggerBase, DetectorBase):
     hdf = ADComponent(RawFilePlugin, "HDF1:", write_path_template="/")
     pva = ADComponent(CountedPva, "Pva1:")
     stats = ADComponent(CountedStats, "Stats1:")
+    attributes_status = FormattedComponent(
+        EpicsSignalRO, "{self.cam.prefix}NDAttributesStatus", string=True, kind="omitted"
+    )
     rewindable = Component(Signal, value=False, kind="omitted")
     """For `trigger_and_read`: an exposure is not repeated after a pause, its frames are in the files already."""
 
@@ -79,18 +94,26 @@ class PtychoDetector(TriggerBase, DetectorBase):
         write_path_template: str,
         read_path_template: str | None = None,
         root: str = "/",
+        layout: str | Path | None = None,
+        attributes: str | Path | None = None,
         **kwargs: Any,
     ) -> None:
         """`write_path_template` is the folder of raw files as the IOC sees it (strftime codes are filled in);
         `read_path_template` the same as readers see it, if that differs; `root` the part that may be mounted elsewhere.
+
+        `layout` is the XML of the raw files' layout, looked over at once (`LayoutError`) and set before each capture;
+        `attributes` the camera's NDAttributes XML, as the IOC sees it, too, set together with it. Without them the IOC
+        keeps its own.
         """
+        raw_layout = None if layout is None else RawFileLayout.read(layout, attributes)
         kwargs.setdefault("read_attrs", ["cam", "cam.array_counter", "hdf", "stats", "stats.total"])
         super().__init__(prefix, name=name, **kwargs)
         self.hdf.reg_root = root
         self.hdf.write_path_template = write_path_template
         self.hdf.read_path_template = read_path_template
+        self.hdf.layout = raw_layout
         self.stats.total.kind = "hinted"
-        for plugin in (self.hdf, self.pva, self.stats):
+        for plugin in self._plugins:
             plugin.configuration_attrs = ["enable", "nd_array_port"]
         self._exposing: DeviceStatus | None = None
         self._dropped_before: dict[str, int] = {}
@@ -99,6 +122,16 @@ class PtychoDetector(TriggerBase, DetectorBase):
     def with_cam(cls, cam_class: type[CamBase], suffix: str = "cam1:") -> type[PtychoDetector]:
         """The same detector with another camera class, say ophyd's `EigerDetectorCam`."""
         return type(f"{cls.__name__}_{cam_class.__name__}", (cls,), {"cam": ADComponent(cam_class, suffix)})
+
+    @classmethod
+    def with_zmq(cls, suffix: str = "ZMQ1:") -> type[PtychoDetector]:
+        """The same detector with an NDPluginZMQ, whose losses then count, too: it drops what its peer does not take."""
+        return type(f"{cls.__name__}_Zmq", (cls,), {"zmq": ADComponent(CountedZmq, suffix)})
+
+    @property
+    def _plugins(self) -> tuple[PluginBase_V34, ...]:
+        """Every plugin that the frames go through."""
+        return tuple(getattr(self, name) for name in ("hdf", "pva", "stats", "zmq") if name in self.component_names)
 
     def raw_file(self, setup: DetectorSetup) -> str | None:
         """Path of the raw file that a scan with this setup will write, as readers see it; None if not yet known."""
@@ -120,10 +153,23 @@ class PtychoDetector(TriggerBase, DetectorBase):
     def stage(self) -> list[object]:
         """Stop the camera, set up camera and plugins, and open the capture."""
         self.cam.acquire.set(0).wait(SETTING_TIMEOUT_S)  # so that unstaging does not start it again
+        self._set_attributes()
         staged = super().stage()
         self._dropped_before = self._dropped()
         self._acquisition_signal.subscribe(self._acquire_changed)
         return staged
+
+    def _set_attributes(self) -> None:
+        layout = self.hdf.layout
+        if layout is None or layout.attributes_path is None:
+            return
+        self.cam.nd_attributes_file.put(str(layout.attributes_path), wait=True, timeout=SETTING_TIMEOUT_S)
+        status = self.attributes_status.get()
+        if status != "Attributes file OK":
+            raise LayoutError(
+                f"the camera of {self.name} does not take the attributes file {layout.attributes_path}: {status}. The "
+                "IOC reads it itself: is the path the same there?"
+            )
 
     def unstage(self) -> list[object]:
         """Stop the camera, end the capture and restore what staging changed. Safe to call at any time."""
@@ -178,7 +224,10 @@ class PtychoDetector(TriggerBase, DetectorBase):
             exposing.set_finished()
 
     def _dropped(self) -> dict[str, int]:
-        return {plugin.prefix: int(plugin.dropped_arrays.get()) for plugin in (self.hdf, self.pva, self.stats)}
+        counts = {plugin.prefix: int(plugin.dropped_arrays.get()) for plugin in self._plugins}
+        if "zmq" in self.component_names:
+            counts[f"{self.zmq.prefix} (output)"] = int(self.zmq.dropped_output_arrays.get())
+        return counts
 
     def _longest_trigger_s(self) -> float:
         frame_s = max(float(self.cam.acquire_time.get()), float(self.cam.acquire_period.get()))

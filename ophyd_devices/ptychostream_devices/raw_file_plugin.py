@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,10 @@ from ophyd.areadetector.base import EpicsSignalWithRBV
 from ophyd.areadetector.filestore_mixins import FileStoreIterativeWrite
 from ophyd.areadetector.plugins import HDF5Plugin, HDF5Plugin_V34
 
+from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
+
+SETTING_TIMEOUT_S = 10.0  # for the plugin to take a layout
+SETTLING_S = 0.1  # for XMLValid to follow: an IOC posts it after the put
 CREATE_FOLDERS = -3  # NDFileHDF5 may create up to three levels of folders
 
 
@@ -20,8 +25,9 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
     """NDFileHDF5 that writes `<folder>/<name>.h5` and tells bluesky where (spec AD_HDF5, one datum a trigger).
 
     The file opens at the first frame (LazyOpen), so the plugin needs no warm-up frame, and it is written as SWMR
-    with every attribute flushed as it comes. What the beamline chose otherwise (layout, compression, chunks) is
-    left alone. An existing file is never overwritten, as far as this machine can see it.
+    with every attribute flushed as it comes. With a `layout` that is set before; what the beamline chose otherwise
+    (compression, chunks, its own layout) is left alone. An existing file is never overwritten, as far as this machine
+    can see it.
     """
 
     dropped_arrays = ADComponent(EpicsSignalWithRBV, "DroppedArrays", auto_monitor=True, kind="omitted")
@@ -30,6 +36,8 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
     write_message = ADComponent(EpicsSignal, "WriteMessage", string=True, auto_monitor=True, kind="omitted")
 
     filestore_spec = "AD_HDF5"
+    layout: RawFileLayout | None = None
+    """Where things go in the file; None leaves the plugin's XMLFileName as it is."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
@@ -63,7 +71,10 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         self._next_file = PurePosixPath(folder, name)
 
     def stage(self) -> None:
-        """Set up the plugin and start its capture; raises `FileExistsError`, `NotADirectoryError`."""
+        """Set up the plugin and start its capture.
+
+        Raises `FileExistsError`, `NotADirectoryError`, and `LayoutError` when the IOC does not take the layout.
+        """
         now = datetime.now()
         next_file, self._next_file = self._next_file or PurePosixPath(now.strftime("%Y%m%d_%H%M%S_raw")), None
         path = Path(self.file_for(next_file.name, str(next_file.parent)))
@@ -77,11 +88,24 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         self.file_name.set(next_file.name).wait()
         if not self.file_path_exists.get():
             raise NotADirectoryError(f"the IOC cannot write to {folder}: it neither exists nor can it be created")
+        self._set_layout()
         self._told, self._must_tell_again = [], False
         # HDF5Plugin.stage would refuse a plugin that has not seen a frame; with LazyOpen it does not need one.
         super(HDF5Plugin, self).stage()
         self._fn = str(path)
         self._generate_resource({"frame_per_point": self.root.cam.num_images.get()})
+
+    def _set_layout(self) -> None:
+        if self.layout is None:
+            return
+        self.xml_file_name.put(self.layout.for_record(), wait=True, timeout=SETTING_TIMEOUT_S)
+        time.sleep(SETTLING_S)
+        if self.xml_valid.get() != "Yes":
+            message = self.xml_error_msg.get(as_string=True)
+            raise LayoutError(
+                f"{self.prefix} does not take the layout {self.layout.path}: {message}. The IOC reads the file itself: "
+                "is the path the same there?"
+            )
 
     def collect_asset_docs(self) -> Generator[tuple[str, dict[str, Any]], None, None]:
         """The documents that came since the last call; after `tell_again`, those of the last call."""

@@ -63,6 +63,8 @@ def scan(
     scan_id: Annotated[str | None, typer.Option(help="Names the files; the time, if not given.")] = None,
     path: Annotated[str, typer.Option(help="Folder below the roots of service and detector.")] = "",
     raw_dir: Annotated[Path, typer.Option(help="Folder of the raw files, as IOC and service see it.")] = Path(),
+    layout: Annotated[Path | None, typer.Option(help="Layout XML of the raw file, set before the scan.")] = None,
+    attributes: Annotated[Path | None, typer.Option(help="NDAttributes XML of the camera, set with it.")] = None,
     timeout_s: Annotated[float, typer.Option(help="How long to wait for the beamline's PVs.")] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print progress as lines of JSON.")] = False,
 ) -> None:
@@ -73,7 +75,7 @@ def scan(
     interruption = Interruption(engine)
     try:
         trajectory = None if positions is None else _read_positions(positions)
-        devices = _connect(ioc, service, raw_dir, timeout_s)
+        devices = _connect(ioc, service, raw_dir, layout, attributes, timeout_s)
         plan = _make_plan(
             devices,
             trajectory,
@@ -106,13 +108,21 @@ def _read_positions(path: Path) -> Trajectory:
         raise _failed(error, 2) from error
 
 
-def _connect(ioc: str, service: str, raw_dir: Path, timeout_s: float) -> Devices:
+def _connect(
+    ioc: str, service: str, raw_dir: Path, layout: Path | None, attributes: Path | None, timeout_s: float
+) -> Devices:
     try:
         stage = ScanStage(ioc, name="stage")
         energy = Monochromator(f"{ioc}Energy", name="energy")
         for device in (stage, energy):
             device.wait_for_connection(timeout=timeout_s)
-        detector = PtychoDetector(ioc, name="detector", write_path_template=str(raw_dir.resolve()))
+        detector = PtychoDetector(
+            ioc,
+            name="detector",
+            write_path_template=str(raw_dir.resolve()),
+            layout=None if layout is None else layout.resolve(),
+            attributes=None if attributes is None else attributes.resolve(),
+        )
     except TimeoutError as error:
         raise TimeoutError(
             f"the beamline at {ioc} did not answer within {timeout_s:g} s; is its IOC running, and is the prefix "

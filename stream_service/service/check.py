@@ -17,6 +17,7 @@ from stream_service.kernels import Corrections
 from stream_service.placeholders import placeholder_problem
 from stream_service.service.check_clocks import check_channel_clocks, check_frame_clock
 from stream_service.service.check_finding import Finding, problem_of
+from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.file_system import space_problem, swmr_problem
 from stream_service.service.run_file import build_corrections, build_reducer
 from stream_service.service.run_sources import followed_channels
@@ -41,6 +42,7 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
     except PtychostreamError as error:
         corrections = None
         yield Finding("error", "references", str(error))
+    yield from check_raw_file(profile)
     yield from _check_channels(profile)
     detector = CaDetector(profile.detector.acquire_pv, profile.detector.counter_pv, profile.detector.exposure_pv)
     try:

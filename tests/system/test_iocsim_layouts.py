@@ -12,7 +12,6 @@ import pytest
 from beamline_client import BeamlineClient
 from layout_corpus import SEED_FRAGMENT
 
-
 LAYOUT = """<?xml version="1.0"?>
 <hdf5_layout>
   <group name="entry">

@@ -51,6 +51,7 @@ FOREIGN = {
     "h5clear",
     "h5dump",
     "h5ls",
+    "sed",
 }
 OURS = {
     "ptychostream": stream_service.cli.app,

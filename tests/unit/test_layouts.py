@@ -92,7 +92,8 @@ def test_beamline_wins_over_a_file_of_the_same_name(tmp_path: Path, monkeypatch:
 
 
 def test_name_nobody_knows_is_told_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="no beamline 'hemres': choose one of aps_26id, aps_2idd, hermes, sim, template, xrnf"):
+    known = "aps_26id, aps_2idd, hermes, sim, template, xrnf"
+    with pytest.raises(ConfigError, match=f"no beamline 'hemres': choose one of {known}"):
         layouts.load_named_profile("hemres")
 
 

@@ -1,0 +1,76 @@
+"""The layout of raw files: looked over before an IOC is given it, since an IOC takes wrong ones without a word."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from stream_service.layout_xml import (
+    Level,
+    PluginSettings,
+    XmlSyntaxError,
+    lint_attributes,
+    lint_layout,
+    read_attributes,
+    read_layout,
+    shortest_xml,
+)
+
+logger = logging.getLogger(__name__)
+
+RECORD_BYTES = 2048  # of XMLFileName in NDFileHDF5.template, with the 0 at its end
+HANDLER_PATH = "/entry/data/data"  # where the handler of AD_HDF5 looks for the frames
+
+
+class LayoutError(Exception):
+    """A layout that would lose data; the text names every mistake and can be shown as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawFileLayout:
+    """A layout without errors, and the file of NDAttributes it goes with."""
+
+    path: Path
+    """Of the layout, as this machine and the IOC see it."""
+    text: str
+    attributes_path: Path | None = None
+
+    @classmethod
+    def read(cls, path: str | Path, attributes: str | Path | None = None) -> Self:
+        """Read a layout and look it over as the detector will use it: with SWMR, every column flushed as it comes.
+
+        With `attributes`, also for NDAttributes that this file does not define. Raises `LayoutError`, `OSError`;
+        advice is logged.
+        """
+        layout_path = Path(path)
+        text = layout_path.read_text(encoding="utf-8")
+        attributes_path = None if attributes is None else Path(attributes)
+        attributes_text = "" if attributes_path is None else attributes_path.read_text(encoding="utf-8")
+        settings = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
+        found = []
+        try:
+            defined = read_attributes(attributes_text) if attributes_path is not None else None
+        except XmlSyntaxError:
+            defined = None
+        if attributes_path is not None:
+            found += [(attributes_path, finding) for finding in lint_attributes(attributes_text)]
+        found += [(layout_path, finding) for finding in lint_layout(text, defined, settings)]
+        mistakes = [f"{file.name}, line {f.line}: {f}" for file, f in found if f.level is Level.ERROR]
+        if mistakes:
+            raise LayoutError("\n".join([f"the layout {layout_path} cannot be used:", *mistakes]))
+        for file, finding in found:
+            logger.info("%s, line %d: %s", file, finding.line, finding)
+        layout = read_layout(text)
+        if layout.detector is None or not layout.is_at(HANDLER_PATH, layout.detector):
+            raise LayoutError(
+                f"the layout {layout_path} has no frames at {HANDLER_PATH}, where the handler of bluesky's documents "
+                f"(AD_HDF5) looks for them: put the dataset there, or a <hardlink>"
+            )
+        return cls(layout_path, text, attributes_path)
+
+    def for_record(self) -> str:
+        """What goes into XMLFileName: the XML itself where it fits, as the IOC may not see our disk; else the path."""
+        short = shortest_xml(self.text)
+        return short if len(short.encode()) < RECORD_BYTES else str(self.path)

@@ -1,0 +1,128 @@
+"""Would the raw file hold what the profile counts on? Layout, attributes file, and the plugin that takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from stream_service.config import Profile
+from stream_service.core.pairing import How
+from stream_service.errors import SourceError
+from stream_service.layout_xml import (
+    Layout,
+    NDAttributes,
+    PluginSettings,
+    XmlSyntaxError,
+    lint_attributes,
+    lint_layout,
+    read_attributes,
+    read_layout,
+)
+from stream_service.layout_xml.finding import Finding as LayoutFinding
+from stream_service.service.check_finding import Finding
+from stream_service.sources.ca_file_plugin import FilePluginState, read_file_plugin
+
+SAME_NUMBER = 1e-6
+"""Relative: a constant in a layout is written with as many digits as the profile."""
+
+
+def check_raw_file(profile: Profile) -> Iterator[Finding]:
+    """Look over what the profile's `raw_file` names; nothing is set."""
+    settings = profile.raw_file
+    plugin: FilePluginState | None = None
+    if settings.plugin:
+        try:
+            plugin = read_file_plugin(settings.plugin)
+            yield from _check_plugin(settings.plugin, plugin)
+        except SourceError as error:
+            yield Finding("error", "raw file", str(error))
+    attributes: NDAttributes | None = None
+    if settings.attributes:
+        path = Path(settings.attributes)
+        text = yield from _read(path, "attributes file")
+        if text is not None:
+            yield from _told(path, lint_attributes(text))
+            attributes = _parsed(text)
+        if attributes is not None:
+            yield from _check_attributes(profile, path, attributes)
+    if settings.layout:
+        path = Path(settings.layout)
+        text = yield from _read(path, "layout")
+        if text is not None:
+            findings = lint_layout(text, attributes, _plugin_settings(plugin))
+            yield from _told(path, findings)
+            if all(finding.level != "error" for finding in findings):
+                yield from _check_constants(profile, path, read_layout(text))
+
+
+def _plugin_settings(plugin: FilePluginState | None) -> PluginSettings:
+    """The length of the record is known; what a plan sets before each scan (SWMR, chunks) is taken as plans set it."""
+    record_bytes = plugin.layout_bytes if plugin is not None else None
+    return PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0, record_bytes=record_bytes)
+
+
+def _check_plugin(prefix: str, plugin: FilePluginState) -> Iterator[Finding]:
+    if plugin.layout and not plugin.layout_is_valid:
+        text = f"{prefix}XMLFileName is no layout ({plugin.layout_message}): nothing would be recorded"
+        yield Finding("error", "raw file", text)
+    if plugin.swmr and not 0 < plugin.attribute_chunk <= max(1, plugin.flush_every):
+        text = (
+            f"{prefix}NDAttributeChunk is {plugin.attribute_chunk} with SWMRMode on: readers of a growing file see "
+            "positions late, or when it is closed; our plans set 1"
+        )
+        yield Finding("advice", "raw file", text)
+    if not plugin.stores_attributes:
+        yield Finding(
+            "advice", "raw file", f"{prefix}StoreAttr is No: the file would have no positions; our plans set Yes"
+        )
+    kind = "its default layout" if not plugin.layout else "a layout of its own"
+    yield Finding("ok", "raw file", f"{prefix} answers, and has {kind}; it takes XML of {plugin.layout_bytes} bytes")
+
+
+def _read(path: Path, what: str) -> Generator[Finding, None, str | None]:
+    """The text; None after a finding that says why there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        yield Finding(
+            "error", what, f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no text in UTF-8'}"
+        )
+        return None
+
+
+def _told(path: Path, findings: tuple[LayoutFinding, ...]) -> Iterator[Finding]:
+    for finding in findings:
+        is_placeholder = "placeholder" in finding.mistake
+        level = "error" if finding.level == "error" or is_placeholder else "advice"
+        yield Finding(level, f"{path.name}, line {finding.line}", str(finding))
+    if not findings:
+        yield Finding("ok", path.name, "nothing wrong")
+
+
+def _parsed(text: str) -> NDAttributes | None:
+    try:
+        return read_attributes(text)
+    except XmlSyntaxError:
+        return None
+
+
+def _check_attributes(profile: Profile, path: Path, attributes: NDAttributes) -> Iterator[Finding]:
+    wanted = {f"channels.{n}": c.attribute for n, c in profile.channels.items() if c.how is How.ATTRIBUTE}
+    if profile.detector.exposure_attribute:
+        wanted["detector.exposure_attribute"] = profile.detector.exposure_attribute
+    for setting, name in wanted.items():
+        if name not in attributes.names:
+            text = f"{setting} of the profile is the NDAttribute {name}, which it does not define"
+            yield Finding("error", path.name, text)
+
+
+def _check_constants(profile: Profile, path: Path, layout: Layout) -> Iterator[Finding]:
+    expected = {"det_dist_m": profile.detector.distance_m, "pixel_m": profile.detector.pixel_m}
+    for name, value in expected.items():
+        placed = layout.constant(name)
+        if placed is None:
+            continue
+        written = float(placed.element.attributes["value"])
+        if abs(written - value) > SAME_NUMBER * value:
+            text = f"{name} is {written:g}, the profile says {value:g}: `ptychostream layout render` writes it anew"
+            yield Finding("error", f"{path.name}, line {placed.line}", text)
