@@ -18,6 +18,22 @@ MOST_FRAMES_PER_POSITION = 1000
 SCAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 
 
+class RequestedReferences(BaseModel):
+    """References of one scan, as the profile names them (`.npy`, `.npz`, `FILE.h5:/dataset`), by paths of the service.
+
+    A relative path is below the service's data root. What is not given is the profile's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dark: str | None = None
+    """No-beam reference, ADU."""
+    flat: str | None = None
+    """No-sample reference, as measured."""
+    mask: str | None = None
+    """0 = good, anything else = bad."""
+
+
 class ScanRequest(BaseModel):
     """One scan to be streamed into one file, `<data root>/<path>/<scan_id>_std.h5`."""
 
@@ -41,6 +57,8 @@ class ScanRequest(BaseModel):
     """Exposure time of one frame, if the plan knows it; else the service reads it from the detector."""
     raw_file: str | None = None
     """The NDFileHDF5 file of the same frames, if one is written: recorded in the file, used for recovery."""
+    references: RequestedReferences | None = None
+    """Dark, flat and mask of this scan instead of the profile's."""
     sample: str = ""
     """Name of the sample, recorded in the file."""
     metadata: dict[str, str | int | float | bool | None] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ if "epics.ca" not in sys.modules:
 from ptychostream_devices.detector import DetectorError, DetectorSetup, PtychoDetector
 from ptychostream_devices.energy import Monochromator
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
+from ptychostream_devices.shutter import Shutter
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice, StreamServiceError
 
@@ -23,6 +24,7 @@ __all__ = [
     "PtychoDetector",
     "RawFileLayout",
     "ScanStage",
+    "Shutter",
     "StreamServiceDevice",
     "StreamServiceError",
 ]

@@ -1,6 +1,11 @@
 """Bluesky plans of ptychostream, the stubs and wrappers they are made of, and their trajectories."""
 
+from ptychostream_plans.concentric import ptycho_concentric
+from ptychostream_plans.dark_flat import dark_flat
+from ptychostream_plans.energy_stack import EnergyStackError, ptycho_energy_stack
 from ptychostream_plans.fermat import ptycho_fermat
+from ptychostream_plans.jittered import ptycho_jittered
+from ptychostream_plans.raster import ptycho_raster
 from ptychostream_plans.step_scan import ptycho_positions
 from ptychostream_plans.stubs import (
     abort_stream,
@@ -10,18 +15,30 @@ from ptychostream_plans.stubs import (
     stream_service_decorator,
     stream_service_wrapper,
 )
-from ptychostream_plans.trajectories import Trajectory, fermat_spiral, from_positions
+from ptychostream_plans.suspenders import ring_current_suspender
+from ptychostream_plans.trajectories import concentric_rings, fermat_spiral, random_jittered, raster_grid
+from ptychostream_plans.trajectory import Trajectory, from_positions
 
 __all__ = [
+    "EnergyStackError",
     "Trajectory",
     "abort_stream",
     "arm_stream",
     "collect_stream",
     "complete_stream",
+    "concentric_rings",
+    "dark_flat",
     "fermat_spiral",
     "from_positions",
+    "ptycho_concentric",
+    "ptycho_energy_stack",
     "ptycho_fermat",
+    "ptycho_jittered",
     "ptycho_positions",
+    "ptycho_raster",
+    "random_jittered",
+    "raster_grid",
+    "ring_current_suspender",
     "stream_service_decorator",
     "stream_service_wrapper",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychostream_plans.trajectories import Trajectory, from_positions
+from ptychostream_plans.trajectory import Trajectory, from_positions
 
 
 def load_positions(path: Path) -> Trajectory:

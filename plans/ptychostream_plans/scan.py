@@ -31,7 +31,7 @@ from ptychostream_devices.stream_service_device import StreamServiceDevice
 from ptychostream_plans.fermat import ptycho_fermat
 from ptychostream_plans.positions_file import load_positions
 from ptychostream_plans.step_scan import ptycho_positions
-from ptychostream_plans.trajectories import Trajectory
+from ptychostream_plans.trajectory import Trajectory
 
 INTERRUPTED = 130
 SETTING_TIMEOUT_S = 20.0  # for an IOC to take a setting while it is staged

@@ -20,6 +20,8 @@ from bluesky.utils import CustomPlanMetadata, MsgGenerator
 from ptychostream_devices.detector import DetectorSetup, PtychoDetector
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice
+from ptychostream_plans.queueable import queueable
+from ptychostream_plans.references import check_references
 from ptychostream_plans.stubs import (
     check_raw_file,
     check_stream,
@@ -27,10 +29,11 @@ from ptychostream_plans.stubs import (
     expose_and_read,
     stream_service_wrapper,
 )
-from ptychostream_plans.trajectories import Trajectory, from_positions
-from stream_service.request import ScanRequest
+from ptychostream_plans.trajectory import Trajectory, from_positions
+from stream_service.request import RequestedReferences, ScanRequest
 
 
+@queueable
 def ptycho_positions(
     detector: PtychoDetector,
     stage: ScanStage,
@@ -43,39 +46,16 @@ def ptycho_positions(
     scan_id: str | None = None,
     path: str = "",
     probe_diameter_m: float | None = None,
+    references: Mapping[str, str] | None = None,
     md: CustomPlanMetadata | None = None,
 ) -> MsgGenerator[str]:
     """Expose at given positions of the beam on the sample, in the given order.
 
     Parameters
     ----------
-    detector : PtychoDetector
-        Takes `frames_per_position` frames at each position.
-    stage : ScanStage
-        Moves the sample (or the beam); it knows how the beam follows.
-    service : StreamServiceDevice, optional
-        The streaming service that writes the standardized file; without it only the raw file is written.
     positions_m : sequence of (x, y)
         Beam on the sample, in metres.
-    exposure_s : float
-        Exposure time of one frame.
-    frames_per_position : int
-        Frames at each position; the service reduces them to one row.
-    energy : Readable, optional
-        Monochromator, read before and after the scan.
-    scan_id : str, optional
-        Names the files: `<scan_id>_std.h5` and `<scan_id>_raw.h5`. The time, if not given.
-    path : str
-        Folder of both files, below the roots of the service and of the detector.
-    probe_diameter_m : float, optional
-        Diameter of the probe on the sample; positions that do not overlap are then refused.
-    md : dict, optional
-        More metadata for the run.
-
-    Returns
-    -------
-    uid : str
-        Of the bluesky run.
+    <the parameters of every scan>
     """
     trajectory = from_positions(positions_m)
     return (
@@ -90,6 +70,7 @@ def ptycho_positions(
             scan_id=scan_id,
             path=path,
             probe_diameter_m=probe_diameter_m,
+            references=references,
             plan_name="ptycho_positions",
             plan_args={"positions_m": trajectory.positions_m.tolist()},
             md=md,
@@ -109,15 +90,20 @@ def step_scan(
     scan_id: str | None,
     path: str,
     probe_diameter_m: float | None,
+    references: Mapping[str, str] | None,
     plan_name: str,
     plan_args: Mapping[str, Any],
+    facts: Mapping[str, str | int | float] | None = None,
     md: Mapping[str, Any] | None,
 ) -> MsgGenerator[str]:
     """What every plan over a list of positions has in common; `plan_args` are those that only the caller knows.
 
-    Raises before anything moves: `ValueError` for positions out of a motor's limits or without overlap.
+    `facts` are recorded in the start document (`ptychostream`) and in the standardized file. Raises before anything
+    moves: `ValueError` for positions out of a motor's limits or without overlap, and for references that do not fit.
     """
     n_frames = len(trajectory) * frames_per_position
+    if references is not None:
+        check_references(detector, exposure_s, references)
     overlap = None if probe_diameter_m is None else _enough_overlap(trajectory, probe_diameter_m)
     motors_um = stage.motor_positions_um(trajectory.positions_m)
     scan_id = scan_id or datetime.now().strftime("ptycho_%Y%m%d_%H%M%S")
@@ -133,7 +119,13 @@ def step_scan(
         exposure_s=exposure_s,
         raw_file=detector.raw_file(setup),
         sample=str((md or {}).get("sample", "")),
-        metadata={"plan_name": plan_name, "trajectory": trajectory.name, "stream_uid": stream_uid},
+        references=None if references is None else RequestedReferences(**references),
+        metadata={
+            "plan_name": plan_name,
+            "trajectory": trajectory.name,
+            "stream_uid": stream_uid,
+            **(facts or {}),
+        },
     )
     start_md = {
         "plan_name": plan_name,
@@ -148,6 +140,7 @@ def step_scan(
             "scan_id": scan_id,
             "path": path,
             "probe_diameter_m": probe_diameter_m,
+            "references": None if references is None else dict(references),
         },
         "detectors": [detector.name],
         "motors": [stage.x.name, stage.y.name],
@@ -160,6 +153,7 @@ def step_scan(
             "stream_uid": stream_uid,
             "raw_file": request.raw_file,
             "overlap": overlap,
+            **(facts or {}),
         },
         "hints": {"dimensions": [([stage.x.name, stage.y.name], "primary")]},
         **(md or {}),

@@ -38,6 +38,7 @@ from stream_service.service.run_file import (
     open_run_file,
     rows_and_frames_per_row,
     warm_up,
+    with_references,
 )
 from stream_service.service.status import RunStatus, describe_account
 
@@ -81,7 +82,7 @@ class LiveRun:
         self.message = "arming"
         self.shown_row: ShownRow | None = None
         """A recent row, renewed a few times a second."""
-        self._profile = profile
+        self._profile = profile = with_references(profile, request)
         self._n_rows_expected, self._frames_per_row = rows_and_frames_per_row(profile.preprocessing, request)
         self._sources = sources
         self._clock = clock

@@ -100,6 +100,15 @@ def check_file_path(path: Path) -> None:
         raise WriteError(problem)
 
 
+def with_references(profile: Profile, request: ScanRequest) -> Profile:
+    """The profile with the references of a scan, where the scan has its own."""
+    if request.references is None:
+        return profile
+    root = profile.service.data_root
+    own = {kind: str(root / name) for kind, name in request.references.model_dump(exclude_none=True).items()}
+    return profile.model_copy(update={"references": profile.references.model_copy(update=own)})
+
+
 def build_corrections(preprocessing: Preprocessing, references: References) -> Corrections:
     """Load the references of a profile; raises `ConfigError` naming the file that is wrong."""
     return corrections_from(preprocessing, load_references(references))
