@@ -56,7 +56,7 @@ class ServicePVs(Protocol):
     def is_connected(self) -> bool: ...
 
     def connect(self, timeout_s: float) -> None:
-        """Return when every PV has delivered a value; raises `TimeoutError` naming those that have not."""
+        """Return when every PV has delivered a value on this connection; raises `TimeoutError` naming the others."""
         ...
 
     def put(self, name: str, value: int | str) -> None:
@@ -121,6 +121,8 @@ class EpicsServicePVs(LatestValues):
         self.prefix = prefix
         self._channels: dict[str, epics.PV] = {}
         self._enum_names: dict[str, tuple[str, ...]] = {}
+        self._from_before: set[str] = set()
+        """PVs whose latest value is from before the connection was lost, maybe of a service that is no more."""
         self._opening = threading.Lock()
 
     @property
@@ -129,7 +131,7 @@ class EpicsServicePVs(LatestValues):
         return bool(self._channels) and all(channel.connected for channel in self._channels.values())
 
     def connect(self, timeout_s: float) -> None:
-        """Return when every PV has delivered a value; raises `TimeoutError` naming those that have not."""
+        """Return when every PV has delivered a value on this connection; raises `TimeoutError` naming the others."""
         epics.ca.use_initial_context()  # pyepics keeps its channels in the context of the thread that opened them
         with self._opening:
             if not self._channels:
@@ -141,7 +143,7 @@ class EpicsServicePVs(LatestValues):
                         f"{self.prefix}{name}",
                         auto_monitor=True,
                         callback=self._heard_of(name),
-                        connection_callback=self._connection_changed,
+                        connection_callback=self._connection_of(name),
                     )
         if not self.wait_until(lambda: not self._silent(), timeout_s):
             silent = self._silent()
@@ -186,14 +188,23 @@ class EpicsServicePVs(LatestValues):
         return [
             name
             for name, channel in self._channels.items()
-            if not channel.connected or (name in MONITORED and not self.has(name))
+            if not channel.connected or (name in MONITORED and (name in self._from_before or not self.has(name)))
         ]
 
     def _connection_changed(self, **_: Any) -> None:
         self.wake()
 
+    def _connection_of(self, name: str) -> Callable[..., None]:
+        def changed(conn: bool = False, **_: Any) -> None:
+            if not conn:
+                self._from_before.add(name)
+            self.wake()
+
+        return changed
+
     def _heard_of(self, name: str) -> Callable[..., None]:
         def heard(value: Any = None, timestamp: float = 0.0, **_: Any) -> None:
+            self._from_before.discard(name)
             self.post(name, _text(value) if name in TEXTS else int(value), timestamp)
 
         return heard

@@ -129,13 +129,14 @@ class StreamServiceDevice:
             error = pvs.latest("ArmError")
             return error.count > error_count and error.value != ""
 
-        if not pvs.wait_until(is_answered, self._arm_timeout_s):
+        # Updates of different PVs have no order among them: the rest of the answer may come a moment after Arm. And a 0
+        # of Arm alone is no answer: it also comes when a service that was started again is connected anew.
+        pvs.wait_until(lambda: is_answered() and (self._is_running() or is_refused()), self._arm_timeout_s)
+        if not is_answered():
             raise StreamServiceError(
                 f"{pvs.prefix}Arm did not come back to 0 within {self._arm_timeout_s:g} s "
                 f"(State is {self._text('State')}): {self._text('Message') or 'the service gave no reason'}"
             )
-        # Updates of different PVs have no order among them: the rest of the answer may come a moment after Arm.
-        pvs.wait_until(lambda: self._is_running() or is_refused(), self._quiet_s)
         if not self._is_running():
             raise StreamServiceError(
                 self._text("ArmError")
