@@ -4,6 +4,7 @@ from ptychostream_plans.concentric import ptycho_concentric
 from ptychostream_plans.dark_flat import dark_flat
 from ptychostream_plans.energy_stack import EnergyStackError, ptycho_energy_stack
 from ptychostream_plans.fermat import ptycho_fermat
+from ptychostream_plans.fly import ptycho_fly
 from ptychostream_plans.jittered import ptycho_jittered
 from ptychostream_plans.raster import ptycho_raster
 from ptychostream_plans.step_scan import ptycho_positions
@@ -33,6 +34,7 @@ __all__ = [
     "ptycho_concentric",
     "ptycho_energy_stack",
     "ptycho_fermat",
+    "ptycho_fly",
     "ptycho_jittered",
     "ptycho_positions",
     "ptycho_raster",
