@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 OUT ?= demo-output
 ARGS ?=
+# How many tests run beside each other; tests of one file always follow each other.
+PROCESSES ?= 2
 # Which torch `make interop` installs beside cdtools; say INTEROP_TORCH='torch --index-url ...' for a build of your choice.
 INTEROP_TORCH ?= torch
 
@@ -27,8 +29,8 @@ demo: venv-sim ## simulated beamline, service and a scan: a finished file in dem
 	flock --nonblock 9 || { echo "another demo writes to $(OUT): waiting for it"; flock 9; }; \
 	exec $(BIN)/ptychostream demo --out '$(OUT)' $(ARGS)
 
-test: venv ## all tests that every change must pass (ARGS="-k pairing")
-	@$(BIN)/python -m pytest $(ARGS)
+test: venv ## all tests that every change must pass (ARGS="-k pairing"; PROCESSES=1 for one after the other)
+	@$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 test-long: venv ## the full-size tests
 	@$(BIN)/python -m pytest --long -m long --timeout 3600 $(ARGS)

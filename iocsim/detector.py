@@ -129,6 +129,10 @@ class Detector:
         self._array_size_x = table.readback("ArraySizeX_RBV", columns)
         self._array_size_y = table.readback("ArraySizeY_RBV", rows)
         table.readback("ArraySizeZ_RBV", 0)
+        self._unique_id = table.readback("UniqueId_RBV", 0)
+        self._dimensions = [
+            table.readback(f"ArraySize{axis}_RBV", size) for axis, size in enumerate((columns, rows, 0))
+        ]
         self._array_bytes = table.readback("ArraySize_RBV", rows * columns * source.dtype.itemsize)
         self._readout = Readout.within(source.raw_shape, source.dtype)
         for pair in (
@@ -153,6 +157,7 @@ class Detector:
         """Show how far the acquisition is."""
         self._count.value = self._frame_counter.value
         await self._count.refresh()
+        await self._unique_id.follow(self._frame_counter.value)
         if (acquisition := self._acquisition) is not None:
             await self._images_done.follow(acquisition.n_done)
             remaining_s = (acquisition.exposure_end_ns - time.time_ns()) / 1e9
@@ -253,6 +258,8 @@ class Detector:
         rows, columns = readout.shape
         await self._array_size_x.follow(columns)
         await self._array_size_y.follow(rows)
+        await self._dimensions[0].follow(columns)
+        await self._dimensions[1].follow(rows)
         await self._array_bytes.follow(rows * columns * readout.dtype.itemsize)
 
 

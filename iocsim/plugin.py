@@ -88,6 +88,10 @@ class Plugin:
         self._queue_size = table.pair("QueueSize", 20)
         self._queue_free = table.readback("QueueFree", 20)
         self._dimensions = [table.readback(f"ArraySize{axis}_RBV", 0) for axis in range(3)]
+        self._sizes = [table.readback(f"ArraySize{axis}_RBV", 0) for axis in "XYZ"]
+        for axis in range(3):
+            table.setpoint(f"ArraySize{axis}", 0)
+        table.readback("DriverVersion_RBV", ADCORE_VERSION)
         self._n_dimensions = table.readback("NDimensions_RBV", 0)
         self._data_type = table.readback("DataType_RBV", Choice(DATA_TYPES))
         table.readback("ColorMode_RBV", COLOR_MODES)
@@ -119,8 +123,9 @@ class Plugin:
         if array is None or array is self._shown:
             return
         self._shown = array
-        for axis, pv in enumerate(self._dimensions):
-            await pv.follow(array.dimensions[axis] if axis < len(array.dimensions) else 0)
+        for axis, pvs in enumerate(zip(self._dimensions, self._sizes, strict=True)):
+            for pv in pvs:
+                await pv.follow(array.dimensions[axis] if axis < len(array.dimensions) else 0)
         await self._n_dimensions.follow(len(array.dimensions))
         await self._data_type.follow(data_type_name(array.pixels.dtype))
         await self._codec.follow(array.codec)

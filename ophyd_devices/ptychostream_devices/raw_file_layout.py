@@ -70,6 +70,10 @@ class RawFileLayout:
             )
         return cls(layout_path, text, attributes_path)
 
+    def datasets(self) -> dict[str, str]:
+        """Where each NDAttribute goes that the layout names."""
+        return {placed.ndattribute: placed.path for placed in read_layout(self.text).datasets if placed.ndattribute}
+
     def for_record(self) -> str:
         """What goes into XMLFileName: the XML itself where it fits, as the IOC may not see our disk; else the path."""
         short = shortest_xml(self.text)

@@ -34,6 +34,10 @@ class Trajectory:
 
     def nearest_neighbour_m(self) -> float:
         """Median distance from a position to the one nearest to it; raises `ValueError` for a single position."""
+        return float(np.median(self.nearest_neighbours_m()))
+
+    def nearest_neighbours_m(self) -> NDArray[np.float64]:
+        """(N,) distance from each position to the one nearest to it; raises `ValueError` for a single position."""
         positions_m = self.positions_m
         if len(positions_m) < 2:
             raise ValueError("one position alone has no neighbour: a ptychography scan needs at least two")
@@ -43,7 +47,7 @@ class Trajectory:
             distances_m = np.hypot(*(block_m[:, None] - positions_m[None]).transpose(2, 0, 1))
             distances_m[np.arange(len(block_m)), start + np.arange(len(block_m))] = np.inf
             nearest_m[start : start + BLOCK] = distances_m.min(axis=1)
-        return float(np.median(nearest_m))
+        return nearest_m
 
     def overlap(self, probe_diameter_m: float) -> float:
         """Linear overlap of neighbouring probes, 1 - distance / diameter: 0 when they do not touch.
