@@ -125,8 +125,8 @@ def ptycho_energy_stack(
         except RunEngineControlException:  # someone aborts or stops it: that is no failure
             raise
         except Exception as error:
+            done = f"; the files of the {index} before it are there" if index else ""
             raise EnergyStackError(
-                f"energy {index + 1} of {len(energies_eV)} ({energy_eV:g} eV) of {stack_id} failed: {error}. The files "
-                f"of the {index} before it are there"
+                f"energy {index + 1} of {len(energies_eV)} ({energy_eV:g} eV) of {stack_id} failed: {error}{done}"
             ) from error
     return uids

@@ -19,6 +19,7 @@ import typer
 import yaml
 
 import iocsim.cli
+import ptychostream_plans.preview
 import ptychostream_plans.scan
 import stream_service.cli
 from iocsim.beamline import BeamlineConfig, make_beamline
@@ -56,6 +57,7 @@ FOREIGN = {
 OURS = {
     "ptychostream": stream_service.cli.app,
     "iocsim": iocsim.cli.app,
+    "python -m ptychostream_plans.preview": ptychostream_plans.preview.app,
     "python -m ptychostream_plans.scan": ptychostream_plans.scan.app,
 }
 
