@@ -1,13 +1,8 @@
 """Bluesky plans of ptychostream, the stubs and wrappers they are made of, and their trajectories."""
 
-from ptychostream_plans.concentric import ptycho_concentric
 from ptychostream_plans.dark_flat import dark_flat
 from ptychostream_plans.energy_stack import EnergyStackError, ptycho_energy_stack
-from ptychostream_plans.fermat import ptycho_fermat
 from ptychostream_plans.fly import ptycho_fly
-from ptychostream_plans.jittered import ptycho_jittered
-from ptychostream_plans.raster import ptycho_raster
-from ptychostream_plans.step_scan import ptycho_positions
 from ptychostream_plans.stubs import (
     abort_stream,
     arm_stream,
@@ -19,6 +14,13 @@ from ptychostream_plans.stubs import (
 from ptychostream_plans.suspenders import ring_current_suspender
 from ptychostream_plans.trajectories import concentric_rings, fermat_spiral, random_jittered, raster_grid
 from ptychostream_plans.trajectory import Trajectory, from_positions
+from ptychostream_plans.trajectory_plans import (
+    ptycho_concentric,
+    ptycho_fermat,
+    ptycho_jittered,
+    ptycho_positions,
+    ptycho_raster,
+)
 
 __all__ = [
     "EnergyStackError",

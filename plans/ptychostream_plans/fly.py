@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import numpy as np
-from bluesky.protocols import Readable
-from bluesky.utils import CustomPlanMetadata, MsgGenerator
+from bluesky.utils import MsgGenerator
 from numpy.typing import NDArray
 from scanspec.core import Path
 from scanspec.specs import Fly, Spec
@@ -24,6 +23,7 @@ from ptychostream_devices.detector import PtychoDetector
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice
 from ptychostream_plans.queueable import queueable
+from ptychostream_plans.scan_options import RunOptions
 from ptychostream_plans.streamed_run import streamed_run
 from ptychostream_plans.stubs import check_stream
 from ptychostream_plans.trajectory import Trajectory, from_positions
@@ -56,13 +56,7 @@ def ptycho_fly(
     service: StreamServiceDevice | None = None,
     *,
     spec: dict[str, Any],
-    exposure_s: float,
-    energy: Readable | None = None,
-    scan_id: str | None = None,
-    path: str = "",
-    probe_diameter_m: float | None = None,
-    references: Mapping[str, str] | None = None,
-    md: CustomPlanMetadata | None = None,
+    **scan: Unpack[RunOptions],
 ) -> MsgGenerator[str]:
     """Fly along the lines of a scanspec, one run of the service for all of them; each line is one event.
 
@@ -75,6 +69,11 @@ def ptycho_fly(
         Axes "x" and "y", the beam on the sample in metres, made of straight lines:
         `Linspace("y", 0, 4e-6, 5) * ~Linspace("x", 0, 4e-6, 20)`.
     <the parameters of every scan>
+
+    Returns
+    -------
+    uid : str
+        Of the bluesky run.
     """
     lines = fly_lines(spec)
     trajectory = fly_trajectory(lines, spec)
@@ -96,7 +95,7 @@ def ptycho_fly(
             if service is not None:
                 yield from check_stream(service)
             yield from put_back()
-            yield from _fly(detector, stage, line, exposure_s)
+            yield from _fly(detector, stage, line, scan["exposure_s"])
             yield from bps.checkpoint()
 
     for line in lines:  # before anything moves
@@ -106,20 +105,12 @@ def ptycho_fly(
             detector,
             stage,
             service,
-            trajectory=trajectory,
+            "ptycho_fly",
+            trajectory,
             exposures=exposures,
             n_events=len(lines),
             frames_per_trigger=len(lines[0].midpoints_m),
-            frames_per_position=1,
-            exposure_s=exposure_s,
-            energy=energy,
-            scan_id=scan_id,
-            path=path,
-            probe_diameter_m=probe_diameter_m,
-            references=references,
-            plan_name="ptycho_fly",
-            plan_args={"spec": dict(trajectory.parameters)["spec"]},
-            md=md,
+            **scan,
         )
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar, get_args, get_type_hints
 
 from bluesky.protocols import Flyable, Movable, Readable
 
@@ -13,6 +14,7 @@ from ptychostream_devices.energy import Monochromator
 from ptychostream_devices.shutter import Shutter
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice
+from ptychostream_plans.scan_options import DEFAULTS, DESCRIPTIONS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,61 +23,44 @@ PROTOCOLS = {
     PtychoDetector: Readable,
     ScanStage: Readable,
     StreamServiceDevice: Flyable,
+    StreamServiceDevice | None: Flyable | None,
     Monochromator: Movable,
     Shutter: Movable,
-    PtychoDetector | None: Readable | None,
-    StreamServiceDevice | None: Flyable | None,
 }
 """What a server can check by the devices it has: it knows bluesky's protocols, and no class of ours."""
 
-COMMON = "<the parameters of every scan>"
-PARAMETERS = {
-    "detector": "PtychoDetector\n        Takes `frames_per_position` frames at each position.",
-    "stage": "ScanStage\n        Moves the sample (or the beam); it knows how the beam follows.",
-    "service": (
-        "StreamServiceDevice, optional\n        The streaming service that writes the standardized file; without it "
-        "only the raw file is written."
-    ),
-    "exposure_s": "float\n        Exposure time of one frame.",
-    "frames_per_position": "int\n        Frames at each position; the service reduces them to one row.",
-    "energy": "Readable, optional\n        Monochromator, read before and after the scan.",
-    "center_m": "(x, y)\n        Centre of the scan: beam on the sample, in metres.",
-    "scan_id": (
-        "str, optional\n        Names the files: `<scan_id>_std.h5` and `<scan_id>_raw.h5`. The time, if not given."
-    ),
-    "path": "str\n        Folder of both files, below the roots of the service and of the detector.",
-    "probe_diameter_m": (
-        "float, optional\n        Diameter of the probe on the sample; positions that do not overlap are then refused."
-    ),
-    "references": (
-        "dict, optional\n        Files of `dark`, `flat` or `mask`, by these names, instead of the service's own; "
-        "refused if they were taken with another exposure time, gain or readout region."
-    ),
-    "md": "dict, optional\n        More metadata for the run.",
-}
-RETURNS = """
-    Returns
-    -------
-    uid : str
-        Of the bluesky run.
-    """
+COMMON = "    <the parameters of every scan>"
 
 
 def queueable(plan: Callable[P, R]) -> Callable[P, R]:
-    """Give a plan a signature of types (not their names), and describe the parameters that all scans have.
+    """Give a plan a signature of types (not their names), with the common options one by one, all of them described.
 
-    The docstring of the plan has one line `<the parameters of every scan>` among its own, or describes all of them.
+    The plan takes those as `**scan: Unpack[ScanOptions]` or another of `scan_options`, and its docstring has a line
+    `<the parameters of every scan>` where they are to be described.
     """
     signature = inspect.signature(plan, eval_str=True)
-    parameters = [
-        parameter.replace(annotation=PROTOCOLS.get(parameter.annotation, parameter.annotation))
-        for parameter in signature.parameters.values()
-    ]
+    parameters = list(_parameters(signature))
     doc = plan.__doc__ or ""
-    if COMMON in doc:
-        common = [f"{name} : {PARAMETERS[name]}" for name in signature.parameters if name in PARAMETERS]
-        plan.__doc__ = doc = doc.replace(COMMON, "\n    ".join(common)).rstrip() + "\n" + RETURNS
-    missing = [name for name in signature.parameters if f"{name} : " not in doc]
+    names = [parameter.name for parameter in parameters if f"{parameter.name} : " not in doc]
+    common = [_description(name) for name in names if name in DESCRIPTIONS]
+    plan.__doc__ = doc.replace(COMMON, "\n".join(common))
+    missing = [parameter.name for parameter in parameters if f"{parameter.name} : " not in plan.__doc__]
     assert not missing, f"{plan.__name__} does not describe {', '.join(missing)}"
     plan.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return plan
+
+
+def _parameters(signature: inspect.Signature) -> Iterator[inspect.Parameter]:
+    for parameter in signature.parameters.values():
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            yield parameter.replace(annotation=PROTOCOLS.get(parameter.annotation, parameter.annotation))
+            continue
+        (options,) = get_args(parameter.annotation)
+        for name, annotation in get_type_hints(options).items():
+            default = DEFAULTS.get(name, inspect.Parameter.empty)
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _description(name: str) -> str:
+    kind, text = DESCRIPTIONS[name]
+    return f"    {name} : {kind}\n" + textwrap.indent(textwrap.fill(text, 110), 8 * " ")

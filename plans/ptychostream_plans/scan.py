@@ -28,10 +28,9 @@ from ptychostream_devices.detector import PtychoDetector
 from ptychostream_devices.energy import Monochromator
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice
-from ptychostream_plans.fermat import ptycho_fermat
 from ptychostream_plans.positions_file import load_positions
-from ptychostream_plans.step_scan import ptycho_positions
 from ptychostream_plans.trajectory import Trajectory
+from ptychostream_plans.trajectory_plans import ptycho_fermat, ptycho_positions
 
 INTERRUPTED = 130
 SETTING_TIMEOUT_S = 20.0  # for an IOC to take a setting while it is staged

@@ -2,77 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Unpack
 
 import bluesky.plan_stubs as bps
-from bluesky.protocols import Readable
-from bluesky.utils import CustomPlanMetadata, MsgGenerator
+from bluesky.utils import MsgGenerator
 
 from ptychostream_devices.detector import PtychoDetector
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice
-from ptychostream_plans.queueable import queueable
-from ptychostream_plans.streamed_run import streamed_run
+from ptychostream_plans.scan_options import ScanOptions
+from ptychostream_plans.streamed_run import Fact, streamed_run
 from ptychostream_plans.stubs import check_stream, expose_and_read
-from ptychostream_plans.trajectory import Trajectory, from_positions
-
-
-@queueable
-def ptycho_positions(
-    detector: PtychoDetector,
-    stage: ScanStage,
-    service: StreamServiceDevice | None = None,
-    *,
-    positions_m: Sequence[Sequence[float]],
-    exposure_s: float,
-    frames_per_position: int = 1,
-    energy: Readable | None = None,
-    scan_id: str | None = None,
-    path: str = "",
-    probe_diameter_m: float | None = None,
-    references: Mapping[str, str] | None = None,
-    md: CustomPlanMetadata | None = None,
-) -> MsgGenerator[str]:
-    """Expose at given positions of the beam on the sample, in the given order.
-
-    Parameters
-    ----------
-    positions_m : sequence of (x, y)
-        Beam on the sample, in metres.
-    <the parameters of every scan>
-    """
-    trajectory = from_positions(positions_m)
-    return (
-        yield from step_scan(
-            detector,
-            stage,
-            service,
-            trajectory=trajectory,
-            exposure_s=exposure_s,
-            frames_per_position=frames_per_position,
-            energy=energy,
-            scan_id=scan_id,
-            path=path,
-            probe_diameter_m=probe_diameter_m,
-            references=references,
-            plan_name="ptycho_positions",
-            plan_args={"positions_m": trajectory.positions_m.tolist()},
-            md=md,
-        )
-    )
+from ptychostream_plans.trajectory import Trajectory
 
 
 def step_scan(
     detector: PtychoDetector,
     stage: ScanStage,
     service: StreamServiceDevice | None,
-    *,
+    plan_name: str,
     trajectory: Trajectory,
-    frames_per_position: int,
-    **options: Any,
+    facts: Mapping[str, Fact] | None = None,
+    **scan: Unpack[ScanOptions],
 ) -> MsgGenerator[str]:
-    """Move, expose, read, at one position after the other; `options` are those of `streamed_run`.
+    """What every plan over a list of positions has in common; `facts` are those of `streamed_run`.
 
     Raises `ValueError` before anything moves for positions out of a motor's limits.
     """
@@ -91,11 +45,12 @@ def step_scan(
             detector,
             stage,
             service,
-            trajectory=trajectory,
+            plan_name,
+            trajectory,
             exposures=exposures,
             n_events=len(trajectory),
-            frames_per_trigger=frames_per_position,
-            frames_per_position=frames_per_position,
-            **options,
+            frames_per_trigger=scan.get("frames_per_position", 1),
+            facts=facts,
+            **scan,
         )
     )

@@ -9,55 +9,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 from uuid import uuid4
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from ptychostream_devices.detector import DetectorSetup, PtychoDetector
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice
 from ptychostream_plans.references import check_references
+from ptychostream_plans.scan_options import DEFAULTS, ScanOptions
 from ptychostream_plans.stubs import check_raw_file, collect_stream, stream_service_wrapper
 from ptychostream_plans.trajectory import Trajectory
 from stream_service.request import RequestedReferences, ScanRequest
+
+Fact = str | int | float
 
 
 def streamed_run(
     detector: PtychoDetector,
     stage: ScanStage,
     service: StreamServiceDevice | None,
-    *,
+    plan_name: str,
     trajectory: Trajectory,
+    *,
     exposures: Callable[[], MsgGenerator[None]],
     n_events: int,
     frames_per_trigger: int,
-    exposure_s: float,
-    frames_per_position: int,
-    energy: Readable | None,
-    scan_id: str | None,
-    path: str,
-    probe_diameter_m: float | None,
-    references: Mapping[str, str] | None,
-    plan_name: str,
-    plan_args: Mapping[str, Any],
-    facts: Mapping[str, str | int | float] | None = None,
-    md: Mapping[str, Any] | None,
+    facts: Mapping[str, Fact] | None = None,
+    **scan: Unpack[ScanOptions],
 ) -> MsgGenerator[str]:
     """One scan from arming to its account: what all plans have in common.
 
-    `exposures` takes the frames and emits `n_events` events of stream `primary`, within the open run; `plan_args` are
-    those that only the plan knows; `facts` are recorded in the start document (`ptychostream`) and in the standardized
-    file. Raises before anything moves: `ValueError` for positions without overlap and references that do not fit.
+    `exposures` takes the frames and emits `n_events` events of stream `primary`, within the open run; `facts` are
+    recorded in the start document (`ptychostream`) and in the standardized file. Raises before anything moves:
+    `ValueError` for positions without overlap and references that do not fit.
     """
+    options: dict[str, Any] = {**DEFAULTS, **scan}
+    exposure_s, frames_per_position, path = options["exposure_s"], options["frames_per_position"], options["path"]
+    energy, references, md = options["energy"], options["references"], options["md"]
+    probe_diameter_m = options["probe_diameter_m"]
+    scan_id = options["scan_id"] = options["scan_id"] or datetime.now().strftime("ptycho_%Y%m%d_%H%M%S")
     n_frames = len(trajectory) * frames_per_position
     if references is not None:
         check_references(detector, exposure_s, references)
     overlap = None if probe_diameter_m is None else _enough_overlap(trajectory, probe_diameter_m)
-    scan_id = scan_id or datetime.now().strftime("ptycho_%Y%m%d_%H%M%S")
     setup = DetectorSetup(exposure_s, frames_per_trigger, f"{scan_id}_raw", path)
     stream_uid = str(uuid4())  # the same in the file and in the run's start document: each finds the other
     request = ScanRequest(
@@ -84,14 +82,9 @@ def streamed_run(
             "detector": detector.name,
             "stage": stage.name,
             "service": service.name if service else None,
-            **plan_args,
-            "exposure_s": exposure_s,
-            "frames_per_position": frames_per_position,
+            **trajectory.parameters,
+            **{name: value for name, value in options.items() if name != "md"},
             "energy": energy.name if energy else None,
-            "scan_id": scan_id,
-            "path": path,
-            "probe_diameter_m": probe_diameter_m,
-            "references": None if references is None else dict(references),
         },
         "detectors": [detector.name],
         "motors": [stage.x.name, stage.y.name],
