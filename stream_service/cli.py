@@ -71,9 +71,9 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> None:
     """Run the daemon: serve its PVs, arm when a plan asks, write one file per run. Ctrl-C finishes the file."""
-    from stream_service.config import load_profile
     from stream_service.layouts import find_profile
     from stream_service.placeholders import placeholder_problem
+    from stream_service.profile_file import load_profile
     from stream_service.service.daemon import Service
 
     _log_to_stderr(verbose)

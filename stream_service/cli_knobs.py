@@ -132,7 +132,8 @@ class Knobs:
         """What is given here, over the profile's; raises `ConfigError` naming what cannot be."""
         from pydantic import ValidationError
 
-        from stream_service.config import Preprocessing, explain
+        from stream_service.config import Preprocessing
+        from stream_service.mistakes import explain
 
         given = {
             "frames_per_position": self.frames_per_pos,

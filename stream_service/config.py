@@ -6,24 +6,19 @@ Units are in the names of fields or said beside them. A field that is not known 
 from __future__ import annotations
 
 import re
-import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stream_service.core.frame import FrameTime, Marks
 from stream_service.core.pairing import INTERPOLATION_GAP_S, ChannelRule, How
 from stream_service.core.stage_map import StageMap
 from stream_service.core.units import ELECTRONVOLTS, METRES
-from stream_service.errors import ConfigError
 
 POSITION_CHANNELS = ("x", "y")
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
 CHANNEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-MOST_MISTAKES = 20
-"""Named in one message: it has to fit into a PV."""
 MOVING = "_moving"
 """Ends the name under which the motion of a channel is followed."""
 
@@ -282,55 +277,3 @@ class Profile(Settings):
 def moving_channel(name: str) -> str:
     """The name under which the motion of channel `name` is followed."""
     return name + MOVING
-
-
-def load_profile(path: Path) -> Profile:
-    """Read a profile; relative paths in it are relative to its folder. Raises `ConfigError` naming the field."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the profile {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"the profile {path} is not a text in UTF-8") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the profile {path} is not valid YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise ConfigError(f"the profile {path} holds no settings: see xml_layouts/sim/profile.yaml for an example")
-    try:
-        profile = Profile.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(f"the profile {path} is wrong:\n{explain(error)}") from error
-    return _with_absolute_paths(profile, path.resolve().parent)
-
-
-def explain(error: ValidationError) -> str:
-    """The mistakes in a document, a line each: field, what is wrong, the value given; the first ones of very many."""
-    lines = []
-    for mistake in error.errors()[:MOST_MISTAKES]:
-        field = ".".join(str(part) for part in mistake["loc"]) or "the document"
-        message = mistake["msg"].removeprefix("Value error, ")
-        match mistake["type"]:
-            case "extra_forbidden":
-                lines.append(f"  {field}: there is no such setting; remove it or correct its spelling")
-            case "missing":
-                lines.append(f"  {field}: is missing")
-            case "value_error":
-                lines.append(f"  {field}: {message}")
-            case _:
-                lines.append(f"  {field}: {message} (given: {reprlib.repr(mistake['input'])})")
-    if error.error_count() > MOST_MISTAKES:
-        lines.append(f"  and {error.error_count() - MOST_MISTAKES} more mistakes")
-    return "\n".join(lines)
-
-
-def _with_absolute_paths(profile: Profile, folder: Path) -> Profile:
-    service = profile.service.model_copy(update={"data_root": folder / profile.service.data_root.expanduser()})
-    named = {name: str(folder / value) for name, value in profile.references.model_dump().items() if value}
-    references = profile.references.model_copy(update=named)
-    xml = {
-        name: str(folder / value)
-        for name, value in profile.raw_file.model_dump(include={"layout", "attributes"}).items()
-        if value
-    }
-    raw_file = profile.raw_file.model_copy(update=xml)
-    return profile.model_copy(update={"service": service, "references": references, "raw_file": raw_file})

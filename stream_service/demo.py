@@ -19,10 +19,11 @@ import numpy as np
 import yaml
 
 from stream_service.children import Child, ChildError
-from stream_service.config import Profile, load_profile
+from stream_service.config import Profile
 from stream_service.errors import ConfigError
 from stream_service.layouts import profile_path
 from stream_service.pictures import draw_overview
+from stream_service.profile_file import load_profile
 from stream_service.sources.hdf5_recording import Hdf5Recording
 from stream_service.testing import LoopbackEpics, process_environment
 

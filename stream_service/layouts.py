@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stream_service.config import Profile, load_profile
+from stream_service.config import Profile
 from stream_service.errors import ConfigError
+from stream_service.profile_file import load_profile
 
 _PACKAGE = Path(__file__).resolve().parent
 SHELVES = (_PACKAGE.parent / "xml_layouts", _PACKAGE / "xml_layouts")

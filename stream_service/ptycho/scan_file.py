@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 from pydantic import ValidationError
 
-from stream_service.config import Optics, explain
+from stream_service.config import Optics
 from stream_service.errors import SourceError
+from stream_service.mistakes import explain
 from stream_service.ptycho.near_field import NearField
 from stream_service.ptycho.turn import Turn
 from stream_service.writer.codes import END_STATES

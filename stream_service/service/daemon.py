@@ -16,9 +16,10 @@ from collections.abc import Callable
 from p4p.client.thread import Context
 from pydantic import ValidationError
 
-from stream_service.config import Profile, explain
+from stream_service.config import Profile
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError, PtychostreamError
+from stream_service.mistakes import explain
 from stream_service.publishers.ca_server import CaServer, Command, Order, StatusValue
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.qc.maps import scan_map

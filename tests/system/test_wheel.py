@@ -137,7 +137,7 @@ def test_code_comes_from_the_wheel(installation: Installation, tmp_path: Path) -
 
 def test_packaged_profile_is_found_and_loads(installation: Installation, tmp_path: Path) -> None:
     code = (
-        "from stream_service.config import load_profile; from stream_service.layouts import profile_path;"
+        "from stream_service.profile_file import load_profile; from stream_service.layouts import profile_path;"
         "path = profile_path('sim'); load_profile(path); print(path)"
     )
     found = Path(run([installation.python, "-c", code], tmp_path).strip())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_service.config import load_profile
 from stream_service.layouts import layouts_folder
+from stream_service.profile_file import load_profile
 from stream_service.service.check_finding import Finding
 from stream_service.service.check_raw_file import check_raw_file
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from stream_service.config import Profile, explain, load_profile
+from stream_service.config import Profile
 from stream_service.core.frame import Marks
 from stream_service.core.pairing import How
 from stream_service.errors import ConfigError
+from stream_service.mistakes import explain
+from stream_service.profile_file import load_profile
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROFILES = sorted((CHECKOUT / "xml_layouts").glob("*/profile.yaml"))

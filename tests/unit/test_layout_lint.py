@@ -204,3 +204,13 @@ class TestAgainstADCore:
         text = re.sub(r"\\\n", "\n", found[1].replace('\\"', '"'))
         findings = lint_layout(f"<hdf5_layout>{text}</hdf5_layout>")
         assert [finding.level for finding in findings] == [Level.ADVICE]
+
+    @pytest.mark.parametrize("path", sorted((CHECKOUT / "xml_layouts").glob("*/attributes.xml")), ids=names)
+    def test_its_schema_accepts_our_attributes_where_it_compiles(self, path: Path) -> None:
+        etree = pytest.importorskip("lxml.etree", reason="lxml is not installed")
+        (schema, *_) = Path(str(ADCORE)).rglob("NDAttributes.xsd")
+        try:
+            compiled = etree.XMLSchema(etree.parse(str(schema)))
+        except etree.XMLSchemaParseError:
+            pytest.skip("this libxml2 does not compile ADCore's NDAttributes.xsd")
+        assert compiled.validate(etree.parse(str(path)))

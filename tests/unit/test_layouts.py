@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from stream_service import layouts
-from stream_service.config import Preprocessing, load_profile
+from stream_service.config import Preprocessing
 from stream_service.errors import ConfigError
+from stream_service.profile_file import load_profile
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

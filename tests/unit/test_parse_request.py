@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from stream_service.config import Profile, load_profile
+from stream_service.config import Profile
 from stream_service.errors import ConfigError
 from stream_service.layouts import profile_path
+from stream_service.profile_file import load_profile
 from stream_service.service.daemon import parse_request
 
 

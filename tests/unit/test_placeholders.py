@@ -10,10 +10,11 @@ import yaml
 from typer.testing import CliRunner
 
 from stream_service import cli
-from stream_service.config import Profile, load_profile
+from stream_service.config import Profile
 from stream_service.errors import ConfigError
 from stream_service.layouts import load_named_profile, profile_path
 from stream_service.placeholders import find_placeholders, placeholder_problem
+from stream_service.profile_file import load_profile
 from stream_service.service.check import check_profile
 
 UNFINISHED = ["hermes", "xrnf", "aps_2idd", "aps_26id", "template"]
