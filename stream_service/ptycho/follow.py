@@ -59,7 +59,7 @@ def follow(request: Request, listener: Listener, patience: Patience | None = Non
     mask = stored_mask(scan)
     along = _PtypyAlong(request, listener)
     seen, latest = along.run(scan, watched)
-
+    watched.wait_for_end()
     scan = request.choices.read_scan(request.data)
     sentence = watched.what_became()
     if scan.n_kept < FEWEST_ROWS:

@@ -92,6 +92,11 @@ class RunWatch:
                 is_told = True
             self._patience.sleep(0.1)
 
+    def wait_for_end(self) -> None:
+        """Wait until the run has ended, or its writer is dead: PtyPy may have every row before the account is made."""
+        while (scan := self.look()) is None or not (scan.has_ended or self.writer_is_silent):
+            self._patience.sleep(0.1)
+
     def what_became(self) -> str:
         """How the run ended, in a sentence."""
         scan = self._scan

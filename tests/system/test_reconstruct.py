@@ -172,9 +172,11 @@ class Scan:
         reject: int | None = None,
         wait_s: float = 0.02,
         optics: Any = OPTICS,
+        drain_s: float = 0.0,
     ) -> None:
         self.path, self._n_rows, self._state = path, n_rows, state
         self._reject, self._wait_s, self._header = reject, wait_s, HEADER | {"optics": optics}
+        self._drain_s = drain_s
         self.ended_at = 0.0
         self.thread = threading.Thread(target=self._write, daemon=True)
 
@@ -189,6 +191,7 @@ class Scan:
                 file.append(replace(example_row(row), keep=row != self._reject))
                 file.flush()
                 time.sleep(self._wait_s)
+            time.sleep(self._drain_s)
             if self._state:
                 file.write_ledger(example_ledger(self._n_rows))
                 file.set_state(self._state, "the test says so", 1)
@@ -212,6 +215,13 @@ def test_a_run_is_followed_from_before_its_start_to_its_end(python: PtypyPython,
     assert result.is_complete and "PtyPy saw every row" in result.sentence
     assert result.outcome.n_rows == N_ROWS
     assert time.monotonic() - scan.ended_at < 10
+
+
+def test_run_whose_account_takes_longer_than_ptypy_is_waited_for(python: PtypyPython, tmp_path: Path) -> None:
+    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", drain_s=6.0).start()
+    result = followed(scan.path, python, iterations=4)
+    assert scan.ended_at > 0, "it came back before the run had ended"
+    assert result.is_complete and "COMPLETE with 24 of 24 rows" in result.sentence
 
 
 def test_iterations_that_the_scan_left_no_time_for_are_done_afterwards(python: PtypyPython, tmp_path: Path) -> None:
