@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from stream_service.layouts import layouts_folder
 from stream_service.profile_file import load_profile
 from stream_service.service.check_finding import Finding
 from stream_service.service.check_raw_file import check_raw_file
+from stream_service.sources.ca_file_plugin import FilePluginState
 
 
 @pytest.fixture
@@ -65,3 +68,43 @@ def test_what_does_not_is_an_error(folder: Path, name: str, old: str, new: str, 
     replace(folder / name, old, new)
     found = [finding for finding in problems(folder) if words in finding.text]
     assert found and found[0].level == "error" and about in found[0].about
+
+
+STATE = FilePluginState(
+    is_enabled=True,
+    layout="",
+    layout_is_valid=True,
+    layout_message="",
+    layout_bytes=2048,
+    swmr=True,
+    lazy_open=True,
+    stores_attributes=True,
+    attribute_chunk=1,
+    flush_every=1,
+    num_capture=0,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "words"),
+    [
+        ({}, "ok", "has its default layout; it takes XML of 2048 bytes"),
+        ({"layout": "/ioc/layout.xml"}, "ok", "has a layout of its own"),
+        (
+            {"layout": "x", "layout_is_valid": False, "layout_message": "cannot be opened"},
+            "error",
+            "XMLFileName is no layout (cannot be opened)",
+        ),
+        ({"attribute_chunk": 0}, "advice", "NDAttributeChunk is 0 with SWMRMode on"),
+        ({"stores_attributes": False}, "advice", "StoreAttr is No"),
+    ],
+)
+def test_settings_of_the_plugin_are_judged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], level: str, words: str
+) -> None:
+    monkeypatch.setattr(
+        "stream_service.service.check_raw_file.read_file_plugin", lambda prefix: dataclasses.replace(STATE, **changes)
+    )
+    replace(folder / "profile.yaml", "  layout: beam", '  plugin: "BL:HDF1:"\n  layout: beam')
+    found = list(check_raw_file(load_profile(folder / "profile.yaml")))
+    assert any(finding.level == level and words in finding.text for finding in found), found
