@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from stream_service.layout_xml.document import Element
 from stream_service.layout_xml.finding import Finding, advice, error
@@ -13,10 +13,7 @@ HANDLER_PATH = "/entry/data/data"
 """Where ophyd's handler of AD_HDF5 looks for the frames."""
 MOST_CONSTANT_VALUES = 64
 UNIT_BEARERS = re.compile(r"(pos|sample|stage|scan)_?[xyz]|[xyz]_?pos|energy|expos|acq(uire)?_?time|current|dist", re.I)
-NUMBERS = {
-    "int": re.compile(r"\s*[-+]?\d+(\s*,?\s*[-+]?\d+)*\s*"),
-    "float": re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?(\s*,?\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)*\s*"),
-}
+NUMBERS: Mapping[str, Callable[[str], float]] = {"int": int, "float": float}
 
 
 def content_findings(layout: Layout) -> Iterator[Finding]:
@@ -51,10 +48,8 @@ def _names(layout: Layout) -> Iterator[Finding]:
                 "another name",
             )
         seen.setdefault(placed.path, placed)
-    if (
-        len(marked := [group for group in layout.groups if group.element.attributes.get("ndattr_default") == "true"])
-        > 1
-    ):
+    marked = [group for group in layout.groups if group.element.attributes.get("ndattr_default") == "true"]
+    if len(marked) > 1:
         yield error(
             marked[1].line,
             f"{marked[0].path} is the ndattr_default already",
@@ -165,22 +160,30 @@ def _source(dataset: Placed) -> Iterator[Finding]:
 def _constant(where: str, element: Element) -> Iterator[Finding]:
     attributes = element.attributes
     kind, value = attributes.get("type", "string"), attributes.get("value", "")
+    numbers = value.replace(",", " ").split()
     if not value:
         yield advice(element.line, f"the constant {where} has no value", "it is stored empty", 'write value="..."')
-    elif kind in NUMBERS and not NUMBERS[kind].fullmatch(value):
+    elif kind in NUMBERS and not _are_numbers(kind, numbers):
         yield error(
             element.line,
             f"the constant {where} is {value!r}, which is no {kind}",
             "it is cut where the number ends, or missing",
             f'a number, several with commas between them, or type="{"float" if kind == "int" else "string"}"',
         )
-    elif kind in NUMBERS and (n := len(re.split(r"[,\s]+", value.strip()))) > MOST_CONSTANT_VALUES:
+    elif kind in NUMBERS and len(numbers) > MOST_CONSTANT_VALUES:
         yield error(
             element.line,
-            f"the constant {where} has {n} values",
+            f"the constant {where} has {len(numbers)} values",
             "it is the same in every file, whatever the scan does: it cannot hold a value for each frame",
             'a dataset with source="ndattribute", which gets a value for each frame by itself',
         )
+
+
+def _are_numbers(kind: str, texts: list[str]) -> bool:
+    try:
+        return all(NUMBERS[kind](text) is not None and "_" not in text for text in texts)
+    except ValueError:
+        return False
 
 
 def _attribute(element: Element) -> Iterator[Finding]:

@@ -8,6 +8,8 @@ from xml.parsers import expat
 
 MOST_BYTES = 1 << 20
 """NDFileHDF5's own buffer for a layout."""
+MOST_LEVELS = 100
+"""Of elements in elements; no file has so many groups in groups."""
 
 
 class XmlSyntaxError(Exception):
@@ -44,6 +46,8 @@ def parse_xml(text: str) -> Element:
     roots: list[Element] = []
 
     def start(tag: str, attributes: dict[str, str]) -> None:
+        if len(open_elements) == MOST_LEVELS:
+            raise XmlSyntaxError(parser.CurrentLineNumber, f"it has more than {MOST_LEVELS} elements in each other")
         element = Element(tag, parser.CurrentLineNumber, attributes)
         (open_elements[-1].children if open_elements else roots).append(element)
         open_elements.append(element)

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from layout_corpus import ATTRIBUTES, GOOD, SEED_FRAGMENT, WRONG, WrongLayout
 from typer.testing import CliRunner
 
@@ -24,6 +26,10 @@ from stream_service.layout_xml import (
 CHECKOUT = Path(__file__).resolve().parents[2]
 LAYOUTS = sorted((CHECKOUT / "xml_layouts").glob("*/*_layout.xml"))
 SWMR = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
+
+
+PIECES = ["", "<", ">", '"', "/", "<group>", "</group>", 'name=""', "\0", "&lt;", "é"]
+"""What damage puts into a file."""
 
 
 def names(path: Path) -> str:
@@ -144,6 +150,30 @@ def test_xml_in_the_record_must_fit_and_be_known_as_such(text: str, record_bytes
 def test_mistakes_in_an_attributes_file_are_named(old: str, new: str, level: str, words: str) -> None:
     findings = lint_attributes(ATTRIBUTES.replace(old, new), is_inline=True)
     assert any(finding.level == level and words in finding.mistake for finding in findings), findings
+
+
+@given(data=st.data())
+def test_damaged_file_is_judged_and_never_a_crash(data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from([GOOD, SEED_FRAGMENT, ATTRIBUTES]))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        cut = data.draw(st.integers(0, 12))
+        piece = data.draw(
+            st.sampled_from(["", "<", ">", '"', "/", "<group>", "</group>", 'name=""', "\0", "&lt;", "é"])
+        )
+        text = text[:at] + piece + text[at + cut :]
+    for findings in (lint_layout(text, settings=SWMR, is_inline=True), lint_attributes(text)):
+        assert all(1 <= finding.line <= text.count("\n") + 1 for finding in findings)
+    assert lint_layout(text) == lint_layout(text)
+
+
+def test_what_no_layout_needs_is_refused_at_once() -> None:
+    deep = "<group name='g'>" * 5000
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaa">]><hdf5_layout/>'
+    huge = GOOD + " " * (1 << 20)
+    digits = GOOD.replace('value="0.1"', f'value="{"1" * 5000}x"')
+    for text, words in ((deep, "in each other"), (bomb, "document type"), (huge, "bytes"), (digits, "no float")):
+        assert any(words in finding.mistake for finding in lint_layout(text)), words
 
 
 def test_command_names_line_and_file_and_fails_on_errors(tmp_path: Path) -> None:
