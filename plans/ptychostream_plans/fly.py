@@ -14,7 +14,7 @@ from typing import Any, Unpack
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import numpy as np
-from bluesky.utils import MsgGenerator
+from bluesky.utils import FailedStatus, MsgGenerator
 from numpy.typing import NDArray
 from scanspec.core import Path
 from scanspec.specs import Fly, Spec
@@ -33,6 +33,8 @@ RUN_UP_S = 0.1
 """At full speed before the line, so that the detector starts within it whatever the computer does."""
 RUN_OUT_S = 0.4
 """At full speed after the line, for a detector that started late."""
+SPEED_S = 2.0
+"""For a motor to take a speed; a motor record brings it within its VBAS and VMAX instead, and says nothing."""
 STRAIGHT = 1e-3
 """Of a step: a position further off the line, or unevenly on it, cannot be flown."""
 
@@ -161,7 +163,7 @@ def _fly(detector: PtychoDetector, stage: ScanStage, line: FlyLine, exposure_s: 
     yield from bps.mv(stage.x, start_um[0], stage.y, start_um[1])
     for motor, from_um, to_um in _moving(stage, start_um, end_um):
         seconds = n * period_s + ramp_s + RUN_UP_S + RUN_OUT_S
-        yield from bps.abs_set(motor.velocity, abs(to_um - from_um) / seconds, wait=True)
+        yield from _set_speed(motor, abs(to_um - from_um) / seconds)
     for motor, _, to_um in _moving(stage, start_um, end_um):
         yield from bps.abs_set(motor, to_um, group="line")
     yield from bps.sleep(ramp_s + RUN_UP_S)
@@ -178,6 +180,18 @@ def _moving(stage: ScanStage, start_um: list[float], end_um: list[float]) -> Ite
     for motor, from_um, to_um in zip((stage.x, stage.y), start_um, end_um, strict=True):
         if from_um != to_um:
             yield motor, from_um, to_um
+
+
+def _set_speed(motor: Any, speed_um_s: float) -> MsgGenerator[None]:
+    """Raises `ValueError` if the motor does not take it."""
+    try:
+        yield from bps.abs_set(motor.velocity, speed_um_s, wait=True, timeout=SPEED_S)
+    except FailedStatus as error:
+        taken_um_s = yield from bps.rd(motor.velocity)
+        raise ValueError(
+            f"this line needs {motor.name} at {speed_um_s:.4g} µm/s, and it takes {taken_um_s:.4g} µm/s (its VBAS and "
+            "VMAX are the limits): change the exposure time or the step"
+        ) from error
 
 
 def _ramp_s(stage: ScanStage) -> MsgGenerator[float]:
