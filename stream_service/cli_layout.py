@@ -44,23 +44,25 @@ def lint(
         typer.Option("--swmr/--no-swmr", help="Whether the plugin writes with SWMRMode on.", show_default="not known"),
     ] = None,
     inline: Annotated[bool, typer.Option("--inline", help="The XML is put into XMLFileName itself.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 on advice, too.")] = False,
 ) -> None:
     """Say what is wrong with a layout, what would happen on the beamline, and what to write; exit code 1 on errors.
 
     The IOC accepts wrong layouts (XMLValid only means that it is XML) and then records less, or nothing.
     """
     defined: NDAttributes | None = None
-    n_errors = 0
+    n_bad = 0
     if attributes is not None:
         text = _text(attributes)
-        n_errors += _show(attributes, lint_attributes(text))
+        n_bad += _show(attributes, lint_attributes(text), strict)
         try:
             defined = read_attributes(text)
         except XmlSyntaxError:
             defined = None
     for file in files:
-        n_errors += _show(file, lint_layout(_text(file), defined, PluginSettings(swmr=swmr), is_inline=inline))
-    raise typer.Exit(int(n_errors > 0))
+        findings = lint_layout(_text(file), defined, PluginSettings(swmr=swmr), is_inline=inline)
+        n_bad += _show(file, findings, strict)
+    raise typer.Exit(int(n_bad > 0))
 
 
 @app.command(
@@ -98,7 +100,7 @@ def render(
         typer.echo(text, nl=not text.endswith("\n"))
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_text(text, encoding="utf-8", newline="")
     except OSError as problem:
         raise ConfigError(f"cannot write {out}: {problem.strerror}") from problem
     console.print(f"{out}: distance {detector.distance_m:g} m, pixel {detector.pixel_m:g} m", soft_wrap=True)
@@ -106,15 +108,15 @@ def render(
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")  # line ends stay what they are
     except OSError as problem:
         raise ConfigError(f"cannot read {path}: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
         raise ConfigError(f"{path} is not a text in UTF-8") from problem
 
 
-def _show(path: Path, findings: tuple[Finding, ...]) -> int:
-    """Print them, the file's summary last; how many are errors."""
+def _show(path: Path, findings: tuple[Finding, ...], is_strict: bool) -> int:
+    """Print them, the file's summary last; how many are errors, or of any kind if strict."""
     for finding in findings:
         where = f"[bold]{escape(str(path))}:{finding.line}[/]"
         console.print(f"{where}: {MARKS[finding.level]}: {escape(str(finding))}", soft_wrap=True, highlight=False)
@@ -122,4 +124,4 @@ def _show(path: Path, findings: tuple[Finding, ...]) -> int:
     n_advice = len(findings) - n_errors
     said = [f"{n} {word}" for n, word in ((n_errors, "errors"), (n_advice, "pieces of advice")) if n]
     console.print(f"{escape(str(path))}: {', '.join(said) or 'nothing wrong'}", soft_wrap=True, highlight=False)
-    return n_errors
+    return len(findings) if is_strict else n_errors

@@ -13,6 +13,7 @@ HANDLER_PATH = "/entry/data/data"
 """Where ophyd's handler of AD_HDF5 looks for the frames."""
 MOST_CONSTANT_VALUES = 64
 UNIT_BEARERS = re.compile(r"(pos|sample|stage|scan)_?[xyz]|[xyz]_?pos|energy|expos|acq(uire)?_?time|current|dist", re.I)
+FRAME_BY_FRAME = re.compile(r"pos_?[xyz]|[xyz]_?pos", re.I)
 NUMBERS: Mapping[str, Callable[[str], float]] = {"int": int, "float": float}
 
 
@@ -24,6 +25,7 @@ def content_findings(layout: Layout) -> Iterator[Finding]:
     for dataset in layout.datasets:
         yield from _source(dataset)
         yield from _units(dataset)
+        yield from _once(dataset)
     for element in layout.root.walk():
         if element.tag == "attribute":
             yield from _attribute(element)
@@ -215,4 +217,19 @@ def _units(dataset: Placed) -> Iterator[Finding]:
             f"{dataset.path} does not say its unit",
             "whoever reads the file has to guess, and positions in um look like metres",
             '<attribute name="units" source="constant" value="um" type="string"/> in it',
+        )
+
+
+def _once(dataset: Placed) -> Iterator[Finding]:
+    when = dataset.element.attributes.get("when")
+    if (
+        dataset.ndattribute
+        and when == "OnFileOpen"
+        and FRAME_BY_FRAME.match(dataset.element.attributes.get("name", ""))
+    ):
+        yield advice(
+            dataset.line,
+            f'{dataset.path} is when="{when}", but looks like a value of each frame',
+            "one value is stored for the whole scan",
+            "leave out when, unless it does not change",
         )

@@ -27,6 +27,8 @@ class Element:
     tag: str
     line: int
     """Of its opening tag, from 1."""
+    offset: int
+    """Of its opening tag in the text as UTF-8, in bytes."""
     attributes: Mapping[str, str]
     children: list[Element] = field(default_factory=list)
 
@@ -48,7 +50,7 @@ def parse_xml(text: str) -> Element:
     def start(tag: str, attributes: dict[str, str]) -> None:
         if len(open_elements) == MOST_LEVELS:
             raise XmlSyntaxError(parser.CurrentLineNumber, f"it has more than {MOST_LEVELS} elements in each other")
-        element = Element(tag, parser.CurrentLineNumber, attributes)
+        element = Element(tag, parser.CurrentLineNumber, parser.CurrentByteIndex, attributes)
         (open_elements[-1].children if open_elements else roots).append(element)
         open_elements.append(element)
 

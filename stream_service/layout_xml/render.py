@@ -9,7 +9,8 @@ from xml.sax.saxutils import escape, quoteattr
 from stream_service.layout_xml.document import Element, parse_xml
 from stream_service.layout_xml.layout import read_layout
 
-VALUE = re.compile(r"""(\bvalue\s*=\s*)("[^"]*"|'[^']*')""")
+OPENING_TAG = re.compile(rb"""<[^\s/>]+(?:[^"'>]|"[^"]*"|'[^']*')*>""")
+ATTRIBUTE = re.compile(rb"""([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 
 
 def render_constants(text: str, constants: Mapping[str, float]) -> str:
@@ -17,21 +18,24 @@ def render_constants(text: str, constants: Mapping[str, float]) -> str:
 
     Raises `XmlSyntaxError`, and `KeyError` with the name of a constant that the layout does not have.
     """
-    layout = read_layout(text)
-    lines = text.splitlines(keepends=True)
     for name, value in constants.items():
-        placed = layout.constant(name)
+        placed = read_layout(text).constant(name)
         if placed is None:
             raise KeyError(name)
-        start = sum(map(len, lines[: placed.line - 1]))
-        start += lines[placed.line - 1].index("<dataset")
-        end = text.index(">", start)
-        head, n_changed = VALUE.subn(lambda match, number=value: f'{match[1]}"{number!r}"', text[start:end], count=1)
-        if not n_changed:
-            head = head.rstrip("/") + f' value="{value!r}"' + ("/" if head.endswith("/") else "")
-        text = text[:start] + head + text[end:]
-        lines = text.splitlines(keepends=True)
+        text = _with_value(text.encode(), placed.element.offset, repr(value).encode()).decode()
     return text
+
+
+def _with_value(layout: bytes, offset: int, value: bytes) -> bytes:
+    """The layout with the XML attribute `value` of the element at this offset set, or added."""
+    tag = OPENING_TAG.match(layout, offset)
+    assert tag is not None, "the parser found an element there"
+    written = [found for found in ATTRIBUTE.finditer(layout, tag.start(), tag.end()) if found[1] == b"value"]
+    if written:
+        start, end = written[0].span(2)
+        return layout[:start] + b'"' + value + b'"' + layout[end:]
+    end = tag.end() - (2 if tag[0].endswith(b"/>") else 1)
+    return layout[:end] + b' value="' + value + b'"' + layout[end:]
 
 
 def shortest_xml(text: str) -> str:

@@ -122,7 +122,15 @@ def _check_constants(profile: Profile, path: Path, layout: Layout) -> Iterator[F
         placed = layout.constant(name)
         if placed is None:
             continue
-        written = float(placed.element.attributes["value"])
-        if abs(written - value) > SAME_NUMBER * value:
-            text = f"{name} is {written:g}, the profile says {value:g}: `ptychostream layout render` writes it anew"
+        written = placed.element.attributes.get("value", "")
+        if not _is_number(written, value):
+            said = f"{name} is {written or 'empty'}, the profile says {value:g}"
+            text = f"{said}: `ptychostream layout render` writes it anew"
             yield Finding("error", f"{path.name}, line {placed.line}", text)
+
+
+def _is_number(text: str, value: float) -> bool:
+    try:
+        return abs(float(text) - value) <= SAME_NUMBER * value
+    except ValueError:
+        return False

@@ -127,6 +127,8 @@ WRONG = (
     _wrong("uniqueId once", UNIQUE_ID, UNIQUE_ID.replace("/>", ' when="OnFileOpen"/>'),
            ("error", 11, "stored once and not for each frame")),
     _wrong("at close", POSX, POSX.replace(">", ' when="OnFileClose">'), ("advice", 8, 'when="OnFileClose" of posx')),
+    _wrong("position once", POSX, POSX.replace(">", ' when="OnFileOpen">'),
+           ("advice", 8, "looks like a value of each frame")),
     _wrong("dataset at the root", "  <group name=\"entry\">", f"  {DISTANCE}<group name=\"entry\">",
            ("error", 3, "<dataset> cannot be in <hdf5_layout>"), schema=True),
     _wrong("group in a dataset", '<attribute name="units" source="constant" value="um" type="string"/>',

@@ -53,6 +53,8 @@ def test_what_fits_together_is_fine(folder: Path) -> None:
         ),
         ("attributes.xml", "</Attributes>", "", "attributes.xml, line", "it is no XML"),
         ("profile.yaml", "distance_m: 0.1", "distance_m: 0.2", "line 45", "det_dist_m is 0.1, the profile says 0.2"),
+        ("beamline_cxi_layout.xml", 'value="0.1"', 'value=""', "line 45", "det_dist_m is empty, the profile says 0.1"),
+        ("beamline_cxi_layout.xml", 'value="0.1"', 'value="0.1,0.2"', "line 45", "det_dist_m is 0.1,0.2, the"),
         ("profile.yaml", "beamline_cxi_layout", "no_layout", "layout", "cannot read"),
         ("beamline_cxi_layout.xml", 'source="detector"', 'source="NDArray"', "line 4", "no dataset takes the frames"),
         (

@@ -27,7 +27,6 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LAYOUTS = sorted((CHECKOUT / "xml_layouts").glob("*/*_layout.xml"))
 SWMR = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
 
-
 PIECES = ["", "<", ">", '"', "/", "<group>", "</group>", 'name=""', "\0", "&lt;", "é"]
 """What damage puts into a file."""
 
@@ -158,9 +157,7 @@ def test_damaged_file_is_judged_and_never_a_crash(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(text)))
         cut = data.draw(st.integers(0, 12))
-        piece = data.draw(
-            st.sampled_from(["", "<", ">", '"', "/", "<group>", "</group>", 'name=""', "\0", "&lt;", "é"])
-        )
+        piece = data.draw(st.sampled_from(PIECES))
         text = text[:at] + piece + text[at + cut :]
     for findings in (lint_layout(text, settings=SWMR, is_inline=True), lint_attributes(text)):
         assert all(1 <= finding.line <= text.count("\n") + 1 for finding in findings)
@@ -189,6 +186,13 @@ def test_command_names_line_and_file_and_fails_on_errors(tmp_path: Path) -> None
         cli.app, ["layout", "lint", str(good), "--attributes", str(tmp_path / "attributes.xml"), "--swmr", "--inline"]
     )
     assert result.exit_code == 0, result.output
+
+
+def test_strict_command_fails_on_advice(tmp_path: Path) -> None:
+    file = tmp_path / "layout.xml"
+    file.write_text(GOOD.replace('name="units"', 'name="unit"'))
+    codes = [CliRunner().invoke(cli.app, ["layout", "lint", str(file), *o]).exit_code for o in ([], ["--strict"])]
+    assert codes == [0, 1]
 
 
 ADCORE = os.environ.get("PTYCHOSTREAM_ADCORE")

@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 
 import pytest
-from layout_corpus import GOOD
+from layout_corpus import DISTANCE, GOOD
 from typer.testing import CliRunner
 
 from stream_service import cli
@@ -41,6 +41,22 @@ def test_value_is_set_however_it_is_written(dataset: str) -> None:
     assert placed is not None and placed.element.attributes["value"] == "7.5e-05"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        shortest_xml(GOOD),
+        GOOD.replace(DISTANCE, '<!-- <dataset name="old" value="3"/> -->' + DISTANCE),
+        GOOD.replace(DISTANCE, DISTANCE.replace("source", 'ndattribute="a>b, value=9" source')),
+        GOOD.replace('<group name="data">', '<!-- µm \u2028 -->\n<group name="data">'),
+        "\ufeff" + GOOD.replace('<group name="data">', '<!-- µm -->\r\n<group name="data">'),
+    ],
+    ids=["one line", "comment before it", "> in a value", "other line ends", "byte order mark"],
+)
+def test_no_other_dataset_is_changed_wherever_it_stands(text: str) -> None:
+    rendered = render_constants(text, {"det_dist_m": 1.25})
+    assert rendered == text.replace('value="0.1"', 'value="1.25"') != text
+
+
 def test_constant_that_is_not_there_is_named() -> None:
     with pytest.raises(KeyError, match="pixel_m"):
         render_constants(GOOD, {"pixel_m": 1e-5})
@@ -65,6 +81,14 @@ def test_command_writes_the_profiles_numbers(tmp_path: Path) -> None:
     assert result.exit_code == 0 and "distance 2 m, pixel 5.5e-05 m" in result.output
     values = {name: read_layout(out.read_text()).constant(name) for name in ("det_dist_m", "pixel_m")}
     assert [placed and placed.element.attributes["value"] for placed in values.values()] == ["2.0", "5.5e-05"]
+
+
+def test_command_keeps_line_ends(tmp_path: Path) -> None:
+    source, out = tmp_path / "windows.xml", tmp_path / "layout.xml"
+    written = (HERMES / "beamline_minimal_layout.xml").read_bytes().replace(b"\n", b"\r\n")
+    source.write_bytes(written)
+    result = CliRunner().invoke(cli.app, ["layout", "render", str(source), "--profile", "hermes", "--out", str(out)])
+    assert result.exit_code == 0 and out.read_bytes().count(b"\r\n") == written.count(b"\n")
 
 
 def test_what_does_not_fit_into_the_record_is_refused() -> None:
