@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from stream_service.layout_xml import (
+    DEFAULT_RECORD_BYTES,
+    HANDLER_PATH,
     Level,
     PluginSettings,
     XmlSyntaxError,
@@ -19,9 +21,6 @@ from stream_service.layout_xml import (
 )
 
 logger = logging.getLogger(__name__)
-
-RECORD_BYTES = 2048  # of XMLFileName in NDFileHDF5.template, with the 0 at its end
-HANDLER_PATH = "/entry/data/data"  # where the handler of AD_HDF5 looks for the frames
 
 
 class LayoutError(Exception):
@@ -77,4 +76,4 @@ class RawFileLayout:
     def for_record(self) -> str:
         """What goes into XMLFileName: the XML itself where it fits, as the IOC may not see our disk; else the path."""
         short = shortest_xml(self.text)
-        return short if len(short.encode()) < RECORD_BYTES else str(self.path)
+        return short if len(short.encode()) < DEFAULT_RECORD_BYTES else str(self.path)

@@ -35,6 +35,8 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
     write_status = ADComponent(EpicsSignal, "WriteStatus", auto_monitor=True, kind="omitted")
     write_message = ADComponent(EpicsSignal, "WriteMessage", string=True, auto_monitor=True, kind="omitted")
 
+    xml_error_msg = ADComponent(EpicsSignalRO, "XMLErrorMsg_RBV", string=True, auto_monitor=True, kind="omitted")
+
     filestore_spec = "AD_HDF5"
     layout: RawFileLayout | None = None
     """Where things go in the file; None leaves the plugin's XMLFileName as it is."""
@@ -101,7 +103,7 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         self.xml_file_name.put(self.layout.for_record(), wait=True, timeout=SETTING_TIMEOUT_S)
         time.sleep(SETTLING_S)
         if self.xml_valid.get() != "Yes":
-            message = self.xml_error_msg.get(as_string=True)
+            message = self.xml_error_msg.get()
             raise LayoutError(
                 f"{self.prefix} does not take the layout {self.layout.path}: {message}. The IOC reads the file itself: "
                 "is the path the same there?"

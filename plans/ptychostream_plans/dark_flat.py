@@ -73,6 +73,8 @@ def dark_flat(
         raise ValueError(f"n_frames is {n_frames}; a median needs at least one frame")
     name = name or datetime.now().strftime("references_%Y%m%d_%H%M%S")
     files = [Path(folder) / f"{name}_{1e3 * exposure_s:g}ms.h5" for exposure_s in exposures_s]
+    if len(set(files)) < len(files):
+        raise ValueError(f"exposures_s has an exposure time twice: {list(exposures_s)}")
     for file in files:
         if file.exists():
             raise FileExistsError(f"{file} exists already: choose another name, or move the file away")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Unpack
 
 import bluesky.plan_stubs as bps
-from bluesky.utils import MsgGenerator, RunEngineControlException
+from bluesky.utils import FailedPause, MsgGenerator, RunEngineControlException
 
 from ptychostream_devices.detector import PtychoDetector
 from ptychostream_devices.energy import Monochromator
@@ -97,7 +97,7 @@ def ptycho_energy_stack(
     for index, energy_eV in enumerate(energies_eV):
         try:
             uids.append((yield from at(index, energy_eV)))
-        except RunEngineControlException:  # someone aborts or stops it: that is no failure
+        except (RunEngineControlException, FailedPause):  # someone aborts or stops it: that is no failure
             raise
         except Exception as error:
             done = f"; the files of the {index} before it are there" if index else ""

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from stream_service.layout_xml.document import Element
 from stream_service.layout_xml.finding import Finding, advice, error
-from stream_service.layout_xml.layout import Layout, Placed
+from stream_service.layout_xml.layout import HANDLER_PATH, Layout, Placed
 
-HANDLER_PATH = "/entry/data/data"
-"""Where ophyd's handler of AD_HDF5 looks for the frames."""
 MOST_CONSTANT_VALUES = 64
 UNIT_BEARERS = re.compile(r"(pos|sample|stage|scan)_?[xyz]|[xyz]_?pos|energy|expos|acq(uire)?_?time|current|dist", re.I)
 FRAME_BY_FRAME = re.compile(r"pos_?[xyz]|[xyz]_?pos", re.I)
@@ -97,7 +95,7 @@ def _marks(layout: Layout, taken: Placed) -> Iterator[Finding]:
         yield error(
             marked[1].line,
             f"{marked[0].path} and {marked[1].path} are both det_default",
-            "the frames go into the one whose name comes first, the other stays empty",
+            f"the frames go into {taken.path}, the other stays empty",
             'det_default="true" on one dataset, and a <hardlink> for a second name',
         )
     elif len(layout.detectors) > 1 and not has_destination:

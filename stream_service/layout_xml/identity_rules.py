@@ -17,12 +17,12 @@ def identity_findings(layout: Layout) -> Iterator[Finding]:
             named[dataset.ndattribute].append(dataset)
     for ndattribute, datasets in named.items():
         if len(datasets) > 1:
-            first, *others = sorted(datasets, key=lambda dataset: dataset.path)
+            first, *others = sorted(datasets, key=lambda dataset: dataset.search_order)
             for other in others:
                 yield error(
                     other.line,
                     f"the NDAttribute {ndattribute} is in two datasets, {first.path} and {other.path}",
-                    f"only {first.path} is written (the first by name), the other is missing without an error",
+                    f"only {first.path} is written (ADCore finds it first), the other is missing without an error",
                     f'<hardlink name="{other.path.rpartition("/")[2]}" target="{first.path}"/>',
                 )
     if "NDArrayUniqueId" not in named and not layout.keeps_unnamed:

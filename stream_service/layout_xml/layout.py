@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from stream_service.layout_xml.document import Element, parse_xml
 
+HANDLER_PATH = "/entry/data/data"
+"""Where ophyd's handler of AD_HDF5 looks for the frames, and nowhere else."""
 ALWAYS_THERE = frozenset(
     {"NDArrayUniqueId", "NDArrayTimeStamp", "NDArrayEpicsTSSec", "NDArrayEpicsTSnSec", "ColorMode"}
 )
@@ -25,6 +27,12 @@ class Placed:
     @property
     def line(self) -> int:
         return self.element.line
+
+    @property
+    def search_order(self) -> tuple[tuple[int, str], ...]:
+        """Sorts as ADCore searches: the datasets of an h5 group by name, then those of the groups in it."""
+        *groups, name = self.path.split("/")
+        return (*((1, group) for group in groups), (0, name))
 
     @property
     def source(self) -> str:
@@ -68,9 +76,11 @@ class Layout:
 
     @property
     def detector(self) -> Placed | None:
-        """The dataset that takes the frames: the one marked det_default, else the first by its path."""
+        """The dataset that takes the frames: the first one marked det_default, else the first by its path."""
         marked = [d for d in self.detectors if d.element.attributes.get("det_default") == "true"]
-        return min(marked or self.detectors, key=lambda dataset: dataset.path, default=None)
+        if marked:
+            return min(marked, key=lambda dataset: dataset.search_order)
+        return min(self.detectors, key=lambda dataset: dataset.path, default=None)
 
     def is_at(self, path: str, dataset: Placed) -> bool:
         """Whether `dataset` can be found at `path`: it is there itself, or through hard links."""

@@ -25,12 +25,6 @@ class NDAttributes:
         """The NDAttributes it defines."""
         return frozenset(entry.attributes.get("name", "") for entry in self.entries) - {""}
 
-    @property
-    def placeholders(self) -> dict[str, str]:
-        """PVs still to be written, by the name of their NDAttribute."""
-        found = {entry.attributes.get("name", ""): entry.attributes.get("source", "") for entry in self.entries}
-        return {name: source for name, source in found.items() if source.startswith(PLACEHOLDER)}
-
 
 def read_attributes(text: str) -> NDAttributes:
     """Read an attributes file; raises `XmlSyntaxError`."""

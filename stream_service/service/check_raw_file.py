@@ -22,6 +22,8 @@ from stream_service.layout_xml.finding import Finding as LayoutFinding
 from stream_service.service.check_finding import Finding
 from stream_service.sources.ca_file_plugin import FilePluginState, read_file_plugin
 
+AS_PLANS_SET_IT = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
+"""Not as it is: a plan sets these before each scan."""
 SAME_NUMBER = 1e-6
 """Relative: a constant in a layout is written with as many digits as the profile."""
 
@@ -29,11 +31,9 @@ SAME_NUMBER = 1e-6
 def check_raw_file(profile: Profile) -> Iterator[Finding]:
     """Look over what the profile's `raw_file` names; nothing is set."""
     settings = profile.raw_file
-    plugin: FilePluginState | None = None
     if settings.plugin:
         try:
-            plugin = read_file_plugin(settings.plugin)
-            yield from _check_plugin(settings.plugin, plugin)
+            yield from _check_plugin(settings.plugin, read_file_plugin(settings.plugin))
         except SourceError as error:
             yield Finding("error", "raw file", str(error))
     attributes: NDAttributes | None = None
@@ -49,16 +49,10 @@ def check_raw_file(profile: Profile) -> Iterator[Finding]:
         path = Path(settings.layout)
         text = yield from _read(path, "layout")
         if text is not None:
-            findings = lint_layout(text, attributes, _plugin_settings(plugin))
+            findings = lint_layout(text, attributes, AS_PLANS_SET_IT)
             yield from _told(path, findings)
             if all(finding.level != "error" for finding in findings):
                 yield from _check_constants(profile, path, read_layout(text))
-
-
-def _plugin_settings(plugin: FilePluginState | None) -> PluginSettings:
-    """The length of the record is known; what a plan sets before each scan (SWMR, chunks) is taken as plans set it."""
-    record_bytes = plugin.layout_bytes if plugin is not None else None
-    return PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0, record_bytes=record_bytes)
 
 
 def _check_plugin(prefix: str, plugin: FilePluginState) -> Iterator[Finding]:

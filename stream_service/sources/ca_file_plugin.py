@@ -11,16 +11,13 @@ from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, e
 
 GET_TIMEOUT_S = 2.0
 PVS = (
-    "EnableCallbacks_RBV",
     "XMLFileName_RBV",
     "XMLValid_RBV",
     "XMLErrorMsg_RBV",
     "SWMRMode_RBV",
-    "LazyOpen_RBV",
     "StoreAttr_RBV",
     "NDAttributeChunk_RBV",
     "NumFramesFlush_RBV",
-    "NumCapture_RBV",
 )
 
 
@@ -28,7 +25,6 @@ PVS = (
 class FilePluginState:
     """Its settings at one moment."""
 
-    is_enabled: bool
     layout: str
     """XMLFileName: a path as the IOC sees it, or the XML itself; empty for the default layout."""
     layout_is_valid: bool
@@ -37,11 +33,9 @@ class FilePluginState:
     layout_bytes: int
     """Length of the record XMLFileName: longer XML is cut."""
     swmr: bool
-    lazy_open: bool
     stores_attributes: bool
     attribute_chunk: int
     flush_every: int
-    num_capture: int
 
 
 def read_file_plugin(prefix: str) -> FilePluginState:
@@ -59,17 +53,14 @@ def read_file_plugin(prefix: str) -> FilePluginState:
             )
         layout = pvs["XMLFileName_RBV"]
         return FilePluginState(
-            is_enabled=bool(_number(pvs["EnableCallbacks_RBV"])),
             layout=_text(layout),
             layout_is_valid=bool(_number(pvs["XMLValid_RBV"])),
             layout_message=_text(pvs["XMLErrorMsg_RBV"]),
             layout_bytes=int(layout.nelm or 0),
             swmr=bool(_number(pvs["SWMRMode_RBV"])),
-            lazy_open=bool(_number(pvs["LazyOpen_RBV"])),
             stores_attributes=bool(_number(pvs["StoreAttr_RBV"])),
             attribute_chunk=_number(pvs["NDAttributeChunk_RBV"]),
             flush_every=_number(pvs["NumFramesFlush_RBV"]),
-            num_capture=_number(pvs["NumCapture_RBV"]),
         )
     finally:
         for pv in pvs.values():

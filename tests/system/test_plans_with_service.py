@@ -176,6 +176,12 @@ def test_references_are_medians_of_dark_and_lit_frames_and_correct_a_scan(bench:
         )
 
 
+def test_exposure_time_twice_is_refused_before_anything_is_taken(bench: PlanBench) -> None:
+    with pytest.raises(ValueError, match="an exposure time twice"):
+        bench.run(dark_flat(bench.detector, bench.shutter, exposures_s=[0.01, 0.01], folder=str(bench.rig.folder)))
+    assert bench.documents == []
+
+
 def test_shutter_is_put_back_when_the_references_fail(bench: PlanBench) -> None:
     def no_way_out() -> Any:
         yield from bps.null()

@@ -73,17 +73,14 @@ def test_what_does_not_is_an_error(folder: Path, name: str, old: str, new: str, 
 
 
 STATE = FilePluginState(
-    is_enabled=True,
     layout="",
     layout_is_valid=True,
     layout_message="",
     layout_bytes=2048,
     swmr=True,
-    lazy_open=True,
     stores_attributes=True,
     attribute_chunk=1,
     flush_every=1,
-    num_capture=0,
 )
 
 

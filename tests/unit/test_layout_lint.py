@@ -54,6 +54,15 @@ def test_planted_mistake_is_named_and_nothing_else(wrong: WrongLayout) -> None:
     assert found == []
 
 
+def test_own_dataset_of_a_group_is_found_before_those_of_its_groups() -> None:
+    """As ADCore searches, whatever the names: not in the order of the paths."""
+    twice = '<group name="a"><dataset name="x" source="ndattribute" ndattribute="POSX"/></group>'
+    text = GOOD.replace('    <dataset name="posx"', f'    {twice}\n    <dataset name="posx"')
+    (finding,) = lint_with_attributes(text)
+    assert (finding.line, finding.mistake) == (8, "the NDAttribute POSX is in two datasets, /entry/posx and /entry/a/x")
+    assert 'target="/entry/posx"' in finding.remedy
+
+
 def test_every_finding_says_what_happens_and_what_to_write() -> None:
     texts = [*(wrong.text for wrong in WRONG), SEED_FRAGMENT]
     for finding in (finding for text in texts for finding in lint_with_attributes(text)):
