@@ -1,6 +1,6 @@
 """The command `ptychostream`. Each command is thin: it reads its options, calls one function, and says what went wrong.
 
-Exit codes: 0 all is well; 1 it was tried and failed; 2 the options or the profile are wrong.
+Exit codes: 0 all is well; 1 it was tried and failed; 2 the options or the profile are wrong; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from stream_service import (
     cli_sidecar,
 )
 from stream_service.errors import ConfigError, PtychostreamError
+from stream_service.interruption import catch_signals
 
 app = typer.Typer(
     name="ptychostream",
@@ -178,7 +179,7 @@ def _keep_compiled_code() -> None:
 def main() -> None:
     """Entry point: an error that is meant for people is one sentence on stderr, never a traceback."""
     _keep_compiled_code()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what is half made is removed
+    catch_signals()  # so that what is half made is removed
     try:
         app()
     except ConfigError as error:

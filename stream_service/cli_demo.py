@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from stream_service.demo import Demo, Outcome, Progress
 from stream_service.errors import ConfigError
+from stream_service.interruption import raise_if_interrupted
 
 
 def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[str, ...], console: Console) -> int:
@@ -20,7 +20,6 @@ def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[
     missing = [name for name in ("bluesky", "ophyd") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"the demo needs {' and '.join(missing)}: pip install 'ptychostream[sim]'")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the children must be ended
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -32,6 +31,7 @@ def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[
             task = bars.add_task("", total=None, rate=0.0)
 
             def report(progress: Progress) -> None:
+                raise_if_interrupted()
                 total = progress.rows_expected or None
                 bars.update(
                     task,

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from stream_service.cli_knobs import Knobs
 from stream_service.cli_options import shares_options
+from stream_service.interruption import raise_if_interrupted
 from stream_service.sources.sidecar_matching import Match
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, for
 
         class Shown(Listener):
             def progress(self, done: int, total: int | None) -> None:
+                raise_if_interrupted()
                 progress.update(task, completed=done, total=total)
 
             def note(self, text: str) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from stream_service.interruption import raise_if_interrupted
 from stream_service.ptycho.ptypy_run import Iteration
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.publishers.pva_images import PvaImages
@@ -40,6 +41,7 @@ class Shown:
         self._progress.console.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
 
     def iteration(self, done: Iteration) -> None:
+        raise_if_interrupted()
         error = f"{done.photon_error:.4g}"
         self._progress.update(self._task, description=done.engine, completed=done.number, total=done.of, error=error)
 

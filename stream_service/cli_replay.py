@@ -12,6 +12,7 @@ from rich.progress import Progress, TextColumn
 
 from stream_service.cli_knobs import Knobs
 from stream_service.cli_options import shares_options
+from stream_service.interruption import raise_if_interrupted
 
 console = Console()
 
@@ -41,6 +42,7 @@ def replay(
         task = progress.add_task(f"{file.name}", total=None)
 
         def show(status: RunStatus) -> None:
+            raise_if_interrupted()
             text = f"{status.state}: {status.received} of {recording.n_frames} frames, {status.rows} rows readable"
             progress.update(task, description=text)
 

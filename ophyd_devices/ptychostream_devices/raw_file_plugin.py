@@ -17,6 +17,7 @@ from ophyd.areadetector.plugins import HDF5Plugin, HDF5Plugin_V34
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
 
 SETTING_TIMEOUT_S = 10.0  # for the plugin to take a layout
+MESSAGE_BYTES = 256
 SETTLING_S = 0.1  # for XMLValid to follow: an IOC posts it after the put
 CREATE_FOLDERS = -3  # NDFileHDF5 may create up to three levels of folders
 
@@ -102,8 +103,8 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
             return
         self.xml_file_name.put(self.layout.for_record(), wait=True, timeout=SETTING_TIMEOUT_S)
         time.sleep(SETTLING_S)
-        if self.xml_valid.get() != "Yes":
-            message = self.xml_error_msg.get()
+        if self.xml_valid.get(use_monitor=False) != "Yes":
+            message = whole_text(self.xml_error_msg)
             raise LayoutError(
                 f"{self.prefix} does not take the layout {self.layout.path}: {message}. The IOC reads the file itself: "
                 "is the path the same there?"
@@ -125,5 +126,10 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
     def failure(self) -> str:
         """What went wrong with writing, in a sentence; empty if nothing did."""
         if self.write_status.get():
-            return f"{self.prefix} could not write {self._fn}: {self.write_message.get() or 'Write error'}"
+            return f"{self.prefix} could not write {self._fn}: {whole_text(self.write_message) or 'Write error'}"
         return ""
+
+
+def whole_text(text: EpicsSignalRO) -> str:
+    """What a record of characters says now: pyepics may ask for as many of them as it had when it was last heard."""
+    return str(text.get(count=MESSAGE_BYTES, use_monitor=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 from bluesky import RunEngine
 from typer.testing import CliRunner
 
-from ptychostream_devices import LayoutError, PtychoDetector, ScanStage
+from ptychostream_devices import LayoutError, PtychoDetector, ScanStage, raw_file_plugin
 from ptychostream_plans import ptycho_positions
 from stream_service import cli
 from stream_service.layouts import layouts_folder
@@ -148,3 +149,17 @@ def test_layout_that_the_ioc_does_not_find_fails_before_the_scan(tmp_path: Path,
         bench.scan(detector, "lost")
     assert not (tmp_path / "lost_raw.h5").exists()
     assert detector.cam.acquire.get() == 0 and detector.hdf.capture.get() == 0
+
+
+def test_the_iocs_answer_is_read_whole_whatever_was_heard_before(tmp_path: Path, bench: Bench) -> None:
+    folder = beamline_at(bench.prefix, "hermes", tmp_path)
+    detector = bench.detector(tmp_path, folder / LAYOUTS[0], folder / "attributes.xml")
+    message = detector.hdf.xml_error_msg
+    detector.hdf.xml_file_name.put("/no/such/layout.xml", wait=True)
+    deadline_s = time.monotonic() + 10
+    while message.get() == "":
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    message._read_pv._args.update(value=None, count=1)  # as between a subscription and its first value, an empty text
+    assert message.get() == "X"
+    assert raw_file_plugin.whole_text(message) == "XML description file cannot be opened"
