@@ -13,6 +13,7 @@ from ophyd.areadetector import ADComponent
 from ophyd.areadetector.base import EpicsSignalWithRBV
 from ophyd.areadetector.filestore_mixins import FileStoreIterativeWrite
 from ophyd.areadetector.plugins import HDF5Plugin, HDF5Plugin_V34
+from ophyd.signal import EpicsSignalBase
 
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
 
@@ -130,6 +131,6 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         return ""
 
 
-def whole_text(text: EpicsSignalRO) -> str:
+def whole_text(text: EpicsSignalBase) -> str:
     """What a record of characters says now: pyepics may ask for as many of them as it had when it was last heard."""
     return str(text.get(count=MESSAGE_BYTES, use_monitor=False))

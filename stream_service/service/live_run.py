@@ -33,6 +33,7 @@ from stream_service.service.run_file import (
     RunFile,
     build_corrections,
     build_reducer,
+    check_exposures,
     check_file_path,
     file_path,
     open_run_file,
@@ -103,6 +104,8 @@ class LiveRun:
         """Check and connect everything. Raises `PtychostreamError`; then nothing is left running."""
         try:
             check_file_path(self.path)
+            if self.request.exposure_s is not None:
+                check_exposures(self._profile.references, self.request.exposure_s)
             self._corrections = build_corrections(self._profile.preprocessing, self._profile.references)
             self._sources.connect()
             if (frame := self._sources.latest_frame()) is not None:

@@ -35,10 +35,12 @@ from stream_service.kernels import (
 from stream_service.request import ScanRequest
 from stream_service.service.file_system import swmr_problem
 from stream_service.service.pipeline import RowPipeline
-from stream_service.sources.references import load_reference
+from stream_service.sources.references import load_reference, reference_exposure_s
 from stream_service.writer import ChannelColumn, FileHeader, LedgerColumns, StandardFile
 
 SUFFIX = "_std.h5"
+SAME_EXPOSURE = 1e-3
+"""Relative: times that differ by less are the same."""
 RECORDED_VERSIONS = ("ptychostream", "numpy", "numba", "h5py", "p4p", "pyepics", "caproto")
 
 
@@ -112,6 +114,17 @@ def with_references(profile: Profile, request: ScanRequest) -> Profile:
 def build_corrections(preprocessing: Preprocessing, references: References) -> Corrections:
     """Load the references of a profile; raises `ConfigError` naming the file that is wrong."""
     return corrections_from(preprocessing, load_references(references))
+
+
+def check_exposures(references: References, exposure_s: float) -> None:
+    """Raise `ConfigError` for a dark or flat that says it was taken with another exposure time than this (seconds)."""
+    for kind, location in (("dark", references.dark), ("flat", references.flat)):
+        taken_s = reference_exposure_s(location) if location else math.nan
+        if math.isfinite(taken_s) and not math.isclose(taken_s, exposure_s, rel_tol=SAME_EXPOSURE):
+            raise ConfigError(
+                f"the {kind} {location} was taken with {taken_s:g} s, the scan takes {exposure_s:g} s: "
+                "give it one of its own exposure time (the plan dark_flat takes them)"
+            )
 
 
 def load_references(references: References) -> dict[str, np.ndarray[Any, Any]]:

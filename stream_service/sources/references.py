@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -37,6 +38,18 @@ def load_reference(location: str, kind: str) -> npt.NDArray[Any]:
     if array.ndim != 2:
         raise ConfigError(f"the {kind} in {path} has shape {array.shape}; one frame (rows, columns) is needed")
     return array
+
+
+def reference_exposure_s(location: str) -> float:
+    """The exposure time that a reference file says it was taken with (`exposure_s`, an attribute); NaN if none."""
+    path = Path(location.partition(":/")[0])
+    if path.suffix not in HDF5_SUFFIXES:
+        return math.nan
+    try:
+        with h5py.File(path, "r") as file:
+            return float(file.attrs.get("exposure_s", math.nan))
+    except (*UNREADABLE, TypeError) as error:
+        raise ConfigError(f"cannot read the exposure time of {path}: {error}") from error
 
 
 def _read(path: Path, dataset: str, kind: str) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import corpus
+import h5py
 import numpy as np
 import pytest
 from scripted_run import Bench, Step, frame, frames
@@ -175,6 +176,30 @@ def test_arming_refuses_to_overwrite_and_lets_go_of_everything(bench):
     assert b.run.state is RunState.IDLE
     assert b.sources.queue.is_closed and b.detector.is_closed
     assert b.run.path.read_text() == "last night's data"
+
+
+def reference(folder: Path, taken_s: float | None) -> dict[str, str]:
+    """A dark of 1 ADU in the folder of the data, named as a plan may: relative to it."""
+    with h5py.File(folder / "dark.h5", "w") as file:
+        file["dark"] = np.ones((6, 8), np.float32)
+        if taken_s is not None:
+            file.attrs["exposure_s"] = taken_s
+    return {"dark": "dark.h5"}
+
+
+@pytest.mark.parametrize("taken_s", [0.01, None])
+def test_references_of_a_scan_are_found_in_the_folder_of_the_data(bench, tmp_path, taken_s):
+    b = bench(n_positions=3, exposure_s=0.01, references=reference(tmp_path, taken_s))
+    b.play(frames([1, 2, 3]))
+    with b.file() as file:
+        np.testing.assert_array_equal(file["/entry/data"][:, 0, 0], [0, 1, 2])
+
+
+def test_arming_refuses_a_dark_of_another_exposure_time(bench, tmp_path):
+    b = bench(n_positions=3, exposure_s=0.01, references=reference(tmp_path, 0.02))
+    with pytest.raises(ConfigError, match=r"the dark .*dark.h5 was taken with 0.02 s, the scan takes 0.01 s"):
+        b.run.arm()
+    assert b.sources.queue.is_closed and b.detector.is_closed and not b.run.path.exists()
 
 
 def test_run_works_in_a_thread_of_its_own(bench):
