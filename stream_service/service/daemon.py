@@ -24,10 +24,10 @@ from stream_service.publishers.ca_server import CaServer, Command, Order, Status
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.qc.maps import scan_map
 from stream_service.request import ScanRequest
-from stream_service.service.live_run import LiveRun, ShownRow
+from stream_service.service.live_run import LiveRun
 from stream_service.service.run_sources import RunSources
 from stream_service.service.standby import AutoRun, Standby
-from stream_service.service.status import NO_RUN, Health, RunStatus
+from stream_service.service.status import NO_RUN, Health, RunStatus, ShownRow
 
 log = logging.getLogger(__name__)
 

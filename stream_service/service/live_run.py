@@ -7,12 +7,11 @@ the run as FAILED, with the rows so far in the file and the reason in words; it 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,23 +24,12 @@ from stream_service.core.ledger import Arrival, Fate, Ledger
 from stream_service.core.readback import Readback
 from stream_service.core.run import EndReason, RunEvent, RunState, after
 from stream_service.errors import PtychostreamError, SourceError
-from stream_service.kernels import FrameReducer
 from stream_service.request import ScanRequest
 from stream_service.service.live_pairing import LivePairing
 from stream_service.service.live_sources import LiveSources
-from stream_service.service.run_file import (
-    RunFile,
-    build_corrections,
-    build_reducer,
-    check_exposures,
-    check_file_path,
-    file_path,
-    open_run_file,
-    rows_and_frames_per_row,
-    warm_up,
-    with_references,
-)
-from stream_service.service.status import RunStatus, describe_account
+from stream_service.service.run_file import RunFile, with_references
+from stream_service.service.run_opening import RunOpening
+from stream_service.service.status import RunStatus, ShownRow, describe_account
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +40,6 @@ IMAGE_S = 0.5
 IDLE_S = 0.02
 MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ShownRow:
-    """A copy of a stored row for screens: its place in the file, and its pixels (y, x)."""
-
-    row: int
-    pixels: npt.NDArray[np.float32]
 
 
 class LiveRun:
@@ -77,22 +57,18 @@ class LiveRun:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run_number = run_number
-        self.request = request
-        self.path = file_path(profile, request)
         self.state = RunState.IDLE
         self.message = "arming"
         self.shown_row: ShownRow | None = None
         """A recent row, renewed a few times a second."""
         self._profile = profile = with_references(profile, request)
-        self._n_rows_expected, self._frames_per_row = rows_and_frames_per_row(profile.preprocessing, request)
+        self._opening = RunOpening(profile, request, sources)
         self._sources = sources
         self._clock = clock
         self._pairing = LivePairing(profile, self._sources.readbacks)
         self._ledger = Ledger(0, request.n_planned_frames)
-        self._reducer: FrameReducer | None = None
         self._out: RunFile | None = None
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
-        self._exposure_s = math.nan
         self._n_bad = 0
         self._ending = Ending(profile.service.grace_s, profile.service.drain_s)
         self._last_flush_at = self._last_image_at = 0.0
@@ -103,21 +79,25 @@ class LiveRun:
     def arm(self) -> None:
         """Check and connect everything. Raises `PtychostreamError`; then nothing is left running."""
         try:
-            check_file_path(self.path)
-            if self.request.exposure_s is not None:
-                check_exposures(self._profile.references, self.request.exposure_s)
-            self._corrections = build_corrections(self._profile.preprocessing, self._profile.references)
+            self._opening.check()
             self._sources.connect()
-            if (frame := self._sources.latest_frame()) is not None:
-                self._prepare(frame)
-            else:
-                warm_up(self._profile.preprocessing, self._frames_per_row)
+            self._opening.compile()
             self._ledger = self._sources.open_ledger(self.request)
         except PtychostreamError:
             self._sources.close()
             raise
         self._take(RunEvent.ARM)
         self.message = f"armed for {self.request.scan_id}: waiting for the first frame"
+
+    @property
+    def request(self) -> ScanRequest:
+        """What is to be recorded, and under which name."""
+        return self._opening.request
+
+    @property
+    def path(self) -> Path:
+        """Of the run's file, whether it exists or not."""
+        return self._opening.path
 
     def start(self) -> None:
         """Let the armed run `work` in a thread of its own."""
@@ -153,7 +133,7 @@ class LiveRun:
             gaps=self._ledger.n_seen - self._ledger.n_received,
             bad_messages=self._n_bad,
             rows=self._out.file.n_rows if self._out else 0,
-            rows_expected=self._n_rows_expected or 0,
+            rows_expected=self._opening.n_rows_expected or 0,
             queue_bytes=self._sources.frames.queue.held_bytes + self._pairing.waiting_bytes,
         )
 
@@ -214,7 +194,15 @@ class LiveRun:
         if self.state is RunState.ARMED:
             self._take(RunEvent.FRAME)
             self.message = f"receiving {self.request.scan_id}"
-        self._pairing.add(frame, receipt, self._exposure_of(frame), now)
+        self._pairing.add(frame, receipt, self._opening.exposure_of(frame), now)
+
+    def _open(self, frame: Frame) -> RunFile:
+        self._record_readbacks()
+        out = self._opening.open(frame, self._ledger)
+        out.record(self._early_readbacks)
+        self._early_readbacks.clear()
+        log.info("writing %s", self.path)
+        return out
 
     def _record_readbacks(self) -> None:
         updates = self._pairing.take_readbacks()
@@ -240,48 +228,6 @@ class LiveRun:
     def _copy_row(self, out: RunFile) -> None:
         if out.pipeline.latest_slot is not None:
             self.shown_row = ShownRow(out.file.n_rows - 1, out.pipeline.latest_slot.copy())
-
-    # The file
-
-    def _prepare(self, frame: Frame) -> FrameReducer:
-        """The reducer for frames like this one; made when arming from the last old frame, so that it is compiled."""
-        shape, dtype = frame.pixels.shape, frame.pixels.dtype
-        if self._reducer is None or self._reducer.geometry.raw_shape != shape:
-            preprocessing = self._profile.preprocessing
-            self._reducer = build_reducer(preprocessing, self._corrections, shape, self._frames_per_row, dtype)
-        return self._reducer
-
-    def _exposure_of(self, frame: Frame) -> float:
-        """What the frame says; else what the plan asked for; else what the detector is set to at the first frame."""
-        own = frame.attributes.get(self._profile.detector.exposure_attribute)
-        if isinstance(own, int | float) and 0 <= own < math.inf:
-            return float(own)
-        if math.isnan(self._exposure_s):
-            self._exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
-        return self._exposure_s
-
-    def _open(self, frame: Frame) -> RunFile:
-        self._record_readbacks()
-        out = open_run_file(
-            self.path,
-            self._profile,
-            self.request,
-            self._prepare(frame),
-            self._ledger,
-            dtype=frame.pixels.dtype,
-            energy_eV=self._energy_at(frame),
-            exposure_s=self._exposure_of(frame),
-        )
-        out.record(self._early_readbacks)
-        self._early_readbacks.clear()
-        log.info("writing %s", self.path)
-        return out
-
-    def _energy_at(self, frame: Frame) -> float:
-        """The energy a reader finds before the first row; the mean over the rows replaces it at the end."""
-        channel = self._profile.channels["energy"]
-        raw = frame.attributes.get(channel.attribute) if channel.attribute else self._sources.readbacks.latest("energy")
-        return float(raw) * self._profile.scale_of("energy") if isinstance(raw, int | float) else math.nan
 
     # The end
 

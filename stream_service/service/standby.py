@@ -16,7 +16,7 @@ from stream_service.core.run import RunState
 from stream_service.errors import PtychostreamError
 from stream_service.request import ScanRequest
 from stream_service.service.live_run import LiveRun
-from stream_service.service.run_file import RunFile, check_file_path, file_path
+from stream_service.service.run_file import RunFile
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +28,7 @@ class AutoRun(LiveRun):
     """A run of unknown length that is named by the moment of its first frame."""
 
     def _open(self, frame: Frame) -> RunFile:
-        name = datetime.now().strftime(f"{self.request.scan_id}_%Y%m%d_%H%M%S")
-        self.request = self.request.model_copy(update={"scan_id": name})
-        self.path = file_path(self._profile, self.request)
-        check_file_path(self.path)
+        self._opening.rename(datetime.now().strftime(f"{self.request.scan_id}_%Y%m%d_%H%M%S"))
         return super()._open(frame)
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+import numpy.typing as npt
+
 from stream_service.core.frame import FrameId
 from stream_service.core.ledger import Account
 from stream_service.core.run import RunState
@@ -19,6 +22,14 @@ class Health(StrEnum):
     READY = "READY"
     BUSY = "BUSY"
     FAULTED = "FAULTED"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownRow:
+    """A copy of a stored row for screens: its place in the file, and its pixels (y, x)."""
+
+    row: int
+    pixels: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

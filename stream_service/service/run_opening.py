@@ -1,0 +1,92 @@
+"""How a run comes to its file: checked when it is armed, made when the first frame shows its shape and type."""
+
+from __future__ import annotations
+
+import math
+
+from stream_service.config import Profile
+from stream_service.core.frame import Frame
+from stream_service.core.ledger import Ledger
+from stream_service.kernels import Corrections, FrameReducer
+from stream_service.request import ScanRequest
+from stream_service.service.live_sources import LiveSources
+from stream_service.service.run_file import (
+    RunFile,
+    build_corrections,
+    build_reducer,
+    check_exposures,
+    check_file_path,
+    file_path,
+    open_run_file,
+    rows_and_frames_per_row,
+    warm_up,
+)
+
+
+class RunOpening:
+    """The file of a run before it exists; `profile` names the references of this run."""
+
+    def __init__(self, profile: Profile, request: ScanRequest, sources: LiveSources) -> None:
+        self.request = request
+        self.path = file_path(profile, request)
+        self.n_rows_expected, self._frames_per_row = rows_and_frames_per_row(profile.preprocessing, request)
+        self._profile = profile
+        self._sources = sources
+        self._corrections = Corrections()
+        self._reducer: FrameReducer | None = None
+        self._exposure_s = math.nan
+
+    def check(self) -> None:
+        """What can be known without the beamline: the folder, and the references. Raises `PtychostreamError`."""
+        check_file_path(self.path)
+        if self.request.exposure_s is not None:
+            check_exposures(self._profile.references, self.request.exposure_s)
+        self._corrections = build_corrections(self._profile.preprocessing, self._profile.references)
+
+    def rename(self, scan_id: str) -> None:
+        """Give the run another name while it has no file; raises `PtychostreamError` if that one is taken."""
+        self.request = self.request.model_copy(update={"scan_id": scan_id})
+        self.path = file_path(self._profile, self.request)
+        check_file_path(self.path)
+
+    def compile(self) -> None:
+        """Make the kernel for frames like the last one before this run, so that the first of it need not wait."""
+        if (frame := self._sources.latest_frame()) is not None:
+            self._reducer_for(frame)
+        else:
+            warm_up(self._profile.preprocessing, self._frames_per_row)
+
+    def exposure_of(self, frame: Frame) -> float:
+        """What the frame says; else what the plan asked for; else what the detector was set to at the first frame."""
+        own = frame.attributes.get(self._profile.detector.exposure_attribute)
+        if isinstance(own, int | float) and 0 <= own < math.inf:
+            return float(own)
+        if math.isnan(self._exposure_s):
+            self._exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
+        return self._exposure_s
+
+    def open(self, frame: Frame, ledger: Ledger) -> RunFile:
+        """Create the file for frames like this one; raises `PtychostreamError` when it or the settings do not fit."""
+        return open_run_file(
+            self.path,
+            self._profile,
+            self.request,
+            self._reducer_for(frame),
+            ledger,
+            dtype=frame.pixels.dtype,
+            energy_eV=self._energy_at(frame),
+            exposure_s=self.exposure_of(frame),
+        )
+
+    def _reducer_for(self, frame: Frame) -> FrameReducer:
+        shape, dtype = frame.pixels.shape, frame.pixels.dtype
+        if self._reducer is None or self._reducer.geometry.raw_shape != shape:
+            preprocessing = self._profile.preprocessing
+            self._reducer = build_reducer(preprocessing, self._corrections, shape, self._frames_per_row, dtype)
+        return self._reducer
+
+    def _energy_at(self, frame: Frame) -> float:
+        """The energy a reader finds before the first row; the mean over the rows replaces it at the end."""
+        channel = self._profile.channels["energy"]
+        raw = frame.attributes.get(channel.attribute) if channel.attribute else self._sources.readbacks.latest("energy")
+        return float(raw) * self._profile.scale_of("energy") if isinstance(raw, int | float) else math.nan
