@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import epics
 import numpy as np
 
+from stream_service.ca_channel import let_go
+
 COMMANDS = ("Arm", "Stop", "Abort")
 ENUMS = ("State", "Health")
 TEXTS = ("ArmError", "ScanId", "File", "Message", "EndReason")
@@ -134,17 +136,8 @@ class EpicsServicePVs(LatestValues):
         """Return when every PV has delivered a value on this connection; raises `TimeoutError` naming the others."""
         epics.ca.use_initial_context()  # pyepics keeps its channels in the context of the thread that opened them
         with self._opening:
-            if not self._channels:
-                self._channels["Request"] = epics.PV(
-                    f"{self.prefix}Request", auto_monitor=False, connection_callback=self._connection_changed
-                )
-                for name in MONITORED:
-                    self._channels[name] = epics.PV(
-                        f"{self.prefix}{name}",
-                        auto_monitor=True,
-                        callback=self._heard_of(name),
-                        connection_callback=self._connection_of(name),
-                    )
+            if not any(channel.connected for channel in self._channels.values()):
+                self._channels = self._open()
         if not self.wait_until(lambda: not self._silent(), timeout_s):
             silent = self._silent()
             if len(silent) == len(self._channels):
@@ -158,6 +151,23 @@ class EpicsServicePVs(LatestValues):
             )
         for name in ENUMS:  # asked for here, because a monitor brings only the number
             self._enum_names[name] = tuple(self._channels[name].enum_strs or ())
+
+    def _open(self) -> dict[str, epics.PV]:
+        """New channels to all PVs; old ones, all without a server, are given up."""
+        for channel in self._channels.values():
+            let_go(channel)
+        self._from_before.update(MONITORED)
+        request = epics.PV(f"{self.prefix}Request", auto_monitor=False, connection_callback=self._connection_changed)
+        monitored = {
+            name: epics.PV(
+                f"{self.prefix}{name}",
+                auto_monitor=True,
+                callback=self._heard_of(name),
+                connection_callback=self._connection_of(name),
+            )
+            for name in MONITORED
+        }
+        return {"Request": request, **monitored}
 
     def put(self, name: str, value: int | str) -> None:
         """Write a PV: a text is taken when this returns, a command only sent. Raises `TimeoutError`, `ValueError`.

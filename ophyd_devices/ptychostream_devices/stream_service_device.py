@@ -90,6 +90,7 @@ class StreamServiceDevice:
 
         A service whose last run failed is not refused: whether it can do the next is for its arming to say.
         """
+        self._run_number = None
         return JobStatus(
             f"connect {self.name} to {self._pvs.prefix}", lambda _: self._pvs.connect(self._connect_timeout_s)
         )

@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+from stream_service.ca_channel import let_go
 from stream_service.core.frame import NS_PER_S
 from stream_service.errors import SourceError
 from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, epics
@@ -55,7 +56,7 @@ class CaDetector:
     def close(self) -> None:
         """End the monitors."""
         for pv in (self._acquire, self._counter, self._exposure):
-            pv.disconnect()
+            let_go(pv)
 
     def _fresh(self, pv: Any, *, use_monitor: bool = True) -> float:
         try:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from stream_service.ca_channel import let_go
 from stream_service.errors import SourceError
 from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, epics
 
@@ -64,7 +65,7 @@ def read_file_plugin(prefix: str) -> FilePluginState:
         )
     finally:
         for pv in pvs.values():
-            pv.disconnect()
+            let_go(pv)
 
 
 def _value(pv: Any, **options: Any) -> Any:

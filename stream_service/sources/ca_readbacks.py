@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stream_service.ca_channel import let_go
 from stream_service.core.frame import NS_PER_S
 from stream_service.core.readback import Readback
 from stream_service.errors import OverrunError, SourceError
@@ -192,7 +193,7 @@ class CaReadbacks:
             self._asker.join(2 * GET_TIMEOUT_S)
         for channel in self._channels.values():
             channel.pv.clear_callbacks()
-            channel.pv.disconnect()
+            let_go(channel.pv)
 
     def _emit(self, event: Event) -> None:
         self._events.append(event)

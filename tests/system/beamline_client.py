@@ -8,6 +8,8 @@ from typing import Any
 
 import epics
 
+from stream_service.ca_channel import let_go
+
 TIMEOUT_S = 8.0
 
 
@@ -87,5 +89,5 @@ class BeamlineClient:
     def close(self) -> None:
         """Let go of all PVs."""
         for pv in self.pvs.values():
-            pv.disconnect()
+            let_go(pv)
         self.pvs.clear()

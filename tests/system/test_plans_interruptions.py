@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from stream_service.testing import LoopbackEpics, process_environment
 N_POINTS = 60
 AT = 4
 """The position after which it happens."""
+AWAY_S = 8.0
 
 
 class Broken(Device):
@@ -179,16 +181,38 @@ def test_detector_stopped_from_outside_fails_the_scan_and_names_what_is_missing(
     assert_next_scan_is_complete(bench)
 
 
-def test_service_killed_in_the_middle_fails_the_scan_and_one_that_is_started_again_takes_the_next(
-    start_ioc: Callable[..., Any], epics: LoopbackEpics, bench: PlanBench, rig: Rig
-) -> None:
-    scan_id = bench.scan_id("killed")
-    with pytest.raises(Exception, match=r"no longer answers|no longer the newest run"):
-        bench.run(fermat(bench, scan_id), at_point(bench, AT, lambda: rig.child.end(signal.SIGKILL)))
-    bench.assert_at_rest()
-    assert bench.of_kind("stop")[0]["exit_status"] == "fail"
+def kill_service(rig: Rig) -> None:
+    rig.service.close()  # no other client of this process shall hold its channels
+    rig.child.end(signal.SIGKILL)
+
+
+def start_service_again(rig: Rig, epics: LoopbackEpics) -> None:
     environment = process_environment(epics.server_environment("service"))
     profile = str(rig.folder / "profile.yaml")
     rig.child = Child("service", ["-m", "stream_service.cli", "run", profile], environment, rig.folder / "again.log")
     rig.child.wait_for("ready", 30)
+
+
+def test_service_killed_in_the_middle_fails_the_scan_and_one_that_is_started_again_takes_the_next(
+    epics: LoopbackEpics, bench: PlanBench, rig: Rig
+) -> None:
+    scan_id = bench.scan_id("killed")
+    with pytest.raises(Exception, match=r"no longer answers|no longer the newest run"):
+        bench.run(fermat(bench, scan_id), at_point(bench, AT, lambda: kill_service(rig)))
+    bench.assert_at_rest()
+    assert bench.of_kind("stop")[0]["exit_status"] == "fail"
+    with pytest.raises(Exception, match="nothing answers at"):
+        bench.run(fermat(bench, bench.scan_id("without")))
+    start_service_again(rig, epics)
+    assert_next_scan_is_complete(bench)
+
+
+def test_service_that_was_away_for_long_is_found_at_once(epics: LoopbackEpics, bench: PlanBench, rig: Rig) -> None:
+    bench.stream.stage().wait(10)
+    kill_service(rig)
+    time.sleep(AWAY_S)
+    start_service_again(rig, epics)
+    began_s = time.monotonic()
+    bench.stream.stage().wait(10)
+    assert time.monotonic() - began_s < AWAY_S / 4  # CA alone searches again after about as long as it was away
     assert_next_scan_is_complete(bench)

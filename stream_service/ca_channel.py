@@ -1,0 +1,23 @@
+"""Channel Access channels whose server went away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import epics
+
+
+def let_go(pv: epics.PV) -> None:
+    """Disconnect; a channel without a server is given up, so that whoever opens it next searches for it at once.
+
+    CA searches for a lost channel ever more seldom, up to minutes apart where no CA repeater tells that a server has
+    started, and pyepics would hand out the same channel again. One that another `PV` holds is left to it.
+    """
+    from epics import ca  # which libraries it uses is for the module that made the PV to say
+
+    channel, is_dead = pv.chid, not pv.connected
+    pv.disconnect()
+    known = ca.get_cache(pv.pvname)
+    if is_dead and channel is not None and known is not None and not known.callbacks:
+        ca.clear_channel(channel)
