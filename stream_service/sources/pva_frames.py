@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 
 MAX_QUEUE_SIZE = 4096
 """Elements; enough for 4 s at 1 kHz of the smallest frames."""
-FIRST_UPDATE_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 5.0
+FIRST_UPDATE_TIMEOUT_S = 15.0
+"""The channel is known to answer: on a busy machine its first update may take longer."""
 UNKNOWN_FRAME_BYTES = 2 << 20
 """Taken for a detector of unknown size that has sent no frame yet: a megapixel of uint16."""
 
@@ -55,10 +57,10 @@ class PvaFrames:
         Raises `SourceError` when the channel does not answer, or is none of frames.
         """
         try:
-            present = self._context.get(self.channel, timeout=FIRST_UPDATE_TIMEOUT_S)
+            present = self._context.get(self.channel, timeout=ANSWER_TIMEOUT_S)
         except TimeoutError:
             raise SourceError(
-                f"no answer from {self.channel} over PVA within {FIRST_UPDATE_TIMEOUT_S:g} s: is the IOC running, "
+                f"no answer from {self.channel} over PVA within {ANSWER_TIMEOUT_S:g} s: is the IOC running, "
                 "its NDPluginPva enabled, and EPICS_PVA_ADDR_LIST right?"
             ) from None
         except (RemoteError, Disconnected) as error:
@@ -76,7 +78,10 @@ class PvaFrames:
         )
         if not self._first_update.wait(FIRST_UPDATE_TIMEOUT_S):
             self.close()
-            raise SourceError(f"{self.channel} answers a get over PVA but sends no update to a monitor")
+            raise SourceError(
+                f"{self.channel} answers a get over PVA but sent no update to a monitor within "
+                f"{FIRST_UPDATE_TIMEOUT_S:g} s: is its IOC overloaded?"
+            )
 
     def begin(self) -> None:
         """Discard what came so far; the newest of it becomes `latest_before`. The detector must be idle."""

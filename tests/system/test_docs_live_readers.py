@@ -11,18 +11,18 @@ import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 N_ROWS = 40
+N_BEFORE = 4
+"""Rows that are there before the reader has told of any."""
 WRITER = f"""
-import sys, time
 from stream_service.writer.example import START_NS, append_example_rows, example_header
 from stream_service.writer.standard_file import StandardFile
 with StandardFile.create("demo-output/demo_std.h5", example_header({N_ROWS})) as file:
     file.set_state("RECEIVING")
-    file.flush()
-    print("there", flush=True)
-    for start in range(0, {N_ROWS}, 4):
-        append_example_rows(file, start, start + 4)
+    for start in range(0, {N_ROWS}, {N_BEFORE}):
+        append_example_rows(file, start, start + {N_BEFORE})
         file.flush()
-        time.sleep(0.1)
+        print("there", flush=True)
+        input()
     file.set_state("COMPLETE", "all expected frames were received", START_NS)
 """
 
@@ -34,6 +34,12 @@ def example(page: str, words: str) -> str:
     return found
 
 
+def started(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    """A Python in this folder that is talked to."""
+    command = [sys.executable, *arguments]
+    return subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 @pytest.mark.parametrize(
     ("page", "words"),
     [("tutorials/first-scan.md", "while True"), ("how-to/read-a-file-while-it-grows.md", "def follow")],
@@ -41,14 +47,16 @@ def example(page: str, words: str) -> str:
 def test_documented_reader_sees_every_row_while_they_come(tmp_path: Path, page: str, words: str) -> None:
     (tmp_path / "demo-output").mkdir()
     (tmp_path / "reader.py").write_text(example(page, words), encoding="utf-8")
-    with subprocess.Popen([sys.executable, "-c", WRITER], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
+    with started("-c", WRITER, folder=tmp_path) as writer:
+        assert writer.stdout is not None and writer.stdin is not None
         assert writer.stdout.readline() == "there\n"
-        reader = subprocess.run(
-            [sys.executable, "reader.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
-    assert writer.returncode == 0
-    assert reader.returncode == 0, reader.stderr
-    counts = [int(number) for number in re.findall(r"^(\d+) rows", reader.stdout, flags=re.MULTILINE)]
-    assert counts[-1] == N_ROWS
-    assert len(counts) > 2, "the rows came all at once: nothing was followed"
+        with started("-u", "reader.py", folder=tmp_path) as reader:
+            assert reader.stdout is not None
+            counts = []
+            for line in reader.stdout:
+                if found := re.match(r"(\d+) rows", line):
+                    counts.append(int(found[1]))
+                    writer.stdin.write("more\n")
+                    writer.stdin.flush()
+    assert (writer.returncode, reader.returncode) == (0, 0)
+    assert counts == list(range(N_BEFORE, N_ROWS + 1, N_BEFORE)), "each flush is seen, while the writer goes on"

@@ -44,7 +44,8 @@ def test_a_stream_capture_from_arming_to_the_closed_file(beamline: BeamlineClien
 
     beamline.acquire(4)
     assert beamline.get("HDF1:FullFileName_RBV") == f"{tmp_path}/scan_000.h5"
-    assert (beamline.get("HDF1:FileNumber_RBV"), beamline.get("HDF1:SWMRActive_RBV")) == (1, "Active")
+    assert beamline.get("HDF1:FileNumber_RBV") == 1
+    beamline.wait_for("HDF1:SWMRActive_RBV", "Active")
     beamline.acquire(3)
     beamline.wait_for("HDF1:Capture_RBV", "Done")
     assert beamline.get("HDF1:NumCaptured_RBV") == 5

@@ -68,6 +68,7 @@ def test_stock_detector_stages_triggers_reads_and_unstages(detector: Any, client
     client.acquire(1)  # ophyd wants a primed plugin; warmup() does the same in 3.4 s of sleeping
     client.wait_for("HDF1:ArraySize0_RBV", 48)
     detector.cam.num_images.set(3).wait(TIMEOUT_S)
+    detector.cam.acquire_time.set(0.05).wait(TIMEOUT_S)  # stock `trigger` returns None if it ends before it returns
 
     detector.stage()
     readings = []
@@ -84,7 +85,7 @@ def test_stock_detector_stages_triggers_reads_and_unstages(detector: Any, client
     assert [name for name, _ in documents] == ["resource", "datum", "datum"]
     assert n_captured == 6
     assert tuple(description["shape"]) == (3, 32, 48)
-    assert configuration["detector_cam_acquire_time"]["value"] == 0.001
+    assert configuration["detector_cam_acquire_time"]["value"] == 0.05
     resource = documents[0][1]
     with h5py.File(Path(resource["root"]) / resource["resource_path"]) as file:
         assert file["/entry/data/data"].shape == (6, 32, 48)
