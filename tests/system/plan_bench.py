@@ -102,10 +102,13 @@ def make_plan_bench(rig: Rig) -> PlanBench:
 
 
 def at_point(bench: PlanBench, n_points: int, do: Callable[[], object]) -> OnDocument:
-    """Do something when that many positions have been read."""
+    """Do something, once, when that many positions have been read."""
+    is_done = False
 
     def on_document(name: str, _: dict[str, Any]) -> None:
-        if name == "event" and bench.n_points() == n_points:
+        nonlocal is_done
+        if name == "event" and bench.n_points() == n_points and not is_done:
+            is_done = True
             do()
 
     return on_document

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import pytest
 from bluesky.preprocessors import suspend_wrapper
+from bluesky.utils import RunEngineInterrupted
 from ophyd import Signal
 from plan_bench import EXPOSURE_S, PlanBench, at_point, files_of, make_plan_bench
 from rig import Rig, start_rig
@@ -41,6 +42,8 @@ from stream_service.testing import LoopbackEpics
 
 STEP_M = 0.2e-6
 SQUARE_M = [(0.0, 0.0), (STEP_M, 0.0), (STEP_M, STEP_M)]
+IN_SECOND = len(SQUARE_M) + 1
+"""The first position of a stack's second energy."""
 
 
 @pytest.fixture(scope="module")
@@ -182,13 +185,17 @@ def test_exposure_time_twice_is_refused_before_anything_is_taken(bench: PlanBenc
     assert bench.documents == []
 
 
-def test_shutter_is_put_back_when_the_references_fail(bench: PlanBench) -> None:
+@pytest.mark.parametrize("how", ["failure", "abort"])
+def test_shutter_is_put_back_however_the_references_end(bench: PlanBench, how: str) -> None:
     def no_way_out() -> Any:
         yield from bps.null()
-        raise RuntimeError("the sample is stuck")
+        if how == "failure":
+            raise RuntimeError("the sample is stuck")
+        threading.Thread(target=bench.engine.abort, daemon=True).start()
+        yield from bps.sleep(20)
 
     bench.run(bps.mv(bench.shutter, "open"))
-    with pytest.raises(RuntimeError, match="the sample is stuck"):
+    with pytest.raises(RuntimeError if how == "failure" else RunEngineInterrupted):
         bench.run(
             dark_flat(
                 bench.detector,
@@ -202,6 +209,7 @@ def test_shutter_is_put_back_when_the_references_fail(bench: PlanBench) -> None:
             )
         )
     assert bench.shutter.position == "open"
+    assert bench.engine.state == "idle"
     bench.assert_at_rest()
 
 
@@ -240,6 +248,20 @@ def test_stack_makes_a_file_for_each_energy_and_records_the_focus(bench: PlanBen
     bench.assert_at_rest()
 
 
+def broken_stack(bench: PlanBench, scan_id: str, focus: Callable[[float], Any]) -> Any:
+    return ptycho_energy_stack(
+        bench.detector,
+        bench.stage,
+        bench.energy,
+        bench.stream,
+        energies_eV=[705.0, 710.0, 712.5],
+        positions_m=SQUARE_M,
+        exposure_s=EXPOSURE_S,
+        focus=focus,
+        scan_id=scan_id,
+    )
+
+
 def test_energy_that_fails_is_named_and_those_before_it_stay(bench: PlanBench) -> None:
     scan_id = bench.scan_id("broken")
 
@@ -250,20 +272,42 @@ def test_energy_that_fails_is_named_and_those_before_it_stay(bench: PlanBench) -
         return 0.0
 
     with pytest.raises(EnergyStackError, match=r"energy 2 of 3 \(710 eV\) .*: the zone plate is at its limit"):
-        bench.run(
-            ptycho_energy_stack(
-                bench.detector,
-                bench.stage,
-                bench.energy,
-                bench.stream,
-                energies_eV=[705.0, 710.0, 712.5],
-                positions_m=SQUARE_M,
-                exposure_s=EXPOSURE_S,
-                focus=focus,
-                scan_id=scan_id,
-            )
-        )
+        bench.run(broken_stack(bench, scan_id, focus))
     assert {name for name in files_of(bench.rig.folder) if name.startswith(scan_id)} == {f"{scan_id}_000_705.0eV"}
+    bench.assert_at_rest()
+
+
+def test_energy_whose_run_ends_early_is_named_and_the_next_is_not_begun(bench: PlanBench) -> None:
+    scan_id = bench.scan_id("cut")
+
+    def focus(energy_eV: float) -> Any:
+        yield from bps.null()
+        return 0.0
+
+    with pytest.raises(EnergyStackError, match=r"energy 2 of 3 \(710 eV\) .* ended ABORTED"):
+        bench.run(
+            broken_stack(bench, scan_id, focus), at_point(bench, IN_SECOND, lambda: bench.rig.service.put("Abort", 1))
+        )
+    bench.assert_complete(f"{scan_id}_000_705.0eV", 3)
+    with bench.open(f"{scan_id}_001_710.0eV") as file:
+        assert file["/entry/run/state"][()] == b"ABORTED"
+    assert f"{scan_id}_002_712.5eV" not in files_of(bench.rig.folder)
+    bench.assert_at_rest()
+
+
+def test_aborted_stack_is_no_failure_of_an_energy(bench: PlanBench) -> None:
+    scan_id = bench.scan_id("aborted")
+
+    def focus(energy_eV: float) -> Any:
+        yield from bps.null()
+        return 0.0
+
+    def abort() -> None:
+        threading.Thread(target=bench.engine.abort, daemon=True).start()
+
+    with pytest.raises(RunEngineInterrupted):
+        bench.run(broken_stack(bench, scan_id, focus), at_point(bench, IN_SECOND, abort))
+    assert [stop["exit_status"] for stop in bench.of_kind("stop")] == ["success", "abort"]
     bench.assert_at_rest()
 
 
