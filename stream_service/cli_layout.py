@@ -13,12 +13,10 @@ from stream_service.errors import ConfigError
 from stream_service.layout_xml import (
     Finding,
     Level,
-    NDAttributes,
     PluginSettings,
     XmlSyntaxError,
     lint_attributes,
     lint_layout,
-    read_attributes,
     render_constants,
     shortest_xml,
 )
@@ -50,17 +48,12 @@ def lint(
 
     The IOC accepts wrong layouts (XMLValid only means that it is XML) and then records less, or nothing.
     """
-    defined: NDAttributes | None = None
+    attributes_text = None if attributes is None else _text(attributes)
     n_bad = 0
-    if attributes is not None:
-        text = _text(attributes)
-        n_bad += _show(attributes, lint_attributes(text), strict)
-        try:
-            defined = read_attributes(text)
-        except XmlSyntaxError:
-            defined = None
+    if attributes is not None and attributes_text is not None:
+        n_bad += _show(attributes, lint_attributes(attributes_text), strict)
     for file in files:
-        findings = lint_layout(_text(file), defined, PluginSettings(swmr=swmr), is_inline=inline)
+        findings = lint_layout(_text(file), attributes_text, PluginSettings(swmr=swmr), is_inline=inline)
         n_bad += _show(file, findings, strict)
     raise typer.Exit(int(n_bad > 0))
 

@@ -12,10 +12,8 @@ from stream_service.layout_xml import (
     HANDLER_PATH,
     Level,
     PluginSettings,
-    XmlSyntaxError,
     lint_attributes,
     lint_layout,
-    read_attributes,
     read_layout,
     shortest_xml,
 )
@@ -46,16 +44,12 @@ class RawFileLayout:
         layout_path = Path(path)
         text = layout_path.read_text(encoding="utf-8")
         attributes_path = None if attributes is None else Path(attributes)
-        attributes_text = "" if attributes_path is None else attributes_path.read_text(encoding="utf-8")
+        attributes_text = None if attributes_path is None else attributes_path.read_text(encoding="utf-8")
         settings = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
         found = []
-        try:
-            defined = read_attributes(attributes_text) if attributes_path is not None else None
-        except XmlSyntaxError:
-            defined = None
-        if attributes_path is not None:
+        if attributes_path is not None and attributes_text is not None:
             found += [(attributes_path, finding) for finding in lint_attributes(attributes_text)]
-        found += [(layout_path, finding) for finding in lint_layout(text, defined, settings)]
+        found += [(layout_path, finding) for finding in lint_layout(text, attributes_text, settings)]
         mistakes = [f"{file.name}, line {f.line}: {f}" for file, f in found if f.level is Level.ERROR]
         if mistakes:
             raise LayoutError("\n".join([f"the layout {layout_path} cannot be used:", *mistakes]))

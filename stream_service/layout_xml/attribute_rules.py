@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from stream_service.layout_xml.document import Element
-from stream_service.layout_xml.finding import Finding, advice, error
+from stream_service.layout_xml.finding import Finding, Level, advice, error
 from stream_service.layout_xml.layout import ALWAYS_THERE, Layout
 from stream_service.layout_xml.nd_attributes import PLACEHOLDER, NDAttributes
 
@@ -111,11 +111,13 @@ def _entry(element: Element) -> Iterator[Finding]:
                 element.line, f'{key}="{value}" has no effect on a {kind}', "the driver ignores it", "leave it out"
             )
     if attributes.get("source", "").startswith(PLACEHOLDER):
-        yield advice(
+        yield Finding(
+            Level.ADVICE,
             element.line,
             f"{name} is of the placeholder {attributes['source']}",
             "no such PV connects, and its column is NaN",
             "the PV of your beamline",
+            is_placeholder=True,
         )
     is_number = kind == "EPICS_PV" and attributes.get("dbrtype") in ("DBR_FLOAT", "DBR_DOUBLE")
     if is_number and not UNIT_AT_THE_END.fullmatch(attributes.get("description", "")):

@@ -24,6 +24,8 @@ class Finding:
     """What would happen on the beamline."""
     remedy: str
     """What to write instead."""
+    is_placeholder: bool = False
+    """Right as a template, and of no use on a beamline."""
 
     def __str__(self) -> str:
         return f"{self.mistake}. On the beamline: {self.consequence}. Instead: {self.remedy}."

@@ -18,15 +18,16 @@ from stream_service.layout_xml.structure_rules import structure_findings
 
 def lint_layout(
     text: str,
-    attributes: NDAttributes | None = None,
+    attributes_text: str | None = None,
     settings: PluginSettings | None = None,
     *,
     is_inline: bool = False,
 ) -> tuple[Finding, ...]:
     """What is wrong with a layout.
 
-    With `attributes`, also NDAttributes that they do not define; `settings` are the plugin's, as far as they are known;
-    `is_inline` for XML that is put into XMLFileName itself.
+    With the text of an attributes file, also NDAttributes that it does not define (none if it cannot be read: what is
+    wrong with it is for `lint_attributes` to say); `settings` are the plugin's, as far as they are known; `is_inline`
+    for XML that is put into XMLFileName itself.
     """
     settings = settings or PluginSettings()
     try:
@@ -43,7 +44,7 @@ def lint_layout(
     findings = list(structure_findings(layout.root))
     if layout.root.tag == "hdf5_layout":
         findings += [*content_findings(layout), *identity_findings(layout), *plugin_findings(layout, settings)]
-        if attributes is not None:
+        if (attributes := _attributes(attributes_text)) is not None:
             findings += stored_findings(layout, attributes)
     if is_inline:
         findings += inline_findings(text, settings)
@@ -64,6 +65,13 @@ def lint_attributes(text: str, *, is_inline: bool = False) -> tuple[Finding, ...
             ),
         )
     return _in_order(attribute_findings(attributes, is_inline=is_inline))
+
+
+def _attributes(text: str | None) -> NDAttributes | None:
+    try:
+        return None if text is None else read_attributes(text)
+    except XmlSyntaxError:
+        return None
 
 
 def _in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from stream_service.config import Profile
@@ -36,20 +37,19 @@ def check_raw_file(profile: Profile) -> Iterator[Finding]:
             yield from _check_plugin(settings.plugin, read_file_plugin(settings.plugin))
         except SourceError as error:
             yield Finding("error", "raw file", str(error))
-    attributes: NDAttributes | None = None
+    attributes_text: str | None = None
     if settings.attributes:
         path = Path(settings.attributes)
-        text = yield from _read(path, "attributes file")
-        if text is not None:
-            yield from _told(path, lint_attributes(text))
-            attributes = _parsed(text)
-        if attributes is not None:
-            yield from _check_attributes(profile, path, attributes)
+        attributes_text = yield from _read(path, "attributes file")
+        if attributes_text is not None:
+            yield from _told(path, lint_attributes(attributes_text))
+            with suppress(XmlSyntaxError):  # told already
+                yield from _check_attributes(profile, path, read_attributes(attributes_text))
     if settings.layout:
         path = Path(settings.layout)
         text = yield from _read(path, "layout")
         if text is not None:
-            findings = lint_layout(text, attributes, AS_PLANS_SET_IT)
+            findings = lint_layout(text, attributes_text, AS_PLANS_SET_IT)
             yield from _told(path, findings)
             if all(finding.level != "error" for finding in findings):
                 yield from _check_constants(profile, path, read_layout(text))
@@ -86,18 +86,10 @@ def _read(path: Path, what: str) -> Generator[Finding, None, str | None]:
 
 def _told(path: Path, findings: tuple[LayoutFinding, ...]) -> Iterator[Finding]:
     for finding in findings:
-        is_placeholder = "placeholder" in finding.mistake
-        level = "error" if finding.level == "error" or is_placeholder else "advice"
+        level = "error" if finding.level == "error" or finding.is_placeholder else "advice"
         yield Finding(level, f"{path.name}, line {finding.line}", str(finding))
     if not findings:
         yield Finding("ok", path.name, "nothing wrong")
-
-
-def _parsed(text: str) -> NDAttributes | None:
-    try:
-        return read_attributes(text)
-    except XmlSyntaxError:
-        return None
 
 
 def _check_attributes(profile: Profile, path: Path, attributes: NDAttributes) -> Iterator[Finding]:

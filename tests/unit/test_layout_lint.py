@@ -19,7 +19,6 @@ from stream_service.layout_xml import (
     PluginSettings,
     lint_attributes,
     lint_layout,
-    read_attributes,
     shortest_xml,
 )
 
@@ -36,12 +35,12 @@ def names(path: Path) -> str:
 
 
 def lint_with_attributes(text: str) -> tuple[Finding, ...]:
-    return lint_layout(text, read_attributes(ATTRIBUTES))
+    return lint_layout(text, ATTRIBUTES)
 
 
 def test_good_layout_has_nothing_wrong() -> None:
-    assert lint_layout(GOOD, read_attributes(ATTRIBUTES), SWMR) == ()
-    assert lint_layout(shortest_xml(GOOD), read_attributes(ATTRIBUTES), SWMR, is_inline=True) == ()
+    assert lint_layout(GOOD, ATTRIBUTES, SWMR) == ()
+    assert lint_layout(shortest_xml(GOOD), ATTRIBUTES, SWMR, is_inline=True) == ()
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name)
@@ -89,7 +88,7 @@ def test_users_own_fragment_yields_all_its_mistakes() -> None:
 
 @pytest.mark.parametrize("path", LAYOUTS, ids=names)
 def test_our_layouts_are_spotless(path: Path) -> None:
-    attributes = read_attributes((path.parent / "attributes.xml").read_text(encoding="utf-8"))
+    attributes = (path.parent / "attributes.xml").read_text(encoding="utf-8")
     assert lint_layout(path.read_text(encoding="utf-8"), attributes, SWMR) == ()
 
 
