@@ -1,7 +1,11 @@
-"""Child processes that belong to this one: started with a log, awaited with a limit, and never left behind."""
+"""Child processes that belong to this one: started with a log, awaited with a limit, and never left behind.
+
+On Linux they are asked to end (SIGTERM) even when this process is killed.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import selectors
@@ -18,6 +22,8 @@ from stream_service.errors import PtychostreamError
 
 END_TIMEOUT_S = 15.0
 LOG_TAIL_LINES = 12
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal that a process gets when the thread that started it is no more."""
 LINE_END = re.compile(rb"[\r\n]")
 """A line that is written over again and again, as on a terminal, is many lines."""
 
@@ -30,7 +36,7 @@ class Child:
     """One Python process, its standard output a pipe of lines, its standard error a log file.
 
     It runs in a session of its own, so that Ctrl-C in the terminal reaches this process only, which then ends its
-    children in order.
+    children in order. To be started from a thread that lives as long as it shall.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
+                preexec_fn=_ends_with_its_parent,
             )
 
     def lines(self, timeout_s: float) -> list[str]:
@@ -106,3 +113,11 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end()
+
+
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _ends_with_its_parent() -> None:
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
