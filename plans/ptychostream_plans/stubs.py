@@ -1,7 +1,8 @@
 """Parts of plans that have to do with the streaming service, and with what a scan must not lose.
 
 A plan within `stream_service_wrapper` leaves the service in an end state, however the plan ends: completed when it
-succeeds, aborted when it raises or is aborted. An abort that fails is logged; what made the plan fail stays its error.
+succeeds, aborted when it raises or is aborted, stopped with every frame so far when it is stopped (`RE.stop`). An abort
+that fails is logged; what made the plan fail stays its error.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, ParamSpec
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-from bluesky.utils import MsgGenerator
+from bluesky.utils import MsgGenerator, RequestStop
 
 from ptychostream_devices.detector import DetectorError, PtychoDetector
 from ptychostream_devices.stream_service_device import StreamServiceDevice
@@ -58,7 +59,8 @@ def stream_service_wrapper(
 ) -> MsgGenerator:
     """Arm the service, run the plan, complete the run; abort it if the plan raises. Returns what the plan returns.
 
-    With no service it is the plan alone. The service must be staged.
+    With no service it is the plan alone. The service must be staged: when the plan is stopped, unstaging it waits for
+    the frames that are on their way.
     """
     if service is None:
         return (yield from plan)
@@ -69,7 +71,10 @@ def stream_service_wrapper(
         yield from complete_stream(service)
         return result
 
-    return (yield from bpp.contingency_wrapper(armed(), except_plan=lambda _: abort_stream(service)))
+    def end(error: Exception) -> MsgGenerator:
+        yield from bps.null() if isinstance(error, RequestStop) else abort_stream(service)
+
+    return (yield from bpp.contingency_wrapper(armed(), except_plan=end))
 
 
 def stream_service_decorator(

@@ -60,7 +60,7 @@ def in_thread(do: Callable[[], object]) -> None:
 
 INTERRUPTIONS = (
     Interruption("abort", lambda b: in_thread(b.engine.abort), "ABORTED", "abort"),
-    Interruption("stop", lambda b: in_thread(b.engine.stop), "ABORTED", "success"),
+    Interruption("stop", lambda b: in_thread(b.engine.stop), "INCOMPLETE", "success"),
     Interruption(
         "pause and abort",
         lambda b: in_thread(b.engine.request_pause),
@@ -71,7 +71,7 @@ INTERRUPTIONS = (
     Interruption(
         "pause and stop",
         lambda b: in_thread(b.engine.request_pause),
-        "ABORTED",
+        "INCOMPLETE",
         "success",
         then=lambda b: b.engine.stop(),
     ),
