@@ -12,7 +12,7 @@ from rich.progress import Progress, TextColumn
 
 from stream_service.cli_knobs import Knobs
 from stream_service.cli_options import shares_options
-from stream_service.interruption import raise_if_interrupted
+from stream_service.interruption import at_steps_only, raise_if_interrupted
 
 console = Console()
 
@@ -46,7 +46,8 @@ def replay(
             text = f"{status.state}: {status.received} of {recording.n_frames} frames, {status.rows} rows readable"
             progress.update(task, description=text)
 
-        status = feed(recording, out, settings, rate_hz=rate, speed=speed, on_progress=show)
+        with at_steps_only():
+            status = feed(recording, out, settings, rate_hz=rate, speed=speed, on_progress=show)
         for note in recording.notes:
             progress.console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     console.print(f"{status.state}: {status.file}: {status.message}", soft_wrap=True, markup=False)

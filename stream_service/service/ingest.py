@@ -21,6 +21,7 @@ from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.ledger import Account, Arrival, Fate, Ledger
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError, PtychostreamError, SourceError
+from stream_service.interruption import at_steps_only
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.read_ahead import ReadAhead
 from stream_service.service.recorded_channels import RecordedChannels, channels_of
@@ -120,13 +121,21 @@ class _Ingest:
         self._facts = replace(
             self._facts, exposure_s=self._exposure_of(first), energy_eV=self._energy_of(first, channels)
         )
-        out = open_recorded_file(
-            path, output.stem, recording, settings, channels, self._facts, self._ledger, first, live=live
-        )
+        with at_steps_only():
+            out = open_recorded_file(
+                path, output.stem, recording, settings, channels, self._facts, self._ledger, first, live=live
+            )
+            return self._fill(out, itertools.chain((first,), frames), channels, output if live else None)
+
+    def _fill(
+        self, out: RunFile, frames: Iterator[Frame], channels: RecordedChannels, live_output: Path | None
+    ) -> Outcome:
+        """From the first frame to the closed file; `live_output` is the name under which readers follow it."""
+        live = live_output is not None
         try:
-            if live:
-                path.replace(output)
-            self._store(itertools.chain((first,), frames), out, channels, live=live)
+            if live_output is not None:
+                out.file.path.replace(live_output)
+            self._store(frames, out, channels, live=live)
             return self._finish(out)
         except BaseException as error:
             if live:  # the rows so far are kept, and say how they ended

@@ -96,7 +96,8 @@ INTERRUPTIONS = (
 
 @pytest.fixture(scope="module")
 def rig(start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    running = start_rig(start_ioc("--shape", "32,48", "--stack", "8").prefix, epics, tmp_path_factory.mktemp("broken"))
+    prefix = start_ioc("--shape", "32,48", "--stack", "8").prefix
+    running = start_rig(prefix, epics, tmp_path_factory.mktemp("broken"), service={"drain_s": 5.0})  # on a busy machine
     yield running
     running.close()
 
