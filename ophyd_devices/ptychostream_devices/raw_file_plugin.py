@@ -132,5 +132,12 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
 
 
 def whole_text(text: EpicsSignalBase) -> str:
-    """What a record of characters says now: pyepics may ask for as many of them as it had when it was last heard."""
-    return str(text.get(count=MESSAGE_BYTES, use_monitor=False))
+    """What a record of characters says now, heard twice alike.
+
+    pyepics may ask for as many characters as the record had when it was last heard, and it lets gets share an answer
+    that is under way, which may be one to such a question.
+    """
+    said, again = None, str(text.get(count=MESSAGE_BYTES, use_monitor=False))
+    while said != again:
+        said, again = again, str(text.get(count=MESSAGE_BYTES, use_monitor=False))
+    return again
