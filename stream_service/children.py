@@ -24,6 +24,7 @@ END_TIMEOUT_S = 15.0
 LOG_TAIL_LINES = 12
 PR_SET_PDEATHSIG = 1
 """Of Linux's prctl: the signal that a process gets when the thread that started it is no more."""
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 LINE_END = re.compile(rb"[\r\n]")
 """A line that is written over again and again, as on a terminal, is many lines."""
 
@@ -115,9 +116,6 @@ class Child:
         self.end()
 
 
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
 def _ends_with_its_parent() -> None:
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -48,9 +48,10 @@ def lint(
 
     The IOC accepts wrong layouts (XMLValid only means that it is XML) and then records less, or nothing.
     """
-    attributes_text = None if attributes is None else _text(attributes)
+    attributes_text: str | None = None
     n_bad = 0
-    if attributes is not None and attributes_text is not None:
+    if attributes is not None:
+        attributes_text = _text(attributes)
         n_bad += _show(attributes, lint_attributes(attributes_text), strict)
     for file in files:
         findings = lint_layout(_text(file), attributes_text, PluginSettings(swmr=swmr), is_inline=inline)

@@ -43,11 +43,12 @@ class RawFileLayout:
         """
         layout_path = Path(path)
         text = layout_path.read_text(encoding="utf-8")
-        attributes_path = None if attributes is None else Path(attributes)
-        attributes_text = None if attributes_path is None else attributes_path.read_text(encoding="utf-8")
         settings = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
+        attributes_path = None if attributes is None else Path(attributes)
+        attributes_text: str | None = None
         found = []
-        if attributes_path is not None and attributes_text is not None:
+        if attributes_path is not None:
+            attributes_text = attributes_path.read_text(encoding="utf-8")
             found += [(attributes_path, finding) for finding in lint_attributes(attributes_text)]
         found += [(layout_path, finding) for finding in lint_layout(text, attributes_text, settings)]
         mistakes = [f"{file.name}, line {f.line}: {f}" for file, f in found if f.level is Level.ERROR]

@@ -18,7 +18,7 @@ from ophyd.signal import EpicsSignalBase
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
 
 SETTING_TIMEOUT_S = 10.0  # for the plugin to take a layout
-MESSAGE_BYTES = 256
+MESSAGE_BYTES = 256  # of the char waveforms XMLErrorMsg and WriteMessage
 SETTLING_S = 0.1  # for XMLValid to follow: an IOC posts it after the put
 CREATE_FOLDERS = -3  # NDFileHDF5 may create up to three levels of folders
 
@@ -36,7 +36,6 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
     num_captured = ADComponent(EpicsSignalRO, "NumCaptured_RBV", auto_monitor=True, kind="omitted")
     write_status = ADComponent(EpicsSignal, "WriteStatus", auto_monitor=True, kind="omitted")
     write_message = ADComponent(EpicsSignal, "WriteMessage", string=True, auto_monitor=True, kind="omitted")
-
     xml_error_msg = ADComponent(EpicsSignalRO, "XMLErrorMsg_RBV", string=True, auto_monitor=True, kind="omitted")
 
     filestore_spec = "AD_HDF5"

@@ -44,12 +44,14 @@ def test_readbacks_while_moving_are_stamped_with_the_time_they_were_true(beamlin
 
 
 def test_a_small_step_takes_less_than_ten_milliseconds(beamline: BeamlineClient):
-    durations_s = []
-    for step in range(1, 21):
+    def duration_s(name: str, value: float) -> float:
         started_s = time.perf_counter()
-        beamline.put("X", 0.1 * step)
-        durations_s.append(time.perf_counter() - started_s)
-    assert min(durations_s) < 0.010  # the others tell what else the machine does
+        beamline.put(name, value)
+        return time.perf_counter() - started_s
+
+    # 8 ms more than a put that moves nothing, which takes 2 ms, and tells how busy the machine is at that moment
+    more_s = [duration_s("X", 0.1 * step) - duration_s("X.VELO", 2000.0 + step) for step in range(1, 21)]
+    assert sorted(more_s)[10] < 0.008
 
 
 def test_a_move_to_the_same_place_still_pulses_done(beamline: BeamlineClient):

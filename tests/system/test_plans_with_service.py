@@ -195,7 +195,8 @@ def test_shutter_is_put_back_however_the_references_end(bench: PlanBench, how: s
         yield from bps.sleep(20)
 
     bench.run(bps.mv(bench.shutter, "open"))
-    with pytest.raises(RuntimeError if how == "failure" else RunEngineInterrupted):
+    error, words = (RuntimeError, "the sample is stuck") if how == "failure" else (RunEngineInterrupted, None)
+    with pytest.raises(error, match=words):
         bench.run(
             dark_flat(
                 bench.detector,
