@@ -49,9 +49,11 @@ def test_a_small_step_takes_less_than_ten_milliseconds(beamline: BeamlineClient)
         beamline.put(name, value)
         return time.perf_counter() - started_s
 
-    # 8 ms more than a put that moves nothing, which takes 2 ms, and tells how busy the machine is at that moment
-    more_s = [duration_s("X", 0.1 * step) - duration_s("X.VELO", 2000.0 + step) for step in range(1, 21)]
-    assert sorted(more_s)[10] < 0.008
+    steps_s, puts_s = [], []
+    for step in range(1, 21):
+        steps_s.append(duration_s("X", 0.1 * step))
+        puts_s.append(duration_s("X.VELO", 2000.0 + step))  # moves nothing: 1 ms on a quiet machine
+    assert sorted(steps_s)[10] < 0.005 + 5 * sorted(puts_s)[10]  # 5 ms of motion; so 10 ms there
 
 
 def test_a_move_to_the_same_place_still_pulses_done(beamline: BeamlineClient):
