@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.frame import FrameTime, Marks
 from stream_service.core.pairing import INTERPOLATION_GAP_S, ChannelRule, How
 from stream_service.core.stage_map import StageMap
 from stream_service.core.units import ELECTRONVOLTS, METRES
 
-POSITION_CHANNELS = ("x", "y")
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
 CHANNEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 MOVING = "_moving"

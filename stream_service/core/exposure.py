@@ -9,6 +9,9 @@ from enum import IntFlag
 from stream_service.core.frame import Frame, FrameId
 
 
+POSITION_CHANNELS = ("x", "y")
+
+
 class Flag(IntFlag):
     """Why a value paired with a frame is not to be trusted. Stored per row in `/entry/frames/flags`."""
 
@@ -21,6 +24,16 @@ class Flag(IntFlag):
     """The channel was moving, or its history began later, and no update on one side of the exposure is known."""
     MISSING = 8
     """The frame did not carry the NDAttribute."""
+    UNCERTAIN = 16
+    """The channel moved, and its updates do not tell within the limit where it was at mid-exposure."""
+    NO_TIME = 32
+    """The frame's stamp, or a readback's, is not a time: it repeats, steps back or contradicts what was confirmed."""
+    CLOCKS_DISAGREE = 64
+    """The clocks of frames and readbacks differ by more than the limit."""
+    STALE = 128
+    """The NDAttribute does not follow the PV that it stands for."""
+    SPREAD = 256
+    """The exposures of the row were taken at places too far apart to be one position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +47,6 @@ class Exposure:
     exposure_s: float
     values: Mapping[str, float]
     flags: Flag = Flag.NONE
+    """Of all channels."""
+    position_flags: Flag = Flag.NONE
+    """Those of them that concern its position: a row with any is not to be used."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stream_service.core.exposure import Exposure, Flag
+from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.frame import NS_PER_S, Frame, FrameId, Window
 from stream_service.core.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
 from stream_service.core.readback import History, Readback
@@ -122,7 +122,7 @@ class Pairer:
 
     def _resolve(self, waiting: _Waiting, *, force: bool) -> Exposure | None:
         values: dict[str, float] = {}
-        flags = Flag.NONE
+        flags = position_flags = Flag.NONE
         for rule in self._rules:
             if rule.how is How.ATTRIBUTE:
                 value, flag = _from_attribute(waiting.frame, rule)
@@ -136,7 +136,9 @@ class Pairer:
             values[rule.name] = value * rule.scale
             if flag:
                 flags |= flag
-        return Exposure(waiting.frame, waiting.id, waiting.ordinal, waiting.exposure_s, values, flags)
+                if rule.name in POSITION_CHANNELS:
+                    position_flags |= flag
+        return Exposure(waiting.frame, waiting.id, waiting.ordinal, waiting.exposure_s, values, flags, position_flags)
 
     def _from_history(self, window: Window, rule: ChannelRule) -> Reading | None:
         """Value at mid-exposure with its flags; None if it is not known yet."""

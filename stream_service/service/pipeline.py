@@ -7,7 +7,9 @@ the file's next slot, so a frame's pixels are read once and written once.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from functools import reduce
+from operator import or_
 
 import numpy as np
 
@@ -94,7 +96,9 @@ class RowPipeline:
             pixels = np.stack([exposure.frame.pixels for exposure in exposures])
         times_s = np.array([exposure.exposure_s for exposure in exposures])
         summary = self._reducer.reduce(pixels, times_s, slot)
-        x_m, y_m, energy_eV, flags = self._values(exposures)
+        x_m, y_m, energy_eV = self._values(exposures)
+        flags = _all_flags(exposure.flags for exposure in exposures)
+        position_flags = _all_flags(exposure.position_flags for exposure in exposures)
         self._file.append(
             Row(
                 unique_ids=np.array([exposure.id.unique_id for exposure in exposures], np.int64),
@@ -114,7 +118,7 @@ class RowPipeline:
                 keep=(
                     x_m - x_m == 0
                     and y_m - y_m == 0
-                    and not flags & Flag.DISCONNECTED
+                    and not position_flags
                     and group.position not in self._rejected
                 ),
             )
@@ -127,16 +131,12 @@ class RowPipeline:
         self.intensities.append(x_m, y_m, summary.intensity)
         self._unflushed += [exposure.ordinal for exposure in exposures]
 
-    def _values(self, exposures: tuple[Exposure, ...]) -> tuple[float, float, float, Flag]:
-        """Mean position of the beam on the sample, mean energy, all flags of a group."""
-        if len(exposures) == 1:
-            values, flags = exposures[0].values, exposures[0].flags
-            x_m, y_m = self._stage_map.beam_on_sample(values["x"], values["y"])
-            return x_m, y_m, values["energy"], flags
+    def _values(self, exposures: tuple[Exposure, ...]) -> tuple[float, float, float]:
+        """Mean position of the beam on the sample, and mean energy, of a group."""
         n = len(exposures)
         mean = {name: sum(exposure.values[name] for exposure in exposures) / n for name in ("x", "y", "energy")}
-        flags = Flag.NONE
-        for exposure in exposures:
-            flags |= exposure.flags
-        x_m, y_m = self._stage_map.beam_on_sample(mean["x"], mean["y"])
-        return x_m, y_m, mean["energy"], flags
+        return *self._stage_map.beam_on_sample(mean["x"], mean["y"]), mean["energy"]
+
+
+def _all_flags(flags: Iterable[Flag]) -> Flag:
+    return reduce(or_, flags, Flag.NONE)

@@ -22,7 +22,17 @@ STATUS_CODES: Mapping[int, str] = {
 STORED_CODES = (1, 2)
 """The fates that mean: this frame is in the file."""
 
-FLAG_CODES: Mapping[int, str] = {1: "disconnected", 2: "invalid", 4: "unbracketed", 8: "missing"}
+FLAG_CODES: Mapping[int, str] = {
+    1: "disconnected",
+    2: "invalid",
+    4: "unbracketed",
+    8: "missing",
+    16: "uncertain",
+    32: "no_time",
+    64: "clocks_disagree",
+    128: "stale",
+    256: "spread",
+}
 """Bits of `/entry/frames/flags`: why a value paired with a frame is not to be trusted."""
 
 PIXEL_FLAGS: Mapping[int, str] = {
