@@ -8,7 +8,6 @@ from enum import IntFlag
 
 from stream_service.core.frame import Frame, FrameId
 
-
 POSITION_CHANNELS = ("x", "y")
 
 

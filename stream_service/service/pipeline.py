@@ -116,10 +116,7 @@ class RowPipeline:
                 com_x=summary.com_x,
                 n_saturated=summary.n_saturated,
                 keep=(
-                    x_m - x_m == 0
-                    and y_m - y_m == 0
-                    and not position_flags
-                    and group.position not in self._rejected
+                    x_m - x_m == 0 and y_m - y_m == 0 and not position_flags and group.position not in self._rejected
                 ),
             )
         )
