@@ -135,6 +135,7 @@ class _Ingest:
         try:
             if live_output is not None:
                 out.file.path.replace(live_output)
+            out.enter_state(RunState.RECEIVING)
             self._store(frames, out, channels, live=live)
             return self._finish(out)
         except BaseException as error:
@@ -143,9 +144,9 @@ class _Ingest:
                 with suppress(PtychostreamError):
                     self._ledger.close()
                     out.close(
-                        self._ledger,
                         RunState.FAILED if has_failed else RunState.ABORTED,
                         EndReason.FAILED if has_failed else EndReason.ABORTED,
+                        str(error) if has_failed else "",
                     )
             raise
         finally:
@@ -165,7 +166,7 @@ class _Ingest:
                         exposure = pairing.pair(frame, receipt, self._exposure_of(frame))
                         out.pipeline.add(_with(exposure, constants))
                 if self._is_time_to_tell(done) and live:
-                    out.pipeline.flush()
+                    out.flush()
         self._frames_per_s = done / max(time.monotonic() - began_s, 1e-9)
         for note in pairing.notes():
             self._listener.note(note)
@@ -177,13 +178,15 @@ class _Ingest:
     def _finish(self, out: RunFile) -> Outcome:
         recording, ledger = self._recording, self._ledger
         self._tell(recording.n_frames)
+        out.enter_state(RunState.DRAINING)
         out.pipeline.finish()
         if recording.n_expected is not None:
             ledger.expect(recording.n_expected)
         account = ledger.close(recording.n_exposed)
-        out.close(ledger, RunState.COMPLETE if account.is_complete else RunState.INCOMPLETE, EndReason.ALL_IN)
         missing = ledger.ids_with(Fate.LOST, Fate.INCOMPLETE)
         sentence = describe_account(account, missing, out.file.n_rows)
+        state = RunState.COMPLETE if account.is_complete else RunState.INCOMPLETE
+        out.close(state, EndReason.ALL_IN, sentence)
         return Outcome(account, out.file.n_rows, sentence, self._frames_per_s)
 
     def _frame_time(self) -> FrameTime:

@@ -199,6 +199,7 @@ class LiveRun:
     def _open(self, frame: Frame) -> RunFile:
         self._record_readbacks()
         out = self._opening.open(frame, self._ledger)
+        out.enter_state(self.state)
         out.record(self._early_readbacks)
         self._early_readbacks.clear()
         log.info("writing %s", self.path)
@@ -220,7 +221,7 @@ class LiveRun:
         if self._out is None or now - self._last_flush_at < FLUSH_S:
             return
         self._last_flush_at = now
-        self._out.pipeline.flush()
+        self._out.flush()
         if now - self._last_image_at >= IMAGE_S:
             self._last_image_at = now
             self._copy_row(self._out)
@@ -276,7 +277,7 @@ class LiveRun:
             event = RunEvent.ALL_ACCOUNTED if account.is_complete else RunEvent.NOT_ALL_ACCOUNTED
         end_state = after(self.state, event)
         if self._out is not None:
-            self._out.close(self._ledger, end_state, self._ending.reason or EndReason.STOPPED)
+            self._out.close(end_state, self._ending.reason or EndReason.STOPPED, self.message)
         else:
             self.message += "; no frame came, so there is no file"
         self.state = end_state
@@ -289,7 +290,7 @@ class LiveRun:
         self._ledger.close()
         try:
             if self._out is not None:
-                self._out.close(self._ledger, RunState.FAILED, EndReason.FAILED)
+                self._out.close(RunState.FAILED, EndReason.FAILED, self.message)
         except PtychostreamError as second:
             log.error("and its file could not be closed: %s", second)
         finally:
@@ -297,3 +298,5 @@ class LiveRun:
 
     def _take(self, event: RunEvent) -> None:
         self.state = after(self.state, event)
+        if self._out is not None and not self.state.has_ended:
+            self._out.enter_state(self.state)

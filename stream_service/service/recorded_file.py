@@ -67,7 +67,7 @@ def open_recorded_file(
     pipeline = RowPipeline(
         file, reducer, ledger, channels.stage_map, frames_per_row, preprocessing.sat_fraction, settings.rejected
     )
-    return RunFile(file, pipeline, recording.frame_shape, recording.dtype)
+    return RunFile(file, pipeline, ledger, recording.frame_shape, recording.dtype)
 
 
 def _check_facts(recording: Recording, facts: Facts, channels: RecordedChannels) -> None:

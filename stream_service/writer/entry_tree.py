@@ -20,6 +20,7 @@ ENERGY = "/entry/energy_eV"
 EXPOSURE = "/entry/exposure_s"
 STATE = "/entry/run/state"
 END_REASON = "/entry/run/end_reason"
+MESSAGE = "/entry/run/message"
 END_TIMESTAMP = "/entry/run/end_timestamp_ns"
 HEARTBEAT = "/entry/run/heartbeat"
 LIVE_KEYS = ("/entry/live/key_data", "/entry/live/key_x", "/entry/live/key_y")
@@ -29,6 +30,8 @@ SETTINGS = "/entry/process/settings"
 
 STATE_LENGTH = 16
 END_REASON_LENGTH = 512
+MESSAGE_LENGTH = 2048
+"""The account of a run names up to 20 ranges of ids, and an error names a path (4096 bytes at most, mostly 100)."""
 OPEN_KEY_CAPACITY = 1 << 20
 """Live keys reserved when the length of the scan is not known: 3 x 4 MiB, 17 minutes at 1 kHz."""
 
@@ -120,6 +123,7 @@ def _run(header: FileHeader) -> tuple[DatasetSpec, ...]:
         text_dataset("/entry/run/scan_id", "Name of the scan.", header.scan_id),
         text_dataset(STATE, "State of the run: " + " ".join(RUN_STATES) + ".", "ARMED", STATE_LENGTH),
         text_dataset(END_REASON, "Why the run ended; empty until then.", "", END_REASON_LENGTH),
+        text_dataset(MESSAGE, "What became of the run, in a sentence; empty until it has ended.", "", MESSAGE_LENGTH),
         DatasetSpec(
             "/entry/run/start_timestamp_ns",
             "Start of the run, since 1970 UTC.",

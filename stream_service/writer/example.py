@@ -106,4 +106,4 @@ def write_example(path: str | os.PathLike[str], n_rows: int, *, swmr: bool = Tru
     with StandardFile.create(path, header, swmr=swmr) as file:
         append_example_rows(file, 0, n_rows, header.frames_per_row)
         file.write_ledger(example_ledger(n_rows * header.frames_per_row))
-        file.set_state("COMPLETE", "all expected frames were received", START_NS + 60_000_000_000)
+        file.set_state("COMPLETE", "all expected frames were received", START_NS + 60_000_000_000, f"{n_rows} rows")

@@ -10,7 +10,15 @@ import numpy as np
 
 from stream_service.writer.codes import END_STATES, FATE_COUNTS, LEDGER_COUNTS, STATUS_CODES, STORED_CODES
 from stream_service.writer.contents import RowExtent, as_text, dataset_at, group_at, number_in, text_in, values_in
-from stream_service.writer.entry_tree import END_TIMESTAMP, FORMAT_NAME, LIVE_KEYS, READBACKS, STATE
+from stream_service.writer.entry_tree import (
+    END_REASON,
+    END_TIMESTAMP,
+    FORMAT_NAME,
+    LIVE_KEYS,
+    MESSAGE,
+    READBACKS,
+    STATE,
+)
 from stream_service.writer.finding import Finding, advice, error
 from stream_service.writer.ledger_columns import LEDGER
 from stream_service.writer.row_columns import FRAMES, KEEP, row_column_specs
@@ -118,8 +126,10 @@ def _ledger_findings(file: h5py.File, n_rows: int, state: str | None) -> Iterato
     number = {name: int(value) for name, value in counts.items() if value is not None}
     if state not in END_STATES:
         return
-    if not statuses.size and not any(number.values()) and state != "COMPLETE":
-        yield advice(LEDGER, "was never written: the run ended before its account was made.")
+    if not statuses.size and state != "COMPLETE":
+        yield advice(
+            LEDGER, "names no frame: the run ended before its account was made; its counts are the last known."
+        )
         return
     total = sum(number[name] for name in FATE_COUNTS)
     if total != number["expected"]:
@@ -147,8 +157,10 @@ def _run_findings(file: h5py.File, state: str | None) -> Iterator[Finding]:
     if state not in END_STATES:
         yield advice(STATE, f"is {state}: the run has not ended, or its writer was killed.")
     elif state != "COMPLETE":
-        reason = text_in(dataset_at(file, "/entry/run/end_reason"))
-        yield advice(STATE, f"is {state}: {(reason or 'no reason is given').rstrip('.')}.")
+        texts = [text_in(dataset_at(file, path)) for path in (END_REASON, MESSAGE)]
+        yield advice(
+            STATE, f"is {state}: {': '.join(text.rstrip('.') for text in texts if text) or 'no reason is given'}."
+        )
     start = number_in(dataset_at(file, "/entry/run/start_timestamp_ns"))
     end = number_in(dataset_at(file, END_TIMESTAMP))
     if state in END_STATES and start is not None and end and end < start:

@@ -12,7 +12,7 @@ once and not touched again, because HDF5 crashes the process that does.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -146,19 +146,34 @@ class StandardFile:
         with self._writing("write the ledger"):
             for name, column in columns.items():
                 self._ledger[name].replace(column)
-            for name in LEDGER_COUNTS:
-                self._rewrite(f"{LEDGER}/{name}", np.int64(ledger.counts[name]))
+            self._rewrite_counts(ledger.counts)
 
-    def set_state(self, state: str, end_reason: str = "", end_timestamp_ns: int = 0) -> None:
-        """Say where the run is (`codes.RUN_STATES`), and at its end why and when; visible after the next flush."""
+    def write_counts(self, counts: Mapping[str, int]) -> None:
+        """Replace the counts of the ledger while the run goes on (every name of `codes.LEDGER_COUNTS`).
+
+        Readers see them after the next flush, so counts of rows that are flushed are never ahead of the live keys.
+        """
+        with self._writing("write the ledger"):
+            self._rewrite_counts(counts)
+
+    def set_state(self, state: str, end_reason: str = "", end_timestamp_ns: int = 0, message: str = "") -> None:
+        """Say where the run is (`codes.RUN_STATES`), and at its end why, when and how; visible after the next flush.
+
+        An end state comes last: it flushes everything else first, so a reader that sees it finds the rows, the ledger
+        and the reason that belong to it.
+        """
         if state not in RUN_STATES:
             raise ValueError(f"state {state!r} is none of {', '.join(RUN_STATES)}")
+        if state in END_STATES:
+            with self._writing("write the end of the run"):
+                self._rewrite_text(entry_tree.END_REASON, end_reason)
+                self._rewrite_text(entry_tree.MESSAGE, message)
+                self._rewrite(entry_tree.END_TIMESTAMP, np.int64(end_timestamp_ns))
+                if end_timestamp_ns:
+                    self._rewrite_text(cxi_tree.END_TIME, cxi_tree.iso_time(end_timestamp_ns))
+            self.flush()
         with self._writing("write the state of the run"):
             self._rewrite_text(entry_tree.STATE, state)
-            self._rewrite_text(entry_tree.END_REASON, end_reason)
-            self._rewrite(entry_tree.END_TIMESTAMP, np.int64(end_timestamp_ns))
-            if state in END_STATES and end_timestamp_ns:
-                self._rewrite_text(cxi_tree.END_TIME, cxi_tree.iso_time(end_timestamp_ns))
 
     def set_scalars(self, *, energy_eV: float | None = None, exposure_s: float | None = None) -> None:
         """Correct the scalar energy (everywhere it stands) or exposure time; visible after the next flush."""
@@ -209,6 +224,10 @@ class StandardFile:
         dataset = self._datasets[path]
         array = np.ascontiguousarray(value, dataset.dtype).reshape(dataset.shape)
         dataset.id.write(h5s.ALL, h5s.ALL, array)
+
+    def _rewrite_counts(self, counts: Mapping[str, int]) -> None:
+        for name in LEDGER_COUNTS:
+            self._rewrite(f"{LEDGER}/{name}", np.int64(counts[name]))
 
     def _rewrite_text(self, path: str, text: str) -> None:
         self._rewrite(path, fixed_string(text, self._datasets[path].dtype.itemsize))

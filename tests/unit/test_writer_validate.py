@@ -265,7 +265,7 @@ ADVICE = {
     ),
     "run that was aborted": (
         set_value("entry/run/state", (), b"ABORTED"),
-        "/entry/run/state: is ABORTED: all expected frames were received.",
+        "/entry/run/state: is ABORTED: all expected frames were received: 12 rows.",
     ),
     "number of entries": (set_value("number_of_entries", (), 2), "/number_of_entries: says 2, but there are 1"),
 }
