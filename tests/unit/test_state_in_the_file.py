@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,14 +33,16 @@ class Watch:
         self.path = path
         self.looks: list[Look] = []
         self._reader: LiveReader | None = None
+        self._lock = threading.Lock()
 
     def look(self) -> Look | None:
-        if self._reader is None:
-            if not self.path.exists():
-                return None
-            self._reader = LiveReader(self.path)
-        self.looks.append(self._reader.look())
-        return self.looks[-1]
+        with self._lock:  # frames are read in a thread of their own
+            if self._reader is None:
+                if not self.path.exists():
+                    return None
+                self._reader = LiveReader(self.path)
+            self.looks.append(self._reader.look())
+            return self.looks[-1]
 
     def see(self, _: RunStatus) -> None:
         """Look, whatever there is."""
