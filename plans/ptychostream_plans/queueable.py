@@ -29,7 +29,7 @@ PROTOCOLS = {
 }
 """What a server can check by the devices it has: it knows bluesky's protocols, and no class of ours."""
 
-COMMON = "    <the parameters of every scan>"
+COMMON = "<the parameters of every scan>"
 
 
 def queueable(plan: Callable[P, R]) -> Callable[P, R]:
@@ -40,12 +40,9 @@ def queueable(plan: Callable[P, R]) -> Callable[P, R]:
     """
     signature = inspect.signature(plan, eval_str=True)
     parameters = list(_parameters(signature))
-    doc = plan.__doc__ or ""
+    doc = inspect.cleandoc(plan.__doc__ or "")  # Python 3.13 strips the indentation itself, earlier ones do not
     names = [parameter.name for parameter in parameters if f"{parameter.name} : " not in doc]
-    common = [_description(name) for name in names if name in DESCRIPTIONS]
-    plan.__doc__ = doc.replace(COMMON, "\n".join(common))
-    missing = [parameter.name for parameter in parameters if f"{parameter.name} : " not in plan.__doc__]
-    assert not missing, f"{plan.__name__} does not describe {', '.join(missing)}"
+    plan.__doc__ = doc.replace(COMMON, "\n".join(_description(name) for name in names if name in DESCRIPTIONS))
     plan.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return plan
 
@@ -63,4 +60,4 @@ def _parameters(signature: inspect.Signature) -> Iterator[inspect.Parameter]:
 
 def _description(name: str) -> str:
     kind, text = DESCRIPTIONS[name]
-    return f"    {name} : {kind}\n" + textwrap.indent(textwrap.fill(text, 110), 8 * " ")
+    return f"{name} : {kind}\n" + textwrap.indent(textwrap.fill(text, 110), 4 * " ")
