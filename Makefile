@@ -72,7 +72,7 @@ docs: venv ## write the generated tables of docs/reference anew
 
 interop: venv ## other programs read our file, from .venv-interop (torch: large)
 	@.ci/venv-interop '$(INTEROP_TORCH)'
-	@PTYCHOSTREAM_PYTHON='$(BIN)/python' '$(VENV)-interop'/bin/python -m pytest $(PYTEST_CACHE) tests/interop $(ARGS)
+	@PTYCHOSTREAM_PYTHON="$$(realpath -s '$(BIN)/python')" '$(VENV)-interop'/bin/python -m pytest $(PYTEST_CACHE) tests/interop $(ARGS)
 
 constraints: venv ## write constraints.txt anew, as new as pyproject.toml allows
 	@.ci/constraints
