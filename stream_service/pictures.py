@@ -14,6 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from stream_service.printable import printable
 from stream_service.qc.maps import scan_map
 
 UM = 1e6
@@ -50,7 +51,7 @@ def draw_overview(file: Path, picture: Path) -> None:
     figure.colorbar(shown, ax=pattern, label="counts")
     pattern.set(title=f"frame of row {brightest} (log)", xlabel="column", ylabel="row")
     pattern.set_facecolor("0.5")
-    figure.suptitle(file.name)
+    figure.suptitle(printable(file.name), parse_math=False)  # a $ is a $
     figure.savefig(picture, dpi=110)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.config import Optics
+from stream_service.printable import printable
 from stream_service.ptycho.near_field import NearField
 from stream_service.ptycho.probe import Cone
 from stream_service.ptycho.scan_file import ScanFile
@@ -95,7 +96,7 @@ def array_illumination(probe: Complex, beside: Path, made_of: str) -> Illuminati
     np.save(beside, probe)
     return Illumination(
         f"""
-# {made_of}
+# {printable(made_of)}
 scan.illumination = u.Param(model=np.load({str(beside.resolve())!r}), aperture=None, propagation=None)
 """,
         (made_of,),

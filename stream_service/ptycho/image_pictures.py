@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
+from stream_service.printable import printable
 from stream_service.ptycho.image_file import Reconstruction
 
 UM = 1e6
@@ -57,7 +58,8 @@ def _image_figure(found: Reconstruction, quantity: str) -> Figure:
     shown = axes.imshow(values, origin="lower", extent=extent, cmap="gray", vmin=lowest, vmax=highest)
     figure.colorbar(shown, ax=axes, label=label)
     pixel_nm = ptyr.pixel_yx_m[0] * 1e9
-    axes.set(title=f"{found.scan.scan_id}: {quantity}, {pixel_nm:.3g} nm per pixel", xlabel="x (µm)", ylabel="y (µm)")
+    _set_title(axes, found, f"{quantity}, {pixel_nm:.3g} nm per pixel")
+    axes.set(xlabel="x (µm)", ylabel="y (µm)")
     return figure
 
 
@@ -95,9 +97,14 @@ def _error_figure(found: Reconstruction) -> Figure:
             axes.semilogy(numbers[known], errors[known, column], label=label)
     for at in np.flatnonzero(np.array(found.ptyr.engines[1:]) != np.array(found.ptyr.engines[:-1])):
         axes.axvline(at + 1.5, color="0.7", label=f"from here {found.ptyr.engines[at + 1]}")
-    axes.set(title=f"{found.scan.scan_id}: errors", xlabel="iteration", ylabel="PtyPy's error")
+    _set_title(axes, found, "errors")
+    axes.set(xlabel="iteration", ylabel="PtyPy's error")
     axes.legend()
     return figure
+
+
+def _set_title(axes: Axes, found: Reconstruction, what: str) -> None:
+    axes.set_title(f"{printable(found.scan.scan_id)}: {what}", parse_math=False)  # a $ in a name is a $
 
 
 def _figure() -> tuple[Figure, Axes]:

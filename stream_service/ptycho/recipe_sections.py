@@ -1,14 +1,24 @@
-"""The sections of a PtyPy script, in their order: what they must say, and why, for whoever reads the script."""
+"""The sections of a PtyPy script, in their order: what they must say, and why, for whoever reads the script.
+
+Text of a file, a name or a profile enters a script as a Python literal (`repr`) or as a comment made by `comment`,
+never otherwise: a file is data, and the script is run.
+"""
 
 from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
 
+from stream_service.printable import printable
 from stream_service.ptycho.followed_rows import FILE_NAME as FOLLOWED
 from stream_service.ptycho.illumination import Illumination
 from stream_service.ptycho.recipe_settings import Output, RecipeSettings, Start
 from stream_service.ptycho.scan_file import ScanFile
+
+
+def comment(text: str) -> str:
+    """The text as one line that Python skips, whatever is in it."""
+    return f"# {printable(text)}"
 
 
 def head(scan: ScanFile, settings: RecipeSettings, *, follow: bool, needs_numpy: bool) -> str:
@@ -17,7 +27,7 @@ def head(scan: ScanFile, settings: RecipeSettings, *, follow: bool, needs_numpy:
     rows = f"{scan.n_rows_expected} rows to come" if follow else f"{scan.n_kept} of {scan.n_rows} rows"
     loaders = "swmr_loader" if follow else "hdf5_loader"
     lines = [
-        f'"""PtyPy reconstruction of {scan.scan_id}: {engines}.',
+        f'"""PtyPy reconstruction: {engines}.',
         "",
         f"Written by ptychostream {version('ptychostream')} for {rows} of {scan.frame_shape[0]} x "
         f"{scan.frame_shape[1]} at {scan.energy_eV:g} eV. It only reads the",
@@ -34,19 +44,14 @@ def head(scan: ScanFile, settings: RecipeSettings, *, follow: bool, needs_numpy:
         lines.append('ptypy.load_gpu_engines("cupy")  # needs cupy; on one with pycuda: "pycuda", and engines *_pycuda')
     elif settings.engine.endswith("_serial"):
         lines.append('ptypy.load_gpu_engines("serial")')
-    lines += ["", f"FILE = {str(scan.path.resolve())!r}", ""]
+    lines += ["", f"SCAN = {scan.scan_id!r}", f"FILE = {str(scan.path.resolve())!r}", ""]
     return "\n".join(lines)
 
 
 def general(scan: ScanFile, output: Output, block: int) -> str:
     """What is not of the scan: names, folders, blocks."""
-    if output.dump_interval:
-        autosave = (
-            f"u.Param(active=True, interval={output.dump_interval}, "
-            f'rfile="{output.run}.dump_%(engine)s_%(iterations)05d.ptyr")'
-        )
-    else:
-        autosave = "u.Param(active=False)"
+    results, dumps = (f"/{output.run}{ending}_%(engine)s_%(iterations)05d.ptyr" for ending in ("", ".dump"))
+    autosave = f", interval={output.dump_interval}, rfile=PATTERN + {dumps!r}" if output.dump_interval else ""
     return f"""
 p = u.Param()
 p.verbose_level = "interactive"
@@ -54,8 +59,9 @@ p.run = {output.run!r}
 p.frames_per_block = {block}
 p.io = u.Param()
 p.io.home = {str(output.folder.resolve())!r}
-p.io.rfile = "{output.run}_%(engine)s_%(iterations)05d.ptyr"
-p.io.autosave = {autosave}
+PATTERN = p.io.home.replace("%", "%%")  # PtyPy fills in what follows a %
+p.io.rfile = PATTERN + {results!r}
+p.io.autosave = u.Param(active={bool(autosave)}{autosave})
 p.io.autoplot = u.Param(active=False)
 p.io.interaction = u.Param(active=False)
 
@@ -113,7 +119,7 @@ def common_data(scan: ScanFile, illumination: Illumination) -> str:
         lines.append(f"data.orientation = {orientation}  # these frames are not upright against the beam's positions")
     else:
         lines.append("data.orientation = None  # the frames in the file are upright")
-    lines += [f"# {line}" for line in illumination.remarks]
+    lines += [comment(remark) for remark in illumination.remarks]
     near = illumination.near_field
     lines.append('data.recorded_energy = u.Param(file=FILE, key="/entry/energy_eV", multiplier=1e-3)  # keV')
     if near is None:

@@ -9,6 +9,9 @@ from pathlib import Path
 from stream_service.errors import ConfigError
 
 ENGINE_NAME = re.compile(r"[A-Z][A-Za-z0-9_]*")
+NOT_IN_A_RUN = re.compile(r"[^\w.\-]")
+LONGEST_RUN = 60
+"""Characters: with the endings of its files a name has 255 bytes at most, on every file system."""
 GPU_ENGINES = ("DM", "RAAR", "EPIE", "SDR", "ML")
 """Those that PtyPy 0.9 also has for CUDA, as <name>_cupy."""
 POLISH_SHARE = 5
@@ -52,8 +55,13 @@ class Output:
 
     folder: Path
     run: str
+    """Names the files: letters, digits, `_`, `.` and `-`; anything else becomes `_`."""
     dump_interval: int = 0
     """Iterations between two dumps of the present state; 0 = none."""
+
+    def __post_init__(self) -> None:
+        # it goes into patterns of PtyPy (%) and into those by which its files are found (*, [)
+        object.__setattr__(self, "run", NOT_IN_A_RUN.sub("_", self.run)[:LONGEST_RUN])
 
     @property
     def results(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -60,8 +59,7 @@ class Request:
 
     def output(self, scan: ScanFile, stage: str = "") -> Output:
         """Where PtyPy writes in a stage of the work."""
-        name = re.sub(r"[^A-Za-z0-9_.\-]", "_", scan.scan_id)
-        return Output(self.folder, name + stage, DUMP_INTERVAL)
+        return Output(self.folder, scan.scan_id + stage, DUMP_INTERVAL)
 
 
 @dataclass(frozen=True, slots=True)

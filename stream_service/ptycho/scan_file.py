@@ -96,9 +96,9 @@ class ScanFile:
             frame_shape=(int(data.shape[1]), int(data.shape[2])),
             center_px=(number[f"{DETECTOR}/beam_center_y"], number[f"{DETECTOR}/beam_center_x"]),
             axis_signs=(-1 if step_y < 0 else 1, -1 if step_x < 0 else 1),
-            energy_eV=number["/entry/energy_eV"],
-            det_dist_m=number["/entry/det_dist_m"],
-            pixel_m=number["/entry/pixel_m"],
+            energy_eV=number.positive("/entry/energy_eV"),
+            det_dist_m=number.positive("/entry/det_dist_m"),
+            pixel_m=number.positive("/entry/pixel_m"),
             optics=_optics_of(path, file),
             settings=_settings_of(file),
         )
@@ -147,6 +147,12 @@ class _Numbers:
         value = number_in(dataset_at(self._file, name))
         if value is None or not math.isfinite(value):
             raise SourceError(f"{self._path}: {name} is not known; a reconstruction needs it")
+        return value
+
+    def positive(self, name: str) -> float:
+        """One that cannot be 0 or less."""
+        if (value := self[name]) <= 0:
+            raise SourceError(f"{self._path}: {name} is {value:g}; a reconstruction needs a number above 0")
         return value
 
 

@@ -314,3 +314,14 @@ def test_without_optics_following_waits_for_the_rows_that_an_estimate_needs(
     notes = followed.notes  # type: ignore[attr-defined]
     assert any(f"and {N_ROWS // 2} rows of it" in note for note in notes)
     assert any("estimated from the mean frame" in note for note in notes)
+
+
+def test_a_scan_id_that_is_code_is_text_in_recipe_pictures_and_image(python: PtypyPython, tmp_path: Path) -> None:
+    evil = f'$\\frac{{ x"""\nopen({str(tmp_path / "ran")!r}, "w")\n"""\x1b[2J µ'
+    data = tmp_path / "scan_std.h5"
+    write_example(data, N_ROWS, **HEADER | {"scan_id": evil})
+    image = run(request_for(data, python))
+    assert not (tmp_path / "ran").exists()
+    assert len(list(image.with_suffix("").glob("*.png"))) >= 3
+    with h5py.File(image) as file:
+        assert file["/entry_1/title"][()].decode() == evil

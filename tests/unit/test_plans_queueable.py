@@ -61,4 +61,4 @@ def test_plans_import_without_assertions_and_docstrings(flags: str) -> None:
 
 
 def test_a_plan_that_describes_nothing_is_a_finding_of_a_test_and_still_a_plan() -> None:
-    assert list(inspect.signature(plan_with(None)).parameters)[0] == "n_points"
+    assert next(iter(inspect.signature(plan_with(None)).parameters)) == "n_points"
