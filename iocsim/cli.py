@@ -43,6 +43,13 @@ def run(
     codec: Annotated[
         str, typer.Option(help="How frames are compressed for PVA: none, jpeg, zlib, blosc, lz4, lz4hdf5 or bslz4.")
     ] = "none",
+    motor_poll: Annotated[
+        float,
+        typer.Option(
+            help="Seconds between two polls of the motors: 0.1 is the recorded motor record; "
+            "0 is a fast controller, which also reports the end of a move at once.",
+        ),
+    ] = 0.0,
     drop: Annotated[float, typer.Option(help="Fraction of the frames that PVA loses.")] = 0.0,
     duplicate: Annotated[float, typer.Option(help="Fraction of the frames that PVA sends twice.")] = 0.0,
     drop_ids: Annotated[str, typer.Option(help="uniqueIds that PVA loses, as 1,7,100-104.")] = "",
@@ -79,6 +86,8 @@ def run(
         for option, fraction in (("--drop", drop), ("--duplicate", duplicate)):
             if not 0.0 <= fraction <= 1.0:
                 raise ValueError(f"{option} {fraction:g}: a fraction lies between 0 and 1")
+        if not 0.0 <= motor_poll < float("inf"):
+            raise ValueError(f"--motor-poll {motor_poll:g}: give seconds, 0 or more")
         compressor = _compressor(codec)
         faults = Faults(seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids))
         _refuse_taken_ports(interface)
@@ -89,7 +98,7 @@ def run(
         typer.echo(f"iocsim: {error}", err=True)
         raise typer.Exit(2) from error
     try:
-        asyncio.run(_serve(beamline, prefix, faults, compressor, truth, interface, quiet))
+        asyncio.run(_serve(beamline, prefix, faults, compressor, truth, interface, quiet, motor_poll))
     finally:
         beamline.close()
 
@@ -107,12 +116,13 @@ async def _serve(
     truth: Path | None,
     interface: str,
     quiet: bool,
+    motor_poll_s: float,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    ioc = Ioc(beamline, prefix, faults=faults, truth_file=truth, compressor=compressor)
+    ioc = Ioc(beamline, prefix, faults=faults, truth_file=truth, compressor=compressor, motor_poll_s=motor_poll_s)
 
     def announce() -> None:
         if not quiet:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from iocsim.beam import Energy, RingCurrent, Shutter
 from iocsim.motor import Motor
 from iocsim.ndarray import NDAttribute, SourceType
+from iocsim.polling import Polling
 from iocsim.pv import PvTable
 
 UM = 1e-6
@@ -26,9 +27,13 @@ class Conditions:
 class Endstation:
     """All that is not the detector. The stage moves the sample, so the beam on the sample is minus the stage."""
 
-    def __init__(self, table: PvTable, energy_eV: float, energy_limits_eV: tuple[float, float], seed: int) -> None:
-        self.x = Motor(table, "X")
-        self.y = Motor(table, "Y")
+    def __init__(
+        self, table: PvTable, energy_eV: float, energy_limits_eV: tuple[float, float], seed: int, motor_poll_s: float
+    ) -> None:
+        """`motor_poll_s` 0 is a fast controller, see `Polling`."""
+        polling = Polling(table.below("Sim:"), motor_poll_s)
+        self.x = Motor(table, "X", polling)
+        self.y = Motor(table, "Y", polling)
         self.energy = Energy(table, energy_eV, energy_limits_eV)
         self.ring_current = RingCurrent(table, seed)
         self.shutter = Shutter(table)

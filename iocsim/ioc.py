@@ -42,13 +42,17 @@ class Ioc:
         faults: Faults,
         truth_file: Path | None = None,
         compressor: str = NO_COMPRESSOR,
+        motor_poll_s: float = 0.0,
     ) -> None:
-        """Make it inside a running event loop. With a compressor, Codec1 and Pva1 begin set up to send with it."""
+        """Make it inside a running event loop. With a compressor, Codec1 and Pva1 begin set up to send with it.
+
+        `motor_poll_s` is the time between two polls of the motors; 0 is a fast controller, see `Polling`.
+        """
         config = beamline.config
         table = PvTable(prefix)
         self.pvs = table.pvs
         self._truth = beamline.new_truth()
-        self._endstation = Endstation(table, beamline.energy_eV, beamline.energy_limits_eV, config.seed)
+        self._endstation = Endstation(table, beamline.energy_eV, beamline.energy_limits_eV, config.seed, motor_poll_s)
         self._session = Session(table.below("Sim:"), self._truth, truth_file, faults)
         pva_source = DRIVER_PORT if compressor == NO_COMPRESSOR else CODEC_PORT
         self._pva = PvaPlugin(table.below("Pva1:"), self._session.faults, pva_source)

@@ -23,10 +23,13 @@ from caproto import (
     ChannelString,
     ChannelType,
     SkipWrite,
+    TimeStamp,
 )
 
 EPICS_EPOCH_S = 631152000
 """1990-01-01 in Unix seconds; CA and NDArray.timeStamp count from there."""
+UNDEFINED_TIME_NS = EPICS_EPOCH_S * 1_000_000_000
+"""The stamp of a record that was never processed: 0 in EPICS time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,17 @@ class Pv(ChannelData):
         """Store and publish a value, stamped with the time it was true (Unix ns; None: now)."""
         stamp = epics_timestamp(time.time_ns() if timestamp_ns is None else timestamp_ns)
         await self.write(self.checked(value), verify_value=False, timestamp=stamp)
+
+    def stamp(self, timestamp_ns: int) -> None:
+        """Change the time stamp and post nothing: what a client reads next carries it."""
+        self._data["timestamp"] = TimeStamp(*epics_timestamp(timestamp_ns))
+        self._content.clear()
+
+    def limit(self, low: float, high: float) -> None:
+        """Change the control and display limits and post nothing."""
+        self._data["lower_ctrl_limit"] = self._data["lower_disp_limit"] = low
+        self._data["upper_ctrl_limit"] = self._data["upper_disp_limit"] = high
+        self._content.clear()
 
     async def follow(self, value: Any) -> None:
         """Publish the value only if it differs from the present one."""

@@ -57,20 +57,67 @@ class Move:
             return self.target - direction * 0.5 * (self.velocity / self.ramp_s) * remaining_s**2
         return self.start + direction * self.velocity * (elapsed_s - 0.5 * self.ramp_s)
 
+    def speed_at(self, time_ns: int) -> float:
+        """The velocity with its sign; 0 at rest."""
+        elapsed_s = (time_ns - self.start_ns) / 1e9
+        remaining_s = self.duration_s - elapsed_s
+        if elapsed_s <= 0.0 or remaining_s <= 0.0:
+            return 0.0
+        ramp_s = min(self.ramp_s, self.duration_s / 2.0)
+        share = min(1.0, elapsed_s / self.ramp_s, remaining_s / self.ramp_s) if ramp_s else 1.0
+        return math.copysign(self.velocity * share, self.target - self.start)
 
-class Track:
-    """All moves of one axis. One thread adds moves, in the order of their start; any thread may ask for positions."""
 
-    def __init__(self, position: float) -> None:
-        self._moves = [Move(0, position, position, velocity=1.0)]
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A move given up on its way: the axis slows down to rest as steeply as it would have at the end."""
+
+    start_ns: int
+    start: float
+    target: float
+    ramp_s: float
+    """Time to come to rest; 0 stops at once."""
+
+    @classmethod
+    def of(cls, move: Move, now_ns: int, step: float = 0.0) -> Stop:
+        """The end of a move that is stopped now; it comes to rest on a whole number of steps."""
+        here = move.position_at(now_ns)
+        speed = move.speed_at(now_ns)
+        ramp_s = abs(speed) * move.ramp_s / move.velocity
+        target = here + 0.5 * speed * ramp_s
+        return cls(now_ns, here, round(target / step) * step if step else target, ramp_s)
 
     @property
-    def last(self) -> Move:
-        """The newest move: under way, or where the axis rests."""
+    def end_ns(self) -> int:
+        """When the axis is at rest."""
+        return self.start_ns + round(self.ramp_s * 1e9)
+
+    def position_at(self, time_ns: int) -> float:
+        """Where the axis is; exactly `start` before and exactly `target` after."""
+        if time_ns <= self.start_ns:
+            return self.start
+        if time_ns >= self.end_ns:
+            return self.target
+        remaining = 1.0 - (time_ns - self.start_ns) / 1e9 / self.ramp_s
+        return self.target + (self.start - self.target) * remaining**2
+
+
+Motion = Move | Stop
+
+
+class Track:
+    """All motions of one axis. One thread adds them, in the order of their start; any thread may ask for positions."""
+
+    def __init__(self, position: float) -> None:
+        self._moves: list[Motion] = [Move(0, position, position, velocity=1.0)]
+
+    @property
+    def last(self) -> Motion:
+        """The newest motion: under way, or where the axis rests."""
         return self._moves[-1]
 
-    def add(self, move: Move) -> None:
-        """Start a move; what an earlier one had still to do is given up."""
+    def add(self, move: Motion) -> None:
+        """Start a motion; what an earlier one had still to do is given up."""
         # A reader walks the list backwards while this appends, which is safe; old moves go by replacing the list.
         if len(self._moves) >= 2 * HISTORY:
             self._moves = self._moves[-HISTORY:]

@@ -110,7 +110,7 @@ def test_a_new_subscriber_first_gets_the_last_old_frame(start: Callable):
 def test_in_a_fly_scan_the_truth_is_what_the_readback_history_says(start: Callable, tmp_path: Path):
     client, frames = start("--shape", "32,48", "--stack", "2")
     client.put_all(**{"X.VELO": 40.0, "X.ACCL": 0.0})
-    readbacks = client.watch("X.RBV", "X.DMOV")
+    readbacks = client.watch("X.RBV", "X.VAL")
     del readbacks[:]
     client.put("X", 24.0, wait=False)
     client.acquire(20, exposure_s=0.01, period_s=0.02)
@@ -118,7 +118,7 @@ def test_in_a_fly_scan_the_truth_is_what_the_readback_history_says(start: Callab
 
     times_s = [event.timestamp_s for event in readbacks if event.name == "X.RBV"]
     values = [event.value for event in readbacks if event.name == "X.RBV"]
-    start_s = next(event.timestamp_s for event in readbacks if event.name == "X.DMOV")
+    start_s = next(event.timestamp_s for event in readbacks if event.name == "X.VAL")
     truth = truth_of(client, tmp_path / "truth.npz")
     middle_s = (truth["start_ns"] + truth["end_ns"]) / 2e9
     history = np.interp(middle_s, [start_s, *times_s], [0.0, *values])

@@ -1,0 +1,37 @@
+"""When the motor controller is polled: at a fixed rate of its own, whenever the moves begin.
+
+By default it is a fast controller: 20 Hz, and once more as soon as the motor has settled after a move, as with
+controllers that report the end of a motion by themselves. With a period that is set, the end of a move is seen at the
+next poll, as the recorded motor record does at 10 Hz: a move then lasts up to one period longer than the motion.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from iocsim.pv import PvTable
+
+FAST_PERIOD_S = 0.05
+SETTLE_S = 0.002
+"""From the end of the motion to the report of a fast controller: what a good piezo stage asks for after a step."""
+
+
+class Polling:
+    """`Sim:MotorPollPeriod`: s between two polls; 0 is the fast controller."""
+
+    def __init__(self, table: PvTable, period_s: float = 0.0) -> None:
+        self._period = table.pair("MotorPollPeriod", period_s, units="s", precision=4, on_put=_not_negative)
+        self._first_ns = time.time_ns()
+
+    def next_ns(self, now_ns: int, end_ns: int) -> int:
+        """The next poll of a motion that ends at `end_ns` (Unix ns)."""
+        is_fast = self._period.value == 0.0
+        period_ns = round(1e9 * (FAST_PERIOD_S if is_fast else self._period.value))
+        tick_ns = now_ns + period_ns - (now_ns - self._first_ns) % period_ns
+        settled_ns = end_ns + round(1e9 * SETTLE_S)
+        return min(tick_ns, settled_ns) if is_fast and settled_ns > now_ns else tick_ns
+
+
+async def _not_negative(value: Any) -> float:
+    return max(0.0, value)
