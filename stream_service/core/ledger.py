@@ -4,6 +4,9 @@ Policy. The ids expected follow from the start of the run (the detector's counte
 the first frame that happened to arrive: lost head and tail frames count. Identity is (epoch, unique_id): a detector
 that restarts its counter begins a new epoch, and its frames are not duplicates. Every frame has an ordinal, its place
 in the run across epochs, so that losing the first frame shifts nothing. The counts add up to the ids expected, always.
+
+Whether a frame came before is told by its identity, id and stamp: a clock that is set back makes no frame old. Ids that
+break the counting are looked at first by `Intake`.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ import numpy.typing as npt
 from stream_service.core.frame import FrameId
 
 MAX_JUMP = 1 << 22
-"""A frame this far ahead of the last one is not believed (4 million frames: over an hour at 1 kHz)."""
+"""Most frames that can have been lost at once (4 million: over an hour at 1 kHz)."""
+NEVER_NS = -(2**63)
+"""Before every stamp."""
 INT32_MAX = (1 << 31) - 1
 """areaDetector's uniqueId is a 32-bit integer."""
 
@@ -43,7 +48,8 @@ class Arrival(Enum):
     NEW = "new"
     DUPLICATE = "duplicate"
     BEFORE_RUN = "before the run"
-    SURPLUS = "beyond the frames expected"
+    SURPLUS = "beyond the frames expected, or with an id that does not continue the counting"
+    AFTER_RUN = "exposed after the run was told to end"
 
 
 class Receipt(NamedTuple):
@@ -66,10 +72,14 @@ class Account:
     not_exposed: int
     duplicates: int
     surplus: int
-    """Beyond the frames expected, or not to be believed; ignored."""
+    """Beyond the frames expected (received, or exposed by the detector's word), or `implausible`; not stored."""
     pending: int = 0
     before_run: int = 0
-    """Stamped or counted before the run began; ignored."""
+    """Exposed before the run began; not stored."""
+    implausible: int = 0
+    """Those of the surplus that came with an id that does not continue the counting."""
+    after_run: int = 0
+    """Received, but exposed after the run was told to end; not stored."""
 
     @property
     def is_complete(self) -> bool:
@@ -89,7 +99,7 @@ class Ledger:
 
     `first_unique_id` is the id that the first frame of the run must have; `n_expected` the number planned (None: not
     known), `n_extra` how many more may come (repeats); `restart_unique_id` the first id after the detector restarts
-    its counter; `baseline_ns` the stamp of the last frame before the run, which every new subscriber is sent first.
+    its counter; `last_before` the id and stamp of the last frame before the run, which every new subscriber is sent first.
     """
 
     def __init__(
@@ -99,48 +109,73 @@ class Ledger:
         *,
         n_extra: int = 0,
         restart_unique_id: int = 1,
-        baseline_ns: int | None = None,
+        last_before: tuple[int, int] | None = None,
     ) -> None:
         self.n_expected = n_expected
+        self.first_unique_id = first_unique_id
+        self.restart_unique_id = restart_unique_id
         self._n_most = None if n_expected is None else n_expected + n_extra
         self._n_ignored = dict.fromkeys(Arrival, 0)
         self.n_received = 0
         """Frames that came in, each counted once."""
         self.n_seen = 0
         """Ordinals up to the last frame seen: frames the detector has made for certain."""
-        self._restart_unique_id = restart_unique_id
-        self._baseline_ns = baseline_ns
-        self._epochs = [_Epoch(first_unique_id, 0, -(2**63))]
+        self._last_before = last_before
+        self._ends_at: int | None = None
+        self._n_beyond = self._n_implausible = 0
+        self._epochs = [_Epoch(first_unique_id, 0, NEVER_NS)]
         self._last_unique_id = first_unique_id - 1
-        self._last_timestamp_ns = -(2**63)
+        self._last_timestamp_ns = NEVER_NS
         capacity = n_expected if n_expected is not None else 1024
         self._fates = np.zeros(capacity, np.uint8)
         self._n_received = np.zeros(capacity, np.uint16)
+        self._stamps_ns = np.zeros(capacity, np.int64)
 
-    def receive(self, unique_id: int, timestamp_ns: int) -> Receipt:
-        """Enter a frame that came in, and say what it is. Only a `NEW` one may go on into the file."""
-        frame_id = FrameId(self._epoch_at(timestamp_ns), unique_id)
-        if self._baseline_ns is not None and timestamp_ns <= self._baseline_ns:
+    def is_from_before(self, unique_id: int, timestamp_ns: int) -> bool:
+        """True for the very frame that stood there before the run, and for those counted after it but before the run."""
+        if self.n_received or self._last_before is None:
+            return False
+        return (unique_id, timestamp_ns) == self._last_before or self._last_before[0] < unique_id < self.first_unique_id
+
+    def receive(self, unique_id: int, timestamp_ns: int, *, is_confirmed: bool = False) -> Receipt:
+        """Enter a frame that came in, and say what it is. Only a `NEW` one may go on into the file.
+
+        `is_confirmed`: another frame bears witness that the counting was broken here (see `Intake`).
+        """
+        epoch = self._epoch_for(unique_id, timestamp_ns, is_confirmed)
+        frame_id = FrameId(epoch, unique_id)
+        if self.is_from_before(unique_id, timestamp_ns):
             return self._ignore(Arrival.BEFORE_RUN, frame_id)
         ordinal = self._ordinal_of(frame_id)
-        begun: _Epoch | None = None
-        if timestamp_ns > self._last_timestamp_ns and (unique_id <= self._last_unique_id or self._has(ordinal)):
-            begun = _Epoch(min(self._restart_unique_id, unique_id), self.n_seen, self._last_timestamp_ns)
+        begun = self._begun_by(frame_id, timestamp_ns, is_confirmed)
+        if begun:
             frame_id = FrameId(len(self._epochs) if self.n_seen else 0, unique_id)
             ordinal = begun.first_ordinal + unique_id - begun.first_unique_id
             if not self._may_begin_at(unique_id):
-                return self._ignore(Arrival.SURPLUS, frame_id, ordinal)
-        elif not self._is_within(frame_id.epoch, ordinal):
-            return self._ignore(Arrival.BEFORE_RUN if ordinal < 0 else Arrival.SURPLUS, frame_id)
+                return self._refuse(frame_id, ordinal)
+        elif not self._is_within(epoch, ordinal):
+            return self._ignore(Arrival.BEFORE_RUN, frame_id) if ordinal < 0 else self._refuse(frame_id)
         elif self._has(ordinal):
             self._n_received[ordinal] += self._n_received[ordinal] < np.iinfo(np.uint16).max
             return self._ignore(Arrival.DUPLICATE, frame_id, ordinal)
-        if ordinal - self.n_seen > MAX_JUMP or (self._n_most is not None and ordinal >= self._n_most):
+        if ordinal - self.n_seen > MAX_JUMP:
+            return self._refuse(frame_id, ordinal)
+        if self._n_most is not None and ordinal >= self._n_most:
             return self._ignore(Arrival.SURPLUS, frame_id, ordinal)
-        if begun:  # only now: a frame that is not believed must not change how the next ones are counted
+        if self._ends_at is not None and ordinal >= self._ends_at:
+            return self._ignore(Arrival.AFTER_RUN, frame_id, ordinal)
+        if begun:  # only now: a frame that is ignored must not change how the next ones are counted
             self._epochs[frame_id.epoch :] = [begun]
-        self._enter(ordinal, unique_id, timestamp_ns)
+        self._enter(ordinal, unique_id, timestamp_ns, is_confirmed)
         return Receipt(Arrival.NEW, frame_id, ordinal)
+
+    def refuse(self, unique_id: int) -> Receipt:
+        """Count a frame whose id was found not to continue the counting."""
+        return self._refuse(FrameId(len(self._epochs) - 1, unique_id))
+
+    def end_at(self, n_exposed: int) -> None:
+        """The run was told to end when the detector had made this many of its frames: later ones are not the run's."""
+        self._ends_at = max(n_exposed, self.n_seen)
 
     def expect(self, n_frames: int) -> None:
         """Say, where it is known only at the end, how many frames were planned; what came beyond stays accounted."""
@@ -174,7 +209,10 @@ class Ledger:
         `n_exposed` is what the detector says it made; without it, the frames up to the last one seen.
         """
         made = self.n_seen if n_exposed is None else max(n_exposed, self.n_seen)
-        self.n_seen = made if self._n_most is None else min(made, self._n_most)
+        if self._n_most is not None:
+            self._n_beyond = max(self._n_beyond, made - self._n_most)
+            made = min(made, self._n_most)
+        self.n_seen = made
         made, total = self.n_seen, self.n_total
         self._reserve(total)
         open_ones = self._fates[:total] == Fate.PENDING
@@ -194,9 +232,11 @@ class Ledger:
             incomplete=int(count[Fate.INCOMPLETE]),
             not_exposed=int(count[Fate.NOT_EXPOSED]),
             duplicates=self._n_ignored[Arrival.DUPLICATE],
-            surplus=self._n_ignored[Arrival.SURPLUS],
+            surplus=self._n_implausible + max(self._n_ignored[Arrival.SURPLUS] - self._n_implausible, self._n_beyond),
             pending=int(count[Fate.PENDING]),
             before_run=self._n_ignored[Arrival.BEFORE_RUN],
+            implausible=self._n_implausible,
+            after_run=self._n_ignored[Arrival.AFTER_RUN],
         )
 
     def columns(
@@ -215,6 +255,45 @@ class Ledger:
         """The frames that met one of these fates, in order."""
         epochs, unique_ids, found, _ = self.columns()
         return [FrameId(int(epochs[i]), int(unique_ids[i])) for i in np.flatnonzero(np.isin(found, fates))]
+
+    def ranges_with(self, *fates: Fate) -> list[tuple[FrameId, FrameId]]:
+        """The same as ranges, first and last of each: there are never many more of them than frames received."""
+        epochs, unique_ids, found, _ = self.columns()
+        places = np.flatnonzero(np.isin(found, fates))
+        if not len(places):
+            return []
+        follows = (np.diff(places) == 1) & (np.diff(epochs[places]) == 0)
+        firsts = places[np.concatenate([[True], ~follows])]
+        lasts = places[np.concatenate([~follows, [True]])]
+        return [
+            (FrameId(int(epochs[i]), int(unique_ids[i])), FrameId(int(epochs[k]), int(unique_ids[k])))
+            for i, k in zip(firsts, lasts, strict=True)
+        ]
+
+    def _epoch_for(self, unique_id: int, timestamp_ns: int, is_confirmed: bool) -> int:
+        """The epoch of a frame: that of its stamp, unless only the counting leaves room for it."""
+        current = len(self._epochs) - 1
+        epoch = self._epoch_at(timestamp_ns)
+        ordinal = self._ordinal_of(FrameId(epoch, unique_id))
+        has_room = self._is_within(epoch, ordinal) and not self._is_taken_by_another(ordinal, timestamp_ns)
+        goes_on = unique_id == self._last_unique_id + 1 or (is_confirmed and unique_id > self._last_unique_id)
+        return current if goes_on and not has_room else epoch
+
+    def _begun_by(self, frame_id: FrameId, timestamp_ns: int, is_confirmed: bool) -> _Epoch | None:
+        """The epoch that begins with this frame: its place is taken by another one, or it counts back or far ahead."""
+        unique_id, ordinal = frame_id.unique_id, self._ordinal_of(frame_id)
+        counts_back = unique_id <= self._last_unique_id and (is_confirmed or timestamp_ns > self._last_timestamp_ns)
+        is_taken = self._is_within(frame_id.epoch, ordinal) and self._is_taken_by_another(ordinal, timestamp_ns)
+        if is_taken or (counts_back and not self._has(ordinal)):
+            first = min(self.restart_unique_id, unique_id)
+        elif is_confirmed and ordinal - self.n_seen > MAX_JUMP:  # someone set the counter: what is between was never made
+            first = unique_id
+        else:
+            return None
+        return _Epoch(first, self.n_seen, self._last_timestamp_ns)
+
+    def _is_taken_by_another(self, ordinal: int, timestamp_ns: int) -> bool:
+        return self._has(ordinal) and int(self._stamps_ns[ordinal]) != timestamp_ns
 
     def _epoch_at(self, timestamp_ns: int) -> int:
         epoch = len(self._epochs) - 1
@@ -244,12 +323,18 @@ class Ledger:
         self._n_ignored[arrival] += 1
         return Receipt(arrival, frame_id, ordinal)
 
-    def _enter(self, ordinal: int, unique_id: int, timestamp_ns: int) -> None:
+    def _refuse(self, frame_id: FrameId, ordinal: int = -1) -> Receipt:
+        self._n_implausible += 1
+        return self._ignore(Arrival.SURPLUS, frame_id, ordinal)
+
+    def _enter(self, ordinal: int, unique_id: int, timestamp_ns: int, is_confirmed: bool) -> None:
         self._reserve(ordinal + 1)
         self._n_received[ordinal] = 1
+        self._stamps_ns[ordinal] = timestamp_ns
         self.n_received += 1
+        goes_on = ordinal >= self.n_seen and (is_confirmed or unique_id == self._last_unique_id + 1)
         self.n_seen = max(self.n_seen, ordinal + 1)
-        if timestamp_ns > self._last_timestamp_ns:
+        if goes_on or timestamp_ns > self._last_timestamp_ns:
             self._last_timestamp_ns = timestamp_ns
             self._last_unique_id = unique_id
 
@@ -257,7 +342,7 @@ class Ledger:
         if n <= len(self._fates):
             return
         capacity = max(n, 2 * len(self._fates))
-        for name in ("_fates", "_n_received"):
+        for name in ("_fates", "_n_received", "_stamps_ns"):
             old = getattr(self, name)
             new = np.zeros(capacity, old.dtype)
             new[: len(old)] = old

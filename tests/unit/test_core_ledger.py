@@ -87,7 +87,7 @@ def test_overtaken_frame_is_new():
 
 def test_last_frame_before_the_run_is_not_of_it():
     """A new subscriber is sent it first, and maybe twice."""
-    ledger = Ledger(42, 2, baseline_ns=1000)
+    ledger = Ledger(42, 2, last_before=(41, 1000))
     assert receive(ledger, 41, at_ns=1000) == [Arrival.BEFORE_RUN]
     stored(ledger, 42, 43, at_ns=1001)
     account = ledger.close()
