@@ -40,6 +40,8 @@ class ServiceSettings(Settings):
     """Take every scan, also those that no plan armed: such a run begins with the detector's first frame."""
     grace_s: Annotated[float, Field(gt=0)] = 60.0
     """A run ends when the detector has been idle and no frame came for this long. Longer than the slowest move."""
+    gone_s: Annotated[float, Field(gt=0)] = 30.0
+    """A run ends INCOMPLETE when the detector's IOC has not answered for this long."""
     drain_s: Annotated[float, Field(gt=0)] = 2.0
     """After `Stop`, how long frames that the detector counted may still be on their way."""
     pairing_patience_s: Annotated[float, Field(gt=0)] = 5.0
@@ -69,6 +71,8 @@ class DetectorSettings(Settings):
     """PVA channel of the frames, NDPluginPva's `Image`."""
     acquire_pv: str
     """CA PV that is 1 while the detector acquires (`cam1:Acquire_RBV`)."""
+    pva_plugin: str = ""
+    """Prefix of the NDPluginPva (`BL1:Pva1:`), to tell why no frames come; found from a `frames_pva` like `…:Image`."""
     counter_pv: str
     """CA PV with the uniqueId of the latest frame (`cam1:ArrayCounter_RBV`): from it the ids expected follow."""
     exposure_pv: str

@@ -1,4 +1,4 @@
-"""When a run is over: all frames in, asked to stop, or a detector that went quiet; and how long to wait for the rest.
+"""End conditions of a run: all frames in, stop requests, a detector that went quiet or away; and the wait for the rest.
 
 Time is an argument, in seconds of any clock that does not jump.
 """
@@ -7,24 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from stream_service.core.ledger import Account
 from stream_service.core.run import EndReason, RunEvent, RunState
 
 LONGEST_DRAIN = 5
 """A stop waits at most this many drain times, even for a detector that goes on sending."""
+BEYOND_SHARE = 0.25
+"""Of the drain time: how long a run that has all its frames looks whether the detector goes on beyond them."""
 
 
 class Ending:
-    """Wishes and silences of one run, and what follows from them. `stop` and `abort` may come from any thread."""
+    """Stop requests and time-outs of one run, and what follows. `stop` and `abort` may come from any thread."""
 
-    def __init__(self, grace_s: float, drain_s: float) -> None:
+    def __init__(self, grace_s: float, drain_s: float, gone_s: float = float("inf")) -> None:
+        """`gone_s` is how long a detector may not answer before its run ends."""
         self.reason: EndReason | None = None
-        """Why the run ends; None while it goes on."""
+        """What made the run end; None while it goes on."""
         self.is_aborted = False
+        self.n_exposed: int | None = None
+        """Frames of the run that the detector had made when the run began to end; None if it cannot tell."""
         self._grace_s = grace_s
         self._drain_s = drain_s
+        self._gone_s = gone_s
+        self._gone_since_s: float | None = None
         self._stop_reason: EndReason | None = None
         self._last_frame_s = self._drain_began_s = 0.0
-        self._n_exposed: int | None = None
 
     def stop(self, reason: EndReason) -> None:
         """End in good order; the first reason counts."""
@@ -38,27 +45,49 @@ class Ending:
         """Note that the detector is not quiet; called when the run is armed, too."""
         self._last_frame_s = now_s
 
+    def quiet_s(self, now_s: float) -> float:
+        """Time since the last frame, or since arming."""
+        return now_s - self._last_frame_s
+
+    def detector_answers(self, answers: bool, now_s: float) -> None:
+        """Note whether the detector's IOC answers."""
+        if answers:
+            self._gone_since_s = None
+        elif self._gone_since_s is None:
+            self._gone_since_s = now_s
+
     def event(
         self, state: RunState, now_s: float, *, all_in: bool, is_acquiring: Callable[[], bool]
     ) -> RunEvent | None:
         """The event that begins the end, when its time has come; `reason` is set with it."""
+        is_gone = self._gone_since_s is not None and now_s - self._gone_since_s > self._gone_s
         if state is RunState.RECEIVING and all_in:
             self.reason, event = EndReason.ALL_IN, RunEvent.ALL_IN
         elif state in (RunState.ARMED, RunState.RECEIVING) and self._stop_reason is not None:
             self.reason, event = self._stop_reason, RunEvent.STOP
-        elif state is RunState.RECEIVING and now_s - self._last_frame_s > self._grace_s and not is_acquiring():
+        elif state in (RunState.ARMED, RunState.RECEIVING) and is_gone:
+            self.reason, event = EndReason.DETECTOR_GONE, RunEvent.DETECTOR_GONE
+        elif state is RunState.RECEIVING and self._is_idle(now_s, is_acquiring):
             self.reason, event = EndReason.DETECTOR_STOPPED, RunEvent.DETECTOR_STOPPED
         else:
             return None
         return event
 
+    def _is_idle(self, now_s: float, is_acquiring: Callable[[], bool]) -> bool:
+        """A detector that does not answer is not idle: nobody knows."""
+        return self._gone_since_s is None and self.quiet_s(now_s) > self._grace_s and not is_acquiring()
+
     def begin_draining(self, now_s: float, n_exposed: int | None) -> None:
         """From now on only frames in flight are waited for: `n_exposed` were made, None if the detector cannot tell."""
-        self._drain_began_s, self._n_exposed = now_s, n_exposed
+        self._drain_began_s, self.n_exposed = now_s, n_exposed
+
+    def has_all_exposed(self, n_seen: int) -> bool:
+        """True once every frame made before the run began to end has been seen: later ones are not the run's."""
+        return self.n_exposed is not None and n_seen >= self.n_exposed
 
     def is_drained(self, now_s: float, n_seen: int) -> bool:
         """True once every frame made has been seen, or it has been quiet for long enough, or it never gets quiet."""
-        if self._n_exposed is not None and n_seen >= self._n_exposed:
+        if self.has_all_exposed(n_seen):
             return True
         quiet_s = now_s - max(self._last_frame_s, self._drain_began_s)
         return quiet_s > self._drain_s or self.is_too_long(now_s)
@@ -66,3 +95,25 @@ class Ending:
     def is_too_long(self, now_s: float) -> bool:
         """True when the detector should have been quiet long ago: nothing more is let in."""
         return now_s - self._drain_began_s > LONGEST_DRAIN * self._drain_s
+
+    def has_looked_beyond(self, now_s: float) -> bool:
+        """True when a detector that still acquires has had the time to show that it goes on beyond the plan."""
+        return now_s - self._drain_began_s > BEYOND_SHARE * self._drain_s
+
+
+def true_reason(reason: EndReason, account: Account, *, is_planned: bool) -> EndReason:
+    """Why a run ended, once its account is made: what was asked of it is not all that can be said.
+
+    `is_planned`: the number of frames was known beforehand.
+    """
+    if reason in (EndReason.ABORTED, EndReason.FAILED, EndReason.SERVICE_ENDED):
+        return reason
+    if reason is EndReason.RECORDING_READ:
+        return EndReason.ALL_IN if account.is_complete else reason
+    if not is_planned:
+        return EndReason.DETECTOR_IDLE if reason is EndReason.DETECTOR_STOPPED else reason
+    if account.is_complete:
+        return EndReason.BEYOND_PLAN if account.surplus > account.implausible else EndReason.ALL_IN
+    if account.lost and not account.not_exposed:
+        return EndReason.FRAMES_LOST
+    return reason

@@ -1,10 +1,10 @@
 """Frames on their way into the ledger: one whose id breaks the counting waits until another bears witness.
 
 Policy. A frame that continues the counting is entered at once. One that does not (frames were lost before it, the
-detector began to count anew, or its id is wrong) is held. The next frames decide: if one continues from the one held, the break is
-real and both are entered; if one continues from before, the held one has an id that cannot be, is counted as such and
-not stored. Where no next frame comes, the detector's counter decides. So one wrong id moves nothing, and nothing that
-was received goes missing from the account.
+detector began to count anew, or its id is wrong) is held. The next frames decide: if one continues from the one held,
+the break is real and both are entered; if one continues from before, the held one has an id that cannot be, is counted
+as such and not stored. Where no next frame comes, the detector's counter decides. So one wrong id moves nothing, and
+nothing that was received goes missing from the account.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class Ledger:
 
     `first_unique_id` is the id that the first frame of the run must have; `n_expected` the number planned (None: not
     known), `n_extra` how many more may come (repeats); `restart_unique_id` the first id after the detector restarts
-    its counter; `last_before` the id and stamp of the last frame before the run, which every new subscriber is sent first.
+    its counter; `last_before` the id and stamp of the last frame before the run, which a new subscriber is sent first.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Ledger:
         self._stamps_ns = np.zeros(capacity, np.int64)
 
     def is_from_before(self, unique_id: int, timestamp_ns: int) -> bool:
-        """True for the very frame that stood there before the run, and for those counted after it but before the run."""
+        """True for the very frame that stood there before the run, and for those between it and the run's first."""
         if self.n_received or self._last_before is None:
             return False
         return (unique_id, timestamp_ns) == self._last_before or self._last_before[0] < unique_id < self.first_unique_id
@@ -286,7 +286,9 @@ class Ledger:
         is_taken = self._is_within(frame_id.epoch, ordinal) and self._is_taken_by_another(ordinal, timestamp_ns)
         if is_taken or (counts_back and not self._has(ordinal)):
             first = min(self.restart_unique_id, unique_id)
-        elif is_confirmed and ordinal - self.n_seen > MAX_JUMP:  # someone set the counter: what is between was never made
+        elif (
+            is_confirmed and ordinal - self.n_seen > MAX_JUMP
+        ):  # someone set the counter: what is between was never made
             first = unique_id
         else:
             return None

@@ -35,6 +35,7 @@ class RunEvent(StrEnum):
     FRAME = "frame"
     ALL_IN = "all expected frames are in"
     DETECTOR_STOPPED = "detector stopped"
+    DETECTOR_GONE = "detector gone"
     STOP = "stop"
     ABORT = "abort"
     FAIL = "fail"
@@ -46,8 +47,13 @@ class EndReason(StrEnum):
     """Why a run ended, as a beamline scientist would say it."""
 
     ALL_IN = "all expected frames were received"
+    BEYOND_PLAN = "all expected frames were received, and the detector exposed more than were announced"
+    FRAMES_LOST = "all expected frames were exposed, but not all of them were received"
     STOPPED = "stopped by the plan or the operator"
     DETECTOR_STOPPED = "the detector stopped before all expected frames came"
+    DETECTOR_IDLE = "the detector stopped"
+    DETECTOR_GONE = "the detector did not answer any more"
+    RECORDING_READ = "the recording was read to its end"
     ABORTED = "aborted by the plan or the operator"
     SERVICE_ENDED = "the service was asked to end"
     FAILED = "the service could not go on"
@@ -63,6 +69,8 @@ TRANSITIONS: dict[tuple[RunState, RunEvent], RunState] = {
     (RunState.RECEIVING, RunEvent.FRAME): RunState.RECEIVING,
     (RunState.RECEIVING, RunEvent.ALL_IN): RunState.DRAINING,
     (RunState.RECEIVING, RunEvent.DETECTOR_STOPPED): RunState.DRAINING,
+    (RunState.ARMED, RunEvent.DETECTOR_GONE): RunState.DRAINING,
+    (RunState.RECEIVING, RunEvent.DETECTOR_GONE): RunState.DRAINING,
     (RunState.ARMED, RunEvent.STOP): RunState.DRAINING,
     (RunState.RECEIVING, RunEvent.STOP): RunState.DRAINING,
     (RunState.DRAINING, RunEvent.FRAME): RunState.DRAINING,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from caproto import ChannelType
+from caproto import AlarmSeverity, AlarmStatus, ChannelType
 from caproto.asyncio.server import Context as ServerContext
 from caproto.server import PVGroup, pvproperty
 
@@ -27,6 +27,8 @@ REQUEST_BYTES = 4 << 20
 TEXT_BYTES = 4096
 STATES = ("IDLE", "ARMED", "RECEIVING", "DRAINING", "COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
 HEALTHS = ("READY", "BUSY", "FAULTED")
+ALARMED = ("Message", "Health", "State")
+"""The PVs that carry the alarm of a run: what it says, and what screens and alarm handlers look at."""
 START_TIMEOUT_S = 10.0
 
 # caproto takes a ChannelType wherever it says that it takes a Python type
@@ -114,6 +116,8 @@ class ServicePVs(PVGroup):
     FramesDuplicate = _number("frames that came more than once")
     FramesIncomplete = _number("frames whose group never filled")
     FramesNotExposed = _number("frames planned that the detector never made")
+    FramesSurplus = _number("frames beyond those expected, or with an id that cannot be; not stored")
+    FramesBeforeRun = _number("frames that came from before the run; not stored")
     BadMessages = _number("messages that were no usable frame")
     Rows = _number("rows in the file, visible to readers")
     RowsExpected = _number("rows the file should have; 0 if not known")
@@ -155,6 +159,7 @@ class CaServer:
         self.orders: queue.Queue[Order] = queue.Queue()
         self._group = ServicePVs(prefix, self.orders)
         self._published: dict[str, StatusValue] = {}
+        self._alarms: dict[str, int] = {}
         self._loop = asyncio.new_event_loop()
         self._is_up = threading.Event()
         self._failure: Exception | None = None
@@ -171,12 +176,21 @@ class CaServer:
         """False once the server thread has died."""
         return self._thread.is_alive()
 
-    def publish(self, status: Mapping[str, StatusValue]) -> None:
-        """Post the values that changed since the last call, by PV name without prefix; returns at once."""
-        changed = {name: value for name, value in status.items() if self._published.get(name) != value}
+    def publish(self, status: Mapping[str, StatusValue], severity: int = 0) -> None:
+        """Post the values that changed since the last call, by PV name without prefix; returns at once.
+
+        `severity` is the EPICS alarm severity of what the run has to say: that of `ALARMED`.
+        """
+        alarms = {name: severity if name in ALARMED else 0 for name in status}
+        changed = {
+            name: value
+            for name, value in status.items()
+            if (self._published.get(name), self._alarms.get(name, 0)) != (value, alarms[name])
+        }
         if changed and self.is_alive:
             self._published.update(changed)
-            asyncio.run_coroutine_threadsafe(self._post(changed), self._loop)
+            self._alarms.update(alarms)
+            asyncio.run_coroutine_threadsafe(self._post(changed, alarms), self._loop)
 
     def arming_ended(self) -> None:
         """Put `Arm` back to 0, after everything published before."""
@@ -188,9 +202,11 @@ class CaServer:
             self._loop.call_soon_threadsafe(self._task.cancel)
             self._thread.join(5.0)
 
-    async def _post(self, changed: Mapping[str, StatusValue]) -> None:
+    async def _post(self, changed: Mapping[str, StatusValue], alarms: Mapping[str, int]) -> None:
         for name, value in changed.items():
-            await getattr(self._group, name).write(value)
+            severity = AlarmSeverity(alarms[name])
+            status = AlarmStatus.STATE if severity else AlarmStatus.NO_ALARM
+            await getattr(self._group, name).write(value, status=status, severity=severity)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -175,6 +175,8 @@ class Service:
             "FramesDuplicate": account.duplicates,
             "FramesIncomplete": account.incomplete,
             "FramesNotExposed": account.not_exposed,
+            "FramesSurplus": account.surplus,
+            "FramesBeforeRun": account.before_run,
             "BadMessages": status.bad_messages,
             "Rows": status.rows,
             "RowsExpected": status.rows_expected,
@@ -187,7 +189,7 @@ class Service:
             "Health": health.value,
             "State": status.state.value,
         }
-        self._ca.publish(values)
+        self._ca.publish(values, status.severity)
         self._show_images(now)
 
     def _show_images(self, now: float) -> None:

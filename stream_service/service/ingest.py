@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stream_service.core.ending import true_reason
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.ledger import Account, Arrival, Fate, Ledger
@@ -183,10 +184,11 @@ class _Ingest:
         if recording.n_expected is not None:
             ledger.expect(recording.n_expected)
         account = ledger.close(recording.n_exposed)
-        missing = ledger.ids_with(Fate.LOST, Fate.INCOMPLETE)
+        missing = ledger.ranges_with(Fate.LOST, Fate.INCOMPLETE)
         sentence = describe_account(account, missing, out.file.n_rows)
         state = RunState.COMPLETE if account.is_complete else RunState.INCOMPLETE
-        out.close(state, EndReason.ALL_IN, sentence)
+        reason = true_reason(EndReason.RECORDING_READ, account, is_planned=recording.n_expected is not None)
+        out.close(state, reason, sentence)
         return Outcome(account, out.file.n_rows, sentence, self._frames_per_s)
 
     def _frame_time(self) -> FrameTime:

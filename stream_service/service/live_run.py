@@ -7,6 +7,7 @@ the run as FAILED, with the rows so far in the file and the reason in words; it 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -18,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.config import Profile
-from stream_service.core.ending import Ending
+from stream_service.core.ending import Ending, true_reason
 from stream_service.core.frame import Frame
+from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Fate, Ledger
 from stream_service.core.readback import Readback
 from stream_service.core.run import EndReason, RunEvent, RunState, after
@@ -28,8 +30,10 @@ from stream_service.request import ScanRequest
 from stream_service.service.live_pairing import LivePairing
 from stream_service.service.live_sources import LiveSources
 from stream_service.service.run_file import RunFile, with_references
+from stream_service.service.run_notes import RunNotes
 from stream_service.service.run_opening import RunOpening
-from stream_service.service.status import RunStatus, ShownRow, describe_account
+from stream_service.service.run_watch import RunWatch
+from stream_service.service.status import RunStatus, Severity, ShownRow, describe_account
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,8 @@ FLUSH_S = 0.1
 IMAGE_S = 0.5
 """How often a copy of the latest row is made for screens."""
 IDLE_S = 0.02
+WITNESS_S = 0.2
+"""A frame whose id breaks the counting waits this long for the next one; then the detector's counter is asked."""
 MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
 
@@ -67,10 +73,15 @@ class LiveRun:
         self._clock = clock
         self._pairing = LivePairing(profile, self._sources.readbacks)
         self._ledger = Ledger(0, request.n_planned_frames)
+        self._intake = Intake(self._ledger)
+        self._notes = RunNotes()
+        self._watch = RunWatch(sources, profile.detector.frames_pva, profile.service.gone_s)
+        self._headline = ""
+        self._end_reason = ""
+        self._witness_asked_s = -math.inf
         self._out: RunFile | None = None
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
-        self._n_bad = 0
-        self._ending = Ending(profile.service.grace_s, profile.service.drain_s)
+        self._ending = Ending(profile.service.grace_s, profile.service.drain_s, profile.service.gone_s)
         self._last_flush_at = self._last_image_at = 0.0
         self._thread = threading.Thread(target=self.work, name=f"run-{run_number}", daemon=True)
 
@@ -83,11 +94,12 @@ class LiveRun:
             self._sources.connect()
             self._opening.compile()
             self._ledger = self._sources.open_ledger(self.request)
+            self._intake = Intake(self._ledger)
         except PtychostreamError:
             self._sources.close()
             raise
         self._take(RunEvent.ARM)
-        self.message = f"armed for {self.request.scan_id}: waiting for the first frame"
+        self._say(f"armed for {self.request.scan_id}: waiting for the first frame")
 
     @property
     def request(self) -> ScanRequest:
@@ -127,11 +139,12 @@ class LiveRun:
             state=self.state,
             file=str(self.path) if self._out else "",
             message=self.message,
-            end_reason=self._ending.reason or "",
+            end_reason=self._end_reason,
+            severity=self._severity,
             account=self._ledger.account(),
             received=self._ledger.n_received,
             gaps=self._ledger.n_seen - self._ledger.n_received,
-            bad_messages=self._n_bad,
+            bad_messages=self._notes.n_refused,
             rows=self._out.file.n_rows if self._out else 0,
             rows_expected=self._opening.n_rows_expected or 0,
             queue_bytes=self._sources.frames.queue.held_bytes + self._pairing.waiting_bytes,
@@ -159,6 +172,7 @@ class LiveRun:
 
     def _follow(self) -> None:
         self._ending.frame_came(self._clock())
+        self._look_around(self._clock())
         frames = self._sources.frames.queue
         while not self._is_over(self._clock()):
             if self._pairing.waiting_bytes > self._sources.budget_bytes:
@@ -169,6 +183,7 @@ class LiveRun:
             self._record_readbacks()
             self._store_paired()
             self._publish_rows(self._clock())
+            self._look_around(self._clock())
 
     def _receive(self, message: Any) -> None:
         """Decode a message and enter it in the ledger; one that cannot be a frame of this run is counted, no more."""
@@ -180,21 +195,60 @@ class LiveRun:
                     f"{self._out.raw_shape} {self._out.dtype}: the readout must not change during a run"
                 )
         except SourceError as error:
-            self._n_bad += 1
-            self.message = str(error)
-            log.warning("%s", error)
+            self._notes.refuse(str(error))
+            self._ending.frame_came(self._clock())
             return
-        now = self._clock()
-        self._ending.frame_came(now)
-        receipt = self._ledger.receive(frame.unique_id, frame.timestamp_ns)
-        if receipt.arrival is not Arrival.NEW:
-            return
-        if self._out is None:
-            self._out = self._open(frame)
-        if self.state is RunState.ARMED:
-            self._take(RunEvent.FRAME)
-            self.message = f"receiving {self.request.scan_id}"
-        self._pairing.add(frame, receipt, self._opening.exposure_of(frame), now)
+        self._ending.frame_came(self._clock())
+        self._enter(self._intake.admit(frame))
+
+    def _enter(self, decided: list[Entered]) -> None:
+        """Let the frames go on that the ledger calls new; the others are told and counted."""
+        for entered in decided:
+            if entered.receipt.arrival is not Arrival.NEW:
+                self._notes.drop(entered)
+                continue
+            if self._out is None:
+                self._out = self._open(entered.frame)
+            if self.state is RunState.ARMED:
+                self._take(RunEvent.FRAME)
+                self._say(f"receiving {self.request.scan_id}")
+            exposure_s = self._opening.exposure_of(entered.frame)
+            self._pairing.add(entered.frame, entered.receipt, exposure_s, self._clock())
+
+    def _look_around(self, now: float) -> None:
+        """See whether everything is there that the run listens to, and say what is not."""
+        self._watch.look(
+            now,
+            self._ending.quiet_s(now),
+            is_waiting=self.state is RunState.ARMED,
+            n_missing=self._n_missing,
+        )
+        self._ending.detector_answers(self._watch.answers, now)
+        if self._intake.held and min(self._ending.quiet_s(now), now - self._witness_asked_s) > WITNESS_S:
+            self._witness_asked_s = now
+            counter = self._counter()
+            if counter is not None or not self._is_counted:
+                self._enter(self._intake.decide(counter))
+        self._say(self._headline)
+
+    def _n_missing(self) -> int | None:
+        """Frames that the detector has made by now and that did not come."""
+        counter = self._counter()
+        if counter is None:
+            return None
+        return max(0, self._ledger.exposed_by_counter(counter) - self._ledger.n_seen - self._notes.n_refused)
+
+    def _say(self, headline: str) -> None:
+        """Renew the message: where the run is, what it dropped, what is wrong."""
+        self._headline = headline
+        self.message = "; ".join(filter(None, (headline, *self._notes.sentences(), self._watch.problem)))
+
+    @property
+    def _severity(self) -> Severity:
+        has_dropped = bool(self._notes.sentences())
+        if self.state is RunState.FAILED or self._watch.problem or self._ending.reason is EndReason.DETECTOR_GONE:
+            return Severity.MAJOR
+        return Severity.MINOR if has_dropped or self.state is RunState.INCOMPLETE else Severity.NONE
 
     def _open(self, frame: Frame) -> RunFile:
         self._record_readbacks()
@@ -242,24 +296,50 @@ class LiveRun:
         )
         if event is not None:
             self._take(event)
-            self._ending.begin_draining(now, self._frames_exposed())
+            self._begin_to_end(now)
         if self.state is not RunState.DRAINING:
             return False
         if self._ending.is_too_long(now):  # a detector that goes on sending: what has arrived is all there will be
             self._sources.frames.close()
-        if len(self._sources.frames.queue) or len(self._pairing):
+        if self._ending.reason is EndReason.ALL_IN:
+            return not len(self._pairing) and (not detector.is_acquiring or self._ending.has_looked_beyond(now))
+        if len(self._sources.frames.queue) and not self._ending.has_all_exposed(self._ledger.n_seen):
             return False
-        return self._ledger.all_in or self._ending.is_drained(now, self._ledger.n_seen)
+        if not self._ledger.all_in and not self._ending.is_drained(now, self._ledger.n_seen):
+            return False
+        if self._intake.held:
+            self._enter(self._intake.decide(self._counter(), is_last=True))
+        return not len(self._pairing)
+
+    def _begin_to_end(self, now: float) -> None:
+        """Ask once what the detector has made: that is the run's, later frames are not."""
+        n_exposed = self._frames_exposed()
+        self._ending.begin_draining(now, n_exposed)
+        if n_exposed is not None and self._ending.reason is not EndReason.ALL_IN:
+            self._ledger.end_at(n_exposed)
+
+    @property
+    def _is_counted(self) -> bool:
+        """Whether the detector's counter shows the uniqueId of its latest frame."""
+        return self._profile.detector.first_id == "after_counter"
+
+    def _counter(self) -> int | None:
+        """The uniqueId of the latest frame that the detector made; None if it cannot tell."""
+        if not self._is_counted:
+            return None
+        try:
+            return self._sources.detector.counter()
+        except SourceError as error:
+            log.warning("the detector cannot tell what it has made: %s", error)
+            return None
 
     def _frames_exposed(self) -> int | None:
         """Frames of the run that the detector says it made; None if it cannot tell."""
-        if self._profile.detector.first_id != "after_counter":
+        counter = self._counter()
+        if counter is None:
             return None
-        try:
-            return self._ledger.exposed_by_counter(self._sources.detector.counter())
-        except SourceError as error:
-            log.warning("frames lost at the end of the run cannot be told from frames never exposed: %s", error)
-            return None
+        self._enter(self._intake.decide(counter))
+        return self._ledger.exposed_by_counter(counter)
 
     def _finish(self) -> None:
         """Settle the account, and close the file with it."""
@@ -267,24 +347,39 @@ class LiveRun:
         if self._out is not None:
             self._out.pipeline.finish()
             self._copy_row(self._out)
-        account = self._ledger.close(self._frames_exposed())
+        asked_at_the_end = self._ending.reason is None or self._ending.reason is EndReason.ALL_IN
+        n_exposed = self._frames_exposed() if asked_at_the_end else self._ending.n_exposed
+        account = self._ledger.close(n_exposed)
         rows = self._out.file.n_rows if self._out else 0
-        missing = self._ledger.ids_with(Fate.LOST, Fate.INCOMPLETE)
-        self.message = describe_account(account, missing, rows)
         if self._ending.is_aborted:
-            self._ending.reason, event = EndReason.ABORTED, RunEvent.ABORT
+            reason, event = EndReason.ABORTED, RunEvent.ABORT
         else:
+            reason = true_reason(
+                self._ending.reason or EndReason.STOPPED, account, is_planned=self._ledger.n_expected is not None
+            )
             event = RunEvent.ALL_ACCOUNTED if account.is_complete else RunEvent.NOT_ALL_ACCOUNTED
+        self._ending.reason = reason
+        self._end_reason = (
+            f"{reason}: {self._notes.refusals}" if account.lost and self._notes.n_refused else str(reason)
+        )
+        words = [describe_account(account, self._ledger.ranges_with(Fate.LOST, Fate.INCOMPLETE), rows)]
+        if self._is_counted and n_exposed is None:
+            words.append("the detector's counter did not answer: frames lost at the end are told as never exposed")
+        if self._notes.n_refused:
+            words.append(self._notes.refusals)
+        if self._watch.problem:
+            words.append(self._watch.problem)
+        if self._out is None:
+            words.append("no frame came, so there is no file")
+        self.message = "; ".join(words)
         end_state = after(self.state, event)
         if self._out is not None:
-            self._out.close(end_state, self._ending.reason or EndReason.STOPPED, self.message)
-        else:
-            self.message += "; no frame came, so there is no file"
+            self._out.close(end_state, self._end_reason, self.message)
         self.state = end_state
         log.info("%s: %s", end_state, self.message)
 
     def _fail(self, error: PtychostreamError) -> None:
-        self._ending.reason = EndReason.FAILED
+        self._ending.reason, self._end_reason = EndReason.FAILED, EndReason.FAILED
         self.message = str(error)
         log.error("the run failed: %s", error)
         self._ledger.close()

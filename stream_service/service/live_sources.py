@@ -72,6 +72,23 @@ class LiveSources(Protocol):
 
     def decode(self, message: Any) -> Frame: ...
 
+    def silent(self) -> list[str]:
+        """The PVs and channels that do not answer now."""
+        ...
+
+    @property
+    def detector_answers(self) -> bool: ...
+
+    @property
+    def stream_problem(self) -> str:
+        """Why no frame can come, as far as the detector's switches tell; empty if they are as they must be."""
+        ...
+
+    @property
+    def stream_detour(self) -> str:
+        """What stands between the detector and its frames' channel; empty if there is nothing, or nobody tells."""
+        ...
+
     def open_ledger(self, request: ScanRequest) -> Ledger: ...
 
     def close(self) -> None: ...

@@ -25,6 +25,8 @@ SHOWN = (
     "FramesDuplicate",
     "FramesIncomplete",
     "FramesNotExposed",
+    "FramesSurplus",
+    "FramesBeforeRun",
     "BadMessages",
     "QueueBytes",
     "Heartbeat",

@@ -91,7 +91,7 @@ def replay(
     try:
         while not sources.wait_until_fed(WATCH_S) and not run.join(0):
             on_progress(run.status())
-        run.stop(EndReason.ALL_IN)
+        run.stop(EndReason.RECORDING_READ)
         while not run.join(WATCH_S):
             on_progress(run.status())
     finally:  # interrupted: what came so far stays in a good file

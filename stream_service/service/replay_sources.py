@@ -125,6 +125,12 @@ class ReplaySources:
         """Its place in the scan, unless the detector began its counting anew within it."""
         return frame.unique_id - self._recording.first_unique_id
 
+    def silent(self) -> list[str]:
+        return []
+
+    detector_answers = True
+    stream_problem = stream_detour = ""
+
     def open_ledger(self, request: ScanRequest) -> Ledger:
         return Ledger(self._recording.first_unique_id, None)
 

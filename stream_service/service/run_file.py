@@ -21,7 +21,7 @@ import numpy as np
 from stream_service.config import Preprocessing, Profile, References, moving_channel
 from stream_service.core.ledger import Ledger
 from stream_service.core.readback import Readback
-from stream_service.core.run import EndReason, RunState
+from stream_service.core.run import RunState
 from stream_service.errors import ConfigError, WriteError
 from stream_service.kernels import (
     CorrectionError,
@@ -79,7 +79,7 @@ class RunFile:
             self._counted_s = now_s
             self.file.write_counts(ledger_counts(self.ledger))
 
-    def close(self, state: RunState, reason: EndReason, message: str) -> None:
+    def close(self, state: RunState, reason: str, message: str) -> None:
         """Write the last rows, the account and how the run ended, and close the file."""
         self.pipeline.flush()
         self.file.write_ledger(ledger_columns(self.ledger))
@@ -88,7 +88,7 @@ class RunFile:
             energy_eV=energy_eV if math.isfinite(energy_eV) else None,
             exposure_s=exposure_s if math.isfinite(exposure_s) else None,
         )
-        self.file.set_state(state.value, reason.value, time.time_ns(), message)
+        self.file.set_state(state.value, str(reason), time.time_ns(), message)
         self.file.close()
 
 

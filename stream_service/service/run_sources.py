@@ -7,15 +7,16 @@ import logging
 from p4p.client.thread import Context
 from p4p.wrapper import Value
 
-from stream_service.config import Profile, moving_channel
+from stream_service.config import DetectorSettings, Profile, moving_channel
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.errors import ConfigError, SourceError
 from stream_service.request import ScanRequest
 from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks, Follow
+from stream_service.sources.ca_stream import CaStream, camera_prefix, plugin_prefix
 from stream_service.sources.epics_ca import attach_thread
-from stream_service.sources.ntndarray import decode_ntndarray, timestamp_ns_of
+from stream_service.sources.ntndarray import decode_ntndarray, identity_of
 from stream_service.sources.pva_frames import UNKNOWN_FRAME_BYTES, PvaFrames
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,11 @@ def followed_channels(profile: Profile) -> dict[str, Follow]:
     return follow
 
 
+def stream_of(detector: DetectorSettings) -> CaStream:
+    """The switches between the camera and the PVA channel of a profile."""
+    return CaStream(detector.pva_plugin or plugin_prefix(detector.frames_pva), camera_prefix(detector.counter_pv))
+
+
 def frame_bytes(profile: Profile) -> int:
     """Size of a frame as far as the profile tells: most detectors send 2 bytes per pixel."""
     sensor = profile.detector.sensor_shape
@@ -49,12 +55,14 @@ class RunSources:
         self.frames = PvaFrames(pva, detector.frames_pva, self.budget_bytes, frame_bytes(profile))
         self.readbacks = CaReadbacks(followed_channels(profile), wake=self.frames.queue.wake)
         self.detector = CaDetector(detector.acquire_pv, detector.counter_pv, detector.exposure_pv)
+        self._stream = stream_of(detector)
         self._settings = detector
 
     def connect(self) -> None:
         """Connect everything and wait for first values. Raises `SourceError` naming what does not answer, and
         `ConfigError` when the detector already acquires: its frames could not be told from those of the run.
         """
+        self._stream.start()
         self.detector.start()
         if self.detector.is_acquiring:
             raise ConfigError(
@@ -91,20 +99,42 @@ class RunSources:
             request.n_planned_frames,
             n_extra=request.extra_frames,
             restart_unique_id=self._settings.restart_id,
-            baseline_ns=self._baseline_ns(),
+            last_before=self._last_before(),
         )
 
-    def _baseline_ns(self) -> int | None:
-        """The stamp of the last frame before the run; None if there is no such frame, or its stamp cannot be one."""
-        if self.frames.latest_before is None:
+    def _last_before(self) -> tuple[int, int] | None:
+        """Id and stamp of the last frame before the run; None if there is no such frame, or it cannot be read."""
+        message = self.frames.latest_before
+        if message is None:
             return None
         try:
-            return timestamp_ns_of(self.frames.latest_before, self._settings.frame_time.field)
+            return identity_of(message, self._settings.frame_time.field)
         except SourceError:
             return None
+
+    def silent(self) -> list[str]:
+        """The PVs and channels that do not answer now."""
+        frames = [] if self.frames.is_connected else [f"{self.frames.channel} (PVA)"]
+        return [*frames, *self.detector.silent(), *self.readbacks.silent()]
+
+    @property
+    def detector_answers(self) -> bool:
+        """False while no frame can come: the PVA channel or the detector itself is gone."""
+        return self.frames.is_connected and self.detector.answers
+
+    @property
+    def stream_problem(self) -> str:
+        """Why no frame can come, as far as the detector's switches tell; empty if they are as they must be."""
+        return self._stream.problem
+
+    @property
+    def stream_detour(self) -> str:
+        """What stands between the camera and its PVA channel; empty if there is nothing, or nobody tells."""
+        return self._stream.detour
 
     def close(self) -> None:
         """Disconnect everything."""
         self.frames.close()
         self.readbacks.close()
         self.detector.close()
+        self._stream.close()

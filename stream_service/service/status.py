@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,16 @@ class Health(StrEnum):
     READY = "READY"
     BUSY = "BUSY"
     FAULTED = "FAULTED"
+
+
+class Severity(IntEnum):
+    """Of what a run has to say, as EPICS alarms number it."""
+
+    NONE = 0
+    MINOR = 1
+    """Something is not stored."""
+    MAJOR = 2
+    """Something does not answer, or the run has failed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +60,7 @@ class RunStatus:
     rows: int
     rows_expected: int
     queue_bytes: int
+    severity: Severity = Severity.NONE
 
     @property
     def missing(self) -> int:
@@ -60,16 +71,17 @@ class RunStatus:
 NO_RUN = RunStatus(0, "", RunState.IDLE, "", "no run yet", "", Account(0, 0, 0, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, 0, 0)
 
 
-def describe_account(account: Account, missing: Iterable[FrameId], rows: int) -> str:
-    """One sentence that says what became of the frames of a run, and names those that are missing."""
+def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]], rows: int) -> str:
+    """One sentence that says what became of the frames of a run, and names the ranges that are missing."""
     parts = [f"{account.stored + account.backfilled} of {account.expected} frames stored in {rows} rows"]
     for count, what in (
         (account.lost, "lost"),
         (account.incomplete, "in groups that never filled"),
         (account.not_exposed, "never exposed"),
         (account.duplicates, "duplicates ignored"),
-        (account.surplus, "beyond the number expected, ignored"),
-        (account.before_run, "stamped before the run began, ignored"),
+        (account.surplus - account.implausible, "beyond the number expected, ignored"),
+        (account.implausible, "with an id that cannot be, ignored"),
+        (account.before_run, "from before the run, ignored"),
     ):
         if count:
             parts.append(f"{count} {what}")
@@ -77,14 +89,8 @@ def describe_account(account: Account, missing: Iterable[FrameId], rows: int) ->
     return ", ".join(parts) + (f" (missing ids: {named})" if named else "")
 
 
-def describe_ids(ids: Iterable[FrameId]) -> str:
-    """Ids as ranges, `1, 7-9, 100`; those of later epochs as `epoch:id`; cut after 20 ranges."""
-    ranges: list[list[FrameId]] = []
-    for frame_id in ids:
-        if ranges and ranges[-1][1] == (frame_id.epoch, frame_id.unique_id - 1):
-            ranges[-1][1] = frame_id
-        else:
-            ranges.append([frame_id, frame_id])
+def describe_ids(ranges: Sequence[tuple[FrameId, FrameId]]) -> str:
+    """Ranges of ids, `1, 7-9, 100`; those of later epochs as `epoch:id`; cut after 20."""
     texts = []
     for first, last in ranges[:MOST_IDS_NAMED]:
         epoch = f"{first.epoch}:" if first.epoch else ""

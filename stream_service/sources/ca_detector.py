@@ -33,6 +33,15 @@ class CaDetector:
                 "the PV names under 'detector' in the profile right?"
             )
 
+    def silent(self) -> list[str]:
+        """The PVs that do not answer now."""
+        return [pv.pvname for pv in (self._acquire, self._counter, self._exposure) if not pv.connected]
+
+    @property
+    def answers(self) -> bool:
+        """False while the PV that tells whether the detector acquires is disconnected."""
+        return bool(self._acquire.connected)
+
     @property
     def is_acquiring(self) -> bool:
         """The last value of the acquire PV; False while it is disconnected."""

@@ -179,6 +179,10 @@ class CaReadbacks:
         """When the IOC stamped that value, nanoseconds of the Unix epoch."""
         return self._channels[channel].last_stamp_ns
 
+    def silent(self) -> list[str]:
+        """The PVs that do not answer now."""
+        return [channel.follow.pv for channel in self._channels.values() if not channel.pv.connected]
+
     def unit(self, channel: str) -> str:
         """The engineering unit the IOC gives the PV; empty if it has none."""
         details = self._channels[channel].pv.get_ctrlvars() or {}

@@ -59,6 +59,15 @@ def timestamp_ns_of(value: Value, field: TimestampField) -> int:
     return stamp_ns
 
 
+def identity_of(value: Value, field: TimestampField) -> tuple[int, int]:
+    """Id and stamp of the frame in a message, whatever else is in it. Raises `SourceError` if it has none."""
+    try:
+        unique_id = int(value["uniqueId"])
+    except NOT_AS_EXPECTED as error:
+        raise SourceError(f"a message that is no NTNDArray: {error}") from error
+    return unique_id, timestamp_ns_of(value, field)
+
+
 def decode_ntndarray(value: Value, timestamp_field: TimestampField = "timeStamp") -> Frame:
     """A frame from a p4p `Value` (a context with `nt=False`).
 

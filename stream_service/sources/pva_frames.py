@@ -45,6 +45,8 @@ class PvaFrames:
         self.channel = channel
         self.queue: FrameQueue[Value] = FrameQueue(budget_bytes)
         self.latest_before: Value | None = None
+        self.is_connected = False
+        """False while the channel does not answer."""
         self._context = context
         self._first_update = threading.Event()
         self._subscription: Any = None
@@ -95,6 +97,7 @@ class PvaFrames:
             self._subscription.close()
 
     def _on_update(self, update: Any) -> None:
+        self.is_connected = isinstance(update, Value)
         if not isinstance(update, Value):
             if self._first_update.is_set() and not isinstance(update, Cancelled):
                 log.warning("%s does not answer over PVA any more: %s", self.channel, update)

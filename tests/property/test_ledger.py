@@ -225,7 +225,9 @@ def test_wrong_ids_move_no_right_frame_and_none_goes_missing(spoilt, n_expected,
     st.lists(st.tuples(ids, stamps), max_size=40),
     st.none() | ids,
 )
-def test_every_frame_comes_out_of_the_intake_once_whatever_comes(first, n_expected, restart_id, before, messages, counter):
+def test_every_frame_comes_out_of_the_intake_once_whatever_comes(
+    first, n_expected, restart_id, before, messages, counter
+):
     ledger = Ledger(first, n_expected, restart_unique_id=restart_id, last_before=before)
     intake = Intake(ledger)
     pixels = np.zeros((1, 1), np.uint16)

@@ -79,6 +79,8 @@ class Frames:
     def __init__(self, queue: ScriptedQueue, latest_before: Any) -> None:
         self.queue = queue
         self.latest_before = latest_before
+        self.channel = "SIM:Image"
+        self.is_connected = True
 
     def close(self) -> None:
         self.queue.close()
@@ -97,6 +99,8 @@ class Readbacks:
             Readback("ring_current", 200.0, BEFORE_NS),
         ]
         self.dead: set[str] = set()
+        self.gone: set[str] = set()
+        """Of the dead ones, those whose PV is disconnected."""
         self.is_closed = False
 
     def take(self) -> list[Any]:
@@ -111,6 +115,9 @@ class Readbacks:
     def latest(self, channel: str) -> float:
         return 700.0
 
+    def silent(self) -> list[str]:
+        return [f"SIM:{channel}" for channel in sorted(self.dead & self.gone)]
+
     def close(self) -> None:
         self.is_closed = True
 
@@ -121,15 +128,29 @@ class Detector:
         self.exposure_s = 0.001
         self.shown: int | None = 0
         """What its counter shows; None: it does not answer."""
+        self.answers = True
         self.is_closed = False
 
     def counter(self) -> int:
-        if self.shown is None:
+        if self.shown is None or not self.answers:
             raise SourceError("the counter does not answer")
         return self.shown
 
+    def silent(self) -> list[str]:
+        return [] if self.answers else ["SIM:Acquire", "SIM:Counter"]
+
     def close(self) -> None:
         self.is_closed = True
+
+
+class Stream:
+    """The switches between camera and PVA channel."""
+
+    def __init__(self) -> None:
+        self.problem = self.detour = ""
+
+    def close(self) -> None:
+        pass
 
 
 class ScriptedSources(RunSources):
@@ -142,6 +163,7 @@ class ScriptedSources(RunSources):
         self.frames: Any = Frames(self.queue, latest_before)
         self.readbacks: Any = Readbacks(clock)
         self.detector: Any = Detector()
+        self._stream: Any = Stream()
         self._settings = profile.detector
 
     def _steps(self) -> Iterator[Step]:
@@ -242,4 +264,4 @@ def frames(ids: Iterable[int]) -> Iterator[Step]:
 
 
 def frame(n: int, shape: tuple[int, int] = (6, 8), seconds: float | None = None) -> Any:
-    return corpus.good(n, pixels=np.full(shape, n, np.uint16), seconds=seconds)
+    return corpus.good(n, pixels=np.full(shape, n & 0xFFFF, np.uint16), seconds=seconds)

@@ -18,7 +18,9 @@ def frame(unique_id: int, stamp_ns: int) -> Frame:
     return Frame(unique_id, stamp_ns, PIXELS, {})
 
 
-def take(ledger: Ledger, ids: list[int], *, counter: int | None = None, step_ns: int = 10) -> list[tuple[Arrival, int, int]]:
+def take(
+    ledger: Ledger, ids: list[int], *, counter: int | None = None, step_ns: int = 10
+) -> list[tuple[Arrival, int, int]]:
     """What the ledger says of frames in this order: arrival, id and ordinal."""
     intake = Intake(ledger)
     entered = []
@@ -46,7 +48,9 @@ def test_one_wrong_id_moves_nothing(n_expected, wrong, step_ns):
     account = ledger.close(ledger.exposed_by_counter(12))
     assert (account.expected, account.not_exposed) == (12, 0)
     assert (account.stored, account.lost) == (ledger.n_received, 12 - ledger.n_received)
-    assert ledger.n_received + account.surplus + account.duplicates + account.before_run == 12, "every frame is accounted for"
+    assert ledger.n_received + account.surplus + account.duplicates + account.before_run == 12, (
+        "every frame is accounted for"
+    )
 
 
 @pytest.mark.parametrize("wrong", [1, 2**31 - 1, 4_000_000, -5])

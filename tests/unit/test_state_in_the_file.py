@@ -102,7 +102,7 @@ def test_state_and_account_follow_a_live_run(tmp_path: Path, watch: Watch) -> No
     assert all(look.stored <= look.n_rows for look in watch.looks)
     last = watch.looks[-1]
     assert (last.stored, last.lost, last.n_rows) == (6, 2, 6)
-    assert last.end_reason == EndReason.STOPPED
+    assert last.end_reason == EndReason.FRAMES_LOST
     assert last.message == b.run.message == "6 of 8 frames stored in 6 rows, 2 lost (missing ids: 4, 8)"
 
 
