@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from stream_service.cli_knobs import Knobs
 from stream_service.cli_options import shares_options
 from stream_service.interruption import raise_if_interrupted
-from stream_service.sources.sidecar_matching import Match
+from stream_service.sources.recording import Translation
 
 if TYPE_CHECKING:
     from stream_service.service.ingest_settings import IngestSettings
@@ -24,6 +25,10 @@ app = typer.Typer(help="Make a standard file of recorded frames.", no_args_is_he
 console = Console()
 
 OutputOption = Annotated[Path, typer.Option(help="Standard file to make.")]
+TranslationOption = Annotated[
+    Translation | None,
+    typer.Option(help="What moves by the translation of a CXI file (sample, as CXI says)."),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 
 
@@ -48,6 +53,7 @@ def hdf5(
     pos_unit: Annotated[str, typer.Option(metavar="m|mm|um|nm", help="Their unit, if the file does not say it.")] = "",
     energy_path: Annotated[str, typer.Option(metavar="PATH", help="Photon energy, one number or one a frame.")] = "",
     exposure_path: Annotated[str, typer.Option(metavar="PATH", help="Exposure time in seconds, likewise.")] = "",
+    translation: TranslationOption = None,
     force: ForceOption = False,
 ) -> None:
     """From an HDF5 file: areaDetector's (any layout), CXI, or the /entry schema; closed, growing or never closed."""
@@ -64,9 +70,10 @@ def hdf5(
         exposure=exposure_path,
     )
     given = {"x": pos_x_path, "y": pos_y_path, "energy": energy_path}
-    settings = knobs.settings(frozenset(name for name, path in given.items() if path))
+    settings = replace(knobs.settings(frozenset(name for name, path in given.items() if path)), translation=translation)
     following = Follow(patience_s) if follow else None
-    with Hdf5Recording(input_file, paths, following, timestamp_field=_timestamp_field(settings)) as recording:
+    field = _timestamp_field(settings)
+    with Hdf5Recording(input_file, paths, following, timestamp_field=field, translation=translation) as recording:
         _ingest(recording, output, settings, force=force, live=follow)
 
 
@@ -83,9 +90,6 @@ def tiff(
     sidecar: Annotated[
         Path | None, typer.Option(metavar="FILE", help="HDF5 with the values of each frame (ptychostream sidecar).")
     ] = None,
-    match: Annotated[
-        Match, typer.Option(help="How rows of a hand-made sidecar find frames, where that cannot be proved.")
-    ] = Match.AUTO,
     force: ForceOption = False,
 ) -> None:
     """From numbered or multi-page TIFFs, and a sidecar with what belongs to each frame."""
@@ -94,7 +98,8 @@ def tiff(
 
     check_output(output, force=force)
     settings = knobs.settings()
-    with TiffRecording(pattern, sidecar, match, _timestamp_field(settings)) as recording:
+    offset = settings.row_offset if settings.readbacks is None else None
+    with TiffRecording(pattern, sidecar, settings.match, _timestamp_field(settings), offset) as recording:
         _ingest(recording, output, settings, force=force, live=False)
 
 
@@ -127,6 +132,8 @@ def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, for
         outcome = ingest(recording, output, settings, force=force, live=live, listener=Shown())
     said = f"{output}: {outcome.sentence} ({outcome.frames_per_s:.0f} frames/s)"
     console.print(said, soft_wrap=True, markup=False)
+    if outcome.flagged:
+        console.print(f"[yellow]flagged:[/] {escape(outcome.flagged)}", soft_wrap=True)
 
 
 class _Rate(ProgressColumn):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream_service.errors import ConfigError
+from stream_service.sources.sidecar_matching import Match
 
 if TYPE_CHECKING:
     from stream_service.config import Preprocessing
@@ -65,6 +66,9 @@ class Knobs:
         str | None, typer.Option(metavar="NAME|PATH", help="Defaults of a beamline: hermes, xrnf, ... or a YAML file.")
     ] = None
     frames_per_pos: Annotated[int | None, typer.Option(min=1, help="Exposures at each scan position (1).")] = None
+    allow_spread: Annotated[
+        bool | None, typer.Option("--allow-spread", help="Combine exposures of a row even if they lie apart (no).")
+    ] = None
     grouping: Annotated[Grouping | None, typer.Option(help="How they become one row (sum).")] = None
     roi: Annotated[str | None, typer.Option(metavar="NY,NX", help="Rows and columns kept, in raw axes (all).")] = None
     roi_center: Annotated[
@@ -99,6 +103,20 @@ class Knobs:
             "timestamp_ns.",
         ),
     ] = None
+    readbacks_offset_s: Annotated[
+        float | None,
+        typer.Option(help="Added to the time stamps of --readbacks, where its clock is known to be another one."),
+    ] = None
+    match: Annotated[
+        Match | None,
+        typer.Option(
+            help="How rows of --readbacks (or of a hand-made sidecar) find frames, where that cannot be proved (auto)."
+        ),
+    ] = None
+    row_offset: Annotated[
+        int | None,
+        typer.Option(help="frame_index (unique_id) of a row minus that of its frame: 1 if rows count from 1."),
+    ] = None
     reject_json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="ptypy_indices.json: rows not to be used (keep = 0).")
     ] = None
@@ -114,6 +132,9 @@ class Knobs:
         from stream_service.sources.recording import Facts
         from stream_service.sources.references import load_reference
 
+        match = self.match or Match.AUTO
+        if self.readbacks is None and self.readbacks_offset_s is not None:
+            raise ConfigError("--readbacks-offset-s is for the time stamps of --readbacks: give that, too")
         profile = load_named_profile(self.profile) if self.profile else None
         named = {"dark": self.dark, "flat": self.flat, "mask": self.mask}
         numbers = (self.energy_eV, self.det_dist_m, self.pixel_m, self.exposure_s)
@@ -123,7 +144,9 @@ class Knobs:
             facts=Facts(*(math.nan if number is None else number for number in numbers)),
             profile=profile,
             given=given,
-            readbacks=load_readbacks(self.readbacks) if self.readbacks else None,
+            readbacks=load_readbacks(self.readbacks, self.readbacks_offset_s, match) if self.readbacks else None,
+            match=match,
+            row_offset=self.row_offset,
             rejected=load_rejected(self.reject_json) if self.reject_json else frozenset(),
             first_unique_id=self.first_id,
         )
@@ -137,6 +160,7 @@ class Knobs:
 
         given = {
             "frames_per_position": self.frames_per_pos,
+            "allow_spread": self.allow_spread,
             "grouping": self.grouping and self.grouping.value,
             "roi": _two_numbers(self.roi, "--roi") if self.roi else None,
             "roi_center": self.roi_center,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TextColumn
 
+from stream_service.cli_ingest import TranslationOption
 from stream_service.cli_knobs import Knobs
 from stream_service.cli_options import shares_options
 from stream_service.interruption import at_steps_only, raise_if_interrupted
@@ -25,6 +27,7 @@ def replay(
     rate: Annotated[
         float | None, typer.Option(min=0.001, metavar="HZ", help="Frames per second (as recorded, else 100).")
     ] = None,
+    translation: TranslationOption = None,
     speed: Annotated[float, typer.Option(min=0.001, help="Times as fast as recorded, without --rate.")] = 1.0,
 ) -> None:
     """Feed a recorded file through the live path, without an IOC: one run of the service, and a file that grows."""
@@ -33,10 +36,10 @@ def replay(
     from stream_service.service.status import RunStatus
     from stream_service.sources.hdf5_recording import Hdf5Recording
 
-    settings = knobs.settings()
+    settings = replace(knobs.settings(), translation=translation)
     field = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
     with (
-        Hdf5Recording(file, timestamp_field=field) as recording,
+        Hdf5Recording(file, timestamp_field=field, translation=translation) as recording,
         Progress(TextColumn("{task.description}"), console=console, transient=True) as progress,
     ):
         task = progress.add_task(f"{file.name}", total=None)
@@ -47,8 +50,9 @@ def replay(
             progress.update(task, description=text)
 
         with at_steps_only():
-            status = feed(recording, out, settings, rate_hz=rate, speed=speed, on_progress=show)
-        for note in recording.notes:
+            notes: list[str] = []
+            status = feed(recording, out, settings, rate_hz=rate, speed=speed, on_progress=show, on_note=notes.append)
+        for note in (*recording.notes, *notes):
             progress.console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     console.print(f"{status.state}: {status.file}: {status.message}", soft_wrap=True, markup=False)
     raise typer.Exit(int(status.state is RunState.FAILED))

@@ -38,6 +38,10 @@ def sidecar(
     match: Annotated[
         Match, typer.Option(help="How rows find frames: frame_index is the file's number, or both are in one order.")
     ] = Match.AUTO,
+    row_offset: Annotated[
+        int | None,
+        typer.Option(help="frame_index (unique_id) of a row minus that of its frame: 1 if rows count from 1."),
+    ] = None,
     dark: Annotated[str | None, typer.Option(help="Dark to put in: .npy, .npz, or FILE.h5:/dataset.")] = None,
     flat: Annotated[str | None, typer.Option(help="Flat, likewise.")] = None,
     mask: Annotated[str | None, typer.Option(help="Mask, likewise; 0 = good.")] = None,
@@ -61,6 +65,7 @@ def sidecar(
         aliases=_pairs(column, "--column"),
         units=_pairs(unit, "--unit"),
         match=match,
+        row_offset=row_offset,
         references={kind: location for kind, location in references.items() if location},
         stage_map=parse_stage_map(stage_map) if stage_map else None,
         force=force,

@@ -139,6 +139,8 @@ class Preprocessing(Settings):
     """Exposures at each scan position; a plan's request overrides it."""
     grouping: Literal["sum", "mean", "first", "best", "none"] = "sum"
     """How the exposures of a position become one row; `none` keeps a row for each."""
+    allow_spread: bool = False
+    """Combine exposures of a row even if they were taken at different places; else such rows are flagged."""
     roi: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
     """Rows and columns kept, in raw detector axes, before binning."""
     roi_center: str | None = None

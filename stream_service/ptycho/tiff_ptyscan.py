@@ -27,7 +27,6 @@ from stream_service.cli_knobs import Knobs
 from stream_service.errors import ConfigError
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.service.ingest import ingest
-from stream_service.sources.sidecar_matching import Match
 from stream_service.sources.tiff_recording import TiffRecording
 
 OWN_PARAMETERS = {
@@ -84,7 +83,8 @@ def _make_standard_file(p: Any, file: Path) -> None:
     settings = Knobs(**{knob: _value(p, knob) for knob in KNOBS}).settings()
     field: Any = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
     sidecar = Path(p.sidecar) if p.sidecar else None
-    with TiffRecording(p.pattern, sidecar, Match.AUTO, field) as recording:
+    offset = settings.row_offset if settings.readbacks is None else None
+    with TiffRecording(p.pattern, sidecar, settings.match, field, offset) as recording:
         ingest(recording, file, settings, force=bool(p.standard_file))
 
 

@@ -20,14 +20,18 @@ from stream_service.core.ending import true_reason
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.ledger import Account, Arrival, Fate, Ledger
+from stream_service.core.pairing import channels_followed
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError, PtychostreamError, SourceError
 from stream_service.interruption import at_steps_only
+from stream_service.service.group_check import JUDGED_GROUPS, check_groups
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.read_ahead import ReadAhead
 from stream_service.service.recorded_channels import RecordedChannels, channels_of
+from stream_service.service.recorded_clock import check_clocks
 from stream_service.service.recorded_file import open_recorded_file
 from stream_service.service.recorded_pairing import RecordedPairing
+from stream_service.service.recorded_rows import RowsOfFrames
 from stream_service.service.run_file import RunFile
 from stream_service.service.status import describe_account
 from stream_service.sources.recording import Recording
@@ -49,6 +53,8 @@ class Outcome:
     """The account in words, with the ids that are missing."""
     frames_per_s: float
     """From the first frame to the last, without what a process needs to begin."""
+    flagged: str
+    """How many rows are flagged and why, in words; empty if none is."""
 
 
 class Listener:
@@ -104,6 +110,7 @@ class _Ingest:
         self._facts = settings.facts_of(recording.facts)
         first_id = settings.first_unique_id
         self._ledger = Ledger(recording.first_unique_id if first_id is None else first_id, None)
+        self._rows: RowsOfFrames | None = None
         self._n_notes_told = 0
         self._frames_per_s = 0.0
         self._told_s = -math.inf
@@ -112,6 +119,9 @@ class _Ingest:
         """All frames into a new file at `path`; a live one is called `output` as soon as it is made."""
         recording, settings = self._recording, self._settings
         frames = recording.frames()
+        if settings.readbacks and settings.readbacks.rows:
+            self._rows = RowsOfFrames(recording, settings.readbacks.rows, settings)
+            frames = self._rows.attach(frames)
         first = next(frames, None)
         if first is None:
             raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
@@ -122,6 +132,13 @@ class _Ingest:
         self._facts = replace(
             self._facts, exposure_s=self._exposure_of(first), energy_eV=self._energy_of(first, channels)
         )
+        by_time = channels_followed(channels.rules)
+        if settings.readbacks and by_time:
+            exposure_s = 0.0 if math.isnan(self._facts.exposure_s) else self._facts.exposure_s
+            for note in check_clocks(
+                recording, settings.readbacks, by_time, self._frame_time(), exposure_s, first.timestamp_ns
+            ):
+                self._listener.note(note)
         with at_steps_only():
             out = open_recorded_file(
                 path, output.stem, recording, settings, channels, self._facts, self._ledger, first, live=live
@@ -156,7 +173,8 @@ class _Ingest:
     def _store(self, frames: Iterator[Frame], out: RunFile, channels: RecordedChannels, *, live: bool) -> None:
         pairing = RecordedPairing(channels.rules, self._frame_time(), self._settings.readbacks)
         constants = {} if channels.has("energy") else {"energy": self._facts.energy_eV}
-        has_timestamps = self._recording.has_timestamps
+        recording, preprocessing = self._recording, self._settings.preprocessing
+        has_timestamps = recording.has_timestamps
         done, began_s = 0, time.monotonic()
         with ReadAhead(frames) as ahead:
             for batch in ahead.batches(TELL_S):
@@ -166,10 +184,14 @@ class _Ingest:
                     if receipt.arrival is Arrival.NEW:
                         exposure = pairing.pair(frame, receipt, self._exposure_of(frame))
                         out.pipeline.add(_with(exposure, constants))
+                        if not live and out.pipeline.spread.n_judged == JUDGED_GROUPS:
+                            check_groups(out.pipeline.spread, preprocessing, recording.path)
                 if self._is_time_to_tell(done) and live:
                     out.flush()
         self._frames_per_s = done / max(time.monotonic() - began_s, 1e-9)
-        for note in pairing.notes():
+        if not live and out.pipeline.spread.n_judged < JUDGED_GROUPS:
+            check_groups(out.pipeline.spread, preprocessing, recording.path)
+        for note in (*(self._rows.notes() if self._rows else ()), *pairing.notes()):
             self._listener.note(note)
         updates = pairing.updates()
         while some := tuple(itertools.islice(updates, MOST_UPDATES)):
@@ -181,6 +203,8 @@ class _Ingest:
         self._tell(recording.n_frames)
         out.enter_state(RunState.DRAINING)
         out.pipeline.finish()
+        for note in out.pipeline.notes():
+            self._listener.note(note)
         if recording.n_expected is not None:
             ledger.expect(recording.n_expected)
         account = ledger.close(recording.n_exposed)
@@ -189,7 +213,7 @@ class _Ingest:
         state = RunState.COMPLETE if account.is_complete else RunState.INCOMPLETE
         reason = true_reason(EndReason.RECORDING_READ, account, is_planned=recording.n_expected is not None)
         out.close(state, reason, sentence)
-        return Outcome(account, out.file.n_rows, sentence, self._frames_per_s)
+        return Outcome(account, out.file.n_rows, sentence, self._frames_per_s, out.pipeline.flags.sentence)
 
     def _frame_time(self) -> FrameTime:
         profile = self._settings.profile

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from stream_service.config import Preprocessing, Profile
 from stream_service.errors import ConfigError
 from stream_service.sources.recorded_readbacks import RecordedReadbacks
-from stream_service.sources.recording import Facts
+from stream_service.sources.recording import Facts, Translation
+from stream_service.sources.sidecar_matching import Match
 
 REJECT_KEYS = ("reject_indices", "rejected_indices", "reject", "rejected")
 """Under which a list of rejected positions is found in a JSON; the first is what `evaluate` writes."""
@@ -35,6 +36,12 @@ class IngestSettings:
     """Channels (x, y, energy) whose paths in the recording the operator gave."""
     readbacks: RecordedReadbacks | None = None
     """Recorded apart from the frames."""
+    match: Match = Match.AUTO
+    """How rows of a log or sidecar find their frames."""
+    row_offset: int | None = None
+    """Key of a row (frame_index, unique_id) minus that of its frame, where the operator says it."""
+    translation: Translation | None = None
+    """What moves by the translation of a CXI file, where the operator says it."""
     rejected: frozenset[int] = frozenset()
     """Positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0)."""
     first_unique_id: int | None = None

@@ -45,6 +45,7 @@ def make_sidecar(
     aliases: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
     match: Match = Match.AUTO,
+    row_offset: int | None = None,
     references: Mapping[str, str] | None = None,
     stage_map: StageMap | None = None,
     force: bool = False,
@@ -58,7 +59,7 @@ def make_sidecar(
     table = read_epics_csv(csv, aliases, units)
     frames = TiffFrames(pattern)
     rows = Rows(table.n_rows, table.identities.get(FRAME_INDEX), table.identities.get(UNIQUE_ID))
-    matching = match_rows(rows, frames_of(frames), match)
+    matching = match_rows(rows, frames_of(frames), match, row_offset)
     images = {kind: load_reference(location, kind) for kind, location in (references or {}).items()}
     for kind, image in images.items():
         if image.shape != frames.shape:

@@ -15,7 +15,7 @@ from stream_service.core.frame import AttributeValue
 from stream_service.core.pairing import ChannelRule, How
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import SourceError
-from stream_service.service.recorded_pairing import row_attribute
+from stream_service.service.recorded_rows import row_attribute
 from stream_service.sources.recorded_readbacks import RecordedReadbacks
 from stream_service.sources.recording import Recording
 
@@ -55,7 +55,7 @@ def channels_of(
     notes: list[str] = []
     from_recording: set[str] = set()
     for name in PAIRED_CHANNELS:
-        if readbacks is not None and name in readbacks.histories:
+        if readbacks is not None and readbacks.has(name):
             rules[name] = _history_rule(name, readbacks, profile)
         elif readbacks is not None and readbacks.rows is not None and name in readbacks.rows.columns:
             rules[name] = ChannelRule(name, How.ATTRIBUTE, attribute=row_attribute(name))
@@ -93,7 +93,7 @@ def _history_rule(name: str, readbacks: RecordedReadbacks, profile: Profile | No
         name,
         How.TIMESTAMP,
         scale=readbacks.histories[name].scale,
-        moving=moving if moving in readbacks.histories else "",
+        moving=moving if readbacks.has(moving) else "",
     )
     if profile is None:
         return rule

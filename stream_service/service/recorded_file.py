@@ -65,7 +65,14 @@ def open_recorded_file(
     )
     file = StandardFile.create(path, header, swmr=live)
     pipeline = RowPipeline(
-        file, reducer, ledger, channels.stage_map, frames_per_row, preprocessing.sat_fraction, settings.rejected
+        file,
+        reducer,
+        ledger,
+        channels.stage_map,
+        frames_per_row,
+        preprocessing.sat_fraction,
+        settings.rejected,
+        allow_spread=preprocessing.allow_spread,
     )
     return RunFile(file, pipeline, ledger, recording.frame_shape, recording.dtype)
 
@@ -109,6 +116,10 @@ def _settings_record(recording: Recording, settings: IngestSettings, channels: R
             "source": recording.path.name,
             "layout": recording.layout,
             "readbacks": settings.readbacks.path.name if settings.readbacks else None,
+            "readbacks_offset_s": settings.readbacks.offset_s if settings.readbacks else 0.0,
+            "match": settings.match.value,
+            "row_offset": settings.row_offset,
+            "translation": settings.translation.value if settings.translation else None,
             "channels": {
                 rule.name: {"how": rule.how.value, "attribute": rule.attribute, "scale": rule.scale}
                 for rule in channels.rules

@@ -1,24 +1,26 @@
 """Recorded frames meet their values: the same pairer as live, fed from a recording instead of Channel Access.
 
-What was recorded with each frame is its attributes; what was recorded apart (`--readbacks`) is a history, of which
-everything is known, so no frame ever waits for it. Histories are fed as the frames come, so that a long one is never
-held as single updates in memory.
+What was recorded with each frame is its attributes; what was recorded apart (`--readbacks`) is a history. Everything of
+it is known up to its end, so no frame ever waits for it; what was after its end nobody knows, so the last value is not
+held there. Histories are fed as the frames come, so that a long one is never held as single updates in memory.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-from stream_service.core.exposure import Exposure
+from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.ledger import Receipt
 from stream_service.core.pairing import ChannelRule, Pairer, channels_followed
 from stream_service.core.readback import Readback
-from stream_service.sources.recorded_readbacks import FrameRows, RecordedHistory, RecordedReadbacks
+from stream_service.service.recorded_clock import span_of_log
+from stream_service.sources.recorded_readbacks import RecordedHistory, RecordedReadbacks
 
 END_OF_TIME = 2**63 - 1
+MOST_NAMES = 5
+"""Frames that a note lists."""
 
 
 class RecordedPairing:
@@ -32,19 +34,24 @@ class RecordedPairing:
     ) -> None:
         self._pairer = Pairer(rules)
         self._frame_time = frame_time
-        self._rows = readbacks.rows if readbacks else None
-        self._n_with_row = self._n_without_row = 0
         self._histories = histories = readbacks.histories if readbacks else {}
         self._feeds = {name: Feed(name, histories[name]) for name in channels_followed(rules)}
-        for name in self._feeds:
-            self._pairer.confirm(name, END_OF_TIME)
+        self._log = span_of_log(readbacks, list(self._feeds)) if readbacks and self._feeds else None
+        self._n_frames = self._n_before = self._n_after = 0
+        self._without_time: list[int] = []
+        """uniqueIds of frames whose stamp is no time."""
 
     def notes(self) -> Iterator[str]:
-        """Sentences about frames without a row, and rows without a frame; to be read at the end."""
-        if self._n_without_row:
-            yield f"{self._n_without_row} frames have no row in the log of readbacks: they are stored, and not used"
-        if self._rows is not None and (n_alone := len(self._rows.row_of) - self._n_with_row):
-            yield f"{n_alone} of {len(self._rows.row_of)} rows in the log of readbacks have no frame"
+        """Sentences about frames that the readbacks say nothing of; to be read at the end."""
+        if n := len(self._without_time):
+            shown = ", ".join(map(str, self._without_time[:MOST_NAMES])) + (", ..." if n > MOST_NAMES else "")
+            yield (
+                f"{n} of {self._n_frames} frames have the stamp of the frame before, or an earlier one, so that nobody "
+                f"knows when they were taken: they are stored, and not used: uniqueId {shown}"
+            )
+        for n, where in ((self._n_before, "before the log of readbacks begins"), (self._n_after, "after it ends")):
+            if n:
+                yield f"{n} of {self._n_frames} frames were taken {where}: they are stored, and not used"
 
     def updates(self) -> Iterator[Readback]:
         """Every update of the histories, to be recorded with the rows; those that pairing has no use for, too."""
@@ -53,30 +60,46 @@ class RecordedPairing:
 
     def pair(self, frame: Frame, receipt: Receipt, exposure_s: float) -> Exposure:
         """The frame with its readbacks; what was not recorded is NaN and flagged."""
-        if self._rows is not None:
-            frame = with_row(frame, self._rows, receipt.ordinal)
-            has_row = row_attribute("x") in frame.attributes
-            self._n_with_row += has_row
-            self._n_without_row += not has_row
         window = self._frame_time.window(frame.timestamp_ns, exposure_s if math.isfinite(exposure_s) else 0.0)
-        for feed in self._feeds.values():
-            for update in feed.until(window.end_ns):
-                self._pairer.add_readback(update)
+        is_known = self._log is None or window.mid_ns <= self._log.end_ns
+        if is_known:
+            self._feed(window.end_ns)
         self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window)
-        (exposure,) = self._pairer.take()
+        ready = self._pairer.take()
+        while not ready and is_known and self._feed_one_more():
+            ready = self._pairer.take()
+        (exposure,) = ready or self._pairer.give_up()
+        self._account_for(exposure, window.mid_ns)
         return exposure
 
+    def _feed(self, until_ns: int) -> None:
+        for name, feed in self._feeds.items():
+            for update in feed.until(until_ns):
+                self._pairer.add_readback(update)
+            self._confirm(name, feed)
 
-def row_attribute(name: str) -> str:
-    """Under which a value of a frame's row in the log stands among its attributes."""
-    return f"--readbacks {name}"
+    def _feed_one_more(self) -> bool:
+        """Give the next update of every channel; False if there is none."""
+        given = False
+        for name, feed in self._feeds.items():
+            for update in feed.next_one():
+                self._pairer.add_readback(update)
+                given = True
+            self._confirm(name, feed)
+        return given
 
+    def _confirm(self, name: str, feed: Feed) -> None:
+        """After the last update of a channel the log says by its end that no more came."""
+        if feed.is_at_end and self._log is not None:
+            self._pairer.confirm(name, self._log.end_ns)
 
-def with_row(frame: Frame, rows: FrameRows, ordinal: int) -> Frame:
-    """The frame with the values of its row as attributes; the frame as it is if it has none."""
-    values = rows.values(frame.unique_id, ordinal)
-    named = {row_attribute(name): value for name, value in values.items()}
-    return replace(frame, attributes={**frame.attributes, **named}) if named else frame
+    def _account_for(self, exposure: Exposure, mid_ns: int) -> None:
+        self._n_frames += 1
+        if Flag.NO_TIME in exposure.flags:
+            self._without_time.append(exposure.id.unique_id)
+        elif self._log is not None:
+            self._n_before += mid_ns < self._log.start_ns
+            self._n_after += mid_ns > self._log.end_ns
 
 
 class Feed:
@@ -87,10 +110,21 @@ class Feed:
         self._history = history
         self._next = 0
 
+    @property
+    def is_at_end(self) -> bool:
+        """True once every update was given."""
+        return self._next == len(self._history.values)
+
     def until(self, time_ns: int) -> Iterator[Readback]:
         """The updates not given yet, up to and with the first one after `time_ns`."""
-        timestamps_ns, values = self._history.timestamps_ns, self._history.values
-        while self._next < len(values) and (self._next == 0 or timestamps_ns[self._next - 1] <= time_ns):
-            value = float(values[self._next])
-            yield Readback(self._name, value, int(timestamps_ns[self._next]), is_valid=value - value == 0)
-            self._next += 1
+        timestamps_ns = self._history.timestamps_ns
+        while not self.is_at_end and (self._next == 0 or timestamps_ns[self._next - 1] <= time_ns):
+            yield from self.next_one()
+
+    def next_one(self) -> Iterator[Readback]:
+        """The next update, if there is one."""
+        if self.is_at_end:
+            return
+        value, stamp_ns = float(self._history.values[self._next]), int(self._history.timestamps_ns[self._next])
+        self._next += 1
+        yield Readback(self._name, value, stamp_ns, is_valid=value - value == 0)

@@ -25,7 +25,7 @@ from stream_service.config import (
     References,
     ServiceSettings,
 )
-from stream_service.core.pairing import ChannelRule, How
+from stream_service.core.pairing import ChannelRule, How, channels_followed
 from stream_service.core.run import EndReason
 from stream_service.core.units import ELECTRONVOLTS, METRES
 from stream_service.errors import SourceError
@@ -34,7 +34,9 @@ from stream_service.request import ScanRequest
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.live_run import LiveRun
 from stream_service.service.recorded_channels import RecordedChannels, channels_of
+from stream_service.service.recorded_clock import check_clocks
 from stream_service.service.recorded_file import turned_signs
+from stream_service.service.recorded_rows import RowsOfFrames
 from stream_service.service.replay_sources import ReplaySources
 from stream_service.service.status import RunStatus
 from stream_service.sources.recording import Facts, Recording
@@ -57,24 +59,37 @@ def replay(
     rate_hz: float | None = None,
     speed: float = 1.0,
     on_progress: Callable[[RunStatus], None] = lambda status: None,
+    on_note: Callable[[str], None] = lambda text: None,
 ) -> RunStatus:
     """Feed the recording into a live run that writes `<folder>/<name of the recording>_std.h5`; how the run ended.
 
     Raises `ConfigError` or `SourceError` when it cannot begin, or the recording cannot be read to its end.
     """
-    first = next(recording.frames(), None)
+    rows = None
+    frames = recording.frames()
+    if settings.readbacks and settings.readbacks.rows:
+        frames = RowsOfFrames(recording, settings.readbacks.rows, settings).attach(frames)
+        rows = RowsOfFrames(recording, settings.readbacks.rows, settings)
+    first = next(frames, None)
     if first is None:
         raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
     channels = channels_of(recording, settings.profile, settings.readbacks, settings.given, first.attributes)
     facts = settings.facts_of(recording.facts)
+    exposure_s = 0.0 if math.isnan(facts.exposure_s) else facts.exposure_s
     frame_time = settings.profile.detector.frame_time if settings.profile else FrameTimeSettings()
     if rate_hz is None and not recording.has_timestamps:
         rate_hz = WITHOUT_STAMPS_HZ
+    notes = list(channels.notes)
+    if settings.readbacks and (by_time := channels_followed(channels.rules)):
+        notes += check_clocks(
+            recording, settings.readbacks, by_time, frame_time.to_core(), exposure_s, first.timestamp_ns
+        )
     sources = ReplaySources(
         recording,
         settings.readbacks,
+        rows,
         {} if channels.has("energy") else {"energy": facts.energy_eV},
-        0.0 if math.isnan(facts.exposure_s) else facts.exposure_s,
+        exposure_s,
         frame_time.to_core(),
         rate_hz=rate_hz,
         speed=speed,
@@ -99,6 +114,8 @@ def replay(
         run.join()
     if sources.failure is not None:
         raise sources.failure
+    for note in (*notes, *(rows.notes() if rows else ())):
+        on_note(note)
     return run.status()
 
 

@@ -18,10 +18,11 @@ from stream_service.core.ledger import Ledger
 from stream_service.core.readback import BEFORE_ALL_TIME
 from stream_service.errors import PtychostreamError
 from stream_service.request import ScanRequest
-from stream_service.service.recorded_pairing import Feed, with_row
+from stream_service.service.recorded_pairing import Feed
+from stream_service.service.recorded_rows import RowsOfFrames
 from stream_service.sources.ca_readbacks import Confirmation, Event
 from stream_service.sources.frame_queue import FrameQueue
-from stream_service.sources.recorded_readbacks import RecordedHistory, RecordedReadbacks
+from stream_service.sources.recorded_readbacks import RecordedReadbacks
 from stream_service.sources.recording import Recording
 
 FRAME_BYTES = 4096
@@ -56,10 +57,15 @@ class FrameFeed:
 
 
 class ReplayedReadbacks:
-    """The histories of a recording, given out as far as frames have been fed; no question is ever open."""
+    """The histories of a recording, given out as far as frames have been fed.
 
-    def __init__(self, histories: Mapping[str, RecordedHistory]) -> None:
+    After the last update of a channel it is known until the log ends; what was then is never said.
+    """
+
+    def __init__(self, readbacks: RecordedReadbacks | None) -> None:
+        histories = readbacks.histories if readbacks else {}
         self._feeds = {name: Feed(name, history) for name, history in histories.items()}
+        self._known_until_ns = readbacks.known_until_ns if readbacks else BEFORE_ALL_TIME
         self.until_ns = BEFORE_ALL_TIME
         """End of the last exposure fed; set before its frame is put into the queue."""
 
@@ -71,7 +77,8 @@ class ReplayedReadbacks:
         until_ns = self.until_ns
         for name, feed in self._feeds.items():
             events += feed.until(until_ns)
-            events.append(Confirmation(name, until_ns))
+            if feed.is_at_end:
+                events.append(Confirmation(name, self._known_until_ns))
         return events
 
     def latest(self, channel: str) -> float:
@@ -85,6 +92,7 @@ class ReplaySources:
         self,
         recording: Recording,
         readbacks: RecordedReadbacks | None,
+        rows: RowsOfFrames | None,
         constants: Mapping[str, float],
         exposure_s: float,
         frame_time: FrameTime,
@@ -95,8 +103,8 @@ class ReplaySources:
         """`constants` become attributes of every frame."""
         self.budget_bytes = QUEUE_BYTES
         self.frames = FrameFeed()
-        self.readbacks = ReplayedReadbacks(readbacks.histories if readbacks else {})
-        self._rows = readbacks.rows if readbacks else None
+        self.readbacks = ReplayedReadbacks(readbacks)
+        self._rows = rows
         self.detector = RecordedDetector(exposure_s)
         self.failure: PtychostreamError | None = None
         """What ended the feeding early."""
@@ -118,12 +126,8 @@ class ReplaySources:
         return None
 
     def decode(self, message: Any) -> Frame:
-        frame = with_row(message, self._rows, self._ordinal(message)) if self._rows else message
+        frame: Frame = message
         return replace(frame, attributes={**frame.attributes, **self._constants}) if self._constants else frame
-
-    def _ordinal(self, frame: Frame) -> int:
-        """Its place in the scan, unless the detector began its counting anew within it."""
-        return frame.unique_id - self._recording.first_unique_id
 
     def silent(self) -> list[str]:
         return []
@@ -166,7 +170,8 @@ class ReplaySources:
     def _paced(self) -> Iterator[Frame]:
         """The frames, each when its time has come; one without a stamp is stamped with the time it is fed."""
         due_s, before_ns = time.monotonic(), None
-        for frame in self._recording.frames():
+        frames = self._recording.frames()
+        for frame in self._rows.attach(frames) if self._rows else frames:
             due_s += self._pause_s(frame.timestamp_ns, before_ns)
             before_ns = frame.timestamp_ns
             while (left_s := due_s - time.monotonic()) > 0:

@@ -245,7 +245,13 @@ def open_run_file(
     )
     file = StandardFile.create(path, header)
     pipeline = RowPipeline(
-        file, reducer, ledger, profile.to_stage_map(), frames_per_row, sat_fraction=preprocessing.sat_fraction
+        file,
+        reducer,
+        ledger,
+        profile.to_stage_map(),
+        frames_per_row,
+        preprocessing.sat_fraction,
+        allow_spread=preprocessing.allow_spread,
     )
     return RunFile(file, pipeline, ledger, geometry.raw_shape, np.dtype(dtype))
 

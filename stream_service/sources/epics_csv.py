@@ -48,6 +48,8 @@ class EpicsTable:
     n_rows: int
     columns: Mapping[str, npt.NDArray[np.float64]]
     """By SI name (`posx_m`, `energy_eV`, ...), as far as they are there; (n,) each, NaN where a cell is bad."""
+    is_blank: Mapping[str, npt.NDArray[np.bool_]]
+    """By SI name likewise; (n,) each, True where a cell is empty: nothing was logged, which is not a bad value."""
     identities: Mapping[str, npt.NDArray[np.int64]]
     """frame_index, unique_id and timestamp (ns of the Unix epoch), as far as they are there; (n,) each."""
     sources: tuple[str, ...]
@@ -78,7 +80,7 @@ class _Reader:
     def __init__(self, path: Path, width: int, columns: list[EpicsColumn], delimiter: str) -> None:
         self._path = path
         self._width = width
-        self._measured = [(column, array("d")) for column in columns if column.quantity in SI_NAMES]
+        self._measured = [(column, array("d"), bytearray()) for column in columns if column.quantity in SI_NAMES]
         self._counted = [(column, array("q")) for column in columns if column.quantity in IDENTITIES]
         self._delimiter = delimiter
         self._n_rows = 0
@@ -95,8 +97,10 @@ class _Reader:
                 raise SourceError(f"{self._path} has more than {MOST_FRAMES} rows: it is not the log of one scan")
             self._n_rows += 1
             cells += [""] * (self._width - len(cells))
-            for column, values in self._measured:
-                values.append(self._number(column, cells[column.place].strip(), number))
+            for column, values, is_blank in self._measured:
+                cell = cells[column.place].strip()
+                values.append(self._number(column, cell, number))
+                is_blank.append(not cell)
             for column, values in self._counted:
                 values.append(self._whole(column, cells[column.place].strip(), number))
         return self._table()
@@ -124,7 +128,7 @@ class _Reader:
     def _table(self) -> EpicsTable:
         if not self._n_rows:
             raise SourceError(f"{self._path} has no rows below the names of its columns")
-        measured = {column.quantity: np.frombuffer(values, np.float64) for column, values in self._measured}
+        measured = {column.quantity: np.frombuffer(values, np.float64) for column, values, _ in self._measured}
         for quantity in NEEDED:
             if np.isnan(measured[quantity]).all():
                 raise SourceError(f"{self._path} has no row with a number for {quantity}; {self._problems[0]}")
@@ -134,8 +138,11 @@ class _Reader:
             path=self._path,
             n_rows=self._n_rows,
             columns={SI_NAMES[quantity]: values for quantity, values in measured.items()},
+            is_blank={
+                SI_NAMES[column.quantity]: np.frombuffer(is_blank, np.bool_) for column, _, is_blank in self._measured
+            },
             identities={column.quantity: np.frombuffer(values, np.int64) for column, values in self._counted},
-            sources=tuple(filter(None, (column.in_words for column, _ in (*self._measured, *self._counted)))),
+            sources=tuple(filter(None, (column.in_words for column, *_ in (*self._measured, *self._counted)))),
             problems=tuple(self._problems),
         )
 

@@ -1,11 +1,13 @@
 """CXI files (`/entry_1`), by the specification and as the user's schema has them.
 
 CXI's `translation` is the motion of the sample, so its sign is turned: positions come out as the beam on the sample.
+Many programs write there where the probe is; nothing in a file tells, so a note says what was assumed.
 Its energy is in joules unless it says otherwise. A mask is 0 and 1, or bits of which one does not mean a bad pixel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,8 @@ from stream_service.sources.hdf5_contents import (
 )
 from stream_service.sources.hdf5_frames import FrameStack
 from stream_service.sources.hdf5_tree import Hdf5Tree
-from stream_service.sources.recording import Facts
+from stream_service.sources.recorded_units import text_of
+from stream_service.sources.recording import Facts, Translation
 
 LAYOUT = "CXI (/entry_1)"
 DETECTOR = "/entry_1/instrument_1/detector_1"
@@ -46,14 +49,14 @@ def is_cxi(tree: Hdf5Tree) -> bool:
     return tree.has_group("/entry_1")
 
 
-def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
+def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths, translation: Translation | None = None) -> Contents:
     """Explain a CXI file."""
     found = tree.needed(paths.data) if paths.data else tree.first(*FRAMES)
     frames = FrameStack(found or tree.needed(FRAMES[1]), tree.file_bytes)
     finder = ChannelFinder(frames.n_frames)
     finder.add_given(tree, paths)
     is_on_sample = not (finder.has("x") or finder.has("y"))
-    _add_translation(finder, tree)
+    notes = list(_add_translation(finder, tree, translation))
     for name, fact, places, scale in (
         ("energy", "energy_eV", ENERGIES, energy_scale),
         ("exposure", "exposure_s", EXPOSURES, exposure_scale),
@@ -76,6 +79,7 @@ def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
         exposure_attribute=finder.exposure_attribute,
         references=references,
         axis_signs=axis_signs_of(tree),
+        notes=tuple(notes),
     )
 
 
@@ -91,17 +95,32 @@ def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int] | None:
     return (-1 if vectors[0, 1] < 0 else 1), (-1 if vectors[1, 0] < 0 else 1)
 
 
-def _add_translation(finder: ChannelFinder, tree: Hdf5Tree) -> None:
+def _add_translation(finder: ChannelFinder, tree: Hdf5Tree, moves: Translation | None) -> Iterator[str]:
+    """x and y of each frame; a sentence about their sign where neither the file nor the operator says it."""
     if finder.has("x") and finder.has("y"):
         return
-    translation = tree.first(*TRANSLATIONS)
-    if translation is None:
+    found = tree.first(*TRANSLATIONS)
+    if found is None:
         raise SourceError(
             f"{tree.path} has no positions: {TRANSLATIONS[0]} (N, 3); give their paths if they are elsewhere"
         )
+    sign = 1 if moves is Translation.PROBE else -1
     for component, name in enumerate("xy"):
         if not finder.has(name):
-            finder.add_position(name, name, translation, component, -length_scale(translation))
+            finder.add_position(name, name, found, component, sign * length_scale(found))
+    if moves is None and not _is_ours(tree):
+        yield (
+            f"{found.path} is taken as the motion of the sample, as CXI has it, so the beam on the sample is minus it; "
+            "if it is where the probe is, the image comes out turned by 180 degrees: give --translation probe"
+        )
+
+
+def _is_ours(tree: Hdf5Tree) -> bool:
+    """Whether we wrote the file, as the specification has it."""
+    found = tree.find("/entry_1/program_name")
+    return (
+        found is not None and found.shape == () and found.dtype.kind == "S" and text_of(found.whole()) == "ptychostream"
+    )
 
 
 def _is_bad(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

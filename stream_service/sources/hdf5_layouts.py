@@ -9,25 +9,29 @@ from stream_service.sources.hdf5_cxi import is_cxi, read_cxi
 from stream_service.sources.hdf5_entry import is_entry, read_entry
 from stream_service.sources.hdf5_frames import FrameStack
 from stream_service.sources.hdf5_tree import Hdf5Tree
-from stream_service.sources.recording import Facts
+from stream_service.sources.recording import Facts, Translation
 
 UNKNOWN = "unknown layout"
 
 
-def read_contents(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField) -> Contents:
+def read_contents(
+    tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField, translation: Translation | None = None
+) -> Contents:
     """Explain a file. Raises `SourceError` if no layout fits and the operator did not say where the frames are."""
-    contents = _explain(tree, paths, timestamp_field)
+    contents = _explain(tree, paths, timestamp_field, translation)
     contents.check_holds(tree.file_bytes)
     return contents
 
 
-def _explain(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField) -> Contents:
+def _explain(
+    tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField, translation: Translation | None
+) -> Contents:
     if is_areadetector(tree):
         return read_areadetector(tree, paths, timestamp_field)
     if is_entry(tree):
         return read_entry(tree, paths)
     if is_cxi(tree):
-        return read_cxi(tree, paths)
+        return read_cxi(tree, paths, translation)
     if not paths.data:
         stacks = tree.stacks()
         hint = f"name the frames by --data-path: {', '.join(stacks[:5])}" if stacks else "it holds no frames (N, y, x)"

@@ -20,6 +20,7 @@ from stream_service.sources.hdf5_layouts import read_contents
 from stream_service.sources.hdf5_opening import Follow, OpenFile, open_hdf5, writer_flags
 from stream_service.sources.hdf5_rows import RecordedRows
 from stream_service.sources.hdf5_tree import Hdf5Tree
+from stream_service.sources.recording import Identities, Translation
 
 __all__ = ["Follow", "Hdf5Paths", "Hdf5Recording"]
 
@@ -38,11 +39,13 @@ class Hdf5Recording:
         follow: Follow | None = None,
         *,
         timestamp_field: TimestampField = "timeStamp",
+        translation: Translation | None = None,
     ) -> None:
         self.path = path
         self.notes: list[str] = []
         self._paths = paths
         self._timestamp_field: TimestampField = timestamp_field
+        self._translation = translation
         self._patience = None if follow is None else _Patience(follow)
         self._lags_since_s = math.inf
         self._is_final = False
@@ -74,7 +77,7 @@ class Hdf5Recording:
     def _read(self) -> None:
         """What the file holds; once more when its writer has closed it."""
         tree = Hdf5Tree(self._opened.file, self.path)
-        self._contents = contents = read_contents(tree, self._paths, self._timestamp_field)
+        self._contents = contents = read_contents(tree, self._paths, self._timestamp_field, self._translation)
         self._growth = Growth(contents)
         self._rows = RecordedRows(contents, self.path)
         self.layout = contents.layout
@@ -101,6 +104,10 @@ class Hdf5Recording:
     @property
     def n_frames(self) -> int:
         return self._rows.n_frames if self._is_final else self._growth.n_whole
+
+    @property
+    def identities(self) -> Identities | None:
+        return self._rows.identities if self._is_final else None
 
     @property
     def _n_rows(self) -> int:

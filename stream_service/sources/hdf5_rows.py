@@ -17,15 +17,13 @@ from stream_service.core.frame import AttributeValue, Frame
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5_contents import Contents
 from stream_service.sources.hdf5_dataset import StoredDataset
+from stream_service.sources.recording import Identities
 
 WINDOW_BYTES = 8 << 20
 """Of columns, that are plain Python values at one time; these take several times as much."""
 MOST_WINDOW_ROWS = 4096
 FIRST_ID = 1
 """Of frames whose ids were lost with the writer: that of areaDetector's first frame."""
-
-Identities = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
-"""Ids of some frames, and their stamps in nanoseconds of the Unix epoch."""
 
 
 class RecordedRows:
@@ -55,6 +53,16 @@ class RecordedRows:
         """Once settled: the frames in them."""
         return self.n_rows - len(self._holes)
 
+    @property
+    def identities(self) -> Identities | None:
+        """Once settled: those of all frames."""
+        if self._settled is None or not self._holes:
+            return self._settled
+        ids, stamps_ns = self._settled
+        there = np.ones(len(ids), bool)
+        there[list(self._holes)] = False
+        return ids[there], stamps_ns[there]
+
     def first_identity(self, n_rows: int) -> tuple[int, bool]:
         """The id of the frame that was taken first among these rows, and whether they are stamped."""
         ids, stamps_ns = self._identities(0, n_rows)
@@ -78,9 +86,19 @@ class RecordedRows:
             for stored, what in self._per_frame.items():
                 if stored.rows != n_rows:
                     raise SourceError(f"{self._path} holds {n_rows} frames but {stored.rows} {what} ({stored.path})")
-        self._settled = self._identities(0, n_rows)
+        self._settled = self._told_apart(*self._identities(0, n_rows))
         if self._contents.is_appended and self._contents.unique_ids is not None:
             self._find_holes(*self._settled)
+
+    def _told_apart(self, ids: npt.NDArray[np.int64], stamps_ns: npt.NDArray[np.int64]) -> Identities:
+        """Frames that all have one id are numbered by their place, unless their stamps tell them apart."""
+        if len(ids) < 2 or np.ptp(ids) or (np.diff(stamps_ns) > 0).all() or not stamps_ns.any():
+            return ids, stamps_ns
+        self.notes.append(
+            f"the uniqueId of every frame is {ids[0]}, and stamps repeat: frames are numbered by their place in the "
+            "file"
+        )
+        return np.arange(FIRST_ID, FIRST_ID + len(ids), dtype=np.int64), stamps_ns
 
     def _frames_of(self, start: int, stop: int) -> Iterator[Frame]:
         """Those of one window: values are read for all its frames at once, pixels by blocks."""

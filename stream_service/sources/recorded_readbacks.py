@@ -4,6 +4,9 @@ An HDF5 file holds histories, `/entry/readbacks/<channel>/{value, timestamp_ns}`
 does. A log (CSV) holds either: with `unique_id` or `frame_index` (frames since the start of the scan, from 0) a row
 belongs to one frame; with `timestamp_ns` or `timestamp_s` alone, its columns are histories. Histories are paired with
 frames by time, as live. Positions are those of the stage.
+
+A history is known from its first update to the end of the log: its last entry of any channel, or, in the file of a live
+run, the end of the run. What was after that nobody wrote down.
 """
 
 from __future__ import annotations
@@ -16,18 +19,26 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.frame import NS_PER_S
+from stream_service.core.readback import BEFORE_ALL_TIME
 from stream_service.core.units import ELECTRONVOLTS, METRES
-from stream_service.errors import SourceError
+from stream_service.errors import ConfigError, SourceError
 from stream_service.sources.epics_columns import FRAME_INDEX, TIMESTAMP, UNIQUE_ID
-from stream_service.sources.epics_csv import read_epics_csv
+from stream_service.sources.epics_csv import EpicsTable, read_epics_csv
+from stream_service.sources.hdf5_columns import MOST_NS
+from stream_service.sources.live_run_end import end_of_live_run
+from stream_service.sources.log_time import in_order_of_time
 from stream_service.sources.recorded_units import units_of
 from stream_service.sources.recording import MOST_FRAMES
+from stream_service.sources.sidecar_matching import Match, Rows
 
 CSV_SUFFIXES = (".csv", ".txt", ".tsv", ".dat")
 READBACKS = "/entry/readbacks"
 COLUMNS = {"x": "posx_m", "y": "posy_m", "energy": "energy_eV", "exposure": "exposure_s"}
 """Of a log, by channel."""
 NEEDED = ("x", "y")
+PAIRED = (*NEEDED, "energy")
+"""Channels whose histories say where a frame was taken; of others nothing is asked but to be recorded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +48,7 @@ class RecordedHistory:
     timestamps_ns: npt.NDArray[np.int64]
     """(n,) Unix epoch."""
     values: npt.NDArray[np.float64]
-    """(n,) in the channel's own unit."""
+    """(n,) in the channel's own unit; NaN for an update that was no number."""
     unit: str = ""
 
     @property
@@ -50,16 +61,14 @@ class RecordedHistory:
 class FrameRows:
     """Values of single frames, in metres, eV and seconds."""
 
-    key: str
-    """What `row_of` goes by: unique_id, or frame_index, the frames since the start of the scan."""
-    row_of: Mapping[int, int]
+    identity: Rows
+    """What the rows say of whose they are."""
     columns: Mapping[str, npt.NDArray[np.float64]]
     """By channel; (rows,) each, NaN where the log has no number."""
 
-    def values(self, unique_id: int, ordinal: int) -> dict[str, float]:
-        """The values of a frame by channel; none if it has no row."""
-        row = self.row_of.get(unique_id if self.key == UNIQUE_ID else ordinal)
-        return {} if row is None else {name: float(values[row]) for name, values in self.columns.items()}
+    def values(self, row: int) -> dict[str, float]:
+        """The values of one row by channel."""
+        return {name: float(values[row]) for name, values in self.columns.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,38 +81,85 @@ class RecordedReadbacks:
     rows: FrameRows | None = None
     notes: tuple[str, ...] = ()
     """Cells of the log that are no numbers."""
+    confirmed_until_ns: int = BEFORE_ALL_TIME
+    """In the file of a live run: nothing was posted after the last updates until then."""
+    offset_s: float = 0.0
+    """What the operator had added to the stamps."""
+
+    def has(self, channel: str) -> bool:
+        """Whether there is any update of this channel."""
+        return channel in self.histories and len(self.histories[channel].values) > 0
+
+    @property
+    def known_until_ns(self) -> int:
+        """Up to this time every update of every channel is here."""
+        newest = (int(history.timestamps_ns[-1]) for history in self.histories.values() if len(history.values))
+        return max(self.confirmed_until_ns, *newest, BEFORE_ALL_TIME)
 
 
-def load_readbacks(path: Path) -> RecordedReadbacks:
-    """Read a file of readbacks. Raises `SourceError` naming what is missing or wrong."""
-    return _from_log(path) if path.suffix.lower() in CSV_SUFFIXES else _from_hdf5(path)
+def load_readbacks(path: Path, offset_s: float | None = None, match: Match = Match.AUTO) -> RecordedReadbacks:
+    """Read a file of readbacks; `offset_s` is added to its time stamps, `match` says how rows find their frames.
 
-
-def _from_log(path: Path) -> RecordedReadbacks:
+    Raises `SourceError` naming what is missing or wrong.
+    """
+    offset_ns = round((offset_s or 0.0) * NS_PER_S)
+    if path.suffix.lower() not in CSV_SUFFIXES:
+        return _from_hdf5(path, offset_ns)
     table = read_epics_csv(path)
-    columns = {name: table.columns[column] for name, column in COLUMNS.items() if column in table.columns}
-    for key in (UNIQUE_ID, FRAME_INDEX):
-        if key in table.identities:
-            keys = table.identities[key].tolist()
-            row_of = {value: row for row, value in enumerate(keys)}
-            if len(row_of) < len(keys):
-                raise SourceError(f"{path}: of {len(keys)} rows {len(keys) - len(row_of)} repeat a {key}")
-            return RecordedReadbacks(path, rows=FrameRows(key, row_of, columns), notes=table.problems)
+    if UNIQUE_ID in table.identities or FRAME_INDEX in table.identities:
+        if offset_s is not None:
+            raise ConfigError(f"{path} has a row for each frame, so that --readbacks-offset-s has no meaning for it")
+        return _rows_of(table, match)
     if TIMESTAMP not in table.identities:
         raise SourceError(
             f"{path} does not say which frame a row belongs to: it needs a column unique_id, frame_index (from 0), "
             "timestamp_ns or timestamp_s"
         )
-    stamps_ns = table.identities[TIMESTAMP]
-    histories = {
-        name: _in_order_of_time(stamps_ns[known], values[known], "eV" if name == "energy" else "m")
-        for name, values in columns.items()
-        if name != "exposure" and (known := np.isfinite(values)).any()
-    }
-    return RecordedReadbacks(path, histories)
+    return _histories_of(table, offset_ns)
 
 
-def _from_hdf5(path: Path) -> RecordedReadbacks:
+def _rows_of(table: EpicsTable, match: Match) -> RecordedReadbacks:
+    key = UNIQUE_ID if UNIQUE_ID in table.identities else FRAME_INDEX
+    n_repeated = table.n_rows - len(np.unique(table.identities[key]))
+    if match is Match.AUTO and n_repeated:
+        raise SourceError(
+            f"{table.path}: of {table.n_rows} rows {n_repeated} repeat a {key}; if the n-th row is the n-th frame, say "
+            "--match order"
+        )
+    columns = {name: table.columns[column] for name, column in COLUMNS.items() if column in table.columns}
+    identity = Rows(table.n_rows, table.identities.get(FRAME_INDEX), table.identities.get(UNIQUE_ID))
+    return RecordedReadbacks(table.path, rows=FrameRows(identity, columns), notes=table.problems)
+
+
+def _histories_of(table: EpicsTable, offset_ns: int) -> RecordedReadbacks:
+    """An empty cell is no update; one that is no number is an update that nobody can trust."""
+    stamps_ns = table.identities[TIMESTAMP] + offset_ns
+    histories: dict[str, RecordedHistory] = {}
+    notes: list[str] = []
+    for name in PAIRED:
+        column = COLUMNS[name]
+        if column not in table.columns or not np.isfinite(table.columns[column]).any():
+            continue
+        there = ~table.is_blank[column]
+        values = table.columns[column][there]
+        unit = "eV" if name == "energy" else "m"
+        histories[name] = RecordedHistory(*in_order_of_time(stamps_ns[there], values, f"{table.path}, {column}"), unit)
+        if n_bad := int(np.count_nonzero(np.isnan(values))):
+            notes.append(
+                f"{table.path}: {n_bad} of {len(values)} values of {column} are no numbers; frames beside them are "
+                "flagged"
+            )
+    # a row without any value says that the log went on until then
+    return RecordedReadbacks(
+        table.path,
+        histories,
+        notes=tuple(notes),
+        confirmed_until_ns=int(stamps_ns.max()),
+        offset_s=offset_ns / NS_PER_S,
+    )
+
+
+def _from_hdf5(path: Path, offset_ns: int) -> RecordedReadbacks:
     try:
         with h5py.File(path, "r") as file:
             found = file.get(READBACKS)
@@ -112,17 +168,24 @@ def _from_hdf5(path: Path) -> RecordedReadbacks:
                     f"{path} has no {READBACKS}: give a standard file of a live run, an HDF5 file with "
                     f"{READBACKS}/x and {READBACKS}/y, each with value and timestamp_ns, or a log (.csv)"
                 )
-            histories = {name: _history(path, group) for name, group in found.items() if isinstance(group, h5py.Group)}
+            histories = {
+                name: _history(path, name, group, offset_ns)
+                for name, group in found.items()
+                if isinstance(group, h5py.Group)
+            }
+            confirmed_until_ns = end_of_live_run(file)
     except OSError as error:
         raise SourceError(f"{path} cannot be read as readbacks: {error}") from error
     missing = [name for name in NEEDED if name not in histories or not len(histories[name].values)]
     if missing:
         there = ", ".join(histories) or "none"
         raise SourceError(f"{path} has no updates of {' and '.join(missing)} in {READBACKS}; channels there: {there}")
-    return RecordedReadbacks(path, histories)
+    if confirmed_until_ns > BEFORE_ALL_TIME:
+        confirmed_until_ns += offset_ns
+    return RecordedReadbacks(path, histories, confirmed_until_ns=confirmed_until_ns, offset_s=offset_ns / NS_PER_S)
 
 
-def _history(path: Path, group: h5py.Group) -> RecordedHistory:
+def _history(path: Path, name: str, group: h5py.Group, offset_ns: int) -> RecordedHistory:
     value, stamp = group.get("value"), group.get("timestamp_ns")
     where = f"{path}:{group.name}"
     if not isinstance(value, h5py.Dataset) or not isinstance(stamp, h5py.Dataset):
@@ -130,12 +193,18 @@ def _history(path: Path, group: h5py.Group) -> RecordedHistory:
     if value.ndim != 1 or value.shape != stamp.shape:
         raise SourceError(f"{where}: value has shape {value.shape} and timestamp_ns {stamp.shape}; one stamp per value")
     if value.dtype.kind not in "iufb" or stamp.dtype.kind not in "iu" or len(value) > MOST_FRAMES:
-        raise SourceError(f"{where}: {len(value)} values of {value.dtype} stamped in {stamp.dtype} are no history")
-    return _in_order_of_time(np.asarray(stamp[()], np.int64), np.asarray(value[()], np.float64), units_of(value))
-
-
-def _in_order_of_time(
-    timestamps_ns: npt.NDArray[np.int64], values: npt.NDArray[np.float64], unit: str
-) -> RecordedHistory:
-    order = np.argsort(timestamps_ns, kind="stable")
-    return RecordedHistory(timestamps_ns[order], values[order], unit)
+        raise SourceError(
+            f"{where}: {len(value)} values of {value.dtype} stamped in {stamp.dtype} are no history; timestamp_ns "
+            "holds whole nanoseconds since 1970 (int64)"
+        )
+    unit = units_of(value)
+    known = ELECTRONVOLTS if name == "energy" else METRES
+    if name in PAIRED and unit and unit not in known:
+        raise SourceError(f"{where}/value has the unit {unit!r}; it must be one of {', '.join(known)}")
+    stamps_ns, values = np.asarray(stamp[()], np.int64), np.asarray(value[()], np.float64)
+    if stamps_ns.size and not (stamps_ns.min() > -MOST_NS and stamps_ns.max() < MOST_NS):
+        raise SourceError(f"{where}/timestamp_ns reaches beyond the year 2116: whole nanoseconds since 1970 are needed")
+    if name in PAIRED:
+        return RecordedHistory(*in_order_of_time(stamps_ns + offset_ns, values, where), unit)
+    order = np.argsort(stamps_ns, kind="stable")
+    return RecordedHistory(stamps_ns[order] + offset_ns, values[order], unit)

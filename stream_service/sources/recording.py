@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -34,6 +35,19 @@ class Facts:
     det_dist_m: float = math.nan
     pixel_m: float = math.nan
     exposure_s: float = math.nan
+
+
+class Translation(StrEnum):
+    """What moves by the `translation` of a CXI file."""
+
+    SAMPLE = "sample"
+    """As the CXI specification has it: the beam on the sample goes the other way."""
+    PROBE = "probe"
+    """Where the probe is on the sample, as many programs write it."""
+
+
+Identities = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""uniqueIds of frames, and their stamps in nanoseconds of the Unix epoch; 0 for want of a stamp."""
 
 
 class Recording(Protocol):
@@ -71,6 +85,11 @@ class Recording(Protocol):
     @property
     def n_frames(self) -> int:
         """Frames that are there now; of a recording that is followed, so far."""
+        ...
+
+    @property
+    def identities(self) -> Identities | None:
+        """Those of all frames, in the order of `frames`; None while more may come."""
         ...
 
     def frames(self) -> Iterator[Frame]:

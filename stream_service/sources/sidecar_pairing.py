@@ -34,11 +34,11 @@ def frames_of(frames: TiffFrames) -> Frames:
     return Frames(frames.numbers, len(frames), frames.unique_id)
 
 
-def pair_sidecar(sidecar: Sidecar, frames: TiffFrames, how: Match) -> Matching:
+def pair_sidecar(sidecar: Sidecar, frames: TiffFrames, how: Match, offset: int | None = None) -> Matching:
     """Which row belongs to which frame. Raises `SourceError` if that cannot be told."""
     if sidecar.files is None:
         try:
-            return match_rows(sidecar.rows, frames_of(frames), how)
+            return match_rows(sidecar.rows, frames_of(frames), how, offset)
         except SourceError as error:
             raise SourceError(f"{sidecar.path} and {frames.files.pattern!r}: {error}") from error
     row_of_place: dict[tuple[str, int], int] = {}
@@ -65,6 +65,7 @@ def extent(sidecar: Sidecar, frames: TiffFrames, matching: Matching) -> Extent:
         return Extent()
     pairs = np.flatnonzero(matching.row_of_frame != NONE)
     counts_up = bool((np.diff(of_frames) > 0).all())  # not so if the detector began its counting anew
+    of_rows = of_rows - matching.offset
     if not counts_up or (of_rows[matching.row_of_frame[pairs]] != of_frames[pairs]).any():
         return Extent()
     before, after = int(of_frames[0]) - int(of_rows.min()), int(of_rows.max()) - int(of_frames[-1])

@@ -20,7 +20,7 @@ from stream_service.core.frame import AttributeValue, Frame
 from stream_service.core.pairing import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5_contents import TimestampField
-from stream_service.sources.recording import MOST_FRAMES, Facts
+from stream_service.sources.recording import MOST_FRAMES, Facts, Identities
 from stream_service.sources.sidecar import Sidecar, read_sidecar
 from stream_service.sources.sidecar_matching import NONE, Match
 from stream_service.sources.sidecar_pairing import Extent, describe_gaps, extent, pair_sidecar
@@ -42,6 +42,7 @@ class TiffRecording:
         sidecar: Path | None = None,
         match: Match = Match.AUTO,
         timestamp_field: TimestampField = "timeStamp",
+        row_offset: int | None = None,
     ) -> None:
         self.path = Path(pattern)
         self._frames = TiffFrames(pattern, timestamp_field)
@@ -62,9 +63,11 @@ class TiffRecording:
             self._sidecar = own = read_sidecar(sidecar, self.frame_shape)
             self._take(own)
             if own.n_rows:
-                matching = pair_sidecar(own, self._frames, match)
+                matching = pair_sidecar(own, self._frames, match, row_offset)
                 beyond, by = extent(own, self._frames, matching), matching.by
                 self._row_of_frame = matching.row_of_frame
+                if own.files is None:
+                    self.notes.append(f"rows of {own.path} and frames are matched by {matching.by.value}")
                 self.notes += describe_gaps(own.rows, self._frames, matching)
         self._unique_ids = self._identities(by)
         self._stamps_ns = self._stamps()
@@ -74,6 +77,11 @@ class TiffRecording:
     @property
     def n_frames(self) -> int:
         return len(self._frames)
+
+    @property
+    def identities(self) -> Identities:
+        stamps_ns = np.zeros(len(self._frames), np.int64) if self._stamps_ns is None else self._stamps_ns
+        return self._unique_ids, stamps_ns
 
     def frames(self) -> Iterator[Frame]:
         """Every frame once, in the order of files; one of them is in memory."""

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 
+from stream_service.writer.codes import FLAG_CODES
 from stream_service.writer.contents import RowExtent, dataset_at, group_at, is_vlen_string, number_in
 from stream_service.writer.cxi_tree import BEAM_ENERGY, DETECTOR, JOULES_PER_EV, SOURCE_ENERGY
 from stream_service.writer.finding import Finding, advice, error
-from stream_service.writer.row_columns import TRANSLATION
+from stream_service.writer.row_columns import FRAMES, KEEP, TRANSLATION
 
+FLAGS = f"{FRAMES}/flags"
 PLAUSIBLE = {
     "energy_eV": (10.0, 2e5, "eV", "is it in keV or joules?"),
     "det_dist_m": (1e-3, 100.0, "m", "is it in mm?"),
@@ -47,6 +49,7 @@ def entry_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
         return
     yield from _data_findings(data, extent)
     yield from _position_findings(file, extent)
+    yield from _flag_findings(file, extent)
     yield from _image_findings(file, data.shape[1:])
     for name in PLAUSIBLE:
         yield from _scalar_findings(file, name)
@@ -102,7 +105,7 @@ def _position_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
         yield error("/entry/pos", f"has shape {pos.shape}; for {n_rows} frames it must be ({n_rows}, 2).")
         return
     values = np.asarray(pos[:n_rows], np.float64)
-    flags = dataset_at(file, "/entry/frames/flags")
+    flags = dataset_at(file, FLAGS)
     flagged = flags[:n_rows] != 0 if flags is not None and extent.fits(flags) else np.zeros(n_rows, bool)
     finite = np.isfinite(values).all(axis=1)
     if (bad := np.flatnonzero(~finite & ~flagged)).size:
@@ -120,6 +123,25 @@ def _position_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
             yield advice(f"/entry/{name}", "is missing; PtyPy wants the positions as two datasets.")
         elif not extent.fits(column) or not np.array_equal(column[:n_rows], values[:, axis], equal_nan=True):
             yield error(f"/entry/{name}", f"differs from column {axis} of /entry/pos; write it again from there.")
+
+
+def _flag_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
+    """Rows that say themselves why they are not to be trusted."""
+    found, keep = dataset_at(file, FLAGS), dataset_at(file, KEEP)
+    if found is None or not extent.fits(found) or found.dtype.kind not in "iu":
+        return
+    flags = np.asarray(found[: extent.n_rows])
+    if not flags.any():
+        return
+    flagged = flags != 0
+    counts = {name: int(np.count_nonzero(flags & bit)) for bit, name in FLAG_CODES.items()}
+    reasons = ", ".join(f"{name} {n}" for name, n in counts.items() if n)
+    used = np.asarray(keep[: extent.n_rows]) != 0 if keep is not None and extent.fits(keep) else np.ones_like(flagged)
+    n_used = int(np.count_nonzero(flagged & used))
+    fate = (
+        f"{n_used} of them are used, as their positions are known" if n_used else "none of them is used (/entry/keep)"
+    )
+    yield advice(FLAGS, f"flags {_rows(np.flatnonzero(flagged))} of {extent.n_rows} ({reasons}); {fate}.")
 
 
 def _translation_findings(file: h5py.File) -> Iterator[Finding]:

@@ -247,7 +247,9 @@ def assert_is_definition(stored: Stored, recorded: Recorded, options: Options) -
         np.stack(stored.data).view("u4"), np.stack([row.out for row in rows]).view("u4"), said
     )
     assert np.array_equal(np.stack(stored.unique_ids), np.arange(N_FRAMES).reshape(-1, k)), said
-    positions_m = recorded.positions_m.reshape(-1, k, 2).mean(axis=1)
+    groups_m = recorded.positions_m.reshape(-1, k, 2)
+    kept = [row.summary.best_index for row in rows]
+    positions_m = [group.mean(axis=0) if one < 0 else group[one] for group, one in zip(groups_m, kept, strict=True)]
     np.testing.assert_allclose(np.array(stored.pos_m), positions_m, rtol=1e-12, err_msg=said)
     assert stored.n_saturated == [row.summary.n_saturated for row in rows], said
     n_seen = len(rows) if options.grouping in ("first", "best", "none") else N_FRAMES

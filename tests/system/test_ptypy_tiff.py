@@ -19,7 +19,15 @@ pytestmark = pytest.mark.ptypy
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 REJECTED = [2, 5]
-KNOBS = {"frames_per_pos": 2, "grouping": "mean", "roi": "48,48", "rotate": 270, "flip": "v", "sat": 60000}
+KNOBS = {
+    "frames_per_pos": 2,
+    "allow_spread": True,
+    "grouping": "mean",
+    "roi": "48,48",
+    "rotate": 270,
+    "flip": "v",
+    "sat": 60000,
+}
 LOAD = """
 import json, sys
 import numpy as np
@@ -82,7 +90,7 @@ def test_same_arrays_as_the_standard_file(
     rejects.write_text(json.dumps({"reject_indices": REJECTED}), encoding="utf-8")
     knobs = KNOBS | {"grouping": grouping}
     standard, loaded = tmp_path / "scan_std.h5", tmp_path / "loaded.npz"
-    options = [word for name, value in knobs.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    options = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}") for name, value in knobs.items()]
     run_ptychostream(
         *("ingest", "tiff", "--pattern", pattern, "--sidecar", str(sidecar), "--output", str(standard)),
         *("--reject-json", str(rejects), *options),

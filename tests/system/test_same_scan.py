@@ -27,6 +27,7 @@ N_FRAMES = 24
 PREPROCESSING = {
     "frames_per_position": 2,
     "grouping": "sum",
+    "allow_spread": True,  # the stage moves on while it takes the frames of a row
     "roi": [24, 31],
     "roi_center": "0.5,0.5",
     "rotate": 90,

@@ -11,7 +11,7 @@ import numpy as np
 from stream_service.core.frame import AttributeValue, Frame
 from stream_service.core.pairing import ChannelRule, How
 from stream_service.errors import SourceError
-from stream_service.sources.recording import Facts
+from stream_service.sources.recording import Facts, Identities
 
 START_NS = 1_795_218_868_000_000_000
 PERIOD_NS = 10_000_000
@@ -26,6 +26,11 @@ def frames_of(n: int, shape: tuple[int, int] = (6, 8)) -> np.ndarray[Any, Any]:
 
 def attributes_of(n: int, **more: Any) -> list[dict[str, Any]]:
     return [{"x": 1e-6 * i, "y": -2e-6 * i, "energy": 700.0 + i, **more} for i in range(n)]
+
+
+def at_one_place(attributes: list[dict[str, Any]], k: int) -> list[dict[str, Any]]:
+    """The same, but k frames after each other lie where the first of them does."""
+    return [one | {axis: attributes[i // k * k][axis] for axis in ("x", "y")} for i, one in enumerate(attributes)]
 
 
 class MemoryRecording:
@@ -63,6 +68,10 @@ class MemoryRecording:
     @property
     def n_frames(self) -> int:
         return len(self._frames)
+
+    @property
+    def identities(self) -> Identities | None:
+        return np.array(self._ids, np.int64), np.array(self._stamps_ns, np.int64)
 
     def frames(self) -> Iterator[Frame]:
         for pixels, id, stamp_ns, attributes in zip(

@@ -9,7 +9,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from memory_recording import PERIOD_NS, STAGE, START_NS, Breaking, MemoryRecording, attributes_of, frames_of
+from memory_recording import (
+    PERIOD_NS,
+    STAGE,
+    START_NS,
+    Breaking,
+    MemoryRecording,
+    at_one_place,
+    attributes_of,
+    frames_of,
+)
 
 from stream_service.config import Preprocessing
 from stream_service.errors import ConfigError, PtychostreamError, SourceError
@@ -235,7 +244,7 @@ def test_frame_without_a_position_is_stored_flagged_and_not_used(tmp_path: Path)
 def test_rejected_positions_are_kept_in_the_file_and_not_used(tmp_path: Path) -> None:
     listed = tmp_path / "ptypy_indices.json"
     listed.write_text(json.dumps({"reject_indices": [0, 2], "accept_indices": [1]}))
-    recording = MemoryRecording(frames_of(6), attributes_of(6))
+    recording = MemoryRecording(frames_of(6), at_one_place(attributes_of(6), 2))
     preprocessing = Preprocessing(frames_per_position=2)
     file, _ = made(tmp_path, recording, preprocessing=preprocessing, rejected=load_rejected(listed))
     with file:

@@ -9,7 +9,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from memory_recording import PERIOD_NS, STAGE, START_NS, Breaking, MemoryRecording, attributes_of, frames_of
+from memory_recording import (
+    PERIOD_NS,
+    STAGE,
+    START_NS,
+    Breaking,
+    MemoryRecording,
+    at_one_place,
+    attributes_of,
+    frames_of,
+)
 
 from stream_service.config import Preprocessing
 from stream_service.core.run import RunState
@@ -36,7 +45,7 @@ def test_replay_equals_ingest(tmp_path: Path) -> None:
     mask = np.zeros((6, 8), np.uint8)
     mask[1, 2] = 1
     references = {"mask": mask, "dark": np.full((6, 8), 3.0)}
-    recording = MemoryRecording(frames_of(20), attributes_of(20), references=references)
+    recording = MemoryRecording(frames_of(20), at_one_place(attributes_of(20), 2), references=references)
     preprocessing = Preprocessing(frames_per_position=2, rotate=90, flip="v", sat=50)
     assert_same_as_ingest(tmp_path, recording, IngestSettings(preprocessing=preprocessing))
 
