@@ -141,7 +141,8 @@ def service_pvs() -> str:
         if isinstance(attribute, pvproperty):
             spec = attribute.pvspec
             units = spec.cls_kwargs.get("units", "") if spec.cls_kwargs else ""
-            kind = getattr(spec.dtype, "name", "DOUBLE").lower()
+            kind = getattr(spec.dtype, "data_type", spec.dtype)  # a class of ours, else caproto's type
+            kind = getattr(kind, "name", "DOUBLE").lower()
             who = "read" if spec.read_only else "put"
             rows.append((f"`{spec.name or name}`", kind + (f", {units}" if units else ""), who, spec.doc or ""))
     return table(("PV", "type", "access", "meaning"), rows)

@@ -146,8 +146,7 @@ class NDFile:
     def _write_at_close(self) -> None:
         values = frame_values(self._last) if self._last is not None else {}
         for column, dataset in self._places.at_close:
-            value = values.get(column.name)
-            dataset[0] = column.missing if value is None else value
+            dataset[0] = column.stored(values.get(column.name))
         if self._options.swmr:  # no attribute can be written any more
             return
         for item, attribute in self._places.attributes_at_close:
@@ -205,8 +204,7 @@ class _ColumnBuffer:
         self._values: list[Any] = []
 
     def append(self, values: Mapping[str, Any]) -> None:
-        value = values.get(self._column.name)
-        self._values.append(self._column.missing if value is None else value)
+        self._values.append(self._column.stored(values.get(self._column.name)))
 
     def write(self, n_frames: int, chunk: int) -> None:
         """Write what is kept; the column is then `n_frames` long."""

@@ -56,10 +56,11 @@ class Column:
                 dtype = np.dtype(np.float32)
         return cls(attribute.name, dtype, attribute.description, attribute.source_type, attribute.source)
 
-    @property
-    def missing(self) -> Any:
-        """What is written for a frame that lacks the attribute."""
-        return np.nan if self.dtype.kind == "f" else self.dtype.type()
+    def stored(self, value: Any) -> Any:
+        """The value as it is written: a text as its bytes; what stands for None, a frame that lacks the attribute."""
+        if value is None:
+            return np.nan if self.dtype.kind == "f" else self.dtype.type()
+        return value.encode() if isinstance(value, str) else value
 
 
 FRAME_COLUMNS = (
@@ -141,7 +142,7 @@ class DefaultLayout:
         detector = _group(instrument, "detector", "NXdetector")
         detector_attributes = _group(detector, "NDAttributes", "NXcollection")
         attributes = _group(instrument, "NDAttributes", "NXcollection")
-        attributes.attrs["hostname"] = np.bytes_(socket.gethostname())
+        attributes.attrs["hostname"] = np.bytes_(socket.gethostname().encode())
         performance = instrument.create_group("performance")
 
         data = create_detector_dataset(detector, "data", first, storage)
@@ -184,10 +185,10 @@ def create_column(group: h5py.Group, column: Column, storage: Storage, name: str
         dtype=column.dtype,
         fillvalue=np.nan if column.dtype == np.float32 else None,
     )
-    dataset.attrs["NDAttrName"] = np.bytes_(column.name)
-    dataset.attrs["NDAttrDescription"] = np.bytes_(column.description)
+    dataset.attrs["NDAttrName"] = np.bytes_(column.name.encode())
+    dataset.attrs["NDAttrDescription"] = np.bytes_(column.description.encode())
     dataset.attrs["NDAttrSourceType"] = np.bytes_(SOURCE_NAMES[column.source_type])
-    dataset.attrs["NDAttrSource"] = np.bytes_(column.source)
+    dataset.attrs["NDAttrSource"] = np.bytes_(column.source.encode())
     return dataset
 
 

@@ -43,7 +43,7 @@ class XmlLayout:
             place = file.require_group(path or "/")
             _write_attributes(place, group.attributes, values, closing)
             if group.is_default:
-                place.attrs["hostname"] = np.bytes_(socket.gethostname())
+                place.attrs["hostname"] = np.bytes_(socket.gethostname().encode())
             for name, dataset in group.datasets.items():
                 if dataset.source == "detector":
                     made = create_detector_dataset(place, name, first, storage)
@@ -118,8 +118,7 @@ class _Columns:
         _write_attributes(made, dataset.attributes, self._values, self._closing)
         match dataset.when:
             case "OnFileOpen":
-                value = self._values.get(column.name)
-                made[0] = column.missing if value is None else value
+                made[0] = column.stored(self._values.get(column.name))
             case "OnFileClose":
                 self.at_close.append((column, made))
             case _:
@@ -157,7 +156,7 @@ def write_attribute(item: h5py.HLObject, attribute: XmlAttribute, values: Mappin
     value = values.get(attribute.ndattribute)
     match value:
         case str():
-            item.attrs[attribute.name] = np.bytes_(value)
+            item.attrs[attribute.name] = np.bytes_(value.encode())
         case int():
             item.attrs[attribute.name] = np.int32(value)
         case float():
@@ -167,7 +166,7 @@ def write_attribute(item: h5py.HLObject, attribute: XmlAttribute, values: Mappin
 def constant_attribute(kind: str, text: str) -> Any:
     """A constant as HDF5 attribute: a string, a scalar, or (n,)."""
     if kind not in _NUMBERS:
-        return np.bytes_(text)
+        return np.bytes_(text.encode())
     return _numbers(kind, text)
 
 

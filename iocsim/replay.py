@@ -174,7 +174,7 @@ class ReplayFrames:
         """In eV."""
         value = self._read_number(path)
         units = self._required(path).attrs.get("units", "")
-        units = units.decode("ascii", "replace") if isinstance(units, bytes) else str(units)
+        units = units.decode("utf-8", "replace") if isinstance(units, bytes) else str(units)
         if not units:
             return value if value > LARGEST_JOULES else value / JOULE_PER_EV
         factor = EV_PER_UNIT.get(units.strip().lower())

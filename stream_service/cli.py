@@ -5,18 +5,21 @@ Exit codes: 0 all is well; 1 it was tried and failed; 2 the options or the profi
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from stream_service import (
     cli_export,
@@ -30,6 +33,7 @@ from stream_service import (
 )
 from stream_service.errors import ConfigError, PtychostreamError
 from stream_service.interruption import catch_signals
+from stream_service.terminal import bold, console, errors, show_what_cannot_be_encoded
 
 app = typer.Typer(
     name="ptychostream",
@@ -56,13 +60,15 @@ app.command(
     epilog="Examples: ptychostream reconstruct demo_std.h5 --engine DM --iters 200;   "
     "ptychostream reconstruct scan7_std.h5 --follow"
 )(cli_reconstruct.reconstruct)
-console = Console()
-errors = Console(stderr=True)
 
 ProfileArgument = Annotated[
     str, typer.Argument(help="Name of a beamline (sim, hermes, xrnf, ...), or its profile (YAML).", metavar="PROFILE")
 ]
-MARKS = {"ok": "[green]ok[/]", "advice": "[yellow]advice[/]", "error": "[red]ERROR[/]"}
+MARKS = {
+    "ok": Text("ok", "green"),
+    "advice": Text("advice", "yellow"),
+    "error": Text("ERROR", "red"),
+}
 
 
 @app.command(epilog="Example: ptychostream run xml_layouts/sim/profile.yaml --data-root /data/2026-11")
@@ -102,7 +108,7 @@ def check(profile: ProfileArgument) -> None:
     failed = False
     for finding in check_profile(load_named_profile(profile)):
         failed |= finding.level == "error"
-        console.print(f"{MARKS[finding.level]:>6} [bold]{finding.about}[/]: {escape(finding.text)}", soft_wrap=True)
+        console.print(MARKS[finding.level], bold(f"{finding.about}:"), finding.text, soft_wrap=True)
     raise typer.Exit(int(failed))
 
 
@@ -116,7 +122,7 @@ def status(
 
     table = Table(show_header=False, box=None)
     for name, value in read_status(prefix, timeout_s).items():
-        table.add_row(f"[bold]{name}[/]", escape(str(value)))
+        table.add_row(bold(name), str(value))
     console.print(table)
 
 
@@ -139,7 +145,7 @@ def demo(
     """Simulated beamline, daemon and a Bluesky scan on this machine, from start to finished file."""
     from stream_service.cli_demo import show_demo
 
-    raise typer.Exit(show_demo(out, points, replay, tuple(ioc_options or ()), console))
+    raise typer.Exit(show_demo(out, points, replay, tuple(ioc_options or ())))
 
 
 @app.command(epilog="Example: ptychostream validate demo_std.h5")
@@ -151,12 +157,11 @@ def validate(
 
     findings = validate_file(file)
     for finding in findings:
-        console.print(f"{MARKS[finding.level]} [bold]{finding.where}[/]: {escape(finding.message)}", soft_wrap=True)
+        console.print(MARKS[finding.level], bold(f"{finding.where}:"), finding.message, soft_wrap=True)
     n_errors = sum(finding.level == "error" for finding in findings)
     if not n_errors:
-        console.print(
-            f"{file}: a valid standard file" + (f", with {len(findings)} pieces of advice" if findings else "")
-        )
+        advice = f", with {len(findings)} pieces of advice" if findings else ""
+        console.print(f"{file}: a valid standard file{advice}", soft_wrap=True)
     raise typer.Exit(int(n_errors > 0))
 
 
@@ -171,23 +176,33 @@ def _log_to_stderr(verbose: bool) -> None:
 
 
 def _keep_compiled_code() -> None:
-    """Let numba keep its machine code in the user's cache folder, and nothing in the installation."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(cache, "ptychostream"))
+    """Let numba keep its machine code in the user's cache folder, and nothing in the installation.
+
+    A user who cannot write there gets a folder for as long as the command runs: numba refuses to work without one. It
+    is new and closed to others, since what stands in a cache of numba is run.
+    """
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "ptychostream")
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    if not os.access(cache, os.W_OK):
+        folder = tempfile.mkdtemp(prefix="ptychostream-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        cache = Path(folder)
+    os.environ["NUMBA_CACHE_DIR"] = str(cache)
 
 
 def main() -> None:
     """Entry point: an error that is meant for people is one sentence on stderr, never a traceback."""
+    show_what_cannot_be_encoded()
     _keep_compiled_code()
     catch_signals()  # so that what is half made is removed
     try:
         app()
-    except ConfigError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
     except PtychostreamError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(1)
+        errors.print(Text("error:", "red"), str(error), soft_wrap=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 
 if __name__ == "__main__":

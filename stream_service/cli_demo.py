@@ -5,23 +5,24 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from stream_service.demo import Demo, Outcome, Progress
 from stream_service.errors import ConfigError
 from stream_service.interruption import raise_if_interrupted
+from stream_service.terminal import console
 
 
-def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[str, ...], console: Console) -> int:
+def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[str, ...]) -> int:
     """Run the demo and show it; the exit code: 0 if every frame is in the file, 130 if it was interrupted."""
     missing = [name for name in ("bluesky", "ophyd") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"the demo needs {' and '.join(missing)}: pip install 'ptychostream[sim]'")
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("rows, {task.fields[rate]:.0f}/s"),
@@ -45,15 +46,19 @@ def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[
     except KeyboardInterrupt:
         console.print("interrupted: the simulated beamline, the service and the plan were ended in order")
         return 130
-    _summarize(outcome, console)
+    _summarize(outcome)
     return 0 if outcome.is_complete else 1
 
 
-def _summarize(outcome: Outcome, console: Console) -> None:
+def _summarize(outcome: Outcome) -> None:
     status = outcome.status
     state = str(status["State"])
     table = Table(title="ptychostream demo", show_header=False, title_justify="left")
-    table.add_row("run", f"[bold {'green' if outcome.is_complete else 'red'}]{state}[/]: {status['Message']}")
+    table.add_column()
+    table.add_column(overflow="fold")  # a path is of use when it is whole
+    table.add_row(
+        "run", Text.assemble((state, f"bold {'green' if outcome.is_complete else 'red'}"), f": {status['Message']}")
+    )
     table.add_row("why it ended", str(status["EndReason"]))
     rows = int(status["Rows"])
     table.add_row(
@@ -77,5 +82,5 @@ def _summarize(outcome: Outcome, console: Console) -> None:
         ("simulated truth", outcome.truth),
         ("picture", outcome.picture),
     ):
-        table.add_row(name, f"{path}" if path.exists() else f"{path} [red]is missing[/]")
+        table.add_row(name, str(path) if path.exists() else Text.assemble(str(path), (" is missing", "red")))
     console.print(table, soft_wrap=True)

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from stream_service.errors import ConfigError
-
-console = Console()
+from stream_service.terminal import console
 
 EPILOG = (
     "Examples: ptychostream export demo_std.h5 --pynx --out demo_pynx.cxi;   "
@@ -38,4 +36,4 @@ def export(
     if len(wanted) != 1:
         raise ConfigError("say for which program: one of --pynx, --tike, --ptychonn")
     n_rows = write(file, out, wanted[0], recon, force=force)
-    console.print(f"{out}: {n_rows} rows for {wanted[0].value}", soft_wrap=True, markup=False)
+    console.print(f"{out}: {n_rows} rows for {wanted[0].value}", soft_wrap=True)

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -16,14 +14,13 @@ from stream_service.cli_knobs import Knobs
 from stream_service.cli_options import shares_options
 from stream_service.interruption import raise_if_interrupted
 from stream_service.sources.recording import Translation
+from stream_service.terminal import NOTE, console
 
 if TYPE_CHECKING:
     from stream_service.service.ingest_settings import IngestSettings
     from stream_service.sources.recording import Recording
 
 app = typer.Typer(help="Make a standard file of recorded frames.", no_args_is_help=True)
-console = Console()
-
 OutputOption = Annotated[Path, typer.Option(help="Standard file to make.")]
 TranslationOption = Annotated[
     Translation | None,
@@ -115,9 +112,14 @@ def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, for
     console.print(
         f"{recording.path}: {recording.layout}, {recording.n_frames} frames of {rows} x {columns} {recording.dtype}",
         soft_wrap=True,
-        markup=False,
     )
-    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    bars = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
     with Progress(*bars, console=console, transient=True) as progress:
         task = progress.add_task(f"→ {output.name}", total=None)
 
@@ -127,13 +129,13 @@ def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, for
                 progress.update(task, completed=done, total=total)
 
             def note(self, text: str) -> None:
-                progress.console.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+                progress.console.print(NOTE, text, soft_wrap=True)
 
         outcome = ingest(recording, output, settings, force=force, live=live, listener=Shown())
     said = f"{output}: {outcome.sentence} ({outcome.frames_per_s:.0f} frames/s)"
-    console.print(said, soft_wrap=True, markup=False)
+    console.print(said, soft_wrap=True)
     if outcome.flagged:
-        console.print(f"[yellow]flagged:[/] {escape(outcome.flagged)}", soft_wrap=True)
+        console.print(Text("flagged:", "yellow"), outcome.flagged, soft_wrap=True)
 
 
 class _Rate(ProgressColumn):

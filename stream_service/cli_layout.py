@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from stream_service.errors import ConfigError
 from stream_service.layout_xml import (
@@ -20,12 +19,12 @@ from stream_service.layout_xml import (
     render_constants,
     shortest_xml,
 )
+from stream_service.terminal import bold, console
 
 app = typer.Typer(
     help="Layout XML of areaDetector's HDF5 plugin: lint it, fill in its constants.", no_args_is_help=True
 )
-console = Console()
-MARKS = {Level.ERROR: "[red]ERROR[/]", Level.ADVICE: "[yellow]advice[/]"}
+MARKS = {Level.ERROR: Text("ERROR:", "red"), Level.ADVICE: Text("advice:", "yellow")}
 
 
 @app.command(
@@ -91,7 +90,8 @@ def render(
             "\n".join([f"{layout} cannot be used:", *(f"  line {error.line}: {error}" for error in errors)])
         )
     if out is None:
-        typer.echo(text, nl=not text.endswith("\n"))
+        # the file as it is, whatever the terminal can show
+        typer.echo(text.encode() + b"\n" * (not text.endswith("\n")), nl=False)
         return
     try:
         out.write_text(text, encoding="utf-8", newline="")
@@ -112,10 +112,10 @@ def _text(path: Path) -> str:
 def _show(path: Path, findings: tuple[Finding, ...], is_strict: bool) -> int:
     """Print them, the file's summary last; how many are errors, or of any kind if strict."""
     for finding in findings:
-        where = f"[bold]{escape(str(path))}:{finding.line}[/]"
-        console.print(f"{where}: {MARKS[finding.level]}: {escape(str(finding))}", soft_wrap=True, highlight=False)
+        where = bold(f"{path}:{finding.line}:")
+        console.print(where, MARKS[finding.level], str(finding), soft_wrap=True, highlight=False)
     n_errors = sum(finding.level is Level.ERROR for finding in findings)
     n_advice = len(findings) - n_errors
     said = [f"{n} {word}" for n, word in ((n_errors, "errors"), (n_advice, "pieces of advice")) if n]
-    console.print(f"{escape(str(path))}: {', '.join(said) or 'nothing wrong'}", soft_wrap=True, highlight=False)
+    console.print(f"{path}: {', '.join(said) or 'nothing wrong'}", soft_wrap=True, highlight=False)
     return len(findings) if is_strict else n_errors

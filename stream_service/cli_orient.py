@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 
-console = Console()
+from stream_service.terminal import NOTE, bold, console
 
 EPILOG = "Examples: ptychostream orient demo_std.h5;   ptychostream orient demo_std.h5 --reconstruct --out orient-demo"
 
@@ -54,28 +52,28 @@ def orient(
     lines = {candidate.turn: profile_lines(candidate.turn, +1, scan) for candidate in verdict.candidates}
     names = [f"rotate {lines[one.turn].rotate}, flip {lines[one.turn].flip}" for one in verdict.candidates]
     picture = draw_candidates(verdict.candidates, seen, trials, names, folder)
-    console.print(verdict.reason, soft_wrap=True, markup=False)
+    console.print(verdict.reason, soft_wrap=True)
     for trial in trials:
         said = lines[trial.candidate.turn]
-        console.print(f"rotate {said.rotate}, flip {said.flip}: photon error {trial.photon_error:.4g}", markup=False)
-    console.print(f"pictures: {picture}", soft_wrap=True, markup=False)
+        console.print(f"rotate {said.rotate}, flip {said.flip}: photon error {trial.photon_error:.4g}")
+    console.print(f"pictures: {picture}", soft_wrap=True)
     if verdict.best is None:
         raise typer.Exit(1)
     turn = verdict.best.turn
-    console.print("\n[bold]The profile is to say[/], if its stage_map is right:")
-    console.print(escape(str(profile_lines(turn, +1, scan))), soft_wrap=True)
+    console.print()
+    console.print(bold("The profile is to say"), "if its stage_map is right:")
+    console.print(str(profile_lines(turn, +1, scan)), soft_wrap=True)
     console.print(
         "or, if its rotate and flip were found by looking at the camera (the image is then upside down):",
         soft_wrap=True,
     )
-    console.print(escape(str(profile_lines(turn.upside_down, -1, scan))), soft_wrap=True)
+    console.print(str(profile_lines(turn.upside_down, -1, scan)), soft_wrap=True)
     if not verdict.sign_is_known:
         console.print(
-            "[yellow]note:[/] the file does not say on which side of the focus the sample was (optics.defocus_m). "
+            NOTE,
+            "the file does not say on which side of the focus the sample was (optics.defocus_m). "
             "If it was before the focus, turn the frames by another half turn: else the twin image is reconstructed.",
             soft_wrap=True,
         )
     if trials and trials[0].candidate.turn != turn:
-        console.print(
-            "[yellow]note:[/] the short reconstructions prefer another way: look at the pictures", soft_wrap=True
-        )
+        console.print(NOTE, "the short reconstructions prefer another way: look at the pictures", soft_wrap=True)

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-console = Console()
+from stream_service.terminal import console
 
 EPILOG = (
     "Examples: ptychostream probe demo_std.h5 --out demo_probe.cxi;   "
@@ -39,4 +37,4 @@ def probe(
     write_probe(out, scan, wave, about, force=force)
     picture = out.with_suffix(".png")
     draw_probe(wave, scan.sample_pixel_yx_m((scan.square_px, scan.square_px)), picture)
-    console.print(f"{escape(about)}\n{out} and {picture}", soft_wrap=True)
+    console.print(f"{about}\n{out} and {picture}", soft_wrap=True)

@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from stream_service.cli_options import shares_options
 from stream_service.errors import ConfigError
+from stream_service.terminal import NOTE, console
 
 if TYPE_CHECKING:
     from stream_service.ptycho.recipe_settings import RecipeSettings
     from stream_service.ptycho.scan_choices import ScanChoices
 
-console = Console()
 
 PREFIX = "PTYCHO:Recon:"
 """Below the daemon's own."""
@@ -82,8 +81,8 @@ def recipe(
 
     out = out or file.with_name(file.stem.removesuffix("_std") + "_recipe.py")
     for remark in write_recipe(file, out, options.settings(), options.choices(), force=options.force):
-        console.print(f"[yellow]note:[/] {escape(remark)}", soft_wrap=True)
-    console.print(f"{out}: run it with a Python that has PtyPy", soft_wrap=True, markup=False)
+        console.print(NOTE, remark, soft_wrap=True)
+    console.print(f"{out}: run it with a Python that has PtyPy", soft_wrap=True)
 
 
 @shares_options
@@ -129,18 +128,17 @@ def reconstruct(
     prepare(request)
     sentence, is_complete = "", True
     with ExitStack() as stack:
-        shown = stack.enter_context(Shown(console, publish if publish is not None else PREFIX if follow else ""))
+        shown = stack.enter_context(Shown(publish if publish is not None else PREFIX if follow else ""))
         if follow:
             followed = follow_run(request, shown, Patience(patience_s))
             outcome, sentence, is_complete = followed.outcome, followed.sentence, followed.is_complete
         else:
             outcome = reconstruct_file(request, shown)
     if sentence:
-        console.print(f"[{'green' if is_complete else 'red'}]{escape(sentence)}[/]", soft_wrap=True)
+        console.print(Text(sentence, "green" if is_complete else "red"), soft_wrap=True)
     console.print(
         f"{outcome.image}: {outcome.n_rows} rows, {outcome.n_iterations} iterations, photon error "
         f"{outcome.photon_error:.4g}; pictures in {outcome.pictures[0].parent}",
         soft_wrap=True,
-        markup=False,
     )
     raise typer.Exit(int(not is_complete))

@@ -6,14 +6,13 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stream_service.interruption import raise_if_interrupted
 from stream_service.ptycho.ptypy_run import Iteration
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.publishers.pva_images import PvaImages
+from stream_service.terminal import NOTE, console
 
 CHANNELS = ("ObjectAmplitude", "ObjectPhase", "ProbeAmplitude", "ProbePhase")
 """NTNDArray has no complex pixels."""
@@ -22,23 +21,22 @@ CHANNELS = ("ObjectAmplitude", "ObjectPhase", "ProbeAmplitude", "ProbePhase")
 class Shown:
     """The listener of the command line; ends what it shows with the `with` block."""
 
-    def __init__(self, console: Console, prefix: str) -> None:
+    def __init__(self, prefix: str) -> None:
         """`prefix` of the PVs; empty for none."""
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("iterations, photon error {task.fields[error]}"),
             TimeElapsedColumn(),
         )
-        self._console = console
         self._progress = Progress(*columns, console=console, transient=True)
         self._task = self._progress.add_task("PtyPy", total=None, error="–")
         self._images = PvaImages(prefix, CHANNELS) if prefix else None
         self._n_images = 0
 
     def note(self, text: str) -> None:
-        self._progress.console.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+        self._progress.console.print(NOTE, text, soft_wrap=True)
 
     def iteration(self, done: Iteration) -> None:
         raise_if_interrupted()

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, TextColumn
 
 from stream_service.cli_ingest import TranslationOption
 from stream_service.cli_knobs import Knobs
 from stream_service.cli_options import shares_options
 from stream_service.interruption import at_steps_only, raise_if_interrupted
-
-console = Console()
+from stream_service.terminal import NOTE, console
 
 
 @shares_options
@@ -40,7 +37,7 @@ def replay(
     field = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
     with (
         Hdf5Recording(file, timestamp_field=field, translation=translation) as recording,
-        Progress(TextColumn("{task.description}"), console=console, transient=True) as progress,
+        Progress(TextColumn("{task.description}", markup=False), console=console, transient=True) as progress,
     ):
         task = progress.add_task(f"{file.name}", total=None)
 
@@ -53,6 +50,6 @@ def replay(
             notes: list[str] = []
             status = feed(recording, out, settings, rate_hz=rate, speed=speed, on_progress=show, on_note=notes.append)
         for note in (*recording.notes, *notes):
-            progress.console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
-    console.print(f"{status.state}: {status.file}: {status.message}", soft_wrap=True, markup=False)
+            progress.console.print(NOTE, note, soft_wrap=True)
+    console.print(f"{status.state}: {status.file}: {status.message}", soft_wrap=True)
     raise typer.Exit(int(status.state is RunState.FAILED))

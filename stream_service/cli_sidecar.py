@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from stream_service.errors import ConfigError
 from stream_service.sources.sidecar_matching import Match
+from stream_service.terminal import WARNING, console
 
-console = Console()
 EPILOG = (
     "Examples: ptychostream sidecar --frames 'scan001_*.tif' --csv epics_log.csv --output scan001_sidecar.h5;   "
     "ptychostream sidecar --frames 'scan001_*.tif' --csv log.csv --output scan001_sidecar.h5 "
@@ -71,14 +69,14 @@ def sidecar(
         force=force,
     )
     for warning in summary.warnings:
-        console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+        console.print(WARNING, warning, soft_wrap=True)
     said = (
         f"{output}: {summary.n_pairs} of {summary.n_rows} rows with {summary.n_pairs} of {summary.n_frames} frames, "
         f"matched by {summary.matched_by.value}; "
     )
     said += "".join(f"{source}; " for source in summary.sources) + "positions are "
     said += f"a stage's, mapped by {stage_map} to the beam on the sample" if stage_map else "the beam on the sample"
-    console.print(said, soft_wrap=True, markup=False)
+    console.print(said, soft_wrap=True)
 
 
 def _pairs(options: list[str] | None, option: str) -> dict[str, str]:

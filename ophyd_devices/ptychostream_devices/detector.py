@@ -24,6 +24,7 @@ from ophyd.status import StatusBase
 
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
 from ptychostream_devices.raw_file_plugin import RawFilePlugin
+from stream_service.utf8 import waveform_of
 
 SETTING_TIMEOUT_S = 10.0  # for a detector to take an exposure time or to stop acquiring
 READOUT_MARGIN_S = 10.0  # beyond the exposures themselves, before a trigger is said to hang
@@ -163,7 +164,8 @@ class PtychoDetector(TriggerBase, DetectorBase):
         layout = self.hdf.layout
         if layout is None or layout.attributes_path is None:
             return
-        self.cam.nd_attributes_file.put(str(layout.attributes_path), wait=True, timeout=SETTING_TIMEOUT_S)
+        path = waveform_of(str(layout.attributes_path))
+        self.cam.nd_attributes_file.put(path, wait=True, timeout=SETTING_TIMEOUT_S)
         status = self.attributes_status.get()
         if status != "Attributes file OK":
             raise LayoutError(

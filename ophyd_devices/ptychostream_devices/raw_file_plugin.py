@@ -16,6 +16,7 @@ from ophyd.areadetector.plugins import HDF5Plugin, HDF5Plugin_V34
 from ophyd.signal import EpicsSignalBase
 
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
+from stream_service.utf8 import from_bytes_of_characters, waveform_of
 
 SETTING_TIMEOUT_S = 10.0  # for the plugin to take a layout
 MESSAGE_BYTES = 256  # of the char waveforms XMLErrorMsg and WriteMessage
@@ -87,8 +88,8 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
             self.capture.set(0).wait()
         self.create_directory.set(CREATE_FOLDERS).wait()  # before the path: it decides what writing the path does
         folder = f"{PurePosixPath(now.strftime(self.write_path_template), next_file.parent)}/"
-        self.file_path.set(folder).wait()
-        self.file_name.set(next_file.name).wait()
+        set_text(self.file_path, folder)
+        set_text(self.file_name, next_file.name)
         if not self.file_path_exists.get():
             raise NotADirectoryError(f"the IOC cannot write to {folder}: it neither exists nor can it be created")
         self._set_layout()
@@ -101,7 +102,7 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
     def _set_layout(self) -> None:
         if self.layout is None:
             return
-        self.xml_file_name.put(self.layout.for_record(), wait=True, timeout=SETTING_TIMEOUT_S)
+        self.xml_file_name.put(waveform_of(self.layout.for_record()), wait=True, timeout=SETTING_TIMEOUT_S)
         time.sleep(SETTLING_S)
         if self.xml_valid.get(use_monitor=False) != "Yes":
             message = whole_text(self.xml_error_msg)
@@ -130,6 +131,19 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         return ""
 
 
+def set_text(signal: EpicsSignal, text: str) -> None:
+    """Set a record of characters, and return when its readback says so; raises `TimeoutError`."""
+    if text.isascii():
+        signal.set(text).wait()
+        return
+    signal.put(waveform_of(text), wait=True, timeout=SETTING_TIMEOUT_S)
+    deadline_s = time.monotonic() + SETTING_TIMEOUT_S
+    while whole_text(signal).rstrip("/") != text.rstrip("/"):
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"{signal.pvname} did not take {text!r} within {SETTING_TIMEOUT_S:g} s")
+        time.sleep(SETTLING_S)
+
+
 def whole_text(text: EpicsSignalBase) -> str:
     """What a record of characters says now, heard twice alike.
 
@@ -139,4 +153,4 @@ def whole_text(text: EpicsSignalBase) -> str:
     said, again = None, str(text.get(count=MESSAGE_BYTES, use_monitor=False))
     while said != again:
         said, again = again, str(text.get(count=MESSAGE_BYTES, use_monitor=False))
-    return again
+    return from_bytes_of_characters(again)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import epics
-import numpy as np
 
 from stream_service.ca_channel import let_go
+from stream_service.utf8 import text_in_waveform, waveform_of
 
 COMMANDS = ("Arm", "Stop", "Abort")
 ENUMS = ("State", "Health")
@@ -179,7 +179,7 @@ class EpicsServicePVs(LatestValues):
         if not isinstance(value, str):
             channel.put(value)
             return
-        text = np.frombuffer(value.encode() + b"\0", dtype=np.uint8)
+        text = waveform_of(value)
         if len(text) > channel.nelm:
             raise ValueError(
                 f"{channel.pvname} takes {channel.nelm} bytes, the text has {len(text)}: "
@@ -226,5 +226,4 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, list | tuple):
         return " ".join(str(part) for part in value)
-    characters = np.atleast_1d(np.asarray(value)).astype(np.uint8)  # one character alone comes as a number
-    return characters.tobytes().split(b"\0", 1)[0].decode(errors="replace")
+    return text_in_waveform(value)

@@ -26,7 +26,7 @@ def load_positions(path: Path) -> Trajectory:
 
 def _read_csv(path: Path) -> NDArray[np.float64]:
     rows: list[tuple[float, float]] = []
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         for line_number, line in enumerate(csv.reader(file), start=1):
             if not line or line[0].lstrip().startswith("#"):
                 continue

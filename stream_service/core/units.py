@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "micron": 1e-6, "microns": 1e-6, "nm": 1e-9}
+METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6, "microns": 1e-6, "nm": 1e-9}
+"""Unicode has two signs for micro, and both are written."""
 ELECTRONVOLTS = {"eV": 1.0, "keV": 1e3}
 
 

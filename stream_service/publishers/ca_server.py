@@ -20,11 +20,14 @@ from typing import Any
 from caproto import AlarmSeverity, AlarmStatus, ChannelType
 from caproto.asyncio.server import Context as ServerContext
 from caproto.server import PVGroup, pvproperty
+from caproto.server.server import PvpropertyChar
 
 from stream_service.errors import SourceError
+from stream_service.utf8 import encoded
 
 REQUEST_BYTES = 4 << 20
 TEXT_BYTES = 4096
+ENCODING = "utf-8"
 STATES = ("IDLE", "ARMED", "RECEIVING", "DRAINING", "COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
 HEALTHS = ("READY", "BUSY", "FAULTED")
 ALARMED = ("Message", "Health", "State")
@@ -60,7 +63,7 @@ def _number(doc: str, **options: Any) -> Any:
 
 
 def _text(doc: str) -> Any:
-    return pvproperty(value="", dtype=CHAR, max_length=TEXT_BYTES, read_only=True, doc=doc)
+    return pvproperty(value="", dtype=CHAR, max_length=TEXT_BYTES, string_encoding=ENCODING, read_only=True, doc=doc)
 
 
 def _choice(names: tuple[str, ...], doc: str) -> Any:
@@ -79,13 +82,29 @@ def _ordering(command: Command) -> Any:
     return put
 
 
+class RequestText(PvpropertyChar[Any]):
+    """A char waveform that takes anything: what is wrong with a request is said when it is armed.
+
+    Bytes that are no UTF-8 (pyepics sends such for a `str` beyond ASCII) are not guessed at: escapes are no JSON.
+    """
+
+    async def write_from_dbr(self, data: Any, data_type: ChannelType, metadata: Any, *, flags: int = 0) -> None:
+        """Take a client's characters up to a NUL."""
+        if data_type == ChannelType.CHAR:
+            text = bytes(data).split(b"\0", 1)[0].decode(ENCODING, "backslashreplace")
+            await self.write(text, flags=flags)
+        else:
+            await super().write_from_dbr(data, data_type, metadata, flags=flags)
+
+
 class ServicePVs(PVGroup):
     """The PVs below the service's prefix."""
 
     request = pvproperty(
         name="Request",
         value="",
-        dtype=CHAR,
+        dtype=RequestText,
+        string_encoding=ENCODING,
         max_length=REQUEST_BYTES,
         doc="ScanRequest as JSON; then put Arm",
     )
@@ -206,6 +225,8 @@ class CaServer:
         for name, value in changed.items():
             severity = AlarmSeverity(alarms[name])
             status = AlarmStatus.STATE if severity else AlarmStatus.NO_ALARM
+            if isinstance(value, str):
+                value = encoded(value, TEXT_BYTES - 1).decode()  # a screen that reads it wants its NUL
             await getattr(self._group, name).write(value, status=status, severity=severity)
 
     def _serve(self) -> None:

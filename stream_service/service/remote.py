@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from stream_service.errors import SourceError
+from stream_service.errors import ConfigError, SourceError
 from stream_service.sources.epics_ca import epics
+from stream_service.utf8 import text_in_waveform
 
 SHOWN = (
     "Health",
@@ -34,9 +35,11 @@ SHOWN = (
 
 
 class RemoteService:
-    """Connections to the PVs of a running service. Raises `SourceError` if it does not answer."""
+    """Connections to the PVs of a running service. Raises `SourceError` if it does not answer, `ConfigError`."""
 
     def __init__(self, prefix: str, timeout_s: float) -> None:
+        if not prefix.isascii():
+            raise ConfigError(f"{prefix!r} is no prefix of PVs: their names are ASCII")
         self._pvs = {name: epics.PV(prefix + name, auto_monitor=True) for name in SHOWN}
         deadline = time.monotonic() + timeout_s
         for pv in self._pvs.values():
@@ -48,7 +51,13 @@ class RemoteService:
 
     def read(self) -> dict[str, Any]:
         """The latest value of every PV that is shown; texts as texts."""
-        return {name: pv.get(as_string=str(pv.type).endswith(("char", "enum"))) for name, pv in self._pvs.items()}
+        return {name: _value_of(pv) for name, pv in self._pvs.items()}
+
+
+def _value_of(pv: Any) -> Any:
+    if str(pv.type).endswith("char"):
+        return text_in_waveform(pv.get())
+    return pv.get(as_string=str(pv.type).endswith("enum"))
 
 
 def read_status(prefix: str, timeout_s: float) -> dict[str, Any]:

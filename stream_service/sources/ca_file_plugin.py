@@ -9,6 +9,7 @@ from typing import Any
 from stream_service.ca_channel import let_go
 from stream_service.errors import SourceError
 from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, epics
+from stream_service.utf8 import text_in_waveform
 
 GET_TIMEOUT_S = 2.0
 PVS = (
@@ -68,9 +69,9 @@ def read_file_plugin(prefix: str) -> FilePluginState:
             let_go(pv)
 
 
-def _value(pv: Any, **options: Any) -> Any:
+def _value(pv: Any) -> Any:
     try:
-        value = pv.get(timeout=GET_TIMEOUT_S, **options)
+        value = pv.get(timeout=GET_TIMEOUT_S)
     except CA_FAILURES:
         value = None
     if value is None:
@@ -83,4 +84,4 @@ def _number(pv: Any) -> int:
 
 
 def _text(pv: Any) -> str:
-    return str(_value(pv, as_string=True)).rstrip("\0")
+    return text_in_waveform(_value(pv))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from stream_service.core.frame import NS_PER_S, AttributeValue
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5_dataset import StoredDataset
+from stream_service.utf8 import decoded
 
 EPICS_EPOCH_S = 631_152_000
 """1990-01-01, from which EPICS counts, in seconds of the Unix epoch."""
@@ -46,7 +47,7 @@ class Column:
                 array = array.astype(np.float64) * self.scale
         if array.dtype.kind == "S":
             known: dict[bytes, str] = {}
-            return [known.get(value) or known.setdefault(value, _decode(value)) for value in array.tolist()]
+            return [known.get(value) or known.setdefault(value, decoded(value)) for value in array.tolist()]
         values: list[AttributeValue] = array.tolist()
         if self.nan_is_none and np.isnan(array).any():
             return [None if value != value else value for value in values]
@@ -132,7 +133,3 @@ def _from_double(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
     nanoseconds = ((total_s - whole_s) * 1e9).astype(np.int64)
     stamps_ns = (whole_s.astype(np.int64) + EPICS_EPOCH_S) * NS_PER_S + nanoseconds
     return np.where(total_s == 0, 0, stamps_ns)
-
-
-def _decode(value: bytes) -> str:
-    return value.decode("utf-8", "replace")

@@ -10,6 +10,7 @@ import numpy as np
 
 from stream_service.core.units import ELECTRONVOLTS, METRES
 from stream_service.errors import SourceError
+from stream_service.utf8 import decoded
 
 JOULES_PER_EV = 1.602176634e-19
 SMALLEST_EV = 1e-3
@@ -19,7 +20,7 @@ ENERGIES = {name.lower(): factor for name, factor in ELECTRONVOLTS.items()} | di
 )
 LONGEST_UNIT = 40
 """Characters of a unit nobody knows that go into a message."""
-SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
 
 
 def length_factor(unit: str, where: str) -> float:
@@ -55,7 +56,7 @@ def text_of(value: Any) -> str:
         value = value.reshape(-1)[0] if value.size else ""
     if isinstance(value, h5py.Empty):
         return ""
-    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
+    return decoded(value if isinstance(value, bytes) else str(value)).strip()
 
 
 def _factor(table: Mapping[str, float], unit: str, where: str, choice: str) -> float:

@@ -8,6 +8,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from stream_service.utf8 import decoded
+
 
 def dataset_at(group: h5py.Group, path: str) -> h5py.Dataset | None:
     """The dataset at `path`, None if there is nothing or something else (dangling links included)."""
@@ -69,9 +71,7 @@ def text_in(dataset: h5py.Dataset | None) -> str | None:
 
 def as_text(value: Any) -> str | None:
     """An attribute or element as text, None if it is not text."""
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return value if isinstance(value, str) else None
+    return decoded(value) if isinstance(value, bytes | str) else None
 
 
 def units_of(dataset: h5py.Dataset) -> str | None:

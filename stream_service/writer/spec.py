@@ -14,6 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from stream_service.utf8 import encoded
+
 Attribute = str | bool | int | float | np.ndarray[Any, Any]
 
 
@@ -64,10 +66,8 @@ def scalar(value: float, dtype: type[np.generic] = np.float64) -> np.generic:
 
 def fixed_string(text: str, length: int | None = None) -> np.ndarray[Any, Any]:
     """`text` as a UTF-8 string of fixed length in bytes, cut at a character boundary if it is too long."""
-    encoded = text.encode()
-    size = length if length is not None else max(len(encoded), 1)
-    fitting = encoded[:size].decode(errors="ignore").encode()
-    return np.array(fitting, dtype=h5py.string_dtype("utf-8", size))
+    data = encoded(text, length)
+    return np.array(data, dtype=h5py.string_dtype("utf-8", length if length is not None else max(len(data), 1)))
 
 
 def number_dataset(path: str, about: str, value: float, units: str, *links: str) -> DatasetSpec:

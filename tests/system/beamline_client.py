@@ -9,6 +9,7 @@ from typing import Any
 import epics
 
 from stream_service.ca_channel import let_go
+from stream_service.utf8 import text_in_waveform
 
 TIMEOUT_S = 8.0
 
@@ -40,8 +41,9 @@ class BeamlineClient:
     def get(self, name: str) -> Any:
         """The value the server has now; a char waveform or an enum as a string."""
         pv = self.pv(name)
-        is_text = (pv.count > 1 and "char" in pv.type) or "enum" in pv.type
-        return pv.get(as_string=is_text, use_monitor=False, timeout=TIMEOUT_S)
+        is_text = pv.nelm > 1 and "char" in pv.type
+        value = pv.get(as_string="enum" in pv.type, use_monitor=False, timeout=TIMEOUT_S)
+        return text_in_waveform(value) if is_text else value
 
     def put(self, name: str, value: Any, *, wait: bool = True) -> None:
         """Put, and wait for the put-callback."""

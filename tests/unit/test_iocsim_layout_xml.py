@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,20 @@ def test_value_at_close_with_swmr_leaves_the_file_not_closed(out: Path, swmr: bo
         assert file["/entry/posx"][()].tolist() == [1.0]
         assert file["/entry/data/data"][:, 0, 0].tolist() == [1, 2]
         assert file["/entry/rest/NDArrayUniqueId"][()].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("when", ["", ' when="OnFileOpen"', ' when="OnFileClose"'])
+def test_text_beyond_ascii_is_written_as_utf8(out: Path, when: str) -> None:
+    xml = LAYOUT.replace('ndattribute="posx"', f'ndattribute="sampleName"{when}').replace(
+        "<group", "<!-- µ --><group", 1
+    )
+    frames = [
+        replace(frame(1, "é µ 样"), attributes=(NDAttribute("sampleName", "é µ 样", "Nº", SourceType.EPICS_PV, "é"),))
+    ]
+    with h5py.File(write(out, xml, frames)) as file:
+        dataset = file["/entry/posx"]
+        assert dataset[0].decode() == "é µ 样"
+        assert dataset.attrs["NDAttrDescription"].decode() == "Nº"
 
 
 def test_value_at_open_is_that_of_the_first_frame(out: Path) -> None:
