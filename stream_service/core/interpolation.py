@@ -3,23 +3,54 @@
 Where the motion of an axis is a channel of its own, rest and motion are facts: the axis stands at its last update until
 the motion began, and at its last update before the motion ended from then on. So a frame that catches the first or the
 last instant of a move is never interpolated across the rest beside it. Without such a channel, updates that come close
-together mean motion. Nothing is said before it is known: `None` means that an update that matters may still come.
+together mean motion, and what lies between distant ones is not known if they differ. Nothing is said before it is
+known: `None` means that an update that matters may still come.
+
+A line between two updates is exact at constant speed only. How far the axis may have been from it follows from how much
+the speed changes from the stretch before to the one after (`_deviation`); beyond `tolerance` the reading is flagged
+`UNCERTAIN`. A motor record stamps `DMOV=0` with the end of the *previous* move: such a start is not a time (ADR 0010).
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from stream_service.core.exposure import Flag
-from stream_service.core.readback import History, Knowledge, Readback
-
-END_OF_TIME = 2**63
+from stream_service.core.readback import END_OF_TIME, History, Knowledge, Readback
 
 Reading = tuple[float, Flag]
 """A value in the channel's own unit, and why it is not to be trusted."""
 
+AT_REST = 0.0
+"""The slope of a stretch in which the axis stands."""
 
-def reading_with_motion(time_ns: int, channel: History, motion: History) -> Reading | None:
+
+class Leg(NamedTuple):
+    """The stretch of a move between two updates."""
+
+    since_ns: int
+    """Until when the axis stood at `before`."""
+    before: Readback
+    later: Readback
+    has_timeless_start: bool = False
+    """True if the axis left `before` at a moment that is not known."""
+
+    def is_longer_than(self, tolerance: float) -> bool:
+        """Whether it matters at all where in the leg the axis was."""
+        return abs(self.later.value - self.before.value) > tolerance
+
+    @property
+    def slope(self) -> float:
+        """Channel's unit per nanosecond; infinite for a jump."""
+        step = self.later.value - self.before.value
+        length_ns = self.later.timestamp_ns - self.since_ns
+        return step / length_ns if length_ns > 0 else math.copysign(math.inf, step) if step else AT_REST
+
+
+def reading_with_motion(
+    time_ns: int, channel: History, motion: History, tolerance: float = math.inf
+) -> Reading | None:
     """What a channel was at `time_ns`, with its motion known (non-zero: it moves); None if that is not known yet."""
     before, later = channel.at(time_ns)
     state, _ = motion.at(time_ns)
@@ -33,40 +64,58 @@ def reading_with_motion(time_ns: int, channel: History, motion: History) -> Read
     if not state.is_valid:
         return held(before, Flag.INVALID)
     if not state.value:
-        return held(before)
+        return held(before, _doubt_of_stamp(before, channel, tolerance))
     end = next((update for update in motion.later_than(time_ns) if not update.value), None)
     if later is not None and (end is None or later.timestamp_ns <= end.timestamp_ns):
-        until_ns = later.timestamp_ns - 1
-        since_ns, looked_from_ns = _moving_since(motion, before.timestamp_ns, time_ns)
-        knowledge = max(channel.knowledge(time_ns, until_ns), motion.knowledge(looked_from_ns, until_ns))
-        reading = _on_line(time_ns, since_ns, before, later)
+        leg, known_from_ns = _leg_of_move(motion, before, later, time_ns)
+        slope_before, slope_after, until_ns = AT_REST, AT_REST, later.timestamp_ns - 1
+        if leg.is_longer_than(tolerance) and not leg.has_timeless_start:
+            slope_before = _slope_before(leg, channel, motion)
+            slope_after, until_ns = _slope_after(leg, channel, end)
+        knowledge = max(channel.knowledge(time_ns, until_ns), motion.knowledge(known_from_ns, until_ns))
+        reading = _on_line(time_ns, leg, slope_before, slope_after, tolerance, channel)
     elif end is not None:  # no update between this moment and the end of the motion: it was there already
         until_ns = end.timestamp_ns
         knowledge = max(channel.knowledge(time_ns, until_ns), motion.knowledge(time_ns, until_ns - 1))
-        reading = held(before)
+        reading = held(before, _doubt_of_stamp(before, channel, tolerance))
     else:
         knowledge = max(channel.knowledge(time_ns, END_OF_TIME), motion.knowledge(time_ns, END_OF_TIME))
         reading = held(before)
     return reading if knowledge is Knowledge.KNOWN else _unless_coming(knowledge, before)
 
 
-def reading_by_gap(time_ns: int, channel: History, gap_ns: int) -> Reading | None:
+def reading_by_gap(time_ns: int, channel: History, gap_ns: int, tolerance: float = math.inf) -> Reading | None:
     """What a channel was at `time_ns` if updates up to `gap_ns` apart mean motion; None if that is not known yet.
 
-    With a `gap_ns` of 0 the channel is held from update to update.
+    With a `gap_ns` of 0 the channel is held from update to update. Else, with a `tolerance`, only an update that follows
+    within `gap_ns` tells: silence may be rest, or an axis whose record is processed more seldom than that.
     """
     before, later = channel.at(time_ns)
     if before is None:
         return _before_first(later, channel)
-    until_ns = before.timestamp_ns + gap_ns
-    if later is not None:
-        until_ns = min(until_ns, later.timestamp_ns - 1)
+    is_strict = gap_ns > 0 and math.isfinite(tolerance)
+    horizon_ns = time_ns + gap_ns if is_strict else max(time_ns, before.timestamp_ns + gap_ns)
+    until_ns = horizon_ns if later is None else min(horizon_ns, later.timestamp_ns - 1)
     knowledge = channel.knowledge(time_ns, max(time_ns, until_ns))
     if knowledge is not Knowledge.KNOWN:
         return _unless_coming(knowledge, before)
     if later is not None and later.timestamp_ns - before.timestamp_ns <= gap_ns:
-        return _on_line(time_ns, before.timestamp_ns, before, later)
-    return held(before)
+        leg = Leg(before.timestamp_ns, before, later)
+        slopes = (AT_REST, AT_REST)
+        if leg.is_longer_than(tolerance):
+            until_ns = later.timestamp_ns + gap_ns
+            first, last = channel.before(before), channel.after(later)
+            if last is not None:
+                until_ns = min(until_ns, last.timestamp_ns - 1)
+            knowledge = channel.knowledge(time_ns, until_ns)
+            slopes = (_slope_within(gap_ns, first, before), _slope_within(gap_ns, later, last))
+        reading = _on_line(time_ns, leg, *slopes, tolerance, channel)
+        return reading if knowledge is Knowledge.KNOWN else _unless_coming(knowledge, before)
+    if not is_strict:
+        return held(before, _doubt_of_stamp(before, channel, tolerance))
+    if later is None or later.timestamp_ns > horizon_ns or abs(later.value - before.value) > tolerance:
+        return held(before, Flag.UNCERTAIN)
+    return held(before, _doubt_of_stamp(before, channel, tolerance))
 
 
 def best_guess(time_ns: int, channel: History) -> Reading:
@@ -88,25 +137,85 @@ def _before_first(later: Readback | None, channel: History) -> Reading | None:
 
 
 def _unless_coming(knowledge: Knowledge, before: Readback) -> Reading | None:
-    return None if knowledge is Knowledge.COMING else held(before, Flag.DISCONNECTED)
+    if knowledge is Knowledge.COMING:
+        return None
+    return held(before, Flag.NO_TIME if knowledge is Knowledge.UNTIMED else Flag.DISCONNECTED)
 
 
-def _on_line(time_ns: int, since_ns: int, before: Readback, later: Readback) -> Reading:
-    """Linear from `before`, whose value was true until `since_ns`, to `later`."""
-    fraction = (time_ns - since_ns) / (later.timestamp_ns - since_ns)
-    value = before.value + (later.value - before.value) * fraction
-    return value, Flag.NONE if before.is_valid and later.is_valid else Flag.INVALID
+def _doubt_of_stamp(update: Readback, channel: History, tolerance: float) -> Flag:
+    """Two different values with one stamp: since when the second was true is not known."""
+    if math.isinf(tolerance):
+        return Flag.NONE
+    alike = channel.between(update.timestamp_ns - 1, update.timestamp_ns)
+    return Flag.NO_TIME if any(abs(other.value - update.value) > tolerance for other in alike) else Flag.NONE
 
 
-def _moving_since(motion: History, updated_ns: int, time_ns: int) -> tuple[int, int]:
-    """When the axis that moves at `time_ns` left the value it was last seen at: at that update, or later from rest.
+def _on_line(
+    time_ns: int, leg: Leg, slope_before: float, slope_after: float, tolerance: float, channel: History
+) -> Reading:
+    """Linear along a leg, with what is in doubt of it."""
+    before, later = leg.before, leg.later
+    since_ns, length_ns = leg.since_ns, later.timestamp_ns - leg.since_ns
+    value = before.value + (later.value - before.value) * (time_ns - since_ns) / length_ns
+    flag = Flag.NONE if before.is_valid and later.is_valid else Flag.INVALID
+    flag |= _doubt_of_stamp(before, channel, tolerance)
+    if leg.is_longer_than(tolerance):
+        passed_ns = time_ns - since_ns
+        if leg.has_timeless_start or tolerance < _deviation(leg, slope_before, slope_after, passed_ns, length_ns):
+            flag |= Flag.UNCERTAIN
+    return value, flag
 
-    With it the time from which on the motion must be known for that to be true.
+
+def _deviation(leg: Leg, slope_before: float, slope_after: float, passed_ns: int, length_ns: int) -> float:
+    """How far from the line the axis may have been.
+
+    The speed within the leg goes from that before to that after. A speed that changes by c in one instant between two
+    points that are known leaves their chord by c·t·(T-t)/T at the most, if t is when it changes.
     """
+    change = abs(leg.slope - slope_before) + abs(slope_after - leg.slope)
+    return change * passed_ns * (length_ns - passed_ns) / length_ns
+
+
+def _leg_of_move(motion: History, before: Readback, later: Readback, time_ns: int) -> tuple[Leg, int]:
+    """The leg in which the axis moves at `time_ns`, and the time from which on the motion must be known for it.
+
+    It left the value it was last seen at with that update, or later, when the motion began.
+    """
+    updated_ns = before.timestamp_ns
     since_ns = updated_ns
     for update in reversed(motion.between(updated_ns, time_ns)):
         if not update.value:
-            return since_ns, update.timestamp_ns
+            return Leg(since_ns, before, later, since_ns == update.timestamp_ns), update.timestamp_ns
         since_ns = update.timestamp_ns
     state, _ = motion.at(updated_ns)
-    return (updated_ns if state is not None and state.value else since_ns), updated_ns
+    if state is None or not state.value:
+        return Leg(since_ns, before, later), updated_ns
+    rest = motion.before(state)
+    is_timeless = rest is not None and not rest.value and rest.timestamp_ns == state.timestamp_ns == updated_ns
+    return Leg(updated_ns, before, later, is_timeless), updated_ns
+
+
+def _slope_before(leg: Leg, channel: History, motion: History) -> float:
+    updated_ns = leg.before.timestamp_ns
+    earlier, (state, _) = channel.before(leg.before), motion.at(updated_ns - 1)
+    if leg.since_ns > updated_ns or earlier is None or state is None or not state.value:
+        return AT_REST
+    if channel.knowledge(earlier.timestamp_ns, updated_ns - 1) is not Knowledge.KNOWN:
+        return AT_REST
+    return _leg_of_move(motion, earlier, leg.before, updated_ns - 1)[0].slope
+
+
+def _slope_after(leg: Leg, channel: History, end: Readback | None) -> tuple[float, int]:
+    """The slope, and until when everything must be known for it to be true."""
+    following = channel.after(leg.later)
+    if end is not None and (following is None or following.timestamp_ns > end.timestamp_ns):
+        return AT_REST, max(end.timestamp_ns, leg.later.timestamp_ns - 1)
+    if following is None:
+        return AT_REST, END_OF_TIME
+    return Leg(leg.later.timestamp_ns, leg.later, following).slope, following.timestamp_ns - 1
+
+
+def _slope_within(gap_ns: int, one: Readback | None, other: Readback | None) -> float:
+    if one is None or other is None or other.timestamp_ns - one.timestamp_ns > gap_ns:
+        return AT_REST
+    return Leg(one.timestamp_ns, one, other).slope

@@ -5,6 +5,10 @@ or the source has confirmed that nothing more is on its way (`History.known_unti
 same frames and readbacks gives the same exposures. Frames leave in the order in which they came in. Only the loss of a
 PV (`disconnect`) or the caller's patience (`give_up`) can end the wait, and then the row says so in its flags. See
 ADR 0004.
+
+What decides is data time, so what is wrong with a clock is flagged (ADR 0010): a frame whose stamp is not later than that
+of the frame before has no known time, and where the clocks of frames and of a channel are seen to differ by more than a
+limit, nothing that was paired across them is trusted. An NDAttribute that leaves its own PV behind is flagged, too.
 """
 
 from __future__ import annotations
@@ -15,15 +19,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from stream_service.core.clock import DEFAULT_LIMIT_S, Clock
 from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.frame import NS_PER_S, Frame, FrameId, Window
 from stream_service.core.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
-from stream_service.core.readback import History, Readback
+from stream_service.core.readback import History, Knowledge, Readback
 
 INTERPOLATION_GAP_S = 0.25
 """Updates of a moving axis come closer than this (motor records post at 10 Hz or faster while moving)."""
 REORDER_NS = 10 * NS_PER_S
 """Frames overtake each other by less than this; readbacks are remembered so long."""
+
+
+ATTRIBUTE_SLACK_NS = NS_PER_S // 20
+"""From the end of an exposure until a driver has taken the NDAttributes of its frame, and what well kept clocks differ."""
+SAME_VALUE = 1e-6
+"""Relative: what a double keeps of a value that went through a float."""
 
 
 class How(StrEnum):
@@ -51,7 +62,11 @@ class ChannelRule:
     is_continuous: bool = True
     """For `timestamp` without `moving`: True interpolates between close updates, False holds the last value."""
     gap_s: float = INTERPOLATION_GAP_S
-    """For `timestamp` without `moving`: updates further apart than this mean the channel stood still between."""
+    """For `timestamp` without `moving`: updates up to this far apart mean that the channel moved between them."""
+    tolerance: float = math.inf
+    """In SI units (eV): a value that may be off by more is flagged `UNCERTAIN`."""
+    has_pv: bool = False
+    """For `attribute`: the PV behind the NDAttribute is followed, too, so that a stale one is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +76,69 @@ class _Waiting:
     ordinal: int
     exposure_s: float
     window: Window
+    has_time: bool
+    lag_ns: int | None
+    """Of the frames' clock when it came."""
 
 
 class Pairer:
-    """Frames and readbacks in, exposures out."""
+    """Frames and readbacks in, exposures out.
 
-    def __init__(self, rules: Sequence[ChannelRule]) -> None:
+    `clock_limit_s` is how far the clocks of frames and readbacks may differ, `frame_delay_s` how long a frame is known
+    to take from the end of its exposure to us.
+    """
+
+    def __init__(
+        self, rules: Sequence[ChannelRule], clock_limit_s: float = DEFAULT_LIMIT_S, frame_delay_s: float = 0.0
+    ) -> None:
         self._rules = tuple(rules)
-        self._histories = {name: History() for name in channels_followed(rules)}
+        self._limit_ns = round(clock_limit_s * NS_PER_S)
+        self._frame_delay_ns = round(frame_delay_s * NS_PER_S)
+        self._frame_clock = Clock(self._limit_ns)
+        self._furthest_ordinal = -1
+        motions = {rule.moving for rule in rules}
+        self._histories = {
+            name: History(clock=Clock(self._limit_ns), tells_motion=name in motions)
+            for name in channels_followed(rules)
+        }
         self._waiting: deque[_Waiting] = deque()
         self.waiting_bytes = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add_frame(self, frame: Frame, id: FrameId, ordinal: int, exposure_s: float, window: Window) -> None:
-        """Take a frame that the ledger calls new."""
-        self._waiting.append(_Waiting(frame, id, ordinal, exposure_s, window))
+    def add_frame(
+        self,
+        frame: Frame,
+        id: FrameId,
+        ordinal: int,
+        exposure_s: float,
+        window: Window,
+        received_ns: int | None = None,
+    ) -> None:
+        """Take a frame that the ledger calls new; `received_ns` tells when it came, if it came without waiting."""
+        has_time = self._has_time(ordinal, window, received_ns)
+        self._waiting.append(_Waiting(frame, id, ordinal, exposure_s, window, has_time, self._frame_clock.lag_ns))
         self.waiting_bytes += frame.pixels.nbytes
+
+    def _has_time(self, ordinal: int, window: Window, received_ns: int | None) -> bool:
+        """Whether a frame is stamped later than the one before it, by a clock that has not stepped."""
+        clock = self._frame_clock
+        if ordinal <= self._furthest_ordinal:  # it was overtaken
+            return window.end_ns < clock.newest_ns and not clock.has_stepped_back
+        self._furthest_ordinal = ordinal
+        return window.end_ns != clock.newest_ns and clock.admit(window.end_ns, received_ns)
+
+    def clock_offsets_s(self) -> dict[str, float]:
+        """By how much the clock of each channel is ahead of that of the frames, as far as receipts tell."""
+        offsets = {name: self._offset_ns(history) for name, history in self._histories.items()}
+        return {name: offset_ns / NS_PER_S for name, offset_ns in offsets.items() if offset_ns is not None}
+
+    def _offset_ns(self, history: History, frame_lag_ns: int | None = None) -> int | None:
+        frame_lag_ns = self._frame_clock.lag_ns if frame_lag_ns is None else frame_lag_ns
+        if frame_lag_ns is None or history.clock.lag_ns is None:
+            return None
+        return frame_lag_ns - self._frame_delay_ns - history.clock.lag_ns
 
     def add_readback(self, readback: Readback) -> None:
         """Take an update of a channel; those of channels nobody pairs are ignored."""
@@ -126,8 +186,13 @@ class Pairer:
         for rule in self._rules:
             if rule.how is How.ATTRIBUTE:
                 value, flag = _from_attribute(waiting.frame, rule)
+                if rule.has_pv and not flag:
+                    doubt = self._doubt_of_attribute(value, waiting, rule)
+                    if doubt is None and not force:
+                        return None
+                    flag = Flag.STALE if doubt is None else doubt
             else:
-                found = self._from_history(waiting.window, rule)
+                found = self._from_history(waiting, rule)
                 if found is None:
                     if not force:
                         return None
@@ -140,17 +205,54 @@ class Pairer:
                     position_flags |= flag
         return Exposure(waiting.frame, waiting.id, waiting.ordinal, waiting.exposure_s, values, flags, position_flags)
 
-    def _from_history(self, window: Window, rule: ChannelRule) -> Reading | None:
+    def _from_history(self, waiting: _Waiting, rule: ChannelRule) -> Reading | None:
         """Value at mid-exposure with its flags; None if it is not known yet."""
-        channel = self._histories[rule.name]
+        channel, tolerance = self._histories[rule.name], rule.tolerance / rule.scale
+        time_ns = waiting.window.mid_ns
+        if not waiting.has_time:
+            value, flag = best_guess(time_ns, channel)
+            return value, flag & ~Flag.UNBRACKETED | Flag.NO_TIME
         if rule.moving:
-            return reading_with_motion(window.mid_ns, channel, self._histories[rule.moving])
-        return reading_by_gap(window.mid_ns, channel, round(rule.gap_s * NS_PER_S) if rule.is_continuous else 0)
+            reading = reading_with_motion(time_ns, channel, self._histories[rule.moving], tolerance)
+        else:
+            gap_ns = round(rule.gap_s * NS_PER_S) if rule.is_continuous else 0
+            reading = reading_by_gap(time_ns, channel, gap_ns, tolerance)
+        if reading is not None and self._do_clocks_disagree(waiting, rule):
+            return reading[0], reading[1] | Flag.CLOCKS_DISAGREE
+        return reading
+
+    def _do_clocks_disagree(self, waiting: _Waiting, rule: ChannelRule) -> bool:
+        """Whether the receipts tell that frames and this channel are stamped by clocks too far apart."""
+        names = (rule.name, rule.moving) if rule.moving else (rule.name,)
+        offsets_ns = (self._offset_ns(self._histories[name], waiting.lag_ns) for name in names)
+        return any(offset_ns is not None and abs(offset_ns) > self._limit_ns for offset_ns in offsets_ns)
+
+    def _doubt_of_attribute(self, value: float, waiting: _Waiting, rule: ChannelRule) -> Flag | None:
+        """What the PV behind an NDAttribute says of its value; None if that is not known yet.
+
+        The driver takes the last value it has heard of when the frame is ready: one that the PV had within the exposure
+        or shortly after. If the PV changed within the exposure, that says little of mid-exposure.
+        """
+        history, window = self._histories[rule.name], waiting.window
+        to_ns = window.end_ns + ATTRIBUTE_SLACK_NS
+        before, _ = history.at(window.start_ns)
+        within = ([before] if before else []) + history.between(window.start_ns, window.end_ns)
+        near = max(SAME_VALUE * abs(value), rule.tolerance / rule.scale if math.isfinite(rule.tolerance) else 0.0)
+        exposed = [update.value for update in within if update.is_valid]
+        if math.isfinite(rule.tolerance) and exposed and max(exposed) - min(exposed) > near:
+            return Flag.UNCERTAIN
+        values = [*exposed, *(update.value for update in history.between(window.end_ns, to_ns) if update.is_valid)]
+        if any(abs(value - had) <= near for had in values):
+            return Flag.NONE
+        knowledge = history.knowledge(window.start_ns, to_ns)
+        if knowledge is Knowledge.COMING:
+            return None
+        return Flag.STALE if values and knowledge is Knowledge.KNOWN else Flag.NONE
 
 
 def channels_followed(rules: Sequence[ChannelRule]) -> tuple[str, ...]:
-    """The channels whose history pairing needs: those paired by timestamp, and those that tell their motion."""
-    names = [rule.name for rule in rules if rule.how is How.TIMESTAMP]
+    """The channels whose history pairing needs: by timestamp, with what tells their motion, and PVs of attributes."""
+    names = [rule.name for rule in rules if rule.how is How.TIMESTAMP or rule.has_pv]
     names += [rule.moving for rule in rules if rule.how is How.TIMESTAMP and rule.moving]
     return tuple(dict.fromkeys(names))
 

@@ -2,7 +2,8 @@
 
 Channel Access posts on change. So an old value is not a stale one: between two updates the channel stood still or
 moved, and whether anything is still on its way is known only up to `known_until_ns` (ADR 0004). What happened while the
-PV was disconnected is never known; such gaps are kept, so that a frame finds them whenever it comes.
+PV was disconnected is never known; such gaps are kept, so that a frame finds them whenever it comes. The same holds for
+stretches in which the stamps were no times: they stepped back, or contradict what was confirmed (ADR 0010).
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-BEFORE_ALL_TIME = -(2**63)
+from stream_service.core.clock import BEFORE_ALL_TIME, DEFAULT_LIMIT_S, Clock
+
 MOST_UPDATES = 1 << 15
 """Kept of one channel while no frame comes to make older ones superfluous: 18 minutes at 30 Hz."""
+END_OF_TIME = 2**63
 WORTH_CUTTING = 64
 """Old updates are cut off in slices, so that the lists are not shifted for every frame."""
 
@@ -30,6 +33,8 @@ class Readback:
     """False for alarm severity INVALID or a value that is not a finite number."""
     is_after_gap: bool = False
     """True for the first update after a disconnection: what was between it and the one before is not known."""
+    received_ns: int | None = None
+    """When it came, on a clock of ours that never steps; None for one that was recorded, or that tells an old state."""
 
 
 class Knowledge(IntEnum):
@@ -40,6 +45,8 @@ class Knowledge(IntEnum):
     """Some may still be on their way."""
     LOST = 2
     """The channel was disconnected."""
+    UNTIMED = 3
+    """The stamps were no times."""
 
 
 @dataclass(slots=True)
@@ -50,11 +57,29 @@ class History:
     readbacks: list[Readback] = field(default_factory=list)
     confirmed_until_ns: int = BEFORE_ALL_TIME
     is_connected: bool = True
+    tells_motion: bool = False
+    """Its values say whether an axis moves (non-zero: it does)."""
     gaps_ns: list[tuple[int, int]] = field(default_factory=list)
     """Stretches of disconnection: what was posted after the first time, up to and with the second, may be lost."""
+    clock: Clock = field(default_factory=lambda: Clock(round(DEFAULT_LIMIT_S * 1e9)))
+    untimed_ns: list[tuple[int, int]] = field(default_factory=list)
+    """Stretches, both ends included, in which stamps were no times; the last one may have no end yet."""
 
     def add(self, readback: Readback) -> None:
-        """Insert an update at its place in time; of two with one stamp the one added later stands later."""
+        """Insert an update at its place in time; of two with one stamp the one added later stands later.
+
+        One whose stamp is not a time is left out: until the next that has one, nothing is known of the channel.
+        """
+        before_ns = self.clock.newest_ns
+        is_refuted = before_ns < readback.timestamp_ns <= self.confirmed_until_ns
+        is_timeless_start = self.tells_motion and readback.value and readback.timestamp_ns == before_ns
+        if not is_timeless_start and not self.clock.admit(readback.timestamp_ns, readback.received_ns):
+            self._lose_time(min(readback.timestamp_ns, before_ns))
+            return
+        if is_refuted:  # nothing was to come any more before that time: the stamp or the confirmation is wrong
+            self._lose_time(readback.timestamp_ns)
+        elif self.untimed_ns and self.untimed_ns[-1][1] == END_OF_TIME:
+            self.untimed_ns[-1] = (self.untimed_ns[-1][0], readback.timestamp_ns)
         if readback.is_after_gap and readback.timestamp_ns > self.known_until_ns:
             self.gaps_ns.append((self.known_until_ns, readback.timestamp_ns))
         at = bisect_right(self.timestamps_ns, readback.timestamp_ns)
@@ -63,6 +88,12 @@ class History:
         self.is_connected = True
         if len(self.readbacks) > MOST_UPDATES:
             self._cut(MOST_UPDATES // 2)
+
+    def _lose_time(self, from_ns: int) -> None:
+        """No stamp from this one on is a time, until an update comes that has one."""
+        if self.untimed_ns and self.untimed_ns[-1][1] == END_OF_TIME:
+            from_ns = min(from_ns, self.untimed_ns.pop()[0])
+        self.untimed_ns.append((from_ns, END_OF_TIME))
 
     def confirm(self, until_ns: int) -> None:
         """Note that every update stamped at or before `until_ns` has been added."""
@@ -84,6 +115,8 @@ class History:
 
     def knowledge(self, from_ns: int, to_ns: int) -> Knowledge:
         """Whether every update from `from_ns` to `to_ns`, both included, is in the history."""
+        if any(start_ns <= to_ns and from_ns <= end_ns for start_ns, end_ns in self.untimed_ns):
+            return Knowledge.UNTIMED
         for start_ns, end_ns in self.gaps_ns:
             if start_ns < to_ns and from_ns < end_ns:
                 return Knowledge.LOST
@@ -96,6 +129,22 @@ class History:
         after = bisect_right(self.timestamps_ns, time_ns)
         before = self.readbacks[after - 1] if after else None
         return before, self.readbacks[after] if after < len(self.readbacks) else None
+
+    def before(self, update: Readback) -> Readback | None:
+        """The update next before this one, which is in the history."""
+        at = self._index(update)
+        return self.readbacks[at - 1] if at else None
+
+    def after(self, update: Readback) -> Readback | None:
+        """The update next after this one, which is in the history."""
+        at = self._index(update) + 1
+        return self.readbacks[at] if at < len(self.readbacks) else None
+
+    def _index(self, update: Readback) -> int:
+        at = bisect_right(self.timestamps_ns, update.timestamp_ns) - 1
+        while self.readbacks[at] is not update:
+            at -= 1
+        return at
 
     def between(self, start_ns: int, end_ns: int) -> list[Readback]:
         """The updates stamped after `start_ns`, up to and with `end_ns`."""
@@ -117,3 +166,4 @@ class History:
         del self.readbacks[:keep_from]
         first_ns = self.timestamps_ns[0]
         self.gaps_ns = [gap for gap in self.gaps_ns if gap[1] > first_ns]
+        self.untimed_ns = [stretch for stretch in self.untimed_ns if stretch[1] >= first_ns]

@@ -116,7 +116,7 @@ axes = st.builds(Axis, st.lists(legs, min_size=1, max_size=6).map(tuple), st.sam
 @st.composite
 def frames(draw: st.DrawFn, length_ms: int) -> list[Frame]:
     """Frames in the order of their stamps (end of exposure), some of them at the very instant of a post."""
-    stamps = sorted(draw(st.lists(st.integers(0, length_ms), min_size=1, max_size=8)))
+    stamps = sorted(draw(st.lists(st.integers(0, length_ms), min_size=1, max_size=8, unique=True)))
     return [
         Frame(n, T0_NS + stamp * MS, PIXELS, {"energy": draw(st.sampled_from([700.0, 705.5, None]))})
         for n, stamp in enumerate(stamps)

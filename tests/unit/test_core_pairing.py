@@ -33,12 +33,16 @@ class Bench:
         for channel in channels or ("x", "x_moving"):
             self.pairer.confirm(channel, round(until_ms * MS))
 
-    def frame(self, mid_ms: float, exposure_ms: float = 10, **attributes: object) -> None:
+    def frame(
+        self, mid_ms: float, exposure_ms: float = 10, *, number: int | None = None, **attributes: object
+    ) -> None:
+        """The next frame of the run, or the one with this number."""
         end_ns = round((mid_ms + exposure_ms / 2) * MS)
-        frame = Frame(self.n_frames, end_ns, PIXELS, attributes)  # type: ignore[arg-type]
+        number = self.n_frames if number is None else number
+        frame = Frame(number, end_ns, PIXELS, attributes)  # type: ignore[arg-type]
         window = FrameTime().window(end_ns, exposure_ms / 1000)
-        self.pairer.add_frame(frame, FrameId(0, self.n_frames), self.n_frames, exposure_ms / 1000, window)
-        self.n_frames += 1
+        self.pairer.add_frame(frame, FrameId(0, number), number, exposure_ms / 1000, window)
+        self.n_frames = number + 1
 
     def one(self) -> Exposure:
         (exposure,) = self.pairer.take()
@@ -235,19 +239,19 @@ def test_giving_up_without_any_history_gives_not_a_number():
 
 def test_frames_leave_in_the_order_in_which_they_came(motor):
     motor.confirms(1500)
-    motor.frame(1600)  # not known yet
-    motor.frame(1400)  # known, but behind the other
+    motor.frame(1600, number=1)  # not known yet
+    motor.frame(1400, number=0)  # known, but behind the other
     assert motor.pairer.take() == []
     motor.confirms(2000)
-    assert [exposure.ordinal for exposure in motor.pairer.take()] == [0, 1]
+    assert [exposure.ordinal for exposure in motor.pairer.take()] == [1, 0]
 
 
 def test_frame_that_was_overtaken_is_still_paired(motor):
     """An old frame after many new ones: the history reaches back far enough."""
     motor.posts("x", *[(2000 + 20 * n, float(n)) for n in range(200)])
     motor.posts("x_moving", (2000, 1.0))
-    motor.frame(5000)
-    motor.frame(1400)
+    motor.frame(5000, number=1)
+    motor.frame(1400, number=0)
     motor.confirms(10_000)
     late = motor.pairer.take()[1]
     assert (late.values["x"], late.flags) == (10.0, Flag.NONE)

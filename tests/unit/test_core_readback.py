@@ -14,8 +14,35 @@ def history(*stamps: int) -> History:
     return made
 
 
-def test_updates_stand_in_the_order_of_their_stamps():
-    assert [readback.timestamp_ns for readback in history(10, 30, 20).readbacks] == [10, 20, 30]
+def test_nothing_is_known_of_a_channel_from_a_stamp_that_stepped_back():
+    """Updates of one channel come in order, so an earlier stamp is that of a clock that was set back."""
+    channel = history(10, 30)
+    channel.confirm(35)
+    channel.add(Readback("x", 20.0, 20))
+    channel.add(Readback("x", 40.0, 40))
+    assert channel.knowledge(10, 19) is Knowledge.KNOWN
+    assert channel.knowledge(10, 20) is Knowledge.UNTIMED
+    assert channel.knowledge(40, 40) is Knowledge.UNTIMED, "how far it was set back is not known either"
+
+
+def test_update_stamped_before_what_was_confirmed_refutes_the_confirmation():
+    channel = history(10)
+    channel.confirm(50)
+    channel.add(Readback("x", 40.0, 40))
+    assert channel.knowledge(10, 39) is Knowledge.KNOWN
+    assert channel.knowledge(10, 45) is Knowledge.UNTIMED
+    channel.add(Readback("x", 60.0, 60))
+    channel.confirm(90)
+    assert channel.knowledge(61, 80) is Knowledge.KNOWN
+
+
+def test_start_of_a_move_with_the_stamp_of_the_last_end_refutes_nothing():
+    """A motor record's DMOV: the confirmation that nothing would come before 50 stands."""
+    motion = History(tells_motion=True)
+    motion.add(Readback("x_moving", 0.0, 10))
+    motion.confirm(50)
+    motion.add(Readback("x_moving", 1.0, 10))
+    assert motion.knowledge(10, 50) is Knowledge.KNOWN
 
 
 def test_value_at_a_time_is_the_last_update_up_to_it():
