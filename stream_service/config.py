@@ -5,15 +5,17 @@ Units are in the names of fields or said beside them. A field that is not known 
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.frame import FrameTime, Marks
-from stream_service.core.pairing import INTERPOLATION_GAP_S, ChannelRule, How
+from stream_service.core.pairing import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, How
 from stream_service.core.stage_map import StageMap
 from stream_service.core.units import ELECTRONVOLTS, METRES
 
@@ -46,6 +48,8 @@ class ServiceSettings(Settings):
     """After `Stop`, how long frames that the detector counted may still be on their way."""
     pairing_patience_s: Annotated[float, Field(gt=0)] = 5.0
     """How long a frame waits for a readback that does not come, before its row is flagged."""
+    clock_limit_s: Annotated[float, Field(gt=0)] = DEFAULT_LIMIT_S
+    """How far the clocks of frames and readbacks may differ; rows paired by time across more are flagged, not used."""
     frame_queue_MiB: Annotated[float, Field(gt=0)] = 128.0
     """Budget of the PVA queue and of the service's own frame queue, each; queueSize follows from it."""
 
@@ -59,6 +63,8 @@ class FrameTimeSettings(Settings):
     """Simulated detectors stamp the end of the exposure, Eigers the start."""
     offset_s: float = 0.0
     """Clock of the readbacks minus clock of the detector."""
+    delay_s: Annotated[float, Field(ge=0)] = 0.0
+    """From the end of an exposure until its frame comes over the network (a slow readout): tells it from a wrong clock."""
 
     def to_core(self) -> FrameTime:
         return FrameTime(self.marks, self.offset_s)
@@ -98,9 +104,10 @@ class Motion(Settings):
     """The PV that tells whether an axis moves, so that rest and motion are facts and not guesses."""
 
     pv: str
-    """A motor record's `.DMOV` or `.MOVN`, or any PV that is one value while moving."""
+    """A motor record's `.MOVN`, or any PV that is one value while moving. `.DMOV` has no time for the start of a motion:
+    the record's `.MOVN` is followed in its place, or, where there is none, rows between two moves are flagged."""
     moving_when: Literal[0, 1] = 0
-    """The value that means moving: 0 for `.DMOV`, 1 for `.MOVN`."""
+    """The value that means moving: 1 for `.MOVN`, 0 for `.DMOV`."""
 
 
 class ChannelSettings(Settings):
@@ -109,17 +116,20 @@ class ChannelSettings(Settings):
     how: How
     """`attribute` (the NDAttribute on the frame) or `timestamp` (the PV's own history at mid-exposure)."""
     pv: str = ""
-    """The readback PV. Needed for `timestamp`; for `attribute` it may be named to record its history, too."""
+    """The readback PV. Needed for `timestamp`; for `attribute` the PV behind the NDAttribute: its history is recorded, and
+    rows whose attribute does not follow it are flagged. Without it a stale attribute is not found."""
     attribute: str = ""
     """Name of the NDAttribute, for `attribute`."""
     unit: str
     """Unit of the PV or attribute: m, mm, um, nm for positions; eV, keV for the energy; any other is recorded."""
     moving: Motion | None = None
-    """For an axis paired by `timestamp`; without it, step scans should be paired by `attribute`."""
+    """For an axis paired by `timestamp`, so that rest and motion are known. Without it, declare one of the next two."""
     continuous: bool = True
-    """For `timestamp` without `moving`: false for a channel that jumps (a state, a ring current)."""
-    gap_s: Annotated[float, Field(gt=0)] = INTERPOLATION_GAP_S
-    """For `timestamp` without `moving`: updates further apart than this mean the channel stood still between."""
+    """For `timestamp` without `moving`: false for a channel that jumps and is then held until its next update (a state, a
+    ring current, a stage that posts when it has arrived)."""
+    gap_s: Annotated[float, Field(gt=0)] | None = None
+    """For `timestamp` without `moving`: while the axis moves, it posts at least this often, so that silence is rest. If it
+    is not said, 0.25 s is taken for motion, but silence for nothing: rows of an axis that may be at rest are flagged."""
 
     @model_validator(mode="after")
     def _names_its_source(self) -> Self:
@@ -223,6 +233,8 @@ class Profile(Settings):
     """`x`, `y` and `energy` are needed; any other is recorded with each run."""
     stage_map: tuple[tuple[float, float], tuple[float, float]] = ((-1.0, 0.0), (0.0, -1.0))
     """Beam on sample = stage_map · stage. A stage that moves the sample has −1 on the diagonal."""
+    position_tolerance_m: Annotated[float, Field(gt=0)] = POSITION_TOLERANCE_M
+    """A row whose stage, as far as its updates tell, may have been further off than this is flagged, and not used."""
     preprocessing: Preprocessing = Preprocessing()
     references: References = References()
     raw_file: RawFile = RawFile()
@@ -262,7 +274,10 @@ class Profile(Settings):
                 scale=self.scale_of(name),
                 moving=moving_channel(name) if channel.moving else "",
                 is_continuous=channel.continuous,
-                gap_s=channel.gap_s,
+                gap_s=channel.gap_s or INTERPOLATION_GAP_S,
+                rests_in_silence=channel.gap_s is not None,
+                tolerance=self.position_tolerance_m if name in POSITION_CHANNELS else math.inf,
+                has_pv=bool(channel.pv) and channel.how is How.ATTRIBUTE,
             )
             for name in PAIRED_CHANNELS
             for channel in (self.channels[name],)

@@ -37,6 +37,9 @@ class Frame:
     """(y, x), in detector axes. Owned by the frame: nobody writes into it."""
     attributes: Mapping[str, AttributeValue]
     """NDAttributes by name; None where the PV behind one was not connected."""
+    received_s: float | None = None
+    """When it came, on a clock of ours that never steps; None if that does not tell how long it took: it was recorded,
+    or had to wait for room."""
 
 
 class Marks(StrEnum):

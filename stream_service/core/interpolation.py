@@ -84,11 +84,13 @@ def reading_with_motion(
     return reading if knowledge is Knowledge.KNOWN else _unless_coming(knowledge, before)
 
 
-def reading_by_gap(time_ns: int, channel: History, gap_ns: int, tolerance: float = math.inf) -> Reading | None:
+def reading_by_gap(
+    time_ns: int, channel: History, gap_ns: int, tolerance: float = math.inf, *, rests_in_silence: bool = True
+) -> Reading | None:
     """What a channel was at `time_ns` if updates up to `gap_ns` apart mean motion; None if that is not known yet.
 
-    With a `gap_ns` of 0 the channel is held from update to update. Else, with a `tolerance`, only an update that follows
-    within `gap_ns` tells: silence may be rest, or an axis whose record is processed more seldom than that.
+    With a `gap_ns` of 0 the channel is held from update to update. `rests_in_silence` says that a moving axis never posts
+    more seldom than that, so that silence is rest; where that is not known, only updates that agree tell of rest.
     """
     before, later = channel.at(time_ns)
     if before is None:
@@ -97,25 +99,26 @@ def reading_by_gap(time_ns: int, channel: History, gap_ns: int, tolerance: float
     horizon_ns = time_ns + gap_ns if is_strict else max(time_ns, before.timestamp_ns + gap_ns)
     until_ns = horizon_ns if later is None else min(horizon_ns, later.timestamp_ns - 1)
     knowledge = channel.knowledge(time_ns, max(time_ns, until_ns))
-    if knowledge is not Knowledge.KNOWN:
-        return _unless_coming(knowledge, before)
     if later is not None and later.timestamp_ns - before.timestamp_ns <= gap_ns:
-        leg = Leg(before.timestamp_ns, before, later)
-        slopes = (AT_REST, AT_REST)
+        leg, slopes = Leg(before.timestamp_ns, before, later), (AT_REST, AT_REST)
         if leg.is_longer_than(tolerance):
-            until_ns = later.timestamp_ns + gap_ns
-            first, last = channel.before(before), channel.after(later)
-            if last is not None:
-                until_ns = min(until_ns, last.timestamp_ns - 1)
-            knowledge = channel.knowledge(time_ns, until_ns)
-            slopes = (_slope_within(gap_ns, first, before), _slope_within(gap_ns, later, last))
-        reading = _on_line(time_ns, leg, *slopes, tolerance, channel)
-        return reading if knowledge is Knowledge.KNOWN else _unless_coming(knowledge, before)
-    if not is_strict:
-        return held(before, _doubt_of_stamp(before, channel, tolerance))
-    if later is None or later.timestamp_ns > horizon_ns or abs(later.value - before.value) > tolerance:
-        return held(before, Flag.UNCERTAIN)
-    return held(before, _doubt_of_stamp(before, channel, tolerance))
+            *slopes, until_ns = _slopes_within(gap_ns, leg, channel)
+            knowledge = max(knowledge, channel.knowledge(time_ns, until_ns))
+        reading = _on_line(time_ns, leg, slopes[0], slopes[1], tolerance, channel)
+    else:
+        reading = held(before, _doubt_of_stamp(before, channel, tolerance))
+        if is_strict and not _is_rest_known(before, later, horizon_ns, tolerance, rests_in_silence):
+            reading = held(before, Flag.UNCERTAIN)
+    return reading if knowledge is Knowledge.KNOWN else _unless_coming(knowledge, before)
+
+
+def _is_rest_known(
+    before: Readback, later: Readback | None, horizon_ns: int, tolerance: float, rests_in_silence: bool
+) -> bool:
+    """Whether an axis that posted nothing close to a moment stood still then."""
+    if later is None or later.timestamp_ns > horizon_ns:
+        return rests_in_silence
+    return abs(later.value - before.value) <= tolerance
 
 
 def best_guess(time_ns: int, channel: History) -> Reading:
@@ -215,7 +218,14 @@ def _slope_after(leg: Leg, channel: History, end: Readback | None) -> tuple[floa
     return Leg(leg.later.timestamp_ns, leg.later, following).slope, following.timestamp_ns - 1
 
 
-def _slope_within(gap_ns: int, one: Readback | None, other: Readback | None) -> float:
-    if one is None or other is None or other.timestamp_ns - one.timestamp_ns > gap_ns:
-        return AT_REST
-    return Leg(one.timestamp_ns, one, other).slope
+def _slopes_within(gap_ns: int, leg: Leg, channel: History) -> tuple[float, float, int]:
+    """The slopes before and after, and until when everything must be known for them to be true."""
+    earlier, following = channel.before(leg.before), channel.after(leg.later)
+    until_ns = leg.later.timestamp_ns + gap_ns
+    slope_before = slope_after = AT_REST
+    if earlier is not None and leg.before.timestamp_ns - earlier.timestamp_ns <= gap_ns:
+        slope_before = Leg(earlier.timestamp_ns, earlier, leg.before).slope
+    if following is not None and following.timestamp_ns <= until_ns:
+        slope_after = Leg(leg.later.timestamp_ns, leg.later, following).slope
+        until_ns = following.timestamp_ns - 1
+    return slope_before, slope_after, until_ns

@@ -27,6 +27,8 @@ from stream_service.core.readback import History, Knowledge, Readback
 
 INTERPOLATION_GAP_S = 0.25
 """Updates of a moving axis come closer than this (motor records post at 10 Hz or faster while moving)."""
+POSITION_TOLERANCE_M = 3e-9
+"""Half a pixel of a good soft X-ray reconstruction: what is more in doubt would be seen in it."""
 REORDER_NS = 10 * NS_PER_S
 """Frames overtake each other by less than this; readbacks are remembered so long."""
 
@@ -63,6 +65,8 @@ class ChannelRule:
     """For `timestamp` without `moving`: True interpolates between close updates, False holds the last value."""
     gap_s: float = INTERPOLATION_GAP_S
     """For `timestamp` without `moving`: updates up to this far apart mean that the channel moved between them."""
+    rests_in_silence: bool = True
+    """For `timestamp` without `moving`: an axis that posts nothing for `gap_s` is known to stand still."""
     tolerance: float = math.inf
     """In SI units (eV): a value that may be off by more is flagged `UNCERTAIN`."""
     has_pv: bool = False
@@ -216,7 +220,9 @@ class Pairer:
             reading = reading_with_motion(time_ns, channel, self._histories[rule.moving], tolerance)
         else:
             gap_ns = round(rule.gap_s * NS_PER_S) if rule.is_continuous else 0
-            reading = reading_by_gap(time_ns, channel, gap_ns, tolerance)
+            reading = reading_by_gap(
+                time_ns, channel, gap_ns, tolerance, rests_in_silence=rule.rests_in_silence
+            )
         if reading is not None and self._do_clocks_disagree(waiting, rule):
             return reading[0], reading[1] | Flag.CLOCKS_DISAGREE
         return reading

@@ -31,8 +31,10 @@ class LivePairing:
 
     def __init__(self, profile: Profile, readbacks: ReadbackSource) -> None:
         self._readbacks = readbacks
-        self._pairer = Pairer(profile.rules())
         self._frame_time = profile.detector.frame_time.to_core()
+        self._pairer = Pairer(
+            profile.rules(), profile.service.clock_limit_s, profile.detector.frame_time.delay_s
+        )
         self._patience_s = profile.service.pairing_patience_s
         self._arrivals_s: deque[float] = deque()
         """Of the frames that wait, in order."""
@@ -53,7 +55,8 @@ class LivePairing:
         window = self._frame_time.window(frame.timestamp_ns, exposure_s)
         self._arrivals_s.append(now_s)
         self._newest.append((window.end_ns, now_s))
-        self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window)
+        received_ns = None if frame.received_s is None else round(frame.received_s * NS_PER_S)
+        self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window, received_ns)
 
     def take_readbacks(self) -> list[Readback]:
         """Enter what the channels did since the last call; the updates, to be recorded."""

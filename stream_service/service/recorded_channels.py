@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from stream_service.config import PAIRED_CHANNELS, POSITION_CHANNELS, Profile, moving_channel
 from stream_service.core.frame import AttributeValue
-from stream_service.core.pairing import ChannelRule, How
+from stream_service.core.pairing import POSITION_TOLERANCE_M, ChannelRule, How
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import SourceError
 from stream_service.service.recorded_rows import row_attribute
@@ -95,10 +95,13 @@ def _history_rule(name: str, readbacks: RecordedReadbacks, profile: Profile | No
         scale=readbacks.histories[name].scale,
         moving=moving if readbacks.has(moving) else "",
     )
+    if name in POSITION_CHANNELS:
+        tolerance_m = profile.position_tolerance_m if profile is not None else POSITION_TOLERANCE_M
+        rule = replace(rule, tolerance=tolerance_m)
     if profile is None:
         return rule
     channel = profile.channels[name]
-    return replace(rule, is_continuous=channel.continuous, gap_s=channel.gap_s)
+    return replace(rule, is_continuous=channel.continuous, gap_s=channel.gap_s or rule.gap_s)
 
 
 def _profile_rule(name: str, profile: Profile, attributes: Mapping[str, AttributeValue]) -> ChannelRule | None:

@@ -18,7 +18,7 @@ from stream_service.core.ledger import Ledger
 from stream_service.core.readback import BEFORE_ALL_TIME
 from stream_service.errors import PtychostreamError
 from stream_service.request import ScanRequest
-from stream_service.service.recorded_pairing import Feed
+from stream_service.service.recorded_pairing import END_OF_TIME, Feed
 from stream_service.service.recorded_rows import RowsOfFrames
 from stream_service.sources.ca_readbacks import Confirmation, Event
 from stream_service.sources.frame_queue import FrameQueue
@@ -157,6 +157,7 @@ class ReplaySources:
                 if not self.frames.queue.put(frame, frame.pixels.nbytes + FRAME_BYTES):
                     return
                 self.detector.latest_id = frame.unique_id
+            self.readbacks.until_ns = END_OF_TIME  # what moved on after the last frame tells where it was before
         except PtychostreamError as error:
             self.failure = error
         finally:

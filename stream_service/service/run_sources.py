@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 
 from p4p.client.thread import Context
-from p4p.wrapper import Value
 
-from stream_service.config import DetectorSettings, Profile, moving_channel
+from stream_service.config import DetectorSettings, Motion, Profile, moving_channel
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.errors import ConfigError, SourceError
@@ -17,11 +16,12 @@ from stream_service.sources.ca_readbacks import CaReadbacks, Follow
 from stream_service.sources.ca_stream import CaStream, camera_prefix, plugin_prefix
 from stream_service.sources.epics_ca import attach_thread
 from stream_service.sources.ntndarray import decode_ntndarray, identity_of
-from stream_service.sources.pva_frames import UNKNOWN_FRAME_BYTES, PvaFrames
+from stream_service.sources.pva_frames import UNKNOWN_FRAME_BYTES, PvaFrames, Received
 
 log = logging.getLogger(__name__)
 
 MiB = 1 << 20
+DMOV, MOVN = ".DMOV", ".MOVN"
 
 
 def followed_channels(profile: Profile) -> dict[str, Follow]:
@@ -31,8 +31,16 @@ def followed_channels(profile: Profile) -> dict[str, Follow]:
         if channel.pv:
             follow[name] = Follow(channel.pv)
         if channel.moving:
-            follow[moving_channel(name)] = Follow(channel.moving.pv, channel.moving.moving_when)
+            follow[moving_channel(name)] = _follow_motion(channel.moving)
     return follow
+
+
+def _follow_motion(motion: Motion) -> Follow:
+    """A motor record stamps DMOV = 0 with the end of the *previous* move, so its MOVN is followed where there is one."""
+    declared = Follow(motion.pv, motion.moving_when)
+    if not motion.pv.endswith(DMOV):
+        return declared
+    return Follow(motion.pv.removesuffix(DMOV) + MOVN, moving_when=1, instead_of=declared)
 
 
 def stream_of(detector: DetectorSettings) -> CaStream:
@@ -82,14 +90,14 @@ class RunSources:
         if self.frames.latest_before is None:
             return None
         try:
-            return self.decode(self.frames.latest_before)
+            return self.decode(Received(self.frames.latest_before, None))
         except SourceError as error:
             log.warning("the last frame before the run cannot be used to prepare it: %s", error)
             return None
 
-    def decode(self, message: Value) -> Frame:
+    def decode(self, message: Received) -> Frame:
         """The frame in a message; raises `SourceError` if it is none."""
-        return decode_ntndarray(message, self._settings.frame_time.field)
+        return decode_ntndarray(message.message, self._settings.frame_time.field, message.at_s)
 
     def open_ledger(self, request: ScanRequest) -> Ledger:
         """The account of the run, beginning after the detector's counter as it stands now."""

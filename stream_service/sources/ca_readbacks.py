@@ -6,6 +6,7 @@ silent is known to have stood still until then.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -28,7 +29,11 @@ from stream_service.sources.epics_ca import (
 )
 from stream_service.sources.settling import Settling
 
+log = logging.getLogger(__name__)
+
 GET_TIMEOUT_S = 1.0
+INSTEAD_S = 1.0
+"""A PV of the same record as one that answers has answered by then."""
 MAX_QUEUED = 200_000
 """Updates not yet taken: 10 minutes of ten axes at 30 Hz."""
 
@@ -57,6 +62,8 @@ class Follow:
 
     pv: str
     moving_when: int | None = None
+    instead_of: Follow | None = None
+    """What is followed where there is no such PV, while this one is there."""
 
 
 class _Channel:
@@ -64,6 +71,8 @@ class _Channel:
 
     def __init__(self, name: str, follow: Follow, emit: Callable[[Event], None]) -> None:
         self.name = name
+        self._is_first = True
+        """The update that a new connection begins with: it tells an old state, and not how long updates take."""
         self.follow = follow
         self.has_value = threading.Event()
         self.last_stamp_ns = -1
@@ -77,6 +86,7 @@ class _Channel:
         )
 
     def _on_connection(self, conn: bool = False, **_: Any) -> None:
+        self._is_first = True
         if not conn and self.has_value.is_set():
             self._n_disconnections += 1
             self._was_disconnected = True
@@ -89,8 +99,9 @@ class _Channel:
         stamp_ns = int(posixseconds) * NS_PER_S + int(nanoseconds)
         reading = raw if self.follow.moving_when is None else float(raw == self.follow.moving_when)
         is_valid = severity < INVALID_ALARM and math.isfinite(raw)
-        self._emit(Readback(self.name, reading, stamp_ns, is_valid, is_after_gap=self._was_disconnected))
-        self._was_disconnected = False
+        received_ns = None if self._is_first else time.monotonic_ns()
+        self._emit(Readback(self.name, reading, stamp_ns, is_valid, self._was_disconnected, received_ns))
+        self._was_disconnected = self._is_first = False
         self.last_stamp_ns, self.last_raw = stamp_ns, raw
         self.has_value.set()
 
@@ -120,6 +131,12 @@ class _Channel:
         return self._settling.answer(time.monotonic(), stamp_ns, self.last_stamp_ns)
 
 
+    def close(self) -> None:
+        """End the monitor."""
+        self.pv.clear_callbacks()
+        let_go(self.pv)
+
+
 class CaReadbacks:
     """Monitors of named channels, as one stream of events in which every channel's own order is kept."""
 
@@ -135,6 +152,9 @@ class CaReadbacks:
     def start(self) -> None:
         """Wait until every channel has delivered a value; raises `SourceError` naming those that have not."""
         deadline = time.monotonic() + CONNECTION_TIMEOUT_S
+        for name, channel in self._channels.items():
+            if channel.follow.instead_of is not None:
+                self._channels[name] = self._first_to_answer(channel, channel.follow.instead_of, deadline)
         for channel in self._channels.values():
             channel.has_value.wait(max(0.0, deadline - time.monotonic()))
         missing = [f"{c.name} ({c.follow.pv})" for c in self._channels.values() if not c.has_value.is_set()]
@@ -145,6 +165,19 @@ class CaReadbacks:
                 "name in the profile right, and EPICS_CA_ADDR_LIST set?"
             )
         self._asker.start()
+
+    def _first_to_answer(self, channel: _Channel, other: Follow, deadline: float) -> _Channel:
+        """The channel as it is; or on the other PV, if that one is there and this one is not."""
+        if channel.has_value.wait(INSTEAD_S):
+            return channel
+        stand_in = _Channel(channel.name, other, self._emit)
+        is_there = stand_in.has_value.wait(max(0.0, deadline - time.monotonic()))
+        if channel.has_value.wait(INSTEAD_S if is_there else 0.0) or not is_there:
+            stand_in.close()
+            return channel
+        log.warning("%s does not answer: %s is followed, whose starts of motion have no time", channel.follow.pv, other.pv)
+        channel.close()
+        return stand_in
 
     def take(self) -> list[Event]:
         """All events since the last call, in order.
@@ -196,8 +229,7 @@ class CaReadbacks:
         if self._asker.ident is not None:
             self._asker.join(2 * GET_TIMEOUT_S)
         for channel in self._channels.values():
-            channel.pv.clear_callbacks()
-            let_go(channel.pv)
+            channel.close()
 
     def _emit(self, event: Event) -> None:
         self._events.append(event)

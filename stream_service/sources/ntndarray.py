@@ -68,8 +68,10 @@ def identity_of(value: Value, field: TimestampField) -> tuple[int, int]:
     return unique_id, timestamp_ns_of(value, field)
 
 
-def decode_ntndarray(value: Value, timestamp_field: TimestampField = "timeStamp") -> Frame:
-    """A frame from a p4p `Value` (a context with `nt=False`).
+def decode_ntndarray(
+    value: Value, timestamp_field: TimestampField = "timeStamp", received_s: float | None = None
+) -> Frame:
+    """A frame from a p4p `Value` (a context with `nt=False`) that came at `received_s`.
 
     Plain pixels are the message's own memory, not a copy; compressed ones are decoded into a new array. NDAttributes
     are scalars or texts; one that is neither is left out. Raises `SourceError` if the message is not a mono image, its
@@ -97,7 +99,7 @@ def decode_ntndarray(value: Value, timestamp_field: TimestampField = "timeStamp"
         pixels = _pixels(value, codec, content, (sizes[1], sizes[0]))
     except SourceError as error:
         raise SourceError(f"frame {unique_id}: {error}") from error
-    return Frame(unique_id, timestamp_ns, pixels, scalars)
+    return Frame(unique_id, timestamp_ns, pixels, scalars, received_s)
 
 
 def _pixels(value: Value, codec: str, content: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Any
+import time
+from typing import Any, NamedTuple
 
 from p4p.client.thread import Cancelled, Context, Disconnected, RemoteError, TimeoutError
 from p4p.wrapper import Value
@@ -30,6 +31,17 @@ UNKNOWN_FRAME_BYTES = 2 << 20
 """Taken for a detector of unknown size that has sent no frame yet: a megapixel of uint16."""
 
 
+WAITED_S = 0.02
+"""A message that could not be put into the queue for this long has kept the next ones waiting."""
+
+
+class Received(NamedTuple):
+    """An update of the channel and when it came, on the monotonic clock; None if it was kept waiting before that."""
+
+    message: Value
+    at_s: float | None
+
+
 def queue_size(frame_bytes: int, budget_bytes: int) -> int:
     """Elements of the PVA monitor's queue that fit into the budget; at least 4."""
     return max(4, min(MAX_QUEUE_SIZE, budget_bytes // max(frame_bytes, 1)))
@@ -43,10 +55,11 @@ class PvaFrames:
     ) -> None:
         """`frame_bytes` sizes the queue until a first frame has shown its size."""
         self.channel = channel
-        self.queue: FrameQueue[Value] = FrameQueue(budget_bytes)
+        self.queue: FrameQueue[Received] = FrameQueue(budget_bytes)
         self.latest_before: Value | None = None
         self.is_connected = False
         """False while the channel does not answer."""
+        self._was_held_up = False
         self._context = context
         self._first_update = threading.Event()
         self._subscription: Any = None
@@ -88,7 +101,7 @@ class PvaFrames:
     def begin(self) -> None:
         """Discard what came so far; the newest of it becomes `latest_before`. The detector must be idle."""
         while taken := self.queue.take(0.0):
-            self.latest_before = taken[-1]
+            self.latest_before = taken[-1].message
 
     def close(self) -> None:
         """End the subscription; a receiver that waits for room is released."""
@@ -103,5 +116,7 @@ class PvaFrames:
                 log.warning("%s does not answer over PVA any more: %s", self.channel, update)
             return
         if not is_empty(update):
-            self.queue.put(update, held_bytes(update))
+            came_s = time.monotonic()
+            self.queue.put(Received(update, None if self._was_held_up else came_s), held_bytes(update))
+            self._was_held_up = time.monotonic() - came_s > WAITED_S
         self._first_update.set()

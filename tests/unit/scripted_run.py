@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from stream_service.config import Profile
+from stream_service.core.frame import Frame
 from stream_service.core.ledger import Fate
 from stream_service.core.readback import Readback
 from stream_service.core.run import RunState
@@ -20,6 +21,7 @@ from stream_service.request import ScanRequest
 from stream_service.service.live_run import LiveRun
 from stream_service.service.run_sources import RunSources
 from stream_service.sources.ca_readbacks import Confirmation
+from stream_service.sources.pva_frames import Received
 
 BEFORE_NS = (corpus.STAMP_S - 10) * 1_000_000_000
 MOST_IDLE_LOOPS = 10_000
@@ -174,6 +176,9 @@ class ScriptedSources(RunSources):
 
     def attach_thread(self) -> None:
         pass
+
+    def decode(self, message: Any) -> Frame:
+        return super().decode(Received(message, None))
 
 
 class Bench:

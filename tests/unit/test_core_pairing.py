@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -281,6 +282,144 @@ def test_attribute_is_taken_or_flagged(value, expected, flag):
     exposure = bench.one()
     assert exposure.flags == flag
     assert exposure.values["energy"] == pytest.approx(expected, nan_ok=True)
+
+
+DMOV = (0, 0.0), (1000, 1.0), (1100, 0.0), (1100, 1.0), (1300, 0.0)
+"""The second move begins at 1200, which its DMOV does not tell."""
+PRECISE = ChannelRule("x", How.TIMESTAMP, moving="x_moving", tolerance=0.003)
+
+
+def test_start_stamped_with_the_last_end_is_not_a_time():
+    """The axis stood at 10 until 1200, and a line from 1100 would say that it left at once."""
+    bench = Bench(PRECISE)
+    bench.posts("x", (0, 0.0), (1050, 5.0), (1100, 10.0), (1250, 15.0), (1300, 20.0))
+    bench.posts("x_moving", *DMOV)
+    for mid_ms in (1150, 1275):
+        bench.frame(mid_ms)
+    bench.confirms(10_000)
+    assert [exposure.flags for exposure in bench.pairer.take()] == [Flag.UNCERTAIN, Flag.UNCERTAIN]
+
+
+def test_start_without_a_time_takes_nothing_from_what_was_known_before_it():
+    bench = Bench(PRECISE)
+    bench.posts("x", (0, 0.0), (1100, 10.0))
+    bench.posts("x_moving", *DMOV[:3])
+    bench.frame(1150)
+    bench.confirms(1160)
+    exposure = bench.one()
+    assert (exposure.values["x"], exposure.flags) == (10.0, Flag.NONE)
+
+
+def test_ramps_of_a_move_are_uncertain_and_its_cruise_is_not():
+    bench = Bench(PRECISE)
+    bench.posts("x_moving", (0, 0.0), (1000, 1.0), (1600, 0.0))
+    bench.posts("x", (0, 0.0), (1100, 5.0), (1200, 15.0), (1300, 25.0), (1400, 35.0), (1500, 45.0), (1600, 50.0))
+    for mid_ms in (1050, 1150, 1250, 1350, 1450, 1550):
+        bench.frame(mid_ms)
+    bench.confirms(10_000)
+    flags = [exposure.flags for exposure in bench.pairer.take()]
+    assert flags == [Flag.UNCERTAIN, Flag.UNCERTAIN, Flag.NONE, Flag.NONE, Flag.UNCERTAIN, Flag.UNCERTAIN]
+
+
+def test_step_smaller_than_the_tolerance_is_never_uncertain():
+    bench = Bench(PRECISE)
+    bench.posts("x_moving", (0, 0.0), (1000, 1.0), (1100, 0.0))
+    bench.posts("x", (0, 0.0), (1100, 0.002))
+    bench.frame(1050)
+    bench.confirms(10_000)
+    assert bench.one().flags == Flag.NONE
+
+
+SOFT = ChannelRule("x", How.TIMESTAMP, gap_s=0.25, tolerance=0.003, rests_in_silence=False)
+
+
+def test_axis_that_posts_seldom_and_tells_no_motion_is_flagged_where_it_may_have_moved():
+    """It moves at 10 units a second all the time, and its record is processed twice a second."""
+    bench = Bench(SOFT)
+    bench.posts("x", *[(500 * n, 5.0 * n) for n in range(8)])
+    for n in range(6):
+        bench.frame(100 + 500 * n)
+        bench.frame(400 + 500 * n)
+    bench.confirms(10_000, "x")
+    assert {exposure.flags for exposure in bench.pairer.take()} == {Flag.UNCERTAIN}
+
+
+def test_silence_is_rest_only_where_the_profile_says_so():
+    for rule, flag in ((SOFT, Flag.UNCERTAIN), (replace(SOFT, rests_in_silence=True), Flag.NONE)):
+        bench = Bench(rule)
+        bench.posts("x", (0, 7.0))
+        bench.frame(5000)
+        bench.confirms(6000, "x")
+        exposure = bench.one()
+        assert (exposure.values["x"], exposure.flags) == (7.0, flag)
+
+
+def test_move_that_begins_after_a_long_rest_is_flagged_from_where_it_may_have_begun():
+    bench = Bench(replace(SOFT, rests_in_silence=True))
+    bench.posts("x", (0, 0.0), (5000, 1.0))
+    bench.frame(4000)
+    bench.frame(4900)
+    bench.confirms(6000, "x")
+    assert [exposure.flags for exposure in bench.pairer.take()] == [Flag.NONE, Flag.UNCERTAIN]
+
+
+def test_frame_with_the_stamp_of_the_frame_before_has_no_known_time(motor):
+    motor.confirms(10_000)
+    for mid_ms in (1200, 1210, 1210, 1210, 1240):
+        motor.frame(mid_ms)
+    flags = [exposure.flags for exposure in motor.pairer.take()]
+    assert flags == [Flag.NONE, Flag.NONE, Flag.NO_TIME, Flag.NO_TIME, Flag.NONE]
+
+
+def test_frames_of_a_clock_that_was_set_back_have_no_known_time(motor):
+    motor.confirms(10_000)
+    for mid_ms in (3000, 1200, 1210, 3100):
+        motor.frame(mid_ms)
+    flags = [exposure.flags for exposure in motor.pairer.take()]
+    assert flags == [Flag.NONE, Flag.NO_TIME, Flag.NO_TIME, Flag.NO_TIME], "how far it was set back nobody knows"
+
+
+def test_time_of_a_frame_is_nothing_to_channels_that_it_carries():
+    bench = Bench(ENERGY)
+    for _ in range(2):
+        bench.frame(10, energy=1.0)
+    assert [exposure.flags for exposure in bench.pairer.take()] == [Flag.NONE, Flag.NONE]
+
+
+ATTRIBUTE = ChannelRule("x", How.ATTRIBUTE, attribute="posx", tolerance=0.003, has_pv=True)
+
+
+def test_attribute_that_follows_its_pv_is_not_flagged():
+    bench = Bench(ATTRIBUTE)
+    bench.posts("x", (0, 0.0), (100, 1.0), (200, 2.0))
+    bench.frame(150, posx=1.0)
+    assert bench.one().flags == Flag.NONE, "what agrees does not wait"
+
+
+@pytest.mark.parametrize("stale", [0.0, 705.0])
+def test_attribute_that_its_pv_left_behind_is_flagged_as_soon_as_that_is_known(stale):
+    bench = Bench(ATTRIBUTE)
+    bench.posts("x", (0, 0.0), (100, 1.0))
+    bench.frame(150, posx=stale)
+    assert bench.pairer.take() == []
+    bench.confirms(300, "x")
+    exposure = bench.one()
+    assert (exposure.flags, exposure.position_flags) == (Flag.STALE, Flag.STALE)
+
+
+def test_attribute_is_not_blamed_for_what_its_pv_does_not_tell():
+    bench = Bench(ATTRIBUTE)
+    bench.posts("x", (0, 0.0))
+    bench.pairer.disconnect("x")
+    bench.frame(150, posx=3.0)
+    assert bench.one().flags == Flag.NONE
+
+
+def test_attribute_of_an_axis_that_moved_during_the_exposure_is_uncertain():
+    bench = Bench(ATTRIBUTE)
+    bench.posts("x", (0, 0.0), (148, 1.0), (152, 2.0), (300, 3.0))
+    bench.frame(150, posx=2.0)
+    assert bench.one().flags == Flag.UNCERTAIN
 
 
 def test_missing_attribute_is_flagged():
