@@ -48,9 +48,7 @@ class Leg(NamedTuple):
         return step / length_ns if length_ns > 0 else math.copysign(math.inf, step) if step else AT_REST
 
 
-def reading_with_motion(
-    time_ns: int, channel: History, motion: History, tolerance: float = math.inf
-) -> Reading | None:
+def reading_with_motion(time_ns: int, channel: History, motion: History, tolerance: float = math.inf) -> Reading | None:
     """What a channel was at `time_ns`, with its motion known (non-zero: it moves); None if that is not known yet."""
     before, later = channel.at(time_ns)
     state, _ = motion.at(time_ns)
@@ -219,7 +217,10 @@ def _slope_after(leg: Leg, channel: History, end: Readback | None) -> tuple[floa
 
 
 def _slopes_within(gap_ns: int, leg: Leg, channel: History) -> tuple[float, float, int]:
-    """The slopes before and after, and until when everything must be known for them to be true."""
+    """The slopes before and after, and until when everything must be known for them to be true.
+
+    Where the history begins or a recording ends, one neighbour must do.
+    """
     earlier, following = channel.before(leg.before), channel.after(leg.later)
     until_ns = leg.later.timestamp_ns + gap_ns
     slope_before = slope_after = AT_REST
@@ -228,4 +229,9 @@ def _slopes_within(gap_ns: int, leg: Leg, channel: History) -> tuple[float, floa
     if following is not None and following.timestamp_ns <= until_ns:
         slope_after = Leg(leg.later.timestamp_ns, leg.later, following).slope
         until_ns = following.timestamp_ns - 1
+    is_first, is_last = earlier is None, following is None and channel.ends_ns < until_ns
+    if is_first and not is_last:
+        slope_before = leg.slope
+    elif is_last and not is_first:
+        slope_after = leg.slope
     return slope_before, slope_after, until_ns

@@ -154,6 +154,11 @@ class Pairer:
         if history := self._histories.get(channel):
             history.confirm(until_ns)
 
+    def end(self, channel: str, at_ns: int) -> None:
+        """The recording of `channel` ends at `at_ns`: up to then everything has been added, after it nothing is known."""
+        if history := self._histories.get(channel):
+            history.end(at_ns)
+
     def disconnect(self, channel: str) -> None:
         """The channel's PV is gone: what it is from now on is not known until it posts again."""
         if history := self._histories.get(channel):
@@ -220,9 +225,7 @@ class Pairer:
             reading = reading_with_motion(time_ns, channel, self._histories[rule.moving], tolerance)
         else:
             gap_ns = round(rule.gap_s * NS_PER_S) if rule.is_continuous else 0
-            reading = reading_by_gap(
-                time_ns, channel, gap_ns, tolerance, rests_in_silence=rule.rests_in_silence
-            )
+            reading = reading_by_gap(time_ns, channel, gap_ns, tolerance, rests_in_silence=rule.rests_in_silence)
         if reading is not None and self._do_clocks_disagree(waiting, rule):
             return reading[0], reading[1] | Flag.CLOCKS_DISAGREE
         return reading

@@ -62,6 +62,8 @@ class History:
     gaps_ns: list[tuple[int, int]] = field(default_factory=list)
     """Stretches of disconnection: what was posted after the first time, up to and with the second, may be lost."""
     clock: Clock = field(default_factory=lambda: Clock(round(DEFAULT_LIMIT_S * 1e9)))
+    ends_ns: int = END_OF_TIME
+    """End of a recording: nothing is known of the channel after it, and never will be."""
     untimed_ns: list[tuple[int, int]] = field(default_factory=list)
     """Stretches, both ends included, in which stamps were no times; the last one may have no end yet."""
 
@@ -95,6 +97,11 @@ class History:
             from_ns = min(from_ns, self.untimed_ns.pop()[0])
         self.untimed_ns.append((from_ns, END_OF_TIME))
 
+    def end(self, at_ns: int) -> None:
+        """Every update up to `at_ns` has been added, and nothing is known of what came after it."""
+        self.confirm(at_ns)
+        self.ends_ns = at_ns
+
     def confirm(self, until_ns: int) -> None:
         """Note that every update stamped at or before `until_ns` has been added."""
         self.confirmed_until_ns = max(self.confirmed_until_ns, until_ns)
@@ -120,6 +127,8 @@ class History:
         for start_ns, end_ns in self.gaps_ns:
             if start_ns < to_ns and from_ns < end_ns:
                 return Knowledge.LOST
+        if from_ns <= self.ends_ns < to_ns:  # what a recording says up to its end is all that can be asked of it
+            to_ns = self.ends_ns
         if self.known_until_ns >= to_ns:
             return Knowledge.KNOWN
         return Knowledge.COMING if self.is_connected else Knowledge.LOST

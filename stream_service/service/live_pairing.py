@@ -32,9 +32,7 @@ class LivePairing:
     def __init__(self, profile: Profile, readbacks: ReadbackSource) -> None:
         self._readbacks = readbacks
         self._frame_time = profile.detector.frame_time.to_core()
-        self._pairer = Pairer(
-            profile.rules(), profile.service.clock_limit_s, profile.detector.frame_time.delay_s
-        )
+        self._pairer = Pairer(profile.rules(), profile.service.clock_limit_s, profile.detector.frame_time.delay_s)
         self._patience_s = profile.service.pairing_patience_s
         self._arrivals_s: deque[float] = deque()
         """Of the frames that wait, in order."""
@@ -63,7 +61,8 @@ class LivePairing:
         updates = []
         for event in self._readbacks.take():
             if isinstance(event, Confirmation):
-                self._pairer.confirm(event.channel, event.until_ns)
+                tell = self._pairer.end if event.is_end else self._pairer.confirm
+                tell(event.channel, event.until_ns)
             elif isinstance(event, Disconnection):
                 log.warning("the PV of channel %s is gone", event.channel)
                 self._pairer.disconnect(event.channel)

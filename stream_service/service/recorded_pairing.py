@@ -91,7 +91,7 @@ class RecordedPairing:
     def _confirm(self, name: str, feed: Feed) -> None:
         """After the last update of a channel the log says by its end that no more came."""
         if feed.is_at_end and self._log is not None:
-            self._pairer.confirm(name, self._log.end_ns)
+            self._pairer.end(name, self._log.end_ns)
 
     def _account_for(self, exposure: Exposure, mid_ns: int) -> None:
         self._n_frames += 1

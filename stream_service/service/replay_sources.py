@@ -78,7 +78,7 @@ class ReplayedReadbacks:
         for name, feed in self._feeds.items():
             events += feed.until(until_ns)
             if feed.is_at_end:
-                events.append(Confirmation(name, self._known_until_ns))
+                events.append(Confirmation(name, self._known_until_ns, is_end=True))
         return events
 
     def latest(self, channel: str) -> float:

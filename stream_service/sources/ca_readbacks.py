@@ -44,6 +44,8 @@ class Confirmation:
 
     channel: str
     until_ns: int
+    is_end: bool = False
+    """True at the end of a recording: nothing is known of the channel after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,6 @@ class _Channel:
         stamp_ns = int(reply["posixseconds"]) * NS_PER_S + int(reply["nanoseconds"])
         return self._settling.answer(time.monotonic(), stamp_ns, self.last_stamp_ns)
 
-
     def close(self) -> None:
         """End the monitor."""
         self.pv.clear_callbacks()
@@ -175,7 +176,9 @@ class CaReadbacks:
         if channel.has_value.wait(INSTEAD_S if is_there else 0.0) or not is_there:
             stand_in.close()
             return channel
-        log.warning("%s does not answer: %s is followed, whose starts of motion have no time", channel.follow.pv, other.pv)
+        log.warning(
+            "%s does not answer: %s is followed, whose starts of motion have no time", channel.follow.pv, other.pv
+        )
         channel.close()
         return stand_in
 

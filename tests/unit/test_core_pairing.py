@@ -34,9 +34,7 @@ class Bench:
         for channel in channels or ("x", "x_moving"):
             self.pairer.confirm(channel, round(until_ms * MS))
 
-    def frame(
-        self, mid_ms: float, exposure_ms: float = 10, *, number: int | None = None, **attributes: object
-    ) -> None:
+    def frame(self, mid_ms: float, exposure_ms: float = 10, *, number: int | None = None, **attributes: object) -> None:
         """The next frame of the run, or the one with this number."""
         end_ns = round((mid_ms + exposure_ms / 2) * MS)
         number = self.n_frames if number is None else number

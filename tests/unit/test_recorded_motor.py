@@ -68,9 +68,7 @@ def wrong_without_a_flag(exposures: list[Exposure]) -> list[int]:
         exposure.ordinal
         for exposure in exposures
         if not exposure.flags
-        and max(
-            abs(exposure.values[name] + RECORDED[f"planned_{name}_m"][exposure.ordinal]) for name in ("x", "y")
-        )
+        and max(abs(exposure.values[name] + RECORDED[f"planned_{name}_m"][exposure.ordinal]) for name in ("x", "y"))
         > TOLERANCE_M
     ]
 
