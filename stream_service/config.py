@@ -64,7 +64,8 @@ class FrameTimeSettings(Settings):
     offset_s: float = 0.0
     """Clock of the readbacks minus clock of the detector."""
     delay_s: Annotated[float, Field(ge=0)] = 0.0
-    """From the end of an exposure until its frame comes over the network (a slow readout): tells it from a wrong clock."""
+    """From the end of an exposure until its frame comes over the network (a slow readout): tells it from a wrong
+    clock."""
 
     def to_core(self) -> FrameTime:
         return FrameTime(self.marks, self.offset_s)
@@ -104,8 +105,9 @@ class Motion(Settings):
     """The PV that tells whether an axis moves, so that rest and motion are facts and not guesses."""
 
     pv: str
-    """A motor record's `.MOVN`, or any PV that is one value while moving. `.DMOV` has no time for the start of a motion:
-    the record's `.MOVN` is followed in its place, or, where there is none, rows between two moves are flagged."""
+    """A motor record's `.MOVN`, or any PV that is one value while moving. `.DMOV` has no time for the start of a
+    motion: the record's `.MOVN` is followed in its place, or, where there is none, rows between two moves are
+    flagged."""
     moving_when: Literal[0, 1] = 0
     """The value that means moving: 1 for `.MOVN`, 0 for `.DMOV`."""
 
@@ -116,8 +118,8 @@ class ChannelSettings(Settings):
     how: How
     """`attribute` (the NDAttribute on the frame) or `timestamp` (the PV's own history at mid-exposure)."""
     pv: str = ""
-    """The readback PV. Needed for `timestamp`; for `attribute` the PV behind the NDAttribute: its history is recorded, and
-    rows whose attribute does not follow it are flagged. Without it a stale attribute is not found."""
+    """The readback PV. Needed for `timestamp`; for `attribute` the PV behind the NDAttribute: its history is recorded,
+    and rows whose attribute does not follow it are flagged. Without it a stale attribute is not found."""
     attribute: str = ""
     """Name of the NDAttribute, for `attribute`."""
     unit: str
@@ -125,11 +127,12 @@ class ChannelSettings(Settings):
     moving: Motion | None = None
     """For an axis paired by `timestamp`, so that rest and motion are known. Without it, declare one of the next two."""
     continuous: bool = True
-    """For `timestamp` without `moving`: false for a channel that jumps and is then held until its next update (a state, a
-    ring current, a stage that posts when it has arrived)."""
+    """For `timestamp` without `moving`: false for a channel that jumps and is then held until its next update (a
+    state, a ring current, a stage that posts when it has arrived)."""
     gap_s: Annotated[float, Field(gt=0)] | None = None
-    """For `timestamp` without `moving`: while the axis moves, it posts at least this often, so that silence is rest. If it
-    is not said, 0.25 s is taken for motion, but silence for nothing: rows of an axis that may be at rest are flagged."""
+    """For `timestamp` without `moving`: while the axis moves, it posts at least this often, so that silence is rest.
+    If it is not said, 0.25 s is taken for motion, but silence for nothing: rows of an axis that may be at rest are
+    flagged."""
 
     @model_validator(mode="after")
     def _names_its_source(self) -> Self:

@@ -30,8 +30,8 @@ from ptychostream_plans.trajectory import Trajectory, from_positions
 
 AXES = {"x", "y"}
 RUN_UP_S = 0.3
-"""At full speed before the line. Between two readbacks of which one lies in the ramp a position is not known: at the 10 Hz
-of a motor record the first stretch that is begins up to 0.2 s after the ramp."""
+"""At full speed before the line. Between two readbacks of which one lies in the ramp a position is not known: at the
+10 Hz of a motor record the first stretch that is begins up to 0.2 s after the ramp."""
 RUN_OUT_S = 0.4
 """At full speed after the line, for a detector that started late."""
 SPEED_S = 2.0

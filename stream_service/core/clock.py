@@ -1,12 +1,12 @@
 """A sender's clock, seen through the stamps of its messages and the moments at which they were received.
 
-Stamps decide which readback belongs to which frame, so a wrong clock is a wrong position. Nothing here corrects a stamp:
-it is told whether a stamp is a time, and how far a clock is from the one of the receipts, so that what cannot be
+Stamps decide which readback belongs to which frame, so a wrong clock is a wrong position. Nothing here corrects a
+stamp: it is told whether a stamp is a time, and how far a clock is from the one of the receipts, so that what cannot be
 trusted is flagged (ADR 0010). Receipts are nanoseconds of any clock of ours that never steps; a recording has none.
 
 The lag of a message is its receipt minus its stamp: the clock's offset and the way of the message, which is never
-negative. So the promptest of the last messages tells the offset best, and a message stamped later than that by more than
-the limit was stamped by a clock that had stepped.
+negative. So the promptest of the last messages tells the offset best, and a message stamped later than that by more
+than the limit was stamped by a clock that had stepped.
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ def reading_by_gap(
 ) -> Reading | None:
     """What a channel was at `time_ns` if updates up to `gap_ns` apart mean motion; None if that is not known yet.
 
-    With a `gap_ns` of 0 the channel is held from update to update. `rests_in_silence` says that a moving axis never posts
-    more seldom than that, so that silence is rest; where that is not known, only updates that agree tell of rest.
+    With a `gap_ns` of 0 the channel is held from update to update. `rests_in_silence` says that a moving axis never
+    posts more seldom than that, so that silence is rest; where that is not known, only updates that agree tell of rest.
     """
     before, later = channel.at(time_ns)
     if before is None:

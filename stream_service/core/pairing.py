@@ -6,9 +6,10 @@ same frames and readbacks gives the same exposures. Frames leave in the order in
 PV (`disconnect`) or the caller's patience (`give_up`) can end the wait, and then the row says so in its flags. See
 ADR 0004.
 
-What decides is data time, so what is wrong with a clock is flagged (ADR 0010): a frame whose stamp is not later than that
-of the frame before has no known time, and where the clocks of frames and of a channel are seen to differ by more than a
-limit, nothing that was paired across them is trusted. An NDAttribute that leaves its own PV behind is flagged, too.
+What decides is data time, so what is wrong with a clock is flagged (ADR 0010): a frame whose stamp is not later than
+that of the frame before has no known time, and where the clocks of frames and of a channel are seen to differ by more
+than a limit, nothing that was paired across them is trusted. An NDAttribute that leaves its own PV behind is flagged,
+too.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ REORDER_NS = 10 * NS_PER_S
 
 
 ATTRIBUTE_SLACK_NS = NS_PER_S // 20
-"""From the end of an exposure until a driver has taken the NDAttributes of its frame, and what well kept clocks differ."""
+"""From the end of an exposure until a driver has taken the NDAttributes of its frame, and what well kept clocks
+differ."""
 SAME_VALUE = 1e-6
 """Relative: what a double keeps of a value that went through a float."""
 
@@ -155,7 +157,8 @@ class Pairer:
             history.confirm(until_ns)
 
     def end(self, channel: str, at_ns: int) -> None:
-        """The recording of `channel` ends at `at_ns`: up to then everything has been added, after it nothing is known."""
+        """The recording of `channel` ends at `at_ns`: up to then everything has been added, after it nothing is
+        known."""
         if history := self._histories.get(channel):
             history.end(at_ns)
 

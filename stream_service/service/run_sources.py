@@ -36,7 +36,8 @@ def followed_channels(profile: Profile) -> dict[str, Follow]:
 
 
 def _follow_motion(motion: Motion) -> Follow:
-    """A motor record stamps DMOV = 0 with the end of the *previous* move, so its MOVN is followed where there is one."""
+    """A motor record stamps DMOV = 0 with the end of the *previous* move, so its MOVN is followed where there is
+    one."""
     declared = Follow(motion.pv, motion.moving_when)
     if not motion.pv.endswith(DMOV):
         return declared
