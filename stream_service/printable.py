@@ -6,6 +6,9 @@ comment, half a character. What would not be seen as a character is shown as Pyt
 
 from __future__ import annotations
 
+LINES = "\n\t"
+"""What a text of several lines may do to a terminal: go on to the next line, or to the next stop."""
+
 
 def printable(text: str, keep: str = "") -> str:
     """The text on one line, everything in it to be seen; characters of `keep`, such as line ends, stay as they are."""

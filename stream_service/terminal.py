@@ -14,10 +14,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from stream_service.printable import printable
+from stream_service.printable import LINES, printable
 
-LINES = "\n\t"
-"""What text may do to a terminal: go on to the next line, or to the next stop."""
 NOTE = Text("note:", style="yellow")
 WARNING = Text("warning:", style="yellow")
 

@@ -17,7 +17,10 @@ def load_positions(path: Path) -> Trajectory:
     `.npy` holds an (N, 2) or (N, 3) array; any other file is text, two columns separated by commas, with or without
     a line of names. Raises `ValueError` naming the file and line, `OSError`.
     """
-    positions_m = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _read_csv(path)
+    try:
+        positions_m = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _read_csv(path)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: save the table as CSV UTF-8") from error
     try:
         return from_positions(positions_m, name="file", parameters={"path": str(path)})
     except (TypeError, ValueError) as error:

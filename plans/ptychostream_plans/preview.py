@@ -11,6 +11,7 @@ from ptychostream_plans.positions_file import load_positions
 from ptychostream_plans.trajectories import concentric, fermat, jittered, raster
 from ptychostream_plans.trajectory import Trajectory
 from ptychostream_plans.trajectory_pictures import draw_trajectory
+from stream_service.terminal import show_what_cannot_be_encoded
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Draw a trajectory, its overlap and its coverage.")
 
@@ -97,4 +98,5 @@ def _draw(trajectory: Trajectory, probe_um: float, out: Path) -> None:
 
 
 if __name__ == "__main__":
+    show_what_cannot_be_encoded()
     app()

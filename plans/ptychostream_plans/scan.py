@@ -31,6 +31,8 @@ from ptychostream_devices.stream_service_device import StreamServiceDevice
 from ptychostream_plans.positions_file import load_positions
 from ptychostream_plans.trajectory import Trajectory
 from ptychostream_plans.trajectory_plans import ptycho_fermat, ptycho_positions
+from stream_service.printable import LINES, printable
+from stream_service.terminal import show_what_cannot_be_encoded
 
 INTERRUPTED = 130
 SETTING_TIMEOUT_S = 20.0  # for an IOC to take a setting while it is staged
@@ -230,6 +232,7 @@ def plain_sentence(error: BaseException) -> str:
 
 def main() -> None:
     """Entry point of `python -m ptychostream_plans.scan`."""
+    show_what_cannot_be_encoded()
     app()
 
 
@@ -239,7 +242,7 @@ def _log_to_stderr() -> None:
 
 
 def _failed(error: BaseException, code: int) -> typer.Exit:
-    typer.echo(f"scan failed: {plain_sentence(error)}", err=True)
+    typer.echo(f"scan failed: {printable(plain_sentence(error), keep=LINES)}", err=True)
     return typer.Exit(code)
 
 
@@ -257,7 +260,7 @@ def _tell_words(message: dict[str, Any]) -> None:
             account = message.get("stream", {})
             file = f", {account['rows']} rows, {account['state']}: {account['file']}" if account else ""
             text = f"run {message['uid']}: {message['exit_status']}{file}"
-    print(text, file=sys.__stdout__, flush=True)
+    print(printable(text), file=sys.__stdout__, flush=True)
 
 
 if __name__ == "__main__":

@@ -134,3 +134,26 @@ def test_commands_work_for_a_user_without_a_folder_to_write_in(tmp_path: Path) -
     done = run("ingest", "hdf5", "--input", tmp_path / "in.h5", "--output", tmp_path / "out.h5", **nowhere)
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.glob("ptychostream-*")), "what was compiled is removed"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "stream_service.cli demo --help",
+        "iocsim --help",
+        "ptychostream_plans.scan --help",
+        "ptychostream_plans.preview fermat",
+    ],
+)
+def test_a_terminal_without_micro_is_no_reason_to_fail(command: str, tmp_path: Path) -> None:
+    environment = os.environ | LOCALES["C"] | {"MPLBACKEND": "Agg"}
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
