@@ -53,6 +53,7 @@ FOREIGN = {
     "h5dump",
     "h5ls",
     "sed",
+    "source",
 }
 OURS = {
     "ptychostream": stream_service.cli.app,

@@ -41,6 +41,17 @@ def test_pinned_version_is_one_that_pyproject_allows(requirement: Requirement) -
     assert version in requirement.specifier
 
 
+def test_every_place_that_names_the_pythons_names_the_same() -> None:
+    prefix = "Programming Language :: Python :: 3."
+    classified = [text.removeprefix(prefix) for text in PROJECT["classifiers"] if text.startswith(prefix)]
+    searched = re.findall(r"3\.(\d+)", (CHECKOUT / ".ci" / "pythons").read_text(encoding="utf-8").partition("(")[2])
+    assert searched[: len(classified)] == classified[::-1]
+    assert PROJECT["requires-python"] == f">=3.{classified[0]}"
+    for name in ("constraints.txt", "README.md"):
+        text = (CHECKOUT / name).read_text(encoding="utf-8")
+        assert re.search(rf"3\.{classified[0]}\b.*3\.{classified[-1]}\b", text), name
+
+
 def test_constraints_are_names_and_versions_only() -> None:
     lines = (CHECKOUT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     wrong = [line for line in lines if not re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line)]
