@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import secrets
 import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Annotated
 
+import h5py
 import numpy as np
 import typer
 
@@ -92,6 +94,9 @@ def run(
             raise ValueError(f"--motor-poll {motor_poll:g}: give seconds, 0 or more")
         compressor = _compressor(codec)
         faults = Faults(seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids))
+        for option, path in (("--truth", truth), ("--references", references)):
+            if path is not None and replay is not None and path.exists() and path.samefile(replay):
+                raise ValueError(f"{option} {path} is the file that is replayed, and would destroy it: choose another")
         _refuse_taken_ports(interface)
         beamline = make_beamline(config)
         if references is not None:
@@ -218,13 +223,17 @@ def write_references(beamline: Beamline, path: Path) -> None:
         arrays["mask"] = beamline.camera.bad_pixel_mask()
     elif isinstance(beamline.frames, ReplayFrames) and beamline.frames.mask is not None:
         arrays["mask"] = beamline.frames.mask
-    if path.suffix == ".npz":
-        np.savez(path, allow_pickle=False, **arrays)
-    elif path.suffix in (".h5", ".hdf5"):
-        import h5py
-
-        with h5py.File(path, "w") as file:
-            for name, array in arrays.items():
-                file[name] = array
-    else:
+    if path.suffix not in (".npz", ".h5", ".hdf5"):
         raise ValueError(f"--references {path}: the name must end in .npz or .h5")
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:  # whole or not at all; a link that waits under this name is not followed
+        if path.suffix == ".npz":
+            with unfinished.open("xb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+        else:
+            with h5py.File(unfinished, "x") as file:
+                for name, array in arrays.items():
+                    file[name] = array
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ them is full, on `flush`, and at the end.
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
 from collections.abc import Mapping
@@ -79,6 +80,8 @@ class NDFile:
         self._dtype = first.pixels.dtype
         self._storage = options.storage(first)
         # SWMR needs the 1.10 format; without it NDFileHDF5 writes the oldest that can hold the data.
+        if path.is_symlink():  # an old file is overwritten, as by the real plugin, but not one that a link leads to
+            path.unlink()
         self._file = h5py.File(path, "w", libver=("v110", "v110") if options.swmr else None)
         try:
             self._places = layout.create(self._file, first, self._columns, self._storage)
@@ -155,10 +158,14 @@ class NDFile:
     def _close_uncleanly(self) -> None:
         """Leave the file as the real plugin does: all is there, but its flags say that it is still being written."""
         self._file.flush()
-        unclosed = self._path.with_name(f".{self._path.name}.unclosed")
-        shutil.copyfile(self._path, unclosed)
-        self._file.close()
-        unclosed.replace(self._path)
+        unclosed = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.unclosed")
+        try:
+            with self._path.open("rb") as written, unclosed.open("xb") as copy:
+                shutil.copyfileobj(written, copy)
+            self._file.close()
+            unclosed.replace(self._path)
+        finally:
+            unclosed.unlink(missing_ok=True)
 
     def _write_pixels(self, array: NDArray) -> None:
         data = self._places.data

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from iocsim.camera import Flip, Rotate, mount
 
+COPY = "copy the data into one file (h5repack, h5copy), since no file is followed into others"
+MOST_LINKS = 16  # soft links on the way to one dataset; a circle has no end
 READ_AT_ONCE_BYTES = 256 * 2**20
 EQUALLY_NEAR_M = 1e-12  # far below any stage, far above the rounding of micrometres into metres
 JOULE_PER_EV = 1.602176634e-19  # exact in the SI of 2019
@@ -205,9 +207,30 @@ def _open(path: Path) -> h5py.File:
 
 
 def _dataset(file: h5py.File, *paths: str) -> h5py.Dataset | None:
-    """The first of `paths` that is a dataset; a dangling link is no dataset."""
+    """The first of `paths` that is a dataset; a dangling link is no dataset. Raises ReplayError for one elsewhere."""
     for path in paths:
+        _refuse_links_to_other_files(file, path)
         found = file.get(path)
         if isinstance(found, h5py.Dataset):
+            if found.is_virtual or found.external:
+                raise ReplayError(f"{file.filename}: /{path} is kept in other files: {COPY}")
             return found
     return None
+
+
+def _refuse_links_to_other_files(file: h5py.File, path: str) -> None:
+    """Look at every link on the way, before HDF5 follows any."""
+    todo, group, hops = list(reversed(path.split("/"))), "", 0
+    while todo:
+        name = f"{group}/{todo.pop()}"
+        link = file.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise ReplayError(f"{file.filename}: {name} leads to {link.filename}: {COPY}")
+        if not isinstance(link, h5py.SoftLink):
+            group = name
+            continue
+        hops += 1
+        if hops > MOST_LINKS:
+            return
+        group = "" if link.path.startswith("/") else group
+        todo += [part for part in reversed(link.path.split("/")) if part not in ("", ".")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import zlib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -115,9 +116,9 @@ class Truth:
             name: np.array([record[column] for record in records], dtype)
             for column, (name, dtype) in enumerate(COLUMN_DTYPES.items())
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("xb") as file:  # a link that waits under this name is not followed
                 np.savez(file, allow_pickle=False, facts=np.array(self._facts), **columns, **self._arrays)
                 file.flush()
                 os.fsync(file.fileno())

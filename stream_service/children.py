@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from stream_service.errors import PtychostreamError
+from stream_service.output_file import open_new
 
 END_TIMEOUT_S = 15.0
 LOG_TAIL_LINES = 12
@@ -52,7 +53,7 @@ class Child:
         self.name = name
         self.log = log
         self._pending = b""
-        with log.open("wb") as stderr:
+        with open_new(log) as stderr:
             self.process = subprocess.Popen(
                 [python, *arguments],
                 env=dict(environment),

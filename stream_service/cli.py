@@ -31,7 +31,9 @@ from stream_service import (
     cli_replay,
     cli_sidecar,
 )
+from stream_service.cli_options import AlsoBelowOption
 from stream_service.errors import ConfigError, PtychostreamError
+from stream_service.hdf5.targets import AlsoBelow
 from stream_service.interruption import catch_signals
 from stream_service.terminal import bold, console, errors, show_what_cannot_be_encoded
 
@@ -151,11 +153,12 @@ def demo(
 @app.command(epilog="Example: ptychostream validate demo_std.h5")
 def validate(
     file: Annotated[Path, typer.Argument(help="A standard file, or any CXI file.", metavar="FILE")],
+    also_below: AlsoBelowOption = None,
 ) -> None:
     """Check a file against our own rules and those of CXI 1.6; exit code 1 if it breaks one."""
     from stream_service.writer.validate import validate_file
 
-    findings = validate_file(file)
+    findings = validate_file(file, AlsoBelow(tuple(also_below or ())))
     for finding in findings:
         console.print(MARKS[finding.level], bold(f"{finding.where}:"), finding.message, soft_wrap=True)
     n_errors = sum(finding.level == "error" for finding in findings)

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from stream_service.cli_options import AlsoBelowOption
 from stream_service.errors import ConfigError
+from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import console
 
 EPILOG = (
@@ -26,6 +28,7 @@ def export(
     recon: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Reconstruction of this scan, for the probe or the images.")
     ] = None,
+    also_below: AlsoBelowOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
 ) -> None:
     """Write the rows to use in the layout of another program: upright squares about the axis, without rejected rows."""
@@ -35,5 +38,5 @@ def export(
     wanted = [layout for layout, is_wanted in zip(Layout, (pynx, tike, ptychonn), strict=True) if is_wanted]
     if len(wanted) != 1:
         raise ConfigError("say for which program: one of --pynx, --tike, --ptychonn")
-    n_rows = write(file, out, wanted[0], recon, force=force)
+    n_rows = write(file, out, wanted[0], recon, force=force, also=AlsoBelow(tuple(also_below or ())))
     console.print(f"{out}: {n_rows} rows for {wanted[0].value}", soft_wrap=True)

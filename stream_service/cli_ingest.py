@@ -54,10 +54,10 @@ def hdf5(
     force: ForceOption = False,
 ) -> None:
     """From an HDF5 file: areaDetector's (any layout), CXI, or the /entry schema; closed, growing or never closed."""
-    from stream_service.service.ingest import check_output
+    from stream_service.output_file import check_is_no_input, check_output
     from stream_service.sources.hdf5_recording import Follow, Hdf5Paths, Hdf5Recording
 
-    check_output(output, force=force)
+    check_output(output, force=force, inputs=(input_file, *knobs.files))
     paths = Hdf5Paths(
         data=data_path,
         pos_x=pos_x_path,
@@ -70,7 +70,10 @@ def hdf5(
     settings = replace(knobs.settings(frozenset(name for name, path in given.items() if path)), translation=translation)
     following = Follow(patience_s) if follow else None
     field = _timestamp_field(settings)
-    with Hdf5Recording(input_file, paths, following, timestamp_field=field, translation=translation) as recording:
+    with Hdf5Recording(
+        input_file, paths, following, timestamp_field=field, translation=translation, also=knobs.also
+    ) as recording:
+        check_is_no_input(output, recording.files)
         _ingest(recording, output, settings, force=force, live=follow)
 
 
@@ -90,13 +93,14 @@ def tiff(
     force: ForceOption = False,
 ) -> None:
     """From numbered or multi-page TIFFs, and a sidecar with what belongs to each frame."""
-    from stream_service.service.ingest import check_output
+    from stream_service.output_file import check_is_no_input, check_output
     from stream_service.sources.tiff_recording import TiffRecording
 
-    check_output(output, force=force)
+    check_output(output, force=force, inputs=filter(None, (sidecar, *knobs.files)))
     settings = knobs.settings()
     offset = settings.row_offset if settings.readbacks is None else None
-    with TiffRecording(pattern, sidecar, settings.match, _timestamp_field(settings), offset) as recording:
+    with TiffRecording(pattern, sidecar, settings.match, _timestamp_field(settings), offset, knobs.also) as recording:
+        check_is_no_input(output, recording.files)
         _ingest(recording, output, settings, force=force, live=False)
 
 

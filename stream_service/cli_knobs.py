@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream_service.cli_options import AlsoBelowOption
 from stream_service.errors import ConfigError
+from stream_service.hdf5.targets import AlsoBelow
 from stream_service.sources.sidecar_matching import Match
 
 if TYPE_CHECKING:
@@ -120,9 +122,25 @@ class Knobs:
     reject_json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="ptypy_indices.json: rows not to be used (keep = 0).")
     ] = None
+    also_below: AlsoBelowOption = None
     first_id: Annotated[
         int | None, typer.Option(min=0, help="uniqueId of the scan's first frame, if the recording begins later.")
     ] = None
+
+    @property
+    def also(self) -> AlsoBelow:
+        """Where files may lead beside their own folder."""
+        return AlsoBelow(tuple(self.also_below or ()))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that the options name, all of which are read."""
+        from stream_service.layouts import find_profile
+        from stream_service.sources.references import reference_path
+
+        named = [self.readbacks, self.reject_json, find_profile(self.profile) if self.profile else None]
+        locations = (self.dark, self.flat, self.mask)
+        return (*filter(None, named), *(reference_path(location) for location in locations if location))
 
     def settings(self, given: frozenset[str] = frozenset()) -> IngestSettings:
         """Load what the options name. `given` are channels whose paths the operator gave; raises `ConfigError`."""
@@ -130,21 +148,24 @@ class Knobs:
         from stream_service.service.ingest_settings import IngestSettings, load_rejected
         from stream_service.sources.recorded_readbacks import load_readbacks
         from stream_service.sources.recording import Facts
-        from stream_service.sources.references import load_reference
+        from stream_service.sources.references import read_references
 
         match = self.match or Match.AUTO
         if self.readbacks is None and self.readbacks_offset_s is not None:
             raise ConfigError("--readbacks-offset-s is for the time stamps of --readbacks: give that, too")
         profile = load_named_profile(self.profile) if self.profile else None
         named = {"dark": self.dark, "flat": self.flat, "mask": self.mask}
+        locations = {kind: location for kind, location in named.items() if location}
         numbers = (self.energy_eV, self.det_dist_m, self.pixel_m, self.exposure_s)
         return IngestSettings(
             preprocessing=self.preprocessing(profile.preprocessing if profile else None),
-            references={kind: load_reference(location, kind) for kind, location in named.items() if location},
+            references={kind: found.image for kind, found in read_references(locations, self.also).items()},
             facts=Facts(*(math.nan if number is None else number for number in numbers)),
             profile=profile,
             given=given,
-            readbacks=load_readbacks(self.readbacks, self.readbacks_offset_s, match) if self.readbacks else None,
+            readbacks=load_readbacks(self.readbacks, self.readbacks_offset_s, match, self.also)
+            if self.readbacks
+            else None,
             match=match,
             row_offset=self.row_offset,
             rejected=load_rejected(self.reject_json) if self.reject_json else frozenset(),

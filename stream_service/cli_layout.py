@@ -71,8 +71,11 @@ def render(
     ] = False,
 ) -> None:
     """Write the profile's distance and pixel size into the constants det_dist_m and pixel_m of a layout."""
-    from stream_service.layouts import load_named_profile
+    from stream_service.layouts import find_profile, load_named_profile
+    from stream_service.output_file import check_is_no_input, whole_file
 
+    if out is not None:
+        check_is_no_input(out, [layout, find_profile(profile)], "--out")
     detector = load_named_profile(profile).detector
     try:
         text = render_constants(_text(layout), {"det_dist_m": detector.distance_m, "pixel_m": detector.pixel_m})
@@ -94,7 +97,8 @@ def render(
         typer.echo(text.encode() + b"\n" * (not text.endswith("\n")), nl=False)
         return
     try:
-        out.write_text(text, encoding="utf-8", newline="")
+        with whole_file(out) as unfinished, unfinished.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
     except OSError as problem:
         raise ConfigError(f"cannot write {out}: {problem.strerror}") from problem
     console.print(f"{out}: distance {detector.distance_m:g} m, pixel {detector.pixel_m:g} m", soft_wrap=True)

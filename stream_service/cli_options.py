@@ -6,7 +6,19 @@ import inspect
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import wraps
-from typing import Any, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+AlsoBelowOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Follow what HDF5 files point to (external links, virtual datasets, raw files) below this folder, too, "
+        "not only below their own; may be repeated.",
+    ),
+]
 
 
 def shares_options(command: Callable[..., None]) -> Callable[..., None]:

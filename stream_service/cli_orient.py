@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from stream_service.cli_options import AlsoBelowOption
+from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import NOTE, bold, console
 
 EPILOG = "Examples: ptychostream orient demo_std.h5;   ptychostream orient demo_std.h5 --reconstruct --out orient-demo"
@@ -20,6 +22,7 @@ def orient(
         bool, typer.Option("--reconstruct", help="Also reconstruct shortly in all eight ways (needs PtyPy).")
     ] = False,
     iters: Annotated[int, typer.Option(min=1, help="Iterations of each short reconstruction.")] = 20,
+    also_below: AlsoBelowOption = None,
     ptypy_python: Annotated[
         Path | None, typer.Option(envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy.")
     ] = None,
@@ -34,7 +37,7 @@ def orient(
     from stream_service.ptycho.scan_shadows import read_shadows
 
     python = PtypyPython.find(ptypy_python) if reconstruct else None
-    scan = ScanFile.read(file)
+    scan = ScanFile.read(file, AlsoBelow(tuple(also_below or ())))
     seen = read_shadows(scan)
     verdict = judge(scan, seen)
     folder = out or file.with_name(file.stem.removesuffix("_std") + "_orient")

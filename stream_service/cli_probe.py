@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stream_service.cli_options import AlsoBelowOption
+from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import console
 
 EPILOG = (
@@ -24,17 +26,22 @@ def probe(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="From the frames, instead of from the optics in FILE.")
     ] = False,
+    also_below: AlsoBelowOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
 ) -> None:
     """Compute the wave on the sample, from the optics or from the frames, as CXI's source_1/illumination."""
+    from stream_service.errors import WriteError
+    from stream_service.output_file import check_is_no_input, check_output
     from stream_service.ptycho.image_pictures import draw_probe
     from stream_service.ptycho.probe_file import write_probe
     from stream_service.ptycho.scan_choices import ScanChoices
 
-    choices = ScanChoices(estimate_probe=estimate, defocus_m=defocus)
+    picture = out.with_suffix(".png")
+    check_output(out, force=force, inputs=[file], option="--out", error=WriteError)
+    check_is_no_input(picture, [file, out], "the picture of --out")
+    choices = ScanChoices(estimate_probe=estimate, defocus_m=defocus, also=AlsoBelow(tuple(also_below or ())))
     scan = choices.read_scan(file)
     wave, about = choices.first_probe(scan)
     write_probe(out, scan, wave, about, force=force)
-    picture = out.with_suffix(".png")
     draw_probe(wave, scan.sample_pixel_yx_m((scan.square_px, scan.square_px)), picture)
     console.print(f"{about}\n{out} and {picture}", soft_wrap=True)

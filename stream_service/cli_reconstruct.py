@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from stream_service.cli_options import shares_options
+from stream_service.cli_options import AlsoBelowOption, shares_options
 from stream_service.errors import ConfigError
+from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import NOTE, console
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Options:
     defocus: Annotated[
         float | None, typer.Option(metavar="M", help="Focus to sample in metres, + = sample downstream; likewise.")
     ] = None
+    also_below: AlsoBelowOption = None
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False
 
     def settings(self) -> RecipeSettings:
@@ -67,7 +69,8 @@ class Options:
 
         if self.probe is not None and self.estimate_probe:
             raise ConfigError("--probe and --estimate-probe: give one of them")
-        return ScanChoices(self.probe, self.estimate_probe, self.near_field, self.defocus)
+        also = AlsoBelow(tuple(self.also_below or ()))
+        return ScanChoices(self.probe, self.estimate_probe, self.near_field, self.defocus, also)
 
 
 @shares_options

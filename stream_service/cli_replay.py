@@ -36,7 +36,7 @@ def replay(
     settings = replace(knobs.settings(), translation=translation)
     field = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
     with (
-        Hdf5Recording(file, timestamp_field=field, translation=translation) as recording,
+        Hdf5Recording(file, timestamp_field=field, translation=translation, also=knobs.also) as recording,
         Progress(TextColumn("{task.description}", markup=False), console=console, transient=True) as progress,
     ):
         task = progress.add_task(f"{file.name}", total=None)

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from stream_service.cli_options import AlsoBelowOption
 from stream_service.errors import ConfigError
+from stream_service.hdf5.targets import AlsoBelow
 from stream_service.sources.sidecar_matching import Match
 from stream_service.terminal import WARNING, console
 
@@ -50,6 +52,7 @@ def sidecar(
             help="Positions are a stage's; this makes them the beam's. -1,0,0,-1: the stage moves the sample.",
         ),
     ] = None,
+    also_below: AlsoBelowOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
 ) -> None:
     """Make the sidecar of TIFF frames: from the log of a scan (CSV), one HDF5 file that says which row is whose."""
@@ -66,6 +69,7 @@ def sidecar(
         row_offset=row_offset,
         references={kind: location for kind, location in references.items() if location},
         stage_map=parse_stage_map(stage_map) if stage_map else None,
+        also=AlsoBelow(tuple(also_below or ())),
         force=force,
     )
     for warning in summary.warnings:

@@ -22,6 +22,7 @@ from stream_service.children import Child, ChildError
 from stream_service.config import Profile
 from stream_service.errors import ConfigError
 from stream_service.layouts import profile_path
+from stream_service.output_file import check_is_no_input, whole_file
 from stream_service.pictures import draw_overview
 from stream_service.profile_file import load_profile
 from stream_service.sources.hdf5_recording import Hdf5Recording
@@ -142,7 +143,8 @@ class Demo:
             document["references"] = {"dark": references, "flat": references, "mask": references}
         Profile.model_validate(document)
         path = self._file("_profile.yaml")
-        path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+        with whole_file(path) as unfinished, unfinished.open("x", encoding="utf-8") as file:
+            yaml.safe_dump(document, file, sort_keys=False)
         return path
 
     def _describe_replay(self, document: dict[str, Any]) -> None:
@@ -150,7 +152,7 @@ class Demo:
         with Hdf5Recording(self._replay) as recording:
             self._n_points = recording.n_frames
             at = [(frame.attributes["x"], frame.attributes["y"]) for frame in recording.frames()]
-            np.save(self._file("_positions.npy"), np.array(at, np.float64))
+            _save(self._file("_positions.npy"), np.array(at, np.float64))
             document["beamline"] = f"replay of {self._replay.name}"
             document["detector"] |= {
                 "distance_m": recording.facts.det_dist_m,
@@ -162,7 +164,7 @@ class Demo:
             document["preprocessing"] |= {"negatives": "keep"}
             document["preprocessing"].pop("sat", None)
             if "mask" in recording.references:
-                np.save(self._file("_mask.npy"), recording.references["mask"])
+                _save(self._file("_mask.npy"), recording.references["mask"])
                 document["references"] = {"mask": str(self._file("_mask.npy"))}
 
     def _file(self, ending: str) -> Path:
@@ -171,7 +173,10 @@ class Demo:
     def _clear(self) -> None:
         try:
             self._out.mkdir(parents=True, exist_ok=True)
-            for old in self._earlier_files():
+            earlier = list(self._earlier_files())
+            for old in earlier:
+                check_is_no_input(old, filter(None, [self._replay]), "in --out,")
+            for old in earlier:
                 old.unlink()
         except OSError as error:
             raise ConfigError(
@@ -189,7 +194,12 @@ class Demo:
             "_positions.npy",
             "_mask.npy",
         )
-        yield from (path for ending in endings if (path := self._file(ending)).exists())
+        yield from (path for ending in endings if os.path.lexists(path := self._file(ending)))
+
+
+def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
+    with whole_file(path) as unfinished, unfinished.open("xb") as file:
+        np.save(file, array)
 
 
 def row_rate(standard: Path) -> float:

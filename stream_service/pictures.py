@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -14,6 +13,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from stream_service.hdf5.opening import open_hdf5
+from stream_service.output_file import whole_file
 from stream_service.printable import printable
 from stream_service.qc.maps import scan_map
 
@@ -22,7 +23,7 @@ UM = 1e6
 
 def draw_overview(file: Path, picture: Path) -> None:
     """Positions, STXM map and the brightest frame of a standard file, side by side in one PNG. Needs no display."""
-    with h5py.File(file, "r") as opened:
+    with open_hdf5(file).file as opened:
         x_m, y_m = np.asarray(opened["/entry/posx_m"]), np.asarray(opened["/entry/posy_m"])
         intensity = np.asarray(opened["/entry/qc/features/intensity"])
         planned = [np.asarray(opened[f"/entry/planned/{axis}_m"]) for axis in "xy"]
@@ -30,7 +31,6 @@ def draw_overview(file: Path, picture: Path) -> None:
         frame = np.asarray(opened["/entry/data"][brightest])  # type: ignore[index]  (a dataset in every standard file)
         bad = np.asarray(opened["/entry/mask"]) != 0
     figure = Figure(figsize=(15, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
     positions, stxm, pattern = figure.subplots(1, 3)
 
     if len(planned[0]):
@@ -52,7 +52,14 @@ def draw_overview(file: Path, picture: Path) -> None:
     pattern.set(title=f"frame of row {brightest} (log)", xlabel="column", ylabel="row")
     pattern.set_facecolor("0.5")
     figure.suptitle(printable(file.name), parse_math=False)  # a $ is a $
-    figure.savefig(picture, dpi=110)
+    save_picture(figure, picture, dpi=110)
+
+
+def save_picture(figure: Figure, picture: Path, dpi: int) -> None:
+    """Write a figure as a PNG, whole or not at all. Needs no display."""
+    FigureCanvasAgg(figure)
+    with whole_file(picture) as unfinished, unfinished.open("xb") as file:
+        figure.savefig(file, format="png", dpi=dpi)
 
 
 def _draw_stxm(axes: Axes, x_m: npt.NDArray[Any], y_m: npt.NDArray[Any], intensity: npt.NDArray[Any]) -> ScalarMappable:

@@ -32,7 +32,12 @@ def load_profile(path: Path) -> Profile:
 
 
 def _with_absolute_paths(profile: Profile, folder: Path) -> Profile:
-    service = profile.service.model_copy(update={"data_root": folder / profile.service.data_root.expanduser()})
+    service = profile.service.model_copy(
+        update={
+            "data_root": folder / profile.service.data_root.expanduser(),
+            "reference_roots": tuple(folder / root.expanduser() for root in profile.service.reference_roots),
+        }
+    )
     named = {name: str(folder / value) for name, value in profile.references.model_dump().items() if value}
     references = profile.references.model_copy(update=named)
     xml = {

@@ -125,4 +125,8 @@ def _median(raw_file: Path, n_frames: int) -> np.ndarray[Any, Any]:
         frames = file[FRAMES]
         if not isinstance(frames, h5py.Dataset) or len(frames) != n_frames:
             raise OSError(f"{raw_file} does not hold {n_frames} frames at {FRAMES}")
+        if frames.is_virtual or frames.external or frames.file.filename != file.filename:
+            raise OSError(
+                f"{raw_file} has the frames at {FRAMES} in another file: NDFileHDF5 does not write such files"
+            )
         return np.median(frames[()], axis=0)

@@ -81,6 +81,8 @@ def file_(
 ) -> None:
     """Positions from a file."""
     try:
+        if out.exists() and out.samefile(positions):
+            raise ValueError(f"--out {out} is the file with the positions, and would destroy it: choose another --out")
         trajectory = load_positions(positions)
     except (OSError, ValueError) as error:
         typer.echo(f"error: {error}", err=True)

@@ -60,18 +60,20 @@ def write_references(
 
 
 def read_conditions(location: str) -> ReferenceConditions | None:
-    """The conditions in a reference file (`FILE` or `FILE:/dataset`); None if it has none, or cannot be read here."""
-    name = location.partition(":/")[0]
+    """The conditions in a reference file (`FILE` or `FILE:/dataset`); None if it has none, or cannot be read here.
+
+    A relative path is below the data root of the service, which only the service knows; it looks for itself.
+    """
+    path = Path(location.partition(":/")[0])
+    if not path.is_absolute() or not path.is_file():  # a pipe would hold up the plan
+        return None
     try:
-        with h5py.File(name) as file:
-            attributes: dict[str, Any] = dict(file.attrs)
-    except OSError:
+        with h5py.File(path) as file:
+            attributes: Any = file.attrs
+            exposure_s, gain, *region = (attributes[field.name] for field in fields(ReferenceConditions))
+        return ReferenceConditions(float(exposure_s), float(gain), *(int(value) for value in region))
+    except (OSError, KeyError, TypeError, ValueError):
         return None
-    names = [field.name for field in fields(ReferenceConditions)]
-    if not attributes.keys() >= set(names):
-        return None
-    exposure_s, gain, *region = (attributes[name] for name in names)
-    return ReferenceConditions(float(exposure_s), float(gain), *(int(value) for value in region))
 
 
 def check_references(detector: PtychoDetector, exposure_s: float, references: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,23 @@ WANTED_OVERLAP = 0.6
 
 
 def draw_trajectory(trajectory: Trajectory, probe_diameter_m: float, path: Path) -> None:
-    """Write a picture of three panels; raises `ValueError` for a probe without a diameter, `OSError`."""
+    """Write a picture of three panels, whole or not at all (PNG, or what the name ends in).
+
+    Raises `ValueError` for a probe without a diameter, `OSError`.
+    """
     figure = Figure(figsize=(15, 5), layout="constrained")
     positions, overlap, coverage = figure.subplots(1, 3)
     _draw_positions(positions, trajectory)
     _draw_overlap(overlap, trajectory, probe_diameter_m)
     _draw_coverage(coverage, trajectory, probe_diameter_m)
     figure.suptitle(trajectory.describe(probe_diameter_m))
-    figure.savefig(path, dpi=100)
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with unfinished.open("xb") as file:  # a link that waits under this name is not followed
+            figure.savefig(file, format=path.suffix[1:] or "png", dpi=100)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def coverage_map(

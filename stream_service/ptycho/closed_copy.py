@@ -11,7 +11,8 @@ from pathlib import Path
 import h5py
 
 from stream_service.errors import WriteError
-from stream_service.ptycho.scan_file import ScanFile, open_standard_file
+from stream_service.output_file import check_is_no_input, whole_file
+from stream_service.ptycho.scan_file import ScanFile
 
 BY_ROWS = ("data", "posx_m", "posy_m", "keep")
 WHOLE = ("mask", "energy_eV", "det_dist_m", "pixel_m")
@@ -20,10 +21,15 @@ BLOCK_BYTES = 64 << 20
 
 def closed_copy(scan: ScanFile, path: Path) -> ScanFile:
     """Write the rows that are whole to `path`; the scan as it is there. Raises `WriteError`."""
+    check_is_no_input(path, [scan.path], "the copy of the rows,")
     ny, nx = scan.frame_shape
     block = max(1, BLOCK_BYTES // (4 * ny * nx))
     try:
-        with open_standard_file(scan.path) as source, h5py.File(path, "w") as target:
+        with (
+            whole_file(path) as unfinished,
+            scan.open() as source,
+            h5py.File(unfinished, "x") as target,
+        ):
             for name in WHOLE:
                 target[f"/entry/{name}"] = source[f"/entry/{name}"][()]  # type: ignore[index]
             for name in BY_ROWS:

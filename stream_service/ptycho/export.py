@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import ConfigError, SourceError, WriteError
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
+from stream_service.output_file import check_output, whole_file
 from stream_service.ptycho.export_image import RecoveredImage
-from stream_service.ptycho.scan_file import ScanFile, open_standard_file
+from stream_service.ptycho.scan_file import ScanFile
 from stream_service.writer.cxi_tree import JOULES_PER_EV
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -86,33 +88,37 @@ class KeptRows:
         return self.scan.sample_pixel_yx_m((self.side, self.side))
 
 
-def export(data: Path, out: Path, layout: Layout, recon: Path | None, *, force: bool) -> int:
+def export(
+    data: Path, out: Path, layout: Layout, recon: Path | None, *, force: bool, also: AlsoBelow = NOWHERE_ELSE
+) -> int:
     """Write the kept rows of `data` to `out`; how many there were. `recon` is a reconstruction of the same scan.
 
-    Raises `SourceError`, `ConfigError`, and `WriteError` if `out` exists already or cannot be written.
+    `also` names folders to which the two may lead beside their own.
+
+    Raises `SourceError`, `ConfigError` (also if `out` is `data` or `recon`), and `WriteError` if `out` exists already
+    or cannot be written.
     """
-    if out.exists() and not force:
-        raise WriteError(f"{out} exists already: choose another --out, or replace it with --force")
+    check_output(out, force=force, inputs=filter(None, (data, recon)), option="--out", error=WriteError)
     suffixes = (".cxi", ".h5") if layout is Layout.PYNX else (".h5", ".hdf5")
     if out.suffix not in suffixes:
         raise ConfigError(f"--out {out}: the name must end in {' or '.join(suffixes)}")
-    scan = ScanFile.read(data)
-    image = RecoveredImage.read(recon) if recon is not None else None
+    scan = ScanFile.read(data, also)
+    image = RecoveredImage.read(recon, also) if recon is not None else None
     write: dict[Layout, Callable[[h5py.File, KeptRows, RecoveredImage | None], None]] = {
         Layout.PYNX: _write_pynx,
         Layout.TIKE: _write_tike,
         Layout.PTYCHONN: _write_ptychonn,
     }
-    partial = out.with_name(f".{out.name}.partial")
     try:
-        with open_standard_file(data) as source, h5py.File(partial, "w") as target:
+        with (
+            whole_file(out, replace=force) as unfinished,
+            scan.open() as source,
+            h5py.File(unfinished, "x") as target,
+        ):
             kept = KeptRows.of(scan, source)
             write[layout](target, kept, image)
-        partial.replace(out)
     except OSError as error:
         raise WriteError(f"cannot write {out}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return len(kept.rows)
 
 

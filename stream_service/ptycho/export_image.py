@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import ConfigError, SourceError
+from stream_service.hdf5.opening import open_hdf5
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.ptycho.image_file import IMAGE
 from stream_service.ptycho.probe_file import ILLUMINATION
 
@@ -31,10 +32,10 @@ class RecoveredImage:
     """Where on the sample the middle of object[0, 0] is."""
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path, also: AlsoBelow = NOWHERE_ELSE) -> Self:
         """Raises `SourceError` for another kind of file."""
         try:
-            with h5py.File(path, "r") as file:
+            with open_hdf5(path, also).file as file:
                 image: Any = file[IMAGE]
                 x_m, y_m, _ = image["first_pixel_position"][()]
                 return cls(

@@ -44,7 +44,7 @@ def follow(request: Request, listener: Listener, patience: Patience | None = Non
 
     Raises as `reconstruct` does, and `SourceError` if no file comes or a run has left too few rows.
     """
-    watched = RunWatch(request.data, patience or Patience())
+    watched = RunWatch(request.data, patience or Patience(), request.choices.also)
     watched.wait_for_rows(1, listener.note)
     scan = request.choices.read_scan(request.data)
     if not scan.has_ended:

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.ptycho.scan_file import ScanFile, open_standard_file
+from stream_service.ptycho.scan_file import ScanFile
 
 FILE_NAME = "followed.npz"
 """Written by the recipe into its folder."""
@@ -40,7 +40,7 @@ class FollowedRows:
         half = scan.square_px // 2
         row, column = (round(value) for value in scan.center_px)
         square = np.s_[row - half : row + half, column - half : column + half]
-        with open_standard_file(scan.path) as file:
+        with scan.open() as file:
             data, pos = file["/entry/data"], file["/entry/pos"]
             assert isinstance(data, h5py.Dataset)
             assert isinstance(pos, h5py.Dataset)
@@ -57,7 +57,7 @@ class FollowedRows:
 
 def stored_mask(scan: ScanFile) -> npt.NDArray[np.uint8]:
     """The mask as it is in the file now."""
-    with open_standard_file(scan.path) as file:
+    with scan.open() as file:
         return np.asarray(file["/entry/mask"])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.config import Optics
+from stream_service.output_file import whole_file
 from stream_service.printable import printable
 from stream_service.ptycho.near_field import NearField
 from stream_service.ptycho.probe import Cone
@@ -93,7 +94,8 @@ scan.illumination = u.Param(model="stxm", aperture=None, propagation=None)
 
 def array_illumination(probe: Complex, beside: Path, made_of: str) -> Illumination:
     """A probe (y, x) or (modes, y, x) as an array, saved at `beside` (`.npy`), which the script reads."""
-    np.save(beside, probe)
+    with whole_file(beside) as unfinished, unfinished.open("xb") as file:
+        np.save(file, probe)
     return Illumination(
         f"""
 # {printable(made_of)}

@@ -16,11 +16,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.errors import WriteError
+from stream_service.output_file import whole_file
 from stream_service.ptycho.probe_file import SOURCE, cxi_head, probe_datasets
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.writer.creation import create_file
+from stream_service.writer.failures import write_error
 from stream_service.writer.spec import DatasetSpec, Tree, array_dataset, number_dataset, text_dataset, whole_dataset
 
 SUFFIX = "_recon.cxi"
@@ -73,28 +74,15 @@ def default_image_path(data: Path) -> Path:
     return data.with_name(data.stem.removesuffix("_std") + SUFFIX)
 
 
-def check_image_path(path: Path, *, force: bool) -> None:
-    """Raises `WriteError` if a reconstruction could not be written there."""
-    if path.exists() and not force:
-        raise WriteError(f"{path} exists already: choose another --out, or replace it with --force")
-    if not path.parent.is_dir():
-        raise WriteError(f"there is no folder {path.parent}: make it first")
-
-
 def write_image(path: Path, reconstruction: Reconstruction, *, force: bool) -> None:
     """Write it, whole or not at all. Raises `WriteError`."""
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)
     try:
-        file, _ = create_file(unfinished, _tree(reconstruction), swmr=False)
-        with file:
-            _link(file, path, reconstruction.scan.path)
-        check_image_path(path, force=force)
-        unfinished.replace(path)
+        with whole_file(path, replace=force) as unfinished:
+            file, _ = create_file(unfinished, _tree(reconstruction), swmr=False)
+            with file:
+                _link(file, path, reconstruction.scan.path)
     except OSError as error:
-        raise WriteError(f"cannot write {path}: {error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        raise write_error(path, "write the image", error) from error
 
 
 def _link(file: h5py.File, path: Path, data: Path) -> None:

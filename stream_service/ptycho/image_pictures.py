@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
+from stream_service.pictures import save_picture
 from stream_service.printable import printable
 from stream_service.ptycho.image_file import Reconstruction
 
@@ -29,9 +29,8 @@ def draw_reconstruction(found: Reconstruction, stem: Path) -> list[Path]:
     }
     paths = []
     for name, figure in drawn.items():
-        FigureCanvasAgg(figure)
         paths.append(stem.with_name(f"{stem.name}_{name}.png"))
-        figure.savefig(paths[-1], dpi=110)
+        save_picture(figure, paths[-1], dpi=110)
     return paths
 
 
@@ -66,8 +65,7 @@ def _image_figure(found: Reconstruction, quantity: str) -> Figure:
 def draw_probe(probe: Complex, pixel_yx_m: tuple[float, float], picture: Path) -> None:
     """Write the picture of a probe, (y, x) or (modes, y, x)."""
     figure = _probe_figure(probe.reshape(-1, *probe.shape[-2:]), pixel_yx_m)
-    FigureCanvasAgg(figure)
-    figure.savefig(picture, dpi=110)
+    save_picture(figure, picture, dpi=110)
 
 
 def _probe_figure(probe: Complex, pixel_yx_m: tuple[float, float]) -> Figure:

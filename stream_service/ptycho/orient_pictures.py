@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from stream_service.pictures import save_picture
 from stream_service.ptycho.image_pictures import flattened_phase
 from stream_service.ptycho.orient import Candidate, mosaic
 from stream_service.ptycho.orient_trials import Trial
@@ -26,14 +26,14 @@ def draw_candidates(
         figure = Figure(figsize=(9 if trials else 5, 5), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, 2 if trials else 1))
         _draw(panels, candidate, seen, tried.get(candidate.turn), name)
-        _save(figure, folder / f"candidate{number}.png")
+        save_picture(figure, folder / f"candidate{number}.png", dpi=90)
     columns = len(candidates)
     figure = Figure(figsize=(2.6 * columns, 6.4 if trials else 3.4), layout="constrained")
     sheet = np.atleast_2d(figure.subplots(2 if trials else 1, columns))
     for column, (candidate, name) in enumerate(zip(candidates, names, strict=True)):
         _draw(sheet[:, column], candidate, seen, tried.get(candidate.turn), name)
     path = folder / "orientations.png"
-    _save(figure, path)
+    save_picture(figure, path, dpi=90)
     return path
 
 
@@ -57,8 +57,3 @@ def _middle(trial: Trial) -> npt.NDArray[np.complex64]:
     ny, nx = trial.ptyr.object.shape
     edge_y, edge_x = (min(n // 3, p // 3) for n, p in zip((ny, nx), trial.ptyr.probe.shape[-2:], strict=True))
     return trial.ptyr.object[edge_y : ny - edge_y, edge_x : nx - edge_x]
-
-
-def _save(figure: Figure, path: Path) -> None:
-    FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=90)

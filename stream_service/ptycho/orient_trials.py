@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from stream_service.output_file import check_is_no_input, whole_file
 from stream_service.ptycho.orient import Candidate
 from stream_service.ptycho.ptypy_python import PtypyPython
 from stream_service.ptycho.ptypy_run import PtypyRun
@@ -16,7 +17,7 @@ from stream_service.ptycho.ptyr import Ptyr
 from stream_service.ptycho.recipe import recipe_text
 from stream_service.ptycho.recipe_settings import Output, RecipeSettings
 from stream_service.ptycho.scan_choices import ScanChoices
-from stream_service.ptycho.scan_file import ScanFile, open_standard_file
+from stream_service.ptycho.scan_file import ScanFile
 from stream_service.ptycho.scan_shadows import middle_rows
 
 MOST_ROWS = 80
@@ -49,6 +50,7 @@ def run_trials(
     Raises what a reconstruction raises.
     """
     keep = folder / "keep.h5"
+    check_is_no_input(keep, [scan.path], "the list of rows,")
     _write_keep(scan, keep)
     settings = RecipeSettings("DM", iterations, n_polish=0)
     trials = []
@@ -66,10 +68,10 @@ def run_trials(
 
 
 def _write_keep(scan: ScanFile, path: Path) -> None:
-    with open_standard_file(scan.path) as file:
+    with scan.open() as file:
         positions_yx_m = np.asarray(file["/entry/pos"][: scan.n_rows])[:, ::-1]  # type: ignore[index]
         keep = np.asarray(file["/entry/keep"][: scan.n_rows])  # type: ignore[index]
     chosen = np.zeros(scan.n_rows, np.uint8)
     chosen[middle_rows(positions_yx_m, keep > 0, MOST_ROWS)] = 1
-    with h5py.File(path, "w") as file:
-        file["/entry/keep"] = chosen
+    with whole_file(path) as unfinished, h5py.File(unfinished, "x") as target:
+        target["/entry/keep"] = chosen

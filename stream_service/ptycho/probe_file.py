@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.errors import ConfigError, SourceError, WriteError
+from stream_service.errors import ConfigError, SourceError
+from stream_service.hdf5.failures import readable
+from stream_service.hdf5.opening import open_hdf5
+from stream_service.output_file import whole_file
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.writer.contents import dataset_at, number_in
 from stream_service.writer.creation import create_file
 from stream_service.writer.cxi_tree import CXI_VERSION, JOULES_PER_EV
+from stream_service.writer.failures import write_error
 from stream_service.writer.spec import DatasetSpec, Tree, array_dataset, number_dataset, text_dataset, whole_dataset
 
 Complex = npt.NDArray[np.complex64]
@@ -44,9 +47,7 @@ def cxi_head(scan: ScanFile) -> tuple[DatasetSpec, ...]:
 
 
 def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force: bool) -> None:
-    """Write a probe (y, x) for a scan as a small CXI file. Raises `WriteError`."""
-    if path.exists() and not force:
-        raise WriteError(f"{path} exists already: choose another --out, or replace it with --force")
+    """Write a probe (y, x) for a scan as a small CXI file, whole or not at all. Raises `WriteError`."""
     tree = Tree(
         groups={
             "/": {"default": "entry_1"},
@@ -61,8 +62,11 @@ def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force
         ),
         soft_links={"/entry_1/data_1/data": ILLUMINATION},
     )
-    path.unlink(missing_ok=True)
-    create_file(path, tree, swmr=False)[0].close()
+    try:
+        with whole_file(path, replace=force) as unfinished:
+            create_file(unfinished, tree, swmr=False)[0].close()
+    except OSError as error:
+        raise write_error(path, "write the probe", error) from error
 
 
 def read_probe(path: Path, scan: ScanFile) -> Complex:
@@ -70,13 +74,10 @@ def read_probe(path: Path, scan: ScanFile) -> Complex:
 
     Raises `SourceError` if there is none, `ConfigError` if it belongs to another geometry.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            stored = dataset_at(file, ILLUMINATION)
-            pixels = [number_in(dataset_at(file, f"{SOURCE}/{axis}_pixel_size")) for axis in "yx"]
-            probe = np.asarray(stored, np.complex64) if stored is not None else None
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read as HDF5: {str(error).partition(chr(10))[0]}") from error
+    with open_hdf5(path, scan.also).file as file, readable(str(path)):
+        stored = dataset_at(file, ILLUMINATION)
+        pixels = [number_in(dataset_at(file, f"{SOURCE}/{axis}_pixel_size")) for axis in "yx"]
+        probe = np.asarray(stored, np.complex64) if stored is not None else None
     if probe is None or probe.ndim not in (2, 3):
         raise SourceError(f"{path} has no probe at {ILLUMINATION}, (y, x) or (modes, y, x)")
     side = (scan.square_px, scan.square_px)

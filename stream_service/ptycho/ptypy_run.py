@@ -16,6 +16,7 @@ from typing import Self
 
 from stream_service.children import Child, ChildError
 from stream_service.errors import SourceError, WriteError
+from stream_service.output_file import whole_file
 from stream_service.ptycho.ptypy_python import PtypyPython
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.ptycho.recipe_settings import Output
@@ -59,7 +60,8 @@ class PtypyRun:
             output.folder.mkdir(parents=True, exist_ok=True)
             for old in (*output.folder.glob(output.results), *output.folder.glob(output.dumps)):
                 old.unlink()
-            script.write_text(recipe, encoding="utf-8")
+            with whole_file(script) as unfinished, unfinished.open("x", encoding="utf-8") as file:
+                file.write(recipe)
         except OSError as error:
             raise WriteError(f"cannot write into {output.folder}: {error.strerror}") from error
         # PtyPy would put pictures on a screen, and print a novel into the log, if it were let

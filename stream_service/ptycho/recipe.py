@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stream_service.errors import ConfigError, WriteError
+from stream_service.output_file import check_output, whole_file
 from stream_service.ptycho import recipe_sections as sections
 from stream_service.ptycho.illumination import Illumination
 from stream_service.ptycho.recipe_settings import Output, RecipeSettings, Start
@@ -64,13 +65,14 @@ def write_recipe(
 
     Raises `ConfigError`, `SourceError`, and `WriteError` if `out` exists already.
     """
-    if out.exists() and not force:
-        raise WriteError(f"{out} exists already: choose another --out, or replace it with --force")
+    check_output(out, force=force, inputs=(data, *choices.files), option="--out", error=WriteError)
     scan = choices.read_scan(data)
     output = Output(out.parent, out.stem.removesuffix("_recipe"))
     try:
         illumination = choices.illumination(scan, out.parent, output.run)
-        out.write_text(recipe_text(scan, settings, illumination, output), encoding="utf-8")
+        script = recipe_text(scan, settings, illumination, output)
+        with whole_file(out, replace=force) as unfinished, unfinished.open("x", encoding="utf-8") as file:
+            file.write(script)
     except OSError as error:
         raise WriteError(f"cannot write {out}: {error.strerror}") from error
     return illumination.remarks

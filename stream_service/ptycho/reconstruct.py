@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import ConfigError, WriteError
+from stream_service.output_file import check_output
 from stream_service.ptycho.closed_copy import closed_copy
 from stream_service.ptycho.illumination import Illumination
-from stream_service.ptycho.image_file import Reconstruction, check_image_path, default_image_path, write_image
+from stream_service.ptycho.image_file import Reconstruction, default_image_path, write_image
 from stream_service.ptycho.image_pictures import draw_reconstruction
 from stream_service.ptycho.ptypy_python import PtypyPython
 from stream_service.ptycho.ptypy_run import Iteration, PtypyRun
@@ -20,7 +21,7 @@ from stream_service.ptycho.ptyr import Ptyr
 from stream_service.ptycho.recipe import recipe_text
 from stream_service.ptycho.recipe_settings import Output, RecipeSettings, Start
 from stream_service.ptycho.scan_choices import ScanChoices
-from stream_service.ptycho.scan_file import ScanFile, open_standard_file
+from stream_service.ptycho.scan_file import ScanFile
 
 DUMP_INTERVAL = 10
 """Iterations between two looks at the present image."""
@@ -75,7 +76,8 @@ class Outcome:
 
 def prepare(request: Request) -> None:
     """See that results can be written. Raises `WriteError` or `ConfigError`."""
-    check_image_path(request.out, force=request.force)
+    inputs = (request.data, *request.choices.files)
+    check_output(request.out, force=request.force, inputs=inputs, option="--out", error=WriteError)
     if request.out.suffix not in (".cxi", ".h5"):
         raise ConfigError(f"--out {request.out}: the name must end in .cxi, such as {default_image_path(request.data)}")
     try:
@@ -136,7 +138,7 @@ def publish(request: Request, scan: ScanFile, ptyr: Ptyr, notes: tuple[str, ...]
 
 def kept_positions_xy_m(scan: ScanFile) -> npt.NDArray[np.float64]:
     """(rows, 2) of the rows that `/entry/keep` lets through, x then y."""
-    with open_standard_file(scan.path) as file:
+    with scan.open() as file:
         positions = np.asarray(file["/entry/pos"][: scan.n_rows])  # type: ignore[index]  (a dataset, see ScanFile)
         keep = np.asarray(file["/entry/keep"][: scan.n_rows]) > 0  # type: ignore[index]
     return positions[keep]

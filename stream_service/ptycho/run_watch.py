@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream_service.errors import SourceError
-from stream_service.ptycho.scan_file import ScanFile, open_standard_file
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
+from stream_service.ptycho.scan_file import ScanFile
 from stream_service.writer.contents import dataset_at, number_in, text_in
 from stream_service.writer.entry_tree import END_REASON, HEARTBEAT
 
@@ -31,8 +32,8 @@ class Patience:
 class RunWatch:
     """Looks at the file at `path` now and then, and never keeps it open."""
 
-    def __init__(self, path: Path, patience: Patience) -> None:
-        self._path, self._patience = path, patience
+    def __init__(self, path: Path, patience: Patience, also: AlsoBelow = NOWHERE_ELSE) -> None:
+        self._path, self._patience, self._also = path, patience, also
         self._scan: ScanFile | None = None
         self._end_reason = ""
         self._heartbeat = -1
@@ -49,8 +50,8 @@ class RunWatch:
 
     def _read(self, now: float) -> None:
         try:
-            scan = ScanFile.read(self._path)
-            with open_standard_file(self._path) as file:
+            scan = ScanFile.read(self._path, self._also)
+            with scan.open() as file:
                 heartbeat = number_in(dataset_at(file, HEARTBEAT)) or 0
                 self._end_reason = text_in(dataset_at(file, END_REASON)) or ""
         except (OSError, SourceError):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import ConfigError
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.ptycho.illumination import (
     Illumination,
     array_illumination,
@@ -38,10 +39,17 @@ class ScanChoices:
     """From the frames, whatever the file says of its optics."""
     near_field: bool | None = None
     defocus_m: float | None = None
+    also: AlsoBelow = NOWHERE_ELSE
+    """Folders to which the files may lead beside their own."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read beside the scan."""
+        return () if self.probe is None else (self.probe,)
 
     def read_scan(self, path: Path) -> ScanFile:
         """The scan with these choices made. Raises `SourceError`."""
-        scan = ScanFile.read(path)
+        scan = ScanFile.read(path, self.also)
         chosen: dict[str, object] = {}
         if self.near_field is not None:
             chosen["propagation"] = "near_field" if self.near_field else "far_field"

@@ -15,6 +15,10 @@ from pydantic import ValidationError
 
 from stream_service.config import Optics
 from stream_service.errors import SourceError
+from stream_service.hdf5.bounded_file import BoundedFile
+from stream_service.hdf5.failures import readable
+from stream_service.hdf5.opening import open_hdf5
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.mistakes import explain
 from stream_service.ptycho.near_field import NearField
 from stream_service.ptycho.turn import Turn
@@ -24,6 +28,8 @@ from stream_service.writer.cxi_tree import DETECTOR
 from stream_service.writer.entry_tree import LIVE_KEYS, OPEN_KEY_CAPACITY, OPTICS, SETTINGS, STATE
 from stream_service.writer.identity_rules import is_ours, row_extent
 
+USED = ("pos", "posx_m", "posy_m", "mask")
+"""Datasets that recipes and exports read beside those that are read here: they must be there, and lead nowhere else."""
 HC_EV_M = 1.2398419843320026e-6
 """Planck's constant times the speed of light, exact in the SI of 2019."""
 
@@ -58,21 +64,23 @@ class ScanFile:
     """With which it was made, as recorded."""
     turn: Turn | None = None
     """Tried instead of what `axis_signs` say."""
+    also: AlsoBelow = NOWHERE_ELSE
+    """Folders to which the file may lead beside its own."""
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path, also: AlsoBelow = NOWHERE_ELSE) -> Self:
         """Read it, closed or growing. Raises `SourceError`: what is missing, and what to do."""
         if not path.is_file():
             raise SourceError(f"{path} is not there: give a standard file (<scan>_std.h5)")
-        try:
-            with open_standard_file(path) as file:
-                return cls._from_file(path, file)
-        except OSError as error:
-            reason = str(error).partition("\n")[0]
-            raise SourceError(f"{path} cannot be read as HDF5: {reason}") from error
+        with open_hdf5(path, also).file as file, readable(str(path)):
+            return cls._from_file(path, file)
+
+    def open(self) -> BoundedFile:
+        """The file, open for reading; with `swmr=True` where it is being written, or was when its writer died."""
+        return open_hdf5(self.path, self.also).file
 
     @classmethod
-    def _from_file(cls, path: Path, file: h5py.File) -> Self:
+    def _from_file(cls, path: Path, file: BoundedFile) -> Self:
         if not is_ours(file):
             raise SourceError(f"{path} is not a standard file: make one of it with `ptychostream ingest`")
         is_growing = bool(file.swmr_mode)
@@ -80,7 +88,8 @@ class ScanFile:
         data, keep = dataset_at(file, "/entry/data"), dataset_at(file, "/entry/keep")
         basis = dataset_at(file, f"{DETECTOR}/basis_vectors")
         keys = dataset_at(file, LIVE_KEYS[0])
-        if data is None or keep is None or basis is None or keys is None:
+        used = [dataset_at(file, f"/entry/{name}") for name in USED]
+        if data is None or keep is None or basis is None or keys is None or None in used:
             raise SourceError(f"{path} lacks datasets of a standard file: `ptychostream validate` says which")
         step_y, step_x = float(basis[0, 1]), float(basis[1, 0])
         capacity = int(keys.shape[0])
@@ -101,6 +110,7 @@ class ScanFile:
             pixel_m=number.positive("/entry/pixel_m"),
             optics=_optics_of(path, file),
             settings=_settings_of(file),
+            also=file.also,
         )
 
     @property
@@ -154,19 +164,6 @@ class _Numbers:
         if (value := self[name]) <= 0:
             raise SourceError(f"{self._path}: {name} is {value:g}; a reconstruction needs a number above 0")
         return value
-
-
-def open_standard_file(path: Path) -> h5py.File:
-    """The file, open for reading; with `swmr=True` where it is being written, or was when its writer died."""
-    try:
-        return h5py.File(path, "r")
-    except BlockingIOError:
-        return h5py.File(path, "r", swmr=True)
-    except OSError as error:
-        try:
-            return h5py.File(path, "r", swmr=True)
-        except OSError:
-            raise error from None
 
 
 def _settings_of(file: h5py.File) -> Mapping[str, Any]:

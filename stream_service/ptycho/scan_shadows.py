@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
-from stream_service.ptycho.scan_file import ScanFile, open_standard_file
+from stream_service.ptycho.scan_file import ScanFile
 from stream_service.ptycho.shadow import Shadows, bright_cone
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -35,7 +35,7 @@ class ScanShadows:
 
 def read_shadows(scan: ScanFile) -> ScanShadows:
     """Read them. Raises `SourceError` for a scan with too few rows."""
-    with open_standard_file(scan.path) as file:
+    with scan.open() as file:
         positions_yx_m = np.asarray(file["/entry/pos"][: scan.n_rows])[:, ::-1]  # type: ignore[index]
         keep = np.asarray(file["/entry/keep"][: scan.n_rows]) > 0  # type: ignore[index]
         good = np.asarray(file["/entry/mask"]) == 0

@@ -19,7 +19,7 @@ from stream_service.service.check_clocks import check_channel_clocks, check_fram
 from stream_service.service.check_finding import Finding, problem_of
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.file_system import space_problem, swmr_problem
-from stream_service.service.run_file import build_corrections, build_reducer
+from stream_service.service.run_file import build_reducer, corrections_from, images_of, load_references
 from stream_service.service.run_sources import followed_channels
 from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks
@@ -37,7 +37,7 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
         return
     yield from _check_folder(profile)
     try:
-        corrections = build_corrections(profile.preprocessing, profile.references)
+        corrections = corrections_from(profile.preprocessing, images_of(load_references(profile)))
         yield Finding("ok", "references", ", ".join(profile.references.model_dump(exclude_none=True)) or "none named")
     except PtychostreamError as error:
         corrections = None

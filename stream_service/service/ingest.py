@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,8 +21,9 @@ from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.ledger import Account, Arrival, Fate, Ledger
 from stream_service.core.pairing import channels_followed
 from stream_service.core.run import EndReason, RunState
-from stream_service.errors import ConfigError, PtychostreamError, SourceError
+from stream_service.errors import PtychostreamError, SourceError
 from stream_service.interruption import at_steps_only
+from stream_service.output_file import check_output, give_name, temporary_name
 from stream_service.service.group_check import JUDGED_GROUPS, check_groups
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.read_ahead import ReadAhead
@@ -35,6 +35,7 @@ from stream_service.service.recorded_rows import RowsOfFrames
 from stream_service.service.run_file import RunFile
 from stream_service.service.status import describe_account
 from stream_service.sources.recording import Recording
+from stream_service.writer.failures import write_error
 
 TELL_S = 0.1
 """How often progress is told, and, for a followed recording, how often rows become visible."""
@@ -80,24 +81,31 @@ def ingest(
 
     Raises `SourceError` (the input), `ConfigError` (the settings), `WriteError` (the output).
     """
-    check_output(output, force=force)
-    partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
+    check_output(output, force=force, inputs=[recording.path])
+    partial = temporary_name(output)
+    name = _Name(output, replace=force)
     try:
-        outcome = _Ingest(recording, settings, listener or Listener()).write(partial, output, live=live)
+        outcome = _Ingest(recording, settings, listener or Listener()).write(partial, name, live=live)
         if not live:
-            partial.replace(output)
+            name.give(partial)
         return outcome
     finally:
         partial.unlink(missing_ok=True)
 
 
-def check_output(output: Path, *, force: bool) -> None:
-    """Refuse what cannot be written, or would be replaced unasked, before anything long is begun."""
-    if output.exists() and not force:
-        raise ConfigError(f"{output} exists already: choose another --output, or replace it with --force")
-    folder = output.absolute().parent
-    if not folder.is_dir():
-        raise ConfigError(f"the folder {folder} does not exist: make it, or choose another --output")
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """What the output is to be called."""
+
+    path: Path
+    replace: bool
+
+    def give(self, unfinished: Path) -> None:
+        """Call it so. Raises `WriteError`."""
+        try:
+            give_name(unfinished, self.path, replace=self.replace)
+        except OSError as error:
+            raise write_error(self.path, "give the file its name", error) from error
 
 
 class _Ingest:
@@ -115,8 +123,8 @@ class _Ingest:
         self._frames_per_s = 0.0
         self._told_s = -math.inf
 
-    def write(self, path: Path, output: Path, *, live: bool) -> Outcome:
-        """All frames into a new file at `path`; a live one is called `output` as soon as it is made."""
+    def write(self, path: Path, name: _Name, *, live: bool) -> Outcome:
+        """All frames into a new file at `path`; a live one is given its name as soon as it is made."""
         recording, settings = self._recording, self._settings
         frames = recording.frames()
         if settings.readbacks and settings.readbacks.rows:
@@ -141,18 +149,18 @@ class _Ingest:
                 self._listener.note(note)
         with at_steps_only():
             out = open_recorded_file(
-                path, output.stem, recording, settings, channels, self._facts, self._ledger, first, live=live
+                path, name.path.stem, recording, settings, channels, self._facts, self._ledger, first, live=live
             )
-            return self._fill(out, itertools.chain((first,), frames), channels, output if live else None)
+            return self._fill(out, itertools.chain((first,), frames), channels, name if live else None)
 
     def _fill(
-        self, out: RunFile, frames: Iterator[Frame], channels: RecordedChannels, live_output: Path | None
+        self, out: RunFile, frames: Iterator[Frame], channels: RecordedChannels, live_name: _Name | None
     ) -> Outcome:
-        """From the first frame to the closed file; `live_output` is the name under which readers follow it."""
-        live = live_output is not None
+        """From the first frame to the closed file; `live_name` is the name under which readers follow it."""
+        live = live_name is not None
         try:
-            if live_output is not None:
-                out.file.path.replace(live_output)
+            if live_name is not None:
+                live_name.give(out.file.path)
             out.enter_state(RunState.RECEIVING)
             self._store(frames, out, channels, live=live)
             return self._finish(out)

@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
+from stream_service.output_file import check_is_no_input, check_output
 from stream_service.sources.epics_columns import FRAME_INDEX, TIMESTAMP, UNIQUE_ID
 from stream_service.sources.epics_csv import EpicsTable, read_epics_csv
-from stream_service.sources.references import load_reference
+from stream_service.sources.references import read_references, reference_path
 from stream_service.sources.sidecar_matching import NONE, Match, Rows, match_rows
 from stream_service.sources.sidecar_pairing import describe_gaps, frames_of
 from stream_service.sources.tiff_frames import TiffFrames
@@ -48,19 +50,22 @@ def make_sidecar(
     row_offset: int | None = None,
     references: Mapping[str, str] | None = None,
     stage_map: StageMap | None = None,
+    also: AlsoBelow = NOWHERE_ELSE,
     force: bool = False,
 ) -> SidecarSummary:
     """Write a sidecar. `references` are the locations of dark, flat and mask; without `stage_map` the positions of the
-    log are those of the beam on the sample.
+    log are those of the beam on the sample; `also` names folders to which reference files may lead.
 
     Raises `SourceError` (frames or log), `ConfigError` (the options), `WriteError` (the output).
     """
-    _check_output(output, force=force)
-    table = read_epics_csv(csv, aliases, units)
+    locations = (references or {}).values()
+    check_output(output, force=force, inputs=(csv, *map(reference_path, locations)))
     frames = TiffFrames(pattern)
+    check_is_no_input(output, frames.files.paths)
+    table = read_epics_csv(csv, aliases, units)
     rows = Rows(table.n_rows, table.identities.get(FRAME_INDEX), table.identities.get(UNIQUE_ID))
     matching = match_rows(rows, frames_of(frames), match, row_offset)
-    images = {kind: load_reference(location, kind) for kind, location in (references or {}).items()}
+    images = {kind: found.image for kind, found in read_references(references or {}, also).items()}
     for kind, image in images.items():
         if image.shape != frames.shape:
             raise ConfigError(f"the {kind} is {image.shape}, the frames are {frames.shape}: they must be alike")
@@ -112,10 +117,3 @@ def _columns(table: EpicsTable, stage_map: StageMap | None) -> dict[str, npt.NDA
         columns["posx_m"], columns["posy_m"] = beam[:, 0], beam[:, 1]
     names = {FRAME_INDEX: "frame_index", UNIQUE_ID: "unique_id", TIMESTAMP: "timestamp_ns"}
     return columns | {names[identity]: values for identity, values in table.identities.items()}
-
-
-def _check_output(output: Path, *, force: bool) -> None:
-    if output.exists() and not force:
-        raise ConfigError(f"{output} exists already: choose another --output, or replace it with --force")
-    if not output.absolute().parent.is_dir():
-        raise ConfigError(f"the folder {output.absolute().parent} does not exist: make it, or choose another --output")

@@ -16,7 +16,14 @@ from stream_service.kernels import Geometry
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.pipeline import RowPipeline
 from stream_service.service.recorded_channels import RecordedChannels
-from stream_service.service.run_file import RunFile, build_reducer, corrections_from, load_references, versions
+from stream_service.service.run_file import (
+    RunFile,
+    build_reducer,
+    corrections_from,
+    images_of,
+    load_references,
+    versions,
+)
 from stream_service.sources.recording import Facts, Recording
 from stream_service.writer import ChannelColumn, FileHeader, StandardFile
 
@@ -93,7 +100,7 @@ def _check_facts(recording: Recording, facts: Facts, channels: RecordedChannels)
 
 def _references(recording: Recording, settings: IngestSettings) -> dict[str, np.ndarray[Any, Any]]:
     """Those the operator gave, else those recorded with the frames, else those of the profile."""
-    in_profile = load_references(settings.profile.references) if settings.profile else {}
+    in_profile = images_of(load_references(settings.profile)) if settings.profile else {}
     return {**in_profile, **recording.references, **settings.references}
 
 

@@ -10,7 +10,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from stream_service.core.ledger import Ledger
 from stream_service.core.readback import Readback
 from stream_service.core.run import RunState
 from stream_service.errors import ConfigError, WriteError
+from stream_service.hdf5.targets import AlsoBelow
 from stream_service.kernels import (
     CorrectionError,
     Corrections,
@@ -35,7 +36,7 @@ from stream_service.kernels import (
 from stream_service.request import ScanRequest
 from stream_service.service.file_system import swmr_problem
 from stream_service.service.pipeline import RowPipeline
-from stream_service.sources.references import load_reference, reference_exposure_s
+from stream_service.sources.references import Reference, check_place, read_references
 from stream_service.writer import ChannelColumn, FileHeader, LedgerColumns, StandardFile
 from stream_service.writer.codes import LEDGER_COUNTS
 
@@ -44,6 +45,7 @@ SAME_EXPOSURE = 1e-3
 """Relative: times that differ by less are the same."""
 COUNTS_S = 0.25
 """Between two accounts in the file while the run goes on; one costs 0.1 ms, and 6 ms in a run of a million frames."""
+REFERENCE_ROOTS = "service.reference_roots of the profile"
 RECORDED_VERSIONS = ("ptychostream", "numpy", "numba", "h5py", "p4p", "pyepics", "caproto")
 
 
@@ -132,15 +134,27 @@ def with_references(profile: Profile, request: ScanRequest) -> Profile:
     return profile.model_copy(update={"references": profile.references.model_copy(update=own)})
 
 
-def build_corrections(preprocessing: Preprocessing, references: References) -> Corrections:
-    """Load the references of a profile; raises `ConfigError` naming the file that is wrong."""
-    return corrections_from(preprocessing, load_references(references))
+def check_places(profile: Profile, request: ScanRequest) -> None:
+    """Raise `ConfigError` for a reference of a request that lies where no request may read.
+
+    `profile` names the references of this request already; its own are the operator's, and may be anywhere.
+    """
+    requested = request.references.model_dump(exclude_none=True) if request.references else {}
+    for kind in requested:
+        location = profile.references.model_dump()[kind]
+        check_place(location, kind, (profile.service.data_root, *profile.service.reference_roots))
 
 
-def check_exposures(references: References, exposure_s: float) -> None:
+def load_references(profile: Profile) -> dict[str, Reference]:
+    """The references that a profile names, by kind; raises `ConfigError` naming the file that is wrong."""
+    also = AlsoBelow(profile.service.reference_roots, REFERENCE_ROOTS)
+    return read_references({kind: name for kind, name in profile.references.model_dump().items() if name}, also)
+
+
+def check_exposures(references: References, found: Mapping[str, Reference], exposure_s: float) -> None:
     """Raise `ConfigError` for a dark or flat that says it was taken with another exposure time than this (seconds)."""
     for kind, location in (("dark", references.dark), ("flat", references.flat)):
-        taken_s = reference_exposure_s(location) if location else math.nan
+        taken_s = found[kind].exposure_s if location else math.nan
         if math.isfinite(taken_s) and not math.isclose(taken_s, exposure_s, rel_tol=SAME_EXPOSURE):
             raise ConfigError(
                 f"the {kind} {location} was taken with {taken_s:g} s, the scan takes {exposure_s:g} s: "
@@ -148,9 +162,9 @@ def check_exposures(references: References, exposure_s: float) -> None:
             )
 
 
-def load_references(references: References) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays behind the references of a profile, those it names; raises `ConfigError` naming the file."""
-    return {kind: load_reference(name, kind) for kind, name in references.model_dump().items() if name}
+def images_of(references: Mapping[str, Reference]) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays alone."""
+    return {kind: reference.image for kind, reference in references.items()}
 
 
 def corrections_from(preprocessing: Preprocessing, references: dict[str, np.ndarray[Any, Any]]) -> Corrections:

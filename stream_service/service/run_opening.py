@@ -12,11 +12,14 @@ from stream_service.request import ScanRequest
 from stream_service.service.live_sources import LiveSources
 from stream_service.service.run_file import (
     RunFile,
-    build_corrections,
     build_reducer,
     check_exposures,
     check_file_path,
+    check_places,
+    corrections_from,
     file_path,
+    images_of,
+    load_references,
     open_run_file,
     rows_and_frames_per_row,
     warm_up,
@@ -39,9 +42,11 @@ class RunOpening:
     def check(self) -> None:
         """What can be known without the beamline: the folder, and the references. Raises `PtychostreamError`."""
         check_file_path(self.path)
+        check_places(self._profile, self.request)
+        references = load_references(self._profile)
         if self.request.exposure_s is not None:
-            check_exposures(self._profile.references, self.request.exposure_s)
-        self._corrections = build_corrections(self._profile.preprocessing, self._profile.references)
+            check_exposures(self._profile.references, references, self.request.exposure_s)
+        self._corrections = corrections_from(self._profile.preprocessing, images_of(references))
 
     def rename(self, scan_id: str) -> None:
         """Give the run another name while it has no file; raises `PtychostreamError` if that one is taken."""

@@ -7,8 +7,6 @@ So whoever needs a dataset gets the same `StoredDataset`. Whatever HDF5 says abo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
+from stream_service.hdf5.failures import readable
+from stream_service.hdf5.storage import is_elsewhere
 from stream_service.sources.recorded_units import text_of
 from stream_service.sources.recording import MOST_FRAME_BYTES, MOST_FRAMES
 
-HDF5_ERRORS = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError, MemoryError)
-"""What h5py raises on a file that is damaged, or that was made to be."""
 NUMBERS = "iuf"
 """Kinds of dtype that count as numbers."""
-LONGEST_REASON = 160
-"""Characters of HDF5's own explanation that go into a message."""
 LONGEST_TEXT = 1 << 12
 """Bytes of an HDF5 attribute that are read."""
 READABLE_CLASSES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)
@@ -40,11 +36,14 @@ FEW_CHUNKS = 4096
 class StoredDataset:
     """A dataset with its shape and type as they were when it was found; `refresh` looks again at a growing one."""
 
-    def __init__(self, id: h5py.h5d.DatasetID, path: str, file_path: Path) -> None:
+    def __init__(self, id: h5py.h5d.DatasetID, path: str, file_path: Path, linked_bytes: int | None = None) -> None:
+        """`linked_bytes` is the size of the file that has the dataset, where a link led to another one."""
         self.path = path
+        self._linked_bytes = linked_bytes
         self.where = f"{file_path}:{path}"
         with readable(self.where):
             self._dataset = h5py.Dataset(id, readonly=True)
+            self._is_elsewhere = is_elsewhere(id)
             shape = self._dataset.shape
             self.maxshape: tuple[int | None, ...] = self._dataset.maxshape or ()
             self.dtype: np.dtype[Any] = self._dataset.dtype.newbyteorder("=")
@@ -73,7 +72,7 @@ class StoredDataset:
     def is_written(self) -> bool:
         """False as long as nothing was stored in it, whatever its shape says."""
         with readable(self.where):
-            return self._dataset.id.get_storage_size() > 0
+            return self._is_elsewhere or self._dataset.id.get_storage_size() > 0
 
     def refresh(self) -> None:
         """Look how far a growing dataset has come."""
@@ -82,20 +81,16 @@ class StoredDataset:
             self.shape = self._dataset.shape
 
     def check_holds(self, file_bytes: int) -> None:
-        """Raise `SourceError` if it claims more than a file of this size can hold, or does not hold it itself."""
+        """Raise `SourceError` if it claims more than a file of this size can hold."""
         with readable(self.where):
-            is_elsewhere = bool(self._dataset.external)
             is_compact = self._dataset.id.get_create_plist().get_layout() == h5py.h5d.COMPACT
-        if is_elsewhere:
-            raise SourceError(
-                f"{self.where} is kept in other files (external storage); copy it into one file first, so that nothing "
-                "can be missing unnoticed"
-            )
+        file_bytes = file_bytes if self._linked_bytes is None else self._linked_bytes
         if self.rows > MOST_FRAMES:
             raise SourceError(f"{self.where} claims {self.rows} rows; more than {MOST_FRAMES} are not believed")
         if self.chunks is None:
             claim = math.prod(self.shape) * self.dtype.itemsize
-            if claim > file_bytes and not is_compact:
+            # what is kept elsewhere was compared with the other files when the dataset was opened
+            if claim > file_bytes and not (is_compact or self._is_elsewhere):
                 raise SourceError(f"{self.where} claims {claim} bytes in a file of {file_bytes}: the file is damaged")
             return
         chunk_bytes = math.prod(self.chunks) * self.dtype.itemsize
@@ -147,18 +142,3 @@ def read_text(id: h5py.h5d.DatasetID | h5py.h5g.GroupID, name: str, where: str) 
         if (n_bytes := attribute.get_storage_size()) > LONGEST_TEXT:
             raise SourceError(f"{where}@{name} has {n_bytes} bytes; it is not read")
         return text_of(h5py.HLObject(id).attrs[name])
-
-
-@contextmanager
-def readable(what: str) -> Iterator[None]:
-    """Turn what h5py raises into a `SourceError` about `what`."""
-    try:
-        yield
-    except HDF5_ERRORS as error:
-        raise SourceError(f"{what} cannot be read: {reason_of(error)}") from error
-
-
-def reason_of(error: BaseException) -> str:
-    """The first line of HDF5's own explanation, cut to a readable length."""
-    lines = str(error).strip("'\" ").splitlines()
-    return lines[0][:LONGEST_REASON] if lines else type(error).__name__

@@ -14,10 +14,12 @@ from typing import Self
 
 from stream_service.core.frame import Frame
 from stream_service.errors import SourceError
+from stream_service.hdf5.opening import OpenFile, open_hdf5, writer_flags
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.sources.hdf5_contents import Hdf5Paths, TimestampField
+from stream_service.sources.hdf5_follow import Follow
 from stream_service.sources.hdf5_growth import Growth
 from stream_service.sources.hdf5_layouts import read_contents
-from stream_service.sources.hdf5_opening import Follow, OpenFile, open_hdf5, writer_flags
 from stream_service.sources.hdf5_rows import RecordedRows
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.recording import Identities, Translation
@@ -40,8 +42,11 @@ class Hdf5Recording:
         *,
         timestamp_field: TimestampField = "timeStamp",
         translation: Translation | None = None,
+        also: AlsoBelow = NOWHERE_ELSE,
     ) -> None:
+        """`also` names folders below which other files may lie that the recording points to."""
         self.path = path
+        self._also = also
         self.notes: list[str] = []
         self._paths = paths
         self._timestamp_field: TimestampField = timestamp_field
@@ -64,7 +69,7 @@ class Hdf5Recording:
     def _open(self) -> OpenFile:
         while True:
             try:
-                opened = open_hdf5(self.path)
+                opened = open_hdf5(self.path, self._also)
             except SourceError as error:
                 if self._patience is None:
                     raise
@@ -100,6 +105,11 @@ class Hdf5Recording:
                 f"{self.path} was not closed, or is still being written: the {self.n_frames} frames that are there are "
                 "taken as they are; --follow waits for the rest"
             )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is read."""
+        return self._opened.file.files
 
     @property
     def n_frames(self) -> int:

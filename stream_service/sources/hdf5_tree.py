@@ -1,21 +1,25 @@
 """The datasets of an open HDF5 file, each opened once, found by path or by their HDF5 attributes.
 
-Hard and soft links are followed within the file; links into other files are not, so that what is read is what the
-operator named. Cycles of links are harmless: an object is visited once.
+Hard and soft links are followed within the file; what is kept in other files is reached as the file itself allows it
+(`BoundedFile`). Cycles of links are harmless: an object is visited once.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
-from h5py import h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]
+from h5py import h5l  # pyright: ignore[reportAttributeAccessIssue]
 
 from stream_service.errors import SourceError
-from stream_service.sources.hdf5_dataset import HDF5_ERRORS, StoredDataset, read_text, readable
-from stream_service.sources.hdf5_headers import ObjectHeaders
+from stream_service.hdf5.bounded_file import BoundedFile
+from stream_service.hdf5.failures import HDF5_ERRORS, readable
+from stream_service.hdf5.headers import ObjectHeaders
+from stream_service.hdf5.storage import opened
+from stream_service.sources.hdf5_dataset import StoredDataset, read_text
 
 MOST_OBJECTS = 100_000
 """Of a file; far more than any beamline's."""
@@ -38,8 +42,9 @@ class _Group:
 class Hdf5Tree:
     """All groups, links and datasets of a file that was just opened."""
 
-    def __init__(self, file: h5py.File, path: Path) -> None:
+    def __init__(self, file: BoundedFile, path: Path) -> None:
         self.path = path
+        self._file = file
         self.file_bytes = path.stat().st_size
         """When the file was opened."""
         with readable(str(path)), ObjectHeaders(path) as headers:
@@ -47,6 +52,8 @@ class Hdf5Tree:
             self._groups: dict[int, _Group] = {ROOT: _Group(root_id, "/")}
             self._ids: dict[int, tuple[h5py.h5d.DatasetID, str]] = {}
             self._datasets: dict[int, StoredDataset] = {}
+            self._elsewhere: dict[str, StoredDataset] = {}
+            """By path: virtual datasets, and those in other files."""
             self._broken: set[int] = set()
             self._virtual: set[int] = set()
             self._walk(self._groups[ROOT], 0, headers)
@@ -73,7 +80,7 @@ class Hdf5Tree:
             self._virtual.add(address)
             return
         try:
-            id = h5o.open(group.id, name)
+            id = opened(group.id, name)
             if isinstance(id, h5py.h5d.DatasetID):
                 self._ids[address] = id, path
             elif isinstance(id, h5py.h5g.GroupID):
@@ -84,8 +91,10 @@ class Hdf5Tree:
             self._broken.add(address)
 
     def find(self, path: str) -> StoredDataset | None:
-        """The dataset at a path, through links within the file; None if there is none."""
+        """The dataset at a path; None if there is none. Raises `SourceError` for one that may not be followed."""
         address = self._address(path)
+        if address == ELSEWHERE or address in self._virtual:
+            return self._beyond(path)
         return self._dataset(address) if address in self._ids else None
 
     def first(self, *paths: str) -> StoredDataset | None:
@@ -99,15 +108,7 @@ class Hdf5Tree:
             return found
         address = self._address(path)
         if address == ELSEWHERE:
-            raise SourceError(
-                f"{self.path}:{path} leads into another file, which is not followed: give that file, or copy the data "
-                "into one"
-            )
-        if address in self._virtual:
-            raise SourceError(
-                f"{self.path}:{path} is a virtual dataset, kept in other files: give one of those, or copy the data "
-                "into one file, so that nothing can be missing unnoticed"
-            )
+            raise SourceError(f"{self.path}:{path} leads into another file, which has no dataset there")
         if address in self._broken:
             raise SourceError(f"{self.path}:{path} cannot be read: the file is damaged")
         if address in self._groups:
@@ -120,8 +121,11 @@ class Hdf5Tree:
         return address in self._ids or address in self._virtual or address == ELSEWHERE
 
     def has_group(self, path: str) -> bool:
-        """Whether there is an h5 group at this path."""
-        return self._address(path) in self._groups
+        """Whether there is an h5 group at this path, here or in another file."""
+        address = self._address(path)
+        if address == ELSEWHERE:
+            return isinstance(self._file.get(path), h5py.Group)
+        return address in self._groups
 
     def names_in(self, path: str = "/") -> str:
         """What an h5 group holds, for an error message."""
@@ -155,8 +159,18 @@ class Hdf5Tree:
         if address not in self._datasets:
             id, path = self._ids[address]
             self._check_attributes(address)
+            self._file.check_storage(id, path)
             self._datasets[address] = StoredDataset(id, path, self.path)
         return self._datasets[address]
+
+    def _beyond(self, path: str) -> StoredDataset | None:
+        if path not in self._elsewhere:
+            found = self._file.get(path)
+            if not isinstance(found, h5py.Dataset):
+                return None
+            linked_bytes = os.stat(h5py.h5f.get_name(found.id)).st_size
+            self._elsewhere[path] = StoredDataset(found.id, path, self.path, linked_bytes)
+        return self._elsewhere[path]
 
     def _check_attributes(self, address: int) -> None:
         with readable(str(self.path)), ObjectHeaders(self.path) as headers:

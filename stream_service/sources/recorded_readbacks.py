@@ -23,6 +23,8 @@ from stream_service.core.frame import NS_PER_S
 from stream_service.core.readback import BEFORE_ALL_TIME
 from stream_service.core.units import ELECTRONVOLTS, METRES
 from stream_service.errors import ConfigError, SourceError
+from stream_service.hdf5.opening import open_hdf5
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.sources.epics_columns import FRAME_INDEX, TIMESTAMP, UNIQUE_ID
 from stream_service.sources.epics_csv import EpicsTable, read_epics_csv
 from stream_service.sources.hdf5_columns import MOST_NS
@@ -97,14 +99,16 @@ class RecordedReadbacks:
         return max(self.confirmed_until_ns, *newest, BEFORE_ALL_TIME)
 
 
-def load_readbacks(path: Path, offset_s: float | None = None, match: Match = Match.AUTO) -> RecordedReadbacks:
+def load_readbacks(
+    path: Path, offset_s: float | None = None, match: Match = Match.AUTO, also: AlsoBelow = NOWHERE_ELSE
+) -> RecordedReadbacks:
     """Read a file of readbacks; `offset_s` is added to its time stamps, `match` says how rows find their frames.
 
     Raises `SourceError` naming what is missing or wrong.
     """
     offset_ns = round((offset_s or 0.0) * NS_PER_S)
     if path.suffix.lower() not in CSV_SUFFIXES:
-        return _from_hdf5(path, offset_ns)
+        return _from_hdf5(path, offset_ns, also)
     table = read_epics_csv(path)
     if UNIQUE_ID in table.identities or FRAME_INDEX in table.identities:
         if offset_s is not None:
@@ -159,9 +163,9 @@ def _histories_of(table: EpicsTable, offset_ns: int) -> RecordedReadbacks:
     )
 
 
-def _from_hdf5(path: Path, offset_ns: int) -> RecordedReadbacks:
+def _from_hdf5(path: Path, offset_ns: int, also: AlsoBelow) -> RecordedReadbacks:
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, also).file as file:
             found = file.get(READBACKS)
             if not isinstance(found, h5py.Group):
                 raise SourceError(

@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
+from stream_service.hdf5.failures import readable
+from stream_service.hdf5.opening import open_hdf5
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.sources.hdf5_columns import MOST_NS
 from stream_service.sources.hdf5_contents import Scale, energy_scale, exposure_scale, image_of, length_scale
-from stream_service.sources.hdf5_dataset import StoredDataset, readable
-from stream_service.sources.hdf5_opening import open_hdf5
+from stream_service.sources.hdf5_dataset import StoredDataset
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.sidecar_matching import MOST_KEY, Match, Rows
 
@@ -56,10 +58,10 @@ class Sidecar:
     """dark, flat and mask that have not been applied yet."""
 
 
-def read_sidecar(path: Path, frame_shape: tuple[int, int]) -> Sidecar:
+def read_sidecar(path: Path, frame_shape: tuple[int, int], also: AlsoBelow = NOWHERE_ELSE) -> Sidecar:
     """Read a sidecar for frames of this shape. Raises `SourceError` naming the dataset and what is wrong with it."""
     with readable(str(path)):
-        opened = open_hdf5(path)
+        opened = open_hdf5(path, also)
     with opened.file as file:
         return _Reader(Hdf5Tree(file, path)).read(frame_shape)
 

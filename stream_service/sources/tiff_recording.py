@@ -19,6 +19,7 @@ import numpy.typing as npt
 from stream_service.core.frame import AttributeValue, Frame
 from stream_service.core.pairing import ChannelRule, How
 from stream_service.errors import SourceError
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.sources.hdf5_contents import TimestampField
 from stream_service.sources.recording import MOST_FRAMES, Facts, Identities
 from stream_service.sources.sidecar import Sidecar, read_sidecar
@@ -43,9 +44,13 @@ class TiffRecording:
         match: Match = Match.AUTO,
         timestamp_field: TimestampField = "timeStamp",
         row_offset: int | None = None,
+        also: AlsoBelow = NOWHERE_ELSE,
     ) -> None:
+        """`also` names folders below which other files may lie that the sidecar points to."""
         self.path = Path(pattern)
         self._frames = TiffFrames(pattern, timestamp_field)
+        self.files = (*self._frames.files.paths, *([sidecar] if sidecar is not None else []))
+        """All that is read."""
         self.layout = "a stack of TIFF images" if self._frames.is_stack else "TIFF files"
         self.frame_shape: tuple[int, int] = self._frames.shape
         self.dtype: np.dtype[Any] = self._frames.dtype
@@ -60,7 +65,7 @@ class TiffRecording:
         self.axis_signs: tuple[int, int] | None = None
         beyond, by = Extent(), Match.NUMBER
         if sidecar is not None:
-            self._sidecar = own = read_sidecar(sidecar, self.frame_shape)
+            self._sidecar = own = read_sidecar(sidecar, self.frame_shape, also)
             self._take(own)
             if own.n_rows:
                 matching = pair_sidecar(own, self._frames, match, row_offset)

@@ -17,6 +17,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from stream_service.output_file import give_name, temporary_name
 from stream_service.writer.failures import HDF5_FAILURES, write_error
 from stream_service.writer.spec import DatasetSpec, Tree
 
@@ -29,17 +30,17 @@ def create_file(path: Path, tree: Tree, *, swmr: bool) -> tuple[h5py.File, dict[
 
     Raises `WriteError` if it exists already or cannot be made; then nothing is left behind.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = temporary_name(path)
     with _as_write_error(path, unfinished):
-        if path.exists():
+        if os.path.lexists(path):
             raise FileExistsError(17, "exists")
-        file = h5py.File(unfinished, "w", libver=("v110", "v110"), locking="best-effort")
+        file = h5py.File(unfinished, "x", libver=("v110", "v110"), locking="best-effort")
         try:
             datasets = _fill(file, tree)
             file.flush()
             if swmr:
                 file.swmr_mode = True
-            _give_name(unfinished, path)
+            give_name(unfinished, path, replace=False)
         except BaseException:
             with suppress(*HDF5_FAILURES):
                 file.close()
@@ -56,18 +57,6 @@ def _as_write_error(path: Path, unfinished: Path) -> Iterator[None]:
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
-
-
-def _give_name(unfinished: Path, path: Path) -> None:
-    """Move the file to its name, failing if the name is taken: a hard link does both at once."""
-    try:
-        os.link(unfinished, path)
-    except FileExistsError:
-        raise
-    except OSError:  # file systems without hard links
-        if path.exists():
-            raise FileExistsError(17, "exists") from None
-        unfinished.rename(path)
 
 
 def _fill(file: h5py.File, tree: Tree) -> dict[str, h5py.Dataset]:

@@ -6,7 +6,6 @@ its name only when it is whole.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.output_file import whole_file
 from stream_service.writer.failures import HDF5_FAILURES, write_error
 
 DATASETS: Mapping[str, tuple[str, str]] = {
@@ -60,15 +60,11 @@ class SidecarContents:
 
 def write_sidecar(path: Path, contents: SidecarContents) -> None:
     """Write the file, replacing one of this name. Raises `WriteError`; then nothing is left behind."""
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        with h5py.File(partial, "w", libver=("v110", "v110")) as file:
+        with whole_file(path) as unfinished, h5py.File(unfinished, "x", libver=("v110", "v110")) as file:
             _write(file, contents)
-        partial.replace(path)
     except HDF5_FAILURES as error:
         raise write_error(path, "write the sidecar", error) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write(file: h5py.File, contents: SidecarContents) -> None:

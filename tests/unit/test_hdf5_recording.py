@@ -527,18 +527,31 @@ def test_a_dataset_under_many_names_is_opened_once(tmp_path: Path) -> None:
             Hdf5Recording(path, Hdf5Paths(data=name))
 
 
-def test_other_files_are_not_reached_through_a_file(tmp_path: Path) -> None:
-    write_tree(tmp_path / "other.h5", {"/frames": FRAMES})
-    path = write_tree(tmp_path / "seed.h5", seed_tree(data=h5py.ExternalLink("other.h5", "/frames")))
-    with pytest.raises(SourceError, match="/entry/data leads into another file"):
-        Hdf5Recording(path)
-    with h5py.File(path, "a") as file:
-        del file["/entry/data"]
-        layout = h5py.VirtualLayout(FRAMES.shape, FRAMES.dtype)
-        layout[:] = h5py.VirtualSource("other.h5", "/frames", FRAMES.shape)
-        file.create_virtual_dataset("/entry/data", layout)
-    with pytest.raises(SourceError, match="is a virtual dataset, kept in other files"):
-        Hdf5Recording(path)
+def test_frames_in_a_file_beside_are_read_and_others_are_not_reached(tmp_path: Path) -> None:
+    (tmp_path / "scan").mkdir()
+    for folder, name in ((tmp_path, "../other.h5"), (tmp_path / "scan", "other.h5")):
+        write_tree(folder / "other.h5", {"/frames": FRAMES})
+        path = write_tree(tmp_path / "scan/seed.h5", seed_tree(data=h5py.ExternalLink(name, "/frames")))
+        linked = refusal_or_frames(path)
+        with h5py.File(path, "a") as file:
+            del file["/entry/data"]
+            layout = h5py.VirtualLayout(FRAMES.shape, FRAMES.dtype)
+            layout[:] = h5py.VirtualSource(name, "/frames", FRAMES.shape)
+            file.create_virtual_dataset("/entry/data", layout)
+        virtual = refusal_or_frames(path)
+        if folder == tmp_path:
+            assert "/entry/data leads to ../other.h5" in linked and "outside of" in linked
+            assert "/entry/data is a virtual dataset on ../other.h5" in virtual and "outside of" in virtual
+        else:
+            np.testing.assert_array_equal(linked, FRAMES)
+            np.testing.assert_array_equal(virtual, FRAMES)
+
+
+def refusal_or_frames(path: Path) -> Any:
+    try:
+        return np.stack([frame.pixels for frame in read(path)[1]])
+    except SourceError as error:
+        return str(error)
 
 
 # --- what is wrong is a sentence

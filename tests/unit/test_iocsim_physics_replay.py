@@ -203,3 +203,27 @@ def test_truth_of_a_replay_knows_the_recorded_positions(tmp_path):
     beamline.close()
     with np.load(tmp_path / "t.npz") as truth:
         np.testing.assert_array_equal(truth["recorded_positions_xy_m"], POSITIONS)
+
+
+@pytest.mark.parametrize("kind", ["external link", "by a soft link", "linked h5 group", "virtual", "external storage"])
+def test_frames_in_other_files_are_not_followed(tmp_path, kind):
+    other = write_entry(tmp_path / "other.h5")
+    path = write_entry(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        del file["entry/data"]
+        if kind == "external link":
+            file["entry/data"] = h5py.ExternalLink("other.h5", "/entry/data")
+        elif kind == "by a soft link":
+            file["away"] = h5py.ExternalLink("other.h5", "/entry")
+            file["entry/data"] = h5py.SoftLink("/away/data")
+        elif kind == "linked h5 group":
+            del file["entry"]
+            file["entry"] = h5py.ExternalLink("other.h5", "/entry")
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout(FRAMES.shape, FRAMES.dtype)
+            layout[:] = h5py.VirtualSource(str(other), "/entry/data", FRAMES.shape)
+            file.create_virtual_dataset("entry/data", layout)
+        else:
+            file.create_dataset("entry/data", FRAMES.shape, "u1", external=[("/etc/passwd", 0, FRAMES.size)])
+    with pytest.raises(ReplayError, match="copy the data into one file"):
+        ReplayFrames(path)

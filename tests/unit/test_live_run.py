@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -226,3 +227,39 @@ def test_row_for_screens_says_which_row_it_is(bench):
         for row in filter(None, shown):
             assert np.array_equal(row.pixels, file["/entry/data"][row.row])
     assert shown[-1].row == 4
+
+
+OUTSIDE = r"the dark .* is .*secret.h5, which is not below .*: a request may name files below the data root"
+
+
+@pytest.mark.parametrize("how", ["absolute", "parent", "symbolic link"])
+def test_arming_refuses_references_from_beyond_the_data_root(bench, tmp_path_factory, tmp_path, how):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with h5py.File(elsewhere / "secret.h5", "w") as file:
+        file["dark"] = np.ones((6, 8), np.float32)
+    (tmp_path / "link.h5").symlink_to(elsewhere / "secret.h5")
+    parent = os.path.relpath(elsewhere / "secret.h5", tmp_path)
+    name = {"absolute": str(elsewhere / "secret.h5"), "parent": parent, "symbolic link": "link.h5"}[how]
+    b = bench(n_positions=3, references={"dark": name})
+    with pytest.raises(ConfigError, match=OUTSIDE):
+        b.run.arm()
+    assert b.sources.queue.is_closed and b.detector.is_closed and not b.run.path.exists()
+
+
+def test_references_from_folders_of_the_profile_are_taken(bench, tmp_path_factory):
+    shared = tmp_path_factory.mktemp("shared")
+    b = bench(n_positions=3, references={"dark": str(shared / reference(shared, None)["dark"])})
+    service = b.profile.service.model_copy(update={"reference_roots": (shared,)})
+    profile = b.profile.model_copy(update={"service": service})
+    b.run = LiveRun(1, profile, b.run.request, b.sources, clock=b.clock)
+    b.play(frames([1, 2, 3]))
+    with b.file() as file:
+        np.testing.assert_array_equal(file["/entry/data"][:, 0, 0], [0, 1, 2])
+
+
+def test_a_reference_that_leads_elsewhere_is_refused_with_the_setting_that_allows_it(bench, tmp_path):
+    with h5py.File(tmp_path / "dark.h5", "w") as file:
+        file.create_dataset("dark", (6, 8), "u1", external=[("/etc/passwd", 0, 48)])
+    b = bench(n_positions=3, references={"dark": "dark.h5"})
+    with pytest.raises(ConfigError, match=r"/etc/passwd, outside of .* by service.reference_roots of the profile"):
+        b.run.arm()

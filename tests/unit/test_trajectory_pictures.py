@@ -55,3 +55,17 @@ def test_positions_of_a_file_are_drawn_and_a_bad_file_is_one_sentence(tmp_path: 
     assert CliRunner().invoke(app, ["file", str(tmp_path / "positions.npy"), *out]).exit_code == 0
     result = CliRunner().invoke(app, ["file", str(tmp_path / "missing.csv"), *out])
     assert result.exit_code == 2 and "missing.csv" in result.output
+
+
+def test_the_file_with_the_positions_is_not_drawn_over(tmp_path: Path) -> None:
+    positions = tmp_path / "positions.csv"
+    positions.write_text("0,0\n1e-6,0\n0,1e-6\n")
+    (tmp_path / "linked.png").symlink_to(positions)
+    for out in (positions, tmp_path / "linked.png"):
+        result = CliRunner().invoke(app, ["file", str(positions), "--out", str(out)])
+        assert result.exit_code == 2 and "is the file with the positions" in result.output
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "out.png").symlink_to(tmp_path / "precious")
+    assert CliRunner().invoke(app, ["file", str(positions), "--out", str(tmp_path / "out.png")]).exit_code == 0
+    assert (tmp_path / "precious").read_text() == "precious" and not (tmp_path / "out.png").is_symlink()
+    assert positions.read_text().startswith("0,0")

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import time
-from collections.abc import Callable
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,10 @@ from pathlib import Path
 import h5py
 
 from stream_service.errors import SourceError
-from stream_service.sources.hdf5_dataset import HDF5_ERRORS, reason_of
-from stream_service.sources.hdf5_headers import ObjectHeaders
+from stream_service.hdf5.bounded_file import BoundedFile
+from stream_service.hdf5.failures import HDF5_ERRORS, reason_of
+from stream_service.hdf5.headers import ObjectHeaders
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 FLAGS_AT = 11
@@ -30,60 +31,65 @@ READ_ATTEMPTS = 26
 WAIT_OR_SWMR = "wait until it is closed, or set SWMRMode of the HDF5 plugin to On before the next scan"
 
 
-def _nothing() -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """How a growing file is followed."""
-
-    patience_s: float
-    """After so long without anything new, what is there is taken to be all."""
-    poll_s: float = 0.1
-    """Between two looks at the file."""
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    on_wait: Callable[[], None] = _nothing
-    """Called at every look that found nothing new."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenFile:
     """An open file, and whether its writer has closed it."""
 
-    file: h5py.File
+    file: BoundedFile
     is_closed: bool
     """False for one that is being written in SWMR mode, or was when its writer died."""
 
 
-def open_hdf5(path: Path) -> OpenFile:
-    """Open a file for reading as it is. Raises `SourceError` saying why it cannot be, and what to do."""
-    if not path.exists():
-        raise SourceError(f"{path}: there is no such file")
-    if path.is_dir():
-        raise SourceError(f"{path} is a folder; give a file")
+def open_hdf5(path: Path, also: AlsoBelow = NOWHERE_ELSE) -> OpenFile:
+    """Open a file of others for reading as it is: the one way by which the daemon and its tools do.
+
+    It leads to files below its own folder, and `also` below others. Raises `SourceError` saying why it cannot be
+    opened, and what to do.
+    """
+    return _open(path, also, None)
+
+
+def open_led_to(path: Path, led_from: BoundedFile) -> BoundedFile:
+    """A file that another leads to, which may lead no further than that one may."""
+    return _open(path, led_from.also, led_from).file
+
+
+def _open(path: Path, also: AlsoBelow, led_from: BoundedFile | None) -> OpenFile:
+    _check_is_file(path)
     flags = writer_flags(path)
     if flags & WRITING_SWMR:
-        return _open_swmr(path)
+        return _open_swmr(path, also, led_from)
     try:
         with ObjectHeaders(path) as headers:
             headers.check_root()
-        return OpenFile(h5py.File(path, "r"), is_closed=True)
+        return OpenFile(BoundedFile(path, path, also, led_from), is_closed=True)
     except BlockingIOError as error:
         raise SourceError(
             f"{path} is being written by another process, and not in SWMR mode; {WAIT_OR_SWMR}"
         ) from error
     except HDF5_ERRORS as error:
         if writer_flags(path) & WRITING_SWMR:  # the writer switched to SWMR between the two looks
-            return _open_swmr(path)
+            return _open_swmr(path, also, led_from)
         raise SourceError(_why_not(path, flags, error)) from error
 
 
-def _open_swmr(path: Path) -> OpenFile:
+def _check_is_file(path: Path) -> None:
+    try:
+        kind = path.stat().st_mode
+    except OSError as error:
+        is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        reason = "there is no such file" if is_missing else f"it cannot be opened: {error.strerror}"
+        raise SourceError(f"{path}: {reason}") from error
+    if stat.S_ISDIR(kind):
+        raise SourceError(f"{path} is a folder; give a file")
+    if not stat.S_ISREG(kind):
+        raise SourceError(f"{path} is no regular file; give one")
+
+
+def _open_swmr(path: Path, also: AlsoBelow, led_from: BoundedFile | None) -> OpenFile:
     try:
         id = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, _patient_but_mortal())
-        return OpenFile(h5py.File(id), is_closed=False)
+        return OpenFile(BoundedFile(id, path, also, led_from), is_closed=False)
     except HDF5_ERRORS as error:
         raise SourceError(_why_not(path, writer_flags(path), error)) from error
 
@@ -113,7 +119,7 @@ def _why_not(path: Path, flags: int, error: BaseException) -> str:
             "'h5clear -s' on a copy"
         )
     if not _has_signature(path):
-        return f"{path} is no HDF5 file"
+        return f"{path} cannot be read as HDF5: it is no HDF5 file"
     return f"{path} cannot be opened, it is damaged or was not copied completely: {reason_of(error)}"
 
 

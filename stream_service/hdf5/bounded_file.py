@@ -1,0 +1,215 @@
+"""An HDF5 file of others, open for reading, that leads nowhere but where it may.
+
+Links are followed here and not by HDF5, one step after the other, so that each is looked at before anything is opened:
+those within the file; those into other files, virtual datasets and external storage as `targets` allows. What comes out
+is h5py's groups and datasets. Objects that HDF5 would crash on are refused before it sees them (`headers`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+from h5py import h5d, h5g, h5i, h5l  # pyright: ignore[reportAttributeAccessIssue]
+
+from stream_service.errors import SourceError
+from stream_service.hdf5.failures import readable
+from stream_service.hdf5.headers import ObjectHeaders
+from stream_service.hdf5.storage import check_storage, opened
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow, Pointer, followed_target, has_target
+from stream_service.hdf5.virtual_trial import check_virtual
+
+MOST_HOPS = 64
+"""Links followed to one object."""
+MOST_FILES = 256
+"""Files that external links of one file lead to, which stay open as long as it does."""
+THIS_FILE = "."
+"""The name by which a virtual dataset calls its own file."""
+
+
+class _Bounded(h5py.Group):
+    """What groups and the file itself have in common; `_bounds` is the file that the group is in."""
+
+    _bounds: BoundedFile
+
+    def __getitem__(self, name: Any) -> Any:
+        if not isinstance(name, str | bytes):
+            raise TypeError(f"{name!r} is no path")
+        return self._bounds.reached(self.id, name if isinstance(name, str) else name.decode("utf-8", "surrogateescape"))
+
+    def __contains__(self, name: Any) -> bool:
+        return self.get(name) is not None
+
+    def get(self, name: str, default: Any = None, *, getlink: bool = False) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """As h5py's; with `getlink` the link itself, if this very group has it."""
+        try:
+            return _link_of(self.id, name) if getlink else self[name]
+        except KeyError:
+            return default
+
+
+class BoundedGroup(_Bounded):
+    """An h5 group of a bounded file."""
+
+    def __init__(self, id: h5g.GroupID, bounds: BoundedFile) -> None:
+        super().__init__(id)
+        self._bounds = bounds
+
+
+class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """The file itself. `home` is the file that the operator named: this one, or the one that led to it."""
+
+    def __init__(
+        self, source: Any, path: Path, also: AlsoBelow = NOWHERE_ELSE, led_from: BoundedFile | None = None
+    ) -> None:
+        """`source` is an identifier of h5py, or a path; raises what h5py does."""
+        if isinstance(source, h5py.h5f.FileID):
+            super().__init__(source)
+        else:
+            super().__init__(source, "r")
+        self._bounds = self
+        self.path = path
+        self.also = also
+        self.home: Path = path if led_from is None else led_from.home
+        self.depth: int = 0 if led_from is None else led_from.depth + 1
+        self._followed: set[Path] = set() if led_from is None else led_from._followed
+        self._led_to: dict[Path, BoundedFile] = {}
+
+    def close(self) -> None:
+        """Close it, and every file that a link led to."""
+        for target in self._led_to.values():
+            target.close()
+        self._led_to.clear()
+        super().close()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """This file, and those that were reached from it so far."""
+        return (self.path, *self._followed)
+
+    def reached(self, start: h5g.GroupID, name: str) -> BoundedGroup | h5py.Dataset | h5py.Datatype:
+        """The object at a path from a group. Raises `KeyError` if there is none, `SourceError` if it may not be."""
+        file, group = self, h5g.open(self.id, b"/") if name.startswith("/") else start
+        todo, hops = _parts(name), 0
+        while todo:
+            part = todo.pop()
+            address = _hard_link(group, part)
+            if address is None:
+                hops += 1
+                if hops > MOST_HOPS:
+                    raise KeyError(f"{name}: links lead round in a circle")
+                file, group, beyond = file._beyond(group, part)
+                todo += beyond
+                continue
+            found = file._open(group, part, address)
+            if isinstance(found, h5g.GroupID):
+                group = found
+            elif todo:
+                raise KeyError(f"{name}: {part!r} is no h5 group")
+            else:
+                is_dataset = isinstance(found, h5d.DatasetID)
+                return h5py.Dataset(found, readonly=True) if is_dataset else h5py.Datatype(found)
+        return BoundedGroup(group, file)
+
+    def check_storage(self, id: h5d.DatasetID, path: str) -> None:
+        """Raise `SourceError` if values of a dataset of this file are kept where they may not be read."""
+        with readable(f"{self.path}:{path}"):
+            check_storage(id, self, path)
+
+    def target(self, name: str, pointer: Pointer, where: str) -> Path:
+        """The file that `where` points to. Raises `SourceError` if it may not be followed."""
+        found = followed_target(name, self.path, self.home, pointer, where, self.also)
+        self._followed.add(found)
+        return found
+
+    def has_target(self, name: str, pointer: Pointer) -> bool:
+        """Whether there is such a file; it may still be none that is followed."""
+        return name == THIS_FILE or has_target(name, self.path, pointer)
+
+    @contextmanager
+    def source(self, name: str, where: str) -> Iterator[BoundedFile]:
+        """A file of a virtual dataset, open for a look at it."""
+        from stream_service.hdf5.opening import open_led_to
+
+        path = self.path if name == THIS_FILE else self.target(name, Pointer.VIRTUAL, where)
+        with open_led_to(path, self) as source:
+            yield source
+
+    def _beyond(self, group: h5g.GroupID, name: str) -> tuple[BoundedFile, h5g.GroupID, list[str]]:
+        """Where a soft or external link leads: a file, an h5 group in it, and the path from there."""
+        link = _link_of(group, name)
+        if isinstance(link, h5py.SoftLink):
+            start = h5g.open(self.id, b"/") if link.path.startswith("/") else group
+            return self, start, _parts(link.path)
+        assert isinstance(link, h5py.ExternalLink), "a hard link leads to an object"
+        file = self._file_of(link, f"{self.path}:{_path_of(group, name)}")
+        return file, h5g.open(file.id, b"/"), _parts(link.path)
+
+    def _file_of(self, link: h5py.ExternalLink, where: str) -> BoundedFile:
+        from stream_service.hdf5.opening import open_led_to
+
+        path = self.target(str(link.filename), Pointer.LINK, where)
+        real = Path(os.path.realpath(path))
+        if real == Path(os.path.realpath(self.path)):
+            return self
+        if real not in self._led_to:
+            if self.depth >= MOST_HOPS or len(self._led_to) >= MOST_FILES:
+                raise SourceError(f"{where} leads on and on from file to file; that is not followed")
+            self._led_to[real] = open_led_to(path, self)
+        return self._led_to[real]
+
+    def _open(self, group: h5g.GroupID, name: str, address: int) -> Any:
+        """The object behind a hard link, looked at before HDF5 opens it."""
+        path = _path_of(group, name)
+        with ObjectHeaders(self.path) as headers:
+            if headers.is_virtual(address):
+                check_virtual(self.path, path)
+            headers.check_attributes(address)
+            with readable(f"{self.path}:{path}"):
+                found = opened(group, name.encode("utf-8", "surrogateescape"))
+            if isinstance(found, h5g.GroupID):
+                headers.check_group(address)
+        if isinstance(found, h5d.DatasetID):
+            self.check_storage(found, path)
+        return found
+
+
+def _parts(path: str) -> list[str]:
+    """The names in a path, the last one first."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def _path_of(group: h5g.GroupID, name: str) -> str:
+    place = (h5i.get_name(group) or b"").decode("utf-8", "surrogateescape")
+    return f"{place.rstrip('/')}/{name}"
+
+
+def _hard_link(group: h5g.GroupID, name: str) -> int | None:
+    """The address of the object; None for another kind of link. Raises `KeyError` if there is none of this name."""
+    encoded = name.encode("utf-8", "surrogateescape")
+    with readable(_path_of(group, name)):
+        is_there = group.links.exists(encoded)
+        info = group.links.get_info(encoded) if is_there else None
+    if info is None:
+        raise KeyError(f"there is nothing at {_path_of(group, name)}")
+    return info.u if info.type == h5l.TYPE_HARD else None
+
+
+def _link_of(group: h5g.GroupID, name: str) -> h5py.HardLink | h5py.SoftLink | h5py.ExternalLink:
+    encoded = name.encode("utf-8", "surrogateescape")
+    if not group.links.exists(encoded):
+        raise KeyError(f"there is nothing at {_path_of(group, name)}")
+    kind = group.links.get_info(encoded).type
+    if kind == h5l.TYPE_HARD:
+        return h5py.HardLink()
+    if kind not in (h5l.TYPE_SOFT, h5l.TYPE_EXTERNAL):
+        raise KeyError(f"{_path_of(group, name)} is a link of a kind that only its author knows")
+    value = group.links.get_val(encoded)
+    if kind == h5l.TYPE_SOFT:
+        return h5py.SoftLink(value.decode("utf-8", "surrogateescape"))
+    file_name, path = value
+    return h5py.ExternalLink(os.fsdecode(file_name), path.decode("utf-8", "surrogateescape"))

@@ -1,0 +1,27 @@
+"""What h5py raises on a file that is damaged, or that was made to be, as a `SourceError`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stream_service.errors import SourceError
+
+HDF5_ERRORS = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError, MemoryError)
+LONGEST_REASON = 160
+"""Characters of HDF5's own explanation that go into a message."""
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Turn what h5py raises into a `SourceError` about `what`."""
+    try:
+        yield
+    except HDF5_ERRORS as error:
+        raise SourceError(f"{what} cannot be read: {reason_of(error)}") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of HDF5's own explanation, cut to a readable length."""
+    lines = str(error).strip("'\" ").splitlines()
+    return lines[0][:LONGEST_REASON] if lines else type(error).__name__
