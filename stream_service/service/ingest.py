@@ -161,6 +161,7 @@ class _Ingest:
         try:
             if live_name is not None:
                 live_name.give(out.file.path)
+                out.file.has_moved(live_name.path)
             out.enter_state(RunState.RECEIVING)
             self._store(frames, out, channels, live=live)
             return self._finish(out)

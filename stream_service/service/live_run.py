@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -380,14 +381,23 @@ class LiveRun:
 
     def _fail(self, error: PtychostreamError) -> None:
         self._ending.reason, self._end_reason = EndReason.FAILED, EndReason.FAILED
-        self.message = str(error)
         log.error("the run failed: %s", error)
-        self._ledger.close()
+        if self._out is not None:
+            with suppress(PtychostreamError):  # it may be what failed
+                self._out.pipeline.flush()
+        n_exposed, counter = self._ending.n_exposed, self._counter()
+        if n_exposed is None and counter is not None:
+            n_exposed = self._ledger.exposed_by_counter(counter)
+        account = self._ledger.close(n_exposed)
+        rows = self._out.file.n_rows if self._out else 0
+        missing = self._ledger.ranges_with(Fate.LOST, Fate.INCOMPLETE)
+        self.message = f"{error}; {describe_account(account, missing, rows)}"
         try:
             if self._out is not None:
                 self._out.close(RunState.FAILED, EndReason.FAILED, self.message)
         except PtychostreamError as second:
             log.error("and its file could not be closed: %s", second)
+            self.message += f"; {second}"
         finally:
             self._take(RunEvent.FAIL)
 

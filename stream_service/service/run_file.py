@@ -83,15 +83,21 @@ class RunFile:
 
     def close(self, state: RunState, reason: str, message: str) -> None:
         """Write the last rows, the account and how the run ended, and close the file."""
-        self.pipeline.flush()
-        self.file.write_ledger(ledger_columns(self.ledger))
-        energy_eV, exposure_s = self.pipeline.mean_energy_eV, self.pipeline.exposure_s
-        self.file.set_scalars(
-            energy_eV=energy_eV if math.isfinite(energy_eV) else None,
-            exposure_s=exposure_s if math.isfinite(exposure_s) else None,
-        )
-        self.file.set_state(state.value, str(reason), time.time_ns(), message)
-        self.file.close()
+        try:
+            if self.file.failure is None:
+                self.pipeline.flush()
+            self.file.write_ledger(ledger_columns(self.ledger))
+            energy_eV, exposure_s = self.pipeline.mean_energy_eV, self.pipeline.exposure_s
+            self.file.set_scalars(
+                energy_eV=energy_eV if math.isfinite(energy_eV) else None,
+                exposure_s=exposure_s if math.isfinite(exposure_s) else None,
+            )
+            self.file.set_state(state.value, str(reason), time.time_ns(), message)
+            self.file.close()
+        except WriteError:
+            if state is RunState.FAILED:  # there is no second attempt
+                self.file.close()
+            raise
 
 
 def ledger_columns(ledger: Ledger) -> LedgerColumns:

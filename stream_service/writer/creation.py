@@ -13,19 +13,21 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from stream_service.output_file import give_name, temporary_name
 from stream_service.writer.failures import HDF5_FAILURES, write_error
+from stream_service.writer.guarded_file import GuardedFile
 from stream_service.writer.spec import DatasetSpec, Tree
 
 MAX_CHUNK_BYTES = 64 << 10
 """Of a column's chunk: it is rewritten at each flush while it fills. Frames are a chunk each whatever their size."""
 
 
-def create_file(path: Path, tree: Tree, *, swmr: bool) -> tuple[h5py.File, dict[str, h5py.Dataset]]:
+def create_file(path: Path, tree: Tree, *, swmr: bool) -> tuple[GuardedFile, dict[str, h5py.Dataset]]:
     """Make the file and open it for appending; its datasets by the path of their spec.
 
     Raises `WriteError` if it exists already or cannot be made; then nothing is left behind.
@@ -34,18 +36,18 @@ def create_file(path: Path, tree: Tree, *, swmr: bool) -> tuple[h5py.File, dict[
     with _as_write_error(path, unfinished):
         if os.path.lexists(path):
             raise FileExistsError(17, "exists")
-        file = h5py.File(unfinished, "x", libver=("v110", "v110"), locking="best-effort")
+        options: dict[str, Any] = {"libver": ("v110", "v110"), "locking": "best-effort"}
+        guarded = GuardedFile(unfinished, lambda file: _fill(file, tree), **options)
         try:
-            datasets = _fill(file, tree)
-            file.flush()
+            datasets = {spec.path: _dataset(guarded.file, spec) for spec in tree.datasets}
             if swmr:
-                file.swmr_mode = True
+                guarded.file.swmr_mode = True
             give_name(unfinished, path, replace=False)
+            guarded.is_called(path)
         except BaseException:
-            with suppress(*HDF5_FAILURES):
-                file.close()
+            guarded.abandon()
             raise
-    return file, datasets
+    return guarded, datasets
 
 
 @contextmanager
@@ -59,7 +61,13 @@ def _as_write_error(path: Path, unfinished: Path) -> Iterator[None]:
             unfinished.unlink(missing_ok=True)
 
 
-def _fill(file: h5py.File, tree: Tree) -> dict[str, h5py.Dataset]:
+def _dataset(file: h5py.File, spec: DatasetSpec) -> h5py.Dataset:
+    found = file[spec.path]
+    assert isinstance(found, h5py.Dataset)
+    return found
+
+
+def _fill(file: h5py.File, tree: Tree) -> None:
     for path, attributes in tree.groups.items():
         group = file.require_group(path)
         for name, value in attributes.items():
@@ -70,7 +78,6 @@ def _fill(file: h5py.File, tree: Tree) -> dict[str, h5py.Dataset]:
             file[link] = datasets[spec.path]
     for path, target in tree.soft_links.items():
         file[path] = h5py.SoftLink(target)
-    return datasets
 
 
 def _create_dataset(file: h5py.File, spec: DatasetSpec) -> h5py.Dataset:

@@ -32,6 +32,15 @@ _ADVICE = {
 }
 
 
+class NoRoomError(OSError):
+    """The disk, or a limit, has less than is needed; HDF5 has not been asked to write yet."""
+
+    def __init__(self, number: int | None, free_bytes: int, needed_bytes: int) -> None:
+        super().__init__(number, os.strerror(number or errno.ENOSPC))
+        self.free_bytes = free_bytes
+        self.needed_bytes = needed_bytes
+
+
 def write_error(path: Path, action: str, error: Exception) -> WriteError:
     """A `WriteError` that names the file, what was being done, why it failed and what to do."""
     number = _errno_of(error)
@@ -41,7 +50,14 @@ def write_error(path: Path, action: str, error: Exception) -> WriteError:
         cause = os.strerror(number)
     else:
         cause = str(error).partition("\n")[0]
+    if isinstance(error, NoRoomError):
+        has = "allowed" if number == errno.EFBIG else "left"
+        cause += f" ({_megabytes(error.free_bytes)} {has}, {_megabytes(error.needed_bytes)} needed)"
     return WriteError(f"{path}: could not {action}: {cause}.")
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.3g} MB"
 
 
 def _errno_of(error: Exception) -> int | None:

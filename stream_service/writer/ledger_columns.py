@@ -12,6 +12,8 @@ from stream_service.writer.codes import LEDGER_COUNTS, STATUS_CODES, codes_as_te
 from stream_service.writer.spec import DatasetSpec
 
 LEDGER = "/entry/ledger"
+LEDGER_COLUMNS = {"epoch": np.int32, "unique_id": np.int64, "status": np.uint8, "n_received": np.uint16}
+"""Those with an entry per frame, and their types."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,16 +40,18 @@ class LedgerColumns:
 def ledger_specs() -> tuple[DatasetSpec, ...]:
     """The datasets of `/entry/ledger`: four columns that are rewritten as a whole, and the counts."""
     columns = (
-        DatasetSpec(f"{LEDGER}/epoch", "Which counting of the detector.", np.dtype(np.int32), fill=-1),
-        DatasetSpec(f"{LEDGER}/unique_id", "uniqueId of the frame.", np.dtype(np.int64), fill=-1),
+        DatasetSpec(f"{LEDGER}/epoch", "Which counting of the detector.", np.dtype(LEDGER_COLUMNS["epoch"]), fill=-1),
+        DatasetSpec(f"{LEDGER}/unique_id", "uniqueId of the frame.", np.dtype(LEDGER_COLUMNS["unique_id"]), fill=-1),
         DatasetSpec(
             f"{LEDGER}/status",
             "What became of the frame.",
-            np.dtype(np.uint8),
+            np.dtype(LEDGER_COLUMNS["status"]),
             attributes={"codes": codes_as_text(STATUS_CODES)},
         ),
         DatasetSpec(
-            f"{LEDGER}/n_received", "How often the frame came in (more than 1: duplicates).", np.dtype(np.uint16)
+            f"{LEDGER}/n_received",
+            "How often the frame came in (more than 1: duplicates).",
+            np.dtype(LEDGER_COLUMNS["n_received"]),
         ),
     )
     meanings = {

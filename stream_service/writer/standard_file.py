@@ -5,18 +5,20 @@ non-zero key means: the frame, the position and every column of this row are rea
 masks, ledger, state and the scalars may be, in place, until the run ends. After a crash the file opens with
 `swmr=True` and is complete up to the last flush.
 
-A failed write ends the file: what can be is put in order (rows without keys cut off, state FAILED), the file is closed
-once and not touched again, because HDF5 crashes the process that does.
+What is wrong with the disk or the path ends the rows, not the file: room is reserved before anything is written, so
+that a file for which there is none left is still closed with its account and the reason. Where HDF5 itself fails to
+write, it is not asked again, because it crashes the process that does: state, reason and counts, which have their place
+in the file from the start, are written there by plain system calls; the rows so far open with `swmr=True`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import h5py
 import numpy as np
@@ -29,8 +31,10 @@ from stream_service.writer.codes import END_STATES, LEDGER_COUNTS, RUN_STATES
 from stream_service.writer.columns import GrowingColumn
 from stream_service.writer.creation import create_file
 from stream_service.writer.failures import HDF5_FAILURES, write_error
+from stream_service.writer.guarded_file import GuardedFile
 from stream_service.writer.header import FileHeader
-from stream_service.writer.ledger_columns import LEDGER, LedgerColumns
+from stream_service.writer.ledger_columns import LEDGER, LEDGER_COLUMNS, LedgerColumns
+from stream_service.writer.place_watch import PlaceWatch
 from stream_service.writer.readback_buffer import ReadbackBuffer
 from stream_service.writer.row import Row
 from stream_service.writer.row_buffer import RowBuffer
@@ -42,10 +46,12 @@ from stream_service.writer.tree import standard_tree
 class StandardFile:
     """One open file. Make it with `create`; use it as a context manager, or `close` it. Not thread-safe."""
 
-    def __init__(self, path: Path, header: FileHeader, file: h5py.File, datasets: dict[str, h5py.Dataset]) -> None:
-        self.path = path
+    def __init__(self, path: Path, header: FileHeader, file: GuardedFile, datasets: dict[str, h5py.Dataset]) -> None:
         self._file = file
+        self._place = PlaceWatch(path, file.fd)
         self._datasets = datasets
+        self._offsets = {name: dataset.id.get_offset() for name, dataset in datasets.items()}
+        self._kinds = {name: (dataset.dtype, dataset.shape) for name, dataset in datasets.items() if not dataset.chunks}
         self._buffer = RowBuffer(header.frame_shape, header.frames_per_row)
         self._readbacks = ReadbackBuffer(channel.name for channel in header.channels)
         specs = row_column_specs(header.frame_shape, header.frames_per_row)
@@ -54,14 +60,16 @@ class StandardFile:
         self._readback_columns = {
             path: GrowingColumn(datasets[f"{entry_tree.READBACKS}/{path}"]) for path in self._readbacks.paths
         }
-        self._ledger = {
-            name: GrowingColumn(datasets[f"{LEDGER}/{name}"]) for name in ("epoch", "unique_id", "status", "n_received")
-        }
+        self._ledger = {name: GrowingColumn(datasets[f"{LEDGER}/{name}"]) for name in LEDGER_COLUMNS}
         self._keys = [datasets[path] for path in entry_tree.LIVE_KEYS]
         self._n_rows = 0
         self._n_flushes = 0
-        self._failure: WriteError | None = None
+        self._flush_bytes = sum(int(np.prod(c.chunks)) * c.dtype.itemsize for c in datasets.values() if c.chunks)
+        """At most what a flush adds to the file beside the pixels: a chunk of every column."""
+        self.failure: WriteError | None = None
+        """Why no more rows can be written; None while they can."""
         self._is_open = True
+        self._is_abandoned = False
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], header: FileHeader, *, swmr: bool = True) -> Self:
@@ -73,6 +81,19 @@ class StandardFile:
         path = Path(path)
         file, datasets = create_file(path, standard_tree(header), swmr=swmr)
         return cls(path, header, file, datasets)
+
+    @property
+    def path(self) -> Path:
+        """Of the file, as readers know it."""
+        return self._place.path
+
+    def has_moved(self, path: Path) -> None:
+        """Say that the file was given another name. Raises `WriteError` if it has not got it."""
+        try:
+            self._file.is_called(path)
+        except OSError as error:
+            raise write_error(path, "give the file its name", error) from error
+        self._place.path = path
 
     @property
     def n_rows(self) -> int:
@@ -101,7 +122,7 @@ class StandardFile:
 
     def append(self, row: Row) -> None:
         """Take the pixels in the slot as those of `row`. Readers see it after the next flush."""
-        self._check_open()
+        self._check_can_grow()
         self._buffer.put(row)
 
     def add_readback(self, name: str, value: float, timestamp_ns: int) -> None:
@@ -110,6 +131,9 @@ class StandardFile:
 
     def flush(self) -> int:
         """Make everything appended or revised so far visible to readers; rows visible then. Raises `WriteError`."""
+        self._check_can_grow()
+        self._make_sure(self._place.check)
+        self._make_sure(lambda: self._file.reserve(self._buffer.frames().nbytes + self._flush_bytes))
         with self._writing("write rows"):
             n_rows = self._n_rows + self._buffer.n_rows
             if self._buffer.n_rows:
@@ -119,9 +143,7 @@ class StandardFile:
             for path, block in self._readbacks.columns().items():
                 column = self._readback_columns[path]
                 column.write(column.n_rows, block)
-            self._n_flushes += 1
-            self._rewrite(entry_tree.HEARTBEAT, np.int64(self._n_flushes))
-            self._file.flush()
+            self._beat()
             if self._buffer.n_rows:
                 self._write_keys(self._n_rows, n_rows)
             self._n_rows = n_rows
@@ -133,19 +155,21 @@ class StandardFile:
         """Replace the masks, both (ny, nx); readers see it after the next flush."""
         if not mask.shape == pixel_mask.shape == self._datasets[cxi_tree.MASK].shape:
             raise ValueError(f"masks have shape {mask.shape} and {pixel_mask.shape}, the frame another")
+        self._check_can_grow()
         with self._writing("write the mask"):
             self._rewrite(cxi_tree.MASK, mask)
             self._rewrite(cxi_tree.PIXEL_MASK, pixel_mask)
 
     def write_ledger(self, ledger: LedgerColumns) -> None:
-        """Replace the account of the run; readers see it after the next flush."""
-        columns = {
-            name: np.ascontiguousarray(getattr(ledger, name), self._datasets[f"{LEDGER}/{name}"].dtype)
-            for name in self._ledger
-        }
+        """Replace the account of the run; readers see it after the next flush.
+
+        Where there is no room for a line per frame, its counts alone are written.
+        """
+        columns = {name: np.ascontiguousarray(getattr(ledger, name), dtype) for name, dtype in LEDGER_COLUMNS.items()}
         with self._writing("write the ledger"):
-            for name, column in columns.items():
-                self._ledger[name].replace(column)
+            if not self._is_abandoned and self._has_room_for(columns.values()):
+                for name, column in columns.items():
+                    self._ledger[name].replace(column)
             self._rewrite_counts(ledger.counts)
 
     def write_counts(self, counts: Mapping[str, int]) -> None:
@@ -171,7 +195,11 @@ class StandardFile:
                 self._rewrite(entry_tree.END_TIMESTAMP, np.int64(end_timestamp_ns))
                 if end_timestamp_ns:
                     self._rewrite_text(cxi_tree.END_TIME, cxi_tree.iso_time(end_timestamp_ns))
-            self.flush()
+            if self.failure is None:
+                self.flush()
+            else:
+                with self._writing("write the end of the run"):
+                    self._beat()
         with self._writing("write the state of the run"):
             self._rewrite_text(entry_tree.STATE, state)
 
@@ -188,17 +216,31 @@ class StandardFile:
     def close(self) -> None:
         """Flush and close; afterwards the file opens like any other. Does nothing the second time.
 
-        Raises `WriteError`; after an earlier failure there is nothing left to close, and it does not raise again.
+        After a failure it closes what there is and does not raise it again; a file that was deleted is copied back to
+        the name that the failure told. Raises `WriteError`.
         """
         if not self._is_open:
             return
-        self.flush()
+        try:
+            if self.failure is None:
+                self.flush()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         self._is_open = False
+        if self._is_abandoned:
+            os.close(self._file.fd)
+            return
+        rescue = self._place.rescue()
         try:
             self._file.close()
+            if rescue is not None:
+                rescue.copy()
         except HDF5_FAILURES as error:
-            self._failure = write_error(self.path, "close the file", error)
-            raise self._failure from error
+            is_first, self.failure = self.failure is None, write_error(self.path, "close the file", error)
+            if is_first or rescue is not None:
+                raise self.failure from error
 
     def __enter__(self) -> Self:
         return self
@@ -221,22 +263,57 @@ class StandardFile:
             dataset.id.flush()
 
     def _rewrite(self, path: str, value: np.generic | np.ndarray[Any, Any]) -> None:
-        dataset = self._datasets[path]
-        array = np.ascontiguousarray(value, dataset.dtype).reshape(dataset.shape)
-        dataset.id.write(h5s.ALL, h5s.ALL, array)
+        dtype, shape = self._kinds[path]
+        array = np.ascontiguousarray(value, dtype).reshape(shape)
+        if self._is_abandoned:
+            os.pwrite(self._file.fd, array.tobytes(), self._offsets[path])
+        else:
+            self._datasets[path].id.write(h5s.ALL, h5s.ALL, array)
+
+    def _beat(self) -> None:
+        """Count on, and flush all but the keys."""
+        self._n_flushes += 1
+        self._rewrite(entry_tree.HEARTBEAT, np.int64(self._n_flushes))
+        if not self._is_abandoned:
+            self._file.file.flush()
 
     def _rewrite_counts(self, counts: Mapping[str, int]) -> None:
         for name in LEDGER_COUNTS:
             self._rewrite(f"{LEDGER}/{name}", np.int64(counts[name]))
 
     def _rewrite_text(self, path: str, text: str) -> None:
-        self._rewrite(path, fixed_string(text, self._datasets[path].dtype.itemsize))
+        self._rewrite(path, fixed_string(text, self._kinds[path][0].itemsize))
 
     def _check_open(self) -> None:
-        if self._failure is not None:
-            raise WriteError(f"{self.path}: nothing more can be written after an earlier failure: {self._failure}")
         if not self._is_open:
             raise WriteError(f"{self.path}: nothing can be written, the file is closed.")
+
+    def _check_can_grow(self) -> None:
+        if self.failure is not None:
+            raise WriteError(f"{self.path}: nothing more can be written after an earlier failure: {self.failure}")
+        self._check_open()
+
+    def _make_sure(self, check: Callable[[], None]) -> None:
+        """Something that must be so before HDF5 writes; else the file takes no more rows, but is not spoilt."""
+        try:
+            check()
+        except OSError as error:
+            self._refuse(write_error(self.path, "write rows", error), error)
+        except WriteError as error:
+            self._refuse(error, None)
+
+    def _refuse(self, failure: WriteError, cause: Exception | None) -> NoReturn:
+        self.failure = failure
+        raise failure from cause
+
+    def _has_room_for(self, columns: Iterable[np.ndarray[Any, Any]]) -> bool:
+        try:
+            self._file.reserve(sum(column.nbytes for column in columns) + self._flush_bytes)
+        except OSError as error:
+            if self.failure is None:
+                self._refuse(write_error(self.path, "write the ledger", error), error)
+            return False
+        return True
 
     @contextmanager
     def _writing(self, action: str) -> Iterator[None]:
@@ -244,18 +321,18 @@ class StandardFile:
         try:
             yield
         except HDF5_FAILURES as error:
+            if self._is_abandoned:  # and now plain writes fail as well: there is nothing left to try
+                return
             failure = write_error(self.path, action, error)
             self._abandon(failure)
             raise failure from error
 
     def _abandon(self, failure: WriteError) -> None:
-        """Leave the file as good as can be, and never touch it again."""
-        self._failure = failure
-        self._is_open = False
-        with suppress(*HDF5_FAILURES):
-            for column in (self._data, *self._columns.values()):
-                column.truncate(self._n_rows)
+        """HDF5 has failed to write: never ask it again, and leave what is known in the file."""
+        self.failure = self.failure or failure
+        self._is_abandoned = True
+        self._datasets.clear()
+        self._file.abandon(keep_fd=True)
+        with suppress(OSError):
             self._rewrite_text(entry_tree.STATE, "FAILED")
-            self._rewrite_text(entry_tree.END_REASON, str(failure))
-        with suppress(*HDF5_FAILURES):
-            self._file.close()
+            self._rewrite_text(entry_tree.MESSAGE, str(failure))

@@ -24,7 +24,7 @@ from stream_service.writer import StandardFile
 from stream_service.writer.example import append_example_rows, example_header
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
 header = example_header(1000, frame_shape=(64, 64), dark=None, flat=None)
 file = StandardFile.create(sys.argv[1], header)
 n_rows = 0

@@ -157,7 +157,7 @@ def test_file_is_readable_by_hdf5_1_10(tmp_path):
     """SWMR needs the 1.10 format; anything newer would shut out older readers."""
     path = tmp_path / "a.h5"
     with StandardFile.create(path, example_header()) as file:
-        assert file._file.libver == ("v110", "v110")
+        assert file._file.file.libver == ("v110", "v110")
 
 
 def test_document_names_every_dataset(example):

@@ -1,0 +1,125 @@
+"""A disk that fails, for real. Run as a script, it tries a scenario with so much room, and prints what came of it.
+
+    python failing_disk.py SCENARIO LACK FORESIGHT FOLDER BYTES...
+
+LACK `limit`: no file may be longer than BYTES (EFBIG); `full`: the file system has so many left (ENOSPC; FOLDER is one
+of its own). FORESIGHT `no` takes it from the product, so that it is HDF5's own write that fails. Each try has a process
+of its own, which ends as any Python process does: a crash at its exit counts, too.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stream_service.errors import PtychostreamError
+from stream_service.writer import StandardFile, validate_file
+from stream_service.writer.example import START_NS, append_example_rows, example_header, example_ledger, write_example
+from stream_service.writer.guarded_file import GuardedFile
+
+N_ROWS = 60
+BURST = 3
+
+
+@contextmanager
+def full(folder: Path, n_bytes: int) -> Iterator[None]:
+    """The file system of `folder` has so many bytes left, in whole blocks."""
+    ballast = folder / "ballast"
+    with ballast.open("xb") as file:
+        found = os.statvfs(folder)
+        os.posix_fallocate(file.fileno(), 0, max(1, found.f_bavail * found.f_frsize - n_bytes))
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+@contextmanager
+def limited(n_bytes: int) -> Iterator[None]:
+    """Writes beyond `n_bytes` of a file fail with EFBIG."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def standard_file(path: Path) -> tuple[str, int]:
+    """A run to its end, or to the first failure and then closed as a run does; the sentence, and the rows."""
+    file = StandardFile.create(path, example_header(N_ROWS, frame_shape=(64, 64), dark=None, flat=None))
+    sentence = ""
+    try:
+        for n in range(0, N_ROWS, BURST):
+            append_example_rows(file, n, n + BURST)
+            file.flush()
+        file.write_ledger(example_ledger(N_ROWS))
+        file.set_state("COMPLETE", "all expected frames were received", START_NS, "whole")
+        file.close()
+    except PtychostreamError as error:
+        sentence = str(error)
+        try:
+            file.write_ledger(example_ledger(file.n_rows))
+            file.set_state("FAILED", "the service could not go on", START_NS, sentence)
+        except PtychostreamError:  # the disk fails further: told already
+            pass
+        finally:
+            file.close()
+    return sentence, file.n_rows
+
+
+SCENARIOS: dict[str, Callable[[Path], tuple[str, int]]] = {"standard_file": standard_file}
+
+
+def child(scenario: str, lack: str, folder: Path, room: int) -> dict[str, Any]:
+    """One try with so much room, and then another on a disk that has enough, in the same process."""
+    path = folder / f"{room}_std.h5"
+    with limited(room) if lack == "limit" else full(folder, room):
+        try:
+            sentence, n_rows = SCENARIOS[scenario](path)
+        except PtychostreamError as error:
+            sentence, n_rows = str(error), 0
+    gc.collect()
+    if path.exists():
+        shutil.copy(path, folder / f"{room}.seen.h5")
+        path.unlink()  # the next file may get its inode
+    left = [name for name in os.listdir(folder) if name.startswith(".")]
+    sentence_of_next = ""
+    try:
+        write_example(path, 5)
+    except PtychostreamError as error:
+        sentence_of_next = str(error)
+    findings = [str(found) for found in validate_file(path) if found.level == "error"]
+    path.unlink()
+    return {"sentence": sentence, "n_rows": n_rows, "left": left, "next": [sentence_of_next, *findings]}
+
+
+def main(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int]) -> None:
+    """Each try in a process of its own; an answer a line."""
+    if foresight == "no":
+        GuardedFile._allocate = lambda self, end, n_bytes: None  # type: ignore[method-assign]
+    answers = Path(tempfile.mkdtemp())
+    for room in rooms:
+        answer = answers / str(room)
+        if (pid := os.fork()) == 0:
+            answer.write_text(json.dumps(child(scenario, lack, folder, room)))
+            sys.exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        result = json.loads(answer.read_text()) if answer.exists() else {}
+        print(json.dumps({"room": room, "exit_code": code, **result}), flush=True)
+    shutil.rmtree(answers)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4], Path(sys.argv[4]), [int(text) for text in sys.argv[5:]])
