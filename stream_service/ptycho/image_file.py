@@ -79,8 +79,8 @@ def write_image(path: Path, reconstruction: Reconstruction, *, force: bool) -> N
     try:
         with whole_file(path, replace=force) as unfinished:
             file, _ = create_file(unfinished, _tree(reconstruction), swmr=False)
-            with file:
-                _link(file, path, reconstruction.scan.path)
+            with file as target:
+                _link(target, path, reconstruction.scan.path)
     except OSError as error:
         raise write_error(path, "write the image", error) from error
 

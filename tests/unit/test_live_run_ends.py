@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 from scripted_run import Bench, Step, frame, frames
 
@@ -14,7 +16,9 @@ from stream_service.core.ledger import Fate
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import SourceError
 from stream_service.writer.columns import GrowingColumn
-from stream_service.writer.entry_tree import STATE
+from stream_service.writer.entry_tree import MESSAGE, STATE
+from stream_service.writer.failures import NoRoomError
+from stream_service.writer.guarded_file import GuardedFile
 
 
 @pytest.fixture
@@ -137,7 +141,34 @@ def test_stop_before_the_first_frame_leaves_no_file(bench):
     assert not run.path.exists()
 
 
-def test_failed_write_ends_the_run_with_its_file_closed(bench, monkeypatch):
+def counts_in(file: h5py.File) -> dict[str, int]:
+    return {name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "not_exposed")}
+
+
+def test_full_disk_ends_the_run_with_its_file_closed(bench, monkeypatch):
+    b = bench(n_positions=20)
+
+    def fill_the_disk() -> None:
+        monkeypatch.setattr(GuardedFile, "reserve", refuse)
+
+    def refuse(file: GuardedFile, n_bytes: int) -> None:
+        raise NoRoomError(errno.ENOSPC, 4096, n_bytes)
+
+    run = b.play(frames([1, 2]), b.settles(), fill_the_disk, frames([3, 4]), b.exposed(6), b.settles(), frames([5]))
+    assert (run.state, run.status().end_reason) == (RunState.FAILED, EndReason.FAILED)
+    assert "the disk is full" in run.message
+    assert "2 of 20 frames stored in 2 rows, 4 lost, 14 never exposed (missing ids: 3-6)" in run.message
+    assert b.rows() == [1, 2]
+    with b.file() as file:
+        assert file[STATE][()].decode() == "FAILED"
+        assert file[MESSAGE][()].decode() == run.message
+        counts = {
+            name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "not_exposed")
+        }
+    assert counts == {"expected": 20, "stored": 2, "lost": 4, "not_exposed": 14}, "what never reached the disk is lost"
+
+
+def test_write_that_hdf5_could_not_do_ends_the_run_and_leaves_the_rows_so_far(bench, monkeypatch):
     b = bench(n_positions=20)
     write = GrowingColumn.write_chunks
 
@@ -147,15 +178,18 @@ def test_failed_write_ends_the_run_with_its_file_closed(bench, monkeypatch):
         write(column, start, block)
 
     monkeypatch.setattr(GrowingColumn, "write_chunks", full_disk)
-    run = b.play(frames([1, 2]), b.settles(), frames([3, 4]), b.settles(), frames([5]))
+    run = b.play(frames([1, 2]), b.settles(), frames([3, 4]), b.exposed(6), b.settles(), frames([5]))
     assert (run.state, run.status().end_reason) == (RunState.FAILED, EndReason.FAILED)
     assert "the disk is full" in run.message
-    assert b.rows() == [1, 2]
-    account = run.status().account
-    assert account.stored == 2, "what never reached the disk is not stored"
-    assert account.stored + account.lost + account.not_exposed == account.expected
-    with b.file() as file:
+    with h5py.File(run.path, "r", swmr=True) as file:
+        assert np.count_nonzero(file["/entry/live/key_data"][()]) == 2
+        assert file["/entry/frames/unique_id"][:2, 0].tolist() == [1, 2]
         assert file[STATE][()].decode() == "FAILED"
+        assert file[MESSAGE][()].decode() == run.message
+        counts = {
+            name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "not_exposed")
+        }
+    assert counts == {"expected": 20, "stored": 2, "lost": 4, "not_exposed": 14}
 
 
 def test_defect_ends_the_run_as_failed_and_says_so(bench):
