@@ -76,6 +76,8 @@ def _summarize(outcome: Outcome) -> None:
         )
     )
     table.add_row("ledger", ledger)
+    for note in outcome.notes:
+        table.add_row("note", note)
     for name, path in (
         ("standard file", outcome.standard),
         ("detector's own file", outcome.raw),

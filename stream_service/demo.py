@@ -55,6 +55,8 @@ class Outcome:
     raw: Path
     truth: Path
     picture: Path
+    notes: tuple[str, ...] = ()
+    """What was assumed of a recording that was replayed."""
 
     @property
     def is_complete(self) -> bool:
@@ -69,6 +71,7 @@ class Demo:
         self._n_points = n_points
         self._replay = replay.resolve() if replay is not None else None
         self._ioc_options = ioc_options
+        self._notes: list[str] = []
         self._network = LoopbackEpics.reserve(["ioc", "service"])
 
     def run(self, report: Callable[[Progress], None]) -> Outcome:
@@ -87,7 +90,8 @@ class Demo:
         if standard.exists():
             report(Progress("drawing"))
             draw_overview(standard, picture)
-        return Outcome(status, row_rate(standard), standard, self._file("_raw.h5"), truth, picture)
+        raw = self._file("_raw.h5")
+        return Outcome(status, row_rate(standard), standard, raw, truth, picture, tuple(self._notes))
 
     def _scan(self, children: ExitStack, report: Callable[[Progress], None]) -> dict[str, Any]:
         plan = self._start_plan()
@@ -151,6 +155,7 @@ class Demo:
         assert self._replay is not None
         with Hdf5Recording(self._replay) as recording:
             self._n_points = recording.n_frames
+            self._notes += recording.notes
             at = [(frame.attributes["x"], frame.attributes["y"]) for frame in recording.frames()]
             _save(self._file("_positions.npy"), np.array(at, np.float64))
             document["beamline"] = f"replay of {self._replay.name}"

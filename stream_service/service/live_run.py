@@ -242,7 +242,9 @@ class LiveRun:
     def _say(self, headline: str) -> None:
         """Renew the message: where the run is, what it dropped, what is wrong."""
         self._headline = headline
-        self.message = "; ".join(filter(None, (headline, *self._notes.sentences(), self._watch.problem)))
+        about_rows = self._out.pipeline.notes() if self._out else ()
+        said = (headline, *self._notes.sentences(), *about_rows, self._watch.problem)
+        self.message = "; ".join(filter(None, said))
 
     @property
     def _severity(self) -> Severity:
@@ -372,6 +374,8 @@ class LiveRun:
             words.append(self._watch.problem)
         if self._out is None:
             words.append("no frame came, so there is no file")
+        elif self._out.pipeline.flags.sentence:
+            words += (self._out.pipeline.flags.sentence, *self._out.pipeline.notes())
         self.message = "; ".join(words)
         end_state = after(self.state, event)
         if self._out is not None:

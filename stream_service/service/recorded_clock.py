@@ -82,10 +82,10 @@ def check_clocks(
     may_come = identities is None and frames.end_ns < log.start_ns
     causes = list(_causes(frames, log))
     if not frames.overlaps(log) and not may_come:
-        apart_s = (frames.start_ns - log.start_ns) / NS_PER_S
+        apart_s = abs(frames.start_ns - log.start_ns) / NS_PER_S
         raise SourceError(
             f"frames and log are of different times: {recording.path} was taken {frames}, {readbacks.path} goes from "
-            f"{log} (UTC). {' '.join(causes) or f'They begin {apart_s:.3f} s apart.'} Give the log of this scan, or "
+            f"{log} (UTC). {' '.join(causes) or f'They are {apart_s:.3f} s apart.'} Give the log of this scan, or "
             "add an offset that you know to its stamps: --readbacks-offset-s SECONDS"
         )
     if not log.holds(frames):
@@ -99,12 +99,13 @@ def _causes(frames: Span, log: Span) -> Iterator[str]:
     """What would explain that the log is of another time."""
     if log.holds(frames):
         return
-    for offset_s, why in (
-        (EPICS_EPOCH_S, "the log counts from 1990 (EPICS epoch) and not from 1970"),
-        (-EPICS_EPOCH_S, "the frames count from 1990 (EPICS epoch) and not from 1970"),
-    ):
+    for offset_s in (EPICS_EPOCH_S, -EPICS_EPOCH_S):
         if log.later_by(offset_s).holds(frames):
-            yield f"With {offset_s:+d} s they fit: {why}; --readbacks-offset-s {offset_s}."
+            earlier = "log" if offset_s > 0 else "frames"
+            yield (
+                f"They are {EPICS_EPOCH_S} s apart, as 1990 is from 1970: the {earlier} may be counted from the EPICS "
+                f"epoch; --readbacks-offset-s {offset_s}."
+            )
             return
     zones = range(HALF_HOUR_S, FURTHEST_ZONE_S + 1, HALF_HOUR_S)
     found = [offset_s for zone_s in zones for offset_s in (zone_s, -zone_s) if log.later_by(offset_s).holds(frames)]

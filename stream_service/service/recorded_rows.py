@@ -40,7 +40,7 @@ class RowsOfFrames:
         self._path = recording.path
         self._ledger = Ledger(_first_id(recording, settings), None)
         self._has_timestamps = recording.has_timestamps
-        self._is_begin_known = settings.first_unique_id is not None or recording.first_unique_id <= 1
+        self._is_begin_known = settings.first_unique_id is not None
         self._used = np.zeros(rows.identity.n, bool)
         self._without_row: list[int] = []
         """uniqueIds of the first frames without a row."""

@@ -123,7 +123,8 @@ class _Reader:
                     return whole
         except ArithmeticError:  # not a number, or one beyond all bounds
             pass
-        raise SourceError(f"{self._where(line)}: {column.name} is {_shown(cell)}, a whole number is needed")
+        needed = f"a time in {column.unit} since 1970" if column.quantity == TIMESTAMP else "a whole number"
+        raise SourceError(f"{self._where(line)}: {column.name} is {_shown(cell)}, {needed} is needed")
 
     def _table(self) -> EpicsTable:
         if not self._n_rows:

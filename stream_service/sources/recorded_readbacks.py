@@ -203,8 +203,9 @@ def _history(path: Path, name: str, group: h5py.Group, offset_ns: int) -> Record
         )
     unit = units_of(value)
     known = ELECTRONVOLTS if name == "energy" else METRES
-    if name in PAIRED and unit and unit not in known:
-        raise SourceError(f"{where}/value has the unit {unit!r}; it must be one of {', '.join(known)}")
+    if name in PAIRED and len(value) and unit not in known:
+        has = f"the unit {unit!r}" if unit else "no unit (@units)"
+        raise SourceError(f"{where}/value has {has}; it must be one of {', '.join(known)}")
     stamps_ns, values = np.asarray(stamp[()], np.int64), np.asarray(value[()], np.float64)
     if stamps_ns.size and not (stamps_ns.min() > -MOST_NS and stamps_ns.max() < MOST_NS):
         raise SourceError(f"{where}/timestamp_ns reaches beyond the year 2116: whole nanoseconds since 1970 are needed")

@@ -140,13 +140,14 @@ def _proved_way(rows: Rows, frames: Frames) -> Match:
     if _repeated(index).size:
         raise _refusal(f"the frame_index {_repeated(index)[0]} is there more than once", frames)
     begin_alike = bool(index.min() == numbers.min() - frames.n_lost_before)  # as equal sets do, too
-    if begin_alike and (frames.is_begin_known or (rows.n == frames.n and _has_no_hole(np.sort(index)))):
+    if begin_alike and (frames.is_begin_known or np.array_equal(np.sort(index), numbers)):
         return Match.NUMBER
-    if rows.n == frames.n and index.min() in BEGINNINGS and _has_no_hole(np.sort(index)) and _has_no_hole(numbers):
+    rows_are_whole = _has_no_hole(np.sort(index))
+    if rows.n == frames.n and index.min() in BEGINNINGS and rows_are_whole and _has_no_hole(numbers):
         return Match.ORDER
     fits = offsets_that_fit(index, numbers)
-    if begin_alike and fits == [0]:
-        return Match.NUMBER
+    if begin_alike and fits == [0] and not (rows.n == frames.n and rows_are_whole):
+        return Match.NUMBER  # as many whole rows as frames with a hole could also be a row for each frame that is left
     why = "which do not begin alike" if not begin_alike else "and the first frame may not be the first of the scan"
     raise _refusal(
         f"there are {rows.n} rows for {frames.n} frames, the rows' frame_index runs over {_range(np.sort(index))} and "

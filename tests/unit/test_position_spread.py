@@ -135,3 +135,6 @@ def test_live_run_flags_what_an_ingest_flags(tmp_path: Path) -> None:
     for name, values in offline.items():
         np.testing.assert_array_equal(live[name], values, err_msg=name)
     assert live["frames/flags"].astype(bool).sum() == 3 and status.account.is_complete
+    assert "3 of 20 rows are flagged (spread 3): stored, not used; the exposures of 3 of 20 rows lie up to" in (
+        status.message
+    )

@@ -87,6 +87,9 @@ def test_order_is_that_of_the_key_and_not_of_the_lines(tmp_path: Path) -> None:
         (range(1, 17), {"frame_index": range(1, 18)}, "1, 2 fit"),
         (range(1, 17), {"frame_index": range(1, 16)}, "0, 1 fit"),
         (range(2, 18), {"frame_index": range(17)}, "0, 1 fit"),  # the first frame of the scan may be lost
+        (range(1, 17), {"frame_index": range(17)}, "0, 1 fit"),
+        # rows of the whole scan that lack the last one, or of the frames that are left?
+        ([1, 2, 3, *range(5, 17)], {"frame_index": range(15)}, "0, -1 fit"),
         (range(1, 17), {"unique_id": range(17)}, "-1, 0 fit"),
         (range(16), {"unique_id": range(1, 18)}, "1, 2 fit"),
         ([1, 2, 3, 5, 6], {"frame_index": range(1, 7)}, "1 fits"),

@@ -28,6 +28,7 @@ from stream_service.service.ingest import ingest
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.replay import replay
 from stream_service.sources.recorded_readbacks import RecordedHistory, RecordedReadbacks, load_readbacks
+from stream_service.sources.sidecar_matching import Match
 
 COMPARED = ("data", "pos", "mask", "energy_eV", "frames/unique_id", "frames/timestamp_ns", "frames/energy_eV", "keep")
 
@@ -76,7 +77,8 @@ def test_replay_pairs_a_log_with_rows_as_an_ingest_does(tmp_path: Path) -> None:
         "frame_index,posx_um,posy_um,energy_eV\n" + "".join(f"{i},{i * i},{-i},{700 + i}\n" for i in range(9))
     )
     recording = MemoryRecording(frames_of(10), [{}] * 10, rules=(), is_on_sample=False)
-    settings = IngestSettings(profile=load_named_profile("sim"), readbacks=load_readbacks(log))
+    # nine rows for ten frames, so that it must be said which ones they are
+    settings = IngestSettings(profile=load_named_profile("sim"), readbacks=load_readbacks(log), match=Match.NUMBER)
     assert_same_as_ingest(tmp_path, recording, settings)
 
 
