@@ -2,8 +2,8 @@
 
 It knows no PVs. The schedule is absolute, so the mean rate is right whatever single frames take, and exposures begin
 and end at its times to the nanosecond; an acquisition that cannot keep up runs as fast as it can. The timestamp of a
-frame is the end of its exposure, its attributes are read after that, and its pixels belong to where the stage truly was
-in the middle.
+frame is the end of its exposure by the detector's clock, its attributes are read after that, and its pixels belong to
+where the stage truly was in the middle.
 """
 
 from __future__ import annotations
@@ -71,12 +71,14 @@ class Acquisition:
         send: Callable[[NDArray], int],
         counter: FrameCounter,
         truth: Truth,
+        stamp: Callable[[int, int], int],
         *,
         n_images: int | None,
         first_index: int,
         keeps_checksums: bool,
     ) -> None:
-        """`attributes` gives the NDAttributes of a frame by its uniqueId, `send` the times it went out by PVA.
+        """`attributes` gives the NDAttributes of a frame by its uniqueId, `send` the times it went out by PVA,
+        `stamp` what the detector's clock says at a true time (Unix ns) for a uniqueId.
 
         `n_images` None is endless.
         """
@@ -87,6 +89,7 @@ class Acquisition:
         self._send = send
         self._counter = counter
         self._truth = truth
+        self._stamp = stamp
         self._n_images = n_images
         self._first_index = first_index
         self._keeps_checksums = keeps_checksums
@@ -144,7 +147,7 @@ class Acquisition:
         array = NDArray(
             pixels=pixels,
             unique_id=unique_id,
-            timestamp_ns=end_ns,
+            timestamp_ns=self._stamp(end_ns, unique_id),
             attributes=(COLOR_MODE, *attributes),
             offset=(readout.min_x, readout.min_y),
             binning=(readout.bin_x, readout.bin_y),

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import h5py
 import numpy as np
@@ -18,6 +18,7 @@ import typer
 
 from iocsim.beamline import Beamline, BeamlineConfig, make_beamline
 from iocsim.camera import Flip, Rotate
+from iocsim.clocks import ClockFaults, Step
 from iocsim.codecs import COMPRESSORS
 from iocsim.faults import Faults, parse_ids
 from iocsim.ioc import Ioc
@@ -58,6 +59,21 @@ def run(
     duplicate: Annotated[float, typer.Option(help="Fraction of the frames that PVA sends twice.")] = 0.0,
     drop_ids: Annotated[str, typer.Option(help="uniqueIds that PVA loses, as 1,7,100-104.")] = "",
     duplicate_ids: Annotated[str, typer.Option(help="uniqueIds that PVA sends twice.")] = "",
+    far_ids: Annotated[str, typer.Option(help="uniqueIds that PVA sends as 4,000,000 more.")] = "",
+    frame_clock_offset: Annotated[float, typer.Option(help="Seconds by which the detector's clock is ahead.")] = 0.0,
+    frame_clock_step: Annotated[
+        str, typer.Option(help="Seconds by which it is set ahead, and the first uniqueId, as -2.5@100.")
+    ] = "",
+    frame_clock_freeze: Annotated[
+        str, typer.Option(help="uniqueIds that carry the time stamp of the frame before, as 100-104.")
+    ] = "",
+    motor_clock_offset: Annotated[float, typer.Option(help="Seconds by which the motors' clock is ahead.")] = 0.0,
+    motor_clock_step: Annotated[
+        str, typer.Option(help="Seconds by which it is set ahead, and the uniqueId that is then next.")
+    ] = "",
+    motor_clock_freeze: Annotated[
+        str, typer.Option(help="uniqueIds while which are next the motors' time stamps stand.")
+    ] = "",
     truth: Annotated[
         Path | None, typer.Option(help="Write what was really sent here, at the end.", metavar="FILE")
     ] = None,
@@ -93,10 +109,12 @@ def run(
         if not 0.0 <= motor_poll < float("inf"):
             raise ValueError(f"--motor-poll {motor_poll:g}: give seconds, 0 or more")
         compressor = _compressor(codec)
-        faults = Faults(seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids))
         for option, path in (("--truth", truth), ("--references", references)):
             if path is not None and replay is not None and path.exists() and path.samefile(replay):
                 raise ValueError(f"{option} {path} is the file that is replayed, and would destroy it: choose another")
+        faults = Faults(seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids), parse_ids(far_ids))
+        frame_clock = ClockFaults(frame_clock_offset, Step.parse(frame_clock_step), parse_ids(frame_clock_freeze))
+        motor_clock = ClockFaults(motor_clock_offset, Step.parse(motor_clock_step), parse_ids(motor_clock_freeze))
         _refuse_taken_ports(interface)
         beamline = make_beamline(config)
         if references is not None:
@@ -105,7 +123,20 @@ def run(
         typer.echo(f"iocsim: {error}", err=True)
         raise typer.Exit(2) from error
     try:
-        asyncio.run(_serve(beamline, prefix, faults, compressor, truth, interface, quiet, motor_poll))
+        asyncio.run(
+            _serve(
+                beamline,
+                prefix,
+                interface,
+                quiet,
+                faults=faults,
+                frame_clock=frame_clock,
+                motor_clock=motor_clock,
+                truth_file=truth,
+                compressor=compressor,
+                motor_poll_s=motor_poll,
+            )
+        )
     finally:
         beamline.close()
 
@@ -118,21 +149,13 @@ def main() -> None:
     app()
 
 
-async def _serve(
-    beamline: Beamline,
-    prefix: str,
-    faults: Faults,
-    compressor: str,
-    truth: Path | None,
-    interface: str,
-    quiet: bool,
-    motor_poll_s: float,
-) -> None:
+async def _serve(beamline: Beamline, prefix: str, interface: str, quiet: bool, **settings: Any) -> None:
+    """`settings` are those of `Ioc`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    ioc = Ioc(beamline, prefix, faults=faults, truth_file=truth, compressor=compressor, motor_poll_s=motor_poll_s)
+    ioc = Ioc(beamline, prefix, **settings)
 
     def announce() -> None:
         if not quiet:

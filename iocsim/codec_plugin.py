@@ -46,7 +46,7 @@ class CodecPlugin(Plugin):
     def __init__(self, table: PvTable, compressor: str) -> None:
         """`compressor` is the first value of Compressor; unless it is None the plugin is enabled from the start."""
         is_used = compressor != NO_COMPRESSOR
-        super().__init__(table, "NDPluginCodec", CODEC_PORT, is_enabled=is_used, gives_arrays=True)
+        super().__init__(table, "NDPluginCodec", CODEC_PORT, is_enabled=is_used, gives_arrays=True, n_threads=5)
         self._outcome = _Outcome()
         first = CodecSettings()
         self._mode = table.pair("Mode", Choice(("Compress", "Decompress")))

@@ -41,7 +41,7 @@ class CodecSettings:
     zlib_level: int = 6
     """0 to 9."""
     blosc_compressor: str = "BloscLZ"
-    blosc_level: int = 3
+    blosc_level: int = 5
     """0 to 9."""
     blosc_shuffle: str = "None"
     blosc_threads: int = 1

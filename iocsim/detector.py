@@ -13,11 +13,12 @@ from typing import Any
 from caproto import SkipWrite
 
 from iocsim.acquisition import Acquisition, ExposureSettings, FrameCounter
+from iocsim.clocks import FaultyClock
 from iocsim.endstation import Endstation
 from iocsim.frames import FrameSource
 from iocsim.nd_attributes import NDAttributesFile
 from iocsim.ndarray import DATA_TYPES, NDArray, NDAttribute, SourceType, data_type, data_type_name
-from iocsim.plugin import ADCORE_VERSION, COLOR_MODES, DRIVER_PORT, ENABLED, ArrayCount
+from iocsim.plugin import ADCORE_VERSION, DRIVER_PORT, ENABLED, ArrayCount
 from iocsim.pv import NO_YES, Choice, PvTable, Text, monitors_sent
 from iocsim.readout import Readout
 from iocsim.truth import Truth
@@ -53,6 +54,8 @@ class Detector:
         truth: Truth,
         send: Callable[[NDArray], int],
         show_others: Callable[[], Awaitable[None]],
+        frame_counter: FrameCounter,
+        clock: FaultyClock,
         *,
         keeps_checksums: bool,
     ) -> None:
@@ -68,7 +71,8 @@ class Detector:
         self._send_to_plugins = send
         self._show_others = show_others
         self._keeps_checksums = keeps_checksums
-        self._frame_counter = FrameCounter()
+        self._frame_counter = frame_counter
+        self._clock = clock
         self._n_exposures = 0
         self._acquisition: Acquisition | None = None
         self._finished: asyncio.Future[None] | None = None
@@ -90,19 +94,20 @@ class Detector:
         self._acquire.on_put = self._put_acquire
         self._acquiring = table.readback("Acquire_RBV", DONE_ACQUIRING)
         self._busy = table.readback("AcquireBusy", DONE_ACQUIRING)
-        self._exposure = table.pair("AcquireTime", 0.02, units="s", precision=4, on_put=_not_negative)
-        self._period = table.pair("AcquirePeriod", 0.02, units="s", precision=4, on_put=_not_negative)
-        self._n_images = table.pair("NumImages", 1, on_put=_at_least_one)
-        self._image_mode = table.pair("ImageMode", Choice(("Single", "Multiple", "Continuous"), 1))
+        self._exposure = table.pair("AcquireTime", 0.02, precision=4, on_put=_not_negative)
+        self._period = table.pair("AcquirePeriod", 0.02, precision=4, on_put=_not_negative)
+        self._n_images = table.pair("NumImages", 100, on_put=_at_least_one)
+        self._image_mode = table.pair("ImageMode", Choice(("Single", "Multiple", "Continuous"), 2))
         table.pair("TriggerMode", Choice(("Internal", "External")))
         table.pair("NumExposures", 1)
         table.readback("NumExposuresCounter_RBV", 0)
         table.pair("FrameType", Choice(("Normal", "Background", "FlatField", "DblCorrelation")))
         table.pair("Gain", 1.0)
-        table.pair("Temperature", 20.0, units="C")
-        table.readback("TemperatureActual", 20.0, units="C")
-        table.pair("ShutterMode", Choice(("None", "EPICS PV", "Detector output")))
-        table.pair("ColorMode", COLOR_MODES)
+        table.pair("Temperature", 25.0, units="C")
+        table.readback("TemperatureActual", 0.0, units="C")
+        table.setpoint("ShutterMode", Choice(("None", "EPICS PV", "Detector output")))
+        table.readback("ShutterMode_RBV", Choice(("None", "EPICS PV", "Camera output")))
+        table.pair("ColorMode", Choice(("Mono", "RGB1", "RGB2", "RGB3")))
         self._attributes_file = NDAttributesFile(table, sim, self._built_in_attributes)
         table.setpoint("PoolMaxBuffers", 0)
         table.setpoint("WaitForPlugins", NO_YES)
@@ -110,8 +115,8 @@ class Detector:
         self._count = ArrayCount(table, on_set=self._frame_counter.set)
         self._images_done = table.readback("NumImagesCounter_RBV", 0)
         self._state = table.readback("DetectorState_RBV", DETECTOR_STATES)
-        self._message = table.readback("StatusMessage_RBV", Text("Idle"))
-        self._remaining = table.readback("TimeRemaining_RBV", 0.0, units="s")
+        self._message = table.readback("StatusMessage_RBV", Text())
+        self._remaining = table.readback("TimeRemaining_RBV", 0.0)
 
         table.readback("MaxSizeX_RBV", columns)
         table.readback("MaxSizeY_RBV", rows)
@@ -130,10 +135,10 @@ class Detector:
         self._array_size_y = table.readback("ArraySizeY_RBV", rows)
         table.readback("ArraySizeZ_RBV", 0)
         self._unique_id = table.readback("UniqueId_RBV", 0)
-        self._dimensions = [
-            table.readback(f"ArraySize{axis}_RBV", size) for axis, size in enumerate((columns, rows, 0))
-        ]
-        self._array_bytes = table.readback("ArraySize_RBV", rows * columns * source.dtype.itemsize)
+        # Of the last frame, so 0 before the first.
+        self._dimensions = [table.readback(f"ArraySize{axis}_RBV", 0) for axis in range(3)]
+        self._array_bytes = table.readback("ArraySize_RBV", 0)
+        self._last: NDArray | None = None
         self._readout = Readout.within(source.raw_shape, source.dtype)
         for pair in (
             self._size_x,
@@ -154,10 +159,14 @@ class Detector:
         return self._finished is not None and not self._finished.done()
 
     async def refresh(self) -> None:
-        """Show how far the acquisition is."""
+        """Show how far the acquisition is, and the last frame."""
         self._count.value = self._frame_counter.value
         await self._count.refresh()
         await self._unique_id.follow(self._frame_counter.value)
+        if (array := self._last) is not None:
+            for pv, size in zip(self._dimensions, array.dimensions, strict=False):
+                await pv.follow(size)
+            await self._array_bytes.follow(array.pixels.nbytes)
         if (acquisition := self._acquisition) is not None:
             await self._images_done.follow(acquisition.n_done)
             remaining_s = (acquisition.exposure_end_ns - time.time_ns()) / 1e9
@@ -191,6 +200,7 @@ class Detector:
             self._send,
             self._frame_counter,
             self._truth,
+            self._clock.stamp,
             n_images=n_images,
             first_index=self._n_exposures,
             keeps_checksums=self._keeps_checksums,
@@ -212,8 +222,8 @@ class Detector:
         finally:
             self._n_exposures += acquisition.n_done
             self._count.value = self._frame_counter.value
-            await self._count.refresh()
             await self._images_done.follow(acquisition.n_done)
+            await self.refresh()
             await self._remaining.follow(0.0)
             await self._show_others()
             await self._state.post(state)
@@ -233,6 +243,7 @@ class Detector:
         )
 
     def _send(self, array: NDArray) -> int:
+        self._last = array
         return self._send_to_plugins(array) if self._callbacks.is_on else 0
 
     async def _change_readout(self) -> None:
@@ -258,9 +269,6 @@ class Detector:
         rows, columns = readout.shape
         await self._array_size_x.follow(columns)
         await self._array_size_y.follow(rows)
-        await self._dimensions[0].follow(columns)
-        await self._dimensions[1].follow(rows)
-        await self._array_bytes.follow(rows * columns * readout.dtype.itemsize)
 
 
 async def _not_negative(value: float) -> float:

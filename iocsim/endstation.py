@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from iocsim.beam import Energy, RingCurrent, Shutter
+from iocsim.clocks import FaultyClock
 from iocsim.motor import Motor
 from iocsim.ndarray import NDAttribute, SourceType
 from iocsim.polling import Polling
@@ -28,12 +29,18 @@ class Endstation:
     """All that is not the detector. The stage moves the sample, so the beam on the sample is minus the stage."""
 
     def __init__(
-        self, table: PvTable, energy_eV: float, energy_limits_eV: tuple[float, float], seed: int, motor_poll_s: float
+        self,
+        table: PvTable,
+        energy_eV: float,
+        energy_limits_eV: tuple[float, float],
+        seed: int,
+        motor_poll_s: float,
+        motor_clock: FaultyClock,
     ) -> None:
-        """`motor_poll_s` 0 is a fast controller, see `Polling`."""
+        """`motor_poll_s` 0 is a fast controller, see `Polling`; `motor_clock` stamps what the motors post."""
         polling = Polling(table.below("Sim:"), motor_poll_s)
-        self.x = Motor(table, "X", polling)
-        self.y = Motor(table, "Y", polling)
+        self.x = Motor(table, "X", polling, motor_clock.stamp)
+        self.y = Motor(table, "Y", polling, motor_clock.stamp)
         self.energy = Energy(table, energy_eV, energy_limits_eV)
         self.ring_current = RingCurrent(table, seed)
         self.shutter = Shutter(table)

@@ -1,4 +1,4 @@
-"""Frames that the network is made to lose or to deliver twice, on purpose and by a record.
+"""Frames that the network is made to lose, to deliver twice or under a wrong uniqueId, on purpose and by a record.
 
 Only the PVA output is faulty: HDF1 gets every frame, as on a beamline where the file writer sits beside the detector.
 Whether a frame is hit depends on the seed and its uniqueId alone, so a run can be repeated.
@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from iocsim.pv import PvTable, Text
+
+FAR_AHEAD = 4_000_000
+"""As one wrong bit does: beyond every frame of a long run."""
 
 
 class FaultError(ValueError):
@@ -24,6 +27,8 @@ class Faults:
     duplicate_fraction: float = 0.0
     drop_ids: frozenset[int] = field(default_factory=frozenset)
     duplicate_ids: frozenset[int] = field(default_factory=frozenset)
+    far_ids: frozenset[int] = field(default_factory=frozenset)
+    """Frames that are posted with a uniqueId far ahead of their own."""
 
     def copies(self, unique_id: int) -> int:
         """How often the frame is posted: 0, 1 or 2."""
@@ -32,6 +37,10 @@ class Faults:
         if unique_id in self.duplicate_ids or self._chance(unique_id, salt=2) < self.duplicate_fraction:
             return 2
         return 1
+
+    def sent_id(self, unique_id: int) -> int:
+        """The uniqueId under which the frame is posted."""
+        return unique_id + FAR_AHEAD if unique_id in self.far_ids else unique_id
 
     def _chance(self, unique_id: int, salt: int) -> float:
         """A number in [0, 1) that belongs to the frame: the SplitMix64 generator, one step from its own state."""
@@ -58,15 +67,16 @@ def parse_ids(text: str) -> frozenset[int]:
 
 
 class FaultPvs:
-    """`Sim:DropFraction`, `Sim:DuplicateFraction`, `Sim:DropIds`, `Sim:DuplicateIds` (text such as `1,7,100-104`)."""
+    """`Sim:DropFraction`, `Sim:DuplicateFraction`; `Sim:DropIds`, `Sim:DuplicateIds`, `Sim:FarIds` (`1,7,100-104`)."""
 
     def __init__(self, table: PvTable, faults: Faults) -> None:
         self.now = faults
         """The faults in force; replaced as a whole, so any thread may read it."""
         table.pair("DropFraction", faults.drop_fraction, on_put=self._put_drop_fraction)
         table.pair("DuplicateFraction", faults.duplicate_fraction, on_put=self._put_duplicate_fraction)
-        table.pair("DropIds", _ids_text(faults.drop_ids), on_put=self._put_drop_ids)
-        table.pair("DuplicateIds", _ids_text(faults.duplicate_ids), on_put=self._put_duplicate_ids)
+        table.pair("DropIds", ids_text(faults.drop_ids), on_put=self._put_drop_ids)
+        table.pair("DuplicateIds", ids_text(faults.duplicate_ids), on_put=self._put_duplicate_ids)
+        table.pair("FarIds", ids_text(faults.far_ids), on_put=self._put_far_ids)
 
     async def _put_drop_fraction(self, value: float) -> float:
         self.now = replace(self.now, drop_fraction=min(1.0, max(0.0, value)))
@@ -84,6 +94,11 @@ class FaultPvs:
         self.now = replace(self.now, duplicate_ids=parse_ids(value))
         return value
 
+    async def _put_far_ids(self, value: str) -> str:
+        self.now = replace(self.now, far_ids=parse_ids(value))
+        return value
 
-def _ids_text(ids: frozenset[int]) -> Text:
+
+def ids_text(ids: frozenset[int]) -> Text:
+    """The ids as `parse_ids` reads them."""
     return Text(",".join(str(unique_id) for unique_id in sorted(ids)), length=65536)

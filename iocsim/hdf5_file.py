@@ -137,11 +137,8 @@ class NDFile:
         if timing is not None and self._performance:
             timing.resize((len(self._performance), 5))
             timing[:] = np.array(self._performance)
-        if not self._places.has_values_at_close:
-            self._file.close()
-            return
         self._write_at_close()
-        if self._options.swmr:
+        if self._options.swmr and self._places.stays_open_with_swmr:
             self._close_uncleanly()
         else:
             self._file.close()

@@ -119,9 +119,9 @@ class Places:
     """HDF5 attributes likewise: what has them, and its `XmlAttribute`."""
 
     @property
-    def has_values_at_close(self) -> bool:
-        """Something is to be written at the close; with SWMR the real plugin then leaves the file not closed."""
-        return bool(self.at_close or self.attributes_at_close)
+    def stays_open_with_swmr(self) -> bool:
+        """A dataset has an attribute that is written at the close: with SWMR the real plugin does not close then."""
+        return any(isinstance(item, h5py.Dataset) for item, _ in self.attributes_at_close)
 
 
 class Layout(Protocol):

@@ -7,9 +7,11 @@ writes, and arrays that find the queue full are counted in DroppedArrays. HDF1 g
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
+import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from caproto import SkipWrite
 
@@ -20,9 +22,11 @@ from iocsim.hdf5_xml import LayoutFileError, load_layout
 from iocsim.hdf5_xml_layout import XmlLayout
 from iocsim.ndarray import NDArray
 from iocsim.plugin import Arrays, Plugin
-from iocsim.pv import NO_YES, OFF_ON, Choice, Initial, PvTable, Text, monitors_sent
+from iocsim.pv import NO_YES, OFF_ON, Choice, Initial, Pair, PvTable, Text, monitors_sent
 from iocsim.recorder import CaptureSettings, FileSettings, Recorder, WriteMode, make_folder
 
+SEGMENTATION_FAULT = 139
+"""128 + SIGSEGV, as a shell tells it."""
 PLUGIN_TYPE = "NDFileHDF5 ver1.10.1"
 XML_FILE_NAME_BYTES = 2048
 """XMLSIZE, the default length of the record in NDFileHDF5.template."""
@@ -30,19 +34,21 @@ YES = Choice(NO_YES.strings, 1)
 
 QUIET_PAIRS: dict[str, Initial] = {
     "ChunkSizeAuto": YES,
-    "BoundaryAlign": 0,
-    "BoundaryThreshold": 65536,
     "DeleteDriverFile": NO_YES,
     "TempSuffix": "",
     "DimAttDatasets": NO_YES,
     "FillValue": 0.0,
-    "NumDataBits": 8,
-    "DataBitsOffset": 0,
-    "SZipNumPixels": 16,
     "JPEGQuality": 90,
-    "FileFormat": Choice(("HDF5", "Invalid")),
 }
 """Settings that clients read and write and that change nothing in the simulated files."""
+QUIET_NUMBERS = {
+    "BoundaryAlign": (0, "bytes"),
+    "BoundaryThreshold": (65536, "bytes"),
+    "NumDataBits": (8, "bit"),
+    "DataBitsOffset": (0, "bit"),
+    "SZipNumPixels": (16, "bit"),
+}
+"""More of them, with their units."""
 
 
 class Hdf5Plugin(Plugin):
@@ -61,14 +67,18 @@ class Hdf5Plugin(Plugin):
 
         for name, initial in QUIET_PAIRS.items():
             table.pair(name, initial)
+        for name, (number, units) in QUIET_NUMBERS.items():
+            table.pair(name, number, units=units)
+        table.setpoint("FileFormat", Choice(("HDF5", "Invalid")))
+        table.readback("FileFormat_RBV", Choice(("HDF5", "Undefined")))
         self._folder = table.pair("FilePath", Text(), on_put=self._put_folder)
         self._folder_exists = table.readback("FilePathExists_RBV", NO_YES)
         self._create_directory = table.pair("CreateDirectory", 0)
         self._name = table.pair("FileName", Text())
         self._number = table.pair("FileNumber", 0, on_put=self._put_number)
-        self._template = table.pair("FileTemplate", Text("%s%s_%3.3d.h5"))
+        self._template = table.pair("FileTemplate", Text())
         self._full_name = table.readback("FullFileName_RBV", Text(length=512))
-        self._auto_increment = table.pair("AutoIncrement", YES)
+        self._auto_increment = table.pair("AutoIncrement", NO_YES)
         self._auto_save = table.pair("AutoSave", NO_YES)
         self._mode = table.pair("FileWriteMode", Choice(tuple(WriteMode)))
         self._capture = table.setpoint("Capture", Choice(("Done", "Capture")))
@@ -87,17 +97,17 @@ class Hdf5Plugin(Plugin):
         table.readback("SWMRSupported_RBV", Choice(("Not Supported", "Supported"), 1))
         self._flush_now = table.setpoint("FlushNow", Choice(("Done", "Flush")))
         self._flush_now.on_put = self._put_flush_now
-        self._flush_every = table.pair("NumFramesFlush", 0)
-        self._chunk_frames = table.pair("NumFramesChunks", 0)
-        self._chunk_rows = table.pair("NumRowChunks", 0)
-        self._chunk_columns = table.pair("NumColChunks", 0)
+        self._flush_every = table.pair("NumFramesFlush", 0, on_put=self._put_flush_every)
+        self._chunk_frames = self._settled_while_open(table, "NumFramesChunks", 0)
+        self._chunk_rows = self._settled_while_open(table, "NumRowChunks", 0)
+        self._chunk_columns = self._settled_while_open(table, "NumColChunks", 0)
         self._column_chunk = table.pair("NDAttributeChunk", 0)
-        self._store_attributes = table.pair("StoreAttr", YES)
-        self._store_performance = table.pair("StorePerform", YES)
-        self._compression = table.pair(
-            "Compression", Choice(("None", "N-bit", "szip", "zlib", "Blosc", "BSLZ4", "LZ4", "JPEG"))
+        self._store_attributes = self._settled_while_open(table, "StoreAttr", YES)
+        self._store_performance = self._settled_while_open(table, "StorePerform", YES)
+        self._compression = self._settled_while_open(
+            table, "Compression", Choice(("None", "N-bit", "szip", "zlib", "Blosc", "BSLZ4", "LZ4", "JPEG"))
         )
-        self._zlib_level = table.pair("ZLevel", 6)
+        self._zlib_level = self._settled_while_open(table, "ZLevel", 6)
         self._blosc_compressor = table.pair(
             "BloscCompressor", Choice(("BloscLZ", "LZ4", "LZ4HC", "SNAPPY", "ZLIB", "ZSTD"))
         )
@@ -144,7 +154,7 @@ class Hdf5Plugin(Plugin):
         """See `Plugin`; what names the file is shown before Capture, so that who waits for Capture may read it."""
         await self._queue_free.follow(max(0, self._queue_size.value - self._input.qsize()))
         status = self._recorder.status
-        # As in NDPluginFile, ArrayCounter counts what is saved, not what comes by.
+        # As in NDPluginFile, ArrayCounter counts what comes while capturing, not what comes by.
         self.counter.value += status.n_saved - self._n_counted
         self._n_counted = status.n_saved
         await super().refresh()
@@ -154,7 +164,13 @@ class Hdf5Plugin(Plugin):
         await self._write_status.follow(int(status.has_failed))
         await self._write_message.follow(status.message)
         await self._swmr_active.follow(int(status.is_swmr_active))
-        await self._writing.follow(int(status.is_capturing and bool(status.full_file_name)))
+        is_streaming = status.is_capturing and self._mode.value == WriteMode.STREAM
+        await self._writing.follow(int(is_streaming))
+        # As configureDims(): a file that is opened settles what was left to choose.
+        if (chunk_frames := status.chunk_frames) and self._chunk_frames.value < chunk_frames:
+            await self._chunk_frames.readback.follow(chunk_frames)
+        if self._flush_every.value < status.chunk_frames:
+            await self._flush_every.readback.follow(status.chunk_frames)
         await self._capturing.follow(int(status.is_capturing))
         await self._capture.follow(int(status.is_capturing))
         if status.is_capturing:
@@ -203,7 +219,10 @@ class Hdf5Plugin(Plugin):
         layout: Layout = DefaultLayout()
         if self._layout_name.value:
             try:
-                layout = XmlLayout(load_layout(self._layout_name.value))
+                parsed = load_layout(self._layout_name.value)
+                if parsed.fatal:
+                    _die(parsed.fatal)
+                layout = XmlLayout(parsed)
             except LayoutFileError:
                 refusal = "status=3"
         return FileSettings(
@@ -259,6 +278,20 @@ class Hdf5Plugin(Plugin):
         await self._folder_exists.follow(int(exists))
         return folder
 
+    def _settled_while_open(self, table: PvTable, name: str, initial: Initial) -> Pair:
+        """A setting that is not taken while a file is open, nor below 0."""
+
+        async def taken(value: Any) -> Any:
+            is_refused = self._recorder.is_open or (isinstance(value, int) and value < 0)
+            return pair.value if is_refused else value
+
+        pair = table.pair(name, initial, on_put=taken)
+        return pair
+
+    async def _put_flush_every(self, value: int) -> int:
+        """Not below NumFramesChunks, which is 0 until the first file."""
+        return self._flush_every.value if value < self._chunk_frames.value else value
+
     async def _put_number(self, value: int) -> int:
         self._recorder.renumber(value)
         return value
@@ -275,3 +308,11 @@ class Hdf5Plugin(Plugin):
                 message, is_valid = str(error), False
         await self._layout_valid.follow(int(is_valid))
         await self._layout_message.follow(message)
+
+
+def _die(reason: str) -> NoReturn:
+    """End as the real IOC does, which is not caught anywhere: at once, with the exit code of a segmentation fault."""
+    print(
+        f"iocsim: ends as the real IOC does at this layout (segmentation fault): {reason}", file=sys.stderr, flush=True
+    )
+    os._exit(SEGMENTATION_FAULT)

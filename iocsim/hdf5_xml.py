@@ -5,7 +5,7 @@ Nothing here judges: a layout that records nothing is as welcome as on the real 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -68,6 +68,8 @@ class XmlLayoutFile:
     """auto_ndattr_default: NDAttributes that are named nowhere go to the root if no group takes them."""
     destination: str
     """NDAttribute of the global detector_data_destination; empty if there is none."""
+    fatal: str
+    """Why the real IOC dies when it makes a file by this layout; empty if it does not."""
 
 
 def load_layout(name_or_xml: str) -> XmlLayoutFile:
@@ -84,35 +86,80 @@ def load_layout(name_or_xml: str) -> XmlLayoutFile:
     except ElementTree.ParseError as error:
         raise LayoutFileError("XML description file parser error") from error
     destination = next((part.get("ndattribute", "") for part in root if part.tag == "global"), "")
-    return XmlLayoutFile(_group(root), root.get("auto_ndattr_default") != "false", destination)
+    reader = _Reader()
+    reader.read(root)
+    keeps_unnamed = root.get("auto_ndattr_default") != "false"
+    return XmlLayoutFile(reader.root.group(), keeps_unnamed, destination, reader.fatal)
 
 
-def _group(element: ElementTree.Element) -> XmlGroup:
-    datasets: dict[str, XmlDataset] = {}
-    groups: dict[str, XmlGroup] = {}
-    links: dict[str, str] = {}
-    for part in element:
+class _Node:
+    """A group or a dataset while the layout is read; the root has no parent."""
+
+    def __init__(self, element: ElementTree.Element | None = None, parent: _Node | None = None) -> None:
+        self.element = ElementTree.Element("group") if element is None else element
+        self.parent = parent
+        self.parts: dict[str, _Node] = {}
+        self.links: dict[str, str] = {}
+        self.attributes: list[ElementTree.Element] = []
+
+    @property
+    def is_group(self) -> bool:
+        return self.element.tag == "group"
+
+    def group(self) -> XmlGroup:
+        datasets = {name: part.dataset(name) for name, part in sorted(self.parts.items()) if not part.is_group}
+        groups = {name: part.group() for name, part in sorted(self.parts.items()) if part.is_group}
+        return XmlGroup(
+            self.element.get("name", ""),
+            self.element.get("ndattr_default") == "true",
+            _attributes(self.attributes),
+            datasets,
+            groups,
+            dict(sorted(self.links.items())),
+        )
+
+    def dataset(self, name: str) -> XmlDataset:
+        return _dataset(name, self.element, _attributes(self.attributes))
+
+
+class _Reader:
+    """LayoutXML.cpp: it keeps a place in the tree, goes down at each group and dataset that it takes, and up at the end
+    of each, also of those that it did not take (of a name that is there already, or without one)."""
+
+    def __init__(self) -> None:
+        self.root = self._here = _Node()
+        self.fatal = ""
+
+    def read(self, element: ElementTree.Element) -> None:
+        """Read what is inside an element."""
+        for part in element:
+            match part.tag:
+                case "group" | "dataset":
+                    self._enter(part)
+                    self.read(part)
+                    self._here = self._here.parent or self.root
+                case "attribute":
+                    self._here.attributes.append(part)
+                    self.read(part)
+                case "hardlink" if (name := part.get("name")) and (target := part.get("target")):
+                    if name not in self._here.parts:
+                        self._here.links.setdefault(name, target)
+                case _:
+                    self.read(part)
+
+    def _enter(self, part: ElementTree.Element) -> None:
         name = part.get("name")
-        if not name:
-            continue
-        match part.tag:
-            case "dataset":
-                datasets.setdefault(name, _dataset(name, part))
-            case "group":
-                groups.setdefault(name, _group(part))
-            case "hardlink" if target := part.get("target"):
-                links.setdefault(name, target)
-    return XmlGroup(
-        element.get("name", ""),
-        element.get("ndattr_default") == "true",
-        _attributes(element),
-        dict(sorted(datasets.items())),
-        dict(sorted(groups.items())),
-        dict(sorted(links.items())),
-    )
+        if not name or name in self._here.parts or name in self._here.links:
+            return
+        if part.tag == "dataset" and self._here is self.root:
+            self.fatal = f"the dataset {name!r} is directly below the root"
+        if part.get("source") == "ndattribute" and part.get("det_default") == "true":
+            self.fatal = f"the dataset {name!r} of an NDAttribute has det_default"
+        node = self._here.parts[name] = _Node(part, self._here)
+        self._here = node
 
 
-def _dataset(name: str, element: ElementTree.Element) -> XmlDataset:
+def _dataset(name: str, element: ElementTree.Element, attributes: tuple[XmlAttribute, ...]) -> XmlDataset:
     source = element.get("source", "")
     return XmlDataset(
         name,
@@ -122,11 +169,11 @@ def _dataset(name: str, element: ElementTree.Element) -> XmlDataset:
         element.get("value", ""),
         element.get("when", ""),
         element.get("det_default") == "true",
-        _attributes(element),
+        attributes,
     )
 
 
-def _attributes(element: ElementTree.Element) -> tuple[XmlAttribute, ...]:
+def _attributes(elements: Sequence[ElementTree.Element]) -> tuple[XmlAttribute, ...]:
     return tuple(
         XmlAttribute(
             part.get("name", ""),
@@ -136,6 +183,6 @@ def _attributes(element: ElementTree.Element) -> tuple[XmlAttribute, ...]:
             part.get("value", ""),
             part.get("when") == "OnFileClose",
         )
-        for part in element
-        if part.tag == "attribute" and part.get("name")
+        for part in elements
+        if part.get("name")
     )

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from p4p.server import Server
 
+from iocsim.acquisition import FrameCounter
 from iocsim.beamline import Beamline
 from iocsim.ca_server import CaServer
+from iocsim.clocks import ClockFaults, FaultyClock
 from iocsim.codec_plugin import CODEC_PORT, CodecPlugin
 from iocsim.codecs import NO_COMPRESSOR
 from iocsim.detector import Detector
@@ -29,6 +31,7 @@ from iocsim.session import Session
 from iocsim.stats_plugin import StatsPlugin
 
 REFRESH_PERIOD_S = 0.05
+SOUND = ClockFaults()
 
 
 class Ioc:
@@ -40,6 +43,8 @@ class Ioc:
         prefix: str,
         *,
         faults: Faults,
+        frame_clock: ClockFaults = SOUND,
+        motor_clock: ClockFaults = SOUND,
         truth_file: Path | None = None,
         compressor: str = NO_COMPRESSOR,
         motor_poll_s: float = 0.0,
@@ -52,19 +57,29 @@ class Ioc:
         table = PvTable(prefix)
         self.pvs = table.pvs
         self._truth = beamline.new_truth()
-        self._endstation = Endstation(table, beamline.energy_eV, beamline.energy_limits_eV, config.seed, motor_poll_s)
-        self._session = Session(table.below("Sim:"), self._truth, truth_file, faults)
+        counter = FrameCounter()
+        sim = table.below("Sim:")
+        clocks = [
+            FaultyClock(sim, name, clock, lambda: counter.value + 1)
+            for name, clock in (("FrameClock", frame_clock), ("MotorClock", motor_clock))
+        ]
+        self._endstation = Endstation(
+            table, beamline.energy_eV, beamline.energy_limits_eV, config.seed, motor_poll_s, clocks[1]
+        )
+        self._session = Session(sim, self._truth, truth_file, faults)
         pva_source = DRIVER_PORT if compressor == NO_COMPRESSOR else CODEC_PORT
         self._pva = PvaPlugin(table.below("Pva1:"), self._session.faults, pva_source)
         self._codec = CodecPlugin(table.below("Codec1:"), compressor)
         self._detector = Detector(
             table.below("cam1:"),
-            table.below("Sim:"),
+            sim,
             beamline.frames,
             self._endstation,
             self._truth,
             self._send,
             self._show_others,
+            counter,
+            clocks[0],
             # A checksum costs 50 us for 256 x 256: too much beside a precomputed stack.
             keeps_checksums=config.frames == "simulated",
         )

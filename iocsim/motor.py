@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,10 +24,13 @@ from iocsim.pv import UNDEFINED_TIME_NS, DoublePv, Pv, PvTable, monitors_sent
 class Motor:
     """The record `name` and its fields. The user coordinate is what CA shows, the dial is where the axis really is."""
 
-    def __init__(self, table: PvTable, name: str, polling: Polling, units: str = "um") -> None:
+    def __init__(
+        self, table: PvTable, name: str, polling: Polling, stamp: Callable[[int], int], units: str = "um"
+    ) -> None:
+        """`stamp` is what the IOC's clock says at a true time (Unix ns)."""
         self.name = table.prefix + name
         self._axis = Axis()
-        self._record = MotorRecord(self._axis, units)
+        self._record = MotorRecord(self._axis, units, stamp)
         self._polling = polling
         self._turn = asyncio.Lock()
         """Of putting and polling, one processes the record at a time."""

@@ -9,6 +9,7 @@ processing, so what is posted before a processing carries the stamp of the one b
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
@@ -48,7 +49,8 @@ class Post:
 class MotorRecord:
     """The fields of one record in front of its axis. `put` and `report` give what is posted."""
 
-    def __init__(self, axis: Axis, units: str) -> None:
+    def __init__(self, axis: Axis, units: str, stamp: Callable[[int], int]) -> None:
+        """`stamp` is what the IOC's clock says at a true time (Unix ns)."""
         self.values: dict[str, Any] = first_values(units)
         """The present value of every field, by name."""
         self.time_ns: int | None = None
@@ -56,6 +58,7 @@ class MotorRecord:
         self.has_command = False
         """The axis was sent off or stopped, and the record has yet to hear from the controller that it took it."""
         self._axis = axis
+        self._stamp = stamp
         self._status = AxisStatus(0, Msta.DONE)
         self._posts: list[Post] = []
         # As init_record leaves it.
@@ -181,7 +184,7 @@ class MotorRecord:
         is_busy = status is not None and not self.is_done and not self._mip & Mip.RETRY
         if not is_busy or self.values["STOP"] or self._is_paused():
             self._work(now_ns)
-        self.time_ns = now_ns
+        self.time_ns = self._stamp(now_ns)
         for field in POST_ORDER:
             if field in self._marked:
                 self._post(field)

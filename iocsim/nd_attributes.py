@@ -1,15 +1,21 @@
 """What the camera hangs on every frame: the built-in NDAttributes, or those of a file from NDAttributesFile.
 
 Behaves as the real driver: the file is a path or the XML itself (with the bare word `<Attributes>`), a PV is asked for
-the last value CA has shown, and one that does not exist has none. Arrays from the pool keep the NDAttributes of an
-earlier file with their last values, unless the IOC was told to erase them (`var eraseNDAttributes 1`, here a PV).
+the last value CA has shown, and one that does not exist has none in a first file. Unless the IOC was told to erase them
+(`var eraseNDAttributes 1`, here a PV), arrays from the pool keep the NDAttributes of earlier files:
+
+- what the new file does not name stays with the value that it had on the last frame;
+- what it names anew takes its value, but description, source and type stay those of the first file (NDAttribute::copy);
+- what it names anew with a PV that does not exist shows what lay in the memory that its record got: the value of a PV
+  of the file before, the last of which is given away first.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,7 +23,7 @@ from xml.etree import ElementTree
 from iocsim.ndarray import NDAttribute, SourceType
 from iocsim.pv import NO_YES, Choice, EnumPv, Pv, PvTable, Text
 
-STATUS = Choice(("Attributes file OK", "File not found", "XML syntax error", "Macro substitution error"))
+STATUS = Choice(("Attributes file OK", "File not found", "XML syntax error", "Macro substitution error"), 1)
 WHOLE_NUMBERS = ("DBR_CHAR", "DBR_SHORT", "DBR_INT", "DBR_LONG", "DBR_ENUM")
 PARAMETERS: Mapping[str, str] = {
     "ACQ_TIME": "AcquireTime_RBV",
@@ -50,6 +56,8 @@ class _Entry:
     source: str
     read: Callable[[int], AttributeValue]
     """From the frame's uniqueId to the value."""
+    memory: AttributeValue = None
+    """What lies where the value of a PV will be, as long as the PV has not connected."""
 
 
 class NDAttributesFile:
@@ -61,38 +69,48 @@ class NDAttributesFile:
         self._camera_prefix = camera.prefix
         self._built_in = built_in
         self._entries: tuple[_Entry, ...] | None = None
-        self._left_over: dict[str, NDAttribute] = {}
+        self._pooled: dict[str, NDAttribute] = {}
+        """The NDAttributes of the last frame: arrays of the pool come back with them."""
+        self._freed: list[AttributeValue] = []
+        """Values of PVs of earlier files, in the memory that is given away again from the end."""
         self._file = camera.setpoint("NDAttributesFile", Text(length=256))
         self._file.on_put = self._put_file
         self._macros = camera.setpoint("NDAttributesMacros", Text())
         self._status = camera.readback("NDAttributesStatus", STATUS)
-        self._erases = sim.pair("EraseNDAttributes", Choice(NO_YES.strings, 1))
+        camera.setpoint("EmptyFreeList", Choice(("", "")))  # cures nothing: plugins hold the arrays
+        self._erases = sim.pair("EraseNDAttributes", NO_YES)
 
     def read(self, unique_id: int) -> tuple[NDAttribute, ...]:
         """The NDAttributes of a frame; in the driver's thread."""
         entries = self._entries
         if entries is None:
-            return self._built_in(unique_id)
-        present = {
-            entry.name: NDAttribute(
-                entry.name, entry.read(unique_id), entry.description, entry.source_type, entry.source
-            )
-            for entry in entries
-        }
-        return tuple((self._left_over | present).values())
+            attributes = {attribute.name: attribute for attribute in self._built_in(unique_id)}
+        else:
+            pooled = {} if self._erases.is_on else self._pooled
+            attributes = pooled | {entry.name: _carried(entry, unique_id, pooled.get(entry.name)) for entry in entries}
+        self._pooled = attributes
+        return tuple(attributes.values())
 
     async def _put_file(self, value: str) -> str:
-        last = {} if self._erases.is_on else {attribute.name: attribute for attribute in self.read(0)}
-        status, entries = self._load(value)
-        self._left_over = last
-        self._entries = entries
-        await self._status.follow(status)
+        old = self._entries
+        status, entries = await asyncio.to_thread(self._load, value)
+        for entry in old or ():
+            if entry.source_type is SourceType.EPICS_PV:
+                self._freed.append(entry.memory if (last := entry.read(0)) is None else last)
+        self._entries = tuple(
+            replace(entry, memory=self._freed.pop())
+            if entry.source_type is SourceType.EPICS_PV and self._freed
+            else entry
+            for entry in entries
+        )
+        if status is not None:
+            await self._status.follow(status)
         return value
 
-    def _load(self, name_or_xml: str) -> tuple[int, tuple[_Entry, ...] | None]:
-        """The status and the entries; as in the real driver, a file that cannot be used leaves none."""
+    def _load(self, name_or_xml: str) -> tuple[int | None, tuple[_Entry, ...]]:
+        """The status (None: as it was) and the entries; as in the real driver, a file of no use leaves none."""
         if not name_or_xml:
-            return 0, None
+            return None, ()
         text = name_or_xml
         if "<Attributes>" not in name_or_xml:
             try:
@@ -127,6 +145,19 @@ class NDAttributesFile:
             case "CONST":
                 return _Entry(name, description, SourceType.CONSTANT, source, lambda _: source)
         return None
+
+
+def _carried(entry: _Entry, unique_id: int, old: NDAttribute | None) -> NDAttribute:
+    """The NDAttribute of a frame whose array came from the pool with `old`."""
+    value = entry.read(unique_id)
+    if old is None:
+        return NDAttribute(entry.name, value, entry.description, entry.source_type, entry.source)
+    if old.value is None:  # of no type: it takes no value any more
+        return old
+    value = entry.memory if value is None else value
+    if isinstance(value, str) != isinstance(old.value, str):
+        return old
+    return replace(old, value=old.value if value is None else type(old.value)(value))
 
 
 def _value_as(pv: Pv | None, dbrtype: str) -> AttributeValue:

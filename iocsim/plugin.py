@@ -63,8 +63,12 @@ class Plugin:
         source_port: str = DRIVER_PORT,
         is_enabled: bool = False,
         gives_arrays: bool = False,
+        n_threads: int = 1,
     ) -> None:
-        """`source_port` is the first value of NDArrayPort; `gives_arrays` that of ArrayCallbacks."""
+        """`source_port` is the first value of NDArrayPort; `gives_arrays` that of ArrayCallbacks.
+
+        `n_threads` is the most that it may use. On a fresh IOC every plugin is disabled.
+        """
         self._last: NDArray | None = None
         self._shown: NDArray | None = None
         self.n_dropped = 0
@@ -80,8 +84,9 @@ class Plugin:
         table.pair("MinCallbackTime", 0.0, units="s")
         self._array_callbacks = table.pair("ArrayCallbacks", ENABLED if gives_arrays else DISABLE_ENABLE)
         table.pair("NumThreads", 1)
-        table.readback("MaxThreads_RBV", 1)
+        table.readback("MaxThreads_RBV", n_threads)
         table.setpoint("NDAttributesFile", Text())
+        table.setpoint("EmptyFreeList", Choice(("", "")))
         self.counter = ArrayCount(table)
         self._dropped = table.pair("DroppedArrays", 0, on_put=self._put_dropped)
         table.pair("DroppedOutputArrays", 0)
@@ -96,9 +101,9 @@ class Plugin:
         self._data_type = table.readback("DataType_RBV", Choice(DATA_TYPES))
         table.readback("ColorMode_RBV", COLOR_MODES)
         self._codec = table.readback("Codec_RBV", "")
-        self._compressed_bytes = table.readback("CompressedSize_RBV", 0, units="byte")
+        self._compressed_bytes = table.readback("CompressedSize_RBV", 0)
         self._unique_id = table.readback("UniqueId_RBV", 0)
-        self._timestamp = table.readback("TimeStamp_RBV", 0.0, units="s")
+        self._timestamp = table.readback("TimeStamp_RBV", 0.0)
         self._execution_ms = table.readback("ExecutionTime_RBV", 0.0, units="ms")
         self.execution_s = 0.0
         """What the last array took."""

@@ -189,7 +189,10 @@ class Pair:
     """A setpoint and the readback that follows it, `Name` and `Name_RBV`."""
 
     def __init__(self, setpoint: Pv, readback: Pv, on_put: PutHook | None = None) -> None:
-        """`on_put` gives the value that the readback is to show; the setpoint keeps what was put."""
+        """`on_put` gives the value that the readback is to show; the setpoint keeps what was put.
+
+        A value that is not taken leaves the readback as it was: asyn records show what was put all the same.
+        """
         self.setpoint = setpoint
         self.readback = readback
         self.after_put: Callable[[], Awaitable[None]] | None = None

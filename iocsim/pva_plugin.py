@@ -7,6 +7,7 @@ driver's thread whatever BlockingCallbacks says. A new subscriber first gets the
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from p4p.server.thread import SharedPV
 
@@ -17,13 +18,13 @@ from iocsim.pv import PvTable, Text
 
 
 class PvaPlugin(Plugin):
-    """NDPluginPva; enabled from the start, so that `Acquire` alone brings frames."""
+    """NDPluginPva; disabled on a fresh IOC, as all plugins: frames come once EnableCallbacks is 1."""
 
     takes_compressed = True
 
     def __init__(self, table: PvTable, faults: FaultPvs, source_port: str) -> None:
         """`source_port` is the first value of NDArrayPort."""
-        super().__init__(table, "NDPluginPva", "PVA1", source_port=source_port, is_enabled=True)
+        super().__init__(table, "NDPluginPva", "PVA1", source_port=source_port, gives_arrays=True)
         self.pv_name = f"{table.prefix}Image"
         table.readback("PvName_RBV", Text(self.pv_name))
         self.channel = SharedPV(initial=ntndarray.fresh())
@@ -42,7 +43,8 @@ class PvaPlugin(Plugin):
         self.counter.value += 1
         copies = self._faults.now.copies(array.unique_id)
         if copies:
-            update = ntndarray.encode(array)
+            sent_id = self._faults.now.sent_id(array.unique_id)
+            update = ntndarray.encode(array if sent_id == array.unique_id else replace(array, unique_id=sent_id))
             for _ in range(copies):
                 self.channel.post(update)
             self.n_sent += 1

@@ -6,6 +6,7 @@ is replaced as a whole. Methods that touch the disk may be called from any threa
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -62,12 +63,14 @@ class RecorderStatus:
     is_capturing: bool = False
     n_captured: int = 0
     n_saved: int = 0
-    """Frames written or gathered since the start: the file plugin's ArrayCounter."""
+    """Frames that came while capturing since the start, written or not: the file plugin's ArrayCounter."""
     file_number: int = 0
     full_file_name: str = ""
     has_failed: bool = False
     message: str = ""
     is_swmr_active: bool = False
+    chunk_frames: int = 0
+    """Frames in a chunk of the last file; 0 before the first one."""
 
 
 class Recorder:
@@ -89,12 +92,19 @@ class Recorder:
         self._file: NDFile | None = None
         self._last: NDArray | None = None
         self._gathered: list[NDArray] = []
-        self._is_waiting_for_first = False
+        self._is_lazy = False
+        """LazyOpen as it was when the capture began."""
+        self._has_bad_layout = False
 
     @property
     def status(self) -> RecorderStatus:
         """The present status."""
         return self._status
+
+    @property
+    def is_open(self) -> bool:
+        """A file is open. Any thread."""
+        return self._file is not None
 
     def renumber(self, file_number: int) -> None:
         """Set the number of the next file."""
@@ -104,6 +114,7 @@ class Recorder:
         """Capture = 1. Without LazyOpen the file is opened now, which needs a frame to take dimensions from."""
         with self._work:
             settings = self._capture_settings()
+            self._is_lazy, self._has_bad_layout = settings.lazy_open, False
             self._close()
             self._show(
                 n_captured=0, full_file_name="", has_failed=False, message="", is_capturing=False, is_swmr_active=False
@@ -116,7 +127,6 @@ class Recorder:
                 if self._last is not None and (settings.mode is WriteMode.CAPTURE or self._open(self._last)):
                     self._show(is_capturing=True)
             else:
-                self._is_waiting_for_first = True
                 self._show(is_capturing=True, message="Lazy Open...")
         self._on_change()
 
@@ -158,12 +168,14 @@ class Recorder:
                 self._file.flush()
 
     def _stream(self, settings: CaptureSettings, array: NDArray) -> bool:
-        opened = self._is_waiting_for_first
+        """writeFileBase(): every frame begins with WriteStatus OK, and with LazyOpen each tries to open a file."""
+        had_failed = self._status.has_failed
+        self._show(has_failed=False, message="", n_saved=self._status.n_saved + 1)
+        opened = self._is_lazy and self._file is None and not self._has_bad_layout
         if opened:
-            self._is_waiting_for_first = False
             self._open(array)
         if self._file is None:
-            return opened
+            return opened or had_failed
         try:
             self._file.append(array)
         except FrameMismatchError:
@@ -172,12 +184,12 @@ class Recorder:
         except DISK_ERRORS as error:
             self._fail(f"Error writing file, {error}")
             return True
-        status = self._status
-        self._show(n_captured=status.n_captured + 1, n_saved=status.n_saved + 1)
-        if settings.num_capture and status.n_captured + 1 >= settings.num_capture:
+        n_captured = self._status.n_captured + 1
+        self._show(n_captured=n_captured)
+        if settings.num_capture and n_captured >= settings.num_capture:
             self._end_capture()
             return True
-        return opened
+        return opened or had_failed
 
     def _gather(self, settings: CaptureSettings, array: NDArray) -> bool:
         self._gathered.append(array)
@@ -234,18 +246,21 @@ class Recorder:
                 raise ValueError(settings.refusal)
             self._file = NDFile(Path(path), first, settings.layout, options)
         except (ValueError, *DISK_ERRORS) as error:
-            self._show(has_failed=True, message=f"Error opening file {path}, {error}"[:255])
+            # A file that was made and has no place for frames: the real plugin does not try again, nor complains again.
+            self._has_bad_layout = isinstance(error, ValueError)
+            print(f"iocsim: {path}: {error}", file=sys.stderr)
+            reason = settings.refusal or "status=3"  # all that the real plugin says; the console says more
+            self._show(has_failed=True, message=f"Error opening file {path}, {reason}"[:255])
             return False
-        self._show(is_swmr_active=options.swmr)
+        self._show(is_swmr_active=options.swmr, chunk_frames=max(1, options.chunk_frames))
         return True
 
     def _end_capture(self) -> None:
-        self._is_waiting_for_first = False
+        self._has_bad_layout = False
         self._show(has_failed=False, message="", is_capturing=False)
         self._close()
 
     def _fail(self, message: str) -> None:
-        self._is_waiting_for_first = False
         self._close()
         self._show(has_failed=True, message=message[:255], is_capturing=False)
 

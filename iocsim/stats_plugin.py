@@ -32,9 +32,9 @@ class StatsPlugin(Plugin):
     """NDPluginStats, the part of it that scans use."""
 
     def __init__(self, table: PvTable) -> None:
-        super().__init__(table, "NDPluginStats", "STATS1")
+        super().__init__(table, "NDPluginStats", "STATS1", gives_arrays=True, n_threads=5)
         self._statistics = table.pair("ComputeStatistics", Choice(NO_YES.strings, 1))
-        self._centroid = table.pair("ComputeCentroid", Choice(NO_YES.strings, 1))
+        self._centroid = table.pair("ComputeCentroid", NO_YES)
         self._threshold = table.pair("CentroidThreshold", 1.0)
         self._readbacks = {}
         for name, readback in VALUES.items():

@@ -220,7 +220,7 @@ class PtychoDetector(TriggerBase, DetectorBase):
         if exposing is None or (old_value, value) != (1, 0):
             return
         self._exposing = None
-        if sentence := self.failure():
+        if sentence := self.failure() or self.hdf.silence():
             exposing.set_exception(DetectorError(sentence))
         else:
             exposing.set_finished()

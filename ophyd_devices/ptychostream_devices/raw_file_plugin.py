@@ -99,6 +99,24 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         self._fn = str(path)
         self._generate_resource({"frame_per_point": self.root.cam.num_images.get()})
 
+    def unstage(self) -> Any:
+        """End the capture and put back what staging changed, as far as the IOC takes it; never fails or waits for that.
+
+        NDFileHDF5 takes no NumFramesFlush below NumFramesChunks; both are 0 on a fresh IOC, and the first file makes
+        the chunk 1, so that the 0 of before can never be put back.
+        """
+        settings = list(reversed(self._original_vals.items()))
+        self._original_vals.clear()
+        super().unstage()
+        for signal, value in settings:
+            if signal is self.num_frames_flush and value < self.num_frames_chunks.get():
+                continue
+            try:
+                signal.set(value, timeout=SETTING_TIMEOUT_S).wait(SETTING_TIMEOUT_S)
+            except TimeoutError:
+                self.log.warning("%s does not take back %r, its value of before the scan", signal.name, value)
+        return [self]
+
     def _set_layout(self) -> None:
         if self.layout is None:
             return
@@ -128,6 +146,18 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         """What went wrong with writing, in a sentence; empty if nothing did."""
         if self.write_status.get():
             return f"{self.prefix} could not write {self._fn}: {whole_text(self.write_message) or 'Write error'}"
+        return ""
+
+    def silence(self) -> str:
+        """After the first frames: that the file has none of them, in a sentence; empty if it has.
+
+        When the file cannot be opened the plugin says so at the first frame, and "Write OK" again at the next.
+        """
+        if self.num_captured.get() == 0:
+            return (
+                f"{self.prefix} has captured no frame for {self._fn}: can the IOC write there, and has its layout a "
+                'dataset with source="detector"?'
+            )
         return ""
 
 

@@ -57,6 +57,7 @@ class BeamlineClient:
     def acquire(self, n_images: int, exposure_s: float = 0.001, period_s: float = 0.0) -> None:
         """Take images and wait for their end."""
         self.put_all(
+            Pva1__EnableCallbacks=1,
             cam1__ImageMode="Multiple",
             cam1__NumImages=n_images,
             cam1__AcquireTime=exposure_s,

@@ -97,6 +97,8 @@ def start_rig(ioc_prefix: str, epics: LoopbackEpics, folder: Path, **changes: An
     profile = profile_for(ioc_prefix, prefix, folder, **changes)
     environment = process_environment(epics.server_environment("service"))
     child = Child("service", ["-m", "stream_service.cli", "run", str(profile)], environment, folder / "service.log")
-    rig = Rig(BeamlineClient(ioc_prefix), BeamlineClient(prefix), child, folder)
+    beamline = BeamlineClient(ioc_prefix)
+    beamline.put("Pva1:EnableCallbacks", 1)
+    rig = Rig(beamline, BeamlineClient(prefix), child, folder)
     child.wait_for("ready", 30)
     return rig

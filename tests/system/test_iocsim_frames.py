@@ -55,6 +55,7 @@ def start(start_ioc: Callable) -> Iterator[Callable[..., tuple[BeamlineClient, F
         ioc = start_ioc(*arguments)
         client, frames = BeamlineClient(ioc.prefix), Frames(ioc.prefix)
         open_things.extend([client, frames])
+        client.put("Pva1:EnableCallbacks", 1)
         return client, frames
 
     yield begin
@@ -205,6 +206,29 @@ def test_acquire_zero_stops_an_endless_acquisition(start: Callable):
     assert client.get("cam1:Acquire_RBV") == "Done"
     frames.settle()
     assert frames.ids() == list(range(1, client.get("cam1:ArrayCounter_RBV") + 1))
+
+
+def test_wrong_clocks_stamp_frames_and_readbacks_and_the_truth_is_true(start: Callable, tmp_path: Path):
+    client, frames = start(
+        *("--shape", "32,48", "--stack", "2", "--frame-clock-offset", "100", "--frame-clock-step", "-300@3"),
+        *("--frame-clock-freeze", "5-6", "--far-ids", "2", "--motor-clock-step", "-50@4"),
+    )
+    client.put("X", 1.0)
+    readbacks = client.watch("X.RBV")
+    client.acquire(6)
+    client.put("X", 2.0)
+    client.put("Sim:MotorClockOffset", -1000.0)
+    client.put("X", 3.0)
+    frames.settle()
+    truth = truth_of(client, tmp_path / "truth.npz")
+    stamps_ns = [u.timeStamp.secondsPastEpoch * 10**9 + u.timeStamp.nanoseconds for u in frames.updates[1:]]
+    late_s = np.rint((np.array(stamps_ns) - truth["end_ns"]) / 1e9).astype(int)
+    assert late_s[:5].tolist() == [100, 100, -200, -200, -200]
+    assert stamps_ns[3] == stamps_ns[4] == stamps_ns[5]
+    assert frames.ids() == [1, 4_000_002, 3, 4, 5, 6]
+    assert truth["unique_id"].tolist() == [1, 2, 3, 4, 5, 6]
+    steps_s = np.diff([event.timestamp_s for event in readbacks if event.value in (1.0, 2.0, 3.0)])
+    assert -50 < steps_s[0] < -40 and -1000 < steps_s[1] < -990
 
 
 def test_readout_region_and_type_reach_the_frame(start: Callable):

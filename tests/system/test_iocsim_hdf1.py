@@ -23,6 +23,7 @@ def beamline(start_ioc: Callable, tmp_path: Path) -> Iterator[BeamlineClient]:
         HDF1__FileWriteMode="Stream",
         HDF1__LazyOpen="Yes",
         HDF1__NumCapture=0,
+        HDF1__AutoIncrement="Yes",
     )
     yield client
     client.close()
@@ -80,9 +81,10 @@ def test_a_missing_folder_is_a_write_error_that_capture_zero_clears(beamline: Be
     assert beamline.get("HDF1:FilePathExists_RBV") == "No"
     beamline.put("HDF1:Capture", 1, wait=False)
     beamline.wait_for("HDF1:Capture_RBV", "Capturing")
-    beamline.acquire(2)
+    assert beamline.get("HDF1:WriteFile_RBV") == "Writing"
+    beamline.acquire(1)
     beamline.wait_for("HDF1:WriteStatus", "Write error")
-    assert "/no/such/folder/scan_000.h5" in beamline.get("HDF1:WriteMessage")
+    assert beamline.get("HDF1:WriteMessage") == "Error opening file /no/such/folder/scan_000.h5, status=3"
     assert (beamline.get("HDF1:Capture_RBV"), beamline.get("HDF1:NumCaptured_RBV")) == ("Capturing", 0)
     beamline.put("HDF1:Capture", 0)
     assert (beamline.get("HDF1:WriteStatus"), beamline.get("HDF1:WriteMessage")) == ("Write OK", "")
@@ -95,6 +97,34 @@ def test_a_layout_that_is_not_there_is_said_to_be_invalid(beamline: BeamlineClie
     beamline.put("HDF1:XMLFileName", "")
     assert beamline.get("HDF1:XMLValid_RBV") == "Yes"
     assert beamline.get("HDF1:XMLErrorMsg_RBV") == "Default layout selected"
+
+
+def test_frames_between_flushes_are_never_fewer_than_in_a_chunk(beamline: BeamlineClient):
+    """A fresh IOC has 0 in both; the first file makes the chunk 1, and then 0 is not taken any more."""
+    beamline.put("HDF1:NumFramesFlush", 1)
+    beamline.put("HDF1:NumFramesFlush", 0)
+    assert (beamline.get("HDF1:NumFramesFlush_RBV"), beamline.get("HDF1:NumFramesChunks_RBV")) == (0, 0)
+    beamline.put("HDF1:NumCapture", 1)
+    beamline.put("HDF1:Capture", 1, wait=False)
+    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.acquire(1)
+    beamline.wait_for("HDF1:Capture_RBV", "Done")
+    beamline.wait_for("HDF1:NumFramesChunks_RBV", 1)
+    beamline.wait_for("HDF1:NumFramesFlush_RBV", 1)
+    beamline.put("HDF1:NumFramesFlush", 0)
+    assert (beamline.get("HDF1:NumFramesFlush"), beamline.get("HDF1:NumFramesFlush_RBV")) == (0, 1)
+
+
+def test_settings_of_the_file_are_not_taken_while_it_is_open(beamline: BeamlineClient):
+    beamline.put("HDF1:Capture", 1, wait=False)
+    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.acquire(1)
+    beamline.wait_for("HDF1:NumCaptured_RBV", 1)
+    beamline.put("HDF1:NumFramesChunks", 4)
+    assert (beamline.get("HDF1:NumFramesChunks"), beamline.get("HDF1:NumFramesChunks_RBV")) == (4, 1)
+    beamline.put("HDF1:Capture", 0)
+    beamline.put("HDF1:NumFramesChunks", 4)
+    assert beamline.get("HDF1:NumFramesChunks_RBV") == 4
 
 
 def test_arrays_that_find_the_queue_full_are_counted(beamline: BeamlineClient):
@@ -111,10 +141,12 @@ def test_a_signal_in_the_middle_of_a_capture_leaves_a_closed_file(start_ioc: Cal
         HDF1__EnableCallbacks=1,
         HDF1__FilePath=str(tmp_path),
         HDF1__FileName="cut",
+        HDF1__FileTemplate="%s%s_%3.3d.h5",
         HDF1__FileWriteMode="Stream",
         HDF1__LazyOpen="Yes",
         HDF1__NumCapture=0,
         HDF1__SWMRMode="On",
+        Pva1__EnableCallbacks=1,
         cam1__ImageMode="Continuous",
         cam1__AcquireTime=0.002,
     )

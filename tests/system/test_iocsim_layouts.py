@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import p4p.client.thread
 import pytest
 from beamline_client import BeamlineClient
 from layout_corpus import SEED_FRAGMENT
@@ -107,7 +108,7 @@ def test_layout_without_frames_fails_as_quietly_as_on_a_real_ioc(
     beamline.put("HDF1:Capture", 1, wait=False)
     if lazy == "Yes":
         beamline.wait_for("HDF1:Capture_RBV", "Capturing")
-        beamline.acquire(2)
+        beamline.acquire(1)
         assert beamline.get("HDF1:Capture_RBV") == "Capturing"
     beamline.wait_for("HDF1:WriteStatus", "Write error")
     assert beamline.get("HDF1:WriteMessage") == f"Error opening file {tmp_path}/scan.h5, status=3"
@@ -137,6 +138,7 @@ def test_arrays_keep_attributes_of_an_earlier_file_unless_erased(
 ) -> None:
     load(beamline, attributes)
     beamline.put("X", 2.5)
+    beamline.acquire(1)
     beamline.put("Sim:EraseNDAttributes", erases)
     beamline.put("cam1:NDAttributesFile", '<Attributes><Attribute name="LAB" type="CONST" source="B"/></Attributes>')
     beamline.put("X", 0.5)
@@ -163,3 +165,56 @@ def test_attributes_file_that_cannot_be_used_is_told_by_its_status(
     beamline: BeamlineClient, value: str, status: str
 ) -> None:
     assert load(beamline, value) == status
+
+
+def test_frozen_and_foreign_values_after_another_attributes_file(start_ioc: Callable[..., Any]) -> None:
+    """As recorded: POSX 3.0, then with a misspelt PV ENERGY's 705.0; with no file, what the last frame had."""
+    client = BeamlineClient(start_ioc("--shape", "32,48", "--stack", "2").prefix)
+    client.put_all(X=3.0, Energy=705.0)
+
+    def taken(document: str) -> dict[str, tuple[Any, str]]:
+        client.put("cam1:NDAttributesFile", document.replace("P:", client.prefix))
+        status = client.get("cam1:NDAttributesStatus")
+        client.acquire(1)
+        with p4p.client.thread.Context("pva", nt=False) as context:
+            attributes = context.get(f"{client.prefix}Pva1:Image").attribute
+        assert status == "Attributes file OK"
+        return {a.name: (a.value, a.source.removeprefix(client.prefix)) for a in attributes}
+
+    good = (
+        '<Attributes><Attribute name="POSX" source="P:X.RBV"/><Attribute name="POSY" source="P:Y.RBV"/>'
+        '<Attribute name="ENERGY" source="P:Energy_RBV"/></Attributes>'
+    )
+    frame = taken(good)
+    assert (frame["POSX"], frame["POSY"], frame["ENERGY"]) == ((3.0, "X.RBV"), (0.0, "Y.RBV"), (705.0, "Energy_RBV"))
+    frame = taken(good.replace("P:X.RBV", "P:X.RVB"))
+    assert (frame["POSX"], frame["POSY"]) == ((705.0, "X.RBV"), (0.0, "Y.RBV"))
+    client.put("X", 4.0)
+    assert taken(good)["POSX"] == (4.0, "X.RBV")
+    client.put("cam1:EmptyFreeList", 1)
+    client.put("X", 5.0)
+    frame = taken("")
+    assert (frame["POSX"], frame["ENERGY"]) == ((4.0, "X.RBV"), (705.0, "Energy_RBV"))
+    client.close()
+
+
+def test_layout_that_kills_the_real_ioc_ends_this_one(start_ioc: Callable[..., Any], tmp_path: Path) -> None:
+    """At the first frame, as there; XMLValid had said Yes."""
+    ioc = start_ioc("--shape", "32,48", "--stack", "2")
+    client = BeamlineClient(ioc.prefix)
+    client.put_all(
+        HDF1__EnableCallbacks=1,
+        HDF1__FilePath=str(tmp_path),
+        HDF1__FileTemplate="%s%s.h5",
+        HDF1__FileWriteMode="Stream",
+        HDF1__LazyOpen="Yes",
+        HDF1__XMLFileName=LAYOUT.replace(
+            '<group name="entry">', '<dataset name="d" source="detector"/><group name="entry">'
+        ),
+    )
+    assert client.get("HDF1:XMLValid_RBV") == "Yes"
+    client.put("HDF1:Capture", 1, wait=False)
+    client.wait_for("HDF1:Capture_RBV", "Capturing")
+    client.put("cam1:Acquire", 1, wait=False)
+    assert ioc.process.wait(10) == 139
+    client.close()

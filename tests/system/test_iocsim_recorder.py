@@ -12,6 +12,8 @@ import pytest
 
 from iocsim.hdf5_file import FileOptions
 from iocsim.hdf5_layout import DefaultLayout
+from iocsim.hdf5_xml import load_layout
+from iocsim.hdf5_xml_layout import XmlLayout
 from iocsim.ndarray import NDArray, NDAttribute, SourceType
 from iocsim.recorder import CaptureSettings, FileSettings, Recorder, WriteMode, file_name, make_folder
 
@@ -175,7 +177,7 @@ def test_without_lazy_open_capture_needs_a_frame_seen_before(bench: Bench):
 def test_a_file_that_cannot_be_opened_is_an_error_until_capture_is_stopped(bench: Bench):
     bench.file = replace(bench.file, folder="/no/such/folder/")
     bench.recorder.start()
-    bench.take(1, 2)
+    bench.take(1)
     status = bench.recorder.status
     assert (status.is_capturing, status.has_failed, status.n_captured) == (True, True, 0)
     assert "/no/such/folder/scan_000.h5" in status.message
@@ -183,12 +185,36 @@ def test_a_file_that_cannot_be_opened_is_an_error_until_capture_is_stopped(bench
     assert (bench.recorder.status.has_failed, bench.recorder.status.message) == (False, "")
 
 
+def test_with_lazy_open_each_frame_tries_to_open_the_file(bench: Bench, tmp_path: Path):
+    bench.file = replace(bench.file, folder=f"{tmp_path}/later/", auto_increment=False)
+    bench.recorder.start()
+    bench.take(1, 2)
+    assert bench.recorder.status.has_failed
+    (tmp_path / "later").mkdir()
+    bench.take(3)
+    assert (bench.recorder.status.has_failed, bench.recorder.status.n_captured) == (False, 1)
+    assert bench.recorder.status.n_saved == 3  # ArrayCounter counts the frames that came, as in the recording
+    bench.recorder.stop()
+
+
+def test_error_of_a_layout_without_frames_is_gone_at_the_next_frame(bench: Bench):
+    """So a scan of several frames a point sees WriteStatus OK at the end, and NumCaptured 0."""
+    bench.file = replace(bench.file, layout=XmlLayout(load_layout('<?xml version="1.0"?><hdf5_layout/>')))
+    bench.recorder.start()
+    bench.take(1)
+    assert (bench.recorder.status.has_failed, bench.recorder.status.n_captured) == (True, 0)
+    bench.take(2)
+    assert (bench.recorder.status.has_failed, bench.recorder.status.n_captured) == (False, 0)
+    assert bench.recorder.status.is_capturing
+
+
 def test_a_frame_of_another_shape_is_refused_and_the_file_goes_on(bench: Bench):
     bench.recorder.start()
     bench.take(1)
     bench.recorder.take(frame(2, (8, 8)))
-    assert bench.recorder.status.message == "Invalid frame. Ignoring."
+    assert (bench.recorder.status.message, bench.recorder.status.has_failed) == ("Invalid frame. Ignoring.", True)
     bench.take(3)
+    assert (bench.recorder.status.message, bench.recorder.status.has_failed) == ("", False)
     bench.recorder.stop()
     with bench.open() as file:
         assert file["/entry/instrument/NDAttributes/NDArrayUniqueId"][:].tolist() == [1, 3]

@@ -211,14 +211,28 @@ def test_constants_are_read_as_far_as_they_are_numbers(out: Path, kind: str, val
         assert np.asarray(file["/entry/c"][()]).tolist() == expected
 
 
+AT_CLOSE = '<attribute name="x" source="ndattribute" ndattribute="posx" when="OnFileClose"/>'
+
+
 @pytest.mark.parametrize("swmr", [False, True])
-def test_value_at_close_with_swmr_leaves_the_file_not_closed(out: Path, swmr: bool) -> None:
-    xml = LAYOUT.replace('ndattribute="posx"', 'ndattribute="posx" when="OnFileClose"')
+@pytest.mark.parametrize(
+    ("old", "new", "stays_open"),
+    [
+        ("<hdf5_layout>", "<hdf5_layout>", False),
+        ('source="detector"/>', f'source="detector">{AT_CLOSE}</dataset>', True),
+        ('<group name="data">', f'<group name="data">{AT_CLOSE}', False),
+    ],
+)
+def test_attribute_of_a_dataset_at_close_with_swmr_leaves_the_file_not_closed(
+    out: Path, swmr: bool, old: str, new: str, stays_open: bool
+) -> None:
+    """On a group, and as the value of a column, the same is closed."""
+    xml = LAYOUT.replace('ndattribute="posx"', 'ndattribute="posx" when="OnFileClose"').replace(old, new)
     write(out, xml, [frame(1), frame(2)], swmr=swmr, column_chunk=1, flush_every=1)
-    if swmr:
+    if swmr and stays_open:
         with pytest.raises(OSError, match="file is already open for write"):
             h5py.File(out)
-    with h5py.File(out, swmr=swmr) as file:
+    with h5py.File(out, swmr=swmr and stays_open) as file:
         assert file["/entry/posx"][()].tolist() == [1.0]
         assert file["/entry/data/data"][:, 0, 0].tolist() == [1, 2]
         assert file["/entry/rest/NDArrayUniqueId"][()].tolist() == [1, 2]
@@ -255,3 +269,35 @@ def test_value_at_open_is_that_of_the_first_frame(out: Path) -> None:
 def test_what_is_no_xml_is_said_in_the_words_of_the_real_plugin(name_or_xml: str, message: str) -> None:
     with pytest.raises(LayoutFileError, match=message):
         load_layout(name_or_xml)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '<group name="data"><dataset name="more" source="constant" value="1"/></group>',
+        '<group ndattr_default="false"/>',
+    ],
+)
+def test_element_that_is_not_taken_moves_the_rest_up(out: Path, odd: str) -> None:
+    """A second one of a name, or one without: its end goes up from where nothing went down."""
+    xml = LAYOUT.replace('<group name="rest"', f'{odd}<group name="rest"')
+    with h5py.File(write(out, xml, [frame(1)])) as file:
+        assert "rest" in file
+        assert "rest" not in file["/entry"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('<group name="entry">', '<dataset name="d" source="detector"/><group name="entry">'),
+        ('ndattribute="posx"', 'ndattribute="posx" det_default="true"'),
+    ],
+)
+def test_layouts_that_kill_the_real_ioc_are_known(old: str, new: str) -> None:
+    assert load_layout(LAYOUT).fatal == ""
+    assert load_layout(LAYOUT.replace(old, new)).fatal != ""
+
+
+def test_any_root_element_is_accepted(out: Path) -> None:
+    with h5py.File(write(out, LAYOUT.replace("hdf5_layout", "anything"), [frame(1)])) as file:
+        assert file["/entry/data/data"].shape == (1, 4, 6)

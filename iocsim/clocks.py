@@ -1,0 +1,88 @@
+"""Clocks that are wrong on purpose: that of the detector, which stamps frames, and that of the motors' readbacks.
+
+Where things are at which time stays true, and the truth file keeps the true times: only the stamps are wrong. What
+happens when is told by uniqueIds, so a run can be repeated; for the motors that is the frame that the detector takes
+next. A clock that is off, steps or stands is so for everything that it stamps, HDF1's files included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from iocsim.faults import FaultError, ids_text, parse_ids
+from iocsim.pv import PvTable, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A clock that is set anew: `step_s` later (or earlier) from the frame `unique_id` on; 0 for never."""
+
+    step_s: float = 0.0
+    unique_id: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Step:
+        """From text such as `-2.5@100`; empty text is no step. Raises FaultError."""
+        if not text:
+            return cls()
+        seconds, _, unique_id = text.partition("@")
+        try:
+            step = cls(float(seconds), int(unique_id))
+        except ValueError:
+            step = cls()
+        if step.unique_id < 1 or not abs(step.step_s) < float("inf"):
+            raise FaultError(f"{text!r} is no step of a clock: write seconds and the first uniqueId, as -2.5@100")
+        return step
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return f"{self.step_s:g}@{self.unique_id}" if self.unique_id else ""
+
+    def at(self, unique_id: int) -> float:
+        """What it adds to the time of this frame, in s."""
+        return self.step_s if 0 < self.unique_id <= unique_id else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClockFaults:
+    """What is wrong with a clock."""
+
+    offset_s: float = 0.0
+    """Always added."""
+    step: Step = field(default_factory=Step)
+    frozen_ids: frozenset[int] = frozenset()
+    """Frames during which the clock stands: they carry the last stamp of before."""
+
+
+class FaultyClock:
+    """`Sim:<name>Offset` (s), `Sim:<name>Step` (`-2.5@100`) and `Sim:<name>Freeze` (`100-104`)."""
+
+    def __init__(self, table: PvTable, name: str, faults: ClockFaults, next_id: Callable[[], int]) -> None:
+        """`next_id` is the uniqueId of the frame that is taken next; in any thread."""
+        self._now = faults
+        self._next_id = next_id
+        self._last_ns: int | None = None
+        table.pair(f"{name}Offset", faults.offset_s, units="s", precision=6, on_put=self._put_offset)
+        table.pair(f"{name}Step", Text(str(faults.step)), on_put=self._put_step)
+        table.pair(f"{name}Freeze", ids_text(faults.frozen_ids), on_put=self._put_freeze)
+
+    def stamp(self, true_ns: int, unique_id: int | None = None) -> int:
+        """What this clock says at a true time (Unix ns), while this frame (None: the next one) is taken."""
+        unique_id = self._next_id() if unique_id is None else unique_id
+        faults = self._now
+        if unique_id not in faults.frozen_ids or self._last_ns is None:
+            self._last_ns = true_ns + round(1e9 * (faults.offset_s + faults.step.at(unique_id)))
+        return self._last_ns
+
+    async def _put_offset(self, value: float) -> float:
+        self._now = replace(self._now, offset_s=value)
+        return value
+
+    async def _put_step(self, value: str) -> str:
+        self._now = replace(self._now, step=Step.parse(value))
+        return value
+
+    async def _put_freeze(self, value: str) -> str:
+        self._now = replace(self._now, frozen_ids=parse_ids(value))
+        return value

@@ -1,0 +1,53 @@
+"""The detector device on an IOC that was just started: plugins disabled, settings that cannot be put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bluesky.plans as bp
+import h5py
+import pytest
+from beamline_client import BeamlineClient
+from bluesky import RunEngine
+from bluesky.utils import FailedStatus
+
+from ptychostream_devices import DetectorSetup, PtychoDetector
+
+NO_FRAMES = '<?xml version="1.0"?><hdf5_layout><group name="entry"/></hdf5_layout>'
+
+
+@pytest.fixture
+def fresh(start_ioc: Callable[..., Any], tmp_path: Path) -> Iterator[tuple[PtychoDetector, BeamlineClient]]:
+    prefix = start_ioc("--shape", "32,48", "--stack", "4").prefix
+    client = BeamlineClient(prefix)
+    yield PtychoDetector(prefix, name="detector", write_path_template=str(tmp_path)), client
+    client.close()
+
+
+def count(detector: PtychoDetector, setup: DetectorSetup, n_points: int) -> None:
+    detector.prepare(setup).wait(10)
+    RunEngine({}, context_managers=[])(bp.count([detector], n_points))
+
+
+def test_first_scan_ends_and_puts_back_what_can_be(fresh: Any, tmp_path: Path) -> None:
+    detector, client = fresh
+    count(detector, DetectorSetup(0.002, raw_name="first"), 3)
+    assert detector._staged.value == "no"
+    assert client.get("Pva1:ArrayCounter_RBV") == 3  # staging has enabled it
+    assert client.get("Pva1:EnableCallbacks_RBV") == "Disable"
+    assert client.get("HDF1:Capture_RBV") == "Done"
+    assert client.get("HDF1:AutoIncrement_RBV") == "No"
+    assert client.get("HDF1:NumFramesFlush_RBV") == 1  # its 0 of before is not taken: NumFramesChunks is 1 now
+    with h5py.File(tmp_path / "first.h5") as file:
+        assert len(file["/entry/data/data"]) == 3  # type: ignore[arg-type]
+
+
+def test_raw_file_without_a_frame_fails_the_scan_also_when_the_error_is_gone(fresh: Any) -> None:
+    """Of two frames at a position the second sets WriteStatus to OK again."""
+    detector, client = fresh
+    client.put("HDF1:XMLFileName", NO_FRAMES)
+    with pytest.raises(FailedStatus) as error:
+        count(detector, DetectorSetup(0.002, frames_per_trigger=2, raw_name="none"), 1)
+    assert "captured no frame" in str(error.value.__cause__)
