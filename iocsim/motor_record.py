@@ -2,20 +2,18 @@
 
 Pure: time is an argument. It follows motorRecord.cc of epics-modules/motor (`special`, `process`, `do_work`,
 `postProcess`, `maybeRetry`, `monitor`) for one axis without encoder, backlash and limit switches;
-`tests/data/motor_record_traces.txt` is what a real one posted. All fields share one stamp, the end of the last
-processing, so what is posted before a processing carries the stamp of the one before it: DMOV = 0 above all.
+`tests/data/motor_record_traces.txt` is what a real one posted.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
 
 from iocsim.axis import STEP_UM, Axis, AxisStatus, Msta, steps_at
-from iocsim.motor_fields import POST_ORDER, first_values
+from iocsim.motor_values import MotorValues, Post
 
 DRIVE_FIELDS = frozenset({"VAL", "DVAL", "RVAL", "RLV", "TWF", "TWR"})
 """A put to one of these makes DMOV 0 before the record is processed."""
@@ -37,35 +35,19 @@ class Mip(IntFlag):
 HOME = Mip.HOMF | Mip.HOMR
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
-    """One monitor update; `time_ns` None: the record was never processed, so its time is undefined."""
-
-    field: str
-    value: Any
-    time_ns: int | None
-
-
-class MotorRecord:
-    """The fields of one record in front of its axis. `put` and `report` give what is posted."""
+class MotorRecord(MotorValues):
+    """One record in front of its axis. `put`, `acknowledge` and `report` give what is posted."""
 
     def __init__(self, axis: Axis, units: str, stamp: Callable[[int], int]) -> None:
         """`stamp` is what the IOC's clock says at a true time (Unix ns)."""
-        self.values: dict[str, Any] = first_values(units)
-        """The present value of every field, by name."""
-        self.time_ns: int | None = None
-        """The stamp of all fields: the end of the last processing."""
+        super().__init__(units)
         self.has_command = False
         """The axis was sent off or stopped, and the record has yet to hear from the controller that it took it."""
         self._axis = axis
         self._stamp = stamp
         self._status = AxisStatus(0, Msta.DONE)
-        self._posts: list[Post] = []
-        # As init_record leaves it.
-        self._marked = {"DIFF", "RDIF", "MSTA"}
         self._mip = Mip.DONE
         self._takes_over_readback = False
-        self._last = {field: self.values[field] for field in ("VAL", "DVAL", "RVAL", "SPMG")}
         self._goes_forward = False
 
     @property
@@ -99,78 +81,6 @@ class MotorRecord:
             self._process(status, now_ns)
         return self._taken_posts()
 
-    def _taken_posts(self) -> list[Post]:
-        posts, self._posts = self._posts, []
-        return posts
-
-    def _post(self, field: str) -> None:
-        self._posts.append(Post(field, self.values[field], self.time_ns))
-
-    def _mark(self, *fields: str) -> None:
-        self._marked.update(fields)
-
-    def _set(self, field: str, value: Any) -> None:
-        """Store, and mark if this changes it."""
-        if self.values[field] != value:
-            self.values[field] = value
-            self._marked.add(field)
-
-    def _force(self, field: str, value: Any) -> None:
-        """Store and mark."""
-        self.values[field] = value
-        self._marked.add(field)
-
-    def _sign(self) -> float:
-        return -1.0 if self.values["DIR"] == "Neg" else 1.0
-
-    def _user(self, dial: float) -> float:
-        return self._sign() * dial + self.values["OFF"]
-
-    def _dial(self, user: float) -> float:
-        return self._sign() * (user - self.values["OFF"])
-
-    def _special(self, field: str, before: Any) -> None:
-        """What a put changes at once in other fields."""
-        values = self.values
-        match field:
-            case "VELO":
-                if not values["VELO"] > 0.0:
-                    values["VELO"] = before
-                if values["VMAX"] > 0.0:
-                    values["VELO"] = min(values["VELO"], values["VMAX"])
-            case "ACCL" if not values["ACCL"] >= 0.0:
-                values["ACCL"] = 0.0
-            case "RDBD":
-                values["RDBD"] = max(values["RDBD"], STEP_UM)
-            case "OFF":
-                values["VAL"] = self._user(values["DVAL"])
-                self._last["VAL"] = self._user(self._last["DVAL"])
-                self._rename_place()
-                self._mark("VAL")
-            case "DIR":
-                if values["FOFF"] == "Frozen":
-                    self._force("VAL", self._user(values["DVAL"]))
-                    self._last["VAL"] = values["VAL"]
-                else:
-                    self._force("OFF", values["VAL"] - self._sign() * values["DVAL"])
-                self._rename_place()
-            case "HLM" | "LLM":
-                low, high = sorted((self._dial(values["LLM"]), self._dial(values["HLM"])))
-                self._force("DHLM", high)
-                self._force("DLLM", low)
-            case "DHLM" | "DLLM":
-                self._show_user_limits()
-
-    def _rename_place(self) -> None:
-        """A new offset or direction: the axis stays, and what the user calls its place changes."""
-        self._force("RBV", self._user(self.values["DRBV"]))
-        self._show_user_limits()
-
-    def _show_user_limits(self) -> None:
-        low, high = sorted((self._user(self.values["DLLM"]), self._user(self.values["DHLM"])))
-        self._force("HLM", high)
-        self._force("LLM", low)
-
     def _process(self, status: AxisStatus | None, now_ns: int) -> None:
         """Process the record: with what the controller says, or (None) because of a put."""
         if status is not None:
@@ -184,17 +94,7 @@ class MotorRecord:
         is_busy = status is not None and not self.is_done and not self._mip & Mip.RETRY
         if not is_busy or self.values["STOP"] or self._is_paused():
             self._work(now_ns)
-        self.time_ns = self._stamp(now_ns)
-        for field in POST_ORDER:
-            if field in self._marked:
-                self._post(field)
-        self._marked.clear()
-
-    def _is_paused(self) -> bool:
-        return self.values["SPMG"] in ("Stop", "Pause")
-
-    def _is_unlimited(self) -> bool:
-        return self.values["DHLM"] == self.values["DLLM"] == 0.0
+        self._post_marked(self._stamp(now_ns))
 
     def _read(self, status: AxisStatus) -> None:
         """process_motor_info(): position and state from the controller."""
@@ -206,10 +106,6 @@ class MotorRecord:
         self._set("TDIR", int(Msta.FORWARD in status.msta))
         self._set("MOVN", int(Msta.DONE not in status.msta))
         self._show_way(self.values["DVAL"] - self.values["DRBV"])
-
-    def _show_way(self, way: float) -> None:
-        self._force("DIFF", way)
-        self._force("RDIF", steps_at(way) if math.isfinite(way) else 0)
 
     def _watch_for_new_target(self, now_ns: int) -> None:
         """Stop when the target has come to lie behind."""
@@ -246,16 +142,6 @@ class MotorRecord:
             self._release_buttons()
         self._mip &= ~(Mip.MOVE | Mip.STOP)
         self._remember_target()
-
-    def _take_over_readback(self) -> None:
-        values = self.values
-        self._force("VAL", values["RBV"])
-        self._force("DVAL", values["DRBV"])
-        self._force("RVAL", steps_at(values["DVAL"]))
-        self._show_way(0.0)
-
-    def _remember_target(self) -> None:
-        self._last.update(VAL=self.values["VAL"], DVAL=self.values["DVAL"], RVAL=self.values["RVAL"])
 
     def _release_buttons(self) -> None:
         for button in ("HOMF", "HOMR"):
@@ -414,15 +300,6 @@ class MotorRecord:
             self._set("DMOV", 1)
             self._mip = Mip.DONE
         self._remember_target()
-
-    def _may_go_to(self, dial: float) -> bool:
-        """Within the soft limits, or from beyond them towards them."""
-        low, high, last = self.values["DLLM"], self.values["DHLM"], self._last["DVAL"]
-        if self._is_unlimited():
-            return math.isfinite(dial)
-        if low > high:
-            return False
-        return low <= dial <= high or high < dial < last or last < dial < low
 
     def _send(self, dial: float, velocity: float, now_ns: int) -> None:
         self._axis.move(dial, velocity, self.values["ACCL"], now_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from beamline_client import BeamlineClient
 
 from stream_service.testing import LOOPBACK, LoopbackEpics, process_environment
 
@@ -82,3 +84,18 @@ def test_it_ends_within_two_seconds_of_a_signal(start_ioc: Callable):
     started_s = time.monotonic()
     assert ioc.stop() == 0
     assert time.monotonic() - started_s < 2.0
+
+
+def test_killed_beamline_starts_again_at_once_on_the_same_ports(start_ioc: Callable) -> None:
+    """Clients were connected, and frames were on their way."""
+    killed = start_ioc("--shape", "32,48", "--stack", "2")
+    client = BeamlineClient(killed.prefix)
+    client.put_all(Pva1__EnableCallbacks=1, cam1__ImageMode="Continuous", cam1__AcquireTime=0.002)
+    client.put("cam1:Acquire", 1, wait=False)
+    client.wait_until(lambda: client.get("cam1:ArrayCounter_RBV") > 2)
+    assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
+    again = BeamlineClient(start_ioc("--shape", "32,48", "--stack", "2").prefix)
+    again.acquire(1)
+    assert again.get("Pva1:ArrayCounter_RBV") == 1
+    for one in (client, again):
+        one.close()
