@@ -85,6 +85,7 @@ class Camera:
 
     def prepare(self, n_frames: int, period_s: float) -> None:
         for name, value in (
+            ("Pva1:EnableCallbacks", 1),
             ("cam1:ImageMode", 1),
             ("cam1:NumImages", n_frames),
             ("cam1:AcquireTime", min(period_s / 2, 0.0005)),
