@@ -110,6 +110,8 @@ def reconstruct(
 ) -> None:
     """Reconstruct with PtyPy: image, probe, errors, pictures. Exit code 1 if it failed, or the run that it followed."""
     from stream_service.cli_reconstruct_progress import Shown
+    from stream_service.errors import WriteError
+    from stream_service.output_file import check_output
     from stream_service.ptycho.follow import follow as follow_run
     from stream_service.ptycho.image_file import default_image_path
     from stream_service.ptycho.ptypy_python import PtypyPython
@@ -119,12 +121,17 @@ def reconstruct(
 
     if follow and options.refine_positions:
         raise ConfigError("--refine-positions needs the complete scan: use it without --follow when the scan has ended")
+    out, choices = out or default_image_path(file), options.choices()
+    # what is wrong with the files is said first: PtyPy takes longer to be put right
+    check_output(out, force=options.force, inputs=(file, *choices.files), option="--out", error=WriteError)
+    if not follow:
+        choices.read_scan(file)
     request = Request(
         data=file,
         settings=options.settings(),
-        choices=options.choices(),
+        choices=choices,
         python=PtypyPython.find(ptypy_python, follow=follow),
-        out=out or default_image_path(file),
+        out=out,
         command=shlex.join(["ptychostream", *sys.argv[1:]]),
         force=options.force,
     )

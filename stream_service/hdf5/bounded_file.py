@@ -8,8 +8,6 @@ is h5py's groups and datasets. Objects that HDF5 would crash on are refused befo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from h5py import h5d, h5g, h5i, h5l  # pyright: ignore[reportAttributeAccessIssu
 from stream_service.errors import SourceError
 from stream_service.hdf5.failures import readable
 from stream_service.hdf5.headers import ObjectHeaders
-from stream_service.hdf5.storage import check_storage, opened
+from stream_service.hdf5.storage import MOST_SOURCES, check_storage, opened
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow, Pointer, followed_target, has_target
 from stream_service.hdf5.virtual_trial import check_virtual
 
@@ -76,7 +74,10 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         self.also = also
         self.home: Path = path if led_from is None else led_from.home
         self.depth: int = 0 if led_from is None else led_from.depth + 1
+        self._targets: dict[tuple[str, Pointer], Path] = {}
         self._followed: set[Path] = set() if led_from is None else led_from._followed
+        self._sources: dict[tuple[Path, str], tuple[int, ...] | None] = {} if led_from is None else led_from._sources
+        """Of virtual datasets, all that have been looked at."""
         self._led_to: dict[Path, BoundedFile] = {}
 
     def close(self) -> None:
@@ -122,22 +123,32 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
 
     def target(self, name: str, pointer: Pointer, where: str) -> Path:
         """The file that `where` points to. Raises `SourceError` if it may not be followed."""
-        found = followed_target(name, self.path, self.home, pointer, where, self.also)
-        self._followed.add(found)
-        return found
+        if (name, pointer) not in self._targets:
+            found = followed_target(name, self.path, self.home, pointer, where, self.also)
+            self._targets[name, pointer] = found
+            self._followed.add(found)
+        return self._targets[name, pointer]
 
     def has_target(self, name: str, pointer: Pointer) -> bool:
         """Whether there is such a file; it may still be none that is followed."""
         return name == THIS_FILE or has_target(name, self.path, pointer)
 
-    @contextmanager
-    def source(self, name: str, where: str) -> Iterator[BoundedFile]:
-        """A file of a virtual dataset, open for a look at it."""
+    def shape_of_source(self, file_name: str, name: str, where: str) -> tuple[int, ...] | None:
+        """The shape of a dataset that a virtual one at `where` is a view of; None if there is none in that file.
+
+        Raises `SourceError` if either may not be read. Every file is opened once for each of its datasets.
+        """
         from stream_service.hdf5.opening import open_led_to
 
-        path = self.path if name == THIS_FILE else self.target(name, Pointer.VIRTUAL, where)
-        with open_led_to(path, self) as source:
-            yield source
+        path = self.path if file_name == THIS_FILE else self.target(file_name, Pointer.VIRTUAL, where)
+        key = path, name
+        if key not in self._sources:
+            if len(self._sources) >= MOST_SOURCES:
+                raise SourceError(f"{where} is a virtual dataset on more than {MOST_SOURCES} others: none is followed")
+            with open_led_to(path, self) as source:
+                found = source.get(name)
+                self._sources[key] = found.shape if isinstance(found, h5py.Dataset) else None
+        return self._sources[key]
 
     def _beyond(self, group: h5g.GroupID, name: str) -> tuple[BoundedFile, h5g.GroupID, list[str]]:
         """Where a soft or external link leads: a file, an h5 group in it, and the path from there."""

@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import h5py
 from h5py import h5d, h5g, h5o, h5p, h5s  # pyright: ignore[reportAttributeAccessIssue]
 
 from stream_service.errors import SourceError
@@ -112,16 +111,15 @@ def _check_source(
     """
     if file.depth >= DEEPEST:
         raise SourceError(f"{where} leads from file to file more than {DEEPEST} times; that is not followed")
-    with file.source(file_name, where) as source:
-        found = source.get(name)
-        if wanted is None:
-            return isinstance(found, h5py.Dataset)
-        said = f"{where} is a virtual dataset on {file_name}:{name}, which"
-        if not isinstance(found, h5py.Dataset):
-            raise SourceError(f"{said} is not there")
-        selection, n_values = wanted
-        if not _holds(found.shape, selection, n_values):
-            raise SourceError(f"{said} has the shape {found.shape}, less than it should: something is missing there")
+    shape = file.shape_of_source(file_name, name, where)
+    if wanted is None:
+        return shape is not None
+    said = f"{where} is a virtual dataset on {file_name}:{name}, which"
+    if shape is None:
+        raise SourceError(f"{said} is not there")
+    selection, n_values = wanted
+    if not _holds(shape, selection, n_values):
+        raise SourceError(f"{said} has the shape {shape}, less than it should: something is missing there")
     return True
 
 

@@ -120,7 +120,7 @@ def file_path(profile: Profile, request: ScanRequest) -> Path:
 def check_file_path(path: Path) -> None:
     """Make the folder and see that a new file can be written there; raises `ConfigError` or `WriteError`."""
     try:
-        if path.exists():
+        if path.exists() or os.path.lexists(path):  # a link to nothing has the name, too
             raise ConfigError(f"{path} exists already: choose another scan_id or path; a file is never overwritten")
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

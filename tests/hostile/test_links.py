@@ -17,10 +17,13 @@ import links_corpus
 import numpy as np
 import pytest
 from links_corpus import HDF5, KINDS, NEVER, RAW, SECRET, SHAPE, write_secret
+from scripted_run import profile_for
 
+from stream_service.config import References
 from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import AlsoBelow
+from stream_service.service.check import check_profile
 from stream_service.sources.references import load_reference
 from stream_service.writer.example import write_example
 from stream_service.writer.validate import validate_file
@@ -199,6 +202,7 @@ COMMANDS = {
     ),
     "export": ("/entry/mask", ["export", "{scan}", "--tike", "--out", "{out}.h5"]),
     "recipe": ("/entry/posx_m", ["recipe", "{scan}", "--out", "{out}.py", "--defocus", "1e-5"]),
+    "reconstruct": ("/entry/posy_m", ["reconstruct", "{scan}", "--out", "{out}.cxi"]),
     "probe": ("/entry/data", ["probe", "{scan}", "--out", "{out}.cxi", "--estimate"]),
     "orient": ("/entry/pos", ["orient", "{scan}", "--out", "{out}"]),
 }
@@ -247,6 +251,15 @@ def test_a_password_file_is_no_dark(scan: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         load_reference(str(dark), "dark")
     assert "/etc/passwd, outside of" in str(refused.value) and "root:" not in str(refused.value)
+
+
+def test_check_says_which_reference_leads_elsewhere(scan: Path, secret: Path) -> None:
+    with h5py.File(scan / "dark.h5", "w") as file:
+        links_corpus.link(file, "dark", secret / HDF5)
+    profile = profile_for(scan).model_copy(update={"references": References(dark=str(scan / "dark.h5"))})
+    found = next(finding for finding in check_profile(profile) if finding.about == "references")
+    assert found.level == "error" and "outside of" in found.text
+    assert "service.reference_roots of the profile" in found.text
 
 
 def test_a_sidecar_that_leads_elsewhere_is_refused(scan: Path, secret: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -183,6 +184,50 @@ def test_what_cannot_be_armed_is_refused_in_a_sentence(rig: Rig) -> None:
     assert rig.wait_for_end() == "COMPLETE"
     assert "exists already" in rig.arm("first")
     assert rig.service.get("Health") == "READY"
+
+
+def most_resident_MiB(rig: Rig) -> int:
+    status = Path(f"/proc/{rig.child.process.pid}/status").read_text(encoding="utf-8")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) >> 10
+
+
+def test_no_reference_of_a_request_ends_blocks_or_leads_the_daemon_elsewhere(rig: Rig, tmp_path: Path) -> None:
+    root = rig.folder
+    np.save(tmp_path / "outside.npy", np.zeros((32, 48)))
+    (root / "linked.npy").symlink_to(tmp_path / "outside.npy")
+    (root / "unbalanced.npy").write_bytes(b"\x93NUMPY\x01\x00\x0a\x00{'descr': (" + b"(" * 200)
+    np.lib.format.open_memmap(root / "huge.npy", "w+", np.float64, (1000, 1000, 1000)).flush()
+    os.mkfifo(root / "pipe.npy")
+    with h5py.File(root / "external.h5", "w") as file:
+        file.create_dataset("dark", (32, 48), "u1", external=[("/etc/passwd", 0, 32 * 48)])
+    assert rig.arm("warm", n_positions=1) == ""
+    rig.beamline.acquire(1)
+    assert rig.wait_for_end() == "COMPLETE"
+    before_MiB = most_resident_MiB(rig)
+    for name, said in {
+        str(tmp_path / "outside.npy"): "is not below",
+        "../outside.npy": "is not below",
+        "linked.npy": "is not below",
+        "unbalanced.npy": "cannot read the dark",
+        "huge.npy": "at most 1024 MiB are read",
+        "pipe.npy": "no regular file",
+        "external.h5": "/etc/passwd, outside of",
+        "none.npy": "No such file",
+    }.items():
+        refused = rig.arm("dark", n_positions=1, references={"dark": name})
+        assert said in refused and "\n" not in refused, name
+        assert rig.service.get("Health") == "READY" and not list(root.glob("dark_std.h5"))
+    assert most_resident_MiB(rig) - before_MiB < 100
+    np.save(root / "good.npy", np.zeros(rig_shape(root)))
+    assert rig.arm("dark", n_positions=1, references={"dark": "good.npy"}) == ""
+    rig.beamline.acquire(1)
+    assert rig.wait_for_end() == "COMPLETE"
+
+
+def rig_shape(root: Path) -> tuple[int, int]:
+    with h5py.File(root / "warm_std.h5") as file:
+        _, rows, columns = file["/entry/data"].shape
+    return rows, columns
 
 
 @pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
