@@ -136,6 +136,11 @@ class ChannelSettings(Settings):
     If it is not said, 0.25 s is taken for motion, but silence for nothing: rows of an axis that may be at rest are
     flagged."""
 
+    @property
+    def tells_rest(self) -> bool:
+        """Whether it is known, of a channel paired by `timestamp`, when it stands still."""
+        return self.moving is not None or self.gap_s is not None or not self.continuous
+
     @model_validator(mode="after")
     def _names_its_source(self) -> Self:
         if self.how is How.TIMESTAMP and not self.pv:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-import numpy as np
 from p4p.client.thread import Context
 
-from stream_service.config import Profile
+from stream_service.config import POSITION_CHANNELS, Profile, moving_channel
 from stream_service.core.frame import Frame
 from stream_service.core.pairing import How
 from stream_service.core.units import is_same_unit
 from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
 from stream_service.placeholders import placeholder_problem
+from stream_service.service.check_attributes import Latest, check_attributes
 from stream_service.service.check_clocks import check_channel_clocks, check_frame_clock
 from stream_service.service.check_finding import Finding, problem_of
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.file_system import space_problem, swmr_problem
 from stream_service.service.run_file import build_reducer, corrections_from, images_of, load_references
-from stream_service.service.run_sources import followed_channels
+from stream_service.service.run_sources import DMOV, MOVN, followed_channels
 from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks
 from stream_service.sources.ntndarray import decode_ntndarray
@@ -43,7 +43,8 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
         corrections = None
         yield Finding("error", "references", str(error))
     yield from check_raw_file(profile)
-    yield from _check_channels(profile)
+    latest: dict[str, Latest] = {}
+    yield from _check_channels(profile, latest)
     detector = CaDetector(profile.detector.acquire_pv, profile.detector.counter_pv, profile.detector.exposure_pv)
     try:
         if problem := problem_of(detector.start):
@@ -52,12 +53,14 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
         else:
             yield from _check_detector(profile, detector)
             detector_answers = True
-        yield from _check_frames(profile, corrections, detector if detector_answers else None)
+        yield from _check_frames(profile, corrections, detector if detector_answers else None, latest)
     finally:
         detector.close()
 
 
-def _check_frames(profile: Profile, corrections: Corrections | None, detector: CaDetector | None) -> Iterator[Finding]:
+def _check_frames(
+    profile: Profile, corrections: Corrections | None, detector: CaDetector | None, latest: Mapping[str, Latest]
+) -> Iterator[Finding]:
     """The last frame, if the detector has sent one: its shape, what it carries, its stamp."""
     with Context("pva", nt=False) as pva:
         frames = PvaFrames(pva, profile.detector.frames_pva, 1 << 24)
@@ -76,7 +79,7 @@ def _check_frames(profile: Profile, corrections: Corrections | None, detector: C
         if corrections is not None:
             stored = build_reducer(profile.preprocessing, corrections, frame.pixels.shape, 1, frame.pixels.dtype)
             yield Finding("ok", "preprocessing", f"stored frames are {stored.out_shape[0]} x {stored.out_shape[1]}")
-        yield from _check_attributes(profile, dict(frame.attributes))
+        yield from check_attributes(profile, frame.attributes, frame.timestamp_ns, latest)
         if detector is not None:
             yield from _check_stamp(profile, frame, detector)
     except PtychostreamError as error:
@@ -128,7 +131,8 @@ def _check_stamp(profile: Profile, frame: Frame, detector: CaDetector) -> Iterat
     )
 
 
-def _check_channels(profile: Profile) -> Iterator[Finding]:
+def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Finding]:
+    """The PVs of the profile; what they are goes into `latest`."""
     readbacks = CaReadbacks(followed_channels(profile))
     if problem := problem_of(readbacks.start):
         yield Finding("error", "channels", problem)
@@ -142,25 +146,27 @@ def _check_channels(profile: Profile) -> Iterator[Finding]:
             yield Finding("error", f"channel {name}", text)
         else:
             yield Finding("ok", f"channel {name}", f"{channel.pv} = {readbacks.latest(name):g} {channel.unit}")
+        latest[name] = Latest(readbacks.latest(name), readbacks.latest_stamp_ns(name))
+        if channel.moving and readbacks.pv_of(moving_channel(name)) != channel.moving.pv:
+            text = (
+                f"{channel.moving.pv} has no time for the start of a motion (it is stamped with the end of the last "
+                f"one): {readbacks.pv_of(moving_channel(name))} is followed in its place"
+            )
+            yield Finding("ok", f"channel {name}", text)
+        elif channel.moving and channel.moving.pv.endswith(DMOV):
+            text = (
+                f"{channel.moving.pv} has no time for the start of a motion, and its record has no {MOVN}: rows that "
+                "are paired after the next motion has begun will be flagged, and not used"
+            )
+            yield Finding("advice", f"channel {name}", text)
+        elif name in POSITION_CHANNELS and channel.how is How.TIMESTAMP and not channel.tells_rest:
+            text = (
+                f"nothing tells when {channel.pv} rests: rows between two posts more than 0.25 s apart will be "
+                "flagged, and not used. Give 'moving' (a motor record's .MOVN); or 'gap_s', if it posts at least that "
+                "often while it moves; or 'continuous: false', if it posts when it has arrived"
+            )
+            yield Finding("advice", f"channel {name}", text)
     stamps_ns = {name: readbacks.latest_stamp_ns(name) for name, channel in profile.channels.items() if channel.pv}
     timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
     yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns())
     readbacks.close()
-
-
-def _check_attributes(profile: Profile, attributes: dict[str, object]) -> Iterator[Finding]:
-    for name, channel in profile.channels.items():
-        if not channel.attribute:
-            continue
-        value = attributes.get(channel.attribute)
-        if isinstance(value, int | float) and np.isfinite(value):
-            yield Finding("ok", f"channel {name}", f"NDAttribute {channel.attribute} = {value:g} {channel.unit}")
-        elif channel.attribute in attributes:
-            text = f"the NDAttribute {channel.attribute} has no value: is the PV behind it connected?"
-            yield Finding("error", f"channel {name}", text)
-        else:
-            present = ", ".join(attributes)
-            text = (
-                f"frames carry no NDAttribute {channel.attribute}: add it to the attributes file (there are: {present})"
-            )
-            yield Finding("error", f"channel {name}", text)

@@ -31,6 +31,7 @@ class LivePairing:
 
     def __init__(self, profile: Profile, readbacks: ReadbackSource) -> None:
         self._readbacks = readbacks
+        self._limit_s = profile.service.clock_limit_s
         self._frame_time = profile.detector.frame_time.to_core()
         self._pairer = Pairer(profile.rules(), profile.service.clock_limit_s, profile.detector.frame_time.delay_s)
         self._patience_s = profile.service.pairing_patience_s
@@ -70,6 +71,25 @@ class LivePairing:
                 self._pairer.add_readback(event)
                 updates.append(event)
         return updates
+
+    def clock_offsets_s(self) -> dict[str, float]:
+        """By how much the clock of each channel is ahead of that of the frames, as far as receipts tell."""
+        return self._pairer.clock_offsets_s()
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the clocks, in a sentence; empty if nothing is."""
+        found = self._pairer.clock_offsets_s()
+        apart = {name: offset_s for name, offset_s in found.items() if abs(offset_s) > self._limit_s}
+        if not apart:
+            return ""
+        name, offset_s = max(apart.items(), key=lambda item: abs(item[1]))
+        side = "ahead of" if offset_s > 0 else "behind"
+        return (
+            f"the clock of {name} is {abs(offset_s):.2f} s {side} that of the frames (service.clock_limit_s is "
+            f"{self._limit_s:g}): rows paired by time are flagged, and not used. Let all IOCs keep time by one NTP "
+            "server; if frames come that late, say so by detector.frame_time.delay_s"
+        )
 
     def ready(self, now_s: float) -> list[Exposure]:
         """The frames whose readbacks are known, or that have waited too long; asks after those that still wait."""

@@ -243,13 +243,18 @@ class LiveRun:
         """Renew the message: where the run is, what it dropped, what is wrong."""
         self._headline = headline
         about_rows = self._out.pipeline.notes() if self._out else ()
-        said = (headline, *self._notes.sentences(), *about_rows, self._watch.problem)
+        said = (headline, *self._notes.sentences(), *about_rows, self._problem)
         self.message = "; ".join(filter(None, said))
+
+    @property
+    def _problem(self) -> str:
+        """What is wrong now with what the run listens to; empty if nothing is."""
+        return "; ".join(filter(None, (self._watch.problem, self._pairing.problem)))
 
     @property
     def _severity(self) -> Severity:
         has_dropped = bool(self._notes.sentences())
-        if self.state is RunState.FAILED or self._watch.problem or self._ending.reason is EndReason.DETECTOR_GONE:
+        if self.state is RunState.FAILED or self._problem or self._ending.reason is EndReason.DETECTOR_GONE:
             return Severity.MAJOR
         return Severity.MINOR if has_dropped or self.state is RunState.INCOMPLETE else Severity.NONE
 
@@ -370,13 +375,13 @@ class LiveRun:
             words.append("the detector's counter did not answer: frames lost at the end are told as never exposed")
         if self._notes.n_refused:
             words.append(self._notes.refusals)
-        if self._watch.problem:
-            words.append(self._watch.problem)
+        words.append(self._problem)
         if self._out is None:
             words.append("no frame came, so there is no file")
-        elif self._out.pipeline.flags.sentence:
+        else:
             words += (self._out.pipeline.flags.sentence, *self._out.pipeline.notes())
-        self.message = "; ".join(words)
+            self._out.file.set_clock_offsets(self._pairing.clock_offsets_s())
+        self.message = "; ".join(filter(None, words))
         end_state = after(self.state, event)
         if self._out is not None:
             self._out.close(end_state, self._end_reason, self.message)

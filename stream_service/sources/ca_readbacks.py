@@ -211,6 +211,10 @@ class CaReadbacks:
         """The last value received, in the channel's own unit."""
         return self._channels[channel].last_raw
 
+    def pv_of(self, channel: str) -> str:
+        """The PV that is followed."""
+        return self._channels[channel].follow.pv
+
     def latest_stamp_ns(self, channel: str) -> int:
         """When the IOC stamped that value, nanoseconds of the Unix epoch."""
         return self._channels[channel].last_stamp_ns

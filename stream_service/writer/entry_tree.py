@@ -93,6 +93,11 @@ def _live_keys(header: FileHeader) -> Iterator[DatasetSpec]:
         )
 
 
+def clock_offset(channel: str) -> str:
+    """Path of the offset of a channel's clock."""
+    return f"{READBACKS}/{channel}/clock_offset_s"
+
+
 def _planned(header: FileHeader) -> Iterator[DatasetSpec]:
     if header.planned_m is None or not len(header.planned_m):
         return
@@ -114,6 +119,13 @@ def _readbacks(header: FileHeader) -> Iterator[DatasetSpec]:
         )
         yield DatasetSpec(
             f"{group}/timestamp_ns", "When the value was true, since 1970 UTC.", np.dtype(np.int64), units="ns"
+        )
+        yield DatasetSpec(
+            clock_offset(channel.name),
+            "How far the clock of these stamps was ahead of that of the frames, as receipts tell; NaN: not known.",
+            np.dtype(np.float64),
+            value=np.float64(np.nan),
+            units="s",
         )
 
 

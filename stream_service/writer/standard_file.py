@@ -203,6 +203,12 @@ class StandardFile:
         with self._writing("write the state of the run"):
             self._rewrite_text(entry_tree.STATE, state)
 
+    def set_clock_offsets(self, offsets_s: Mapping[str, float]) -> None:
+        """Enter by how much the clocks of channels were ahead of that of the frames; `KeyError` for an unknown one."""
+        with self._writing("write the offsets of clocks"):
+            for name, offset_s in offsets_s.items():
+                self._rewrite(entry_tree.clock_offset(name), np.float64(offset_s))
+
     def set_scalars(self, *, energy_eV: float | None = None, exposure_s: float | None = None) -> None:
         """Correct the scalar energy (everywhere it stands) or exposure time; visible after the next flush."""
         with self._writing("write the energy or exposure time"):
