@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
+from stream_service.utf8 import decoded
 
 Complex = npt.NDArray[np.complex64]
 Floats = npt.NDArray[np.float64]
@@ -75,4 +76,4 @@ def _pair(dataset: Any) -> tuple[float, float]:
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return decoded(value if isinstance(value, bytes) else str(value))

@@ -15,7 +15,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.errors import SourceError
 from stream_service.output_file import whole_file
+from stream_service.printable import printable
 from stream_service.writer.failures import HDF5_FAILURES, write_error
 
 DATASETS: Mapping[str, tuple[str, str]] = {
@@ -59,7 +61,10 @@ class SidecarContents:
 
 
 def write_sidecar(path: Path, contents: SidecarContents) -> None:
-    """Write the file, replacing one of this name. Raises `WriteError`; then nothing is left behind."""
+    """Write the file, replacing one of this name.
+
+    Raises `WriteError`, and `SourceError` for a name that is no UTF-8; then nothing is left behind.
+    """
     try:
         with whole_file(path) as unfinished, h5py.File(unfinished, "x", libver=("v110", "v110")) as file:
             _write(file, contents)
@@ -71,7 +76,7 @@ def _write(file: h5py.File, contents: SidecarContents) -> None:
     entry = file.create_group("entry")
     entry.attrs.update({"format": FORMAT, **contents.provenance})
     arrays = {name: _one_if_equal(name, values) for name, values in contents.columns.items()}
-    names = [name.encode() for name in contents.files]
+    names = [_name(name) for name in contents.files]
     text = h5py.string_dtype("utf-8", max(1, *map(len, names)))
     arrays |= {"file": np.array(names, text), "page": contents.pages, **contents.references}
     for name, (unit, meaning) in DATASETS.items():
@@ -81,6 +86,15 @@ def _write(file: h5py.File, contents: SidecarContents) -> None:
             if unit:
                 dataset.attrs["units"] = unit
     entry["file"].attrs["matched_by"] = contents.matched_by
+
+
+def _name(file: str) -> bytes:
+    try:
+        return file.encode()
+    except UnicodeEncodeError:
+        raise SourceError(
+            f"the name of the file {printable(file)} is no UTF-8: rename it, frames are found by name"
+        ) from None
 
 
 def _one_if_equal(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:

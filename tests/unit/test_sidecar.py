@@ -311,3 +311,11 @@ def test_file_that_is_no_hdf5_is_refused(tmp_path):
     for path in (tmp_path / "s.h5", tmp_path / "none.h5", tmp_path):
         with pytest.raises(SourceError, match=r"no HDF5 file|no such file|is a folder"):
             read_sidecar(path, SHAPE)
+
+
+def test_the_name_of_a_file_that_is_no_utf8_is_refused_in_a_sentence(tmp_path):
+    name = b"scan\xff_0001.tif".decode("utf-8", "surrogateescape")
+    contents = SidecarContents({"posx_m": X_UM, "posy_m": Y_UM}, [name] * 5, np.zeros(5, np.int64), "order")
+    with pytest.raises(SourceError, match=r"scan\\udcff_0001.tif is no UTF-8: rename it"):
+        write_sidecar(tmp_path / "s.h5", contents)
+    assert list(tmp_path.iterdir()) == []

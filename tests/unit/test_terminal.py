@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,6 +19,8 @@ from stream_service.writer.example import write_example
 
 EVIL = "\x1b]0;owned\x07\x1b[2Jx\r\x9b[31m\x08[/red][bold]y\u2028\u202e\udcff:smile:"
 COMMAND = [sys.executable, "-m", "stream_service.cli"]
+OPTICS = {"kind": "zone_plate", "zone_plate_diameter_m": 1.2e-4, "outermost_zone_width_m": 4e-8, "defocus_m": 1e-6}
+SCAN: dict[str, Any] = {"frame_shape": (48, 56), "optics": OPTICS, "pixel_m": 75e-6, "det_dist_m": 0.05}
 HOSTILE_FOLDER = "µ\x1b[2J["
 """With the slash and the name of a file it closes a tag of markup: `[/red]`."""
 LOCALES = {
@@ -79,7 +82,7 @@ def hostile_file(tmp_path: Path) -> Path:
     """A standard file of a hostile name, with hostile names and texts in it."""
     file = tmp_path / HOSTILE_FOLDER / "] é.h5"
     file.parent.mkdir()
-    write_example(file, 4)
+    write_example(file, 8, **SCAN)
     with h5py.File(file, "r+") as opened:
         opened["/entry/run/state"][...] = np.bytes_(EVIL.encode("utf-8", "replace")[:12])
         opened["/entry/\x1b[2J["] = 1
@@ -94,7 +97,7 @@ def hostile_file(tmp_path: Path) -> Path:
         "validate FILE",
         "ingest hdf5 --input FILE --output FOLDER/out].h5",
         "recipe FILE",
-        "export FILE --for pynx --out FOLDER/].cxi",
+        "export FILE --pynx --out FOLDER/].cxi",
         "replay FILE --out FOLDER --rate 1000",
         "layout lint FOLDER/].xml",
         "status --prefix FOLDER: --timeout-s 0.1",
