@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -79,6 +79,16 @@ class ScanRequest(BaseModel):
         if not value.isprintable():
             raise ValueError(f"path {value!r} contains characters that no folder should have")
         return value.strip("/")
+
+    @field_validator("metadata")
+    @classmethod
+    def _metadata_can_be_stored(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        for name, value in metadata.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(
+                    f"{name!r} is {value}, which the file's JSON cannot hold: leave it out, or give a text"
+                )
+        return metadata
 
     @model_validator(mode="after")
     def _planned_positions_agree(self) -> Self:

@@ -29,6 +29,7 @@ COUNTERS = (
     "FramesDuplicate",
     "FramesIncomplete",
     "FramesNotExposed",
+    "FramesSurplus",
     "Rows",
     "RowsExpected",
 )
@@ -69,6 +70,10 @@ class ServicePVs(Protocol):
 
     def wait_until(self, claim: Callable[[], bool], timeout_s: float) -> bool:
         """Return True as soon as the claim holds; False if it does not within `timeout_s`."""
+        ...
+
+    def wake(self) -> None:
+        """Let everyone who waits look again."""
         ...
 
 

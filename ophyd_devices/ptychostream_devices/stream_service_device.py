@@ -25,6 +25,9 @@ from stream_service.request import ScanRequest
 
 logger = logging.getLogger(__name__)
 
+GUARD_S = 60.0  # between two looks of a guard that nothing woke
+RECONNECTION_S = 10.0  # for a service that was away for a moment
+
 ACTIVE_STATES = frozenset({"ARMED", "RECEIVING", "DRAINING"})
 END_STATES = frozenset({"COMPLETE", "INCOMPLETE", "ABORTED", "FAILED"})
 UNSUCCESSFUL_STATES = frozenset({"ABORTED", "FAILED"})
@@ -39,6 +42,7 @@ ACCOUNT = {
     "frames_duplicate": "FramesDuplicate",
     "frames_incomplete": "FramesIncomplete",
     "frames_not_exposed": "FramesNotExposed",
+    "frames_surplus": "FramesSurplus",
     "end_reason": "EndReason",
 }
 """What `read` gives, and the PV it comes from."""
@@ -81,6 +85,7 @@ class StreamServiceDevice:
         self._request: ScanRequest | None = None
         self._run_number: int | None = None
         self._arming: JobStatus | None = None
+        self._is_told_to_end = False
         self._documents = self._new_documents()
 
     # -- Stageable ---------------------------------------------------------------------------------------------
@@ -102,12 +107,14 @@ class StreamServiceDevice:
             self._pvs.put("Stop", 1)
             self._wait_for_end(status, is_told_to_end=True)
 
+        self._let_it_end()
         return JobStatus(f"unstage {self.name}", stop if self._is_running() else None)
 
     # -- Preparable --------------------------------------------------------------------------------------------
 
     def prepare(self, value: ScanRequest) -> JobStatus:
         """Arm the service for one scan; done when it is ready for the first frame."""
+        self._let_it_end()  # whoever guards an earlier run
         self._request, self._run_number = value, None
         self._documents = self._new_documents()
         self._arming = JobStatus(f"arm {self._pvs.prefix} for scan {value.scan_id}", lambda _: self._arm(value))
@@ -120,6 +127,7 @@ class StreamServiceDevice:
         error_count = pvs.latest("ArmError").count
         pvs.put("Request", request.model_dump_json())
         self._run_number = self._number("RunNumber") + 1
+        self._is_told_to_end = False
         pvs.put("Arm", 1)
 
         def is_answered() -> bool:
@@ -166,9 +174,10 @@ class StreamServiceDevice:
             state = self._text("State")
             if state in UNSUCCESSFUL_STATES or (state == "INCOMPLETE" and self._require_complete):
                 raise StreamServiceError(self._ending())
-            if state == "INCOMPLETE":
+            if state == "INCOMPLETE" or self._number("FramesSurplus"):
                 logger.warning("%s", self._ending())
 
+        self._let_it_end()
         return JobStatus(f"complete {self.name}", finish)
 
     def abort(self) -> JobStatus:
@@ -181,7 +190,43 @@ class StreamServiceDevice:
                 self._pvs.put("Abort", 1)
                 self._wait_for_end(status, is_told_to_end=True)
 
+        self._let_it_end()
         return JobStatus(f"abort {self.name}", end_now)
+
+    def guard(self) -> JobStatus:
+        """Watch over our run while a plan works; fails with the reason when it ends without being told to.
+
+        A plan that waits for a detector whose IOC has died waits for ever: it learns from this status that the service
+        has given up. Done without an error when the run is complete, or `complete`, `unstage` or `abort` is called.
+        """
+
+        def watch(_: JobStatus) -> None:
+            number = self._run_number
+            while not self._pvs.wait_until(lambda: self._is_over(number), GUARD_S):
+                pass
+            if self._is_told_to_end or self._run_number != number or self._text("State") == "COMPLETE":
+                return
+            if not self._pvs.is_connected and self._pvs.wait_until(
+                lambda: self._pvs.is_connected, max(self._quiet_s, RECONNECTION_S)
+            ):
+                watch(_)
+            else:
+                self.check()
+
+        return JobStatus(f"guard the run of {self.name}", watch)
+
+    def _is_over(self, number: int | None) -> bool:
+        return (
+            self._is_told_to_end
+            or self._run_number != number
+            or not self._pvs.is_connected
+            or not self._is_ours()
+            or self._has_ended()
+        )
+
+    def _let_it_end(self) -> None:
+        self._is_told_to_end = True
+        self._pvs.wake()
 
     def check(self) -> None:
         """Raise `StreamServiceError` unless our run still takes frames: what is exposed now would not be stored."""

@@ -15,9 +15,10 @@ from typing import Any, ParamSpec
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-from bluesky.utils import MsgGenerator, RequestStop
+from bluesky.utils import FailedStatus, Msg, MsgGenerator, RequestStop
 
 from ptychostream_devices.detector import DetectorError, PtychoDetector
+from ptychostream_devices.status import JobStatus
 from ptychostream_devices.stream_service_device import StreamServiceDevice
 from stream_service.request import ScanRequest
 
@@ -67,7 +68,7 @@ def stream_service_wrapper(
 
     def armed() -> MsgGenerator:
         yield from arm_stream(service, request)
-        result = yield from plan
+        result = yield from guarded_wrapper(plan, service)
         yield from complete_stream(service)
         return result
 
@@ -75,6 +76,45 @@ def stream_service_wrapper(
         yield from bps.null() if isinstance(error, RequestStop) else abort_stream(service)
 
     return (yield from bpp.contingency_wrapper(armed(), except_plan=end))
+
+
+class RunGuard:
+    """What a RunEngine triggers to hear of the end of a run that nobody asked for."""
+
+    parent = None
+
+    def __init__(self, service: StreamServiceDevice) -> None:
+        self.name = f"{service.name}_guard"
+        self._service = service
+        self.status: JobStatus | None = None
+
+    def trigger(self) -> JobStatus:
+        """Done, or failed, when the run has ended (`StreamServiceDevice.guard`)."""
+        self.status = self._service.guard()
+        return self.status
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the run ended unasked; None if it did not."""
+        return self.status.exception() if self.status is not None and self.status.done else None
+
+
+def guarded_wrapper(plan: MsgGenerator, service: StreamServiceDevice) -> MsgGenerator:
+    """The plan, which fails as soon as the service's run has ended unasked, even while it waits for a dead device."""
+    guard = RunGuard(service)
+
+    def watching(message: Msg) -> Msg:
+        if message.command != "wait":
+            return message
+        return message._replace(kwargs={**message.kwargs, "watch": (*message.kwargs.get("watch", ()), guard.name)})
+
+    yield from bps.trigger(guard, group=guard.name)
+    try:
+        return (yield from bpp.msg_mutator(plan, watching))
+    except (FailedStatus, asyncio.CancelledError) as error:
+        if (failure := guard.failure) is not None:
+            raise failure from error
+        raise
 
 
 def stream_service_decorator(

@@ -29,6 +29,14 @@ class Entered(NamedTuple):
     receipt: Receipt
 
 
+class _Came(NamedTuple):
+    """A frame with what its identity is made of."""
+
+    frame: Frame
+    unique_id: int
+    timestamp_ns: int
+
+
 class Intake:
     """The way into one ledger: `admit` and `decide` give the frames on which it has decided."""
 
@@ -36,15 +44,19 @@ class Intake:
         self._ledger = ledger
         self._last_id = ledger.first_unique_id - 1
         self._last_ns = NEVER_NS
-        self._held: list[Frame] = []
+        self._held: list[_Came] = []
 
     @property
     def held(self) -> Frame | None:
         """The frame that has waited longest for a witness."""
-        return self._held[0] if self._held else None
+        return self._held[0].frame if self._held else None
 
-    def admit(self, frame: Frame) -> list[Entered]:
-        """Take a frame that came in; those that are decided on with it, itself among them unless it is held."""
+    def admit(self, came: Frame, timestamp_ns: int | None = None) -> list[Entered]:
+        """Take a frame that came in; those that are decided on with it, itself among them unless it is held.
+
+        `timestamp_ns` tells frames apart that carry no stamps of their own.
+        """
+        frame = _Came(came, came.unique_id, came.timestamp_ns if timestamp_ns is None else timestamp_ns)
         if self._ledger.is_from_before(frame.unique_id, frame.timestamp_ns):
             return [self._enter(frame)]
         witnessed = next((held for held in reversed(self._held) if self._bears_witness(frame, held)), None)
@@ -73,26 +85,26 @@ class Intake:
         With `is_last` they are decided on in any case.
         """
         entered = []
-        for held in tuple(self._held):
-            if any(held is still for still in self._held) and self._is_counted(held, counter):
-                entered += self._release(held)
+        believed = next((held for held in reversed(self._held) if self._is_counted(held, counter)), None)
+        if believed is not None:
+            entered += self._release(believed)
         if is_last:
             entered += [self._refuse(held) for held in self._held]
             self._held.clear()
         return entered
 
-    def _goes_on(self, frame: Frame) -> bool:
+    def _goes_on(self, frame: _Came) -> bool:
         """True for the next id, and for what is not newer than the last frame: a late one, or a duplicate."""
         is_late = frame.unique_id <= self._last_id and frame.timestamp_ns <= self._last_ns
         return is_late or frame.unique_id == _next_id(self._last_id)
 
-    def _bears_witness(self, frame: Frame, held: Frame) -> bool:
+    def _bears_witness(self, frame: _Came, held: _Came) -> bool:
         """True if `frame` and `held` belong to one counting, and not `frame` to the one before."""
         if _is_same(frame, held):
             return False
         counts_anew = held.unique_id <= self._last_id
-        if counts_anew and frame.unique_id == held.unique_id == self._ledger.restart_unique_id:
-            return True  # a detector that counts from the beginning at every position
+        if counts_anew and frame.unique_id == held.unique_id:
+            return True  # a detector that counts from the beginning at every position, or does not count at all
         if counts_anew and frame.unique_id > self._last_id:
             return False
         step = frame.unique_id - held.unique_id
@@ -101,14 +113,15 @@ class Intake:
         is_overtaken = frame.unique_id > self._last_id + 1 and frame.timestamp_ns < held.timestamp_ns
         return is_overtaken and -NEAR <= step < 0
 
-    def _is_counted(self, held: Frame, counter: int | None) -> bool:
+    def _is_counted(self, held: _Came, counter: int | None) -> bool:
         counts_anew = held.unique_id <= self._last_id
         if counter is None:
             ahead = held.unique_id - self._last_id
-            return held.unique_id == self._ledger.restart_unique_id if counts_anew else ahead <= UNWITNESSED
+            begins = (self._ledger.restart_unique_id, self._last_id)
+            return held.unique_id in begins if counts_anew else ahead <= UNWITNESSED
         return held.unique_id <= counter and not (counts_anew and counter > self._last_id)
 
-    def _release(self, believed: Frame) -> list[Entered]:
+    def _release(self, believed: _Came) -> list[Entered]:
         """Enter a frame that is believed, and those that came as the same; what else was held before it is refused."""
         entered = []
         while not _is_same(self._held[0], believed):
@@ -117,19 +130,19 @@ class Intake:
         self._held = [held for held in self._held if not _is_same(held, believed)]
         return entered + [self._enter(frame, is_confirmed=n == 0) for n, frame in enumerate(same)]
 
-    def _refuse(self, frame: Frame) -> Entered:
-        return Entered(frame, self._ledger.refuse(frame.unique_id))
+    def _refuse(self, frame: _Came) -> Entered:
+        return Entered(frame.frame, self._ledger.refuse(frame.unique_id))
 
-    def _enter(self, frame: Frame, *, is_confirmed: bool = False) -> Entered:
+    def _enter(self, frame: _Came, *, is_confirmed: bool = False) -> Entered:
         receipt = self._ledger.receive(frame.unique_id, frame.timestamp_ns, is_confirmed=is_confirmed)
         if receipt.arrival is not Arrival.BEFORE_RUN and (
             is_confirmed or frame.unique_id == _next_id(self._last_id) or frame.timestamp_ns > self._last_ns
         ):
             self._last_id, self._last_ns = frame.unique_id, frame.timestamp_ns
-        return Entered(frame, receipt)
+        return Entered(frame.frame, receipt)
 
 
-def _is_same(one: Frame, other: Frame) -> bool:
+def _is_same(one: _Came, other: _Came) -> bool:
     return (one.unique_id, one.timestamp_ns) == (other.unique_id, other.timestamp_ns)
 
 

@@ -18,6 +18,7 @@ from stream_service.service.check_attributes import Latest, check_attributes
 from stream_service.service.check_clocks import check_channel_clocks, check_frame_clock
 from stream_service.service.check_finding import Finding, problem_of
 from stream_service.service.check_raw_file import check_raw_file
+from stream_service.service.check_stream import check_arrival, check_newest, check_stream
 from stream_service.service.file_system import space_problem, swmr_problem
 from stream_service.service.run_file import build_reducer, corrections_from, images_of, load_references
 from stream_service.service.run_sources import DMOV, MOVN, followed_channels
@@ -43,6 +44,7 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
         corrections = None
         yield Finding("error", "references", str(error))
     yield from check_raw_file(profile)
+    yield from check_stream(profile)
     latest: dict[str, Latest] = {}
     yield from _check_channels(profile, latest)
     detector = CaDetector(profile.detector.acquire_pv, profile.detector.counter_pv, profile.detector.exposure_pv)
@@ -68,6 +70,8 @@ def _check_frames(
             yield Finding("error", "frames", problem)
             return
         frames.begin()
+        if detector is not None and detector.is_acquiring:
+            yield from check_arrival(profile, frames, detector)
         frames.close()
     if frames.latest_before is None:
         yield Finding("advice", "frames", f"{profile.detector.frames_pva} answers, but has sent no frame yet: take one")
@@ -82,6 +86,7 @@ def _check_frames(
         yield from check_attributes(profile, frame.attributes, frame.timestamp_ns, latest)
         if detector is not None:
             yield from _check_stamp(profile, frame, detector)
+            yield from check_newest(profile, frame.unique_id, detector)
     except PtychostreamError as error:
         yield Finding("error", "frames", str(error))
 

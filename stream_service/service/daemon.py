@@ -24,10 +24,12 @@ from stream_service.publishers.ca_server import CaServer, Command, Order, Status
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.qc.maps import scan_map
 from stream_service.request import ScanRequest
+from stream_service.service.afterwards import Afterwards
 from stream_service.service.live_run import LiveRun
 from stream_service.service.run_sources import RunSources
 from stream_service.service.standby import AutoRun, Standby
 from stream_service.service.status import NO_RUN, Health, RunStatus, ShownRow
+from stream_service.sources.ca_detector import CaCounter
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class Service:
         self._arm_error = ""
         self._heartbeat = 0
         self._rate = _Rate()
+        counter_pv = profile.detector.counter_pv
+        self._afterwards = Afterwards(lambda: CaCounter(counter_pv), profile.service.grace_s)
         self._signals = 0
         self._wake = threading.Event()
         self._images_at = 0.0
@@ -83,6 +87,7 @@ class Service:
             log.error("the CA server of the service died; the run was finished, the service ends")
             return 1
         self._publish()
+        self._afterwards.close()
         self._ca.close()
         self._images.close()
         return int(self._newest.state is RunState.FAILED)
@@ -90,6 +95,12 @@ class Service:
     @property
     def _newest(self) -> RunStatus:
         return self._runs[-1].status() if self._runs else NO_RUN
+
+    @property
+    def _counter_at_end(self) -> int | None:
+        """Of the newest run, as long as what the detector does after it is in no file."""
+        is_next_armed = self._standby is not None and self._standby.is_armed
+        return None if is_next_armed or not self._runs else self._runs[-1].counter_at_end
 
     def _take_orders(self, pva: Context) -> None:
         while True:
@@ -157,7 +168,8 @@ class Service:
             self._standby.renew(time.monotonic())
 
     def _publish(self) -> None:
-        now, status = time.monotonic(), self._newest
+        now = time.monotonic()
+        status = self._afterwards.told(self._newest, self._counter_at_end, now)
         busy = any(not run.state.has_ended for run in self._runs)
         health = Health.BUSY if busy else Health.FAULTED if status.state is RunState.FAILED else Health.READY
         self._heartbeat = int(now)

@@ -18,6 +18,7 @@ from pathlib import Path
 from stream_service.core.ending import true_reason
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameTime
+from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Account, Arrival, Fate, Ledger
 from stream_service.core.pairing import channels_followed
 from stream_service.core.run import EndReason, RunState
@@ -184,19 +185,26 @@ class _Ingest:
         constants = {} if channels.has("energy") else {"energy": self._facts.energy_eV}
         recording, preprocessing = self._recording, self._settings.preprocessing
         has_timestamps = recording.has_timestamps
+        intake = Intake(self._ledger)
         done, began_s = 0, time.monotonic()
+
+        def add(decided: list[Entered]) -> None:
+            for frame, receipt in decided:
+                if receipt.arrival is not Arrival.NEW:
+                    continue
+                exposure = pairing.pair(frame, receipt, self._exposure_of(frame))
+                out.pipeline.add(_with(exposure, constants))
+                if not live and out.pipeline.spread.n_judged == JUDGED_GROUPS:
+                    check_groups(out.pipeline.spread, preprocessing, recording.path)
+
         with ReadAhead(frames) as ahead:
             for batch in ahead.batches(TELL_S):
                 for frame in batch:
-                    receipt = self._ledger.receive(frame.unique_id, frame.timestamp_ns if has_timestamps else done)
+                    add(intake.admit(frame, None if has_timestamps else done))
                     done += 1
-                    if receipt.arrival is Arrival.NEW:
-                        exposure = pairing.pair(frame, receipt, self._exposure_of(frame))
-                        out.pipeline.add(_with(exposure, constants))
-                        if not live and out.pipeline.spread.n_judged == JUDGED_GROUPS:
-                            check_groups(out.pipeline.spread, preprocessing, recording.path)
                 if self._is_time_to_tell(done) and live:
                     out.flush()
+        add(intake.decide(None, is_last=True))
         self._frames_per_s = done / max(time.monotonic() - began_s, 1e-9)
         if not live and out.pipeline.spread.n_judged < JUDGED_GROUPS:
             check_groups(out.pipeline.spread, preprocessing, recording.path)

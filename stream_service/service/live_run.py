@@ -7,7 +7,6 @@ the run as FAILED, with the rows so far in the file and the reason in words; it 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -20,21 +19,23 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.config import Profile
-from stream_service.core.ending import Ending, true_reason
+from stream_service.core.ending import Ending
 from stream_service.core.frame import Frame
-from stream_service.core.intake import Entered, Intake
-from stream_service.core.ledger import Arrival, Fate, Ledger
+from stream_service.core.intake import Entered
+from stream_service.core.ledger import Ledger
 from stream_service.core.readback import Readback
 from stream_service.core.run import EndReason, RunEvent, RunState, after
-from stream_service.errors import PtychostreamError, SourceError
+from stream_service.errors import PtychostreamError
 from stream_service.request import ScanRequest
+from stream_service.service.frame_intake import FrameIntake
 from stream_service.service.live_pairing import LivePairing
 from stream_service.service.live_sources import LiveSources
 from stream_service.service.run_file import RunFile, with_references
 from stream_service.service.run_notes import RunNotes
 from stream_service.service.run_opening import RunOpening
+from stream_service.service.run_verdict import Verdict, settle
 from stream_service.service.run_watch import RunWatch
-from stream_service.service.status import RunStatus, Severity, ShownRow, describe_account
+from stream_service.service.status import RunStatus, Severity, ShownRow
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,6 @@ FLUSH_S = 0.1
 IMAGE_S = 0.5
 """How often a copy of the latest row is made for screens."""
 IDLE_S = 0.02
-WITNESS_S = 0.2
-"""A frame whose id breaks the counting waits this long for the next one; then the detector's counter is asked."""
 MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
 
@@ -68,18 +67,17 @@ class LiveRun:
         self.message = "arming"
         self.shown_row: ShownRow | None = None
         """A recent row, renewed a few times a second."""
+        self.counter_at_end: int | None = None
+        """What the counter of an idle detector showed when the run had all that was announced; None for other ends."""
         self._profile = profile = with_references(profile, request)
         self._opening = RunOpening(profile, request, sources)
         self._sources = sources
         self._clock = clock
         self._pairing = LivePairing(profile, self._sources.readbacks)
-        self._ledger = Ledger(0, request.n_planned_frames)
-        self._intake = Intake(self._ledger)
-        self._notes = RunNotes()
+        self._intake = self._make_intake(Ledger(0, request.n_planned_frames))
         self._watch = RunWatch(sources, profile.detector.frames_pva, profile.service.gone_s)
         self._headline = ""
         self._end_reason = ""
-        self._witness_asked_s = -math.inf
         self._out: RunFile | None = None
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
         self._ending = Ending(profile.service.grace_s, profile.service.drain_s, profile.service.gone_s)
@@ -93,9 +91,8 @@ class LiveRun:
         try:
             self._opening.check()
             self._sources.connect()
-            self._opening.compile()
-            self._ledger = self._sources.open_ledger(self.request)
-            self._intake = Intake(self._ledger)
+            self._opening.prepare()
+            self._intake = self._make_intake(self._sources.open_ledger(self.request))
         except PtychostreamError:
             self._sources.close()
             raise
@@ -187,57 +184,35 @@ class LiveRun:
             self._look_around(self._clock())
 
     def _receive(self, message: Any) -> None:
-        """Decode a message and enter it in the ledger; one that cannot be a frame of this run is counted, no more."""
-        try:
-            frame = self._sources.decode(message)
-            if self._out is not None and not self._out.accepts(frame.pixels):
-                raise SourceError(
-                    f"frame {frame.unique_id} is {frame.pixels.shape} {frame.pixels.dtype}, but the run began with "
-                    f"{self._out.raw_shape} {self._out.dtype}: the readout must not change during a run"
-                )
-        except SourceError as error:
-            self._notes.refuse(str(error))
-            self._ending.frame_came(self._clock())
-            return
+        """Enter what a message brings; the detector is not quiet, even if it brings no frame of this run."""
         self._ending.frame_came(self._clock())
-        self._enter(self._intake.admit(frame))
+        self._pair(self._intake.take(message, self._problem_with))
 
-    def _enter(self, decided: list[Entered]) -> None:
-        """Let the frames go on that the ledger calls new; the others are told and counted."""
-        for entered in decided:
-            if entered.receipt.arrival is not Arrival.NEW:
-                self._notes.drop(entered)
-                continue
+    def _problem_with(self, frame: Frame) -> str:
+        if self._out is None or self._out.accepts(frame.pixels):
+            return ""
+        return (
+            f"frame {frame.unique_id} is {frame.pixels.shape} {frame.pixels.dtype}, but the run began with "
+            f"{self._out.raw_shape} {self._out.dtype}: the readout must not change during a run"
+        )
+
+    def _pair(self, new: list[Entered]) -> None:
+        """Let new frames meet their readbacks; the first one makes the file."""
+        for frame, receipt in new:
             if self._out is None:
-                self._out = self._open(entered.frame)
+                self._out = self._open(frame)
             if self.state is RunState.ARMED:
                 self._take(RunEvent.FRAME)
                 self._say(f"receiving {self.request.scan_id}")
-            exposure_s = self._opening.exposure_of(entered.frame)
-            self._pairing.add(entered.frame, entered.receipt, exposure_s, self._clock())
+            self._pairing.add(frame, receipt, self._opening.exposure_of(frame), self._clock())
 
     def _look_around(self, now: float) -> None:
         """See whether everything is there that the run listens to, and say what is not."""
-        self._watch.look(
-            now,
-            self._ending.quiet_s(now),
-            is_waiting=self.state is RunState.ARMED,
-            n_missing=self._n_missing,
-        )
+        quiet_s, is_waiting = self._ending.quiet_s(now), self.state is RunState.ARMED
+        self._watch.look(now, quiet_s, is_waiting=is_waiting, n_missing=self._intake.n_missing)
         self._ending.detector_answers(self._watch.answers, now)
-        if self._intake.held and min(self._ending.quiet_s(now), now - self._witness_asked_s) > WITNESS_S:
-            self._witness_asked_s = now
-            counter = self._counter()
-            if counter is not None or not self._is_counted:
-                self._enter(self._intake.decide(counter))
+        self._pair(self._intake.ask_if_quiet(now, quiet_s))
         self._say(self._headline)
-
-    def _n_missing(self) -> int | None:
-        """Frames that the detector has made by now and that did not come."""
-        counter = self._counter()
-        if counter is None:
-            return None
-        return max(0, self._ledger.exposed_by_counter(counter) - self._ledger.n_seen - self._notes.n_refused)
 
     def _say(self, headline: str) -> None:
         """Renew the message: where the run is, what it dropped, what is wrong."""
@@ -315,39 +290,16 @@ class LiveRun:
             return False
         if not self._ledger.all_in and not self._ending.is_drained(now, self._ledger.n_seen):
             return False
-        if self._intake.held:
-            self._enter(self._intake.decide(self._counter(), is_last=True))
+        self._pair(self._intake.settle())
         return not len(self._pairing)
 
     def _begin_to_end(self, now: float) -> None:
         """Ask once what the detector has made: that is the run's, later frames are not."""
-        n_exposed = self._frames_exposed()
+        self._pair(self._intake.ask_witness())
+        n_exposed = self._intake.n_exposed()
         self._ending.begin_draining(now, n_exposed)
         if n_exposed is not None and self._ending.reason is not EndReason.ALL_IN:
             self._ledger.end_at(n_exposed)
-
-    @property
-    def _is_counted(self) -> bool:
-        """Whether the detector's counter shows the uniqueId of its latest frame."""
-        return self._profile.detector.first_id == "after_counter"
-
-    def _counter(self) -> int | None:
-        """The uniqueId of the latest frame that the detector made; None if it cannot tell."""
-        if not self._is_counted:
-            return None
-        try:
-            return self._sources.detector.counter()
-        except SourceError as error:
-            log.warning("the detector cannot tell what it has made: %s", error)
-            return None
-
-    def _frames_exposed(self) -> int | None:
-        """Frames of the run that the detector says it made; None if it cannot tell."""
-        counter = self._counter()
-        if counter is None:
-            return None
-        self._enter(self._intake.decide(counter))
-        return self._ledger.exposed_by_counter(counter)
 
     def _finish(self) -> None:
         """Settle the account, and close the file with it."""
@@ -355,60 +307,56 @@ class LiveRun:
         if self._out is not None:
             self._out.pipeline.finish()
             self._copy_row(self._out)
-        asked_at_the_end = self._ending.reason is None or self._ending.reason is EndReason.ALL_IN
-        n_exposed = self._frames_exposed() if asked_at_the_end else self._ending.n_exposed
-        account = self._ledger.close(n_exposed)
-        rows = self._out.file.n_rows if self._out else 0
-        if self._ending.is_aborted:
-            reason, event = EndReason.ABORTED, RunEvent.ABORT
-        else:
-            reason = true_reason(
-                self._ending.reason or EndReason.STOPPED, account, is_planned=self._ledger.n_expected is not None
-            )
-            event = RunEvent.ALL_ACCOUNTED if account.is_complete else RunEvent.NOT_ALL_ACCOUNTED
-        self._ending.reason = reason
-        self._end_reason = (
-            f"{reason}: {self._notes.refusals}" if account.lost and self._notes.n_refused else str(reason)
-        )
-        words = [describe_account(account, self._ledger.ranges_with(Fate.LOST, Fate.INCOMPLETE), rows)]
-        if self._is_counted and n_exposed is None:
-            words.append("the detector's counter did not answer: frames lost at the end are told as never exposed")
-        if self._notes.n_refused:
-            words.append(self._notes.refusals)
-        words.append(self._problem)
+        verdict = self._settle(EndReason.ABORTED if self._ending.is_aborted else self._ending.reason)
+        if verdict.reason in (EndReason.ALL_IN, EndReason.BEYOND_PLAN) and not self._sources.detector.is_acquiring:
+            self.counter_at_end = self._intake.counter()
+        words = [verdict.sentence, self._problem]
         if self._out is None:
             words.append("no frame came, so there is no file")
         else:
             words += (self._out.pipeline.flags.sentence, *self._out.pipeline.notes())
             self._out.file.set_clock_offsets(self._pairing.clock_offsets_s())
         self.message = "; ".join(filter(None, words))
-        end_state = after(self.state, event)
+        end_state = after(self.state, verdict.event)
         if self._out is not None:
             self._out.close(end_state, self._end_reason, self.message)
         self.state = end_state
         log.info("%s: %s", end_state, self.message)
 
+    def _settle(self, asked: EndReason | None) -> Verdict:
+        rows = self._out.file.n_rows if self._out else 0
+        is_counted_already = self.state is RunState.DRAINING
+        verdict = settle(
+            self._intake, self._ending, asked or EndReason.STOPPED, rows, is_counted_already=is_counted_already
+        )
+        self._ending.reason, self._end_reason = verdict.reason, verdict.end_reason
+        return verdict
+
     def _fail(self, error: PtychostreamError) -> None:
-        self._ending.reason, self._end_reason = EndReason.FAILED, EndReason.FAILED
         log.error("the run failed: %s", error)
         if self._out is not None:
             with suppress(PtychostreamError):  # it may be what failed
                 self._out.pipeline.flush()
-        n_exposed, counter = self._ending.n_exposed, self._counter()
-        if n_exposed is None and counter is not None:
-            n_exposed = self._ledger.exposed_by_counter(counter)
-        account = self._ledger.close(n_exposed)
-        rows = self._out.file.n_rows if self._out else 0
-        missing = self._ledger.ranges_with(Fate.LOST, Fate.INCOMPLETE)
-        self.message = f"{error}; {describe_account(account, missing, rows)}"
+        self.message = f"{error}; {self._settle(EndReason.FAILED).sentence}"
         try:
             if self._out is not None:
-                self._out.close(RunState.FAILED, EndReason.FAILED, self.message)
+                self._out.close(RunState.FAILED, self._end_reason, self.message)
         except PtychostreamError as second:
             log.error("and its file could not be closed: %s", second)
             self.message += f"; {second}"
         finally:
             self._take(RunEvent.FAIL)
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._intake.ledger
+
+    @property
+    def _notes(self) -> RunNotes:
+        return self._intake.notes
+
+    def _make_intake(self, ledger: Ledger) -> FrameIntake:
+        return FrameIntake(self._sources, ledger, is_counted=self._profile.detector.first_id == "after_counter")
 
     def _take(self, event: RunEvent) -> None:
         self.state = after(self.state, event)

@@ -209,10 +209,11 @@ def build_reducer(
     return reducer
 
 
-def warm_up(preprocessing: Preprocessing, frames_per_row: int) -> None:
-    """Compile the kernel for a detector that has sent no frame yet, for the pixel type that most have."""
+def warm_up(preprocessing: Preprocessing, frames_per_row: int) -> FrameReducer:
+    """Compile the kernel for a detector that has sent no frame yet, for the pixel type that most have; for trials."""
     reducer = FrameReducer(Geometry(raw_shape=(8, 8)), Corrections(), Grouping(preprocessing.grouping))
     reducer.warm_up(np.dtype(np.uint16), frames_per_row)
+    return reducer
 
 
 def rows_and_frames_per_row(preprocessing: Preprocessing, request: ScanRequest) -> tuple[int | None, int]:

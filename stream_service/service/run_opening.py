@@ -1,12 +1,14 @@
-"""How a run comes to its file: checked when it is armed, made when the first frame shows its shape and type."""
+"""Creation of a run's file: tried when the run is armed, done when the first frame shows its shape and type."""
 
 from __future__ import annotations
 
+import logging
 import math
 
 from stream_service.config import Profile
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
+from stream_service.errors import SourceError
 from stream_service.kernels import Corrections, FrameReducer
 from stream_service.request import ScanRequest
 from stream_service.service.live_sources import LiveSources
@@ -24,6 +26,9 @@ from stream_service.service.run_file import (
     rows_and_frames_per_row,
     warm_up,
 )
+from stream_service.service.run_trial import check_space, try_file
+
+log = logging.getLogger(__name__)
 
 
 class RunOpening:
@@ -37,7 +42,7 @@ class RunOpening:
         self._sources = sources
         self._corrections = Corrections()
         self._reducer: FrameReducer | None = None
-        self._exposure_s = math.nan
+        self._exposure_s = self._armed_exposure_s = math.nan
 
     def check(self) -> None:
         """What can be known without the beamline: the folder, and the references. Raises `PtychostreamError`."""
@@ -54,12 +59,20 @@ class RunOpening:
         self.path = file_path(self._profile, self.request)
         check_file_path(self.path)
 
-    def compile(self) -> None:
-        """Make the kernel for frames like the last one before this run, so that the first of it need not wait."""
-        if (frame := self._sources.latest_frame()) is not None:
-            self._reducer_for(frame)
+    def prepare(self) -> None:
+        """Make the kernel for frames like the last one before this run, and try everything that the file will need.
+
+        So the first frame need not wait, and what cannot be written is refused now. Raises `PtychostreamError`.
+        """
+        frame = self._sources.latest_frame()
+        if frame is not None:
+            reducer = self._reducer_for(frame)
         else:
-            warm_up(self._profile.preprocessing, self._frames_per_row)
+            reducer = warm_up(self._profile.preprocessing, self._frames_per_row)
+        self._armed_exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
+        row_bytes = 4 * math.prod(reducer.out_shape) if frame is not None else 0
+        check_space(self.path, row_bytes * (self.n_rows_expected or 0))
+        try_file(self.path, self._profile, self.request, reducer)
 
     def exposure_of(self, frame: Frame) -> float:
         """What the frame says; else what the plan asked for; else what the detector was set to at the first frame."""
@@ -67,8 +80,17 @@ class RunOpening:
         if isinstance(own, int | float) and 0 <= own < math.inf:
             return float(own)
         if math.isnan(self._exposure_s):
-            self._exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
+            self._exposure_s = self._asked_exposure_s()
         return self._exposure_s
+
+    def _asked_exposure_s(self) -> float:
+        if self.request.exposure_s is not None:
+            return self.request.exposure_s
+        try:
+            return self._sources.detector.exposure_s
+        except SourceError as error:
+            log.warning("the exposure time is taken as it was when the run was armed: %s", error)
+            return self._armed_exposure_s
 
     def open(self, frame: Frame, ledger: Ledger) -> RunFile:
         """Create the file for frames like this one; raises `PtychostreamError` when it or the settings do not fit."""

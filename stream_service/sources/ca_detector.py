@@ -14,6 +14,23 @@ from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, e
 GET_TIMEOUT_S = 2.0
 
 
+class CaCounter:
+    """The detector's counter, followed while no run is: at full rate its updates would cost a run too much."""
+
+    def __init__(self, counter_pv: str) -> None:
+        self._pv = epics.PV(counter_pv, auto_monitor=True)
+
+    @property
+    def latest(self) -> int | None:
+        """The last value heard; None if there is none."""
+        value = self._pv.value if self._pv.connected else None
+        return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+    def close(self) -> None:
+        """End the monitor."""
+        let_go(self._pv)
+
+
 class CaDetector:
     """The control PVs of one areaDetector, read only: the service never commands the detector."""
 

@@ -188,7 +188,7 @@ def spoilt_counts(draw: st.DrawFn) -> tuple[int, list[tuple[int, bool]]]:
     return first, came
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 @given(spoilt_counts(), st.sampled_from([None, 40]), st.integers(0, 1), st.sampled_from([0, 7]))
 def test_wrong_ids_move_no_right_frame_and_none_goes_missing(spoilt, n_expected, restart_id, step_ns):
     first, came = spoilt

@@ -64,6 +64,7 @@ class FakeService(PVGroup):
     FramesDuplicate = number()
     FramesIncomplete = number()
     FramesNotExposed = number()
+    FramesSurplus = number()
     Rows = number()
     RowsExpected = number()
     FakeArmError = pvproperty(name="Fake:ArmError", value="", dtype=ChannelType.STRING)

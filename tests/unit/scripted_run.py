@@ -178,7 +178,7 @@ class ScriptedSources(RunSources):
         pass
 
     def decode(self, message: Any) -> Frame:
-        return super().decode(Received(message, None))
+        return super().decode(message if isinstance(message, Received) else Received(message, None))
 
 
 class Bench:

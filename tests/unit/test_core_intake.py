@@ -154,3 +154,14 @@ def test_overtaken_frames_are_all_entered():
     stamps = {1: 10, 3: 30, 2: 20, 4: 40, 7: 70, 6: 60}
     entered = [one for n, stamp in stamps.items() for one in intake.admit(frame(n, stamp))]
     assert sorted(frame.unique_id for frame, receipt in entered if receipt.arrival is Arrival.NEW) == sorted(stamps)
+
+
+@pytest.mark.parametrize("always", [0, 1, 7])
+def test_detector_that_does_not_count_makes_an_epoch_of_every_frame(always):
+    assert len(new(take(Ledger(always, None), [always] * 6))) == 6
+
+
+def test_frames_without_stamps_are_told_apart_by_what_is_given_instead():
+    intake = Intake(Ledger(1, None))
+    entered = [one for n, unique_id in enumerate([1, 2, 1, 2]) for one in intake.admit(frame(unique_id, 0), n)]
+    assert [receipt.ordinal for _, receipt in entered] == [0, 1, 2, 3]

@@ -21,6 +21,7 @@ from memory_recording import (
 )
 
 from stream_service.config import Preprocessing
+from stream_service.core.run import EndReason
 from stream_service.errors import ConfigError, PtychostreamError, SourceError
 from stream_service.kernels import Corrections, Geometry
 from stream_service.kernels import Grouping as Group
@@ -124,6 +125,17 @@ def test_a_counter_that_was_reset_begins_a_new_epoch(tmp_path: Path) -> None:
     with file:
         assert file["/entry/frames/epoch"][:, 0].tolist() == [0, 0, 0, 1, 1, 1]
     assert outcome.account.is_complete
+
+
+@pytest.mark.parametrize("wrong", [4_000_000, -5, 2, 12])
+def test_one_wrong_id_in_a_recording_moves_no_account(tmp_path: Path, wrong: int) -> None:
+    ids = [1, 2, 3, 4, wrong, 6, 7, 8]
+    stamps = [START_NS + n * PERIOD_NS for n in range(8)]
+    file, outcome = made(tmp_path, MemoryRecording(frames_of(8), attributes_of(8), ids=ids, stamps_ns=stamps))
+    said = "7 of 8 frames stored in 7 rows, 1 lost, 1 with an id that cannot be, ignored (missing ids: 5)"
+    assert outcome.sentence == said
+    assert file["/entry/frames/unique_id"][:, 0].tolist() == [1, 2, 3, 4, 6, 7, 8]
+    assert file["/entry/run/end_reason"][()].decode() == EndReason.RECORDING_READ
 
 
 def test_recordings_without_stamps_keep_their_order(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""A plan learns that the service's run has ended, also while it waits for a device that will never answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import pytest
+from bluesky import RunEngine
+from bluesky.utils import MsgGenerator
+from test_devices_stream_service import REQUEST, MemoryPVs
+
+from ptychostream_devices.status import JobStatus
+from ptychostream_devices.stream_service_device import StreamServiceDevice, StreamServiceError
+from ptychostream_plans.stubs import stream_service_wrapper
+
+GONE = "the detector did not answer any more"
+
+
+class DeadDetector:
+    """Its trigger never ends: the IOC is gone."""
+
+    name = "detector"
+    parent = None
+
+    def __init__(self) -> None:
+        self.is_triggered = threading.Event()
+        self._never = threading.Event()
+
+    def trigger(self) -> JobStatus:
+        self.is_triggered.set()
+        return JobStatus("expose", lambda _: self._never.wait(60) and None)
+
+
+@pytest.fixture
+def pvs() -> MemoryPVs:
+    made = MemoryPVs()
+    made.connect(0)
+    return made
+
+
+@pytest.fixture
+def service(pvs: MemoryPVs) -> StreamServiceDevice:
+    return StreamServiceDevice(name="stream", pvs=pvs, quiet_s=0.1, end_timeout_s=5)
+
+
+@pytest.fixture
+def engine() -> Iterator[RunEngine]:
+    yield RunEngine({}, context_managers=[])
+
+
+def expose(detector: Any) -> MsgGenerator[None]:
+    yield from bps.trigger(detector, group="exposure", wait=True)
+
+
+@pytest.mark.parametrize("state", ["INCOMPLETE", "FAILED", "ABORTED"])
+def test_plan_that_waits_for_a_dead_detector_fails_when_the_run_has_ended(pvs, service, engine, state):
+    detector = DeadDetector()
+
+    def ends() -> None:
+        detector.is_triggered.wait(10)
+        pvs.say(State="RECEIVING")
+        pvs.say(EndReason=GONE, Message="2 of 3 frames stored", State=state)
+
+    threading.Thread(target=ends).start()
+    began_s = time.monotonic()
+    with pytest.raises(StreamServiceError, match=f"ended {state}: {GONE}"):
+        engine(stream_service_wrapper(expose(detector), service, REQUEST))
+    assert time.monotonic() - began_s < 20
+    assert engine.state == "idle"
+
+
+def test_run_that_is_complete_before_its_plan_disturbs_nothing(pvs, service, engine):
+    def plan() -> MsgGenerator[str]:
+        pvs.say(State="COMPLETE")
+        yield from bps.sleep(0.2)
+        return "done"
+
+    assert engine(stream_service_wrapper(plan(), service, REQUEST)) is not None
+    assert "Abort" not in pvs.commands
+
+
+def test_end_that_the_plan_asked_for_is_no_failure(pvs, service, engine):
+    def end(_: Any) -> None:
+        pvs.say(EndReason="stopped by the plan or the operator", State="INCOMPLETE")
+
+    pvs.answers["Stop"] = end
+
+    def plan() -> MsgGenerator[None]:
+        yield from bps.sleep(0.01)
+
+    engine(stream_service_wrapper(plan(), service, REQUEST))
+    assert pvs.commands == ["Arm", "Stop"]
+
+
+def test_guard_of_an_earlier_run_says_nothing_of_the_next(pvs, service):
+    service.prepare(REQUEST).wait(10)
+    guard = service.guard()
+    pvs.say(State="RECEIVING")
+    service.prepare(REQUEST).wait(10)
+    assert guard.exception(10) is None
+
+
+def test_service_that_is_gone_for_good_fails_the_guard(pvs, service, monkeypatch):
+    monkeypatch.setattr("ptychostream_devices.stream_service_device.RECONNECTION_S", 0.0)
+    service.prepare(REQUEST).wait(10)
+    guard = service.guard()
+    pvs.is_connected = False
+    pvs.wake()
+    error = guard.exception(10)
+    assert isinstance(error, StreamServiceError) and "no longer answers" in str(error)
