@@ -23,6 +23,7 @@ from stream_service.sources.sidecar_matching import Match
 if TYPE_CHECKING:
     from stream_service.config import Preprocessing
     from stream_service.service.ingest_settings import IngestSettings
+    from stream_service.sources.recorded_readbacks import RecordedReadbacks
 
 REFERENCE_HELP = ".npy, .npz, or FILE.h5:/dataset; else as recorded, else the profile's."
 
@@ -109,6 +110,13 @@ class Knobs:
         float | None,
         typer.Option(help="Added to the time stamps of --readbacks, where its clock is known to be another one."),
     ] = None
+    readbacks_on_change: Annotated[
+        bool | None,
+        typer.Option(
+            "--readbacks-on-change",
+            help="The log by time has an entry whenever an axis moved: between entries it stood still (no).",
+        ),
+    ] = None
     match: Annotated[
         Match | None,
         typer.Option(
@@ -146,13 +154,10 @@ class Knobs:
         """Load what the options name. `given` are channels whose paths the operator gave; raises `ConfigError`."""
         from stream_service.layouts import load_named_profile
         from stream_service.service.ingest_settings import IngestSettings, load_rejected
-        from stream_service.sources.recorded_readbacks import load_readbacks
         from stream_service.sources.recording import Facts
         from stream_service.sources.references import read_references
 
         match = self.match or Match.AUTO
-        if self.readbacks is None and self.readbacks_offset_s is not None:
-            raise ConfigError("--readbacks-offset-s is for the time stamps of --readbacks: give that, too")
         profile = load_named_profile(self.profile) if self.profile else None
         named = {"dark": self.dark, "flat": self.flat, "mask": self.mask}
         locations = {kind: location for kind, location in named.items() if location}
@@ -163,14 +168,22 @@ class Knobs:
             facts=Facts(*(math.nan if number is None else number for number in numbers)),
             profile=profile,
             given=given,
-            readbacks=load_readbacks(self.readbacks, self.readbacks_offset_s, match, self.also)
-            if self.readbacks
-            else None,
+            readbacks=self._load_readbacks(match),
             match=match,
             row_offset=self.row_offset,
             rejected=load_rejected(self.reject_json) if self.reject_json else frozenset(),
             first_unique_id=self.first_id,
         )
+
+    def _load_readbacks(self, match: Match) -> RecordedReadbacks | None:
+        from stream_service.sources.recorded_readbacks import load_readbacks
+
+        if self.readbacks is not None:
+            on_change = bool(self.readbacks_on_change)
+            return load_readbacks(self.readbacks, self.readbacks_offset_s, match, self.also, on_change=on_change)
+        if self.readbacks_offset_s is not None or self.readbacks_on_change:
+            raise ConfigError("--readbacks-offset-s and --readbacks-on-change are about --readbacks: give that, too")
+        return None
 
     def preprocessing(self, defaults: Preprocessing | None) -> Preprocessing:
         """What is given here, over the profile's; raises `ConfigError` naming what cannot be."""

@@ -83,12 +83,19 @@ def reading_with_motion(time_ns: int, channel: History, motion: History, toleran
 
 
 def reading_by_gap(
-    time_ns: int, channel: History, gap_ns: int, tolerance: float = math.inf, *, rests_in_silence: bool = True
+    time_ns: int,
+    channel: History,
+    gap_ns: int,
+    tolerance: float = math.inf,
+    *,
+    rests_in_silence: bool = True,
+    is_sampled: bool = False,
 ) -> Reading | None:
     """What a channel was at `time_ns` if updates up to `gap_ns` apart mean motion; None if that is not known yet.
 
     With a `gap_ns` of 0 the channel is held from update to update. `rests_in_silence` says that a moving axis never
     posts more seldom than that, so that silence is rest; where that is not known, only updates that agree tell of rest.
+    Of a channel that `is_sampled` updates come by the clock, and tell nothing of what was between two that differ.
     """
     before, later = channel.at(time_ns)
     if before is None:
@@ -105,6 +112,7 @@ def reading_by_gap(
         reading = _on_line(time_ns, leg, slopes[0], slopes[1], tolerance, channel)
     else:
         reading = held(before, _doubt_of_stamp(before, channel, tolerance))
+        horizon_ns = END_OF_TIME if is_sampled else horizon_ns
         if is_strict and not _is_rest_known(before, later, horizon_ns, tolerance, rests_in_silence):
             reading = held(before, Flag.UNCERTAIN)
     return reading if knowledge is Knowledge.KNOWN else _unless_coming(knowledge, before)

@@ -69,6 +69,8 @@ class ChannelRule:
     """For `timestamp` without `moving`: updates up to this far apart mean that the channel moved between them."""
     rests_in_silence: bool = True
     """For `timestamp` without `moving`: an axis that posts nothing for `gap_s` is known to stand still."""
+    is_sampled: bool = False
+    """For `timestamp` without `moving`: a recorded history whose entries were made by the clock and not on change."""
     tolerance: float = math.inf
     """In SI units (eV): a value that may be off by more is flagged `UNCERTAIN`."""
     has_pv: bool = False
@@ -228,7 +230,9 @@ class Pairer:
             reading = reading_with_motion(time_ns, channel, self._histories[rule.moving], tolerance)
         else:
             gap_ns = round(rule.gap_s * NS_PER_S) if rule.is_continuous else 0
-            reading = reading_by_gap(time_ns, channel, gap_ns, tolerance, rests_in_silence=rule.rests_in_silence)
+            reading = reading_by_gap(
+                time_ns, channel, gap_ns, tolerance, rests_in_silence=rule.rests_in_silence, is_sampled=rule.is_sampled
+            )
         if reading is not None and self._do_clocks_disagree(waiting, rule):
             return reading[0], reading[1] | Flag.CLOCKS_DISAGREE
         return reading

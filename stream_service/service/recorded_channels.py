@@ -94,6 +94,7 @@ def _history_rule(name: str, readbacks: RecordedReadbacks, profile: Profile | No
         How.TIMESTAMP,
         scale=readbacks.histories[name].scale,
         moving=moving if readbacks.has(moving) else "",
+        is_sampled=readbacks.histories[name].is_sampled,
     )
     if name in POSITION_CHANNELS:
         tolerance_m = profile.position_tolerance_m if profile is not None else POSITION_TOLERANCE_M
@@ -101,7 +102,9 @@ def _history_rule(name: str, readbacks: RecordedReadbacks, profile: Profile | No
     if profile is None:
         return rule
     channel = profile.channels[name]
-    return replace(rule, is_continuous=channel.continuous, gap_s=channel.gap_s or rule.gap_s)
+    if channel.gap_s is not None:  # the profile says that silence of this length is rest
+        rule = replace(rule, gap_s=channel.gap_s, is_sampled=False)
+    return replace(rule, is_continuous=channel.continuous)
 
 
 def _profile_rule(name: str, profile: Profile, attributes: Mapping[str, AttributeValue]) -> ChannelRule | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from stream_service.core.exposure import Exposure, Flag
-from stream_service.core.frame import Frame, FrameTime
+from stream_service.core.frame import Frame, FrameTime, Window
 from stream_service.core.ledger import Receipt
-from stream_service.core.pairing import ChannelRule, Pairer, channels_followed
+from stream_service.core.pairing import ChannelRule, How, Pairer, channels_followed
 from stream_service.core.readback import Readback
 from stream_service.service.recorded_clock import span_of_log
 from stream_service.sources.recorded_readbacks import RecordedHistory, RecordedReadbacks
@@ -33,11 +34,14 @@ class RecordedPairing:
         readbacks: RecordedReadbacks | None,
     ) -> None:
         self._pairer = Pairer(rules)
+        self._without_stamp = Pairer(rules)
+        """For frames without a stamp, which must not look like a clock that was set back."""
+        self._sampled = [rule.name for rule in rules if rule.how is How.TIMESTAMP and rule.is_sampled]
         self._frame_time = frame_time
         self._histories = histories = readbacks.histories if readbacks else {}
         self._feeds = {name: Feed(name, histories[name]) for name in channels_followed(rules)}
         self._log = span_of_log(readbacks, list(self._feeds)) if readbacks and self._feeds else None
-        self._n_frames = self._n_before = self._n_after = 0
+        self._n_frames = self._n_before = self._n_after = self._n_uncertain = 0
         self._without_time: list[int] = []
         """uniqueIds of frames whose stamp is no time."""
 
@@ -46,8 +50,14 @@ class RecordedPairing:
         if n := len(self._without_time):
             shown = ", ".join(map(str, self._without_time[:MOST_NAMES])) + (", ..." if n > MOST_NAMES else "")
             yield (
-                f"{n} of {self._n_frames} frames have the stamp of the frame before, or an earlier one, so that nobody "
-                f"knows when they were taken: they are stored, and not used: uniqueId {shown}"
+                f"{n} of {self._n_frames} frames have the stamp of the frame before, an earlier one or none, so that "
+                f"nobody knows when they were taken: they are stored, and not used: uniqueId {shown}"
+            )
+        if self._n_uncertain and self._sampled:
+            yield (
+                f"{self._n_uncertain} of {self._n_frames} frames lie between entries of the log too far apart to tell "
+                f"how {' and '.join(self._sampled)} moved between them; if there is an entry whenever an axis moved, "
+                "say --readbacks-on-change"
             )
         for n, where in ((self._n_before, "before the log of readbacks begins"), (self._n_after, "after it ends")):
             if n:
@@ -61,6 +71,8 @@ class RecordedPairing:
     def pair(self, frame: Frame, receipt: Receipt, exposure_s: float) -> Exposure:
         """The frame with its readbacks; what was not recorded is NaN and flagged."""
         window = self._frame_time.window(frame.timestamp_ns, exposure_s if math.isfinite(exposure_s) else 0.0)
+        if self._feeds and not frame.timestamp_ns:
+            return self._pair_without_stamp(frame, receipt, exposure_s, window)
         is_known = self._log is None or window.mid_ns <= self._log.end_ns
         if is_known:
             self._feed(window.end_ns)
@@ -69,6 +81,17 @@ class RecordedPairing:
         while not ready and is_known and self._feed_one_more():
             ready = self._pairer.take()
         (exposure,) = ready or self._pairer.give_up()
+        self._account_for(exposure, window.mid_ns)
+        return exposure
+
+    def _pair_without_stamp(self, frame: Frame, receipt: Receipt, exposure_s: float, window: Window) -> Exposure:
+        self._without_stamp.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window)
+        (found,) = self._without_stamp.give_up()
+        flags, position_flags = (
+            flags & ~Flag.UNBRACKETED | Flag.NO_TIME if Flag.UNBRACKETED in flags else flags
+            for flags in (found.flags, found.position_flags)
+        )
+        exposure = replace(found, flags=flags, position_flags=position_flags)
         self._account_for(exposure, window.mid_ns)
         return exposure
 
@@ -95,6 +118,7 @@ class RecordedPairing:
 
     def _account_for(self, exposure: Exposure, mid_ns: int) -> None:
         self._n_frames += 1
+        self._n_uncertain += Flag.UNCERTAIN in exposure.position_flags
         if Flag.NO_TIME in exposure.flags:
             self._without_time.append(exposure.id.unique_id)
         elif self._log is not None:

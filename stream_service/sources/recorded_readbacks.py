@@ -52,6 +52,8 @@ class RecordedHistory:
     values: npt.NDArray[np.float64]
     """(n,) in the channel's own unit; NaN for an update that was no number."""
     unit: str = ""
+    is_sampled: bool = False
+    """True where every line of a log has a value: entries were made by the clock, and silence is not rest."""
 
     @property
     def scale(self) -> float:
@@ -100,9 +102,16 @@ class RecordedReadbacks:
 
 
 def load_readbacks(
-    path: Path, offset_s: float | None = None, match: Match = Match.AUTO, also: AlsoBelow = NOWHERE_ELSE
+    path: Path,
+    offset_s: float | None = None,
+    match: Match = Match.AUTO,
+    also: AlsoBelow = NOWHERE_ELSE,
+    *,
+    on_change: bool = False,
 ) -> RecordedReadbacks:
     """Read a file of readbacks; `offset_s` is added to its time stamps, `match` says how rows find their frames.
+
+    `on_change`: a log by time has an entry whenever an axis moved, and between entries it stood still.
 
     Raises `SourceError` naming what is missing or wrong.
     """
@@ -113,13 +122,15 @@ def load_readbacks(
     if UNIQUE_ID in table.identities or FRAME_INDEX in table.identities:
         if offset_s is not None:
             raise ConfigError(f"{path} has a row for each frame, so that --readbacks-offset-s has no meaning for it")
+        if on_change:
+            raise ConfigError(f"{path} has a row for each frame, so that --readbacks-on-change has no meaning for it")
         return _rows_of(table, match)
     if TIMESTAMP not in table.identities:
         raise SourceError(
             f"{path} does not say which frame a row belongs to: it needs a column unique_id, frame_index (from 0), "
             "timestamp_ns or timestamp_s"
         )
-    return _histories_of(table, offset_ns)
+    return _histories_of(table, offset_ns, on_change=on_change)
 
 
 def _rows_of(table: EpicsTable, match: Match) -> RecordedReadbacks:
@@ -135,7 +146,7 @@ def _rows_of(table: EpicsTable, match: Match) -> RecordedReadbacks:
     return RecordedReadbacks(table.path, rows=FrameRows(identity, columns), notes=table.problems)
 
 
-def _histories_of(table: EpicsTable, offset_ns: int) -> RecordedReadbacks:
+def _histories_of(table: EpicsTable, offset_ns: int, *, on_change: bool) -> RecordedReadbacks:
     """An empty cell is no update; one that is no number is an update that nobody can trust."""
     stamps_ns = table.identities[TIMESTAMP] + offset_ns
     histories: dict[str, RecordedHistory] = {}
@@ -147,7 +158,9 @@ def _histories_of(table: EpicsTable, offset_ns: int) -> RecordedReadbacks:
         there = ~table.is_blank[column]
         values = table.columns[column][there]
         unit = "eV" if name == "energy" else "m"
-        histories[name] = RecordedHistory(*in_order_of_time(stamps_ns[there], values, f"{table.path}, {column}"), unit)
+        is_sampled = not on_change and 2 * int(np.count_nonzero(there)) > table.n_rows
+        ordered = in_order_of_time(stamps_ns[there], values, f"{table.path}, {column}")
+        histories[name] = RecordedHistory(*ordered, unit, is_sampled)
         if n_bad := int(np.count_nonzero(np.isnan(values))):
             notes.append(
                 f"{table.path}: {n_bad} of {len(values)} values of {column} are no numbers; frames beside them are "

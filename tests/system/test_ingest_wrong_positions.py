@@ -77,6 +77,16 @@ def ingest(folder: Path, *options: str | Path) -> tuple[str, dict[str, np.ndarra
         return said, {name: file[f"/entry/{name}"][()] for name in ("posx_m", "posy_m", "keep", "frames/flags")}
 
 
+def test_frozen_time_stamps(tmp_path: Path) -> None:
+    write_areadetector(tmp_path / "scan.h5", stamps_s=EPICS_S + 0.4 * np.repeat(np.arange(4), 4))
+    by_time(tmp_path / "log.csv", -1, 3)
+    said, found = ingest(tmp_path)
+    assert found["keep"].tolist() == [1, 0, 0, 0] * 4
+    np.testing.assert_allclose(found["posx_m"][::4], (0.4 * np.arange(4) - 0.025) * 1e-6, atol=1e-12)
+    assert "12 of 16 frames have the stamp of the frame before" in said
+    assert "flagged: 12 of 16 rows are flagged (no_time 12): stored, not used" in said
+
+
 def test_log_counts_from_one(tmp_path: Path) -> None:
     write_areadetector(tmp_path / "scan.h5")
     write_log(tmp_path / "log.csv", "frame_index,posx_um,posy_um", zip(range(1, N + 1), X, Y, strict=True))

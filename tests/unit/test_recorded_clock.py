@@ -197,3 +197,66 @@ def test_end_of_an_ingest_or_a_replay_says_nothing_of_the_readbacks(tmp_path: Pa
     path = run_file(tmp_path / "r.h5", live=live, end_ns=START_NS + 10**16, start_ns=start_ns)
     (_, flags, _), _, _ = made(tmp_path, recording(), load_readbacks(path))
     assert (flags != 0).tolist() == [False] * 4 + [True] * 16
+
+
+# what lies between two entries
+
+
+def test_entries_too_far_apart_do_not_tell_where_the_axis_was(tmp_path: Path) -> None:
+    """One entry a second of an axis that moves."""
+    seconds = recording([START_NS + i * 100_000_000 for i in range(N)])
+    csv = log(tmp_path / "l.csv", -1, 4, every_s=1.0)
+    (_, flags, keep), notes, _ = made(tmp_path, seconds, load_readbacks(csv))
+    assert flags.tolist() == [Flag.UNCERTAIN] * N and not keep.any()
+    assert any("20 of 20 frames lie between entries of the log too far apart" in note for note in notes)
+
+
+@pytest.mark.parametrize("cut", ["hole", "blank", "jump"])
+def test_hole_in_a_sampled_log_is_not_rest(tmp_path: Path, cut: str) -> None:
+    lines = log(tmp_path / "l.csv", -1, 4).read_text().splitlines()
+    inside = range(130, 231)  # lines from 0.29 s to 1.29 s
+    if cut == "hole":
+        lines = [line for i, line in enumerate(lines) if i not in inside]
+    elif cut == "blank":
+        lines = [",".join([line.split(",")[0], "", "0"]) if i in inside else line for i, line in enumerate(lines)]
+    else:  # a clock that jumped ahead by a second
+        cells = [line.split(",") for line in lines]
+        lines = [
+            ",".join([str(int(a) + 10**9) if i in inside or i > 130 else a, b, c]) if i else lines[0]
+            for i, (a, b, c) in enumerate(cells)
+        ]
+    (tmp_path / "l.csv").write_text("\n".join(lines))
+    seconds = recording([START_NS + i * 100_000_000 for i in range(13)])
+    (x_um, flags, keep), _, _ = made(tmp_path, seconds, load_readbacks(tmp_path / "l.csv"))
+    assert flags.tolist() == [0, 0, 0] + [Flag.UNCERTAIN] * 10 and not keep[3:].any()
+    np.testing.assert_allclose(x_um[:3], [0, 10, 20], atol=1e-6)
+
+
+def test_entries_on_change_hold_when_it_is_said(tmp_path: Path) -> None:
+    """A step scan: an entry when the stage has arrived."""
+    rows = [(START_NS + i * 1_000_000_000, i, 0) for i in range(-1, 5)]
+    readbacks = load_readbacks(written(tmp_path / "l.csv", rows), on_change=True)
+    recorded = recording([START_NS + i * 1_000_000_000 + 300_000_000 for i in range(4)])
+    (x_um, flags, _), _, _ = made(tmp_path, recorded, readbacks)
+    np.testing.assert_allclose(x_um, range(4))
+    assert not flags.any()
+
+
+def test_frame_without_a_stamp_takes_no_time_from_those_after_it(tmp_path: Path) -> None:
+    stamps_ns = [0 if i in (0, 5, 6) else START_NS + i * PERIOD_NS for i in range(N)]
+    (x_um, flags, _), notes, _ = made(tmp_path, recording(stamps_ns), load_readbacks(log(tmp_path / "l.csv", -1, 1)))
+    assert [i for i, flag in enumerate(flags) if flag == Flag.NO_TIME] == [0, 5, 6] and np.count_nonzero(flags) == 3
+    assert np.isnan(x_um[[0, 5, 6]]).all()
+    assert any("3 of 20 frames have the stamp of the frame before, an earlier one or none" in note for note in notes)
+
+
+def test_stamps_that_stand_still_are_no_times(tmp_path: Path) -> None:
+    stamps_ns = [START_NS + i // 4 * 4 * PERIOD_NS for i in range(N)]
+    (x_um, flags, keep), notes, outcome = made(
+        tmp_path, recording(stamps_ns), load_readbacks(log(tmp_path / "l.csv", -1, 1))
+    )
+    fresh = np.arange(N) % 4 == 0
+    assert ((flags == 0) == fresh).all() and ((keep == 1) == fresh).all() and set(flags) == {0, Flag.NO_TIME}
+    np.testing.assert_allclose(x_um[fresh], np.arange(N)[fresh], atol=1e-6)
+    assert outcome.flagged == "15 of 20 rows are flagged (no_time 15): stored, not used"
+    assert any(note.startswith("15 of 20 frames") and note.endswith("uniqueId 2, 3, 4, 6, 7, ...") for note in notes)
