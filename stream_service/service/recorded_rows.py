@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import Frame
+from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.errors import SourceError
 from stream_service.service.ingest_settings import IngestSettings
@@ -23,6 +25,9 @@ from stream_service.sources.sidecar_matching import NONE, Frames, Match, Matchin
 Ints = npt.NDArray[np.int64]
 MOST_NAMES = 5
 """Rows or frames that a note lists."""
+NO_PIXELS = np.empty((0, 0), np.uint8)
+PLACE = "place"
+"""Under which the place of a frame in its file stands among its attributes, while only its identity is looked at."""
 NUMBER_IS = "the frame's place in the scan, from 0"
 
 
@@ -87,9 +92,12 @@ class RowsOfFrames:
     def _match(self, ids: Ints, stamps_ns: Ints) -> Matching:
         """Of a recording that is whole."""
         times = stamps_ns.tolist() if self._has_timestamps else range(len(ids))
-        receipts = [self._ledger.receive(id, time_ns) for id, time_ns in zip(ids.tolist(), times, strict=True)]
-        ordinals = np.array([receipt.ordinal for receipt in receipts], np.int64)
-        counted = np.flatnonzero([receipt.arrival is Arrival.NEW for receipt in receipts])
+        ordinals = np.full(len(ids), NONE, np.int64)
+        intake = Intake(self._ledger)  # the same that decides on the frames when they are read
+        for place, (id, time_ns) in enumerate(zip(ids.tolist(), times, strict=True)):
+            _enter(intake.admit(Frame(id, time_ns, NO_PIXELS, {PLACE: place})), ordinals)
+        _enter(intake.decide(None, is_last=True), ordinals)
+        counted = np.flatnonzero(ordinals != NONE)
         counted = counted[np.argsort(ordinals[counted])]  # in the order in which they were taken
         numbers = ordinals[counted]
         n_lost_before = int(numbers[0]) if self._is_begin_known and numbers.size else 0
@@ -154,6 +162,12 @@ class RowsOfFrames:
         offset = self._matching.offset if self._matching else self._settings.row_offset or 0
         more = f", {'+' if offset > 0 else '-'} {abs(offset)}" if offset else ""
         return f"rows of the log and frames are matched by {self._by.value}: {name} is {what}{more}"
+
+
+def _enter(decided: list[Entered], ordinals: Ints) -> None:
+    for frame, receipt in decided:
+        if receipt.arrival is Arrival.NEW:
+            ordinals[cast("int", frame.attributes[PLACE])] = receipt.ordinal
 
 
 def _first_id(recording: Recording, settings: IngestSettings) -> int:

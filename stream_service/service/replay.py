@@ -180,5 +180,5 @@ def _channel(rule: ChannelRule) -> ChannelSettings:
         unit=next(unit for unit, scale in units.items() if scale == rule.scale),
         moving=Motion(pv=REPLAYED) if rule.moving else None,
         continuous=rule.is_continuous,
-        gap_s=rule.gap_s,
+        gap_s=None if rule.is_sampled else rule.gap_s,  # without it silence tells of rest no more than in a sampled log
     )

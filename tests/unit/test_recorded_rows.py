@@ -144,6 +144,11 @@ def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     assert any("1 of 4 rows" in note and note.endswith("unique_id 20") for note in notes)
 
 
+def test_one_wrong_id_moves_no_row(tmp_path: Path) -> None:
+    found, keep, _ = positions(tmp_path, [1, 2, 3, 4000, 5, 6], {"frame_index": range(6)})
+    assert found == [0, 1, 2, 4, 5] and keep == [1] * 5
+
+
 # of a recording that grows, nobody knows how many frames come
 
 

@@ -82,6 +82,19 @@ def test_replay_pairs_a_log_with_rows_as_an_ingest_does(tmp_path: Path) -> None:
     assert_same_as_ingest(tmp_path, recording, settings)
 
 
+def test_replay_flags_what_a_sampled_log_does_not_tell_as_an_ingest_does(tmp_path: Path) -> None:
+    log, n = tmp_path / "log.csv", 100
+    lines = [f"{START_NS + i * PERIOD_NS},{i},0" for i in range(-5, n + 40) if not 20 < i < 70]
+    log.write_text("timestamp_ns,posx_um,posy_um\n" + "\n".join(lines))
+    recording = MemoryRecording(frames_of(n), [{"energy": 700.0}] * n, ids=list(range(n)), rules=(), is_on_sample=False)
+    recording.facts = type(recording.facts)(700.0, 0.1, 1e-5, 0.01)
+    assert_same_as_ingest(tmp_path, recording, IngestSettings(readbacks=load_readbacks(log)))
+    with h5py.File(tmp_path / "scan_std.h5") as file:
+        keep = file["/entry/keep"][()]
+        # with the legs beside the hole, whose ends do not tell how fast the axis went
+        assert np.flatnonzero(keep == 0).tolist() == list(range(20, 72))
+
+
 def test_one_energy_of_the_scan_is_that_of_every_frame(tmp_path: Path) -> None:
     recording = MemoryRecording(frames_of(3), [{"posx": 1.0, "posy": 2.0}] * 3, rules=STAGE, is_on_sample=False)
     recording.facts = type(recording.facts)(700.0, 0.1, 1e-5, 0.01)
