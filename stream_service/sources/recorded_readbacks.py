@@ -185,10 +185,9 @@ def _from_hdf5(path: Path, offset_ns: int, also: AlsoBelow) -> RecordedReadbacks
                     f"{path} has no {READBACKS}: give a standard file of a live run, an HDF5 file with "
                     f"{READBACKS}/x and {READBACKS}/y, each with value and timestamp_ns, or a log (.csv)"
                 )
+            members = list(found.items())  # h5py holds its lock from the first to the last: no error may come between
             histories = {
-                name: _history(path, name, group, offset_ns)
-                for name, group in found.items()
-                if isinstance(group, h5py.Group)
+                name: _history(path, name, group, offset_ns) for name, group in members if isinstance(group, h5py.Group)
             }
             confirmed_until_ns = end_of_live_run(file)
     except OSError as error:

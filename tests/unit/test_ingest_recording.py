@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -407,6 +408,19 @@ def test_log_that_cannot_be_paired_is_refused(tmp_path: Path, text: str, sentenc
     path.write_text(text)
     with pytest.raises(SourceError, match=sentence):
         load_readbacks(path)
+
+
+def test_readbacks_that_are_refused_leave_hdf5_to_other_threads(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "readbacks.h5", "w") as file:
+        for name in ("x", "y"):
+            file[f"/entry/readbacks/{name}/value"] = [1.0]
+    with pytest.raises(SourceError, match="needs two datasets") as kept:
+        load_readbacks(tmp_path / "readbacks.h5")
+    found: list[int] = []
+    other = threading.Thread(target=lambda: found.append(len(h5py.File(tmp_path / "readbacks.h5"))), daemon=True)
+    other.start()
+    other.join(10)
+    assert found == [1], kept
 
 
 @pytest.mark.parametrize(
