@@ -15,7 +15,7 @@ from stream_service.core.frame import NS_PER_S, AttributeValue
 from stream_service.core.pairing import SAME_VALUE
 from stream_service.service.check_finding import Finding
 
-SETTLED_NS = NS_PER_S // 2
+SETTLED_NS = NS_PER_S // 10
 """A PV that has not changed since this long before a frame was what its NDAttribute had to be."""
 
 

@@ -1,4 +1,4 @@
-"""Through the real service: a stored position is within 3 nm of where the frame was truly exposed, or its row is flagged.
+"""Through the real service: a stored position is within 3 nm of the true one, or its row is flagged.
 
 The stage posts as a recorded motor record does (polled at 10 Hz, old stamps included), named by MOVN and by DMOV.
 """

@@ -63,9 +63,10 @@ def test_attribute_that_left_its_pv_behind_is_flagged(
         axis.lower(): {"how": "attribute", "attribute": f"POS{axis}", "pv": f"{ioc.prefix}{axis}.RBV", "unit": "um"}
         for axis in "XY"
     }
-    good = "".join(f'<Attribute name="POS{axis}" type="EPICS_PV" source="{ioc.prefix}{axis}.RBV"/>' for axis in "XY")
+    sources = {"POSX": "X.RBV", "POSY": "Y.RBV", "energy": "Energy_RBV"}
+    good = "".join(f'<Attribute name="{name}" source="{ioc.prefix}{pv}"/>' for name, pv in sources.items())
     files = {}
-    for name, text in (("good", good), ("bad", good.replace("X.RBV", "XX.RBV"))):
+    for name, text in (("good", good), ("bad", good.replace(f"{ioc.prefix}X.RBV", f"{ioc.prefix}XX.RBV"))):
         files[name] = tmp_path / f"{name}.xml"
         files[name].write_text(f"<Attributes>{text}</Attributes>", encoding="utf-8")
     with closing(start_rig(ioc.prefix, epics, tmp_path, detector={"sensor_shape": [24, 32]}, channels=channels)) as rig:
@@ -80,6 +81,7 @@ def test_attribute_that_left_its_pv_behind_is_flagged(
             flags, _ = rows_of(file, rig)
             assert wrong_rows(file, rig) == []
             assert (flags & Flag.STALE).sum() >= N_STEPS - 1
+        rig.beamline.acquire(1, exposure_s=0.2)  # while the stage stands still
         check = subprocess.run(
             [sys.executable, "-m", "stream_service.cli", "check", str(tmp_path / "profile.yaml")],
             capture_output=True,
