@@ -212,12 +212,15 @@ class Service:
         shown = run.shown_row
         if shown is not None and shown is not self._row_on_screen:
             self._row_on_screen = shown
-            self._images.post(IMAGE, shown.pixels, {"row": float(shown.row)})
+            self._images.post(IMAGE, shown.pixels, {"run": float(run.run_number), "row": float(shown.row)})
         table = run.scan_table()
         if len(table) and (run.run_number, len(table)) != self._map_on_screen:
             self._map_on_screen = (run.run_number, len(table))
             stxm = scan_map(table[:, 0], table[:, 1], table[:, 2])
-            self._images.post(STXM, stxm.image, {"pixel_m": stxm.pixel_m, "x0_m": stxm.x0_m, "y0_m": stxm.y0_m})
+            of_run = {"run": float(run.run_number)}
+            self._images.post(
+                STXM, stxm.image, of_run | {"pixel_m": stxm.pixel_m, "x0_m": stxm.x0_m, "y0_m": stxm.y0_m}
+            )
 
     def _end_runs(self) -> None:
         for run in self._runs:

@@ -18,6 +18,7 @@ from beamline_client import BeamlineClient
 from p4p.client.thread import Context
 from rig import Rig, profile_for, start_rig
 
+from stream_service.core.exposure import Flag
 from stream_service.testing import LoopbackEpics, process_environment
 from stream_service.writer.validate import validate_file
 
@@ -67,11 +68,11 @@ def test_frames_of_a_moving_stage_get_its_position_at_mid_exposure(rig: Rig) -> 
     truth = {name: column[-n:] for name, column in rig.truth().items()}
     with rig.open("fly") as file:
         assert ids(file) == list(range(before + 1, before + n + 1))
-        assert not file["/entry/frames/flags"][()].any()
-        x_m = file["/entry/posx_m"][()]
+        flags, x_m = file["/entry/frames/flags"][()], file["/entry/posx_m"][()]
         assert np.ptp(x_m) > 20e-6, "the stage should have moved"
-        # the ramp at the start of the move is drawn by straight lines between updates 50 ms apart
-        np.testing.assert_allclose(x_m[50:], truth["x_m"][50:], atol=2e-9)
+        # in the ramps at both ends straight lines between updates 50 ms apart are not good enough, and said to be so
+        assert set(flags) <= {0, Flag.UNCERTAIN} and not flags[50:-20].any()
+        np.testing.assert_allclose(x_m[flags == 0], truth["x_m"][flags == 0], atol=2e-9)
         np.testing.assert_allclose(x_m, truth["x_m"], atol=0.2e-6)
         assert errors_in(file) == []
 
@@ -138,16 +139,17 @@ def test_latest_frame_and_stxm_map_are_shown_over_pva(rig: Rig) -> None:
     assert rig.wait_for_end() == "COMPLETE"
     with Context("pva", nt=False) as pva, rig.open("shown") as file:
 
-        def latest_row() -> int:
-            entries = pva.get(f"{rig.service.prefix}Image")["attribute"]
-            return next((int(entry["value"]) for entry in entries if entry["name"] == "row"), -1)
+        def said(image: str, name: str) -> int:
+            entries = pva.get(f"{rig.service.prefix}{image}")["attribute"]
+            return next((int(entry["value"]) for entry in entries if entry["name"] == name), -1)
 
         def stxm_shape() -> tuple[int, ...]:
             return tuple(axis["size"] for axis in pva.get(f"{rig.service.prefix}STXM")["dimension"])
 
-        rig.service.wait_until(lambda: latest_row() == 3)
+        run = rig.service.get("RunNumber")
+        rig.service.wait_until(lambda: (said("Image", "run"), said("Image", "row")) == (run, 3))
         image = pva.get(f"{rig.service.prefix}Image")
-        rig.service.wait_until(lambda: stxm_shape() == (2, 2))
+        rig.service.wait_until(lambda: said("STXM", "run") == run and stxm_shape() == (2, 2))
         stxm = pva.get(f"{rig.service.prefix}STXM")
         shape = tuple(axis["size"] for axis in reversed(image["dimension"]))
         assert np.array_equal(image["value"].reshape(shape), file["/entry/data"][-1])
