@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from stream_service.errors import ConfigError, PtychostreamError
+from stream_service.errors import ConfigError, PtychostreamError, WriteError
 
 IN_HEX_BYTES = 4
 """Of a temporary name: what a killed process left behind is in nobody's way."""
@@ -70,6 +70,8 @@ def whole_file(output: Path, *, replace: bool = True) -> Iterator[Path]:
     try:
         yield unfinished
         give_name(unfinished, output, replace=replace)
+    except WriteError as error:  # the hidden name says nothing to an operator
+        raise WriteError(str(error).replace(str(unfinished), str(output))) from error
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)

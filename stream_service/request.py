@@ -5,15 +5,24 @@ This is the one value type that devices and plans share with the daemon. It trav
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 MOST_FRAMES = 10_000_000
 """In one run: three hours at 1 kHz."""
 MOST_FRAMES_PER_POSITION = 1000
+
+MOST_METADATA_BYTES = 1 << 16
+MOST_SAMPLE_CHARACTERS = 1000
+"""It is an HDF5 attribute as well, which holds 64 KiB at most."""
+MOST_NAME_BYTES = 255
+"""Of a file or folder, on every file system that is in use."""
+MOST_WHOLE = (1 << 63) - 1
+Scalar = str | int | float | bool | None
 
 SCAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 
@@ -59,10 +68,10 @@ class ScanRequest(BaseModel):
     """The NDFileHDF5 file of the same frames, if one is written: recorded in the file, used for recovery."""
     references: RequestedReferences | None = None
     """Dark, flat and mask of this scan instead of the profile's."""
-    sample: str = ""
+    sample: Annotated[str, Field(max_length=MOST_SAMPLE_CHARACTERS)] = ""
     """Name of the sample, recorded in the file."""
-    metadata: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
-    """Anything else worth keeping: plan name, run uid, proposal."""
+    metadata: dict[str, Scalar] = Field(default_factory=dict)
+    """Anything else worth keeping: plan name, run uid, proposal; 64 KiB as JSON at most."""
 
     @field_validator("scan_id")
     @classmethod
@@ -80,15 +89,36 @@ class ScanRequest(BaseModel):
             raise ValueError(f"path {value!r} contains characters that no folder should have")
         return value.strip("/")
 
+    @field_validator("path")
+    @classmethod
+    def _folders_have_names_that_fit(cls, value: str) -> str:
+        for name in value.split("/"):
+            if len(name.encode(errors="replace")) > MOST_NAME_BYTES:
+                raise ValueError(f"the folder {name[:20]!r}... has a name of more than {MOST_NAME_BYTES} bytes")
+        return value
+
+    @field_validator("path", "sample", "raw_file")
+    @classmethod
+    def _text_can_be_stored(cls, value: str | None) -> str | None:
+        return None if value is None else storable(value)
+
     @field_validator("metadata")
     @classmethod
-    def _metadata_can_be_stored(cls, metadata: dict[str, Any]) -> dict[str, Any]:
-        for name, value in metadata.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(
-                    f"{name!r} is {value}, which the file's JSON cannot hold: leave it out, or give a text"
-                )
-        return metadata
+    def _metadata_can_be_stored(cls, value: dict[str, Scalar]) -> dict[str, Scalar]:
+        for key, entry in value.items():
+            try:
+                storable(key)
+                if isinstance(entry, str):
+                    storable(entry)
+            except ValueError as error:
+                raise ValueError(f"{key!r}: {error}") from None
+            if isinstance(entry, float) and not math.isfinite(entry):
+                raise ValueError(f"{key!r} is {entry}, which the file's JSON cannot hold: leave it out, or give a text")
+            if isinstance(entry, int) and abs(entry) > MOST_WHOLE:
+                raise ValueError(f"{key!r} has more than 64 bits: give it as a text")
+        if (n_bytes := len(json.dumps(value))) > MOST_METADATA_BYTES:
+            raise ValueError(f"it is {n_bytes} bytes long as JSON; {MOST_METADATA_BYTES} is the most")
+        return value
 
     @model_validator(mode="after")
     def _planned_positions_agree(self) -> Self:
@@ -112,3 +142,10 @@ class ScanRequest(BaseModel):
     def n_planned_frames(self) -> int | None:
         """Frames the run should have without repeats; None when the length is not known."""
         return None if self.n_positions is None else self.n_positions * self.frames_per_position
+
+
+def storable(text: str) -> str:
+    """The text, if HDF5 can hold it; raises `ValueError`. Half characters are no `str` to pydantic already."""
+    if "\0" in text:
+        raise ValueError("a NUL character cannot be stored: leave it out")
+    return text

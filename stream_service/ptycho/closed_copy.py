@@ -10,9 +10,10 @@ from pathlib import Path
 
 import h5py
 
-from stream_service.errors import WriteError
 from stream_service.output_file import check_is_no_input, whole_file
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.writer.failures import write_error
+from stream_service.writer.new_hdf5 import new_hdf5
 
 BY_ROWS = ("data", "posx_m", "posy_m", "keep")
 WHOLE = ("mask", "energy_eV", "det_dist_m", "pixel_m")
@@ -28,7 +29,7 @@ def closed_copy(scan: ScanFile, path: Path) -> ScanFile:
         with (
             whole_file(path) as unfinished,
             scan.open() as source,
-            h5py.File(unfinished, "x") as target,
+            new_hdf5(unfinished) as (target, check),
         ):
             for name in WHOLE:
                 target[f"/entry/{name}"] = source[f"/entry/{name}"][()]  # type: ignore[index]
@@ -42,6 +43,7 @@ def closed_copy(scan: ScanFile, path: Path) -> ScanFile:
                 for start in range(0, scan.n_rows, block):
                     stop = min(start + block, scan.n_rows)
                     copy[start:stop] = rows[start:stop]
+                    check()
     except OSError as error:
-        raise WriteError(f"cannot copy the rows of {scan.path} to {path}: {error}") from error
+        raise write_error(path, f"copy the rows of {scan.path} to it", error) from error
     return replace(scan, path=path, is_growing=False)

@@ -22,6 +22,8 @@ from stream_service.output_file import check_output, whole_file
 from stream_service.ptycho.export_image import RecoveredImage
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.writer.cxi_tree import JOULES_PER_EV
+from stream_service.writer.failures import write_error
+from stream_service.writer.new_hdf5 import Check, new_hdf5
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -44,9 +46,11 @@ class KeptRows:
     """(rows, 2) beam on the sample."""
     _data: h5py.Dataset
     _mask: npt.NDArray[Any]
+    _check: Check
+    """Ends what is written of them in vain."""
 
     @classmethod
-    def of(cls, scan: ScanFile, file: h5py.File) -> Self:
+    def of(cls, scan: ScanFile, file: h5py.File, check: Check) -> Self:
         """Raises `SourceError` if there are none."""
         rows = np.flatnonzero(np.asarray(file["/entry/keep"][: scan.n_rows]))  # type: ignore[index]
         if not len(rows):
@@ -54,7 +58,7 @@ class KeptRows:
         positions = np.asarray(file["/entry/pos"][: scan.n_rows])[rows]  # type: ignore[index]
         data = file["/entry/data"]
         assert isinstance(data, h5py.Dataset)
-        return cls(scan, rows, positions, data, np.asarray(file["/entry/mask"]))
+        return cls(scan, rows, positions, data, np.asarray(file["/entry/mask"]), check)
 
     @property
     def _square(self) -> tuple[slice, slice]:
@@ -75,6 +79,7 @@ class KeptRows:
         """Each (side, side), upright, the axis at n // 2."""
         square = self._square
         for row in self.rows:
+            self._check()
             yield self.scan.upright.apply(self._data[int(row)][square])
 
     @property
@@ -113,12 +118,12 @@ def export(
         with (
             whole_file(out, replace=force) as unfinished,
             scan.open() as source,
-            h5py.File(unfinished, "x") as target,
+            new_hdf5(unfinished) as (target, check),
         ):
-            kept = KeptRows.of(scan, source)
+            kept = KeptRows.of(scan, source, check)
             write[layout](target, kept, image)
     except OSError as error:
-        raise WriteError(f"cannot write {out}: {error}") from error
+        raise write_error(out, "write the export", error) from error
     return len(kept.rows)
 
 

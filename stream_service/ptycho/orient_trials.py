@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from stream_service.output_file import check_is_no_input, whole_file
@@ -19,6 +18,8 @@ from stream_service.ptycho.recipe_settings import Output, RecipeSettings
 from stream_service.ptycho.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.ptycho.scan_shadows import middle_rows
+from stream_service.writer.failures import write_error
+from stream_service.writer.new_hdf5 import new_hdf5
 
 MOST_ROWS = 80
 """In the middle of the scan: enough to tell right from wrong, and quick."""
@@ -73,5 +74,8 @@ def _write_keep(scan: ScanFile, path: Path) -> None:
         keep = np.asarray(file["/entry/keep"][: scan.n_rows])  # type: ignore[index]
     chosen = np.zeros(scan.n_rows, np.uint8)
     chosen[middle_rows(positions_yx_m, keep > 0, MOST_ROWS)] = 1
-    with whole_file(path) as unfinished, h5py.File(unfinished, "x") as target:
-        target["/entry/keep"] = chosen
+    try:
+        with whole_file(path) as unfinished, new_hdf5(unfinished) as (target, _):
+            target["/entry/keep"] = chosen
+    except OSError as error:
+        raise write_error(path, "write the list of rows", error) from error

@@ -9,6 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from stream_service.writer.failures import write_error
+from stream_service.writer.guarded_file import GuardedFile
+
 NETWORK_TYPES = {"nfs": "NFS", "nfs4": "NFS", "cifs": "SMB", "smb3": "SMB", "smbfs": "SMB", "fuse.sshfs": "sshfs"}
 """SWMR needs ordered writes that these do not promise (HDF5 documentation, SWMR; local disks, GPFS and Lustre do)."""
 LITTLE_SPACE_BYTES = 5 << 30
@@ -26,7 +29,7 @@ def swmr_problem(folder: Path) -> str | None:
         with tempfile.TemporaryDirectory(prefix=".ptychostream-check-", dir=folder) as trial:
             _try_swmr(Path(trial) / "trial.h5")
     except OSError as error:
-        return f"a file that is read while it grows (SWMR) cannot be made in {folder}: {error}"
+        return str(write_error(folder, "make a file that is read while it grows (SWMR)", error))
     return None
 
 
@@ -55,7 +58,7 @@ def file_system_type(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> 
 
 
 def _try_swmr(path: Path) -> None:
-    with h5py.File(path, "w", libver="latest") as writer:
+    with GuardedFile(path, libver="latest") as writer:
         values = writer.create_dataset("values", (0,), np.int32, maxshape=(None,), chunks=(16,))
         writer.swmr_mode = True
         values.resize((1,))

@@ -22,7 +22,7 @@ from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Account, Arrival, Fate, Ledger
 from stream_service.core.pairing import channels_followed
 from stream_service.core.run import EndReason, RunState
-from stream_service.errors import PtychostreamError, SourceError
+from stream_service.errors import PtychostreamError, SourceError, WriteError
 from stream_service.interruption import at_steps_only
 from stream_service.output_file import check_output, give_name, temporary_name
 from stream_service.service.group_check import JUDGED_GROUPS, check_groups
@@ -90,6 +90,8 @@ def ingest(
         if not live:
             name.give(partial)
         return outcome
+    except WriteError as error:  # the hidden name says nothing to an operator
+        raise WriteError(str(error).replace(str(partial), str(output))) from error
     finally:
         partial.unlink(missing_ok=True)
 

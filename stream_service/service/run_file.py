@@ -256,7 +256,10 @@ def open_run_file(
         flat=reducer.flat_applied,
         planned_m=planned_m,
         channels=readback_columns(profile),
-        settings={"profile": profile.model_dump(mode="json"), "request": request.model_dump(mode="json")},
+        settings={
+            "profile": profile.model_dump(mode="json"),
+            "request": request.model_dump(mode="json", exclude={"planned_x_m", "planned_y_m"}),  # see /entry/planned
+        },
         versions=versions(),
         optics=profile.optics.model_dump(mode="json"),
         sample=request.sample,

@@ -15,7 +15,7 @@ HDF5_FAILURES = (OSError, RuntimeError, ValueError, KeyError)
 _ERRNO_IN_TEXT = re.compile(r"errno\s*=?\s*(\d+)", re.IGNORECASE)
 
 _ADVICE = {
-    errno.ENOSPC: "the disk is full: free space or choose another data root",
+    errno.ENOSPC: "the disk is full: free space or choose another folder",
     errno.EDQUOT: "your quota on this disk is used up: free space or ask for more",
     errno.EFBIG: "the file would be larger than this system allows (ulimit -f)",
     errno.EACCES: "permission denied: let the user who runs the service write into this folder",
@@ -43,7 +43,7 @@ class NoRoomError(OSError):
 
 def write_error(path: Path, action: str, error: Exception) -> WriteError:
     """A `WriteError` that names the file, what was being done, why it failed and what to do."""
-    number = _errno_of(error)
+    number = errno_of(error)
     if number in _ADVICE:
         cause = _ADVICE[number]
     elif number is not None:
@@ -60,7 +60,8 @@ def _megabytes(n_bytes: int) -> str:
     return f"{n_bytes / 1e6:.3g} MB"
 
 
-def _errno_of(error: Exception) -> int | None:
+def errno_of(error: Exception) -> int | None:
+    """The number of the system's error behind one of h5py's; None if there is none."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     found = _ERRNO_IN_TEXT.search(str(error))

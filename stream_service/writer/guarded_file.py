@@ -16,8 +16,8 @@ import ctypes
 import errno
 import os
 import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class GuardedFile:
         """The file as the system has it, beside HDF5 and longer than it."""
         try:
             self._reserved = 0
-            self._allocate(len(image), len(image))
+            self._allocate(0, len(image))
             _write_all(self.fd, image)
             self.file = h5py.File(path, "r+", **options)
             self._hdf5_fd = int(self.file.id.get_vfd_handle())
@@ -129,16 +129,6 @@ class GuardedFile:
             else:
                 self._reserved = wanted
                 return
-
-
-@contextmanager
-def new_hdf5(path: Path, **options: Any) -> Iterator[h5py.File]:
-    """A new, empty HDF5 file to fill in the block; `options` are h5py's. Raises what h5py and the system raise.
-
-    If the block raises, or the disk fails, what there is of the file stays under the name.
-    """
-    with GuardedFile(path, **options) as file:
-        yield file
 
 
 def _image(fill: Callable[[h5py.File], None], options: dict[str, Any]) -> bytes:

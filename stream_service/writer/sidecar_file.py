@@ -19,6 +19,7 @@ from stream_service.errors import SourceError
 from stream_service.output_file import whole_file
 from stream_service.printable import printable
 from stream_service.writer.failures import HDF5_FAILURES, write_error
+from stream_service.writer.new_hdf5 import new_hdf5
 
 DATASETS: Mapping[str, tuple[str, str]] = {
     "frame_index": ("", "number of the frame in the log"),
@@ -66,7 +67,7 @@ def write_sidecar(path: Path, contents: SidecarContents) -> None:
     Raises `WriteError`, and `SourceError` for a name that is no UTF-8; then nothing is left behind.
     """
     try:
-        with whole_file(path) as unfinished, h5py.File(unfinished, "x", libver=("v110", "v110")) as file:
+        with whole_file(path) as unfinished, new_hdf5(unfinished, libver=("v110", "v110")) as (file, _):
             _write(file, contents)
     except HDF5_FAILURES as error:
         raise write_error(path, "write the sidecar", error) from error

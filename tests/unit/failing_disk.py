@@ -22,10 +22,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from memory_recording import MemoryRecording, attributes_of, frames_of
+
 from stream_service.errors import PtychostreamError
+from stream_service.ptycho.closed_copy import closed_copy
+from stream_service.ptycho.export import Layout, export
+from stream_service.ptycho.probe_file import write_probe
+from stream_service.ptycho.scan_file import ScanFile
+from stream_service.service.ingest import ingest
+from stream_service.service.ingest_settings import IngestSettings
 from stream_service.writer import StandardFile, validate_file
 from stream_service.writer.example import START_NS, append_example_rows, example_header, example_ledger, write_example
 from stream_service.writer.guarded_file import GuardedFile
+from stream_service.writer.sidecar_file import SidecarContents, write_sidecar
 
 N_ROWS = 60
 BURST = 3
@@ -56,7 +66,7 @@ def limited(n_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
-def standard_file(path: Path) -> tuple[str, int]:
+def standard_file(path: Path, _: Path) -> tuple[str, int]:
     """A run to its end, or to the first failure and then closed as a run does; the sentence, and the rows."""
     file = StandardFile.create(path, example_header(N_ROWS, frame_shape=(64, 64), dark=None, flat=None))
     sentence = ""
@@ -79,15 +89,53 @@ def standard_file(path: Path) -> tuple[str, int]:
     return sentence, file.n_rows
 
 
-SCENARIOS: dict[str, Callable[[Path], tuple[str, int]]] = {"standard_file": standard_file}
+def exported(path: Path, source: Path) -> tuple[str, int]:
+    return "", export(source, path, Layout.TIKE, None, force=False)
 
 
-def child(scenario: str, lack: str, folder: Path, room: int) -> dict[str, Any]:
+def copied(path: Path, source: Path) -> tuple[str, int]:
+    return "", closed_copy(ScanFile.read(source), path).n_rows
+
+
+def probe(path: Path, source: Path) -> tuple[str, int]:
+    write_probe(path, ScanFile.read(source), np.ones((400, 400), np.complex64), "A probe.", force=False)
+    return "", 0
+
+
+def sidecar(path: Path, _: Path) -> tuple[str, int]:
+    pages = np.arange(200_000)
+    write_sidecar(path, SidecarContents({"posx_m": pages * 1e-9}, [""] * len(pages), pages, "the order"))
+    return "", 0
+
+
+def ingested(path: Path, _: Path) -> tuple[str, int]:
+    recording = MemoryRecording(frames_of(60, (64, 64)), attributes_of(60))
+    return "", ingest(recording, path, IngestSettings()).rows
+
+
+def followed(path: Path, _: Path) -> tuple[str, int]:
+    recording = MemoryRecording(frames_of(60, (64, 64)), attributes_of(60))
+    return "", ingest(recording, path, IngestSettings(), live=True).rows
+
+
+SCENARIOS: dict[str, Callable[[Path, Path], tuple[str, int]]] = {
+    "standard_file": standard_file,
+    "export": exported,
+    "closed_copy": copied,
+    "probe": probe,
+    "sidecar": sidecar,
+    "ingest": ingested,
+    "followed_ingest": followed,
+}
+"""What is written to the first path, of a standard file at the second; what failed, in words, and the rows."""
+
+
+def child(scenario: str, lack: str, folder: Path, room: int, source: Path) -> dict[str, Any]:
     """One try with so much room, and then another on a disk that has enough, in the same process."""
     path = folder / f"{room}_std.h5"
     with limited(room) if lack == "limit" else full(folder, room):
         try:
-            sentence, n_rows = SCENARIOS[scenario](path)
+            sentence, n_rows = SCENARIOS[scenario](path, source)
         except PtychostreamError as error:
             sentence, n_rows = str(error), 0
     gc.collect()
@@ -110,10 +158,12 @@ def main(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int
     if foresight == "no":
         GuardedFile._allocate = lambda self, end, n_bytes: None  # type: ignore[method-assign]
     answers = Path(tempfile.mkdtemp())
+    source = answers / "source_std.h5"
+    write_example(source, N_ROWS, frame_shape=(64, 64), dark=None, flat=None)
     for room in rooms:
         answer = answers / str(room)
         if (pid := os.fork()) == 0:
-            answer.write_text(json.dumps(child(scenario, lack, folder, room)))
+            answer.write_text(json.dumps(child(scenario, lack, folder, room, source)))
             sys.exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         result = json.loads(answer.read_text()) if answer.exists() else {}

@@ -81,11 +81,24 @@ def test_files_that_may_not_grow(tmp_path: Path, foresight: str) -> None:
 def test_disk_that_is_full(small_disk: Path, foresight: str) -> None:
     rooms = ROOMS if foresight == "no" else [*ROOMS, 1_300_000, 1_600_000]
     results = tried("standard_file", "full", foresight, small_disk, rooms)
-    assert_all_is_told(results, "the disk is full: free space or choose another data root")
+    assert_all_is_told(results, "the disk is full: free space or choose another folder")
     made = [result for result in results if (small_disk / f"{result['room']}.seen.h5").exists()]
     assert any(result["n_rows"] > 10 for result in made)
     for result in made:
         assert_rows_can_be_read(small_disk / f"{result['room']}.seen.h5", result, is_closed=foresight == "yes")
+
+
+@pytest.mark.parametrize("foresight", ["yes", "no"])
+@pytest.mark.parametrize("output", ["export", "closed_copy", "probe", "sidecar", "ingest", "followed_ingest"])
+def test_every_other_output(tmp_path: Path, output: str, foresight: str) -> None:
+    rooms = [0, 47, 4096, 60_000, 200_000, 600_000, 900_000]
+    if output == "followed_ingest":  # with keys for a million rows
+        rooms += [12_700_000, 13_500_000]
+    results = tried(output, "limit", foresight, tmp_path, rooms)
+    assert_all_is_told(results, "the file would be larger than this system allows (ulimit -f)")
+    assert all(result["sentence"].startswith(f"{tmp_path}/{result['room']}_std.h5") for result in results)
+    made = list(tmp_path.glob("*.seen.h5"))
+    assert bool(made) == (output == "followed_ingest"), "what is not whole has no name, unless others follow it"
 
 
 def test_what_is_reserved_is_given_back(tmp_path: Path) -> None:

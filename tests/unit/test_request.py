@@ -92,3 +92,32 @@ def test_impossible_request_is_refused(fields, words):
 def test_text_that_is_no_request_is_refused(text):
     with pytest.raises(ValidationError):
         ScanRequest.model_validate_json(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"metadata": {"T": float("nan")}},
+            "'T' is nan, which the file's JSON cannot hold: leave it out",
+        ),
+        ({"metadata": {"T": float("-inf")}}, "'T' is -inf"),
+        ({"metadata": {"n": 1 << 64}}, "'n' has more than 64 bits: give it as a text"),
+        ({"metadata": {"a": "x\0y"}}, "'a': a NUL character cannot be stored"),
+        ({"metadata": {"a\0": 1}}, "a NUL character cannot be stored"),
+        ({"metadata": {"a": "x" * (1 << 16)}}, "65545 bytes long as JSON; 65536 is the most"),
+        ({"metadata": {"a": [1]}}, "metadata.a"),
+        ({"sample": "a\0b"}, "a NUL character cannot be stored"),
+        ({"sample": "x" * 70_000}, "at most 1000 characters"),
+        ({"raw_file": "/data/a\0.h5"}, "a NUL character cannot be stored"),
+        ({"path": "a/" + "é" * 128}, "has a name of more than 255 bytes"),
+    ],
+)
+def test_what_the_file_cannot_hold_is_refused_with_its_field(fields, sentence):
+    assert sentence in said(**fields)
+    assert next(iter(fields)) in said(**fields)
+
+
+def test_half_a_character_is_refused():
+    with pytest.raises(ValidationError, match="sample"):
+        ScanRequest(scan_id="a", sample="Ni\udc80Fe")

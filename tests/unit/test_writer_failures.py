@@ -123,7 +123,7 @@ def test_disk_that_fills_up_ends_the_file_and_keeps_the_rows(tmp_path):
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (OSError(errno.ENOSPC, "no"), "the disk is full: free space or choose another data root"),
+        (OSError(errno.ENOSPC, "no"), "the disk is full: free space or choose another folder"),
         (RuntimeError("Unable to flush (file write failed: errno = 28, error message = 'No'"), "the disk is full"),
         (OSError("[Errno 11] unable to lock file, errno = 11"), "another process holds a lock"),
         (OSError(errno.EDQUOT, "no"), "quota"),
