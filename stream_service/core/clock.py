@@ -11,15 +11,29 @@ than the limit was stamped by a clock that had stepped.
 
 from __future__ import annotations
 
-from collections import deque
-from itertools import takewhile
-
-BURST_NS = 100_000_000
-"""Messages held up by a stall come together when it ends; the last of them are the promptest."""
-MOST_LAGS = 256
+BLOCK = 256
+"""Messages: the least lag is that of this many, up to twice as many, so that a clock may drift slowly."""
 BEFORE_ALL_TIME = -(2**63)
 DEFAULT_LIMIT_S = 0.3
 """Clocks kept by NTP differ by milliseconds; a frame takes up to some tenths of a second from the detector to us."""
+
+
+class Least:
+    """The least of the last numbers, some hundreds of them."""
+
+    def __init__(self) -> None:
+        self.value: int | None = None
+        """None before the first one."""
+        self._of_block: int | None = None
+        self._n = 0
+
+    def add(self, number: int) -> None:
+        """Take the next one."""
+        if self._n == BLOCK:
+            self.value, self._of_block, self._n = self._of_block, None, 0
+        self._of_block = number if self._of_block is None else min(self._of_block, number)
+        self.value = number if self.value is None else min(self.value, number)
+        self._n += 1
 
 
 class Clock:
@@ -28,19 +42,19 @@ class Clock:
     def __init__(self, limit_ns: int) -> None:
         self.newest_ns = BEFORE_ALL_TIME
         """The latest stamp that is a time."""
-        self._limit_ns = limit_ns
-        self._lags: deque[tuple[int, int]] = deque(maxlen=MOST_LAGS)
         self.has_stepped_back = False
         """True from a step back until the clock is again where it was."""
+        self._limit_ns = limit_ns
+        self._usual = Least()
+        self._recent = Least()
+        """Of messages that came one after the other without a pause longer than the limit: a clock that was set back by
+        more than that in between would have shown by its stamps, so what is late among them was held up on its way."""
+        self._received_ns = BEFORE_ALL_TIME
 
     @property
     def lag_ns(self) -> int | None:
-        """Receipt minus stamp, of the promptest message received with the last one; None without receipts."""
-        if not self._lags:
-            return None
-        since_ns = self._lags[-1][0] - BURST_NS
-        burst = takewhile(lambda lag: lag[0] >= since_ns, reversed(self._lags))
-        return min(lag_ns for _, lag_ns in burst)
+        """Receipt minus stamp, of the promptest of the last messages; None without receipts."""
+        return self._recent.value
 
     def admit(self, stamp_ns: int, received_ns: int | None = None) -> bool:
         """Enter the next message of the sender; False if its stamp is not a time.
@@ -49,17 +63,15 @@ class Clock:
         stamp is a time until, by its receipt, the clock is again where it was (or, where no receipt was known before,
         begins anew). What the same stamp twice means is for the caller to say.
         """
-        usual_ns = min((lag_ns for _, lag_ns in self._lags), default=None)
-        ahead = behind = False
+        usual_ns = self._usual.value
         if received_ns is not None and usual_ns is not None:
             change_ns = received_ns - stamp_ns - usual_ns
-            ahead, behind = change_ns < -self._limit_ns, change_ns > self._limit_ns
-            if not ahead and not behind:
+            if change_ns < -self._limit_ns:
+                return False
+            if change_ns <= self._limit_ns:
                 self.has_stepped_back = False
                 self._enter(stamp_ns, received_ns)
                 return True
-        if ahead:
-            return False
         if stamp_ns < self.newest_ns:
             self.has_stepped_back = True
         if self.has_stepped_back and (received_ns is None or usual_ns is not None or stamp_ns < self.newest_ns):
@@ -70,5 +82,10 @@ class Clock:
 
     def _enter(self, stamp_ns: int, received_ns: int | None) -> None:
         self.newest_ns = stamp_ns
-        if received_ns is not None:
-            self._lags.append((received_ns, received_ns - stamp_ns))
+        if received_ns is None:
+            return
+        if received_ns - self._received_ns > self._limit_ns:
+            self._recent = Least()
+        self._received_ns = received_ns
+        self._usual.add(received_ns - stamp_ns)
+        self._recent.add(received_ns - stamp_ns)

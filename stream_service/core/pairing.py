@@ -85,8 +85,6 @@ class _Waiting:
     exposure_s: float
     window: Window
     has_time: bool
-    lag_ns: int | None
-    """Of the frames' clock when it came."""
 
 
 class Pairer:
@@ -126,7 +124,7 @@ class Pairer:
     ) -> None:
         """Take a frame that the ledger calls new; `received_ns` tells when it came, if it came without waiting."""
         has_time = self._has_time(ordinal, window, received_ns)
-        self._waiting.append(_Waiting(frame, id, ordinal, exposure_s, window, has_time, self._frame_clock.lag_ns))
+        self._waiting.append(_Waiting(frame, id, ordinal, exposure_s, window, has_time))
         self.waiting_bytes += frame.pixels.nbytes
 
     def _has_time(self, ordinal: int, window: Window, received_ns: int | None) -> bool:
@@ -142,11 +140,9 @@ class Pairer:
         offsets = {name: self._offset_ns(history) for name, history in self._histories.items()}
         return {name: offset_ns / NS_PER_S for name, offset_ns in offsets.items() if offset_ns is not None}
 
-    def _offset_ns(self, history: History, frame_lag_ns: int | None = None) -> int | None:
-        frame_lag_ns = self._frame_clock.lag_ns if frame_lag_ns is None else frame_lag_ns
-        if frame_lag_ns is None or history.clock.lag_ns is None:
-            return None
-        return frame_lag_ns - self._frame_delay_ns - history.clock.lag_ns
+    def _offset_ns(self, history: History) -> int | None:
+        frame_lag_ns, lag_ns = self._frame_clock.lag_ns, history.clock.lag_ns
+        return None if frame_lag_ns is None or lag_ns is None else frame_lag_ns - self._frame_delay_ns - lag_ns
 
     def add_readback(self, readback: Readback) -> None:
         """Take an update of a channel; those of channels nobody pairs are ignored."""
@@ -233,14 +229,14 @@ class Pairer:
             reading = reading_by_gap(
                 time_ns, channel, gap_ns, tolerance, rests_in_silence=rule.rests_in_silence, is_sampled=rule.is_sampled
             )
-        if reading is not None and self._do_clocks_disagree(waiting, rule):
+        if reading is not None and self._do_clocks_disagree(rule):
             return reading[0], reading[1] | Flag.CLOCKS_DISAGREE
         return reading
 
-    def _do_clocks_disagree(self, waiting: _Waiting, rule: ChannelRule) -> bool:
+    def _do_clocks_disagree(self, rule: ChannelRule) -> bool:
         """Whether the receipts tell that frames and this channel are stamped by clocks too far apart."""
         names = (rule.name, rule.moving) if rule.moving else (rule.name,)
-        offsets_ns = (self._offset_ns(self._histories[name], waiting.lag_ns) for name in names)
+        offsets_ns = (self._offset_ns(self._histories[name]) for name in names)
         return any(offset_ns is not None and abs(offset_ns) > self._limit_ns for offset_ns in offsets_ns)
 
     def _doubt_of_attribute(self, value: float, waiting: _Waiting, rule: ChannelRule) -> Flag | None:
