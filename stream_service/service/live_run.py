@@ -93,11 +93,12 @@ class LiveRun:
             self._sources.connect()
             self._opening.prepare()
             self._intake = self._make_intake(self._sources.open_ledger(self.request))
+            doubts = self._sources.doubts()
         except PtychostreamError:
             self._sources.close()
             raise
         self._take(RunEvent.ARM)
-        self._say(f"armed for {self.request.scan_id}: waiting for the first frame")
+        self._say("; ".join((f"armed for {self.request.scan_id}: waiting for the first frame", *doubts)))
 
     @property
     def request(self) -> ScanRequest:

@@ -72,6 +72,10 @@ class LiveSources(Protocol):
 
     def decode(self, message: Any) -> Frame: ...
 
+    def doubts(self) -> list[str]:
+        """What speaks against the clocks or the NDAttributes of the run to come, in sentences."""
+        ...
+
     def silent(self) -> list[str]:
         """The PVs and channels that do not answer now."""
         ...

@@ -125,6 +125,9 @@ class ReplaySources:
     def latest_frame(self) -> Frame | None:
         return None
 
+    def doubts(self) -> list[str]:
+        return []
+
     def decode(self, message: Any) -> Frame:
         frame: Frame = message
         return replace(frame, attributes={**frame.attributes, **self._constants}) if self._constants else frame

@@ -11,6 +11,8 @@ from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.errors import ConfigError, SourceError
 from stream_service.request import ScanRequest
+from stream_service.service.arming_doubts import arming_doubts
+from stream_service.service.check_attributes import Latest
 from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks, Follow
 from stream_service.sources.ca_stream import CaStream, camera_prefix, plugin_prefix
@@ -66,6 +68,7 @@ class RunSources:
         self.detector = CaDetector(detector.acquire_pv, detector.counter_pv, detector.exposure_pv)
         self._stream = stream_of(detector)
         self._settings = detector
+        self._profile = profile
 
     def connect(self) -> None:
         """Connect everything and wait for first values. Raises `SourceError` naming what does not answer, and
@@ -95,6 +98,15 @@ class RunSources:
         except SourceError as error:
             log.warning("the last frame before the run cannot be used to prepare it: %s", error)
             return None
+
+    def doubts(self) -> list[str]:
+        """What speaks against the clocks or the NDAttributes, by the last frame and the readbacks as they are."""
+        pvs = {name for name, channel in self._profile.channels.items() if channel.pv}
+        latest = {name: Latest(self.readbacks.latest(name), self.readbacks.latest_stamp_ns(name)) for name in pvs}
+        try:
+            return list(arming_doubts(self._profile, self.latest_frame(), self.detector, latest))
+        except SourceError as error:
+            return [str(error)]
 
     def decode(self, message: Received) -> Frame:
         """The frame in a message; raises `SourceError` if it is none."""

@@ -91,3 +91,5 @@ def test_attribute_that_left_its_pv_behind_is_flagged(
         )
         assert check.returncode == 1
         assert "the last frame carries POSX" in check.stdout
+        assert rig.arm("next", n_positions=1) == ""
+        assert "waiting for the first frame; the last frame carries POSX" in rig.service.get("Message")

@@ -177,6 +177,9 @@ class ScriptedSources(RunSources):
     def attach_thread(self) -> None:
         pass
 
+    def doubts(self) -> list[str]:
+        return []
+
     def decode(self, message: Any) -> Frame:
         return super().decode(message if isinstance(message, Received) else Received(message, None))
 
