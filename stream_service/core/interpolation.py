@@ -155,8 +155,10 @@ def _doubt_of_stamp(update: Readback, channel: History, tolerance: float) -> Fla
     """Two different values with one stamp: since when the second was true is not known."""
     if math.isinf(tolerance):
         return Flag.NONE
-    alike = channel.between(update.timestamp_ns - 1, update.timestamp_ns)
-    return Flag.NO_TIME if any(abs(other.value - update.value) > tolerance for other in alike) else Flag.NONE
+    for other in channel.between(update.timestamp_ns - 1, update.timestamp_ns):
+        if abs(other.value - update.value) > tolerance:
+            return Flag.NO_TIME
+    return Flag.NONE
 
 
 def _on_line(
@@ -167,7 +169,8 @@ def _on_line(
     since_ns, length_ns = leg.since_ns, later.timestamp_ns - leg.since_ns
     value = before.value + (later.value - before.value) * (time_ns - since_ns) / length_ns
     flag = Flag.NONE if before.is_valid and later.is_valid else Flag.INVALID
-    flag |= _doubt_of_stamp(before, channel, tolerance)
+    if doubt := _doubt_of_stamp(before, channel, tolerance):
+        flag |= doubt
     if leg.is_longer_than(tolerance):
         passed_ns = time_ns - since_ns
         if leg.has_timeless_start or tolerance < _deviation(leg, slope_before, slope_after, passed_ns, length_ns):

@@ -235,9 +235,11 @@ class Pairer:
 
     def _do_clocks_disagree(self, rule: ChannelRule) -> bool:
         """Whether the receipts tell that frames and this channel are stamped by clocks too far apart."""
-        names = (rule.name, rule.moving) if rule.moving else (rule.name,)
-        offsets_ns = (self._offset_ns(self._histories[name]) for name in names)
-        return any(offset_ns is not None and abs(offset_ns) > self._limit_ns for offset_ns in offsets_ns)
+        for name in (rule.name, rule.moving) if rule.moving else (rule.name,):
+            offset_ns = self._offset_ns(self._histories[name])
+            if offset_ns is not None and abs(offset_ns) > self._limit_ns:
+                return True
+        return False
 
     def _doubt_of_attribute(self, value: float, waiting: _Waiting, rule: ChannelRule) -> Flag | None:
         """What the PV behind an NDAttribute says of its value; None if that is not known yet.

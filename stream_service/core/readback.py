@@ -122,8 +122,9 @@ class History:
 
     def knowledge(self, from_ns: int, to_ns: int) -> Knowledge:
         """Whether every update from `from_ns` to `to_ns`, both included, is in the history."""
-        if any(start_ns <= to_ns and from_ns <= end_ns for start_ns, end_ns in self.untimed_ns):
-            return Knowledge.UNTIMED
+        for start_ns, end_ns in self.untimed_ns:
+            if start_ns <= to_ns and from_ns <= end_ns:
+                return Knowledge.UNTIMED
         for start_ns, end_ns in self.gaps_ns:
             if start_ns < to_ns and from_ns < end_ns:
                 return Knowledge.LOST

@@ -7,7 +7,7 @@ the file's next slot, so a frame's pixels are read once and written once.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from functools import reduce
 from operator import or_
 
@@ -147,8 +147,8 @@ class RowPipeline:
         summary = self._reducer.reduce(pixels, times_s, slot)
         used = exposures if summary.best_index < 0 else exposures[summary.best_index : summary.best_index + 1]
         x_m, y_m, energy_eV = self._values(used)
-        flags = _all_flags(exposure.flags for exposure in used)
-        position_flags = _all_flags(exposure.position_flags for exposure in used)
+        flags = reduce(or_, (exposure.flags for exposure in used))
+        position_flags = reduce(or_, (exposure.position_flags for exposure in used))
         if self._combines and self.spread.is_apart(self._places(group)) and not self._allow_spread:
             flags, position_flags = flags | Flag.SPREAD, position_flags | Flag.SPREAD
         self.flags.add(flags, position_flags)
@@ -186,7 +186,3 @@ class RowPipeline:
         n = len(exposures)
         mean = {name: sum(exposure.values[name] for exposure in exposures) / n for name in ("x", "y", "energy")}
         return *self._stage_map.beam_on_sample(mean["x"], mean["y"]), mean["energy"]
-
-
-def _all_flags(flags: Iterable[Flag]) -> Flag:
-    return reduce(or_, flags, Flag.NONE)
