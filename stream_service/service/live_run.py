@@ -65,6 +65,8 @@ class LiveRun:
         self.run_number = run_number
         self.state = RunState.IDLE
         self.message = "arming"
+        self.severity = Severity.NONE
+        """Of what the message says."""
         self.shown_row: ShownRow | None = None
         """A recent row, renewed a few times a second."""
         self.counter_at_end: int | None = None
@@ -131,7 +133,7 @@ class LiveRun:
         return not self._thread.is_alive()
 
     def status(self) -> RunStatus:
-        """The run at this moment; may be called from any thread."""
+        """The run at this moment; may be called from any thread, so it only looks at what the run's own has said."""
         return RunStatus(
             run_number=self.run_number,
             scan_id=self.request.scan_id,
@@ -139,7 +141,7 @@ class LiveRun:
             file=str(self.path) if self._out else "",
             message=self.message,
             end_reason=self._end_reason,
-            severity=self._severity,
+            severity=self.severity,
             account=self._ledger.account(),
             received=self._ledger.n_received,
             gaps=self._ledger.n_seen - self._ledger.n_received,
@@ -219,20 +221,18 @@ class LiveRun:
         """Renew the message: where the run is, what it dropped, what is wrong."""
         self._headline = headline
         about_rows = self._out.pipeline.notes() if self._out else ()
-        said = (headline, *self._notes.sentences(), *about_rows, self._problem)
-        self.message = "; ".join(filter(None, said))
+        dropped, problem = self._notes.sentences(), self._problem()
+        self.message = "; ".join(filter(None, (headline, *dropped, *about_rows, problem)))
+        self.severity = self._severity_in(self.state, problem)
 
-    @property
     def _problem(self) -> str:
         """What is wrong now with what the run listens to; empty if nothing is."""
         return "; ".join(filter(None, (self._watch.problem, self._pairing.problem)))
 
-    @property
-    def _severity(self) -> Severity:
-        has_dropped = bool(self._notes.sentences())
-        if self.state is RunState.FAILED or self._problem or self._ending.reason is EndReason.DETECTOR_GONE:
+    def _severity_in(self, state: RunState, problem: str) -> Severity:
+        if problem or self._ending.reason is EndReason.DETECTOR_GONE:
             return Severity.MAJOR
-        return Severity.MINOR if has_dropped or self.state is RunState.INCOMPLETE else Severity.NONE
+        return Severity.NONE if self._notes.is_empty and state is not RunState.INCOMPLETE else Severity.MINOR
 
     def _open(self, frame: Frame) -> RunFile:
         self._record_readbacks()
@@ -311,7 +311,8 @@ class LiveRun:
         verdict = self._settle(EndReason.ABORTED if self._ending.is_aborted else self._ending.reason)
         if verdict.reason in (EndReason.ALL_IN, EndReason.BEYOND_PLAN) and not self._sources.detector.is_acquiring:
             self.counter_at_end = self._intake.counter()
-        words = [verdict.sentence, self._problem]
+        problem = self._problem()
+        words = [verdict.sentence, problem]
         if self._out is None:
             words.append("no frame came, so there is no file")
         else:
@@ -319,6 +320,7 @@ class LiveRun:
             self._out.file.set_clock_offsets(self._pairing.clock_offsets_s())
         self.message = "; ".join(filter(None, words))
         end_state = after(self.state, verdict.event)
+        self.severity = self._severity_in(end_state, problem)
         if self._out is not None:
             self._out.close(end_state, self._end_reason, self.message)
         self.state = end_state
@@ -346,6 +348,7 @@ class LiveRun:
             log.error("and its file could not be closed: %s", second)
             self.message += f"; {second}"
         finally:
+            self.severity = Severity.MAJOR
             self._take(RunEvent.FAIL)
 
     @property

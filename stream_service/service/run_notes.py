@@ -50,6 +50,11 @@ class RunNotes:
             log.warning("frame %d is not stored: it is one %s", entered.frame.unique_id, kind)
 
     @property
+    def is_empty(self) -> bool:
+        """True if all that was received was taken."""
+        return not (self.n_refused or self._dropped)
+
+    @property
     def refusals(self) -> str:
         """The refused messages in a sentence; empty if there were none."""
         if self.n_refused > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from stream_service.core.exposure import Flag
 from stream_service.core.ledger import Fate
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError
+from stream_service.service.live_pairing import LivePairing
 from stream_service.service.live_run import LiveRun
+from stream_service.service.run_notes import RunNotes
 from stream_service.sources.ca_readbacks import Disconnection
 from stream_service.writer import validate_file
 
@@ -263,3 +266,27 @@ def test_a_reference_that_leads_elsewhere_is_refused_with_the_setting_that_allow
     b = bench(n_positions=3, references={"dark": "dark.h5"})
     with pytest.raises(ConfigError, match=r"/etc/passwd, outside of .* by service.reference_roots of the profile"):
         b.run.arm()
+
+
+def test_status_walks_through_nothing_that_the_run_is_changing(bench, monkeypatch):
+    """A collection that grows while another thread goes through it raises, and would end the service."""
+    seen = set()
+
+    def watched(method):
+        def look(*arguments):
+            seen.add(threading.current_thread())
+            return method(*arguments)
+
+        return look
+
+    monkeypatch.setattr(LivePairing, "problem", property(watched(LivePairing.problem.fget)))
+    monkeypatch.setattr(RunNotes, "sentences", watched(RunNotes.sentences))
+    b = bench(n_positions=3)
+
+    def looked_at_from_outside() -> None:
+        screen = threading.Thread(target=b.run.status)
+        screen.start()
+        screen.join()
+
+    b.play(frames([1, 2]), looked_at_from_outside, frames([3]))
+    assert seen == {threading.current_thread()}
