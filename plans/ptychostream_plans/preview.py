@@ -11,6 +11,7 @@ from ptychostream_plans.positions_file import load_positions
 from ptychostream_plans.trajectories import concentric, fermat, jittered, raster
 from ptychostream_plans.trajectory import Trajectory
 from ptychostream_plans.trajectory_pictures import draw_trajectory
+from stream_service.output_file import is_same_file
 from stream_service.terminal import show_what_cannot_be_encoded
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Draw a trajectory, its overlap and its coverage.")
@@ -81,7 +82,7 @@ def file_(
 ) -> None:
     """Positions from a file."""
     try:
-        if out.exists() and out.samefile(positions):
+        if is_same_file(out, positions):
             raise ValueError(f"--out {out} is the file with the positions, and would destroy it: choose another --out")
         trajectory = load_positions(positions)
     except (OSError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ptychostream_plans.trajectory import Trajectory
+from stream_service.output_file import whole_file
 
 UM = 1e6
 MAP_PIXELS = 400
@@ -30,13 +30,8 @@ def draw_trajectory(trajectory: Trajectory, probe_diameter_m: float, path: Path)
     _draw_overlap(overlap, trajectory, probe_diameter_m)
     _draw_coverage(coverage, trajectory, probe_diameter_m)
     figure.suptitle(trajectory.describe(probe_diameter_m))
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with unfinished.open("xb") as file:  # a link that waits under this name is not followed
-            figure.savefig(file, format=path.suffix[1:] or "png", dpi=100)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as unfinished, unfinished.open("xb") as file:
+        figure.savefig(file, format=path.suffix[1:] or "png", dpi=100)
 
 
 def coverage_map(
