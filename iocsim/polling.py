@@ -1,4 +1,4 @@
-"""When the motor controller is polled: at a fixed rate of its own, whenever the moves begin.
+"""The polls of the motor controller: at a fixed rate of its own, whenever the moves begin.
 
 By default it is a fast controller: 20 Hz, and once more as soon as the motor has settled after a move, as with
 controllers that report the end of a motion by themselves. With a period that is set, the end of a move is seen at the

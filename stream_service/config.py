@@ -104,7 +104,7 @@ class DetectorSettings(Settings):
 
 
 class Motion(Settings):
-    """The PV that tells whether an axis moves, so that rest and motion are facts and not guesses."""
+    """The PV that tells whether an axis moves."""
 
     pv: str
     """A motor record's `.MOVN`, or any PV that is one value while moving. `.DMOV` has no time for the start of a
@@ -127,7 +127,7 @@ class ChannelSettings(Settings):
     unit: str
     """Unit of the PV or attribute: m, mm, um, nm for positions; eV, keV for the energy; any other is recorded."""
     moving: Motion | None = None
-    """For an axis paired by `timestamp`, so that rest and motion are known. Without it, declare one of the next two."""
+    """For an axis paired by `timestamp`, so that rest and motion are facts. Without it, declare one of the next two."""
     continuous: bool = True
     """For `timestamp` without `moving`: false for a channel that jumps and is then held until its next update (a
     state, a ring current, a stage that posts when it has arrived)."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from stream_service.core.clock import BEFORE_ALL_TIME
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import INT32_MAX, NEVER_NS, Arrival, Ledger, Receipt
+from stream_service.core.ledger import INT32_MAX, Arrival, Ledger, Receipt
 
 NEAR = 10_000
 """Ids this close belong to one counting: 10 s of frames at 1 kHz may be lost between two that bear witness together."""
@@ -43,7 +44,7 @@ class Intake:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._last_id = ledger.first_unique_id - 1
-        self._last_ns = NEVER_NS
+        self._last_ns = BEFORE_ALL_TIME
         self._held: list[_Came] = []
 
     @property

@@ -19,12 +19,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.clock import BEFORE_ALL_TIME
 from stream_service.core.frame import FrameId
 
 MAX_JUMP = 1 << 22
 """Most frames that can have been lost at once (4 million: over an hour at 1 kHz)."""
-NEVER_NS = -(2**63)
-"""Before every stamp."""
 INT32_MAX = (1 << 31) - 1
 """areaDetector's uniqueId is a 32-bit integer."""
 
@@ -123,9 +122,9 @@ class Ledger:
         self._last_before = last_before
         self._ends_at: int | None = None
         self._n_beyond = self._n_implausible = 0
-        self._epochs = [_Epoch(first_unique_id, 0, NEVER_NS)]
+        self._epochs = [_Epoch(first_unique_id, 0, BEFORE_ALL_TIME)]
         self._last_unique_id = first_unique_id - 1
-        self._last_timestamp_ns = NEVER_NS
+        self._last_timestamp_ns = BEFORE_ALL_TIME
         capacity = n_expected if n_expected is not None else 1024
         self._fates = np.zeros(capacity, np.uint8)
         self._n_received = np.zeros(capacity, np.uint16)

@@ -1,4 +1,4 @@
-"""How far apart the exposures of one position were taken, and how far is too far for them to be one row.
+"""The spread of the exposures of one position, and the limit beyond which they are no row.
 
 The sum of frames taken at different places is a frame of no place. What counts is the step of the scan: exposures of a
 position lie as closely as the stage stands still, exposures of a wrong number of frames a position lie a whole step

@@ -1,4 +1,4 @@
-"""Do the frames that the detector takes come over PVA? Stock plugins start disabled, and nothing else says so."""
+"""The way of the frames from the detector over PVA, checked. Stock plugins start disabled, and nothing else says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run ended: its account, made once, and the words for it in the message, the end reason and the file."""
+"""The verdict on a run: its account, made once, and the words for it in the message, the end reason and the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what a run listens to is there: PVs that do not answer, and a detector whose frames do not arrive.
+"""A watch on what a run listens to: PVs that do not answer, and a detector whose frames do not arrive.
 
 Nothing here ends a run; it says in a sentence what is wrong, as soon as it is seen, and takes it back afterwards.
 """

@@ -1,4 +1,4 @@
-"""Whether frames leave an areaDetector over PVA: the switches of its camera and of its NDPluginPva.
+"""The switches of a camera and of its NDPluginPva, which tell whether frames leave an areaDetector over PVA.
 
 The PVs are those that every areaDetector has, found by the names in the profile; one that does not answer is left out,
 and nobody waits for it. Stock plugins start disabled, and nothing else tells that no frame will ever come.

@@ -1,4 +1,4 @@
-"""Until when a live run heard its channels: what came after its last updates, and before that moment, is nothing."""
+"""The end of a live run: up to it, and after the last updates of its channels, nothing was posted."""
 
 from __future__ import annotations
 
