@@ -101,7 +101,6 @@ def _patient_but_mortal() -> h5py.h5p.PropFAID:
     a block that stays damaged that is for ever. h5py has no name for the setting, so HDF5 itself is asked.
     """
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
     with suppress(OSError, AttributeError):  # in an h5py that hides HDF5 from others it stays as it is
         set_attempts = ctypes.CDLL(h5py.h5p.__file__).H5Pset_metadata_read_attempts
         set_attempts(ctypes.c_int64(access.id), ctypes.c_uint(READ_ATTEMPTS))

@@ -40,9 +40,14 @@ def is_elsewhere(id: h5d.DatasetID) -> bool:
 
 
 def opened(group: h5g.GroupID, name: bytes) -> Any:
-    """The object behind a hard link: a dataset that finds raw files beside its own file, as HDF5 alone would not."""
-    if h5o.get_info(group, name).type != h5o.TYPE_DATASET:
-        return h5o.open(group, name)
+    """The object behind a hard link: a dataset that finds raw files beside its own file, as HDF5 alone would not.
+
+    Only one that has raw files is opened like that: HDF5 refuses it for a dataset that this process has open otherwise.
+    """
+    found = h5o.open(group, name)
+    if not isinstance(found, h5d.DatasetID) or not found.get_create_plist().get_external_count():
+        return found
+    del found  # closed, so that it can be opened otherwise
     access = h5p.create(h5p.DATASET_ACCESS)
     access.set_efile_prefix(ORIGIN.encode())
     return h5d.open(group, name, access)

@@ -12,7 +12,7 @@ from stream_service.config import Profile
 from stream_service.core.frame import Frame
 from stream_service.core.pairing import How
 from stream_service.service.check_attributes import Latest, check_attributes
-from stream_service.service.check_clocks import YEAR_2000_NS, check_channel_clocks, check_frame_clock
+from stream_service.service.check_clocks import YEAR_2000_NS, check_channel_clocks, check_stamp
 from stream_service.service.check_finding import Finding
 from stream_service.sources.ca_detector import CaDetector
 
@@ -29,18 +29,10 @@ def arming_doubts(
 def _findings(
     profile: Profile, frame: Frame | None, detector: CaDetector, latest: Mapping[str, Latest]
 ) -> Iterator[Finding]:
-    now_ns = time.time_ns()
     stamps_ns = {name: one.timestamp_ns for name, one in latest.items() if one.timestamp_ns >= YEAR_2000_NS}
     timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
-    yield from check_channel_clocks(stamps_ns, timed, now_ns=now_ns)
+    yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns())
     if frame is None:
         return
     yield from check_attributes(profile, frame.attributes, frame.timestamp_ns, latest)
-    counter, counter_ns = detector.counter_with_stamp()
-    yield from check_frame_clock(
-        frame.timestamp_ns,
-        counter_ns if counter == frame.unique_id and counter_ns else None,
-        exposure_s=detector.exposure_s,
-        offset_s=profile.detector.frame_time.offset_s,
-        now_ns=now_ns,
-    )
+    yield from check_stamp(profile, frame, detector)

@@ -15,7 +15,7 @@ from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
 from stream_service.placeholders import placeholder_problem
 from stream_service.service.check_attributes import Latest, check_attributes
-from stream_service.service.check_clocks import check_channel_clocks, check_frame_clock
+from stream_service.service.check_clocks import check_channel_clocks, check_stamp
 from stream_service.service.check_finding import Finding, problem_of
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_arrival, check_newest, check_stream
@@ -85,7 +85,7 @@ def _check_frames(
             yield Finding("ok", "preprocessing", f"stored frames are {stored.out_shape[0]} x {stored.out_shape[1]}")
         yield from check_attributes(profile, frame.attributes, frame.timestamp_ns, latest)
         if detector is not None:
-            yield from _check_stamp(profile, frame, detector)
+            yield from check_stamp(profile, frame, detector)
             yield from check_newest(profile, frame.unique_id, detector)
     except PtychostreamError as error:
         yield Finding("error", "frames", str(error))
@@ -123,17 +123,6 @@ def _check_shape(profile: Profile, frame: Frame, shape: str) -> Iterator[Finding
         yield Finding("advice", "frames", text)
     else:
         yield Finding("ok", "frames", f"{profile.detector.frames_pva}: {shape}")
-
-
-def _check_stamp(profile: Profile, frame: Frame, detector: CaDetector) -> Iterator[Finding]:
-    counter, counter_ns = detector.counter_with_stamp()
-    yield from check_frame_clock(
-        frame.timestamp_ns,
-        counter_ns if counter == frame.unique_id and counter_ns else None,
-        exposure_s=detector.exposure_s,
-        offset_s=profile.detector.frame_time.offset_s,
-        now_ns=time.time_ns(),
-    )
 
 
 def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Finding]:

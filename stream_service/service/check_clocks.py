@@ -6,10 +6,13 @@ posted, and every stamp with this machine's clock, since nothing can have happen
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 
-from stream_service.core.frame import NS_PER_S
+from stream_service.config import Profile
+from stream_service.core.frame import NS_PER_S, Frame
 from stream_service.service.check_finding import Finding
+from stream_service.sources.ca_detector import CaDetector
 
 TOLERANCE_S = 1.0
 """Clocks kept by NTP differ by milliseconds; a frame takes some time from the camera to its counter."""
@@ -49,12 +52,25 @@ def check_frame_clock(
         yield Finding("ok", about, f"{difference_s * 1e3:.0f} ms between the last frame's stamp and its counter")
 
 
+def check_stamp(profile: Profile, frame: Frame, detector: CaDetector) -> Iterator[Finding]:
+    """Compare the last frame's stamp with its counter, if that still shows it, and with the clock of this machine."""
+    counter, counter_ns = detector.counter_with_stamp()
+    yield from check_frame_clock(
+        frame.timestamp_ns,
+        counter_ns if counter == frame.unique_id and counter_ns else None,
+        exposure_s=detector.exposure_s,
+        offset_s=profile.detector.frame_time.offset_s,
+        now_ns=time.time_ns(),
+    )
+
+
 def check_channel_clocks(stamps_ns: Mapping[str, int], timed: frozenset[str], *, now_ns: int) -> Iterator[Finding]:
     """Look at the stamp of every channel's last value; `timed` are those paired with frames by it."""
     for name, stamp_ns in stamps_ns.items():
         about = f"clock of channel {name}"
         if stamp_ns < YEAR_2000_NS and name in timed:
-            yield Finding("error", about, "its value carries no time: has its record ever been processed?")
+            text = "its record has no time yet: it was not processed since its IOC started (a motor: has not moved)"
+            yield Finding("ok", about, text)
         elif (ahead_s := (stamp_ns - now_ns) / NS_PER_S) > TOLERANCE_S:
             yield Finding("error", about, f"its value is stamped {ahead_s:.1f} s in the future of this machine: {_NTP}")
 

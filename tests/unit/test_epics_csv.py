@@ -126,7 +126,8 @@ def test_bad_cells_beyond_the_first_ones_are_counted(log):
 @pytest.mark.parametrize("column", ["frame_index", "unique_id", "timestamp_ns"])
 @pytest.mark.parametrize("cell", ["", "x", "1.5", "-1", "1e30", "nan", "Infinity", "1e999999999", "1_0"])
 def test_identity_that_is_not_whole_is_refused(log, column, cell):
-    with pytest.raises(SourceError, match=f"line 3: {column} is .*, a whole number is needed"):
+    needed = "a time in ns since 1970 is needed" if column == "timestamp_ns" else "a whole number is needed"
+    with pytest.raises(SourceError, match=f"line 3: {column} is .*, {needed}"):
         read(log, f"{column},posx_m,posy_m\n1,0,0\n{cell},0,0\n")
 
 
