@@ -88,13 +88,14 @@ def channels_of(
 
 
 def _history_rule(name: str, readbacks: RecordedReadbacks, profile: Profile | None) -> ChannelRule:
-    moving = moving_channel(name)
+    moving, history = moving_channel(name), readbacks.histories[name]
     rule = ChannelRule(
         name,
         How.TIMESTAMP,
-        scale=readbacks.histories[name].scale,
+        scale=history.scale,
         moving=moving if readbacks.has(moving) else "",
-        is_sampled=readbacks.histories[name].is_sampled,
+        is_sampled=history.is_sampled,
+        rests_in_silence=not history.is_sampled or history.is_constant,
     )
     if name in POSITION_CHANNELS:
         tolerance_m = profile.position_tolerance_m if profile is not None else POSITION_TOLERANCE_M
@@ -103,7 +104,7 @@ def _history_rule(name: str, readbacks: RecordedReadbacks, profile: Profile | No
         return rule
     channel = profile.channels[name]
     if channel.gap_s is not None:  # the profile says that silence of this length is rest
-        rule = replace(rule, gap_s=channel.gap_s, is_sampled=False)
+        rule = replace(rule, gap_s=channel.gap_s, is_sampled=False, rests_in_silence=True)
     return replace(rule, is_continuous=channel.continuous)
 
 

@@ -36,7 +36,7 @@ class RecordedPairing:
         self._pairer = Pairer(rules)
         self._without_stamp = Pairer(rules)
         """For frames without a stamp, which must not look like a clock that was set back."""
-        self._sampled = [rule.name for rule in rules if rule.how is How.TIMESTAMP and rule.is_sampled]
+        self._sampled = [rule.name for rule in rules if _is_doubtful_between_entries(rule)]
         self._frame_time = frame_time
         self._histories = histories = readbacks.histories if readbacks else {}
         self._feeds = {name: Feed(name, histories[name]) for name in channels_followed(rules)}
@@ -124,6 +124,11 @@ class RecordedPairing:
         elif self._log is not None:
             self._n_before += mid_ns < self._log.start_ns
             self._n_after += mid_ns > self._log.end_ns
+
+
+def _is_doubtful_between_entries(rule: ChannelRule) -> bool:
+    is_guessed = rule.how is How.TIMESTAMP and not rule.moving and rule.is_continuous
+    return is_guessed and rule.is_sampled and math.isfinite(rule.tolerance)
 
 
 class Feed:

@@ -41,6 +41,8 @@ COLUMNS = {"x": "posx_m", "y": "posy_m", "energy": "energy_eV", "exposure": "exp
 NEEDED = ("x", "y")
 PAIRED = (*NEEDED, "energy")
 """Channels whose histories say where a frame was taken; of others nothing is asked but to be recorded."""
+MOTIONS = ("x_moving", "y_moving")
+"""Channels that tell when those move."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +55,12 @@ class RecordedHistory:
     """(n,) in the channel's own unit; NaN for an update that was no number."""
     unit: str = ""
     is_sampled: bool = False
-    """True where every line of a log has a value: entries were made by the clock, and silence is not rest."""
+    """True unless somebody says that there is an entry whenever the axis moved: silence is not rest."""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether every update says the same: the axis was never seen to move."""
+        return bool(np.all(self.values == self.values[0])) if len(self.values) else True
 
     @property
     def scale(self) -> float:
@@ -117,7 +124,7 @@ def load_readbacks(
     """
     offset_ns = round((offset_s or 0.0) * NS_PER_S)
     if path.suffix.lower() not in CSV_SUFFIXES:
-        return _from_hdf5(path, offset_ns, also)
+        return _from_hdf5(path, offset_ns, also, on_change=on_change)
     table = read_epics_csv(path)
     if UNIQUE_ID in table.identities or FRAME_INDEX in table.identities:
         if offset_s is not None:
@@ -158,9 +165,8 @@ def _histories_of(table: EpicsTable, offset_ns: int, *, on_change: bool) -> Reco
         there = ~table.is_blank[column]
         values = table.columns[column][there]
         unit = "eV" if name == "energy" else "m"
-        is_sampled = not on_change and 2 * int(np.count_nonzero(there)) > table.n_rows
         ordered = in_order_of_time(stamps_ns[there], values, f"{table.path}, {column}")
-        histories[name] = RecordedHistory(*ordered, unit, is_sampled)
+        histories[name] = RecordedHistory(*ordered, unit, not on_change)
         if n_bad := int(np.count_nonzero(np.isnan(values))):
             notes.append(
                 f"{table.path}: {n_bad} of {len(values)} values of {column} are no numbers; frames beside them are "
@@ -176,7 +182,7 @@ def _histories_of(table: EpicsTable, offset_ns: int, *, on_change: bool) -> Reco
     )
 
 
-def _from_hdf5(path: Path, offset_ns: int, also: AlsoBelow) -> RecordedReadbacks:
+def _from_hdf5(path: Path, offset_ns: int, also: AlsoBelow, *, on_change: bool) -> RecordedReadbacks:
     try:
         with open_hdf5(path, also).file as file:
             found = file.get(READBACKS)
@@ -187,7 +193,9 @@ def _from_hdf5(path: Path, offset_ns: int, also: AlsoBelow) -> RecordedReadbacks
                 )
             members = list(found.items())  # h5py holds its lock from the first to the last: no error may come between
             histories = {
-                name: _history(path, name, group, offset_ns) for name, group in members if isinstance(group, h5py.Group)
+                name: _history(path, name, group, offset_ns, on_change=on_change)
+                for name, group in members
+                if isinstance(group, h5py.Group)
             }
             confirmed_until_ns = end_of_live_run(file)
     except OSError as error:
@@ -201,7 +209,7 @@ def _from_hdf5(path: Path, offset_ns: int, also: AlsoBelow) -> RecordedReadbacks
     return RecordedReadbacks(path, histories, confirmed_until_ns=confirmed_until_ns, offset_s=offset_ns / NS_PER_S)
 
 
-def _history(path: Path, name: str, group: h5py.Group, offset_ns: int) -> RecordedHistory:
+def _history(path: Path, name: str, group: h5py.Group, offset_ns: int, *, on_change: bool) -> RecordedHistory:
     value, stamp = group.get("value"), group.get("timestamp_ns")
     where = f"{path}:{group.name}"
     if not isinstance(value, h5py.Dataset) or not isinstance(stamp, h5py.Dataset):
@@ -221,7 +229,7 @@ def _history(path: Path, name: str, group: h5py.Group, offset_ns: int) -> Record
     stamps_ns, values = np.asarray(stamp[()], np.int64), np.asarray(value[()], np.float64)
     if stamps_ns.size and not (stamps_ns.min() > -MOST_NS and stamps_ns.max() < MOST_NS):
         raise SourceError(f"{where}/timestamp_ns reaches beyond the year 2116: whole nanoseconds since 1970 are needed")
-    if name in PAIRED:
-        return RecordedHistory(*in_order_of_time(stamps_ns + offset_ns, values, where), unit)
+    if name in PAIRED or name in MOTIONS:
+        return RecordedHistory(*in_order_of_time(stamps_ns + offset_ns, values, where), unit, not on_change)
     order = np.argsort(stamps_ns, kind="stable")
     return RecordedHistory(stamps_ns[order] + offset_ns, values[order], unit)

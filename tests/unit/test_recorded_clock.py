@@ -242,6 +242,51 @@ def test_entries_on_change_hold_when_it_is_said(tmp_path: Path) -> None:
     assert not flags.any()
 
 
+def history_file(path: Path, values_um: list[float], stamps_s: list[float], moving: Any = None) -> Path:
+    """As a live run recorded it: the updates of x; y stands still."""
+    histories = {"x": (values_um, stamps_s), "y": ([0.0], stamps_s[:1])} | ({"x_moving": moving} if moving else {})
+    with h5py.File(path, "w") as file:
+        for name, (values, times_s) in histories.items():
+            group = file.create_group(f"/entry/readbacks/{name}")
+            group["value"] = np.array(values, float)
+            group["timestamp_ns"] = START_NS + np.round(np.array(times_s) * 1e9).astype(np.int64)
+            group["value"].attrs["units"] = "um"
+    return path
+
+
+@pytest.mark.parametrize("kind", ["file of a live run", "log of two axes in turn"])
+def test_silence_between_updates_is_no_rest_unless_somebody_says_so(tmp_path: Path, kind: str) -> None:
+    """A stage that posts once a second while it moves at 10 um/s; live, every row of it is flagged."""
+    times_s = [float(t) for t in range(-1, 5)]
+    if kind == "file of a live run":
+        path = history_file(tmp_path / "r.h5", [10 * t for t in times_s], times_s)
+    else:
+        rows = [(START_NS + round(t * 1e9), 10 * t, "") for t in times_s]
+        rows += [(START_NS + round((t + 0.5) * 1e9), "", 0) for t in (-1.5, *times_s)]
+        path = written(tmp_path / "l.csv", sorted(rows, key=lambda row: row[0]))
+    recorded = [START_NS + i * 100_000_000 + 50_000_000 for i in range(N)]
+    (x_um, flags, keep), notes, _ = made(tmp_path, recording(recorded), load_readbacks(path))
+    assert (np.abs(x_um - np.arange(N) - 0.5) > 0.1).any(), "they cannot be known"
+    assert flags.tolist() == [Flag.UNCERTAIN] * N and not keep.any()
+    assert any("to tell how x moved between" in note or "how x and y moved between" in note for note in notes)
+
+
+def test_updates_of_a_file_hold_when_it_is_said_that_they_came_on_change(tmp_path: Path) -> None:
+    path = history_file(tmp_path / "r.h5", list(range(-1, 5)), list(range(-1, 5)))
+    recorded = recording([START_NS + i * 1_000_000_000 + 300_000_000 for i in range(4)])
+    (x_um, flags, _), notes, _ = made(tmp_path, recorded, load_readbacks(path, on_change=True))
+    np.testing.assert_allclose(x_um, range(4))
+    assert not flags.any() and not any("too far apart" in note for note in notes)
+
+
+def test_motion_whose_stamps_step_back_is_refused_like_a_position(tmp_path: Path) -> None:
+    """Sorted by stamp it would say that the axis rests while it moves."""
+    moving = ([0, 1, 0, 1, 0], [-3.0, 0.0, 0.6, -1.4, 0.5])
+    path = history_file(tmp_path / "r.h5", [0, 0.0, 5, 10], [-3, -1, 0.1, 0.5], moving)
+    with pytest.raises(SourceError, match=r"x_moving: the time stamps step back by 1\.9 s"):
+        load_readbacks(path)
+
+
 def test_frame_without_a_stamp_takes_no_time_from_those_after_it(tmp_path: Path) -> None:
     stamps_ns = [0 if i in (0, 5, 6) else START_NS + i * PERIOD_NS for i in range(N)]
     (x_um, flags, _), notes, _ = made(tmp_path, recording(stamps_ns), load_readbacks(log(tmp_path / "l.csv", -1, 1)))
