@@ -31,7 +31,7 @@ def _findings(
 ) -> Iterator[Finding]:
     stamps_ns = {name: one.timestamp_ns for name, one in latest.items() if one.timestamp_ns >= YEAR_2000_NS}
     timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
-    yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns())
+    yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns(), limit_s=profile.service.clock_limit_s)
     if frame is None:
         return
     yield from check_attributes(profile, frame.attributes, frame.timestamp_ns, latest)

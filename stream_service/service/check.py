@@ -162,5 +162,5 @@ def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Fin
             yield Finding("advice", f"channel {name}", text)
     stamps_ns = {name: readbacks.latest_stamp_ns(name) for name, channel in profile.channels.items() if channel.pv}
     timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
-    yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns())
+    yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns(), limit_s=profile.service.clock_limit_s)
     readbacks.close()

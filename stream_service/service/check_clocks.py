@@ -10,37 +10,42 @@ import time
 from collections.abc import Iterator, Mapping
 
 from stream_service.config import Profile
+from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.core.frame import NS_PER_S, Frame
 from stream_service.service.check_finding import Finding
 from stream_service.sources.ca_detector import CaDetector
 
-TOLERANCE_S = 1.0
-"""Clocks kept by NTP differ by milliseconds; a frame takes some time from the camera to its counter."""
 YEAR_2000_NS = 946_684_800 * NS_PER_S
 """A stamp before it is none: EPICS begins at 1990, an unset clock at 1970."""
 
 
 def check_frame_clock(
-    frame_ns: int, counter_ns: int | None, *, exposure_s: float, offset_s: float, now_ns: int
+    frame_ns: int,
+    counter_ns: int | None,
+    *,
+    exposure_s: float,
+    offset_s: float,
+    now_ns: int,
+    limit_s: float = DEFAULT_LIMIT_S,
 ) -> Iterator[Finding]:
     """Compare the last frame's stamp with the one its counter was posted with.
 
     `counter_ns` is None if the counter does not belong to that frame; `offset_s` is the profile's
-    `detector.frame_time.offset_s`, already to be added to the frame's stamp.
+    `detector.frame_time.offset_s`, already to be added to the frame's stamp; `limit_s` is how far clocks may differ.
     """
     about = "clock of the frames"
     if frame_ns < YEAR_2000_NS:
         yield Finding("error", about, "the last frame carries no time: choose the other detector.frame_time.field")
         return
     adjusted_ns = frame_ns + round(offset_s * NS_PER_S)
-    if (ahead_s := (adjusted_ns - now_ns) / NS_PER_S) > TOLERANCE_S:
+    if (ahead_s := (adjusted_ns - now_ns) / NS_PER_S) > limit_s:
         yield Finding(
             "error", about, f"the last frame is stamped {ahead_s:.1f} s in the future of this machine: {_NTP}"
         )
     if counter_ns is None:
         return
     difference_s = (counter_ns - adjusted_ns) / NS_PER_S
-    if abs(difference_s) > TOLERANCE_S + exposure_s:
+    if abs(difference_s) > limit_s + exposure_s:
         yield Finding(
             "error",
             about,
@@ -61,17 +66,20 @@ def check_stamp(profile: Profile, frame: Frame, detector: CaDetector) -> Iterato
         exposure_s=detector.exposure_s,
         offset_s=profile.detector.frame_time.offset_s,
         now_ns=time.time_ns(),
+        limit_s=profile.service.clock_limit_s + profile.detector.frame_time.delay_s,
     )
 
 
-def check_channel_clocks(stamps_ns: Mapping[str, int], timed: frozenset[str], *, now_ns: int) -> Iterator[Finding]:
+def check_channel_clocks(
+    stamps_ns: Mapping[str, int], timed: frozenset[str], *, now_ns: int, limit_s: float = DEFAULT_LIMIT_S
+) -> Iterator[Finding]:
     """Look at the stamp of every channel's last value; `timed` are those paired with frames by it."""
     for name, stamp_ns in stamps_ns.items():
         about = f"clock of channel {name}"
         if stamp_ns < YEAR_2000_NS and name in timed:
             text = "its record has no time yet: it was not processed since its IOC started (a motor: has not moved)"
             yield Finding("ok", about, text)
-        elif (ahead_s := (stamp_ns - now_ns) / NS_PER_S) > TOLERANCE_S:
+        elif (ahead_s := (stamp_ns - now_ns) / NS_PER_S) > limit_s:
             yield Finding("error", about, f"its value is stamped {ahead_s:.1f} s in the future of this machine: {_NTP}")
 
 
