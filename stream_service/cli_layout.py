@@ -63,7 +63,7 @@ def lint(
     "ptychostream layout render xml_layouts/hermes/beamline_minimal_layout.xml --profile hermes --inline"
 )
 def render(
-    layout: Annotated[Path, typer.Argument(help="A layout file.")],
+    layout: Annotated[Path, typer.Argument(help="A layout file.", metavar="FILE")],
     profile: Annotated[str, typer.Option(help="Name of a beamline, or its profile (YAML).")],
     out: Annotated[Path | None, typer.Option(help="Write it here instead of on the screen.")] = None,
     inline: Annotated[

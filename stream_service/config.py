@@ -113,6 +113,16 @@ class Motion(Settings):
     moving_when: Literal[0, 1] = 0
     """The value that means moving: 1 for `.MOVN`, 0 for `.DMOV`."""
 
+    @model_validator(mode="after")
+    def _is_that_of_a_motor_record(self) -> Motion:
+        for field, moving_when in ((".MOVN", 1), (".DMOV", 0)):
+            if self.pv.endswith(field) and self.moving_when != moving_when:
+                raise ValueError(
+                    f"{self.pv} is {moving_when} while the motor moves: write moving_when: {moving_when}, or rest is "
+                    "taken for motion"
+                )
+        return self
+
 
 class ChannelSettings(Settings):
     """One readback that belongs to every frame."""

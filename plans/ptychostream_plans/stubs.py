@@ -20,6 +20,7 @@ from bluesky.utils import FailedStatus, Msg, MsgGenerator, RequestStop
 from ptychostream_devices.detector import DetectorError, PtychoDetector
 from ptychostream_devices.status import JobStatus
 from ptychostream_devices.stream_service_device import StreamServiceDevice
+from ptychostream_plans.watched_waits import silence_cancelled_watches
 from stream_service.request import ScanRequest
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class RunGuard:
 
 def guarded_wrapper(plan: MsgGenerator, service: StreamServiceDevice) -> MsgGenerator:
     """The plan, which fails as soon as the service's run has ended unasked, even while it waits for a dead device."""
+    silence_cancelled_watches()
     guard = RunGuard(service)
 
     def watching(message: Msg) -> Msg:

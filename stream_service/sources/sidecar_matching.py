@@ -128,17 +128,18 @@ def _proved_way(rows: Rows, frames: Frames) -> Match:
         return _proved_by_ids(rows, frames, rows.unique_id, frames.unique_id)
     index, numbers = rows.frame_index, frames.numbers
     if numbers is None:
-        raise _refusal("the files are stacks of which one is missing, so their frames cannot be numbered", frames)
+        raise _refusal("the files are stacks of which one is missing, so their frames cannot be numbered", rows, frames)
     if index is None:
         if rows.n == frames.n and _has_no_hole(numbers):
             return Match.ORDER
         raise _refusal(
             f"the rows have neither frame_index nor unique_id, and there are {rows.n} rows for {frames.n} frames "
             f"numbered {_range(numbers)}",
+            rows,
             frames,
         )
     if _repeated(index).size:
-        raise _refusal(f"the frame_index {_repeated(index)[0]} is there more than once", frames)
+        raise _refusal(f"the frame_index {_repeated(index)[0]} is there more than once", rows, frames)
     begin_alike = bool(index.min() == numbers.min() - frames.n_lost_before)  # as equal sets do, too
     if begin_alike and (frames.is_begin_known or np.array_equal(np.sort(index), numbers)):
         return Match.NUMBER
@@ -153,6 +154,7 @@ def _proved_way(rows: Rows, frames: Frames) -> Match:
         f"there are {rows.n} rows for {frames.n} frames, the rows' frame_index runs over {_range(np.sort(index))} and "
         f"the frames' numbers over {_range(numbers)}, {why}, and do not correspond one to one from the first to the "
         "last",
+        rows,
         frames,
         describe_offsets(fits, "frame_index"),
     )
@@ -193,20 +195,19 @@ def _numbers_say_the_same(rows: Rows, frames: Frames, matching: Matching) -> boo
 
 def _by_key(how: Match, rows: Rows, frames: Frames, offset: int) -> Matching:
     """Rows and frames with the same key are a pair."""
-    name, of_rows, of_frames, other = "frame_index", rows.frame_index, frames.numbers, "--match order"
+    name, of_rows, of_frames = "frame_index", rows.frame_index, frames.numbers
     if how is Match.UNIQUE_ID:
         name, of_rows, of_frames = "unique_id", rows.unique_id, frames.unique_id
-        other = other if rows.frame_index is None else f"--match number or {other}"
+    other = _advice(rows, frames, tried=how)
     if of_rows is None:
-        raise SourceError(f"rows cannot be matched by {how.value}: they have no {name}; try {other}")
+        raise SourceError(f"rows cannot be matched by {how.value}: they have no {name}. {other}")
     if of_frames is None:
-        raise SourceError(f"rows cannot be matched by {how.value}: the frames have none; try {other}")
+        raise SourceError(f"rows cannot be matched by {how.value}: the frames have none. {other}")
     for keys, side in ((of_rows, "rows"), (of_frames, "frames")):
         if (repeated := _repeated(keys)).size:
             shown = ", ".join(map(str, repeated[:MOST_KEYS].tolist())) + (", ..." if repeated.size > MOST_KEYS else "")
             raise SourceError(
-                f"{shown} {'is' if repeated.size == 1 else 'are each'} the {name} of several {side}; say how they are "
-                f"paired: {other}"
+                f"{shown} {'is' if repeated.size == 1 else 'are each'} the {name} of several {side}. {other}"
             )
     wanted = of_frames + offset
     order = np.argsort(of_rows)
@@ -215,9 +216,10 @@ def _by_key(how: Match, rows: Rows, frames: Frames, offset: int) -> Matching:
     row_of_frame = np.where(of_rows[candidate] == wanted, candidate, NONE).astype(np.int64)
     if not (row_of_frame != NONE).any():
         more = f", and --row-offset is {offset}" if offset else ""
+        offsets = describe_offsets(offsets_that_fit(of_rows, of_frames), name)
         raise SourceError(
             f"no row belongs to a frame: {name} of the rows runs over {_range(np.sort(of_rows))}, that of the frames "
-            f"over {_range(np.sort(of_frames))}{more}; if rows and frames stand in one order, {other}"
+            f"over {_range(np.sort(of_frames))}{more}. " + _advice(rows, frames, offsets, tried=how)
         )
     return Matching(how, row_of_frame, len(of_rows), offset)
 
@@ -227,7 +229,7 @@ def _by_order(rows: Rows, frames: Frames) -> Matching:
     if rows.n != frames.n:
         raise SourceError(
             f"rows cannot be matched by order: there are {rows.n} rows for {frames.n} frames, and nothing says which "
-            "ones are missing; number the rows as the files are numbered (frame_index), and use --match number"
+            f"ones are missing. {_advice(rows, frames, tried=Match.ORDER)}"
         )
     order = np.arange(rows.n, dtype=np.int64)
     for keys in (rows.frame_index, rows.unique_id):
@@ -237,11 +239,21 @@ def _by_order(rows: Rows, frames: Frames) -> Matching:
     return Matching(Match.ORDER, order, rows.n)
 
 
-def _refusal(why: str, frames: Frames, offsets: str = "") -> SourceError:
-    return SourceError(
-        f"which row belongs to which frame cannot be told: {why}. Say it: --match number if frame_index is "
-        f"{frames.number_is}, --match order if the n-th row is the n-th frame{offsets}"
-    )
+def _refusal(why: str, rows: Rows, frames: Frames, offsets: str = "") -> SourceError:
+    return SourceError(f"which row belongs to which frame cannot be told: {why}. {_advice(rows, frames, offsets)}")
+
+
+def _advice(rows: Rows, frames: Frames, offsets: str = "", *, tried: Match | None = None) -> str:
+    """Only what can work: `order` needs as many rows as frames, `number` the numbers of both."""
+    ways = []
+    numbers = rows.frame_index
+    if tried is not Match.NUMBER and frames.numbers is not None and numbers is not None and not _repeated(numbers).size:
+        ways.append(f"--match number if frame_index is {frames.number_is}")
+    if rows.n == frames.n:
+        ways.append("--match order if the n-th row is the n-th frame")
+    if not ways and not offsets:
+        return f"Give each row a frame_index of its own, {frames.number_is}, and use --match number"
+    return "Say it: " + (", ".join(ways) + offsets).removeprefix(", or ")
 
 
 def _has_no_hole(ascending: Ints) -> bool:

@@ -52,10 +52,14 @@ def test_every_command_does_what_the_page_says(
     said = ""
     environment = process_environment(epics.client_environment())
     for command in COMMANDS:
-        program, *arguments = shlex.split(command)
+        words = shlex.split(command)
+        set_here = [word for word in words if word.startswith("EPICS_")]
+        program, *arguments = [word for word in words if word not in set_here]
+        if program == "export":
+            continue  # the variables of the page are those of a desk; here every test has ports of its own
         if program == "iocsim":
             start_ioc(*arguments)
-        elif command.startswith("ptychostream run"):
+        elif program == "ptychostream" and arguments[0] == "run":
             (folder / "data").mkdir()
             service([*OURS[program], *arguments])
         else:
@@ -63,7 +67,7 @@ def test_every_command_does_what_the_page_says(
             done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             said += done.stdout
-    assert len(COMMANDS) == 12
+    assert len(COMMANDS) == 14
     for line in PROMISED:
         assert line in said
     assert "between the last frame's stamp and its counter" in said

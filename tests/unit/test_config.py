@@ -117,6 +117,8 @@ def test_settings_cannot_be_changed(tmp_path):
         ({"channels.x.pv": ""}, "channels.x: a channel paired by 'timestamp' needs 'pv'"),
         ({"channels.y.attribute": ""}, "channels.y: .*needs 'attribute'"),
         ({"channels.y.moving": {"pv": "M:Y.DMOV"}}, "channels.y: 'moving' only makes sense"),
+        ({"channels.x.moving": {"pv": "M:X.MOVN"}}, "M:X.MOVN is 1 while the motor moves: write moving_when: 1"),
+        ({"channels.x.moving": {"pv": "M:X.DMOV", "moving_when": 1}}, "M:X.DMOV is 0 while the motor moves"),
         ({"channels.x.unit": "inch"}, "unit 'inch' of channel 'x' must be one of m, mm, um"),
         ({"channels.energy.unit": "um"}, "unit 'um' of channel 'energy' must be one of eV, keV"),
         ({"channels.energy": None}, "channel 'energy' is missing"),

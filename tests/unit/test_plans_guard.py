@@ -20,6 +20,16 @@ from ptychostream_plans.stubs import stream_service_wrapper
 GONE = "the detector did not answer any more"
 
 
+class QuickDetector:
+    """It takes a frame in 10 ms."""
+
+    name = "detector"
+    parent = None
+
+    def trigger(self) -> JobStatus:
+        return JobStatus("expose", lambda _: time.sleep(0.01))
+
+
 class DeadDetector:
     """Its trigger never ends: the IOC is gone."""
 
@@ -71,6 +81,16 @@ def test_plan_that_waits_for_a_dead_detector_fails_when_the_run_has_ended(pvs, s
         engine(stream_service_wrapper(expose(detector), service, REQUEST))
     assert time.monotonic() - began_s < 20
     assert engine.state == "idle"
+
+
+def test_each_wait_of_a_good_plan_is_silent(pvs, service, engine, caplog):
+    def plan() -> MsgGenerator[None]:
+        for _ in range(3):
+            yield from expose(QuickDetector())
+        pvs.say(State="COMPLETE")
+
+    engine(stream_service_wrapper(plan(), service, REQUEST))
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_run_that_is_complete_before_its_plan_disturbs_nothing(pvs, service, engine):

@@ -117,7 +117,7 @@ def test_first_id_says_where_the_scan_began(tmp_path: Path) -> None:
 
 
 def test_ids_that_repeat_in_the_frames_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"1, 2, 3, 4 are each the unique_id of several frames; .*--match order"):
+    with pytest.raises(SourceError, match=r"1, 2, 3, 4 are each the unique_id of several frames\. .*--match order"):
         positions(tmp_path, [1, 2, 3, 4] * 4, {"unique_id": range(1, 17)})
 
 

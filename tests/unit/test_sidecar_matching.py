@@ -78,7 +78,22 @@ def test_unique_ids_of_one_side_only_are_not_used():
 def test_what_cannot_be_proved_is_refused_with_what_to_say(table, files, why):
     with pytest.raises(SourceError, match=why) as caught:
         match_rows(table, files)
-    assert "--match number" in str(caught.value) and "--match order" in str(caught.value)
+    assert ("--match order" in str(caught.value)) == (table.n == files.n)  # what is advised works
+
+
+def test_no_way_is_advised_that_would_be_refused():
+    rows_without_one, repeated = rows([0, 1, 2], [1, 2, 3]), frames([0, 1, 2, 3], [1, 2, 1, 2])
+    with pytest.raises(SourceError, match="1, 2 are each the unique_id of several frames") as caught:
+        match_rows(rows_without_one, repeated)
+    assert "--match number" in str(caught.value) and "--match order" not in str(caught.value)
+    assert pairs(match_rows(rows_without_one, repeated, Match.NUMBER)) == [0, 1, 2, -1]
+    with pytest.raises(SourceError, match="Give each row a frame_index of its own"):
+        match_rows(rows(n=3), repeated, Match.ORDER)
+
+
+def test_offsets_that_fit_are_said_where_no_id_is_the_same():
+    with pytest.raises(SourceError, match=r"--row-offset N, .*: -9 fits"):
+        match_rows(rows(n=3, ids=[1, 2, 4]), frames([0, 1, 3], [10, 11, 13]))
 
 
 def test_the_operator_may_say_that_it_is_the_number_or_the_order():
