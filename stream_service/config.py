@@ -140,7 +140,8 @@ class ChannelSettings(Settings):
     """For an axis paired by `timestamp`, so that rest and motion are facts. Without it, declare one of the next two."""
     continuous: bool = True
     """For `timestamp` without `moving`: false for a channel that jumps and is then held until its next update (a
-    state, a ring current, a stage that posts when it has arrived)."""
+    state, a ring current). Of x and y for step scans only, if the PV posts when the stage has arrived: frames taken on
+    the way would have the old position."""
     gap_s: Annotated[float, Field(gt=0)] | None = None
     """For `timestamp` without `moving`: while the axis moves, it posts at least this often, so that silence is rest.
     If it is not said, 0.25 s is taken for motion, but silence for nothing: rows of an axis that may be at rest are

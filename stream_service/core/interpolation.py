@@ -22,6 +22,8 @@ from stream_service.core.readback import END_OF_TIME, History, Knowledge, Readba
 Reading = tuple[float, Flag]
 """A value in the channel's own unit, and why it is not to be trusted."""
 
+REST_JITTER = 5
+"""Times the tolerance: what a good encoder shows of an axis at rest is a few nanometres."""
 AT_REST = 0.0
 """The slope of a stretch in which the axis stands."""
 
@@ -62,7 +64,7 @@ def reading_with_motion(time_ns: int, channel: History, motion: History, toleran
     if not state.is_valid:
         return held(before, Flag.INVALID)
     if not state.value:
-        return held(before, _doubt_of_stamp(before, channel, tolerance))
+        return held(before, _doubt_of_rest(state, before, later, channel, motion, tolerance))
     end = next((update for update in motion.later_than(time_ns) if not update.value), None)
     if later is not None and (end is None or later.timestamp_ns <= end.timestamp_ns):
         leg, known_from_ns = _leg_of_move(motion, before, later, time_ns)
@@ -149,6 +151,24 @@ def _unless_coming(knowledge: Knowledge, before: Readback) -> Reading | None:
     if knowledge is Knowledge.COMING:
         return None
     return held(before, Flag.NO_TIME if knowledge is Knowledge.UNTIMED else Flag.DISCONNECTED)
+
+
+def _doubt_of_rest(
+    rest: Readback, before: Readback, later: Readback | None, channel: History, motion: History, tolerance: float
+) -> Flag:
+    """An axis that goes somewhere while its motion channel says that it rests: from then on it is not believed.
+
+    A motion that ends too early, or another axis's. What an encoder shows at rest is less than `REST_JITTER`.
+    """
+    if math.isinf(tolerance):
+        return Flag.NONE
+    for one, other in ((channel.before(before), before), (before, later)):
+        if one is None or other is None or one.timestamp_ns < rest.timestamp_ns:
+            continue
+        is_resting = not any(update.value for update in motion.between(one.timestamp_ns, other.timestamp_ns))
+        if is_resting and abs(other.value - one.value) > REST_JITTER * tolerance:
+            channel.moves_at_rest = True
+    return Flag.UNCERTAIN if channel.moves_at_rest else _doubt_of_stamp(before, channel, tolerance)
 
 
 def _doubt_of_stamp(update: Readback, channel: History, tolerance: float) -> Flag:

@@ -135,6 +135,11 @@ class Pairer:
         self._furthest_ordinal = ordinal
         return window.end_ns != clock.newest_ns and clock.admit(window.end_ns, received_ns)
 
+    @property
+    def moving_at_rest(self) -> list[str]:
+        """The channels that went somewhere while what tells their motion said that they rest."""
+        return [name for name, history in self._histories.items() if history.moves_at_rest]
+
     def clock_offsets_s(self) -> dict[str, float]:
         """By how much the clock of each channel is ahead of that of the frames, as far as receipts tell."""
         offsets = {name: self._offset_ns(history) for name, history in self._histories.items()}

@@ -62,6 +62,8 @@ class History:
     gaps_ns: list[tuple[int, int]] = field(default_factory=list)
     """Stretches of disconnection: what was posted after the first time, up to and with the second, may be lost."""
     clock: Clock = field(default_factory=lambda: Clock(round(DEFAULT_LIMIT_S * 1e9)))
+    moves_at_rest: bool = False
+    """It was seen to go somewhere while the channel that tells its motion said that it rests."""
     ends_ns: int = END_OF_TIME
     """End of a recording: nothing is known of the channel after it, and never will be."""
     untimed_ns: list[tuple[int, int]] = field(default_factory=list)

@@ -157,7 +157,7 @@ def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Fin
             text = (
                 f"nothing tells when {channel.pv} rests: rows between two posts more than 0.25 s apart will be "
                 "flagged, and not used. Give 'moving' (a motor record's .MOVN); or 'gap_s', if it posts at least that "
-                "often while it moves; or 'continuous: false', if it posts when it has arrived"
+                "often while it moves; or, for step scans only, 'continuous: false', if it posts when it has arrived"
             )
             yield Finding("advice", f"channel {name}", text)
     stamps_ns = {name: readbacks.latest_stamp_ns(name) for name, channel in profile.channels.items() if channel.pv}

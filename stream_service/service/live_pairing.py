@@ -78,7 +78,20 @@ class LivePairing:
 
     @property
     def problem(self) -> str:
-        """What is wrong with the clocks, in a sentence; empty if nothing is."""
+        """What is wrong with the readbacks, in a sentence; empty if nothing is."""
+        return "; ".join(filter(None, (self._problem_of_motion, self._problem_of_clocks)))
+
+    @property
+    def _problem_of_motion(self) -> str:
+        if not (names := " and ".join(self._pairer.moving_at_rest)):
+            return ""
+        return (
+            f"{names} moved while the PV under 'moving' in the profile said that it rests: rows are flagged, and not "
+            "used; is it the PV of this axis, and does the stage settle before it says so?"
+        )
+
+    @property
+    def _problem_of_clocks(self) -> str:
         found = self._pairer.clock_offsets_s()
         apart = {name: offset_s for name, offset_s in found.items() if abs(offset_s) > self._limit_s}
         if not apart:

@@ -328,6 +328,28 @@ def test_step_smaller_than_the_tolerance_is_never_uncertain():
     assert bench.one().flags == Flag.NONE
 
 
+def test_axis_that_moves_while_it_is_said_to_rest_is_flagged():
+    """Its motion ends at 80 % of the way, or is another axis's."""
+    bench = Bench(PRECISE)
+    bench.posts("x_moving", (0, 0.0), (1000, 1.0), (1100, 0.0))
+    bench.posts("x", (0, 0.0), (1100, 8.0), (1200, 9.5), (1300, 10.0))
+    for mid_ms in (900, 1150, 1250, 1400):
+        bench.frame(mid_ms)
+    bench.confirms(10_000)
+    flags = [exposure.flags for exposure in bench.pairer.take()]
+    assert flags == [Flag.NONE, Flag.UNCERTAIN, Flag.UNCERTAIN, Flag.UNCERTAIN]
+    assert bench.pairer.moving_at_rest == ["x"]
+
+
+def test_jitter_of_an_axis_at_rest_is_no_motion():
+    bench = Bench(PRECISE)
+    bench.posts("x_moving", (0, 0.0))
+    bench.posts("x", *[(100 * n, 0.005 * (n % 2)) for n in range(20)])
+    bench.frame(1050)
+    bench.confirms(10_000)
+    assert bench.one().flags == Flag.NONE
+
+
 SOFT = ChannelRule("x", How.TIMESTAMP, gap_s=0.25, tolerance=0.003, rests_in_silence=False)
 
 
