@@ -149,11 +149,11 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         return ""
 
     def silence(self) -> str:
-        """After the first frames: that the file has none of them, in a sentence; empty if it has.
+        """After the first frames: that the file has none of them, in a sentence; empty if it has, or if none came.
 
         When the file cannot be opened the plugin says so at the first frame, and "Write OK" again at the next.
         """
-        if self.num_captured.get() == 0:
+        if self.array_counter.get() and self.num_captured.get() == 0:
             return (
                 f"{self.prefix} has captured no frame for {self._fn}: can the IOC write there, and has its layout a "
                 'dataset with source="detector"?'

@@ -40,6 +40,9 @@ def check_attributes(
                 yield Finding("error", about, stale.format(attribute=channel.attribute, pv=channel.pv, value=value))
             elif not channel.pv:
                 yield Finding("ok", about, f"{said}; with 'pv', the PV behind it, a stale one would be found")
+            elif _changed_lately(frame_ns, latest.get(name)):
+                hint = f"not compared: {channel.pv} changed shortly before the last frame; take one while it rests"
+                yield Finding("ok", about, f"{said} ({hint})")
             else:
                 yield Finding("ok", about, said)
         elif channel.attribute in attributes:
@@ -53,9 +56,14 @@ def check_attributes(
             yield Finding("error", about, text)
 
 
+def _changed_lately(frame_ns: int, latest: Latest | None) -> bool:
+    """Whether a PV may have had another value when the driver asked for it."""
+    return latest is not None and latest.timestamp_ns > frame_ns - SETTLED_NS
+
+
 def _is_stale(value: float, frame_ns: int, latest: Latest | None) -> str | None:
     """The sentence to say, to be filled in; None if nothing is known to be wrong."""
-    if latest is None or latest.timestamp_ns > frame_ns - SETTLED_NS or not math.isfinite(latest.value):
+    if latest is None or _changed_lately(frame_ns, latest) or not math.isfinite(latest.value):
         return None
     if math.isclose(value, latest.value, rel_tol=SAME_VALUE, abs_tol=1e-12):
         return None

@@ -64,6 +64,7 @@ def expose(n_images: int | None, exposure_s: float, period_s: float, frame_s: fl
         send,
         FrameCounter(),
         record,  # type: ignore[arg-type]
+        lambda true_ns, _: true_ns,
         n_images=n_images,
         first_index=10,
         keeps_checksums=False,
