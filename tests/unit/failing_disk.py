@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,7 +163,10 @@ def main(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int
     write_example(source, N_ROWS, frame_shape=(64, 64), dark=None, flat=None)
     for room in rooms:
         answer = answers / str(room)
-        if (pid := os.fork()) == 0:
+        with warnings.catch_warnings():  # threads of numpy's libraries hold nothing that a try needs (Python 3.12 on)
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
             answer.write_text(json.dumps(child(scenario, lack, folder, room, source)))
             sys.exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
