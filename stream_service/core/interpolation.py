@@ -165,6 +165,8 @@ def _doubt_of_rest(
     for one, other in ((channel.before(before), before), (before, later)):
         if one is None or other is None or one.timestamp_ns < rest.timestamp_ns:
             continue
+        if motion.knowledge(one.timestamp_ns, other.timestamp_ns) is not Knowledge.KNOWN:
+            continue  # the start of a motion may still come
         is_resting = not any(update.value for update in motion.between(one.timestamp_ns, other.timestamp_ns))
         if is_resting and abs(other.value - one.value) > REST_JITTER * tolerance:
             channel.moves_at_rest = True

@@ -341,6 +341,17 @@ def test_axis_that_moves_while_it_is_said_to_rest_is_flagged():
     assert bench.pairer.moving_at_rest == ["x"]
 
 
+def test_start_of_a_motion_that_comes_after_its_readback_convicts_nobody():
+    bench = Bench(PRECISE)
+    bench.posts("x_moving", (0, 0.0))
+    bench.posts("x", (0, 0.0), (1100, 8.0))
+    bench.frame(900)
+    bench.confirms(1000)
+    assert bench.one().flags == Flag.NONE
+    bench.posts("x_moving", (1050, 1.0))
+    assert bench.pairer.moving_at_rest == []
+
+
 def test_jitter_of_an_axis_at_rest_is_no_motion():
     bench = Bench(PRECISE)
     bench.posts("x_moving", (0, 0.0))
