@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import epics
 
-from stream_service.ca_channel import let_go
+from stream_service.ca_channel import let_go, wait_flushing
 from stream_service.utf8 import text_in_waveform, waveform_of
 
 COMMANDS = ("Arm", "Stop", "Abort")
@@ -143,16 +143,21 @@ class EpicsServicePVs(LatestValues):
         with self._opening:
             if not any(channel.connected for channel in self._channels.values()):
                 self._channels = self._open()
-        if not self.wait_until(lambda: not self._silent(), timeout_s):
+        if not wait_flushing(lambda seconds: self.wait_until(lambda: not self._silent(), seconds), timeout_s):
             silent = self._silent()
             if len(silent) == len(self._channels):
                 raise TimeoutError(
                     f"nothing answers at {self.prefix} within {timeout_s:g} s: is `ptychostream run` running, "
                     f"and is the prefix right?"
                 )
+            names = ", ".join(self.prefix + name for name in silent)
+            if all(self._channels[name].connected for name in silent):
+                raise TimeoutError(
+                    f"{names} gave no value within {timeout_s:g} s: is the service, or the network, overloaded?"
+                )
             raise TimeoutError(
-                f"{', '.join(self.prefix + name for name in silent)} did not answer within {timeout_s:g} s: "
-                f"the service at {self.prefix} is of another version than this device"
+                f"{names} did not answer within {timeout_s:g} s: the service at {self.prefix} is of another version "
+                "than this device"
             )
         for name in ENUMS:  # asked for here, because a monitor brings only the number
             self._enum_names[name] = tuple(self._channels[name].enum_strs or ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from ptychostream_devices import Monochromator, PtychoDetector, ScanStage, Shutt
 from stream_service.writer import validate_file
 
 CONNECT_S = 20.0
+REST_S = 5.0
 EXPOSURE_S = 0.004
 _NUMBERS = itertools.count()
 
@@ -78,10 +80,13 @@ class PlanBench:
             assert (file["/entry/run/state"][()], len(file["/entry/data"])) == (b"COMPLETE", n_rows)
 
     def assert_at_rest(self) -> None:
-        """Nothing exposes, captures, moves, or is staged."""
+        """Nothing exposes, captures or is staged, and the stage comes to rest: a record stops at its next poll."""
         assert self.detector.cam.acquire.get() == 0
         assert self.detector.hdf.capture.get() == 0
-        assert not self.stage.x.moving and not self.stage.y.moving
+        deadline = time.monotonic() + REST_S
+        while self.stage.x.moving or self.stage.y.moving:
+            assert time.monotonic() < deadline, "the stage still moves"
+            time.sleep(0.02)
         assert self.detector._staged.value == "no"
 
 
