@@ -38,6 +38,7 @@ def orient(
 
     python = PtypyPython.find(ptypy_python) if reconstruct else None
     scan = ScanFile.read(file, AlsoBelow(tuple(also_below or ())))
+    scan.check_plausible()
     seen = read_shadows(scan)
     verdict = judge(scan, seen)
     folder = out or file.with_name(file.stem.removesuffix("_std") + "_orient")

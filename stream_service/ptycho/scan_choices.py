@@ -55,7 +55,9 @@ class ScanChoices:
             chosen["propagation"] = "near_field" if self.near_field else "far_field"
         if self.defocus_m is not None:
             chosen["defocus_m"] = self.defocus_m
-        return replace(scan, optics=scan.optics.model_copy(update=chosen)) if chosen else scan
+        scan = replace(scan, optics=scan.optics.model_copy(update=chosen)) if chosen else scan
+        scan.check_plausible()
+        return scan
 
     def rows_for_probe(self, scan: ScanFile) -> int:
         """Rows of a growing scan that the first probe needs: none if the optics tell it."""

@@ -11,9 +11,11 @@ from typing import Any, Self
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationError
 
 from stream_service.config import Optics
+from stream_service.core.plausibility import HC_EV_M, LIMITS, ScanGeometry, number_doubts, scan_doubts
 from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.failures import readable
@@ -30,8 +32,6 @@ from stream_service.writer.identity_rules import is_ours, row_extent
 
 USED = ("pos", "posx_m", "posy_m", "mask")
 """Datasets that recipes and exports read beside those that are read here: they must be there, and lead nowhere else."""
-HC_EV_M = 1.2398419843320026e-6
-"""Planck's constant times the speed of light, exact in the SI of 2019."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,10 @@ class ScanFile:
         step_y, step_x = float(basis[0, 1]), float(basis[1, 0])
         capacity = int(keys.shape[0])
         number = _Numbers(path, file)
+        for doubt in number_doubts({name: number[f"/entry/{name}"] for name in ("energy_eV", "det_dist_m", "pixel_m")}):
+            raise SourceError(
+                f"{path}: /entry/{doubt.name} {doubt.message} Ingest again with the right {doubt.correction}"
+            )
         return cls(
             path=path,
             scan_id=text_in(dataset_at(file, "/entry/run/scan_id")) or path.stem,
@@ -105,9 +109,9 @@ class ScanFile:
             frame_shape=(int(data.shape[1]), int(data.shape[2])),
             center_px=(number[f"{DETECTOR}/beam_center_y"], number[f"{DETECTOR}/beam_center_x"]),
             axis_signs=(-1 if step_y < 0 else 1, -1 if step_x < 0 else 1),
-            energy_eV=number.positive("/entry/energy_eV"),
-            det_dist_m=number.positive("/entry/det_dist_m"),
-            pixel_m=number.positive("/entry/pixel_m"),
+            energy_eV=number["/entry/energy_eV"],
+            det_dist_m=number["/entry/det_dist_m"],
+            pixel_m=number["/entry/pixel_m"],
             optics=_optics_of(path, file),
             settings=_settings_of(file),
             also=file.also,
@@ -138,6 +142,36 @@ class ScanFile:
         room = min(min(c, n - c) for c, n in zip(center, self.frame_shape, strict=True))
         return 2 * max(room, 0)
 
+    def check_plausible(self) -> None:
+        """Raise `SourceError` for a scan that cannot be meant by its numbers, with the optics that it has now."""
+        geometry = ScanGeometry(
+            energy_eV=self.energy_eV,
+            det_dist_m=self.det_dist_m,
+            pixel_m=self.pixel_m,
+            frame_shape=self.frame_shape,
+            is_near_field=self.optics.propagation == "near_field",
+            defocus_m=self.optics.defocus_m,
+        )
+        positions_m, is_whole = self._positions_to_judge()
+        for doubt in scan_doubts(geometry, positions_m, is_whole=is_whole):
+            if doubt.is_impossible:
+                near = "" if geometry.is_near_field else "; if the frames are of the near field, say --near-field"
+                raise SourceError(
+                    f"{self.path}: /entry/pos {doubt.message}: ingest again with {doubt.correction}{near}"
+                )
+
+    def _positions_to_judge(self) -> tuple[npt.NDArray[np.float64], bool]:
+        """Those of the rows that are used, or, of a scan that grows, the planned ones; whether they are the whole."""
+        with self.open() as file, readable(str(self.path)):
+            planned = [dataset_at(file, f"/entry/planned/{axis}_m") for axis in "xy"]
+            is_planned = self.is_growing and None not in planned
+            found = planned if is_planned else [dataset_at(file, f"/entry/pos{axis}_m") for axis in "xy"]
+            columns = [np.asarray(one[()], np.float64) for one in found if one is not None]
+            keep = dataset_at(file, "/entry/keep")
+            if not is_planned and keep is not None:
+                columns = [column[: self.n_rows][keep[: self.n_rows] != 0] for column in columns]
+        return np.column_stack(columns), is_planned or not self.is_growing
+
     def sample_pixel_yx_m(self, shape: tuple[int, int]) -> tuple[float, float]:
         """Pixel of the wave on the sample, for frames of `shape` (rows, columns)."""
         if self.optics.propagation == "near_field":
@@ -156,13 +190,9 @@ class _Numbers:
     def __getitem__(self, name: str) -> float:
         value = number_in(dataset_at(self._file, name))
         if value is None or not math.isfinite(value):
-            raise SourceError(f"{self._path}: {name} is not known; a reconstruction needs it")
-        return value
-
-    def positive(self, name: str) -> float:
-        """One that cannot be 0 or less."""
-        if (value := self[name]) <= 0:
-            raise SourceError(f"{self._path}: {name} is {value:g}; a reconstruction needs a number above 0")
+            limits = LIMITS.get(name.removeprefix("/entry/"))
+            what_to_do = f": ingest again with {limits.option}" if limits else ""
+            raise SourceError(f"{self._path}: {name} is not known; a reconstruction needs it{what_to_do}")
         return value
 
 

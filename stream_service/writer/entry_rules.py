@@ -12,22 +12,15 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 
+from stream_service.core.plausibility import LIMITS, number_doubt
 from stream_service.writer.codes import FLAG_CODES
 from stream_service.writer.contents import RowExtent, dataset_at, group_at, is_vlen_string, number_in
 from stream_service.writer.cxi_tree import BEAM_ENERGY, DETECTOR, JOULES_PER_EV, SOURCE_ENERGY
 from stream_service.writer.finding import Finding, advice, error
 from stream_service.writer.row_columns import FRAMES, KEEP, TRANSLATION
+from stream_service.writer.scan_rules import scan_findings
 
 FLAGS = f"{FRAMES}/flags"
-PLAUSIBLE = {
-    "energy_eV": (10.0, 2e5, "eV", "is it in keV or joules?"),
-    "det_dist_m": (1e-3, 100.0, "m", "is it in mm?"),
-    "pixel_m": (1e-7, 1e-2, "m", "is it in um?"),
-    "exposure_s": (1e-7, 1e5, "s", "is it in ms?"),
-}
-"""Numbers outside these limits have been given in another unit; soft X-rays to hard, any detector."""
-MAX_POSITION_M = 0.1
-"""No scanning stage for ptychography moves further."""
 POSITION_TOLERANCE_M = 1e-12
 """A picometre: far below any encoder, far above rounding."""
 
@@ -51,8 +44,9 @@ def entry_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     yield from _position_findings(file, extent)
     yield from _flag_findings(file, extent)
     yield from _image_findings(file, data.shape[1:])
-    for name in PLAUSIBLE:
+    for name in LIMITS:
         yield from _scalar_findings(file, name)
+    yield from scan_findings(file, extent)
     yield from _vlen_findings(file)
 
 
@@ -113,9 +107,7 @@ def _position_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     if (bad := np.flatnonzero(~finite & flagged)).size:
         yield advice("/entry/pos", f"is not known in {_rows(bad)}, as /entry/frames/flags says; leave them out.")
     known = values[finite]
-    if known.size and np.abs(known).max() > MAX_POSITION_M:
-        yield error("/entry/pos", f"reaches {np.abs(known).max():g} m; positions are in metres: is it in um?")
-    elif len(known) > 1 and np.ptp(known, axis=0).max() == 0:
+    if len(known) > 1 and np.ptp(known, axis=0).max() == 0:
         yield advice("/entry/pos", "is the same in every row; did the stage move?")
     for axis, name in enumerate(("posx_m", "posy_m")):
         column = dataset_at(file, f"/entry/{name}")
@@ -184,15 +176,14 @@ def _scalar_findings(file: h5py.File, name: str) -> Iterator[Finding]:
         if name != "exposure_s":
             yield error(where, "is missing; PtyPy needs it.")
         return
-    low, high, unit, question = PLAUSIBLE[name]
     value = number_in(dataset)
     if value is None:
         yield error(where, f"has shape {dataset.shape} and type {dataset.dtype}; PtyPy wants one number.")
     elif not np.isfinite(value):
         level = advice if name == "exposure_s" else error
-        yield level(where, f"is {value}; write the true value in {unit}.")
-    elif not low <= value <= high:
-        yield error(where, f"is {value:g} {unit}, outside {low:g} to {high:g} {unit}; {question}")
+        yield level(where, f"is {value}; write the true value in {LIMITS[name].unit}.")
+    elif (doubt := number_doubt(name, value)) is not None:
+        yield error(where, doubt.message)
 
 
 def _vlen_findings(file: h5py.File) -> Iterator[Finding]:
