@@ -44,7 +44,7 @@ demo: venv-sim ## simulated beamline, service and a scan: a finished file in dem
 	@mkdir -p '$(OUT)' 2>/dev/null && [ -w '$(OUT)' ] || \
 	{ echo "the demo's folder '$(OUT)' cannot be written by $$(id -un): say another, make demo OUT=/some/folder" >&2; exit 1; }; \
 	exec 9<'$(OUT)'; flock --nonblock 9 || { echo "another demo writes to $(OUT): waiting for it"; flock 9; }; \
-	exec '$(BIN)'/ptychostream demo --out '$(OUT)' $(ARGS)
+	exec '$(BIN)'/ptychostream demo --output '$(OUT)' $(ARGS)
 
 test: venv ## all tests that every change must pass (ARGS="-k pairing"; PROCESSES=1 for one after the other)
 	@'$(BIN)'/python -m pytest $(PYTEST_CACHE) --numprocesses $(PROCESSES) --dist loadfile $(ARGS)

@@ -185,8 +185,8 @@ def option_rows(command: Any) -> Iterator[tuple[str, ...]]:
 def command_sections(name: str, command: Any) -> Iterator[str]:
     """A section for each command below this one."""
     children = getattr(command, "commands", {})
-    for child, found in children.items():
-        yield from command_sections(f"{name} {child}", found)
+    for child in command.list_commands(None) if children else ():
+        yield from command_sections(f"{name} {child}", children[child])
     if not children:
         examples = re.split(r";\s+", re.sub(r"^Examples?:\s+", "", command.epilog or ""))
         block = "".join(f"$ {example}\n" for example in examples if example)

@@ -9,12 +9,14 @@ import secrets
 import signal
 import socket
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import h5py
 import numpy as np
 import typer
+from typer.core import TyperCommand
 
 from iocsim.beamline import Beamline, BeamlineConfig, make_beamline
 from iocsim.camera import Flip, Rotate
@@ -29,7 +31,25 @@ DEFAULT_CA_PORT = 5064
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
-@app.command()
+class Command(TyperCommand):
+    """A command that refuses an option given twice, of which the last would count without a word."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option in given:
+            if sum(other is option for other in given) > 1 and not getattr(option, "is_flag", False):
+                typer.echo(f"iocsim: {option.opts[0]} is given more than once: give it once", err=True)
+                raise typer.Exit(2)
+        return super().parse_args(ctx, args)
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"iocsim {version('ptychostream')}")
+        raise typer.Exit
+
+
+@app.command(cls=Command)
 def run(
     prefix: Annotated[str, typer.Option(help="Beginning of every PV name.")] = "SIM:",
     replay: Annotated[
@@ -82,6 +102,9 @@ def run(
     ] = None,
     interface: Annotated[str, typer.Option(help="Network interface to serve on.")] = "127.0.0.1",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
     """Simulate a ptychography beamline: motors, energy and an areaDetector over CA, frames over PVA.
 

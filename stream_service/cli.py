@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -31,24 +32,22 @@ from stream_service import (
     cli_replay,
     cli_sidecar,
 )
-from stream_service.cli_options import AlsoBelowOption
+from stream_service.cli_app import App, Commands
+from stream_service.cli_options import OUTPUT, AlsoBelowOption
 from stream_service.errors import ConfigError, PtychostreamError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.interruption import catch_signals
 from stream_service.terminal import bold, console, errors, show_what_cannot_be_encoded
 
-app = typer.Typer(
+app = App(
     name="ptychostream",
+    cls=Commands,
     help="Live areaDetector streaming for ptychography: one standard file per scan, every frame accounted for.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="rich",
 )
 app.add_typer(cli_ingest.app, name="ingest")
 app.add_typer(cli_layout.app, name="layout")
 app.command(
-    epilog="Examples: ptychostream replay scan.cxi --out /data --rate 50;   "
+    epilog="Examples: ptychostream replay scan.cxi --output /data --rate 50;   "
     "ptychostream replay scan001.h5 --profile hermes"
 )(cli_replay.replay)
 app.command(epilog=cli_sidecar.EPILOG)(cli_sidecar.sidecar)
@@ -56,7 +55,8 @@ app.command(epilog=cli_export.EPILOG)(cli_export.export)
 app.command(epilog=cli_probe.EPILOG)(cli_probe.probe)
 app.command(epilog=cli_orient.EPILOG)(cli_orient.orient)
 app.command(
-    epilog="Examples: ptychostream recipe demo_std.h5;   ptychostream recipe demo_std.h5 --modes 2 --gpu --out try.py"
+    epilog="Examples: ptychostream recipe demo_std.h5;   "
+    "ptychostream recipe demo_std.h5 --modes 2 --gpu --output try.py"
 )(cli_reconstruct.recipe)
 app.command(
     epilog="Examples: ptychostream reconstruct demo_std.h5 --engine DM --iters 200;   "
@@ -71,6 +71,21 @@ MARKS = {
     "advice": Text("advice", "yellow"),
     "error": Text("ERROR", "red"),
 }
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"ptychostream {version('ptychostream')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Live areaDetector streaming for ptychography: one standard file per scan, every frame accounted for."""
 
 
 @app.command(epilog="Example: ptychostream run xml_layouts/sim/profile.yaml --data-root /data/2026-11")
@@ -133,9 +148,9 @@ def status(
     "ptychostream demo -- --drop 0.05 --seed 3"
 )
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the files; those of an earlier demo are replaced.")] = Path(
-        "demo-output"
-    ),
+    out: Annotated[
+        Path, typer.Option(*OUTPUT, help="Folder for the files; those of an earlier demo are replaced.")
+    ] = Path("demo-output"),
     points: Annotated[int, typer.Option(min=1, help="Scan positions.")] = 200,
     replay: Annotated[
         Path | None, typer.Option(help="Send the frames of this CXI or /entry file instead of simulated ones.")

@@ -7,21 +7,21 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli_options import AlsoBelowOption
+from stream_service.cli_options import OUTPUT, AlsoBelowOption
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import console
 
 EPILOG = (
-    "Examples: ptychostream export demo_std.h5 --pynx --out demo_pynx.cxi;   "
-    "ptychostream export demo_std.h5 --tike --recon demo_recon.cxi --out demo_tike.h5;   "
-    "ptychostream export demo_std.h5 --ptychonn --recon demo_recon.cxi --out demo_ptychonn.h5"
+    "Examples: ptychostream export demo_std.h5 --pynx --output demo_pynx.cxi;   "
+    "ptychostream export demo_std.h5 --tike --recon demo_recon.cxi --output demo_tike.h5;   "
+    "ptychostream export demo_std.h5 --ptychonn --recon demo_recon.cxi --output demo_ptychonn.h5"
 )
 
 
 def export(
     file: Annotated[Path, typer.Argument(help="A standard file (<scan>_std.h5).", metavar="FILE")],
-    out: Annotated[Path, typer.Option(help="File to make.")],
+    out: Annotated[Path, typer.Option(*OUTPUT, help="File to make.")],
     pynx: Annotated[bool, typer.Option("--pynx", help="CXI with translation (3, N), for PyNX.")] = False,
     tike: Annotated[bool, typer.Option("--tike", help="data, scan in pixels, and probe, for tike.")] = False,
     ptychonn: Annotated[bool, typer.Option("--ptychonn", help="patterns, amplitude, phase, for PtychoNN.")] = False,

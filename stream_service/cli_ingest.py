@@ -10,8 +10,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from stream_service.cli_app import App, one_input
 from stream_service.cli_knobs import Knobs
-from stream_service.cli_options import shares_options
+from stream_service.cli_options import OUTPUT, shares_options
 from stream_service.interruption import raise_if_interrupted
 from stream_service.sources.recording import Translation
 from stream_service.terminal import NOTE, console
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from stream_service.service.ingest_settings import IngestSettings
     from stream_service.sources.recording import Recording
 
-app = typer.Typer(help="Make a standard file of recorded frames.", no_args_is_help=True)
-OutputOption = Annotated[Path, typer.Option(help="Standard file to make.")]
+app = App(help="Make a standard file of recorded frames.")
+OutputOption = Annotated[Path, typer.Option(*OUTPUT, help="Standard file to make.")]
 TranslationOption = Annotated[
     Translation | None,
     typer.Option(help="What moves by the translation of a CXI file (sample, as CXI says)."),
@@ -37,9 +38,12 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing 
 )
 @shares_options
 def hdf5(
-    input_file: Annotated[Path, typer.Option("--input", help="areaDetector, CXI (/entry_1) or /entry file.")],
     output: OutputOption,
     knobs: Knobs,
+    file: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE", help="areaDetector, CXI (/entry_1) or /entry file.")
+    ] = None,
+    input_file: Annotated[str | None, typer.Option("--input", metavar="FILE", help="The same, as an option.")] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="The input is still being written (SWMR): go on until it is closed.")
     ] = False,
@@ -57,7 +61,8 @@ def hdf5(
     from stream_service.output_file import check_is_no_input, check_output
     from stream_service.sources.hdf5_recording import Follow, Hdf5Paths, Hdf5Recording
 
-    check_output(output, force=force, inputs=(input_file, *knobs.files))
+    source = Path(one_input(file, input_file, "--input", "the file to read"))
+    check_output(output, force=force, inputs=(source, *knobs.files))
     paths = Hdf5Paths(
         data=data_path,
         pos_x=pos_x_path,
@@ -71,7 +76,7 @@ def hdf5(
     following = Follow(patience_s) if follow else None
     field = _timestamp_field(settings)
     with Hdf5Recording(
-        input_file, paths, following, timestamp_field=field, translation=translation, also=knobs.also
+        source, paths, following, timestamp_field=field, translation=translation, also=knobs.also
     ) as recording:
         check_is_no_input(output, recording.files)
         _ingest(recording, output, settings, force=force, live=follow)
@@ -84,9 +89,12 @@ def hdf5(
 )
 @shares_options
 def tiff(
-    pattern: Annotated[str, typer.Option(metavar="GLOB", help="Numbered or multi-page TIFFs; quote it.")],
     output: OutputOption,
     knobs: Knobs,
+    frames: Annotated[
+        list[str] | None, typer.Argument(metavar="GLOB", help="Numbered or multi-page TIFFs; quote it.")
+    ] = None,
+    pattern: Annotated[str | None, typer.Option(metavar="GLOB", help="The same, as an option.")] = None,
     sidecar: Annotated[
         Path | None, typer.Option(metavar="FILE", help="HDF5 with the values of each frame (ptychostream sidecar).")
     ] = None,
@@ -96,10 +104,11 @@ def tiff(
     from stream_service.output_file import check_is_no_input, check_output
     from stream_service.sources.tiff_recording import TiffRecording
 
+    files = one_input(frames, pattern, "--pattern", "the pattern of the TIFFs")
     check_output(output, force=force, inputs=filter(None, (sidecar, *knobs.files)))
     settings = knobs.settings()
     offset = settings.row_offset if settings.readbacks is None else None
-    with TiffRecording(pattern, sidecar, settings.match, _timestamp_field(settings), offset, knobs.also) as recording:
+    with TiffRecording(files, sidecar, settings.match, _timestamp_field(settings), offset, knobs.also) as recording:
         check_is_no_input(output, recording.files)
         _ingest(recording, output, settings, force=force, live=False)
 

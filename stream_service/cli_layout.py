@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from stream_service.cli_app import App
+from stream_service.cli_options import OUTPUT
 from stream_service.errors import ConfigError
 from stream_service.layout_xml import (
     Finding,
@@ -21,9 +23,7 @@ from stream_service.layout_xml import (
 )
 from stream_service.terminal import bold, console
 
-app = typer.Typer(
-    help="Layout XML of areaDetector's HDF5 plugin: lint it, fill in its constants.", no_args_is_help=True
-)
+app = App(help="Layout XML of areaDetector's HDF5 plugin: lint it, fill in its constants.")
 MARKS = {Level.ERROR: Text("ERROR:", "red"), Level.ADVICE: Text("advice:", "yellow")}
 
 
@@ -59,13 +59,13 @@ def lint(
 
 
 @app.command(
-    epilog="Examples: ptychostream layout render layout.xml --profile my-beamline.yaml --out ready.xml;   "
+    epilog="Examples: ptychostream layout render layout.xml --profile my-beamline.yaml --output ready.xml;   "
     "ptychostream layout render xml_layouts/hermes/beamline_minimal_layout.xml --profile hermes --inline"
 )
 def render(
     layout: Annotated[Path, typer.Argument(help="A layout file.", metavar="FILE")],
     profile: Annotated[str, typer.Option(help="Name of a beamline, or its profile (YAML).")],
-    out: Annotated[Path | None, typer.Option(help="Write it here instead of on the screen.")] = None,
+    out: Annotated[Path | None, typer.Option(*OUTPUT, help="Write it here instead of on the screen.")] = None,
     inline: Annotated[
         bool, typer.Option("--inline", help="The shortest form, to be put into XMLFileName itself.")
     ] = False,
@@ -75,7 +75,7 @@ def render(
     from stream_service.output_file import check_is_no_input, whole_file
 
     if out is not None:
-        check_is_no_input(out, [layout, find_profile(profile)], "--out")
+        check_is_no_input(out, [layout, find_profile(profile)], "--output")
     detector = load_named_profile(profile).detector
     try:
         text = render_constants(_text(layout), {"det_dist_m": detector.distance_m, "pixel_m": detector.pixel_m})

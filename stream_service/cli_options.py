@@ -11,6 +11,9 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+OUTPUT = ("--output", "--out", "-o")
+"""What the output is called in every command, as in `typer.Option(*OUTPUT, help=...)`."""
+
 AlsoBelowOption = Annotated[
     list[Path] | None,
     typer.Option(

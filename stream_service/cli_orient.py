@@ -8,16 +8,20 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from stream_service.cli_options import AlsoBelowOption
+from stream_service.cli_options import OUTPUT, AlsoBelowOption
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import NOTE, bold, console
 
-EPILOG = "Examples: ptychostream orient demo_std.h5;   ptychostream orient demo_std.h5 --reconstruct --out orient-demo"
+EPILOG = (
+    "Examples: ptychostream orient demo_std.h5;   ptychostream orient demo_std.h5 --reconstruct --output orient-demo"
+)
 
 
 def orient(
     file: Annotated[Path, typer.Argument(help="A standard file of a defocused scan.", metavar="FILE")],
-    out: Annotated[Path | None, typer.Option(help="Folder for the pictures; <scan>_orient beside FILE.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(*OUTPUT, help="Folder for the pictures; <scan>_orient beside FILE.")
+    ] = None,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Also reconstruct shortly in all eight ways (needs PtyPy).")
     ] = False,

@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli_options import AlsoBelowOption
+from stream_service.cli_options import OUTPUT, AlsoBelowOption
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import console
 
 EPILOG = (
-    "Examples: ptychostream probe demo_std.h5 --out demo_probe.cxi;   "
-    "ptychostream probe demo_std.h5 --out demo_probe.cxi --estimate"
+    "Examples: ptychostream probe demo_std.h5 --output demo_probe.cxi;   "
+    "ptychostream probe demo_std.h5 --output demo_probe.cxi --estimate"
 )
 
 
 def probe(
     file: Annotated[Path, typer.Argument(help="A standard file (<scan>_std.h5).", metavar="FILE")],
-    out: Annotated[Path, typer.Option(help="CXI file to make; the picture goes beside it.")],
+    out: Annotated[Path, typer.Option(*OUTPUT, help="CXI file to make; the picture goes beside it.")],
     defocus: Annotated[
         float | None, typer.Option(metavar="M", help="Focus to sample in metres, + = sample downstream; else FILE's.")
     ] = None,
@@ -37,8 +37,8 @@ def probe(
     from stream_service.ptycho.scan_choices import ScanChoices
 
     picture = out.with_suffix(".png")
-    check_output(out, force=force, inputs=[file], option="--out", error=WriteError)
-    check_is_no_input(picture, [file, out], "the picture of --out")
+    check_output(out, force=force, inputs=[file], option="--output", error=WriteError)
+    check_is_no_input(picture, [file, out], "the picture of --output")
     choices = ScanChoices(estimate_probe=estimate, defocus_m=defocus, also=AlsoBelow(tuple(also_below or ())))
     scan = choices.read_scan(file)
     wave, about = choices.first_probe(scan)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from stream_service.cli_options import AlsoBelowOption, shares_options
+from stream_service.cli_options import OUTPUT, AlsoBelowOption, shares_options
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import NOTE, console
@@ -77,7 +77,9 @@ class Options:
 def recipe(
     file: DataArgument,
     options: Options,
-    out: Annotated[Path | None, typer.Option(help="The script; <scan>_recipe.py beside FILE if not given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(*OUTPUT, help="The script; <scan>_recipe.py beside FILE if not given.")
+    ] = None,
 ) -> None:
     """Write a complete PtyPy script for a standard file: readable, yours to change. PtyPy is not needed for that."""
     from stream_service.ptycho.recipe import write_recipe
@@ -92,7 +94,9 @@ def recipe(
 def reconstruct(
     file: DataArgument,
     options: Options,
-    out: Annotated[Path | None, typer.Option(help="The image; <scan>_recon.cxi beside FILE if not given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(*OUTPUT, help="The image; <scan>_recon.cxi beside FILE if not given.")
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="FILE is still being written, or not there yet: reconstruct as it grows.")
     ] = False,
@@ -123,7 +127,7 @@ def reconstruct(
         raise ConfigError("--refine-positions needs the complete scan: use it without --follow when the scan has ended")
     out, choices = out or default_image_path(file), options.choices()
     # what is wrong with the files is said first: PtyPy takes longer to be put right
-    check_output(out, force=options.force, inputs=(file, *choices.files), option="--out", error=WriteError)
+    check_output(out, force=options.force, inputs=(file, *choices.files), option="--output", error=WriteError)
     if not follow:
         choices.read_scan(file)
     request = Request(

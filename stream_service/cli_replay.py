@@ -11,7 +11,7 @@ from rich.progress import Progress, TextColumn
 
 from stream_service.cli_ingest import TranslationOption
 from stream_service.cli_knobs import Knobs
-from stream_service.cli_options import shares_options
+from stream_service.cli_options import OUTPUT, shares_options
 from stream_service.interruption import at_steps_only, raise_if_interrupted
 from stream_service.terminal import NOTE, console
 
@@ -20,7 +20,7 @@ from stream_service.terminal import NOTE, console
 def replay(
     file: Annotated[Path, typer.Argument(help="areaDetector, CXI or /entry file.", metavar="FILE")],
     knobs: Knobs,
-    out: Annotated[Path, typer.Option(help="Folder for the file, which grows as in a live run.")] = Path("."),
+    out: Annotated[Path, typer.Option(*OUTPUT, help="Folder for the file, which grows as in a live run.")] = Path("."),
     rate: Annotated[
         float | None, typer.Option(min=0.001, metavar="HZ", help="Frames per second (as recorded, else 100).")
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli_options import AlsoBelowOption
+from stream_service.cli_options import OUTPUT, AlsoBelowOption
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.sources.sidecar_matching import Match
@@ -30,7 +30,7 @@ def sidecar(
             "timestamp_ns. Other units in the names: posx_um, energy_keV.",
         ),
     ],
-    output: Annotated[Path, typer.Option(metavar="FILE", help="Sidecar (HDF5) to make.")],
+    output: Annotated[Path, typer.Option(*OUTPUT, metavar="FILE", help="Sidecar (HDF5) to make.")],
     column: Annotated[
         list[str] | None, typer.Option(metavar="QUANTITY=NAME", help="Column of a quantity: posx=MOTOR:X.RBV.")
     ] = None,

@@ -180,12 +180,12 @@ class Demo:
             self._out.mkdir(parents=True, exist_ok=True)
             earlier = list(self._earlier_files())
             for old in earlier:
-                check_is_no_input(old, filter(None, [self._replay]), "in --out,")
+                check_is_no_input(old, filter(None, [self._replay]), "in --output,")
             for old in earlier:
                 old.unlink()
         except OSError as error:
             raise ConfigError(
-                f"the demo cannot write into {self._out}: {error.strerror}; choose another --out"
+                f"the demo cannot write into {self._out}: {error.strerror}; choose another --output"
             ) from error
 
     def _earlier_files(self) -> Iterator[Path]:

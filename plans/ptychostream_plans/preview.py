@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +12,17 @@ from ptychostream_plans.positions_file import load_positions
 from ptychostream_plans.trajectories import concentric, fermat, jittered, raster
 from ptychostream_plans.trajectory import Trajectory
 from ptychostream_plans.trajectory_pictures import draw_trajectory
+from stream_service.cli_app import App
+from stream_service.cli_options import OUTPUT
+from stream_service.errors import ConfigError
 from stream_service.output_file import is_same_file
 from stream_service.terminal import show_what_cannot_be_encoded
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Draw a trajectory, its overlap and its coverage.")
+app = App(help="Draw a trajectory, its overlap and its coverage.")
 
 ProbeOption = Annotated[float, typer.Option("--probe-um", min=1e-6, help="Diameter of the probe on the sample, µm.")]
 StepOption = Annotated[float, typer.Option("--step-um", min=1e-6, help="Step, µm.")]
-OutOption = Annotated[Path, typer.Option(help="The picture.")]
+OutOption = Annotated[Path, typer.Option(*OUTPUT, help="The picture.")]
 OUT = Path("trajectory.png")
 UM = 1e-6
 
@@ -83,7 +87,9 @@ def file_(
     """Positions from a file."""
     try:
         if is_same_file(out, positions):
-            raise ValueError(f"--out {out} is the file with the positions, and would destroy it: choose another --out")
+            raise ValueError(
+                f"--output {out} is the file with the positions, and would destroy it: choose another --output"
+            )
         trajectory = load_positions(positions)
     except (OSError, ValueError) as error:
         typer.echo(f"error: {error}", err=True)
@@ -102,4 +108,8 @@ def _draw(trajectory: Trajectory, probe_um: float, out: Path) -> None:
 
 if __name__ == "__main__":
     show_what_cannot_be_encoded()
-    app()
+    try:
+        app()
+    except ConfigError as problem:  # an option given twice
+        typer.echo(f"error: {problem}", err=True)
+        sys.exit(2)

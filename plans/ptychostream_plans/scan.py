@@ -31,13 +31,15 @@ from ptychostream_devices.stream_service_device import StreamServiceDevice
 from ptychostream_plans.positions_file import load_positions
 from ptychostream_plans.trajectory import Trajectory
 from ptychostream_plans.trajectory_plans import ptycho_fermat, ptycho_positions
+from stream_service.cli_app import App
+from stream_service.errors import ConfigError
 from stream_service.printable import LINES, printable
 from stream_service.terminal import show_what_cannot_be_encoded
 
 INTERRUPTED = 130
 SETTING_TIMEOUT_S = 20.0  # for an IOC to take a setting while it is staged
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = App()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,11 @@ def plain_sentence(error: BaseException) -> str:
 def main() -> None:
     """Entry point of `python -m ptychostream_plans.scan`."""
     show_what_cannot_be_encoded()
-    app()
+    try:
+        app()
+    except ConfigError as error:  # an option given twice
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
 
 
 def _log_to_stderr() -> None:

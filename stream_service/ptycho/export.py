@@ -103,10 +103,10 @@ def export(
     Raises `SourceError`, `ConfigError` (also if `out` is `data` or `recon`), and `WriteError` if `out` exists already
     or cannot be written.
     """
-    check_output(out, force=force, inputs=filter(None, (data, recon)), option="--out", error=WriteError)
+    check_output(out, force=force, inputs=filter(None, (data, recon)), option="--output", error=WriteError)
     suffixes = (".cxi", ".h5") if layout is Layout.PYNX else (".h5", ".hdf5")
     if out.suffix not in suffixes:
-        raise ConfigError(f"--out {out}: the name must end in {' or '.join(suffixes)}")
+        raise ConfigError(f"--output {out}: the name must end in {' or '.join(suffixes)}")
     scan = ScanFile.read(data, also)
     image = RecoveredImage.read(recon, also) if recon is not None else None
     write: dict[Layout, Callable[[h5py.File, KeptRows, RecoveredImage | None], None]] = {

@@ -77,9 +77,11 @@ class Outcome:
 def prepare(request: Request) -> None:
     """See that results can be written. Raises `WriteError` or `ConfigError`."""
     inputs = (request.data, *request.choices.files)
-    check_output(request.out, force=request.force, inputs=inputs, option="--out", error=WriteError)
+    check_output(request.out, force=request.force, inputs=inputs, option="--output", error=WriteError)
     if request.out.suffix not in (".cxi", ".h5"):
-        raise ConfigError(f"--out {request.out}: the name must end in .cxi, such as {default_image_path(request.data)}")
+        raise ConfigError(
+            f"--output {request.out}: the name must end in .cxi, such as {default_image_path(request.data)}"
+        )
     try:
         request.folder.mkdir(exist_ok=True)
     except OSError as error:

@@ -56,7 +56,7 @@ def test_in_a_checkout_of_others_all_goes_below_the_cache_folder(others_checkout
     xdg = as_reader(others_checkout, ".ci/place", XDG_CACHE_HOME=str(home / "xdg")).stdout.strip()
     assert Path(xdg).parent == home / "xdg" / "ptychostream"
     told = as_reader(others_checkout, "make", "--dry-run", "demo", "test", "lint").stdout
-    assert f"'{place}/.venv/bin'/ptychostream demo --out '{place}/demo-output'" in told
+    assert f"'{place}/.venv/bin'/ptychostream demo --output '{place}/demo-output'" in told
     assert f"cache_dir='{place}/.venv/caches/pytest'" in told
 
 
