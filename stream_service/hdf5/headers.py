@@ -24,7 +24,9 @@ OLD_SUPERBLOCKS = (0, 1)
 LAYOUT, ATTRIBUTE, CONTINUATION, SYMBOL_TABLE = 0x08, 0x0C, 0x10, 0x11
 """Messages of an object header."""
 VIRTUAL = 3
-"""Class of a layout, in all versions that have it."""
+"""Class of a layout; its place in the message is taken by the number of dimensions in those of HDF5 1.6 and older."""
+LAYOUTS_BEFORE_CLASSES = (1, 2)
+"""Versions of the layout message that begin with the number of dimensions, and have no virtual datasets."""
 VARIABLE_LENGTH = 9
 """Class of a datatype."""
 NO_FREE_BLOCK = 1
@@ -45,7 +47,8 @@ class ObjectHeaders:
         self._base = next((at for at in _signature_places() if os.pread(self._file, 8, at) == SIGNATURE), 0)
         head = self._read(0, 16)
         self._version = head[8] if len(head) == 16 else -1
-        self._offset_size, self._length_size = (head[13], head[14]) if self._version in OLD_SUPERBLOCKS else (8, 8)
+        sizes_at = 13 if self._version in OLD_SUPERBLOCKS else 9
+        self._offset_size, self._length_size = head[sizes_at : sizes_at + 2] if len(head) == 16 else (8, 8)
 
     def check_root(self) -> None:
         """Raise `SourceError` if the list of the root group's heap has no end."""
@@ -64,7 +67,7 @@ class ObjectHeaders:
 
     def is_virtual(self, header: int) -> bool:
         """Whether the object there is a virtual dataset."""
-        return any(kind == LAYOUT and message[1:2] == bytes([VIRTUAL]) for kind, message in self._messages(header))
+        return any(kind == LAYOUT and _is_virtual(message) for kind, message in self._messages(header))
 
     def check_attributes(self, header: int) -> None:
         """Raise `SourceError` if HDF5 attributes of the object there lie in a global heap whose list has no end."""
@@ -169,6 +172,10 @@ class ObjectHeaders:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_virtual(layout: bytes) -> bool:
+    return len(layout) > 1 and layout[0] not in LAYOUTS_BEFORE_CLASSES and layout[1] == VIRTUAL
 
 
 def _number(data: bytes, at: int, size: int) -> int:
