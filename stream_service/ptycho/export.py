@@ -24,6 +24,7 @@ from stream_service.ptycho.scan_file import ScanFile
 from stream_service.writer.cxi_tree import JOULES_PER_EV
 from stream_service.writer.failures import write_error
 from stream_service.writer.new_hdf5 import Check, new_hdf5
+from stream_service.writer.spec import plot_of
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -143,6 +144,9 @@ def _write_pynx(target: h5py.File, kept: KeptRows, image: RecoveredImage | None)
     target["entry_1/sample_1/geometry_1/translation"] = _in_space(kept.positions_xy_m).T
     target["entry_1/data_1/data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
     target["entry_1/data_1/translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
+    target.attrs["default"] = "entry_1"
+    target["entry_1"].attrs.update({"NX_class": "NXentry", "default": "data_1"})
+    target["entry_1/data_1"].attrs.update(plot_of("data", 3))
     if image is not None:
         instrument["source_1/illumination"] = image.probe
 

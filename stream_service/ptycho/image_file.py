@@ -22,7 +22,15 @@ from stream_service.ptycho.ptyr import Ptyr
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.writer.creation import create_file
 from stream_service.writer.failures import write_error
-from stream_service.writer.spec import DatasetSpec, Tree, array_dataset, number_dataset, text_dataset, whole_dataset
+from stream_service.writer.spec import (
+    DatasetSpec,
+    Tree,
+    array_dataset,
+    number_dataset,
+    plot_of,
+    text_dataset,
+    whole_dataset,
+)
 
 SUFFIX = "_recon.cxi"
 IMAGE = "/entry_1/image_1"
@@ -105,7 +113,7 @@ def _tree(found: Reconstruction) -> Tree:
             SOURCE: {"NX_class": "NXsource"},
             "/entry_1/sample_1": {"NX_class": "NXsample"},
             POSITIONS: {"NX_class": "NXgeometry"},
-            IMAGE: {"NX_class": "NXdata", "signal": "data"},
+            IMAGE: plot_of("data", 2),
             PROCESS: {"NX_class": "NXprocess", **algorithm},
         },
         datasets=(

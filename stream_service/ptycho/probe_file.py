@@ -16,7 +16,15 @@ from stream_service.writer.contents import dataset_at, number_in
 from stream_service.writer.creation import create_file
 from stream_service.writer.cxi_tree import CXI_VERSION, JOULES_PER_EV
 from stream_service.writer.failures import write_error
-from stream_service.writer.spec import DatasetSpec, Tree, array_dataset, number_dataset, text_dataset, whole_dataset
+from stream_service.writer.spec import (
+    DatasetSpec,
+    Tree,
+    array_dataset,
+    number_dataset,
+    plot_of,
+    text_dataset,
+    whole_dataset,
+)
 
 Complex = npt.NDArray[np.complex64]
 
@@ -51,10 +59,10 @@ def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force
     tree = Tree(
         groups={
             "/": {"default": "entry_1"},
-            "/entry_1": {"NX_class": "NXentry"},
+            "/entry_1": {"NX_class": "NXentry", "default": "data_1"},
             "/entry_1/instrument_1": {"NX_class": "NXinstrument"},
             SOURCE: {"NX_class": "NXsource"},
-            "/entry_1/data_1": {"NX_class": "NXdata", "signal": "data"},
+            "/entry_1/data_1": plot_of("data", probe.ndim),
         },
         datasets=(
             *cxi_head(scan),

@@ -18,7 +18,7 @@ import numpy as np
 from stream_service.writer.codes import PIXEL_FLAGS, codes_as_text
 from stream_service.writer.header import FileHeader
 from stream_service.writer.row_columns import DATA, TRANSLATION
-from stream_service.writer.spec import Attribute, DatasetSpec, number_dataset, text_dataset
+from stream_service.writer.spec import Attribute, DatasetSpec, number_dataset, plot_of, text_dataset
 
 JOULES_PER_EV = 1.602176634e-19
 """Exact since the SI of 2019."""
@@ -45,7 +45,7 @@ def cxi_groups(header: FileHeader) -> dict[str, Mapping[str, Attribute]]:
         f"{DETECTOR}/detectorSpecific": {"NX_class": "NXcollection"},
         "/entry_1/sample_1": {"NX_class": "NXsample", "name": header.sample},
         "/entry_1/sample_1/geometry_1": {"NX_class": "NXgeometry"},
-        "/entry_1/data_1": {"NX_class": "NXdata", "signal": "data"},
+        "/entry_1/data_1": plot_of("data", 3),
     }
 
 

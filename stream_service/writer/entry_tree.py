@@ -11,7 +11,7 @@ import numpy as np
 from stream_service.writer.codes import RUN_STATES
 from stream_service.writer.header import FileHeader
 from stream_service.writer.ledger_columns import ledger_specs
-from stream_service.writer.spec import Attribute, DatasetSpec, scalar, text_dataset
+from stream_service.writer.spec import Attribute, DatasetSpec, plot_of, scalar, text_dataset
 
 FORMAT_NAME = "ptychostream standard file"
 FORMAT_VERSION = 1
@@ -26,6 +26,8 @@ HEARTBEAT = "/entry/run/heartbeat"
 LIVE_KEYS = ("/entry/live/key_data", "/entry/live/key_x", "/entry/live/key_y")
 READBACKS = "/entry/readbacks"
 OPTICS = "/entry/process/optics"
+PLOT = "/entry/plot"
+"""What NeXus viewers show of `/entry`: its frames, which NeXus wants in an h5 group of their own."""
 SETTINGS = "/entry/process/settings"
 
 STATE_LENGTH = 16
@@ -39,7 +41,13 @@ OPEN_KEY_CAPACITY = 1 << 20
 def entry_groups(header: FileHeader) -> dict[str, Mapping[str, Attribute]]:
     """The h5 groups below `/entry`, parents first."""
     groups: dict[str, Mapping[str, Attribute]] = {
-        "/entry": {"NX_class": "NXentry", "format": FORMAT_NAME, "format_version": FORMAT_VERSION},
+        "/entry": {
+            "NX_class": "NXentry",
+            "default": PLOT.rpartition("/")[2],
+            "format": FORMAT_NAME,
+            "format_version": FORMAT_VERSION,
+        },
+        PLOT: plot_of("data", 3),
     }
     for name in ("live", "frames", "readbacks", "qc", "qc/features", "ledger", "run", "process"):
         groups[f"/entry/{name}"] = {"NX_class": "NXcollection"}
@@ -50,6 +58,11 @@ def entry_groups(header: FileHeader) -> dict[str, Mapping[str, Attribute]]:
     for channel in header.channels:
         groups[f"{READBACKS}/{channel.name}"] = {"NX_class": "NXlog"}
     return groups
+
+
+def entry_soft_links() -> dict[str, str]:
+    """Path to target."""
+    return {f"{PLOT}/data": "/entry/data"}
 
 
 def entry_datasets(header: FileHeader) -> tuple[DatasetSpec, ...]:

@@ -59,6 +59,16 @@ class Tree:
     """Path to target."""
 
 
+def plot_of(signal: str, n_axes: int) -> Mapping[str, Attribute]:
+    """Attributes of an h5 group that NeXus viewers plot by themselves: `signal`, over the indices of its pixels.
+
+    Without `@axes` of the group they would take CXI's, on the dataset, and find no axis `y`, nor one of one dimension
+    for "translation"; "." is NeXus' word for an axis that has no dataset.
+    """
+    axes = np.array(["."] * n_axes, dtype=h5py.string_dtype())
+    return {"NX_class": "NXdata", "signal": signal, "axes": axes}
+
+
 def scalar(value: float, dtype: type[np.generic] = np.float64) -> np.generic:
     """A number with its type in the file."""
     return dtype(value)

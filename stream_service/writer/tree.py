@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream_service.writer.cxi_tree import cxi_datasets, cxi_groups, cxi_soft_links
-from stream_service.writer.entry_tree import entry_datasets, entry_groups
+from stream_service.writer.entry_tree import entry_datasets, entry_groups, entry_soft_links
 from stream_service.writer.header import FileHeader
 from stream_service.writer.row_columns import row_column_specs
 from stream_service.writer.spec import Tree
@@ -18,5 +18,5 @@ def standard_tree(header: FileHeader) -> Tree:
             *entry_datasets(header),
             *row_column_specs(header.frame_shape, header.frames_per_row),
         ),
-        soft_links=cxi_soft_links(),
+        soft_links={**cxi_soft_links(), **entry_soft_links()},
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -67,6 +68,51 @@ def standard_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         subprocess.run([WRITER, *ingest], check=True, cwd=CHECKOUT)
     else:
         subprocess.run([WRITER, "-c", WRITE + KINDS[request.param], path], check=True)
+    return path
+
+
+GROW = """
+with StandardFile.create(path, example_header(24)) as file:
+    append_example_rows(file, 0, 12)
+    file.flush()
+    print("growing", flush=True)
+    sys.stdin.readline()
+"""
+RECONSTRUCT = """
+from pathlib import Path
+from stream_service.ptycho.image_file import Reconstruction, write_image
+from stream_service.ptycho.ptyr import Ptyr
+from stream_service.ptycho.reconstruct import kept_positions_xy_m
+from stream_service.ptycho.scan_file import ScanFile
+data = Path(path).with_name("scan_std.h5")
+write_example(data, 12, frame_shape=(16, 20))
+scan = ScanFile.read(data)
+image, probe = np.ones((40, 50), np.complex64), np.ones((1, 16, 16), np.complex64)
+ptyr = Ptyr(image, probe, scan.sample_pixel_yx_m((16, 16)), (0.0, 0.0), ("DM",), np.ones((1, 3)), 1, None)
+write_image(Path(path), Reconstruction(scan, ptyr, kept_positions_xy_m(scan), "", "0"), force=False)
+"""
+
+
+@pytest.fixture(scope="session")
+def growing_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A standard file that its writer has open, as long as the tests run."""
+    path = tmp_path_factory.mktemp("interop") / "growing_std.h5"
+    writer = subprocess.Popen(
+        [WRITER, "-c", f"from stream_service.writer.standard_file import StandardFile\n{WRITE}{GROW}", path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with writer:
+        assert writer.stdout is not None and writer.stdout.readline() == "growing\n"
+        yield path
+        writer.communicate("\n", timeout=60)
+
+
+@pytest.fixture(scope="session")
+def reconstruction(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("interop") / "scan_recon.cxi"
+    subprocess.run([WRITER, "-c", WRITE + RECONSTRUCT, path], check=True)
     return path
 
 
