@@ -21,7 +21,7 @@ from pydantic import BaseModel
 import iocsim.cli
 import stream_service.cli
 from stream_service.config import Profile
-from stream_service.publishers.ca_server import ServicePVs
+from stream_service.publishers.service_pvs import ServicePVs
 from stream_service.request import ScanRequest
 
 DOCS = Path(__file__).resolve().parent

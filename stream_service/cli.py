@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import shutil
 import signal
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
@@ -37,6 +35,7 @@ from stream_service.cli_options import OUTPUT, AlsoBelowOption
 from stream_service.errors import ConfigError, PtychostreamError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.interruption import catch_signals
+from stream_service.log_lines import log_to_stderr
 from stream_service.terminal import bold, console, errors, show_what_cannot_be_encoded
 
 app = App(
@@ -100,7 +99,7 @@ def run(
     from stream_service.profile_file import load_profile
     from stream_service.service.daemon import Service
 
-    _log_to_stderr(verbose)
+    log_to_stderr(verbose=verbose)
     path = find_profile(profile)
     settings = load_profile(path)
     if problem := placeholder_problem(settings):
@@ -181,16 +180,6 @@ def validate(
         advice = f", with {len(findings)} pieces of advice" if findings else ""
         console.print(f"{file}: a valid standard file{advice}", soft_wrap=True)
     raise typer.Exit(int(n_errors > 0))
-
-
-def _log_to_stderr(verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(message)s",
-        datefmt="[%X]",
-        handlers=[RichHandler(console=errors, show_path=False, markup=False)],
-    )
-    logging.getLogger("stream_service").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def _keep_compiled_code() -> None:

@@ -7,6 +7,7 @@ second signal ends the run at once.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -18,10 +19,12 @@ from pydantic import ValidationError
 
 from stream_service.config import Profile
 from stream_service.core.run import EndReason, RunState
+from stream_service.descriptors import raise_limit
 from stream_service.errors import ConfigError, PtychostreamError
 from stream_service.mistakes import explain
-from stream_service.publishers.ca_server import CaServer, Command, Order, StatusValue
+from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.pva_images import PvaImages
+from stream_service.publishers.service_pvs import Command, Order, StatusValue
 from stream_service.qc.maps import scan_map
 from stream_service.request import ScanRequest
 from stream_service.service.afterwards import Afterwards
@@ -47,6 +50,8 @@ class Service:
         self._images: PvaImages | None = None
         self._standby: Standby | None = None
         self._runs: list[LiveRun] = []
+        self._endings: list[tuple[Order, LiveRun]] = []
+        """Orders to end a run, which are answered when it has ended."""
         self._n_armed = 0
         self._arm_error = ""
         self._heartbeat = 0
@@ -66,6 +71,7 @@ class Service:
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> int:
         """Serve until `end`; 0 if all is well, 1 if the last run failed or the service could not go on."""
+        raise_limit()
         self._ca.start()
         self._images = PvaImages(self._profile.service.prefix, (IMAGE, STXM))
         with Context("pva", nt=False) as pva:
@@ -78,6 +84,7 @@ class Service:
                     self._take_orders(pva)
                     self._stand_by()
                     self._publish()
+                    self._images.make_room()
                     self._wake.wait(TICK_S)
             finally:  # whatever ends the service, no file is left open
                 if self._standby is not None:
@@ -87,6 +94,7 @@ class Service:
             log.error("the CA server of the service died; the run was finished, the service ends")
             return 1
         self._publish()
+        self._refuse_orders()
         self._afterwards.close()
         self._ca.close()
         self._images.close()
@@ -103,22 +111,32 @@ class Service:
         return None if is_next_armed or not self._runs else self._runs[-1].counter_at_end
 
     def _take_orders(self, pva: Context) -> None:
+        """Take what was ordered, up to one arming: the next has to wait a tick, so that its answer is heard first."""
         while True:
             try:
                 order = self._ca.orders.get_nowait()
             except queue.Empty:
                 return
-            match order.command:
-                case Command.ARM:
-                    self._arm(order, pva)
-                case Command.STOP if self._runs:
-                    self._runs[-1].stop()
-                case Command.ABORT if self._runs:
-                    self._runs[-1].abort()
-                case _:
-                    log.info("%s: there is no run", order.command)
+            if order.command is Command.ARM:
+                self._arm(order, pva)
+                return
+            self._end_newest(order)
+
+    def _end_newest(self, order: Order) -> None:
+        if not self._runs:
+            log.info("%s: there is no run", order.command)
+            self._ca.answer(order)
+            return
+        run = self._runs[-1]
+        if order.command is Command.STOP:
+            run.stop()
+        else:
+            run.abort()
+        self._endings.append((order, run))
 
     def _arm(self, order: Order, pva: Context) -> None:
+        self._arm_error = ""
+        self._publish()  # so that the same refusal again is an update, too
         try:
             request = parse_request(order.request, self._profile)
             self._make_way()
@@ -129,11 +147,20 @@ class Service:
             self._arm_error = str(error)
             log.error("cannot arm: %s", error)
         else:
-            self._arm_error = ""
             self._add(run)
             log.info("armed for %s", run.request.scan_id)
         self._publish()
-        self._ca.arming_ended()
+        self._ca.answer(order)
+
+    def _refuse_orders(self) -> None:
+        """Answer what is ordered while the service ends."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                order = self._ca.orders.get_nowait()
+                if order.command is Command.ARM:
+                    self._arm_error = "the service is ending: arm it when it has been started again"
+                    self._publish()
+                self._ca.answer(order)
 
     def _make_way(self) -> None:
         """Let a plan's run be the next: one that auto mode began by itself is finished, any other is in the way."""
@@ -168,6 +195,7 @@ class Service:
             self._standby.renew(time.monotonic())
 
     def _publish(self) -> None:
+        ended = [(order, run) for order, run in self._endings if run.state.has_ended]
         now = time.monotonic()
         status = self._afterwards.told(self._newest, self._counter_at_end, now)
         busy = any(not run.state.has_ended for run in self._runs)
@@ -202,6 +230,9 @@ class Service:
             "State": status.state.value,
         }
         self._ca.publish(values, status.severity)
+        for ending in ended:
+            self._endings.remove(ending)
+            self._ca.answer(ending[0])
         self._show_images(now)
 
     def _show_images(self, now: float) -> None:
@@ -227,6 +258,7 @@ class Service:
             run.stop(EndReason.SERVICE_ENDED)
         while any(not run.join(TICK_S) for run in self._runs):
             self._publish()
+            self._refuse_orders()
             if self._signals > 1:
                 for run in self._runs:
                     run.abort()

@@ -91,12 +91,24 @@ class Rig:
             return {name: archive[name] for name in ("unique_id", "x_m", "y_m", "fate")}
 
 
-def start_rig(ioc_prefix: str, epics: LoopbackEpics, folder: Path, **changes: Any) -> Rig:
-    """A daemon beside a running beamline; `changes` are merged into sections of its profile."""
+LIMITED = """
+import resource, runpy, sys
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+runpy.run_module("stream_service.cli", run_name="__main__")
+"""
+"""The command `ptychostream` with a limit on its file descriptors, as a script."""
+
+
+def start_rig(
+    ioc_prefix: str, epics: LoopbackEpics, folder: Path, descriptors: int | None = None, **changes: Any
+) -> Rig:
+    """A daemon beside a running beamline, with so many file descriptors; `changes` go into sections of its profile."""
     prefix = f"{ioc_prefix}{folder.name}:"
     profile = profile_for(ioc_prefix, prefix, folder, **changes)
     environment = process_environment(epics.server_environment("service"))
-    child = Child("service", ["-m", "stream_service.cli", "run", str(profile)], environment, folder / "service.log")
+    how = ["-m", "stream_service.cli"] if descriptors is None else ["-c", LIMITED, str(descriptors)]
+    child = Child("service", [*how, "run", str(profile)], environment, folder / "service.log")
     beamline = BeamlineClient(ioc_prefix)
     beamline.put("Pva1:EnableCallbacks", 1)
     rig = Rig(beamline, BeamlineClient(prefix), child, folder)

@@ -27,7 +27,7 @@ from iocsim.faults import Faults
 from iocsim.ioc import Ioc
 from stream_service.config import Profile
 from stream_service.core.run import RunState
-from stream_service.publishers.ca_server import ServicePVs
+from stream_service.publishers.service_pvs import ServicePVs
 from stream_service.writer.codes import FLAG_CODES, STATUS_CODES
 from stream_service.writer.example import write_example
 
