@@ -46,8 +46,8 @@ class PvaImages:
             self.close()
             self._away_since_s = now_s
             log.warning(
-                "no images over PVA for %g s, their clients are disconnected: only %d file descriptors were left, and a "
-                "run needs them. Raise the limit ('ulimit -n', LimitNOFILE of systemd), or find out who connects",
+                "no images over PVA for %g s, clients are disconnected: only %d file descriptors were left, which "
+                "a run needs. Raise the limit ('ulimit -n', LimitNOFILE of systemd), or find out who connects",
                 AWAY_S,
                 left,
             )

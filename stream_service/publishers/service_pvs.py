@@ -92,8 +92,8 @@ class RequestText(PvpropertyChar[Any]):
     """A char waveform that takes anything: what is wrong with a request is said when it is armed.
 
     Bytes that are no UTF-8 (pyepics sends such for a `str` beyond ASCII) are not guessed at: escapes are no JSON. All
-    who read it as characters are given the same bytes. caproto would make a list of 4 million numbers of it, and 160 MiB
-    of strings for a client that wants those: for such readers it has only the beginning.
+    who read it as characters are given the same bytes. caproto would make a list of 4 million numbers of it, and
+    160 MiB of strings for a client that wants those: such a client is given the beginning.
     """
 
     text = ""

@@ -117,7 +117,8 @@ def test_images_come_back_when_there_are_descriptors_again(
         images.make_room()
         left = 100
         images.make_room()
-        assert pva.get("PvaAgain:Image", timeout=25)["value"].tolist() == [1.0] * 6
+        again: Any = pva.get("PvaAgain:Image", timeout=25)  # a client looks again after ten seconds
+        assert again["value"].tolist() == [1.0] * 6
 
 
 def test_put_of_arm_is_complete_when_arming_is_decided(rig: Rig) -> None:
