@@ -10,6 +10,7 @@ from motor_trace import POST_ORDER, Action, TracePost, read_trace, told
 RECORDING = Path(__file__).parents[1] / "data" / "motor_record_traces.txt"
 EPICS_EPOCH_S = 631152000
 POLL_S = 0.1
+ATTEMPTS = 4
 
 
 class Recorder:
@@ -53,11 +54,25 @@ def _post(event: Event) -> TracePost:
 
 
 def test_what_a_real_motor_record_posted_is_what_is_posted_here(start_ioc: Callable):
-    """Field by field, with old and new stamps, at the 10 Hz of the recording."""
+    """Field by field, with old and new stamps, at the 10 Hz of the recording.
+
+    Where a put falls between two polls decides what is posted, and a busy machine delays puts: then it is done again.
+    """
+    recorded = read_trace(RECORDING)
+    expected = told(recorded)
+    for _ in range(ATTEMPTS):
+        seen = told(_replayed(recorded, start_ioc))
+        if seen == expected:
+            break
+    for seen_action, expected_action in zip(seen, expected, strict=True):
+        assert seen_action == expected_action
+
+
+def _replayed(recorded: list[Action], start_ioc: Callable) -> list[Action]:
+    """The recorded actions done to a fresh motor, and what it posts."""
     client = BeamlineClient(start_ioc("--shape", "32,48", "--stack", "2", "--motor-poll", POLL_S).prefix)
     try:
         client.put_all(**{"X.VELO": 20.0, "X.ACCL": 0.1})
-        recorded = read_trace(RECORDING)
         recorder = Recorder(client)
         for action, following in zip(recorded, [*recorded[1:], None], strict=True):
             recorder.put(action.field, action.value, action.waits)
@@ -72,8 +87,6 @@ def test_what_a_real_motor_record_posted_is_what_is_posted_here(start_ioc: Calla
             else:
                 recorder.wait_for("RBV", lambda value: value < 7.6)
         recorder.wait_for("VELO", lambda value: value == 10.0)
-        simulated = told(recorder.finish())
-        for seen, expected in zip(simulated, told(recorded), strict=True):
-            assert seen == expected
+        return recorder.finish()
     finally:
         client.close()

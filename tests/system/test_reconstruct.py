@@ -173,10 +173,11 @@ class Scan:
         wait_s: float = 0.02,
         optics: Any = OPTICS,
         drain_s: float = 0.0,
+        until: threading.Event | None = None,
     ) -> None:
         self.path, self._n_rows, self._state = path, n_rows, state
         self._reject, self._wait_s, self._header = reject, wait_s, HEADER | {"optics": optics}
-        self._drain_s = drain_s
+        self._drain_s, self._until = drain_s, until
         self.ended_at = 0.0
         self.thread = threading.Thread(target=self._write, daemon=True)
 
@@ -192,16 +193,24 @@ class Scan:
                 file.flush()
                 time.sleep(self._wait_s)
             time.sleep(self._drain_s)
+            if self._until is not None:
+                assert self._until.wait(60), "PtyPy did not begin"
             if self._state:
                 file.write_ledger(example_ledger(self._n_rows))
                 file.set_state(self._state, "the test says so", 1)
             self.ended_at = time.monotonic()
 
 
-def followed(data: Path, python: PtypyPython, iterations: int = 20, patience: Patience | None = None) -> Followed:
+def followed(
+    data: Path,
+    python: PtypyPython,
+    iterations: int = 20,
+    patience: Patience | None = None,
+    begun: threading.Event | None = None,
+) -> Followed:
     request = request_for(data, python, iterations)
     prepare(request)
-    heard = Heard()
+    heard = Heard(lambda _: begun.set() if begun is not None else None)
     try:
         return follow(request, heard, patience)
     finally:
@@ -225,8 +234,9 @@ def test_run_whose_account_takes_longer_than_ptypy_is_waited_for(python: PtypyPy
 
 
 def test_iterations_that_the_scan_left_no_time_for_are_done_afterwards(python: PtypyPython, tmp_path: Path) -> None:
-    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE").start()
-    result = followed(scan.path, python, iterations=400)
+    begun = threading.Event()
+    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", until=begun).start()
+    result = followed(scan.path, python, iterations=400, begun=begun)
     assert result.is_complete
     assert any("iterations with the file as it is now" in note for note in followed.notes)  # type: ignore[attr-defined]
 
@@ -258,15 +268,17 @@ def test_rows_that_ptypy_read_wrong_are_noticed(
     python: PtypyPython, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_LIES", "1")
-    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE").start()
-    result = followed(scan.path, python, iterations=5)
+    begun = threading.Event()
+    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", until=begun).start()
+    result = followed(scan.path, python, iterations=5, begun=begun)
     assert "saw every row" not in result.sentence
     assert any("read 1 of 24 rows wrong" in note for note in followed.notes)  # type: ignore[attr-defined]
 
 
 def test_rejected_rows_are_left_out_at_the_end(python: PtypyPython, tmp_path: Path) -> None:
-    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", reject=4).start()
-    result = followed(scan.path, python, iterations=5)
+    begun = threading.Event()
+    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", reject=4, until=begun).start()
+    result = followed(scan.path, python, iterations=5, begun=begun)
     assert result.outcome.n_rows == N_ROWS - 1
     assert any("1 rows are rejected" in note for note in followed.notes)  # type: ignore[attr-defined]
 
