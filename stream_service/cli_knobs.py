@@ -54,6 +54,14 @@ class BadPixels(StrEnum):
     INTERPOLATE = "interpolate"
 
 
+class FlatIs(StrEnum):
+    """What a flat is."""
+
+    AUTO = "auto"
+    RAW = "raw"
+    NORMALISED = "normalised"
+
+
 class Negatives(StrEnum):
     """What becomes of values below zero."""
 
@@ -89,7 +97,14 @@ class Knobs:
     ] = None
     dark: Annotated[str | None, typer.Option(help=f"Dark: {REFERENCE_HELP}")] = None
     flat: Annotated[str | None, typer.Option(help="Flat, likewise.")] = None
+    flat_is: Annotated[
+        FlatIs | None, typer.Option(help="raw: as measured; normalised: mean 1, without a dark (recognised).")
+    ] = None
     mask: Annotated[str | None, typer.Option(help="Mask, likewise; 0 = good.")] = None
+    gaps: Annotated[
+        str | None,
+        typer.Option(metavar="auto|none|VALUE", help="Value of pixels that never measure: gaps, dead pixels (auto)."),
+    ] = None
     bin: Annotated[int | None, typer.Option(min=1, help="Raw pixels per stored pixel on each axis (1).")] = None
     bad_pixels: Annotated[BadPixels | None, typer.Option(help="Values of bad pixels (keep).")] = None
     gain: Annotated[float | None, typer.Option(help="ADU per photon; divides (1).")] = None
@@ -203,6 +218,8 @@ class Knobs:
             "sat": self.sat,
             "sat_fraction": self.sat_fraction,
             "bin": self.bin,
+            "gaps": _marker(self.gaps) if self.gaps else None,
+            "flat_is": self.flat_is and self.flat_is.value,
             "bad_pixels": self.bad_pixels and self.bad_pixels.value,
             "gain": self.gain,
             "negatives": self.negatives and self.negatives.value,
@@ -212,6 +229,19 @@ class Knobs:
             return Preprocessing(**base | {name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
             raise ConfigError(f"these options cannot be:\n{explain(error)}") from error
+
+
+def _marker(text: str) -> float | str:
+    """`auto`, `none` or a number."""
+    if text in ("auto", "none"):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigError(f"--gaps {text!r}: give auto, none, or the number that such pixels hold, such as 65535 or -1")
+    return value
 
 
 def _two_numbers(text: str, option: str) -> tuple[int, int]:

@@ -186,6 +186,13 @@ class Preprocessing(Settings):
     """Raw value from which a pixel is saturated."""
     sat_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
     """A pixel goes into the mask if it saturates in more than this fraction of the frames; 0 = in any frame."""
+    gaps: Literal["auto", "none"] | float = "auto"
+    """Pixels that hold a marker and no measurement (gaps, dead pixels), told by the first frames: `auto` knows the
+    markers of the pixel type (4294967295, -1, -2, NaN; 65535 where no measurement comes near it); a number is the
+    marker itself; `none` takes all but NaN for measurements."""
+    flat_is: Literal["auto", "raw", "normalised"] = "auto"
+    """`raw`: as measured, the dark is subtracted from it; `normalised`: its mean is about 1, and it has no dark in it;
+    `auto` recognises which, or asks."""
     bad_pixels: Literal["keep", "interpolate"] = "keep"
     """The mask is a weight for the reconstruction; interpolation from good neighbours only on request."""
     gain: Annotated[float, Field(gt=0)] = 1.0
@@ -200,7 +207,7 @@ class References(Settings):
     dark: str | None = None
     """No-beam reference, ADU."""
     flat: str | None = None
-    """No-sample reference, as measured (the dark is subtracted from it)."""
+    """No-sample reference, as measured or normalised (preprocessing.flat_is)."""
     mask: str | None = None
     """0 = good, anything else = bad."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -38,7 +38,7 @@ class RequestedReferences(BaseModel):
     dark: str | None = None
     """No-beam reference, ADU."""
     flat: str | None = None
-    """No-sample reference, as measured."""
+    """No-sample reference, as measured or normalised (`flat_is`)."""
     mask: str | None = None
     """0 = good, anything else = bad."""
 
@@ -68,6 +68,10 @@ class ScanRequest(BaseModel):
     """The NDFileHDF5 file of the same frames, if one is written: recorded in the file, used for recovery."""
     references: RequestedReferences | None = None
     """Dark, flat and mask of this scan instead of the profile's."""
+    flat_is: Literal["auto", "raw", "normalised"] | None = None
+    """Whether the flat is as measured, or normalised and without a dark in it. Left out: as the profile says."""
+    gaps: Literal["auto", "none"] | Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """The marker of pixels that do not measure, `auto` or `none`. Left out: as the profile says."""
     sample: Annotated[str, Field(max_length=MOST_SAMPLE_CHARACTERS)] = ""
     """Name of the sample, recorded in the file."""
     metadata: dict[str, Scalar] = Field(default_factory=dict)

@@ -4,18 +4,27 @@
 """
 
 from stream_service.kernels.correction import CorrectionError, Corrections
+from stream_service.kernels.flat import FlatKind, recognise_flat
 from stream_service.kernels.fused import RAW_DTYPES, FrameReducer
+from stream_service.kernels.gaps import FIRST_FRAMES, Gaps, GapSetting, find_gaps, may_have_gaps
 from stream_service.kernels.geometry import Geometry, GeometryError, parse_center
 from stream_service.kernels.reduction import FrameSummary, Grouping
 
 __all__ = [
+    "FIRST_FRAMES",
     "RAW_DTYPES",
     "CorrectionError",
     "Corrections",
+    "FlatKind",
     "FrameReducer",
     "FrameSummary",
+    "GapSetting",
+    "Gaps",
     "Geometry",
     "GeometryError",
     "Grouping",
+    "find_gaps",
+    "may_have_gaps",
     "parse_center",
+    "recognise_flat",
 ]

@@ -1,9 +1,9 @@
 """What is corrected on every raw frame, as the operator gives it, and the same as one set of numbers per raw pixel.
 
 Everything here is in raw detector axes and covers the whole sensor as it is read out. A pixel is bad when the mask says
-so, when its dark is not finite or beyond 1e30, or when its flat minus dark is not finite, not above zero or too small
-for its inverse to be a float32. Bad pixels keep finite corrections (dark as given or 0, flat 1), so that they cannot
-spread NaN.
+so, when it is a gap, when its dark is not finite or beyond 1e30, or when its flat (a raw one minus the dark) is not
+finite, not above zero or too small for its inverse to be a float32. Bad pixels keep finite corrections (dark as given
+or 0, flat 1), so that they cannot spread NaN.
 """
 
 from __future__ import annotations
@@ -49,9 +49,13 @@ class Corrections:
     dark: NDArray[Any] | None = None
     """No-beam frame (y, x) of the same exposure time, in ADU, float32."""
     flat: NDArray[Any] | None = None
-    """No-sample frame (y, x) as measured, in ADU, float32: its dark is subtracted, and its mean made 1, here."""
+    """No-sample frame (y, x), float32; its mean is made 1 here."""
     mask: NDArray[Any] | None = None
     """Bad-pixel map (y, x): False or 0 is good, everything else bad."""
+    gaps: NDArray[Any] | None = None
+    """Pixels (y, x) that hold a marker and no measurement: bad, and 0 in the stored frame unless interpolated."""
+    flat_is: Literal["raw", "normalised"] = "raw"
+    """A raw flat is as measured, in ADU, and its dark is subtracted; a normalised one has no dark in it any more."""
     saturation_level: float | None = None
     """A raw value at or above it is saturated, in ADU; None judges nothing."""
     gain: float = 1.0
@@ -62,7 +66,7 @@ class Corrections:
     """Whether bad pixels keep their value or get the mean of the nearest good ones. Either way the mask says bad."""
 
     def __post_init__(self) -> None:
-        for name, dtype in (("dark", np.float32), ("flat", np.float32), ("mask", np.bool_)):
+        for name, dtype in (("dark", np.float32), ("flat", np.float32), ("mask", np.bool_), ("gaps", np.bool_)):
             reference = getattr(self, name)
             if reference is None:
                 continue
@@ -78,12 +82,14 @@ class Corrections:
             raise CorrectionError(f"saturation level {self.saturation_level} must be finite; None to judge nothing")
         if self.negatives not in ("clip", "keep"):
             raise CorrectionError(f"negatives {self.negatives!r} is not one of clip, keep")
+        if self.flat_is not in ("raw", "normalised"):
+            raise CorrectionError(f"flat_is {self.flat_is!r} is not one of raw, normalised")
         if self.bad_pixels not in ("keep", "interpolate"):
             raise CorrectionError(f"bad_pixels {self.bad_pixels!r} is not one of keep, interpolate")
 
     @property
     def _references(self) -> dict[str, NDArray[Any]]:
-        given = {"dark": self.dark, "flat": self.flat, "mask": self.mask}
+        given = {"dark": self.dark, "flat": self.flat, "mask": self.mask, "gaps": self.gaps}
         return {name: image for name, image in given.items() if image is not None}
 
     def windowed(self, offset: tuple[int, int], shape: tuple[int, int]) -> Corrections:
@@ -117,6 +123,13 @@ class Corrections:
         good = np.ones(raw_shape, bool) if self.mask is None else ~self.mask
         if not good.any():
             raise CorrectionError(f"the mask calls all {good.size} pixels bad: is it inverted? (0 = good, 1 = bad)")
+        if self.gaps is not None:
+            good &= ~self.gaps
+            if not good.any():
+                raise CorrectionError(
+                    "mask and gaps leave no good pixel: is the mask inverted (0 = good), or are the frames without a "
+                    "measurement? 'gaps' says what is a gap (--gaps none)"
+                )
         dark = np.zeros(raw_shape, np.float32)
         if self.dark is not None:
             has_dark = np.abs(self.dark) < LARGEST_ADU  # False for NaN, too
@@ -125,7 +138,7 @@ class Corrections:
         flat = np.ones(raw_shape, np.float32)
         inverse_flat = np.ones(raw_shape, np.float32)
         if self.flat is not None:
-            response = self.flat.astype(np.float64) - dark
+            response = self.flat.astype(np.float64) - (dark if self.flat_is == "raw" else 0.0)
             good &= np.isfinite(response) & (response > 0)
             if good.any():
                 response /= response[good].mean()
@@ -135,5 +148,8 @@ class Corrections:
                 flat = np.where(good, response, 1.0).astype(np.float32)
                 inverse_flat = np.where(good, inverse, np.float32(1))
         if not good.any():
-            raise CorrectionError("dark and flat leave no good pixel: the flat must be above the dark and finite")
+            raise CorrectionError(
+                "dark and flat leave no good pixel: a raw flat must be above the dark and finite; one that has lost "
+                "its dark already is declared (--flat-is normalised)"
+            )
         return Calibration(dark=dark, flat=flat, inverse_flat=inverse_flat, good=good)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from stream_service.kernels.correction import Corrections
 from stream_service.kernels.geometry import Geometry
-from stream_service.kernels.neighbours import find_neighbours, no_neighbours
+from stream_service.kernels.neighbours import find_neighbours, without_neighbours
 from stream_service.kernels.pixelpass import N_LINES, TILE, reduce_pixels
 from stream_service.kernels.reduction import (
     FrameSummary,
@@ -86,7 +87,11 @@ class FrameReducer:
         self._is_good = self.mask == 0
         self._references = (dark, inverse_flat, good.view(np.uint8), counts.view(np.uint8))
         self._bins = (scale, np.ascontiguousarray(is_good).view(np.uint8))
-        neighbours = find_neighbours(calibration.good, rows, columns) if interpolates else no_neighbours(good.shape[0])
+        gaps = np.zeros(geometry.raw_shape, bool) if corrections.gaps is None else corrections.gaps
+        if interpolates:
+            neighbours = find_neighbours(calibration.good, rows, columns)
+        else:
+            neighbours = without_neighbours(gaps[rows, columns])
         at_neighbours = (neighbours.raw_row, neighbours.raw_column)
         self._neighbours = (
             *neighbours,
@@ -126,6 +131,15 @@ class FrameReducer:
         smallest, largest = np.iinfo(dtype).min, np.iinfo(dtype).max
         threshold = math.ceil(level)
         return threshold <= largest, dtype.type(min(max(threshold, smallest), largest))
+
+    def with_gaps(self, gaps: NDArray[np.bool_]) -> FrameReducer:
+        """A new reducer that differs in the gaps (y, x) alone. Raises `CorrectionError` when no good pixel is left."""
+        corrections = replace(self.corrections, gaps=gaps)
+        return FrameReducer(self.geometry, corrections, self.grouping, self.dtype)
+
+    def stored_where(self, raw: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(ny, nx) the stored pixels in which any raw pixel (y, x) is True."""
+        return self._oriented(_bin_sum(self.geometry.crop(raw), self.geometry.bin) > 0, np.bool_)
 
     @property
     def saturated_counts(self) -> NDArray[np.uint32]:

@@ -16,7 +16,7 @@ class Neighbours(NamedTuple):
     """The bad pixels of an ROI, row by row, each with its good neighbours in row-major order.
 
     Bad pixels of ROI row y are numbers `first_bad[y]` to `first_bad[y + 1]`; the neighbours of bad pixel b are numbers
-    `first_neighbour[b]` to `first_neighbour[b + 1]`.
+    `first_neighbour[b]` to `first_neighbour[b + 1]`. One without neighbours becomes 0.
     """
 
     first_bad: NDArray[np.int64]
@@ -31,10 +31,12 @@ class Neighbours(NamedTuple):
     """(neighbours,)"""
 
 
-def no_neighbours(n_rows: int) -> Neighbours:
-    """The empty list, for an ROI of `n_rows` rows in which nothing is interpolated."""
+def without_neighbours(bad: NDArray[np.bool_]) -> Neighbours:
+    """The bad pixels of an ROI (y, x) with no neighbour each: they become 0."""
+    row, column = np.nonzero(bad)
     nothing = np.zeros(0, np.int64)
-    return Neighbours(np.zeros(n_rows + 1, np.int64), nothing, np.zeros(1, np.int64), nothing, nothing)
+    first_bad = np.searchsorted(row, np.arange(bad.shape[0] + 1)).astype(np.int64)
+    return Neighbours(first_bad, column.astype(np.int64), np.zeros(row.size + 1, np.int64), nothing, nothing)
 
 
 def find_neighbours(good: NDArray[np.bool_], rows: slice, columns: slice) -> Neighbours:

@@ -44,7 +44,7 @@ def _corrected(count: Any, dark: Any, inverse_flat: Any, cap: Any, floor: Any, g
 def _interpolate_row(
     frame: Any, y: Any, neighbours: Any, saturation: Any, limits: Any, bin: Any, pixels: Any, spoiled: Any
 ) -> Any:
-    """Give the bad pixels of ROI row y the mean of their neighbours; true when a neighbour saturated."""
+    """Give the listed pixels of ROI row y the mean of their neighbours, 0 without; true when a neighbour saturated."""
     first_bad, bad_column, first_neighbour, row, column, dark, inverse_flat = neighbours
     judges, level = saturation
     cap, floor, gain = limits
@@ -57,7 +57,7 @@ def _interpolate_row(
             if judges and count >= level:
                 is_spoiled = True
                 spoiled[bad_column[bad] // bin] = 1
-        pixels[bad_column[bad]] = np.float32(total / (first_neighbour[bad + 1] - first_neighbour[bad]))
+        pixels[bad_column[bad]] = np.float32(total / max(first_neighbour[bad + 1] - first_neighbour[bad], 1))
     return is_spoiled
 
 

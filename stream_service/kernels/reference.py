@@ -4,7 +4,8 @@ Written to be read, not to be fast. Per frame, in raw axes and float32:
 
 1. value = float32(raw) - dark, times 1/flat; below 0 it becomes 0 unless negatives are kept; divided by the gain
 2. saturated = raw >= level, judged on the raw value as the detector sent it
-3. bad pixels, if asked, become the mean (float64, row-major order) of their neighbours' values, see `neighbours.py`
+3. bad pixels, if asked, become the mean (float64, row-major order) of their neighbours' values, see `neighbours.py`;
+   else gaps, which hold a marker and no measurement, become 0
 
 then in float64, which adds without loss what a detector can count:
 
@@ -13,7 +14,7 @@ then in float64, which adds without loss what a detector can count:
 5. the group, in order of time: sum, mean, one exposure, or by exposure time (`reduction.py`); one cast to float32
 6. rotate, flip
 
-A raw NaN is stored as NaN: nothing is known about that pixel, and hiding it would say otherwise. A stored pixel is bad
+A raw NaN in a pixel that is no gap stays NaN: what becomes of that row is not decided here. A stored pixel is bad
 when no good raw pixel is in it: interpolation makes a value, not a measurement.
 """
 
@@ -122,6 +123,8 @@ def corrected_frame(
             for neighbour in measured[rows, columns]:
                 total += float(neighbour)
             value[row, column] = np.float32(total / len(rows))
+    elif corrections.gaps is not None:
+        value[corrections.gaps] = 0
     return value
 
 

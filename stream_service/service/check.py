@@ -20,7 +20,8 @@ from stream_service.service.check_finding import Finding, problem_of
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_arrival, check_newest, check_stream
 from stream_service.service.file_system import space_problem, swmr_problem
-from stream_service.service.run_file import build_reducer, corrections_from, images_of, load_references
+from stream_service.service.run_corrections import corrections_from
+from stream_service.service.run_file import build_reducer, images_of, load_references
 from stream_service.service.run_sources import DMOV, MOVN, followed_channels
 from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks

@@ -172,6 +172,7 @@ class _Ingest:
             if live:  # the rows so far are kept, and say how they ended
                 has_failed = isinstance(error, Exception)
                 with suppress(PtychostreamError):
+                    out.pipeline.release()
                     self._ledger.close()
                     out.close(
                         RunState.FAILED if has_failed else RunState.ABORTED,

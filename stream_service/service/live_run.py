@@ -95,7 +95,7 @@ class LiveRun:
             self._sources.connect()
             self._opening.prepare()
             self._intake = self._make_intake(self._sources.open_ledger(self.request))
-            doubts = self._sources.doubts()
+            doubts = [*self._opening.notes, *self._sources.doubts()]
         except PtychostreamError:
             self._sources.close()
             raise
@@ -339,6 +339,7 @@ class LiveRun:
         log.error("the run failed: %s", error)
         if self._out is not None:
             with suppress(PtychostreamError):  # it may be what failed
+                self._out.pipeline.release()
                 self._out.pipeline.flush()
         self.message = f"{error}; {self._settle(EndReason.FAILED).sentence}"
         try:

@@ -18,13 +18,17 @@ from stream_service.core.grouping import Group, Grouper
 from stream_service.core.ledger import Fate, Ledger
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stage_map import StageMap
-from stream_service.kernels import FrameReducer, Grouping
+from stream_service.errors import ConfigError
+from stream_service.kernels import CorrectionError, FrameReducer, FrameSummary, Gaps, GapSetting, Grouping
 from stream_service.qc.maps import RowValues
+from stream_service.service.first_frames import FirstFrames
 from stream_service.service.flag_counts import FlagCounts
+from stream_service.service.saturation import SaturationShare
+from stream_service.service.unmeasured import UnmeasuredPixels
 from stream_service.writer import Row, StandardFile
 
-SATURATED = 0x2
-"""CXI pixel flag."""
+INVALID, SATURATED, MISSING = 0x1, 0x2, 0x200
+"""CXI pixel flags."""
 
 
 class RowPipeline:
@@ -41,10 +45,13 @@ class RowPipeline:
         rejected: Collection[int] = frozenset(),
         *,
         allow_spread: bool = False,
+        gaps: GapSetting = "auto",
+        about_references: tuple[str, ...] = (),
     ) -> None:
         """`rejected` are positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0).
 
-        With `allow_spread` the exposures of a row may have been taken at places that are no single position.
+        With `allow_spread` the exposures of a row may have been taken at places that are no single position. `gaps`
+        says how pixels that do not measure are found; `about_references` is told with what is to be said of the rows.
         """
         self.intensities = RowValues()
         """Position and intensity of every row: the STXM map."""
@@ -52,7 +59,12 @@ class RowPipeline:
         self._reducer = reducer
         self._ledger = ledger
         self._stage_map = stage_map
-        self._sat_fraction = sat_fraction
+        self._about_references = about_references
+        self._gap_setting: GapSetting = gaps
+        self._first_frames: FirstFrames | None = FirstFrames(gaps)
+        self._unmeasured: UnmeasuredPixels | None = None
+        self._saturation = SaturationShare(sat_fraction)
+        self._about_gaps: tuple[str, ...] = ()
         self._rejected = rejected
         self._grouper = Grouper(frames_per_row)
         self._combines = frames_per_row > 1 and reducer.grouping in (Grouping.SUM, Grouping.MEAN)
@@ -76,11 +88,39 @@ class RowPipeline:
         return self._energy_sum_eV / self._n_energies if self._n_energies else math.nan
 
     def add(self, exposure: Exposure) -> None:
-        """Take one exposure; a row is appended when its group is full."""
+        """Take one exposure; a row is appended when its group is full, and the gaps are known."""
+        if self._first_frames is None:
+            self._add(exposure)
+        elif kept := self._first_frames.add(exposure):
+            self._begin(self._first_frames.gaps, kept)
+
+    def _begin(self, gaps: Gaps | None, kept: list[Exposure]) -> None:
+        """The gaps are known: correct for them, and take the exposures that had to wait."""
+        self._first_frames = None
+        if gaps is not None:
+            doubt = gaps.doubt if self._reducer.corrections.saturation_level is None else ""
+            self._about_gaps = tuple(filter(None, (gaps.sentence, doubt)))
+        if gaps is not None and gaps.is_gap.any():
+            try:
+                self._reducer = self._reducer.with_gaps(gaps.is_gap)
+            except CorrectionError as error:
+                raise ConfigError(str(error)) from error
+            self._file.write_applied(self._reducer.dark_applied, self._reducer.flat_applied)
+            self._write_mask()
+        for exposure in kept:
+            self._add(exposure)
+
+    def _add(self, exposure: Exposure) -> None:
         if (group := self._grouper.add(exposure)) is not None:
             self._take(group)
         if given_up := self._grouper.take_given_up():
             self._ledger.mark((lost.ordinal for lost in given_up), Fate.INCOMPLETE)
+
+    def release(self) -> None:
+        """There may be no more exposures: take those that wait for the gaps to be known."""
+        if self._first_frames is not None:
+            kept = self._first_frames.end()
+            self._begin(self._first_frames.gaps, kept)
 
     def flush(self) -> None:
         """Make the rows so far visible to readers; only now are their frames stored, in the ledger's sense."""
@@ -90,20 +130,37 @@ class RowPipeline:
 
     def finish(self) -> None:
         """No more exposures: enter the groups that never filled, and settle the saturation mask."""
+        self.release()
         if self._first_group is not None:
             self._append(self._first_group)
             self._first_group = None
         self.flush()
         leftover = self._grouper.leftover()
         self._ledger.mark((exposure.ordinal for exposure in leftover), Fate.INCOMPLETE)
-        saturated = self._reducer.saturated_mask(self._sat_fraction)
-        if saturated.any():
-            mask = self._reducer.mask | saturated
-            flags = np.where(self._reducer.mask, np.uint32(1), np.uint32(0)) | (saturated * np.uint32(SATURATED))
-            self._file.write_mask(mask.astype(np.uint8), flags.astype(np.uint32))
+        saturated = self._saturation.settle(self._reducer)
+        if saturated.any() and not self._saturation.masks_all:
+            self._write_mask(saturated)
+
+    def _write_mask(self, saturated: np.ndarray | None = None) -> None:
+        """All that is known of the pixels by now, into the file."""
+        mask = self._reducer.mask != 0
+        flags = np.where(mask, np.uint32(INVALID), np.uint32(0))
+        gaps = self._reducer.corrections.gaps
+        if gaps is not None:
+            flags[self._reducer.stored_where(gaps) & mask] |= np.uint32(MISSING)
+        for more, flag in ((self._unmeasured and self._unmeasured.mask, INVALID), (saturated, SATURATED)):
+            if more is not None:
+                mask |= more
+                flags[more] |= np.uint32(flag)
+        self._file.write_mask(mask.astype(np.uint8), flags)
 
     def notes(self) -> Iterator[str]:
-        """What is to be said of the rows so far, in sentences."""
+        """What is to be said of the references, the pixels and the rows so far, in sentences."""
+        yield from self._about_references
+        yield from self._about_gaps
+        if self._unmeasured is not None:
+            yield from self._unmeasured.notes()
+        yield from self._saturation.notes()
         spread = self.spread
         if spread.n_apart:
             fate = "used, because that is allowed" if self._allow_spread else "flagged, and not used"
@@ -145,12 +202,16 @@ class RowPipeline:
             pixels = np.stack([exposure.frame.pixels for exposure in exposures])
         times_s = np.array([exposure.exposure_s for exposure in exposures])
         summary = self._reducer.reduce(pixels, times_s, slot)
-        used = exposures if summary.best_index < 0 else exposures[summary.best_index : summary.best_index + 1]
+        chosen = slice(None) if summary.best_index < 0 else slice(summary.best_index, summary.best_index + 1)
+        used = exposures[chosen]
+        summary, is_measured = self._look_at(pixels[chosen], slot, summary)
         x_m, y_m, energy_eV = self._values(used)
         flags = reduce(or_, (exposure.flags for exposure in used))
         position_flags = reduce(or_, (exposure.position_flags for exposure in used))
         if self._combines and self.spread.is_apart(self._places(group)) and not self._allow_spread:
             flags, position_flags = flags | Flag.SPREAD, position_flags | Flag.SPREAD
+        if not is_measured:
+            flags, position_flags = flags | Flag.INVALID, position_flags | Flag.INVALID
         self.flags.add(flags, position_flags)
         self._file.append(
             Row(
@@ -180,6 +241,17 @@ class RowPipeline:
             self._n_energies += 1
         self.intensities.append(x_m, y_m, summary.intensity)
         self._unflushed += [exposure.ordinal for exposure in exposures]
+
+    def _look_at(self, pixels: np.ndarray, slot: np.ndarray, summary: FrameSummary) -> tuple[FrameSummary, bool]:
+        """The row without what is no measurement, and whether it is to be used."""
+        if self._unmeasured is None:
+            self._unmeasured = UnmeasuredPixels(self._reducer, pixels.dtype, self._gap_setting)
+        before = self._unmeasured.mask
+        summary, is_measured = self._unmeasured.look(pixels, slot, summary)
+        if self._unmeasured.mask is not before:
+            self._write_mask()
+        self._saturation.add(summary.n_saturated, self._reducer)
+        return summary, is_measured
 
     def _values(self, exposures: tuple[Exposure, ...]) -> tuple[float, float, float]:
         """Mean position of the beam on the sample, and mean energy, of the exposures that the row is made of."""

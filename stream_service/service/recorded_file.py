@@ -16,10 +16,10 @@ from stream_service.kernels import Geometry
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.pipeline import RowPipeline
 from stream_service.service.recorded_channels import RecordedChannels
+from stream_service.service.run_corrections import corrections_from, reference_notes
 from stream_service.service.run_file import (
     RunFile,
     build_reducer,
-    corrections_from,
     images_of,
     load_references,
     versions,
@@ -47,7 +47,9 @@ def open_recorded_file(
     _check_facts(recording, facts, channels)
     preprocessing, profile = settings.preprocessing, settings.profile
     frames_per_row = 1 if preprocessing.grouping == "none" else preprocessing.frames_per_position
-    corrections = corrections_from(preprocessing, _references(recording, settings))
+    references = _references(recording, settings)
+    corrections = corrections_from(preprocessing, references)
+    is_own_mask = references.get("mask") is recording.references.get("mask")
     reducer = build_reducer(preprocessing, corrections, recording.frame_shape, frames_per_row, recording.dtype)
     header = FileHeader(
         scan_id=scan_id,
@@ -80,6 +82,8 @@ def open_recorded_file(
         preprocessing.sat_fraction,
         settings.rejected,
         allow_spread=preprocessing.allow_spread,
+        gaps=preprocessing.gaps,
+        about_references=tuple(reference_notes(preprocessing, references, corrections, is_own_mask=is_own_mask)),
     )
     return RunFile(file, pipeline, ledger, recording.frame_shape, recording.dtype)
 

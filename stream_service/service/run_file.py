@@ -27,6 +27,7 @@ from stream_service.hdf5.targets import AlsoBelow
 from stream_service.kernels import (
     CorrectionError,
     Corrections,
+    FlatKind,
     FrameReducer,
     Geometry,
     GeometryError,
@@ -45,6 +46,8 @@ SAME_EXPOSURE = 1e-3
 """Relative: times that differ by less are the same."""
 COUNTS_S = 0.25
 """Between two accounts in the file while the run goes on; one costs 0.1 ms, and 6 ms in a run of a million frames."""
+ABOUT_PIXELS = ("gaps", "flat_is")
+"""Settings of the profile that a request may override."""
 REFERENCE_ROOTS = "service.reference_roots of the profile"
 RECORDED_VERSIONS = ("ptychostream", "numpy", "numba", "h5py", "p4p", "pyepics", "caproto")
 
@@ -132,7 +135,11 @@ def check_file_path(path: Path) -> None:
 
 
 def with_references(profile: Profile, request: ScanRequest) -> Profile:
-    """The profile with the references of a scan, where the scan has its own."""
+    """The profile with what a scan has of its own: its references, and what is said of their pixels."""
+    about_pixels = {name: value for name in ABOUT_PIXELS if (value := getattr(request, name)) is not None}
+    if about_pixels:
+        preprocessing = profile.preprocessing.model_copy(update=about_pixels)
+        profile = profile.model_copy(update={"preprocessing": preprocessing})
     if request.references is None:
         return profile
     root = profile.service.data_root
@@ -157,9 +164,14 @@ def load_references(profile: Profile) -> dict[str, Reference]:
     return read_references({kind: name for kind, name in profile.references.model_dump().items() if name}, also)
 
 
-def check_exposures(references: References, found: Mapping[str, Reference], exposure_s: float) -> None:
-    """Raise `ConfigError` for a dark or flat that says it was taken with another exposure time than this (seconds)."""
-    for kind, location in (("dark", references.dark), ("flat", references.flat)):
+def check_exposures(
+    references: References, found: Mapping[str, Reference], exposure_s: float, flat_is: FlatKind = "raw"
+) -> None:
+    """Raise `ConfigError` for a dark or flat that says it was taken with another exposure time than this (seconds).
+
+    A flat that is normalised fits every exposure time.
+    """
+    for kind, location in (("dark", references.dark), ("flat", references.flat if flat_is == "raw" else None)):
         taken_s = found[kind].exposure_s if location else math.nan
         if math.isfinite(taken_s) and not math.isclose(taken_s, exposure_s, rel_tol=SAME_EXPOSURE):
             raise ConfigError(
@@ -171,22 +183,6 @@ def check_exposures(references: References, found: Mapping[str, Reference], expo
 def images_of(references: Mapping[str, Reference]) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays alone."""
     return {kind: reference.image for kind, reference in references.items()}
-
-
-def corrections_from(preprocessing: Preprocessing, references: dict[str, np.ndarray[Any, Any]]) -> Corrections:
-    """Corrections from arrays in raw detector axes; raises `ConfigError` when they contradict each other."""
-    if "mask" in references:
-        references = {**references, "mask": references["mask"] != 0}
-    try:
-        return Corrections(
-            **references,
-            saturation_level=preprocessing.sat,
-            gain=preprocessing.gain,
-            negatives=preprocessing.negatives,
-            bad_pixels=preprocessing.bad_pixels,
-        )
-    except CorrectionError as error:
-        raise ConfigError(str(error)) from error
 
 
 def build_reducer(
@@ -235,8 +231,9 @@ def open_run_file(
     dtype: Any,
     energy_eV: float,
     exposure_s: float,
+    notes: tuple[str, ...] = (),
 ) -> RunFile:
-    """Create the standard file of a live run, readable from this moment on."""
+    """Create the standard file of a live run, readable from this moment on; `notes` are of its references."""
     preprocessing = profile.preprocessing
     n_rows, frames_per_row = rows_and_frames_per_row(preprocessing, request)
     planned_m = np.column_stack([request.planned_x_m, request.planned_y_m]) if request.planned_x_m else None
@@ -276,6 +273,8 @@ def open_run_file(
         frames_per_row,
         preprocessing.sat_fraction,
         allow_spread=preprocessing.allow_spread,
+        gaps=preprocessing.gaps,
+        about_references=notes,
     )
     return RunFile(file, pipeline, ledger, geometry.raw_shape, np.dtype(dtype))
 

@@ -12,13 +12,13 @@ from stream_service.errors import SourceError
 from stream_service.kernels import Corrections, FrameReducer
 from stream_service.request import ScanRequest
 from stream_service.service.live_sources import LiveSources
+from stream_service.service.run_corrections import corrections_from, reference_notes
 from stream_service.service.run_file import (
     RunFile,
     build_reducer,
     check_exposures,
     check_file_path,
     check_places,
-    corrections_from,
     file_path,
     images_of,
     load_references,
@@ -43,15 +43,20 @@ class RunOpening:
         self._corrections = Corrections()
         self._reducer: FrameReducer | None = None
         self._exposure_s = self._armed_exposure_s = math.nan
+        self.notes: tuple[str, ...] = ()
+        """What is to be said of the references, in sentences."""
 
     def check(self) -> None:
         """What can be known without the beamline: the folder, and the references. Raises `PtychostreamError`."""
         check_file_path(self.path)
         check_places(self._profile, self.request)
         references = load_references(self._profile)
+        preprocessing, images = self._profile.preprocessing, images_of(references)
+        self._corrections = corrections_from(preprocessing, images)
         if self.request.exposure_s is not None:
-            check_exposures(self._profile.references, references, self.request.exposure_s)
-        self._corrections = corrections_from(self._profile.preprocessing, images_of(references))
+            flat_is = self._corrections.flat_is
+            check_exposures(self._profile.references, references, self.request.exposure_s, flat_is)
+        self.notes = tuple(reference_notes(preprocessing, images, self._corrections))
 
     def rename(self, scan_id: str) -> None:
         """Give the run another name while it has no file; raises `PtychostreamError` if that one is taken."""
@@ -103,6 +108,7 @@ class RunOpening:
             dtype=frame.pixels.dtype,
             energy_eV=self._energy_at(frame),
             exposure_s=self.exposure_of(frame),
+            notes=self.notes,
         )
 
     def _reducer_for(self, frame: Frame) -> FrameReducer:

@@ -160,6 +160,14 @@ class StandardFile:
             self._rewrite(cxi_tree.MASK, mask)
             self._rewrite(cxi_tree.PIXEL_MASK, pixel_mask)
 
+    def write_applied(self, dark: npt.NDArray[np.float32] | None, flat: npt.NDArray[np.float32] | None) -> None:
+        """Replace dark and flat, as far as the header had them; readers see it after the next flush."""
+        self._check_can_grow()
+        with self._writing("write dark and flat"):
+            for path, image in (("/entry/dark", dark), ("/entry/flat", flat)):
+                if image is not None:
+                    self._rewrite(path, image)
+
     def write_ledger(self, ledger: LedgerColumns) -> None:
         """Replace the account of the run; readers see it after the next flush.
 

@@ -55,6 +55,8 @@ def runs(draw: st.DrawFn) -> tuple[np.ndarray, list[float], Geometry, Correction
         dark=draw(st.none() | images(shape, "f4")),
         flat=draw(st.none() | images(shape, "f4")),
         mask=mask,
+        gaps=draw(st.none() | npst.arrays(bool, shape)),
+        flat_is=draw(st.sampled_from(["raw", "normalised"])),
         saturation_level=draw(st.none() | st.floats(-100, 70_000)),
         gain=draw(st.sampled_from([1.0, 0.5, 3.7])),
         negatives=draw(st.sampled_from(["clip", "keep"])),

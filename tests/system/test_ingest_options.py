@@ -25,7 +25,8 @@ from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.kernels import Corrections, Grouping, reference
 from stream_service.service.pipeline import RowPipeline
-from stream_service.service.run_file import build_reducer, corrections_from
+from stream_service.service.run_corrections import corrections_from
+from stream_service.service.run_file import build_reducer
 from stream_service.writer import Row
 
 N_FRAMES, FRAMES_PER_POSITION = 6, 3

@@ -33,7 +33,8 @@ def random_frames(rng: np.random.Generator, dtype: np.dtype, k: int) -> np.ndarr
 def references(rng: np.random.Generator) -> dict[str, Any]:
     flat = rng.normal(100, 5, RAW_SHAPE)
     flat[2, 3], flat[5, 5], flat[7, 8] = np.nan, 0, np.inf
-    return {"dark": rng.uniform(0, 30, RAW_SHAPE), "flat": flat, "mask": rng.random(RAW_SHAPE) < 0.3}
+    masks = {name: rng.random(RAW_SHAPE) < share for name, share in (("mask", 0.3), ("gaps", 0.1))}
+    return {"dark": rng.uniform(0, 30, RAW_SHAPE), "flat": flat, **masks}
 
 
 def assert_kernel_is_definition(

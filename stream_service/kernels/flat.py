@@ -1,0 +1,31 @@
+"""Whether a flat is as measured, or has lost its dark and has a mean of about 1 already, as most files hold it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FlatKind = Literal["raw", "normalised"]
+MOST_NORMALISED = 2.0
+"""A median above it is in ADU: whoever normalises a flat makes its mean, or its maximum, 1."""
+NO_DARK = 0.01
+"""A dark below this share of the flat changes nothing that matters."""
+
+
+def recognise_flat(flat: NDArray[Any], dark: NDArray[Any], mask: NDArray[Any] | None = None) -> FlatKind | None:
+    """What a flat is beside this dark, all (y, x); None if it may be either.
+
+    A raw flat is above its dark. One that is not, and about 1, is normalised; one that is about 1 and above a dark that
+    is smaller still may be either.
+    """
+    used = np.isfinite(flat) & np.isfinite(dark)
+    if mask is not None:
+        used &= mask == 0
+    if not used.any():
+        return "raw"
+    level, dark_level = float(np.median(flat[used])), float(np.median(np.abs(dark[used])))
+    if not 0 < level <= MOST_NORMALISED or dark_level <= NO_DARK * level:
+        return "raw"
+    return None if float(np.median(flat[used] - dark[used])) > 0 else "normalised"
