@@ -121,6 +121,21 @@ class Knobs:
             "timestamp_ns.",
         ),
     ] = None
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="QUANTITY=NAME", help="Column of --readbacks (CSV) that holds it: posx=MOTOR:X.RBV."),
+    ] = None
+    unit: Annotated[
+        list[str] | None, typer.Option(metavar="QUANTITY=UNIT", help="Unit of it in --readbacks: posx=um.")
+    ] = None
+    stage_map: Annotated[
+        str | None,
+        typer.Option(
+            metavar="XX,XY,YX,YY",
+            help="From positions of the stage to those of the beam on the sample; -1,0,0,-1: the stage moves the "
+            "sample (the profile's).",
+        ),
+    ] = None
     readbacks_offset_s: Annotated[
         float | None,
         typer.Option(help="Added to the time stamps of --readbacks, where its clock is known to be another one."),
@@ -167,6 +182,7 @@ class Knobs:
 
     def settings(self, given: frozenset[str] = frozenset()) -> IngestSettings:
         """Load what the options name. `given` are channels whose paths the operator gave; raises `ConfigError`."""
+        from stream_service.core.stage_map import parse_stage_map
         from stream_service.layouts import load_named_profile
         from stream_service.service.ingest_settings import IngestSettings, load_rejected
         from stream_service.sources.recording import Facts
@@ -186,6 +202,7 @@ class Knobs:
             readbacks=self._load_readbacks(match),
             match=match,
             row_offset=self.row_offset,
+            stage_map=parse_stage_map(self.stage_map) if self.stage_map else None,
             rejected=load_rejected(self.reject_json) if self.reject_json else frozenset(),
             first_unique_id=self.first_id,
         )
@@ -195,9 +212,25 @@ class Knobs:
 
         if self.readbacks is not None:
             on_change = bool(self.readbacks_on_change)
-            return load_readbacks(self.readbacks, self.readbacks_offset_s, match, self.also, on_change=on_change)
-        if self.readbacks_offset_s is not None or self.readbacks_on_change:
-            raise ConfigError("--readbacks-offset-s and --readbacks-on-change are about --readbacks: give that, too")
+            return load_readbacks(
+                self.readbacks,
+                self.readbacks_offset_s,
+                match,
+                self.also,
+                on_change=on_change,
+                columns=pairs_of(self.column, "--column"),
+                units=pairs_of(self.unit, "--unit"),
+            )
+        about_readbacks = {
+            "--readbacks-offset-s": self.readbacks_offset_s is not None,
+            "--readbacks-on-change": self.readbacks_on_change,
+            "--column": self.column,
+            "--unit": self.unit,
+        }
+        if given := [option for option, is_given in about_readbacks.items() if is_given]:
+            raise ConfigError(
+                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} about --readbacks: give that, too"
+            )
         return None
 
     def preprocessing(self, defaults: Preprocessing | None) -> Preprocessing:
@@ -242,6 +275,20 @@ def _marker(text: str) -> float | str:
     if not math.isfinite(value):
         raise ConfigError(f"--gaps {text!r}: give auto, none, or the number that such pixels hold, such as 65535 or -1")
     return value
+
+
+def pairs_of(options: list[str] | None, option: str) -> dict[str, str]:
+    """From `quantity=value` texts. Raises `ConfigError`."""
+    pairs: dict[str, str] = {}
+    for text in options or []:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise ConfigError(
+                f"{option} {text!r}: write QUANTITY=VALUE, such as posx={'um' if option == '--unit' else 'X'}"
+            )
+        if pairs.setdefault(name, value) != value:
+            raise ConfigError(f"{option} gives {name} twice: {pairs[name]} and {value}")
+    return pairs
 
 
 def _two_numbers(text: str, option: str) -> tuple[int, int]:

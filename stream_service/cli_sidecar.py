@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stream_service.cli_knobs import pairs_of
 from stream_service.cli_options import OUTPUT, AlsoBelowOption
-from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.sources.sidecar_matching import Match
 from stream_service.terminal import WARNING, console
@@ -56,15 +56,16 @@ def sidecar(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
 ) -> None:
     """Make the sidecar of TIFF frames: from the log of a scan (CSV), one HDF5 file that says which row is whose."""
-    from stream_service.service.make_sidecar import make_sidecar, parse_stage_map
+    from stream_service.core.stage_map import parse_stage_map
+    from stream_service.service.make_sidecar import make_sidecar
 
     references = {"dark": dark, "flat": flat, "mask": mask}
     summary = make_sidecar(
         frames,
         csv,
         output,
-        aliases=_pairs(column, "--column"),
-        units=_pairs(unit, "--unit"),
+        aliases=pairs_of(column, "--column"),
+        units=pairs_of(unit, "--unit"),
         match=match,
         row_offset=row_offset,
         references={kind: location for kind, location in references.items() if location},
@@ -81,17 +82,3 @@ def sidecar(
     said += "".join(f"{source}; " for source in summary.sources) + "positions are "
     said += f"a stage's, mapped by {stage_map} to the beam on the sample" if stage_map else "the beam on the sample"
     console.print(said, soft_wrap=True)
-
-
-def _pairs(options: list[str] | None, option: str) -> dict[str, str]:
-    """From `quantity=value` texts. Raises `ConfigError`."""
-    pairs: dict[str, str] = {}
-    for text in options or []:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not (name and equals and value):
-            raise ConfigError(
-                f"{option} {text!r}: write QUANTITY=VALUE, such as posx={'um' if option == '--unit' else 'X'}"
-            )
-        if pairs.setdefault(name, value) != value:
-            raise ConfigError(f"{option} gives {name} twice: {pairs[name]} and {value}")
-    return pairs

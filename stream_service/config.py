@@ -17,7 +17,7 @@ from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.frame import FrameTime, Marks
 from stream_service.core.pairing import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, How
 from stream_service.core.stage_map import StageMap
-from stream_service.core.units import ELECTRONVOLTS, METRES
+from stream_service.units import ELECTRONVOLTS, METRES
 
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
 CHANNEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -276,7 +276,9 @@ class Profile(Settings):
                 raise ValueError(f"channel '{name}' is missing: every profile pairs x, y and energy with its frames")
             units = ELECTRONVOLTS if name == "energy" else METRES
             if channels[name].unit not in units:
-                raise ValueError(f"unit {channels[name].unit!r} of channel '{name}' must be one of {', '.join(units)}")
+                raise ValueError(
+                    f"unit {channels[name].unit!r} of channel '{name}' must be one of {', '.join(units.usual)}"
+                )
         for name, channel in channels.items():
             if not CHANNEL_NAME.fullmatch(name) or name.endswith(MOVING):
                 raise ValueError(f"'{name}' cannot name a channel: letters, digits and '_', not ending in '{MOVING}'")
@@ -313,10 +315,8 @@ class Profile(Settings):
 
     def scale_of(self, name: str) -> float:
         """Factor from a channel's own unit to metres or electronvolts; 1 for channels that are only recorded."""
-        unit = self.channels[name].unit
-        if name == "energy":
-            return ELECTRONVOLTS[unit]
-        return METRES.get(unit, 1.0) if name in POSITION_CHANNELS else 1.0
+        units = {"energy": ELECTRONVOLTS, **dict.fromkeys(POSITION_CHANNELS, METRES)}.get(name)
+        return (units.factor(self.channels[name].unit) if units else None) or 1.0
 
     def to_stage_map(self) -> StageMap:
         (xx, xy), (yx, yy) = self.stage_map

@@ -112,6 +112,8 @@ class ScanGeometry:
 def number_doubt(name: str, value: float) -> Doubt | None:
     """Of one number by itself; None if it can be meant, or is not known (NaN)."""
     limits = LIMITS[name]
+    if name == "exposure_s" and value == 0:
+        return Doubt(name, False, "is 0 s; was it recorded?", limits.option)
     if math.isnan(value) or limits.low <= value <= limits.high:
         return None
     said = f"is {value:g} {limits.unit}, outside {limits.text}; {limits.question}"

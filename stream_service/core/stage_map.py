@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from stream_service.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +30,14 @@ def _sum(a: float, x_m: float, b: float, y_m: float) -> float:
     if not b:
         return a * x_m
     return a * x_m + b * y_m if a else b * y_m
+
+
+def parse_stage_map(text: str) -> StageMap:
+    """From `-1,0,0,-1`, the matrix by rows. Raises `ConfigError`."""
+    try:
+        xx, xy, yx, yy = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--stage-map {text!r}: give four numbers xx,xy,yx,yy such as -1,0,0,-1") from None
+    if not abs(xx * yy - xy * yx) > 0 or not all(math.isfinite(value) for value in (xx, xy, yx, yy)):
+        raise ConfigError(f"--stage-map {text!r} is no map of a plane onto itself: both axes must count")
+    return StageMap(xx, xy, yx, yy)

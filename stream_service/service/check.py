@@ -10,7 +10,6 @@ from p4p.client.thread import Context
 from stream_service.config import POSITION_CHANNELS, Profile, moving_channel
 from stream_service.core.frame import Frame
 from stream_service.core.pairing import How
-from stream_service.core.units import is_same_unit
 from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
 from stream_service.placeholders import placeholder_problem
@@ -27,6 +26,7 @@ from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks
 from stream_service.sources.ntndarray import decode_ntndarray
 from stream_service.sources.pva_frames import PvaFrames
+from stream_service.units import is_same_unit
 
 
 def check_profile(profile: Profile) -> Iterator[Finding]:

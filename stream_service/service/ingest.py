@@ -30,6 +30,7 @@ from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.read_ahead import ReadAhead
 from stream_service.service.recorded_channels import RecordedChannels, channels_of
 from stream_service.service.recorded_clock import check_clocks
+from stream_service.service.recorded_facts import notes_on_facts
 from stream_service.service.recorded_file import open_recorded_file
 from stream_service.service.recorded_pairing import RecordedPairing
 from stream_service.service.recorded_rows import RowsOfFrames
@@ -136,9 +137,9 @@ class _Ingest:
         first = next(frames, None)
         if first is None:
             raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
-        channels = channels_of(recording, settings.profile, settings.readbacks, settings.given, first.attributes)
+        channels = channels_of(recording, settings, first.attributes)
         in_log = settings.readbacks.notes if settings.readbacks else ()
-        for note in (*channels.notes, *settings.notes_on(recording.facts), *in_log):
+        for note in (*channels.notes, *notes_on_facts(settings, recording, first.attributes), *in_log):
             self._listener.note(note)
         self._facts = replace(
             self._facts, exposure_s=self._exposure_of(first), energy_eV=self._energy_of(first, channels)
@@ -251,7 +252,7 @@ class _Ingest:
         return self._facts.exposure_s
 
     def _energy_of(self, first: Frame, channels: RecordedChannels) -> float:
-        """What readers find before the end, when it becomes the mean over the rows."""
+        """What readers find before the end, when it becomes that of the rows."""
         for rule in channels.rules:
             own = first.attributes.get(rule.attribute)
             if rule.name == "energy" and isinstance(own, int | float) and math.isfinite(own):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from stream_service.config import Preprocessing, Profile
+from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.sources.recorded_readbacks import RecordedReadbacks
 from stream_service.sources.recording import Facts, Translation
@@ -40,6 +41,8 @@ class IngestSettings:
     """How rows of a log or sidecar find their frames."""
     row_offset: int | None = None
     """Key of a row (frame_index, unique_id) minus that of its frame, where the operator says it."""
+    stage_map: StageMap | None = None
+    """From the recorded positions to the beam on the sample, where the operator says it."""
     translation: Translation | None = None
     """What moves by the translation of a CXI file, where the operator says it."""
     rejected: frozenset[int] = frozenset()
@@ -49,21 +52,12 @@ class IngestSettings:
 
     def facts_of(self, recorded: Facts) -> Facts:
         """The numbers of the scan: the operator's, else the recorded ones, else the profile's."""
-        sources = astuple(self.facts), astuple(recorded), astuple(self._in_profile)
+        sources = astuple(self.facts), astuple(recorded), astuple(self.in_profile)
         return Facts(*(_first_known(*values) for values in zip(*sources, strict=True)))
 
-    def notes_on(self, recorded: Facts) -> list[str]:
-        """Which numbers are the profile's and nobody else's: worth a look, since profiles are copied."""
-        sources = astuple(self.facts), astuple(recorded), astuple(self._in_profile)
-        names = (field.name for field in fields(Facts))
-        return [
-            f"{name} is {in_profile:g}, as the profile says: it is neither recorded nor given"
-            for name, given, found, in_profile in zip(names, *sources, strict=True)
-            if not math.isfinite(given) and not math.isfinite(found) and math.isfinite(in_profile)
-        ]
-
     @property
-    def _in_profile(self) -> Facts:
+    def in_profile(self) -> Facts:
+        """What the profile says of them."""
         detector = self.profile.detector if self.profile else None
         return Facts(det_dist_m=detector.distance_m, pixel_m=detector.pixel_m) if detector else Facts()
 

@@ -94,19 +94,8 @@ def make_sidecar(
         n_pairs=table.n_rows - len(matching.rows_without_frame),
         matched_by=matching.by,
         sources=table.sources,
-        warnings=(*holes, *describe_gaps(rows, frames, matching), *table.problems, *lacking),
+        warnings=(*holes, *describe_gaps(rows, frames, matching), *table.notes, *table.problems, *lacking),
     )
-
-
-def parse_stage_map(text: str) -> StageMap:
-    """From `-1,0,0,-1`, the matrix by rows. Raises `ConfigError`."""
-    try:
-        xx, xy, yx, yy = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--stage-map {text!r}: give four numbers xx,xy,yx,yy such as -1,0,0,-1") from None
-    if not abs(xx * yy - xy * yx) > 0 or not np.isfinite([xx, xy, yx, yy]).all():
-        raise ConfigError(f"--stage-map {text!r} is no map of a plane onto itself: both axes must count")
-    return StageMap(xx, xy, yx, yy)
 
 
 def _columns(table: EpicsTable, stage_map: StageMap | None) -> dict[str, npt.NDArray[np.float64 | np.int64]]:

@@ -7,7 +7,8 @@ profile says is told in a note.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from stream_service.config import PAIRED_CHANNELS, POSITION_CHANNELS, Profile, moving_channel
@@ -15,6 +16,7 @@ from stream_service.core.frame import AttributeValue
 from stream_service.core.pairing import POSITION_TOLERANCE_M, ChannelRule, How
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import SourceError
+from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.recorded_rows import row_attribute
 from stream_service.sources.recorded_readbacks import RecordedReadbacks
 from stream_service.sources.recording import Recording
@@ -40,16 +42,13 @@ class RecordedChannels:
 
 
 def channels_of(
-    recording: Recording,
-    profile: Profile | None,
-    readbacks: RecordedReadbacks | None,
-    given: Collection[str],
-    attributes: Mapping[str, AttributeValue],
+    recording: Recording, settings: IngestSettings, attributes: Mapping[str, AttributeValue]
 ) -> RecordedChannels:
-    """Decide. `given` are the channels whose paths the operator gave, `attributes` those of the first frame.
+    """Decide, by what the operator says; `attributes` are those of the first frame.
 
     Raises `SourceError` if positions are nowhere to be found.
     """
+    profile, readbacks, given = settings.profile, settings.readbacks, settings.given
     recorded = {rule.name: rule for rule in recording.rules}
     rules: dict[str, ChannelRule] = {}
     notes: list[str] = []
@@ -71,10 +70,16 @@ def channels_of(
                 f"{name} is '{recorded[name].attribute}' of each frame, the value when it was read out, because the "
                 f"history that the profile wants is not here; --readbacks FILE gives it"
             )
+    if math.isfinite(settings.facts.energy_eV) and (instead := rules.pop("energy", None)) is not None:
+        notes.append(_energy_as_given(settings.facts.energy_eV, instead, attributes))
     if missing := [name for name in POSITION_CHANNELS if name not in rules]:
         raise SourceError(_no_positions(recording, profile, missing, attributes))
     is_on_sample = recording.is_on_sample and from_recording.issuperset(POSITION_CHANNELS)
-    if is_on_sample:
+    if settings.stage_map is not None:
+        stage_map = settings.stage_map
+        if is_on_sample:
+            notes.append("the recorded positions are mapped by --stage-map, though the file calls them the beam's")
+    elif is_on_sample:
         stage_map = ON_SAMPLE
     elif profile is not None:
         stage_map = profile.to_stage_map()
@@ -82,9 +87,15 @@ def channels_of(
         stage_map = ON_SAMPLE
         notes.append(
             "the recorded positions are taken as those of the beam on the sample; if they are a stage's, "
-            "give a --profile, whose stage_map says which way the beam goes"
+            "give --stage-map, or a --profile whose stage_map says which way the beam goes"
         )
     return RecordedChannels(tuple(rules.values()), stage_map, tuple(notes))
+
+
+def _energy_as_given(energy_eV: float, instead: ChannelRule, attributes: Mapping[str, AttributeValue]) -> str:
+    said = f"the energy is {energy_eV:g} eV in every row, as --energy-eV says, and not that of each frame"
+    first = attributes.get(instead.attribute) if instead.how is How.ATTRIBUTE else None
+    return f"{said} ({first * instead.scale:g} eV in the first)" if isinstance(first, int | float) else said
 
 
 def _history_rule(name: str, readbacks: RecordedReadbacks, profile: Profile | None) -> ChannelRule:
@@ -126,8 +137,9 @@ def _no_positions(
         for name in missing
         if profile and profile.channels[name].attribute
     ]
+    unusable = "".join(f": {recording.problems[name]}" for name in missing[:1] if name in recording.problems)
     asked = f" (the profile wants {', '.join(wanted)})" if wanted else ""
     return (
-        f"{recording.path} ({recording.layout}) does not say where {' and '.join(missing)} are{asked}; recorded with "
-        f"each frame: {there}. Give a --profile that names them, their paths, or --readbacks FILE"
+        f"{recording.path} ({recording.layout}) does not say where {' and '.join(missing)} are{asked}{unusable}; "
+        f"recorded with each frame: {there}. Give a --profile that names them, their paths, or --readbacks FILE"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ import numpy as np
 
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
-from stream_service.errors import SourceError
 from stream_service.kernels import Geometry
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.pipeline import RowPipeline
 from stream_service.service.recorded_channels import RecordedChannels
+from stream_service.service.recorded_facts import check_facts
 from stream_service.service.run_corrections import corrections_from, reference_notes
 from stream_service.service.run_file import (
     RunFile,
@@ -44,7 +43,7 @@ def open_recorded_file(
 
     Raises `ConfigError` when settings and frames do not fit, `SourceError` when a number is missing.
     """
-    _check_facts(recording, facts, channels)
+    check_facts(settings, recording, facts, has_energy=channels.has("energy"))
     preprocessing, profile = settings.preprocessing, settings.profile
     frames_per_row = 1 if preprocessing.grouping == "none" else preprocessing.frames_per_position
     references = _references(recording, settings)
@@ -86,20 +85,6 @@ def open_recorded_file(
         about_references=tuple(reference_notes(preprocessing, references, corrections, is_own_mask=is_own_mask)),
     )
     return RunFile(file, pipeline, ledger, recording.frame_shape, recording.dtype)
-
-
-def _check_facts(recording: Recording, facts: Facts, channels: RecordedChannels) -> None:
-    needed = {"det-dist-m": facts.det_dist_m, "pixel-m": facts.pixel_m}
-    if not channels.has("energy"):
-        needed["energy-eV"] = facts.energy_eV
-    missing = [f"--{name}" for name, value in needed.items() if not math.isfinite(value)]
-    if missing:
-        raise SourceError(
-            f"{recording.path} ({recording.layout}) does not say all that is needed: give {', '.join(missing)}, "
-            "or a --profile"
-        )
-    if bad := [f"--{name} {value:g}" for name, value in needed.items() if value <= 0]:
-        raise SourceError(f"{recording.path}: {', '.join(bad)} cannot be: it must be above 0")
 
 
 def _references(recording: Recording, settings: IngestSettings) -> dict[str, np.ndarray[Any, Any]]:

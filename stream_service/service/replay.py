@@ -27,7 +27,6 @@ from stream_service.config import (
 )
 from stream_service.core.pairing import ChannelRule, How, channels_followed
 from stream_service.core.run import EndReason
-from stream_service.core.units import ELECTRONVOLTS, METRES
 from stream_service.errors import SourceError
 from stream_service.kernels import Geometry
 from stream_service.request import ScanRequest
@@ -35,11 +34,13 @@ from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.live_run import LiveRun
 from stream_service.service.recorded_channels import RecordedChannels, channels_of
 from stream_service.service.recorded_clock import check_clocks
+from stream_service.service.recorded_facts import check_facts, notes_on_facts
 from stream_service.service.recorded_file import turned_signs
 from stream_service.service.recorded_rows import RowsOfFrames
 from stream_service.service.replay_sources import ReplaySources
 from stream_service.service.status import RunStatus
 from stream_service.sources.recording import Facts, Recording
+from stream_service.units import ELECTRONVOLTS, METRES
 
 WITHOUT_STAMPS_HZ = 100.0
 """Rate of a recording that does not say when its frames were taken."""
@@ -73,13 +74,14 @@ def replay(
     first = next(frames, None)
     if first is None:
         raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
-    channels = channels_of(recording, settings.profile, settings.readbacks, settings.given, first.attributes)
+    channels = channels_of(recording, settings, first.attributes)
     facts = settings.facts_of(recording.facts)
+    check_facts(settings, recording, facts, has_energy=channels.has("energy"))
     exposure_s = 0.0 if math.isnan(facts.exposure_s) else facts.exposure_s
     frame_time = settings.profile.detector.frame_time if settings.profile else FrameTimeSettings()
     if rate_hz is None and not recording.has_timestamps:
         rate_hz = WITHOUT_STAMPS_HZ
-    notes = list(channels.notes)
+    notes = [*channels.notes, *notes_on_facts(settings, recording, first.attributes)]
     if settings.readbacks and (by_time := channels_followed(channels.rules)):
         notes += check_clocks(
             recording, settings.readbacks, by_time, frame_time.to_core(), exposure_s, first.timestamp_ns
@@ -129,9 +131,6 @@ def _as_recorded(
     frame_time: FrameTimeSettings,
 ) -> Profile:
     """The beamline as a live run must see it to get the frames of the recording; nothing in it is connected to."""
-    if missing := [name for name in ("det_dist_m", "pixel_m") if not math.isfinite(getattr(facts, name))]:
-        options = ", ".join("--" + name.replace("_", "-") for name in missing)
-        raise SourceError(f"{recording.path} ({recording.layout}) does not say all that is needed: give {options}")
     arrays = {**recording.references, **settings.references}
     named = {}
     for kind, array in arrays.items():
@@ -148,7 +147,7 @@ def _as_recorded(
             acquire_pv=REPLAYED,
             counter_pv=REPLAYED,
             exposure_pv=REPLAYED,
-            exposure_attribute=recording.exposure_attribute,
+            exposure_attribute="" if math.isfinite(settings.facts.exposure_s) else recording.exposure_attribute,
             frame_time=frame_time,
             axis_signs=_axis_signs(recording, settings),
             distance_m=facts.det_dist_m,
@@ -177,7 +176,7 @@ def _channel(rule: ChannelRule) -> ChannelSettings:
         how=rule.how,
         pv=REPLAYED if rule.how is How.TIMESTAMP else "",
         attribute=rule.attribute,
-        unit=next(unit for unit, scale in units.items() if scale == rule.scale),
+        unit=next(unit for unit, scale in units.factors.items() if scale == rule.scale),
         moving=Motion(pv=REPLAYED) if rule.moving else None,
         continuous=rule.is_continuous,
         gap_s=None if rule.is_sampled else rule.gap_s,  # without it silence tells of rest no more than in a sampled log

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from stream_service.core.pairing import ChannelRule, How
-from stream_service.core.units import ELECTRONVOLTS, METRES
 from stream_service.errors import SourceError
+from stream_service.sources.column_names import WELL_KNOWN, name_and_unit
 from stream_service.sources.hdf5_columns import Column, Stamps, driver_stamps, epics_stamps, is_column
 from stream_service.sources.hdf5_contents import (
     ChannelFinder,
@@ -26,9 +26,11 @@ from stream_service.sources.hdf5_contents import (
 )
 from stream_service.sources.hdf5_dataset import StoredDataset
 from stream_service.sources.hdf5_frames import FrameStack
+from stream_service.sources.hdf5_numbers import add_nexus_numbers
 from stream_service.sources.hdf5_tree import Hdf5Tree
-from stream_service.sources.recorded_units import SECONDS, first_unit
+from stream_service.sources.recorded_units import first_unit
 from stream_service.sources.recording import Facts
+from stream_service.units import ELECTRONVOLTS, METRES, SECONDS, UnitTable
 
 LAYOUT = "areaDetector (NDFileHDF5)"
 IS_FRAMES, NAME = "NDArrayNumDims", "NDAttrName"
@@ -42,13 +44,6 @@ UNIQUE_ID, SECONDS_PAST, NANOSECONDS_PAST, DRIVER_STAMP = (
 OF_THE_NDARRAY = (UNIQUE_ID, SECONDS_PAST, NANOSECONDS_PAST, DRIVER_STAMP)
 """Columns that NDFileHDF5 always adds; a live frame has them as fields, not as attributes."""
 MOST_COLUMNS = 2048
-WELL_KNOWN: Mapping[str, tuple[str, ...]] = {
-    "x": ("posx", "x", "xpos", "samplex", "stagex", "scanx", "positionx"),
-    "y": ("posy", "y", "ypos", "sampley", "stagey", "scany", "positiony"),
-    "energy": ("energy", "photonenergy", "monoenergy"),
-    "exposure": ("acquiretime", "acqtime", "exposure", "exposuretime", "expose", "counttime"),
-}
-"""Names of columns for a channel, in small letters and without `_`, with or without a unit behind."""
 
 
 def is_areadetector(tree: Hdf5Tree) -> bool:
@@ -61,9 +56,8 @@ def is_areadetector(tree: Hdf5Tree) -> bool:
 def read_areadetector(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField) -> Contents:
     """Explain a file of areaDetector."""
     frames = FrameStack(_frames(tree, paths), tree.file_bytes)
-    notes: list[str] = []
-    stored = _columns(tree, notes)
     finder = ChannelFinder(frames.n_frames)
+    stored = _columns(tree, finder.notes)
     finder.add_given(tree, paths)
     finder.add_fact("det_dist_m", next(tree.named("det_dist_m"), None), length_scale)
     finder.add_fact("pixel_m", next(tree.named("pixel_m"), None), length_scale)
@@ -73,20 +67,23 @@ def read_areadetector(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: Timesta
     rules = dict(finder.rules)
     for name in ("x", "y", "energy"):
         if name not in rules and not (name == "energy" and finder.has(name)):
-            rules |= _well_known(name, stored, notes)
+            rules |= _well_known(name, stored, finder, paths.pos_unit if name != "energy" else "")
+    add_nexus_numbers(finder, tree, lambda found: not found.text(NAME))  # an NDAttribute's are told by its name
+    rules = {**finder.rules, **rules}
     exposure = finder.exposure_attribute or ("" if finder.has("exposure") else _exposure(stored))
     return Contents(
         layout=LAYOUT,
         frames=frames,
         columns=(*finder.columns, *(_column(name, stored[name]) for name in stored if name not in OF_THE_NDARRAY)),
         unique_ids=identities_of(tree, paths, stored.get(UNIQUE_ID)),
-        stamps=_stamps(stored, timestamp_field, notes),
+        stamps=_stamps(stored, timestamp_field, finder.notes),
         facts=Facts(**finder.facts),
         rules=tuple(rules.values()),
         exposure_attribute=exposure,
         n_expected=frames.n_most,
         is_appended=True,
-        notes=tuple(notes),
+        problems=finder.problems,
+        notes=tuple(finder.notes),
     )
 
 
@@ -134,39 +131,44 @@ def _stamps(columns: Mapping[str, StoredDataset], field: TimestampField, notes: 
     return wanted or other
 
 
-def _well_known(name: str, columns: Mapping[str, StoredDataset], notes: list[str]) -> dict[str, ChannelRule]:
-    """The rule for a channel whose column has a name everybody uses and a unit that is stated; else none."""
+def _well_known(
+    name: str, columns: Mapping[str, StoredDataset], finder: ChannelFinder, given_unit: str
+) -> dict[str, ChannelRule]:
+    """The rule for a channel whose column has a name everybody uses and a unit that is stated or given; else none."""
     table = ELECTRONVOLTS if name == "energy" else METRES
     for attribute, stored in _named(name, columns, table):
-        unit = _stated_unit(attribute, stored, table)
-        if unit and stored.is_numeric:
-            notes.append(f"{name} is the NDAttribute '{attribute}' in {unit}")
-            return {name: ChannelRule(name, How.ATTRIBUTE, attribute, table[unit])}
+        stated = _stated_unit(attribute, stored, table)
+        if not stored.is_numeric:
+            continue
+        if unit := given_unit or stated:
+            told = "" if unit == stated else ", as --pos-unit says" + (f"; the file says {stated}" if stated else "")
+            finder.note(f"{name} is the NDAttribute '{attribute}' in {unit}{told}")
+            return {name: ChannelRule(name, How.ATTRIBUTE, attribute, table.factor(unit) or 1.0)}
+        option = "--energy-eV E" if name == "energy" else "--pos-unit, such as --pos-unit um"
+        finder.problems.setdefault(
+            "energy_eV" if name == "energy" else name, f"the NDAttribute '{attribute}' has no unit: give {option}"
+        )
     return {}
 
 
 def _exposure(columns: Mapping[str, StoredDataset]) -> str:
     """The attribute with the exposure time in seconds; empty if there is none."""
     for attribute, stored in _named("exposure", columns, SECONDS):
-        if stored.is_numeric and _stated_unit(attribute, stored, SECONDS) in ("", "s", "sec", "second", "seconds"):
+        if stored.is_numeric and SECONDS.factor(_stated_unit(attribute, stored, SECONDS) or "s") == 1.0:
             return attribute
     return ""
 
 
-def _named(
-    name: str, columns: Mapping[str, StoredDataset], units: Mapping[str, float]
-) -> list[tuple[str, StoredDataset]]:
+def _named(name: str, columns: Mapping[str, StoredDataset], units: UnitTable) -> list[tuple[str, StoredDataset]]:
     """Columns with a well-known name of the channel, the most usual name first."""
     by_name: dict[str, tuple[str, StoredDataset]] = {}
     for attribute, stored in columns.items():
-        words = attribute.split("_")
-        plain = words[:-1] if len(words) > 1 and words[-1] in units else words
-        by_name.setdefault("".join(plain).lower(), (attribute, stored))
+        by_name.setdefault(name_and_unit(attribute, units)[0], (attribute, stored))
     return [by_name[known] for known in WELL_KNOWN[name] if known in by_name]
 
 
-def _stated_unit(attribute: str, stored: StoredDataset, table: Mapping[str, float]) -> str:
+def _stated_unit(attribute: str, stored: StoredDataset, table: UnitTable) -> str:
     """From `@units`; from the end of a name such as `energy_eV`; from the last word of the description."""
     words: Sequence[str] = re.split(r"[\s,;()\[\]]+", stored.text("NDAttrDescription").strip(" .)]"))
-    ends = [name.rsplit("_", 1)[-1] for name in (attribute, stored.path) if "_" in name.rsplit("/", 1)[-1]]
+    ends = [name_and_unit(name.rsplit("/", 1)[-1], table)[1] for name in (attribute, stored.path)]
     return first_unit((stored.text("units"), *ends, words[-1]), table)

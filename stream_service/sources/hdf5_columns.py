@@ -34,6 +34,8 @@ class Column:
     component: int | None = None
     """Of a dataset (N, k), which of the k; None for (N,)."""
     scale: float = 1.0
+    is_inverse: bool = False
+    """True for a wavelength that becomes an energy: its value is `scale` divided by what is stored."""
     nan_is_none: bool = False
     """True for a PV that was not connected when the file was opened: NDFileHDF5 then stores NaN as float32."""
 
@@ -42,7 +44,10 @@ class Column:
         array = self.stored.read(start, stop)
         if self.component is not None:
             array = array[:, self.component]
-        if self.scale != 1.0:
+        if self.is_inverse:
+            with np.errstate(divide="ignore"):
+                array = self.scale / array.astype(np.float64)
+        elif self.scale != 1.0:
             with np.errstate(over="ignore"):  # what becomes infinite is flagged as invalid where it is paired
                 array = array.astype(np.float64) * self.scale
         if array.dtype.kind == "S":

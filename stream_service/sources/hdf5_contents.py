@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.pairing import ChannelRule, How
-from stream_service.errors import SourceError
+from stream_service.errors import ConfigError, SourceError
 from stream_service.sources.hdf5_columns import Column, Identities, Stamps
 from stream_service.sources.hdf5_dataset import StoredDataset
 from stream_service.sources.hdf5_frames import FrameStack
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.recorded_units import energy_factor, length_factor, seconds_factor
 from stream_service.sources.recording import Facts
+from stream_service.units import METRES, is_same_unit
 
 TimestampField = Literal["timeStamp", "dataTimeStamp"]
 """Which stamp of the NDArray counts, as the profile's `frame_time` says it of live frames."""
@@ -48,7 +49,11 @@ class Hdf5Paths:
     unique_id: str = ""
     """(N,)"""
     pos_unit: str = ""
-    """Of positions whose dataset does not say its unit."""
+    """Of positions, instead of what the file says; if it says that of one axis only, that of the other one."""
+
+    def __post_init__(self) -> None:
+        if self.pos_unit and self.pos_unit not in METRES:
+            raise ConfigError(f"--pos-unit {self.pos_unit!r} is no unit of a length: give {METRES.choice}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +82,8 @@ class Contents:
     dataset is made with one row, which proves nothing until something was stored in it."""
     keys: StoredDataset | None = None
     """Of a standard file: non-zero for every row that is whole."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """By name of a number or channel: why what the file has cannot be taken."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -112,6 +119,9 @@ class ChannelFinder:
     columns: list[Column] = field(default_factory=list)
     rules: dict[str, ChannelRule] = field(default_factory=dict)
     exposure_attribute: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
+    """By name of a number or channel: why what is there cannot be taken. Who gives it otherwise need not care."""
+    notes: list[str] = field(default_factory=list)
 
     def add_position(
         self, name: str, attribute: str, stored: StoredDataset, component: int | None, scale: float
@@ -124,15 +134,28 @@ class ChannelFinder:
         self.columns.append(Column(attribute, stored, component, scale))
         self.rules[name] = ChannelRule(name, How.ATTRIBUTE, attribute)
 
-    def add_number(self, name: str, fact: str, attribute: str, stored: StoredDataset, scale: Scale) -> None:
-        """Energy or exposure: one number for the scan, or one for each frame."""
+    def add_recorded(self, name: str, fact: str, stored: StoredDataset, scale: Scale, *, inverse: bool = False) -> None:
+        """A number that was found, not named by the operator: what cannot be read is a problem, and no error yet."""
+        try:
+            self.add_number(name, fact, name, stored, scale, inverse=inverse)
+        except SourceError as error:
+            self.problems.setdefault(fact, str(error))
+
+    def add_number(
+        self, name: str, fact: str, attribute: str, stored: StoredDataset, scale: Scale, *, inverse: bool = False
+    ) -> None:
+        """Energy or exposure: one number for the scan, or one for each frame; `inverse` where `scale` is divided by it.
+
+        Raises `SourceError`.
+        """
         if not stored.is_numeric or len(stored.shape) > 1:
             raise SourceError(f"{stored.where} is {stored.shape} {stored.dtype}; {name} is one number, or one a frame")
         is_one = stored.shape == (1,) and stored.maxshape == (1,) and self.n_frames != 1
         if is_one or not stored.shape:
-            self.add_fact(fact, stored, scale)
+            value, factor = float(stored.whole().reshape(-1)[0]), scale(stored)
+            self.facts[fact] = factor / (value or math.nan) if inverse else value * factor
             return
-        self.columns.append(Column(attribute, stored, scale=scale(stored)))
+        self.columns.append(Column(attribute, stored, scale=scale(stored), is_inverse=inverse))
         if name == "exposure":
             self.exposure_attribute = attribute
         else:
@@ -142,24 +165,47 @@ class ChannelFinder:
         """What the operator named; the path is the name of the attribute."""
         if (paths.pos_x or paths.pos_y) and paths.pos:
             raise SourceError(f"{tree.path}: give the positions by pos_x and pos_y, or by pos, not by both")
-        for name, path in (("x", paths.pos_x), ("y", paths.pos_y)):
-            if path:
-                stored = tree.needed(path)
-                self.add_position(name, path, stored, None, position_scale(paths)(stored))
+        axes = {name: tree.needed(path) for name, path in (("x", paths.pos_x), ("y", paths.pos_y)) if path}
+        is_said = all(stored.text("units") for stored in axes.values())
+        for name, stored in axes.items():
+            path = paths.pos_x if name == "x" else paths.pos_y
+            self.add_position(name, path, stored, None, self.position_scale(stored, paths, replaces=is_said))
         if paths.pos:
             stored = tree.needed(paths.pos)
             for component, name in enumerate("xy"):
                 attribute = f"{paths.pos}[:, {component}]"
-                self.add_position(name, attribute, stored, component, position_scale(paths)(stored))
+                self.add_position(name, attribute, stored, component, self.position_scale(stored, paths))
         if paths.energy:
             self.add_number("energy", "energy_eV", paths.energy, tree.needed(paths.energy), energy_scale)
         if paths.exposure:
             self.add_number("exposure", "exposure_s", paths.exposure, tree.needed(paths.exposure), exposure_scale)
 
     def add_fact(self, name: str, stored: StoredDataset | None, scale: Scale) -> None:
-        """One number of the whole scan, if it is there and is one number."""
+        """One number of the whole scan, if it is there and is one number; a unit nobody knows is a problem of it."""
         if stored is not None and stored.is_numeric and math.prod(stored.shape) == 1:
-            self.facts[name] = float(stored.whole().reshape(-1)[0]) * scale(stored)
+            try:
+                self.facts[name] = float(stored.whole().reshape(-1)[0]) * scale(stored)
+            except SourceError as error:
+                self.problems.setdefault(name, str(error))
+
+    def position_scale(self, stored: StoredDataset, paths: Hdf5Paths, *, replaces: bool = True) -> float:
+        """To metres, from the unit that the operator gave, else the dataset's own; a note where the two differ.
+
+        Without `replaces` a dataset's own comes first: the operator's is for the other axis, which has none.
+        """
+        own = stored.text("units")
+        if not paths.pos_unit or (own and not replaces):
+            taken, other, whose = own, paths.pos_unit, "the file says, and not --pos-unit, which the other axis needs"
+        else:
+            taken, other, whose = paths.pos_unit, own, f"--pos-unit says; the file says {own}"
+        if taken and other and not is_same_unit(taken, other):
+            self.note(f"{stored.path} is taken in {taken}, as {whose}")
+        return length_factor(taken, stored.where)
+
+    def note(self, sentence: str) -> None:
+        """A sentence the operator should read, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
     def has(self, name: str) -> bool:
         """Whether a channel, or the exposure, was found already."""
@@ -171,11 +217,6 @@ class ChannelFinder:
 def length_scale(stored: StoredDataset) -> float:
     """Metres, if the dataset does not say otherwise."""
     return length_factor(stored.text("units"), stored.where)
-
-
-def position_scale(paths: Hdf5Paths) -> Scale:
-    """The same for positions, whose unit the operator may have given."""
-    return lambda stored: length_factor(stored.text("units") or paths.pos_unit, stored.where)
 
 
 def energy_scale(stored: StoredDataset) -> float:

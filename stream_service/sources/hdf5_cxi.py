@@ -18,13 +18,13 @@ from stream_service.sources.hdf5_contents import (
     ChannelFinder,
     Contents,
     Hdf5Paths,
-    energy_scale,
     exposure_scale,
     identities_of,
     image_of,
     length_scale,
 )
 from stream_service.sources.hdf5_frames import FrameStack
+from stream_service.sources.hdf5_numbers import Light, add_photon_energy, light_in
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.recorded_units import text_of
 from stream_service.sources.recording import Facts, Translation
@@ -37,7 +37,11 @@ TRANSLATIONS = (
     "/entry_1/data_1/translation",
     f"{DETECTOR}/translation",
 )
-ENERGIES = ("/entry_1/instrument_1/source_1/energy", "/entry_1/instrument_1/beam_1/incident_beam_energy")
+INSTRUMENT = "/entry_1/instrument_1"
+BEAM = light_in(f"{INSTRUMENT}/beam_1", "/entry_1/sample_1/beam_1")
+SOURCE = light_in(f"{INSTRUMENT}/source_1")
+MONOCHROMATOR = light_in(f"{INSTRUMENT}/monochromator_1")
+PTYCHO_DEFINITION = "NXcxi_ptycho"
 EXPOSURES = tuple(f"{DETECTOR}/{name}" for name in ("count_time", "exposure_time", "exposure"))
 MASKS = (f"{DETECTOR}/mask", f"{DETECTOR}/detectorSpecific/pixel_mask")
 HAS_SIGNAL = 0x1000
@@ -56,14 +60,12 @@ def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths, translation: Translation | None =
     finder = ChannelFinder(frames.n_frames)
     finder.add_given(tree, paths)
     is_on_sample = not (finder.has("x") or finder.has("y"))
-    notes = list(_add_translation(finder, tree, translation))
-    for name, fact, places, scale in (
-        ("energy", "energy_eV", ENERGIES, energy_scale),
-        ("exposure", "exposure_s", EXPOSURES, exposure_scale),
-    ):
-        stored = tree.first(*places)
-        if stored is not None and not finder.has(name):
-            finder.add_number(name, fact, name, stored, scale)
+    for note in _add_translation(finder, tree, paths, translation):
+        finder.note(note)
+    add_photon_energy(finder, tree, _light_of(finder, tree))
+    exposure = tree.first(*EXPOSURES)
+    if exposure is not None and not finder.has("exposure"):
+        finder.add_recorded("exposure", "exposure_s", exposure, exposure_scale)
     finder.add_fact("det_dist_m", tree.find(f"{DETECTOR}/distance"), length_scale)
     finder.add_fact("pixel_m", tree.find(f"{DETECTOR}/x_pixel_size"), length_scale)
     mask = image_of(tree.first(*MASKS), frames.frame_shape)
@@ -79,7 +81,8 @@ def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths, translation: Translation | None =
         exposure_attribute=finder.exposure_attribute,
         references=references,
         axis_signs=axis_signs_of(tree),
-        notes=tuple(notes),
+        problems=finder.problems,
+        notes=tuple(finder.notes),
     )
 
 
@@ -95,7 +98,19 @@ def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int] | None:
     return (-1 if vectors[0, 1] < 0 else 1), (-1 if vectors[1, 0] < 0 else 1)
 
 
-def _add_translation(finder: ChannelFinder, tree: Hdf5Tree, moves: Translation | None) -> Iterator[str]:
+def _light_of(finder: ChannelFinder, tree: Hdf5Tree) -> tuple[Light, ...]:
+    """Where the photon energy may stand: what belongs to the beam first, as `source_1` may be the storage ring."""
+    if _text_at(tree, "/entry_1/definition") != PTYCHO_DEFINITION:
+        return (*BEAM, *SOURCE, *MONOCHROMATOR)
+    ring = tree.first(*(place.path for place in SOURCE))
+    if ring is not None:  # see NXcxi_ptycho in the NeXus manual
+        finder.problems["energy_eV"] = f"{ring.where} in a file of {PTYCHO_DEFINITION} is the storage ring's energy"
+    return (*BEAM, *MONOCHROMATOR)
+
+
+def _add_translation(
+    finder: ChannelFinder, tree: Hdf5Tree, paths: Hdf5Paths, moves: Translation | None
+) -> Iterator[str]:
     """x and y of each frame; a sentence about their sign where neither the file nor the operator says it."""
     if finder.has("x") and finder.has("y"):
         return
@@ -107,7 +122,7 @@ def _add_translation(finder: ChannelFinder, tree: Hdf5Tree, moves: Translation |
     sign = 1 if moves is Translation.PROBE else -1
     for component, name in enumerate("xy"):
         if not finder.has(name):
-            finder.add_position(name, name, found, component, sign * length_scale(found))
+            finder.add_position(name, name, found, component, sign * finder.position_scale(found, paths))
     if moves is None and not _is_ours(tree):
         yield (
             f"{found.path} is taken as the motion of the sample, as CXI has it, so the beam on the sample is minus it; "
@@ -117,10 +132,13 @@ def _add_translation(finder: ChannelFinder, tree: Hdf5Tree, moves: Translation |
 
 def _is_ours(tree: Hdf5Tree) -> bool:
     """Whether we wrote the file, as the specification has it."""
-    found = tree.find("/entry_1/program_name")
-    return (
-        found is not None and found.shape == () and found.dtype.kind == "S" and text_of(found.whole()) == "ptychostream"
-    )
+    return _text_at(tree, "/entry_1/program_name") == "ptychostream"
+
+
+def _text_at(tree: Hdf5Tree, path: str) -> str:
+    """The one text at a path; empty if there is none."""
+    found = tree.find(path)
+    return text_of(found.whole()) if found is not None and found.shape == () and found.dtype.kind in "SO" else ""
 
 
 def _is_bad(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

@@ -22,7 +22,6 @@ from stream_service.sources.hdf5_contents import (
     identities_of,
     image_of,
     length_scale,
-    position_scale,
 )
 from stream_service.sources.hdf5_cxi import axis_signs_of
 from stream_service.sources.hdf5_frames import FrameStack
@@ -63,6 +62,8 @@ def read_entry(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
         exposure_attribute=finder.exposure_attribute,
         references=_references(tree, frames),
         axis_signs=axis_signs_of(tree),
+        problems=finder.problems,
+        notes=tuple(finder.notes),
         keys=tree.find("/entry/live/key_data") if is_standard else None,
         n_expected=plan.get("n_expected"),
         n_exposed=plan.get("n_exposed"),
@@ -78,9 +79,9 @@ def _add_positions(finder: ChannelFinder, tree: Hdf5Tree, paths: Hdf5Paths) -> N
         if finder.has(name):
             continue
         if packed is not None:
-            finder.add_position(name, name, packed, component, position_scale(paths)(packed))
+            finder.add_position(name, name, packed, component, finder.position_scale(packed, paths))
         elif (split := tree.find(path)) is not None:
-            finder.add_position(name, name, split, None, length_scale(split))
+            finder.add_position(name, name, split, None, finder.position_scale(split, paths))
         else:
             raise SourceError(
                 f"{tree.path} has no positions: {POSITIONS} (N, 2), or {' and '.join(SPLIT_POSITIONS)}; give their "
@@ -96,7 +97,7 @@ def _add_numbers(finder: ChannelFinder, tree: Hdf5Tree) -> None:
         for path in (f"/entry/frames/{fact}", f"/entry/{fact}"):
             stored = tree.find(path)
             if stored is not None and not finder.has(name):
-                finder.add_number(name, fact, name, stored, scale)
+                finder.add_recorded(name, fact, stored, scale)
     for fact in ("energy_eV", "exposure_s"):
         if fact not in finder.facts:
             finder.add_fact(fact, tree.find(f"/entry/{fact}"), energy_scale if fact == "energy_eV" else exposure_scale)

@@ -8,6 +8,7 @@ from stream_service.sources.hdf5_contents import ChannelFinder, Contents, Hdf5Pa
 from stream_service.sources.hdf5_cxi import is_cxi, read_cxi
 from stream_service.sources.hdf5_entry import is_entry, read_entry
 from stream_service.sources.hdf5_frames import FrameStack
+from stream_service.sources.hdf5_numbers import add_nexus_numbers
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.recording import Facts, Translation
 
@@ -46,6 +47,7 @@ def _read_unknown(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
     frames = FrameStack(tree.needed(paths.data), tree.file_bytes)
     finder = ChannelFinder(frames.n_frames)
     finder.add_given(tree, paths)
+    add_nexus_numbers(finder, tree)
     return Contents(
         layout=UNKNOWN,
         frames=frames,
@@ -54,4 +56,6 @@ def _read_unknown(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
         facts=Facts(**finder.facts),
         rules=tuple(finder.rules.values()),
         exposure_attribute=finder.exposure_attribute,
+        problems=finder.problems,
+        notes=tuple(finder.notes),
     )

@@ -96,6 +96,7 @@ class Hdf5Recording:
         self.exposure_attribute = contents.exposure_attribute
         self.references = contents.references
         self.axis_signs = contents.axis_signs
+        self.problems = contents.problems
         self._note(*contents.notes)
         if self._opened.is_closed:
             self._settle()

@@ -1,7 +1,8 @@
-"""The order of time in a log: entries may stand in any order, but a clock that was set back cannot be put in order."""
+"""Times of a log, in any order but that of a clock that was set back; as numbers, or as dates (ISO 8601)."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -17,6 +18,11 @@ MOST_OVERLAP_NS = NS_PER_S * 3 // 10
 """By so much entries may be late: archivers and merged logs mix up tenths of a second."""
 MOST_RUNS = 8
 """A log that steps back more often than this is one that was never in order, and not a clock that was set."""
+ISO_TIME = re.compile(
+    r"(?P<date>\d{4}[-/]\d{2}[-/]\d{2})[T ](?P<time>\d{2}:\d{2}:\d{2})(?:[.,](?P<fraction>\d{1,9})\d*)?"
+    r"\s?(?P<zone>Z|[+-]\d{2}:?\d{2})?"
+)
+"""As programs write dates: with `T` or a blank, `.` or `,`, to the nanosecond, with or without the time zone."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -34,6 +40,26 @@ def in_order_of_time(timestamps_ns: Ints, values: Floats, where: str) -> tuple[I
         )
     order = np.argsort(timestamps_ns, kind="stable")
     return timestamps_ns[order], values[order]
+
+
+def is_iso_time(text: str) -> bool:
+    """Whether a cell is a date with a time of day."""
+    return iso_time_ns(text) is not None
+
+
+def iso_time_ns(text: str) -> tuple[int, bool] | None:
+    """Nanoseconds of the Unix epoch, and whether the time zone is said; without it, it is UTC. None: no such time."""
+    found = ISO_TIME.fullmatch(text.strip())
+    if found is None:
+        return None
+    zone = (found["zone"] or "+00:00").replace("Z", "+00:00")
+    try:
+        moment = datetime.fromisoformat(f"{found['date'].replace('/', '-')}T{found['time']}{zone}")
+    except ValueError:  # the 31st of February
+        return None
+    since = moment - EPOCH
+    fraction_ns = int((found["fraction"] or "").ljust(9, "0"))
+    return (since.days * 86_400 + since.seconds) * NS_PER_S + fraction_ns, found["zone"] is not None
 
 
 def in_words(timestamp_ns: int) -> str:

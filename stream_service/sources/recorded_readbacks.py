@@ -11,7 +11,7 @@ run, the end of the run. What was after that nobody wrote down.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,6 @@ import numpy.typing as npt
 
 from stream_service.core.frame import NS_PER_S
 from stream_service.core.readback import BEFORE_ALL_TIME
-from stream_service.core.units import ELECTRONVOLTS, METRES
 from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
@@ -33,6 +32,7 @@ from stream_service.sources.log_time import in_order_of_time
 from stream_service.sources.recorded_units import units_of
 from stream_service.sources.recording import MOST_FRAMES
 from stream_service.sources.sidecar_matching import Match, Rows
+from stream_service.units import ELECTRONVOLTS, METRES, UnitTable, is_same_unit
 
 CSV_SUFFIXES = (".csv", ".txt", ".tsv", ".dat")
 READBACKS = "/entry/readbacks"
@@ -65,7 +65,7 @@ class RecordedHistory:
     @property
     def scale(self) -> float:
         """Factor to metres or electronvolts; 1 for any other unit."""
-        return METRES.get(self.unit) or ELECTRONVOLTS.get(self.unit) or 1.0
+        return METRES.factor(self.unit) or ELECTRONVOLTS.factor(self.unit) or 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,8 +115,12 @@ def load_readbacks(
     also: AlsoBelow = NOWHERE_ELSE,
     *,
     on_change: bool = False,
+    columns: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> RecordedReadbacks:
     """Read a file of readbacks; `offset_s` is added to its time stamps, `match` says how rows find their frames.
+
+    `columns` of a log hold quantities, `units` are theirs, where the operator says them (`posx`, `energy`, ...).
 
     `on_change`: a log by time has an entry whenever an axis moved, and between entries it stood still.
 
@@ -124,8 +128,10 @@ def load_readbacks(
     """
     offset_ns = round((offset_s or 0.0) * NS_PER_S)
     if path.suffix.lower() not in CSV_SUFFIXES:
-        return _from_hdf5(path, offset_ns, also, on_change=on_change)
-    table = read_epics_csv(path)
+        if columns:
+            raise ConfigError(f"--column is about a log (CSV); in {path} the channels have names: {READBACKS}/x")
+        return _from_hdf5(path, offset_ns, also, on_change=on_change, units=_by_channel(units or {}))
+    table = read_epics_csv(path, columns, units)
     if UNIQUE_ID in table.identities or FRAME_INDEX in table.identities:
         if offset_s is not None:
             raise ConfigError(f"{path} has a row for each frame, so that --readbacks-offset-s has no meaning for it")
@@ -150,7 +156,7 @@ def _rows_of(table: EpicsTable, match: Match) -> RecordedReadbacks:
         )
     columns = {name: table.columns[column] for name, column in COLUMNS.items() if column in table.columns}
     identity = Rows(table.n_rows, table.identities.get(FRAME_INDEX), table.identities.get(UNIQUE_ID))
-    return RecordedReadbacks(table.path, rows=FrameRows(identity, columns), notes=table.problems)
+    return RecordedReadbacks(table.path, rows=FrameRows(identity, columns), notes=(*_told(table), *table.problems))
 
 
 def _histories_of(table: EpicsTable, offset_ns: int, *, on_change: bool) -> RecordedReadbacks:
@@ -176,13 +182,40 @@ def _histories_of(table: EpicsTable, offset_ns: int, *, on_change: bool) -> Reco
     return RecordedReadbacks(
         table.path,
         histories,
-        notes=tuple(notes),
+        notes=(*_told(table), *notes),
         confirmed_until_ns=int(stamps_ns.max()),
         offset_s=offset_ns / NS_PER_S,
     )
 
 
-def _from_hdf5(path: Path, offset_ns: int, also: AlsoBelow, *, on_change: bool) -> RecordedReadbacks:
+def _told(table: EpicsTable) -> Iterator[str]:
+    """What the table was taken for."""
+    if table.renamed:
+        yield f"{table.path}: {'; '.join(table.renamed)}"
+    yield from table.notes
+
+
+def _by_channel(units: Mapping[str, str]) -> dict[str, str]:
+    """Units that the operator gave, by channel of the file."""
+    channels = {"posx": "x", "posy": "y", **{column: name for name, column in COLUMNS.items()}}
+    by_channel = {channels.get(name, name): unit for name, unit in units.items()}
+    for name, unit in by_channel.items():
+        table = _table(name)
+        if name not in PAIRED or unit not in table:
+            wanted = (
+                f"the unit must be {table.choice}" if name in PAIRED else "the quantity must be posx, posy or energy"
+            )
+            raise ConfigError(f"--unit {name}={unit}: {wanted}")
+    return by_channel
+
+
+def _table(name: str) -> UnitTable:
+    return ELECTRONVOLTS if name == "energy" else METRES
+
+
+def _from_hdf5(
+    path: Path, offset_ns: int, also: AlsoBelow, *, on_change: bool, units: Mapping[str, str]
+) -> RecordedReadbacks:
     try:
         with open_hdf5(path, also).file as file:
             found = file.get(READBACKS)
@@ -193,11 +226,16 @@ def _from_hdf5(path: Path, offset_ns: int, also: AlsoBelow, *, on_change: bool) 
                 )
             members = list(found.items())  # h5py holds its lock from the first to the last: no error may come between
             histories = {
-                name: _history(path, name, group, offset_ns, on_change=on_change)
+                name: _history(path, name, group, offset_ns, on_change=on_change, given_unit=units.get(name, ""))
                 for name, group in members
                 if isinstance(group, h5py.Group)
             }
             confirmed_until_ns = end_of_live_run(file)
+            notes = [
+                f"{path}:{READBACKS}/{name} is taken in {unit}, as --unit says; the file says {own}"
+                for name, unit in units.items()
+                if name in histories and (own := _own_unit(file, name)) and not is_same_unit(own, unit)
+            ]
     except OSError as error:
         raise SourceError(f"{path} cannot be read as readbacks: {error}") from error
     missing = [name for name in NEEDED if name not in histories or not len(histories[name].values)]
@@ -206,10 +244,23 @@ def _from_hdf5(path: Path, offset_ns: int, also: AlsoBelow, *, on_change: bool) 
         raise SourceError(f"{path} has no updates of {' and '.join(missing)} in {READBACKS}; channels there: {there}")
     if confirmed_until_ns > BEFORE_ALL_TIME:
         confirmed_until_ns += offset_ns
-    return RecordedReadbacks(path, histories, confirmed_until_ns=confirmed_until_ns, offset_s=offset_ns / NS_PER_S)
+    return RecordedReadbacks(
+        path,
+        histories,
+        notes=tuple(notes),
+        confirmed_until_ns=confirmed_until_ns,
+        offset_s=offset_ns / NS_PER_S,
+    )
 
 
-def _history(path: Path, name: str, group: h5py.Group, offset_ns: int, *, on_change: bool) -> RecordedHistory:
+def _own_unit(file: h5py.File, name: str) -> str:
+    value = file.get(f"{READBACKS}/{name}/value")
+    return units_of(value) if isinstance(value, h5py.Dataset) else ""
+
+
+def _history(
+    path: Path, name: str, group: h5py.Group, offset_ns: int, *, on_change: bool, given_unit: str
+) -> RecordedHistory:
     value, stamp = group.get("value"), group.get("timestamp_ns")
     where = f"{path}:{group.name}"
     if not isinstance(value, h5py.Dataset) or not isinstance(stamp, h5py.Dataset):
@@ -221,11 +272,14 @@ def _history(path: Path, name: str, group: h5py.Group, offset_ns: int, *, on_cha
             f"{where}: {len(value)} values of {value.dtype} stamped in {stamp.dtype} are no history; timestamp_ns "
             "holds whole nanoseconds since 1970 (int64)"
         )
-    unit = units_of(value)
-    known = ELECTRONVOLTS if name == "energy" else METRES
+    unit = given_unit or units_of(value)
+    known = _table(name)
     if name in PAIRED and len(value) and unit not in known:
         has = f"the unit {unit!r}" if unit else "no unit (@units)"
-        raise SourceError(f"{where}/value has {has}; it must be one of {', '.join(known)}")
+        raise SourceError(
+            f"{where}/value has {has}; it must be one of {', '.join(known.usual)}; "
+            f"the right one can be given: --unit {name}={'eV' if name == 'energy' else 'um'}"
+        )
     stamps_ns, values = np.asarray(stamp[()], np.int64), np.asarray(value[()], np.float64)
     if stamps_ns.size and not (stamps_ns.min() > -MOST_NS and stamps_ns.max() < MOST_NS):
         raise SourceError(f"{where}/timestamp_ns reaches beyond the year 2116: whole nanoseconds since 1970 are needed")

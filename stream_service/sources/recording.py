@@ -79,6 +79,8 @@ class Recording(Protocol):
     """`dark`, `flat`, `mask` (y, x) in the axes of the frames, as far as they are there and not applied yet."""
     axis_signs: tuple[int, int] | None
     """+1 if rows (columns) of a recorded frame grow with +y (+x) of the beam on the sample, else -1; None: not said."""
+    problems: Mapping[str, str]
+    """By name of a number (`energy_eV`) or channel (`x`): why what is recorded of it cannot be taken, in a sentence."""
     notes: list[str]
     """Sentences the operator should read, such as a file that was not closed; may grow while frames are read."""
 

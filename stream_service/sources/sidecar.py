@@ -54,6 +54,8 @@ class Sidecar:
     """Name of each row's file and the image in it, counted from 0; the name is empty for a row without a frame."""
     matched_by: Match | None
     """How rows and files found each other when the sidecar was made."""
+    problems: Mapping[str, str]
+    """By dataset (`energy_eV`): why what it holds cannot be taken."""
     references: Mapping[str, npt.NDArray[Any]]
     """dark, flat and mask that have not been applied yet."""
 
@@ -74,6 +76,7 @@ class _Reader:
         self._n_rows = 0
         self._first_column = ""
         self._matched_by: Match | None = None
+        self._problems: dict[str, str] = {}
 
     def read(self, frame_shape: tuple[int, int]) -> Sidecar:
         columns = self._positions()
@@ -97,6 +100,7 @@ class _Reader:
             timestamp_ns=stamps_ns,
             files=files,
             matched_by=self._matched_by,
+            problems=self._problems,
             references=references,
         )
 
@@ -125,9 +129,14 @@ class _Reader:
         stored = self._find(name)
         if stored is None:
             return None
+        try:
+            factor = scale(stored)
+        except SourceError as error:  # who gives the number otherwise need not care
+            self._problems[name] = str(error)
+            return None
         if stored.shape in ((), (1,)) and stored.is_numeric:
-            return stored.whole().reshape(()).astype(np.float64) * scale(stored)
-        return self._column(stored, scale)
+            return stored.whole().reshape(()).astype(np.float64) * factor
+        return self._column(stored, lambda _: factor)
 
     def _column(self, stored: StoredDataset, scale: Scale) -> Floats:
         if len(stored.shape) != 1 or not stored.is_numeric:

@@ -63,6 +63,7 @@ class TiffRecording:
         self.exposure_attribute = ""
         self.references: Mapping[str, npt.NDArray[Any]] = {}
         self.axis_signs: tuple[int, int] | None = None
+        self.problems: Mapping[str, str] = {}
         beyond, by = Extent(), Match.NUMBER
         if sidecar is not None:
             self._sidecar = own = read_sidecar(sidecar, self.frame_shape, also)
@@ -112,6 +113,7 @@ class TiffRecording:
         self.layout += " with a sidecar"
         self.rules = tuple(ChannelRule(name, How.ATTRIBUTE, attribute=name) for name in CHANNELS if name in columns)
         self.is_on_sample = True
+        self.problems = sidecar.problems
         self.exposure_attribute = EXPOSURE if EXPOSURE in columns else ""
         self.references = dict(sidecar.references)
         means = {name: self._mean(sidecar, name) for name in ("energy", "det_dist", "pixel", EXPOSURE)}

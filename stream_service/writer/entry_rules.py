@@ -183,7 +183,7 @@ def _scalar_findings(file: h5py.File, name: str) -> Iterator[Finding]:
         level = advice if name == "exposure_s" else error
         yield level(where, f"is {value}; write the true value in {LIMITS[name].unit}.")
     elif (doubt := number_doubt(name, value)) is not None:
-        yield error(where, doubt.message)
+        yield (error if doubt.is_impossible else advice)(where, doubt.message)
 
 
 def _vlen_findings(file: h5py.File) -> Iterator[Finding]:

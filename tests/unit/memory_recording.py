@@ -61,6 +61,7 @@ class MemoryRecording:
         self.exposure_attribute = "exposure"
         self.references: dict[str, np.ndarray[Any, Any]] = {}
         self.axis_signs = (1, 1)
+        self.problems: dict[str, str] = {}
         self.notes: list[str] = []
         for name, value in changes.items():
             setattr(self, name, value)

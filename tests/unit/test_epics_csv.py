@@ -103,7 +103,7 @@ def test_stamps_are_exact_to_the_nanosecond(log):
     assert table.identities["timestamp"].tolist() == [1_795_218_868_123_456_789]
 
 
-@pytest.mark.parametrize("cell", ["n/a", "", "nan", "inf", "-Infinity", "1e999", "1,5", "1_000", "9" * 50, "0x10"])
+@pytest.mark.parametrize("cell", ["n/a", "", "nan", "inf", "-Infinity", "1e999", "1,5,0", "1_000", "9" * 50, "0x10"])
 def test_bad_cell_is_named_by_line_and_column_and_its_value_is_unknown(log, cell):
     table = read(log, f'frame_index;posx_m;posy_m\n# comment\n1;1e-6;0\n2;"{cell}";3e-6\n')
     assert table.problems == (f"{log}, line 4: posx_m is {cell[:40]!r}, a number is needed",)
@@ -137,16 +137,15 @@ def test_identity_that_is_not_whole_is_refused(log, column, cell):
         ("", {}, ["is empty"]),
         ("# only a comment\n", {}, ["is empty"]),
         (SEED, {}, ["no rows"]),
-        ("frame,X,Y\n1,2,3\n", {}, ["no column posx_m and no column posy_m", "frame, X, Y", "--column posx=NAME"]),
-        ("posx_m,Y\n1,2\n", {}, ["no column posy_m", "--column posy=NAME"]),
+        ("frame,A,B\n1,2,3\n", {}, ["no column posx_m and no column posy_m", "frame, A, B", "--column posx=NAME"]),
+        ("posx_m,B\n1,2\n", {}, ["no column posy_m", "--column posy=NAME"]),
         ("posx_m,posy_m\n1,2\n", {"aliases": {"energy": "MONO"}}, ["no column 'MONO'", "posx_m, posy_m"]),
         ("posx_m,posx_um,posy_m\n1,2,3\n", {}, ["several columns for posx", "'posx_m'", "'posx_um'"]),
-        ("posx,posy_m\n1,2\n", {}, ["unit of posx", "--unit posx=m"]),
+        ("posx,posy_m\n1,2\n", {}, ["unit of posx", "--unit posx=um"]),
         ("posx_m,posy_m\n1,5,2,5\n", {}, ["line 2: 4 values for 2 columns", "decimal comma"]),
         ("posx_m,posy_m\nx,1\ny,2\n", {}, ["no row with a number for posx", "line 2"]),
         ('posx_m,posy_m\n"1,2\n', {}, ["line 2 is not CSV"]),
         ("posx_m,posy_m\n" + "1" * LONGEST_LINE + ",2\n", {}, ["line 2", "not a table"]),
-        ("posx_m,posy_µm\n1,2\n".encode("latin-1"), {}, ["UTF-8"]),
         ("posx_m,posy_m\n1,2\n".encode("utf-16"), {}, ["UTF-8"]),
     ],
 )
@@ -175,3 +174,95 @@ def test_missing_file_and_folder_are_refused(tmp_path):
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(SourceError, match="cannot be read"):
             read_epics_csv(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "SampleX [um],SampleY [um]",
+        "x (mm),y (mm)",
+        "posx [µm],posy [μm]",
+        "X_um,Y um",
+        "SampleX {microns},SampleY{Micrometers}",
+    ],
+)
+def test_usual_names_with_a_unit_in_the_header_are_known(log, header):
+    factor = 1e-3 if "mm" in header else 1e-6
+    table = read(log, f"{header}\n1,2\n")
+    assert table.columns["posx_m"].tolist() == pytest.approx([factor])
+    assert table.columns["posy_m"].tolist() == pytest.approx([2 * factor])
+    assert len(table.sources) == 2
+
+
+def test_a_unit_in_latin_1_is_known(log):
+    table = read(log, "posx_µm,posy [µm]\n1,2\n".encode("latin-1"))
+    assert table.columns["posx_m"].tolist() == [1e-6] and table.columns["posy_m"].tolist() == [2e-6]
+
+
+def test_the_seeds_name_comes_before_others(log):
+    assert read(log, "x,posx_m,posy_m\n9,1,2\n").columns["posx_m"].tolist() == [1]
+
+
+def test_a_column_can_be_named_without_its_unit(log):
+    table = read(log, "Motor A [um],posy_m\n1,2\n", aliases={"x": "Motor A"})
+    assert table.columns["posx_m"].tolist() == [1e-6]
+
+
+def test_the_hint_for_a_unit_can_be_copied(log):
+    with pytest.raises(
+        SourceError, match=r"\(column 'sample_x' in .*\) is not known: give it, such as --unit posx=um --unit posy=um"
+    ):
+        read(log, "seq_num,sample_x,sample_y\n1,0,0\n")
+    read(log, "seq_num,sample_x,sample_y\n1,0,0\n", units={"posx": "um", "posy": "um"})
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", " "])
+def test_decimal_commas_are_read_where_columns_are_separated_otherwise(log, delimiter):
+    lines = ["posx_um{0}posy_um{0}timestamp_s", "1,5{0}-2,25e1{0}1795218868,5", "3{0}4{0}1795218869"]
+    table = read(log, "\n".join(lines).format(delimiter))
+    assert table.columns["posx_m"].tolist() == pytest.approx([1.5e-6, 3e-6])
+    assert table.columns["posy_m"].tolist() == pytest.approx([-22.5e-6, 4e-6])
+    assert table.identities["timestamp"].tolist() == [1_795_218_868_500_000_000, 1_795_218_869_000_000_000]
+    assert table.problems == () and "decimal commas" in table.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("2026-11-20T20:34:28Z", 0),
+        ("2026-11-20T20:34:28.123456789Z", 123_456_789),
+        ("2026-11-20 21:34:28.5+01:00", 500_000_000),
+        ("2026-11-20T15:34:28,5-0500", 500_000_000),
+        ("2026/11/20 20:34:28.000001", 1_000),
+    ],
+)
+@pytest.mark.parametrize("name", ["timestamp", "time", "timestamp_ns", "DateTime"])
+def test_times_may_be_dates(log, text, ns, name):
+    table = read(log, f"posx_m;posy_m;{name}\n0;0;{text}\n")
+    assert table.identities["timestamp"].tolist() == [1_795_206_868_000_000_000 + ns]
+    assert bool(table.notes) == ("/" in text), "only a time without a zone is taken as UTC"
+
+
+def test_a_date_that_is_none_is_refused(log):
+    with pytest.raises(SourceError, match="line 3: time is 'yesterday', a date such as"):
+        read(log, "posx_m,posy_m,time\n0,0,2026-11-20T20:34:28Z\n0,0,yesterday\n")
+
+
+def test_a_time_that_is_no_date_is_no_identity(log):
+    assert "timestamp" not in read(log, "posx_m,posy_m,time\n0,0,0.5\n").identities
+
+
+@pytest.mark.parametrize("header", ["posx_um posy_um", "x (um) y (um)", "# x [um] y [um]", "# old\n# posx_um, posy_um"])
+def test_blanks_separate_where_nothing_else_does(log, header):
+    table = read(
+        log,
+        f"{header}\n1.0   2.0\n  3.0 4.0\n".replace("1.0   2.0", "1.0,2.0").replace("  3.0 4.0", "3.0,4.0")
+        if "," in header
+        else f"{header}\n1.0   2.0\n  3.0 4.0\n",
+    )
+    assert table.columns["posx_m"].tolist() == pytest.approx([1e-6, 3e-6]) and table.n_rows == 2
+
+
+def test_a_title_above_a_table_of_blanks_is_told(log):
+    with pytest.raises(SourceError, match=r"line 1 .* has ',' between its columns, line 2 .* blanks: leave out"):
+        read(log, "Scan 00001, 4 x 4\nDataPoint Target_x Average_x\n0 16 0.0\n")

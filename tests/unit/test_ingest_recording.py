@@ -239,7 +239,8 @@ def test_numbers_that_only_the_profile_says_are_named(tmp_path: Path) -> None:
     with file:
         assert (file["/entry/det_dist_m"][()], file["/entry/pixel_m"][()]) == (0.1, 2e-5)
     assert [note for note in heard.notes if "profile says" in note] == [
-        "det_dist_m is 0.1, as the profile says: it is neither recorded nor given"
+        "det_dist_m is 0.1, as the profile says: it is neither recorded nor given",
+        "pixel_m is 2e-05, as recorded; the profile says 7.5e-05: if that is right, give --pixel-m",
     ]
 
 
@@ -280,7 +281,11 @@ def test_reject_list_that_is_none_is_refused(tmp_path: Path, text: str, sentence
     [
         ({"rules": ()}, {}, "does not say where x and y are"),
         ({"facts": Facts()}, {}, "give --det-dist-m, --pixel-m"),
-        ({"facts": Facts(det_dist_m=-1.0, pixel_m=1.0)}, {}, "must be above 0"),
+        (
+            {"facts": Facts(det_dist_m=-1.0, pixel_m=1.0)},
+            {},
+            r"is -1 m, outside .* Give the right one: --det",
+        ),
         ({}, {"preprocessing": Preprocessing(roi=(7, 7))}, "make the ROI smaller"),
         ({"references": {"dark": np.zeros((2, 2))}}, {}, "dark"),
     ],

@@ -13,8 +13,9 @@ from tiff_scan import write_log, write_tiff, write_tiff_scan
 from typer.testing import CliRunner, Result
 
 from stream_service.cli_sidecar import sidecar
+from stream_service.core.stage_map import parse_stage_map
 from stream_service.errors import ConfigError, SourceError, WriteError
-from stream_service.service.make_sidecar import make_sidecar, parse_stage_map
+from stream_service.service.make_sidecar import make_sidecar
 from stream_service.sources.sidecar import Sidecar, read_sidecar
 from stream_service.sources.sidecar_matching import Match
 from stream_service.writer.sidecar_file import DATASETS, SidecarContents, write_sidecar

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream_service.core.units import is_same_unit
+from stream_service.units import is_same_unit
 
 
 @pytest.mark.parametrize(
