@@ -1,6 +1,7 @@
 """The command `ptychostream`. Each command is thin: it reads its options, calls one function, and says what went wrong.
 
-Exit codes: 0 all is well; 1 it was tried and failed; 2 the options or the profile are wrong; 130 interrupted.
+Exit codes: 0 all is well; 1 it was tried and failed, or what was made is not whole; 2 the options or the profile are
+wrong; 130 interrupted. docs/reference/commands.md has the table.
 """
 
 from __future__ import annotations

@@ -5,11 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from stream_service.cli_progress import Progress as Shown
 from stream_service.demo import Demo, Outcome, Progress
 from stream_service.errors import ConfigError
 from stream_service.interruption import raise_if_interrupted
@@ -21,26 +20,13 @@ def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[
     missing = [name for name in ("bluesky", "ophyd") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"the demo needs {' and '.join(missing)}: pip install 'ptychostream[sim]'")
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows, {task.fields[rate]:.0f}/s"),
-    )
     try:
-        with Bars(*columns, console=console, transient=True) as bars:
-            task = bars.add_task("", total=None, rate=0.0)
+        with Shown("row", "demo") as shown:
 
             def report(progress: Progress) -> None:
                 raise_if_interrupted()
-                total = progress.rows_expected or None
-                bars.update(
-                    task,
-                    description=progress.step,
-                    completed=progress.rows,
-                    total=total,
-                    rate=progress.rows_per_second,
-                )
+                rate = f"{progress.rows_per_second:.0f}/s"
+                shown.update(progress.rows, progress.rows_expected or None, what=progress.step, more=rate)
 
             outcome = Demo(out, n_points, replay, ioc_options).run(report)
     except KeyboardInterrupt:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from stream_service.cli_app import App, one_input
 from stream_service.cli_knobs import Knobs
 from stream_service.cli_options import OUTPUT, shares_options
+from stream_service.cli_progress import Progress
+from stream_service.counted import counted
 from stream_service.interruption import raise_if_interrupted
 from stream_service.sources.recording import Translation
-from stream_service.terminal import NOTE, console
+from stream_service.terminal import console, errors
 
 if TYPE_CHECKING:
     from stream_service.service.ingest_settings import IngestSettings
@@ -119,41 +121,29 @@ def _timestamp_field(settings: IngestSettings) -> Literal["timeStamp", "dataTime
 
 def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, force: bool, live: bool) -> None:
     """The work of both commands, with its progress; says at the end what became of every frame."""
+    from stream_service.core.run import RunState
     from stream_service.service.ingest import Listener, ingest
 
     rows, columns = recording.frame_shape
-    console.print(
-        f"{recording.path}: {recording.layout}, {recording.n_frames} frames of {rows} x {columns} {recording.dtype}",
-        soft_wrap=True,
+    n_frames = counted(recording.n_frames, "frame")
+    errors.print(
+        f"{recording.path}: {recording.layout}, {n_frames} of {rows} x {columns} {recording.dtype}", soft_wrap=True
     )
-    bars = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*bars, console=console, transient=True) as progress:
-        task = progress.add_task(f"→ {output.name}", total=None)
+    began_s = time.monotonic()
+    with Progress("frame", output.name) as progress:
 
         class Shown(Listener):
             def progress(self, done: int, total: int | None) -> None:
                 raise_if_interrupted()
-                progress.update(task, completed=done, total=total)
+                progress.update(done, total, more=f"{done / max(time.monotonic() - began_s, 1e-3):.0f} frames/s")
 
             def note(self, text: str) -> None:
-                progress.console.print(NOTE, text, soft_wrap=True)
+                progress.note(text)
 
         outcome = ingest(recording, output, settings, force=force, live=live, listener=Shown())
-    said = f"{output}: {outcome.sentence} ({outcome.frames_per_s:.0f} frames/s)"
-    console.print(said, soft_wrap=True)
+    is_complete = outcome.state is RunState.COMPLETE
+    state = "" if is_complete else f"{outcome.state}: "
+    console.print(f"{output}: {state}{outcome.sentence} ({outcome.frames_per_s:.0f} frames/s)", soft_wrap=True)
     if outcome.flagged:
         console.print(Text("flagged:", "yellow"), outcome.flagged, soft_wrap=True)
-
-
-class _Rate(ProgressColumn):
-    """Frames per second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.0f} frames/s" if speed else "")
+    raise typer.Exit(int(not is_complete))

@@ -160,6 +160,9 @@ class Knobs:
     reject_json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="ptypy_indices.json: rows not to be used (keep = 0).")
     ] = None
+    scan_id: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the scan; else as recorded, else that of the input.")
+    ] = None
     also_below: AlsoBelowOption = None
     first_id: Annotated[
         int | None, typer.Option(min=0, help="uniqueId of the scan's first frame, if the recording begins later.")
@@ -204,6 +207,7 @@ class Knobs:
             row_offset=self.row_offset,
             stage_map=parse_stage_map(self.stage_map) if self.stage_map else None,
             rejected=load_rejected(self.reject_json) if self.reject_json else frozenset(),
+            scan_id=_scan_id(self.scan_id),
             first_unique_id=self.first_id,
         )
 
@@ -289,6 +293,14 @@ def pairs_of(options: list[str] | None, option: str) -> dict[str, str]:
         if pairs.setdefault(name, value) != value:
             raise ConfigError(f"{option} gives {name} twice: {pairs[name]} and {value}")
     return pairs
+
+
+def _scan_id(given: str | None) -> str:
+    from stream_service.request import SCAN_ID
+
+    if given is not None and not SCAN_ID.fullmatch(given):
+        raise ConfigError(f"--scan-id {given!r} cannot be a file name: use letters, digits, '_', '-', '.'")
+    return given or ""
 
 
 def _two_numbers(text: str, option: str) -> tuple[int, int]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from stream_service.cli_options import OUTPUT, AlsoBelowOption
+from stream_service.cli_progress import Progress
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import NOTE, bold, console
 
@@ -52,11 +52,9 @@ def orient(
         raise WriteError(f"cannot make the folder {folder}: {error.strerror}") from error
     trials = []
     if python is not None:
-        with Progress(console=console, transient=True) as progress:
-            task = progress.add_task("short reconstructions", total=len(verdict.candidates))
-            trials = run_trials(
-                scan, verdict.candidates, iters, python, folder, lambda n: progress.update(task, completed=n)
-            )
+        n_trials = len(verdict.candidates)
+        with Progress("short reconstruction", "PtyPy") as progress:
+            trials = run_trials(scan, verdict.candidates, iters, python, folder, lambda n: progress.update(n, n_trials))
     lines = {candidate.turn: profile_lines(candidate.turn, +1, scan) for candidate in verdict.candidates}
     names = [f"rotate {lines[one.turn].rotate}, flip {lines[one.turn].flip}" for one in verdict.candidates]
     picture = draw_candidates(verdict.candidates, seen, trials, names, folder)

@@ -112,8 +112,9 @@ def reconstruct(
         typer.Option(envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy."),
     ] = None,
 ) -> None:
-    """Reconstruct with PtyPy: image, probe, errors, pictures. Exit code 1 if it failed, or the run that it followed."""
+    """Reconstruct with PtyPy: image, probe, errors, pictures. Exit code 1: it failed, or the scan is not COMPLETE."""
     from stream_service.cli_reconstruct_progress import Shown
+    from stream_service.core.run import RunState
     from stream_service.errors import WriteError
     from stream_service.output_file import check_output
     from stream_service.ptycho.follow import follow as follow_run
@@ -128,8 +129,7 @@ def reconstruct(
     out, choices = out or default_image_path(file), options.choices()
     # what is wrong with the files is said first: PtyPy takes longer to be put right
     check_output(out, force=options.force, inputs=(file, *choices.files), option="--output", error=WriteError)
-    if not follow:
-        choices.read_scan(file)
+    state = "" if follow else choices.read_scan(file).state
     request = Request(
         data=file,
         settings=options.settings(),
@@ -148,6 +148,8 @@ def reconstruct(
             outcome, sentence, is_complete = followed.outcome, followed.sentence, followed.is_complete
         else:
             outcome = reconstruct_file(request, shown)
+            is_complete = state in ("", RunState.COMPLETE)
+            sentence = "" if is_complete else f"the scan in {file} is {state}: the image is of the rows that are there"
     if sentence:
         console.print(Text(sentence, "green" if is_complete else "red"), soft_wrap=True)
     console.print(

@@ -6,13 +6,12 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from stream_service.cli_progress import Progress
 from stream_service.interruption import raise_if_interrupted
 from stream_service.ptycho.ptypy_run import Iteration
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.publishers.pva_images import PvaImages
-from stream_service.terminal import NOTE, console
 
 CHANNELS = ("ObjectAmplitude", "ObjectPhase", "ProbeAmplitude", "ProbePhase")
 """NTNDArray has no complex pixels."""
@@ -23,25 +22,16 @@ class Shown:
 
     def __init__(self, prefix: str) -> None:
         """`prefix` of the PVs; empty for none."""
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("iterations, photon error {task.fields[error]}"),
-            TimeElapsedColumn(),
-        )
-        self._progress = Progress(*columns, console=console, transient=True)
-        self._task = self._progress.add_task("PtyPy", total=None, error="–")
+        self._progress = Progress("iteration", "PtyPy")
         self._images = PvaImages(prefix, CHANNELS) if prefix else None
         self._n_images = 0
 
     def note(self, text: str) -> None:
-        self._progress.console.print(NOTE, text, soft_wrap=True)
+        self._progress.note(text)
 
     def iteration(self, done: Iteration) -> None:
         raise_if_interrupted()
-        error = f"{done.photon_error:.4g}"
-        self._progress.update(self._task, description=done.engine, completed=done.number, total=done.of, error=error)
+        self._progress.update(done.number, done.of, what=done.engine, more=f"photon error {done.photon_error:.4g}")
 
     def image(self, present: Ptyr) -> None:
         if self._images is None:
@@ -54,12 +44,12 @@ class Shown:
             self._images.post(name, values.astype(np.float32), {"Iterations": present.n_done})
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._progress.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._progress.__exit__(kind, error, trace)
         if self._images is not None:
             self._images.close()

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, TextColumn
 
 from stream_service.cli_ingest import TranslationOption
 from stream_service.cli_knobs import Knobs
 from stream_service.cli_options import OUTPUT, shares_options
+from stream_service.cli_progress import Progress
+from stream_service.counted import counted
 from stream_service.interruption import at_steps_only, raise_if_interrupted
-from stream_service.terminal import NOTE, console
+from stream_service.terminal import console
 
 
 @shares_options
@@ -37,19 +38,18 @@ def replay(
     field = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
     with (
         Hdf5Recording(file, timestamp_field=field, translation=translation, also=knobs.also) as recording,
-        Progress(TextColumn("{task.description}", markup=False), console=console, transient=True) as progress,
+        Progress("frame", file.name) as progress,
     ):
-        task = progress.add_task(f"{file.name}", total=None)
 
         def show(status: RunStatus) -> None:
             raise_if_interrupted()
-            text = f"{status.state}: {status.received} of {recording.n_frames} frames, {status.rows} rows readable"
-            progress.update(task, description=text)
+            readable = f"{counted(status.rows, 'row')} readable"
+            progress.update(status.received, recording.n_frames, what=f"{file.name} {status.state}", more=readable)
 
         with at_steps_only():
             notes: list[str] = []
             status = feed(recording, out, settings, rate_hz=rate, speed=speed, on_progress=show, on_note=notes.append)
         for note in (*recording.notes, *notes):
-            progress.console.print(NOTE, note, soft_wrap=True)
+            progress.note(note)
     console.print(f"{status.state}: {status.file}: {status.message}", soft_wrap=True)
-    raise typer.Exit(int(status.state is RunState.FAILED))
+    raise typer.Exit(int(status.state is not RunState.COMPLETE))

@@ -35,6 +35,7 @@ from stream_service.service.recorded_file import open_recorded_file
 from stream_service.service.recorded_pairing import RecordedPairing
 from stream_service.service.recorded_rows import RowsOfFrames
 from stream_service.service.run_file import RunFile
+from stream_service.service.scan_name import scan_name
 from stream_service.service.status import describe_account
 from stream_service.sources.recording import Recording
 from stream_service.writer.failures import write_error
@@ -52,6 +53,8 @@ class Outcome:
 
     account: Account
     rows: int
+    state: RunState
+    """COMPLETE or INCOMPLETE, as in the file."""
     sentence: str
     """The account in words, with the ids that are missing."""
     frames_per_s: float
@@ -153,7 +156,15 @@ class _Ingest:
                 self._listener.note(note)
         with at_steps_only():
             out = open_recorded_file(
-                path, name.path.stem, recording, settings, channels, self._facts, self._ledger, first, live=live
+                path,
+                scan_name(recording, settings),
+                recording,
+                settings,
+                channels,
+                self._facts,
+                self._ledger,
+                first,
+                live=live,
             )
             return self._fill(out, itertools.chain((first,), frames), channels, name if live else None)
 
@@ -234,7 +245,7 @@ class _Ingest:
         state = RunState.COMPLETE if account.is_complete else RunState.INCOMPLETE
         reason = true_reason(EndReason.RECORDING_READ, account, is_planned=recording.n_expected is not None)
         out.close(state, reason, sentence)
-        return Outcome(account, out.file.n_rows, sentence, self._frames_per_s, out.pipeline.flags.sentence)
+        return Outcome(account, out.file.n_rows, state, sentence, self._frames_per_s, out.pipeline.flags.sentence)
 
     def _frame_time(self) -> FrameTime:
         profile = self._settings.profile

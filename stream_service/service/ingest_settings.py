@@ -47,6 +47,8 @@ class IngestSettings:
     """What moves by the translation of a CXI file, where the operator says it."""
     rejected: frozenset[int] = frozenset()
     """Positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0)."""
+    scan_id: str = ""
+    """The name of the scan, where the operator says it."""
     first_unique_id: int | None = None
     """The uniqueId of the scan's first frame, where the recording begins later."""
 

@@ -99,7 +99,7 @@ def replay(
     with tempfile.TemporaryDirectory() as scratch:
         profile = _as_recorded(recording, folder, Path(scratch), settings, channels, facts, frame_time)
         request = ScanRequest(
-            scan_id=NOT_IN_A_NAME.sub("_", recording.path.stem).lstrip("._-") or "replay",
+            scan_id=settings.scan_id or NOT_IN_A_NAME.sub("_", recording.path.stem).lstrip("._-") or "replay",
             frames_per_position=settings.preprocessing.frames_per_position,
         )
         run = LiveRun(1, profile, request, sources)

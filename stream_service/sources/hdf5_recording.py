@@ -21,6 +21,7 @@ from stream_service.sources.hdf5_follow import Follow
 from stream_service.sources.hdf5_growth import Growth
 from stream_service.sources.hdf5_layouts import read_contents
 from stream_service.sources.hdf5_rows import RecordedRows
+from stream_service.sources.hdf5_title import recorded_title
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.recording import Identities, Translation
 
@@ -86,6 +87,7 @@ class Hdf5Recording:
         self._growth = Growth(contents)
         self._rows = RecordedRows(contents, self.path)
         self.layout = contents.layout
+        self.title = recorded_title(tree)
         self.frame_shape = contents.frames.frame_shape
         self.dtype = contents.frames.dtype
         self.n_expected = contents.n_expected

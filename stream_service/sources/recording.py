@@ -57,6 +57,8 @@ class Recording(Protocol):
     """Named in messages."""
     layout: str
     """What kind of recording it is, in words for the log: `areaDetector (NDFileHDF5)`, `CXI (/entry_1)`."""
+    title: str
+    """The name of the scan; empty if the recording does not have it."""
     frame_shape: tuple[int, int]
     """Rows and columns of a frame as recorded."""
     dtype: np.dtype[Any]

@@ -52,6 +52,7 @@ class TiffRecording:
         self.files = (*self._frames.files.paths, *([sidecar] if sidecar is not None else []))
         """All that is read."""
         self.layout = "a stack of TIFF images" if self._frames.is_stack else "TIFF files"
+        self.title = ""
         self.frame_shape: tuple[int, int] = self._frames.shape
         self.dtype: np.dtype[Any] = self._frames.dtype
         self.notes = [self._frames.files.missing] if self._frames.files.n_missing else []

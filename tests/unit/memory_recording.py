@@ -48,7 +48,7 @@ class MemoryRecording:
         facts: Facts = Facts(det_dist_m=0.1, pixel_m=1e-5, exposure_s=0.01),  # noqa: B008
         **changes: Any,
     ) -> None:
-        self.path, self.layout = Path("scan.h5"), "in memory"
+        self.path, self.layout, self.title = Path("scan.h5"), "in memory", ""
         self._frames, self._attributes = frames, attributes
         self._ids = list(range(1, len(frames) + 1)) if ids is None else ids
         self._stamps_ns = [START_NS + n * PERIOD_NS for n in self._ids] if stamps_ns is None else stamps_ns
