@@ -32,14 +32,18 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice, of which the last would count without a word."""
+    """A command that says which of several values of an option counts, and refuses several files."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
-        for option in given:
-            if sum(other is option for other in given) > 1 and not getattr(option, "is_flag", False):
+        values, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option in dict.fromkeys(given):
+            if sum(other is option for other in given) == 1 or getattr(option, "is_flag", False):
+                continue
+            if option.name in ("replay", "truth", "references"):
                 typer.echo(f"iocsim: {option.opts[0]} is given more than once: give it once", err=True)
                 raise typer.Exit(2)
+            last = values[str(option.name)]
+            typer.echo(f"iocsim: {option.opts[0]} is given more than once: the last counts, {last}", err=True)
         return super().parse_args(ctx, args)
 
 

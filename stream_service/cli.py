@@ -91,7 +91,9 @@ def common(
 @app.command(epilog="Example: ptychostream run xml_layouts/sim/profile.yaml --data-root /data/2026-11")
 def run(
     profile: ProfileArgument,
-    data_root: Annotated[Path | None, typer.Option(help="Folder for the files, instead of the profile's.")] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for the files, instead of the profile's.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> None:
     """Run the daemon: serve its PVs, arm when a plan asks, write one file per run. Ctrl-C finishes the file."""
@@ -153,7 +155,8 @@ def demo(
     ] = Path("demo-output"),
     points: Annotated[int, typer.Option(min=1, help="Scan positions.")] = 200,
     replay: Annotated[
-        Path | None, typer.Option(help="Send the frames of this CXI or /entry file instead of simulated ones.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Send the frames of this CXI or /entry file instead of simulated ones."),
     ] = None,
     ioc_options: Annotated[
         list[str] | None, typer.Argument(metavar="[-- IOCSIM OPTIONS]", help="Options for iocsim, see iocsim --help.")

@@ -8,7 +8,9 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from stream_service.cli_options import OUTPUT
 from stream_service.errors import ConfigError
+from stream_service.terminal import WARNING, errors
 
 A_DAYS_WORK: Mapping[str, tuple[str, ...]] = {
     "At the beamline": ("init", "check", "run", "status"),
@@ -20,18 +22,29 @@ A_DAYS_WORK: Mapping[str, tuple[str, ...]] = {
 }
 """The commands under their headings, in the order in which a scan needs them."""
 
+FILES = ("FILE", "FOLDER", "GLOB", "PATH", "NAME|PATH", "FILE[:DATASET]")
+"""Metavars of options that name files, or datasets in them."""
+
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice, of which the last would count without a word."""
+    """A command that never lets the last of several values win without a word.
+
+    What is read or written is named once. Of other options the last one counts, with a warning, so that who calls a
+    script that hands its options on can have the last word.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises `ConfigError` naming the option."""
-        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
-        for parameter in given:
-            is_free = parameter.param_type_name == "argument" or parameter.multiple or is_switch(parameter)
-            if not is_free and sum(other is parameter for other in given) > 1:
-                names = " or ".join((*parameter.opts, *parameter.secondary_opts))
+        given: list[Any]
+        values, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in dict.fromkeys(given):
+            if sum(other is parameter for other in given) == 1 or not has_one_value(parameter):
+                continue
+            names = " or ".join((*parameter.opts, *parameter.secondary_opts))
+            if names_a_file(parameter):
                 raise ConfigError(f"{names} is given more than once: give it once")
+            last = str(values[parameter.name]).lower() if parameter.is_flag else values[parameter.name]
+            errors.print(WARNING, f"{names} is given more than once: the last counts, {last}", soft_wrap=True)
         return super().parse_args(ctx, args)
 
 
@@ -69,9 +82,16 @@ class App(typer.Typer):
         return super().command(name, cls=Command, **settings)
 
 
-def is_switch(parameter: Any) -> bool:
-    """Whether an option has one meaning, so that saying it twice changes nothing."""
-    return parameter.is_flag and not parameter.secondary_opts
+def has_one_value(parameter: Any) -> bool:
+    """Whether it is an option of which one value is meant; a switch that can only be put on may be put on again."""
+    if parameter.param_type_name == "argument" or parameter.multiple:
+        return False
+    return not parameter.is_flag or bool(parameter.secondary_opts)
+
+
+def names_a_file(parameter: Any) -> bool:
+    """Whether an option says what is read or written."""
+    return parameter.metavar in FILES or OUTPUT[0] in parameter.opts
 
 
 def one_input(argument: Sequence[str] | None, option: str | None, name: str, what: str) -> str:

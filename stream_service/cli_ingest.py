@@ -17,7 +17,7 @@ from stream_service.cli_progress import Progress
 from stream_service.counted import counted
 from stream_service.interruption import raise_if_interrupted
 from stream_service.sources.recording import Translation
-from stream_service.terminal import console, errors
+from stream_service.terminal import console
 
 if TYPE_CHECKING:
     from stream_service.service.ingest_settings import IngestSettings
@@ -126,11 +126,9 @@ def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, for
 
     rows, columns = recording.frame_shape
     n_frames = counted(recording.n_frames, "frame")
-    errors.print(
-        f"{recording.path}: {recording.layout}, {n_frames} of {rows} x {columns} {recording.dtype}", soft_wrap=True
-    )
+    found = f"{recording.path}: {recording.layout}, {n_frames} of {rows} x {columns} {recording.dtype}"
     began_s = time.monotonic()
-    with Progress("frame", output.name) as progress:
+    with Progress("frame", output.name, heading=found) as progress:
 
         class Shown(Listener):
             def progress(self, done: int, total: int | None) -> None:
@@ -141,6 +139,7 @@ def _ingest(recording: Recording, output: Path, settings: IngestSettings, *, for
                 progress.note(text)
 
         outcome = ingest(recording, output, settings, force=force, live=live, listener=Shown())
+        progress.head()
     is_complete = outcome.state is RunState.COMPLETE
     state = "" if is_complete else f"{outcome.state}: "
     console.print(f"{output}: {state}{outcome.sentence} ({outcome.frames_per_s:.0f} frames/s)", soft_wrap=True)

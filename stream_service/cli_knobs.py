@@ -95,12 +95,12 @@ class Knobs:
     sat_fraction: Annotated[
         float | None, typer.Option(help="Only mask pixels saturated in more than this fraction of the frames (0).")
     ] = None
-    dark: Annotated[str | None, typer.Option(help=f"Dark: {REFERENCE_HELP}")] = None
-    flat: Annotated[str | None, typer.Option(help="Flat, likewise.")] = None
+    dark: Annotated[str | None, typer.Option(metavar="FILE[:DATASET]", help=f"Dark: {REFERENCE_HELP}")] = None
+    flat: Annotated[str | None, typer.Option(metavar="FILE[:DATASET]", help="Flat, likewise.")] = None
     flat_is: Annotated[
         FlatIs | None, typer.Option(help="raw: as measured; normalised: mean 1, without a dark (recognised).")
     ] = None
-    mask: Annotated[str | None, typer.Option(help="Mask, likewise; 0 = good.")] = None
+    mask: Annotated[str | None, typer.Option(metavar="FILE[:DATASET]", help="Mask, likewise; 0 = good.")] = None
     gaps: Annotated[
         str | None,
         typer.Option(metavar="auto|none|VALUE", help="Value of pixels that never measure: gaps, dead pixels (auto)."),

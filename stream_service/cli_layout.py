@@ -34,7 +34,8 @@ MARKS = {Level.ERROR: Text("ERROR:", "red"), Level.ADVICE: Text("advice:", "yell
 def lint(
     files: Annotated[list[Path], typer.Argument(help="Layout files.", metavar="FILE...")],
     attributes: Annotated[
-        Path | None, typer.Option(help="The NDAttributes file of the camera: looked over, too, and compared.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The NDAttributes file of the camera: looked over, too, and compared."),
     ] = None,
     swmr: Annotated[
         bool | None,
@@ -64,7 +65,7 @@ def lint(
 )
 def render(
     layout: Annotated[Path, typer.Argument(help="A layout file.", metavar="FILE")],
-    profile: Annotated[str, typer.Option(help="Name of a beamline, or its profile (YAML).")],
+    profile: Annotated[str, typer.Option(metavar="NAME|PATH", help="Name of a beamline, or its profile (YAML).")],
     out: Annotated[Path | None, typer.Option(*OUTPUT, help="Write it here instead of on the screen.")] = None,
     inline: Annotated[
         bool, typer.Option("--inline", help="The shortest form, to be put into XMLFileName itself.")

@@ -28,7 +28,7 @@ def orient(
     iters: Annotated[int, typer.Option(min=1, help="Iterations of each short reconstruction.")] = 20,
     also_below: AlsoBelowOption = None,
     ptypy_python: Annotated[
-        Path | None, typer.Option(envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy.")
+        Path | None, typer.Option(metavar="FILE", envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy.")
     ] = None,
 ) -> None:
     """Try all mountings of the camera and signs of the stage: which profile lines are right? Exit code 1: no answer."""

@@ -16,23 +16,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from stream_service.counted import counted
-from stream_service.terminal import NOTE, console, errors
+from stream_service.terminal import NOTE, Terminal, console, errors
 
 LINE_S = 10.0
 """A line is written at least so often,"""
 PARTS = 10
 """and whenever another one of so many parts of the work is done,"""
-CLOSEST_S = 1.0
-"""but not more often than this."""
+CLOSEST_S = 2.0
+"""but not more often than this; work that is shorter says nothing."""
 
 
 class Progress:
     """One piece of work; ends what it shows with the `with` block."""
 
-    def __init__(self, unit: str, what: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`unit` is what is counted, in the singular; `what` is being done, until `update` says something else."""
-        self._unit, self._what, self._clock = unit, what, clock
-        self._said_s, self._said_parts = clock(), 0
+    def __init__(
+        self, unit: str, what: str = "", *, heading: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`unit` is what is counted, in the singular; `what` is being done, until `update` says something else.
+
+        `heading` comes before the first line of the result: work that fails has none, and says its error alone.
+        """
+        self._unit, self._what, self._heading, self._clock = unit, what, heading, clock
+        self._said_s: float | None = None
+        self._said_parts = 0
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -54,6 +60,8 @@ class Progress:
             self._bars.update(self._task, description=self._what, completed=done, total=total, more=about)
             return
         now_s, parts = self._clock(), PARTS * done // total if total else 0
+        if self._said_s is None:  # what comes before the first is getting ready, and often the longest step
+            self._said_s = now_s
         since_s = now_s - self._said_s
         if since_s < CLOSEST_S or (since_s < LINE_S and parts <= self._said_parts):
             return
@@ -63,8 +71,19 @@ class Progress:
 
     def note(self, text: str) -> None:
         """A sentence of the result that is known before the end: on standard output."""
-        shown = errors if self._bars is not None and self._both_seen else console
-        shown.print(NOTE, text, soft_wrap=True)
+        self.head()
+        self._result.print(NOTE, text, soft_wrap=True)
+
+    def head(self) -> None:
+        """The heading, if it has not come yet."""
+        if self._heading:
+            self._result.print(self._heading, soft_wrap=True)
+            self._heading = ""
+
+    @property
+    def _result(self) -> Terminal:
+        """Above the bar, where there is one on the same screen."""
+        return errors if self._bars is not None and self._both_seen else console
 
     def __enter__(self) -> Self:
         if self._bars is not None:

@@ -109,7 +109,7 @@ def reconstruct(
     ] = None,
     ptypy_python: Annotated[
         Path | None,
-        typer.Option(envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy."),
+        typer.Option(metavar="FILE", envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy."),
     ] = None,
 ) -> None:
     """Reconstruct with PtyPy: image, probe, errors, pictures. Exit code 1: it failed, or the scan is not COMPLETE."""

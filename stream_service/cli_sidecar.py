@@ -42,9 +42,9 @@ def sidecar(
         int | None,
         typer.Option(help="frame_index (unique_id) of a row minus that of its frame: 1 if rows count from 1."),
     ] = None,
-    dark: Annotated[str | None, typer.Option(help="Dark to put in: .npy, .npz, or FILE.h5:/dataset.")] = None,
-    flat: Annotated[str | None, typer.Option(help="Flat, likewise.")] = None,
-    mask: Annotated[str | None, typer.Option(help="Mask, likewise; 0 = good.")] = None,
+    dark: Annotated[str | None, typer.Option(metavar="FILE[:DATASET]", help="Dark to put in: .npy, .npz, .h5.")] = None,
+    flat: Annotated[str | None, typer.Option(metavar="FILE[:DATASET]", help="Flat, likewise.")] = None,
+    mask: Annotated[str | None, typer.Option(metavar="FILE[:DATASET]", help="Mask, likewise; 0 = good.")] = None,
     stage_map: Annotated[
         str | None,
         typer.Option(

@@ -59,15 +59,21 @@ def scan(
     points: Annotated[int, typer.Option(min=1, help="Positions of the Fermat spiral.")] = 100,
     step_um: Annotated[float, typer.Option(help="Step of the Fermat spiral, µm.")] = 0.5,
     positions: Annotated[
-        Path | None, typer.Option(help="Scan these positions instead: .npy or .csv, x and y in metres.")
+        Path | None, typer.Option(metavar="FILE", help="Scan these positions instead: .npy or .csv, x and y in metres.")
     ] = None,
     exposure_s: Annotated[float, typer.Option(help="Exposure time of one frame, s.")] = 0.01,
     frames_per_position: Annotated[int, typer.Option(min=1, help="Frames at each position.")] = 1,
     scan_id: Annotated[str | None, typer.Option(help="Names the files; the time, if not given.")] = None,
     path: Annotated[str, typer.Option(help="Folder below the roots of service and detector.")] = "",
-    raw_dir: Annotated[Path, typer.Option(help="Folder of the raw files, as IOC and service see it.")] = Path(),
-    layout: Annotated[Path | None, typer.Option(help="Layout XML of the raw file, set before the scan.")] = None,
-    attributes: Annotated[Path | None, typer.Option(help="NDAttributes XML of the camera, set with it.")] = None,
+    raw_dir: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of the raw files, as IOC and service see it.")
+    ] = Path(),
+    layout: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Layout XML of the raw file, set before the scan.")
+    ] = None,
+    attributes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="NDAttributes XML of the camera, set with it.")
+    ] = None,
     timeout_s: Annotated[float, typer.Option(help="How long to wait for the beamline's PVs.")] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print progress as lines of JSON.")] = False,
 ) -> None:

@@ -67,7 +67,7 @@ def ingest(source: Path, output: Path, *options: str) -> str:
     result = CliRunner().invoke(cli.app, ["ingest", "hdf5", "--input", str(source), "--output", str(output), *options])
     if isinstance(result.exception, PtychostreamError):
         raise result.exception
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == ("INCOMPLETE: " in result.output), result.output
     return result.output
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import iocsim.cli
 import stream_service.cli
-from stream_service.cli_app import A_DAYS_WORK
+from stream_service.cli_app import A_DAYS_WORK, names_a_file
 from stream_service.errors import ConfigError
 from stream_service.writer.example import write_example
 
@@ -73,19 +73,43 @@ def test_what_a_command_reads_is_its_first_word_everywhere(name: str) -> None:
     [
         ["ingest", "hdf5", "--input", "a.h5", "--input", "b.h5", "--output", "c.h5"],
         ["ingest", "hdf5", "a.h5", "--output", "c.h5", "--out", "d.h5"],
-        ["ingest", "tiff", "--pattern", "a", "--output", "c.h5", "--rotate", "90", "--rotate", "0"],
-        ["status", "--prefix", "A:", "--prefix", "B:"],
-        ["layout", "lint", "a.xml", "--swmr", "--no-swmr"],
-        ["reconstruct", "a.h5", "--near-field", "--far-field"],
+        ["ingest", "hdf5", "a.h5", "--output", "c.h5", "--dark", "d.npy", "--dark", "e.npy"],
+        ["ingest", "hdf5", "a.h5", "--output", "c.h5", "--profile", "hermes", "--profile", "xrnf"],
+        ["ingest", "hdf5", "a.h5", "--output", "c.h5", "--data-path", "/a", "--data-path", "/b"],
+        ["sidecar", "--frames", "*.tif", "--csv", "a.csv", "--csv", "b.csv", "--output", "c.h5"],
+        ["reconstruct", "a.h5", "--probe", "a.cxi", "--probe", "b.cxi"],
         ["ingest", "hdf5", "a.h5", "--input", "b.h5", "--output", "c.h5"],
         ["ingest", "hdf5", "a.h5", "b.h5", "--output", "c.h5"],
         ["ingest", "tiff", "a1.tif", "a2.tif", "--output", "c.h5"],
     ],
 )
-def test_what_is_given_twice_is_refused_and_named(words: list[str]) -> None:
+def test_a_file_that_is_given_twice_is_refused_and_named(words: list[str]) -> None:
     result = CliRunner().invoke(stream_service.cli.app, words)
     assert isinstance(result.exception, ConfigError), result.output
     assert "give it once" in str(result.exception)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_option_that_is_a_path_is_known_as_one(name: str) -> None:
+    for parameter in ALL[name].params:
+        annotation = parameter.type_descriptor.annotation
+        if annotation is Path and parameter.param_type_name == "option":
+            assert names_a_file(parameter), parameter.opts
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("recipe none.h5 --iters 10 --iters 20", "--iters is given more than once: the last counts, 20"),
+        ("ingest tiff x*.tif -o c.h5 --rotate 90 --rotate 0", "--rotate is given more than once: the last counts, 0"),
+        (
+            "layout lint a.xml --swmr --no-swmr",
+            "--swmr or --no-swmr is given more than once: the last counts, false",
+        ),
+    ],
+)
+def test_of_other_options_the_last_counts_and_is_named(words: str, said: str) -> None:
+    assert f"warning: {said}\n" in CliRunner().invoke(stream_service.cli.app, words.split()).output
 
 
 def test_what_may_be_repeated_may_be_repeated(tmp_path: Path) -> None:
@@ -98,8 +122,8 @@ def test_what_may_be_repeated_may_be_repeated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["iocsim --seed 1 --seed 2", "ptychostream_plans.scan --points 2 --points 3",
-               "ptychostream_plans.preview raster --nx 2 --nx 3"]
+    "module", ["iocsim --replay 1 --replay 2", "ptychostream_plans.scan --raw-dir a --raw-dir b",
+               "ptychostream_plans.preview raster --out 2 --output 3"]
 )  # fmt: skip
 def test_other_commands_refuse_it_in_one_sentence(module: str) -> None:
     done = subprocess.run([sys.executable, "-m", *module.split()], capture_output=True, text=True)

@@ -30,7 +30,7 @@ def clock() -> Clock:
 
 def test_a_line_comes_after_so_many_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("frame", "scan_std.h5", clock=clock) as progress:
-        for second in range(31):
+        for second in range(32):
             clock.now_s = float(second)
             progress.update(second, 1000, more="1 frames/s")
     said = capsys.readouterr()
@@ -42,8 +42,8 @@ def test_a_line_comes_after_so_many_seconds(clock: Clock, capsys: pytest.Capture
 def test_a_line_comes_with_every_tenth_of_the_work(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("iteration", "DM", clock=clock) as progress:
         for n in range(101):
-            clock.now_s += CLOSEST_S / 2
             progress.update(n, 100)
+            clock.now_s += CLOSEST_S / 2
     lines = capsys.readouterr().err.splitlines()
     assert lines == [f"DM: {n} of 100 iterations" for n in range(10, 101, 10)]
 
@@ -58,6 +58,7 @@ def test_fast_work_says_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]
 
 def test_work_without_an_end_is_told_too(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("row", clock=clock) as progress:
+        progress.update(0, None, what="scanning")
         clock.now_s = LINE_S
         progress.update(1, None, what="scanning")
     assert capsys.readouterr().err == "scanning: 1 row\n"
@@ -73,7 +74,8 @@ def test_standard_output_has_the_result_alone(tmp_path: Path) -> None:
     done = subprocess.run(ingest(tmp_path), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "4 of 4 frames stored" in done.stdout
-    assert "/entry (standard file), 4 frames" in done.stderr and "(standard file)" not in done.stdout
+    assert "/entry (standard file), 4 frames" in done.stdout
+    assert done.stderr == ""
     forced = subprocess.run(ingest(tmp_path, "--force"), capture_output=True, env=os.environ | {"FORCE_COLOR": "1"})
     assert not any(control in forced.stdout + forced.stderr for control in (b"\r", b"\x1b[?25l"))
 
