@@ -262,6 +262,8 @@ class Knobs:
             "negatives": self.negatives and self.negatives.value,
         }
         base = defaults.model_dump() if defaults else {}
+        if self.sat_fraction is not None and self.sat is None and base.get("sat") is None:
+            raise ConfigError("--sat-fraction is about what saturates: give the level by --sat, too")
         try:
             return Preprocessing(**base | {name: value for name, value in given.items() if value is not None})
         except ValidationError as error:

@@ -57,6 +57,9 @@ class Geometry:
             raise GeometryError(f"frames of {_text(self.raw_shape)} pixels cannot be stored")
         if self.roi_center is not None and not all(math.isfinite(value) for value in self.roi_center):
             raise GeometryError(f"ROI centre {self.roi_center} must be two finite numbers, in pixels")
+        for name, value, n in zip(("row", "column"), self.roi_center or (0.0, 0.0), self.raw_shape, strict=True):
+            if not -0.5 <= value < n:
+                raise GeometryError(f"ROI centre: {name} {value:g} lies outside of the frame, which has 0 to {n - 1}")
         self._check_roi()
 
     def _check_roi(self) -> None:

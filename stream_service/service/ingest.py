@@ -22,7 +22,7 @@ from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Account, Arrival, Fate, Ledger
 from stream_service.core.pairing import channels_followed
 from stream_service.core.run import EndReason, RunState
-from stream_service.errors import PtychostreamError, SourceError, WriteError
+from stream_service.errors import ConfigError, PtychostreamError, SourceError, WriteError
 from stream_service.interruption import at_steps_only
 from stream_service.output_file import check_output, give_name, temporary_name
 from stream_service.service.group_check import JUDGED_GROUPS, check_groups
@@ -30,6 +30,7 @@ from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.read_ahead import ReadAhead
 from stream_service.service.recorded_channels import RecordedChannels, channels_of
 from stream_service.service.recorded_clock import check_clocks
+from stream_service.service.recorded_extent import check_names_of_frames
 from stream_service.service.recorded_facts import notes_on_facts
 from stream_service.service.recorded_file import open_recorded_file
 from stream_service.service.recorded_pairing import RecordedPairing
@@ -233,6 +234,10 @@ class _Ingest:
     def _finish(self, out: RunFile) -> Outcome:
         recording, ledger = self._recording, self._ledger
         self._tell(recording.n_frames)
+        try:
+            check_names_of_frames(recording, self._settings, out.pipeline.frames_per_row)
+        except ConfigError as error:  # of a recording that grew; what is closed was refused before
+            self._listener.note(str(error))
         out.enter_state(RunState.DRAINING)
         out.pipeline.finish()
         for note in out.pipeline.notes():

@@ -66,6 +66,7 @@ class RowPipeline:
         self._saturation = SaturationShare(sat_fraction)
         self._about_gaps: tuple[str, ...] = ()
         self._rejected = rejected
+        self.frames_per_row = frames_per_row
         self._grouper = Grouper(frames_per_row)
         self._combines = frames_per_row > 1 and reducer.grouping in (Grouping.SUM, Grouping.MEAN)
         self._allow_spread = allow_spread

@@ -14,6 +14,7 @@ from stream_service.kernels import Geometry
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.service.pipeline import RowPipeline
 from stream_service.service.recorded_channels import RecordedChannels
+from stream_service.service.recorded_extent import check_names_of_frames
 from stream_service.service.recorded_facts import check_facts
 from stream_service.service.run_corrections import corrections_from, reference_notes
 from stream_service.service.run_file import (
@@ -46,6 +47,8 @@ def open_recorded_file(
     check_facts(settings, recording, facts, has_energy=channels.has("energy"))
     preprocessing, profile = settings.preprocessing, settings.profile
     frames_per_row = 1 if preprocessing.grouping == "none" else preprocessing.frames_per_position
+    if not live:
+        check_names_of_frames(recording, settings, frames_per_row)
     references = _references(recording, settings)
     corrections = corrections_from(preprocessing, references)
     is_own_mask = references.get("mask") is recording.references.get("mask")

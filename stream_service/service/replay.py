@@ -27,7 +27,7 @@ from stream_service.config import (
 )
 from stream_service.core.pairing import ChannelRule, How, channels_followed
 from stream_service.core.run import EndReason
-from stream_service.errors import SourceError
+from stream_service.errors import ConfigError, SourceError
 from stream_service.kernels import Geometry
 from stream_service.request import ScanRequest
 from stream_service.service.ingest_settings import IngestSettings
@@ -66,6 +66,8 @@ def replay(
 
     Raises `ConfigError` or `SourceError` when it cannot begin, or the recording cannot be read to its end.
     """
+    if settings.rejected:
+        raise ConfigError("a live run rejects no rows when it is recorded: give --reject-json to ingest, not to replay")
     rows = None
     frames = recording.frames()
     if settings.readbacks and settings.readbacks.rows:
@@ -95,6 +97,7 @@ def replay(
         frame_time.to_core(),
         rate_hz=rate_hz,
         speed=speed,
+        first_unique_id=settings.first_unique_id,
     )
     with tempfile.TemporaryDirectory() as scratch:
         profile = _as_recorded(recording, folder, Path(scratch), settings, channels, facts, frame_time)

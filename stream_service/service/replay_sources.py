@@ -99,8 +99,9 @@ class ReplaySources:
         *,
         rate_hz: float | None,
         speed: float = 1.0,
+        first_unique_id: int | None = None,
     ) -> None:
-        """`constants` become attributes of every frame."""
+        """`constants` become attributes of every frame; the first id is the recording's, if not given."""
         self.budget_bytes = QUEUE_BYTES
         self.frames = FrameFeed()
         self.readbacks = ReplayedReadbacks(readbacks)
@@ -108,7 +109,7 @@ class ReplaySources:
         self.detector = RecordedDetector(exposure_s)
         self.failure: PtychostreamError | None = None
         """What ended the feeding early."""
-        self._recording = recording
+        self._recording, self._first_unique_id = recording, first_unique_id
         self._constants = constants
         self._frame_time = frame_time
         self._rate_hz, self._speed = rate_hz, speed
@@ -139,7 +140,8 @@ class ReplaySources:
     stream_problem = stream_detour = ""
 
     def open_ledger(self, request: ScanRequest) -> Ledger:
-        return Ledger(self._recording.first_unique_id, None)
+        first_id = self._first_unique_id
+        return Ledger(self._recording.first_unique_id if first_id is None else first_id, None)
 
     def wait_until_fed(self, timeout_s: float) -> bool:
         """True once no more frames will come."""

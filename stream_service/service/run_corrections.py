@@ -75,8 +75,8 @@ def reference_notes(
         yield "the mask calls no pixel bad (0 = good, anything else bad)"
     elif n_bad > LARGE_SHARE * mask.size:
         yield (
-            f"the mask calls {n_bad / mask.size:.3g} of the pixels bad ({n_bad} of {mask.size}; 0 = good, anything "
-            "else bad): is it inverted?"
+            f"the mask calls {100 * n_bad / mask.size:.3g} % of the pixels bad ({n_bad} of {mask.size}; 0 = good, "
+            "anything else bad): is it inverted?"
         )
 
 

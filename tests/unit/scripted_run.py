@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import corpus
 import h5py
 import numpy as np
 
-from stream_service.config import Profile
+from stream_service.config import Preprocessing, Profile
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Fate
 from stream_service.core.readback import Readback
@@ -187,9 +187,12 @@ class ScriptedSources(RunSources):
 class Bench:
     """One run with everything around it."""
 
-    def __init__(self, folder: Path, latest_before: Any = None, **request: Any) -> None:
+    def __init__(
+        self, folder: Path, latest_before: Any = None, preprocessing: Mapping[str, Any] | None = None, **request: Any
+    ) -> None:
         self.clock = Clock()
-        self.profile = profile_for(folder)
+        settings = Preprocessing(**preprocessing or {})
+        self.profile = profile_for(folder).model_copy(update={"preprocessing": settings})
         self.sources = ScriptedSources(self.profile, self.clock, latest_before)
         self.detector = self.sources.detector
         self.run = LiveRun(1, self.profile, ScanRequest(scan_id="scan", **request), self.sources, clock=self.clock)

@@ -266,6 +266,33 @@ def test_rejected_positions_are_kept_in_the_file_and_not_used(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"rejected": frozenset({2, 500})}, r"names position 2, 500, but scan.h5 has 2 positions, 0 to 1:"),
+        ({"first_unique_id": 7}, r"--first-id 7: scan.h5 has no frame of this or a later uniqueId; the last is 6"),
+        ({"preprocessing": Preprocessing(frames_per_position=7)}, r"--frames-per-pos 7: scan.h5 has 6 frames"),
+        (
+            {"preprocessing": Preprocessing(roi_center="40,2")},
+            r"ROI centre: row 40 lies outside of the frame, .* 0 to 5",
+        ),
+        ({"preprocessing": Preprocessing(roi=(60, 8))}, r"needs rows -27 to 32, but the frame has rows 0 to 5"),
+    ],
+)
+def test_what_the_recording_does_not_have_is_refused_with_what_it_has(tmp_path: Path, settings: Any, sentence: str):
+    chosen = {"preprocessing": Preprocessing(frames_per_position=3)} | settings
+    with pytest.raises(ConfigError, match=sentence):
+        made(tmp_path, MemoryRecording(frames_of(6), at_one_place(attributes_of(6), 3)), **chosen)
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_position_whose_frames_are_missing_may_be_rejected(tmp_path: Path) -> None:
+    recording = MemoryRecording(frames_of(4), attributes_of(4), ids=[1, 2, 5, 6], n_expected=8)
+    file, _ = made(tmp_path, recording, rejected=frozenset({3, 5, 7}))
+    with file:
+        assert file["/entry/keep"][()].tolist() == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [("{", "is not JSON"), ("[1]", "has no list"), ('{"reject_indices": [1.5]}', "whole numbers"), ("{}", "no list")],
 )

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import corpus
 import h5py
 import numpy as np
 import pytest
-from memory_recording import MemoryRecording, attributes_of
+from pixel_runs import live, stored
 from scripted_run import Bench
 
-from stream_service.config import Preprocessing
 from stream_service.core.exposure import Flag
 from stream_service.kernels.reference import moments
-from stream_service.service.ingest import Listener, ingest
-from stream_service.service.ingest_settings import IngestSettings
-from stream_service.writer import validate_file
 
 N, SHAPE = 12, (12, 16)
 GAP = np.zeros(SHAPE, bool)
@@ -27,27 +21,10 @@ GAP_NOTE = "33 pixels hold 4294967295 in each of the first 5 frames: taken for g
 PIXEL_MASK = "/entry_1/instrument_1/detector_1/detectorSpecific/pixel_mask"
 
 
-class Heard(Listener):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 def frames_with(marker: float, dtype: str, n: int = N) -> np.ndarray[Any, Any]:
     frames = np.random.default_rng(2).poisson(20, (n, *SHAPE)).astype(dtype)
     frames[:, GAP] = marker
     return frames
-
-
-def stored(tmp_path: Path, frames: np.ndarray[Any, Any], **settings: Any) -> tuple[h5py.File, list[str]]:
-    """The file of an ingest, which `validate` takes, and what was told."""
-    heard, references = Heard(), settings.pop("references", {})
-    chosen = IngestSettings(preprocessing=Preprocessing(**settings), references=references)
-    ingest(MemoryRecording(frames, attributes_of(len(frames))), tmp_path / "out.h5", chosen, listener=heard, force=True)
-    assert [finding for finding in validate_file(tmp_path / "out.h5") if finding.level == "error"] == []
-    return h5py.File(tmp_path / "out.h5"), heard.notes
 
 
 def features_of(file: h5py.File) -> np.ndarray[Any, Any]:
@@ -169,19 +146,6 @@ def test_geometry_moves_the_gaps_with_the_pixels(tmp_path, options):
     with file:
         assert file["/entry/data"][()].max() < 200
         assert not file["/entry/data"][()][:, file["/entry/mask"][()] == 1].any()
-
-
-def live(tmp_path: Path, frames: np.ndarray[Any, Any], **request: Any) -> tuple[Bench, list[str]]:
-    """A run of these frames, and what it said before the last one came."""
-    said: list[str] = []
-    bench = Bench(tmp_path, n_positions=len(frames), **request)
-
-    def messages(first: int, stop: int) -> Iterator[list[Any]]:
-        return iter([[corpus.good(n + 1, pixels=frames[n])] for n in range(first, stop)])
-
-    n = len(frames)
-    bench.play(messages(0, n - 1), bench.settles(), lambda: said.append(bench.run.message), messages(n - 1, n))
-    return bench, said
 
 
 def test_live_run_masks_gaps_and_says_so_at_once_and_in_the_file(tmp_path):

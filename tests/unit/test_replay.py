@@ -22,7 +22,7 @@ from memory_recording import (
 
 from stream_service.config import Preprocessing
 from stream_service.core.run import RunState
-from stream_service.errors import SourceError
+from stream_service.errors import ConfigError, SourceError
 from stream_service.layouts import load_named_profile
 from stream_service.service.ingest import ingest
 from stream_service.service.ingest_settings import IngestSettings
@@ -55,6 +55,25 @@ def test_replay_of_a_recording_with_holes_equals_ingest(tmp_path: Path) -> None:
     kept = [0, 1, 3, 4, 5, 8, 9]
     recording = MemoryRecording(frames_of(7), attributes_of(7), ids=kept)
     assert_same_as_ingest(tmp_path, recording, IngestSettings(preprocessing=Preprocessing(frames_per_position=2)))
+
+
+def test_replay_begins_with_the_id_that_is_given(tmp_path: Path) -> None:
+    recording = MemoryRecording(frames_of(5), attributes_of(5), ids=[2, 3, 4, 5, 6])
+    settings = IngestSettings(preprocessing=Preprocessing(frames_per_position=2, allow_spread=True), first_unique_id=1)
+    assert_same_as_ingest(tmp_path, recording, settings)
+
+
+def test_replay_finds_gaps_and_kinds_of_flats_as_an_ingest_does(tmp_path: Path) -> None:
+    frames = frames_of(12).astype("u4")
+    frames[:, 2:4], frames[7, 5, 5] = 2**32 - 1, 2**32 - 1
+    references = {"dark": np.full((6, 8), 3.0), "flat": np.linspace(0.9, 1.1, 48).reshape(6, 8)}
+    assert_same_as_ingest(tmp_path, MemoryRecording(frames, attributes_of(12), references=references), IngestSettings())
+
+
+def test_rejected_rows_are_not_for_a_live_run(tmp_path: Path) -> None:
+    settings = IngestSettings(rejected=frozenset({1}))
+    with pytest.raises(ConfigError, match="give --reject-json to ingest, not to replay"):
+        replay(MemoryRecording(frames_of(5), attributes_of(5)), tmp_path, settings)
 
 
 def test_replay_pairs_recorded_readbacks_as_an_ingest_does(tmp_path: Path) -> None:
