@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
 
 from stream_service.core.pairing import ChannelRule, How
 from stream_service.errors import SourceError
@@ -26,6 +29,7 @@ from stream_service.sources.hdf5_contents import (
 )
 from stream_service.sources.hdf5_dataset import StoredDataset
 from stream_service.sources.hdf5_frames import FrameStack
+from stream_service.sources.hdf5_masks import add_own_mask
 from stream_service.sources.hdf5_numbers import add_nexus_numbers
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.recorded_units import first_unit
@@ -70,6 +74,9 @@ def read_areadetector(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: Timesta
             rules |= _well_known(name, stored, finder, paths.pos_unit if name != "energy" else "")
     add_nexus_numbers(finder, tree, lambda found: not found.text(NAME))  # an NDAttribute's are told by its name
     rules = {**finder.rules, **rules}
+    references: dict[str, npt.NDArray[Any]] = {}
+    for note in add_own_mask(references, tree, frames.frame_shape):
+        finder.note(note)
     exposure = finder.exposure_attribute or ("" if finder.has("exposure") else _exposure(stored))
     return Contents(
         layout=LAYOUT,
@@ -80,6 +87,7 @@ def read_areadetector(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: Timesta
         facts=Facts(**finder.facts),
         rules=tuple(rules.values()),
         exposure_attribute=exposure,
+        references=references,
         n_expected=frames.n_most,
         is_appended=True,
         problems=finder.problems,

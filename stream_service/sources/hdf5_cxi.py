@@ -24,6 +24,7 @@ from stream_service.sources.hdf5_contents import (
     length_scale,
 )
 from stream_service.sources.hdf5_frames import FrameStack
+from stream_service.sources.hdf5_masks import add_own_mask
 from stream_service.sources.hdf5_numbers import Light, add_photon_energy, light_in
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.recorded_units import text_of
@@ -68,8 +69,11 @@ def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths, translation: Translation | None =
         finder.add_recorded("exposure", "exposure_s", exposure, exposure_scale)
     finder.add_fact("det_dist_m", tree.find(f"{DETECTOR}/distance"), length_scale)
     finder.add_fact("pixel_m", tree.find(f"{DETECTOR}/x_pixel_size"), length_scale)
-    mask = image_of(tree.first(*MASKS), frames.frame_shape)
-    references: dict[str, npt.NDArray[Any]] = {} if mask is None else {"mask": _is_bad(mask)}
+    images = (image_of(tree.find(path), frames.frame_shape) for path in MASKS)
+    masks = [_is_bad(image) for image in images if image is not None]
+    references: dict[str, npt.NDArray[Any]] = {"mask": np.logical_or.reduce(masks)} if masks else {}
+    for note in add_own_mask(references, tree, frames.frame_shape, but=MASKS):
+        finder.note(note)
     return Contents(
         layout=LAYOUT,
         frames=frames,

@@ -25,6 +25,7 @@ from stream_service.sources.hdf5_contents import (
 )
 from stream_service.sources.hdf5_cxi import axis_signs_of
 from stream_service.sources.hdf5_frames import FrameStack
+from stream_service.sources.hdf5_masks import add_own_mask
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.recording import Facts
 
@@ -47,6 +48,9 @@ def read_entry(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
     is_on_sample = not (finder.has("x") or finder.has("y"))
     _add_positions(finder, tree, paths)
     _add_numbers(finder, tree)
+    references = _references(tree, frames)
+    for note in () if is_standard else add_own_mask(references, tree, frames.frame_shape):
+        finder.note(note)
     own = _own_identities(tree) if is_standard and not paths.unique_id and not paths.data else None
     ids, stamps = own if own is not None else (identities_of(tree, paths, None), None)
     plan = _plan(tree) if own is not None else {}
@@ -60,7 +64,7 @@ def read_entry(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
         rules=tuple(finder.rules.values()),
         is_on_sample=is_on_sample,
         exposure_attribute=finder.exposure_attribute,
-        references=_references(tree, frames),
+        references=references,
         axis_signs=axis_signs_of(tree),
         problems=finder.problems,
         notes=tuple(finder.notes),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy.typing as npt
+
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5_areadetector import is_areadetector, read_areadetector
 from stream_service.sources.hdf5_contents import ChannelFinder, Contents, Hdf5Paths, TimestampField, identities_of
 from stream_service.sources.hdf5_cxi import is_cxi, read_cxi
 from stream_service.sources.hdf5_entry import is_entry, read_entry
 from stream_service.sources.hdf5_frames import FrameStack
+from stream_service.sources.hdf5_masks import add_own_mask
 from stream_service.sources.hdf5_numbers import add_nexus_numbers
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.recording import Facts, Translation
@@ -48,6 +53,9 @@ def _read_unknown(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
     finder = ChannelFinder(frames.n_frames)
     finder.add_given(tree, paths)
     add_nexus_numbers(finder, tree)
+    references: dict[str, npt.NDArray[Any]] = {}
+    for note in add_own_mask(references, tree, frames.frame_shape):
+        finder.note(note)
     return Contents(
         layout=UNKNOWN,
         frames=frames,
@@ -56,6 +64,7 @@ def _read_unknown(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
         facts=Facts(**finder.facts),
         rules=tuple(finder.rules.values()),
         exposure_attribute=finder.exposure_attribute,
+        references=references,
         problems=finder.problems,
         notes=tuple(finder.notes),
     )

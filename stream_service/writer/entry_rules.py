@@ -17,6 +17,7 @@ from stream_service.writer.codes import FLAG_CODES
 from stream_service.writer.contents import RowExtent, dataset_at, group_at, is_vlen_string, number_in
 from stream_service.writer.cxi_tree import BEAM_ENERGY, DETECTOR, JOULES_PER_EV, SOURCE_ENERGY
 from stream_service.writer.finding import Finding, advice, error
+from stream_service.writer.pixel_rules import pixel_findings
 from stream_service.writer.row_columns import FRAMES, KEEP, TRANSLATION
 from stream_service.writer.scan_rules import scan_findings
 
@@ -44,6 +45,7 @@ def entry_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     yield from _position_findings(file, extent)
     yield from _flag_findings(file, extent)
     yield from _image_findings(file, data.shape[1:])
+    yield from pixel_findings(file, extent)
     for name in LIMITS:
         yield from _scalar_findings(file, name)
     yield from scan_findings(file, extent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import h5py
@@ -51,6 +52,46 @@ def found(path, level="error"):
 def test_good_file_has_no_findings(tmp_path, k):
     write_example(tmp_path / "a.h5", 20, frames_per_row=k)
     assert validate_file(tmp_path / "a.h5") == []
+
+
+def mark_saturated(file):
+    file[f"{DETECTOR}/detectorSpecific/pixel_mask"][:2] |= 2
+
+
+def mark(value):
+    def spoil(file):
+        file["entry/data"][:, 1, 2:4] = value
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "advice"),
+    [
+        (
+            set_value("entry/mask", slice(0, -1), 1),
+            r"/entry/mask: calls \S+ % of the pixels bad \(1 = bad, 0 = good\); is it inverted\?$",
+        ),
+        (
+            mark_saturated,
+            r"/entry/mask: calls \S+ % of the pixels saturated, in 20 of 20 rows; is the level 65535 right\?$",
+        ),
+        (
+            mark(2.0**32),
+            r"/entry/data: holds 4294967296 in 2 pixels of each of the first 5 rows, which are good by the mask; "
+            r"gaps and dead pixels are masked by 'ptychostream ingest'",
+        ),
+        (mark(-1), r"/entry/data: holds -1 in 2 pixels of each of the first 5 rows"),
+        (mark(65535), r"/entry/data: holds 65535 in 2 pixels of each of the first 5 rows"),
+    ],
+)
+def test_mask_that_looks_wrong_is_worth_an_advice(tmp_path, spoil, advice):
+    write_example(tmp_path / "a.h5", 20)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        spoil(file)
+    assert found(tmp_path / "a.h5") == []
+    (said,) = found(tmp_path / "a.h5", "advice")
+    assert re.match(advice, said)
 
 
 DEFECTS = {
