@@ -16,6 +16,7 @@ from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.frame import FrameTime, Marks
 from stream_service.core.pairing import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, How
+from stream_service.core.plausibility import number_doubt
 from stream_service.core.stage_map import StageMap
 from stream_service.units import ELECTRONVOLTS, METRES
 
@@ -101,6 +102,14 @@ class DetectorSettings(Settings):
     """Sample to detector."""
     pixel_m: Annotated[float, Field(gt=0)]
     """Pitch of the detector's pixels."""
+
+    @model_validator(mode="after")
+    def _numbers_can_be_meant(self) -> Self:
+        numbers = {"det_dist_m": ("distance_m", self.distance_m), "pixel_m": ("pixel_m", self.pixel_m)}
+        for name, (field, value) in numbers.items():
+            if (doubt := number_doubt(name, value)) is not None:
+                raise ValueError(f"{field} {doubt.message}")
+        return self
 
 
 class Motion(Settings):

@@ -14,6 +14,7 @@ from stream_service.core.pairing import How
 from stream_service.service.check_attributes import Latest, check_attributes
 from stream_service.service.check_clocks import YEAR_2000_NS, check_channel_clocks, check_stamp
 from stream_service.service.check_finding import Finding
+from stream_service.service.check_numbers import check_energy
 from stream_service.sources.ca_detector import CaDetector
 
 
@@ -32,6 +33,7 @@ def _findings(
     stamps_ns = {name: one.timestamp_ns for name, one in latest.items() if one.timestamp_ns >= YEAR_2000_NS}
     timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
     yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns(), limit_s=profile.service.clock_limit_s)
+    yield from check_energy(profile, frame.attributes if frame is not None else {}, latest)
     if frame is None:
         return
     yield from check_attributes(profile, frame.attributes, frame.timestamp_ns, latest)

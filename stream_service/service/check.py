@@ -16,6 +16,7 @@ from stream_service.placeholders import placeholder_problem
 from stream_service.service.check_attributes import Latest, check_attributes
 from stream_service.service.check_clocks import check_channel_clocks, check_stamp
 from stream_service.service.check_finding import Finding, problem_of
+from stream_service.service.check_numbers import check_energy
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_arrival, check_newest, check_stream
 from stream_service.service.file_system import space_problem, swmr_problem
@@ -76,6 +77,7 @@ def _check_frames(
         frames.close()
     if frames.latest_before is None:
         yield Finding("advice", "frames", f"{profile.detector.frames_pva} answers, but has sent no frame yet: take one")
+        yield from check_energy(profile, {}, latest)
         return
     try:
         frame = decode_ntndarray(frames.latest_before, profile.detector.frame_time.field)
@@ -85,6 +87,7 @@ def _check_frames(
             stored = build_reducer(profile.preprocessing, corrections, frame.pixels.shape, 1, frame.pixels.dtype)
             yield Finding("ok", "preprocessing", f"stored frames are {stored.out_shape[0]} x {stored.out_shape[1]}")
         yield from check_attributes(profile, frame.attributes, frame.timestamp_ns, latest)
+        yield from check_energy(profile, frame.attributes, latest)
         if detector is not None:
             yield from check_stamp(profile, frame, detector)
             yield from check_newest(profile, frame.unique_id, detector)

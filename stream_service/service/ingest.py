@@ -21,6 +21,7 @@ from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Account, Arrival, Fate, Ledger
 from stream_service.core.pairing import channels_followed
+from stream_service.core.plausibility import ScanGeometry, scan_doubts
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError, PtychostreamError, SourceError, WriteError
 from stream_service.interruption import at_steps_only
@@ -240,7 +241,7 @@ class _Ingest:
             self._listener.note(str(error))
         out.enter_state(RunState.DRAINING)
         out.pipeline.finish()
-        for note in out.pipeline.notes():
+        for note in (*out.pipeline.notes(), *self._scan_doubts(out)):
             self._listener.note(note)
         if recording.n_expected is not None:
             ledger.expect(recording.n_expected)
@@ -251,6 +252,23 @@ class _Ingest:
         reason = true_reason(EndReason.RECORDING_READ, account, is_planned=recording.n_expected is not None)
         out.close(state, reason, sentence)
         return Outcome(account, out.file.n_rows, state, sentence, self._frames_per_s, out.pipeline.flags.sentence)
+
+    def _scan_doubts(self, out: RunFile) -> Iterator[str]:
+        """What speaks against the scan as a whole, by the rows that are used."""
+        optics = self._settings.profile.optics if self._settings.profile else None
+        latest = out.pipeline.latest_slot
+        if latest is None:
+            return
+        geometry = ScanGeometry(
+            energy_eV=out.pipeline.energies.energy_eV,
+            det_dist_m=self._facts.det_dist_m,
+            pixel_m=self._facts.pixel_m * self._settings.preprocessing.bin,
+            frame_shape=(latest.shape[0], latest.shape[1]),
+            is_near_field=None if optics is None else optics.propagation == "near_field",
+            defocus_m=None if optics is None else optics.defocus_m,
+        )
+        for doubt in scan_doubts(geometry, out.pipeline.used_positions_m):
+            yield f"the scan {doubt.message} ({doubt.correction})"
 
     def _frame_time(self) -> FrameTime:
         profile = self._settings.profile

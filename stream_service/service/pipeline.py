@@ -7,12 +7,15 @@ the file's next slot, so a frame's pixels are read once and written once.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Collection, Iterator
 from functools import reduce
 from operator import or_
 
 import numpy as np
+import numpy.typing as npt
 
+from stream_service.core.energies import RowEnergies
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.grouping import Group, Grouper
 from stream_service.core.ledger import Fate, Ledger
@@ -77,16 +80,19 @@ class RowPipeline:
         self.flags = FlagCounts()
         self.exposure_s = math.nan
         """Exposure time of the latest row."""
-        self._energy_sum_eV, self._n_energies = 0.0, 0
+        self.energies = RowEnergies()
+        """Of every row."""
+        self._used_m = array("d")
+        """x and y of the rows that are used, one after the other."""
         self._fates = np.full(frames_per_row, Fate.STORED, np.uint8)
         self._unflushed: list[int] = []
         self.latest_slot: np.ndarray | None = None
         """Pixels of the row appended last, (y, x) float32; overwritten by later rows, so copy it at once."""
 
     @property
-    def mean_energy_eV(self) -> float:
-        """Mean over the rows so far whose energy is known; NaN if there are none."""
-        return self._energy_sum_eV / self._n_energies if self._n_energies else math.nan
+    def used_positions_m(self) -> npt.NDArray[np.float64]:
+        """(n, 2) x and y of the beam on the sample, of the rows that are used."""
+        return np.array(self._used_m).reshape(-1, 2)
 
     def add(self, exposure: Exposure) -> None:
         """Take one exposure; a row is appended when its group is full, and the gaps are known."""
@@ -162,6 +168,7 @@ class RowPipeline:
         if self._unmeasured is not None:
             yield from self._unmeasured.notes()
         yield from self._saturation.notes()
+        yield from self.energies.notes()
         spread = self.spread
         if spread.n_apart:
             fate = "used, because that is allowed" if self._allow_spread else "flagged, and not used"
@@ -214,6 +221,8 @@ class RowPipeline:
         if not is_measured:
             flags, position_flags = flags | Flag.INVALID, position_flags | Flag.INVALID
         self.flags.add(flags, position_flags)
+        is_known = x_m - x_m == 0 and y_m - y_m == 0
+        keep = is_known and not position_flags and group.position not in self._rejected
         self._file.append(
             Row(
                 unique_ids=np.array([exposure.id.unique_id for exposure in exposures], np.int64),
@@ -230,16 +239,15 @@ class RowPipeline:
                 com_y=summary.com_y,
                 com_x=summary.com_x,
                 n_saturated=summary.n_saturated,
-                keep=(
-                    x_m - x_m == 0 and y_m - y_m == 0 and not position_flags and group.position not in self._rejected
-                ),
+                keep=keep,
             )
         )
         self.latest_slot = slot
         self.exposure_s = summary.exposure_s
-        if math.isfinite(energy_eV):
-            self._energy_sum_eV += energy_eV
-            self._n_energies += 1
+        energies_eV = [exposure.values["energy"] for exposure in used]
+        self.energies.add(energy_eV, max(energies_eV) - min(energies_eV))
+        if keep:
+            self._used_m.extend((x_m, y_m))
         self.intensities.append(x_m, y_m, summary.intensity)
         self._unflushed += [exposure.ordinal for exposure in exposures]
 

@@ -90,7 +90,7 @@ class RunFile:
             if self.file.failure is None:
                 self.pipeline.flush()
             self.file.write_ledger(ledger_columns(self.ledger))
-            energy_eV, exposure_s = self.pipeline.mean_energy_eV, self.pipeline.exposure_s
+            energy_eV, exposure_s = self.pipeline.energies.energy_eV, self.pipeline.exposure_s
             self.file.set_scalars(
                 energy_eV=energy_eV if math.isfinite(energy_eV) else None,
                 exposure_s=exposure_s if math.isfinite(exposure_s) else None,

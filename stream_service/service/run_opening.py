@@ -8,9 +8,11 @@ import math
 from stream_service.config import Profile
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
-from stream_service.errors import SourceError
+from stream_service.core.plausibility import number_doubt
+from stream_service.errors import ConfigError, SourceError
 from stream_service.kernels import Corrections, FrameReducer
 from stream_service.request import ScanRequest
+from stream_service.service.check_numbers import planned_doubts
 from stream_service.service.live_sources import LiveSources
 from stream_service.service.run_corrections import corrections_from, reference_notes
 from stream_service.service.run_file import (
@@ -44,12 +46,14 @@ class RunOpening:
         self._reducer: FrameReducer | None = None
         self._exposure_s = self._armed_exposure_s = math.nan
         self.notes: tuple[str, ...] = ()
-        """What is to be said of the references, in sentences."""
+        """What is to be said of the references and the planned scan, in sentences."""
 
     def check(self) -> None:
         """What can be known without the beamline: the folder, and the references. Raises `PtychostreamError`."""
         check_file_path(self.path)
         check_places(self._profile, self.request)
+        if (doubt := number_doubt("exposure_s", self.request.exposure_s or math.nan)) is not None:
+            raise ConfigError(f"exposure_s of the request {doubt.message}")
         references = load_references(self._profile)
         preprocessing, images = self._profile.preprocessing, images_of(references)
         self._corrections = corrections_from(preprocessing, images)
@@ -75,6 +79,9 @@ class RunOpening:
         else:
             reducer = warm_up(self._profile.preprocessing, self._frames_per_row)
         self._armed_exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
+        if frame is not None:
+            energy_eV = self._energy_at(frame)
+            self.notes += tuple(planned_doubts(self._profile, self.request, reducer.out_shape, energy_eV))
         row_bytes = 4 * math.prod(reducer.out_shape) if frame is not None else 0
         check_space(self.path, row_bytes * (self.n_rows_expected or 0))
         try_file(self.path, self._profile, self.request, reducer)
@@ -119,7 +126,7 @@ class RunOpening:
         return self._reducer
 
     def _energy_at(self, frame: Frame) -> float:
-        """The energy a reader finds before the first row; the mean over the rows replaces it at the end."""
+        """The energy a reader finds before the first row; that of the rows replaces it at the end."""
         channel = self._profile.channels["energy"]
         raw = frame.attributes.get(channel.attribute) if channel.attribute else self._sources.readbacks.latest("energy")
         return float(raw) * self._profile.scale_of("energy") if isinstance(raw, int | float) else math.nan

@@ -19,7 +19,7 @@ from stream_service.writer.cxi_tree import BEAM_ENERGY, DETECTOR, JOULES_PER_EV,
 from stream_service.writer.finding import Finding, advice, error
 from stream_service.writer.pixel_rules import pixel_findings
 from stream_service.writer.row_columns import FRAMES, KEEP, TRANSLATION
-from stream_service.writer.scan_rules import scan_findings
+from stream_service.writer.scan_rules import energy_findings, scan_findings
 
 FLAGS = f"{FRAMES}/flags"
 POSITION_TOLERANCE_M = 1e-12
@@ -49,6 +49,7 @@ def entry_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     for name in LIMITS:
         yield from _scalar_findings(file, name)
     yield from scan_findings(file, extent)
+    yield from energy_findings(file, extent)
     yield from _vlen_findings(file)
 
 

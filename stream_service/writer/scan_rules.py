@@ -1,4 +1,4 @@
-"""Is the scan of a file one that can be meant? Its extent and its step, against the object's pixel by its numbers."""
+"""Can the scan of a file be meant? Its extent and step against the object's pixel, and the energies of its rows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 
+from stream_service.core.energies import TOLERANCE
 from stream_service.core.plausibility import ScanGeometry, scan_doubts
 from stream_service.writer.contents import RowExtent, dataset_at, number_in, text_in
 from stream_service.writer.entry_tree import OPTICS
 from stream_service.writer.finding import Finding, advice, error
-from stream_service.writer.row_columns import KEEP
+from stream_service.writer.row_columns import FRAMES, KEEP
+
+ROW_ENERGIES = f"{FRAMES}/energy_eV"
 
 
 def scan_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
@@ -26,6 +29,25 @@ def scan_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     geometry = geometry_in(file, (int(data.shape[1]), int(data.shape[2])))
     for doubt in scan_doubts(geometry, positions_m, is_whole=not extent.is_growing):
         yield (error if doubt.is_impossible else advice)("/entry/pos", doubt.message)
+
+
+def energy_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
+    """Of rows that were taken at another energy than the file's one, or at none that is known."""
+    found, energy_eV = dataset_at(file, ROW_ENERGIES), _number_or_nan(file, "/entry/energy_eV")
+    if found is None or not extent.fits(found) or not math.isfinite(energy_eV) or extent.is_growing:
+        return
+    energies_eV = np.asarray(found[: extent.n_rows], np.float64)
+    unknown = int(np.count_nonzero(~np.isfinite(energies_eV)))
+    off = np.abs(energies_eV - energy_eV) > TOLERANCE * abs(energy_eV)
+    if off.any():
+        yield advice(
+            ROW_ENERGIES,
+            f"runs from {np.nanmin(energies_eV):g} to {np.nanmax(energies_eV):g} eV: {np.count_nonzero(off)} of "
+            f"{extent.n_rows} rows are off by more than {TOLERANCE:.1%} from the {energy_eV:g} eV of /entry/energy_eV; "
+            "reconstruct each energy by itself.",
+        )
+    if unknown:
+        yield advice(ROW_ENERGIES, f"is not known in {unknown} of {extent.n_rows} rows.")
 
 
 def geometry_in(file: h5py.File, frame_shape: tuple[int, int]) -> ScanGeometry:

@@ -375,7 +375,7 @@ def test_output_in_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None
 
 def test_progress_ends_at_the_total_and_notes_are_told_once(tmp_path: Path) -> None:
     heard = Heard()
-    recording = MemoryRecording(frames_of(5), attributes_of(5))
+    recording = MemoryRecording(frames_of(5), attributes_of(5, energy=700.0))
     recording.notes.append("it was not closed")
     file, _ = made(tmp_path, recording, heard)
     file.close()

@@ -149,7 +149,6 @@ def test_a_number_that_cannot_be_meant_is_refused_unless_it_is_given(
     assert code != 0 and f"{option} -5 cannot be: it is -5" in said
 
 
-@pytest.mark.skip(reason="follows")
 def test_a_scan_within_one_pixel_is_told_at_once(tmp_path: Path) -> None:
     code, said, _ = ingest(cxi(tmp_path / "scan.cxi"), "--det-dist-m", "100", "--energy-eV", "80")
     assert code == 0 and "less than one pixel of the object" in said and "--det-dist-m" in said
