@@ -97,12 +97,12 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> None:
     """Run the daemon: serve its PVs, arm when a plan asks, write one file per run. Ctrl-C finishes the file."""
+    log_to_stderr(verbose=verbose)
     from stream_service.layouts import find_profile
     from stream_service.placeholders import placeholder_problem
     from stream_service.profile_file import load_profile
     from stream_service.service.daemon import Service
 
-    log_to_stderr(verbose=verbose)
     path = find_profile(profile)
     settings = load_profile(path)
     if problem := placeholder_problem(settings):

@@ -6,6 +6,7 @@ A traceback, or a sentence with line ends, is one line there, too: whoever reads
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 from rich.logging import RichHandler
@@ -38,8 +39,13 @@ def is_worth_logging(record: logging.LogRecord) -> bool:
     return not any(words in str(record.msg) for words in NOT_WORTH_LOGGING)
 
 
+PVXS_LEVELS = "pvxs.tcp.io=CRIT"
+"""pvxs calls it an error that a server on the way is not up; who does not answer is told by us."""
+
+
 def log_to_stderr(*, verbose: bool) -> None:
-    """Log warnings of all, and what we do; with `verbose` more of that."""
+    """Log warnings of all, and what we do; with `verbose` more of that. To be called before p4p is imported."""
+    os.environ.setdefault("PVXS_LOG", PVXS_LEVELS)
     handler: logging.Handler
     if sys.stderr.isatty():
         handler = RichHandler(console=errors, show_path=False, markup=False)

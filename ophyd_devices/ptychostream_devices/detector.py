@@ -24,6 +24,7 @@ from ophyd.status import StatusBase
 
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
 from ptychostream_devices.raw_file_plugin import RawFilePlugin
+from ptychostream_devices.restoring import REFUSALS, Settings, forget_staging, restore, take_settings
 from stream_service.utf8 import waveform_of
 
 SETTING_TIMEOUT_S = 10.0  # for a detector to take an exposure time or to stop acquiring
@@ -156,8 +157,12 @@ class PtychoDetector(TriggerBase, DetectorBase):
         self.cam.acquire.set(0).wait(SETTING_TIMEOUT_S)  # so that unstaging does not start it again
         self._set_attributes()
         staged = super().stage()
-        self._dropped_before = self._dropped()
-        self._acquisition_signal.subscribe(self._acquire_changed)
+        try:
+            self._dropped_before = self._dropped()
+            self._acquisition_signal.subscribe(self._acquire_changed)
+        except REFUSALS:  # as ophyd does where its own staging fails half way
+            self.unstage()
+            raise
         return staged
 
     def _set_attributes(self) -> None:
@@ -174,14 +179,21 @@ class PtychoDetector(TriggerBase, DetectorBase):
             )
 
     def unstage(self) -> list[object]:
-        """Stop the camera, end the capture and restore what staging changed. Safe to call at any time."""
+        """Stop the camera, end the capture and restore what staging changed. Safe to call at any time.
+
+        What cannot be restored is logged; the detector can be staged again in any case.
+        """
         self._acquisition_signal.clear_sub(self._acquire_changed)
         self._exposing = None
-        if self._staged != Staged.no:
-            self.cam.acquire.set(0).wait(SETTING_TIMEOUT_S)
-        unstaged = super().unstage()
-        self.stage_sigs.pop("cam.num_images", None)
-        return unstaged
+        settings: Settings = [(self.cam.acquire, 0)] if self._staged != Staged.no else []
+        try:
+            restore(settings)
+            self.hdf.unstage()  # first: it knows what is not to be tried
+            restore(take_settings(self))
+            return super().unstage()
+        finally:
+            self.stage_sigs.pop("cam.num_images", None)
+            forget_staging(self)
 
     def trigger(self) -> DeviceStatus:
         """Take the frames of one position.

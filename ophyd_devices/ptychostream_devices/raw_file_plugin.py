@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Generator
 from datetime import datetime
@@ -16,6 +17,7 @@ from ophyd.areadetector.plugins import HDF5Plugin, HDF5Plugin_V34
 from ophyd.signal import EpicsSignalBase
 
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
+from ptychostream_devices.restoring import restore, take_settings
 from stream_service.utf8 import from_bytes_of_characters, waveform_of
 
 SETTING_TIMEOUT_S = 10.0  # for the plugin to take a layout
@@ -100,21 +102,16 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         self._generate_resource({"frame_per_point": self.root.cam.num_images.get()})
 
     def unstage(self) -> Any:
-        """End the capture and put back what staging changed, as far as the IOC takes it; never fails or waits for that.
+        """End the capture and put back what staging changed, as far as the IOC takes it; never fails for that.
 
-        NDFileHDF5 takes no NumFramesFlush below NumFramesChunks; both are 0 on a fresh IOC, and the first file makes
-        the chunk 1, so that the 0 of before can never be put back.
+        A NumFramesFlush below NumFramesChunks is not tried: no IOC takes it.
         """
-        settings = list(reversed(self._original_vals.items()))
-        self._original_vals.clear()
+        settings, chunks = take_settings(self), 0
+        if settings:
+            with contextlib.suppress(TimeoutError):  # the IOC is gone
+                chunks = self.num_frames_chunks.get()
+        restore((signal, value) for signal, value in settings if signal is not self.num_frames_flush or value >= chunks)
         super().unstage()
-        for signal, value in settings:
-            if signal is self.num_frames_flush and value < self.num_frames_chunks.get():
-                continue
-            try:
-                signal.set(value, timeout=SETTING_TIMEOUT_S).wait(SETTING_TIMEOUT_S)
-            except TimeoutError:
-                self.log.warning("%s does not take back %r, its value of before the scan", signal.name, value)
         return [self]
 
     def _set_layout(self) -> None:

@@ -47,6 +47,11 @@ class CaServer:
             raise SourceError(f"the service's CA server could not start: {self._failure or 'no answer'}")
 
     @property
+    def names(self) -> list[str]:
+        """Of all PVs, without the prefix."""
+        return [name.removeprefix(self._group.prefix) for name in self._group.pvdb]
+
+    @property
     def is_alive(self) -> bool:
         """False once the server thread has died."""
         return self._thread.is_alive()

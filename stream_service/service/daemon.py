@@ -29,10 +29,12 @@ from stream_service.qc.maps import scan_map
 from stream_service.request import ScanRequest
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.live_run import LiveRun
+from stream_service.service.own_names import only_daemon_of, refuse_taken_names
 from stream_service.service.run_sources import RunSources
 from stream_service.service.standby import AutoRun, Standby
 from stream_service.service.status import NO_RUN, Health, RunStatus, ShownRow
 from stream_service.sources.ca_detector import CaCounter
+from stream_service.sources.epics_ca import log_ca_exceptions
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,13 @@ class Service:
     def run(self, on_ready: Callable[[], None] = lambda: None) -> int:
         """Serve until `end`; 0 if all is well, 1 if the last run failed or the service could not go on."""
         raise_limit()
+        log_ca_exceptions()
+        prefix = self._profile.service.prefix
+        with only_daemon_of(prefix):
+            refuse_taken_names(prefix, self._ca.names, (IMAGE, STXM))
+            return self._serve(on_ready)
+
+    def _serve(self, on_ready: Callable[[], None]) -> int:
         self._ca.start()
         self._images = PvaImages(self._profile.service.prefix, (IMAGE, STXM))
         with Context("pva", nt=False) as pva:

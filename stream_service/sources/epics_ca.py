@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
+from typing import Any
+
 # isort: off
 import epicscorelibs.path.pyepics  # noqa: F401  (before `epics`: makes pyepics load the libraries that p4p uses)
 import epics
@@ -19,4 +23,37 @@ def attach_thread() -> None:
     ca.use_initial_context()
 
 
-__all__ = ["CA_FAILURES", "CONNECTION_TIMEOUT_S", "INVALID_ALARM", "attach_thread", "ca", "epics"]
+log = logging.getLogger(__name__)
+
+
+class _Exception(ctypes.Structure):
+    """`struct exception_handler_args` of libca's cadef.h."""
+
+    _fields_ = (
+        ("usr", ctypes.c_void_p),
+        ("chid", ctypes.c_void_p),
+        ("type", ctypes.c_long),
+        ("count", ctypes.c_long),
+        ("addr", ctypes.c_void_p),
+        ("stat", ctypes.c_long),
+        ("op", ctypes.c_long),
+        ("ctx", ctypes.c_char_p),
+        ("file", ctypes.c_char_p),
+        ("line", ctypes.c_uint),
+    )
+
+
+@ctypes.CFUNCTYPE(None, _Exception)
+def _log_exception(told: _Exception) -> None:
+    context = (told.ctx or b"").decode(errors="backslashreplace")
+    log.warning("Channel Access: %s", " ".join(f"{ca.message(told.stat)} ({context})".split()))
+
+
+def log_ca_exceptions() -> None:
+    """Let libca's exceptions (a lost IOC, a name that two servers have) be lines of the log, not banners on stderr."""
+    ca.use_initial_context()
+    library: Any = ca.libca
+    library.ca_add_exception_event(_log_exception, None)
+
+
+__all__ = ["CA_FAILURES", "CONNECTION_TIMEOUT_S", "INVALID_ALARM", "attach_thread", "ca", "epics", "log_ca_exceptions"]

@@ -51,3 +51,46 @@ def test_raw_file_without_a_frame_fails_the_scan_also_when_the_error_is_gone(fre
     with pytest.raises(FailedStatus) as error:
         count(detector, DetectorSetup(0.002, frames_per_trigger=2, raw_name="none"), 1)
     assert "captured no frame" in str(error.value.__cause__)
+
+
+def test_setting_that_is_refused_is_logged_and_the_others_are_put_back(
+    fresh: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    detector, client = fresh
+    detector.hdf.stage_sigs["num_row_chunks"] = 4
+    detector.prepare(DetectorSetup(0.002, raw_name="refused")).wait(10)
+    detector.stage()
+    detector.hdf._original_vals[detector.hdf.num_row_chunks] = "no number"
+    detector.pva._original_vals[detector.pva.port_name] = "read only"
+    detector.unstage()
+    told = [record.message for record in caplog.records if "does not take back" in record.message]
+    assert len(told) == 2 and "HDF1:NumRowChunks" in told[0] and "'read only'" in told[1], told
+    assert client.get("Pva1:EnableCallbacks_RBV") == "Disable"
+    assert client.get("HDF1:Capture_RBV") == "Done"
+    count(detector, DetectorSetup(0.002, raw_name="after"), 1)
+
+
+def test_stage_that_fails_half_way_can_be_tried_again(fresh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    detector, client = fresh
+    for broken in ("_dropped", "_set_attributes"):
+        with monkeypatch.context() as patch, pytest.raises(TimeoutError, match=broken):
+            patch.setattr(detector, broken, lambda broken=broken: raise_timeout(broken))
+            count(detector, DetectorSetup(0.002, raw_name=f"{broken}_1"), 1)
+        assert detector._staged.value == "no"
+        assert client.get("HDF1:Capture_RBV") == "Done"
+    count(detector, DetectorSetup(0.002, raw_name="again"), 1)
+
+
+def test_detector_whose_ioc_is_gone_can_be_unstaged(fresh: Any, start_ioc: Callable[..., Any]) -> None:
+    detector, client = fresh
+    detector.prepare(DetectorSetup(0.002, raw_name="gone")).wait(10)
+    detector.stage()
+    start_ioc("--shape", "32,48", "--stack", "4")  # another; the first one ends
+    client.wait_until(lambda: not detector.cam.acquire.connected, 20)
+    detector.unstage()
+    assert detector._staged.value == "no"
+    assert {getattr(detector, name)._staged.value for name in detector._sub_devices} == {"no"}
+
+
+def raise_timeout(words: str) -> None:
+    raise TimeoutError(words)
