@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 
 from stream_service.layout_xml.document import Element
 from stream_service.layout_xml.finding import Finding, advice, error
 from stream_service.layout_xml.layout import HANDLER_PATH, Layout, Placed
+from stream_service.layout_xml.structure_rules import KILLS, MOVES_UP
 
 MOST_CONSTANT_VALUES = 64
 UNIT_BEARERS = re.compile(r"(pos|sample|stage|scan)_?[xyz]|[xyz]_?pos|energy|expos|acq(uire)?_?time|current|dist", re.I)
 FRAME_BY_FRAME = re.compile(r"pos_?[xyz]|[xyz]_?pos", re.I)
 NUMBERS: Mapping[str, Callable[[str], float]] = {"int": int, "float": float}
+INT32 = range(-(1 << 31), 1 << 31)
+"""What a constant of type int is stored as."""
 
 
 def content_findings(layout: Layout) -> Iterator[Finding]:
@@ -44,7 +48,7 @@ def _names(layout: Layout) -> Iterator[Finding]:
             yield error(
                 placed.line,
                 f"{placed.path} is there already, in line {seen[placed.path].line}",
-                "only the first is made",
+                "only the first is made" if placed.element.tag == "hardlink" else f"the second {MOVES_UP}",
                 "another name",
             )
         seen.setdefault(placed.path, placed)
@@ -86,7 +90,9 @@ def _marks(layout: Layout, taken: Placed) -> Iterator[Finding]:
             yield error(
                 dataset.line,
                 f'{dataset.path} is det_default, but not source="detector"',
-                "the frames are to go into a dataset that cannot take them: nothing is recorded",
+                KILLS
+                if dataset.source == "ndattribute"
+                else "the frames are to go into a dataset that cannot take them: nothing is recorded",
                 'det_default="true" at the dataset with source="detector"',
             )
     has_destination = any(child.tag == "global" for child in layout.root.children)
@@ -122,6 +128,29 @@ def _links(layout: Layout) -> Iterator[Finding]:
                 "the link is missing in the file",
                 f"the whole path of a dataset of this layout, for example {_likely(target, known)}",
             )
+    yield from _links_to_later_links(layout)
+
+
+def _links_to_later_links(layout: Layout) -> Iterator[Finding]:
+    """Links are made in the order of their names; one to a link that is made later finds nothing there."""
+    targets = {link.path: link.element.attributes.get("target", "") for link in layout.links}
+    made: set[str] = set()
+    for link in sorted(layout.links, key=lambda link: link.search_order):
+        target = targets[link.path]
+        if target in targets and target not in made:
+            yield error(
+                link.line,
+                f"{link.path} points to the hardlink {target}, which is made after it",
+                "the link is missing in the file",
+                f'target="{_end_of_links(target, targets)}", the dataset itself',
+            )
+        made.add(link.path)
+
+
+def _end_of_links(path: str, targets: Mapping[str, str]) -> str:
+    for _ in targets:
+        path = targets.get(path, path)
+    return path
 
 
 def _likely(target: str, known: set[str]) -> str:
@@ -167,8 +196,9 @@ def _constant(where: str, element: Element) -> Iterator[Finding]:
         yield error(
             element.line,
             f"the constant {where} is {value!r}, which is no {kind}",
-            "it is cut where the number ends, or missing",
-            f'a number, several with commas between them, or type="{"float" if kind == "int" else "string"}"',
+            "it is cut where the number ends, or stored empty",
+            f"a {'whole number of 32 bits' if kind == 'int' else 'finite number'}, several with commas between them, "
+            f'or type="{"float" if kind == "int" else "string"}"',
         )
     elif kind in NUMBERS and len(numbers) > MOST_CONSTANT_VALUES:
         yield error(
@@ -181,9 +211,12 @@ def _constant(where: str, element: Element) -> Iterator[Finding]:
 
 def _are_numbers(kind: str, texts: list[str]) -> bool:
     try:
-        return all(NUMBERS[kind](text) is not None and "_" not in text for text in texts)
-    except ValueError:
+        numbers = [NUMBERS[kind](text) for text in texts]
+    except (ValueError, OverflowError):
         return False
+    if not all(text.isascii() and "_" not in text for text in texts):
+        return False
+    return all(math.isfinite(number) and (kind == "float" or number in INT32) for number in numbers)
 
 
 def _attribute(element: Element) -> Iterator[Finding]:
@@ -219,15 +252,11 @@ def _units(dataset: Placed) -> Iterator[Finding]:
 
 
 def _once(dataset: Placed) -> Iterator[Finding]:
-    when = dataset.element.attributes.get("when")
-    if (
-        dataset.ndattribute
-        and when == "OnFileOpen"
-        and FRAME_BY_FRAME.match(dataset.element.attributes.get("name", ""))
-    ):
+    when, name = dataset.element.attributes.get("when"), dataset.element.attributes.get("name", "")
+    if dataset.ndattribute and when in ("OnFileOpen", "OnFileClose") and FRAME_BY_FRAME.match(name):
         yield advice(
             dataset.line,
-            f'{dataset.path} is when="{when}", but looks like a value of each frame',
+            f'when="{when}" of {name}, which looks like a value of each frame',
             "one value is stored for the whole scan",
             "leave out when, unless it does not change",
         )

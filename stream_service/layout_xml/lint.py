@@ -13,7 +13,7 @@ from stream_service.layout_xml.layout import read_layout
 from stream_service.layout_xml.nd_attributes import NDAttributes, read_attributes
 from stream_service.layout_xml.plugin_rules import inline_findings, plugin_findings
 from stream_service.layout_xml.plugin_settings import PluginSettings
-from stream_service.layout_xml.structure_rules import structure_findings
+from stream_service.layout_xml.structure_rules import is_read, structure_findings
 
 
 def lint_layout(
@@ -42,7 +42,7 @@ def lint_layout(
             ),
         )
     findings = list(structure_findings(layout.root))
-    if layout.root.tag == "hdf5_layout":
+    if is_read(layout.root):
         findings += [*content_findings(layout), *identity_findings(layout), *plugin_findings(layout, settings)]
         if (attributes := _attributes(attributes_text)) is not None:
             findings += stored_findings(layout, attributes)

@@ -38,12 +38,15 @@ def inline_findings(text: str, settings: PluginSettings) -> Iterator[Finding]:
 
 
 def _close_with_swmr(layout: Layout, settings: PluginSettings) -> Iterator[Finding]:
-    for element in layout.root.walk():
-        if element.attributes.get("when") == "OnFileClose":
+    """Only of an HDF5 attribute of a dataset: one of an h5 group, and a dataset that is written at the end, close."""
+    for dataset in layout.datasets:
+        for attribute in dataset.element.children:
+            if attribute.tag != "attribute" or attribute.attributes.get("when") != "OnFileClose":
+                continue
             finding = error if settings.swmr else advice
             yield finding(
-                element.line,
-                f'when="OnFileClose" of {element.attributes.get("name", "")}',
+                attribute.line,
+                f'when="OnFileClose" of {dataset.path}@{attribute.attributes.get("name", "")}',
                 "together with SWMRMode the plugin leaves the file not closed: only SWMR readers can open it",
                 'when="OnFileOpen"',
             )

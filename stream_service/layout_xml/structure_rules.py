@@ -12,6 +12,10 @@ TYPES = ("int", "float", "string")
 BOOLEANS = ("true", "false")
 IGNORED = "ADCore ignores it without a word"
 NO_DATASET = "the dataset is skipped with a line on the IOC's console, and XMLValid says Yes"
+ROOT = "hdf5_layout"
+KILLS = "the IOC crashes (segmentation fault) when the file is opened"
+MOVES_UP = "is not made, and the rest of the layout moves up one h5 group, towards the root"
+"""What the parser makes of a group or dataset that it does not take: its end goes up from where nothing went down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +84,31 @@ VALUE_REMEDIES: Mapping[tuple[str, str, str], str] = {
 
 def structure_findings(root: Element) -> Iterator[Finding]:
     """Findings about every element of a layout, its XML attributes and their values."""
-    if root.tag != "hdf5_layout":
+    if root.tag in RULES and root.tag != ROOT:
         yield error(
             root.line,
             f"the outermost element is <{root.tag}>",
-            "the plugin finds no layout in it, and no file is opened",
-            "put everything into one <hdf5_layout>",
+            "it is not taken for a part of the layout, and what is in it is made elsewhere or not at all",
+            f"put everything into one <{ROOT}>",
         )
         return
-    yield from _element(root)
+    if root.tag != ROOT:
+        yield advice(
+            root.line,
+            f"the outermost element is <{root.tag}>",
+            "the plugin takes any and records everything, but ADCore's schema and other programs refuse it",
+            f"<{ROOT}>",
+        )
+    yield from _element(root, ROOT)
 
 
-def _element(element: Element) -> Iterator[Finding]:
-    rule = RULES[element.tag]
+def is_read(root: Element) -> bool:
+    """Whether the plugin takes what is in this outermost element for a layout."""
+    return root.tag == ROOT or root.tag not in RULES
+
+
+def _element(element: Element, kind: str) -> Iterator[Finding]:
+    rule = RULES[kind]
     yield from _missing(element, rule)
     for name, value in element.attributes.items():
         if name.startswith(("xmlns", "xsi:")):
@@ -104,13 +120,13 @@ def _element(element: Element) -> Iterator[Finding]:
             yield error(element.line, f'<{element.tag}> has no {name}="{value}"', IGNORED, remedy)
         elif name in rule.choices and value not in rule.choices[name]:
             remedy = VALUE_REMEDIES.get((element.tag, name, value), f"one of {', '.join(rule.choices[name])}")
-            consequence = VALUE_CONSEQUENCES[element.tag, name]
+            consequence = VALUE_CONSEQUENCES[kind, name]
             yield error(element.line, f'{name}="{value}" of <{element.tag}> means nothing', consequence, remedy)
     for child in element.children:
         if child.tag in rule.children:
-            yield from _element(child)
+            yield from _element(child, child.tag)
         else:
-            yield _misplaced(child, element, rule)
+            yield _misplaced(child, element, rule, kind)
 
 
 def _missing(element: Element, rule: Rule) -> Iterator[Finding]:
@@ -125,13 +141,17 @@ def _missing(element: Element, rule: Rule) -> Iterator[Finding]:
         return
     for name in missing:
         consequence = NO_DATASET if element.tag == "dataset" else f"the <{element.tag}> is missing in the file"
+        if name == "name" and element.tag in ("group", "dataset"):
+            consequence = f"it {MOVES_UP}"
         yield error(element.line, f"<{element.tag}> needs {name}", consequence, f'write {name}="..."')
 
 
-def _misplaced(child: Element, parent: Element, rule: Rule) -> Finding:
+def _misplaced(child: Element, parent: Element, rule: Rule, kind: str) -> Finding:
     if child.tag in RULES:
         places = ", ".join(f"<{tag}>" for tag, other in RULES.items() if child.tag in other.children)
         where = f"put it into {places}" if places else "it is only the outermost element"
-        return error(child.line, f"<{child.tag}> cannot be in <{parent.tag}>", "it is missing in the file", where)
+        kills = child.tag == "dataset" and kind == ROOT
+        consequence = KILLS if kills else "it is missing in the file"
+        return error(child.line, f"<{child.tag}> cannot be in <{parent.tag}>", consequence, where)
     known = ", ".join(f"<{tag}>" for tag in rule.children) or "nothing"
     return error(child.line, f"there is no <{child.tag}>", IGNORED, f"<{parent.tag}> takes {known}")

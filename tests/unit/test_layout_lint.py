@@ -118,8 +118,90 @@ def test_columns_that_readers_would_not_see(settings: PluginSettings, level: Lev
 
 @pytest.mark.parametrize(("swmr", "levels"), [(True, ["error"]), (None, ["advice"]), (False, [])])
 def test_value_at_close_depends_on_swmr(swmr: bool | None, levels: list[str]) -> None:
-    text = GOOD.replace('name="NX_class"', 'when="OnFileClose" name="NX_class"')
+    text = GOOD.replace('name="units"', 'when="OnFileClose" name="units"')
     assert [finding.level for finding in lint_layout(text, settings=PluginSettings(swmr=swmr))] == levels
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('name="NX_class"', 'when="OnFileClose" name="NX_class"'),
+        ('ndattribute="POSX"', 'when="OnFileClose" ndattribute="POSX"'),
+    ],
+)
+def test_what_the_real_plugin_closes_well_is_no_error_with_swmr(old: str, new: str) -> None:
+    """An HDF5 attribute of an h5 group, and the dataset of an NDAttribute (a real IOC, 2026-11-28)."""
+    findings = lint_layout(GOOD.replace(old, new), settings=SWMR)
+    assert [finding for finding in findings if finding.level is Level.ERROR] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('  <group name="entry">', '  <dataset name="d" source="constant" value="1"/><group name="entry">'),
+        ('ndattribute="POSX"', 'det_default="true" ndattribute="POSX"'),
+    ],
+)
+def test_what_kills_the_ioc_is_an_error_that_says_so(old: str, new: str) -> None:
+    errors = [finding for finding in lint_layout(GOOD.replace(old, new)) if finding.level is Level.ERROR]
+    assert [finding.consequence for finding in errors] == [
+        "the IOC crashes (segmentation fault) when the file is opened"
+    ]
+
+
+def test_another_outermost_element_is_advice_and_the_rest_is_looked_over() -> None:
+    text = GOOD.replace("hdf5_layout>", "layout>")
+    (finding,) = lint_layout(text, ATTRIBUTES, SWMR)
+    assert (finding.level, finding.mistake) == (Level.ADVICE, "the outermost element is <layout>")
+    found = [finding.mistake for finding in lint_layout(text.replace('source="detector"', 'source="x"'))]
+    assert "no dataset takes the frames" in found
+    (finding, *_) = lint_layout('<group name="entry"/>')
+    assert finding.level is Level.ERROR
+
+
+@pytest.mark.parametrize("second", ['<group name="data"/>', '<dataset name="posx" source="constant" value="1"/>'])
+def test_a_second_one_of_a_name_is_said_to_move_the_rest(second: str) -> None:
+    (finding,) = lint_layout(GOOD.replace("    <hardlink", f"    {second}<hardlink"), ATTRIBUTES)
+    assert "the rest of the layout moves up" in finding.consequence
+
+
+@pytest.mark.parametrize(("name", "is_made"), [("a", True), ("z", False)])
+def test_a_link_to_a_link_that_is_made_later_is_named(name: str, is_made: bool) -> None:
+    links = f'<hardlink name="frames" target="/entry/{name}"/><hardlink name="{name}" target="/entry/data/data"/>'
+    findings = lint_layout(GOOD.replace('<hardlink name="frames" target="/entry/data/data"/>', links), ATTRIBUTES)
+    if is_made:
+        assert findings == ()
+    else:
+        (finding,) = findings
+        assert finding.mistake == "/entry/frames points to the hardlink /entry/z, which is made after it"
+        assert finding.remedy == 'target="/entry/data/data", the dataset itself'
+
+
+def test_links_in_a_circle_are_named() -> None:
+    links = '<hardlink name="a" target="/entry/b"/><hardlink name="b" target="/entry/a"/>'
+    findings = lint_layout(GOOD.replace('<hardlink name="frames" target="/entry/data/data"/>', links), ATTRIBUTES)
+    assert "/entry/a points to the hardlink /entry/b, which is made after it" in [f.mistake for f in findings]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "is_good"),
+    [
+        ("float", "inf", False),
+        ("float", "-Infinity", False),
+        ("float", "nan", False),
+        ("float", "1e999", False),
+        ("float", "1, nan", False),
+        ("float", "1e-3, 2", True),
+        ("int", "3000000000", False),
+        ("int", "-2147483648", True),
+        ("int", "1_000", False),
+        ("int", "٣", False),
+    ],
+)
+def test_a_constant_that_the_plugin_cannot_store_is_an_error(kind: str, value: str, is_good: bool) -> None:
+    text = GOOD.replace('type="float" value="0.1"', f'type="{kind}" value="{value}"')
+    findings = lint_layout(text, ATTRIBUTES)
+    assert [finding.level for finding in findings] == ([] if is_good else [Level.ERROR])
 
 
 @pytest.mark.parametrize(
