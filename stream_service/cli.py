@@ -24,6 +24,7 @@ from rich.text import Text
 from stream_service import (
     cli_export,
     cli_ingest,
+    cli_init,
     cli_layout,
     cli_orient,
     cli_probe,
@@ -46,6 +47,7 @@ app = App(
 )
 app.add_typer(cli_ingest.app, name="ingest")
 app.add_typer(cli_layout.app, name="layout")
+app.command(epilog=cli_init.EPILOG)(cli_init.init)
 app.command(
     epilog="Examples: ptychostream replay scan.cxi --output /data --rate 50;   "
     "ptychostream replay scan001.h5 --profile hermes"

@@ -156,6 +156,8 @@ def test_running_writes_nothing_into_the_installation(installation: Installation
     write_example(tmp_path / "recorded.h5", 4)
     run([command, "ingest", "hdf5", "--input", "recorded.h5", "--output", "made.h5", "--rotate", "90"], tmp_path)
     run([command, "validate", "made.h5"], tmp_path)
+    assert "next:" in run([command, "init", "bl1", "--prefix", "BL1:"], tmp_path)
+    run([command, "layout", "render", "bl1/beamline_cxi_layout.xml", "--profile", "bl1/profile.yaml"], tmp_path)
     run([command, "demo", "--points", "10", "--out", "demo"], tmp_path)
     assert (tmp_path / "demo" / "demo_std.h5").exists()
     assert installation.files() == before
