@@ -102,7 +102,7 @@ def ptycho_fly(
             yield from bps.checkpoint()
 
     for line in lines:  # before anything moves
-        stage.motor_positions_um(np.stack([line.start_m, line.end_m]))
+        stage.motor_positions(np.stack([line.start_m, line.end_m]))
     return (
         yield from streamed_run(
             detector,
@@ -159,14 +159,14 @@ def _fly(detector: PtychoDetector, stage: ScanStage, line: FlyLine, exposure_s: 
     ramp_s = yield from _ramp_s(stage)
     before_m = line.start_m - speed_m_s * (ramp_s / 2 + RUN_UP_S)
     after_m = line.end_m + speed_m_s * (ramp_s / 2 + RUN_OUT_S)
-    (start_um, end_um) = stage.motor_positions_um(np.stack([before_m, after_m])).tolist()
+    (start, end) = stage.motor_positions(np.stack([before_m, after_m])).tolist()
     yield from bps.clear_checkpoint()
-    yield from bps.mv(stage.x, start_um[0], stage.y, start_um[1])
-    for motor, from_um, to_um in _moving(stage, start_um, end_um):
+    yield from bps.mv(stage.x, start[0], stage.y, start[1])
+    for motor, origin, goal in _moving(stage, start, end):
         seconds = n * period_s + ramp_s + RUN_UP_S + RUN_OUT_S
-        yield from _set_speed(motor, abs(to_um - from_um) / seconds)
-    for motor, _, to_um in _moving(stage, start_um, end_um):
-        yield from bps.abs_set(motor, to_um, group="line")
+        yield from _set_speed(motor, abs(goal - origin) / seconds)
+    for motor, _, goal in _moving(stage, start, end):
+        yield from bps.abs_set(motor, goal, group="line")
     yield from bps.sleep(ramp_s + RUN_UP_S)
     yield from bps.trigger(exposed, group="exposure", wait=True)
     yield from bps.wait(group="line")
@@ -176,21 +176,22 @@ def _fly(detector: PtychoDetector, stage: ScanStage, line: FlyLine, exposure_s: 
     yield from bps.save()
 
 
-def _moving(stage: ScanStage, start_um: list[float], end_um: list[float]) -> Iterator[tuple[Any, float, float]]:
-    """The motors that move along a line, with their two ends."""
-    for motor, from_um, to_um in zip((stage.x, stage.y), start_um, end_um, strict=True):
-        if from_um != to_um:
-            yield motor, from_um, to_um
+def _moving(stage: ScanStage, start: list[float], end: list[float]) -> Iterator[tuple[Any, float, float]]:
+    """The motors that move along a line, with their two ends, each in its own unit."""
+    for motor, origin, goal in zip((stage.x, stage.y), start, end, strict=True):
+        if origin != goal:
+            yield motor, origin, goal
 
 
-def _set_speed(motor: Any, speed_um_s: float) -> MsgGenerator[None]:
-    """Raises `ValueError` if the motor does not take it."""
+def _set_speed(motor: Any, speed: float) -> MsgGenerator[None]:
+    """In units of the motor in a second. Raises `ValueError` if the motor does not take it."""
     try:
-        yield from bps.abs_set(motor.velocity, speed_um_s, wait=True, timeout=SPEED_S)
+        yield from bps.abs_set(motor.velocity, speed, wait=True, timeout=SPEED_S)
     except FailedStatus as error:
-        taken_um_s = yield from bps.rd(motor.velocity)
+        taken = yield from bps.rd(motor.velocity)
+        unit = yield from bps.rd(motor.motor_egu)
         raise ValueError(
-            f"this line needs {motor.name} at {speed_um_s:.4g} µm/s, and it takes {taken_um_s:.4g} µm/s (its VBAS and "
+            f"this line needs {motor.name} at {speed:.4g} {unit}/s, and it takes {taken:.4g} {unit}/s (its VBAS and "
             "VMAX are the limits): change the exposure time or the step"
         ) from error
 

@@ -35,6 +35,7 @@ from stream_service.cli_app import App
 from stream_service.errors import ConfigError
 from stream_service.printable import LINES, printable
 from stream_service.terminal import show_what_cannot_be_encoded
+from stream_service.units import METRES
 
 INTERRUPTED = 130
 SETTING_TIMEOUT_S = 20.0  # for an IOC to take a setting while it is staged
@@ -182,6 +183,8 @@ class Progress:
         self._tell = tell
         self._stream = stream
         self._primary = ""
+        self._units_um: dict[str, float] = {}
+        """Units of what is read at each position, in micrometres; 1 where they are of no length."""
         self._n_points = 0
         self._start: dict[str, Any] = {}
         self._account: dict[str, Any] = {}
@@ -201,6 +204,10 @@ class Progress:
                 )
             case "descriptor" if document["name"] == "primary":
                 self._primary = document["uid"]
+                self._units_um = {
+                    name: (METRES.factor(key.get("units") or "um") or 1e-6) * 1e6
+                    for name, key in document["data_keys"].items()
+                }
             case "event" if document["descriptor"] == self._primary:
                 self._n_points += 1
                 x_name, y_name = self._start["motors"]
@@ -209,8 +216,8 @@ class Progress:
                         "event": "point",
                         "n": self._n_points,
                         "of": self._start["num_points"],
-                        "x_um": round(document["data"][x_name], 4),
-                        "y_um": round(document["data"][y_name], 4),
+                        "x_um": round(document["data"][x_name] * self._units_um[x_name], 4),
+                        "y_um": round(document["data"][y_name] * self._units_um[y_name], 4),
                         "rows": None if self._stream is None else self._stream.get_index(),
                     }
                 )

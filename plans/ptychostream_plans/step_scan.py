@@ -30,12 +30,12 @@ def step_scan(
 
     Raises `ValueError` before anything moves for positions out of a motor's limits.
     """
-    motors_um = stage.motor_positions_um(trajectory.positions_m)
+    motors = stage.motor_positions(trajectory.positions_m)
 
     def exposures() -> MsgGenerator[None]:
-        for x_um, y_um in motors_um.tolist():
+        for x, y in motors.tolist():
             yield from bps.checkpoint()
-            yield from bps.mv(stage.x, x_um, stage.y, y_um)
+            yield from bps.mv(stage.x, x, stage.y, y)
             if service is not None:
                 yield from check_stream(service)
             yield from expose_and_read(detector, [stage])

@@ -129,7 +129,7 @@ def test_speed_that_a_motor_does_not_take_ends_the_scan_with_a_sentence(
     put, speed = velocity.put, velocity.get()
     monkeypatch.setattr(velocity, "put", lambda value, **how: put(min(value, 1.1 * speed), **how))  # as VMAX does
     spec = Linspace("y", 0, 1e-6, 2) * Linspace("x", 0, 20 * 1.5e-6 * speed * EXPOSURE_S, 21)
-    with pytest.raises(ValueError, match=r"needs stage_x at .* µm/s, and it takes 2200 µm/s"):
+    with pytest.raises(ValueError, match=r"needs stage_x at .* um/s, and it takes 2200 um/s"):
         bench.run(ptycho_fly(*bench.devices, spec=spec.serialize(), exposure_s=EXPOSURE_S, scan_id=scan_id))
     assert bench.rig.wait_for_end() == "ABORTED"
     assert velocity.get() == speed

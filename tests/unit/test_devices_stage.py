@@ -33,17 +33,36 @@ def test_stage_that_moves_the_sample_goes_the_other_way():
     np.testing.assert_allclose(to_stage_m([(1e-6, -2e-6)], SAMPLE_MOVES), [(-1e-6, 2e-6)])
 
 
-def test_motor_positions_are_micrometres():
-    np.testing.assert_allclose(fake_stage().motor_positions_um([(1e-6, -2e-6)]), [(-1.0, 2.0)])
+@pytest.mark.parametrize(
+    ("x_unit", "y_unit", "motors"),
+    [
+        ("um", "um", (-1.0, 2.0)),
+        ("mm", "mm", (-1e-3, 2e-3)),
+        ("microns", "mm", (-1.0, 2e-3)),
+        ("nm", "m", (-1e3, 2e-6)),
+    ],
+)
+def test_motor_positions_are_in_the_motors_own_units(x_unit, y_unit, motors):
+    stage = fake_stage()
+    stage.x.motor_egu.sim_put(x_unit)
+    stage.y.motor_egu.sim_put(y_unit)
+    for motor in (stage.x, stage.y):
+        motor.user_setpoint.sim_set_limits((-2000.0, 2000.0))
+    np.testing.assert_allclose(stage.motor_positions([(1e-6, -2e-6)]), [motors])
+    stage.stage()
 
 
 def test_position_beyond_a_motors_limit_is_refused_before_anything_moves():
-    with pytest.raises(ValueError, match=r"position 1 needs stage_y at -101\.000 µm"):
-        fake_stage().motor_positions_um([(0.0, 0.0), (0.0, 101e-6)])
+    with pytest.raises(ValueError, match=r"position 1 needs stage_y at -101 um"):
+        fake_stage().motor_positions([(0.0, 0.0), (0.0, 101e-6)])
 
 
-def test_stage_that_counts_in_another_unit_is_refused():
+@pytest.mark.parametrize("unit", ["deg", "", "steps"])
+def test_stage_that_counts_in_no_unit_of_a_length_is_refused(unit):
     stage = fake_stage()
-    stage.y.motor_egu.sim_put("mm")
-    with pytest.raises(ValueError, match=r"SIM:Y\.EGU is 'mm'"):
-        stage.stage()
+    stage.y.motor_egu.sim_put(unit)
+    for refused in (stage.stage, lambda: stage.motor_positions([(0.0, 0.0)])):
+        with pytest.raises(
+            ValueError, match=rf"SIM:Y\.EGU is '{unit}', no unit of a length: set it to m, mm, um or nm"
+        ):
+            refused()
