@@ -34,6 +34,7 @@ from stream_service import (
 )
 from stream_service.cli_app import App, Commands
 from stream_service.cli_options import OUTPUT, AlsoBelowOption
+from stream_service.counted import counted
 from stream_service.errors import ConfigError, PtychostreamError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.interruption import catch_signals
@@ -70,7 +71,7 @@ ProfileArgument = Annotated[
 ]
 MARKS = {
     "ok": Text("ok", "green"),
-    "advice": Text("advice", "yellow"),
+    "advice": Text("warning", "yellow"),
     "error": Text("ERROR", "red"),
 }
 
@@ -183,7 +184,7 @@ def validate(
         console.print(MARKS[finding.level], bold(f"{finding.where}:"), finding.message, soft_wrap=True)
     n_errors = sum(finding.level == "error" for finding in findings)
     if not n_errors:
-        advice = f", with {len(findings)} pieces of advice" if findings else ""
+        advice = f", with {counted(len(findings), 'warning')}" if findings else ""
         console.print(f"{file}: a valid standard file{advice}", soft_wrap=True)
     raise typer.Exit(int(n_errors > 0))
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stream_service.cli_options import OUTPUT, AlsoBelowOption
+from stream_service.counted import counted
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import console
@@ -39,4 +40,4 @@ def export(
     if len(wanted) != 1:
         raise ConfigError("say for which program: one of --pynx, --tike, --ptychonn")
     n_rows = write(file, out, wanted[0], recon, force=force, also=AlsoBelow(tuple(also_below or ())))
-    console.print(f"{out}: {n_rows} rows for {wanted[0].value}", soft_wrap=True)
+    console.print(f"{out}: {counted(n_rows, 'row')} for {wanted[0].value}", soft_wrap=True)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from stream_service.cli_app import App
 from stream_service.cli_options import OUTPUT
+from stream_service.counted import counted
 from stream_service.errors import ConfigError
 from stream_service.layout_xml import (
     Finding,
@@ -24,7 +25,7 @@ from stream_service.layout_xml import (
 from stream_service.terminal import bold, console
 
 app = App(help="Layout XML of areaDetector's HDF5 plugin: lint it, fill in its constants.")
-MARKS = {Level.ERROR: Text("ERROR:", "red"), Level.ADVICE: Text("advice:", "yellow")}
+MARKS = {Level.ERROR: Text("ERROR:", "red"), Level.ADVICE: Text("warning:", "yellow")}
 
 
 @app.command(
@@ -42,7 +43,7 @@ def lint(
         typer.Option("--swmr/--no-swmr", help="Whether the plugin writes with SWMRMode on.", show_default="not known"),
     ] = None,
     inline: Annotated[bool, typer.Option("--inline", help="The XML is put into XMLFileName itself.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 on advice, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 on warnings, too.")] = False,
 ) -> None:
     """Say what is wrong with a layout, what would happen on the beamline, and what to write; exit code 1 on errors.
 
@@ -121,6 +122,6 @@ def _show(path: Path, findings: tuple[Finding, ...], is_strict: bool) -> int:
         console.print(where, MARKS[finding.level], str(finding), soft_wrap=True, highlight=False)
     n_errors = sum(finding.level is Level.ERROR for finding in findings)
     n_advice = len(findings) - n_errors
-    said = [f"{n} {word}" for n, word in ((n_errors, "errors"), (n_advice, "pieces of advice")) if n]
+    said = [counted(n, word) for n, word in ((n_errors, "error"), (n_advice, "warning")) if n]
     console.print(f"{path}: {', '.join(said) or 'nothing wrong'}", soft_wrap=True, highlight=False)
     return len(findings) if is_strict else n_errors

@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 
 from stream_service.cli_options import OUTPUT, AlsoBelowOption, shares_options
+from stream_service.counted import counted
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.terminal import NOTE, console
@@ -153,7 +154,8 @@ def reconstruct(
     if sentence:
         console.print(Text(sentence, "green" if is_complete else "red"), soft_wrap=True)
     console.print(
-        f"{outcome.image}: {outcome.n_rows} rows, {outcome.n_iterations} iterations, photon error "
+        f"{outcome.image}: {counted(outcome.n_rows, 'row')}, {counted(outcome.n_iterations, 'iteration')}, "
+        f"photon error "
         f"{outcome.photon_error:.4g}; pictures in {outcome.pictures[0].parent}",
         soft_wrap=True,
     )

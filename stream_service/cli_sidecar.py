@@ -9,6 +9,7 @@ import typer
 
 from stream_service.cli_knobs import pairs_of
 from stream_service.cli_options import OUTPUT, AlsoBelowOption
+from stream_service.counted import counted
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.sources.sidecar_matching import Match
 from stream_service.terminal import WARNING, console
@@ -76,7 +77,8 @@ def sidecar(
     for warning in summary.warnings:
         console.print(WARNING, warning, soft_wrap=True)
     said = (
-        f"{output}: {summary.n_pairs} of {summary.n_rows} rows with {summary.n_pairs} of {summary.n_frames} frames, "
+        f"{output}: {summary.n_pairs} of {counted(summary.n_rows, 'row')} with {summary.n_pairs} of "
+        f"{counted(summary.n_frames, 'frame')}, "
         f"matched by {summary.matched_by.value}; "
     )
     said += "".join(f"{source}; " for source in summary.sources) + "positions are "

@@ -32,6 +32,7 @@ from ptychostream_plans.positions_file import load_positions
 from ptychostream_plans.trajectory import Trajectory
 from ptychostream_plans.trajectory_plans import ptycho_fermat, ptycho_positions
 from stream_service.cli_app import App
+from stream_service.counted import counted
 from stream_service.errors import ConfigError
 from stream_service.printable import LINES, printable
 from stream_service.terminal import show_what_cannot_be_encoded
@@ -272,12 +273,12 @@ def _tell_json(message: dict[str, Any]) -> None:
 def _tell_words(message: dict[str, Any]) -> None:
     match message["event"]:
         case "start":
-            text = f"scan {message['scan_id']}: {message['n_points']} positions, run {message['uid']}"
+            text = f"scan {message['scan_id']}: {counted(message['n_points'], 'position')}, run {message['uid']}"
         case "point":
             text = f"position {message['n']} of {message['of']}: x {message['x_um']:.3f} µm, y {message['y_um']:.3f} µm"
         case _:
             account = message.get("stream", {})
-            file = f", {account['rows']} rows, {account['state']}: {account['file']}" if account else ""
+            file = f", {counted(account['rows'], 'row')}, {account['state']}: {account['file']}" if account else ""
             text = f"run {message['uid']}: {message['exit_status']}{file}"
     print(printable(text), file=sys.__stdout__, flush=True)
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stream_service.counted import counted
+
 BLOCK = 512  # positions whose distances to all others are held in memory at once
 
 
@@ -64,7 +66,7 @@ class Trajectory:
     def describe(self, probe_diameter_m: float | None = None) -> str:
         """One line for an operator: how many positions, over what field, and how far neighbours overlap."""
         width_um, height_um = 1e6 * np.ptp(self.x_m), 1e6 * np.ptp(self.y_m)
-        text = f"{self.name}: {len(self)} positions over {width_um:.3g} x {height_um:.3g} µm"
+        text = f"{self.name}: {counted(len(self), 'position')} over {width_um:.3g} x {height_um:.3g} µm"
         if len(self) > 1:
             text += f", neighbours {1e6 * self.nearest_neighbour_m():.3g} µm apart"
             if probe_diameter_m is not None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stream_service.core.plausibility import number_doubt
+from stream_service.counted import agrees, counted
 
 TOLERANCE = 1e-3
 """Relative. A wavelength that is off by this share moves the edge of a frame of 1000 pixels by half a pixel; beamlines
@@ -80,15 +81,19 @@ class RowEnergies:
                 "connected, and its unit right? `ptychostream ingest hdf5` of this file with --energy-eV gives it"
             )
         elif self.n_unknown:
-            yield f"the photon energy is not known in {self.n_unknown} of {self.n_rows} rows"
+            yield f"the photon energy is not known in {self.n_unknown} of {counted(self.n_rows, 'row')}"
         if self.n_off:
             yield (
                 f"the photon energy changed during the run, from {self._lowest_eV:g} to {self._highest_eV:g} eV: the "
-                f"file's one energy is {self.energy_eV:g} eV, and {self.n_off} of {self.n_rows} rows are off by more "
-                f"than {TOLERANCE:.1%} (/entry/frames/energy_eV): reconstruct each energy by itself"
+                f"file's one energy is {self.energy_eV:g} eV, and {self.n_off} of {counted(self.n_rows, 'row')} "
+                f"{agrees(self.n_off, 'is')} off by more than {TOLERANCE:.1%} (/entry/frames/energy_eV): "
+                f"reconstruct each energy by itself"
             )
         if self.n_mixed:
-            yield f"{self.n_mixed} of {self.n_rows} rows combine frames of different photon energies"
+            yield (
+                f"{self.n_mixed} of {counted(self.n_rows, 'row')} {agrees(self.n_mixed, 'combines')} "
+                f"frames of different photon energies"
+            )
 
     @property
     def _most(self) -> int:

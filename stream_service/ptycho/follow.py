@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stream_service.counted import counted
 from stream_service.errors import SourceError
 from stream_service.ptycho.followed_rows import FollowedRows, stored_mask, what_is_unseen
 from stream_service.ptycho.ptypy_run import Iteration, PtypyRun
@@ -69,7 +70,7 @@ def follow(request: Request, listener: Listener, patience: Patience | None = Non
     n_left = request.settings.iterations - (0 if unseen else along.n_iterations)
     if n_left > 0 or latest is None:
         why = f": {unseen}" if unseen else ""
-        listener.note(f"going on for {n_left} iterations with the file as it is now{why}")
+        listener.note(f"going on for {counted(n_left, 'iteration')} with the file as it is now{why}")
         start = Start(latest, same_rows=not unseen) if latest is not None else None
         settings = replace(request.settings, iterations=n_left)
         outcome = reconstruct(replace(request, settings=settings), listener, start)

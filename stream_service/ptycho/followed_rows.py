@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.counted import agrees, counted
 from stream_service.ptycho.scan_file import ScanFile
 
 FILE_NAME = "followed.npz"
@@ -69,9 +70,10 @@ def what_is_unseen(scan: ScanFile, seen: FollowedRows | None, mask: npt.NDArray[
     if seen is None:
         return "PtyPy waited for rows that did not come"
     if n_unlike := seen.n_unlike(FollowedRows.stored(scan)):
-        return f"PtyPy read {n_unlike} of {scan.n_rows} rows wrong, or not at all"
+        return f"PtyPy read {n_unlike} of {counted(scan.n_rows, 'row')} wrong, or not at all"
     if scan.n_kept != scan.n_rows:
-        return f"{scan.n_rows - scan.n_kept} rows are rejected"
+        n_rejected = scan.n_rows - scan.n_kept
+        return f"{counted(n_rejected, 'row')} {agrees(n_rejected, 'is')} rejected"
     if not np.array_equal(mask, stored_mask(scan)):
         return "the mask has grown"
     return ""

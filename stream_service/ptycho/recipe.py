@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stream_service.counted import counted
 from stream_service.errors import ConfigError, WriteError
 from stream_service.output_file import check_output, whole_file
 from stream_service.ptycho import recipe_sections as sections
@@ -97,4 +98,6 @@ def check_scan(scan: ScanFile, *, follow: bool = False) -> None:
             "for the end, or let `ptychostream reconstruct` see to it"
         )
     if not follow and scan.n_kept < FEWEST_ROWS:
-        raise ConfigError(f"{scan.path} has {scan.n_kept} rows to use of {scan.n_rows}: too few for a reconstruction")
+        raise ConfigError(
+            f"{scan.path} has {counted(scan.n_kept, 'row')} to use of {scan.n_rows}: too few for a reconstruction"
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
+from stream_service.counted import counted
 from stream_service.printable import printable
 from stream_service.ptycho.followed_rows import FILE_NAME as FOLLOWED
 from stream_service.ptycho.illumination import Illumination
@@ -23,8 +24,12 @@ def comment(text: str) -> str:
 
 def head(scan: ScanFile, settings: RecipeSettings, *, follow: bool, needs_numpy: bool) -> str:
     """Docstring, imports, the file."""
-    engines = ", then ".join(f"{n} iterations of {name}" for name, n in settings.stages)
-    rows = f"{scan.n_rows_expected} rows to come" if follow else f"{scan.n_kept} of {scan.n_rows} rows"
+    engines = ", then ".join(f"{counted(n, 'iteration')} of {name}" for name, n in settings.stages)
+    rows = (
+        f"{counted(scan.n_rows_expected or 0, 'row')} to come"
+        if follow
+        else f"{scan.n_kept} of {counted(scan.n_rows, 'row')}"
+    )
     loaders = "swmr_loader" if follow else "hdf5_loader"
     lines = [
         f'"""PtyPy reconstruction: {engines}.',

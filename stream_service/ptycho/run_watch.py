@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream_service.counted import counted
 from stream_service.errors import SourceError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.ptycho.scan_file import ScanFile
@@ -81,7 +82,7 @@ class RunWatch:
                 return
             if scan is not None and self.writer_is_silent:
                 raise SourceError(
-                    f"{self._path} has {scan.n_rows} rows, and nothing is written to it: is its writer dead?"
+                    f"{self._path} has {counted(scan.n_rows, 'row')}, and nothing is written to it: is its writer dead?"
                 )
             if self._patience.clock() > deadline_s:
                 waited = f"{self._patience.for_file_s:g} s"
@@ -103,6 +104,6 @@ class RunWatch:
         scan = self._scan
         assert scan is not None
         if not scan.has_ended:
-            return f"the writer of {self._path} fell silent after {scan.n_rows} rows"
+            return f"the writer of {self._path} fell silent after {counted(scan.n_rows, 'row')}"
         reason = f" ({self._end_reason})" if self._end_reason else ""
         return f"the run is {scan.state} with {scan.n_rows} of {scan.n_rows_expected} rows{reason}"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from stream_service.core.ledger import MAX_JUMP
+from stream_service.counted import counted
 from stream_service.service.status import RunStatus
 
 
@@ -46,7 +47,9 @@ class Afterwards:
         self._look(counter_at_end, now_s)
         if not self._n_since:
             return status
-        more = f"; the detector has exposed {self._n_since} frames since the run had all announced: they are in no file"
+        n = counted(self._n_since, "frame")
+        they = "it is" if self._n_since == 1 else "they are"
+        more = f"; the detector has exposed {n} since the run had all announced: {they} in no file"
         account = replace(status.account, surplus=status.account.surplus + self._n_since)
         return replace(status, message=status.message + more, account=account)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from stream_service.config import Profile
+from stream_service.counted import counted
 from stream_service.service.check_finding import Finding
 from stream_service.service.run_sources import stream_of
 
@@ -68,5 +69,5 @@ def check_arrival(profile: Profile, frames: Arriving, detector: Counting) -> Ite
         if frames.queue.take(deadline - time.monotonic(), 1):
             return
     if (taken := detector.counter() - before) > 0:
-        text = f"the detector has taken {taken} frames, none came over PVA as {profile.detector.frames_pva}"
+        text = f"the detector has taken {counted(taken, 'frame')}, none came over PVA as {profile.detector.frames_pva}"
         yield Finding("error", "frames", f"{text}: enable the plugin (EnableCallbacks) and the camera's ArrayCallbacks")

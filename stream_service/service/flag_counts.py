@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from stream_service.core.exposure import Flag
+from stream_service.counted import agrees, counted
 
 
 class FlagCounts:
@@ -32,11 +33,13 @@ class FlagCounts:
         said = []
         if self.n_unused:
             said.append(
-                f"{self.n_unused} of {self.n_rows} rows are flagged ({_listed(self._of_position)}): stored, not used"
+                f"{self.n_unused} of {counted(self.n_rows, 'row')} {agrees(self.n_unused, 'is')} flagged "
+                f"({_listed(self._of_position)}): stored, not used"
             )
         if self.n_used:
             said.append(
-                f"{self.n_used} of {self.n_rows} rows are flagged for their energy ({_listed(self._of_others)}): used"
+                f"{self.n_used} of {counted(self.n_rows, 'row')} {agrees(self.n_used, 'is')} flagged for "
+                f"{agrees(self.n_used, 'its')} energy ({_listed(self._of_others)}): used"
             )
         return "; ".join(said)
 

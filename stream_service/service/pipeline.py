@@ -21,6 +21,7 @@ from stream_service.core.grouping import Group, Grouper
 from stream_service.core.ledger import Fate, Ledger
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stage_map import StageMap
+from stream_service.counted import counted
 from stream_service.errors import ConfigError
 from stream_service.kernels import CorrectionError, FrameReducer, FrameSummary, Gaps, GapSetting, Grouping
 from stream_service.qc.maps import RowValues
@@ -173,8 +174,9 @@ class RowPipeline:
         if spread.n_apart:
             fate = "used, because that is allowed" if self._allow_spread else "flagged, and not used"
             yield (
-                f"the exposures of {spread.n_apart} of {spread.n_judged} rows lie up to {spread.widest_m * 1e6:.3g} um "
-                f"apart (limit {spread.limit_m * 1e6:.3g} um, a quarter of the usual step): these rows are {fate}; is "
+                f"the exposures of {spread.n_apart} of {counted(spread.n_judged, 'row')} lie up to "
+                f"{spread.widest_m * 1e6:.3g} um apart (limit {spread.limit_m * 1e6:.3g} um, a quarter of the usual "
+                f"step): {'this row is' if spread.n_apart == 1 else 'these rows are'} {fate}; is "
                 f"{self._grouper.frames_per_position} the number of frames at a position?"
             )
 

@@ -16,6 +16,7 @@ from stream_service.core.frame import Frame, FrameTime, Window
 from stream_service.core.ledger import Receipt
 from stream_service.core.pairing import ChannelRule, How, Pairer, channels_followed
 from stream_service.core.readback import Readback
+from stream_service.counted import agrees, counted
 from stream_service.service.recorded_clock import span_of_log
 from stream_service.sources.recorded_readbacks import RecordedHistory, RecordedReadbacks
 
@@ -50,18 +51,25 @@ class RecordedPairing:
         if n := len(self._without_time):
             shown = ", ".join(map(str, self._without_time[:MOST_NAMES])) + (", ..." if n > MOST_NAMES else "")
             yield (
-                f"{n} of {self._n_frames} frames have the stamp of the frame before, an earlier one or none, so that "
-                f"nobody knows when they were taken: they are stored, and not used: uniqueId {shown}"
+                f"{n} of {counted(self._n_frames, 'frame')} {agrees(n, 'has')} the stamp of the frame "
+                f"before, an earlier one or "
+                f"none, so that nobody knows when {'it was' if n == 1 else 'they were'} taken: "
+                f"{'it is' if n == 1 else 'they are'} stored, and not used: uniqueId {shown}"
             )
         if self._n_uncertain and self._sampled:
             yield (
-                f"{self._n_uncertain} of {self._n_frames} frames lie between entries of the log too far apart to tell "
+                f"{self._n_uncertain} of {counted(self._n_frames, 'frame')} "
+                f"{agrees(self._n_uncertain, 'lies')} between entries of the log too far apart to tell "
                 f"how {' and '.join(self._sampled)} moved between them; if there is an entry whenever an axis moved, "
                 "say --readbacks-on-change"
             )
         for n, where in ((self._n_before, "before the log of readbacks begins"), (self._n_after, "after it ends")):
             if n:
-                yield f"{n} of {self._n_frames} frames were taken {where}: they are stored, and not used"
+                they = "it is" if n == 1 else "they are"
+                yield (
+                    f"{n} of {counted(self._n_frames, 'frame')} {agrees(n, 'was')} taken {where}: {they} "
+                    f"stored, and not used"
+                )
 
     def updates(self) -> Iterator[Readback]:
         """Every update of the histories, to be recorded with the rows; those that pairing has no use for, too."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from stream_service.core.frame import Frame
 from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Ledger
+from stream_service.counted import agrees, counted
 from stream_service.errors import SourceError
 from stream_service.service.ingest_settings import IngestSettings
 from stream_service.sources.recorded_readbacks import FrameRows
@@ -74,10 +75,15 @@ class RowsOfFrames:
         """How rows and frames were matched, and what has no counterpart; to be read at the end."""
         yield self._how
         if self._n_repeated:
-            yield f"{self._n_repeated} frames have a unique_id that an earlier frame had: they get no row of the log"
+            n = self._n_repeated
+            yield (
+                f"{counted(n, 'frame')} {agrees(n, 'has')} a unique_id that an earlier frame had: "
+                f"{'it gets' if n == 1 else 'they get'} no row of the log"
+            )
         if self._n_without_row:
             yield (
-                f"{self._n_without_row} frames have no row in the log of readbacks: they are stored, and not used: "
+                f"{counted(self._n_without_row, 'frame')} {agrees(self._n_without_row, 'has')} no row in the log of "
+                f"readbacks: {'it is' if self._n_without_row == 1 else 'they are'} stored, and not used: "
                 f"uniqueId {_listed(self._without_row, self._n_without_row)}"
             )
         alone = np.flatnonzero(~self._used)
@@ -85,7 +91,8 @@ class RowsOfFrames:
             name, keys = self._key()
             shown = alone[:MOST_NAMES] + 1 if keys is None else keys[alone[:MOST_NAMES]]
             yield (
-                f"{alone.size} of {self._rows.identity.n} rows in the log of readbacks have no frame: {name} "
+                f"{alone.size} of {counted(self._rows.identity.n, 'row')} in the log of readbacks "
+                f"{agrees(alone.size, 'has')} no frame: {name} "
                 f"{_listed(shown.tolist(), alone.size)}"
             )
 

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable
 
+from stream_service.counted import counted
 from stream_service.service.live_sources import LiveSources
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,8 @@ class RunWatch:
     def _describe_missing(self, n_missing: int | None, *, is_waiting: bool) -> str:
         if not n_missing:
             return ""
-        taken = f"the detector has taken {n_missing} frames, none came over PVA"
+        taken = f"the detector has taken {counted(n_missing, 'frame')}, none came over PVA"
         if not is_waiting:
-            taken = f"the detector has taken {n_missing} frames more, which did not come over PVA"
+            taken = f"the detector has taken {counted(n_missing, 'frame')} more, which did not come over PVA"
         why = self._sources.stream_problem or self._sources.stream_detour
         return f"{taken}: {why or f'is the plugin behind {self._frames_pva} enabled?'}"

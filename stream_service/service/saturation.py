@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from stream_service.counted import counted
 from stream_service.kernels import FrameReducer
 
 LARGE_SHARE = 0.01
@@ -47,7 +48,7 @@ class SaturationShare:
         share = self._n_pixels / self._n_all
         said = (
             f"{100 * share:.3g} % of the pixels ({self._n_pixels} of {self._n_all}) are saturated, {self._level:g} or "
-            f"more, in {self._n_saturated} of {self._n_rows} rows"
+            f"more, in {self._n_saturated} of {counted(self._n_rows, 'row')}"
         )
         if self.masks_all:
             yield f"{said}, so that no good pixel is left: this is not in the mask; is --sat right?"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from stream_service.core.frame import FrameId
 from stream_service.core.ledger import Account
 from stream_service.core.run import RunState
+from stream_service.counted import counted
 
 MOST_IDS_NAMED = 20
 
@@ -73,7 +74,10 @@ NO_RUN = RunStatus(0, "", RunState.IDLE, "", "no run yet", "", Account(0, 0, 0, 
 
 def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]], rows: int) -> str:
     """One sentence that says what became of the frames of a run, and names the ranges that are missing."""
-    parts = [f"{account.stored + account.backfilled} of {account.expected} frames stored in {rows} rows"]
+    parts = [
+        f"{account.stored + account.backfilled} of {counted(account.expected, 'frame')} stored in "
+        f"{counted(rows, 'row')}"
+    ]
     for count, what in (
         (account.lost, "lost"),
         (account.incomplete, "in groups that never filled"),
@@ -96,5 +100,5 @@ def describe_ids(ranges: Sequence[tuple[FrameId, FrameId]]) -> str:
         epoch = f"{first.epoch}:" if first.epoch else ""
         texts.append(f"{epoch}{first.unique_id}" + (f"-{last.unique_id}" if last != first else ""))
     if len(ranges) > MOST_IDS_NAMED:
-        texts.append(f"and {len(ranges) - MOST_IDS_NAMED} more ranges")
+        texts.append(f"and {counted(len(ranges) - MOST_IDS_NAMED, 'more range')}")
     return ", ".join(texts)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.counted import counted
 from stream_service.errors import SourceError
 from stream_service.sources.epics_columns import (
     IDENTITIES,
@@ -125,7 +126,10 @@ class _Reader:
             cells = _cells(self._path, number, line, self._delimiter)
             if any(cell.strip() for cell in cells[self._width :]):
                 hint = " (a decimal comma? then separate columns by semicolons)" if self._delimiter == "," else ""
-                raise SourceError(f"{self._path}, line {number}: {len(cells)} values for {self._width} columns{hint}")
+                raise SourceError(
+                    f"{self._path}, line {number}: {counted(len(cells), 'value')} for "
+                    f"{counted(self._width, 'column')}{hint}"
+                )
             if self._n_rows == MOST_FRAMES:
                 raise SourceError(f"{self._path} has more than {MOST_FRAMES} rows: it is not the log of one scan")
             self._n_rows += 1

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.counted import counted
 from stream_service.sources.hdf5_dataset import StoredDataset
 from stream_service.sources.hdf5_tree import Hdf5Tree
 
@@ -38,7 +39,7 @@ def add_own_mask(
             continue
         bad = stored.whole().reshape(frame_shape) != 0
         references["mask"] = bad | (references["mask"] != 0) if "mask" in references else bad
-        notes.append(f"{stored.path} is taken as a mask: it calls {np.count_nonzero(bad)} pixels bad")
+        notes.append(f"{stored.path} is taken as a mask: it calls {counted(int(np.count_nonzero(bad)), 'pixel')} bad")
     return notes
 
 

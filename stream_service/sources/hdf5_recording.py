@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from stream_service.core.frame import Frame
+from stream_service.counted import agrees, counted
 from stream_service.errors import SourceError
 from stream_service.hdf5.opening import OpenFile, open_hdf5, writer_flags
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
@@ -177,7 +178,10 @@ class Hdf5Recording:
         self._rows.settle(n_rows, is_closed=self._opened.is_closed)
         self._note(*self._rows.notes)
         if self.n_expected is not None and self.n_frames < self.n_expected:
-            self._note(f"{self.n_frames} frames are there; {self.n_expected} were to be recorded")
+            self._note(
+                f"{counted(self.n_frames, 'frame')} {agrees(self.n_frames, 'is')} there; {self.n_expected} "
+                f"were to be recorded"
+            )
 
     def _note_lag(self, now_s: float) -> None:
         if self._growth.n_behind <= 1:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import AttributeValue, Frame
+from stream_service.counted import agrees, counted
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5_contents import Contents
 from stream_service.sources.hdf5_dataset import StoredDataset
@@ -197,4 +198,7 @@ class RecordedRows:
         holes = np.flatnonzero((ids == 0) & (stamps_ns == 0))
         if holes.size and stamps_ns.any():
             self._holes = frozenset(holes.tolist())
-            self.notes.append(f"{len(holes)} of {len(ids)} rows hold no frame, the first is row {holes[0]}; left out")
+            self.notes.append(
+                f"{len(holes)} of {counted(len(ids), 'row')} {agrees(len(holes), 'holds')} no frame, the "
+                f"first is row {holes[0]}; left out"
+            )

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from stream_service.core.frame import NS_PER_S
 from stream_service.core.readback import BEFORE_ALL_TIME
+from stream_service.counted import agrees, counted
 from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
@@ -151,7 +152,8 @@ def _rows_of(table: EpicsTable, match: Match) -> RecordedReadbacks:
     n_repeated = table.n_rows - len(np.unique(table.identities[key]))
     if match is Match.AUTO and n_repeated:
         raise SourceError(
-            f"{table.path}: of {table.n_rows} rows {n_repeated} repeat a {key}; if the n-th row is the n-th frame, say "
+            f"{table.path}: of {counted(table.n_rows, 'row')} {n_repeated} {agrees(n_repeated, 'repeats')} "
+            f"a {key}; if the n-th row is the n-th frame, say "
             "--match order"
         )
     columns = {name: table.columns[column] for name, column in COLUMNS.items() if column in table.columns}
@@ -175,8 +177,9 @@ def _histories_of(table: EpicsTable, offset_ns: int, *, on_change: bool) -> Reco
         histories[name] = RecordedHistory(*ordered, unit, not on_change)
         if n_bad := int(np.count_nonzero(np.isnan(values))):
             notes.append(
-                f"{table.path}: {n_bad} of {len(values)} values of {column} are no numbers; frames beside them are "
-                "flagged"
+                f"{table.path}: {n_bad} of {counted(len(values), 'value')} of {column} "
+                f"{agrees(n_bad, 'is')} no number; frames "
+                f"beside {agrees(n_bad, 'it')} are flagged"
             )
     # a row without any value says that the log went on until then
     return RecordedReadbacks(

@@ -23,6 +23,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.counted import agrees, counted
 from stream_service.errors import SourceError
 from stream_service.sources.row_offsets import describe_offsets, offsets_that_fit
 
@@ -110,7 +111,10 @@ def match_rows(rows: Rows, frames: Frames, how: Match = Match.AUTO, offset: int 
     `offset` is what the operator says: the key of a row minus that of its frame.
     """
     if rows.n == 0 or frames.n == 0:
-        raise SourceError(f"there are {rows.n} rows and {frames.n} frames: nothing can be matched")
+        raise SourceError(
+            f"there {agrees(rows.n, 'is')} {counted(rows.n, 'row')} and {counted(frames.n, 'frame')}: "
+            f"nothing can be matched"
+        )
     if offset is not None and how is Match.ORDER:
         raise SourceError("--row-offset and --match order contradict each other: give one of them")
     if how is Match.AUTO and offset is not None:
@@ -133,7 +137,8 @@ def _proved_way(rows: Rows, frames: Frames) -> Match:
         if rows.n == frames.n and _has_no_hole(numbers):
             return Match.ORDER
         raise _refusal(
-            f"the rows have neither frame_index nor unique_id, and there are {rows.n} rows for {frames.n} frames "
+            f"the rows have neither frame_index nor unique_id, and there {agrees(rows.n, 'is')} "
+            f"{counted(rows.n, 'row')} for {counted(frames.n, 'frame')} "
             f"numbered {_range(numbers)}",
             rows,
             frames,
@@ -151,7 +156,8 @@ def _proved_way(rows: Rows, frames: Frames) -> Match:
         return Match.NUMBER  # as many whole rows as frames with a hole could also be a row for each frame that is left
     why = "which do not begin alike" if not begin_alike else "and the first frame may not be the first of the scan"
     raise _refusal(
-        f"there are {rows.n} rows for {frames.n} frames, the rows' frame_index runs over {_range(np.sort(index))} and "
+        f"there {agrees(rows.n, 'is')} {counted(rows.n, 'row')} for {counted(frames.n, 'frame')}, the rows' "
+        f"frame_index runs over {_range(np.sort(index))} and "
         f"the frames' numbers over {_range(numbers)}, {why}, and do not correspond one to one from the first to the "
         "last",
         rows,
@@ -228,7 +234,8 @@ def _by_order(rows: Rows, frames: Frames) -> Matching:
     """The rows in the order of their frame_index, if each has its own; else as they stand."""
     if rows.n != frames.n:
         raise SourceError(
-            f"rows cannot be matched by order: there are {rows.n} rows for {frames.n} frames, and nothing says which "
+            f"rows cannot be matched by order: there {agrees(rows.n, 'is')} {counted(rows.n, 'row')} for "
+            f"{counted(frames.n, 'frame')}, and nothing says which "
             f"ones are missing. {_advice(rows, frames, tried=Match.ORDER)}"
         )
     order = np.arange(rows.n, dtype=np.int64)

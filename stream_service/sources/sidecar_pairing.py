@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.counted import agrees, counted
 from stream_service.errors import SourceError
 from stream_service.sources.sidecar import Sidecar
 from stream_service.sources.sidecar_matching import NONE, Frames, Match, Matching, Rows, match_rows
@@ -79,10 +80,10 @@ def describe_gaps(rows: Rows, frames: TiffFrames, matching: Matching) -> list[st
         key = "unique_id" if matching.by is Match.UNIQUE_ID and rows.unique_id is not None else "frame_index"
         keys = rows.unique_id if key == "unique_id" else rows.frame_index
         names = [f"row {row + 1}" if keys is None else f"{key} {keys[row]}" for row in alone[: MOST_NAMES + 1].tolist()]
-        notes.append(f"{n} of {rows.n} rows {'has' if n == 1 else 'have'} no frame: {listing(names, n)}")
+        notes.append(f"{n} of {counted(rows.n, 'row')} {agrees(n, 'has')} no frame: {listing(names, n)}")
     if n := len(alone := matching.frames_without_row):
         names = [_name(frames, frame) for frame in alone[: MOST_NAMES + 1].tolist()]
-        notes.append(f"{n} of {len(frames)} frames {'has' if n == 1 else 'have'} no row: {listing(names, n)}")
+        notes.append(f"{n} of {counted(len(frames), 'frame')} {agrees(n, 'has')} no row: {listing(names, n)}")
     return notes
 
 

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from stream_service.core.plausibility import LIMITS, number_doubt
+from stream_service.counted import counted
 from stream_service.writer.codes import FLAG_CODES
 from stream_service.writer.contents import RowExtent, dataset_at, group_at, is_vlen_string, number_in
 from stream_service.writer.cxi_tree import BEAM_ENERGY, DETECTOR, JOULES_PER_EV, SOURCE_ENERGY
@@ -204,4 +205,4 @@ def _vlen_findings(file: h5py.File) -> Iterator[Finding]:
 
 def _rows(indices: np.ndarray | list[int]) -> str:
     shown = ", ".join(str(int(index)) for index in indices[:5])
-    return f"{len(indices)} rows ({shown}{', ...' if len(indices) > 5 else ''})"
+    return f"{counted(len(indices), 'row')} ({shown}{', ...' if len(indices) > 5 else ''})"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 
+from stream_service.counted import agrees, counted
 from stream_service.writer.codes import END_STATES, FATE_COUNTS, LEDGER_COUNTS, STATUS_CODES, STORED_CODES
 from stream_service.writer.contents import RowExtent, as_text, dataset_at, group_at, number_in, text_in, values_in
 from stream_service.writer.entry_tree import (
@@ -99,7 +100,9 @@ def _row_findings(file: h5py.File, n_rows: int) -> Iterator[Finding]:
     ids, epochs = values_in(file, f"{FRAMES}/unique_id", n_rows), values_in(file, f"{FRAMES}/epoch", n_rows)
     used = epochs >= 0
     if (empty := np.flatnonzero(~used.any(axis=1))).size:
-        yield error(f"{FRAMES}/epoch", f"names no frame in {empty.size} rows, the first is {empty[0]}; who took it?")
+        yield error(
+            f"{FRAMES}/epoch", f"names no frame in {counted(empty.size, 'row')}, the first is {empty[0]}; who took it?"
+        )
     identities, times = np.unique(np.stack([epochs[used], ids[used]]), axis=1, return_counts=True)
     for epoch, unique_id in identities[:, times > 1].T[:5]:
         yield error(f"{FRAMES}/unique_id", f"has frame {unique_id} of epoch {epoch} in more than one slot; keep one.")
@@ -134,7 +137,7 @@ def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> I
         return
     total = sum(number[name] for name in FATE_COUNTS)
     if total != number["expected"]:
-        yield error(LEDGER, f"accounts for {total} frames, but {number['expected']} were expected.")
+        yield error(LEDGER, f"accounts for {counted(total, 'frame')}, but {number['expected']} were expected.")
     for code, name in STATUS_CODES.items():
         found = int(np.count_nonzero(statuses == code)) if name in number else 0
         if name in number and found != number[name]:
@@ -146,12 +149,17 @@ def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> I
     used = row_epochs >= 0
     in_rows = set(zip(row_epochs[used].tolist(), row_ids[used].tolist(), strict=True))
     if extra := sorted(in_rows - in_ledger):
-        yield error(LEDGER, f"does not know of {len(extra)} frames that are in rows, the first is {extra[0]}.")
+        yield error(LEDGER, f"does not know of {counted(len(extra), 'frame')} in rows, the first is {extra[0]}.")
     if absent := sorted(in_ledger - in_rows):
-        yield error(LEDGER, f"calls {len(absent)} frames stored that are in no row, the first is {absent[0]}.")
+        n = counted(len(absent), "frame")
+        yield error(LEDGER, f"calls {n} stored that {agrees(len(absent), 'is')} in no row, the first is {absent[0]}.")
     missing = number["expected"] - number["stored"] - number["backfilled"]
     if state == "COMPLETE" and missing:
-        yield error(STATE, f"is COMPLETE, but {missing} of {number['expected']} frames are not in the file.")
+        yield error(
+            STATE,
+            f"is COMPLETE, but {missing} of {counted(number['expected'], 'frame')} {agrees(missing, 'is')} "
+            f"not in the file.",
+        )
 
 
 def _run_findings(file: h5py.File, state: str | None) -> Iterator[Finding]:

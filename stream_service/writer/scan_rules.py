@@ -10,6 +10,7 @@ import numpy as np
 
 from stream_service.core.energies import TOLERANCE
 from stream_service.core.plausibility import ScanGeometry, scan_doubts
+from stream_service.counted import agrees, counted
 from stream_service.writer.contents import RowExtent, dataset_at, number_in, text_in
 from stream_service.writer.entry_tree import OPTICS
 from stream_service.writer.finding import Finding, advice, error
@@ -43,11 +44,12 @@ def energy_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
         yield advice(
             ROW_ENERGIES,
             f"runs from {np.nanmin(energies_eV):g} to {np.nanmax(energies_eV):g} eV: {np.count_nonzero(off)} of "
-            f"{extent.n_rows} rows are off by more than {TOLERANCE:.1%} from the {energy_eV:g} eV of /entry/energy_eV; "
+            f"{counted(extent.n_rows, 'row')} {agrees(int(np.count_nonzero(off)), 'is')} off by more than "
+            f"{TOLERANCE:.1%} from the {energy_eV:g} eV of /entry/energy_eV; "
             "reconstruct each energy by itself.",
         )
     if unknown:
-        yield advice(ROW_ENERGIES, f"is not known in {unknown} of {extent.n_rows} rows.")
+        yield advice(ROW_ENERGIES, f"is not known in {unknown} of {counted(extent.n_rows, 'row')}.")
 
 
 def geometry_in(file: h5py.File, frame_shape: tuple[int, int]) -> ScanGeometry:

@@ -280,7 +280,7 @@ def test_rejected_rows_are_left_out_at_the_end(python: PtypyPython, tmp_path: Pa
     scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", reject=4, until=begun).start()
     result = followed(scan.path, python, iterations=5, begun=begun)
     assert result.outcome.n_rows == N_ROWS - 1
-    assert any("1 rows are rejected" in note for note in followed.notes)  # type: ignore[attr-defined]
+    assert any("1 row is rejected" in note for note in followed.notes)  # type: ignore[attr-defined]
 
 
 def test_a_scan_of_unknown_length_is_not_followed(python: PtypyPython, tmp_path: Path) -> None:

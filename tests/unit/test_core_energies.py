@@ -45,7 +45,7 @@ def test_an_energy_that_is_none_is_told_and_not_averaged(energy_eV: float) -> No
 def test_rows_made_of_several_energies_are_told() -> None:
     found = RowEnergies()
     found.add(800.0, spread_eV=200.0)
-    assert list(found.notes()) == ["1 of 1 rows combine frames of different photon energies"]
+    assert list(found.notes()) == ["1 of 1 row combines frames of different photon energies"]
 
 
 def test_no_row_says_nothing() -> None:

@@ -288,7 +288,7 @@ def test_rows_that_a_scan_by_index_never_reached_are_left_out(tmp_path: Path) ->
     assert [frame.unique_id for frame in frames] == [3, 5, 8, 2, 7, 4]
     assert np.array_equal(frames[4].pixels, pixels_of(5))
     assert recording.first_unique_id == 2
-    assert any("1 of 7 rows hold no frame, the first is row 4" in note for note in recording.notes)
+    assert any("1 of 7 rows holds no frame, the first is row 4" in note for note in recording.notes)
 
 
 def test_an_id_of_zero_is_an_id(tmp_path: Path) -> None:

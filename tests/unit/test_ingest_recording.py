@@ -413,7 +413,7 @@ def test_log_with_a_row_for_each_frame_is_paired_by_identity(tmp_path: Path, key
         assert file["/entry/keep"][()].tolist() == [1, 1, 0, 1]
         assert file["/entry/energy_eV"][()] == 700.0
     assert outcome.account.is_complete
-    assert any("1 frames have no row" in note for note in heard.notes)
+    assert any("1 frame has no row" in note for note in heard.notes)
     assert any("1 of 4 rows" in note for note in heard.notes)
 
 
@@ -431,7 +431,7 @@ def test_log_with_time_stamps_alone_is_a_history(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("posx_um,posy_um\n1,2", "which frame a row belongs to"),
-        ("unique_id,posx_um,posy_um\n1,1,2\n1,1,2", "repeat a unique_id"),
+        ("unique_id,posx_um,posy_um\n1,1,2\n1,1,2", "1 repeats a unique_id"),
         ("unique_id,posx_um\n1,1", "posy"),
     ],
 )

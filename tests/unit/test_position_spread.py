@@ -94,7 +94,7 @@ def test_rows_of_two_places_are_flagged_and_not_used(tmp_path: Path, first: bool
         == [0 if first else 9]
     )
     assert set(found["frames/flags"]) == {0, Flag.SPREAD}
-    assert outcome.flagged == "1 of 20 rows are flagged (spread 1): stored, not used"
+    assert outcome.flagged == "1 of 20 rows is flagged (spread 1): stored, not used"
     assert any(
         "of 1 of 20 rows lie up to 0.3" in note and "is 3 the number of frames at a position?" in note for note in notes
     )

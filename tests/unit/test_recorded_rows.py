@@ -108,7 +108,7 @@ def test_the_operator_says_the_offset(tmp_path: Path) -> None:
     assert found == list(range(1, 17)) and keep == [1] * 16
     how = "rows of the log and frames are matched by number: frame_index is the frame's place in the scan, from 0"
     assert f"{how}, + 2" in notes
-    assert any(note.startswith("1 of 17 rows in the log of readbacks have no frame: frame_index 1") for note in notes)
+    assert any(note.startswith("1 of 17 rows in the log of readbacks has no frame: frame_index 1") for note in notes)
 
 
 def test_first_id_says_where_the_scan_began(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_order_and_offset_contradict_each_other(tmp_path: Path) -> None:
 def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     found, keep, notes = positions(tmp_path, [11, 12, 13, 14], {"unique_id": [11, 12, 14, 20]})
     assert found == [0, 1, None, 2] and keep == [1, 1, 0, 1]
-    assert any("1 frames have no row" in note and note.endswith("uniqueId 13") for note in notes)
+    assert any("1 frame has no row" in note and note.endswith("uniqueId 13") for note in notes)
     assert any("1 of 4 rows" in note and note.endswith("unique_id 20") for note in notes)
 
 

@@ -114,7 +114,7 @@ def test_the_operator_may_say_that_it_is_the_number_or_the_order():
         (rows([0, 1], [1, 1]), frames([0, 1], [1, 2]), Match.AUTO, "1 is the unique_id of several rows"),
         (rows([0, 1], [1, 2]), frames([0, 1], [2, 2]), Match.AUTO, "2 is the unique_id of several frames"),
         (rows([0, 1], [1, 2]), frames([0, 1], [3, 4]), Match.AUTO, "no row belongs to a frame"),
-        (rows(n=0), frames([1]), Match.AUTO, "0 rows and 1 frames"),
+        (rows(n=0), frames([1]), Match.AUTO, "0 rows and 1 frame:"),
     ],
 )
 def test_what_the_operator_says_must_be_possible(table, files, how, why):

@@ -200,7 +200,7 @@ def test_description_says_what_an_operator_asks():
     field, _, overlap = text.partition(", ")
     assert field == "raster: 20 positions over 2 x 1.5 µm"
     assert overlap == "neighbours 0.5 µm apart: 50% overlap (39% of the area) of a probe of 1 µm"
-    assert from_positions([[0.0, 0.0]]).describe(1e-6) == "positions: 1 positions over 0 x 0 µm"
+    assert from_positions([[0.0, 0.0]]).describe(1e-6) == "positions: 1 position over 0 x 0 µm"
 
 
 def test_one_position_has_no_overlap_to_speak_of():

@@ -97,7 +97,7 @@ def test_mask_that_looks_wrong_is_worth_an_advice(tmp_path, spoil, advice):
 DEFECTS = {
     "pixel that is not a number": (
         set_value("entry/data", (3, 0, 0), np.nan),
-        "/entry/data: has pixels that are not finite numbers in 1 rows (3)",
+        "/entry/data: has pixels that are not finite numbers in 1 row (3)",
     ),
     "row never written": (
         lambda file: [file[name].resize(13, axis=0) for name in ("entry/data",)],
@@ -111,7 +111,7 @@ DEFECTS = {
     "split position differs": (set_value("entry/posx_m", 4, 1e-6 / 3), "/entry/posx_m: differs from column 0"),
     "position not a number": (
         lambda file: [set_value(f"entry/{n}", i, np.nan)(file) for n, i in (("pos", (2, 0)), ("posx_m", 2))],
-        "/entry/pos: is not a finite number in 1 rows (2), and nothing flags them",
+        "/entry/pos: is not a finite number in 1 row (2), and nothing flags them",
     ),
     "position in um": (
         lambda file: [set_value(f"entry/{n}", i, 7.0)(file) for n, i in (("pos", (2, 0)), ("posx_m", 2))],
@@ -125,7 +125,7 @@ DEFECTS = {
     ),
     "translation off in a row": (
         set_value("entry_1/sample_1/geometry_1/translation", (5, 1), 3.0),
-        "translation: must be minus /entry/pos (motion of the sample), but it differs in 1 rows (5)",
+        "translation: must be minus /entry/pos (motion of the sample), but it differs in 1 row (5)",
     ),
     "mask with bit flags": (set_value("entry/mask", (0, 0), 4), "/entry/mask: holds values up to 4; only 0"),
     "mask all bad": (set_value("entry/mask", ..., 1), "/entry/mask: calls every pixel bad"),
@@ -172,7 +172,7 @@ DEFECTS = {
     ),
     "row without a frame": (
         set_value("entry/frames/epoch", (7, 0), -1),
-        "/entry/frames/epoch: names no frame in 1 rows",
+        "/entry/frames/epoch: names no frame in 1 row",
     ),
     "frame in a row and lost": (
         set_value("entry/frames/status", (7, 0), 3),
@@ -193,11 +193,11 @@ DEFECTS = {
     ),
     "ledger calls a frame stored that no row has": (
         set_value("entry/frames/unique_id", (7, 0), 99),
-        "/entry/ledger: calls 1 frames stored that are in no row, the first is (0, 8)",
+        "/entry/ledger: calls 1 frame stored that is in no row, the first is (0, 8)",
     ),
     "complete with frames missing": (
         lambda file: [set_value(f"entry/ledger/{n}", (), v)(file) for n, v in (("stored", 11), ("lost", 1))],
-        "/entry/run/state: is COMPLETE, but 1 of 12 frames are not in the file",
+        "/entry/run/state: is COMPLETE, but 1 of 12 frames is not in the file",
     ),
     "end before the start": (set_value("entry/run/end_timestamp_ns", (), 5), "/entry/run/end_timestamp_ns: is before"),
     "readback columns of different length": (
@@ -287,7 +287,7 @@ ADVICE = {
             ]
             + [set_value("entry/frames/flags", 2, 8)(file)]
         ),
-        "/entry/pos: is not known in 1 rows (2), as /entry/frames/flags says",
+        "/entry/pos: is not known in 1 row (2), as /entry/frames/flags says",
     ),
     "exposure unknown": (set_value("entry/exposure_s", (), np.nan), "/entry/exposure_s: is nan; write the true value"),
     "no mask": (remove("entry/mask"), "/entry/mask: is missing; without it PtyPy"),
