@@ -58,6 +58,8 @@ class BeamlineConfig:
     """Length of the precomputed stack when `frames` is not "simulated"."""
     replay: Path | None = None
     """A CXI or `/entry` file: its frames, positions, energy and geometry take the place of the simulated ones."""
+    probe_moves: bool = False
+    """The translation of a replayed CXI file is where the probe is, not the motion of the sample."""
 
     def optics(self) -> Optics:
         """The optics these numbers describe; not checked."""
@@ -177,7 +179,7 @@ def fermat_positions_m(n_positions: int, step_m: float) -> list[tuple[float, flo
 
 
 def _replayed(config: BeamlineConfig, path: Path) -> Beamline:
-    frames = ReplayFrames(path, config.rotate, config.flip)
+    frames = ReplayFrames(path, config.rotate, config.flip, probe_moves=config.probe_moves)
     arrays: dict[str, NDArray[Any]] = {"recorded_positions_xy_m": frames.positions_m}
     if frames.mask is not None:
         arrays["mask"] = frames.mask

@@ -59,6 +59,10 @@ def run(
     replay: Annotated[
         Path | None, typer.Option(help="Send the frames of this CXI or /entry file.", metavar="FILE")
     ] = None,
+    translation: Annotated[
+        str,
+        typer.Option(metavar="sample|probe", help="What moves by the translation of a replayed CXI file."),
+    ] = "sample",
     shape: Annotated[str, typer.Option(help="Rows and columns of a frame.", metavar="NY,NX")] = "128,160",
     energy: Annotated[float | None, typer.Option(help="Photon energy in eV.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same beamline.")] = 1,
@@ -127,6 +131,7 @@ def run(
             dtype=dtype,
             stack=stack,
             replay=replay,
+            translation=translation,
             energy_eV=energy,
             photons=photons,
         )
@@ -203,6 +208,7 @@ def _config(
     dtype: str,
     stack: int,
     replay: Path | None,
+    translation: str,
     energy_eV: float | None,
     photons: float | None,
 ) -> BeamlineConfig:
@@ -216,6 +222,8 @@ def _config(
         raise ValueError(f"--rotate {rotate}: use 0, 90, 180 or 270")
     if flip not in flips:
         raise ValueError(f"--flip {flip}: use none, h, v or hv")
+    if translation not in ("sample", "probe"):
+        raise ValueError(f"--translation {translation}: use sample or probe")
     defaults = BeamlineConfig()
     return BeamlineConfig(
         shape=(rows, columns),
@@ -228,6 +236,7 @@ def _config(
         frames="stack" if stack else "simulated",
         stack_frames=stack or defaults.stack_frames,
         replay=replay,
+        probe_moves=translation == "probe",
     )
 
 

@@ -55,8 +55,12 @@ class ReplayFrames:
     mask: NDArray[np.uint8] | None
     """1 = bad, raw axes; None when the file has none."""
 
-    def __init__(self, path: Path, rotate: Rotate = 0, flip: Flip = "none") -> None:
-        """Open `path`; `rotate` and `flip` are the profile's, as for a camera. Raises ReplayError."""
+    def __init__(self, path: Path, rotate: Rotate = 0, flip: Flip = "none", *, probe_moves: bool = False) -> None:
+        """Open `path`; `rotate` and `flip` are the profile's, as for a camera. Raises ReplayError.
+
+        `probe_moves`: the translation of a CXI file is where the probe is, not the motion of the sample.
+        """
+        self._translation_sign = 1 if probe_moves else -1
         self.path = Path(path)
         self._rotate: Rotate = rotate
         self._flip: Flip = flip
@@ -78,7 +82,7 @@ class ReplayFrames:
             mask = _dataset(self._file, "entry/mask")
         elif _dataset(self._file, *CXI_DATA) is not None and _dataset(self._file, *CXI_TRANSLATION) is not None:
             self._data = self._required(*CXI_DATA)
-            positions_m = -self._required(*CXI_TRANSLATION)[()].astype(np.float64)
+            positions_m = self._translation_sign * self._required(*CXI_TRANSLATION)[()].astype(np.float64)
             self.energy_eV = self._read_energy("entry_1/instrument_1/source_1/energy")
             self.det_dist_m = self._read_number(f"{CXI_DETECTOR}/distance")
             self.pixel_m = self._read_number(f"{CXI_DETECTOR}/x_pixel_size")

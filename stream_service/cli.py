@@ -161,6 +161,7 @@ def demo(
         Path | None,
         typer.Option(metavar="FILE", help="Send the frames of this CXI or /entry file instead of simulated ones."),
     ] = None,
+    translation: cli_ingest.TranslationOption = None,
     ioc_options: Annotated[
         list[str] | None, typer.Argument(metavar="[-- IOCSIM OPTIONS]", help="Options for iocsim, see iocsim --help.")
     ] = None,
@@ -168,7 +169,7 @@ def demo(
     """Simulated beamline, daemon and a Bluesky scan on this machine, from start to finished file."""
     from stream_service.cli_demo import show_demo
 
-    raise typer.Exit(show_demo(out, points, replay, tuple(ioc_options or ())))
+    raise typer.Exit(show_demo(out, points, replay, tuple(ioc_options or ()), translation))
 
 
 @app.command(epilog="Example: ptychostream validate demo_std.h5")

@@ -12,10 +12,13 @@ from stream_service.cli_progress import Progress as Shown
 from stream_service.demo import Demo, Outcome, Progress
 from stream_service.errors import ConfigError
 from stream_service.interruption import raise_if_interrupted
+from stream_service.sources.recording import Translation
 from stream_service.terminal import console
 
 
-def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[str, ...]) -> int:
+def show_demo(
+    out: Path, n_points: int, replay: Path | None, ioc_options: tuple[str, ...], translation: Translation | None = None
+) -> int:
     """Run the demo and show it; the exit code: 0 if every frame is in the file, 130 if it was interrupted."""
     missing = [name for name in ("bluesky", "ophyd") if find_spec(name) is None]
     if missing:
@@ -28,7 +31,7 @@ def show_demo(out: Path, n_points: int, replay: Path | None, ioc_options: tuple[
                 rate = f"{progress.rows_per_second:.0f}/s"
                 shown.update(progress.rows, progress.rows_expected or None, what=progress.step, more=rate)
 
-            outcome = Demo(out, n_points, replay, ioc_options).run(report)
+            outcome = Demo(out, n_points, replay, ioc_options, translation).run(report)
     except KeyboardInterrupt:
         console.print("interrupted: the simulated beamline, the service and the plan were ended in order")
         return 130

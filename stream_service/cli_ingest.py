@@ -78,7 +78,7 @@ def hdf5(
     following = Follow(patience_s) if follow else None
     field = _timestamp_field(settings)
     with Hdf5Recording(
-        source, paths, following, timestamp_field=field, translation=translation, also=knobs.also
+        source, paths, following, timestamp_field=field, translation=settings.translation_to_read, also=knobs.also
     ) as recording:
         check_is_no_input(output, recording.files)
         _ingest(recording, output, settings, force=force, live=follow)

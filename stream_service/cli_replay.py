@@ -37,7 +37,9 @@ def replay(
     settings = replace(knobs.settings(), translation=translation)
     field = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
     with (
-        Hdf5Recording(file, timestamp_field=field, translation=translation, also=knobs.also) as recording,
+        Hdf5Recording(
+            file, timestamp_field=field, translation=settings.translation_to_read, also=knobs.also
+        ) as recording,
         Progress("frame", file.name) as progress,
     ):
 

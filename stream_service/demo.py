@@ -26,6 +26,7 @@ from stream_service.output_file import check_is_no_input, whole_file
 from stream_service.pictures import draw_overview
 from stream_service.profile_file import load_profile
 from stream_service.sources.hdf5_recording import Hdf5Recording
+from stream_service.sources.recording import Translation
 from stream_service.testing import LoopbackEpics, process_environment
 
 READY_TIMEOUT_S = 60.0
@@ -66,11 +67,19 @@ class Outcome:
 class Demo:
     """One demonstration; the files of an earlier one in the same folder are replaced."""
 
-    def __init__(self, out: Path, n_points: int, replay: Path | None = None, ioc_options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        out: Path,
+        n_points: int,
+        replay: Path | None = None,
+        ioc_options: tuple[str, ...] = (),
+        translation: Translation | None = None,
+    ) -> None:
         self._out = out.resolve()
         self._n_points = n_points
         self._replay = replay.resolve() if replay is not None else None
         self._ioc_options = ioc_options
+        self._translation = translation
         self._notes: list[str] = []
         self._network = LoopbackEpics.reserve(["ioc", "service"])
 
@@ -113,7 +122,9 @@ class Demo:
     def _start_ioc(self, truth: Path) -> Child:
         options = ["--truth", str(truth)]
         options += (
-            ["--replay", str(self._replay)] if self._replay else ["--references", str(self._file("_references.npz"))]
+            ["--replay", str(self._replay), "--translation", (self._translation or Translation.SAMPLE).value]
+            if self._replay
+            else ["--references", str(self._file("_references.npz"))]
         )
         return self._child("ioc", "iocsim", [*options, *self._ioc_options], "ioc")
 
@@ -153,7 +164,7 @@ class Demo:
 
     def _describe_replay(self, document: dict[str, Any]) -> None:
         assert self._replay is not None
-        with Hdf5Recording(self._replay) as recording:
+        with Hdf5Recording(self._replay, translation=self._translation) as recording:
             self._n_points = recording.n_frames
             self._notes += recording.notes
             at = [(frame.attributes["x"], frame.attributes["y"]) for frame in recording.frames()]

@@ -52,6 +52,12 @@ class IngestSettings:
     first_unique_id: int | None = None
     """The uniqueId of the scan's first frame, where the recording begins later."""
 
+    @property
+    def translation_to_read(self) -> Translation | None:
+        """For who reads the recording; not in question where positions are recorded apart."""
+        is_asked = self.translation is None and not (self.readbacks is not None and self.readbacks.has_positions)
+        return None if is_asked else self.translation or Translation.SAMPLE
+
     def facts_of(self, recorded: Facts) -> Facts:
         """The numbers of the scan: the operator's, else the recorded ones, else the profile's."""
         sources = astuple(self.facts), astuple(recorded), astuple(self.in_profile)

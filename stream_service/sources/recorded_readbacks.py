@@ -103,6 +103,12 @@ class RecordedReadbacks:
         return channel in self.histories and len(self.histories[channel].values) > 0
 
     @property
+    def has_positions(self) -> bool:
+        """Whether x and y are here, so that the recording's own do not count."""
+        columns = self.rows.columns if self.rows else {}
+        return all(self.has(axis) or axis in columns for axis in "xy")
+
+    @property
     def known_until_ns(self) -> int:
         """Up to this time every update of every channel is here."""
         newest = (int(history.timestamps_ns[-1]) for history in self.histories.values() if len(history.values))
