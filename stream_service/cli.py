@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream_service import (
+    cli_check,
     cli_export,
     cli_ingest,
     cli_init,
@@ -53,6 +54,7 @@ app.command(
     epilog="Examples: ptychostream replay scan.cxi --output /data --rate 50;   "
     "ptychostream replay scan001.h5 --profile hermes"
 )(cli_replay.replay)
+app.command(epilog=cli_check.EPILOG)(cli_check.check)
 app.command(epilog=cli_sidecar.EPILOG)(cli_sidecar.sidecar)
 app.command(epilog=cli_export.EPILOG)(cli_export.export)
 app.command(epilog=cli_probe.EPILOG)(cli_probe.probe)
@@ -119,19 +121,6 @@ def run(
     prefix = settings.service.prefix
     code = service.run(lambda: print(f"ptychostream ready: {settings.beamline}, prefix {prefix}", flush=True))
     raise typer.Exit(code)
-
-
-@app.command(epilog="Examples: ptychostream check sim;   ptychostream check my-beamline.yaml")
-def check(profile: ProfileArgument) -> None:
-    """Connect to everything a profile names and say in plain words what is wrong; exit code 1 if anything is."""
-    from stream_service.layouts import load_named_profile
-    from stream_service.service.check import check_profile
-
-    failed = False
-    for finding in check_profile(load_named_profile(profile)):
-        failed |= finding.level == "error"
-        console.print(MARKS[finding.level], bold(f"{finding.about}:"), finding.text, soft_wrap=True)
-    raise typer.Exit(int(failed))
 
 
 @app.command(epilog="Example: ptychostream status --prefix PTYCHO:")

@@ -43,9 +43,14 @@ PVXS_LEVELS = "pvxs.tcp.io=CRIT"
 """pvxs calls it an error that a server on the way is not up; who does not answer is told by us."""
 
 
+def quiet_pvxs() -> None:
+    """To be called before p4p is imported; what the user has set counts."""
+    os.environ.setdefault("PVXS_LOG", PVXS_LEVELS)
+
+
 def log_to_stderr(*, verbose: bool) -> None:
     """Log warnings of all, and what we do; with `verbose` more of that. To be called before p4p is imported."""
-    os.environ.setdefault("PVXS_LOG", PVXS_LEVELS)
+    quiet_pvxs()
     handler: logging.Handler
     if sys.stderr.isatty():
         handler = RichHandler(console=errors, show_path=False, markup=False)

@@ -6,6 +6,7 @@ Monitors only store the latest value and wake whoever waits; nothing here polls 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ import epics
 
 from stream_service.ca_channel import let_go, wait_flushing
 from stream_service.utf8 import text_in_waveform, waveform_of
+
+logger = logging.getLogger(__name__)
 
 COMMANDS = ("Arm", "Stop", "Abort")
 ENUMS = ("State", "Health")
@@ -35,6 +38,8 @@ COUNTERS = (
 )
 MONITORED = (*COMMANDS, *ENUMS, *TEXTS, *COUNTERS)
 
+PATIENT_SHARE = 0.6
+"""Of the time to connect, before channels that are silent are opened again."""
 TEXT_TIMEOUT_S = 10.0  # a request of 4 MiB over a slow link; a daemon that lives takes it in milliseconds
 
 
@@ -142,42 +147,59 @@ class EpicsServicePVs(LatestValues):
         epics.ca.use_initial_context()  # pyepics keeps its channels in the context of the thread that opened them
         with self._opening:
             if not any(channel.connected for channel in self._channels.values()):
-                self._channels = self._open()
-        if not wait_flushing(lambda seconds: self.wait_until(lambda: not self._silent(), seconds), timeout_s):
-            silent = self._silent()
-            if len(silent) == len(self._channels):
-                raise TimeoutError(
-                    f"nothing answers at {self.prefix} within {timeout_s:g} s: is `ptychostream run` running, "
-                    f"and is the prefix right?"
-                )
-            names = ", ".join(self.prefix + name for name in silent)
-            if all(self._channels[name].connected for name in silent):
-                raise TimeoutError(
-                    f"{names} gave no value within {timeout_s:g} s: is the service, or the network, overloaded?"
-                )
-            raise TimeoutError(
-                f"{names} did not answer within {timeout_s:g} s: the service at {self.prefix} is of another version "
-                "than this device"
-            )
+                for channel in self._channels.values():
+                    let_go(channel)
+                self._channels = {name: self._open(name) for name in ("Request", *MONITORED)}
+        if not self._all_speak(timeout_s * PATIENT_SHARE):
+            self._reopen_silent()
+            if not self._all_speak(timeout_s * (1 - PATIENT_SHARE)):
+                raise TimeoutError(self._describe_silence(timeout_s))
         for name in ENUMS:  # asked for here, because a monitor brings only the number
             self._enum_names[name] = tuple(self._channels[name].enum_strs or ())
 
-    def _open(self) -> dict[str, epics.PV]:
-        """New channels to all PVs; old ones, all without a server, are given up."""
-        for channel in self._channels.values():
-            let_go(channel)
-        self._from_before.update(MONITORED)
-        request = epics.PV(f"{self.prefix}Request", auto_monitor=False, connection_callback=self._connection_changed)
-        monitored = {
-            name: epics.PV(
-                f"{self.prefix}{name}",
-                auto_monitor=True,
-                callback=self._heard_of(name),
-                connection_callback=self._connection_of(name),
+    def _all_speak(self, timeout_s: float) -> bool:
+        return wait_flushing(lambda seconds: self.wait_until(lambda: not self._silent(), seconds), timeout_s)
+
+    def _reopen_silent(self) -> None:
+        """Open the channels anew that say nothing, where others do: their subscription, or its answer, was lost."""
+        with self._opening:
+            silent = self._silent()
+            if len(silent) == len(self._channels):
+                return
+            logger.warning("%s: no value yet, opened again", ", ".join(self.prefix + name for name in silent))
+            for name in silent:
+                let_go(self._channels[name])
+                self._channels[name] = self._open(name)
+
+    def _describe_silence(self, timeout_s: float) -> str:
+        silent = self._silent()
+        if len(silent) == len(self._channels):
+            return (
+                f"nothing answers at {self.prefix} within {timeout_s:g} s: is `ptychostream run` running, "
+                f"and is the prefix right?"
             )
-            for name in MONITORED
-        }
-        return {"Request": request, **monitored}
+        names = ", ".join(self.prefix + name for name in silent)
+        if all(self._channels[name].connected for name in silent):
+            return (
+                f"{names} gave no value within {timeout_s:g} s, also when opened again: is the service, or the "
+                "network, overloaded?"
+            )
+        return (
+            f"{names} did not answer within {timeout_s:g} s, also when opened again: the service at {self.prefix} is "
+            "of another version than this device"
+        )
+
+    def _open(self, name: str) -> epics.PV:
+        """A new channel; what was heard on an old one no longer counts."""
+        if name == "Request":
+            return epics.PV(f"{self.prefix}{name}", auto_monitor=False, connection_callback=self._connection_changed)
+        self._from_before.add(name)
+        return epics.PV(
+            f"{self.prefix}{name}",
+            auto_monitor=True,
+            callback=self._heard_of(name),
+            connection_callback=self._connection_of(name),
+        )
 
     def put(self, name: str, value: int | str) -> None:
         """Write a PV: a text is taken when this returns, a command only sent. Raises `TimeoutError`, `ValueError`.

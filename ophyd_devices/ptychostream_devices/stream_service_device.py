@@ -140,7 +140,15 @@ class StreamServiceDevice:
 
         # Updates of different PVs have no order among them: the rest of the answer may come a moment after Arm. And a 0
         # of Arm alone is no answer: it also comes when a service that was started again is connected anew.
-        pvs.wait_until(lambda: is_answered() and (self._is_running() or is_refused()), self._arm_timeout_s)
+        pvs.wait_until(
+            lambda: not pvs.is_connected or (is_answered() and (self._is_running() or is_refused())),
+            self._arm_timeout_s,
+        )
+        if not pvs.is_connected:
+            raise StreamServiceError(
+                f"the service at {pvs.prefix} no longer answers: it went away while it was arming for scan "
+                f"{request.scan_id}. Is it running?"
+            )
         if not is_answered():
             raise StreamServiceError(
                 f"{pvs.prefix}Arm did not come back to 0 within {self._arm_timeout_s:g} s "

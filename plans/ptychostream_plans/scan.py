@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import typer
 from bluesky import RunEngine
 from bluesky.utils import FailedStatus, MsgGenerator, RunEngineInterrupted
+from ophyd import Device
 from ophyd.signal import EpicsSignalBase
 
 from ptychostream_devices.detector import PtychoDetector
@@ -40,6 +41,8 @@ from stream_service.units import METRES
 
 INTERRUPTED = 130
 SETTING_TIMEOUT_S = 20.0  # for an IOC to take a setting while it is staged
+
+MOST_NAMED = 3  # PVs that do not answer
 
 app = App()
 
@@ -122,11 +125,11 @@ def _read_positions(path: Path) -> Trajectory:
 def _connect(
     ioc: str, service: str, raw_dir: Path, layout: Path | None, attributes: Path | None, timeout_s: float
 ) -> Devices:
+    stage = ScanStage(ioc, name="stage")
+    energy = Monochromator(f"{ioc}Energy", name="energy")
+    for device in (stage, energy):
+        _wait_for(device, ioc, timeout_s)
     try:
-        stage = ScanStage(ioc, name="stage")
-        energy = Monochromator(f"{ioc}Energy", name="energy")
-        for device in (stage, energy):
-            device.wait_for_connection(timeout=timeout_s)
         detector = PtychoDetector(
             ioc,
             name="detector",
@@ -135,11 +138,22 @@ def _connect(
             attributes=None if attributes is None else attributes.resolve(),
         )
     except TimeoutError as error:
-        raise TimeoutError(
-            f"the beamline at {ioc} did not answer within {timeout_s:g} s; is its IOC running, and is the prefix "
-            f"right? ({error})"
-        ) from error
+        raise TimeoutError(f"the detector at {ioc} did not answer within {timeout_s:g} s: {error}") from error
     return Devices(detector, stage, energy, StreamServiceDevice(service, name="stream") if service else None)
+
+
+def _wait_for(device: Device, ioc: str, timeout_s: float) -> None:
+    """Raises `TimeoutError` in one sentence, where ophyd lists every signal of the device."""
+    try:
+        device.wait_for_connection(timeout=timeout_s)
+    except TimeoutError as error:
+        signals = [walk.item for walk in device.walk_signals()]
+        silent = [signal.pvname for signal in signals if hasattr(signal, "pvname") and not signal.connected]
+        named = ", ".join(silent[:MOST_NAMED]) + (f" and {len(silent) - MOST_NAMED} more" * (len(silent) > MOST_NAMED))
+        raise TimeoutError(
+            f"the beamline at {ioc} did not answer within {timeout_s:g} s (no answer from {named}): is its IOC "
+            "running, is the prefix (--ioc) right, and is EPICS_CA_ADDR_LIST?"
+        ) from error
 
 
 def _make_plan(

@@ -113,6 +113,18 @@ def test_refusal_is_told_in_the_services_own_words(device, pvs):
     assert sentence(device.prepare(REQUEST)) == "the disk is full"
 
 
+def test_service_that_dies_while_it_arms_is_told_at_once(pvs):
+    device = StreamServiceDevice(name="stream", pvs=pvs, arm_timeout_s=DONE_S + 60)
+    device.stage().wait(DONE_S)
+
+    def die(_):
+        pvs.is_connected = False
+        pvs.say(Arm=1)
+
+    pvs.answers["Arm"] = die
+    assert "went away while it was arming for scan scan_1" in sentence(device.prepare(REQUEST))
+
+
 def test_error_of_an_earlier_arming_does_not_fail_a_good_one(device, pvs):
     pvs.connect(0)
     pvs.say(ArmError="an old reason")
