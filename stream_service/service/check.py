@@ -16,7 +16,7 @@ from stream_service.placeholders import placeholder_problem
 from stream_service.service.check_attributes import Latest, check_attributes
 from stream_service.service.check_clocks import check_channel_clocks, check_stamp
 from stream_service.service.check_finding import Finding, problem_of
-from stream_service.service.check_numbers import check_energy
+from stream_service.service.check_numbers import check_energy, unit_problem
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_arrival, check_newest, check_stream
 from stream_service.service.file_system import space_problem, swmr_problem
@@ -27,7 +27,6 @@ from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks
 from stream_service.sources.ntndarray import decode_ntndarray
 from stream_service.sources.pva_frames import PvaFrames
-from stream_service.units import is_same_unit
 
 
 def check_profile(profile: Profile) -> Iterator[Finding]:
@@ -138,10 +137,8 @@ def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Fin
     for name, channel in profile.channels.items():
         if not channel.pv:
             continue
-        unit = readbacks.unit(name)
-        if unit and not is_same_unit(unit, channel.unit):
-            text = f"the profile says {channel.pv} is in {channel.unit}, the IOC says {unit}: correct the profile"
-            yield Finding("error", f"channel {name}", text)
+        if problem := unit_problem(profile, name, readbacks.unit(name)):
+            yield Finding("error", f"channel {name}", problem)
         else:
             yield Finding("ok", f"channel {name}", f"{channel.pv} = {readbacks.latest(name):g} {channel.unit}")
         latest[name] = Latest(readbacks.latest(name), readbacks.latest_stamp_ns(name))

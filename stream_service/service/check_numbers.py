@@ -15,6 +15,7 @@ from stream_service.core.plausibility import ScanGeometry, number_doubt, scan_do
 from stream_service.request import ScanRequest
 from stream_service.service.check_attributes import Latest
 from stream_service.service.check_finding import Finding
+from stream_service.units import is_same_unit
 
 ENERGY = "energy"
 
@@ -26,6 +27,14 @@ def energy_now(profile: Profile, attributes: Mapping[str, AttributeValue], lates
     if raw is None and ENERGY in latest:
         raw = latest[ENERGY].value
     return float(raw) * profile.scale_of(ENERGY) if isinstance(raw, int | float) else math.nan
+
+
+def unit_problem(profile: Profile, channel: str, unit: str) -> str:
+    """A sentence if the IOC says another unit of a channel than the profile; `unit` is empty where it says none."""
+    settings = profile.channels[channel]
+    if not unit or is_same_unit(unit, settings.unit):
+        return ""
+    return f"the profile says {settings.pv} is in {settings.unit}, the IOC says {unit}: correct the profile"
 
 
 def check_energy(

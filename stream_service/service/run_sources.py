@@ -13,6 +13,7 @@ from stream_service.errors import ConfigError, SourceError
 from stream_service.request import ScanRequest
 from stream_service.service.arming_doubts import arming_doubts
 from stream_service.service.check_attributes import Latest
+from stream_service.service.check_numbers import unit_problem
 from stream_service.sources.ca_detector import CaDetector
 from stream_service.sources.ca_readbacks import CaReadbacks, Follow
 from stream_service.sources.ca_stream import CaStream, camera_prefix, plugin_prefix
@@ -103,10 +104,12 @@ class RunSources:
         """What speaks against the clocks or the NDAttributes, by the last frame and the readbacks as they are."""
         pvs = {name for name, channel in self._profile.channels.items() if channel.pv}
         latest = {name: Latest(self.readbacks.latest(name), self.readbacks.latest_stamp_ns(name)) for name in pvs}
+        units = [unit_problem(self._profile, name, self.readbacks.unit(name)) for name in sorted(pvs)]
         try:
-            return list(arming_doubts(self._profile, self.latest_frame(), self.detector, latest))
+            others = list(arming_doubts(self._profile, self.latest_frame(), self.detector, latest))
         except SourceError as error:
-            return [str(error)]
+            others = [str(error)]
+        return [*filter(None, units), *others]
 
     def decode(self, message: Received) -> Frame:
         """The frame in a message; raises `SourceError` if it is none."""

@@ -59,6 +59,8 @@ class EpicsTable:
 
     path: Path
     n_rows: int
+    names: tuple[str, ...]
+    """Of all its columns, as it calls them."""
     columns: Mapping[str, npt.NDArray[np.float64]]
     """By SI name (`posx_m`, `energy_eV`, ...), as far as they are there; (n,) each, NaN where a cell is bad."""
     is_blank: Mapping[str, npt.NDArray[np.bool_]]
@@ -104,15 +106,15 @@ def read_epics_csv(
             ) from error
         raise
     rows = lines if first is None else itertools.chain([first], lines)
-    return _Reader(path, len(names), columns, delimiter).read(rows)
+    return _Reader(path, names, columns, delimiter).read(rows)
 
 
 class _Reader:
     """One pass over the rows."""
 
-    def __init__(self, path: Path, width: int, columns: list[EpicsColumn], delimiter: str) -> None:
+    def __init__(self, path: Path, names: list[str], columns: list[EpicsColumn], delimiter: str) -> None:
         self._path = path
-        self._width = width
+        self._names, self._width = tuple(names), len(names)
         self._measured = [(column, array("d"), bytearray()) for column in columns if column.quantity in SI_NAMES]
         self._counted = [(column, array("q")) for column in columns if column.quantity in IDENTITIES]
         self._delimiter = delimiter
@@ -192,6 +194,7 @@ class _Reader:
         return EpicsTable(
             path=self._path,
             n_rows=self._n_rows,
+            names=self._names,
             columns={SI_NAMES[quantity]: values for quantity, values in measured.items()},
             is_blank={
                 SI_NAMES[column.quantity]: np.frombuffer(is_blank, np.bool_) for column, _, is_blank in self._measured

@@ -25,7 +25,7 @@ from stream_service.counted import agrees, counted
 from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
-from stream_service.sources.epics_columns import FRAME_INDEX, TIMESTAMP, UNIQUE_ID
+from stream_service.sources.epics_columns import FRAME_INDEX, LONGEST_LIST, TIMESTAMP, UNIQUE_ID
 from stream_service.sources.epics_csv import EpicsTable, read_epics_csv
 from stream_service.sources.hdf5_columns import MOST_NS
 from stream_service.sources.live_run_end import end_of_live_run
@@ -148,7 +148,8 @@ def load_readbacks(
     if TIMESTAMP not in table.identities:
         raise SourceError(
             f"{path} does not say which frame a row belongs to: it needs a column unique_id, frame_index (from 0), "
-            "timestamp_ns or timestamp_s"
+            f"timestamp_ns or timestamp_s; there are: {', '.join(table.names)[:LONGEST_LIST]}. If one "
+            "of them says it, name it: --column frame_index=NAME, with --row-offset 1 if it counts from 1"
         )
     return _histories_of(table, offset_ns, on_change=on_change)
 
