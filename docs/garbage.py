@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from stream_service.ptycho.image_pictures import flattened_phase
+from stream_service.ptycho.object_image import flattened_phase
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.ptycho.recipe import write_recipe
 from stream_service.ptycho.recipe_settings import RecipeSettings

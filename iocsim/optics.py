@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 HC_EV_M = 1.2398419843320026e-6  # Planck constant x speed of light, exact in the SI of 2019
-PUPIL_EDGE_PX = 1.0  # half width of the pupil's soft edge: hard edges would ring all over the window
 LARGEST_CONE = 0.98  # of half the shorter side of the sensor
 SMALLEST_CONE_PX = 4.0  # below this the ring of the central stop is not resolved
 
@@ -101,7 +100,9 @@ def zone_plate_probe(optics: Optics) -> NDArray[np.complex128]:
     """The probe on the sample: complex (ny, nx), centred at n//2, sum of |probe|^2 = 1.
 
     The annular pupil is laid down on the detector's own grid of angles, given the defocus by the angular spectrum
-    and transformed to the sample plane; so its transform is exactly the bright cone that the detector sees.
+    and transformed to the sample plane; so its transform is exactly the bright cone that the detector sees. Its edges
+    are hard, as those of a zone plate and its stop are: some light reaches the edge of the window, and a reconstruction
+    that does without it fails (the recipe's `probe_support`).
     """
     ny, nx = optics.shape
     angle_per_pixel = optics.pixel_m / optics.det_dist_m
@@ -109,15 +110,11 @@ def zone_plate_probe(optics: Optics) -> NDArray[np.complex128]:
     columns = (np.arange(nx) - nx // 2)[np.newaxis, :]
     radius_px = np.hypot(rows, columns)
     stop_radius_px = optics.cone_radius_px * optics.central_stop_m / optics.zone_plate_diameter_m
-    pupil = _soft_disc(radius_px, optics.cone_radius_px)
+    pupil = radius_px <= optics.cone_radius_px
     if optics.central_stop_m > 0:
-        pupil = pupil - _soft_disc(radius_px, stop_radius_px)
+        pupil &= radius_px > stop_radius_px
     sine_squared = np.minimum((angle_per_pixel * radius_px) ** 2, 1.0)
     path_m = optics.defocus_m * (np.sqrt(1.0 - sine_squared) - 1.0)
     field = pupil * np.exp(2j * np.pi / optics.wavelength_m * path_m)
     probe = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(field)))
     return probe / np.sqrt(np.sum(np.abs(probe) ** 2))
-
-
-def _soft_disc(radius_px: NDArray[np.float64], edge_px: float) -> NDArray[np.float64]:
-    return 0.5 - 0.5 * np.tanh((radius_px - edge_px) / PUPIL_EDGE_PX)

@@ -10,7 +10,7 @@ import typer
 from stream_service.cli_options import OUTPUT, AlsoBelowOption
 from stream_service.cli_progress import Progress
 from stream_service.hdf5.targets import AlsoBelow
-from stream_service.terminal import NOTE, bold, console
+from stream_service.terminal import NOTE, console
 
 EPILOG = (
     "Examples: ptychostream orient demo_std.h5;   ptychostream orient demo_std.h5 --reconstruct --output orient-demo"
@@ -26,23 +26,26 @@ def orient(
         bool, typer.Option("--reconstruct", help="Also reconstruct shortly in all eight ways (needs PtyPy).")
     ] = False,
     iters: Annotated[int, typer.Option(min=1, help="Iterations of each short reconstruction.")] = 20,
+    defocus: Annotated[
+        float | None, typer.Option(metavar="M", help="Focus to sample in metres, + = sample downstream; else FILE's.")
+    ] = None,
     also_below: AlsoBelowOption = None,
     ptypy_python: Annotated[
         Path | None, typer.Option(metavar="FILE", envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy.")
     ] = None,
 ) -> None:
-    """Try all mountings of the camera and signs of the stage: which profile lines are right? Exit code 1: no answer."""
+    """Do frames and positions fit, and if not, which profile lines make them? Exit code 1: the frames do not tell."""
     from stream_service.errors import WriteError
     from stream_service.ptycho.orient import judge, profile_lines
+    from stream_service.ptycho.orient_answer import ASK_FOR_THE_SIDE, answer
     from stream_service.ptycho.orient_pictures import draw_candidates
     from stream_service.ptycho.orient_trials import run_trials
     from stream_service.ptycho.ptypy_python import PtypyPython
-    from stream_service.ptycho.scan_file import ScanFile
+    from stream_service.ptycho.scan_choices import ScanChoices
     from stream_service.ptycho.scan_shadows import read_shadows
 
     python = PtypyPython.find(ptypy_python) if reconstruct else None
-    scan = ScanFile.read(file, AlsoBelow(tuple(also_below or ())))
-    scan.check_plausible()
+    scan = ScanChoices(defocus_m=defocus, also=AlsoBelow(tuple(also_below or ()))).read_scan(file)
     seen = read_shadows(scan)
     verdict = judge(scan, seen)
     folder = out or file.with_name(file.stem.removesuffix("_std") + "_orient")
@@ -58,28 +61,21 @@ def orient(
     lines = {candidate.turn: profile_lines(candidate.turn, +1, scan) for candidate in verdict.candidates}
     names = [f"rotate {lines[one.turn].rotate}, flip {lines[one.turn].flip}" for one in verdict.candidates]
     picture = draw_candidates(verdict.candidates, seen, trials, names, folder)
+    is_decided = verdict.best is not None and verdict.sign_is_known
+    if verdict.best is not None and not verdict.sign_is_known:
+        console.print(NOTE, ASK_FOR_THE_SIDE, soft_wrap=True)
     console.print(verdict.reason, soft_wrap=True)
     for trial in trials:
         said = lines[trial.candidate.turn]
         console.print(f"rotate {said.rotate}, flip {said.flip}: photon error {trial.photon_error:.4g}")
     console.print(f"pictures: {picture}", soft_wrap=True)
-    if verdict.best is None:
+    for paragraph in answer(scan, verdict):
+        console.print()
+        console.print(paragraph, soft_wrap=True, markup=False)
+    if trials and verdict.best is not None:
+        turn = verdict.best.turn
+        expected = {turn} if is_decided else {turn, turn.upside_down}
+        if trials[0].candidate.turn not in expected:
+            console.print(NOTE, "the short reconstructions prefer another way: look at the pictures", soft_wrap=True)
+    if not is_decided:
         raise typer.Exit(1)
-    turn = verdict.best.turn
-    console.print()
-    console.print(bold("The profile is to say"), "if its stage_map is right:")
-    console.print(str(profile_lines(turn, +1, scan)), soft_wrap=True)
-    console.print(
-        "or, if its rotate and flip were found by looking at the camera (the image is then upside down):",
-        soft_wrap=True,
-    )
-    console.print(str(profile_lines(turn.upside_down, -1, scan)), soft_wrap=True)
-    if not verdict.sign_is_known:
-        console.print(
-            NOTE,
-            "the file does not say on which side of the focus the sample was (optics.defocus_m). "
-            "If it was before the focus, turn the frames by another half turn: else the twin image is reconstructed.",
-            soft_wrap=True,
-        )
-    if trials and trials[0].candidate.turn != turn:
-        console.print(NOTE, "the short reconstructions prefer another way: look at the pictures", soft_wrap=True)

@@ -135,7 +135,7 @@ def reconstruct(
         data=file,
         settings=options.settings(),
         choices=choices,
-        python=PtypyPython.find(ptypy_python, follow=follow),
+        python=PtypyPython.find(ptypy_python, follow=follow, gpu=options.gpu),
         out=out,
         command=shlex.join(["ptychostream", *sys.argv[1:]]),
         force=options.force,

@@ -6,15 +6,17 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from stream_service.cli_progress import Progress
 from stream_service.interruption import raise_if_interrupted
+from stream_service.ptycho.object_image import covered_pixels, flattened_phase
 from stream_service.ptycho.ptypy_run import Iteration
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.publishers.pva_images import PvaImages
 
 CHANNELS = ("ObjectAmplitude", "ObjectPhase", "ProbeAmplitude", "ProbePhase")
-"""NTNDArray has no complex pixels."""
+"""NTNDArray has no complex pixels. The object is NaN where the scan has not covered it, its phase without the ramp."""
 
 
 class Shown:
@@ -24,24 +26,25 @@ class Shown:
         """`prefix` of the PVs; empty for none."""
         self._progress = Progress("iteration", "PtyPy")
         self._images = PvaImages(prefix, CHANNELS) if prefix else None
-        self._n_images = 0
+        self._n_iterations = 0
+        """Of all runs of PtyPy: one that goes on where another ended counts from 1 again."""
 
     def note(self, text: str) -> None:
         self._progress.note(text)
 
     def iteration(self, done: Iteration) -> None:
         raise_if_interrupted()
+        self._n_iterations += 1
         self._progress.update(done.number, done.of, what=done.engine, more=f"photon error {done.photon_error:.4g}")
 
-    def image(self, present: Ptyr) -> None:
+    def image(self, present: Ptyr, positions_xy_m: npt.NDArray[np.float64]) -> None:
         if self._images is None:
             return
-        self._n_images += 1
-        object_, probe = present.object, present.probe[0]
-        for name, values in zip(
-            CHANNELS, (np.abs(object_), np.angle(object_), np.abs(probe), np.angle(probe)), strict=True
-        ):
-            self._images.post(name, values.astype(np.float32), {"Iterations": present.n_done})
+        probe, covered = present.probe[0], covered_pixels(present, positions_xy_m)
+        amplitude = np.where(covered, np.abs(present.object), np.nan)
+        phase = flattened_phase(present.object, covered)
+        for name, values in zip(CHANNELS, (amplitude, phase, np.abs(probe), np.angle(probe)), strict=True):
+            self._images.post(name, values.astype(np.float32), {"Iterations": self._n_iterations})
 
     def __enter__(self) -> Self:
         self._progress.__enter__()

@@ -178,7 +178,8 @@ class Demo:
             }
             document["optics"] = {"kind": "unknown"}
             document["preprocessing"] |= {"negatives": "keep"}
-            document["preprocessing"].pop("sat", None)
+            for of_our_camera in ("sat", "gain"):
+                document["preprocessing"].pop(of_our_camera, None)
             if "mask" in recording.references:
                 _save(self._file("_mask.npy"), recording.references["mask"])
                 document["references"] = {"mask": str(self._file("_mask.npy"))}

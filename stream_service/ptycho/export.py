@@ -62,23 +62,13 @@ class KeptRows:
         return cls(scan, rows, positions, data, np.asarray(file["/entry/mask"]), check)
 
     @property
-    def _square(self) -> tuple[slice, slice]:
-        """The part of a frame that has the axis at n // 2 once it is turned upright."""
-        starts = []
-        for axis, center in enumerate(round(value) for value in self.scan.center_px):
-            is_reversed = self.scan.axis_signs[axis] < 0
-            starts.append(center - self.side // 2 + is_reversed)
-        return tuple(slice(start, start + self.side) for start in starts)  # type: ignore[return-value]
-
-    @property
     def side(self) -> int:
         """Of the squares."""
-        is_turned = min(self.scan.axis_signs) < 0
-        return self.scan.square_px - 2 * is_turned
+        return self.scan.square_px
 
     def frames(self) -> Iterator[npt.NDArray[np.float32]]:
         """Each (side, side), upright, the axis at n // 2."""
-        square = self._square
+        square = self.scan.square
         for row in self.rows:
             self._check()
             yield self.scan.upright.apply(self._data[int(row)][square])
@@ -86,7 +76,7 @@ class KeptRows:
     @property
     def mask(self) -> npt.NDArray[np.uint8]:
         """(side, side) 1 = bad."""
-        return np.ascontiguousarray(self.scan.upright.apply(self._mask[self._square]))
+        return np.ascontiguousarray(self.scan.upright.apply(self._mask[self.scan.square]))
 
     @property
     def pixel_yx_m(self) -> tuple[float, float]:
@@ -109,6 +99,7 @@ def export(
     if out.suffix not in suffixes:
         raise ConfigError(f"--output {out}: the name must end in {' or '.join(suffixes)}")
     scan = ScanFile.read(data, also)
+    scan.check_plausible()
     image = RecoveredImage.read(recon, also) if recon is not None else None
     write: dict[Layout, Callable[[h5py.File, KeptRows, RecoveredImage | None], None]] = {
         Layout.PYNX: _write_pynx,
@@ -152,9 +143,13 @@ def _write_pynx(target: h5py.File, kept: KeptRows, image: RecoveredImage | None)
 
 
 def _write_tike(target: h5py.File, kept: KeptRows, image: RecoveredImage | None) -> None:
-    """`data` with the zero frequency first, `scan` in pixels (row, column) from 1 on, `probe` (1, 1, modes, n, n)."""
+    """`data` with the zero frequency first, `scan` in pixels (row, column) from 1 on, `probe` (1, 1, modes, n, n).
+
+    In tike `scan` is where on `psi` the corner of the probe's grid lies, half a grid before the beam. `origin_yx_m` is
+    where the middle of psi[0, 0] lies on the sample.
+    """
     _write_frames(target, "data", kept, np.fft.ifftshift)
-    corner_px = kept.positions_xy_m[:, ::-1] / np.array(kept.pixel_yx_m)
+    corner_px = kept.positions_xy_m[:, ::-1] / np.array(kept.pixel_yx_m) - kept.side // 2
     first_px = corner_px.min(axis=0)
     target["scan"] = (corner_px - first_px + 1.0).astype(np.float32)
     target["scan"].attrs["pixel_yx_m"] = kept.pixel_yx_m

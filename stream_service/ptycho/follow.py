@@ -12,6 +12,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from stream_service.counted import counted
 from stream_service.errors import SourceError
 from stream_service.ptycho.followed_rows import FollowedRows, stored_mask, what_is_unseen
@@ -19,7 +22,15 @@ from stream_service.ptycho.ptypy_run import Iteration, PtypyRun
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.ptycho.recipe import FEWEST_ROWS, check_scan, recipe_text
 from stream_service.ptycho.recipe_settings import Start
-from stream_service.ptycho.reconstruct import Listener, Outcome, Request, publish, reconstruct, watch
+from stream_service.ptycho.reconstruct import (
+    Listener,
+    Outcome,
+    Request,
+    kept_positions_xy_m,
+    publish,
+    reconstruct,
+    watch,
+)
 from stream_service.ptycho.run_watch import Patience, RunWatch
 from stream_service.ptycho.scan_file import ScanFile
 
@@ -54,6 +65,7 @@ def follow(request: Request, listener: Listener, patience: Patience | None = Non
             watched.wait_for_rows(n_rows, listener.note)
             scan = request.choices.read_scan(request.data)
     if scan.has_ended:
+        watched.wait_for_end()  # it may have ended since the last look
         sentence = watched.what_became()
         listener.note(f"there is nothing to follow: {sentence}")
         return Followed(reconstruct(request, listener), scan.state == "COMPLETE", sentence)
@@ -93,8 +105,8 @@ class _PtypyAlong:
         self.n_iterations += 1
         self._listener.iteration(done)
 
-    def image(self, present: Ptyr) -> None:
-        self._listener.image(present)
+    def image(self, present: Ptyr, positions_xy_m: npt.NDArray[np.float64]) -> None:
+        self._listener.image(present, positions_xy_m)
 
     def run(self, scan: ScanFile, watched: RunWatch) -> tuple[FollowedRows | None, Path | None]:
         """What PtyPy saw (None if it did not get to the end), and its latest state, if it has any."""
@@ -108,7 +120,7 @@ class _PtypyAlong:
         with PtypyRun(request.python, recipe, output) as run:
             ended_at: float | None = None
             while run.is_running:
-                watch(run, self)
+                watch(run, self, lambda: kept_positions_xy_m(watched.look() or scan))
                 now = watched.look()
                 if now is not None and now.has_ended:
                     ended_at = ended_at or time.monotonic()

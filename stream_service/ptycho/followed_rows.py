@@ -38,14 +38,11 @@ class FollowedRows:
     @classmethod
     def stored(cls, scan: ScanFile) -> Self:
         """What the file has, of the square that PtyPy takes of a frame."""
-        half = scan.square_px // 2
-        row, column = (round(value) for value in scan.center_px)
-        square = np.s_[row - half : row + half, column - half : column + half]
         with scan.open() as file:
             data, pos = file["/entry/data"], file["/entry/pos"]
             assert isinstance(data, h5py.Dataset)
             assert isinstance(pos, h5py.Dataset)
-            sums = np.array([data[index][square].sum(dtype=np.float64) for index in range(scan.n_rows)])
+            sums = np.array([data[index][scan.square].sum(dtype=np.float64) for index in range(scan.n_rows)])
             return cls(sums, pos[: scan.n_rows][:, ::-1])
 
     def n_unlike(self, other: FollowedRows) -> int:

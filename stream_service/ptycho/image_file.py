@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.output_file import whole_file
+from stream_service.ptycho.object_image import covered_pixels
 from stream_service.ptycho.probe_file import SOURCE, cxi_head, probe_datasets
 from stream_service.ptycho.ptyr import Ptyr
 from stream_service.ptycho.scan_file import ScanFile
@@ -36,8 +37,6 @@ SUFFIX = "_recon.cxi"
 IMAGE = "/entry_1/image_1"
 PROCESS = f"{IMAGE}/process_1"
 POSITIONS = "/entry_1/sample_1/geometry_1"
-LEAST_DOSE = 0.25
-"""Of the median dose where the beam was at all: with less light than that there is more noise than image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,25 +55,7 @@ class Reconstruction:
     @property
     def covered(self) -> npt.NDArray[np.bool_]:
         """(ny, nx) where on the object there was light enough for an image."""
-        dose = self._dose()
-        lit = dose > 1e-3 * dose.max()
-        return dose > LEAST_DOSE * np.median(dose[lit]) if lit.any() else lit
-
-    def _dose(self) -> npt.NDArray[np.float64]:
-        ny, nx = self.ptyr.object.shape
-        intensity = (np.abs(self.ptyr.probe) ** 2).sum(axis=0)
-        half_y, half_x = (n // 2 for n in intensity.shape)
-        dose = np.zeros((ny, nx))
-        for x_m, y_m in self.positions_xy_m:
-            top = round((y_m - self.ptyr.origin_yx_m[0]) / self.ptyr.pixel_yx_m[0]) - half_y
-            left = round((x_m - self.ptyr.origin_yx_m[1]) / self.ptyr.pixel_yx_m[1]) - half_x
-            rows = slice(max(top, 0), min(top + intensity.shape[0], ny))
-            columns = slice(max(left, 0), min(left + intensity.shape[1], nx))
-            if rows.stop <= rows.start or columns.stop <= columns.start:
-                continue
-            inside = np.s_[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-            dose[rows, columns] += intensity[inside]
-        return dose
+        return covered_pixels(self.ptyr, self.positions_xy_m)
 
 
 def default_image_path(data: Path) -> Path:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from stream_service.pictures import save_picture
 from stream_service.printable import printable
 from stream_service.ptycho.image_file import Reconstruction
+from stream_service.ptycho.object_image import flattened_phase
 
 UM = 1e6
 Complex = npt.NDArray[np.complexfloating[Any, Any]]
@@ -32,17 +33,6 @@ def draw_reconstruction(found: Reconstruction, stem: Path) -> list[Path]:
         paths.append(stem.with_name(f"{stem.name}_{name}.png"))
         save_picture(figure, paths[-1], dpi=110)
     return paths
-
-
-def flattened_phase(image: Complex, covered: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Phase in radians without the ramp and the offset that ptychography cannot know, NaN where not covered."""
-    inside = np.where(covered, image, 0)
-    slope_y = np.angle(np.sum(inside[1:] * np.conj(inside[:-1])))
-    slope_x = np.angle(np.sum(inside[:, 1:] * np.conj(inside[:, :-1])))
-    rows, columns = np.indices(image.shape)
-    flat = image * np.exp(-1j * (slope_y * rows + slope_x * columns))
-    flat = flat * np.exp(-1j * np.angle(np.sum(flat[covered])))
-    return np.where(covered, np.angle(flat), np.nan)
 
 
 def _image_figure(found: Reconstruction, quantity: str) -> Figure:

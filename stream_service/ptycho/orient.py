@@ -3,11 +3,13 @@
 Turning frames and positions by half a turn together changes nothing that any measurement could tell (the image comes
 out upside down), so of eight mountings and two position signs eight pairs remain. In each pair either the camera or
 the stage is to be believed. Between a pair and the one with the frames upside down, which shows the twin, only the
-sign of the defocus decides: without it four pairs are left, two and two.
+side of the focus decides: where nobody says on which side the sample was, both are left, and the one that the file
+has, if it has one of them, comes first, as `reconstruct` takes it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +44,12 @@ class ProfileLines:
     rotate: int
     flip: str
     stage_map: str
+    resets_axis_signs: bool = False
+    """The file was made with `detector.axis_signs`, which these lines make needless."""
 
     def __str__(self) -> str:
-        return f"preprocessing: {{rotate: {self.rotate}, flip: {self.flip}}}\nstage_map: {self.stage_map}"
+        lines = f"preprocessing: {{rotate: {self.rotate}, flip: {self.flip}}}\nstage_map: {self.stage_map}"
+        return lines + ("\ndetector: {axis_signs: [1, 1]}" if self.resets_axis_signs else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,37 +59,61 @@ class Verdict:
     candidates: tuple[Candidate, ...]
     """All eight, the best first."""
     best: Candidate | None
+    """Where `sign_is_known` is False: the way of the file if it is one of the two, else that of a sample downstream."""
     sign_is_known: bool
-    """The optics say on which side of the focus the sample is, so that the twin is told from the truth."""
+    """It is known on which side of the focus the sample is, so that the twin is told from the truth."""
+    defocus_m: float
+    """By which `best` fits: given, or as its shadow tells."""
     reason: str
     """In a sentence."""
+
+    def fits_as_it_is(self, scan: ScanFile) -> bool:
+        """The frames of the file, taken as they are, fit its positions (if the side of the focus is `defocus_m`'s)."""
+        return self.best is not None and self.best.turn == scan.upright
 
 
 def judge(scan: ScanFile, seen: ScanShadows) -> Verdict:
     """Lay the frames onto the sample in all eight ways."""
-    scale_m, is_known = _scale(scan, seen)
-    candidates = sorted(
-        (_candidate(turn, scale_m, seen) for turn in Turn.all()), key=lambda one: one.agreement, reverse=True
-    )
-    first, second = candidates[0], candidates[1]
-    found = f"frames agree to {first.agreement:.2f} where they overlap, in the next best way to {second.agreement:.2f}"
-    is_clear = first.agreement >= LEAST_AGREEMENT and first.agreement > LEAST_LEAD * second.agreement
-    if not is_clear:
-        found += (
+    given_m = scan.optics.defocus_m or 0.0
+    side = 1.0 if scan.optics.propagation == "near_field" else math.copysign(1.0, given_m) if given_m else 0.0
+    defocus_m, remark = given_m, ""
+    found = _candidates(scan.pixel_m * given_m / (scan.det_dist_m + given_m), seen) if given_m else None
+    if found is None or not _is_clear(found):
+        # a distance that is not known, or not well enough, is seen; on which side of the focus cannot be
+        scale_m = (side or 1.0) * _seen_scale(seen)
+        defocus_m = scale_m * scan.det_dist_m / (scan.pixel_m - scale_m)
+        found = _candidates(scale_m, seen)
+        if given_m:
+            remark = f". They do so for a defocus of {defocus_m * 1e6:.3g} um, not for the {given_m * 1e6:.3g} um given"
+    first, second = found[0], found[1]
+    reason = f"frames agree to {first.agreement:.2f} where they overlap, in the next best way to {second.agreement:.2f}"
+    if not _is_clear(found):
+        reason += (
             ": that does not decide. The sample must be out of focus and structured, and neighbouring positions must "
             "overlap; scan something rich in detail, defocused"
         )
-    return Verdict(tuple(candidates), first if is_clear else None, is_known, found)
+        return Verdict(found, None, bool(side), defocus_m, reason)
+    if not side and first.turn.upside_down == scan.upright:
+        first = next(one for one in found if one.turn == scan.upright)
+        defocus_m = -defocus_m
+    return Verdict(found, first, bool(side), defocus_m, reason + remark)
 
 
-def _scale(scan: ScanFile, seen: ScanShadows) -> tuple[float, bool]:
-    """Metres on the sample per pixel, and whether its sign is known; from the optics, else as frames agree best."""
-    defocus_m = scan.optics.defocus_m
-    if defocus_m:
-        return scan.pixel_m * defocus_m / (scan.det_dist_m + defocus_m), True
+def _is_clear(found: tuple[Candidate, ...]) -> bool:
+    first, second = found[0], found[1]
+    return first.agreement >= LEAST_AGREEMENT and first.agreement > LEAST_LEAD * second.agreement
+
+
+def _seen_scale(seen: ScanShadows) -> float:
+    """Metres on the sample per pixel, as frames agree best: its size only, since its sign is that of the frames."""
     tried = [seen.shadows.best_scale(turn.matrix) for turn in Turn.all() if not turn.flip_rows]
-    best = max(tried, key=lambda scale: scale.agreement)
-    return abs(best.metres_per_pixel), False
+    return abs(max(tried, key=lambda scale: scale.agreement).metres_per_pixel)
+
+
+def _candidates(scale_m: float, seen: ScanShadows) -> tuple[Candidate, ...]:
+    """All eight, the best first."""
+    found = (_candidate(turn, scale_m, seen) for turn in Turn.all())
+    return tuple(sorted(found, key=lambda one: one.agreement, reverse=True))
 
 
 def _candidate(turn: Turn, scale_m: float, seen: ScanShadows) -> Candidate:
@@ -106,7 +135,8 @@ def profile_lines(turn: Turn, position_sign: int, scan: ScanFile) -> ProfileLine
     except (KeyError, TypeError) as error:
         raise SourceError(f"{scan.path} does not say with which rotate and flip it was made") from error
     rotate, flip = turn.after(recorded).profile
-    return ProfileLines(rotate, flip, _stage_map(profile.get("stage_map"), position_sign))
+    stage_map = _stage_map(profile.get("stage_map"), position_sign)
+    return ProfileLines(rotate, flip, stage_map, resets_axis_signs=scan.axis_signs != (1, 1))
 
 
 def _stage_map(recorded: Any, position_sign: int) -> str:

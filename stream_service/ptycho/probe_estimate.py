@@ -60,9 +60,7 @@ def estimate_probe(scan: ScanFile, seen: ScanShadows) -> ProbeEstimate:
     defocus = estimate_defocus(scan, seen)
     used_m = defocus.defocus_m if defocus.is_seen else 0.0
     half = scan.square_px // 2
-    row, column = (round(value) for value in scan.center_px)
-    square = np.s_[row - half : row + half, column - half : column + half]
-    pupil = _pupil(seen)[square][:: scan.axis_signs[0], :: scan.axis_signs[1]]
+    pupil = scan.upright.apply(_pupil(seen)[scan.square])
     angle = np.arange(-half, half) * scan.pixel_m / scan.det_dist_m
     probe = propagated_pupil(pupil, angle[:, np.newaxis], angle[np.newaxis, :], used_m, scan.wavelength_m)
     return ProbeEstimate(probe, defocus, _sentence(scan, pupil, defocus))

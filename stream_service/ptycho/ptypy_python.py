@@ -23,11 +23,18 @@ HOW_TO_GET_IT = (
 PROBE = """
 import importlib.metadata, importlib.util, json, sys
 missing = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]
-version = ""
+version = no_gpu = ""
 if "ptypy" not in missing:
     import ptypy
     version = importlib.metadata.version("ptypy")
-print(json.dumps([version, missing]))
+if "cupy" in sys.argv[1:] and not missing:
+    try:
+        import cupy
+        cupy.cuda.runtime.getDeviceCount()
+        ptypy.load_gpu_engines("cupy")
+    except Exception as error:
+        no_gpu = f"{type(error).__name__}: {error}"
+print(json.dumps([version, missing, no_gpu]))
 """
 FOLLOWING_NEEDS = ("swmr_tools", "blosc")
 """What PtyPy's SwmrLoader imports and its installation does not bring."""
@@ -42,10 +49,10 @@ class PtypyPython:
     """Of PtyPy."""
 
     @classmethod
-    def find(cls, named: Path | None = None, *, follow: bool = False) -> Self:
+    def find(cls, named: Path | None = None, *, follow: bool = False, gpu: bool = False) -> Self:
         """Try it out: `named`, else the Python we run in. Raises `ConfigError` with how to get what is missing."""
         executable = str(named) if named is not None else sys.executable
-        wanted = ["ptypy", *(FOLLOWING_NEEDS if follow else ())]
+        wanted = ["ptypy", *(FOLLOWING_NEEDS if follow else ()), *(("cupy",) if gpu else ())]
         try:
             tried = subprocess.run(
                 [executable, "-c", PROBE, *wanted], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
@@ -62,9 +69,19 @@ class PtypyPython:
                 f"PtyPy is installed in {executable} but cannot be imported: {reason}"
                 + ("; mpi4py without an MPI library does that: remove it" if "mpi" in reason.lower() else "")
             )
-        version, missing = json.loads(tried.stdout.strip().splitlines()[-1])
+        version, missing, no_gpu = json.loads(tried.stdout.strip().splitlines()[-1])
         if "ptypy" in missing:
             raise ConfigError(f"PtyPy is not installed in {executable}. {HOW_TO_GET_IT}")
+        if "cupy" in missing:
+            raise ConfigError(
+                f"--gpu needs cupy, which is not installed in {executable}: install the one for its CUDA "
+                f"(`{executable} -m pip install cupy-cuda12x`), or leave --gpu away"
+            )
+        if no_gpu:
+            raise ConfigError(
+                f"--gpu: PtyPy's engines for CUDA cannot be used in {executable} ({no_gpu}): see that the driver and "
+                "cupy fit the GPU, or leave --gpu away"
+            )
         if missing:
             raise ConfigError(
                 f"to follow a scan PtyPy also needs {' and '.join(missing)}: `{executable} -m pip install "

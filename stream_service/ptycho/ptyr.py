@@ -32,9 +32,9 @@ class Ptyr:
     engines: tuple[str, ...]
     """Engine of each iteration of which an error is known."""
     errors: Floats
-    """(iterations, 3): PtyPy's Fourier, photon and exit-wave error; 0 where an engine has none."""
-    n_done: int
-    """Iterations done in all; a dump tells the errors of its last one only."""
+    """(iterations, 3): PtyPy's Fourier, photon and exit-wave error; 0 where an engine has none.
+
+    A dump has those of its last iteration only."""
     positions_yx_m: Floats | None
     """(rows, 2) after refinement, of the rows that were used; None if they were not refined."""
 
@@ -60,7 +60,6 @@ class Ptyr:
             origin_yx_m=_pair(image["_origin"]),
             engines=tuple(_text(entry["engine"][()]) for entry in history),
             errors=np.array([np.asarray(entry["error"], np.float64) for entry in history]).reshape(-1, 3),
-            n_done=max((int(entry["iterations"][()]) for entry in history), default=0),
             positions_yx_m=None if recorded is None else np.asarray(next(iter(recorded.values())), np.float64),
         )
 

@@ -110,14 +110,17 @@ data.positions = u.Param(
 
 def common_data(scan: ScanFile, illumination: Illumination) -> str:
     """Mask, axis, orientation, energy and distances."""
-    row, column = (round(value) for value in scan.center_px)
+    row, column = scan.square_center_px
     side = scan.square_px
     orientation = scan.upright.ptypy_orientation
+    axis = "the optical axis"
+    if (row, column) != tuple(round(value) for value in scan.center_px):
+        axis += ", and a pixel more where PtyPy reverses rows or columns: it crops first, and n // 2 must be the axis"
     lines = [
         'data.mask = u.Param(file=FILE, key="/entry/mask", invert=True)  # in the file 1 = bad, for PtyPy 1 = good',
         "# dark and flat are applied already: /entry/dark and /entry/flat are not for here",
         f"data.shape = ({side}, {side})  # PtyPy takes squares",
-        f"data.center = ({row}, {column})  # the optical axis",
+        f"data.center = ({row}, {column})  # {axis}",
         "data.auto_center = False",
     ]
     if orientation:
@@ -160,10 +163,14 @@ scan.illumination = u.Param(model="recon", recon=u.Param(rfile=START), aperture=
 def engines(settings: RecipeSettings, scan: ScanFile, illumination: Illumination) -> str:
     """Engines in order."""
     near = illumination.near_field
-    lines = ["p.engines = u.Param()"]
+    lines = [
+        "# By itself PtyPy cuts the probe off outside of a circle of 0.7 of the window (probe_support). Optics with",
+        "# hard edges send light beyond it, and DM then leaves the image again the longer it runs; in the near field",
+        "# the beam fills the window.",
+        "p.engines = u.Param()",
+    ]
     for number, (name, iterations) in enumerate(settings.stages):
-        whole = ", probe_support=None" if near is not None else ""  # there the beam fills the frame
-        lines.append(f"p.engines.engine{number} = u.Param(name={name!r}, numiter={iterations}{whole})")
+        lines.append(f"p.engines.engine{number} = u.Param(name={name!r}, numiter={iterations}, probe_support=None)")
     if settings.refine_positions:
         name, iterations = settings.stages[0]
         side = (scan.square_px, scan.square_px)

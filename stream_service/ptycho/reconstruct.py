@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -36,8 +37,8 @@ class Listener(Protocol):
     def iteration(self, done: Iteration) -> None:
         """PtyPy has done one more."""
 
-    def image(self, present: Ptyr) -> None:
-        """Object and probe so far."""
+    def image(self, present: Ptyr, positions_xy_m: npt.NDArray[np.float64]) -> None:
+        """Object and probe so far; (rows, 2) the positions of the rows that they are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +103,19 @@ def reconstruct(request: Request, listener: Listener, start: Start | None = None
     readable = closed_copy(scan, request.folder / f"{output.run}_rows.h5") if scan.is_growing else scan
     recipe = recipe_text(readable, request.settings, illumination, output, start=start)
     with PtypyRun(request.python, recipe, output) as run:
+        positions_xy_m = kept_positions_xy_m(scan)
         while run.is_running:
-            watch(run, listener)
+            watch(run, listener, lambda: positions_xy_m)
         ptyr = Ptyr.read(run.result())
     return publish(request, scan, ptyr, illumination.remarks)
 
 
-def watch(run: PtypyRun, listener: Listener) -> None:
-    """Tell what has happened since the last look; takes a moment."""
+def watch(run: PtypyRun, listener: Listener, positions_xy_m: Callable[[], npt.NDArray[np.float64]]) -> None:
+    """Tell what has happened since the last look; takes a moment. `positions_xy_m` gives those of the rows so far."""
     for iteration in run.iterations():
         listener.iteration(iteration)
     if (dump := run.new_dump()) is not None:
-        listener.image(dump)
+        listener.image(dump, positions_xy_m())
 
 
 def publish(request: Request, scan: ScanFile, ptyr: Ptyr, notes: tuple[str, ...]) -> Outcome:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
+from stream_service.ptycho.frame_remarks import frame_remarks
 from stream_service.ptycho.illumination import (
     Illumination,
     array_illumination,
@@ -73,6 +74,10 @@ class ScanChoices:
 
         Raises `ConfigError`, `SourceError`.
         """
+        found = self._illumination(scan, folder, name)
+        return replace(found, remarks=(*frame_remarks(scan), *found.remarks))
+
+    def _illumination(self, scan: ScanFile, folder: Path, name: str) -> Illumination:
         if scan.optics.propagation == "near_field":
             return self._near_field(scan)
         if scan.optics.kind != "unknown" and self.probe is None and not self.estimate_probe:

@@ -138,9 +138,27 @@ class ScanFile:
     @property
     def square_px(self) -> int:
         """Side of the largest even square about the optical axis: what PtyPy takes of a frame."""
-        center = [round(value) for value in self.center_px]
-        room = min(min(c, n - c) for c, n in zip(center, self.frame_shape, strict=True))
+        room = min(min(c, n - c) for c, n in zip(self.square_center_px, self.frame_shape, strict=True))
         return 2 * max(room, 0)
+
+    @property
+    def square_center_px(self) -> tuple[int, int]:
+        """Row and column of a stored frame at side // 2 of the square, so that *upright* it has the axis there.
+
+        That is the axis, or, along an axis that the upright frame has in reverse order, the pixel behind it: of an
+        even number of pixels number n // 2 from the front is number n // 2 - 1 from the back.
+        """
+        turn = self.upright
+        reverses = (turn.flip_columns, turn.flip_rows) if turn.transpose else (turn.flip_rows, turn.flip_columns)
+        row, column = (round(value) + reverse for value, reverse in zip(self.center_px, reverses, strict=True))
+        return row, column
+
+    @property
+    def square(self) -> tuple[slice, slice]:
+        """The part of a stored frame that is the square."""
+        half = self.square_px // 2
+        row, column = self.square_center_px
+        return slice(row - half, row + half), slice(column - half, column + half)
 
     def check_plausible(self) -> None:
         """Raise `SourceError` for a scan that cannot be meant by its numbers, with the optics that it has now."""

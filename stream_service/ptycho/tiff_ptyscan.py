@@ -73,7 +73,7 @@ class _TiffSidecar(Hdf5Loader):
         p.auto_center = False
         if p.shape is None:
             p.shape = (scan.square_px, scan.square_px)
-            p.center = tuple(round(value) for value in scan.center_px)
+            p.center = scan.square_center_px
         super().__init__(p)
 
 

@@ -88,7 +88,7 @@ data = Path(path).with_name("scan_std.h5")
 write_example(data, 12, frame_shape=(16, 20))
 scan = ScanFile.read(data)
 image, probe = np.ones((40, 50), np.complex64), np.ones((1, 16, 16), np.complex64)
-ptyr = Ptyr(image, probe, scan.sample_pixel_yx_m((16, 16)), (0.0, 0.0), ("DM",), np.ones((1, 3)), 1, None)
+ptyr = Ptyr(image, probe, scan.sample_pixel_yx_m((16, 16)), (0.0, 0.0), ("DM",), np.ones((1, 3)), None)
 write_image(Path(path), Reconstruction(scan, ptyr, kept_positions_xy_m(scan), "", "0"), force=False)
 """
 

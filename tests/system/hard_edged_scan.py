@@ -39,7 +39,7 @@ class HardEdgedScan:
     zone_m: float = 35e-9
     stop_m: float = 60e-6
     defocus_m: float = 12e-6
-    step_m: float = 0.12e-6
+    step_m: float = 0.11e-6
     photons: float = 5e6
     """In a frame without a sample."""
     seed: int = 5
@@ -104,7 +104,7 @@ class HardEdgedScan:
         """A square of random polygons and a swell: amplitude 0.5 to 1, phase 0 to 2; where element [0, 0] is."""
         reach_m = self.step_m * np.sqrt(self.n_rows)
         n = int(2 * reach_m / self.fine_m) + 2 * OVERSAMPLED * self.n_px + 8
-        n += n % 2
+        n += -n % 4
         axis_m = (np.arange(n) - n // 2) * self.fine_m
         y, x = axis_m[:, None], axis_m[None, :]
         dice = np.random.default_rng(self.seed)
@@ -119,7 +119,8 @@ class HardEdgedScan:
             away = [(x[:, columns] - at_x) * np.cos(a) + (y[rows] - at_y) * np.sin(a) for a in normals]
             thickness[rows, columns] += dice.uniform(0.2, 0.8) * (np.max(away, axis=0) < size_m)
         share = 1 - np.exp(-thickness)
-        return (1 - 0.35 * share) * np.exp(1.5j * share), -(n // 2) * self.fine_m
+        transmission = ((1 - 0.35 * share) * np.exp(1.5j * share)).astype(np.complex128)
+        return transmission, -(n // 2) * self.fine_m
 
     def frames(self, sample: Complex, origin_m: float) -> npt.NDArray[np.uint32]:
         """(rows, n, n) photons counted."""
@@ -171,4 +172,14 @@ def write_hard_edged_scan(scan: HardEdgedScan, raw: Path, truth: Path) -> None:
         file["entry/det_dist_m"] = scan.distance_m
         file["entry/pixel_m"] = scan.pixel_m
         file["entry/exposure_s"] = 0.1
-    np.savez(truth, object=sample, object_pixel_yx_m=[scan.fine_m] * 2, object_origin_yx_m=[origin_m] * 2)
+    pixel_m = OVERSAMPLED * scan.fine_m
+    np.savez(truth, object=_as_sampled(sample), object_pixel_yx_m=[pixel_m] * 2, object_origin_yx_m=[origin_m] * 2)
+
+
+def _as_sampled(sample: Complex) -> Complex:
+    """The sample by the pixel of a reconstruction: what is finer cannot be in one, and would be taken for an error."""
+    n = len(sample)
+    kept = n // OVERSAMPLED
+    start = n // 2 - kept // 2
+    spectrum = np.fft.fftshift(np.fft.fft2(sample))[start : start + kept, start : start + kept]
+    return np.fft.ifft2(np.fft.ifftshift(spectrum)) / OVERSAMPLED**2

@@ -74,7 +74,9 @@ class Ptycho:
         with h5py.File(os.path.join(self.p.io.home, name), "w") as file:
             for kind, shape in (("obj", (1, n, n)), ("probe", (1, self.side, self.side))):
                 group = file.create_group(f"content/{kind}/SscanG00")
-                group["data"] = np.ones(shape, np.complex64)
+                rows, columns = np.indices(shape[1:])
+                ramp = np.exp(0.05j * rows - 0.03j * columns) if kind == "obj" else 1
+                group["data"] = (np.ones(shape) * ramp).astype(np.complex64)
                 group["_psize"] = np.full(2, (np.ptp(self.positions, axis=0).max() + 2e-6) / n)
                 group["_origin"] = self.positions.min(axis=0) - 1e-6
             for index, (engine, number) in enumerate(self.history):

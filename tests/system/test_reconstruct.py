@@ -16,10 +16,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pytest
 from ptypy_stand_in import ptypy_stand_in
 
 from stream_service.children import ChildError
+from stream_service.cli_reconstruct_progress import Shown
 from stream_service.errors import ConfigError, SourceError, WriteError
 from stream_service.ptycho.follow import Followed, follow
 from stream_service.ptycho.image_file import default_image_path
@@ -54,6 +56,7 @@ class Heard:
         self.notes: list[str] = []
         self.iterations: list[Iteration] = []
         self.images: list[Ptyr] = []
+        self.n_positions: list[int] = []
         self._on_iteration = on_iteration
 
     def note(self, text: str) -> None:
@@ -63,8 +66,9 @@ class Heard:
         self.iterations.append(done)
         self._on_iteration(len(self.iterations))
 
-    def image(self, present: Ptyr) -> None:
+    def image(self, present: Ptyr, positions_xy_m: npt.NDArray[np.float64]) -> None:
         self.images.append(present)
+        self.n_positions.append(len(positions_xy_m))
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +222,7 @@ def followed(
 
 
 def test_a_run_is_followed_from_before_its_start_to_its_end(python: PtypyPython, tmp_path: Path) -> None:
-    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE")
+    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", wait_s=0.15)
     threading.Timer(0.5, scan.start).start()
     result = followed(scan.path, python, iterations=5)
     assert result.is_complete and "PtyPy saw every row" in result.sentence
@@ -326,6 +330,49 @@ def test_without_optics_following_waits_for_the_rows_that_an_estimate_needs(
     notes = followed.notes  # type: ignore[attr-defined]
     assert any(f"and {N_ROWS // 2} rows of it" in note for note in notes)
     assert any("estimated from the mean frame" in note for note in notes)
+
+
+def test_published_iterations_only_grow_and_the_phase_is_flat_and_masked(
+    python: PtypyPython, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From PtyPy beside the run into PtyPy on the ended file: two runs, of which each counts from 1."""
+    from p4p.client.thread import Context
+
+    monkeypatch.setenv("STAND_IN_STEP_S", "0.03")
+    prefix = f"T{os.getpid()}Recon:"
+    shown_iterations: list[float] = []
+    phases: list[np.ndarray[Any, Any]] = []
+
+    def take(value: Any) -> None:
+        said = {one.name: one.value for one in value.attribute}
+        if "Iterations" in said:
+            shown_iterations.append(float(said["Iterations"]))
+            phases.append(np.asarray(value.value).reshape(value.dimension[1].size, value.dimension[0].size))
+
+    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", wait_s=0.05).start()
+    request = request_for(scan.path, python, 60)
+    prepare(request)
+    with Shown(prefix) as shown, Context("pva", nt=False) as client, client.monitor(prefix + "ObjectPhase", take):
+        follow(request, shown)
+    assert len(shown_iterations) > 3
+    assert shown_iterations == sorted(shown_iterations) and shown_iterations[0] > 0
+    n_left = re.search(r"going on for (\d+) iterations", capsys.readouterr().out)
+    assert n_left is not None and shown_iterations[-1] > int(n_left[1]), "both runs of PtyPy are counted"
+    assert np.isnan(phases[-1]).any() and np.isfinite(phases[-1]).any(), "masked where the scan did not go"
+    assert np.nanmax(np.abs(phases[-1])) < 0.2, "the ramp is taken out"
+
+
+def test_gpu_without_cupy_is_one_sentence_before_anything_runs(python: PtypyPython, tmp_path: Path) -> None:
+    data = tmp_path / "scan_std.h5"
+    write_example(data, N_ROWS, **HEADER)
+    command = [sys.executable, "-m", "stream_service.cli", "reconstruct", str(data), "--gpu"]
+    environment = {**os.environ, "PTYCHOSTREAM_PTYPY_PYTHON": python.executable, "COLUMNS": "200", "NO_COLOR": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    if "cupy" in sys.modules or "cannot be used" in done.stderr:
+        pytest.skip("cupy is installed here")
+    assert "--gpu needs cupy, which is not installed in" in done.stderr
+    assert not (tmp_path / "scan_recon").exists()
 
 
 def test_a_scan_id_that_is_code_is_text_in_recipe_pictures_and_image(python: PtypyPython, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def recon(scan: ScanFile, tmp_path: Path) -> Path:
     rows, columns = np.indices((400, 400))
     object_ = ((1 + columns / 1000) * np.exp(1j * rows / 1000)).astype(np.complex64)
     origin = -200 * pixel_yx_m[0], -200 * pixel_yx_m[1]
-    ptyr = Ptyr(object_, np.ones((2, 16, 16), np.complex64), pixel_yx_m, origin, ("DM",), np.ones((1, 3)), 1, None)
+    ptyr = Ptyr(object_, np.ones((2, 16, 16), np.complex64), pixel_yx_m, origin, ("DM",), np.ones((1, 3)), None)
     path = tmp_path / "scan_recon.cxi"
     write_image(path, Reconstruction(scan, ptyr, kept_positions_xy_m(scan), "", "0"), force=False)
     return path
@@ -54,7 +54,7 @@ def recon(scan: ScanFile, tmp_path: Path) -> Path:
 def squares(signs: tuple[int, int] = (1, 1)) -> np.ndarray[Any, Any]:
     """The kept frames about the axis at (8, 10), turned upright, the axis at n // 2."""
     frames = np.stack([example_pixels(row, SHAPE) for row in KEPT])
-    side = 16 if signs == (1, 1) else 14
+    side = 16 if signs[0] > 0 else 14  # of 16 rows in reverse order the axis at 8 has 7 on one side
     wide = np.pad(frames, ((0, 0), (16, 16), (16, 16)))[:, :: signs[0], :: signs[1]]
     row = (8 + 16) if signs[0] > 0 else wide.shape[1] - 1 - (8 + 16)
     column = (10 + 16) if signs[1] > 0 else wide.shape[2] - 1 - (10 + 16)
@@ -84,6 +84,49 @@ def test_tike_gets_the_zero_frequency_first_and_positions_in_pixels(
         moved_px = np.diff(data["/entry/pos"][()][KEPT][:, ::-1], axis=0) / scan.sample_pixel_yx_m((16, 16))
         np.testing.assert_allclose(np.diff(place, axis=0), moved_px, rtol=1e-4)
         assert file["probe"].shape == (1, 1, 2, 16, 16)
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (-1, 1), (1, -1), (-1, -1)])
+def test_the_forward_model_of_tike_gives_the_frames_of_a_sample_that_lies_where_the_file_says(
+    signs: tuple[int, int], tmp_path: Path
+) -> None:
+    """tike cuts `psi` from `scan` on, times `probe`, and transforms that: no shift, no centre."""
+    side = 16 if signs[0] > 0 else 14
+    scan = write_scan(tmp_path / "any_std.h5", axis_signs=signs)
+    pixel_m = scan.sample_pixel_yx_m((side, side))[0]
+    dice = np.random.default_rng(2)
+    probe = dice.normal(size=(side, side)) + 1j * dice.normal(size=(side, side))
+    beam_px = dice.integers(-20, 20, (N_ROWS, 2))
+
+    def sample(y_px: Any, x_px: Any) -> Any:
+        """By where it is in pixels off (0, 0): unlike at every place."""
+        return np.exp(1j * np.sin(0.7 * y_px + 0.05 * x_px**2) + 0.3 * np.cos(0.4 * x_px - 0.02 * y_px**2))
+
+    off = np.arange(side) - side // 2
+    starts = [
+        centre - (side // 2 if sign > 0 else side - 1 - side // 2) for centre, sign in zip((8, 10), signs, strict=True)
+    ]
+    path = tmp_path / "scan_std.h5"
+    with StandardFile.create(path, example_header(N_ROWS, frame_shape=SHAPE, axis_signs=signs), swmr=False) as file:
+        for row, (y, x) in enumerate(beam_px):
+            wave = np.fft.fft2(np.fft.ifftshift(probe * sample(y + off[:, None], x + off[None, :])))
+            frame = np.zeros(SHAPE, np.float32)
+            upright = np.fft.fftshift(np.abs(wave) ** 2)
+            frame[starts[0] : starts[0] + side, starts[1] : starts[1] + side] = upright[:: signs[0], :: signs[1]]
+            file.slot()[...] = frame
+            file.append(replace(example_row(row), x_m=x * pixel_m, y_m=y * pixel_m, keep=row != REJECTED))
+        file.write_ledger(example_ledger(N_ROWS))
+        file.set_state("COMPLETE", "done", 1)
+    export(path, tmp_path / "out.h5", Layout.TIKE, None, force=False)
+    with h5py.File(tmp_path / "out.h5") as file:
+        place, data = file["scan"][()], file["data"][()]
+        origin_px = np.asarray(file["scan"].attrs["origin_yx_m"]) / pixel_m
+        n_y, n_x = np.rint(place.max(axis=0)).astype(int) + side + 1
+    psi = sample(origin_px[0] + np.arange(n_y)[:, None], origin_px[1] + np.arange(n_x)[None, :])
+    assert np.allclose(place, np.rint(place), atol=1e-3)
+    for (top, left), frame in zip(np.rint(place).astype(int), data, strict=True):
+        far = np.fft.fft2(psi[top : top + side, left : left + side] * probe)
+        np.testing.assert_allclose(np.abs(far) ** 2, frame, rtol=1e-3, atol=1e-3 * frame.max())
 
 
 def test_ptychonn_gets_the_part_of_the_object_that_each_pattern_saw(

@@ -53,7 +53,8 @@ def test_probe_carries_exactly_one_photon_and_is_centred():
     intensity = np.abs(probe) ** 2
     assert probe.shape == (128, 160)
     assert intensity.sum() == pytest.approx(1.0)
-    assert centre_of_mass(intensity) == pytest.approx((64, 80), abs=1e-3)
+    # hard edges send a little light to row 0, for which there is no row 128 on the other side
+    assert centre_of_mass(intensity) == pytest.approx((64, 80), abs=0.03)
 
 
 @pytest.mark.parametrize("defocus_m", [16e-6, -16e-6])

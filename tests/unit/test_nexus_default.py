@@ -42,7 +42,7 @@ def reconstructed(folder: Path) -> Path:
     scan = ScanFile.read(finished(folder))
     pixel_yx_m = scan.sample_pixel_yx_m((16, 16))
     image, probe = np.ones((40, 50), np.complex64), np.ones((2, 16, 16), np.complex64)
-    ptyr = Ptyr(image, probe, pixel_yx_m, (0.0, 0.0), ("DM",), np.ones((1, 3)), 1, None)
+    ptyr = Ptyr(image, probe, pixel_yx_m, (0.0, 0.0), ("DM",), np.ones((1, 3)), None)
     found = Reconstruction(scan, ptyr, kept_positions_xy_m(scan), "", "0")
     write_image(folder / "scan_recon.cxi", found, force=False)
     return folder / "scan_recon.cxi"

@@ -20,6 +20,7 @@ from stream_service.ptycho.recipe import recipe_text, write_recipe
 from stream_service.ptycho.recipe_settings import Output, RecipeSettings, Start
 from stream_service.ptycho.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.ptycho.turn import Turn
 from stream_service.writer.entry_tree import OPEN_KEY_CAPACITY
 from stream_service.writer.example import write_example
 
@@ -101,6 +102,7 @@ def test_it_reads_every_key_as_ptypy_needs_it(scan: ScanFile, monkeypatch: pytes
 def test_dm_is_polished_by_ml_within_the_iterations_asked_for(scan: ScanFile, monkeypatch: pytest.MonkeyPatch) -> None:
     engines = parameters(text_of(scan, RecipeSettings("DM", 50)), monkeypatch)["engines"]
     assert [(one.name, one.numiter) for one in engines.values()] == [("DM", 40), ("ML", 10)]
+    assert [one.probe_support for one in engines.values()] == [None, None], "hard edges send light beyond PtyPy's 0.7"
     engines = parameters(text_of(scan, RecipeSettings("ML", 50)), monkeypatch)["engines"]
     assert [(one.name, one.numiter) for one in engines.values()] == [("ML", 50)]
 
@@ -143,6 +145,44 @@ def test_frames_that_grow_against_the_positions_are_turned_by_ptypy(
     assert data.orientation == 2
 
 
+def ptypy_takes(data: Param, frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """PtyPy 0.9: a square about the centre is cut out, from centre - side // 2 on; then it is turned."""
+    side, centre = data.shape[0], data.center
+    starts = [at - side // 2 for at in centre]
+    assert min(starts) >= 0 and all(start + side <= n for start, n in zip(starts, frame.shape, strict=True))
+    taken = frame[starts[0] : starts[0] + side, starts[1] : starts[1] + side]
+    transpose, rows, columns = (data.orientation or 0) >> 2 & 1, (data.orientation or 0) >> 1 & 1, data.orientation or 0
+    taken = taken.T if transpose else taken
+    return taken[:: -1 if rows else 1, :: -1 if columns & 1 else 1]
+
+
+@pytest.mark.parametrize("frame_shape", [(64, 80), (63, 79), (64, 79)])
+@pytest.mark.parametrize("turn", list(Turn.all()))
+def test_ptypy_has_the_axis_at_half_the_side_in_every_orientation(
+    turn: Turn, frame_shape: tuple[int, int], scan: ScanFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axis = frame_shape[0] // 2, frame_shape[1] // 2
+    scan = replace(scan, frame_shape=frame_shape, center_px=(float(axis[0]), float(axis[1])), turn=turn)
+    frame = np.zeros(frame_shape)
+    frame[axis] = 1
+    data = parameters(text_of(scan), monkeypatch)["scans"].scan.data
+    taken = ptypy_takes(data, frame)
+    side = data.shape[0]
+    assert np.argwhere(taken).tolist() == [[side // 2, side // 2]]
+    assert side in (62, 64), "the largest square there is"
+    assert np.array_equal(taken, scan.upright.apply(frame[scan.square]))
+
+
+@pytest.mark.parametrize("signs", [(-1, 1), (1, -1), (-1, -1)])
+def test_frames_in_reverse_order_lose_two_pixels_and_not_the_axis(
+    signs: tuple[int, int], scan: ScanFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = replace(scan, frame_shape=(64, 64), center_px=(32.0, 32.0), axis_signs=signs)
+    data = parameters(text_of(scan), monkeypatch)["scans"].scan.data
+    assert data.shape == (62, 62)
+    assert data.center == (32 + (signs[0] < 0), 32 + (signs[1] < 0))
+
+
 def test_an_axis_off_the_middle_takes_the_largest_square_about_it(
     scan: ScanFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +199,7 @@ def test_near_field_has_the_effective_distance_and_pixel(scan: ScanFile, monkeyp
     assert p["scans"].scan.propagation == "nearfield"
     assert p["scans"].scan.data.psize == pytest.approx(178.66e-9, rel=1e-4)
     assert p["scans"].scan.data.distance == pytest.approx(1.12 * 3.65e-3 / 1.12365, rel=1e-6)
-    assert p["engines"].engine0.probe_support is None
+    assert [one.probe_support for one in p["engines"].values()] == [None, None]
 
 
 def test_going_on_takes_the_object_only_from_the_same_rows(scan: ScanFile, monkeypatch: pytest.MonkeyPatch) -> None:

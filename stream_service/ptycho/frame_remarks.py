@@ -1,0 +1,92 @@
+"""Remarks on what the frames of a scan show where that contradicts what a reconstruction takes for granted."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.ptycho.scan_file import ScanFile
+from stream_service.ptycho.shadow import bright_cone
+from stream_service.ptycho.turn import Turn
+from stream_service.writer.contents import dataset_at
+from stream_service.writer.row_columns import FEATURES
+
+FEWEST_ROWS = 8
+MOST_FRAMES = 16
+"""Spread over the scan: their mean is smooth enough to see where there is light."""
+AXIS_TOLERANCE_PX = 3.0
+"""The sample deflects single frames by more; in the mean over a scan its deflections cancel to a pixel or two."""
+MOST_LIT_EDGE = 0.5
+"""Share of the pixels along the edge of the mean frame that are lit: around a cone in the far field it is dark."""
+
+
+def frame_remarks(scan: ScanFile) -> tuple[str, ...]:
+    """Sentences; none for a scan in the near field, or with too few rows to see anything."""
+    if scan.optics.propagation == "near_field" or scan.n_kept < FEWEST_ROWS:
+        return ()
+    lit = _lit_edge(scan)
+    if lit > MOST_LIT_EDGE:
+        return (
+            f"the mean frame is lit along {lit:.0%} of its edge, as in the near field, and a cone in the far field "
+            "leaves the edge dark: if the detector sees a magnified shadow of the sample, say --near-field (and "
+            "--defocus, or optics.propagation of the profile)",
+        )
+    return _axis_remark(scan)
+
+
+def _axis_remark(scan: ScanFile) -> tuple[str, ...]:
+    mean_px = _mean_centre_px(scan)
+    if mean_px is None:
+        return ()
+    off = mean_px - np.array(scan.center_px)
+    if float(np.hypot(*off)) <= AXIS_TOLERANCE_PX:
+        return ()
+    rows, columns = _in_raw_axes(scan, off)
+    return (
+        f"the mean centre of mass of the frames lies {np.hypot(*off):.1f} pixels beside the optical axis at row "
+        f"{scan.center_px[0]:g}, column {scan.center_px[1]:g}: if the middle of the cone is the axis, ingest again "
+        f"with --roi-center moved by {rows:+.1f} rows, {columns:+.1f} columns of a raw frame (by default its middle), "
+        "else the image is displaced and has a ramp on its phase",
+    )
+
+
+def _mean_centre_px(scan: ScanFile) -> npt.NDArray[np.float64] | None:
+    """Median over the rows used, (row, column); None where the file does not know it."""
+    with scan.open() as file:
+        found = [dataset_at(file, f"{FEATURES}/com_{axis}") for axis in "yx"]
+        keep = dataset_at(file, "/entry/keep")
+        if keep is None or any(one is None or len(one) < scan.n_rows for one in found):
+            return None
+        used = np.asarray(keep[: scan.n_rows]) > 0
+        columns = [np.asarray(one[: scan.n_rows], np.float64)[used] for one in found if one is not None]
+    finite = np.isfinite(columns[0]) & np.isfinite(columns[1])
+    if not finite.any():
+        return None
+    return np.array([np.median(column[finite]) for column in columns])
+
+
+def _in_raw_axes(scan: ScanFile, off_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A distance in a stored frame, in raw axes: before rotate, flip and bin of the ingest."""
+    settings = scan.settings
+    profile = settings.get("profile") or {}
+    preprocessing = settings.get("preprocessing") or profile.get("preprocessing") or {}
+    turn = Turn.of_profile(int(preprocessing.get("rotate") or 0), str(preprocessing.get("flip") or "none"))
+    return turn.matrix.T @ off_px * int(preprocessing.get("bin") or 1)
+
+
+def _lit_edge(scan: ScanFile) -> float:
+    """Share of the good pixels along the edge that the direct beam lights."""
+    with scan.open() as file:
+        data, keep, mask = (dataset_at(file, f"/entry/{name}") for name in ("data", "keep", "mask"))
+        assert data is not None
+        assert keep is not None
+        assert mask is not None
+        rows = np.flatnonzero(np.asarray(keep[: scan.n_rows]))
+        rows = rows[:: max(1, len(rows) // MOST_FRAMES)]
+        mean = np.mean([np.asarray(data[int(row)], np.float64) for row in rows], axis=0)
+        good = np.asarray(mask) == 0
+    edge = np.ones(mean.shape, bool)
+    edge[1:-1, 1:-1] = False
+    edge &= good & np.isfinite(mean)
+    lit = bright_cone(np.where(np.isfinite(mean), mean, 0.0), good)
+    return float(np.mean(lit[edge])) if edge.any() else 0.0
