@@ -250,7 +250,7 @@ class _Ingest:
         sentence = describe_account(account, missing, out.file.n_rows)
         state = RunState.COMPLETE if account.is_complete else RunState.INCOMPLETE
         reason = true_reason(EndReason.RECORDING_READ, account, is_planned=recording.n_expected is not None)
-        out.close(state, reason, sentence)
+        out.close(state, reason, "; ".join((sentence, *out.pipeline.notes())))
         return Outcome(account, out.file.n_rows, state, sentence, self._frames_per_s, out.pipeline.flags.sentence)
 
     def _scan_doubts(self, out: RunFile) -> Iterator[str]:

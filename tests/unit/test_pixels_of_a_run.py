@@ -42,6 +42,7 @@ def test_gap_is_masked_stored_as_zero_and_in_no_number(tmp_path, dtype, marker):
         np.testing.assert_array_equal(features_of(file), [moments(row, mask) for row in data])
         assert file["/entry/keep"][()].all() and not file["/entry/qc/features/n_saturated"][()].any()
         assert set(np.unique(file[PIXEL_MASK][()])) == {0, 0x201}
+        assert "33 pixels hold" in file["/entry/run/message"][()].decode()
     assert len([note for note in notes if note.startswith("33 pixels hold")]) == 1
 
 
