@@ -84,6 +84,17 @@ def _sentence(scan: ScanFile, pupil: Floats, defocus: Defocus) -> str:
         side = "behind" if defocus.defocus_m > 0 else "before"
         return (
             f"{found}; by its shadow the sample is {abs(defocus.defocus_m) * 1e6:.3g} um {side} the focus "
-            f"(agreement {defocus.agreement:.2f})"
+            f"(agreement {defocus.agreement:.2f})" + _near_field_doubt(scan, angle_mrad * 1e-3 * abs(defocus.defocus_m))
         )
     return f"{found}; no shadow of the sample is seen, so it was taken to be in focus"
+
+
+def _near_field_doubt(scan: ScanFile, beam_m: float) -> str:
+    """What a beam that wide on the sample says of the far field, in which it must fit into the window."""
+    window_m = scan.wavelength_m * scan.det_dist_m / scan.pixel_m
+    if beam_m <= window_m:
+        return ""
+    return (
+        f". So the beam is {beam_m * 1e6:.3g} um wide on the sample, and in the far field the detector samples no more "
+        f"than {window_m * 1e6:.3g} um: are these frames of the near field? Then say --near-field"
+    )

@@ -191,3 +191,12 @@ def test_the_right_mosaic_has_the_most_contrast(tmp_path: Path) -> None:
     assert np.argmax(contrast) == 0
     with h5py.File(scan.path) as file:
         assert len(seen.shadows.contrast) == len(file["/entry/pos"])
+
+
+def test_a_beam_wider_than_the_far_field_can_hold_is_said_to_be_of_the_near_field(tmp_path: Path) -> None:
+    """Seen on a real near-field scan: its cone leaves the edge of the frames dark, so only the width tells."""
+    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, Turn())
+    seen = read_shadows(scan)
+    assert "near field" not in estimate_probe(scan, seen).sentence
+    coarse = replace(scan, pixel_m=4 * scan.pixel_m)  # a window of a quarter, and the same beam
+    assert "are these frames of the near field? Then say --near-field" in estimate_probe(coarse, seen).sentence
