@@ -129,12 +129,14 @@ class _Reader:
         stored = self._find(name)
         if stored is None:
             return None
+        if not stored.is_numeric or len(stored.shape) > 1:
+            return self._column(stored, scale)
         try:
             factor = scale(stored)
         except SourceError as error:  # who gives the number otherwise need not care
             self._problems[name] = str(error)
             return None
-        if stored.shape in ((), (1,)) and stored.is_numeric:
+        if stored.shape in ((), (1,)):
             return stored.whole().reshape(()).astype(np.float64) * factor
         return self._column(stored, lambda _: factor)
 
