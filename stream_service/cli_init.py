@@ -28,7 +28,9 @@ def init(
 
     profile, attributes, layout, *others = make_beamline_folder(folder, prefix, name)
     n_open = len(find_placeholders(load_profile(profile)))
-    console.print(f"{folder}: {', '.join(path.name for path in (profile, attributes, layout, *others))}\n\nnext:")
+    console.print(
+        f"{folder}: {', '.join(path.name for path in (profile, attributes, layout, *others))}\n\nnext:", soft_wrap=True
+    )
     ready = layout.with_name("layout.xml")
     look = f'go through {profile} and {attributes}: the lines marked "measure" and "look"'
     look += f"; {counted(n_open, 'PV')} still {agrees(n_open, 'begins')} with PLACEHOLDER:" if n_open else ""
