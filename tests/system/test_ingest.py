@@ -180,6 +180,7 @@ def test_files_of_a_real_ioc_are_ingested_completely_with_a_profile_that_names_t
     source = Path(__file__).parents[1] / "data" / f"{name}.h5"
     document = yaml.safe_load(profile_path("sim").read_text(encoding="utf-8"))
     document["channels"] |= {axis: {"how": "attribute", "attribute": f"pos{axis}", "unit": "um"} for axis in ("x", "y")}
+    document["preprocessing"]["gain"] = 1  # this camera is another one
     profile = tmp_path / "profile.yaml"
     profile.write_text(yaml.safe_dump(document), encoding="utf-8")
     said = ingest(source, tmp_path / "out.h5", "--profile", str(profile), "--energy-eV", "710")
