@@ -30,6 +30,7 @@ from stream_service import (
     cli_orient,
     cli_probe,
     cli_reconstruct,
+    cli_repair,
     cli_replay,
     cli_sidecar,
 )
@@ -56,6 +57,7 @@ app.command(
 )(cli_replay.replay)
 app.command(epilog=cli_check.EPILOG)(cli_check.check)
 app.command(epilog=cli_sidecar.EPILOG)(cli_sidecar.sidecar)
+app.command(epilog=cli_repair.EPILOG)(cli_repair.repair)
 app.command(epilog=cli_export.EPILOG)(cli_export.export)
 app.command(epilog=cli_probe.EPILOG)(cli_probe.probe)
 app.command(epilog=cli_orient.EPILOG)(cli_orient.orient)

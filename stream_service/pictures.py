@@ -14,6 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from stream_service.hdf5.opening import open_hdf5
+from stream_service.hdf5.standard_rows import standard_rows
 from stream_service.output_file import whole_file
 from stream_service.printable import printable
 from stream_service.qc.maps import scan_map
@@ -24,8 +25,9 @@ UM = 1e6
 def draw_overview(file: Path, picture: Path) -> None:
     """Positions, STXM map and the brightest frame of a standard file, side by side in one PNG. Needs no display."""
     with open_hdf5(file).file as opened:
-        x_m, y_m = np.asarray(opened["/entry/posx_m"]), np.asarray(opened["/entry/posy_m"])
-        intensity = np.asarray(opened["/entry/qc/features/intensity"])
+        n_rows = standard_rows(opened).n_rows
+        columns = ("posx_m", "posy_m", "qc/features/intensity")
+        x_m, y_m, intensity = (np.asarray(opened[f"/entry/{name}"])[:n_rows] for name in columns)
         planned = [np.asarray(opened[f"/entry/planned/{axis}_m"]) for axis in "xy"]
         brightest = int(np.nanargmax(intensity))
         frame = np.asarray(opened["/entry/data"][brightest])  # type: ignore[index]  (a dataset in every standard file)

@@ -12,19 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-from h5py import h5d, h5g, h5i, h5l  # pyright: ignore[reportAttributeAccessIssue]
+from h5py import h5d, h5f, h5g, h5i, h5l  # pyright: ignore[reportAttributeAccessIssue]
 
 from stream_service.errors import SourceError
+from stream_service.hdf5.cut_short import check_not_cut
 from stream_service.hdf5.failures import readable
 from stream_service.hdf5.headers import ObjectHeaders
 from stream_service.hdf5.storage import MOST_SOURCES, check_storage, opened
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow, Pointer, followed_target, has_target
 from stream_service.hdf5.virtual_trial import check_virtual
+from stream_service.utf8 import decoded
 
 MOST_HOPS = 64
 """Links followed to one object."""
 MOST_FILES = 256
 """Files that external links of one file lead to, which stay open as long as it does."""
+STANDARD = "ptychostream standard file"
+"""`/entry@format` of a standard file."""
 THIS_FILE = "."
 """The name by which a virtual dataset calls its own file."""
 
@@ -79,6 +83,8 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         self._sources: dict[tuple[Path, str], tuple[int, ...] | None] = {} if led_from is None else led_from._sources
         """Of virtual datasets, all that have been looked at."""
         self._led_to: dict[Path, BoundedFile] = {}
+        self.allows_cut = False
+        """Whether values may lie beyond the end of the file, which a repair looks for."""
 
     def close(self) -> None:
         """Close it, and every file that a link led to."""
@@ -92,9 +98,17 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         """This file, and those that were reached from it so far."""
         return (self.path, *self._followed)
 
+    @property
+    def is_standard(self) -> bool:
+        """Whether `/entry` says that this project wrote it."""
+        entry = self.get("/entry")
+        form = entry.attrs.get("format") if isinstance(entry, h5py.Group) else None
+        return isinstance(form, str | bytes) and decoded(form) == STANDARD
+
     def reached(self, start: h5g.GroupID, name: str) -> BoundedGroup | h5py.Dataset | h5py.Datatype:
         """The object at a path from a group. Raises `KeyError` if there is none, `SourceError` if it may not be."""
-        file, group = self, h5g.open(self.id, b"/") if name.startswith("/") else start
+        with readable(str(self.path)):
+            file, group = self, h5g.open(self.id, b"/") if name.startswith("/") else start
         todo, hops = _parts(name), 0
         while todo:
             part = todo.pop()
@@ -120,6 +134,8 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         """Raise `SourceError` if values of a dataset of this file are kept where they may not be read."""
         with readable(f"{self.path}:{path}"):
             check_storage(id, self, path)
+            if not self.allows_cut:
+                check_not_cut(id, self, path)
 
     def target(self, name: str, pointer: Pointer, where: str) -> Path:
         """The file that `where` points to. Raises `SourceError` if it may not be followed."""
@@ -202,7 +218,7 @@ def _path_of(group: h5g.GroupID, name: str) -> str:
 def _hard_link(group: h5g.GroupID, name: str) -> int | None:
     """The address of the object; None for another kind of link. Raises `KeyError` if there is none of this name."""
     encoded = name.encode("utf-8", "surrogateescape")
-    with readable(_path_of(group, name)):
+    with readable(f"{os.fsdecode(h5f.get_name(group))}:{_path_of(group, name)}"):
         is_there = group.links.exists(encoded)
         info = group.links.get_info(encoded) if is_there else None
     if info is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 FLAGS_AT = 11
 """Of a superblock of version 3, which SWMR needs; older ones have no flags that count."""
 WRITING, WRITING_SWMR = 0x01, 0x04
+TRUNCATED = re.compile(r"truncated file: eof = (\d+), sblock->base_addr = \d+, stored_eof = (\d+)")
+"""What HDF5 says of a closed file that was cut off."""
 READ_ATTEMPTS = 26
 """For one block of a growing file: 67 ms in all."""
 WAIT_OR_SWMR = "wait until it is closed, or set SWMRMode of the HDF5 plugin to On before the next scan"
@@ -47,6 +50,17 @@ def open_hdf5(path: Path, also: AlsoBelow = NOWHERE_ELSE) -> OpenFile:
     opened, and what to do.
     """
     return _open(path, also, None)
+
+
+def open_cut(path: Path) -> BoundedFile:
+    """A file of which the end may be missing, closed by its writer or not, for repair: what lies there reads as zeros.
+
+    Raises `SourceError`.
+    """
+    _check_is_file(path)
+    file = _open_swmr(path, NOWHERE_ELSE, None).file
+    file.allows_cut = True
+    return file
 
 
 def open_led_to(path: Path, led_from: BoundedFile) -> BoundedFile:
@@ -119,6 +133,11 @@ def _why_not(path: Path, flags: int, error: BaseException) -> str:
         )
     if not _has_signature(path):
         return f"{path} cannot be read as HDF5: it is no HDF5 file"
+    if found := TRUNCATED.search(str(error)):
+        return (
+            f"{path} is shorter than it says ({found[1]} of {found[2]} bytes): it was not copied completely; copy it "
+            f"again, or, of a standard file, keep the whole rows by `ptychostream repair {path}`"
+        )
     return f"{path} cannot be opened, it is damaged or was not copied completely: {reason_of(error)}"
 
 

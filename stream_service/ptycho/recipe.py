@@ -94,8 +94,9 @@ def check_scan(scan: ScanFile, *, follow: bool = False) -> None:
         )
     if scan.is_growing and not follow:
         raise ConfigError(
-            f"{scan.path} is still being written, or its writer was killed, and PtyPy opens closed files only: wait "
-            "for the end, or let `ptychostream reconstruct` see to it"
+            f"{scan.path} is still being written, or its writer was killed, and PtyPy would open it closed only, and "
+            "read every row: wait for the end, put the file of a killed writer in order by `ptychostream repair "
+            f"{scan.path}`, or let `ptychostream reconstruct` see to it"
         )
     if not follow and scan.n_kept < FEWEST_ROWS:
         raise ConfigError(

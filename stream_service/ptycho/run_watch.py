@@ -51,7 +51,7 @@ class RunWatch:
 
     def _read(self, now: float) -> None:
         try:
-            scan = ScanFile.read(self._path, self._also)
+            scan = ScanFile.read(self._path, self._also, is_followed=True)
             with scan.open() as file:
                 heartbeat = number_in(dataset_at(file, HEARTBEAT)) or 0
                 self._end_reason = text_in(dataset_at(file, END_REASON)) or ""

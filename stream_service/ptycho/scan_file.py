@@ -20,18 +20,22 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.failures import readable
 from stream_service.hdf5.opening import open_hdf5
+from stream_service.hdf5.standard_rows import standard_rows
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.mistakes import explain
 from stream_service.ptycho.near_field import NearField
 from stream_service.ptycho.turn import Turn
+from stream_service.terminal import NOTE, errors
 from stream_service.writer.codes import END_STATES
 from stream_service.writer.contents import as_text, dataset_at, group_at, number_in, text_in
 from stream_service.writer.cxi_tree import DETECTOR
 from stream_service.writer.entry_tree import LIVE_KEYS, OPEN_KEY_CAPACITY, OPTICS, SETTINGS, STATE
-from stream_service.writer.identity_rules import is_ours, row_extent
+from stream_service.writer.identity_rules import is_ours
 
 USED = ("pos", "posx_m", "posy_m", "mask")
 """Datasets that recipes and exports read beside those that are read here: they must be there, and lead nowhere else."""
+_told: set[Path] = set()
+"""Files of whose rows was said what there is to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class ScanFile:
     state: str
     """Of the run: RECEIVING ... COMPLETE, INCOMPLETE, ABORTED, FAILED."""
     is_growing: bool
-    """It is open for writing, or its writer was killed: it opens with `swmr=True` only."""
+    """It is open for writing, or its writer was killed: it opens with `swmr=True` only, or has rows not to be read."""
     n_rows: int
     """Rows that are whole."""
     n_kept: int
@@ -66,14 +70,24 @@ class ScanFile:
     """Tried instead of what `axis_signs` say."""
     also: AlsoBelow = NOWHERE_ELSE
     """Folders to which the file may lead beside its own."""
+    notes: tuple[str, ...] = ()
+    """What there is to say of its rows."""
 
     @classmethod
-    def read(cls, path: Path, also: AlsoBelow = NOWHERE_ELSE) -> Self:
-        """Read it, closed or growing. Raises `SourceError`: what is missing, and what to do."""
+    def read(cls, path: Path, also: AlsoBelow = NOWHERE_ELSE, *, is_followed: bool = False) -> Self:
+        """Read it, closed or growing. Raises `SourceError`: what is missing, and what to do.
+
+        What there is to say of its rows is said once, on standard error, unless it is known to grow (`is_followed`).
+        """
         if not path.is_file():
             raise SourceError(f"{path} is not there: give a standard file (<scan>_std.h5)")
         with open_hdf5(path, also).file as file, readable(str(path)):
-            return cls._from_file(path, file)
+            scan = cls._from_file(path, file)
+        if scan.notes and not is_followed and path not in _told:
+            _told.add(path)
+            for note in scan.notes:
+                errors.print(NOTE, note, soft_wrap=True)
+        return scan
 
     def open(self) -> BoundedFile:
         """The file, open for reading; with `swmr=True` where it is being written, or was when its writer died."""
@@ -83,8 +97,8 @@ class ScanFile:
     def _from_file(cls, path: Path, file: BoundedFile) -> Self:
         if not is_ours(file):
             raise SourceError(f"{path} is not a standard file: make one of it with `ptychostream ingest`")
-        is_growing = bool(file.swmr_mode)
-        n_rows = row_extent(file, is_growing=is_growing).n_rows
+        rows = standard_rows(file)
+        is_growing, n_rows = rows.n_beyond > 0 or not rows.is_closed, rows.n_rows
         data, keep = dataset_at(file, "/entry/data"), dataset_at(file, "/entry/keep")
         basis = dataset_at(file, f"{DETECTOR}/basis_vectors")
         keys = dataset_at(file, LIVE_KEYS[0])
@@ -115,6 +129,7 @@ class ScanFile:
             optics=_optics_of(path, file),
             settings=_settings_of(file),
             also=file.also,
+            notes=rows.notes,
         )
 
     @property

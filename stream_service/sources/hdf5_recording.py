@@ -16,6 +16,7 @@ from stream_service.core.frame import Frame
 from stream_service.counted import agrees, counted
 from stream_service.errors import SourceError
 from stream_service.hdf5.opening import OpenFile, open_hdf5, writer_flags
+from stream_service.hdf5.standard_rows import standard_rows
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.sources.hdf5_contents import Hdf5Paths, TimestampField
 from stream_service.sources.hdf5_follow import Follow
@@ -105,10 +106,11 @@ class Hdf5Recording:
             self._settle()
         elif self._patience is None:
             self._settle()
-            self._note(
-                f"{self.path} was not closed, or is still being written: the {self.n_frames} frames that are there are "
-                "taken as they are; --follow waits for the rest"
-            )
+            if contents.keys is None:
+                self._note(
+                    f"{self.path} was not closed, or is still being written: the {self.n_frames} frames that are "
+                    "there are taken as they are; --follow waits for the rest"
+                )
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -170,12 +172,14 @@ class Hdf5Recording:
 
     def _settle(self) -> None:
         self._is_final = True
-        n_rows = (
-            self._contents.frames.n_frames
-            if self._opened.is_closed or self._contents.is_appended
-            else self._growth.n_whole
-        )
-        self._rows.settle(n_rows, is_closed=self._opened.is_closed)
+        n_rows, is_whole = self._growth.n_whole, self._opened.is_closed
+        if self._contents.keys is not None:
+            rows = standard_rows(self._opened.file)
+            n_rows, is_whole = rows.n_rows, is_whole and not rows.n_beyond
+            self._note(*rows.notes)
+        elif is_whole or self._contents.is_appended:
+            n_rows = self._contents.frames.n_frames
+        self._rows.settle(n_rows, is_closed=is_whole)
         self._note(*self._rows.notes)
         if self.n_expected is not None and self.n_frames < self.n_expected:
             self._note(

@@ -9,6 +9,7 @@ from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
+from stream_service.hdf5.cut_short import CutShortError
 from stream_service.writer.contents import names_in
 from stream_service.writer.finding import Finding, error
 
@@ -26,6 +27,9 @@ def elsewhere_findings(file: BoundedFile) -> Iterator[Finding]:
         for name in names_in(group):
             try:
                 member = group.get(name)
+            except CutShortError as mistake:  # and so are others of its datasets
+                yield error(str(file.path), f"{str(mistake).removeprefix(f'{file.path} ')}.")
+                return
             except SourceError as mistake:
                 where = f"{str(group.name).rstrip('/')}/{name}"
                 yield error(where, f"{str(mistake).removeprefix(f'{file.path}:{where} ')}.")

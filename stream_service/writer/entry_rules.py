@@ -14,6 +14,7 @@ import numpy as np
 
 from stream_service.core.plausibility import LIMITS, number_doubt
 from stream_service.counted import counted
+from stream_service.hdf5.standard_rows import INTENSITY, is_empty
 from stream_service.writer.codes import FLAG_CODES
 from stream_service.writer.contents import RowExtent, dataset_at, group_at, is_vlen_string, number_in
 from stream_service.writer.cxi_tree import BEAM_ENERGY, DETECTOR, JOULES_PER_EV, SOURCE_ENERGY
@@ -42,7 +43,7 @@ def entry_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     if data.ndim != 3:
         yield error("/entry/data", f"has shape {data.shape}; frames are (row, y, x).")
         return
-    yield from _data_findings(data, extent)
+    yield from _data_findings(data, extent, dataset_at(file, INTENSITY))
     yield from _position_findings(file, extent)
     yield from _flag_findings(file, extent)
     yield from _image_findings(file, data.shape[1:])
@@ -80,7 +81,7 @@ def agreement_findings(file: h5py.File) -> Iterator[Finding]:
             yield error(theirs, f"is {b:g} m, /entry/{ours} says {a:g} m; correct one.")
 
 
-def _data_findings(data: h5py.Dataset, extent: RowExtent) -> Iterator[Finding]:
+def _data_findings(data: h5py.Dataset, extent: RowExtent, intensity: h5py.Dataset | None) -> Iterator[Finding]:
     n_rows = extent.n_rows
     if data.dtype != np.float32:
         yield advice("/entry/data", f"holds {data.dtype}; this schema says float32.")
@@ -89,8 +90,16 @@ def _data_findings(data: h5py.Dataset, extent: RowExtent) -> Iterator[Finding]:
     if data.chunks is not None and data.chunks == (1, *data.shape[1:]) and data.id.get_num_chunks() < n_rows:
         missing = n_rows - data.id.get_num_chunks()
         yield error("/entry/data", f"has {n_rows} rows, but {missing} of them were never written; do not use them.")
-    elif data.dtype.kind == "f" and (bad := [i for i in range(n_rows) if not np.isfinite(np.sum(data[i], dtype="f8"))]):
-        yield error("/entry/data", f"has pixels that are not finite numbers in {_rows(bad)}; mask or repeat them.")
+    elif data.dtype.kind == "f":
+        sums = np.array([np.sum(data[i], dtype="f8") for i in range(n_rows)])
+        if (bad := np.flatnonzero(~np.isfinite(sums))).size:
+            yield error("/entry/data", f"has pixels that are not finite numbers in {_rows(bad)}; mask or repeat them.")
+        if lost := [row for row in map(int, np.flatnonzero(sums == 0)) if is_empty(data, intensity, row)]:
+            yield error(
+                "/entry/data",
+                f"is 0 everywhere in {_rows(lost)}, in which light was measured: the file was not copied completely; "
+                "copy it again, or keep the other rows by 'ptychostream repair'.",
+            )
 
 
 def _position_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:

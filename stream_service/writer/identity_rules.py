@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from stream_service.counted import agrees, counted
+from stream_service.hdf5.standard_rows import n_announced
 from stream_service.writer.codes import END_STATES, FATE_COUNTS, LEDGER_COUNTS, STATUS_CODES, STORED_CODES
 from stream_service.writer.contents import RowExtent, as_text, dataset_at, group_at, number_in, text_in, values_in
 from stream_service.writer.entry_tree import (
@@ -35,7 +36,7 @@ def row_extent(file: h5py.File, *, is_growing: bool) -> RowExtent:
     """The rows of a file. Of one that grows the live keys are read before anything else is opened."""
     keys = dataset_at(file, LIVE_KEYS[-1]) if is_growing else None
     if keys is not None:
-        return RowExtent(int(np.count_nonzero(keys[()])), is_growing)
+        return RowExtent(n_announced(np.asarray(keys)), is_growing)
     data = dataset_at(file, "/entry/data")
     return RowExtent(data.shape[0] if data is not None and data.ndim else 0, is_growing)
 
@@ -164,7 +165,9 @@ def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> I
 
 def _run_findings(file: h5py.File, state: str | None) -> Iterator[Finding]:
     if state not in END_STATES:
-        yield advice(STATE, f"is {state}: the run has not ended, or its writer was killed.")
+        yield advice(
+            STATE, f"is {state}: the run has not ended, or its writer was killed (then: 'ptychostream repair')."
+        )
     elif state != "COMPLETE":
         texts = [text_in(dataset_at(file, path)) for path in (END_REASON, MESSAGE)]
         yield advice(
