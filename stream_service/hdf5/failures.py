@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from stream_service.errors import SourceError
 
 HDF5_ERRORS = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError, MemoryError)
+CHECKSUM = "incorrect metadata checksum after all read attempts"
+"""What HDF5 says of metadata beyond the end of a file, which reads as zeros."""
 LONGEST_REASON = 160
 """Characters of HDF5's own explanation that go into a message."""
 
@@ -23,5 +25,7 @@ def readable(what: str) -> Iterator[None]:
 
 def reason_of(error: BaseException) -> str:
     """The first line of HDF5's own explanation, cut to a readable length."""
+    if CHECKSUM in str(error):
+        return "it is damaged, or was not copied completely: copy it again"
     lines = str(error).strip("'\" ").splitlines()
     return lines[0][:LONGEST_REASON] if lines else type(error).__name__

@@ -215,7 +215,7 @@ def test_nothing_is_destroyed(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="exists already"):
         repaired(path, tmp_path / "new.h5")
     (tmp_path / "killed_std_unrepaired.h5").write_text("mine")
-    with pytest.raises(WriteError, match="killed_std_unrepaired.h5 exists already: move it away"):
+    with pytest.raises(WriteError, match=r"killed_std_unrepaired\.h5 exists already: move it away"):
         repaired(path)
     assert (tmp_path / "new.h5").read_text() == (tmp_path / "killed_std_unrepaired.h5").read_text() == "mine"
     assert repaired(path, tmp_path / "new.h5", force=True).n_rows == N_ROWS

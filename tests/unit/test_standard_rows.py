@@ -155,5 +155,5 @@ def test_raw_files_that_were_cut_are_refused_too(tmp_path: Path) -> None:
     paths = Hdf5Paths(data="/entry/data/data")
     with Hdf5Recording(tmp_path / "killed.h5", paths) as recording:
         assert recording.n_frames == 20
-    with pytest.raises(SourceError, match="is shorter than it says: .* copy it again$"):
+    with pytest.raises(SourceError, match=r"is shorter than it says: .* copy it again$"):
         Hdf5Recording(cut(tmp_path / "killed.h5", killed_size - 5 * 64 * 64 * 2), paths)
