@@ -155,7 +155,7 @@ def test_frames_of_lost_rows_are_lost_in_the_ledger(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[info.byte_offset : info.byte_offset + info.size] = bytes(info.size)
     path.write_bytes(content)
-    assert any("is 0 everywhere in 1 rows (39), in which light was measured" in error for error in errors_of(path))
+    assert any("is 0 everywhere in 1 row (39), in which light was measured" in error for error in errors_of(path))
     with pytest.raises(SourceError, match="of row 39, the last, no pixel is in it"):
         ScanFile.read(path)
     repaired(path, tmp_path / "new.h5")
