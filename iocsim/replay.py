@@ -102,7 +102,11 @@ class ReplayFrames:
                 f"{self.path} has {shape[0]} frames, but its positions have the shape {positions_m.shape}: "
                 "replay needs one x and y for each frame"
             )
-        self.positions_m = np.ascontiguousarray(positions_m[:, :2], dtype=np.float64)
+        keys = _dataset(self._file, "entry/live/key_y")  # of a standard file: rows beyond them may be half written
+        n_rows = len(positions_m) if keys is None else int(np.count_nonzero(keys[()]))
+        if not n_rows:
+            raise ReplayError(f"{self.path} announces no row by its live keys: there is nothing to replay")
+        self.positions_m = np.ascontiguousarray(positions_m[:n_rows, :2], dtype=np.float64)
         if not np.isfinite(self.positions_m).all():
             raise ReplayError(f"{self.path} has positions that are not finite numbers")
         self.mask = self._read_mask(mask)
@@ -203,7 +207,9 @@ def _open(path: Path) -> h5py.File:
         raise ReplayError(f"{path} is not a file: replay needs a CXI or /entry HDF5 file")
     try:
         return h5py.File(path, "r")
-    except OSError:
+    except OSError as error:
+        if "truncated file" in str(error):  # opened for SWMR it would be read, with zeros for what is missing
+            raise ReplayError(f"{path} is shorter than it says: it was not copied completely, copy it again") from error
         try:
             return h5py.File(path, "r", swmr=True)  # a file whose SWMR writer never closed it opens only so
         except OSError as error:
@@ -218,8 +224,23 @@ def _dataset(file: h5py.File, *paths: str) -> h5py.Dataset | None:
         if isinstance(found, h5py.Dataset):
             if found.is_virtual or found.external:
                 raise ReplayError(f"{file.filename}: /{path} is kept in other files: {COPY}")
+            _refuse_cut(file, found)
             return found
     return None
+
+
+def _refuse_cut(file: h5py.File, dataset: h5py.Dataset) -> None:
+    """In a file that was not copied completely HDF5 gives zeros, without a word, once it is opened for SWMR."""
+    ends: list[int] = []
+    try:
+        if dataset.chunks:
+            dataset.id.chunk_iter(lambda chunk: ends.append(chunk.byte_offset + chunk.size))
+        elif dataset.id.get_offset() is not None:
+            ends.append(dataset.id.get_offset() + dataset.id.get_storage_size())
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ReplayError(f"{file.filename}: {dataset.name} cannot be read: {error}") from error
+    if max(ends, default=0) > Path(file.filename).stat().st_size:
+        raise ReplayError(f"{file.filename} is shorter than it says: it was not copied completely, copy it again")
 
 
 def _refuse_links_to_other_files(file: h5py.File, path: str) -> None:

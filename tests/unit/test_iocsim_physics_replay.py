@@ -53,6 +53,31 @@ def row_of(frame):
     return int(frame[0, 0]) // 30
 
 
+def test_rows_that_a_standard_file_does_not_announce_are_not_sent(tmp_path):
+    path = write_entry(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        file["entry/live/key_y"] = np.array([1, 2, 3, 0, 0], np.uint32)
+    with ReplayFrames(path) as frames:
+        assert len(frames) == 3
+
+
+def test_half_a_copy_is_refused_where_hdf5_would_give_zeros(tmp_path):
+    """A closed file can be opened for SWMR, too, and HDF5 compares no sizes then."""
+    path, frames = tmp_path / "a.h5", np.repeat(FRAMES, 50, axis=0)
+    with h5py.File(path, "w", libver="v110") as file:
+        for name, value in {"energy_eV": 710.0, "det_dist_m": 0.1, "pixel_m": 75e-6}.items():
+            file[f"entry/{name}"] = value
+        file["entry/pos"] = np.repeat(POSITIONS, 50, axis=0)
+        file.create_dataset("entry/data", data=frames, chunks=(1, 5, 6), maxshape=(None, 5, 6))
+    with ReplayFrames(path) as whole:
+        assert len(whole) == 200
+    with h5py.File(path) as file:
+        info = file["entry/data"].id.get_chunk_info(150)
+    path.write_bytes(path.read_bytes()[: info.byte_offset + info.size - 1])
+    with pytest.raises(ReplayError, match="is shorter than it says: it was not copied completely, copy it again"):
+        ReplayFrames(path)
+
+
 def test_the_recorded_frame_nearest_to_the_beam_is_sent(tmp_path):
     with ReplayFrames(write_entry(tmp_path / "a.h5")) as frames:
         np.testing.assert_array_equal(at(frames, 0.1e-6, 1.8e-6), FRAMES[2])
