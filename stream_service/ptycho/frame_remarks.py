@@ -1,15 +1,18 @@
-"""Remarks on what the frames of a scan show where that contradicts what a reconstruction takes for granted."""
+"""Remarks on what the rows of a scan show where that contradicts what a reconstruction takes for granted."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.energies import TOLERANCE as ENERGY_TOLERANCE
+from stream_service.counted import agrees, counted
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.ptycho.shadow import bright_cone
 from stream_service.ptycho.turn import Turn
 from stream_service.writer.contents import dataset_at
 from stream_service.writer.row_columns import FEATURES
+from stream_service.writer.scan_rules import ROW_ENERGIES
 
 FEWEST_ROWS = 8
 MOST_FRAMES = 16
@@ -21,7 +24,27 @@ MOST_LIT_EDGE = 0.5
 
 
 def frame_remarks(scan: ScanFile) -> tuple[str, ...]:
-    """Sentences; none for a scan in the near field, or with too few rows to see anything."""
+    """Sentences; of the pixels none for a scan in the near field, or with too few rows to see anything."""
+    return (*_energy_remark(scan), *_pixel_remarks(scan))
+
+
+def _energy_remark(scan: ScanFile) -> tuple[str, ...]:
+    """That rows are used which were taken at another photon energy than the one that is reconstructed with."""
+    with scan.open() as file:
+        found, keep = dataset_at(file, ROW_ENERGIES), dataset_at(file, "/entry/keep")
+        if found is None or keep is None or len(found) < scan.n_rows:
+            return ()
+        energies_eV = np.asarray(found[: scan.n_rows], np.float64)[np.asarray(keep[: scan.n_rows]) > 0]
+    off = energies_eV[np.abs(energies_eV - scan.energy_eV) > ENERGY_TOLERANCE * scan.energy_eV]
+    if not len(off):
+        return ()
+    return (
+        f"{counted(len(off), 'row')} of {scan.n_kept} {agrees(len(off), 'was')} taken at {off.min():g} to "
+        f"{off.max():g} eV, and all are reconstructed with {scan.energy_eV:g} eV: give a scan of each energy by itself",
+    )
+
+
+def _pixel_remarks(scan: ScanFile) -> tuple[str, ...]:
     if scan.optics.propagation == "near_field" or scan.n_kept < FEWEST_ROWS:
         return ()
     lit = _lit_edge(scan)

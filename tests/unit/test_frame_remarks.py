@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ N_ROWS, SHAPE = 12, (48, 56)
 OPTICS = {"kind": "zone_plate", "zone_plate_diameter_m": 1.2e-4, "outermost_zone_width_m": 4e-8, "defocus_m": 1e-6}
 
 
-def scan_of(path: Path, frame: npt.NDArray[Any], center: tuple[float, float], **changes: Any) -> ScanFile:
-    """A file of one frame again and again, its axis said to be at `center`."""
+def scan_of(
+    path: Path, frame: npt.NDArray[Any], center: tuple[float, float], energies_eV: Sequence[float] = (), **changes: Any
+) -> ScanFile:
+    """A file of one frame again and again, its axis said to be at `center`; the first rows have these energies."""
     numbers: dict[str, Any] = {"optics": OPTICS, "pixel_m": 75e-6, "det_dist_m": 0.05, "dark": None, "flat": None}
     header = example_header(N_ROWS, frame_shape=SHAPE, center=center, **numbers | changes)
     rows, columns = np.indices(SHAPE)
@@ -31,7 +34,8 @@ def scan_of(path: Path, frame: npt.NDArray[Any], center: tuple[float, float], **
     with StandardFile.create(path, header, swmr=False) as file:
         for row in range(N_ROWS):
             file.slot()[...] = frame
-            file.append(replace(example_row(row), com_y=com_y, com_x=com_x))
+            energy_eV = energies_eV[row] if row < len(energies_eV) else example_row(row).energy_eV
+            file.append(replace(example_row(row), com_y=com_y, com_x=com_x, energy_eV=energy_eV))
         file.write_ledger(example_ledger(N_ROWS))
         file.set_state("COMPLETE", "done", 1)
     return ScanFile.read(path)
@@ -79,3 +83,19 @@ def test_frames_that_are_lit_to_the_edge_are_said_to_look_like_the_near_field(tm
     assert "lit along 100% of its edge" in remark and "say --near-field" in remark
     near = replace(scan, optics=scan.optics.model_copy(update={"propagation": "near_field"}))
     assert frame_remarks(near) == ()
+
+
+@pytest.mark.parametrize("propagation", ["far_field", "near_field"])
+def test_rows_of_another_energy_are_remarked_on(propagation: str, tmp_path: Path) -> None:
+    scan = scan_of(
+        tmp_path / "scan_std.h5",
+        cone(24, 28),
+        (24.0, 28.0),
+        [700.0, 705.0],
+        optics=OPTICS | {"propagation": propagation},
+    )
+    (remark,) = frame_remarks(scan)
+    assert remark == (
+        "2 rows of 12 were taken at 700 to 705 eV, and all are reconstructed with 710 eV: give a scan of each energy "
+        "by itself"
+    )
