@@ -154,6 +154,11 @@ class FrameReducer:
         """(ny, nx) 1 where a pixel saturated in more than `fraction` of the frames so far; 0 means in any frame."""
         return (self.saturated_counts > fraction * self.n_frames_seen).astype(np.uint8)
 
+    def forget_saturated(self, n_frames: int) -> None:
+        """Take back so many frames that were counted in every good pixel: they held no measurement."""
+        self._saturated_in_raw_axes -= np.minimum(self._saturated_in_raw_axes, np.uint32(n_frames))
+        self.n_frames_seen -= n_frames
+
     def warm_up(self, dtype: DTypeLike | None = None, n_frames: int = 1) -> None:
         """Compile for frames of this dtype (default: the expected one), which takes a second or two the first time.
 

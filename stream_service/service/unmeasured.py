@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.counted import agrees, counted
 from stream_service.kernels import FrameReducer, FrameSummary, GapSetting
 from stream_service.kernels.gaps import is_blank, least_certain
 from stream_service.kernels.reference import moments
@@ -34,10 +35,11 @@ class UnmeasuredPixels:
         self._reducer, self._dtype = reducer, dtype
         self._n_rows = self._n_unused = self._n_mended = self._n_masked = self._first_unused = 0
         self._knows_markers = setting == "auto"
-        is_judged = self._knows_markers and corrections.saturation_level is None
-        marker = least_certain(dtype) if is_judged else math.inf
-        self._marker = marker
+        marker = least_certain(dtype) if self._knows_markers else math.inf
         self._limit = SUSPICIOUS_SHARE * marker / corrections.gain
+        self._saturation_level = corrections.saturation_level
+        self._marker = marker if corrections.saturation_level is None else math.inf
+        """Of single pixels: where a level is given, those above it are saturated, and no marker."""
         self._may_be_negative = dtype.kind != "u"
         is_bad = reducer.mask != 0
         if corrections.gaps is not None and corrections.bad_pixels == "keep":
@@ -58,16 +60,17 @@ class UnmeasuredPixels:
 
     def notes(self) -> Iterator[str]:
         """What became of such rows, in sentences."""
-        what = "are not a number" if self._dtype.kind == "f" else f"are {self._marker:.10g} or more"
+        is_judged = self._dtype.kind != "f" and math.isfinite(self._marker)
+        what = f"are {self._marker:.10g} or more" if is_judged else "are not a number"
         if n := self._n_masked:
-            pixels = "1 pixel is" if n == 1 else f"{n} pixels are"
-            rows = "1 row" if self._n_mended == 1 else f"{self._n_mended} rows"
-            yield f"{pixels} masked (0 in {rows}), because there the frames {what}"
-        if self._n_unused:
-            rows = "1 row is" if self._n_unused == 1 else f"{self._n_unused} rows are"
+            rows = counted(self._n_mended, "row")
+            yield f"{counted(n, 'pixel')} {agrees(n, 'is')} masked (0 in {rows}), because there the frames {what}"
+        if n := self._n_unused:
+            is_all = self._dtype.kind != "f" and not is_judged  # then nothing else can be wrong with a row
+            why = "all pixels of the frames" if is_all else f"too many pixels of the frames {what}, or all of them"
             yield (
-                f"{rows} not used (the first is row {self._first_unused}), because too many pixels of the frames "
-                f"{what}, or all of them hold a marker"
+                f"{counted(n, 'row')} {agrees(n, 'is')} not used (the first is row {self._first_unused}), because "
+                f"{why} hold a marker"
             )
 
     def _bad_is_no_number(self, stored: npt.NDArray[np.float32]) -> bool:
@@ -95,6 +98,17 @@ class UnmeasuredPixels:
             is_used = False
             self._first_unused = self._first_unused if self._n_unused else self._n_rows - 1
             self._n_unused += 1
+            summary = self._without_saturation(frames, summary)
         mask = self._reducer.mask | self.mask
         intensity, com_y, com_x = moments(stored, mask.astype(np.uint8))
         return summary._replace(intensity=intensity, com_y=com_y, com_x=com_x), is_used
+
+    def _without_saturation(self, frames: npt.NDArray[Any], summary: FrameSummary) -> FrameSummary:
+        """A marker in every pixel lies above the saturation level, too, and would mask every pixel of the run."""
+        if (level := self._saturation_level) is None:
+            return summary
+        n_frames = sum(bool((frame >= level).all()) for frame in frames)
+        if not n_frames:
+            return summary
+        self._reducer.forget_saturated(n_frames)
+        return summary._replace(n_saturated=0)

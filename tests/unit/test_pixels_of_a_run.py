@@ -112,6 +112,27 @@ def test_frame_without_a_measurement_is_stored_and_not_used(tmp_path, dtype, mar
     assert any(note.startswith(f"1 row is not used (the first is row {row})") for note in notes)
 
 
+@pytest.mark.parametrize(("dtype", "marker"), [("u4", 2**32 - 1), ("i4", 2**31 - 1), ("f4", 2.0**32)])
+def test_frame_without_a_measurement_is_no_saturation(tmp_path, dtype, marker):
+    frames = frames_with(20, dtype)
+    frames[3, 9, 9], frames[7] = 5000, marker
+    file, notes = stored(tmp_path, frames, sat=1000.0)
+    with file:
+        assert np.flatnonzero(file["/entry/keep"][()] == 0).tolist() == [7]
+        assert np.argwhere(file["/entry/mask"][()]).tolist() == [[9, 9]]
+        assert np.flatnonzero(file["/entry/qc/features/n_saturated"][()]).tolist() == [3]
+    assert any(note.startswith("0.521 % of the pixels (1 of 192) are saturated") for note in notes)
+
+
+@pytest.mark.parametrize(("dtype", "settings"), [("i2", {}), ("i4", {"sat": 1000.0})])
+def test_frame_of_markers_is_told_as_one(tmp_path, dtype, settings):
+    frames = frames_with(20, dtype)
+    frames[7] = -1
+    _, notes = stored(tmp_path, frames, **settings)
+    said = "1 row is not used (the first is row 7), because all pixels of the frames hold a marker"
+    assert said in notes
+
+
 def test_few_pixels_that_are_no_number_in_some_frames_are_masked(tmp_path):
     frames = frames_with(20, "f4")
     frames[7, 9, 9] = np.nan
