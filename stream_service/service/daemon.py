@@ -102,8 +102,8 @@ class Service:
         if not self._ca.is_alive:
             log.error("the CA server of the service died; the run was finished, the service ends")
             return 1
+        self._refuse_to_arm()
         self._publish()
-        self._refuse_orders()
         self._afterwards.close()
         self._ca.close()
         self._images.close()
@@ -161,14 +161,16 @@ class Service:
         self._publish()
         self._ca.answer(order)
 
-    def _refuse_orders(self) -> None:
-        """Answer what is ordered while the service ends."""
+    def _refuse_to_arm(self) -> None:
+        """Answer what is ordered while the service ends; what is to end a run ends it."""
         with contextlib.suppress(queue.Empty):
             while True:
                 order = self._ca.orders.get_nowait()
-                if order.command is Command.ARM:
-                    self._arm_error = "the service is ending: arm it when it has been started again"
-                    self._publish()
+                if order.command is not Command.ARM:
+                    self._end_newest(order)
+                    continue
+                self._arm_error = "the service is ending: arm it when it has been started again"
+                self._publish()
                 self._ca.answer(order)
 
     def _make_way(self) -> None:
@@ -266,8 +268,8 @@ class Service:
         for run in self._runs:
             run.stop(EndReason.SERVICE_ENDED)
         while any(not run.join(TICK_S) for run in self._runs):
+            self._refuse_to_arm()
             self._publish()
-            self._refuse_orders()
             if self._signals > 1:
                 for run in self._runs:
                     run.abort()
