@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stream_service.cli_options import OUTPUT
+from stream_service.counted import counted
 from stream_service.terminal import NOTE, console
 
 EPILOG = "Examples: ptychostream repair scan7_std.h5;   ptychostream repair copy_std.h5 --output scan7_repaired_std.h5"
@@ -31,7 +32,9 @@ def repair(
 
     done = put_in_order(file, out, force=force)
     if not done.is_new:
-        console.print(f"{done.path}: {done.message}; it has {done.n_rows} rows, and stays as it is", soft_wrap=True)
+        console.print(
+            f"{done.path}: {done.message}; it has {counted(done.n_rows, 'row')}, and stays as it is", soft_wrap=True
+        )
         return
     console.print(f"{done.path}: {done.message}", soft_wrap=True)
     console.print(f"{done.original}: the file as it was", soft_wrap=True)

@@ -18,7 +18,7 @@ class Flag(IntFlag):
     DISCONNECTED = 1
     """The channel was not connected during the exposure."""
     INVALID = 2
-    """The channel was in alarm severity INVALID, or its value was not a finite number."""
+    """The channel was in alarm severity INVALID, or its value no finite number; or the frame holds no measurement."""
     UNBRACKETED = 4
     """The channel was moving, or its history began later, and no update on one side of the exposure is known."""
     MISSING = 8

@@ -21,6 +21,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_service.counted import agrees, counted
+
 GapSetting = Literal["auto", "none"] | float
 """How gaps are found: `auto`; `none` takes all but what is not a number for measurements; or the marker itself."""
 FIRST_FRAMES = 5
@@ -62,7 +64,7 @@ class Gaps:
         if not n:
             return ""
         frames = "the first frame" if self.n_frames == 1 else f"each of the first {self.n_frames} frames"
-        pixels = "1 pixel holds" if n == 1 else f"{n} pixels hold"
+        pixels = f"{counted(n, 'pixel')} {agrees(n, 'holds')}"
         otherwise = "" if self.values == (NO_NUMBER,) else " (--gaps none takes such values for measurements)"
         return (
             f"{pixels} {' or '.join(self.values)} in {frames}: taken for gaps or dead pixels, masked, and stored as 0"
@@ -174,7 +176,7 @@ class _Search:
         in_doubt = is_marker if largest >= USED_RANGE * limit else _closed_patches(is_marker)
         self.is_gap |= is_marker & ~in_doubt
         if n := int(np.count_nonzero(in_doubt)):
-            pixels = "1 pixel holds" if n == 1 else f"{n} pixels hold"
+            pixels = f"{counted(n, 'pixel')} {agrees(n, 'holds')}"
             self.doubt = (
                 f"{pixels} {limit} or {limit - 1} in each of the first {len(self._frames)} frames, which may be "
                 f"saturation: 'sat' masks what is saturated (--sat {limit - 1}), 'gaps' what never measures "

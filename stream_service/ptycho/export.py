@@ -21,7 +21,7 @@ from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.output_file import check_output, whole_file
 from stream_service.ptycho.export_image import RecoveredImage
 from stream_service.ptycho.scan_file import ScanFile
-from stream_service.writer.cxi_tree import JOULES_PER_EV
+from stream_service.units import JOULES_PER_EV
 from stream_service.writer.failures import write_error
 from stream_service.writer.new_hdf5 import Check, new_hdf5
 from stream_service.writer.spec import plot_of

@@ -12,9 +12,10 @@ from stream_service.hdf5.failures import readable
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.output_file import whole_file
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.units import JOULES_PER_EV
 from stream_service.writer.contents import dataset_at, number_in
 from stream_service.writer.creation import create_file
-from stream_service.writer.cxi_tree import CXI_VERSION, JOULES_PER_EV
+from stream_service.writer.cxi_tree import CXI_VERSION
 from stream_service.writer.failures import write_error
 from stream_service.writer.spec import (
     DatasetSpec,

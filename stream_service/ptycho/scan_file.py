@@ -190,7 +190,7 @@ class ScanFile:
             if doubt.is_impossible:
                 near = "" if geometry.is_near_field else "; if the frames are of the near field, say --near-field"
                 raise SourceError(
-                    f"{self.path}: /entry/pos {doubt.message}: ingest again with {doubt.correction}{near}"
+                    f"{self.path}: /entry/pos {doubt.message} Ingest again with the right one: {doubt.correction}{near}"
                 )
 
     def _positions_to_judge(self) -> tuple[npt.NDArray[np.float64], bool]:

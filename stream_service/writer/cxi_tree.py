@@ -15,13 +15,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from stream_service.units import JOULES_PER_EV
 from stream_service.writer.codes import PIXEL_FLAGS, codes_as_text
 from stream_service.writer.header import FileHeader
 from stream_service.writer.row_columns import DATA, TRANSLATION
 from stream_service.writer.spec import Attribute, DatasetSpec, number_dataset, plot_of, text_dataset
-
-JOULES_PER_EV = 1.602176634e-19
-"""Exact since the SI of 2019."""
 
 CXI_VERSION = 160
 INSTRUMENT = "/entry_1/instrument_1"

@@ -15,9 +15,10 @@ import numpy as np
 from stream_service.core.plausibility import LIMITS, number_doubt
 from stream_service.counted import counted
 from stream_service.hdf5.standard_rows import INTENSITY, is_empty
+from stream_service.units import JOULES_PER_EV
 from stream_service.writer.codes import FLAG_CODES
 from stream_service.writer.contents import RowExtent, dataset_at, group_at, is_vlen_string, number_in
-from stream_service.writer.cxi_tree import BEAM_ENERGY, DETECTOR, JOULES_PER_EV, SOURCE_ENERGY
+from stream_service.writer.cxi_tree import BEAM_ENERGY, DETECTOR, SOURCE_ENERGY
 from stream_service.writer.finding import Finding, advice, error
 from stream_service.writer.pixel_rules import pixel_findings
 from stream_service.writer.row_columns import FRAMES, KEEP, TRANSLATION

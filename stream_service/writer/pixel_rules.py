@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 
+from stream_service.counted import counted
 from stream_service.writer.contents import RowExtent, dataset_at, number_in
 from stream_service.writer.cxi_tree import DETECTOR, PIXEL_MASK
 from stream_service.writer.finding import Finding, advice
@@ -51,7 +52,7 @@ def _rows_and_level(file: h5py.File, extent: RowExtent) -> str:
     counts, level = dataset_at(file, f"{FEATURES}/n_saturated"), number_in(dataset_at(file, SATURATION_LEVEL))
     said = ""
     if counts is not None and extent.fits(counts):
-        said += f", in {np.count_nonzero(counts[: extent.n_rows])} of {extent.n_rows} rows"
+        said += f", in {np.count_nonzero(counts[: extent.n_rows])} of {counted(extent.n_rows, 'row')}"
     return said + (f"; is the level {level:g} right?" if level is not None else "; is the level right?")
 
 
@@ -65,11 +66,10 @@ def _marker_findings(data: h5py.Dataset, is_bad: np.ndarray, extent: RowExtent) 
 
     found = find_gaps(rows)
     if n := int(np.count_nonzero(found.is_gap & ~is_bad & np.isfinite(rows[0]))):
-        pixels = "1 pixel" if n == 1 else f"{n} pixels"
         yield advice(
             "/entry/data",
-            f"holds {' or '.join(found.values)} in {pixels} of each of the first {found.n_frames} rows, which are good "
-            "by the mask; gaps and dead pixels are masked by 'ptychostream ingest'.",
+            f"holds {' or '.join(found.values)} in {counted(n, 'pixel')} of each of the first {found.n_frames} rows, "
+            "which are good by the mask; gaps and dead pixels are masked by 'ptychostream ingest'.",
         )
 
 

@@ -18,10 +18,13 @@ from typing import Any
 import h5py
 import numpy as np
 
+from stream_service.core.energies import RowEnergies
+from stream_service.counted import counted
 from stream_service.errors import SourceError, WriteError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.opening import open_cut, writer_flags
 from stream_service.output_file import check_output, whole_file
+from stream_service.units import JOULES_PER_EV
 from stream_service.writer import cxi_tree, entry_tree
 from stream_service.writer.codes import END_STATES, LEDGER_COUNTS
 from stream_service.writer.columns import GrowingColumn
@@ -171,7 +174,7 @@ class _Story:
         what = "the file was cut off" if len(lost) or (has_ended and ledger is None) else "the file was not closed"
         said = [
             what if has_ended else f"the writer died (state {state})",
-            f"ptychostream {version('ptychostream')} kept {len(found.rows)} of {found.n_announced} rows",
+            f"ptychostream {version('ptychostream')} kept {len(found.rows)} of {counted(found.n_announced, 'row')}",
         ]
         if len(lost):
             said.append(f"lost are the rows {named}, as they were numbered before")
@@ -200,10 +203,15 @@ class _Story:
         }
         energies_eV = found.columns[f"{FRAMES}/energy_eV"]
         known: Any = found.file[entry_tree.ENERGY]
-        if not np.isfinite(known[()]) and np.isfinite(energies_eV).any():  # it is written at the end of a run
-            energy_eV = float(np.nanmean(energies_eV))
+        of_rows = RowEnergies()
+        for row_eV in energies_eV:
+            of_rows.add(float(row_eV))
+        energy_eV = of_rows.energy_eV
+        has_ended = text_in(found.file.get(entry_tree.STATE)) in END_STATES  # type: ignore[arg-type]
+        # it is written at the end of a run; before that it is what the first frame said
+        if np.isfinite(energy_eV) and not (has_ended and np.isfinite(known[()])):
             values |= {entry_tree.ENERGY: energy_eV, cxi_tree.BEAM_ENERGY: energy_eV}
-            values[cxi_tree.SOURCE_ENERGY] = energy_eV * cxi_tree.JOULES_PER_EV
+            values[cxi_tree.SOURCE_ENERGY] = energy_eV * JOULES_PER_EV
         return values
 
 

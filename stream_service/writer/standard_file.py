@@ -26,6 +26,7 @@ import numpy.typing as npt
 from h5py import h5s
 
 from stream_service.errors import WriteError
+from stream_service.units import JOULES_PER_EV
 from stream_service.writer import cxi_tree, entry_tree
 from stream_service.writer.codes import END_STATES, LEDGER_COUNTS, RUN_STATES
 from stream_service.writer.columns import GrowingColumn
@@ -223,7 +224,7 @@ class StandardFile:
             if energy_eV is not None:
                 self._rewrite(entry_tree.ENERGY, np.float64(energy_eV))
                 self._rewrite(cxi_tree.BEAM_ENERGY, np.float64(energy_eV))
-                self._rewrite(cxi_tree.SOURCE_ENERGY, np.float64(energy_eV * cxi_tree.JOULES_PER_EV))
+                self._rewrite(cxi_tree.SOURCE_ENERGY, np.float64(energy_eV * JOULES_PER_EV))
             if exposure_s is not None:
                 self._rewrite(entry_tree.EXPOSURE, np.float64(exposure_s))
 

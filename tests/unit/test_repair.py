@@ -244,3 +244,18 @@ def test_rows_beyond_the_keys_are_not_kept(tmp_path: Path) -> None:
     with h5py.File(path, "r", swmr=True) as file:
         assert file["/entry/data"].shape[0] == N_ROWS + N_BEYOND  # type: ignore[union-attr]
     assert repaired(path).n_rows == N_ROWS
+
+
+def test_the_energy_is_that_of_most_rows_as_at_the_end_of_a_run(tmp_path: Path) -> None:
+    path = write_killed(tmp_path)
+    rows_eV = np.where(np.arange(N_ROWS + N_BEYOND) < 10, 900.0, 700.0)
+    with h5py.File(path, swmr=True) as file:
+        place = file["/entry/frames/energy_eV"].id.get_chunk_info(0).byte_offset  # type: ignore[union-attr]
+    with path.open("r+b") as stream:
+        stream.seek(place)
+        stream.write(rows_eV.tobytes())
+    repair(path, tmp_path / "new.h5", clock=iter(range(99)).__next__, sleep=lambda _: None)
+    with h5py.File(tmp_path / "new.h5") as file:
+        assert file["/entry/energy_eV"][()] == pytest.approx(700.0)  # type: ignore[index]
+        joules = file["/entry_1/instrument_1/source_1/energy"][()]  # type: ignore[index]
+    assert joules == pytest.approx(700.0 * 1.602176634e-19)
