@@ -68,10 +68,11 @@ class RowEnergies:
 
     @property
     def n_off(self) -> int:
-        """Rows of another energy than the run's."""
+        """Rows of another energy than the run's; those half a tolerance apart are judged together."""
         if self.is_one:
             return 0
-        return self.n_rows - self.n_unknown - sum(one.n for one in self._near(self._most))
+        energy_eV = self.energy_eV
+        return sum(one.n for one in self._bins.values() if abs(_mean([one]) - energy_eV) > TOLERANCE * energy_eV)
 
     def notes(self) -> Iterator[str]:
         """What is to be said of the rows so far, in sentences."""

@@ -50,3 +50,8 @@ def test_rows_made_of_several_energies_are_told() -> None:
 
 def test_no_row_says_nothing() -> None:
     assert list(RowEnergies().notes()) == [] and math.isnan(RowEnergies().energy_eV)
+
+
+def test_rows_within_the_tolerance_of_the_one_energy_are_not_called_off() -> None:
+    found = energies(*(700.0 + 0.01 * row for row in range(100)))  # a drift of 0.14 %, less than 0.1 % to either side
+    assert not found.is_one and found.n_off == 0 and list(found.notes()) == []
