@@ -27,7 +27,7 @@ MOST_HOPS = 64
 """Links followed to one object."""
 MOST_FILES = 256
 """Files that external links of one file lead to, which stay open as long as it does."""
-STANDARD = "ptychostream standard file"
+FORMAT_NAME = "ptychostream standard file"
 """`/entry@format` of a standard file."""
 THIS_FILE = "."
 """The name by which a virtual dataset calls its own file."""
@@ -103,7 +103,7 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         """Whether `/entry` says that this project wrote it."""
         entry = self.get("/entry")
         form = entry.attrs.get("format") if isinstance(entry, h5py.Group) else None
-        return isinstance(form, str | bytes) and decoded(form) == STANDARD
+        return isinstance(form, str | bytes) and decoded(form) == FORMAT_NAME
 
     def reached(self, start: h5g.GroupID, name: str) -> BoundedGroup | h5py.Dataset | h5py.Datatype:
         """The object at a path from a group. Raises `KeyError` if there is none, `SourceError` if it may not be."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
+from stream_service.hdf5.bounded_file import FORMAT_NAME
 from stream_service.sources.hdf5_columns import Identities, Stamps, unix_stamps
 from stream_service.sources.hdf5_contents import (
     ChannelFinder,
@@ -29,8 +30,7 @@ from stream_service.sources.hdf5_masks import add_own_mask
 from stream_service.sources.hdf5_tree import Hdf5Tree
 from stream_service.sources.recording import Facts
 
-SCHEMA, STANDARD = "/entry (the seed's schema)", "/entry (standard file)"
-FORMAT = "ptychostream standard file"
+SCHEMA, STANDARD = "the /entry schema", "/entry (standard file)"
 POSITIONS, SPLIT_POSITIONS = "/entry/pos", ("/entry/posx_m", "/entry/posy_m")
 
 
@@ -41,7 +41,7 @@ def is_entry(tree: Hdf5Tree) -> bool:
 
 def read_entry(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
     """Explain a file of the `/entry` schema."""
-    is_standard = tree.group_text("/entry", "format") == FORMAT
+    is_standard = tree.group_text("/entry", "format") == FORMAT_NAME
     frames = FrameStack(tree.needed(paths.data or "/entry/data"), tree.file_bytes)
     finder = ChannelFinder(frames.n_frames)
     finder.add_given(tree, paths)

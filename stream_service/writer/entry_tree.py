@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from stream_service.hdf5.bounded_file import FORMAT_NAME
 from stream_service.writer.codes import RUN_STATES
 from stream_service.writer.header import FileHeader
 from stream_service.writer.ledger_columns import ledger_specs
 from stream_service.writer.spec import Attribute, DatasetSpec, plot_of, scalar, text_dataset
 
-FORMAT_NAME = "ptychostream standard file"
 FORMAT_VERSION = 1
 
 ENERGY = "/entry/energy_eV"

@@ -9,13 +9,13 @@ import h5py
 import numpy as np
 
 from stream_service.counted import agrees, counted
+from stream_service.hdf5.bounded_file import FORMAT_NAME
 from stream_service.hdf5.standard_rows import n_announced
 from stream_service.writer.codes import END_STATES, FATE_COUNTS, LEDGER_COUNTS, STATUS_CODES, STORED_CODES
 from stream_service.writer.contents import RowExtent, as_text, dataset_at, group_at, number_in, text_in, values_in
 from stream_service.writer.entry_tree import (
     END_REASON,
     END_TIMESTAMP,
-    FORMAT_NAME,
     LIVE_KEYS,
     MESSAGE,
     READBACKS,

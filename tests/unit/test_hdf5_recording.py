@@ -324,7 +324,7 @@ def test_seed_file_is_described_in_si(tmp_path: Path) -> None:
     mask[2, 3] = 1
     dark = np.full(SHAPE, 5.0)
     recording, frames = read(write_tree(tmp_path / "seed.h5", seed_tree(mask=mask, dark=dark)))
-    assert recording.layout == "/entry (the seed's schema)"
+    assert recording.layout == "the /entry schema"
     assert recording.is_on_sample and not recording.has_timestamps
     assert np.array_equal(channel(recording, frames, "x"), POSITIONS_M[:, 0])
     assert np.array_equal(channel(recording, frames, "y"), POSITIONS_M[:, 1])
