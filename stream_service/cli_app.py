@@ -24,6 +24,8 @@ A_DAYS_WORK: Mapping[str, tuple[str, ...]] = {
 
 FILES = ("FILE", "FOLDER", "GLOB", "PATH", "NAME|PATH", "FILE[:DATASET]")
 """Metavars of options that name files, or datasets in them."""
+NO_NUMBER = "unable to parse string"
+"""Of what typer says (0.29) of a text that is no number; earlier versions show the text themselves."""
 
 
 class Command(TyperCommand):
@@ -45,7 +47,14 @@ class Command(TyperCommand):
                 raise ConfigError(f"{names} is given more than once: give it once")
             last = str(values[parameter.name]).lower() if parameter.is_flag else values[parameter.name]
             errors.print(WARNING, f"{names} is given more than once: the last counts, {last}", soft_wrap=True)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            wrong = error.param
+            value = None if wrong is None else values.get(wrong.name)
+            if wrong is None or NO_NUMBER not in error.message or not isinstance(value, str):
+                raise
+            raise ConfigError(f"{wrong.opts[0]} {value!r} {advice_on_number(error.message)}") from None
 
 
 class Commands(TyperGroup):
@@ -87,6 +96,13 @@ def has_one_value(parameter: Any) -> bool:
     if parameter.param_type_name == "argument" or parameter.multiple:
         return False
     return not parameter.is_flag or bool(parameter.secondary_opts)
+
+
+def advice_on_number(message: str) -> str:
+    """What to write instead of a text that is no number: the unit is in the option's name or its help."""
+    if "integer" in message:
+        return "is no whole number: give digits only, such as 12"
+    return "is no number: give it without a unit and with a decimal point, such as 0.75 or 7.5e-5"
 
 
 def names_a_file(parameter: Any) -> bool:

@@ -64,6 +64,11 @@ class Outcome:
         return self.status["State"] == "COMPLETE"
 
 
+def step_of(message: str) -> str:
+    """What a service does, of its message: without what was decided of pixels and references, told once at the end."""
+    return message.partition("; ")[0]
+
+
 class Demo:
     """One demonstration; the files of an earlier one in the same folder are replaced."""
 
@@ -114,7 +119,7 @@ class Demo:
             plan.lines(0.1)
             now = service.read()
             rows_expected = int(now["RowsExpected"]) or self._n_points
-            report(Progress(str(now["Message"]), int(now["Rows"]), rows_expected, float(now["RowsPerSecond"])))
+            report(Progress(step_of(str(now["Message"])), int(now["Rows"]), rows_expected, float(now["RowsPerSecond"])))
         if plan.exit_code:
             raise ChildError(f"the plan ended with exit code {plan.exit_code}:\n{plan.log_tail()}")
         return service.read()

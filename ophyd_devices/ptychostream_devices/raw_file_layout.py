@@ -38,17 +38,17 @@ class RawFileLayout:
     def read(cls, path: str | Path, attributes: str | Path | None = None) -> Self:
         """Read a layout and look it over as the detector will use it: with SWMR, every column flushed as it comes.
 
-        With `attributes`, also for NDAttributes that this file does not define. Raises `LayoutError`, `OSError`;
+        With `attributes`, also for NDAttributes that this file does not define. Raises `LayoutError`;
         advice is logged.
         """
         layout_path = Path(path)
-        text = layout_path.read_text(encoding="utf-8")
+        text = _text_of(layout_path, "layout")
         settings = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
         attributes_path = None if attributes is None else Path(attributes)
         attributes_text: str | None = None
         found = []
         if attributes_path is not None:
-            attributes_text = attributes_path.read_text(encoding="utf-8")
+            attributes_text = _text_of(attributes_path, "file of NDAttributes")
             found += [(attributes_path, finding) for finding in lint_attributes(attributes_text)]
         found += [(layout_path, finding) for finding in lint_layout(text, attributes_text, settings)]
         mistakes = [f"{file.name}, line {f.line}: {f}" for file, f in found if f.level is Level.ERROR]
@@ -72,3 +72,12 @@ class RawFileLayout:
         """What goes into XMLFileName: the XML itself where it fits, as the IOC may not see our disk; else the path."""
         short = shortest_xml(self.text)
         return short if len(short.encode()) < DEFAULT_RECORD_BYTES else str(self.path)
+
+
+def _text_of(path: Path, what: str) -> str:
+    """Raises `LayoutError` saying which of the files cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise LayoutError(f"cannot read the {what} {path}: {reason}") from error

@@ -62,11 +62,14 @@ def reference_notes(
     flat, dark, mask = (references.get(kind) for kind in ("flat", "dark", "mask"))
     if flat is not None and dark is not None and preprocessing.flat_is == "auto":
         if corrections.flat_is == "raw":
-            yield "the flat is taken as measured: the dark is subtracted from it (--flat-is normalised says otherwise)"
+            yield (
+                "the flat is taken as measured: the dark is subtracted from it ('flat_is' says otherwise: "
+                "--flat-is normalised)"
+            )
         else:
             yield (
                 f"the flat ({_median(flat)}, the dark's is {_median(dark).removeprefix('median ')}) is taken as "
-                "normalised: no dark is subtracted from it (--flat-is raw says otherwise)"
+                "normalised: no dark is subtracted from it ('flat_is' says otherwise: --flat-is raw)"
             )
     if mask is None:
         return

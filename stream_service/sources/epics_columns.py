@@ -118,7 +118,13 @@ def find_columns(
             )
         if places:
             place = places[0]
-            is_date = quantity == TIMESTAMP and place < len(first_row) and is_iso_time(first_row[place])
+            cell = first_row[place] if quantity == TIMESTAMP and place < len(first_row) else ""
+            is_date = is_iso_time(cell)
+            if not is_date and not _may_be_number(cell):
+                raise SourceError(
+                    f"the times in {path} (column {header[place]!r}) are not understood, the first is {cell!r}: write "
+                    "dates as 2026-11-28T12:00:00.5+01:00, or numbers of seconds since 1970"
+                )
             unit = "" if is_date else _unit(path, quantity, header[place], with_unit)
             columns.append(EpicsColumn(quantity, header[place], place, unit))
     found = {column.quantity for column in columns}
@@ -155,6 +161,15 @@ def _known(header: Sequence[str], quantity: str, first_row: Sequence[str]) -> li
     if quantity == TIMESTAMP:
         return [place for place, cell in enumerate(first_row[: len(header)]) if _is_time(header[place], cell)]
     return []
+
+
+def _may_be_number(cell: str) -> bool:
+    """Whether a cell is a number, with a decimal comma perhaps, or empty."""
+    try:
+        float(cell.replace(",", ".") or 0)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_time(name: str, cell: str) -> bool:

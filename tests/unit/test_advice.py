@@ -16,8 +16,9 @@ import stream_service.cli
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OPTION = re.compile(r"(?<![\w-])--[a-z][A-Za-z-]*")
-OF_OTHERS = {"--json", "--scan-id", "--raw-dir", "--exposure-s", "--positions", "--step-um"}
-"""Of the plans' command, which the demo starts; nothing else here speaks of another program's options."""
+OF_OTHERS = {"--json", "--scan-id", "--raw-dir", "--exposure-s", "--positions", "--step-um", "--increment"}
+"""Of the plans' command, which the demo starts, and of h5clear, beyond which `repair` goes; else nothing here speaks of
+another program's options."""
 
 
 def leaves(command: Any, name: str = "ptychostream") -> dict[str, set[str]]:

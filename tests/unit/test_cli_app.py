@@ -112,6 +112,20 @@ def test_of_other_options_the_last_counts_and_is_named(words: str, said: str) ->
     assert f"warning: {said}\n" in CliRunner().invoke(stream_service.cli.app, words.split()).output
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("recipe none.h5 --defocus 5mm", "--defocus '5mm' is no number: give it without a unit"),
+        ("ingest hdf5 a.h5 -o b.h5 --energy-eV 0,7", "--energy-eV '0,7' is no number: give it without a unit"),
+        ("recipe none.h5 --iters 1e2", "--iters '1e2' is no whole number"),
+    ],
+)
+def test_a_text_that_is_no_number_is_shown_with_what_to_write(words: str, said: str) -> None:
+    result = CliRunner().invoke(stream_service.cli.app, words.split())
+    assert isinstance(result.exception, ConfigError), result.output
+    assert said in str(result.exception)
+
+
 def test_what_may_be_repeated_may_be_repeated(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / f"{number}.xml").write_text("<hdf5_layout/>")

@@ -248,6 +248,12 @@ def test_a_date_that_is_none_is_refused(log):
         read(log, "posx_m,posy_m,time\n0,0,2026-11-20T20:34:28Z\n0,0,yesterday\n")
 
 
+@pytest.mark.parametrize("text", ["28.11.2026 12:00:01", "12:00:01", "Sat Nov 28 12:00:01 2026"])
+def test_a_date_of_another_form_is_shown_with_one_that_is_known(log, text):
+    with pytest.raises(SourceError, match=f"the first is '{text}': write dates as 2026-11-28T12:00"):
+        read(log, f"posx_m;posy_m;timestamp\n0;0;{text}\n")
+
+
 def test_a_time_that_is_no_date_is_no_identity(log):
     assert "timestamp" not in read(log, "posx_m,posy_m,time\n0,0,0.5\n").identities
 

@@ -20,7 +20,7 @@ DARK = RNG.normal(100, 2, SHAPE)
 FRAMES = (RNG.poisson(50, (10, *SHAPE)) * RESPONSE + DARK).astype("u2")
 RAW_FLAT = 5000 * RESPONSE + DARK
 AS_RAW = "the flat is taken as measured: the dark is subtracted from it"
-AS_NORMALISED = "is taken as normalised: no dark is subtracted from it (--flat-is raw says otherwise)"
+AS_NORMALISED = "is taken as normalised: no dark is subtracted from it ('flat_is' says otherwise: --flat-is raw)"
 MAY_BE_EITHER = "may be as measured, or normalised without its dark .*: say which by flat_is, raw or normalised"
 
 
