@@ -68,11 +68,6 @@ class Doubt:
     correction: str
     """Options of `ingest` that correct it, in words: `--energy-eV`."""
 
-    @property
-    def sentence(self) -> str:
-        """With the name in front and the correction behind."""
-        return f"{self.name} {self.message} ({self.correction} corrects it)"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanGeometry:

@@ -28,4 +28,4 @@ def recognise_flat(flat: NDArray[Any], dark: NDArray[Any], mask: NDArray[Any] | 
     level, dark_level = float(np.median(flat[used])), float(np.median(np.abs(dark[used])))
     if not 0 < level <= MOST_NORMALISED or dark_level <= NO_DARK * level:
         return "raw"
-    return None if float(np.median(flat[used] - dark[used])) > 0 else "normalised"
+    return None if float(np.median(flat[used].astype(np.float64) - dark[used])) > 0 else "normalised"

@@ -47,6 +47,10 @@ def test_flat_is_recognised_by_its_level_and_its_dark(flat, dark, kind):
     assert recognise_flat(flat, dark) == kind
 
 
+def test_flat_of_ones_beside_a_dark_in_whole_numbers_is_normalised() -> None:
+    assert recognise_flat(np.ones(SHAPE, np.uint16), np.full(SHAPE, 100, np.uint16)) == "normalised"
+
+
 @pytest.mark.parametrize(
     ("flat", "option", "note"),
     [
