@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 HC_EV_M = 1.2398419843320026e-6
 """Planck's constant times the speed of light, exact in the SI of 2019."""
-MAX_POSITION_M = 0.1
-"""No scanning stage for ptychography moves further."""
+MAX_EXTENT_M = 0.1
+"""No scan of ptychography is wider; where it lies is another matter, as the zero of a long stage may be far away."""
+MAX_POSITION_M = 1.0
+"""No stage reaches further from its zero."""
 FEWEST_POSITIONS = 4
 """With fewer, the extent of a scan says nothing of its unit."""
 FEWEST_PIXELS_A_STEP = 0.1
@@ -130,9 +132,15 @@ def scan_doubts(geometry: ScanGeometry, positions_m: npt.ArrayLike, *, is_whole:
     """
     positions = np.asarray(positions_m, np.float64).reshape(-1, 2)
     positions = positions[np.isfinite(positions).all(axis=1)]
-    if positions.size and (furthest_m := float(np.abs(positions).max())) > MAX_POSITION_M:
-        yield Doubt("pos", True, f"reaches {furthest_m:g} m; positions are in metres: is it in um?", POSITION_OPTIONS)
+    if not positions.size:
         return
+    for said, length_m, most_m in (
+        ("reaches", float(np.abs(positions).max()), MAX_POSITION_M),
+        ("spans", float(np.ptp(positions, axis=0).max()), MAX_EXTENT_M),
+    ):
+        if length_m > most_m:
+            yield Doubt("pos", True, f"{said} {length_m:g} m; positions are in metres: is it in um?", POSITION_OPTIONS)
+            return
     if len(positions) < FEWEST_POSITIONS or not (is_whole and geometry.is_known):
         return
     sides_m = np.ptp(positions, axis=0)

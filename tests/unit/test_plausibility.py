@@ -74,6 +74,12 @@ def test_75_m_for_75_mm_is_found_in_a_large_scan_by_its_steps() -> None:
     assert "pixels of the object" in said
 
 
+def test_a_small_scan_far_from_the_zero_of_a_long_stage_is_no_doubt() -> None:
+    assert list(scan_doubts(ZONE_PLATE, grid(100e-9) + 0.3)) == []
+    assert impossible(ZONE_PLATE, grid(100e-9) + 3.0) == ["reaches 3 m; positions are in metres: is it in um?"]
+    assert impossible(ZONE_PLATE, grid(0.02)) == ["spans 0.18 m; positions are in metres: is it in um?"]
+
+
 @pytest.mark.parametrize("factor", [1e3, 1e6])
 def test_positions_in_another_unit_are_impossible(factor: float) -> None:
     assert impossible(ZONE_PLATE, factor * grid(100e-9))
