@@ -8,7 +8,7 @@ NaN. Whether such a value is one is told by the first frames of a scan, in which
 - the largest values of 8 and 16 bits: if all others stay below a quarter of them, so that the frames do not use the
   range of the type; and if the pixels lie alone, or in lines from the border. A closed patch may be a saturated beam.
 
-What is left open is said, and the operator decides. A frame without a single measurement tells nothing.
+What is left open is said, and the operator decides. A frame with one value in every pixel tells nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ MOST_NEGATIVE = 0.5
 """Share of pixels: what is negative in more of them is no marker."""
 NEGATIVE_MARKERS = (-1, -2)
 """Of Pilatus and of what converts Eiger's files: gap, dead pixel."""
+RARE = 0.1
+"""Share of the pixels with a marker that others may have in single frames: Eiger files as int32 saturate at -1."""
 MOST_MARKERS, MOST_LOOKED_AT = 4, 1 << 16
 """Different negative markers there may be, in so many negative pixels: noise has more of them."""
 RIM = 3
@@ -88,12 +90,19 @@ def may_have_gaps(frame: Image, setting: GapSetting) -> bool:
 
 def find_gaps(frames: Sequence[Image] | Image, setting: GapSetting = "auto") -> Gaps:
     """The gaps that the first frames (y, x) of a scan tell of."""
-    shown = [frame for frame in frames if not is_blank(frame)]
+    shown = [frame for frame in frames if not is_uniform(frame)]
     if not shown:
-        return Gaps(np.zeros(frames[0].shape, bool))
+        return Gaps(np.zeros(frames[0].shape, bool), doubt=_doubt_of_uniform(frames) if setting == "auto" else "")
     found = _Search(shown, setting)
     values = tuple(NO_NUMBER if math.isnan(value) else f"{value:.10g}" for value in found.values())
     return Gaps(found.is_gap, values, len(shown), found.doubt)
+
+
+def is_uniform(frame: Image) -> bool:
+    """Whether a frame has one value in every pixel, or no number: not written, without light, or saturated all over."""
+    if frame.dtype.kind == "f" and not np.isfinite(frame).any():
+        return True
+    return bool((frame == frame.flat[0]).all())
 
 
 def is_blank(frame: Image) -> bool:
@@ -160,10 +169,15 @@ class _Search:
         values = self._first[is_marker]
         if not _few(values) or values.size > MOST_NEGATIVE * is_marker.size:
             return
-        if any((frame[~is_marker] < 0).any() for frame in self._frames):
+        if any(self._is_genuine(frame[~is_marker & (frame < 0)], values) for frame in self._frames):
             return
         if len(self._frames) > 1 or np.isin(values, NEGATIVE_MARKERS).all():
             self.is_gap |= is_marker
+
+    @staticmethod
+    def _is_genuine(others: Image, markers: Image) -> bool:
+        """Whether negative numbers of other pixels are measurements, and no markers in this frame alone."""
+        return others.size > RARE * markers.size or not np.isin(others, markers).all()
 
     def _add_largest(self) -> None:
         if len(self._frames) == 1:
@@ -182,6 +196,17 @@ class _Search:
                 f"saturation: 'sat' masks what is saturated (--sat {limit - 1}), 'gaps' what never measures "
                 f"(--gaps {limit})"
             )
+
+
+def _doubt_of_uniform(frames: Sequence[Image] | Image) -> str:
+    """What to say of first frames that tell nothing; nothing if they are dark, or are not used as they are blank."""
+    first = frames[0]
+    if is_blank(first) or first.flat[0] < _short_limit(first.dtype) - 1:
+        return ""
+    return (
+        f"every pixel of the first {len(frames)} frames holds {first.flat[0]}: they are saturated or not valid, and do "
+        f"not tell where gaps are: 'sat' masks what is saturated, 'gaps' (--gaps {first.flat[0]}) what never measures"
+    )
 
 
 def _few(values: Image) -> bool:

@@ -1,7 +1,8 @@
 """The first exposures of a run, kept back until they tell which pixels hold a marker and no measurement.
 
-Nearly no frame has values that may be markers: then nothing waits. Else the first `FIRST_FRAMES` are looked at
-together, so that gaps are masked from the first row on; what is decided then holds for the whole run.
+Nearly no frame has values that may be markers: then nothing waits. Else, and if the first one was never written (all
+0), the first `FIRST_FRAMES` are looked at together, so that gaps are masked from the first row on; what is decided then
+holds for the whole run.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class FirstFrames:
 
     def _must_wait(self, first: Exposure) -> bool:
         pixels = first.frame.pixels
-        return may_have_gaps(pixels, self._setting) or is_blank(pixels)
+        return may_have_gaps(pixels, self._setting) or is_blank(pixels) or not pixels.any()
 
     def _take(self) -> list[Exposure]:
         kept, self._kept = self._kept, []

@@ -125,6 +125,30 @@ def test_negative_numbers_of_frames_that_lost_their_dark_are_measurements():
     assert not may_have_gaps(np.random.default_rng(1).normal(0, 2, SHAPE).astype("f4"), "auto")
 
 
+def test_saturated_pixel_that_has_the_marker_in_one_frame_hides_no_gap():
+    frames, is_gap = marked("i4", -1, -2)
+    frames[2, 3, 3] = -1
+    np.testing.assert_array_equal(find_gaps(frames).is_gap, is_gap)
+    frames[2, 3, 4] = -3
+    assert not find_gaps(frames).is_gap.any()
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_first_frames_with_one_value_everywhere_tell_nothing_and_hide_no_gap(value):
+    frames, is_gap = marked("u2", 65535, 65535)
+    frames[:3] = value
+    np.testing.assert_array_equal(find_gaps(frames).is_gap, is_gap)
+
+
+def test_first_frames_that_are_saturated_all_over_are_no_gap_and_said():
+    frames = np.full((FIRST_FRAMES, *SHAPE), 65535, "u2")
+    found = find_gaps(frames)
+    assert not found.is_gap.any()
+    assert found.doubt.startswith("every pixel of the first 5 frames holds 65535: they are saturated or not valid")
+    assert not find_gaps(frames * np.uint16(0)).doubt
+    assert not find_gaps(frames, "none").doubt
+
+
 def test_option_decides_for_or_against_a_value():
     frames, _ = marked("u2", 65535, 65535)
     assert not find_gaps(frames, "none").is_gap.any()

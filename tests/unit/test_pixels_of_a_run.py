@@ -46,6 +46,16 @@ def test_gap_is_masked_stored_as_zero_and_in_no_number(tmp_path, dtype, marker):
     assert len([note for note in notes if note.startswith("33 pixels hold")]) == 1
 
 
+def test_first_frame_that_was_never_written_hides_no_gap(tmp_path):
+    frames = frames_with(65535, "u2")
+    frames[0] = 0
+    file, notes = stored(tmp_path, frames)
+    with file:
+        np.testing.assert_array_equal(file["/entry/mask"][()], GAP)
+        np.testing.assert_array_equal(file["/entry/data"][()], np.where(GAP, 0, frames))
+    assert any(note.startswith("33 pixels hold 65535") for note in notes)
+
+
 @pytest.mark.parametrize("n", [1, 3, 5, 6])
 def test_runs_of_any_length_store_every_frame(tmp_path, n):
     file, _ = stored(tmp_path, frames_with(2**32 - 1, "u4", n))
