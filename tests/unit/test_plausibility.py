@@ -41,6 +41,15 @@ def test_a_usual_scan_gives_no_doubt(step_m: float) -> None:
     assert list(scan_doubts(ZONE_PLATE, grid(step_m))) == []
 
 
+def test_a_scan_may_lie_anywhere_on_a_long_stage() -> None:
+    assert list(scan_doubts(ZONE_PLATE, grid(100e-9) + 0.12)) == []
+
+
+@pytest.mark.parametrize(("positions_m", "words"), [(grid(0.02), "spans 0.18 m"), (grid(0.02) + 3, "reaches 3.18 m")])
+def test_no_scan_is_as_wide_or_as_far_away_as_a_micrometre_read_as_a_metre(positions_m: np.ndarray, words: str) -> None:
+    assert impossible(ZONE_PLATE, positions_m) == [f"{words}; positions are in metres: is it in um?"]
+
+
 @pytest.mark.parametrize(
     "numbers, name",
     [
