@@ -97,6 +97,7 @@ class ScanFile:
     def _from_file(cls, path: Path, file: BoundedFile) -> Self:
         if not is_ours(file):
             raise SourceError(f"{path} is not a standard file: make one of it with `ptychostream ingest`")
+        state = text_in(dataset_at(file, STATE)) or ""  # before the rows: once a run has ended, all of them are there
         rows = standard_rows(file)
         is_growing, n_rows = rows.n_beyond > 0 or not rows.is_closed, rows.n_rows
         data, keep = dataset_at(file, "/entry/data"), dataset_at(file, "/entry/keep")
@@ -115,7 +116,7 @@ class ScanFile:
         return cls(
             path=path,
             scan_id=text_in(dataset_at(file, "/entry/run/scan_id")) or path.stem,
-            state=text_in(dataset_at(file, STATE)) or "",
+            state=state,
             is_growing=is_growing,
             n_rows=n_rows,
             n_kept=int(np.count_nonzero(keep[:n_rows])),

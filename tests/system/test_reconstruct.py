@@ -375,6 +375,31 @@ def test_gpu_without_cupy_is_one_sentence_before_anything_runs(python: PtypyPyth
     assert not (tmp_path / "scan_recon").exists()
 
 
+def test_a_run_that_ends_while_its_file_is_read_has_not_ended_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last row and its end come between two reads: PtyPy was ended then, as if the rest would never come."""
+    from stream_service.ptycho import scan_file
+
+    path, read_rows = tmp_path / "scan_std.h5", scan_file.standard_rows
+    with StandardFile.create(path, example_header(3)) as file:
+        append_example_rows(file, 0, 2)
+        file.flush()
+
+        def rows_and_then_the_end(opened: Any) -> Any:
+            found = read_rows(opened)
+            append_example_rows(file, 2, 3)
+            file.flush()
+            file.write_ledger(example_ledger(3))
+            file.set_state("COMPLETE", "done", 1)
+            file.flush()
+            return found
+
+        monkeypatch.setattr(scan_file, "standard_rows", rows_and_then_the_end)
+        scan = scan_file.ScanFile.read(path, is_followed=True)
+    assert scan.n_rows == 2 and not scan.has_ended, "the next look sees both"
+
+
 def test_a_scan_id_that_is_code_is_text_in_recipe_pictures_and_image(python: PtypyPython, tmp_path: Path) -> None:
     evil = f'$\\frac{{ x"""\nopen({str(tmp_path / "ran")!r}, "w")\n"""\x1b[2J µ'
     data = tmp_path / "scan_std.h5"
