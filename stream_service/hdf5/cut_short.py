@@ -66,7 +66,7 @@ def check_not_cut(id: h5d.DatasetID, file: BoundedFile, path: str) -> None:
 
 def is_shorter(path: Path, what: str, is_standard: bool) -> CutShortError:
     """The refusal of a file that was cut off: what is missing, and what to do."""
-    repair = f", or keep its whole rows by `ptychostream repair {path}`" if is_standard else ""
+    repair = f", or see which rows `ptychostream repair {path}` can keep" if is_standard else ""
     return CutShortError(
         f"{path} is shorter than it says: {what}; it was not copied or written completely: copy it again{repair}"
     )

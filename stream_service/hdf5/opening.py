@@ -136,7 +136,7 @@ def _why_not(path: Path, flags: int, error: BaseException) -> str:
     if found := TRUNCATED.search(str(error)):
         return (
             f"{path} is shorter than it says ({found[1]} of {found[2]} bytes): it was not copied completely; copy it "
-            f"again, or, of a standard file, keep the whole rows by `ptychostream repair {path}`"
+            f"again, or, of a standard file, see which rows `ptychostream repair {path}` can keep"
         )
     return f"{path} cannot be opened, it is damaged or was not copied completely: {reason_of(error)}"
 

@@ -12,10 +12,13 @@ from stream_service.config import Preprocessing
 from stream_service.errors import ConfigError
 from stream_service.kernels import CorrectionError, Corrections, FlatKind, recognise_flat
 
-References = Mapping[str, npt.NDArray[Any]]
+_Image = npt.NDArray[Any]
+References = Mapping[str, _Image]
 """`dark`, `flat`, `mask`, each (y, x) in raw detector axes, as far as they are there."""
 LARGE_SHARE = 0.5
 """Of bad pixels in a mask: detectors are better than that, an inverted mask is not."""
+NOTED_SHARE = 0.01
+"""Of pixels that the flat masks: single dead ones are usual."""
 
 
 def corrections_from(preprocessing: Preprocessing, references: References) -> Corrections:
@@ -66,6 +69,7 @@ def reference_notes(
                 "the flat is taken as measured: the dark is subtracted from it ('flat_is' says otherwise: "
                 "--flat-is normalised)"
             )
+            yield from _below_dark_note(flat, dark, mask)
         else:
             yield (
                 f"the flat ({_median(flat)}, the dark's is {_median(dark).removeprefix('median ')}) is taken as "
@@ -83,5 +87,16 @@ def reference_notes(
         )
 
 
-def _median(image: npt.NDArray[Any]) -> str:
+def _below_dark_note(flat: _Image, dark: _Image, mask: _Image | None) -> Iterator[str]:
+    """Pixels that the flat masks, where they are many."""
+    is_good = np.ones(flat.shape, bool) if mask is None else mask == 0
+    n_below = int(np.count_nonzero(is_good & (flat.astype(np.float64) <= dark)))
+    if n_below > NOTED_SHARE * flat.size:
+        yield (
+            f"the flat is not above the dark in {100 * n_below / flat.size:.3g} % of the pixels ({n_below} of "
+            f"{flat.size}), which are masked: did it light them?"
+        )
+
+
+def _median(image: _Image) -> str:
     return f"median {float(np.nanmedian(image)):.4g}"

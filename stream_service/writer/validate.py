@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 
 from stream_service.errors import SourceError
+from stream_service.hdf5.failures import HDF5_ERRORS, reason_of
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.writer.cxi_rules import cxi_findings
@@ -37,8 +38,9 @@ def validate_file(path: str | os.PathLike[str], also: AlsoBelow = NOWHERE_ELSE) 
             if elsewhere := list(elsewhere_findings(file)):
                 return elsewhere
             return _closed_file_findings(file) if opened.is_closed else _growing_file_findings(file, where)
-    except (OSError, SourceError) as mistake:
-        return [error(where, f"cannot be read: {str(mistake).partition(chr(10))[0]}.")]
+    except (*HDF5_ERRORS, SourceError) as mistake:
+        said = str(mistake).partition("\n")[0] if isinstance(mistake, SourceError) else reason_of(mistake)
+        return [error(where, f"cannot be read: {said}.")]
 
 
 def _growing_file_findings(file: h5py.File, where: str) -> list[Finding]:

@@ -39,6 +39,8 @@ def expected() -> np.ndarray[Any, Any]:
         (RESPONSE, np.zeros(SHAPE), "raw"),
         (RESPONSE, np.full(SHAPE, 0.3), None),
         (RAW_FLAT, np.full(SHAPE, 0.3), "raw"),
+        (100 * RESPONSE, np.full(SHAPE, 100.0), None),  # in ADU, and without its dark already
+        (np.where(RESPONSE > 1.03, 90, RAW_FLAT), DARK, "raw"),
         (np.full(SHAPE, np.nan), DARK, "raw"),
         (np.where(RESPONSE > 1.05, np.nan, RESPONSE), np.where(RESPONSE < 0.95, np.inf, DARK), "normalised"),
     ],
@@ -67,6 +69,23 @@ def test_either_kind_of_flat_gives_the_same_frames_and_is_named(tmp_path, flat, 
         np.testing.assert_allclose(file["/entry/flat"][()], RESPONSE / RESPONSE.mean(), rtol=1e-4)
     said = [text for text in notes if "the flat" in text]
     assert len(said) == bool(note) and note in "".join(said)
+
+
+def test_pixels_that_the_flat_masks_are_told_where_they_are_many(tmp_path):
+    flat = RAW_FLAT.copy()
+    flat[:2] = 50
+    file, notes = stored(tmp_path, FRAMES, references={"dark": DARK, "flat": flat})
+    with file:
+        assert (file["/entry/mask"][:2] != 0).all() and not file["/entry/mask"][2:].any()
+    assert any(
+        "the flat is not above the dark in 16.7 % of the pixels (32 of 192), which are masked" in said for said in notes
+    )
+
+
+def test_flat_in_adu_without_its_dark_is_asked_for(tmp_path):
+    references = {"dark": np.full(SHAPE, 100.0), "flat": 100 * RESPONSE}
+    with pytest.raises(ConfigError, match=MAY_BE_EITHER):
+        stored(tmp_path, FRAMES, references=references)
 
 
 def test_flat_that_may_be_either_is_asked_for(tmp_path):

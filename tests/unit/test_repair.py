@@ -259,3 +259,12 @@ def test_the_energy_is_that_of_most_rows_as_at_the_end_of_a_run(tmp_path: Path) 
         assert file["/entry/energy_eV"][()] == pytest.approx(700.0)  # type: ignore[index]
         joules = file["/entry_1/instrument_1/source_1/energy"][()]  # type: ignore[index]
     assert joules == pytest.approx(700.0 * 1.602176634e-19)
+
+
+@pytest.mark.parametrize("write", [write_killed, write_finished])
+def test_validate_names_what_is_wrong_wherever_a_file_was_cut(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    whole = write(tmp_path)
+    for part in range(1, 200):
+        copy = tmp_path / "cut_std.h5"
+        copy.write_bytes(whole.read_bytes()[: whole.stat().st_size * part // 200])
+        assert validate_file(copy), f"cut after {part} of 200 parts"
