@@ -17,6 +17,7 @@ from stream_service.writer.validate import validate_file
 
 FOLLOWER = Path(__file__).with_name("follower.py")
 N = 60
+GAIN = 4  # of the sim profile: files have photons
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_each_row_is_the_raw_frame_of_its_id_corrected(followed) -> None:
     data = demo.column("/entry/data")
     of_id = dict(zip(raw_ids.tolist(), raw, strict=True))
     for row, uid in enumerate(demo.column("/entry/frames/unique_id")[:, 0]):
-        expected = np.maximum((of_id[int(uid)] - dark) / response, 0)
+        expected = np.maximum((of_id[int(uid)] - dark) / response, 0) / GAIN
         np.testing.assert_allclose(data[row][good], expected[good], rtol=1e-5, atol=1e-3)
 
 

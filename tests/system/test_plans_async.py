@@ -27,6 +27,8 @@ from ophyd_async.epics.adsimdetector import SimDetector
 
 from ptychostream_devices.async_detector import layout_writer
 
+GAIN = 4  # of the sim profile: files have photons
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
@@ -79,7 +81,7 @@ def test_layout_survives_and_the_service_gets_every_frame(engine: RunEngine, rig
     with h5py.File(path, swmr=True) as raw:
         for resource in resources.values():
             assert len(raw[resource["parameters"]["dataset"]]) == 4
-        assert np.array_equal(raw["/entry/data/data"][()], frames)
+        assert np.array_equal(raw["/entry/data/data"][()], GAIN * frames)
         assert raw["/entry/unique_id"].shape == (4,)
         assert raw["/entry_1/data_1/data"] == raw["/entry/data/data"]
 

@@ -138,7 +138,7 @@ def test_state_and_account_follow_an_ingest_that_follows(tmp_path: Path, watch: 
     assert watch.states[0] == "RECEIVING"
     assert watch.states[-1] == "COMPLETE"
     assert all(look.stored <= look.n_rows for look in watch.looks)
-    assert watch.looks[-1].message == "6 of 6 frames stored in 6 rows"
+    assert watch.looks[-1].message.startswith("6 of 6 frames stored in 6 rows")
 
 
 def test_cause_of_a_failure_is_in_the_file_of_an_ingest(tmp_path: Path) -> None:
