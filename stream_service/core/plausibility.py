@@ -158,9 +158,8 @@ def _too_small(geometry: ScanGeometry, extent_m: float, step_m: float) -> Iterat
         return
     by = f"a pixel of the object is {_length(pixel_m)}, by {_numbers(geometry)}"
     if extent_m < pixel_m:
-        said = (
-            f"spans {_length(extent_m)} in all, less than one pixel of the object: {by}; is a length in another unit?"
-        )
+        said = f"spans {_length(extent_m)} in all, less than one pixel of the object: {by}; "
+        said += "is a length in another unit, or did the stage not move?"
         yield Doubt("pos", True, said, OF_THE_GEOMETRY)
     elif step_m < FEWEST_PIXELS_A_STEP * pixel_m:
         said = f"has steps of about {_length(step_m)}, {step_m / pixel_m:.2g} pixels of the object: {by}; "

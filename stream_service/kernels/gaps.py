@@ -4,7 +4,8 @@ A detector says so by a value: 2^32-1 and 2^32-2 (Eiger), -1 and -2 (Pilatus), t
 NaN. Whether such a value is one is told by the first frames of a scan, in which the pixel never changes:
 
 - not a number, and what no detector counts to in a frame (the largest values of 32 bits and more): always a marker
-- negative numbers: if no other pixel is ever negative; else the frames have lost their dark, and it is a measurement
+- negative numbers: if no other pixel is ever negative, or none by half as much (-9999 below noise); else the frames
+  have lost their dark, and it is a measurement
 - the largest values of 8 and 16 bits: if all others stay below a quarter of them, so that the frames do not use the
   range of the type; and if the pixels lie alone, or in lines from the border. A closed patch may be a saturated beam.
 
@@ -33,6 +34,8 @@ MOST_NEGATIVE = 0.5
 """Share of pixels: what is negative in more of them is no marker."""
 NEGATIVE_MARKERS = (-1, -2)
 """Of Pilatus and of what converts Eiger's files: gap, dead pixel."""
+FAR_BELOW = 2
+"""Times the lowest negative measurement: what never changes below it is a marker, such as -9999."""
 RARE = 0.1
 """Share of the pixels with a marker that others may have in single frames: Eiger files as int32 saturate at -1."""
 MOST_MARKERS, MOST_LOOKED_AT = 4, 1 << 16
@@ -81,9 +84,9 @@ def may_have_gaps(frame: Image, setting: GapSetting) -> bool:
     if setting == "none":
         return False
     if setting != "auto":
-        return bool(_equals(frame, float(setting)).any())
+        return True
     largest = frame.max()
-    if largest >= least_certain(frame.dtype) or (frame.dtype.kind != "u" and _few(frame[frame < 0])):
+    if largest >= least_certain(frame.dtype) or (frame.dtype.kind != "u" and _may_be_markers(frame[frame < 0])):
         return True
     return bool(largest >= _short_limit(frame.dtype) - 1 and _is_largest(frame).any())
 
@@ -151,7 +154,13 @@ class _Search:
         if setting == "none":
             return
         if setting != "auto":
-            self.is_gap |= self._stays & _equals(self._first, float(setting))
+            has_marker = self._stays & _equals(self._first, float(setting))
+            if not has_marker.any():
+                self.doubt = (
+                    f"no pixel holds {setting:.10g} in each of the first {counted(len(frames), 'frame')}: nothing is "
+                    f"masked as a gap (--gaps {setting:.10g})"
+                )
+            self.is_gap |= has_marker
             return
         for value in _certain_values(dtype):
             self.is_gap |= self._stays & (self._first == dtype.type(value))
@@ -169,7 +178,12 @@ class _Search:
         values = self._first[is_marker]
         if not _few(values) or values.size > MOST_NEGATIVE * is_marker.size:
             return
-        if any(self._is_genuine(frame[~is_marker & (frame < 0)], values) for frame in self._frames):
+        others = [frame[~is_marker & (frame < 0)] for frame in self._frames]
+        if any(self._is_genuine(negative, values) for negative in others):
+            lowest = min(float(negative.min(initial=0)) for negative in others)
+            is_marker &= self._first < FAR_BELOW * lowest
+            values = self._first[is_marker]
+        if not values.size:
             return
         if len(self._frames) > 1 or np.isin(values, NEGATIVE_MARKERS).all():
             self.is_gap |= is_marker
@@ -212,6 +226,11 @@ def _doubt_of_uniform(frames: Sequence[Image] | Image) -> str:
 def _few(values: Image) -> bool:
     """Whether there are values, and so few different ones that they may be markers."""
     return 0 < np.unique(values[:MOST_LOOKED_AT]).size <= MOST_MARKERS
+
+
+def _may_be_markers(negatives: Image) -> bool:
+    """Whether some of a frame's negative numbers may be markers: there are few, or several pixels hold the lowest."""
+    return _few(negatives) or bool(negatives.size and np.count_nonzero(negatives == negatives.min()) > 1)
 
 
 def _is_largest(frame: Image) -> Pixels:

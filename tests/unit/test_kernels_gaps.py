@@ -125,6 +125,29 @@ def test_negative_numbers_of_frames_that_lost_their_dark_are_measurements():
     assert not may_have_gaps(np.random.default_rng(1).normal(0, 2, SHAPE).astype("f4"), "auto")
 
 
+@pytest.mark.parametrize("kind", ["f4", "i2", "i4"])
+def test_marker_far_below_the_noise_is_one(kind):
+    frames = np.random.default_rng(1).normal(0, 2, (FIRST_FRAMES, *SHAPE)).astype(kind)
+    frames[:, :, 20] = -9999
+    is_gap = np.zeros(SHAPE, bool)
+    is_gap[:, 20] = True
+    assert may_have_gaps(frames[0], "auto")
+    np.testing.assert_array_equal(find_gaps(frames).is_gap, is_gap)
+    assert find_gaps(frames).values == ("-9999",)
+
+
+@pytest.mark.parametrize(("kind", "marker"), [("u2", 20.0), ("u2", -1.0), ("u2", 65535.5), ("f4", 0.5)])
+def test_marker_that_no_pixel_holds_is_said(kind, marker):
+    frames = np.full((FIRST_FRAMES, *SHAPE), 3, kind)
+    frames[:, 4] = 7
+    assert may_have_gaps(frames[0], marker)
+    found = find_gaps(frames, marker)
+    assert not found.is_gap.any()
+    assert found.doubt == (
+        f"no pixel holds {marker:.10g} in each of the first 5 frames: nothing is masked as a gap (--gaps {marker:.10g})"
+    )
+
+
 def test_saturated_pixel_that_has_the_marker_in_one_frame_hides_no_gap():
     frames, is_gap = marked("i4", -1, -2)
     frames[2, 3, 3] = -1
