@@ -157,16 +157,20 @@ class Clients(Context):
         while True:
             try:
                 connection, address = await asyncio.get_running_loop().sock_accept(sock)
-            except OSError as error:  # no descriptor is left, or the client has gone again
-                log.warning("cannot take a CA client: %s", error.strerror)
+            except OSError:  # no descriptor is left, so the client waits in the kernel; or it has gone again
+                self._n_refused += not self._make_room()
                 await asyncio.sleep(LOOK_S)
                 continue
             if not self._make_room():
                 self._n_refused += 1
                 connection.close()
                 continue
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            streams = await asyncio.open_connection(sock=connection)
+            try:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                streams = await asyncio.open_connection(sock=connection)
+            except OSError:  # it has gone again
+                connection.close()
+                continue
             self.server_tasks.create(self.tcp_handler(_TransportWrapper(*streams), address))
 
     async def all_sent(self) -> None:
