@@ -57,8 +57,8 @@ class Gaps:
     """(y, x) pixels that do not measure."""
     values: tuple[str, ...] = ()
     """The markers found, as they are read."""
-    n_frames: int = 0
-    """Frames that this was told by."""
+    told_by: Sequence[Image] = ()
+    """The frames that this was told by."""
     doubt: str = ""
     """What is left to the operator, in a sentence; empty if nothing is."""
 
@@ -68,7 +68,8 @@ class Gaps:
         n = int(np.count_nonzero(self.is_gap))
         if not n:
             return ""
-        frames = "the first frame" if self.n_frames == 1 else f"each of the first {self.n_frames} frames"
+        n_frames = len(self.told_by)
+        frames = "the first frame" if n_frames == 1 else f"each of the first {n_frames} frames"
         pixels = f"{counted(n, 'pixel')} {agrees(n, 'holds')}"
         otherwise = "" if self.values == (NO_NUMBER,) else " (--gaps none takes such values for measurements)"
         return (
@@ -98,7 +99,7 @@ def find_gaps(frames: Sequence[Image] | Image, setting: GapSetting = "auto") -> 
         return Gaps(np.zeros(frames[0].shape, bool), doubt=_doubt_of_uniform(frames) if setting == "auto" else "")
     found = _Search(shown, setting)
     values = tuple(NO_NUMBER if math.isnan(value) else f"{value:.10g}" for value in found.values())
-    return Gaps(found.is_gap, values, len(shown), found.doubt)
+    return Gaps(found.is_gap, values, shown, found.doubt)
 
 
 def is_uniform(frame: Image) -> bool:

@@ -27,6 +27,7 @@ from stream_service.kernels import CorrectionError, FrameReducer, FrameSummary, 
 from stream_service.qc.maps import RowValues
 from stream_service.service.first_frames import FirstFrames
 from stream_service.service.flag_counts import FlagCounts
+from stream_service.service.gap_watch import GapWatch
 from stream_service.service.saturation import SaturationShare
 from stream_service.service.unmeasured import UnmeasuredPixels
 from stream_service.writer import Row, StandardFile
@@ -66,6 +67,7 @@ class RowPipeline:
         self._about_references = about_references
         self._gap_setting: GapSetting = gaps
         self._first_frames: FirstFrames | None = FirstFrames(gaps)
+        self._gap_watch: GapWatch | None = None
         self._unmeasured: UnmeasuredPixels | None = None
         self._saturation = SaturationShare(sat_fraction)
         self._about_gaps: tuple[str, ...] = ()
@@ -106,7 +108,8 @@ class RowPipeline:
         """The gaps are known: correct for them, and take the exposures that had to wait."""
         self._first_frames = None
         if gaps is not None:
-            doubt = gaps.doubt if self._reducer.corrections.saturation_level is None else ""
+            is_settled = self._gap_setting == "auto" and self._reducer.corrections.saturation_level is not None
+            doubt = "" if is_settled else gaps.doubt
             self._about_gaps = tuple(filter(None, (gaps.sentence, doubt)))
         if gaps is not None and gaps.is_gap.any():
             try:
@@ -115,6 +118,7 @@ class RowPipeline:
                 raise ConfigError(str(error)) from error
             self._file.write_applied(self._reducer.dark_applied, self._reducer.flat_applied)
             self._write_mask()
+            self._gap_watch = GapWatch(gaps.is_gap, gaps.told_by[0])
         for exposure in kept:
             self._add(exposure)
 
@@ -166,6 +170,8 @@ class RowPipeline:
         """What is to be said of the references, the pixels and the rows so far, in sentences."""
         yield from self._about_references
         yield from self._about_gaps
+        if self._gap_watch is not None:
+            yield from self._gap_watch.notes()
         if self._unmeasured is not None:
             yield from self._unmeasured.notes()
         yield from self._saturation.notes()
@@ -210,6 +216,8 @@ class RowPipeline:
             pixels = exposures[0].frame.pixels[np.newaxis]
         else:
             pixels = np.stack([exposure.frame.pixels for exposure in exposures])
+        if self._gap_watch is not None:
+            self._gap_watch.look(pixels[0])
         times_s = np.array([exposure.exposure_s for exposure in exposures])
         summary = self._reducer.reduce(pixels, times_s, slot)
         chosen = slice(None) if summary.best_index < 0 else slice(summary.best_index, summary.best_index + 1)

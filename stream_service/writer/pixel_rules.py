@@ -66,10 +66,11 @@ def _marker_findings(data: h5py.Dataset, is_bad: np.ndarray, extent: RowExtent) 
 
     found = find_gaps(rows)
     if n := int(np.count_nonzero(found.is_gap & ~is_bad & np.isfinite(rows[0]))):
+        pixels = f"{counted(n, 'pixel')} of each of the first {len(found.told_by)} rows"
         yield advice(
             "/entry/data",
-            f"holds {' or '.join(found.values)} in {counted(n, 'pixel')} of each of the first {found.n_frames} rows, "
-            "which are good by the mask; gaps and dead pixels are masked by 'ptychostream ingest'.",
+            f"holds {' or '.join(found.values)} in {pixels}, which are good by the mask; gaps and dead "
+            "pixels are masked by 'ptychostream ingest'.",
         )
 
 

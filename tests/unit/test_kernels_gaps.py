@@ -52,7 +52,7 @@ def test_marker_of_each_type_is_a_gap(dtype, gap, dead):
     assert may_have_gaps(frames[0], "auto")
     found = find_gaps(frames)
     np.testing.assert_array_equal(found.is_gap, is_gap)
-    assert (found.n_frames, found.doubt) == (FIRST_FRAMES, "")
+    assert (len(found.told_by), found.doubt) == (FIRST_FRAMES, "")
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i2", "i4", "f4", "f8"])
@@ -196,7 +196,7 @@ def test_frame_without_a_measurement_tells_nothing(dtype, value):
     assert is_blank(frames[1]) and not is_blank(frames[0])
     found = find_gaps(frames)
     np.testing.assert_array_equal(found.is_gap, is_gap)
-    assert found.n_frames == FIRST_FRAMES - 1
+    assert len(found.told_by) == FIRST_FRAMES - 1
     assert not find_gaps(frames[1:2]).is_gap.any()
 
 

@@ -64,6 +64,30 @@ def test_runs_of_any_length_store_every_frame(tmp_path, n):
         np.testing.assert_array_equal(file["/entry/mask"][()], GAP)
 
 
+def test_pixels_taken_for_gaps_that_measure_later_are_told(tmp_path):
+    frames = frames_with(65535, "u2", 40)
+    frames[6:, 2, 3] = 300
+    _, notes = stored(tmp_path, frames)
+    (said,) = [note for note in notes if "in later frames" in note]
+    assert said == (
+        "1 pixel of 33 taken for gaps measures in later frames, and is masked all the same: if it was saturation, "
+        "--gaps none and --sat are right"
+    )
+
+
+@pytest.mark.parametrize(("dtype", "marker"), [("u2", 65535), ("f4", np.nan)])
+def test_gaps_that_stay_gaps_are_not_told_twice(tmp_path, dtype, marker):
+    frames = frames_with(marker, dtype, 40)
+    frames[7] = 0  # not written
+    _, notes = stored(tmp_path, frames)
+    assert not [note for note in notes if "in later frames" in note]
+
+
+def test_marker_that_no_pixel_holds_is_told_beside_a_saturation_level(tmp_path):
+    _, notes = stored(tmp_path, frames_with(65535, "u2"), sat=60000.0, gaps=20.5)
+    assert any(note.startswith("no pixel holds 20.5 in each of the first 5 frames") for note in notes)
+
+
 def test_gap_is_no_saturation(tmp_path):
     file, _ = stored(tmp_path, frames_with(65535, "u2"), sat=60000.0)
     with file:
