@@ -77,4 +77,5 @@ def best_score(stored: NDArray[np.float32], is_good: NDArray[np.bool_]) -> tuple
     values = stored[is_good]
     if values.size == 0 or np.isnan(values).any():
         return -math.inf, -math.inf
-    return float(np.median(values)), float(values.sum(dtype=np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):  # an absurd flat makes values that float32 cannot add up
+        return float(np.median(values)), float(values.sum(dtype=np.float64))

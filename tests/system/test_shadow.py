@@ -176,7 +176,7 @@ def test_a_beam_that_stood_still_and_dark_frames_are_said_in_words(tmp_path: Pat
         with StandardFile.create(path, example_header(12), swmr=False) as file:
             for row in range(12):
                 file.slot()[...] = level
-                file.append(replace(example_row(row), x_m=row * x_m, y_m=0.0))
+                file.append(replace(example_row(row), x_m=row * x_m, y_m=0.0, intensity=level))
             file.write_ledger(example_ledger(12))
             file.set_state("COMPLETE", "done", 1)
         with pytest.raises(SourceError, match=words):
