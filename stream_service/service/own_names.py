@@ -18,7 +18,7 @@ from p4p.client.thread import Context
 
 from stream_service.ca_channel import let_go
 from stream_service.errors import ConfigError
-from stream_service.sources.epics_ca import ca, epics
+from stream_service.sources.epics_ca import PV, ca
 
 SEARCH_S = 1.0
 """For another server to answer: within a second CA asks five times for a name, and PVA twice."""
@@ -63,7 +63,7 @@ def refuse_taken_names(prefix: str, ca_names: Iterable[str], pva_names: Iterable
             changed.set()
 
     # all that is asked for is whether somebody answers, so nothing is subscribed
-    pvs = [epics.PV(prefix + name, auto_monitor=False, connection_callback=connected) for name in ca_names]
+    pvs = [PV(prefix + name, auto_monitor=False, connection_callback=connected) for name in ca_names]
     ca.flush_io()
     with Context("pva", nt=False) as pva:
         subscriptions = [

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from stream_service.errors import ConfigError, SourceError
-from stream_service.sources.epics_ca import epics
+from stream_service.sources.epics_ca import PV
 from stream_service.utf8 import text_in_waveform
 
 SHOWN = (
@@ -40,7 +40,7 @@ class RemoteService:
     def __init__(self, prefix: str, timeout_s: float) -> None:
         if not prefix.isascii():
             raise ConfigError(f"{prefix!r} is no prefix of PVs: their names are ASCII")
-        self._pvs = {name: epics.PV(prefix + name, auto_monitor=True) for name in SHOWN}
+        self._pvs = {name: PV(prefix + name, auto_monitor=True) for name in SHOWN}
         deadline = time.monotonic() + timeout_s
         for pv in self._pvs.values():
             if not pv.wait_for_connection(max(0.01, deadline - time.monotonic())):

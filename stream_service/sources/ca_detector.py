@@ -9,7 +9,7 @@ from typing import Any
 from stream_service.ca_channel import let_go
 from stream_service.core.frame import NS_PER_S
 from stream_service.errors import SourceError
-from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, epics
+from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, PV
 
 GET_TIMEOUT_S = 2.0
 
@@ -18,7 +18,7 @@ class CaCounter:
     """The detector's counter, followed while no run is: at full rate its updates would cost a run too much."""
 
     def __init__(self, counter_pv: str) -> None:
-        self._pv = epics.PV(counter_pv, auto_monitor=True)
+        self._pv = PV(counter_pv, auto_monitor=True)
 
     @property
     def latest(self) -> int | None:
@@ -35,9 +35,9 @@ class CaDetector:
     """The control PVs of one areaDetector, read only: the service never commands the detector."""
 
     def __init__(self, acquire_pv: str, counter_pv: str, exposure_pv: str) -> None:
-        self._acquire = epics.PV(acquire_pv, auto_monitor=True)
-        self._counter = epics.PV(counter_pv, form="time", auto_monitor=False)
-        self._exposure = epics.PV(exposure_pv, auto_monitor=True)
+        self._acquire = PV(acquire_pv, auto_monitor=True)
+        self._counter = PV(counter_pv, form="time", auto_monitor=False)
+        self._exposure = PV(exposure_pv, auto_monitor=True)
 
     def start(self) -> None:
         """Wait for the connections; raises `SourceError` naming the PVs that do not answer."""

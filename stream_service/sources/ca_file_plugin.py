@@ -8,7 +8,7 @@ from typing import Any
 
 from stream_service.ca_channel import let_go
 from stream_service.errors import SourceError
-from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, epics
+from stream_service.sources.epics_ca import CA_FAILURES, CONNECTION_TIMEOUT_S, PV
 from stream_service.utf8 import text_in_waveform
 
 GET_TIMEOUT_S = 2.0
@@ -42,7 +42,7 @@ class FilePluginState:
 
 def read_file_plugin(prefix: str) -> FilePluginState:
     """Ask the plugin with this prefix (`BL1:HDF1:`); raises `SourceError` naming the PVs that do not answer."""
-    pvs = {name: epics.PV(prefix + name, auto_monitor=False) for name in PVS}
+    pvs = {name: PV(prefix + name, auto_monitor=False) for name in PVS}
     try:
         deadline = time.monotonic() + CONNECTION_TIMEOUT_S
         missing = [

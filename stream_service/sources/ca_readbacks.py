@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stream_service.ca_channel import let_go, wait_flushing
+from stream_service.ca_channel import let_go
 from stream_service.core.frame import NS_PER_S
 from stream_service.core.readback import Readback
 from stream_service.errors import OverrunError, SourceError
@@ -23,9 +23,9 @@ from stream_service.sources.epics_ca import (
     CA_FAILURES,
     CONNECTION_TIMEOUT_S,
     INVALID_ALARM,
+    PV,
     attach_thread,
     ca,
-    epics,
 )
 from stream_service.sources.settling import Settling
 
@@ -83,7 +83,7 @@ class _Channel:
         self._n_disconnections = self._n_asked_disconnections = 0
         self._emit = emit
         self._was_disconnected = False
-        self.pv = epics.PV(
+        self.pv = PV(
             follow.pv, form="time", auto_monitor=True, callback=self._on_update, connection_callback=self._on_connection
         )
 
@@ -157,7 +157,7 @@ class CaReadbacks:
             if channel.follow.instead_of is not None:
                 self._channels[name] = self._first_to_answer(channel, channel.follow.instead_of, deadline)
         for channel in self._channels.values():
-            wait_flushing(channel.has_value.wait, deadline - time.monotonic())
+            channel.has_value.wait(max(0.0, deadline - time.monotonic()))
         missing = [f"{c.name} ({c.follow.pv})" for c in self._channels.values() if not c.has_value.is_set()]
         if missing:
             self.close()
@@ -169,10 +169,10 @@ class CaReadbacks:
 
     def _first_to_answer(self, channel: _Channel, other: Follow, deadline: float) -> _Channel:
         """The channel as it is; or on the other PV, if that one is there and this one is not."""
-        if wait_flushing(channel.has_value.wait, INSTEAD_S):
+        if channel.has_value.wait(INSTEAD_S):
             return channel
         stand_in = _Channel(channel.name, other, self._emit)
-        is_there = wait_flushing(stand_in.has_value.wait, deadline - time.monotonic())
+        is_there = stand_in.has_value.wait(max(0.0, deadline - time.monotonic()))
         if channel.has_value.wait(INSTEAD_S if is_there else 0.0) or not is_there:
             stand_in.close()
             return channel

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from stream_service.ca_channel import let_go
-from stream_service.sources.epics_ca import epics
+from stream_service.sources.epics_ca import PV
 
 COUNTER = "ArrayCounter_RBV"
 IMAGE = "Image"
@@ -41,7 +41,7 @@ class CaStream:
             names += [f"{self._plugin}{field}_RBV" for field in ("EnableCallbacks", "NDArrayPort")]
         if self._camera:
             names += [f"{self._camera}{field}_RBV" for field in ("ArrayCallbacks", "PortName")]
-        self._pvs = {name: epics.PV(name, auto_monitor=True) for name in names}
+        self._pvs = {name: PV(name, auto_monitor=True) for name in names}
 
     def wait(self, timeout_s: float) -> None:
         """Give the PVs some time to answer."""

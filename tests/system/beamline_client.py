@@ -6,9 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import epics
-
 from stream_service.ca_channel import let_go
+from stream_service.sources.epics_ca import PV
 from stream_service.utf8 import text_in_waveform
 
 TIMEOUT_S = 8.0
@@ -28,12 +27,12 @@ class BeamlineClient:
     """Gets, puts and monitors PVs below a prefix."""
 
     prefix: str
-    pvs: dict[str, epics.PV] = field(default_factory=dict)
+    pvs: dict[str, PV] = field(default_factory=dict)
 
-    def pv(self, name: str) -> epics.PV:
+    def pv(self, name: str) -> PV:
         """The connected PV."""
         if name not in self.pvs:
-            self.pvs[name] = epics.PV(self.prefix + name, auto_monitor=False, form="time")
+            self.pvs[name] = PV(self.prefix + name, auto_monitor=False, form="time")
         pv = self.pvs[name]
         assert pv.wait_for_connection(TIMEOUT_S), f"{self.prefix}{name} is not served"
         return pv
@@ -41,8 +40,8 @@ class BeamlineClient:
     def get(self, name: str) -> Any:
         """The value the server has now; a char waveform or an enum as a string."""
         pv = self.pv(name)
-        is_text = pv.nelm > 1 and "char" in pv.type
-        value = pv.get(as_string="enum" in pv.type, use_monitor=False, timeout=TIMEOUT_S)
+        is_text = pv.nelm > 1 and "char" in str(pv.type)
+        value = pv.get(as_string="enum" in str(pv.type), use_monitor=False, timeout=TIMEOUT_S)
         return text_in_waveform(value) if is_text else value
 
     def put(self, name: str, value: Any, *, wait: bool = True) -> None:
@@ -73,7 +72,7 @@ class BeamlineClient:
             events.append(Event(pvname.removeprefix(self.prefix), value, timestamp))
 
         for name in names:
-            pv = epics.PV(self.prefix + name, callback=note, form="time", auto_monitor=True)
+            pv = PV(self.prefix + name, callback=note, form="time", auto_monitor=True)
             self.pvs[f"watch {name} {id(events)}"] = pv
         self.wait_until(lambda: len({event.name for event in events}) == len(names))
         return events
