@@ -17,11 +17,11 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from stream_service.ptycho.object_image import flattened_phase
-from stream_service.ptycho.ptyr import Ptyr
-from stream_service.ptycho.recipe import write_recipe
-from stream_service.ptycho.recipe_settings import RecipeSettings
-from stream_service.ptycho.scan_choices import ScanChoices
+from stream_service.ptycho.image.object_image import flattened_phase
+from stream_service.ptycho.ptypy.ptyr import Ptyr
+from stream_service.ptycho.ptypy.recipe import write_recipe
+from stream_service.ptycho.ptypy.recipe_settings import RecipeSettings
+from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 
 ITERATIONS = 40
 PICTURE = Path(__file__).resolve().parent / "images" / "garbage.png"

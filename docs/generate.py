@@ -19,10 +19,10 @@ from caproto.server import pvproperty
 from pydantic import BaseModel
 
 import iocsim.cli
-import stream_service.cli
-from stream_service.config import Profile
+import stream_service.cli.main
 from stream_service.publishers.service_pvs import ServicePVs
-from stream_service.request import ScanRequest
+from stream_service.settings.profile import Profile
+from stream_service.settings.request import ScanRequest
 
 DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
@@ -197,7 +197,7 @@ def command_sections(name: str, command: Any) -> Iterator[str]:
 
 def commands() -> str:
     """All commands of ptychostream."""
-    return "".join(command_sections("ptychostream", typer.main.get_command(stream_service.cli.app)))
+    return "".join(command_sections("ptychostream", typer.main.get_command(stream_service.cli.main.app)))
 
 
 def iocsim_options() -> str:

@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 from stream_service.errors import PtychostreamError
-from stream_service.ptycho.ptypy_python import PtypyPython
-from stream_service.ptycho.recipe import write_recipe
-from stream_service.ptycho.recipe_settings import RecipeSettings
-from stream_service.ptycho.scan_choices import ScanChoices
+from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
+from stream_service.ptycho.ptypy.recipe import write_recipe
+from stream_service.ptycho.ptypy.recipe_settings import RecipeSettings
+from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument("--data", required=True, type=Path)

@@ -16,10 +16,10 @@ try:
 except ImportError:
     raise SystemExit("PtyPy is not installed in this Python: see `ptychostream reconstruct`") from None
 
-import stream_service.ptycho.tiff_ptyscan as tiff_ptyscan
+import stream_service.ptycho.ptypy.tiff_ptyscan as tiff_ptyscan
 from stream_service.core.plausibility import HC_EV_M
-from stream_service.layouts import load_named_profile
-from stream_service.ptycho.probe import optics_probe
+from stream_service.ptycho.optics.probe import optics_probe
+from stream_service.settings.beamlines import load_named_profile
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument("--pattern", required=True)

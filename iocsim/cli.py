@@ -18,12 +18,12 @@ import numpy as np
 import typer
 from typer.core import TyperCommand
 
-from iocsim.beamline import Beamline, BeamlineConfig, make_beamline
-from iocsim.camera import Flip, Rotate
 from iocsim.clocks import ClockFaults, Step
-from iocsim.codecs import COMPRESSORS
+from iocsim.detector.camera import Flip, Rotate
+from iocsim.detector.codecs import COMPRESSORS
 from iocsim.faults import Faults, parse_ids
 from iocsim.ioc import Ioc
+from iocsim.physics.beamline import Beamline, BeamlineConfig, make_beamline
 from iocsim.replay import ReplayFrames
 
 DEFAULT_CA_PORT = 5064

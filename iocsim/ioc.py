@@ -13,22 +13,22 @@ from pathlib import Path
 
 from p4p.server import Server
 
-from iocsim.acquisition import FrameCounter
-from iocsim.beamline import Beamline
 from iocsim.ca_server import CaServer
 from iocsim.clocks import ClockFaults, FaultyClock
-from iocsim.codec_plugin import CODEC_PORT, CodecPlugin
-from iocsim.codecs import NO_COMPRESSOR
-from iocsim.detector import Detector
-from iocsim.endstation import Endstation
+from iocsim.detector.acquisition import FrameCounter
+from iocsim.detector.codec_plugin import CODEC_PORT, CodecPlugin
+from iocsim.detector.codecs import NO_COMPRESSOR
+from iocsim.detector.detector import Detector
+from iocsim.detector.ndarray import NDArray
+from iocsim.detector.plugin import DRIVER_PORT
+from iocsim.detector.pva_plugin import PvaPlugin
+from iocsim.detector.stats_plugin import StatsPlugin
 from iocsim.faults import Faults
-from iocsim.hdf5_plugin import Hdf5Plugin
-from iocsim.ndarray import NDArray
-from iocsim.plugin import DRIVER_PORT
+from iocsim.hdf5.plugin import Hdf5Plugin
+from iocsim.physics.beamline import Beamline
+from iocsim.physics.endstation import Endstation
 from iocsim.pv import PvTable
-from iocsim.pva_plugin import PvaPlugin
 from iocsim.session import Session
-from iocsim.stats_plugin import StatsPlugin
 
 REFRESH_PERIOD_S = 0.05
 SOUND = ClockFaults()

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from iocsim.camera import Flip, Rotate, mount
+from iocsim.detector.camera import Flip, Rotate, mount
 
 COPY = "copy the data into one file (h5repack, h5copy), since no file is followed into others"
 MOST_LINKS = 16  # soft links on the way to one dataset; a circle has no end

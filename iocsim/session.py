@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from iocsim.detector.pva_plugin import PvaPlugin
 from iocsim.faults import FaultPvs, Faults
 from iocsim.pv import Choice, PvTable, Text
-from iocsim.pva_plugin import PvaPlugin
 from iocsim.truth import Truth
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from iocsim.beamline import BeamlineConfig, fermat_positions_m
-from iocsim.camera import Camera, CameraSpec
-from iocsim.frames import SimulatedFrames
-from iocsim.sample import ChiralSpecimen
+from iocsim.detector.camera import Camera, CameraSpec
+from iocsim.detector.frames import SimulatedFrames
+from iocsim.physics.beamline import BeamlineConfig, fermat_positions_m
+from iocsim.physics.sample import ChiralSpecimen
 
 ROTATE, FLIP = 90, "v"
 STEP_M = 0.5e-6

@@ -25,7 +25,7 @@ from ophyd.status import StatusBase
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
 from ptychostream_devices.raw_file_plugin import RawFilePlugin
 from ptychostream_devices.restoring import REFUSALS, Settings, forget_staging, restore, take_settings
-from stream_service.utf8 import waveform_of
+from stream_service.text.utf8 import waveform_of
 
 SETTING_TIMEOUT_S = 10.0  # for a detector to take an exposure time or to stop acquiring
 READOUT_MARGIN_S = 10.0  # beyond the exposures themselves, before a trigger is said to hang

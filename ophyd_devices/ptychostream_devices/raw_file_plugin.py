@@ -18,7 +18,7 @@ from ophyd.signal import EpicsSignalBase
 
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
 from ptychostream_devices.restoring import restore, take_settings
-from stream_service.utf8 import from_bytes_of_characters, waveform_of
+from stream_service.text.utf8 import from_bytes_of_characters, waveform_of
 
 SETTING_TIMEOUT_S = 10.0  # for the plugin to take a layout
 MESSAGE_BYTES = 256  # of the char waveforms XMLErrorMsg and WriteMessage

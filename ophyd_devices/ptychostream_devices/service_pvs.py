@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import epics
 
-from stream_service.ca_channel import let_go, wait_flushing
-from stream_service.utf8 import text_in_waveform, waveform_of
+from stream_service.channel_access.channel import let_go, wait_flushing
+from stream_service.text.utf8 import text_in_waveform, waveform_of
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from ophyd import Component, Device, EpicsMotor
 
-from stream_service.units import METRES
+from stream_service.text.units import METRES
 
 SAMPLE_MOVES = ((-1.0, 0.0), (0.0, -1.0))
 """Stage map of a stage that moves the sample: the beam goes over it the other way."""

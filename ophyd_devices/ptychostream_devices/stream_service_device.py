@@ -21,7 +21,7 @@ from event_model import DataKey
 from ptychostream_devices.row_documents import RowDocuments
 from ptychostream_devices.service_pvs import EpicsServicePVs, ServicePVs
 from ptychostream_devices.status import JobStatus
-from stream_service.request import ScanRequest
+from stream_service.settings.request import ScanRequest
 
 logger = logging.getLogger(__name__)
 

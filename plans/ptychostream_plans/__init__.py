@@ -13,7 +13,7 @@ from ptychostream_plans.stubs import (
 )
 from ptychostream_plans.suspenders import ring_current_suspender
 from ptychostream_plans.trajectories import concentric_rings, fermat_spiral, random_jittered, raster_grid
-from ptychostream_plans.trajectory import Trajectory, from_positions
+from ptychostream_plans.trajectories.trajectory import Trajectory, from_positions
 from ptychostream_plans.trajectory_plans import (
     ptycho_concentric,
     ptycho_fermat,

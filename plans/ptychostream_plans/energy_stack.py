@@ -17,7 +17,7 @@ from ptychostream_plans.queueable import queueable
 from ptychostream_plans.scan_options import CommonOptions
 from ptychostream_plans.step_scan import step_scan
 from ptychostream_plans.streamed_run import Fact
-from ptychostream_plans.trajectory import from_positions
+from ptychostream_plans.trajectories.trajectory import from_positions
 
 Focus = Callable[[float], MsgGenerator[float]]
 """From the energy in eV to a plan that brings the beam into focus again, and gives a distance in metres to record."""

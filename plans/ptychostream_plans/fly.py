@@ -26,7 +26,7 @@ from ptychostream_plans.queueable import queueable
 from ptychostream_plans.scan_options import RunOptions
 from ptychostream_plans.streamed_run import streamed_run
 from ptychostream_plans.stubs import check_stream
-from ptychostream_plans.trajectory import Trajectory, from_positions
+from ptychostream_plans.trajectories.trajectory import Trajectory, from_positions
 
 AXES = {"x", "y"}
 RUN_UP_S = 0.3

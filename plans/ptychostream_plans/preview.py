@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-from ptychostream_plans.positions_file import load_positions
 from ptychostream_plans.trajectories import concentric, fermat, jittered, raster
-from ptychostream_plans.trajectory import Trajectory
-from ptychostream_plans.trajectory_pictures import draw_trajectory
-from stream_service.cli_app import App
-from stream_service.cli_options import OUTPUT
+from ptychostream_plans.trajectories.pictures import draw_trajectory
+from ptychostream_plans.trajectories.positions_file import load_positions
+from ptychostream_plans.trajectories.trajectory import Trajectory
+from stream_service.cli.app import App
+from stream_service.cli.options import OUTPUT
 from stream_service.errors import ConfigError
 from stream_service.output_file import is_same_file
-from stream_service.terminal import show_what_cannot_be_encoded
+from stream_service.text.terminal import show_what_cannot_be_encoded
 
 app = App(help="Draw a trajectory, its overlap and its coverage.")
 

@@ -29,15 +29,15 @@ from ptychostream_devices.detector import PtychoDetector
 from ptychostream_devices.energy import Monochromator
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice
-from ptychostream_plans.positions_file import load_positions
-from ptychostream_plans.trajectory import Trajectory
+from ptychostream_plans.trajectories.positions_file import load_positions
+from ptychostream_plans.trajectories.trajectory import Trajectory
 from ptychostream_plans.trajectory_plans import ptycho_fermat, ptycho_positions
-from stream_service.cli_app import App
-from stream_service.counted import counted
+from stream_service.cli.app import App
 from stream_service.errors import ConfigError
-from stream_service.printable import LINES, printable
-from stream_service.terminal import show_what_cannot_be_encoded
-from stream_service.units import METRES
+from stream_service.text.counted import counted
+from stream_service.text.printable import LINES, printable
+from stream_service.text.terminal import show_what_cannot_be_encoded
+from stream_service.text.units import METRES
 
 INTERRUPTED = 130
 SETTING_TIMEOUT_S = 20.0  # for an IOC to take a setting while it is staged

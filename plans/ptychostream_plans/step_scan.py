@@ -14,7 +14,7 @@ from ptychostream_devices.stream_service_device import StreamServiceDevice
 from ptychostream_plans.scan_options import ScanOptions
 from ptychostream_plans.streamed_run import Fact, streamed_run
 from ptychostream_plans.stubs import check_stream, expose_and_read
-from ptychostream_plans.trajectory import Trajectory
+from ptychostream_plans.trajectories.trajectory import Trajectory
 
 
 def step_scan(

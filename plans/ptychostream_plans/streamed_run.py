@@ -22,8 +22,8 @@ from ptychostream_devices.stream_service_device import StreamServiceDevice
 from ptychostream_plans.references import check_references
 from ptychostream_plans.scan_options import DEFAULTS, ScanOptions
 from ptychostream_plans.stubs import check_raw_file, collect_stream, stream_service_wrapper
-from ptychostream_plans.trajectory import Trajectory
-from stream_service.request import RequestedReferences, ScanRequest
+from ptychostream_plans.trajectories.trajectory import Trajectory
+from stream_service.settings.request import RequestedReferences, ScanRequest
 
 Fact = str | int | float
 

@@ -21,7 +21,7 @@ from ptychostream_devices.detector import DetectorError, PtychoDetector
 from ptychostream_devices.status import JobStatus
 from ptychostream_devices.stream_service_device import StreamServiceDevice
 from ptychostream_plans.watched_waits import silence_cancelled_watches
-from stream_service.request import ScanRequest
+from stream_service.settings.request import ScanRequest
 
 logger = logging.getLogger(__name__)
 

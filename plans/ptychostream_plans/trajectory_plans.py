@@ -14,7 +14,7 @@ from ptychostream_plans.queueable import queueable
 from ptychostream_plans.scan_options import ScanOptions
 from ptychostream_plans.step_scan import step_scan
 from ptychostream_plans.trajectories import concentric, fermat, jittered, raster
-from ptychostream_plans.trajectory import from_positions
+from ptychostream_plans.trajectories.trajectory import from_positions
 
 
 @queueable

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stream_service.core.plausibility import number_doubt
-from stream_service.counted import agrees, counted
+from stream_service.text.counted import agrees, counted
 
 TOLERANCE = 1e-3
 """Relative. A wavelength that is off by this share moves the edge of a frame of 1000 pixels by half a pixel; beamlines

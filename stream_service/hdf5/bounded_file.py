@@ -21,7 +21,7 @@ from stream_service.hdf5.headers import ObjectHeaders
 from stream_service.hdf5.storage import MOST_SOURCES, check_storage, opened
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow, Pointer, followed_target, has_target
 from stream_service.hdf5.virtual_trial import check_virtual
-from stream_service.utf8 import decoded
+from stream_service.text.utf8 import decoded
 
 MOST_HOPS = 64
 """Links followed to one object."""

@@ -20,7 +20,7 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.cut_short import is_shorter, pieces_of
 from stream_service.hdf5.failures import readable
-from stream_service.utf8 import decoded
+from stream_service.text.utf8 import decoded
 
 DATA, STATE = "/entry/data", "/entry/run/state"
 LIVE_KEYS = ("/entry/live/key_data", "/entry/live/key_x", "/entry/live/key_y")

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from stream_service.errors import SourceError
-from stream_service.limited_process import LimitedProcessError, limit_this_process, run_limited
+from stream_service.processes.limited import LimitedProcessError, limit_this_process, run_limited
 
 TIMEOUT_S = 20.0
 MEMORY_BYTES = 1 << 30

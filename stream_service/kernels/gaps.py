@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_service.counted import agrees, counted
+from stream_service.text.counted import agrees, counted
 
 GapSetting = Literal["auto", "none"] | float
 """How gaps are found: `auto`; `none` takes all but what is not a number for measurements; or the marker itself."""

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.energies import TOLERANCE as ENERGY_TOLERANCE
-from stream_service.counted import agrees, counted
+from stream_service.ptycho.optics.shadow import bright_cone
+from stream_service.ptycho.orientation.turn import Turn
 from stream_service.ptycho.scan_file import ScanFile
-from stream_service.ptycho.shadow import bright_cone
-from stream_service.ptycho.turn import Turn
-from stream_service.writer.contents import dataset_at
-from stream_service.writer.row_columns import FEATURES
-from stream_service.writer.scan_rules import ROW_ENERGIES
+from stream_service.standard_file.rules.scan_rules import ROW_ENERGIES
+from stream_service.standard_file.schema.contents import dataset_at
+from stream_service.standard_file.schema.row_columns import FEATURES
+from stream_service.text.counted import agrees, counted
 
 FEWEST_ROWS = 8
 MOST_FRAMES = 16

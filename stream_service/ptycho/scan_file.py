@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from stream_service.config import Optics
 from stream_service.core.plausibility import HC_EV_M, LIMITS, ScanGeometry, number_doubts, scan_doubts
 from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
@@ -22,15 +21,16 @@ from stream_service.hdf5.failures import readable
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.standard_rows import standard_rows
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
-from stream_service.mistakes import explain
-from stream_service.ptycho.near_field import NearField
-from stream_service.ptycho.turn import Turn
-from stream_service.terminal import NOTE, errors
-from stream_service.writer.codes import END_STATES
-from stream_service.writer.contents import as_text, dataset_at, group_at, number_in, text_in
-from stream_service.writer.cxi_tree import DETECTOR
-from stream_service.writer.entry_tree import LIVE_KEYS, OPEN_KEY_CAPACITY, OPTICS, SETTINGS, STATE
-from stream_service.writer.identity_rules import is_ours
+from stream_service.ptycho.optics.near_field import NearField
+from stream_service.ptycho.orientation.turn import Turn
+from stream_service.settings.profile import Optics
+from stream_service.standard_file.rules.identity_rules import is_ours
+from stream_service.standard_file.schema.codes import END_STATES
+from stream_service.standard_file.schema.contents import as_text, dataset_at, group_at, number_in, text_in
+from stream_service.standard_file.schema.cxi_tree import DETECTOR
+from stream_service.standard_file.schema.entry_tree import LIVE_KEYS, OPEN_KEY_CAPACITY, OPTICS, SETTINGS, STATE
+from stream_service.text.terminal import NOTE, errors
+from stream_service.text.validation_messages import explain
 
 USED = ("pos", "posx_m", "posy_m", "mask")
 """Datasets that recipes and exports read beside those that are read here: they must be there, and lead nowhere else."""

@@ -18,7 +18,7 @@ from caproto.asyncio.server import Context, VirtualCircuit
 from caproto.asyncio.utils import _TransportWrapper
 from caproto.server.common import DisconnectedCircuit
 
-from stream_service.descriptors import RESERVE, n_left
+from stream_service.publishers.descriptors import RESERVE, n_left
 
 log = logging.getLogger(__name__)
 

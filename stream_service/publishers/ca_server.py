@@ -18,7 +18,7 @@ from caproto import AlarmSeverity, AlarmStatus
 from stream_service.errors import SourceError
 from stream_service.publishers.ca_clients import Clients
 from stream_service.publishers.service_pvs import ALARMED, TEXT_BYTES, Order, ServicePVs, StatusValue
-from stream_service.utf8 import encoded
+from stream_service.text.utf8 import encoded
 
 START_TIMEOUT_S = 10.0
 LAST_WORDS_S = 1.0

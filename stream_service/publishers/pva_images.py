@@ -11,7 +11,7 @@ from p4p.nt import NTNDArray
 from p4p.server import Server
 from p4p.server.thread import SharedPV
 
-from stream_service.descriptors import RESERVE, n_left
+from stream_service.publishers.descriptors import RESERVE, n_left
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from stream_service.core.ledger import MAX_JUMP
-from stream_service.counted import counted
-from stream_service.service.status import RunStatus
+from stream_service.run.status import RunStatus
+from stream_service.text.counted import counted
 
 
 class Counter(Protocol):

@@ -7,26 +7,26 @@ from collections.abc import Iterator, Mapping
 
 from p4p.client.thread import Context
 
-from stream_service.config import POSITION_CHANNELS, Profile, moving_channel
 from stream_service.core.frame import Frame
 from stream_service.core.pairing import How
 from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
-from stream_service.placeholders import placeholder_problem
-from stream_service.service.check_attributes import Latest, check_attributes
-from stream_service.service.check_clocks import check_channel_clocks, check_stamp
-from stream_service.service.check_finding import Finding, problem_of
-from stream_service.service.check_numbers import check_energy, unit_problem
+from stream_service.run.corrections import corrections_from
+from stream_service.run.live.check_attributes import Latest, check_attributes
+from stream_service.run.live.check_clocks import check_channel_clocks, check_stamp
+from stream_service.run.live.check_finding import Finding, problem_of
+from stream_service.run.live.check_numbers import check_energy, unit_problem
+from stream_service.run.live.file_system import space_problem, swmr_problem
+from stream_service.run.live.run_sources import DMOV, MOVN, followed_channels
+from stream_service.run.run_file import build_reducer, images_of, load_references
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_arrival, check_newest, check_stream
-from stream_service.service.file_system import space_problem, swmr_problem
-from stream_service.service.run_corrections import corrections_from
-from stream_service.service.run_file import build_reducer, images_of, load_references
-from stream_service.service.run_sources import DMOV, MOVN, followed_channels
-from stream_service.sources.ca_detector import CaDetector
-from stream_service.sources.ca_readbacks import CaReadbacks
-from stream_service.sources.ntndarray import decode_ntndarray
-from stream_service.sources.pva_frames import PvaFrames
+from stream_service.settings.placeholders import placeholder_problem
+from stream_service.settings.profile import POSITION_CHANNELS, Profile, moving_channel
+from stream_service.sources.live.ca_detector import CaDetector
+from stream_service.sources.live.ca_readbacks import CaReadbacks
+from stream_service.sources.live.ntndarray import decode_ntndarray
+from stream_service.sources.live.pva_frames import PvaFrames
 
 
 def check_profile(profile: Profile) -> Iterator[Finding]:

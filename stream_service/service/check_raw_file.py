@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from stream_service.config import Profile
 from stream_service.core.pairing import How
 from stream_service.errors import SourceError
 from stream_service.layout_xml import (
@@ -20,8 +19,9 @@ from stream_service.layout_xml import (
     read_layout,
 )
 from stream_service.layout_xml.finding import Finding as LayoutFinding
-from stream_service.service.check_finding import Finding
-from stream_service.sources.ca_file_plugin import FilePluginState, read_file_plugin
+from stream_service.run.live.check_finding import Finding
+from stream_service.settings.profile import Profile
+from stream_service.sources.live.ca_file_plugin import FilePluginState, read_file_plugin
 
 AS_PLANS_SET_IT = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
 """Not as it is: a plan sets these before each scan."""

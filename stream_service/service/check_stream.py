@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from stream_service.config import Profile
-from stream_service.counted import counted
-from stream_service.service.check_finding import Finding
-from stream_service.service.run_sources import stream_of
+from stream_service.run.live.check_finding import Finding
+from stream_service.run.live.run_sources import stream_of
+from stream_service.settings.profile import Profile
+from stream_service.text.counted import counted
 
 ANSWER_S = 1.0
 """For switches to answer; a PV that is not there is not waited for longer."""

@@ -17,24 +17,24 @@ from collections.abc import Callable
 from p4p.client.thread import Context
 from pydantic import ValidationError
 
-from stream_service.config import Profile
+from stream_service.channel_access.library import log_ca_exceptions
 from stream_service.core.run import EndReason, RunState
-from stream_service.descriptors import raise_limit
 from stream_service.errors import ConfigError, PtychostreamError
-from stream_service.mistakes import explain
 from stream_service.publishers.ca_server import CaServer
+from stream_service.publishers.descriptors import raise_limit
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.publishers.service_pvs import Command, Order, StatusValue
 from stream_service.qc.maps import scan_map
-from stream_service.request import ScanRequest
+from stream_service.run.live.live_run import LiveRun
+from stream_service.run.live.run_sources import RunSources
+from stream_service.run.status import NO_RUN, Health, RunStatus, ShownRow
 from stream_service.service.afterwards import Afterwards
-from stream_service.service.live_run import LiveRun
 from stream_service.service.own_names import only_daemon_of, refuse_taken_names
-from stream_service.service.run_sources import RunSources
 from stream_service.service.standby import AutoRun, Standby
-from stream_service.service.status import NO_RUN, Health, RunStatus, ShownRow
-from stream_service.sources.ca_detector import CaCounter
-from stream_service.sources.epics_ca import log_ca_exceptions
+from stream_service.settings.profile import Profile
+from stream_service.settings.request import ScanRequest
+from stream_service.sources.live.ca_detector import CaCounter
+from stream_service.text.validation_messages import explain
 
 log = logging.getLogger(__name__)
 

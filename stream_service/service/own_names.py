@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 
 from p4p.client.thread import Context
 
-from stream_service.ca_channel import let_go
+from stream_service.channel_access.channel import let_go
+from stream_service.channel_access.library import PV, ca
 from stream_service.errors import ConfigError
-from stream_service.sources.epics_ca import PV, ca
 
 SEARCH_S = 1.0
 """For another server to answer: within a second CA asks five times for a name, and PVA twice."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from stream_service.channel_access.library import PV
 from stream_service.errors import ConfigError, SourceError
-from stream_service.sources.epics_ca import PV
-from stream_service.utf8 import text_in_waveform
+from stream_service.text.utf8 import text_in_waveform
 
 SHOWN = (
     "Health",

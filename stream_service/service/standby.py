@@ -14,9 +14,9 @@ from datetime import datetime
 from stream_service.core.frame import Frame
 from stream_service.core.run import RunState
 from stream_service.errors import PtychostreamError
-from stream_service.request import ScanRequest
-from stream_service.service.live_run import LiveRun
-from stream_service.service.run_file import RunFile
+from stream_service.run.live.live_run import LiveRun
+from stream_service.run.run_file import RunFile
+from stream_service.settings.request import ScanRequest
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from typing import Any
 import psutil
 import yaml
 
-from stream_service.children import Child
-from stream_service.layouts import profile_path
-from stream_service.testing import LoopbackEpics, process_environment
+from stream_service.processes.children import Child
+from stream_service.settings.beamlines import profile_path
+from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 CLIENT = """
 import sys, time
@@ -78,7 +78,7 @@ class Camera:
     """The simulated camera and stage, driven over CA."""
 
     def __init__(self) -> None:
-        from stream_service.sources.epics_ca import epics
+        from stream_service.channel_access.library import epics
 
         self.put = lambda name, value, **options: epics.caput(f"SIM:{name}", value, timeout=30, **options)
         self.get = lambda name: epics.caget(f"SIM:{name}", use_monitor=False, timeout=10)
@@ -153,8 +153,8 @@ def measure_service(folder: Path, size: int, rate_hz: float, seconds: float) -> 
             Child("service", ["-m", "stream_service.cli", *options], environment, folder / "service.log")
         )
         service.wait_for("ready", 120)
+        from stream_service.channel_access.library import epics
         from stream_service.service.remote import RemoteService
-        from stream_service.sources.epics_ca import epics
 
         n = int(rate_hz * seconds)
         touch_memory(folder, int(1.2 * 4 * size * size * n))

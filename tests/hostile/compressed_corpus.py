@@ -18,7 +18,7 @@ import payloads
 from corpus import STAMP_S, Message
 from p4p import Value
 
-from iocsim.ntndarray import SCALAR_TYPE
+from iocsim.detector.ntndarray import SCALAR_TYPE
 
 Array = np.ndarray[Any, Any]
 SHAPES = ((1, 1), (3, 5), (64, 64), (101, 103))

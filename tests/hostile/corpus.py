@@ -16,7 +16,7 @@ import numpy as np
 import payloads
 from p4p import Type, Value
 
-from iocsim.ntndarray import NTNDARRAY, SCALAR_TYPE, UNION_FIELD
+from iocsim.detector.ntndarray import NTNDARRAY, SCALAR_TYPE, UNION_FIELD
 
 STAMP_S = 1_795_218_868
 """Second of the Unix epoch in which frame 0 was exposed."""

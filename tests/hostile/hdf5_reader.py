@@ -18,7 +18,7 @@ import hdf5_corpus
 
 from stream_service.core.frame import Frame
 from stream_service.errors import SourceError
-from stream_service.sources.hdf5_recording import Hdf5Recording
+from stream_service.sources.hdf5.recording import Hdf5Recording
 
 LONGEST_MESSAGE = 600
 LONGEST_S = 20

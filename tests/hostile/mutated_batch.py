@@ -24,8 +24,8 @@ from p4p import Value
 
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.errors import SourceError
-from stream_service.sources.codecs import DTYPES, decode_payload
-from stream_service.sources.ntndarray import decode_ntndarray
+from stream_service.sources.live.codecs import DTYPES, decode_payload
+from stream_service.sources.live.ntndarray import decode_ntndarray
 
 MOST_RATIOS = {"jpeg": 256, "zlib": 1032, "blosc": 32768, "lz4": 255, "lz4hdf5": 255, "bslz4": 255}
 MOST_FRAME_BYTES = 256 << 20

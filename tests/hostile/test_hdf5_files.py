@@ -19,7 +19,7 @@ import pytest
 from hdf5_writer import Writer
 
 from stream_service.errors import SourceError
-from stream_service.sources.hdf5_recording import Hdf5Recording
+from stream_service.sources.hdf5.recording import Hdf5Recording
 
 HERE = Path(__file__).parent
 MOST_MEMORY_MiB = 400

@@ -19,14 +19,14 @@ import pytest
 from links_corpus import HDF5, KINDS, NEVER, RAW, SECRET, SHAPE, write_secret
 from scripted_run import profile_for
 
-from stream_service.config import References
 from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.service.check import check_profile
-from stream_service.sources.references import load_reference
-from stream_service.writer.example import write_example
-from stream_service.writer.validate import validate_file
+from stream_service.settings.profile import References
+from stream_service.sources.tables.references import load_reference
+from stream_service.standard_file.rules.validate import validate_file
+from stream_service.testing.example_file import write_example
 
 IMAGE = "/entry/dark"
 ENVIRONMENT = {"HDF5_EXT_PREFIX": links_corpus.link, "HDF5_VDS_PREFIX": links_corpus.virtual}

@@ -14,11 +14,11 @@ import payloads
 import pytest
 from p4p import Value
 
-from iocsim.ntndarray import fresh
+from iocsim.detector.ntndarray import fresh
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.errors import SourceError
-from stream_service.sources.ntndarray import decode_ntndarray, held_bytes, is_empty, is_ntndarray
+from stream_service.sources.live.ntndarray import decode_ntndarray, held_bytes, is_empty, is_ntndarray
 
 SLACK_BYTES = 1 << 16
 """For the objects a frame is made of, and an error message."""

@@ -24,10 +24,10 @@ import tiff_scan_corpus as corpus
 
 from stream_service.errors import SourceError
 from stream_service.kernels.lzw import is_sound_lzw
-from stream_service.sources.epics_csv import read_epics_csv
 from stream_service.sources.recording import MOST_FRAME_BYTES
-from stream_service.sources.sidecar_matching import Frames, Rows, match_rows
-from stream_service.sources.tiff_recording import TiffRecording
+from stream_service.sources.tables.epics_csv import read_epics_csv
+from stream_service.sources.tables.sidecar_matching import Frames, Rows, match_rows
+from stream_service.sources.tiff.recording import TiffRecording
 
 LONGEST_MESSAGE = 1500
 LONGEST_S = 20

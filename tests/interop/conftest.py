@@ -33,7 +33,7 @@ with StandardFile.create(path, example_header({2 * N_ROWS})) as file:
 WRITE = """
 import sys
 import numpy as np
-from stream_service.writer.example import *
+from stream_service.testing.example_file import *
 path = sys.argv[1]
 bits = np.zeros((6, 8), np.uint32)
 bits[0, 1], bits[5, 7] = 0x4, 0x200
@@ -80,9 +80,9 @@ with StandardFile.create(path, example_header(24)) as file:
 """
 RECONSTRUCT = """
 from pathlib import Path
-from stream_service.ptycho.image_file import Reconstruction, write_image
-from stream_service.ptycho.ptyr import Ptyr
-from stream_service.ptycho.reconstruct import kept_positions_xy_m
+from stream_service.ptycho.image.image_file import Reconstruction, write_image
+from stream_service.ptycho.ptypy.ptyr import Ptyr
+from stream_service.ptycho.ptypy.reconstruct import kept_positions_xy_m
 from stream_service.ptycho.scan_file import ScanFile
 data = Path(path).with_name("scan_std.h5")
 write_example(data, 12, frame_shape=(16, 20))
@@ -98,7 +98,7 @@ def growing_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A standard file that its writer has open, as long as the tests run."""
     path = tmp_path_factory.mktemp("interop") / "growing_std.h5"
     writer = subprocess.Popen(
-        [WRITER, "-c", f"from stream_service.writer.standard_file import StandardFile\n{WRITE}{GROW}", path],
+        [WRITER, "-c", f"from stream_service.standard_file.write.swmr_file import StandardFile\n{WRITE}{GROW}", path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

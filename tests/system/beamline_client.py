@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream_service.ca_channel import let_go
-from stream_service.sources.epics_ca import PV
-from stream_service.utf8 import text_in_waveform
+from stream_service.channel_access.channel import let_go
+from stream_service.channel_access.library import PV
+from stream_service.text.utf8 import text_in_waveform
 
 TIMEOUT_S = 8.0
 

@@ -23,9 +23,9 @@ import epicscorelibs.path.pyepics  # noqa: F401 - one set of EPICS libraries for
 import pytest
 
 from stream_service.errors import ConfigError
-from stream_service.ptycho.ptypy_python import VARIABLE as PTYPY_VARIABLE
-from stream_service.ptycho.ptypy_python import PtypyPython
-from stream_service.testing import LoopbackEpics, process_environment
+from stream_service.ptycho.ptypy.ptypy_python import VARIABLE as PTYPY_VARIABLE
+from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
+from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 NETWORK = LoopbackEpics.reserve(["ioc", "service"])
 os.environ.update(NETWORK.client_environment())

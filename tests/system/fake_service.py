@@ -24,8 +24,8 @@ from caproto.asyncio.server import Context
 from caproto.server import PVGroup, pvproperty
 from pydantic import ValidationError
 
-from stream_service.request import ScanRequest
-from stream_service.testing import LoopbackEpics, process_environment
+from stream_service.settings.request import ScanRequest
+from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 END_S = 10.0
 _PREFIXES = (f"F{os.getpid()}N{number}:" for number in itertools.count())

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from iocsim.ndarray import NDArray, NDAttribute, SourceType
+from iocsim.detector.ndarray import NDArray, NDAttribute, SourceType
 
 SHAPE = (6, 8)
 START_NS = 1_763_683_200_123_456_789
@@ -22,8 +22,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 from hdf5_writer import nd_frame
-from iocsim.hdf5_file import FileOptions, NDFile
-from iocsim.hdf5_layout import DefaultLayout
+from iocsim.hdf5.file import FileOptions, NDFile
+from iocsim.hdf5.layout import DefaultLayout
 
 path = Path(sys.argv[1])
 

@@ -15,7 +15,7 @@ from event_model import DocumentNames, schema_validators
 from rig import Rig
 
 from ptychostream_devices import Monochromator, PtychoDetector, ScanStage, Shutter, StreamServiceDevice
-from stream_service.writer import validate_file
+from stream_service.standard_file import validate_file
 
 CONNECT_S = 20.0
 REST_S = 5.0

@@ -12,9 +12,9 @@ import numpy as np
 import yaml
 from beamline_client import BeamlineClient
 
-from stream_service.children import Child
-from stream_service.layouts import profile_path
-from stream_service.testing import LoopbackEpics, process_environment
+from stream_service.processes.children import Child
+from stream_service.settings.beamlines import profile_path
+from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 ENDED = ("COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
 

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from iocsim.beamline import BeamlineConfig, fermat_positions_m, make_beamline
+from iocsim.physics.beamline import BeamlineConfig, fermat_positions_m, make_beamline
 
 EXPOSURE_S = 0.02
 RING_CURRENT_MA = 200.0

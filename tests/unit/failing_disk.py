@@ -27,16 +27,22 @@ import numpy as np
 from memory_recording import MemoryRecording, attributes_of, frames_of
 
 from stream_service.errors import PtychostreamError
-from stream_service.ptycho.closed_copy import closed_copy
-from stream_service.ptycho.export import Layout, export
-from stream_service.ptycho.probe_file import write_probe
+from stream_service.ptycho.image.export import Layout, export
+from stream_service.ptycho.optics.probe_file import write_probe
+from stream_service.ptycho.ptypy.closed_copy import closed_copy
 from stream_service.ptycho.scan_file import ScanFile
-from stream_service.service.ingest import ingest
-from stream_service.service.ingest_settings import IngestSettings
-from stream_service.writer import StandardFile, validate_file
-from stream_service.writer.example import START_NS, append_example_rows, example_header, example_ledger, write_example
-from stream_service.writer.guarded_file import GuardedFile
-from stream_service.writer.sidecar_file import SidecarContents, write_sidecar
+from stream_service.run.recorded.ingest import ingest
+from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.standard_file import StandardFile, validate_file
+from stream_service.standard_file.write.guarded_file import GuardedFile
+from stream_service.standard_file.write.sidecar_file import SidecarContents, write_sidecar
+from stream_service.testing.example_file import (
+    START_NS,
+    append_example_rows,
+    example_header,
+    example_ledger,
+    write_example,
+)
 
 N_ROWS = 60
 BURST = 3

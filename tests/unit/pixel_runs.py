@@ -12,10 +12,10 @@ import numpy as np
 from memory_recording import MemoryRecording, attributes_of
 from scripted_run import Bench
 
-from stream_service.config import Preprocessing
-from stream_service.service.ingest import Listener, ingest
-from stream_service.service.ingest_settings import IngestSettings
-from stream_service.writer import validate_file
+from stream_service.run.recorded.ingest import Listener, ingest
+from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.settings.profile import Preprocessing
+from stream_service.standard_file import validate_file
 
 
 class Heard(Listener):

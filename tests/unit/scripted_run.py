@@ -11,17 +11,17 @@ import corpus
 import h5py
 import numpy as np
 
-from stream_service.config import Preprocessing, Profile
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Fate
 from stream_service.core.readback import Readback
 from stream_service.core.run import RunState
 from stream_service.errors import SourceError
-from stream_service.request import ScanRequest
-from stream_service.service.live_run import LiveRun
-from stream_service.service.run_sources import RunSources
-from stream_service.sources.ca_readbacks import Confirmation
-from stream_service.sources.pva_frames import Received
+from stream_service.run.live.live_run import LiveRun
+from stream_service.run.live.run_sources import RunSources
+from stream_service.settings.profile import Preprocessing, Profile
+from stream_service.settings.request import ScanRequest
+from stream_service.sources.live.ca_readbacks import Confirmation
+from stream_service.sources.live.pva_frames import Received
 
 BEFORE_NS = (corpus.STAMP_S - 10) * 1_000_000_000
 MOST_IDLE_LOOPS = 10_000

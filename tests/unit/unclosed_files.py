@@ -10,8 +10,8 @@ from typing import Any
 
 import h5py
 
-from stream_service.writer.example import START_NS, append_example_rows, example_header, example_ledger
-from stream_service.writer.standard_file import StandardFile
+from stream_service.standard_file.write.swmr_file import StandardFile
+from stream_service.testing.example_file import START_NS, append_example_rows, example_header, example_ledger
 
 GEOMETRY: dict[str, Any] = {"frame_shape": (64, 80), "pixel_m": 75e-6, "det_dist_m": 0.05}
 N_ROWS, N_BEYOND, BURST = 40, 3, 4

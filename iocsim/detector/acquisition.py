@@ -1,0 +1,174 @@
+"""One acquisition: exposures on a schedule, each made into an NDArray and handed on. Runs in a thread of its own.
+
+It knows no PVs. The schedule is absolute, so the mean rate is right whatever single frames take, and exposures begin
+and end at its times to the nanosecond; an acquisition that cannot keep up runs as fast as it can. The timestamp of a
+frame is the end of its exposure by the detector's clock, its attributes are read after that, and its pixels belong to
+where the stage truly was in the middle.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from iocsim.detector.frames import FrameSource
+from iocsim.detector.ndarray import NDArray, NDAttribute, SourceType
+from iocsim.detector.readout import Readout
+from iocsim.physics.endstation import Endstation
+from iocsim.truth import Fate, Truth
+
+SHORTEST_WAIT_S = 50e-6
+"""Waiting costs about this much on Linux; a shorter lead is not worth it."""
+LONGEST_BACKLOG_S = 1.0
+"""A schedule that is later than this is given up and starts anew: no burst after a long hold-up."""
+
+COLOR_MODE = NDAttribute("ColorMode", 0, "Color mode", SourceType.DRIVER, "Driver")
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureSettings:
+    """What the detector's PVs say at the start of an exposure."""
+
+    exposure_s: float
+    period_s: float
+    """Start to start; shorter than the exposure means back to back."""
+    readout: Readout
+
+
+class FrameCounter:
+    """`ArrayCounter` and the epoch: which counting of the detector this is, one more each time it is set back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.value = 0
+        self.epoch = 0
+
+    def next(self) -> tuple[int, int]:
+        """Count one frame; gives its uniqueId and its epoch."""
+        with self._lock:
+            self.value += 1
+            return self.value, self.epoch
+
+    def set(self, value: int) -> None:
+        """Go on from this number."""
+        with self._lock:
+            if value < self.value:
+                self.epoch += 1
+            self.value = value
+
+
+class Acquisition:
+    """A series of exposures; `run` in a thread, `stop` from any other."""
+
+    def __init__(
+        self,
+        source: FrameSource,
+        endstation: Endstation,
+        settings: Callable[[], ExposureSettings],
+        attributes: Callable[[int], tuple[NDAttribute, ...]],
+        send: Callable[[NDArray], int],
+        counter: FrameCounter,
+        truth: Truth,
+        stamp: Callable[[int, int], int],
+        *,
+        n_images: int | None,
+        first_index: int,
+        keeps_checksums: bool,
+    ) -> None:
+        """`attributes` gives the NDAttributes of a frame by its uniqueId, `send` the times it went out by PVA,
+        `stamp` what the detector's clock says at a true time (Unix ns) for a uniqueId.
+
+        `n_images` None is endless.
+        """
+        self._source = source
+        self._endstation = endstation
+        self._settings = settings
+        self._attributes = attributes
+        self._send = send
+        self._counter = counter
+        self._truth = truth
+        self._stamp = stamp
+        self._n_images = n_images
+        self._first_index = first_index
+        self._keeps_checksums = keeps_checksums
+        self._stop = threading.Event()
+        self.n_done = 0
+        """Frames made so far; read by the event loop."""
+        self.exposure_end_ns = 0
+        """When the exposure under way ends; for TimeRemaining."""
+
+    def stop(self) -> None:
+        """End now: the exposure under way gives no frame."""
+        self._stop.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Someone asked for the end."""
+        return self._stop.is_set()
+
+    def run(self) -> None:
+        """Expose until all images are made or `stop` is called.
+
+        The sensor is double-buffered: an exposure may run while the frame before it is made, and no further.
+        """
+        planned_ns = free_ns = time.time_ns()
+        while self._n_images is None or self.n_done < self._n_images:
+            settings = self._settings()
+            start_ns = max(planned_ns, free_ns)
+            end_ns = start_ns + round(settings.exposure_s * 1e9)
+            self.exposure_end_ns = end_ns
+            lead_s = (end_ns - time.time_ns()) / 1e9
+            if self._stop.wait(lead_s) if lead_s > SHORTEST_WAIT_S else self._stop.is_set():
+                return
+            free_ns = end_ns if lead_s > 0.0 else time.time_ns()
+            self._read_out(settings, start_ns, end_ns)
+            self.n_done += 1
+            planned_ns += round(max(settings.period_s, settings.exposure_s) * 1e9)
+            if free_ns - planned_ns > LONGEST_BACKLOG_S * 1e9:
+                planned_ns = free_ns
+
+    def _read_out(self, settings: ExposureSettings, start_ns: int, end_ns: int) -> None:
+        endstation, readout = self._endstation, settings.readout
+        there = endstation.conditions_at((start_ns + end_ns) // 2)
+        attributes = self._attributes(self._counter.value + 1)
+        frame = self._source.frame(
+            self._first_index + self.n_done,
+            there.x_m,
+            there.y_m,
+            settings.exposure_s,
+            there.energy_eV,
+            there.ring_current_mA,
+            there.shutter_open,
+        )
+        pixels = readout.apply(frame)
+        unique_id, epoch = self._counter.next()
+        array = NDArray(
+            pixels=pixels,
+            unique_id=unique_id,
+            timestamp_ns=self._stamp(end_ns, unique_id),
+            attributes=(COLOR_MODE, *attributes),
+            offset=(readout.min_x, readout.min_y),
+            binning=(readout.bin_x, readout.bin_y),
+            reverse=(readout.reverse_x, readout.reverse_y),
+        )
+        copies = self._send(array)
+        self._truth.record(
+            unique_id,
+            epoch,
+            there.x_m,
+            there.y_m,
+            start_ns,
+            end_ns,
+            there.energy_eV,
+            settings.exposure_s,
+            _fate(copies),
+            pixels if self._keeps_checksums else None,
+        )
+
+
+def _fate(copies: int) -> Fate:
+    if copies == 0:
+        return Fate.DROPPED
+    return Fate.SENT if copies == 1 else Fate.DUPLICATED

@@ -1,0 +1,279 @@
+"""The camera's own PVs, `cam1:`, and the starting and stopping of acquisitions.
+
+When Acquire goes back to 0, every counter of the detector and its plugins already shows its final value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from caproto import SkipWrite
+
+from iocsim.clocks import FaultyClock
+from iocsim.detector.acquisition import Acquisition, ExposureSettings, FrameCounter
+from iocsim.detector.frames import FrameSource
+from iocsim.detector.nd_attributes import NDAttributesFile
+from iocsim.detector.ndarray import DATA_TYPES, NDArray, NDAttribute, SourceType, data_type, data_type_name
+from iocsim.detector.plugin import ADCORE_VERSION, DRIVER_PORT, ENABLED, ArrayCount
+from iocsim.detector.readout import Readout
+from iocsim.physics.endstation import Endstation
+from iocsim.pv import NO_YES, Choice, PvTable, Text, monitors_sent
+from iocsim.truth import Truth
+
+DONE_ACQUIRE = Choice(("Done", "Acquire"))
+DONE_ACQUIRING = Choice(("Done", "Acquiring"))
+DETECTOR_STATES = Choice(
+    (
+        "Idle",
+        "Acquire",
+        "Readout",
+        "Correct",
+        "Saving",
+        "Aborting",
+        "Error",
+        "Waiting",
+        "Initializing",
+        "Disconnected",
+        "Aborted",
+    )
+)
+
+
+class Detector:
+    """An ADSimDetector look-alike in front of a FrameSource."""
+
+    def __init__(
+        self,
+        table: PvTable,
+        sim: PvTable,
+        source: FrameSource,
+        endstation: Endstation,
+        truth: Truth,
+        send: Callable[[NDArray], int],
+        show_others: Callable[[], Awaitable[None]],
+        frame_counter: FrameCounter,
+        clock: FaultyClock,
+        *,
+        keeps_checksums: bool,
+    ) -> None:
+        """`sim` is the table of the simulator's own PVs.
+
+        `send` hands an array to the plugins and gives the number of times it went out by PVA.
+
+        `show_others` brings the PVs of plugins and simulator up to date, before Acquire goes to 0.
+        """
+        self._source = source
+        self._endstation = endstation
+        self._truth = truth
+        self._send_to_plugins = send
+        self._show_others = show_others
+        self._keeps_checksums = keeps_checksums
+        self._frame_counter = frame_counter
+        self._clock = clock
+        self._n_exposures = 0
+        self._acquisition: Acquisition | None = None
+        self._finished: asyncio.Future[None] | None = None
+
+        rows, columns = source.raw_shape
+        own_type = DATA_TYPES.index(data_type_name(source.dtype))
+        for name, label in {
+            "PortName_RBV": DRIVER_PORT,
+            "Manufacturer_RBV": "ptychostream",
+            "Model_RBV": "Simulated camera",
+            "SerialNumber_RBV": "1",
+            "FirmwareVersion_RBV": "1.0",
+            "SDKVersion_RBV": "1.0",
+            "DriverVersion_RBV": "1.0",
+            "ADCoreVersion_RBV": ADCORE_VERSION,
+        }.items():
+            table.readback(name, label)
+        self._acquire = table.setpoint("Acquire", DONE_ACQUIRE)
+        self._acquire.on_put = self._put_acquire
+        self._acquiring = table.readback("Acquire_RBV", DONE_ACQUIRING)
+        self._busy = table.readback("AcquireBusy", DONE_ACQUIRING)
+        self._exposure = table.pair("AcquireTime", 0.02, precision=4, on_put=_not_negative)
+        self._period = table.pair("AcquirePeriod", 0.02, precision=4, on_put=_not_negative)
+        self._n_images = table.pair("NumImages", 100, on_put=_at_least_one)
+        self._image_mode = table.pair("ImageMode", Choice(("Single", "Multiple", "Continuous"), 2))
+        table.pair("TriggerMode", Choice(("Internal", "External")))
+        table.pair("NumExposures", 1)
+        table.readback("NumExposuresCounter_RBV", 0)
+        table.pair("FrameType", Choice(("Normal", "Background", "FlatField", "DblCorrelation")))
+        table.pair("Gain", 1.0)
+        table.pair("Temperature", 25.0, units="C")
+        table.readback("TemperatureActual", 0.0, units="C")
+        table.setpoint("ShutterMode", Choice(("None", "EPICS PV", "Detector output")))
+        table.readback("ShutterMode_RBV", Choice(("None", "EPICS PV", "Camera output")))
+        table.pair("ColorMode", Choice(("Mono", "RGB1", "RGB2", "RGB3")))
+        self._attributes_file = NDAttributesFile(table, sim, self._built_in_attributes)
+        table.setpoint("PoolMaxBuffers", 0)
+        table.setpoint("WaitForPlugins", NO_YES)
+        self._callbacks = table.pair("ArrayCallbacks", ENABLED)
+        self._count = ArrayCount(table, on_set=self._frame_counter.set)
+        self._images_done = table.readback("NumImagesCounter_RBV", 0)
+        self._state = table.readback("DetectorState_RBV", DETECTOR_STATES)
+        self._message = table.readback("StatusMessage_RBV", Text())
+        self._remaining = table.readback("TimeRemaining_RBV", 0.0)
+
+        table.readback("MaxSizeX_RBV", columns)
+        table.readback("MaxSizeY_RBV", rows)
+        self._size_x = table.pair("SizeX", columns)
+        self._size_y = table.pair("SizeY", rows)
+        self._min_x = table.pair("MinX", 0)
+        self._min_y = table.pair("MinY", 0)
+        self._bin_x = table.pair("BinX", 1)
+        self._bin_y = table.pair("BinY", 1)
+        self._reverse_x = table.pair("ReverseX", NO_YES)
+        self._reverse_y = table.pair("ReverseY", NO_YES)
+        self._data_type = table.pair("DataType", Choice(DATA_TYPES, own_type))
+        # Any record has this field; ophyd asks for it when it describes a file plugin.
+        table.readback("DataType_RBV.DISA", 0)
+        self._array_size_x = table.readback("ArraySizeX_RBV", columns)
+        self._array_size_y = table.readback("ArraySizeY_RBV", rows)
+        table.readback("ArraySizeZ_RBV", 0)
+        self._unique_id = table.readback("UniqueId_RBV", 0)
+        # Of the last frame, so 0 before the first.
+        self._dimensions = [table.readback(f"ArraySize{axis}_RBV", 0) for axis in range(3)]
+        self._array_bytes = table.readback("ArraySize_RBV", 0)
+        self._last: NDArray | None = None
+        self._readout = Readout.within(source.raw_shape, source.dtype)
+        for pair in (
+            self._size_x,
+            self._size_y,
+            self._min_x,
+            self._min_y,
+            self._bin_x,
+            self._bin_y,
+            self._reverse_x,
+            self._reverse_y,
+            self._data_type,
+        ):
+            pair.after_put = self._change_readout
+
+    @property
+    def is_acquiring(self) -> bool:
+        """An acquisition runs."""
+        return self._finished is not None and not self._finished.done()
+
+    async def refresh(self) -> None:
+        """Show how far the acquisition is, and the last frame."""
+        self._count.value = self._frame_counter.value
+        await self._count.refresh()
+        await self._unique_id.follow(self._frame_counter.value)
+        if (array := self._last) is not None:
+            for pv, size in zip(self._dimensions, array.dimensions, strict=False):
+                await pv.follow(size)
+            await self._array_bytes.follow(array.pixels.nbytes)
+        if (acquisition := self._acquisition) is not None:
+            await self._images_done.follow(acquisition.n_done)
+            remaining_s = (acquisition.exposure_end_ns - time.time_ns()) / 1e9
+            await self._remaining.follow(max(0.0, remaining_s) if self.is_acquiring else 0.0)
+
+    async def stop(self) -> None:
+        """End the acquisition, if one runs, and wait for its end."""
+        if self._acquisition is not None and self._finished is not None:
+            self._acquisition.stop()
+            await asyncio.wait([self._finished])
+
+    async def _put_acquire(self, value: str) -> Any:
+        if value == "Done":
+            await self.stop()
+        else:
+            finished = self._finished
+            if finished is None or finished.done():
+                finished = self._finished = asyncio.ensure_future(self._acquire_images())
+            # A client that goes away cancels its put, never the acquisition.
+            await asyncio.shield(finished)
+            await monitors_sent()
+        raise SkipWrite
+
+    async def _acquire_images(self) -> None:
+        n_images = {"Single": 1, "Multiple": self._n_images.value}.get(self._image_mode.value)
+        acquisition = Acquisition(
+            self._source,
+            self._endstation,
+            self._settings,
+            self._attributes_file.read,
+            self._send,
+            self._frame_counter,
+            self._truth,
+            self._clock.stamp,
+            n_images=n_images,
+            first_index=self._n_exposures,
+            keeps_checksums=self._keeps_checksums,
+        )
+        self._acquisition = acquisition
+        await self._images_done.post(0)
+        await self._state.post("Acquire")
+        await self._message.post("Acquiring data")
+        await self._busy.post("Acquiring")
+        await self._acquiring.post("Acquiring")
+        await self._acquire.post("Acquire")
+        state, message = "Error", "The acquisition failed, see the console of iocsim"
+        try:
+            await asyncio.to_thread(acquisition.run)
+            if acquisition.is_stopped and n_images is not None:
+                state, message = "Aborted", f"Stopped after {acquisition.n_done} of {n_images} images"
+            else:
+                state, message = "Idle", f"Acquired {acquisition.n_done} images"
+        finally:
+            self._n_exposures += acquisition.n_done
+            self._count.value = self._frame_counter.value
+            await self._images_done.follow(acquisition.n_done)
+            await self.refresh()
+            await self._remaining.follow(0.0)
+            await self._show_others()
+            await self._state.post(state)
+            await self._message.post(message)
+            await self._busy.post("Done")
+            await self._acquiring.post("Done")
+            await self._acquire.post("Done")
+
+    def _settings(self) -> ExposureSettings:
+        return ExposureSettings(self._exposure.value, self._period.value, self._readout)
+
+    def _built_in_attributes(self, unique_id: int) -> tuple[NDAttribute, ...]:
+        return (
+            *self._endstation.attributes(),
+            NDAttribute("ArrayCounter", unique_id, "driver array counter", SourceType.PARAM, "ARRAY_COUNTER"),
+            NDAttribute("AcquireTime", self._exposure.value, "exposure time, s", SourceType.PARAM, "ACQ_TIME"),
+        )
+
+    def _send(self, array: NDArray) -> int:
+        self._last = array
+        return self._send_to_plugins(array) if self._callbacks.is_on else 0
+
+    async def _change_readout(self) -> None:
+        """Take the region, binning and type from the PVs, and show what the sensor can do of it."""
+        readout = Readout.within(
+            self._source.raw_shape,
+            data_type(self._data_type.value),
+            minimum=(self._min_x.setpoint.value, self._min_y.setpoint.value),
+            size=(self._size_x.setpoint.value, self._size_y.setpoint.value),
+            binning=(self._bin_x.setpoint.value, self._bin_y.setpoint.value),
+            reverse=(self._reverse_x.is_on, self._reverse_y.is_on),
+        )
+        self._readout = readout
+        for pair, value in (
+            (self._min_x, readout.min_x),
+            (self._min_y, readout.min_y),
+            (self._size_x, readout.size_x),
+            (self._size_y, readout.size_y),
+            (self._bin_x, readout.bin_x),
+            (self._bin_y, readout.bin_y),
+        ):
+            await pair.readback.follow(value)
+        rows, columns = readout.shape
+        await self._array_size_x.follow(columns)
+        await self._array_size_y.follow(rows)
+
+
+async def _not_negative(value: float) -> float:
+    return max(0.0, value)
+
+
+async def _at_least_one(value: int) -> int:
+    return max(1, value)

@@ -1,0 +1,79 @@
+"""The experiment around the detector: stage, energy, ring current and shutter, and what they are at a given time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from iocsim.clocks import FaultyClock
+from iocsim.detector.ndarray import NDAttribute, SourceType
+from iocsim.motors.motor import Motor
+from iocsim.motors.polling import Polling
+from iocsim.physics.beam import Energy, RingCurrent, Shutter
+from iocsim.pv import PvTable
+
+UM = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a frame is made from; (x_m, y_m) is the beam on the sample."""
+
+    x_m: float
+    y_m: float
+    energy_eV: float
+    ring_current_mA: float
+    shutter_open: bool
+
+
+class Endstation:
+    """All that is not the detector. The stage moves the sample, so the beam on the sample is minus the stage."""
+
+    def __init__(
+        self,
+        table: PvTable,
+        energy_eV: float,
+        energy_limits_eV: tuple[float, float],
+        seed: int,
+        motor_poll_s: float,
+        motor_clock: FaultyClock,
+    ) -> None:
+        """`motor_poll_s` 0 is a fast controller, see `Polling`; `motor_clock` stamps what the motors post."""
+        polling = Polling(table.below("Sim:"), motor_poll_s)
+        self.x = Motor(table, "X", polling, motor_clock.stamp)
+        self.y = Motor(table, "Y", polling, motor_clock.stamp)
+        self.energy = Energy(table, energy_eV, energy_limits_eV)
+        self.ring_current = RingCurrent(table, seed)
+        self.shutter = Shutter(table)
+        self._prefix = table.prefix
+
+    def conditions_at(self, time_ns: int) -> Conditions:
+        """The truth at a time in the past (Unix ns). Any thread."""
+        return Conditions(
+            x_m=-UM * self.x.position_at(time_ns),
+            y_m=-UM * self.y.position_at(time_ns),
+            energy_eV=self.energy.energy_eV_at(time_ns),
+            ring_current_mA=self.ring_current.readback.value,
+            shutter_open=self.shutter.is_open,
+        )
+
+    def attributes(self) -> tuple[NDAttribute, ...]:
+        """NDAttributes of the PVs: the last value that CA has shown, as a detector driver would have it. Any thread."""
+        prefix = self._prefix
+        return (
+            NDAttribute("posx", self.x.readback.value, "stage x, um", SourceType.EPICS_PV, f"{prefix}X.RBV"),
+            NDAttribute("posy", self.y.readback.value, "stage y, um", SourceType.EPICS_PV, f"{prefix}Y.RBV"),
+            NDAttribute(
+                "energy",
+                self.energy.readback.value,
+                "photon energy, eV",
+                SourceType.EPICS_PV,
+                f"{prefix}Energy_RBV",
+            ),
+            NDAttribute(
+                "ring_current",
+                self.ring_current.readback.value,
+                "stored current, mA",
+                SourceType.EPICS_PV,
+                f"{prefix}RingCurrent",
+            ),
+        )

@@ -1,0 +1,5 @@
+"""`python -m stream_service.cli`."""
+
+from stream_service.cli.main import main
+
+main()

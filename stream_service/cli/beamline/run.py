@@ -1,0 +1,47 @@
+"""`ptychostream run`: the daemon beside a beamline."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream_service.errors import ConfigError
+from stream_service.text.log_lines import log_to_stderr
+
+EPILOG = "Example: ptychostream run xml_layouts/sim/profile.yaml --data-root /data/2026-11"
+
+ProfileArgument = Annotated[
+    str, typer.Argument(help="Name of a beamline (sim, hermes, xrnf, ...), or its profile (YAML).", metavar="PROFILE")
+]
+
+
+def run(
+    profile: ProfileArgument,
+    data_root: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for the files, instead of the profile's.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Run the daemon: serve its PVs, arm when a plan asks, write one file per run. Ctrl-C finishes the file."""
+    log_to_stderr(verbose=verbose)
+    from stream_service.service.daemon import Service
+    from stream_service.settings.beamlines import find_profile
+    from stream_service.settings.placeholders import placeholder_problem
+    from stream_service.settings.profile_file import load_profile
+
+    path = find_profile(profile)
+    settings = load_profile(path)
+    if problem := placeholder_problem(settings):
+        raise ConfigError(f"the profile {path} cannot be run: {problem}")
+    if data_root is not None:
+        service_settings = settings.service.model_copy(update={"data_root": data_root.resolve()})
+        settings = settings.model_copy(update={"service": service_settings})
+    service = Service(settings)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: service.end())
+    prefix = settings.service.prefix
+    code = service.run(lambda: print(f"ptychostream ready: {settings.beamline}, prefix {prefix}", flush=True))
+    raise typer.Exit(code)

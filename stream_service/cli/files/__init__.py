@@ -1,0 +1,1 @@
+"""Commands for recorded scans and standard files."""

@@ -1,0 +1,1 @@
+"""Commands from a standard file to an image."""

@@ -1,0 +1,1 @@
+"""Subprocesses: children of this process, and work with limits."""

@@ -1,0 +1,91 @@
+"""A Python module run in a process of its own that may take no more than stated of time, memory and disk.
+
+For files of others: what a library does with a damaged one, or one made to deceive, is then no worse than a sentence.
+Standard output and error go to files without a name, so neither side can wait for the other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from stream_service.errors import PtychostreamError
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal that a process gets when its parent is no more."""
+LONGEST_REASON = 300
+"""Characters of the last line on standard error that go into a message."""
+KILL_S = 1.0
+"""A process that a dead file server holds cannot be ended; it is not waited for."""
+
+
+class LimitedProcessError(PtychostreamError):
+    """The process did not come to its end; the text says why, and goes after the name of the file."""
+
+    def __init__(self, reason: str, output: bytes = b"") -> None:
+        super().__init__(reason)
+        self.output = output
+        """What it had said until then."""
+
+
+def run_limited(module: str, arguments: Sequence[str], timeout_s: float) -> bytes:
+    """What `python -m module` says on standard output. The module calls `limit_this_process` before all else.
+
+    Raises `LimitedProcessError`.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    # threads of the mathematics libraries would reserve more memory than the limit
+    environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as error:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=error,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(timeout_s)
+            error.seek(0)
+            reason = _reason(code, error.read()) if code else ""
+        except subprocess.TimeoutExpired:
+            reason = f"it takes longer than {timeout_s:g} s"
+        finally:
+            if process.poll() is None:
+                process.kill()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(KILL_S)
+        output.seek(0)
+        said = output.read()
+    if reason:
+        raise LimitedProcessError(reason, said)
+    return said
+
+
+def limit_this_process(memory_bytes: int, output_bytes: int) -> None:
+    """Take no more memory than this, write no file longer than this, leave no core, and end with the parent."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
+    with suppress(OSError, ValueError):  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _reason(code: int, error: bytes) -> str:
+    if code < 0:
+        with suppress(ValueError):
+            return f"it is damaged so that reading it ends the program ({signal.Signals(-code).name})"
+        return f"it is damaged so that reading it ends the program (signal {-code})"
+    lines = error.decode(errors="replace").strip().splitlines()
+    return lines[-1][:LONGEST_REASON] if lines else f"exit code {code}"

@@ -1,0 +1,1 @@
+"""The reconstructed image and its export."""

@@ -1,0 +1,1 @@
+"""The illumination: optics, probe, bright-field shadow images."""

@@ -1,0 +1,104 @@
+"""A probe in a file: CXI's `source_1/illumination`, as `ptychostream probe` and a reconstruction write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.errors import ConfigError, SourceError
+from stream_service.hdf5.failures import readable
+from stream_service.hdf5.opening import open_hdf5
+from stream_service.output_file import whole_file
+from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema.contents import dataset_at, number_in
+from stream_service.standard_file.schema.cxi_tree import CXI_VERSION
+from stream_service.standard_file.schema.spec import (
+    DatasetSpec,
+    Tree,
+    array_dataset,
+    number_dataset,
+    plot_of,
+    text_dataset,
+    whole_dataset,
+)
+from stream_service.standard_file.write.creation import create_file
+from stream_service.standard_file.write.failures import write_error
+from stream_service.text.units import JOULES_PER_EV
+
+Complex = npt.NDArray[np.complex64]
+
+SOURCE = "/entry_1/instrument_1/source_1"
+ILLUMINATION = f"{SOURCE}/illumination"
+PIXEL_TOLERANCE = 1e-3
+"""A probe whose pixel differs by more belongs to another geometry; less is rounding of the energy."""
+
+
+def probe_datasets(probe: Complex, pixel_yx_m: tuple[float, float], about: str) -> tuple[DatasetSpec, ...]:
+    """`source_1/illumination` (modes, y, x), and the pixel beside it."""
+    return (
+        array_dataset(ILLUMINATION, about, probe),
+        number_dataset(f"{SOURCE}/x_pixel_size", "Of the illumination.", pixel_yx_m[1], "m"),
+        number_dataset(f"{SOURCE}/y_pixel_size", "Of the illumination.", pixel_yx_m[0], "m"),
+    )
+
+
+def cxi_head(scan: ScanFile) -> tuple[DatasetSpec, ...]:
+    """What every CXI file of a scan begins with."""
+    return (
+        whole_dataset("/cxi_version", "CXI 1.6.", CXI_VERSION),
+        whole_dataset("/number_of_entries", "CXI entries in this file.", 1),
+        text_dataset("/entry_1/title", "Name of the scan.", scan.scan_id),
+        text_dataset("/entry_1/program_name", "What wrote this file.", "ptychostream"),
+        number_dataset(f"{SOURCE}/energy", "Photon energy.", scan.energy_eV * JOULES_PER_EV, "J"),
+    )
+
+
+def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force: bool) -> None:
+    """Write a probe (y, x) for a scan as a small CXI file, whole or not at all. Raises `WriteError`."""
+    tree = Tree(
+        groups={
+            "/": {"default": "entry_1"},
+            "/entry_1": {"NX_class": "NXentry", "default": "data_1"},
+            "/entry_1/instrument_1": {"NX_class": "NXinstrument"},
+            SOURCE: {"NX_class": "NXsource"},
+            "/entry_1/data_1": plot_of("data", probe.ndim),
+        },
+        datasets=(
+            *cxi_head(scan),
+            *probe_datasets(probe, scan.sample_pixel_yx_m((scan.square_px, scan.square_px)), about),
+        ),
+        soft_links={"/entry_1/data_1/data": ILLUMINATION},
+    )
+    try:
+        with whole_file(path, replace=force) as unfinished:
+            create_file(unfinished, tree, swmr=False)[0].close()
+    except OSError as error:
+        raise write_error(path, "write the probe", error) from error
+
+
+def read_probe(path: Path, scan: ScanFile) -> Complex:
+    """(modes, n, n) for the square that PtyPy takes of the scan's frames.
+
+    Raises `SourceError` if there is none, `ConfigError` if it belongs to another geometry.
+    """
+    with open_hdf5(path, scan.also).file as file, readable(str(path)):
+        stored = dataset_at(file, ILLUMINATION)
+        pixels = [number_in(dataset_at(file, f"{SOURCE}/{axis}_pixel_size")) for axis in "yx"]
+        probe = np.asarray(stored, np.complex64) if stored is not None else None
+    if probe is None or probe.ndim not in (2, 3):
+        raise SourceError(f"{path} has no probe at {ILLUMINATION}, (y, x) or (modes, y, x)")
+    side = (scan.square_px, scan.square_px)
+    if probe.shape[-2:] != side:
+        raise ConfigError(
+            f"the probe in {path} has {probe.shape[-2]} x {probe.shape[-1]} pixels, and PtyPy takes {side[0]} x "
+            f"{side[1]} of the frames of {scan.path}: make one with `ptychostream probe`"
+        )
+    for there_m, here_m in zip(pixels, scan.sample_pixel_yx_m(side), strict=True):
+        if there_m is not None and abs(there_m / here_m - 1) > PIXEL_TOLERANCE:
+            raise ConfigError(
+                f"the probe in {path} has pixels of {there_m * 1e9:.4g} nm, this scan {here_m * 1e9:.4g} nm: another "
+                "energy, distance or ROI; make one with `ptychostream probe`"
+            )
+    return probe.reshape(-1, *side)

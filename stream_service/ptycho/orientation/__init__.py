@@ -1,0 +1,1 @@
+"""Detector orientation, found from the frames."""

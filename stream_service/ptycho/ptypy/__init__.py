@@ -1,0 +1,1 @@
+"""PtyPy: scripts for it, and its supervision."""

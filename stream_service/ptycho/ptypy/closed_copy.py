@@ -1,0 +1,49 @@
+"""The whole rows of a file that is still being written, or whose writer was killed, as a closed file PtyPy can open.
+
+PtyPy's Hdf5Loader opens closed files only. This is no standard file: it has what a recipe reads, and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+
+from stream_service.output_file import check_is_no_input, whole_file
+from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.write.failures import write_error
+from stream_service.standard_file.write.new_hdf5 import new_hdf5
+
+BY_ROWS = ("data", "posx_m", "posy_m", "keep")
+WHOLE = ("mask", "energy_eV", "det_dist_m", "pixel_m")
+BLOCK_BYTES = 64 << 20
+
+
+def closed_copy(scan: ScanFile, path: Path) -> ScanFile:
+    """Write the rows that are whole to `path`; the scan as it is there. Raises `WriteError`."""
+    check_is_no_input(path, [scan.path], "the copy of the rows,")
+    ny, nx = scan.frame_shape
+    block = max(1, BLOCK_BYTES // (4 * ny * nx))
+    try:
+        with (
+            whole_file(path) as unfinished,
+            scan.open() as source,
+            new_hdf5(unfinished) as (target, check),
+        ):
+            for name in WHOLE:
+                target[f"/entry/{name}"] = source[f"/entry/{name}"][()]  # type: ignore[index]
+            for name in BY_ROWS:
+                rows = source[f"/entry/{name}"]
+                assert isinstance(rows, h5py.Dataset)
+                chunks = (1, ny, nx) if name == "data" else None
+                copy = target.create_dataset(
+                    f"/entry/{name}", (scan.n_rows, *rows.shape[1:]), rows.dtype, chunks=chunks
+                )
+                for start in range(0, scan.n_rows, block):
+                    stop = min(start + block, scan.n_rows)
+                    copy[start:stop] = rows[start:stop]
+                    check()
+    except OSError as error:
+        raise write_error(path, f"copy the rows of {scan.path} to it", error) from error
+    return replace(scan, path=path, is_growing=False)

@@ -1,0 +1,1 @@
+"""Runs: from frames and readbacks to one standard file."""

@@ -1,0 +1,40 @@
+"""What speaks, before the first frame, against the clocks and the NDAttributes that a run will be paired by.
+
+It is told and does not hold up an arming: the last frame may be of another time. Rows are judged one by one in the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+from stream_service.core.frame import Frame
+from stream_service.core.pairing import How
+from stream_service.run.live.check_attributes import Latest, check_attributes
+from stream_service.run.live.check_clocks import YEAR_2000_NS, check_channel_clocks, check_stamp
+from stream_service.run.live.check_finding import Finding
+from stream_service.run.live.check_numbers import check_energy
+from stream_service.settings.profile import Profile
+from stream_service.sources.live.ca_detector import CaDetector
+
+
+def arming_doubts(
+    profile: Profile, frame: Frame | None, detector: CaDetector, latest: Mapping[str, Latest]
+) -> Iterator[str]:
+    """Sentences; `frame` is the last one before the run, `latest` what the followed PVs are, by channel."""
+    for finding in _findings(profile, frame, detector, latest):
+        if finding.level == "error":
+            yield finding.text
+
+
+def _findings(
+    profile: Profile, frame: Frame | None, detector: CaDetector, latest: Mapping[str, Latest]
+) -> Iterator[Finding]:
+    stamps_ns = {name: one.timestamp_ns for name, one in latest.items() if one.timestamp_ns >= YEAR_2000_NS}
+    timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
+    yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns(), limit_s=profile.service.clock_limit_s)
+    yield from check_energy(profile, frame.attributes if frame is not None else {}, latest)
+    if frame is None:
+        return
+    yield from check_attributes(profile, frame.attributes, frame.timestamp_ns, latest)
+    yield from check_stamp(profile, frame, detector)

@@ -1,0 +1,128 @@
+"""Live frames meet their readbacks: the pure pairer, fed from Channel Access, and the questions that let it go on.
+
+A frame that waits makes the readback source prove that no update is on its way; one that waits longer than the
+profile's patience is let go, with its row flagged, so that a dead PV cannot hold up a scan. How far data time has come
+is told by the frames themselves, by the middle one of the last three: a single frame with a stamp in the future must
+not make the readbacks of all others look complete.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+
+from stream_service.core.exposure import Exposure
+from stream_service.core.frame import NS_PER_S, Frame
+from stream_service.core.ledger import Receipt
+from stream_service.core.pairing import Pairer
+from stream_service.core.readback import Readback
+from stream_service.run.live.live_sources import ReadbackSource
+from stream_service.settings.profile import Profile
+from stream_service.sources.live.ca_readbacks import Confirmation, Disconnection
+
+log = logging.getLogger(__name__)
+
+ASK_S = 0.01
+"""Shortest time between two questions whether the readbacks are complete."""
+
+
+class LivePairing:
+    """Frames in, exposures out, in order."""
+
+    def __init__(self, profile: Profile, readbacks: ReadbackSource) -> None:
+        self._readbacks = readbacks
+        self._limit_s = profile.service.clock_limit_s
+        self._frame_time = profile.detector.frame_time.to_core()
+        self._pairer = Pairer(profile.rules(), profile.service.clock_limit_s, profile.detector.frame_time.delay_s)
+        self._patience_s = profile.service.pairing_patience_s
+        self._arrivals_s: deque[float] = deque()
+        """Of the frames that wait, in order."""
+        self._newest: deque[tuple[int, float]] = deque(maxlen=3)
+        """End of the exposure, and arrival, of the last frames."""
+        self._last_asked_s = 0.0
+
+    def __len__(self) -> int:
+        """Frames that wait."""
+        return len(self._pairer)
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._pairer.waiting_bytes
+
+    def add(self, frame: Frame, receipt: Receipt, exposure_s: float, now_s: float) -> None:
+        """Take a frame that the ledger calls new and that arrived just now."""
+        window = self._frame_time.window(frame.timestamp_ns, exposure_s)
+        self._arrivals_s.append(now_s)
+        self._newest.append((window.end_ns, now_s))
+        received_ns = None if frame.received_s is None else round(frame.received_s * NS_PER_S)
+        self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window, received_ns)
+
+    def take_readbacks(self) -> list[Readback]:
+        """Enter what the channels did since the last call; the updates, to be recorded."""
+        updates = []
+        for event in self._readbacks.take():
+            if isinstance(event, Confirmation):
+                tell = self._pairer.end if event.is_end else self._pairer.confirm
+                tell(event.channel, event.until_ns)
+            elif isinstance(event, Disconnection):
+                log.warning("the PV of channel %s is gone", event.channel)
+                self._pairer.disconnect(event.channel)
+            else:
+                self._pairer.add_readback(event)
+                updates.append(event)
+        return updates
+
+    def clock_offsets_s(self) -> dict[str, float]:
+        """By how much the clock of each channel is ahead of that of the frames, as far as receipts tell."""
+        return self._pairer.clock_offsets_s()
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the readbacks, in a sentence; empty if nothing is."""
+        return "; ".join(filter(None, (self._problem_of_motion, self._problem_of_clocks)))
+
+    @property
+    def _problem_of_motion(self) -> str:
+        if not (names := " and ".join(self._pairer.moving_at_rest)):
+            return ""
+        return (
+            f"{names} moved while the PV under 'moving' in the profile said that it rests: rows are flagged, and not "
+            "used; is it the PV of this axis, and does the stage settle before it says so?"
+        )
+
+    @property
+    def _problem_of_clocks(self) -> str:
+        found = self._pairer.clock_offsets_s()
+        apart = {name: offset_s for name, offset_s in found.items() if abs(offset_s) > self._limit_s}
+        if not apart:
+            return ""
+        name, offset_s = max(apart.items(), key=lambda item: abs(item[1]))
+        side = "ahead of" if offset_s > 0 else "behind"
+        return (
+            f"the clock of {name} is {abs(offset_s):.2f} s {side} that of the frames (service.clock_limit_s is "
+            f"{self._limit_s:g}): rows paired by time are flagged, and not used. Let all IOCs keep time by one NTP "
+            "server; if frames come that late, say so by detector.frame_time.delay_s"
+        )
+
+    def ready(self, now_s: float) -> list[Exposure]:
+        """The frames whose readbacks are known, or that have waited too long; asks after those that still wait."""
+        ready = self._leaving(self._pairer.take())
+        if self._arrivals_s and now_s - self._arrivals_s[0] > self._patience_s:
+            n_overdue = sum(now_s - arrival_s > self._patience_s for arrival_s in self._arrivals_s)
+            log.warning("%d frames waited too long for their readbacks; their rows are flagged", n_overdue)
+            ready += self._leaving(self._pairer.give_up(n_overdue))
+            ready += self._leaving(self._pairer.take())
+        if self._pairer and now_s - self._last_asked_s >= ASK_S:
+            self._readbacks.ask(*self._data_time())
+            self._last_asked_s = now_s
+        return ready
+
+    def _leaving(self, ready: list[Exposure]) -> list[Exposure]:
+        for _ in ready:
+            self._arrivals_s.popleft()
+        return ready
+
+    def _data_time(self) -> tuple[int, float]:
+        """When an exposure ended and when its frame arrived, of the last frames the one neither early nor late."""
+        ahead = sorted(self._newest, key=lambda end_and_arrival: end_and_arrival[0] - end_and_arrival[1] * NS_PER_S)
+        return ahead[(len(ahead) - 1) // 2]

@@ -1,0 +1,132 @@
+"""Creation of a run's file: tried when the run is armed, done when the first frame shows its shape and type."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+from stream_service.core.frame import Frame
+from stream_service.core.ledger import Ledger
+from stream_service.core.plausibility import number_doubt
+from stream_service.errors import ConfigError, SourceError
+from stream_service.kernels import Corrections, FrameReducer
+from stream_service.run.corrections import corrections_from, reference_notes
+from stream_service.run.live.check_numbers import planned_doubts
+from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.live.run_trial import check_space, try_file
+from stream_service.run.run_file import (
+    RunFile,
+    build_reducer,
+    check_exposures,
+    check_file_path,
+    check_places,
+    file_path,
+    images_of,
+    load_references,
+    open_run_file,
+    rows_and_frames_per_row,
+    warm_up,
+)
+from stream_service.settings.profile import Profile
+from stream_service.settings.request import ScanRequest
+
+log = logging.getLogger(__name__)
+
+
+class RunOpening:
+    """The file of a run before it exists; `profile` names the references of this run."""
+
+    def __init__(self, profile: Profile, request: ScanRequest, sources: LiveSources) -> None:
+        self.request = request
+        self.path = file_path(profile, request)
+        self.n_rows_expected, self._frames_per_row = rows_and_frames_per_row(profile.preprocessing, request)
+        self._profile = profile
+        self._sources = sources
+        self._corrections = Corrections()
+        self._reducer: FrameReducer | None = None
+        self._exposure_s = self._armed_exposure_s = math.nan
+        self.notes: tuple[str, ...] = ()
+        """What is to be said of the references and the planned scan, in sentences."""
+
+    def check(self) -> None:
+        """What can be known without the beamline: the folder, and the references. Raises `PtychostreamError`."""
+        check_file_path(self.path)
+        check_places(self._profile, self.request)
+        if (doubt := number_doubt("exposure_s", self.request.exposure_s or math.nan)) is not None:
+            raise ConfigError(f"exposure_s of the request {doubt.message}")
+        references = load_references(self._profile)
+        preprocessing, images = self._profile.preprocessing, images_of(references)
+        self._corrections = corrections_from(preprocessing, images)
+        if self.request.exposure_s is not None:
+            flat_is = self._corrections.flat_is
+            check_exposures(self._profile.references, references, self.request.exposure_s, flat_is)
+        self.notes = tuple(reference_notes(preprocessing, images, self._corrections))
+
+    def rename(self, scan_id: str) -> None:
+        """Give the run another name while it has no file; raises `PtychostreamError` if that one is taken."""
+        self.request = self.request.model_copy(update={"scan_id": scan_id})
+        self.path = file_path(self._profile, self.request)
+        check_file_path(self.path)
+
+    def prepare(self) -> None:
+        """Make the kernel for frames like the last one before this run, and try everything that the file will need.
+
+        So the first frame need not wait, and what cannot be written is refused now. Raises `PtychostreamError`.
+        """
+        frame = self._sources.latest_frame()
+        if frame is not None:
+            reducer = self._reducer_for(frame)
+        else:
+            reducer = warm_up(self._profile.preprocessing, self._frames_per_row)
+        self._armed_exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
+        if frame is not None:
+            energy_eV = self._energy_at(frame)
+            self.notes += tuple(planned_doubts(self._profile, self.request, reducer.out_shape, energy_eV))
+        row_bytes = 4 * math.prod(reducer.out_shape) if frame is not None else 0
+        check_space(self.path, row_bytes * (self.n_rows_expected or 0))
+        try_file(self.path, self._profile, self.request, reducer)
+
+    def exposure_of(self, frame: Frame) -> float:
+        """What the frame says; else what the plan asked for; else what the detector was set to at the first frame."""
+        own = frame.attributes.get(self._profile.detector.exposure_attribute)
+        if isinstance(own, int | float) and 0 <= own < math.inf:
+            return float(own)
+        if math.isnan(self._exposure_s):
+            self._exposure_s = self._asked_exposure_s()
+        return self._exposure_s
+
+    def _asked_exposure_s(self) -> float:
+        if self.request.exposure_s is not None:
+            return self.request.exposure_s
+        try:
+            return self._sources.detector.exposure_s
+        except SourceError as error:
+            log.warning("the exposure time is taken as it was when the run was armed: %s", error)
+            return self._armed_exposure_s
+
+    def open(self, frame: Frame, ledger: Ledger) -> RunFile:
+        """Create the file for frames like this one; raises `PtychostreamError` when it or the settings do not fit."""
+        return open_run_file(
+            self.path,
+            self._profile,
+            self.request,
+            self._reducer_for(frame),
+            ledger,
+            dtype=frame.pixels.dtype,
+            energy_eV=self._energy_at(frame),
+            exposure_s=self.exposure_of(frame),
+            notes=self.notes,
+        )
+
+    def _reducer_for(self, frame: Frame) -> FrameReducer:
+        shape, dtype = frame.pixels.shape, frame.pixels.dtype
+        if self._reducer is None or self._reducer.geometry.raw_shape != shape:
+            preprocessing = self._profile.preprocessing
+            self._reducer = build_reducer(preprocessing, self._corrections, shape, self._frames_per_row, dtype)
+        return self._reducer
+
+    def _energy_at(self, frame: Frame) -> float:
+        """The energy a reader finds before the first row; that of the rows replaces it at the end."""
+        channel = self._profile.channels["energy"]
+        raw = frame.attributes.get(channel.attribute) if channel.attribute else self._sources.readbacks.latest("energy")
+        return float(raw) * self._profile.scale_of("energy") if isinstance(raw, int | float) else math.nan

@@ -1,0 +1,117 @@
+"""The clocks of frames and of a log of readbacks: both must tell of the same time before anything is paired by it.
+
+Nothing is corrected here. Frames and log that do not overlap are refused with both times, and with what their distance
+looks like: another epoch, or another time zone. The operator then says the offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from stream_service.core.frame import NS_PER_S, FrameTime
+from stream_service.errors import SourceError
+from stream_service.sources.hdf5.columns import EPICS_EPOCH_S
+from stream_service.sources.recording import Recording
+from stream_service.sources.tables.log_time import in_words
+from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
+
+HALF_HOUR_S = 1800
+"""Time zones differ by whole hours, some by half hours."""
+FURTHEST_ZONE_S = 26 * 3600
+"""From UTC-12 to UTC+14."""
+
+
+class Span(NamedTuple):
+    """From the first moment to the last one."""
+
+    start_ns: int
+    end_ns: int
+
+    def __str__(self) -> str:
+        return f"{in_words(self.start_ns)} to {in_words(self.end_ns)}"
+
+    def overlaps(self, other: Span) -> bool:
+        return self.start_ns <= other.end_ns and other.start_ns <= self.end_ns
+
+    def holds(self, other: Span) -> bool:
+        """Whether the other one lies wholly in this one."""
+        return self.start_ns <= other.start_ns and other.end_ns <= self.end_ns
+
+    def later_by(self, offset_s: int) -> Span:
+        return Span(self.start_ns + offset_s * NS_PER_S, self.end_ns + offset_s * NS_PER_S)
+
+
+def span_of_log(readbacks: RecordedReadbacks, channels: Sequence[str]) -> Span:
+    """When all these channels are known."""
+    firsts = [int(readbacks.histories[name].timestamps_ns[0]) for name in channels]
+    return Span(max(firsts), readbacks.known_until_ns)
+
+
+def check_clocks(
+    recording: Recording,
+    readbacks: RecordedReadbacks,
+    channels: Sequence[str],
+    frame_time: FrameTime,
+    exposure_s: float,
+    first_stamp_ns: int,
+) -> Iterator[str]:
+    """Sentences about frames and log that overlap in part. Raises `SourceError` if they cannot be compared at all.
+
+    `channels` are those that are paired by time; `first_stamp_ns` stands for a recording that still grows.
+    """
+    log = span_of_log(readbacks, channels)
+    identities = recording.identities
+    stamps_ns = np.array([first_stamp_ns]) if identities is None else identities[1][identities[1] != 0]
+    if not recording.has_timestamps or not stamps_ns.size:
+        raise SourceError(
+            f"{readbacks.path} is a log by time, but the frames of {recording.path} have no time stamps: give a log "
+            "with unique_id or frame_index"
+        )
+    if len(stamps_ns) > 1 and np.ptp(stamps_ns) == 0:
+        raise SourceError(
+            f"{readbacks.path} is a log by time, but all {len(stamps_ns)} frames of {recording.path} have one stamp "
+            f"({in_words(int(stamps_ns[0]))}): give a log with unique_id or frame_index"
+        )
+    frames = Span(
+        frame_time.window(int(stamps_ns.min()), exposure_s).mid_ns,
+        frame_time.window(int(stamps_ns.max()), exposure_s).mid_ns,
+    )
+    may_come = identities is None and frames.end_ns < log.start_ns
+    causes = list(_causes(frames, log))
+    if not frames.overlaps(log) and not may_come:
+        apart_s = abs(frames.start_ns - log.start_ns) / NS_PER_S
+        raise SourceError(
+            f"frames and log are of different times: {recording.path} was taken {frames}, {readbacks.path} goes from "
+            f"{log} (UTC). {' '.join(causes) or f'They are {apart_s:.3f} s apart.'} Give the log of this scan, or "
+            "add an offset that you know to its stamps: --readbacks-offset-s SECONDS"
+        )
+    if not log.holds(frames):
+        yield (
+            f"frames were taken {frames}, and {readbacks.path} goes from {log} (UTC): frames outside of it have no "
+            f"position. {' '.join(causes)}".rstrip()
+        )
+
+
+def _causes(frames: Span, log: Span) -> Iterator[str]:
+    """What would explain that the log is of another time."""
+    if log.holds(frames):
+        return
+    for offset_s in (EPICS_EPOCH_S, -EPICS_EPOCH_S):
+        if log.later_by(offset_s).holds(frames):
+            earlier = "log" if offset_s > 0 else "frames"
+            yield (
+                f"They are {EPICS_EPOCH_S} s apart, as 1990 is from 1970: the {earlier} may be counted from the EPICS "
+                f"epoch; --readbacks-offset-s {offset_s}."
+            )
+            return
+    zones = range(HALF_HOUR_S, FURTHEST_ZONE_S + 1, HALF_HOUR_S)
+    found = [offset_s for zone_s in zones for offset_s in (zone_s, -zone_s) if log.later_by(offset_s).holds(frames)]
+    if found:
+        hours = ", ".join(f"{offset_s / 3600:+g}" for offset_s in found[:3])
+        yield (
+            f"With {hours} hours they fit: one of them may be in local time and the other in UTC; "
+            f"--readbacks-offset-s {found[0]}."
+        )

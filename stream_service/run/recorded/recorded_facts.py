@@ -1,0 +1,80 @@
+"""The numbers of a recorded scan: the operator's come before the recorded ones, and those before the profile's.
+
+What is said otherwise than it was taken is told in a note; what cannot be meant is refused, naming the option that
+corrects it. A number that the operator gives is not held up by what is wrong with the recorded one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+
+from stream_service.core.frame import AttributeValue
+from stream_service.core.plausibility import LIMITS, number_doubts
+from stream_service.errors import ConfigError, SourceError
+from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.sources.recording import Facts, Recording
+
+SAME = 1e-6
+"""Relative: numbers that differ by less are the same, rounded."""
+
+
+def notes_on_facts(
+    settings: IngestSettings, recording: Recording, attributes: Mapping[str, AttributeValue]
+) -> Iterator[str]:
+    """Which numbers are taken from whom, where two say something else, or where only the profile says it.
+
+    `attributes` are those of the first frame.
+    """
+    exposure_s = attributes.get(recording.exposure_attribute)
+    if isinstance(exposure_s, int | float) and _differ(settings.facts.exposure_s, exposure_s):
+        yield (
+            f"the exposure time is {settings.facts.exposure_s:g} s in every row, as --exposure-s says, and not that of "
+            f"each frame ({exposure_s:g} s in the first)"
+        )
+    given, recorded, in_profile = (asdict(facts) for facts in (settings.facts, recording.facts, settings.in_profile))
+    for name, limits in LIMITS.items():
+        if math.isfinite(given[name]):
+            said = f"{name} is {given[name]:g}, as {limits.option} says"
+            if problem := recording.problems.get(name):
+                yield f"{said}; {problem}"
+            elif _differ(given[name], recorded[name]):
+                yield f"{said}; recorded is {recorded[name]:g}"
+        elif math.isfinite(recorded[name]):
+            if _differ(recorded[name], in_profile[name]):
+                yield (
+                    f"{name} is {recorded[name]:g}, as recorded; the profile says {in_profile[name]:g}: if that is "
+                    f"right, give {limits.option}"
+                )
+        elif math.isfinite(in_profile[name]):
+            # worth a look, since profiles are copied
+            yield f"{name} is {in_profile[name]:g}, as the profile says: it is neither recorded nor given"
+
+
+def check_facts(settings: IngestSettings, recording: Recording, facts: Facts, *, has_energy: bool) -> None:
+    """Raise `SourceError` for a number that is missing or cannot be meant, `ConfigError` if the operator gave it.
+
+    `has_energy`: each frame has its own, and need not have been read.
+    """
+    numbers, given = asdict(facts), asdict(settings.facts)
+    unknown = [name for name in LIMITS if math.isnan(numbers[name]) and not (name == "energy_eV" and has_energy)]
+    for name in unknown:
+        if problem := recording.problems.get(name):
+            raise SourceError(f"{problem}; or give the right {LIMITS[name].option}")
+    if missing := [LIMITS[name].option for name in unknown if name != "exposure_s"]:
+        raise SourceError(
+            f"{recording.path} ({recording.layout}) does not say all that is needed: give {', '.join(missing)}, "
+            "or a --profile"
+        )
+    for doubt in number_doubts(numbers):
+        limits = LIMITS[doubt.name]
+        if not doubt.is_impossible:
+            continue
+        if math.isfinite(given[doubt.name]):
+            raise ConfigError(f"{limits.option} {given[doubt.name]:g} cannot be: it {doubt.message}")
+        raise SourceError(f"{recording.path}: {doubt.name} {doubt.message} Give the right one: {limits.option}")
+
+
+def _differ(one: float, other: float) -> bool:
+    return math.isfinite(one) and math.isfinite(other) and not math.isclose(one, other, rel_tol=SAME)

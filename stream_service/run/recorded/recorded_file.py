@@ -1,0 +1,148 @@
+"""The standard file that a recording goes into: its header from what is recorded, given, and in the profile."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stream_service.core.frame import Frame
+from stream_service.core.ledger import Ledger
+from stream_service.kernels import Geometry
+from stream_service.run.corrections import corrections_from, reference_notes
+from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.run.recorded.recorded_channels import RecordedChannels
+from stream_service.run.recorded.recorded_extent import check_names_of_frames
+from stream_service.run.recorded.recorded_facts import check_facts
+from stream_service.run.rows.pipeline import RowPipeline
+from stream_service.run.run_file import (
+    RunFile,
+    build_reducer,
+    images_of,
+    load_references,
+    versions,
+)
+from stream_service.sources.recording import Facts, Recording
+from stream_service.standard_file import ChannelColumn, FileHeader, StandardFile
+
+
+def open_recorded_file(
+    path: Path,
+    scan_id: str,
+    recording: Recording,
+    settings: IngestSettings,
+    channels: RecordedChannels,
+    facts: Facts,
+    ledger: Ledger,
+    first: Frame,
+    *,
+    live: bool,
+) -> RunFile:
+    """Create the file, with a pipeline that fills it; `first` is the recording's first frame.
+
+    Raises `ConfigError` when settings and frames do not fit, `SourceError` when a number is missing.
+    """
+    check_facts(settings, recording, facts, has_energy=channels.has("energy"))
+    preprocessing, profile = settings.preprocessing, settings.profile
+    frames_per_row = 1 if preprocessing.grouping == "none" else preprocessing.frames_per_position
+    if not live:
+        check_names_of_frames(recording, settings, frames_per_row)
+    references = _references(recording, settings)
+    corrections = corrections_from(preprocessing, references)
+    is_own_mask = references.get("mask") is recording.references.get("mask")
+    reducer = build_reducer(preprocessing, corrections, recording.frame_shape, frames_per_row, recording.dtype)
+    header = FileHeader(
+        scan_id=scan_id,
+        frame_shape=reducer.out_shape,
+        energy_eV=facts.energy_eV,
+        det_dist_m=facts.det_dist_m,
+        pixel_m=facts.pixel_m * preprocessing.bin,
+        exposure_s=facts.exposure_s * (frames_per_row if preprocessing.grouping == "sum" else 1),
+        start_timestamp_ns=first.timestamp_ns or time.time_ns(),
+        frames_per_row=frames_per_row,
+        n_rows_expected=_n_rows_expected(recording, frames_per_row, live=live),
+        mask=reducer.mask,
+        dark=reducer.dark_applied,
+        flat=reducer.flat_applied,
+        channels=_channel_columns(settings),
+        settings=_settings_record(recording, settings, channels),
+        versions=versions(),
+        optics=profile.optics.model_dump(mode="json") if profile else {},
+        saturation_value=preprocessing.sat,
+        center=reducer.geometry.center,
+        axis_signs=profile.detector.axis_signs if profile else turned_signs(recording.axis_signs, reducer.geometry),
+    )
+    file = StandardFile.create(path, header, swmr=live)
+    pipeline = RowPipeline(
+        file,
+        reducer,
+        ledger,
+        channels.stage_map,
+        frames_per_row,
+        preprocessing.sat_fraction,
+        settings.rejected,
+        allow_spread=preprocessing.allow_spread,
+        gaps=preprocessing.gaps,
+        about_references=tuple(reference_notes(preprocessing, references, corrections, is_own_mask=is_own_mask)),
+    )
+    return RunFile(file, pipeline, ledger, recording.frame_shape, recording.dtype)
+
+
+def _references(recording: Recording, settings: IngestSettings) -> dict[str, np.ndarray[Any, Any]]:
+    """Those the operator gave, else those recorded with the frames, else those of the profile."""
+    in_profile = images_of(load_references(settings.profile)) if settings.profile else {}
+    return {**in_profile, **recording.references, **settings.references}
+
+
+def _n_rows_expected(recording: Recording, frames_per_row: int, *, live: bool) -> int | None:
+    n_frames = recording.n_frames if recording.n_expected is None else max(recording.n_expected, recording.n_frames)
+    is_open = live and recording.n_expected is None
+    return None if is_open else -(-n_frames // frames_per_row)
+
+
+def _channel_columns(settings: IngestSettings) -> tuple[ChannelColumn, ...]:
+    histories = settings.readbacks.histories if settings.readbacks else {}
+    return tuple(ChannelColumn(name, history.unit) for name, history in histories.items())
+
+
+def _settings_record(recording: Recording, settings: IngestSettings, channels: RecordedChannels) -> dict[str, Any]:
+    """Enough to redo it."""
+    profile = settings.profile
+    return {
+        "ingest": {
+            "source": recording.path.name,
+            "layout": recording.layout,
+            "readbacks": settings.readbacks.path.name if settings.readbacks else None,
+            "readbacks_offset_s": settings.readbacks.offset_s if settings.readbacks else 0.0,
+            "match": settings.match.value,
+            "row_offset": settings.row_offset,
+            "translation": settings.translation.value if settings.translation else None,
+            "channels": {
+                rule.name: {"how": rule.how.value, "attribute": rule.attribute, "scale": rule.scale}
+                for rule in channels.rules
+            },
+            "stage_map": [
+                [channels.stage_map.xx, channels.stage_map.xy],
+                [channels.stage_map.yx, channels.stage_map.yy],
+            ],
+            "rejected": sorted(settings.rejected),
+            "notes": list(channels.notes),
+        },
+        "preprocessing": settings.preprocessing.model_dump(mode="json"),
+        "profile": profile.model_dump(mode="json") if profile else None,
+    }
+
+
+def turned_signs(signs: tuple[int, int] | None, geometry: Geometry) -> tuple[int, int]:
+    """The signs of the stored frame's axes when those of the raw frame's are `signs`.
+
+    Where the recording does not say them, the operator's rotate and flip are what makes the frames upright.
+    """
+    if signs is None:
+        return 1, 1
+    rows, columns = (
+        -sign if is_reversed else sign for sign, is_reversed in zip(signs, geometry.is_reversed, strict=True)
+    )
+    return (columns, rows) if geometry.transposes else (rows, columns)

@@ -1,0 +1,1 @@
+"""From exposures to rows of the file."""

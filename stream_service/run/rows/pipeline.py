@@ -1,0 +1,279 @@
+"""From exposures to rows of the file: grouping, reduction, appending, and the ledger's marks.
+
+Live and offline use this same code; they differ only in where exposures come from. The reduction writes straight into
+the file's next slot, so a frame's pixels are read once and written once.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Collection, Iterator
+from functools import reduce
+from operator import or_
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.energies import RowEnergies
+from stream_service.core.exposure import Exposure, Flag
+from stream_service.core.grouping import Group, Grouper
+from stream_service.core.ledger import Fate, Ledger
+from stream_service.core.spread import SpreadJudge
+from stream_service.core.stage_map import StageMap
+from stream_service.errors import ConfigError
+from stream_service.kernels import CorrectionError, FrameReducer, FrameSummary, Gaps, GapSetting, Grouping
+from stream_service.qc.maps import RowValues
+from stream_service.run.rows.first_frames import FirstFrames
+from stream_service.run.rows.flag_counts import FlagCounts
+from stream_service.run.rows.gap_watch import GapWatch
+from stream_service.run.rows.saturation import SaturationShare
+from stream_service.run.rows.unmeasured import UnmeasuredPixels
+from stream_service.standard_file import Row, StandardFile
+from stream_service.text.counted import counted
+
+INVALID, SATURATED, MISSING = 0x1, 0x2, 0x200
+"""CXI pixel flags."""
+
+
+class RowPipeline:
+    """Exposures in, rows in `file`; what cannot become a row is entered in `ledger`."""
+
+    def __init__(
+        self,
+        file: StandardFile,
+        reducer: FrameReducer,
+        ledger: Ledger,
+        stage_map: StageMap,
+        frames_per_row: int,
+        sat_fraction: float = 0.0,
+        rejected: Collection[int] = frozenset(),
+        *,
+        allow_spread: bool = False,
+        gaps: GapSetting = "auto",
+        about_references: tuple[str, ...] = (),
+    ) -> None:
+        """`rejected` are positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0).
+
+        With `allow_spread` the exposures of a row may have been taken at places that are no single position. `gaps`
+        says how pixels that do not measure are found; `about_references` is told with what is to be said of the rows.
+        """
+        self.intensities = RowValues()
+        """Position and intensity of every row: the STXM map."""
+        self._file = file
+        self._reducer = reducer
+        self._ledger = ledger
+        self._stage_map = stage_map
+        self._about_references = about_references
+        self._gap_setting: GapSetting = gaps
+        self._first_frames: FirstFrames | None = FirstFrames(gaps)
+        self._gap_watch: GapWatch | None = None
+        self._unmeasured: UnmeasuredPixels | None = None
+        self._saturation = SaturationShare(sat_fraction)
+        self._about_gaps: tuple[str, ...] = ()
+        self._rejected = rejected
+        self.frames_per_row = frames_per_row
+        self._grouper = Grouper(frames_per_row)
+        self._combines = frames_per_row > 1 and reducer.grouping in (Grouping.SUM, Grouping.MEAN)
+        self._allow_spread = allow_spread
+        self.spread = SpreadJudge()
+        """Of rows that are made of several exposures."""
+        self._first_group: Group | None = None
+        """Waits for the second one, which says how far a step is."""
+        self.flags = FlagCounts()
+        self.exposure_s = math.nan
+        """Exposure time of the latest row."""
+        self.energies = RowEnergies()
+        """Of every row."""
+        self._used_m = array("d")
+        """x and y of the rows that are used, one after the other."""
+        self._fates = np.full(frames_per_row, Fate.STORED, np.uint8)
+        self._unflushed: list[int] = []
+        self.latest_slot: np.ndarray | None = None
+        """Pixels of the row appended last, (y, x) float32; overwritten by later rows, so copy it at once."""
+
+    @property
+    def used_positions_m(self) -> npt.NDArray[np.float64]:
+        """(n, 2) x and y of the beam on the sample, of the rows that are used."""
+        return np.array(self._used_m).reshape(-1, 2)
+
+    def add(self, exposure: Exposure) -> None:
+        """Take one exposure; a row is appended when its group is full, and the gaps are known."""
+        if self._first_frames is None:
+            self._add(exposure)
+        elif kept := self._first_frames.add(exposure):
+            self._begin(self._first_frames.gaps, kept)
+
+    def _begin(self, gaps: Gaps | None, kept: list[Exposure]) -> None:
+        """The gaps are known: correct for them, and take the exposures that had to wait."""
+        self._first_frames = None
+        if gaps is not None:
+            is_settled = self._gap_setting == "auto" and self._reducer.corrections.saturation_level is not None
+            doubt = "" if is_settled else gaps.doubt
+            self._about_gaps = tuple(filter(None, (gaps.sentence, doubt)))
+        if gaps is not None and gaps.is_gap.any():
+            try:
+                self._reducer = self._reducer.with_gaps(gaps.is_gap)
+            except CorrectionError as error:
+                raise ConfigError(str(error)) from error
+            self._file.write_applied(self._reducer.dark_applied, self._reducer.flat_applied)
+            self._write_mask()
+            self._gap_watch = GapWatch(gaps.is_gap, gaps.told_by[0])
+        for exposure in kept:
+            self._add(exposure)
+
+    def _add(self, exposure: Exposure) -> None:
+        if (group := self._grouper.add(exposure)) is not None:
+            self._take(group)
+        if given_up := self._grouper.take_given_up():
+            self._ledger.mark((lost.ordinal for lost in given_up), Fate.INCOMPLETE)
+
+    def release(self) -> None:
+        """There may be no more exposures: take those that wait for the gaps to be known."""
+        if self._first_frames is not None:
+            kept = self._first_frames.end()
+            self._begin(self._first_frames.gaps, kept)
+
+    def flush(self) -> None:
+        """Make the rows so far visible to readers; only now are their frames stored, in the ledger's sense."""
+        self._file.flush()
+        self._ledger.mark(self._unflushed, Fate.STORED)
+        self._unflushed.clear()
+
+    def finish(self) -> None:
+        """No more exposures: enter the groups that never filled, and settle the saturation mask."""
+        self.release()
+        if self._first_group is not None:
+            self._append(self._first_group)
+            self._first_group = None
+        self.flush()
+        leftover = self._grouper.leftover()
+        self._ledger.mark((exposure.ordinal for exposure in leftover), Fate.INCOMPLETE)
+        saturated = self._saturation.settle(self._reducer)
+        if saturated.any() and not self._saturation.masks_all:
+            self._write_mask(saturated)
+
+    def _write_mask(self, saturated: np.ndarray | None = None) -> None:
+        """All that is known of the pixels by now, into the file."""
+        mask = self._reducer.mask != 0
+        flags = np.where(mask, np.uint32(INVALID), np.uint32(0))
+        gaps = self._reducer.corrections.gaps
+        if gaps is not None:
+            flags[self._reducer.stored_where(gaps) & mask] |= np.uint32(MISSING)
+        for more, flag in ((self._unmeasured and self._unmeasured.mask, INVALID), (saturated, SATURATED)):
+            if more is not None:
+                mask |= more
+                flags[more] |= np.uint32(flag)
+        self._file.write_mask(mask.astype(np.uint8), flags)
+
+    def notes(self) -> Iterator[str]:
+        """What is to be said of the references, the pixels and the rows so far, in sentences."""
+        yield from self._about_references
+        yield from self._about_gaps
+        if self._gap_watch is not None:
+            yield from self._gap_watch.notes()
+        if self._unmeasured is not None:
+            yield from self._unmeasured.notes()
+        yield from self._saturation.notes()
+        yield from self.energies.notes()
+        spread = self.spread
+        if spread.n_apart:
+            fate = "used, because that is allowed" if self._allow_spread else "flagged, and not used"
+            yield (
+                f"the exposures of {spread.n_apart} of {counted(spread.n_judged, 'row')} lie up to "
+                f"{spread.widest_m * 1e6:.3g} um apart (limit {spread.limit_m * 1e6:.3g} um, a quarter of the usual "
+                f"step): {'this row is' if spread.n_apart == 1 else 'these rows are'} {fate}; is "
+                f"{self._grouper.frames_per_position} the number of frames at a position?"
+            )
+
+    def _take(self, group: Group) -> None:
+        """Append a complete group; the first one only when its spread can be judged."""
+        if not self._combines:
+            self._append(group)
+            return
+        places = self._places(group)
+        self.spread.see(places)
+        if self._first_group is not None:
+            first, self._first_group = self._first_group, None
+            self._append(first)
+        elif self.spread.must_wait(places):
+            self._first_group = group
+            return
+        self._append(group)
+
+    def _places(self, group: Group) -> list[tuple[float, float]]:
+        """Where each exposure was taken on the sample."""
+        return [
+            self._stage_map.beam_on_sample(exposure.values["x"], exposure.values["y"]) for exposure in group.exposures
+        ]
+
+    def _append(self, group: Group) -> None:
+        exposures = group.exposures
+        if self._file.is_full:
+            self.flush()
+        slot = self._file.slot()
+        if len(exposures) == 1:
+            pixels = exposures[0].frame.pixels[np.newaxis]
+        else:
+            pixels = np.stack([exposure.frame.pixels for exposure in exposures])
+        if self._gap_watch is not None:
+            self._gap_watch.look(pixels[0])
+        times_s = np.array([exposure.exposure_s for exposure in exposures])
+        summary = self._reducer.reduce(pixels, times_s, slot)
+        chosen = slice(None) if summary.best_index < 0 else slice(summary.best_index, summary.best_index + 1)
+        used = exposures[chosen]
+        summary, is_measured = self._look_at(pixels[chosen], slot, summary)
+        x_m, y_m, energy_eV = self._values(used)
+        flags = reduce(or_, (exposure.flags for exposure in used))
+        position_flags = reduce(or_, (exposure.position_flags for exposure in used))
+        if self._combines and self.spread.is_apart(self._places(group)) and not self._allow_spread:
+            flags, position_flags = flags | Flag.SPREAD, position_flags | Flag.SPREAD
+        if not is_measured:
+            flags, position_flags = flags | Flag.INVALID, position_flags | Flag.INVALID
+        self.flags.add(flags, position_flags)
+        is_known = x_m - x_m == 0 and y_m - y_m == 0
+        keep = is_known and not position_flags and group.position not in self._rejected
+        self._file.append(
+            Row(
+                unique_ids=np.array([exposure.id.unique_id for exposure in exposures], np.int64),
+                epochs=np.array([exposure.id.epoch for exposure in exposures], np.int32),
+                timestamps_ns=np.array([exposure.frame.timestamp_ns for exposure in exposures], np.int64),
+                statuses=self._fates,
+                n_frames=len(exposures),
+                x_m=x_m,
+                y_m=y_m,
+                energy_eV=energy_eV,
+                exposure_s=summary.exposure_s,
+                flags=int(flags),
+                intensity=summary.intensity,
+                com_y=summary.com_y,
+                com_x=summary.com_x,
+                n_saturated=summary.n_saturated,
+                keep=keep,
+            )
+        )
+        self.latest_slot = slot
+        self.exposure_s = summary.exposure_s
+        energies_eV = [exposure.values["energy"] for exposure in used]
+        self.energies.add(energy_eV, max(energies_eV) - min(energies_eV))
+        if keep:
+            self._used_m.extend((x_m, y_m))
+        self.intensities.append(x_m, y_m, summary.intensity)
+        self._unflushed += [exposure.ordinal for exposure in exposures]
+
+    def _look_at(self, pixels: np.ndarray, slot: np.ndarray, summary: FrameSummary) -> tuple[FrameSummary, bool]:
+        """The row without what is no measurement, and whether it is to be used."""
+        if self._unmeasured is None:
+            self._unmeasured = UnmeasuredPixels(self._reducer, pixels.dtype, self._gap_setting)
+        before = self._unmeasured.mask
+        summary, is_measured = self._unmeasured.look(pixels, slot, summary)
+        if self._unmeasured.mask is not before:
+            self._write_mask()
+        self._saturation.add(summary.n_saturated, self._reducer)
+        return summary, is_measured
+
+    def _values(self, exposures: tuple[Exposure, ...]) -> tuple[float, float, float]:
+        """Mean position of the beam on the sample, and mean energy, of the exposures that the row is made of."""
+        n = len(exposures)
+        mean = {name: sum(exposure.values[name] for exposure in exposures) / n for name in ("x", "y", "energy")}
+        return *self._stage_map.beam_on_sample(mean["x"], mean["y"]), mean["energy"]

@@ -1,0 +1,58 @@
+"""How much of a run is saturated, in a sentence: a level that is wrong shows in the share of pixels it masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from stream_service.kernels import FrameReducer
+from stream_service.text.counted import counted
+
+LARGE_SHARE = 0.01
+"""Of masked pixels: a beam that saturates more of a detector is too bright, or the level is wrong."""
+
+
+class SaturationShare:
+    """Counts the saturated rows of a run; the pixels are counted again when the rows have doubled."""
+
+    def __init__(self, fraction: float) -> None:
+        """`fraction` is that of the frames in which a pixel must saturate to be masked."""
+        self._fraction = fraction
+        self._n_rows = self._n_saturated = self._n_pixels = 0
+        self._n_all = 1
+        self._level: float | None = None
+        self.masks_all = False
+        """Whether the mask would call every pixel bad; then saturation is left out of it."""
+
+    def add(self, n_saturated: int, reducer: FrameReducer) -> None:
+        """A row was appended."""
+        self._n_rows += 1
+        if n_saturated:
+            self._n_saturated += 1
+            if self._n_saturated & (self._n_saturated - 1) == 0:  # 1, 2, 4, 8, ...
+                self.settle(reducer)
+
+    def settle(self, reducer: FrameReducer) -> np.ndarray:
+        """(ny, nx) bool, the pixels to be masked by the rows so far."""
+        is_saturated = reducer.saturated_mask(self._fraction) != 0
+        self._level = reducer.corrections.saturation_level
+        self._n_pixels, self._n_all = int(np.count_nonzero(is_saturated)), is_saturated.size
+        self.masks_all = self._n_pixels > 0 and bool((is_saturated | (reducer.mask != 0)).all())
+        return is_saturated
+
+    def notes(self) -> Iterator[str]:
+        """What is saturated, if anything is."""
+        if not self._n_pixels or self._level is None:
+            return
+        share = self._n_pixels / self._n_all
+        said = (
+            f"{100 * share:.3g} % of the pixels ({self._n_pixels} of {self._n_all}) are saturated, {self._level:g} or "
+            f"more, in {self._n_saturated} of {counted(self._n_rows, 'row')}"
+        )
+        if self.masks_all:
+            yield f"{said}, so that no good pixel is left: this is not in the mask; is --sat right?"
+        elif share > LARGE_SHARE:
+            yield f"{said}, and masked for all rows: is --sat right? --sat-fraction masks what saturates often only"
+        else:
+            yield f"{said}, and masked for all rows"

@@ -1,0 +1,114 @@
+"""Pixels that lost their measurement in single rows: not a number, or a value that no detector counts to.
+
+A mask is one for all rows, so such a pixel goes into it, with the value 0 in that row, as long as few do. A row that
+would spoil the mask, or has no measurement at all, is stored and not used. Nothing is looked for in a row whose
+intensity is in order, so this costs nothing where all is well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.kernels import FrameReducer, FrameSummary, GapSetting
+from stream_service.kernels.gaps import is_blank, least_certain
+from stream_service.kernels.reference import moments
+from stream_service.text.counted import agrees, counted
+
+MOST_MASKED = 0.01
+"""Share of the pixels that may be masked for what happened in single rows."""
+SUSPICIOUS_SHARE = 0.25
+"""Of a marker, in the intensity of a row: below it the row holds none, whatever the flat made of it."""
+
+
+class UnmeasuredPixels:
+    """Looks after the rows of one run; `mask` grows with them."""
+
+    def __init__(self, reducer: FrameReducer, dtype: np.dtype[Any], setting: GapSetting) -> None:
+        corrections = reducer.corrections
+        self.mask = np.zeros(reducer.out_shape, bool)
+        """(ny, nx) stored pixels masked for single rows."""
+        self._reducer, self._dtype = reducer, dtype
+        self._n_rows = self._n_unused = self._n_mended = self._n_masked = self._first_unused = 0
+        self._knows_markers = setting == "auto"
+        marker = least_certain(dtype) if self._knows_markers else math.inf
+        self._limit = SUSPICIOUS_SHARE * marker / corrections.gain
+        self._saturation_level = corrections.saturation_level
+        self._marker = marker if corrections.saturation_level is None else math.inf
+        """Of single pixels: where a level is given, those above it are saturated, and no marker."""
+        self._may_be_negative = dtype.kind != "u"
+        is_bad = reducer.mask != 0
+        if corrections.gaps is not None and corrections.bad_pixels == "keep":
+            is_bad &= ~reducer.stored_where(corrections.gaps)  # these are 0
+        self._kept_bad = np.flatnonzero(is_bad) if dtype.kind == "f" and reducer.geometry.bin == 1 else ()
+        """Bad pixels that keep what the detector sent, which does not show in the intensity."""
+
+    def look(
+        self, frames: npt.NDArray[Any], stored: npt.NDArray[np.float32], summary: FrameSummary
+    ) -> tuple[FrameSummary, bool]:
+        """Mend a row in place: its summary, and whether it is to be used. `frames` (k, y, x) are what it is made of."""
+        self._n_rows += 1
+        intensity = summary.intensity
+        is_plain = intensity - intensity == 0 and intensity < self._limit / len(frames)
+        if is_plain and not (intensity <= 0 and self._may_be_negative) and not self._bad_is_no_number(stored):
+            return summary, True
+        return self._mend(frames, stored, summary)
+
+    def notes(self) -> Iterator[str]:
+        """What became of such rows, in sentences."""
+        is_judged = self._dtype.kind != "f" and math.isfinite(self._marker)
+        what = f"are {self._marker:.10g} or more" if is_judged else "are not a number"
+        if n := self._n_masked:
+            rows = counted(self._n_mended, "row")
+            yield f"{counted(n, 'pixel')} {agrees(n, 'is')} masked (0 in {rows}), because there the frames {what}"
+        if n := self._n_unused:
+            is_all = self._dtype.kind != "f" and not is_judged  # then nothing else can be wrong with a row
+            why = "all pixels of the frames" if is_all else f"too many pixels of the frames {what}, or all of them"
+            yield (
+                f"{counted(n, 'row')} {agrees(n, 'is')} not used (the first is row {self._first_unused}), because "
+                f"{why} hold a marker"
+            )
+
+    def _bad_is_no_number(self, stored: npt.NDArray[np.float32]) -> bool:
+        return len(self._kept_bad) > 0 and not np.isfinite(stored.ravel()[self._kept_bad]).all()
+
+    def _mend(
+        self, frames: npt.NDArray[Any], stored: npt.NDArray[np.float32], summary: FrameSummary
+    ) -> tuple[FrameSummary, bool]:
+        is_lost = ~np.isfinite(stored)
+        if math.isfinite(self._marker) and not stored.max() < self._limit / len(frames):
+            is_lost |= self._reducer.stored_where(np.logical_or.reduce(frames >= self._marker))
+        is_used = not is_lost.all() and not (self._knows_markers and any(is_blank(frame) for frame in frames))
+        if not is_used:
+            is_lost[:] = True
+        elif not is_lost.any():
+            return summary, True
+        stored[is_lost] = 0
+        grown = self.mask | (is_lost & (self._reducer.mask == 0))
+        if is_used and np.count_nonzero(grown) <= MOST_MASKED * grown.size:
+            self._n_mended += bool((is_lost & (self._reducer.mask == 0)).any())
+            n_masked = int(np.count_nonzero(grown))
+            if n_masked > self._n_masked:
+                self.mask, self._n_masked = grown, n_masked
+        else:
+            is_used = False
+            self._first_unused = self._first_unused if self._n_unused else self._n_rows - 1
+            self._n_unused += 1
+            summary = self._without_saturation(frames, summary)
+        mask = self._reducer.mask | self.mask
+        intensity, com_y, com_x = moments(stored, mask.astype(np.uint8))
+        return summary._replace(intensity=intensity, com_y=com_y, com_x=com_x), is_used
+
+    def _without_saturation(self, frames: npt.NDArray[Any], summary: FrameSummary) -> FrameSummary:
+        """A marker in every pixel lies above the saturation level, too, and would mask every pixel of the run."""
+        if (level := self._saturation_level) is None:
+            return summary
+        n_frames = sum(bool((frame >= level).all()) for frame in frames)
+        if not n_frames:
+            return summary
+        self._reducer.forget_saturated(n_frames)
+        return summary._replace(n_saturated=0)

@@ -1,0 +1,104 @@
+"""What the outside may know of a run at one moment: plain numbers and sentences, made for screens and plans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.frame import FrameId
+from stream_service.core.ledger import Account
+from stream_service.core.run import RunState
+from stream_service.text.counted import counted
+
+MOST_IDS_NAMED = 20
+
+
+class Health(StrEnum):
+    """How the service is; the state belongs to the run."""
+
+    READY = "READY"
+    BUSY = "BUSY"
+    FAULTED = "FAULTED"
+
+
+class Severity(IntEnum):
+    """Of what a run has to say, as EPICS alarms number it."""
+
+    NONE = 0
+    MINOR = 1
+    """Something is not stored."""
+    MAJOR = 2
+    """Something does not answer, or the run has failed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownRow:
+    """A copy of a stored row for screens: its place in the file, and its pixels (y, x)."""
+
+    row: int
+    pixels: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """A run as it stands."""
+
+    run_number: int
+    scan_id: str
+    state: RunState
+    file: str
+    message: str
+    end_reason: str
+    account: Account
+    received: int
+    gaps: int
+    """Frames that later ones have overtaken, so far."""
+    bad_messages: int
+    rows: int
+    rows_expected: int
+    queue_bytes: int
+    severity: Severity = Severity.NONE
+
+    @property
+    def missing(self) -> int:
+        """Frames lost, as far as is known by now: gaps in the ids while the run goes on, the account at its end."""
+        return self.account.lost if self.state.has_ended else self.gaps
+
+
+NO_RUN = RunStatus(0, "", RunState.IDLE, "", "no run yet", "", Account(0, 0, 0, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, 0, 0)
+
+
+def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]], rows: int) -> str:
+    """One sentence that says what became of the frames of a run, and names the ranges that are missing."""
+    parts = [
+        f"{account.stored + account.backfilled} of {counted(account.expected, 'frame')} stored in "
+        f"{counted(rows, 'row')}"
+    ]
+    for count, what in (
+        (account.lost, "lost"),
+        (account.incomplete, "in groups that never filled"),
+        (account.not_exposed, "never exposed"),
+        (account.duplicates, "duplicates ignored"),
+        (account.surplus - account.implausible, "beyond the number expected, ignored"),
+        (account.implausible, "with an id that cannot be, ignored"),
+        (account.before_run, "from before the run, ignored"),
+    ):
+        if count:
+            parts.append(f"{count} {what}")
+    named = describe_ids(missing)
+    return ", ".join(parts) + (f" (missing ids: {named})" if named else "")
+
+
+def describe_ids(ranges: Sequence[tuple[FrameId, FrameId]]) -> str:
+    """Ranges of ids, `1, 7-9, 100`; those of later epochs as `epoch:id`; cut after 20."""
+    texts = []
+    for first, last in ranges[:MOST_IDS_NAMED]:
+        epoch = f"{first.epoch}:" if first.epoch else ""
+        texts.append(f"{epoch}{first.unique_id}" + (f"-{last.unique_id}" if last != first else ""))
+    if len(ranges) > MOST_IDS_NAMED:
+        texts.append(f"and {counted(len(ranges) - MOST_IDS_NAMED, 'more range')}")
+    return ", ".join(texts)

@@ -1,0 +1,56 @@
+"""The verdict on a run: its account, made once, and the words for it in the message, the end reason and the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream_service.core.ending import Ending, true_reason
+from stream_service.core.ledger import Account, Fate
+from stream_service.core.run import EndReason, RunEvent
+from stream_service.run.live.frame_intake import FrameIntake
+from stream_service.run.status import describe_account
+
+COUNTER_SILENT = "the detector's counter did not answer: frames lost at the end are told as never exposed"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The end of one run."""
+
+    reason: EndReason
+    account: Account
+    end_reason: str
+    """The reason, with that of the first refused messages where frames were lost."""
+    sentence: str
+    """What became of the frames."""
+
+    @property
+    def event(self) -> RunEvent:
+        """What ends the run in its table of states."""
+        if self.reason is EndReason.ABORTED:
+            return RunEvent.ABORT
+        if self.reason is EndReason.FAILED:
+            return RunEvent.FAIL
+        return RunEvent.ALL_ACCOUNTED if self.account.is_complete else RunEvent.NOT_ALL_ACCOUNTED
+
+
+def settle(intake: FrameIntake, ending: Ending, asked: EndReason, rows: int, *, is_counted_already: bool) -> Verdict:
+    """Close the account of a run that ends because of `asked`, with `rows` in its file.
+
+    What the detector has exposed is asked now unless that was done when the run began to end; a run that has all its
+    frames asks again, whether there are more.
+    """
+    ledger = intake.ledger
+    intake.settle()  # what it gives now cannot be stored any more, and is lost
+    is_known = is_counted_already and asked is not EndReason.ALL_IN
+    n_exposed = ending.n_exposed if is_known else intake.n_exposed()
+    account = ledger.close(n_exposed)
+    reason = true_reason(asked, account, is_planned=ledger.n_expected is not None)
+    refusals = intake.notes.refusals
+    said = (
+        describe_account(account, ledger.ranges_with(Fate.LOST, Fate.INCOMPLETE), rows),
+        COUNTER_SILENT if n_exposed is None and intake.is_counted else "",
+        refusals,
+    )
+    end_reason = f"{reason}: {refusals}" if account.lost and refusals else str(reason)
+    return Verdict(reason, account, end_reason, "; ".join(filter(None, said)))

@@ -1,0 +1,1 @@
+"""What people write: profiles, requests and beamline folders."""

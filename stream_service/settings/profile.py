@@ -1,0 +1,337 @@
+"""The profile: everything the service must know about a beamline, one YAML file, parsed once at the edge.
+
+Units are in the names of fields or said beside them. A field that is not known is an error, not a surprise later.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from stream_service.core.clock import DEFAULT_LIMIT_S
+from stream_service.core.exposure import POSITION_CHANNELS
+from stream_service.core.frame import FrameTime, Marks
+from stream_service.core.pairing import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, How
+from stream_service.core.plausibility import number_doubt
+from stream_service.core.stage_map import StageMap
+from stream_service.text.units import ELECTRONVOLTS, METRES
+
+PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
+CHANNEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+MOVING = "_moving"
+"""Ends the name under which the motion of a channel is followed."""
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen; a field nobody knows, or a number that is none, is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ServiceSettings(Settings):
+    """The daemon itself."""
+
+    prefix: str = "PTYCHO:"
+    """Prefix of the service's own PVs, CA and PVA."""
+    data_root: Path
+    """Folder below which all files are written; a plan can only choose a path below it."""
+    reference_roots: tuple[Path, ...] = ()
+    """Folders beside data_root below which a request's references may lie, and to which reference files may lead."""
+    auto: bool = False
+    """Take every scan, also those that no plan armed: such a run begins with the detector's first frame."""
+    grace_s: Annotated[float, Field(gt=0)] = 60.0
+    """A run ends when the detector has been idle and no frame came for this long. Longer than the slowest move."""
+    gone_s: Annotated[float, Field(gt=0)] = 30.0
+    """A run ends INCOMPLETE when the detector's IOC has not answered for this long."""
+    drain_s: Annotated[float, Field(gt=0)] = 2.0
+    """After `Stop`, how long frames that the detector counted may still be on their way."""
+    pairing_patience_s: Annotated[float, Field(gt=0)] = 5.0
+    """How long a frame waits for a readback that does not come, before its row is flagged."""
+    clock_limit_s: Annotated[float, Field(gt=0)] = DEFAULT_LIMIT_S
+    """How far the clocks of frames and readbacks may differ; rows paired by time across more are flagged, not used."""
+    frame_queue_MiB: Annotated[float, Field(gt=0)] = 128.0
+    """Budget of the PVA queue and of the service's own frame queue, each; queueSize follows from it."""
+
+
+class FrameTimeSettings(Settings):
+    """What the detector's timestamp means."""
+
+    field: Literal["timeStamp", "dataTimeStamp"] = "timeStamp"
+    """`timeStamp` is the EPICS time of the NDArray, `dataTimeStamp` the driver's own."""
+    marks: Marks = Marks.END
+    """Simulated detectors stamp the end of the exposure, Eigers the start."""
+    offset_s: float = 0.0
+    """Clock of the readbacks minus clock of the detector."""
+    delay_s: Annotated[float, Field(ge=0)] = 0.0
+    """From the end of an exposure until its frame comes over the network (a slow readout): tells it from a wrong
+    clock."""
+
+    def to_core(self) -> FrameTime:
+        return FrameTime(self.marks, self.offset_s)
+
+
+class DetectorSettings(Settings):
+    """The areaDetector whose frames are streamed."""
+
+    frames_pva: str
+    """PVA channel of the frames, NDPluginPva's `Image`."""
+    acquire_pv: str
+    """CA PV that is 1 while the detector acquires (`cam1:Acquire_RBV`)."""
+    pva_plugin: str = ""
+    """Prefix of the NDPluginPva (`BL1:Pva1:`), to tell why no frames come; found from a `frames_pva` like `…:Image`."""
+    counter_pv: str
+    """CA PV with the uniqueId of the latest frame (`cam1:ArrayCounter_RBV`): from it the ids expected follow."""
+    exposure_pv: str
+    """CA PV of the exposure time in seconds (`cam1:AcquireTime_RBV`)."""
+    exposure_attribute: str = ""
+    """NDAttribute with the frame's own exposure time in seconds: right even if it changes during a run."""
+    first_id: Literal["after_counter"] | Annotated[int, Field(ge=0)] = "after_counter"
+    """First uniqueId of a run: `after_counter`, or the number a detector that counts anew for each run starts with."""
+    restart_id: Annotated[int, Field(ge=0)] = 1
+    """The uniqueId of the first frame after the counter was reset."""
+    frame_time: FrameTimeSettings = FrameTimeSettings()
+    sensor_shape: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
+    """Rows and columns of the sensor: sizes the queue of a detector that has sent no frame yet."""
+    axis_signs: tuple[Literal[1, -1], Literal[1, -1]] = (1, 1)
+    """+1 if the rows (columns) of a *stored* frame grow with +y (+x) of the beam on the sample; see file-format.md."""
+    distance_m: Annotated[float, Field(gt=0)]
+    """Sample to detector."""
+    pixel_m: Annotated[float, Field(gt=0)]
+    """Pitch of the detector's pixels."""
+
+    @model_validator(mode="after")
+    def _numbers_can_be_meant(self) -> Self:
+        numbers = {"det_dist_m": ("distance_m", self.distance_m), "pixel_m": ("pixel_m", self.pixel_m)}
+        for name, (field, value) in numbers.items():
+            if (doubt := number_doubt(name, value)) is not None:
+                raise ValueError(f"{field} {doubt.message}")
+        return self
+
+
+class Motion(Settings):
+    """The PV that tells whether an axis moves."""
+
+    pv: str
+    """A motor record's `.MOVN`, or any PV that is one value while moving. `.DMOV` has no time for the start of a
+    motion: the record's `.MOVN` is followed in its place, or, where there is none, rows between two moves are
+    flagged."""
+    moving_when: Literal[0, 1] = 0
+    """The value that means moving: 1 for `.MOVN`, 0 for `.DMOV`."""
+
+    @model_validator(mode="after")
+    def _is_that_of_a_motor_record(self) -> Motion:
+        for field, moving_when in ((".MOVN", 1), (".DMOV", 0)):
+            if self.pv.endswith(field) and self.moving_when != moving_when:
+                raise ValueError(
+                    f"{self.pv} is {moving_when} while the motor moves: write moving_when: {moving_when}, or rest is "
+                    "taken for motion"
+                )
+        return self
+
+
+class ChannelSettings(Settings):
+    """One readback that belongs to every frame."""
+
+    how: How
+    """`attribute` (the NDAttribute on the frame) or `timestamp` (the PV's own history at mid-exposure)."""
+    pv: str = ""
+    """The readback PV. Needed for `timestamp`; for `attribute` the PV behind the NDAttribute: its history is recorded,
+    and rows whose attribute does not follow it are flagged. Without it a stale attribute is not found."""
+    attribute: str = ""
+    """Name of the NDAttribute, for `attribute`."""
+    unit: str
+    """Unit of the PV or attribute: m, mm, um, nm for positions; eV, keV for the energy; any other is recorded."""
+    moving: Motion | None = None
+    """For an axis paired by `timestamp`, so that rest and motion are facts. Without it, declare one of the next two."""
+    continuous: bool = True
+    """For `timestamp` without `moving`: false for a channel that jumps and is then held until its next update (a
+    state, a ring current). Of x and y for step scans only, if the PV posts when the stage has arrived: frames taken on
+    the way would have the old position."""
+    gap_s: Annotated[float, Field(gt=0)] | None = None
+    """For `timestamp` without `moving`: while the axis moves, it posts at least this often, so that silence is rest.
+    If it is not said, 0.25 s is taken for motion, but silence for nothing: rows of an axis that may be at rest are
+    flagged."""
+
+    @property
+    def tells_rest(self) -> bool:
+        """Whether it is known, of a channel paired by `timestamp`, when it stands still."""
+        return self.moving is not None or self.gap_s is not None or not self.continuous
+
+    @model_validator(mode="after")
+    def _names_its_source(self) -> Self:
+        if self.how is How.TIMESTAMP and not self.pv:
+            raise ValueError("a channel paired by 'timestamp' needs 'pv', the PV whose history is followed")
+        if self.how is How.ATTRIBUTE and not self.attribute:
+            raise ValueError("a channel paired by 'attribute' needs 'attribute', the name of the NDAttribute")
+        if self.moving and self.how is not How.TIMESTAMP:
+            raise ValueError("'moving' only makes sense for a channel paired by 'timestamp'")
+        return self
+
+
+class Preprocessing(Settings):
+    """What is done to a frame; the order and the arithmetic are in ADR 0002. Shared by live and offline."""
+
+    frames_per_position: Annotated[int, Field(ge=1)] = 1
+    """Exposures at each scan position; a plan's request overrides it."""
+    grouping: Literal["sum", "mean", "first", "best", "none"] = "sum"
+    """How the exposures of a position become one row; `none` keeps a row for each."""
+    allow_spread: bool = False
+    """Combine exposures of a row even if they were taken at different places; else such rows are flagged."""
+    roi: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
+    """Rows and columns kept, in raw detector axes, before binning."""
+    roi_center: str | None = None
+    """`row,column` in raw detector axes; a fraction of the sensor when written with a decimal point and below 1."""
+    rotate: Literal[0, 90, 180, 270] = 0
+    """Degrees counter-clockwise (numpy's rot90), before the flip."""
+    flip: Literal["none", "h", "v", "hv"] = "none"
+    """h mirrors left and right, v mirrors up and down."""
+    bin: Annotated[int, Field(ge=1)] = 1
+    """Raw pixels per stored pixel on each axis."""
+    sat: float | None = None
+    """Raw value from which a pixel is saturated."""
+    sat_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """A pixel goes into the mask if it saturates in more than this fraction of the frames; 0 = in any frame."""
+    gaps: Literal["auto", "none"] | float = "auto"
+    """Pixels that hold a marker and no measurement (gaps, dead pixels), told by the first frames: `auto` knows the
+    markers of the pixel type (4294967295, -1, -2, NaN; 65535 where no measurement comes near it); a number is the
+    marker itself; `none` takes all but NaN for measurements."""
+    flat_is: Literal["auto", "raw", "normalised"] = "auto"
+    """`raw`: as measured, the dark is subtracted from it; `normalised`: its mean is about 1, and it has no dark in it;
+    `auto` recognises which, or asks."""
+    bad_pixels: Literal["keep", "interpolate"] = "keep"
+    """The mask is a weight for the reconstruction; interpolation from good neighbours only on request."""
+    gain: Annotated[float, Field(gt=0)] = 1.0
+    """ADU per photon; frames are divided by it."""
+    negatives: Literal["clip", "keep"] = "clip"
+    """Values below 0 after dark subtraction: PtyPy's engines take square roots, so they are clipped by default."""
+
+
+class References(Settings):
+    """Files with the dark, the flat and the mask in raw detector axes: `.npy`, `.npz` or HDF5 (`FILE:/dataset`)."""
+
+    dark: str | None = None
+    """No-beam reference, ADU."""
+    flat: str | None = None
+    """No-sample reference, as measured or normalised (preprocessing.flat_is)."""
+    mask: str | None = None
+    """0 = good, anything else = bad."""
+
+
+class RawFile(Settings):
+    """The raw file that areaDetector writes beside the standard file: every frame that PVA may lose is in it."""
+
+    plugin: str = ""
+    """Prefix of the NDFileHDF5 plugin (`BL1:HDF1:`): lets `check` compare it with the layout."""
+    layout: str | None = None
+    """Its layout XML, relative to the profile."""
+    attributes: str | None = None
+    """The camera's NDAttributes XML, relative to the profile."""
+
+
+class Optics(Settings):
+    """What makes the probe; written into the file so that a reconstruction can start from it."""
+
+    kind: Literal["zone_plate", "kb", "unknown"] = "unknown"
+    """What focuses the beam; the fields below that belong to it are read."""
+    propagation: Literal["far_field", "near_field"] = "far_field"
+    """From sample to detector: `near_field` where the detector sees a magnified shadow of the sample."""
+    zone_plate_diameter_m: float | None = None
+    """Diameter of the zone plate."""
+    outermost_zone_width_m: float | None = None
+    """Width of its outermost zone: the focal spot's scale; with the diameter it gives the focal length."""
+    central_stop_m: float | None = None
+    """Diameter of the central stop."""
+    osa_diameter_m: float | None = None
+    """Diameter of the order-sorting aperture, if it may cut into the cone."""
+    osa_to_sample_m: float | None = None
+    """How far before the sample it stands."""
+    focal_length_m: tuple[float, ...] | None = None
+    """One for a zone plate; horizontal and vertical for a KB pair, from each mirror to the common focus."""
+    aperture_m: tuple[float, ...] | None = None
+    """Opening of a KB pair, horizontal and vertical."""
+    defocus_m: float | None = None
+    """Sample minus focus along the beam: positive when the sample is downstream of the focus.
+
+    In the near field the magnification follows from it; without it the beam is parallel there."""
+
+
+class Profile(Settings):
+    """A beamline, as the service sees it."""
+
+    beamline: str
+    """Name of the beamline, recorded in every file."""
+    service: ServiceSettings
+    detector: DetectorSettings
+    channels: dict[str, ChannelSettings]
+    """`x`, `y` and `energy` are needed; any other is recorded with each run."""
+    stage_map: tuple[tuple[float, float], tuple[float, float]] = ((-1.0, 0.0), (0.0, -1.0))
+    """Beam on sample = stage_map · stage. A stage that moves the sample has −1 on the diagonal."""
+    position_tolerance_m: Annotated[float, Field(gt=0)] = POSITION_TOLERANCE_M
+    """A row whose stage, as far as its updates tell, may have been further off than this is flagged, and not used."""
+    preprocessing: Preprocessing = Preprocessing()
+    references: References = References()
+    raw_file: RawFile = RawFile()
+    optics: Optics = Optics()
+
+    @field_validator("channels")
+    @classmethod
+    def _needed_channels_are_there(cls, channels: dict[str, ChannelSettings]) -> dict[str, ChannelSettings]:
+        for name in PAIRED_CHANNELS:
+            if name not in channels:
+                raise ValueError(f"channel '{name}' is missing: every profile pairs x, y and energy with its frames")
+            units = ELECTRONVOLTS if name == "energy" else METRES
+            if channels[name].unit not in units:
+                raise ValueError(
+                    f"unit {channels[name].unit!r} of channel '{name}' must be one of {', '.join(units.usual)}"
+                )
+        for name, channel in channels.items():
+            if not CHANNEL_NAME.fullmatch(name) or name.endswith(MOVING):
+                raise ValueError(f"'{name}' cannot name a channel: letters, digits and '_', not ending in '{MOVING}'")
+            if name not in PAIRED_CHANNELS and not channel.pv:
+                raise ValueError(f"channel '{name}' is only recorded, so it needs 'pv'")
+        return channels
+
+    @field_validator("stage_map")
+    @classmethod
+    def _stage_map_can_be_inverted(cls, matrix: tuple[tuple[float, float], tuple[float, float]]) -> Any:
+        (xx, xy), (yx, yy) = matrix
+        if abs(xx * yy - xy * yx) < 1e-9:
+            raise ValueError("stage_map maps both axes onto one line; it must be an invertible 2x2 matrix")
+        return matrix
+
+    def rules(self) -> tuple[ChannelRule, ...]:
+        """How x, y and energy are paired with frames; other channels are recorded, and belong to no single frame."""
+        return tuple(
+            ChannelRule(
+                name=name,
+                how=channel.how,
+                attribute=channel.attribute,
+                scale=self.scale_of(name),
+                moving=moving_channel(name) if channel.moving else "",
+                is_continuous=channel.continuous,
+                gap_s=channel.gap_s or INTERPOLATION_GAP_S,
+                rests_in_silence=channel.gap_s is not None,
+                tolerance=self.position_tolerance_m if name in POSITION_CHANNELS else math.inf,
+                has_pv=bool(channel.pv) and channel.how is How.ATTRIBUTE,
+            )
+            for name in PAIRED_CHANNELS
+            for channel in (self.channels[name],)
+        )
+
+    def scale_of(self, name: str) -> float:
+        """Factor from a channel's own unit to metres or electronvolts; 1 for channels that are only recorded."""
+        units = {"energy": ELECTRONVOLTS, **dict.fromkeys(POSITION_CHANNELS, METRES)}.get(name)
+        return (units.factor(self.channels[name].unit) if units else None) or 1.0
+
+    def to_stage_map(self) -> StageMap:
+        (xx, xy), (yx, yy) = self.stage_map
+        return StageMap(xx, xy, yx, yy)
+
+
+def moving_channel(name: str) -> str:
+    """The name under which the motion of channel `name` is followed."""
+    return name + MOVING

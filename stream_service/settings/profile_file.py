@@ -1,0 +1,49 @@
+"""A profile read from its YAML file, with the paths in it made absolute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from stream_service.errors import ConfigError
+from stream_service.settings.profile import Profile
+from stream_service.text.validation_messages import explain
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile; relative paths in it are relative to its folder. Raises `ConfigError` naming the field."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the profile {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the profile {path} is not a text in UTF-8") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the profile {path} is not valid YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"the profile {path} holds no settings: see xml_layouts/sim/profile.yaml for an example")
+    try:
+        profile = Profile.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"the profile {path} is wrong:\n{explain(error)}") from error
+    return _with_absolute_paths(profile, path.resolve().parent)
+
+
+def _with_absolute_paths(profile: Profile, folder: Path) -> Profile:
+    service = profile.service.model_copy(
+        update={
+            "data_root": folder / profile.service.data_root.expanduser(),
+            "reference_roots": tuple(folder / root.expanduser() for root in profile.service.reference_roots),
+        }
+    )
+    named = {name: str(folder / value) for name, value in profile.references.model_dump().items() if value}
+    references = profile.references.model_copy(update=named)
+    xml = {
+        name: str(folder / value)
+        for name, value in profile.raw_file.model_dump(include={"layout", "attributes"}).items()
+        if value
+    }
+    raw_file = profile.raw_file.model_copy(update=xml)
+    return profile.model_copy(update={"service": service, "references": references, "raw_file": raw_file})

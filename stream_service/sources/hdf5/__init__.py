@@ -1,0 +1,1 @@
+"""Recorded scans in HDF5 files."""

@@ -1,0 +1,151 @@
+"""CXI files (`/entry_1`), by the specification and as the user's schema has them.
+
+CXI's `translation` is the motion of the sample, so its sign is turned: positions come out as the beam on the sample.
+Many programs write there where the probe is; nothing in a file tells, so a note says what was assumed.
+Its energy is in joules unless it says otherwise. A mask is 0 and 1, or bits of which one does not mean a bad pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.errors import SourceError
+from stream_service.sources.hdf5.contents import (
+    ChannelFinder,
+    Contents,
+    Hdf5Paths,
+    exposure_scale,
+    identities_of,
+    image_of,
+    length_scale,
+)
+from stream_service.sources.hdf5.frames import FrameStack
+from stream_service.sources.hdf5.masks import add_own_mask
+from stream_service.sources.hdf5.numbers import Light, add_photon_energy, light_in
+from stream_service.sources.hdf5.tree import Hdf5Tree
+from stream_service.sources.recording import Facts, Translation
+from stream_service.sources.tables.recorded_units import text_of
+
+LAYOUT = "CXI (/entry_1)"
+DETECTOR = "/entry_1/instrument_1/detector_1"
+FRAMES = ("/entry_1/data_1/data", f"{DETECTOR}/data")
+TRANSLATIONS = (
+    "/entry_1/sample_1/geometry_1/translation",
+    "/entry_1/data_1/translation",
+    f"{DETECTOR}/translation",
+)
+INSTRUMENT = "/entry_1/instrument_1"
+BEAM = light_in(f"{INSTRUMENT}/beam_1", "/entry_1/sample_1/beam_1")
+SOURCE = light_in(f"{INSTRUMENT}/source_1")
+MONOCHROMATOR = light_in(f"{INSTRUMENT}/monochromator_1")
+PTYCHO_DEFINITION = "NXcxi_ptycho"
+EXPOSURES = tuple(f"{DETECTOR}/{name}" for name in ("count_time", "exposure_time", "exposure"))
+MASKS = (f"{DETECTOR}/mask", f"{DETECTOR}/detectorSpecific/pixel_mask")
+HAS_SIGNAL = 0x1000
+"""The one flag of a CXI pixel mask that does not mean a bad pixel."""
+
+
+def is_cxi(tree: Hdf5Tree) -> bool:
+    """Whether there is an entry of CXI."""
+    return tree.has_group("/entry_1")
+
+
+def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths, translation: Translation | None = None) -> Contents:
+    """Explain a CXI file."""
+    found = tree.needed(paths.data) if paths.data else tree.first(*FRAMES)
+    frames = FrameStack(found or tree.needed(FRAMES[1]), tree.file_bytes)
+    finder = ChannelFinder(frames.n_frames)
+    finder.add_given(tree, paths)
+    is_on_sample = not (finder.has("x") or finder.has("y"))
+    for note in _add_translation(finder, tree, paths, translation):
+        finder.note(note)
+    add_photon_energy(finder, tree, _light_of(finder, tree))
+    exposure = tree.first(*EXPOSURES)
+    if exposure is not None and not finder.has("exposure"):
+        finder.add_recorded("exposure", "exposure_s", exposure, exposure_scale)
+    finder.add_fact("det_dist_m", tree.find(f"{DETECTOR}/distance"), length_scale)
+    finder.add_fact("pixel_m", tree.find(f"{DETECTOR}/x_pixel_size"), length_scale)
+    images = (image_of(tree.find(path), frames.frame_shape) for path in MASKS)
+    masks = [_is_bad(image) for image in images if image is not None]
+    references: dict[str, npt.NDArray[Any]] = {"mask": np.logical_or.reduce(masks)} if masks else {}
+    for note in add_own_mask(references, tree, frames.frame_shape, but=MASKS):
+        finder.note(note)
+    return Contents(
+        layout=LAYOUT,
+        frames=frames,
+        columns=tuple(finder.columns),
+        unique_ids=identities_of(tree, paths, None),
+        facts=Facts(**finder.facts),
+        rules=tuple(finder.rules.values()),
+        is_on_sample=is_on_sample,
+        exposure_attribute=finder.exposure_attribute,
+        references=references,
+        axis_signs=axis_signs_of(tree),
+        problems=finder.problems,
+        notes=tuple(finder.notes),
+    )
+
+
+def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int] | None:
+    """Whether rows and columns grow with +y and +x (1) or against them (-1), from CXI's basis vectors, if there are."""
+    found = tree.find(f"{DETECTOR}/basis_vectors")
+    if found is None:
+        return None
+    # one vector per image axis, slow first, components x y z; some files hold them transposed
+    if found.shape not in ((2, 3), (3, 2)) or not found.is_numeric:
+        raise SourceError(f"{found.where} has shape {found.shape}; CXI's basis vectors are (2, 3)")
+    vectors = found.whole() if found.shape == (2, 3) else found.whole().T
+    return (-1 if vectors[0, 1] < 0 else 1), (-1 if vectors[1, 0] < 0 else 1)
+
+
+def _light_of(finder: ChannelFinder, tree: Hdf5Tree) -> tuple[Light, ...]:
+    """Where the photon energy may stand: what belongs to the beam first, as `source_1` may be the storage ring."""
+    if _text_at(tree, "/entry_1/definition") != PTYCHO_DEFINITION:
+        return (*BEAM, *SOURCE, *MONOCHROMATOR)
+    ring = tree.first(*(place.path for place in SOURCE))
+    if ring is not None:  # see NXcxi_ptycho in the NeXus manual
+        finder.problems["energy_eV"] = f"{ring.where} in a file of {PTYCHO_DEFINITION} is the storage ring's energy"
+    return (*BEAM, *MONOCHROMATOR)
+
+
+def _add_translation(
+    finder: ChannelFinder, tree: Hdf5Tree, paths: Hdf5Paths, moves: Translation | None
+) -> Iterator[str]:
+    """x and y of each frame; a sentence about their sign where neither the file nor the operator says it."""
+    if finder.has("x") and finder.has("y"):
+        return
+    found = tree.first(*TRANSLATIONS)
+    if found is None:
+        raise SourceError(
+            f"{tree.path} has no positions: {TRANSLATIONS[0]} (N, 3); give their paths if they are elsewhere"
+        )
+    sign = 1 if moves is Translation.PROBE else -1
+    for component, name in enumerate("xy"):
+        if not finder.has(name):
+            finder.add_position(name, name, found, component, sign * finder.position_scale(found, paths))
+    if moves is None and not _is_ours(tree):
+        yield (
+            f"{found.path} is taken as the motion of the sample, as CXI has it, so the beam on the sample is minus it; "
+            "if it is where the probe is, the image comes out turned by 180 degrees: give --translation probe"
+        )
+
+
+def _is_ours(tree: Hdf5Tree) -> bool:
+    """Whether we wrote the file, as the specification has it."""
+    return _text_at(tree, "/entry_1/program_name") == "ptychostream"
+
+
+def _text_at(tree: Hdf5Tree, path: str) -> str:
+    """The one text at a path; empty if there is none."""
+    found = tree.find(path)
+    return text_of(found.whole()) if found is not None and found.shape == () and found.dtype.kind in "SO" else ""
+
+
+def _is_bad(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    if mask.dtype.kind in "iu":
+        return (mask & ~np.array(HAS_SIGNAL).astype(mask.dtype)) != 0
+    return mask != 0

@@ -1,0 +1,231 @@
+"""A recorded scan in an HDF5 file: of areaDetector, in the `/entry` schema, CXI, or at paths the operator names.
+
+The file may be closed, still growing (`Follow`), or left behind by a writer that never closed it. Frames are read in
+blocks, and so are the values recorded with them; memory does not grow with the file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stream_service.core.frame import Frame
+from stream_service.errors import SourceError
+from stream_service.hdf5.opening import OpenFile, open_hdf5, writer_flags
+from stream_service.hdf5.standard_rows import standard_rows
+from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
+from stream_service.sources.hdf5.contents import Hdf5Paths, TimestampField
+from stream_service.sources.hdf5.growth import Follow, Growth
+from stream_service.sources.hdf5.layouts import read_contents
+from stream_service.sources.hdf5.rows import RecordedRows
+from stream_service.sources.hdf5.title import recorded_title
+from stream_service.sources.hdf5.tree import Hdf5Tree
+from stream_service.sources.recording import Identities, Translation
+from stream_service.text.counted import agrees, counted
+
+__all__ = ["Follow", "Hdf5Paths", "Hdf5Recording"]
+
+EVERYTHING_AS_THE_LAYOUT_SAYS = Hdf5Paths()
+LAG_S = 2.0
+"""Frames that wait so long for their values are worth a note."""
+
+
+class Hdf5Recording:
+    """An open recording; see `Recording` for what it tells. With `follow` the constructor waits for the first frame."""
+
+    def __init__(
+        self,
+        path: Path,
+        paths: Hdf5Paths = EVERYTHING_AS_THE_LAYOUT_SAYS,
+        follow: Follow | None = None,
+        *,
+        timestamp_field: TimestampField = "timeStamp",
+        translation: Translation | None = None,
+        also: AlsoBelow = NOWHERE_ELSE,
+    ) -> None:
+        """`also` names folders below which other files may lie that the recording points to."""
+        self.path = path
+        self._also = also
+        self.notes: list[str] = []
+        self._paths = paths
+        self._timestamp_field: TimestampField = timestamp_field
+        self._translation = translation
+        self._patience = None if follow is None else _Patience(follow)
+        self._lags_since_s = math.inf
+        self._is_final = False
+        self._opened = self._open()
+        try:
+            self._read()
+            if not self._wait_for(0):
+                raise SourceError(f"{self.path} ({self.layout}) holds no frames")
+            first_id, self.has_timestamps = self._rows.first_identity(self._n_rows if self._is_final else 1)
+            begun_at = self._contents.first_unique_id
+            self.first_unique_id = first_id if begun_at is None else begun_at
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> OpenFile:
+        while True:
+            try:
+                opened = open_hdf5(self.path, self._also)
+            except SourceError as error:
+                if self._patience is None:
+                    raise
+                if not self._patience.waits():
+                    raise SourceError(f"{error} (waited {self._patience.follow.patience_s:g} s for it)") from error
+            else:
+                self._inode = self.path.stat().st_ino
+                return opened
+
+    def _read(self) -> None:
+        """What the file holds; once more when its writer has closed it."""
+        tree = Hdf5Tree(self._opened.file, self.path)
+        self._contents = contents = read_contents(tree, self._paths, self._timestamp_field, self._translation)
+        self._growth = Growth(contents)
+        self._rows = RecordedRows(contents, self.path)
+        self.layout = contents.layout
+        self.title = recorded_title(tree)
+        self.frame_shape = contents.frames.frame_shape
+        self.dtype = contents.frames.dtype
+        self.n_expected = contents.n_expected
+        self.n_exposed = contents.n_exposed
+        self.facts = contents.facts
+        self.rules = contents.rules
+        self.is_on_sample = contents.is_on_sample
+        self.exposure_attribute = contents.exposure_attribute
+        self.references = contents.references
+        self.axis_signs = contents.axis_signs
+        self.problems = contents.problems
+        self._note(*contents.notes)
+        if self._opened.is_closed:
+            self._settle()
+        elif self._patience is None:
+            self._settle()
+            if contents.keys is None:
+                self._note(
+                    f"{self.path} was not closed, or is still being written: the {self.n_frames} frames that are "
+                    "there are taken as they are; --follow waits for the rest"
+                )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is read."""
+        return self._opened.file.files
+
+    @property
+    def n_frames(self) -> int:
+        return self._rows.n_frames if self._is_final else self._growth.n_whole
+
+    @property
+    def identities(self) -> Identities | None:
+        return self._rows.identities if self._is_final else None
+
+    @property
+    def _n_rows(self) -> int:
+        return self._rows.n_rows if self._is_final else self._growth.n_whole
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame once. Of a followed file: those to come, too, until it is closed or patience ends."""
+        done = 0
+        while self._wait_for(done):
+            n_rows = self._n_rows
+            yield from self._rows.frames(done, n_rows)
+            done = n_rows
+
+    def _wait_for(self, row: int) -> bool:
+        """Whether there is a row of this index; of a growing file, once it is known."""
+        while self._n_rows <= row:
+            if self._is_final or self._patience is None:
+                return False
+            if self._growth.refresh():
+                self._patience.restart()
+                if self._n_rows > row:
+                    break
+            if not writer_flags(self.path):
+                self._read_closed()
+                continue
+            self._note_lag(self._patience.follow.clock())
+            if not self._patience.waits():
+                patience_s = self._patience.follow.patience_s
+                self._note(
+                    f"nothing new came for {patience_s:g} s, and {self.path} was not closed; what is there is taken"
+                )
+                self._settle()
+        return True
+
+    def _read_closed(self) -> None:
+        """The writer has closed the file: open it again, so that all it wrote at the end is seen."""
+        frame_shape, dtype = self.frame_shape, self.dtype
+        self._opened.file.close()
+        inode = self._inode
+        self._opened = self._open()
+        if self._inode != inode:
+            raise SourceError(f"{self.path} was replaced by another file while it was followed")
+        self._read()
+        if (self.frame_shape, self.dtype) != (frame_shape, dtype):
+            raise SourceError(f"{self.path} was written anew, with other frames, while it was followed")
+
+    def _settle(self) -> None:
+        self._is_final = True
+        n_rows, is_whole = self._growth.n_whole, self._opened.is_closed
+        if self._contents.keys is not None:
+            rows = standard_rows(self._opened.file)
+            n_rows, is_whole = rows.n_rows, is_whole and not rows.n_beyond
+            self._note(*rows.notes)
+        elif is_whole or self._contents.is_appended:
+            n_rows = self._contents.frames.n_frames
+        self._rows.settle(n_rows, is_closed=is_whole)
+        self._note(*self._rows.notes)
+        if self.n_expected is not None and self.n_frames < self.n_expected:
+            self._note(
+                f"{counted(self.n_frames, 'frame')} {agrees(self.n_frames, 'is')} there; {self.n_expected} "
+                f"were to be recorded"
+            )
+
+    def _note_lag(self, now_s: float) -> None:
+        if self._growth.n_behind <= 1:
+            self._lags_since_s = math.inf
+        self._lags_since_s = min(self._lags_since_s, now_s)
+        if now_s - self._lags_since_s >= LAG_S:
+            self._note(
+                "frames come without the values recorded with them, which NDFileHDF5 keeps back until "
+                f"{self._growth.values_at_once} are together: set NDAttributeChunk to 1 before the next scan, or put 1 "
+                "to FlushNow again and again during this one"
+            )
+
+    def _note(self, *sentences: str) -> None:
+        self.notes += [sentence for sentence in sentences if sentence not in self.notes]
+
+    def close(self) -> None:
+        self._opened.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Patience:
+    """How long nothing new has come."""
+
+    def __init__(self, follow: Follow) -> None:
+        self.follow = follow
+        self.restart()
+
+    def restart(self) -> None:
+        self._since_s = self.follow.clock()
+
+    def waits(self) -> bool:
+        """Wait for the next look; False if patience has ended."""
+        if self.follow.clock() - self._since_s >= self.follow.patience_s:
+            return False
+        self.follow.on_wait()
+        self.follow.sleep(self.follow.poll_s)
+        return True

@@ -1,0 +1,1 @@
+"""Frames and readbacks of a running beamline."""

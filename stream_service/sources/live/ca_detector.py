@@ -1,0 +1,96 @@
+"""What the service must know of a detector besides its frames: does it acquire, its counter, its exposure time."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from stream_service.channel_access.channel import let_go
+from stream_service.channel_access.library import CA_FAILURES, CONNECTION_TIMEOUT_S, PV
+from stream_service.core.frame import NS_PER_S
+from stream_service.errors import SourceError
+
+GET_TIMEOUT_S = 2.0
+
+
+class CaCounter:
+    """The detector's counter, followed while no run is: at full rate its updates would cost a run too much."""
+
+    def __init__(self, counter_pv: str) -> None:
+        self._pv = PV(counter_pv, auto_monitor=True)
+
+    @property
+    def latest(self) -> int | None:
+        """The last value heard; None if there is none."""
+        value = self._pv.value if self._pv.connected else None
+        return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+    def close(self) -> None:
+        """End the monitor."""
+        let_go(self._pv)
+
+
+class CaDetector:
+    """The control PVs of one areaDetector, read only: the service never commands the detector."""
+
+    def __init__(self, acquire_pv: str, counter_pv: str, exposure_pv: str) -> None:
+        self._acquire = PV(acquire_pv, auto_monitor=True)
+        self._counter = PV(counter_pv, form="time", auto_monitor=False)
+        self._exposure = PV(exposure_pv, auto_monitor=True)
+
+    def start(self) -> None:
+        """Wait for the connections; raises `SourceError` naming the PVs that do not answer."""
+        deadline = time.monotonic() + CONNECTION_TIMEOUT_S
+        pvs = (self._acquire, self._counter, self._exposure)
+        missing = [pv.pvname for pv in pvs if not pv.wait_for_connection(max(0.01, deadline - time.monotonic()))]
+        if missing:
+            raise SourceError(
+                f"no answer from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is its IOC running, and are "
+                "the PV names under 'detector' in the profile right?"
+            )
+
+    def silent(self) -> list[str]:
+        """The PVs that do not answer now."""
+        return [pv.pvname for pv in (self._acquire, self._counter, self._exposure) if not pv.connected]
+
+    @property
+    def answers(self) -> bool:
+        """False while the PV that tells whether the detector acquires is disconnected."""
+        return bool(self._acquire.connected)
+
+    @property
+    def is_acquiring(self) -> bool:
+        """The last value of the acquire PV; False while it is disconnected."""
+        return bool(self._acquire.connected and self._acquire.value)
+
+    @property
+    def exposure_s(self) -> float:
+        """The exposure time that is set now."""
+        return max(0.0, self._fresh(self._exposure))
+
+    def counter(self) -> int:
+        """The uniqueId of the latest frame the detector made, asked for now; raises `SourceError` if it is gone."""
+        return int(self._fresh(self._counter, use_monitor=False))
+
+    def counter_with_stamp(self) -> tuple[int, int]:
+        """The uniqueId of the latest frame, and when its IOC posted it, nanoseconds of the Unix epoch."""
+        value = self.counter()
+        seconds, fraction = self._counter.posixseconds, self._counter.nanoseconds
+        return value, 0 if seconds is None else int(seconds) * NS_PER_S + int(fraction or 0)
+
+    def close(self) -> None:
+        """End the monitors."""
+        for pv in (self._acquire, self._counter, self._exposure):
+            let_go(pv)
+
+    def _fresh(self, pv: Any, *, use_monitor: bool = True) -> float:
+        try:
+            value = pv.get(timeout=GET_TIMEOUT_S, use_monitor=use_monitor) if pv.connected else None
+        except CA_FAILURES:
+            value = None
+        if value is None:
+            raise SourceError(f"{pv.pvname} does not answer: is the detector's IOC still running?")
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise SourceError(f"{pv.pvname} is {value!r}, not a number: is it the right PV?")
+        return float(value)

@@ -1,0 +1,122 @@
+"""Frames of one areaDetector over PV Access.
+
+Policy. The monitor's callback only enqueues: an exception in it would end the subscription for ever. `pipeline` stays
+off: real NDPluginPva servers replay old frames with it. `queueSize` follows from a budget of bytes, since at its
+default of 2 a server overwrites frames at once; what is overwritten all the same shows as a gap in uniqueId, and only
+there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any, NamedTuple
+
+from p4p.client.thread import Cancelled, Context, Disconnected, RemoteError, TimeoutError
+from p4p.wrapper import Value
+
+from stream_service.errors import SourceError
+from stream_service.sources.frame_queue import FrameQueue
+from stream_service.sources.live.ntndarray import held_bytes, is_empty, is_ntndarray
+
+log = logging.getLogger(__name__)
+
+MAX_QUEUE_SIZE = 4096
+"""Elements; enough for 4 s at 1 kHz of the smallest frames."""
+ANSWER_TIMEOUT_S = 5.0
+FIRST_UPDATE_TIMEOUT_S = 15.0
+"""The channel is known to answer: on a busy machine its first update may take longer."""
+UNKNOWN_FRAME_BYTES = 2 << 20
+"""Taken for a detector of unknown size that has sent no frame yet: a megapixel of uint16."""
+
+
+WAITED_S = 0.02
+"""A message that could not be put into the queue for this long has kept the next ones waiting."""
+
+
+class Received(NamedTuple):
+    """An update of the channel and when it came, on the monotonic clock; None if it was kept waiting before that."""
+
+    message: Value
+    at_s: float | None
+
+
+def queue_size(frame_bytes: int, budget_bytes: int) -> int:
+    """Elements of the PVA monitor's queue that fit into the budget; at least 4."""
+    return max(4, min(MAX_QUEUE_SIZE, budget_bytes // max(frame_bytes, 1)))
+
+
+class PvaFrames:
+    """A subscription to an NTNDArray channel. `latest_before` is the old frame that every new subscriber gets first."""
+
+    def __init__(
+        self, context: Context, channel: str, budget_bytes: int, frame_bytes: int = UNKNOWN_FRAME_BYTES
+    ) -> None:
+        """`frame_bytes` sizes the queue until a first frame has shown its size."""
+        self.channel = channel
+        self.queue: FrameQueue[Received] = FrameQueue(budget_bytes)
+        self.latest_before: Value | None = None
+        self.is_connected = False
+        """False while the channel does not answer."""
+        self._was_held_up = False
+        self._context = context
+        self._first_update = threading.Event()
+        self._subscription: Any = None
+        self._budget_bytes = budget_bytes
+        self._frame_bytes = frame_bytes
+
+    def start(self) -> None:
+        """Subscribe, and wait for the first update: the last old frame, or the sign that there was none yet.
+
+        Raises `SourceError` when the channel does not answer, or is none of frames.
+        """
+        try:
+            present = self._context.get(self.channel, timeout=ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            raise SourceError(
+                f"no answer from {self.channel} over PVA within {ANSWER_TIMEOUT_S:g} s: is the IOC running, "
+                "its NDPluginPva enabled, and EPICS_PVA_ADDR_LIST right?"
+            ) from None
+        except (RemoteError, Disconnected) as error:
+            raise SourceError(f"{self.channel} refused a get over PVA: {error}") from error
+        assert isinstance(present, Value)
+        if not is_ntndarray(present):
+            raise SourceError(f"{self.channel} is not an NTNDArray: name NDPluginPva's Image channel in the profile")
+        frame_bytes = self._frame_bytes if is_empty(present) else held_bytes(present)
+        size = queue_size(frame_bytes, self._budget_bytes)
+        self._subscription = self._context.monitor(
+            self.channel,
+            self._on_update,
+            request=f"field()record[queueSize={size},pipeline=false]",
+            notify_disconnect=True,
+        )
+        if not self._first_update.wait(FIRST_UPDATE_TIMEOUT_S):
+            self.close()
+            raise SourceError(
+                f"{self.channel} answers a get over PVA but sent no update to a monitor within "
+                f"{FIRST_UPDATE_TIMEOUT_S:g} s: is its IOC overloaded?"
+            )
+
+    def begin(self) -> None:
+        """Discard what came so far; the newest of it becomes `latest_before`. The detector must be idle."""
+        while taken := self.queue.take(0.0):
+            self.latest_before = taken[-1].message
+
+    def close(self) -> None:
+        """End the subscription; a receiver that waits for room is released."""
+        self.queue.close()
+        if self._subscription is not None:
+            self._subscription.close()
+
+    def _on_update(self, update: Any) -> None:
+        self.is_connected = isinstance(update, Value)
+        if not isinstance(update, Value):
+            if self._first_update.is_set() and not isinstance(update, Cancelled):
+                log.warning("%s does not answer over PVA any more: %s", self.channel, update)
+            return
+        if not is_empty(update):
+            came_s = time.monotonic()
+            self.queue.put(Received(update, None if self._was_held_up else came_s), held_bytes(update))
+            self._was_held_up = time.monotonic() - came_s > WAITED_S
+        self._first_update.set()

@@ -1,0 +1,1 @@
+"""Values recorded beside frames: logs, sidecars, readbacks, references."""

@@ -1,0 +1,113 @@
+"""The frames of a scan in TIFF files, in order: numbered files, a stack of many images, or several stacks.
+
+Every directory is read once when the frames are opened, pixels are not: so a file that is missing, cut off or unlike
+the others is named before anything long is begun, and it is known whether all frames have a uniqueId. Then files are
+opened one after the other, and one frame is in memory.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.frame import AttributeValue
+from stream_service.errors import SourceError
+from stream_service.sources.hdf5.contents import TimestampField
+from stream_service.sources.recording import MOST_FRAMES
+from stream_service.sources.tiff.file import TiffFile, TiffImage
+from stream_service.sources.tiff.files import find_tiff_files
+
+Ints = npt.NDArray[np.int64]
+
+
+class TiffFrame(NamedTuple):
+    """A frame as read."""
+
+    pixels: npt.NDArray[Any]
+    attributes: dict[str, AttributeValue]
+
+
+class TiffFrames:
+    """Frames that match a glob pattern. Raises `SourceError` naming the file that does not fit."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    """In native byte order."""
+
+    def __init__(self, pattern: str, timestamp_field: TimestampField = "timeStamp") -> None:
+        self.files = find_tiff_files(pattern)
+        self._n_images = array("q")
+        """Of each file."""
+        self._n = 0
+        self._kind = ""
+        """Of the first frame, in words."""
+        ids, stamps_ns = array("q"), array("q")
+        for path in self.files.paths:
+            with TiffFile(path) as file:
+                self._n_images.append(len(file))
+                self._n += len(file)
+                for page in range(len(file)):
+                    identity = file.identity(self._checked(file, page), timestamp_field)
+                    if identity.unique_id is not None:
+                        ids.append(identity.unique_id)
+                    if identity.timestamp_ns is not None:
+                        stamps_ns.append(identity.timestamp_ns)
+            if len(self) > MOST_FRAMES:
+                raise SourceError(f"{pattern!r} holds more than {MOST_FRAMES} frames: it is not one scan")
+        self.is_stack = max(self._n_images) > 1
+        self.unique_id = _if_all(ids, len(self))
+        """(n,) int64: the uniqueId of each frame, None unless all have one."""
+        self.timestamp_ns = _if_all(stamps_ns, len(self))
+        """(n,) int64 Unix epoch, likewise."""
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def numbers(self) -> Ints | None:
+        """(n,) of the files; of images in stacks, counted on from 0. None if stacks are missing or cut short."""
+        if not self.is_stack:
+            return self.files.numbers
+        is_whole = len(set(self._n_images[:-1])) <= 1 and self._n_images[-1] <= self._n_images[0]
+        return np.arange(len(self), dtype=np.int64) if is_whole and not self.files.n_missing else None
+
+    def places(self) -> Iterator[tuple[str, int]]:
+        """The name of the file of each frame, and the image in it, from 0."""
+        for path, n_images in zip(self.files.paths, self._n_images, strict=True):
+            for page in range(n_images):
+                yield path.name, page
+
+    def read(self) -> Iterator[TiffFrame]:
+        """Every frame in order; each is a new array."""
+        for path, n_images in zip(self.files.paths, self._n_images, strict=True):
+            with TiffFile(path) as file:
+                if len(file) != n_images:
+                    raise SourceError(f"{path} changed while it was read: it had {n_images} images, now {len(file)}")
+                for page in range(n_images):
+                    image = self._checked(file, page)
+                    yield TiffFrame(file.pixels(image), file.attributes(image))
+
+    def _checked(self, file: TiffFile, page: int) -> TiffImage:
+        """An image that is like the first one; its pixels are not read."""
+        image = file.image(page)
+        kind = _kind(image)
+        if not self._kind:
+            self._kind, self.shape, self.dtype = kind, image.shape, image.dtype
+        if kind != self._kind:
+            where = f"{file.path}, image {page}," if len(file) > 1 else f"{file.path}"
+            raise SourceError(
+                f"{where} is {kind}, but {self.files.paths[0].name} is {self._kind}: the frames of a scan are alike"
+            )
+        return image
+
+
+def _kind(image: TiffImage) -> str:
+    return f"{image.shape[0]} x {image.shape[1]} {image.dtype.name}"
+
+
+def _if_all(values: array[int], n: int) -> Ints | None:
+    return np.array(values, np.int64) if len(values) == n else None

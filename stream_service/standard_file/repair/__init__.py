@@ -1,0 +1,1 @@
+"""Recovery of files that were not closed."""

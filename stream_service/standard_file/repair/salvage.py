@@ -1,0 +1,253 @@
+"""What can be saved of a standard file that was not closed, or cut off: the rows that are whole, and all around them.
+
+A row is whole if its live key announces it, its frame and every column of it lie in the file, and its identity was
+written. What follows from another column (`translation`, `posx_m`, `posy_m` from `pos`) is made again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.errors import SourceError
+from stream_service.hdf5.bounded_file import BoundedFile
+from stream_service.hdf5.cut_short import collect_pieces
+from stream_service.hdf5.failures import HDF5_ERRORS, reason_of
+from stream_service.hdf5.standard_rows import INTENSITY, is_empty, n_announced
+from stream_service.standard_file.schema.codes import END_STATES
+from stream_service.standard_file.schema.contents import text_in
+from stream_service.standard_file.schema.entry_tree import LIVE_KEYS, READBACKS, STATE
+from stream_service.standard_file.schema.ledger_columns import LEDGER, LEDGER_COLUMNS
+from stream_service.standard_file.schema.row_columns import (
+    DATA,
+    FRAMES,
+    POS,
+    POS_X,
+    POS_Y,
+    TRANSLATION,
+    row_column_specs,
+)
+from stream_service.standard_file.schema.spec import Attribute, DatasetSpec, Tree
+
+DERIVED = (TRANSLATION, POS_X, POS_Y)
+OWN_ATTRIBUTES = ("description", "units")
+"""Of a `DatasetSpec`, which has fields for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """What was found in an open file."""
+
+    file: BoundedFile
+    tree: Tree
+    """As it will be written: what does not grow has its values."""
+    n_announced: int
+    rows: npt.NDArray[np.intp]
+    """Those that are whole, by their place in the file."""
+    columns: Mapping[str, np.ndarray[Any, Any]]
+    """By path, of these rows; without the frames."""
+    readbacks: Mapping[str, np.ndarray[Any, Any]]
+    ledger: Mapping[str, np.ndarray[Any, Any]] | None
+    """Its columns; None if they were not written, or are not whole."""
+
+    @property
+    def n_lost(self) -> int:
+        """Rows that were announced and are not whole."""
+        return self.n_announced - len(self.rows)
+
+    def frames(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Pixels of the rows `start` to `stop` - 1 of those that are whole."""
+        data: Any = self.file[DATA]
+        return np.stack([data[int(row)] for row in self.rows[start:stop]]).astype(np.float32, copy=False)
+
+
+def salvage(file: BoundedFile) -> Salvage:
+    """Look through a file that `open_cut` has opened. Raises `SourceError` if it cannot be put in order."""
+    n_bytes = os.stat(file.path).st_size
+    try:
+        data, ids = file[DATA], file[f"{FRAMES}/unique_id"]
+        specs = {spec.path: spec for spec in row_column_specs(data.shape[1:], ids.shape[1])}
+        found = _Members()
+        found.walk(file, "/")
+        keys = [np.asarray(file[path]) for path in LIVE_KEYS]
+        has_ended = text_in(file[STATE]) in END_STATES
+    except (SourceError, KeyError, *HDF5_ERRORS) as error:
+        raise _hopeless(file, error) from error
+    announced = min(map(n_announced, keys))
+    if has_ended and announced == len(keys[0]):
+        announced = max(announced, int(data.shape[0]))
+    if missing := [path for path in specs if path not in found.datasets]:
+        raise SourceError(f"{file.path} lacks {missing[0]}, which every standard file has: it cannot be repaired")
+    whole = np.ones(announced, bool)
+    for path in specs:
+        if path not in DERIVED:
+            whole &= _there(found.datasets[path], announced, n_bytes)
+    for row in np.flatnonzero(whole)[::-1]:  # what is cut is cut at the end
+        if not is_empty(data, found.datasets[INTENSITY], int(row)):
+            break
+        whole[row] = False
+    columns = _columns(found, specs, whole)
+    readbacks = _readbacks(found, n_bytes)
+    ledger = _ledger(found, n_bytes)
+    growing = {*specs, *readbacks, *(f"{LEDGER}/{name}" for name in LEDGER_COLUMNS)}
+    try:
+        datasets = tuple(found.spec(path, is_growing=path in growing) for path in found.datasets)
+    except HDF5_ERRORS as error:
+        raise _hopeless(file, error) from error
+    tree = Tree(found.groups, datasets, found.soft_links)
+    return Salvage(file, tree, announced, np.flatnonzero(whole), columns, readbacks, ledger)
+
+
+def _hopeless(file: BoundedFile, error: BaseException) -> SourceError:
+    return SourceError(
+        f"{file.path} cannot be repaired, since what a standard file begins with is not whole ({reason_of(error)}): "
+        "copy it again, or ingest the raw file of the detector"
+    )
+
+
+@dataclass(slots=True)
+class _Members:
+    """Everything in a file: groups and their attributes, each dataset once with its other names, soft links."""
+
+    groups: dict[str, Mapping[str, Attribute]] = field(default_factory=dict)
+    datasets: dict[str, h5py.Dataset] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    soft_links: dict[str, str] = field(default_factory=dict)
+    _paths: dict[int, str] = field(default_factory=dict)
+
+    def walk(self, group: h5py.Group, path: str) -> None:
+        """Enter all below an h5 group. Of several names a dataset has the one by which the writer calls it."""
+        self.groups[path] = _attributes(group)
+        for name in map(str, group):
+            place = f"{path.rstrip('/')}/{name}"
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.SoftLink):
+                self.soft_links[place] = link.path
+            elif isinstance(link, h5py.HardLink):
+                member = group[name]
+                if isinstance(member, h5py.Group):
+                    self.walk(member, place)
+                elif isinstance(member, h5py.Dataset):
+                    self._enter(place, member, group.id.links.get_info(name.encode()).u)
+
+    def _enter(self, place: str, dataset: h5py.Dataset, address: int) -> None:
+        known = self._paths.setdefault(address, place)
+        if known == place:
+            self.datasets[place], self.names[place] = dataset, []
+        elif place in (DATA, TRANSLATION):
+            self._paths[address] = place
+            self.datasets[place] = self.datasets.pop(known)
+            self.names[place] = [known, *self.names.pop(known)]
+        else:
+            self.names[known].append(place)
+
+    def spec(self, path: str, *, is_growing: bool) -> DatasetSpec:
+        """How a dataset is to be made again."""
+        dataset = self.datasets[path]
+        attributes = _attributes(dataset)
+        return DatasetSpec(
+            path,
+            str(attributes.get("description", "")),
+            dataset.dtype,
+            dataset.shape[1:] if is_growing else (),
+            value=None if is_growing else np.asarray(dataset[()], dataset.dtype),
+            units=str(attributes.get("units", "")),
+            links=tuple(self.names[path]),
+            attributes={name: value for name, value in attributes.items() if name not in OWN_ATTRIBUTES},
+            fill=dataset.fillvalue if is_growing else None,
+            chunk_rows=dataset.chunks[0] if dataset.chunks else 1024,
+        )
+
+
+def _attributes(member: h5py.Group | h5py.Dataset) -> dict[str, Any]:
+    return {str(name): value for name, value in member.attrs.items()}
+
+
+def _there(dataset: h5py.Dataset, n_rows: int, n_bytes: int) -> npt.NDArray[np.bool_]:
+    """Which of the first rows of a dataset lie in the file."""
+    there = np.zeros(n_rows, bool)
+    pieces: list[tuple[int, int]] = []
+    with suppress(*HDF5_ERRORS):  # an index that ends in the middle: what it says until then is good
+        collect_pieces(dataset.id, pieces)
+    step = dataset.chunks[0] if dataset.chunks else dataset.shape[0]
+    row_bytes = int(np.prod(dataset.shape[1:])) * dataset.dtype.itemsize
+    for row, end in pieces:  # of the last chunk the rows that are used may be there, and the rest not
+        there[row : row + step] = (end - row_bytes * np.arange(step)[::-1] <= n_bytes)[: max(0, n_rows - row)]
+    there[dataset.shape[0] :] = False
+    return there
+
+
+def _columns(
+    found: _Members, specs: Mapping[str, DatasetSpec], whole: npt.NDArray[np.bool_]
+) -> dict[str, np.ndarray[Any, Any]]:
+    """The columns of the rows that are whole; takes those from `whole` whose values were not written."""
+    last = int(np.flatnonzero(whole)[-1]) + 1 if whole.any() else 0
+    columns = {
+        path: _rows_of(found.datasets[path], whole[:last]) for path in specs if path != DATA and path not in DERIVED
+    }
+    known = np.isfinite(columns[POS]).all(axis=1) | (columns[f"{FRAMES}/flags"] != 0)
+    is_written = (columns[f"{FRAMES}/epoch"] >= 0).any(axis=1) & known
+    whole[np.flatnonzero(whole)[~is_written]] = False
+    columns = {path: values[is_written] for path, values in columns.items()}
+    pos = columns[POS]
+    columns[POS_X], columns[POS_Y] = np.ascontiguousarray(pos[:, 0]), np.ascontiguousarray(pos[:, 1])
+    columns[TRANSLATION] = np.column_stack([0.0 - pos, np.zeros(len(pos))])
+    _follow_rows(columns[f"{FRAMES}/replaces"], np.flatnonzero(whole))
+    return columns
+
+
+def _follow_rows(replaces: npt.NDArray[np.int64], rows: npt.NDArray[np.intp]) -> None:
+    """Name replaced rows by their new place; -1 for those that are lost."""
+    places = {int(row): place for place, row in enumerate(rows)}
+    replaces[:] = [places.get(int(row), -1) for row in replaces]
+
+
+def _rows_of(dataset: h5py.Dataset, wanted: npt.NDArray[np.bool_]) -> np.ndarray[Any, Any]:
+    """Blocks that lie in the file, one by one: others cannot be read."""
+    step = dataset.chunks[0] if dataset.chunks else max(1, len(wanted))
+    blocks = [
+        np.asarray(dataset[start : start + step])[: len(wanted) - start][wanted[start : start + step]]
+        for start in range(0, len(wanted), step)
+        if wanted[start : start + step].any()
+    ]
+    return np.concatenate(blocks) if blocks else np.zeros((0, *dataset.shape[1:]), dataset.dtype)
+
+
+def _readbacks(found: _Members, n_bytes: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Updates of each channel up to the first that is not whole."""
+    readbacks: dict[str, np.ndarray[Any, Any]] = {}
+    for value_path in [path for path in found.datasets if path.startswith(READBACKS) and path.endswith("/value")]:
+        pair = [value_path, f"{value_path.rpartition('/')[0]}/timestamp_ns"]
+        if pair[1] not in found.datasets:
+            continue
+        n = min(found.datasets[path].shape[0] for path in pair)
+        there = np.logical_and.reduce([_there(found.datasets[path], n, n_bytes) for path in pair])
+        n = n if there.all() else int(np.argmin(there))
+        for path in pair:
+            readbacks[path] = _rows_of(found.datasets[path], np.ones(n, bool))
+    return readbacks
+
+
+def _ledger(found: _Members, n_bytes: int) -> dict[str, np.ndarray[Any, Any]] | None:
+    datasets = {name: found.datasets[f"{LEDGER}/{name}"] for name in LEDGER_COLUMNS}
+    lengths = {dataset.shape[0] for dataset in datasets.values()}
+    if len(lengths) != 1 or lengths == {0}:
+        return None
+    if not all(_there(dataset, dataset.shape[0], n_bytes).all() for dataset in datasets.values()):
+        return None
+    return {name: np.asarray(dataset) for name, dataset in datasets.items()}
+
+
+def ranges_of(rows: npt.NDArray[np.intp]) -> Iterator[str]:
+    """Row numbers as ranges, in words."""
+    if not len(rows):
+        return
+    for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+        yield str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}"

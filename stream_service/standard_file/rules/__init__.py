@@ -1,0 +1,1 @@
+"""Rules of a good standard file."""

@@ -1,0 +1,102 @@
+"""A new file with everything in it but rows.
+
+It is made under a hidden name beside its own and gets its own name when it is whole and readable under SWMR, so no
+reader ever meets a half-made file. An existing file is never overwritten: after a crash it may be all there is.
+
+The format is HDF5 1.10's: SWMR needs at least that, and anything newer would shut out the HDF5 1.12 and 1.14 that
+analysis environments have.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from stream_service.output_file import give_name, temporary_name
+from stream_service.standard_file.schema.spec import DatasetSpec, Tree
+from stream_service.standard_file.write.failures import HDF5_FAILURES, write_error
+from stream_service.standard_file.write.guarded_file import GuardedFile
+
+MAX_CHUNK_BYTES = 64 << 10
+"""Of a column's chunk: it is rewritten at each flush while it fills. Frames are a chunk each whatever their size."""
+
+
+def create_file(path: Path, tree: Tree, *, swmr: bool) -> tuple[GuardedFile, dict[str, h5py.Dataset]]:
+    """Make the file and open it for appending; its datasets by the path of their spec.
+
+    Raises `WriteError` if it exists already or cannot be made; then nothing is left behind.
+    """
+    unfinished = temporary_name(path)
+    with _as_write_error(path, unfinished):
+        if os.path.lexists(path):
+            raise FileExistsError(17, "exists")
+        options: dict[str, Any] = {"libver": ("v110", "v110"), "locking": "best-effort"}
+        guarded = GuardedFile(unfinished, lambda file: _fill(file, tree), **options)
+        try:
+            datasets = {spec.path: _dataset(guarded.file, spec) for spec in tree.datasets}
+            if swmr:
+                guarded.file.swmr_mode = True
+            give_name(unfinished, path, replace=False)
+            guarded.is_called(path)
+        except BaseException:
+            guarded.abandon()
+            raise
+    return guarded, datasets
+
+
+@contextmanager
+def _as_write_error(path: Path, unfinished: Path) -> Iterator[None]:
+    try:
+        yield
+    except HDF5_FAILURES as error:
+        raise write_error(path, "create the file", error) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _dataset(file: h5py.File, spec: DatasetSpec) -> h5py.Dataset:
+    found = file[spec.path]
+    assert isinstance(found, h5py.Dataset)
+    return found
+
+
+def _fill(file: h5py.File, tree: Tree) -> None:
+    for path, attributes in tree.groups.items():
+        group = file.require_group(path)
+        for name, value in attributes.items():
+            group.attrs[name] = value
+    datasets = {spec.path: _create_dataset(file, spec) for spec in tree.datasets}
+    for spec in tree.datasets:
+        for link in spec.links:
+            file[link] = datasets[spec.path]
+    for path, target in tree.soft_links.items():
+        file[path] = h5py.SoftLink(target)
+
+
+def _create_dataset(file: h5py.File, spec: DatasetSpec) -> h5py.Dataset:
+    if spec.value is not None:
+        value = np.asarray(spec.value, spec.dtype)
+        dataset = file.create_dataset(spec.path, data=value, dtype=spec.dtype)
+    else:
+        row_bytes = max(spec.dtype.itemsize * int(np.prod(spec.item_shape)), 1)
+        dataset = file.create_dataset(
+            spec.path,
+            shape=(0, *spec.item_shape),
+            maxshape=(None, *spec.item_shape),
+            chunks=(max(1, min(spec.chunk_rows, MAX_CHUNK_BYTES // row_bytes)), *spec.item_shape),
+            dtype=spec.dtype,
+            fillvalue=spec.fill_value,
+        )
+    dataset.attrs["description"] = spec.about
+    if spec.units:
+        dataset.attrs["units"] = spec.units
+    for name, attribute in spec.attributes.items():
+        dataset.attrs[name] = attribute
+    return dataset

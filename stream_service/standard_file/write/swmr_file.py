@@ -1,0 +1,353 @@
+"""The standard file of a run: rows go in at the end, and readers follow it under SWMR from the first row on.
+
+What a live reader may rely on. A row's live keys are written after everything else of the row has been flushed, so a
+non-zero key means: the frame, the position and every column of this row are readable. Rows are never rewritten;
+masks, ledger, state and the scalars may be, in place, until the run ends. After a crash the file opens with
+`swmr=True` and is complete up to the last flush.
+
+What is wrong with the disk or the path ends the rows, not the file: room is reserved before anything is written, so
+that a file for which there is none left is still closed with its account and the reason. Where HDF5 itself fails to
+write, it is not asked again, because it crashes the process that does: state, reason and counts, which have their place
+in the file from the start, are written there by plain system calls; the rows so far open with `swmr=True`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from h5py import h5s
+
+from stream_service.errors import WriteError
+from stream_service.standard_file.schema import cxi_tree, entry_tree
+from stream_service.standard_file.schema.codes import END_STATES, LEDGER_COUNTS, RUN_STATES
+from stream_service.standard_file.schema.columns import GrowingColumn
+from stream_service.standard_file.schema.header import FileHeader
+from stream_service.standard_file.schema.ledger_columns import LEDGER, LEDGER_COLUMNS, LedgerColumns
+from stream_service.standard_file.schema.row import Row
+from stream_service.standard_file.schema.row_columns import DATA, row_column_specs
+from stream_service.standard_file.schema.spec import fixed_string
+from stream_service.standard_file.schema.tree import standard_tree
+from stream_service.standard_file.write.creation import create_file
+from stream_service.standard_file.write.failures import HDF5_FAILURES, write_error
+from stream_service.standard_file.write.guarded_file import GuardedFile
+from stream_service.standard_file.write.place_watch import PlaceWatch
+from stream_service.standard_file.write.readback_buffer import ReadbackBuffer
+from stream_service.standard_file.write.row_buffer import RowBuffer
+from stream_service.text.units import JOULES_PER_EV
+
+
+class StandardFile:
+    """One open file. Make it with `create`; use it as a context manager, or `close` it. Not thread-safe."""
+
+    def __init__(self, path: Path, header: FileHeader, file: GuardedFile, datasets: dict[str, h5py.Dataset]) -> None:
+        self._file = file
+        self._place = PlaceWatch(path, file.fd)
+        self._datasets = datasets
+        self._offsets = {name: dataset.id.get_offset() for name, dataset in datasets.items()}
+        self._kinds = {name: (dataset.dtype, dataset.shape) for name, dataset in datasets.items() if not dataset.chunks}
+        self._buffer = RowBuffer(header.frame_shape, header.frames_per_row)
+        self._readbacks = ReadbackBuffer(channel.name for channel in header.channels)
+        specs = row_column_specs(header.frame_shape, header.frames_per_row)
+        self._columns = {spec.path: GrowingColumn(datasets[spec.path]) for spec in specs}
+        self._data = self._columns.pop(DATA)
+        self._readback_columns = {
+            path: GrowingColumn(datasets[f"{entry_tree.READBACKS}/{path}"]) for path in self._readbacks.paths
+        }
+        self._ledger = {name: GrowingColumn(datasets[f"{LEDGER}/{name}"]) for name in LEDGER_COLUMNS}
+        self._keys = [datasets[path] for path in entry_tree.LIVE_KEYS]
+        self._n_rows = 0
+        self._n_flushes = 0
+        self._flush_bytes = sum(int(np.prod(c.chunks)) * c.dtype.itemsize for c in datasets.values() if c.chunks)
+        """At most what a flush adds to the file beside the pixels: a chunk of every column."""
+        self.failure: WriteError | None = None
+        """Why no more rows can be written; None while they can."""
+        self._is_open = True
+        self._is_abandoned = False
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], header: FileHeader, *, swmr: bool = True) -> Self:
+        """Make a new file at `path`, whole but for its rows, and open it for appending.
+
+        With `swmr` readers may open it from the moment the name exists. Raises `WriteError` if the name is taken or
+        the file cannot be made; nothing is left behind then.
+        """
+        path = Path(path)
+        file, datasets = create_file(path, standard_tree(header), swmr=swmr)
+        return cls(path, header, file, datasets)
+
+    @property
+    def path(self) -> Path:
+        """Of the file, as readers know it."""
+        return self._place.path
+
+    def has_moved(self, path: Path) -> None:
+        """Say that the file was given another name. Raises `WriteError` if it has not got it."""
+        try:
+            self._file.is_called(path)
+        except OSError as error:
+            raise write_error(path, "give the file its name", error) from error
+        self._place.path = path
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that readers can see."""
+        return self._n_rows
+
+    @property
+    def n_buffered(self) -> int:
+        """Rows appended and not yet flushed."""
+        return self._buffer.n_rows
+
+    @property
+    def is_full(self) -> bool:
+        """True if no more rows fit before a flush; the next `slot` flushes by itself."""
+        return self._buffer.is_full
+
+    def slot(self) -> npt.NDArray[np.float32]:
+        """(ny, nx), C-contiguous: write the pixels of the next row here, then `append` it.
+
+        The array belongs to the file. It holds what an earlier row left in it; writing to it after `append` corrupts
+        that row. Flushes first if the buffer is full. Raises `WriteError`.
+        """
+        if self._buffer.is_full:
+            self.flush()
+        return self._buffer.slot()
+
+    def append(self, row: Row) -> None:
+        """Take the pixels in the slot as those of `row`. Readers see it after the next flush."""
+        self._check_can_grow()
+        self._buffer.put(row)
+
+    def add_readback(self, name: str, value: float, timestamp_ns: int) -> None:
+        """Enter an update of a channel that the header names; `KeyError` for any other."""
+        self._readbacks.add(name, value, timestamp_ns)
+
+    def flush(self) -> int:
+        """Make everything appended or revised so far visible to readers; rows visible then. Raises `WriteError`."""
+        self._check_can_grow()
+        self._make_sure(self._place.check)
+        self._make_sure(lambda: self._file.reserve(self._buffer.frames().nbytes + self._flush_bytes))
+        with self._writing("write rows"):
+            n_rows = self._n_rows + self._buffer.n_rows
+            if self._buffer.n_rows:
+                self._data.write_chunks(self._n_rows, self._buffer.frames())
+                for path, block in self._buffer.columns().items():
+                    self._columns[path].write(self._n_rows, block)
+            for path, block in self._readbacks.columns().items():
+                column = self._readback_columns[path]
+                column.write(column.n_rows, block)
+            self._beat()
+            if self._buffer.n_rows:
+                self._write_keys(self._n_rows, n_rows)
+            self._n_rows = n_rows
+        self._buffer.clear()
+        self._readbacks.clear()
+        return self._n_rows
+
+    def write_mask(self, mask: npt.NDArray[np.uint8], pixel_mask: npt.NDArray[np.uint32]) -> None:
+        """Replace the masks, both (ny, nx); readers see it after the next flush."""
+        if not mask.shape == pixel_mask.shape == self._datasets[cxi_tree.MASK].shape:
+            raise ValueError(f"masks have shape {mask.shape} and {pixel_mask.shape}, the frame another")
+        self._check_can_grow()
+        with self._writing("write the mask"):
+            self._rewrite(cxi_tree.MASK, mask)
+            self._rewrite(cxi_tree.PIXEL_MASK, pixel_mask)
+
+    def write_applied(self, dark: npt.NDArray[np.float32] | None, flat: npt.NDArray[np.float32] | None) -> None:
+        """Replace dark and flat, as far as the header had them; readers see it after the next flush."""
+        self._check_can_grow()
+        with self._writing("write dark and flat"):
+            for path, image in (("/entry/dark", dark), ("/entry/flat", flat)):
+                if image is not None:
+                    self._rewrite(path, image)
+
+    def write_ledger(self, ledger: LedgerColumns) -> None:
+        """Replace the account of the run; readers see it after the next flush.
+
+        Where there is no room for a line per frame, its counts alone are written.
+        """
+        columns = {name: np.ascontiguousarray(getattr(ledger, name), dtype) for name, dtype in LEDGER_COLUMNS.items()}
+        with self._writing("write the ledger"):
+            if not self._is_abandoned and self._has_room_for(columns.values()):
+                for name, column in columns.items():
+                    self._ledger[name].replace(column)
+            self._rewrite_counts(ledger.counts)
+
+    def write_counts(self, counts: Mapping[str, int]) -> None:
+        """Replace the counts of the ledger while the run goes on (every name of `codes.LEDGER_COUNTS`).
+
+        Readers see them after the next flush, so counts of rows that are flushed are never ahead of the live keys.
+        """
+        with self._writing("write the ledger"):
+            self._rewrite_counts(counts)
+
+    def set_state(self, state: str, end_reason: str = "", end_timestamp_ns: int = 0, message: str = "") -> None:
+        """Say where the run is (`codes.RUN_STATES`), and at its end why, when and how; visible after the next flush.
+
+        An end state comes last: it flushes everything else first, so a reader that sees it finds the rows, the ledger
+        and the reason that belong to it.
+        """
+        if state not in RUN_STATES:
+            raise ValueError(f"state {state!r} is none of {', '.join(RUN_STATES)}")
+        if state in END_STATES:
+            with self._writing("write the end of the run"):
+                self._rewrite_text(entry_tree.END_REASON, end_reason)
+                self._rewrite_text(entry_tree.MESSAGE, message)
+                self._rewrite(entry_tree.END_TIMESTAMP, np.int64(end_timestamp_ns))
+                if end_timestamp_ns:
+                    self._rewrite_text(cxi_tree.END_TIME, cxi_tree.iso_time(end_timestamp_ns))
+            if self.failure is None:
+                self.flush()
+            else:
+                with self._writing("write the end of the run"):
+                    self._beat()
+        with self._writing("write the state of the run"):
+            self._rewrite_text(entry_tree.STATE, state)
+
+    def set_clock_offsets(self, offsets_s: Mapping[str, float]) -> None:
+        """Enter by how much the clocks of channels were ahead of that of the frames; `KeyError` for an unknown one."""
+        with self._writing("write the offsets of clocks"):
+            for name, offset_s in offsets_s.items():
+                self._rewrite(entry_tree.clock_offset(name), np.float64(offset_s))
+
+    def set_scalars(self, *, energy_eV: float | None = None, exposure_s: float | None = None) -> None:
+        """Correct the scalar energy (everywhere it stands) or exposure time; visible after the next flush."""
+        with self._writing("write the energy or exposure time"):
+            if energy_eV is not None:
+                self._rewrite(entry_tree.ENERGY, np.float64(energy_eV))
+                self._rewrite(cxi_tree.BEAM_ENERGY, np.float64(energy_eV))
+                self._rewrite(cxi_tree.SOURCE_ENERGY, np.float64(energy_eV * JOULES_PER_EV))
+            if exposure_s is not None:
+                self._rewrite(entry_tree.EXPOSURE, np.float64(exposure_s))
+
+    def close(self) -> None:
+        """Flush and close; afterwards the file opens like any other. Does nothing the second time.
+
+        After a failure it closes what there is and does not raise it again; a file that was deleted is copied back to
+        the name that the failure told. Raises `WriteError`.
+        """
+        if not self._is_open:
+            return
+        try:
+            if self.failure is None:
+                self.flush()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._is_open = False
+        if self._is_abandoned:
+            os.close(self._file.fd)
+            return
+        rescue = self._place.rescue()
+        try:
+            self._file.close()
+            if rescue is not None:
+                rescue.copy()
+        except HDF5_FAILURES as error:
+            is_first, self.failure = self.failure is None, write_error(self.path, "close the file", error)
+            if is_first or rescue is not None:
+                raise self.failure from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write_keys(self, start: int, stop: int) -> None:
+        """Tell readers of rows `start` to `stop` - 1. Rows beyond the keys reserved are in the file without a key."""
+        stop = min(stop, len(self._keys[0]))
+        if stop <= start:
+            return
+        keys = np.arange(start + 1, stop + 1, dtype=np.uint32)
+        for dataset in self._keys:
+            file_space = dataset.id.get_space()
+            file_space.select_hyperslab((start,), keys.shape)
+            dataset.id.write(h5s.create_simple(keys.shape), file_space, keys)
+            dataset.id.flush()
+
+    def _rewrite(self, path: str, value: np.generic | np.ndarray[Any, Any]) -> None:
+        dtype, shape = self._kinds[path]
+        array = np.ascontiguousarray(value, dtype).reshape(shape)
+        if self._is_abandoned:
+            os.pwrite(self._file.fd, array.tobytes(), self._offsets[path])
+        else:
+            self._datasets[path].id.write(h5s.ALL, h5s.ALL, array)
+
+    def _beat(self) -> None:
+        """Count on, and flush all but the keys."""
+        self._n_flushes += 1
+        self._rewrite(entry_tree.HEARTBEAT, np.int64(self._n_flushes))
+        if not self._is_abandoned:
+            self._file.file.flush()
+
+    def _rewrite_counts(self, counts: Mapping[str, int]) -> None:
+        for name in LEDGER_COUNTS:
+            self._rewrite(f"{LEDGER}/{name}", np.int64(counts[name]))
+
+    def _rewrite_text(self, path: str, text: str) -> None:
+        self._rewrite(path, fixed_string(text, self._kinds[path][0].itemsize))
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise WriteError(f"{self.path}: nothing can be written, the file is closed.")
+
+    def _check_can_grow(self) -> None:
+        if self.failure is not None:
+            raise WriteError(f"{self.path}: nothing more can be written after an earlier failure: {self.failure}")
+        self._check_open()
+
+    def _make_sure(self, check: Callable[[], None]) -> None:
+        """Something that must be so before HDF5 writes; else the file takes no more rows, but is not spoilt."""
+        try:
+            check()
+        except OSError as error:
+            self._refuse(write_error(self.path, "write rows", error), error)
+        except WriteError as error:
+            self._refuse(error, None)
+
+    def _refuse(self, failure: WriteError, cause: Exception | None) -> NoReturn:
+        self.failure = failure
+        raise failure from cause
+
+    def _has_room_for(self, columns: Iterable[np.ndarray[Any, Any]]) -> bool:
+        try:
+            self._file.reserve(sum(column.nbytes for column in columns) + self._flush_bytes)
+        except OSError as error:
+            if self.failure is None:
+                self._refuse(write_error(self.path, "write the ledger", error), error)
+            return False
+        return True
+
+    @contextmanager
+    def _writing(self, action: str) -> Iterator[None]:
+        self._check_open()
+        try:
+            yield
+        except HDF5_FAILURES as error:
+            if self._is_abandoned:  # and now plain writes fail as well: there is nothing left to try
+                return
+            failure = write_error(self.path, action, error)
+            self._abandon(failure)
+            raise failure from error
+
+    def _abandon(self, failure: WriteError) -> None:
+        """HDF5 has failed to write: never ask it again, and leave what is known in the file."""
+        self.failure = self.failure or failure
+        self._is_abandoned = True
+        self._datasets.clear()
+        self._file.abandon(keep_fd=True)
+        with suppress(OSError):
+            self._rewrite_text(entry_tree.STATE, "FAILED")
+            self._rewrite_text(entry_tree.MESSAGE, str(failure))

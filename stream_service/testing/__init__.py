@@ -1,0 +1,1 @@
+"""Parts for tests and for the demo: a private EPICS network, an example file."""

@@ -1,0 +1,102 @@
+"""The command `iocsim`: help, refusals, references."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from beamline_client import BeamlineClient
+
+from stream_service.testing.loopback import LOOPBACK, LoopbackEpics, process_environment
+
+
+def run(epics: LoopbackEpics, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "iocsim", *arguments],
+        env=process_environment(epics.server_environment("ioc") | {"COLUMNS": "200", "NO_COLOR": "1"}),
+        capture_output=True,
+        text=True,
+        timeout=20.0,
+    )
+
+
+def test_help_shows_an_example(epics: LoopbackEpics):
+    result = run(epics, "--help")
+    assert result.returncode == 0
+    assert "iocsim --prefix SIM: --shape 256,256" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--shape", "12"], "NY,NX"),
+        (["--rotate", "45"], "--rotate 45"),
+        (["--flip", "x"], "--flip x"),
+        (["--drop-ids", "1,a"], "'a' is no uniqueId"),
+        (["--replay", "/no/such/file.cxi"], "/no/such/file.cxi"),
+        (["--references", "/tmp/refs.txt"], ".npz or .h5"),
+        (["--drop", "2"], "--drop 2"),
+    ],
+)
+def test_a_bad_option_is_one_sentence_and_exit_code_2(epics: LoopbackEpics, arguments: list[str], words: str):
+    shape = () if "--shape" in arguments else ("--shape", "32,48")
+    result = run(epics, *shape, *arguments)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["EPICS_CA_SERVER_PORT", "EPICS_PVAS_SERVER_PORT"])
+def test_a_port_that_another_server_has_is_refused(name: str):
+    network = LoopbackEpics.reserve(["ioc"])
+    with socket.socket() as other:
+        other.bind((LOOPBACK, int(network.server_environment("ioc")[name])))
+        other.listen()
+        result = run(network, "--shape", "32,48", "--stack", "1")
+    assert result.returncode == 2
+    assert name in result.stderr
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_references_are_in_the_axes_of_the_raw_frames(start_ioc: Callable, tmp_path: Path, suffix: str):
+    path = tmp_path / f"references{suffix}"
+    ioc = start_ioc("--shape", "32,48", "--rotate", "90", "--references", path)
+    assert "48x32 uint16" in ioc.ready_line
+    if suffix == ".npz":
+        with np.load(path) as file:
+            shapes = {name: file[name].shape for name in file.files}
+    else:
+        with h5py.File(path) as file:
+            shapes = {name: item.shape for name, item in file.items()}
+    assert shapes == {"dark": (48, 32), "flat": (48, 32), "mask": (48, 32)}
+
+
+def test_it_ends_within_two_seconds_of_a_signal(start_ioc: Callable):
+    ioc = start_ioc("--shape", "32,48", "--stack", "1")
+    started_s = time.monotonic()
+    assert ioc.stop() == 0
+    assert time.monotonic() - started_s < 2.0
+
+
+def test_killed_beamline_starts_again_at_once_on_the_same_ports(start_ioc: Callable) -> None:
+    """Clients were connected, and frames were on their way."""
+    killed = start_ioc("--shape", "32,48", "--stack", "2")
+    client = BeamlineClient(killed.prefix)
+    client.put_all(Pva1__EnableCallbacks=1, cam1__ImageMode="Continuous", cam1__AcquireTime=0.002)
+    client.put("cam1:Acquire", 1, wait=False)
+    client.wait_until(lambda: client.get("cam1:ArrayCounter_RBV") > 2)
+    assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
+    again = BeamlineClient(start_ioc("--shape", "32,48", "--stack", "2").prefix)
+    again.acquire(1)
+    assert again.get("Pva1:ArrayCounter_RBV") == 1
+    for one in (client, again):
+        one.close()

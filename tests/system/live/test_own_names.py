@@ -1,0 +1,92 @@
+"""A daemon that would serve names which others serve already: it refuses, and says who has them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rig import Rig, profile_for, start_rig
+
+from stream_service.processes.children import Child
+from stream_service.testing.loopback import LoopbackEpics, process_environment
+
+FOREIGN = """
+import asyncio, sys
+from caproto.asyncio.server import start_server
+from caproto import ChannelInteger
+async def ready(_):
+    print("ready", flush=True)
+asyncio.run(start_server({sys.argv[1]: ChannelInteger(value=1)}, startup_hook=ready))
+"""
+FOREIGN_PVA = """
+import sys, time
+from p4p.nt import NTScalar
+from p4p.server import Server
+from p4p.server.thread import SharedPV
+with Server(providers=[{sys.argv[1]: SharedPV(nt=NTScalar("d"), initial=1.0)}]):
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def ioc(start_ioc: Callable[..., Any]) -> Any:
+    return start_ioc("--stack", "16")
+
+
+@pytest.fixture
+def rig(ioc: Any, epics: LoopbackEpics, tmp_path: Path) -> Iterator[Rig]:
+    with closing(start_rig(ioc.prefix, epics, tmp_path)) as rig:
+        yield rig
+
+
+def refusal(profile: Path, environment: dict[str, str]) -> str:
+    """What a daemon says that must not start."""
+    command = [sys.executable, "-m", "stream_service.cli", "run", str(profile)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_second_daemon_on_a_host_refuses_and_the_first_goes_on(rig: Rig, epics: LoopbackEpics) -> None:
+    said = refusal(rig.folder / "profile.yaml", process_environment(epics.server_environment("service")))
+    assert f"another 'ptychostream run' with the prefix {rig.service.prefix} runs on this host" in said
+    assert rig.arm("goes_on", n_positions=2) == ""
+    rig.beamline.acquire(2)
+    assert rig.wait_for_end() == "COMPLETE"
+
+
+def test_daemon_of_another_host_is_found_by_its_heartbeat(rig: Rig, epics: LoopbackEpics) -> None:
+    elsewhere = epics.server_environment("service") | {"EPICS_CAS_SERVER_PORT": str(epics.ca_ports["ioc"] + 1)}
+    said = refusal(rig.folder / "profile.yaml", process_environment(elsewhere))
+    port = epics.ca_ports["service"]
+    assert f"another 'ptychostream run' with the prefix {rig.service.prefix} serves at localhost:{port}" in said
+
+
+def test_killed_daemon_is_in_nobodys_way(rig: Rig, ioc: Any, epics: LoopbackEpics) -> None:
+    rig.child.end(signal.SIGKILL)
+    began_s = time.monotonic()
+    with closing(start_rig(ioc.prefix, epics, rig.folder)) as again:
+        assert again.service.get("State") == "IDLE"
+    assert time.monotonic() - began_s < 30
+
+
+@pytest.mark.parametrize(("script", "name"), [(FOREIGN, "Rows"), (FOREIGN_PVA, "STXM")])
+def test_one_name_of_an_ioc_is_enough_to_refuse(
+    ioc: Any, epics: LoopbackEpics, tmp_path: Path, script: str, name: str
+) -> None:
+    environment = process_environment(epics.server_environment("service"))
+    prefix = f"{ioc.prefix}One:"
+    with Child("foreign", ["-c", script, prefix + name], environment, tmp_path / "foreign.log") as foreign:
+        foreign.wait_for("ready", 20)
+        said = refusal(profile_for(ioc.prefix, prefix, tmp_path), environment)
+    assert f"{prefix}{name} is served already, by " in said
+    assert f"an IOC has PVs with the prefix {prefix}" in said

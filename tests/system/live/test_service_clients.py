@@ -1,0 +1,172 @@
+"""The daemon among clients that do not behave: none of them harms a run, and the log tells of them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import caproto
+import numpy as np
+import pytest
+from p4p.client.thread import Context
+from raw_ca_client import RawCaClient
+from rig import Rig, start_rig
+
+from stream_service.publishers import pva_images
+from stream_service.publishers.pva_images import PvaImages
+from stream_service.testing.loopback import LoopbackEpics
+from stream_service.text.utf8 import text_in_waveform
+
+REQUEST_MIB = 4
+MOST_MIB = 200
+"""More than the daemon had before: 80 MiB were measured. Without bounds it was 2 GB."""
+N_SILENT, N_PUTS = 40, 12
+N_IDLE, DESCRIPTORS = 60, 64
+
+
+@pytest.fixture(scope="module")
+def ioc(start_ioc: Callable[..., Any]) -> Any:
+    return start_ioc("--stack", "16")
+
+
+@pytest.fixture
+def rig(ioc: Any, epics: LoopbackEpics, tmp_path: Path) -> Iterator[Rig]:
+    with closing(start_rig(ioc.prefix, epics, tmp_path)) as rig:
+        yield rig
+
+
+def memory_mib(rig: Rig) -> float:
+    """What the daemon has had at most."""
+    status = Path(f"/proc/{rig.child.process.pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def log_of(rig: Rig) -> str:
+    return rig.child.log.read_text()
+
+
+def long_request(number: int) -> str:
+    text = json.dumps({"scan_id": f"scan{number}", "n_positions": 5})
+    return text + " " * ((REQUEST_MIB << 20) - len(text) - 1)
+
+
+def test_clients_that_do_not_read_cost_little_memory_and_no_frame(rig: Rig, epics: LoopbackEpics) -> None:
+    assert rig.arm("before", n_positions=5) == ""
+    rig.beamline.acquire(5)
+    assert rig.wait_for_end() == "COMPLETE"
+    before_mib = memory_mib(rig)
+    with ExitStack() as silent:
+        clients = [silent.enter_context(RawCaClient(epics.ca_ports["service"])) for _ in range(N_SILENT)]
+        for client in clients:
+            client.subscribe(client.open(f"{rig.service.prefix}Request"))
+        for number in range(N_PUTS):
+            rig.service.put("Request", long_request(number))
+        rig.service.put("Arm", 1)
+        assert rig.service.get("ArmError") == ""
+        rig.beamline.acquire(5)
+        assert rig.wait_for_end() == "COMPLETE"
+        assert memory_mib(rig) - before_mib < MOST_MIB, f"{memory_mib(rig):.0f} MiB, {before_mib:.0f} before"
+        rig.service.wait_until(lambda: "it does not read, and" in log_of(rig))
+    assert "Traceback" not in log_of(rig)
+
+
+def test_subscribers_that_read_are_left_alone(rig: Rig, epics: LoopbackEpics) -> None:
+    with RawCaClient(epics.ca_ports["service"], buffer=1 << 20) as reader:
+        reader.subscribe(reader.open(f"{rig.service.prefix}Request"))
+        for number in range(N_PUTS):
+            reader.wait_for(caproto.EventAddResponse)
+            rig.service.put("Request", long_request(number))
+        assert len(reader.wait_for(caproto.EventAddResponse).data) > (REQUEST_MIB << 20) - 100
+    assert "closed the connection" not in log_of(rig)
+
+
+@pytest.mark.parametrize("server", ["ca", "pva"])
+def test_idle_connections_leave_a_run_its_descriptors(
+    ioc: Any, epics: LoopbackEpics, tmp_path: Path, server: str
+) -> None:
+    port = {"ca": epics.ca_ports, "pva": epics.pva_ports}[server]["service"]
+    with closing(start_rig(ioc.prefix, epics, tmp_path, descriptors=DESCRIPTORS)) as rig, ExitStack() as idle:
+        for _ in range(N_IDLE):
+            connection = idle.enter_context(closing(socket.socket()))
+            connection.setblocking(False)  # the server may let it wait
+            connection.connect_ex(("127.0.0.1", port))
+        rig.service.wait_until(lambda: "descriptors" in log_of(rig))
+        assert rig.arm("among_idle", n_positions=20) == ""
+        rig.beamline.acquire(20)
+        assert rig.wait_for_end() == "COMPLETE"
+        with rig.open("among_idle") as file:
+            assert len(file["/entry/data"]) == 20
+        assert "Traceback" not in log_of(rig)
+
+
+def test_images_come_back_when_there_are_descriptors_again(
+    epics: LoopbackEpics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in epics.server_environment("service").items():
+        monkeypatch.setenv(name, value)
+    left = 100
+    monkeypatch.setattr(pva_images, "n_left", lambda: left)
+    monkeypatch.setattr(pva_images, "AWAY_S", 0.0)
+    with closing(PvaImages("PvaAgain:", ("Image",))) as images, Context("pva", nt=False) as pva:
+        images.post("Image", np.ones((2, 3), np.float32))
+        left = 1
+        images.make_room()
+        left = 100
+        images.make_room()
+        again: Any = pva.get("PvaAgain:Image", timeout=25)  # a client looks again after ten seconds
+        assert again["value"].tolist() == [1.0] * 6
+
+
+def test_put_of_arm_is_complete_when_arming_is_decided(rig: Rig) -> None:
+    """As scripts do it, `caput -c`, `caget`: the answer is that of this arming, and not of the last."""
+    for number in range(3):
+        rig.service.put("Request", json.dumps({"scan_id": f"decided{number}", "nonsense": number}))
+        rig.service.put("Arm", 1)
+        assert "nonsense" in rig.service.get("ArmError")
+        rig.service.put("Request", json.dumps({"scan_id": f"decided{number}"}))
+        rig.service.put("Arm", 1)
+        assert (rig.service.get("ArmError"), rig.service.get("State"), rig.service.get("Arm")) == ("", "ARMED", 0)
+        rig.service.put("Abort", 1)
+        assert (rig.service.get("State"), rig.service.get("Abort")) == ("ABORTED", 0)
+
+
+def test_updates_come_before_the_completion_they_belong_to(rig: Rig) -> None:
+    heard = rig.service.watch("ArmError")
+    for number in range(3):
+        rig.service.put("Request", f"{{ {number}")
+        n_before = len(heard)
+        rig.service.put("Arm", 1)
+        assert len(heard) > n_before, "the same refusal again is heard, too"
+        assert "the request is wrong" in text_in_waveform(heard[-1].value)
+
+
+def test_other_pvs_answer_while_a_put_waits_for_its_completion(rig: Rig, epics: LoopbackEpics) -> None:
+    assert rig.arm("waited_for") == ""
+    rig.beamline.put_all(cam1__ImageMode="Continuous", cam1__AcquireTime=0.01)
+    rig.beamline.put("cam1:Acquire", 1, wait=False)
+    rig.service.wait_until(lambda: rig.service.get("Rows") > 3)
+    with RawCaClient(epics.ca_ports["service"], buffer=1 << 20) as client:
+        arm, error = client.open(f"{rig.service.prefix}Arm"), client.open(f"{rig.service.prefix}ArmError")
+        for _ in range(3):  # each is answered in its turn
+            client.put(arm, 1, notify=True)
+            client.subscribe(error)
+            client.wait_for(caproto.EventAddResponse)
+        for _ in range(3):
+            client.wait_for(caproto.WriteNotifyResponse)
+    assert "run waited_for is still RECEIVING" in rig.service.get("ArmError")
+    rig.service.put("Stop", 1)
+    assert rig.service.get("State") in ("COMPLETE", "INCOMPLETE")
+    rig.beamline.put("cam1:Acquire", 0)
+
+
+def test_daemon_that_ends_answers_what_still_waits(rig: Rig, epics: LoopbackEpics) -> None:
+    assert rig.arm("ends_with_it") == ""
+    with RawCaClient(epics.ca_ports["service"], buffer=1 << 20) as client:
+        client.put(client.open(f"{rig.service.prefix}Abort"), 1, notify=True)
+        rig.child.process.terminate()
+        client.wait_for(caproto.WriteNotifyResponse)
+    assert rig.child.end() == 0

@@ -1,0 +1,126 @@
+"""The main job, as a user meets it: `ptychostream demo`, against the simulator's own record of what it did."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from demonstration import Demonstration, finish_demo, processes_mentioning, run_demo, start_demo
+
+from stream_service.standard_file.rules.validate import validate_file
+
+FOLLOWER = Path(__file__).with_name("follower.py")
+N = 60
+GAIN = 4  # of the sim profile: files have photons
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demonstration, subprocess.CompletedProcess[str]]:
+    """One demo, and a second process that read its file while it grew."""
+    folder = tmp_path_factory.mktemp("demo")
+    demo = start_demo(folder, "--points", str(N))
+    follower = subprocess.Popen(
+        [sys.executable, str(FOLLOWER), str(folder / "demo_std.h5")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    outcome = finish_demo(demo, folder)
+    out, err = follower.communicate(timeout=30)
+    return outcome, subprocess.CompletedProcess([], follower.returncode, out, err)
+
+
+def test_demo_stores_every_frame_and_says_complete(followed) -> None:
+    demo, _ = followed
+    assert demo.exit_code == 0, demo.output
+    assert "COMPLETE" in demo.output and f"{N} of {N} frames stored in {N} rows" in demo.output
+    assert demo.text("/entry/run/state") == "COMPLETE"
+    assert demo.ledger() | {"expected": N, "stored": N} == demo.ledger()
+    assert {path.name for path in demo.folder.iterdir()} >= {
+        "demo_std.h5",
+        "demo_raw.h5",
+        "demo_truth.npz",
+        "demo.png",
+    }
+
+
+def test_demo_file_has_no_finding(followed) -> None:
+    demo, _ = followed
+    assert [f for f in validate_file(demo.standard) if f.level == "error"] == []
+
+
+def test_each_row_has_the_position_of_its_own_exposure(followed) -> None:
+    demo, _ = followed
+    truth = demo.truth()
+    row_of = {int(uid): row for row, uid in enumerate(demo.column("/entry/frames/unique_id")[:, 0])}
+    pos = demo.column("/entry/pos")
+    for uid, x_m, y_m in zip(truth["unique_id"], truth["x_m"], truth["y_m"], strict=True):
+        assert pos[row_of[int(uid)]] == pytest.approx((x_m, y_m), abs=1e-12)
+    assert not demo.column("/entry/frames/flags").any()
+
+
+def test_each_row_is_the_raw_frame_of_its_id_corrected(followed) -> None:
+    demo, _ = followed
+    with h5py.File(demo.folder / "demo_raw.h5") as file:
+        raw = file["/entry/data/data"][()]
+        raw_ids = file["/entry/instrument/NDAttributes/NDArrayUniqueId"][()]
+    with np.load(demo.folder / "demo_references.npz") as references:
+        dark, flat, mask = (references[name].astype(np.float32) for name in ("dark", "flat", "mask"))
+    good = mask == 0
+    response = (flat - dark) / (flat - dark)[good].mean(dtype=np.float64)
+    data = demo.column("/entry/data")
+    of_id = dict(zip(raw_ids.tolist(), raw, strict=True))
+    for row, uid in enumerate(demo.column("/entry/frames/unique_id")[:, 0]):
+        expected = np.maximum((of_id[int(uid)] - dark) / response, 0) / GAIN
+        np.testing.assert_allclose(data[row][good], expected[good], rtol=1e-5, atol=1e-3)
+
+
+def test_second_process_saw_only_complete_rows_while_the_file_grew(followed) -> None:
+    _, follower = followed
+    assert follower.returncode == 0, follower.stderr
+    seen = [int(line.split()[1]) for line in follower.stdout.splitlines() if line.startswith("rows")]
+    assert seen[-1] == N
+    assert len(set(seen)) > 3, f"the reader saw the file grow in too few steps: {seen}"
+
+
+def test_lost_and_duplicated_frames_are_named_and_nothing_else_is_wrong(tmp_path: Path) -> None:
+    n, options = 100, ["--drop", "0.05", "--drop-ids", "1,100", "--duplicate", "0.02", "--duplicate-ids", "5"]
+    demo = run_demo(tmp_path, "--points", str(n), "--", *options)
+    truth = demo.truth()
+    sent = dict(zip(truth["unique_id"].tolist(), truth["fate"].astype(str).tolist(), strict=True))
+    dropped = {uid for uid, fate in sent.items() if fate == "dropped"}
+    assert {1, 100} <= dropped and len(dropped) > 2
+    assert demo.exit_code == 1 and demo.text("/entry/run/state") == "INCOMPLETE", demo.output
+
+    status = demo.column("/entry/ledger/status")
+    lost = set(demo.column("/entry/ledger/unique_id")[status == 3].tolist())
+    assert lost == dropped
+    ledger = demo.ledger()
+    assert ledger["expected"] == n and ledger["stored"] == n - len(dropped) and ledger["lost"] == len(dropped)
+    assert ledger["duplicates"] == sum(fate == "duplicated" for fate in sent.values())
+
+    ids = demo.column("/entry/frames/unique_id")[:, 0].tolist()
+    assert sorted(ids) == sorted(set(sent) - dropped)
+    where = {int(uid): (x, y) for uid, x, y in zip(truth["unique_id"], truth["x_m"], truth["y_m"], strict=True)}
+    np.testing.assert_allclose(demo.column("/entry/pos"), [where[uid] for uid in ids], atol=1e-12)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_demo_ends_in_order_and_leaves_nothing_running(tmp_path: Path, how: signal.Signals) -> None:
+    process = start_demo(tmp_path, "--points", "2000")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "demo_std.h5").exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(how)
+    demo = finish_demo(process, tmp_path)
+    assert demo.exit_code == 130, demo.output
+    assert processes_mentioning(tmp_path) == []
+    assert demo.text("/entry/run/state") == "ABORTED"
+    assert [f for f in validate_file(demo.standard) if f.level == "error"] == []

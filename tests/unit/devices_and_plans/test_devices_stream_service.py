@@ -1,0 +1,382 @@
+"""What the service device promises a plan, against PVs in memory: no network, no waiting, every order forced."""
+
+import json
+from collections.abc import Callable
+
+import h5py
+import pytest
+from bluesky import protocols
+from event_model import DocumentNames, schema_validators
+
+from ptychostream_devices.service_pvs import MONITORED, LatestValues
+from ptychostream_devices.status import JobStatus
+from ptychostream_devices.stream_service_device import StreamServiceDevice, StreamServiceError
+from stream_service.settings.request import ScanRequest
+
+REQUEST = ScanRequest(scan_id="scan_1", n_positions=3)
+DONE_S = 10.0  # only reached by a test that fails
+TEXTS = {"State": "IDLE", "Health": "READY"} | dict.fromkeys(("ArmError", "ScanId", "File", "Message", "EndReason"), "")
+
+
+class MemoryPVs(LatestValues):
+    """The service's PVs, without a service: what a put leads to is told by the test."""
+
+    prefix = "TEST:"
+    is_connected = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.puts: list[tuple[str, int | str]] = []
+        self.answers: dict[str, Callable[[int | str], None]] = {"Arm": self.arm}
+        self.is_served = True
+
+    def connect(self, timeout_s: float) -> None:
+        if not self.is_served:
+            raise TimeoutError("nothing answers at TEST:")
+        for name in MONITORED:
+            if not self.has(name):
+                self.post(name, TEXTS.get(name, 0), 1.0)
+
+    def put(self, name: str, value: int | str) -> None:
+        self.puts.append((name, value))
+        if name in self.answers:
+            self.answers[name](value)
+
+    def say(self, **values: int | str) -> None:
+        """Post one update after the other."""
+        for name, value in values.items():
+            self.post(name, value, 2.0)
+
+    def arm(self, _: int | str) -> None:
+        """A service that arms: the commands come back first, so that nothing may depend on that order."""
+        requested = json.loads(next(value for name, value in reversed(self.puts) if name == "Request"))
+        number = int(self.latest("RunNumber").value) + 1
+        self.say(Arm=1, ArmError="")
+        self.say(Arm=0, RunNumber=number, ScanId=requested["scan_id"], File="/data/scan_1_std.h5", State="ARMED")
+
+    @property
+    def commands(self) -> list[str]:
+        return [name for name, _ in self.puts if name != "Request"]
+
+
+@pytest.fixture
+def pvs() -> MemoryPVs:
+    return MemoryPVs()
+
+
+@pytest.fixture
+def device(pvs: MemoryPVs) -> StreamServiceDevice:
+    return StreamServiceDevice(name="stream", pvs=pvs, arm_timeout_s=0, quiet_s=0, end_timeout_s=0)
+
+
+def outcome(status: JobStatus) -> BaseException | None:
+    return status.exception(DONE_S)
+
+
+def sentence(status: JobStatus) -> str:
+    error = outcome(status)
+    assert isinstance(error, StreamServiceError)
+    return str(error)
+
+
+def armed(device: StreamServiceDevice, request: ScanRequest = REQUEST) -> StreamServiceDevice:
+    device.stage().wait(DONE_S)
+    device.prepare(request).wait(DONE_S)
+    return device
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    ["Stageable", "Preparable", "Flyable", "Readable", "Collectable", "WritesStreamAssets", "HasName", "HasParent"],
+)
+def test_device_follows_the_protocol(device, protocol):
+    assert isinstance(device, getattr(protocols, protocol))
+
+
+def test_its_statuses_are_bluesky_statuses(device):
+    assert isinstance(device.stage(), protocols.Status)
+
+
+def test_service_that_does_not_answer_fails_staging(device, pvs):
+    pvs.is_served = False
+    assert isinstance(outcome(device.stage()), TimeoutError)
+
+
+def test_arming_hands_over_the_request_before_the_command(device, pvs):
+    armed(device)
+    assert pvs.puts == [("Request", REQUEST.model_dump_json()), ("Arm", 1)]
+
+
+def test_refusal_is_told_in_the_services_own_words(device, pvs):
+    pvs.answers["Arm"] = lambda _: pvs.say(Arm=1, ArmError="the disk is full", Message="idle") or pvs.say(Arm=0)
+    device.stage().wait(DONE_S)
+    assert sentence(device.prepare(REQUEST)) == "the disk is full"
+
+
+def test_service_that_dies_while_it_arms_is_told_at_once(pvs):
+    device = StreamServiceDevice(name="stream", pvs=pvs, arm_timeout_s=DONE_S + 60)
+    device.stage().wait(DONE_S)
+
+    def die(_):
+        pvs.is_connected = False
+        pvs.say(Arm=1)
+
+    pvs.answers["Arm"] = die
+    assert "went away while it was arming for scan scan_1" in sentence(device.prepare(REQUEST))
+
+
+def test_error_of_an_earlier_arming_does_not_fail_a_good_one(device, pvs):
+    pvs.connect(0)
+    pvs.say(ArmError="an old reason")
+    pvs.answers["Arm"] = lambda _: pvs.say(Arm=1, RunNumber=1, ScanId="scan_1", State="ARMED") or pvs.say(Arm=0)
+    assert outcome(device.prepare(REQUEST)) is None
+
+
+def test_state_left_over_from_the_last_run_is_not_taken_for_armed(device, pvs):
+    pvs.connect(0)
+    pvs.say(RunNumber=7, ScanId="scan_1", State="COMPLETE")
+    pvs.answers["Arm"] = lambda _: pvs.say(Arm=1) or pvs.say(Arm=0, RunNumber=8)
+    assert "State is COMPLETE" in sentence(device.prepare(REQUEST))
+
+
+def test_service_armed_for_another_scan_is_not_ours(device, pvs):
+    pvs.answers["Arm"] = lambda _: pvs.say(Arm=1) or pvs.say(Arm=0, RunNumber=1, ScanId="other", State="ARMED")
+    device.stage().wait(DONE_S)
+    assert "ScanId 'other' instead of 'scan_1'" in sentence(device.prepare(REQUEST))
+    device.abort().wait(DONE_S)
+    device.unstage().wait(DONE_S)
+    assert pvs.commands == ["Arm"]
+
+
+def test_service_that_goes_on_arming_is_told_with_what_it_says(device, pvs):
+    pvs.answers["Arm"] = lambda _: pvs.say(Arm=1, Message="waiting for SIM:X.RBV")
+    device.stage().wait(DONE_S)
+    assert "did not come back to 0 within 0 s (State is IDLE): waiting for SIM:X.RBV" in sentence(
+        device.prepare(REQUEST)
+    )
+
+
+def test_run_that_arms_after_we_gave_up_is_still_aborted(device, pvs):
+    pvs.answers["Arm"] = lambda _: pvs.say(Arm=1)
+    pvs.answers["Abort"] = lambda _: pvs.say(State="ABORTED")
+    device.stage().wait(DONE_S)
+    assert outcome(device.prepare(REQUEST)) is not None
+    pvs.say(Arm=0, RunNumber=1, ScanId="scan_1", State="ARMED")
+    device.abort().wait(DONE_S)
+    assert pvs.commands == ["Arm", "Abort"]
+
+
+def test_kickoff_of_an_unarmed_service_is_refused(device):
+    device.stage().wait(DONE_S)
+    with pytest.raises(StreamServiceError, match="not armed"):
+        device.kickoff()
+
+
+def test_run_that_ends_by_itself_is_not_stopped(device, pvs):
+    armed(device)
+    pvs.say(Rows=3, State="COMPLETE")
+    assert outcome(device.complete()) is None
+    assert "Stop" not in pvs.commands
+
+
+def test_run_in_which_nothing_more_comes_is_stopped(device, pvs):
+    armed(device)
+    pvs.answers["Stop"] = lambda _: pvs.say(State="COMPLETE")
+    assert outcome(device.complete()) is None
+    assert pvs.commands == ["Arm", "Stop"]
+
+
+@pytest.mark.parametrize("request_", [REQUEST.model_copy(update={"extra_frames": 2}), ScanRequest(scan_id="scan_1")])
+def test_run_that_only_stop_can_end_is_stopped_at_once(pvs, request_):
+    device = armed(StreamServiceDevice(name="stream", pvs=pvs, quiet_s=DONE_S), request_)
+    pvs.answers["Stop"] = lambda _: pvs.say(State="COMPLETE")
+    assert outcome(device.complete()) is None
+
+
+def test_completing_twice_is_the_same_as_once(device, pvs):
+    armed(device)
+    pvs.say(State="COMPLETE")
+    assert outcome(device.complete()) is None
+    assert outcome(device.complete()) is None
+
+
+def test_failed_run_fails_in_the_services_own_words(device, pvs):
+    armed(device)
+    pvs.say(EndReason="the service could not go on", Message="the disk is full, 3 frames lost", State="FAILED")
+    assert sentence(device.complete()) == (
+        "scan scan_1 ended FAILED: the service could not go on: the disk is full, 3 frames lost. "
+        "File: /data/scan_1_std.h5"
+    )
+
+
+def test_incomplete_run_is_a_warning_in_the_log(device, pvs, caplog):
+    armed(device)
+    pvs.say(EndReason="stopped", Message="2 of 3 frames stored, 1 lost", State="INCOMPLETE")
+    assert outcome(device.complete()) is None
+    assert "2 of 3 frames stored, 1 lost" in caplog.text
+
+
+def test_incomplete_run_is_an_error_when_it_must_be_complete(pvs):
+    device = armed(StreamServiceDevice(name="stream", pvs=pvs, quiet_s=0, require_complete=True))
+    pvs.say(State="INCOMPLETE")
+    assert "INCOMPLETE" in sentence(device.complete())
+
+
+def test_run_that_does_not_end_is_told_with_its_state(device, pvs):
+    armed(device)
+    assert "was told to end but is still ARMED" in sentence(device.complete())
+
+
+def test_service_that_went_away_is_told_with_the_file_so_far(device, pvs):
+    armed(device)
+    pvs.is_connected = False
+    assert "no longer answers; its file so far is /data/scan_1_std.h5" in sentence(device.complete())
+
+
+def test_progress_of_completing_reaches_the_watchers(pvs):
+    device = armed(StreamServiceDevice(name="stream", pvs=pvs, quiet_s=DONE_S))
+    pvs.say(RowsExpected=3)
+    status = device.complete()
+    seen = []
+
+    def watcher(**progress: object) -> None:
+        seen.append((progress["current"], progress["target"], progress["unit"]))
+        pvs.say(State="COMPLETE")
+
+    status.watch(watcher)
+    pvs.say(Rows=2)
+    assert outcome(status) is None
+    assert seen == [(2, 3, "rows")]
+
+
+@pytest.mark.parametrize("state", ["COMPLETE", "INCOMPLETE", "ABORTED", "FAILED"])
+def test_run_that_ends_while_the_plan_goes_on_is_seen_by_a_check(device, pvs, state):
+    armed(device).check()
+    pvs.say(EndReason="the disk is full", State=state)
+    with pytest.raises(StreamServiceError, match=f"ended {state}: the disk is full"):
+        device.check()
+
+
+def test_service_that_went_away_or_to_another_run_is_seen_by_a_check(device, pvs):
+    armed(device)
+    pvs.is_connected = False
+    with pytest.raises(StreamServiceError, match="no longer answers"):
+        device.check()
+    pvs.is_connected = True
+    pvs.say(RunNumber=2)
+    with pytest.raises(StreamServiceError, match="no longer the newest run"):
+        device.check()
+
+
+def test_abort_ends_the_run_and_a_second_abort_does_nothing(device, pvs):
+    armed(device)
+    pvs.answers["Abort"] = lambda _: pvs.say(State="ABORTED")
+    assert outcome(device.abort()) is None
+    assert outcome(device.abort()) is None
+    assert pvs.commands == ["Arm", "Abort"]
+
+
+@pytest.mark.parametrize("state", ["COMPLETE", "INCOMPLETE", "ABORTED", "FAILED"])
+def test_run_that_has_ended_is_neither_aborted_nor_stopped(device, pvs, state):
+    armed(device)
+    pvs.say(State=state)
+    device.abort().wait(DONE_S)
+    device.unstage().wait(DONE_S)
+    assert pvs.commands == ["Arm"]
+
+
+def test_run_of_someone_else_is_left_alone(device, pvs):
+    armed(device)
+    pvs.say(RunNumber=2, ScanId="their_scan", State="ARMED")
+    device.abort().wait(DONE_S)
+    device.unstage().wait(DONE_S)
+    assert pvs.commands == ["Arm"]
+
+
+def test_unstaging_stops_a_run_that_still_goes_on(device, pvs):
+    armed(device)
+    pvs.answers["Stop"] = lambda _: pvs.say(State="INCOMPLETE")
+    device.unstage().wait(DONE_S)
+    assert pvs.commands == ["Arm", "Stop"]
+
+
+def test_unstaging_a_device_that_never_connected_does_nothing(device):
+    assert device.unstage().done
+    assert outcome(device.abort()) is None
+
+
+def test_reading_has_the_keys_that_describing_says(device, pvs):
+    armed(device)
+    pvs.say(Rows=3, FramesLost=1)
+    reading, description = device.read(), device.describe()
+    assert reading.keys() == description.keys()
+    assert (reading["stream_rows"]["value"], reading["stream_frames_lost"]["value"]) == (3, 1)
+    assert reading["stream_state"]["value"] == "ARMED"
+    assert description["stream_state"]["dtype"] == "string"
+
+
+def stored_file(folder, shape=(3, 4, 5)):
+    path = folder / "scan_1_std.h5"
+    with h5py.File(path, "w", libver="latest") as file:
+        file.create_dataset("/entry/data", shape, "f4", chunks=(1, *shape[1:]))
+    return str(path)
+
+
+def test_rows_are_documented_once_each_and_in_order(device, pvs, tmp_path):
+    armed(device)
+    pvs.say(Rows=2, File=stored_file(tmp_path))
+    (key,) = device.describe_collect().values()
+    assert (key["shape"], key["dtype_numpy"], key["external"]) == ([1, 4, 5], "<f4", "STREAM:")
+    (resource_name, resource), (datum_name, first) = device.collect_asset_docs()
+    assert (resource_name, datum_name) == ("stream_resource", "stream_datum")
+    assert resource["uri"] == f"file://localhost{tmp_path}/scan_1_std.h5"
+    assert resource["parameters"] == {"dataset": "/entry/data", "swmr": True, "chunk_shape": (1, 4, 5)}
+    assert list(device.collect_asset_docs()) == []
+    pvs.say(Rows=3)
+    ((_, second),) = device.collect_asset_docs()
+    assert [first["indices"], second["indices"]] == [{"start": 0, "stop": 2}, {"start": 2, "stop": 3}]
+    schema_validators[DocumentNames.stream_resource].validate(resource)
+    for datum in (first, second):
+        schema_validators[DocumentNames.stream_datum].validate(datum)
+
+
+def test_rows_beyond_the_index_asked_for_wait(device, pvs, tmp_path):
+    armed(device)
+    pvs.say(Rows=3, File=stored_file(tmp_path))
+    device.describe_collect()
+    _, (_, datum) = device.collect_asset_docs(1)
+    assert datum["indices"] == {"start": 0, "stop": 1}
+
+
+def test_frame_size_is_unknown_where_the_file_cannot_be_read(device, pvs):
+    armed(device)
+    pvs.say(Rows=1)
+    (key,) = device.describe_collect().values()
+    assert key["shape"] == [1, None, None]
+    (_, resource), _ = device.collect_asset_docs()
+    assert resource["parameters"]["chunk_shape"] == (1,)
+
+
+def test_device_that_is_only_read_emits_no_stream(device, pvs):
+    armed(device)
+    pvs.say(Rows=3)
+    assert list(device.collect_asset_docs()) == []
+
+
+def test_job_that_raises_fails_its_status_with_that_error():
+    def job(_: JobStatus) -> None:
+        raise KeyError("gone")
+
+    status = JobStatus("a job", job)
+    assert isinstance(outcome(status), KeyError)
+    assert not status.success
+    assert "gone" in repr(status)
+    with pytest.raises(KeyError):
+        status.wait(DONE_S)
+
+
+def test_callback_added_after_the_end_is_called_at_once():
+    called = []
+    status = JobStatus("nothing to do", None)
+    status.add_callback(called.append)
+    assert called == [status]

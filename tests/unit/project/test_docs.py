@@ -1,0 +1,234 @@
+"""What the documentation shows works: examples run, commands parse, PVs exist, tables and links are up to date."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+import iocsim.cli
+import ptychostream_plans.preview
+import ptychostream_plans.scan
+import stream_service.cli.main
+from iocsim.faults import Faults
+from iocsim.ioc import Ioc
+from iocsim.physics.beamline import BeamlineConfig, make_beamline
+from stream_service.core.run import RunState
+from stream_service.publishers.service_pvs import ServicePVs
+from stream_service.settings.profile import Profile
+from stream_service.standard_file.schema.codes import FLAG_CODES, STATUS_CODES
+from stream_service.testing.example_file import write_example
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+DOCS = CHECKOUT / "docs"
+PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+NOT_RUN = "<!-- not run"
+"""A comment before a code block that needs what a test does not have; it is then only compiled."""
+NEEDS_A_BEAMLINE = {DOCS / "how-to" / "run-a-plan.md"}
+"""Run on a simulated one by a system test, and here only compiled."""
+FOREIGN = {
+    "caget",
+    "caput",
+    "camonitor",
+    "pvget",
+    "pvmonitor",
+    "cp",
+    "cd",
+    "git",
+    "pip",
+    "docker",
+    "h5clear",
+    "h5dump",
+    "h5ls",
+    "sed",
+    "source",
+}
+OURS = {
+    "ptychostream": stream_service.cli.main.app,
+    "iocsim": iocsim.cli.app,
+    "python -m ptychostream_plans.preview": ptychostream_plans.preview.app,
+    "python -m ptychostream_plans.scan": ptychostream_plans.scan.app,
+}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(CHECKOUT))
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of code, with indentation of lists taken off."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    is_run: bool
+
+    def __str__(self) -> str:
+        return f"{name_of(self.page)}:{self.line}"
+
+
+def blocks(page: Path, language: str) -> Iterator[Block]:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    start, indent, info = 0, 0, ""
+    for number, line in enumerate(lines):
+        if not line.strip().startswith("```"):
+            continue
+        if not start:
+            start, indent, info = number + 1, len(line) - len(line.lstrip()), line.strip().removeprefix("```")
+            continue
+        if info.split(" ")[0] == language:
+            before = " ".join(lines[max(0, start - 3) : start - 1])
+            text = "\n".join(row[indent:] for row in lines[start:number])
+            yield Block(page, start, language, text, NOT_RUN not in before)
+        start = 0
+
+
+def commands() -> Iterator[Any]:
+    for page in PAGES:
+        for block in blocks(page, "console"):
+            for line in block.text.splitlines():
+                if line.startswith("$ "):
+                    yield pytest.param(line[2:].partition("  #")[0].strip(), id=f"{block}-{line[2:40]}")
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def has_python(page: Path) -> bool:
+    return next(blocks(page, "python"), None) is not None
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if has_python(page)], ids=name_of)
+def test_python_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, as a reader would; those not run must compile, and what they import must exist."""
+    monkeypatch.chdir(tmp_path)
+    Path("demo-output").mkdir()
+    write_example("demo-output/demo_std.h5", 12)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks(page, "python"):
+        # as many empty lines before it as there are on the page, so that a traceback names its line
+        code = ast.parse("\n" * block.line + block.text, str(page))
+        if block.is_run and page not in NEEDS_A_BEAMLINE:
+            exec(compile(code, str(page), "exec"), names)
+        else:
+            assert_imports_exist(code)
+
+
+def assert_imports_exist(code: ast.Module) -> None:
+    for node in ast.walk(code):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
+        elif isinstance(node, ast.Import):
+            assert all(importlib.util.find_spec(name.name) for name in node.names), ast.unparse(node)
+
+
+@pytest.mark.parametrize("command", list(commands()))
+def test_commands_exist_with_these_options(command: str) -> None:
+    words = shlex.split(command)
+    while words and re.fullmatch(r"export|[A-Z_]+=.*", words[0]):  # variables, alone or before a command
+        del words[0]
+    if not words:
+        return
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z][a-z-]*):", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        assert {word for word in words[1:] if "=" not in word} <= set(targets)
+        return
+    if words[0] == "python" and words[1].endswith(".py"):  # a script of the checkout, which a system test runs
+        assert (CHECKOUT / words[1]).is_file()
+        return
+    for name, app in OURS.items():
+        n = len(name.split())
+        if words[:n] == name.split():
+            parse(typer.main.get_command(app), words[n:])
+            return
+    assert words[0] in FOREIGN, f"{words[0]} is neither a command of ours nor one we know of"
+
+
+def parse(command: Any, words: list[str]) -> None:
+    """Let the command itself read its options; raises if it does not take them."""
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    command.make_context(command.name, list(words))
+    if command.name == "demo" and "--" in words:  # what follows is for the simulated beamline
+        parse(typer.main.get_command(iocsim.cli.app), words[words.index("--") + 1 :])
+
+
+@pytest.fixture(scope="module")
+def simulated_pvs() -> set[str]:
+    async def names() -> set[str]:
+        return set(Ioc(make_beamline(BeamlineConfig()), "SIM:", faults=Faults()).pvs)
+
+    return asyncio.run(names())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pvs_of_the_simulated_beamline_exist(page: Path, simulated_pvs: set[str]) -> None:
+    named = set(re.findall(r"SIM:[A-Za-z0-9_:.]*[A-Za-z0-9_]", page.read_text(encoding="utf-8")))
+    assert named - {"SIM:Pva1:Image"} <= simulated_pvs
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pvs_of_the_service_exist(page: Path) -> None:
+    named = set(re.findall(r"PTYCHO:([A-Za-z]+)", page.read_text(encoding="utf-8")))
+    served = set(ServicePVs(prefix="", orders=None).pvdb)  # type: ignore[arg-type]
+    assert named - {"Image", "STXM", "Recon"} <= served
+
+
+def test_generated_tables_are_fresh() -> None:
+    fresh = generator().with_fresh_tables
+    pages = sorted((DOCS / "reference").glob("*.md"))
+    stale = [page.name for page in pages if fresh(text := page.read_text(encoding="utf-8")) != text]
+    assert stale == [], "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"\s*\n\s*", " ", text))
+    local = {target.partition("#")[0] for target in targets if not re.match(r"https?:|#", target)}
+    assert [target for target in sorted(local) if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(DOCS) for page in PAGES if page.is_relative_to(DOCS / "tutorials")]
+    for kind in ("how-to", "reference", "explanation"):
+        pages += [page.relative_to(DOCS) for page in (DOCS / kind).glob("*.md")]
+    assert [str(page) for page in pages if f"({page})" not in index] == []
+
+
+def test_glossary_explains_every_fate_flag_and_state() -> None:
+    glossary = (DOCS / "reference" / "glossary.md").read_text(encoding="utf-8")
+    for name in (*STATUS_CODES.values(), *FLAG_CODES.values()):
+        assert f"**{name}**" in glossary
+    for state in RunState:
+        assert state.value in glossary
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_settings_in_yaml_examples_exist(page: Path) -> None:
+    """An example is part of a profile: it must be one when it replaces that part of the simulated beamline's."""
+    whole = yaml.safe_load((CHECKOUT / "xml_layouts" / "sim" / "profile.yaml").read_text(encoding="utf-8"))
+    for block in blocks(page, "yaml"):
+        Profile.model_validate(whole | yaml.safe_load(block.text))

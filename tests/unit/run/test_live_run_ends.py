@@ -1,0 +1,218 @@
+"""A run ends as it should: in good order, at once, or FAILED; always with its file closed and a reason in words."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from scripted_run import Bench, Step, frame, frames
+
+from stream_service.core.ledger import Fate
+from stream_service.core.run import EndReason, RunState
+from stream_service.errors import SourceError
+from stream_service.standard_file.schema.columns import GrowingColumn
+from stream_service.standard_file.schema.entry_tree import MESSAGE, STATE
+from stream_service.standard_file.write.failures import NoRoomError
+from stream_service.standard_file.write.guarded_file import GuardedFile
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Callable[..., Bench]:
+    return lambda **request: Bench(tmp_path, **request)
+
+
+def test_stop_waits_for_frames_in_flight(bench):
+    b = bench(n_positions=None)
+    run = b.play(frames([1, 2]), b.exposed(4), b.stop, b.waits(1.5), [frame(3)], b.waits(1.5), [frame(4)])
+    assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.STOPPED)
+    assert b.rows() == [1, 2, 3, 4]
+    assert b.clock.now_s == pytest.approx(1003, abs=0.5)
+
+
+def test_stop_gives_up_frames_that_do_not_come(bench):
+    b = bench(n_positions=None)
+    run = b.play(frames([1, 2]), b.exposed(4), b.stop)
+    assert run.state is RunState.INCOMPLETE
+    assert b.fates() == {1: Fate.STORED, 2: Fate.STORED, 3: Fate.LOST, 4: Fate.LOST}
+    assert b.clock.now_s == pytest.approx(1000 + b.profile.service.drain_s, abs=0.5)
+
+
+def endless(b: Bench) -> Iterator[Step]:
+    """The detector goes on, 5 frames ahead of what has arrived."""
+    for unique_id in range(3, 1000):
+        b.clock.now_s += 0.05
+        b.detector.shown = unique_id + 5
+        yield [frame(unique_id)]
+
+
+def test_stop_ends_even_if_the_detector_never_does(bench):
+    """What was exposed is counted once, at the stop: frame 7 was, frame 8 was not."""
+    b = bench(n_positions=None)
+    b.sources.queue.is_endless = True
+    run = b.play(frames([1, 2]), b.exposed(7), b.stop, endless(b))
+    assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.STOPPED)
+    assert b.clock.now_s < 1000 + b.profile.service.drain_s
+    assert b.rows() == [1, 2, 3, 4, 5, 6, 7]
+    assert run.message == "7 of 7 frames stored in 7 rows"
+
+
+def test_stop_ends_even_if_nobody_knows_what_was_exposed(bench):
+    b = bench(n_positions=None)
+    b.sources.queue.is_endless = True
+
+    def silent() -> Iterator[Step]:
+        for step in endless(b):
+            b.detector.shown = None
+            yield step
+
+    run = b.play(frames([1, 2]), b.stop, silent())
+    assert run.status().end_reason == EndReason.STOPPED
+    assert b.clock.now_s < 1000 + 5 * b.profile.service.drain_s + 1
+
+
+def test_no_phantom_is_lost_when_a_continuous_detector_is_stopped(bench):
+    """The frames that come while the run drains are not the run's, and the counter is not asked again."""
+    for n in range(12):
+        b = bench(n_positions=None, path=f"{n}")
+        run = b.play(frames([1, 2]), b.exposed(3), b.stop, [frame(3), frame(4)], b.exposed(6), [frame(5)])
+        assert (run.state, b.rows()) == (RunState.COMPLETE, [1, 2, 3])
+
+
+def test_run_ends_when_the_detector_stopped(bench):
+    b = bench(n_positions=4)
+    run = b.play(frames([1, 2]), b.exposed(3), b.detector_stops)
+    assert (run.state, run.status().end_reason) == (RunState.INCOMPLETE, EndReason.DETECTOR_STOPPED)
+    assert b.fates() == {1: Fate.STORED, 2: Fate.STORED, 3: Fate.LOST, 4: Fate.NOT_EXPOSED}
+    assert b.clock.now_s > 1000 + b.profile.service.grace_s
+
+
+def test_slow_scan_goes_on_while_the_detector_acquires(bench):
+    b = bench(n_positions=3)
+    run = b.play(frames([1]), b.waits(500), frames([2]), b.waits(500), frames([3]))
+    assert run.state is RunState.COMPLETE
+
+
+def test_a_detector_that_goes_on_does_not_hold_up_a_full_run(bench):
+    b = bench(n_positions=2)
+    run = b.play(frames([1]), b.exposed(50), frames([2]))
+    assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.BEYOND_PLAN)
+    assert run.message == "2 of 2 frames stored in 2 rows, 48 beyond the number expected, ignored"
+    assert run.status().account.surplus == 48
+    assert b.clock.now_s < 1000 + b.profile.service.drain_s
+
+
+def test_counter_that_does_not_answer_does_not_hold_up_the_end(bench):
+    b = bench(n_positions=5)
+
+    def lost() -> None:
+        b.detector.shown = None
+
+    run = b.play(frames([1, 3]), lost, b.stop)
+    assert run.state is RunState.INCOMPLETE
+    assert b.fates() == {1: Fate.STORED, 2: Fate.LOST, 3: Fate.STORED, 4: Fate.NOT_EXPOSED, 5: Fate.NOT_EXPOSED}
+
+
+def test_abort_keeps_the_rows_so_far(bench):
+    b = bench(n_positions=5)
+    run = b.play(frames([1, 2]), b.settles(), b.run.abort, frames([3]))
+    assert (run.state, run.status().end_reason) == (RunState.ABORTED, EndReason.ABORTED)
+    assert b.rows() == [1, 2]
+    with b.file() as file:
+        assert file[STATE][()].decode() == "ABORTED"
+
+
+def test_abort_before_the_first_frame_leaves_no_file(bench):
+    b = bench(n_positions=5)
+    run = b.play(b.run.abort)
+    assert run.state is RunState.ABORTED
+    assert not run.path.exists() and run.status().file == ""
+
+
+def test_stop_before_the_first_frame_leaves_no_file(bench):
+    b = bench(n_positions=5)
+    run = b.play(b.stop)
+    assert run.state is RunState.INCOMPLETE
+    assert "no frame came" in run.message
+    assert not run.path.exists()
+
+
+def counts_in(file: h5py.File) -> dict[str, int]:
+    return {name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "not_exposed")}
+
+
+def test_full_disk_ends_the_run_with_its_file_closed(bench, monkeypatch):
+    b = bench(n_positions=20)
+
+    def fill_the_disk() -> None:
+        monkeypatch.setattr(GuardedFile, "reserve", refuse)
+
+    def refuse(file: GuardedFile, n_bytes: int) -> None:
+        raise NoRoomError(errno.ENOSPC, 4096, n_bytes)
+
+    run = b.play(frames([1, 2]), b.settles(), fill_the_disk, frames([3, 4]), b.exposed(6), b.settles(), frames([5]))
+    assert (run.state, run.status().end_reason) == (RunState.FAILED, EndReason.FAILED)
+    assert "the disk is full" in run.message
+    assert "2 of 20 frames stored in 2 rows, 4 lost, 14 never exposed (missing ids: 3-6)" in run.message
+    assert b.rows() == [1, 2]
+    with b.file() as file:
+        assert file[STATE][()].decode() == "FAILED"
+        assert file[MESSAGE][()].decode() == run.message
+        counts = {
+            name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "not_exposed")
+        }
+    assert counts == {"expected": 20, "stored": 2, "lost": 4, "not_exposed": 14}, "what never reached the disk is lost"
+
+
+def test_write_that_hdf5_could_not_do_ends_the_run_and_leaves_the_rows_so_far(bench, monkeypatch):
+    b = bench(n_positions=20)
+    write = GrowingColumn.write_chunks
+
+    def full_disk(column: GrowingColumn, start: int, block: Any) -> None:
+        if start >= 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(column, start, block)
+
+    monkeypatch.setattr(GrowingColumn, "write_chunks", full_disk)
+    run = b.play(frames([1, 2]), b.settles(), frames([3, 4]), b.exposed(6), b.settles(), frames([5]))
+    assert (run.state, run.status().end_reason) == (RunState.FAILED, EndReason.FAILED)
+    assert "the disk is full" in run.message
+    with h5py.File(run.path, "r", swmr=True) as file:
+        assert np.count_nonzero(file["/entry/live/key_data"][()]) == 2
+        assert file["/entry/frames/unique_id"][:2, 0].tolist() == [1, 2]
+        assert file[STATE][()].decode() == "FAILED"
+        assert file[MESSAGE][()].decode() == run.message
+        counts = {
+            name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "not_exposed")
+        }
+    assert counts == {"expected": 20, "stored": 2, "lost": 4, "not_exposed": 14}
+
+
+def test_defect_ends_the_run_as_failed_and_says_so(bench):
+    b = bench(n_positions=5)
+
+    def defect() -> None:
+        raise ZeroDivisionError("a defect")
+
+    run = b.play(frames([1, 2]), b.settles(), defect)
+    assert run.state is RunState.FAILED
+    assert "ZeroDivisionError: a defect" in run.message
+    assert b.rows() == [1, 2]
+
+
+def test_source_that_gives_up_ends_the_run_as_failed(bench):
+    b = bench(n_positions=5)
+
+    def gone() -> list[Any]:
+        raise SourceError("the thread that confirms readbacks has died")
+
+    def dies() -> None:
+        b.sources.readbacks.take = gone
+
+    run = b.play(frames([1, 2]), dies, frames([3]))
+    assert run.state is RunState.FAILED
+    assert "has died" in run.message

@@ -1,0 +1,292 @@
+"""What a run says of its frames is true: its end reason, its message, and its counts, whatever came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import corpus
+import pytest
+from scripted_run import Bench, frame, frames
+
+from stream_service.core.ending import true_reason
+from stream_service.core.ledger import Account, Fate
+from stream_service.core.run import EndReason, RunState
+from stream_service.run.live.live_run import LiveRun
+from stream_service.run.status import Severity
+from stream_service.standard_file import validate_file
+from stream_service.standard_file.schema.contents import text_in
+from stream_service.standard_file.schema.entry_tree import END_REASON, MESSAGE
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Callable[..., Bench]:
+    return lambda **request: Bench(tmp_path, **request)
+
+
+def miscounted(right: int, wrong: int) -> Any:
+    """The frame `right`, at its time, with a wrong id."""
+    return frame(wrong, seconds=corpus.STAMP_S + (right - wrong) / 1000)
+
+
+COMPLETE = Account(12, 12, 0, 0, 0, 0, 0, 0)
+BEYOND = Account(12, 12, 0, 0, 0, 0, 0, 3)
+WRONG_ID = Account(12, 12, 0, 0, 0, 0, 0, 1, implausible=1)
+LOST = Account(12, 9, 0, 3, 0, 0, 0, 0)
+EARLY = Account(12, 9, 0, 0, 0, 3, 0, 0)
+LOST_EARLY = Account(12, 8, 0, 1, 0, 3, 0, 0)
+PLANNED, OPEN = True, False
+
+
+@pytest.mark.parametrize(
+    ("asked", "account", "is_planned", "reason"),
+    [
+        (EndReason.ALL_IN, COMPLETE, PLANNED, EndReason.ALL_IN),
+        (EndReason.ALL_IN, BEYOND, PLANNED, EndReason.BEYOND_PLAN),
+        (EndReason.ALL_IN, WRONG_ID, PLANNED, EndReason.ALL_IN),
+        (EndReason.STOPPED, COMPLETE, PLANNED, EndReason.ALL_IN),
+        (EndReason.STOPPED, BEYOND, PLANNED, EndReason.BEYOND_PLAN),
+        (EndReason.STOPPED, LOST, PLANNED, EndReason.FRAMES_LOST),
+        (EndReason.STOPPED, EARLY, PLANNED, EndReason.STOPPED),
+        (EndReason.STOPPED, LOST_EARLY, PLANNED, EndReason.STOPPED),
+        (EndReason.STOPPED, COMPLETE, OPEN, EndReason.STOPPED),
+        (EndReason.STOPPED, LOST, OPEN, EndReason.STOPPED),
+        (EndReason.DETECTOR_STOPPED, COMPLETE, PLANNED, EndReason.ALL_IN),
+        (EndReason.DETECTOR_STOPPED, LOST, PLANNED, EndReason.FRAMES_LOST),
+        (EndReason.DETECTOR_STOPPED, EARLY, PLANNED, EndReason.DETECTOR_STOPPED),
+        (EndReason.DETECTOR_STOPPED, COMPLETE, OPEN, EndReason.DETECTOR_IDLE),  # auto mode
+        (EndReason.DETECTOR_STOPPED, LOST, OPEN, EndReason.DETECTOR_IDLE),
+        (EndReason.DETECTOR_GONE, EARLY, PLANNED, EndReason.DETECTOR_GONE),
+        (EndReason.DETECTOR_GONE, COMPLETE, OPEN, EndReason.DETECTOR_GONE),
+        (EndReason.RECORDING_READ, COMPLETE, OPEN, EndReason.ALL_IN),  # ingest, follow and replay
+        (EndReason.RECORDING_READ, LOST, OPEN, EndReason.RECORDING_READ),
+        (EndReason.RECORDING_READ, EARLY, PLANNED, EndReason.RECORDING_READ),
+        (EndReason.SERVICE_ENDED, LOST, PLANNED, EndReason.SERVICE_ENDED),
+        (EndReason.ABORTED, EARLY, PLANNED, EndReason.ABORTED),
+        (EndReason.ABORTED, COMPLETE, OPEN, EndReason.ABORTED),
+        (EndReason.FAILED, COMPLETE, PLANNED, EndReason.FAILED),
+    ],
+)
+def test_end_reason_is_true(asked, account, is_planned, reason):
+    assert true_reason(asked, account, is_planned=is_planned) is reason
+
+
+def test_plan_that_ran_to_its_end_with_losses_was_not_stopped(bench):
+    b = bench(n_positions=12)
+    run = b.play(frames([1, 2, 3, 5, 6, 8, 9, 10, 12]), b.exposed(12), b.stop)
+    assert (run.state, run.status().end_reason) == (RunState.INCOMPLETE, EndReason.FRAMES_LOST)
+    assert run.message == "9 of 12 frames stored in 9 rows, 3 lost (missing ids: 4, 7, 11)"
+
+
+@pytest.mark.parametrize("lost", [(), (5,)])
+def test_frames_beyond_those_announced_are_counted_and_told(bench, lost):
+    """A plan announces 9 positions and takes 12."""
+    b = bench(n_positions=9)
+    run = b.play(
+        frames(n for n in range(1, 10) if n not in lost), b.exposed(11), frames([10, 11, 12]), b.exposed(12), b.stop
+    )
+    account = run.status().account
+    assert (account.expected, account.stored, account.surplus) == (9, 9 - len(lost), 3)
+    assert "3 beyond the number expected, ignored" in run.message
+    if not lost:
+        assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.BEYOND_PLAN)
+
+
+def test_detector_that_stops_with_the_plan_ends_it_without_delay(bench):
+    b = bench(n_positions=3)
+    run = b.play(frames([1, 2]), b.exposed(3), b.detector_stops, frames([3]))
+    assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.ALL_IN)
+    assert b.clock.now_s < 1000.2
+
+
+def test_reason_of_the_first_refused_frames_is_in_message_reason_and_file(bench):
+    b = bench(n_positions=6)
+    run = b.play(
+        frames([1, 2, 3]),
+        [frame(4, shape=(4, 4)), frame(5, shape=(4, 4)), frame(6, shape=(4, 4))],
+        b.exposed(6),
+        b.stop,
+    )
+    why = "frame 4 is (4, 4) uint16, but the run began with (6, 8) uint16: the readout must not change during a run"
+    assert run.message == (
+        f"3 of 6 frames stored in 3 rows, 3 lost (missing ids: 4-6); 3 messages were refused, the first because {why}"
+    )
+    assert run.status().end_reason.startswith(
+        f"{EndReason.FRAMES_LOST}: 3 messages were refused, the first because {why}"
+    )
+    with b.file() as file:
+        assert text_in(file[MESSAGE]) == run.message
+        assert text_in(file[END_REASON]) == run.status().end_reason
+    assert [finding for finding in validate_file(run.path) if finding.level == "error"] == []
+
+
+def test_refused_frames_are_told_at_once(bench):
+    b = bench(n_positions=6)
+    said = []
+
+    def listen() -> None:
+        said.append((b.run.message, b.run.status().severity))
+
+    b.play(frames([1]), [frame(2, shape=(4, 4))], b.settles(), listen, b.stop)
+    assert said[0][0].startswith("receiving scan; frame 2 is (4, 4) uint16, but the run began with")
+    assert said[0][1] is Severity.MINOR
+
+
+OLD = frame(41, seconds=corpus.STAMP_S + 100)
+
+
+@pytest.mark.parametrize("back_s", [2.0, 1e6, -50.0])
+def test_clock_that_was_set_back_before_the_run_drops_no_frame(tmp_path, back_s):
+    """What is old is told by identity, not by a stamp."""
+    b = Bench(tmp_path, latest_before=OLD, n_positions=3)
+    b.detector.shown = 41
+    new = [frame(n, seconds=corpus.STAMP_S + 100 - back_s + n / 100) for n in (42, 43, 44)]
+    run = b.play([OLD], *([one] for one in new))
+    assert run.state is RunState.COMPLETE
+    assert b.rows() == [42, 43, 44]
+    assert run.status().account.before_run == 1
+
+
+def test_run_that_drops_frames_says_so_at_once(tmp_path):
+    b = Bench(tmp_path, latest_before=OLD, n_positions=3)
+    b.detector.shown = 41
+    said = []
+
+    def listen() -> None:
+        said.append((b.run.message, b.run.status().account.before_run))
+
+    b.play([OLD], b.settles(), listen, b.stop)
+    assert said == [
+        ("armed for scan: waiting for the first frame; 1 frame from before the run is not stored (id 41)", 1)
+    ]
+
+
+@pytest.mark.parametrize("n_positions", [None, 20])
+@pytest.mark.parametrize("wrong", [4_000_000, 2**31 - 1, -7, 0, 1, 15])
+def test_one_wrong_id_moves_no_account(bench, n_positions, wrong):
+    b = bench(n_positions=n_positions)
+    began_s = time.perf_counter()
+    run = b.play(frames(range(1, 11)), [miscounted(11, wrong)], frames(range(12, 21)), b.exposed(20), b.stop)
+    assert time.perf_counter() - began_s < 10
+    assert b.rows() == [n for n in range(1, 21) if n != 11]
+    assert b.fates() == {n: Fate.LOST if n == 11 else Fate.STORED for n in range(1, 21)}
+    assert "1 lost, 1 with an id that cannot be, ignored (missing ids: 11)" in run.message
+
+
+def test_last_frame_after_a_loss_needs_no_witness_but_the_counter(bench):
+    b = bench(n_positions=None)
+    run = b.play(frames([1, 2]), b.exposed(9), frames([9]), b.settles(), b.stop)
+    assert b.rows() == [1, 2, 9]
+    assert run.status().account.lost == 6
+
+
+SWITCHED_OFF = "EnableCallbacks of SIM:Pva1 is 0, so the plugin sends no frame: put 1"
+
+
+def silent(b: Bench) -> Iterator[list[object]]:
+    """Nothing comes for 5 s."""
+    for _ in range(10):
+        b.clock.now_s += 0.5
+        yield []
+
+
+@pytest.mark.parametrize("received", [[], [1, 2]])
+def test_frames_that_do_not_come_over_pva_are_told_with_the_reason(bench, received):
+    b = bench(n_positions=12)
+    b.sources._stream.problem = SWITCHED_OFF
+    said = []
+
+    def listen() -> None:
+        said.append((b.run.message, b.run.status().severity))
+
+    b.play(frames(received), b.exposed(12), silent(b), listen, b.stop)
+    taken = "10 frames more, which did not come" if received else "12 frames, none came"
+    assert said[0][0].endswith(f"; the detector has taken {taken} over PVA: {SWITCHED_OFF}")
+    assert said[0][1] is Severity.MAJOR
+
+
+def test_switched_off_plugin_is_told_when_the_run_is_armed_and_forgotten_when_frames_come(bench):
+    b = bench(n_positions=2)
+    b.sources._stream.problem = SWITCHED_OFF
+    said = []
+
+    def switched_on() -> None:
+        said.append(b.run.message)
+        b.sources._stream.problem = ""
+
+    run = b.play(b.waits(0), switched_on, frames([1, 2]))
+    assert "EnableCallbacks of SIM:Pva1 is 0" in said[0]
+    assert run.message == "2 of 2 frames stored in 2 rows"
+
+
+@pytest.mark.parametrize("received", [[], [1, 2]])
+def test_detector_that_is_gone_is_told_at_once_and_ends_the_run(bench, received):
+    b = bench(n_positions=12)
+    said = []
+
+    def dies() -> None:
+        b.detector.answers = b.sources.frames.is_connected = b.detector.is_acquiring = False
+        b.clock.now_s += 1
+
+    def listen() -> None:
+        said.append((b.run.message, b.run.status().severity, b.run.state))
+
+    run = b.play(frames(received), b.settles(), dies, b.waits(0.1), listen)
+    assert "no answer from SIM:Image (PVA), SIM:Acquire, SIM:Counter: is the IOC running?" in said[0][0]
+    assert "The run ends unless the detector is back within 30 s" in said[0][0]
+    assert said[0][1] is Severity.MAJOR and not said[0][2].has_ended
+    assert (run.state, run.status().end_reason) == (RunState.INCOMPLETE, EndReason.DETECTOR_GONE)
+    assert run.status().account.not_exposed == 12 - len(received)
+    assert "counter did not answer" in run.message
+    assert 1030 < b.clock.now_s < 1036
+
+
+def test_detector_that_comes_back_in_time_ends_nothing(bench):
+    b = bench(n_positions=3)
+
+    def dies() -> None:
+        b.detector.answers = False
+
+    def comes_back() -> None:
+        b.detector.answers = True
+
+    run = b.play(frames([1]), dies, b.waits(1), b.waits(20), comes_back, b.waits(1), b.waits(20), frames([2, 3]))
+    assert (run.state, run.message) == (RunState.COMPLETE, "3 of 3 frames stored in 3 rows")
+
+
+def test_dead_readback_is_named_and_ends_nothing(bench):
+    b = bench(n_positions=2)
+    said = []
+
+    def dies() -> None:
+        b.sources.readbacks.dead = b.sources.readbacks.gone = {"x"}
+        b.clock.now_s += 1
+
+    run = b.play(frames([1]), dies, b.waits(0), lambda: said.append(b.run.message), frames([2]))
+    assert "no answer from SIM:x: is the IOC running?" in said[0]
+    assert run.state is RunState.COMPLETE
+
+
+def test_counts_add_up_for_every_kind_at_once(bench):
+    b = bench(n_positions=12)
+    run = b.play(
+        frames([1, 2, 2]), [frame(3, shape=(4, 4))], frames([4]), [miscounted(5, -3)],
+        frames([6, 7]), b.exposed(8), b.stop,
+    )  # fmt: skip
+    account = run.status().account
+    assert (account.stored, account.lost, account.not_exposed) == (5, 3, 4)
+    assert (account.duplicates, account.surplus, account.implausible) == (1, 1, 1)
+    assert (
+        account.expected
+        == account.stored + account.backfilled + account.lost + account.incomplete + account.not_exposed
+    )
+    assert run.status().received == 5
+
+
+def test_auto_mode_says_that_the_detector_stopped(tmp_path):
+    b = Bench(tmp_path)
+    assert type(b.run) is LiveRun
+    run = b.play(frames([1, 2]), b.exposed(2), b.detector_stops)
+    assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.DETECTOR_IDLE)

@@ -1,0 +1,109 @@
+"""What a raw file would lack is said before a beamline finds out: layout, attributes and profile against each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream_service.run.live.check_finding import Finding
+from stream_service.service.check_raw_file import check_raw_file
+from stream_service.settings.beamlines import layouts_folder
+from stream_service.settings.profile_file import load_profile
+from stream_service.sources.live.ca_file_plugin import FilePluginState
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """HERMES with real PVs, its layout rendered, and no plugin to ask."""
+    copied = shutil.copytree(layouts_folder() / "hermes", tmp_path / "hermes")
+    replace(copied / "attributes.xml", "PLACEHOLDER:", "BL:")
+    replace(copied / "profile.yaml", '  plugin: "PLACEHOLDER:HDF1:"\n', "")
+    return copied
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def problems(folder: Path) -> list[Finding]:
+    return [finding for finding in check_raw_file(load_profile(folder / "profile.yaml")) if finding.level != "ok"]
+
+
+def test_what_fits_together_is_fine(folder: Path) -> None:
+    assert problems(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "about", "words"),
+    [
+        ("attributes.xml", "BL:X.RBV", "PLACEHOLDER:X.RBV", "attributes.xml, line 5", "placeholder PLACEHOLDER:X.RBV"),
+        ("attributes.xml", 'name="ENERGY"', 'name="Energy"', "attributes.xml", "channels.energy of the profile is"),
+        (
+            "attributes.xml",
+            'name="EXPOSE"',
+            'name="EXP"',
+            "attributes.xml",
+            "detector.exposure_attribute of the profile",
+        ),
+        ("attributes.xml", "</Attributes>", "", "attributes.xml, line", "it is no XML"),
+        ("profile.yaml", "distance_m: 0.1", "distance_m: 0.2", "line 45", "det_dist_m is 0.1, the profile says 0.2"),
+        ("beamline_cxi_layout.xml", 'value="0.1"', 'value=""', "line 45", "det_dist_m is empty, the profile says 0.1"),
+        ("beamline_cxi_layout.xml", 'value="0.1"', 'value="0.1,0.2"', "line 45", "det_dist_m is 0.1,0.2, the"),
+        ("profile.yaml", "beamline_cxi_layout", "no_layout", "layout", "cannot read"),
+        ("beamline_cxi_layout.xml", 'source="detector"', 'source="NDArray"', "line 4", "no dataset takes the frames"),
+        (
+            "beamline_cxi_layout.xml",
+            'ndattribute="POSX"',
+            'ndattribute="posx"',
+            "line",
+            "posx is not in the attributes",
+        ),
+    ],
+)
+def test_what_does_not_is_an_error(folder: Path, name: str, old: str, new: str, about: str, words: str) -> None:
+    replace(folder / name, old, new)
+    found = [finding for finding in problems(folder) if words in finding.text]
+    assert found and found[0].level == "error" and about in found[0].about
+
+
+STATE = FilePluginState(
+    layout="",
+    layout_is_valid=True,
+    layout_message="",
+    layout_bytes=2048,
+    swmr=True,
+    stores_attributes=True,
+    attribute_chunk=1,
+    flush_every=1,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "words"),
+    [
+        ({}, "ok", "has its default layout; it takes XML of 2048 bytes"),
+        ({"layout": "/ioc/layout.xml"}, "ok", "has a layout of its own"),
+        (
+            {"layout": "x", "layout_is_valid": False, "layout_message": "cannot be opened"},
+            "error",
+            "XMLFileName is no layout (cannot be opened)",
+        ),
+        ({"attribute_chunk": 0}, "advice", "NDAttributeChunk is 0 with SWMRMode on"),
+        ({"stores_attributes": False}, "advice", "StoreAttr is No"),
+    ],
+)
+def test_settings_of_the_plugin_are_judged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], level: str, words: str
+) -> None:
+    monkeypatch.setattr(
+        "stream_service.service.check_raw_file.read_file_plugin", lambda prefix: dataclasses.replace(STATE, **changes)
+    )
+    replace(folder / "profile.yaml", "  layout: beam", '  plugin: "BL:HDF1:"\n  layout: beam')
+    found = list(check_raw_file(load_profile(folder / "profile.yaml")))
+    assert any(finding.level == level and words in finding.text for finding in found), found

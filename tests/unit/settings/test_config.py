@@ -1,0 +1,183 @@
+"""A profile is checked as a whole, once; a mistake is named by its field, in words."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stream_service.core.frame import Marks
+from stream_service.core.pairing import How
+from stream_service.errors import ConfigError
+from stream_service.settings.profile import Profile
+from stream_service.settings.profile_file import load_profile
+from stream_service.text.validation_messages import explain
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+PROFILES = sorted((CHECKOUT / "xml_layouts").glob("*/profile.yaml"))
+
+GOOD: dict[str, Any] = {
+    "beamline": "test",
+    "service": {"data_root": "data"},
+    "detector": {
+        "frames_pva": "D:Pva1:Image",
+        "acquire_pv": "D:cam1:Acquire_RBV",
+        "counter_pv": "D:cam1:ArrayCounter_RBV",
+        "exposure_pv": "D:cam1:AcquireTime_RBV",
+        "distance_m": 0.1,
+        "pixel_m": 75e-6,
+    },
+    "channels": {
+        "x": {"how": "timestamp", "pv": "M:X.RBV", "unit": "um", "moving": {"pv": "M:X.DMOV"}},
+        "y": {"how": "attribute", "attribute": "posy", "unit": "mm"},
+        "energy": {"how": "attribute", "attribute": "energy", "unit": "keV"},
+    },
+}
+
+
+def write(folder: Path, changes: dict[str, Any] | None = None) -> Path:
+    """The good profile with `changes` by dotted field; None removes a field."""
+    document = copy.deepcopy(GOOD)
+    for field, value in (changes or {}).items():
+        *parents, name = field.split(".")
+        place = document
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        if value is None:
+            del place[name]
+        else:
+            place[name] = value
+    path = folder / "profile.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
+def mistake(folder: Path, changes: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_profile(write(folder, changes))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)
+def test_every_profile_of_the_project_loads(path):
+    assert load_profile(path).rules()
+
+
+def test_good_profile_gives_rules_in_si_units(tmp_path):
+    profile = load_profile(write(tmp_path))
+    x, y, energy = profile.rules()
+    assert (x.name, x.how, x.moving, x.scale) == ("x", How.TIMESTAMP, "x_moving", 1e-6)
+    assert (y.name, y.how, y.attribute, y.scale) == ("y", How.ATTRIBUTE, "posy", 1e-3)
+    assert (energy.attribute, energy.scale) == ("energy", 1e3)
+
+
+def test_paths_are_relative_to_the_profile(tmp_path):
+    profile = load_profile(write(tmp_path, {"references.dark": "refs.h5:/dark", "references.mask": "/abs/mask.npy"}))
+    assert profile.service.data_root == tmp_path / "data"
+    assert profile.references.dark == str(tmp_path / "refs.h5:/dark")
+    assert profile.references.mask == "/abs/mask.npy"
+
+
+def test_home_of_the_user_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert load_profile(write(tmp_path, {"service.data_root": "~/data"})).service.data_root == tmp_path / "home/data"
+
+
+def test_stage_map_is_rows_of_a_matrix(tmp_path):
+    stage_map = load_profile(write(tmp_path, {"stage_map": [[0, 1], [-1, 0]]})).to_stage_map()
+    assert stage_map.beam_on_sample(3.0, 4.0) == (4.0, -3.0)
+
+
+def test_frame_time_is_handed_to_the_core(tmp_path):
+    profile = load_profile(write(tmp_path, {"detector.frame_time": {"marks": "start", "offset_s": -0.01}}))
+    frame_time = profile.detector.frame_time.to_core()
+    assert (frame_time.marks, frame_time.offset_s) == (Marks.START, -0.01)
+
+
+def test_settings_cannot_be_changed(tmp_path):
+    with pytest.raises(ValueError, match="frozen"):
+        load_profile(write(tmp_path)).beamline = "another"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"detector.distanse_m": 1.0}, "detector.distanse_m: there is no such setting"),
+        ({"detector.distance_m": None}, "detector.distance_m: is missing"),
+        ({"detector.distance_m": -1.0}, "detector.distance_m: .*greater than 0.*given: -1.0"),
+        ({"detector.distance_m": float("inf")}, "detector.distance_m: .*finite"),
+        ({"detector.frame_time": {"marks": "middle"}}, "detector.frame_time.marks: "),
+        ({"detector.first_id": -1}, "detector.first_id"),
+        ({"service.grace_s": 0}, "service.grace_s: .*greater than 0"),
+        ({"channels.x.how": "index"}, "channels.x.how: "),
+        ({"channels.x.pv": ""}, "channels.x: a channel paired by 'timestamp' needs 'pv'"),
+        ({"channels.y.attribute": ""}, "channels.y: .*needs 'attribute'"),
+        ({"channels.y.moving": {"pv": "M:Y.DMOV"}}, "channels.y: 'moving' only makes sense"),
+        ({"channels.x.moving": {"pv": "M:X.MOVN"}}, "M:X.MOVN is 1 while the motor moves: write moving_when: 1"),
+        ({"channels.x.moving": {"pv": "M:X.DMOV", "moving_when": 1}}, "M:X.DMOV is 0 while the motor moves"),
+        ({"channels.x.unit": "inch"}, "unit 'inch' of channel 'x' must be one of m, mm, um"),
+        ({"channels.energy.unit": "um"}, "unit 'um' of channel 'energy' must be one of eV, keV"),
+        ({"channels.energy": None}, "channel 'energy' is missing"),
+        (
+            {"channels.ring": {"how": "attribute", "attribute": "r", "unit": "mA"}},
+            "'ring' is only recorded.*needs 'pv'",
+        ),
+        ({"channels.a/b": {"how": "timestamp", "pv": "A", "unit": "K"}}, "'a/b' cannot name a channel"),
+        ({"channels.x_moving": {"how": "timestamp", "pv": "A", "unit": "K"}}, "not ending in '_moving'"),
+        ({"stage_map": [[1, 1], [1, 1]]}, "stage_map: .*invertible"),
+        ({"stage_map": [[float("nan"), 0], [0, 1]]}, "stage_map.*finite"),
+        ({"preprocessing.rotate": 45}, "preprocessing.rotate: "),
+        ({"preprocessing.bin": 0}, "preprocessing.bin: "),
+        ({"preprocessing.sat_fraction": 1.5}, "preprocessing.sat_fraction: "),
+        ({"preprocessing.grouping": "median"}, "preprocessing.grouping: "),
+    ],
+)
+def test_mistake_is_named_by_its_field(tmp_path, changes, said):
+    text = mistake(tmp_path, changes)
+    assert text.startswith(f"the profile {tmp_path / 'profile.yaml'} is wrong:\n")
+    assert re.search(said, text), text
+
+
+def test_all_mistakes_are_named_at_once(tmp_path):
+    text = mistake(tmp_path, {"detector.distance_m": -1.0, "service.drain_s": 0, "channels.x.how": "guess"})
+    assert text.count("\n") == 3
+
+
+def test_message_fits_into_a_pv_whatever_was_given(tmp_path):
+    text = mistake(
+        tmp_path, {"stage_map": [["x" * 10_000] * 2] * 2, "detector": dict.fromkeys(map(str, range(5000)), 1)}
+    )
+    assert len(text) < 4096
+    assert "more mistakes" in text
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read the profile .*nowhere.yaml: No such file"):
+        load_profile(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no settings"),
+        (b"- a\n- b\n", "holds no settings"),
+        (b"a: [", "not valid YAML"),
+        (b"\xff\xfe\x00", "not a text in UTF-8"),
+        (b"a: !!python/object:os.system x", "not valid YAML"),
+    ],
+)
+def test_file_that_is_no_profile_is_refused_in_a_sentence(tmp_path, content, said):
+    path = tmp_path / "profile.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        load_profile(path)
+
+
+def test_explanation_names_the_whole_document_when_no_field_is_to_blame():
+    with pytest.raises(ValueError) as caught:
+        Profile.model_validate("nonsense")
+    assert explain(caught.value).startswith("  the document: ")  # type: ignore[arg-type]

@@ -1,0 +1,108 @@
+"""Wherever the disk fails, there is one sentence, no crash, what was flushed can be read, and the next file is fine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from stream_service.standard_file import validate_file
+
+SCRIPT = Path(__file__).with_name("failing_disk.py")
+WHOLE_BYTES = 1_250_000
+"""Of the file of the scenario `standard_file`: 60 rows of 64 x 64."""
+ROOMS = [0, 47, 1000, 4096, 8192, 50_000, 130_000, 200_000, *range(300_000, WHOLE_BYTES, 76_543)]
+
+
+def tried(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int]) -> list[dict[str, Any]]:
+    script = subprocess.run(
+        [sys.executable, str(SCRIPT), scenario, lack, foresight, str(folder), *map(str, rooms)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert script.stderr == "", script.stderr[-2000:]
+    return [json.loads(line) for line in script.stdout.splitlines()]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own; root only."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(tmp_path)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("only root may mount a small disk")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def assert_all_is_told(results: list[dict[str, Any]], words: str) -> None:
+    for result in results:
+        assert result["exit_code"] == 0, result
+        assert result["left"] == [], "nothing half-made is left behind"
+        assert result["next"] == [""], result
+        assert words in result["sentence"], result
+
+
+def assert_rows_can_be_read(seen: Path, result: dict[str, Any], *, is_closed: bool) -> None:
+    with h5py.File(seen, "r", swmr=not is_closed) as file:
+        entry = file["/entry"]
+        keys = int(np.count_nonzero(entry["live/key_data"][()]))
+        assert keys == result["n_rows"] == entry["ledger/stored"][()], result
+        assert [entry["data"][i, 0, 0] for i in range(keys)] == [64 * 64 * i for i in range(keys)]
+        assert entry["run/state"][()] == b"FAILED"
+        assert entry["run/message"][()].decode() == result["sentence"]
+    assert [found for found in validate_file(seen) if found.level == "error"] == []
+
+
+@pytest.mark.parametrize("foresight", ["yes", "no"])
+def test_files_that_may_not_grow(tmp_path: Path, foresight: str) -> None:
+    rooms = ROOMS if foresight == "no" else [*ROOMS, 1_300_000, 1_600_000]
+    results = tried("standard_file", "limit", foresight, tmp_path, rooms)
+    assert len(results) == len(rooms)
+    assert_all_is_told(results, "the file would be larger than this system allows (ulimit -f)")
+    made = [result for result in results if (tmp_path / f"{result['room']}.seen.h5").exists()]
+    assert any(result["n_rows"] > 10 for result in made)
+    for result in made:
+        assert_rows_can_be_read(tmp_path / f"{result['room']}.seen.h5", result, is_closed=foresight == "yes")
+
+
+@pytest.mark.parametrize("foresight", ["yes", "no"])
+def test_disk_that_is_full(small_disk: Path, foresight: str) -> None:
+    rooms = ROOMS if foresight == "no" else [*ROOMS, 1_300_000, 1_600_000]
+    results = tried("standard_file", "full", foresight, small_disk, rooms)
+    assert_all_is_told(results, "the disk is full: free space or choose another folder")
+    made = [result for result in results if (small_disk / f"{result['room']}.seen.h5").exists()]
+    assert any(result["n_rows"] > 10 for result in made)
+    for result in made:
+        assert_rows_can_be_read(small_disk / f"{result['room']}.seen.h5", result, is_closed=foresight == "yes")
+
+
+@pytest.mark.parametrize("foresight", ["yes", "no"])
+@pytest.mark.parametrize("output", ["export", "closed_copy", "probe", "sidecar", "ingest", "followed_ingest"])
+def test_every_other_output(tmp_path: Path, output: str, foresight: str) -> None:
+    rooms = [0, 47, 4096, 60_000, 200_000, 600_000, 900_000]
+    if output == "followed_ingest":  # with keys for a million rows
+        rooms += [12_700_000, 13_500_000]
+    results = tried(output, "limit", foresight, tmp_path, rooms)
+    assert_all_is_told(results, "the file would be larger than this system allows (ulimit -f)")
+    assert all(result["sentence"].startswith(f"{tmp_path}/{result['room']}_std.h5") for result in results)
+    made = list(tmp_path.glob("*.seen.h5"))
+    assert bool(made) == (output == "followed_ingest"), "what is not whole has no name, unless others follow it"
+
+
+def test_what_is_reserved_is_given_back(tmp_path: Path) -> None:
+    results = tried("standard_file", "limit", "yes", tmp_path, [1_500_000])
+    seen = os.stat(tmp_path / "1500000.seen.h5")
+    assert results[0]["n_rows"] > 10
+    assert seen.st_blocks * 512 < seen.st_size + (1 << 16)

@@ -1,0 +1,44 @@
+"""Children never outlive the process that started them, however that ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from stream_service.processes.children import Child
+code = "import time; print('up', flush=True); time.sleep(60)"
+child = Child("child", ["-c", code], dict(os.environ), Path(sys.argv[1]))
+child.wait_for("up", 30)
+print(child.process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent was killed")
+def test_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PARENT, str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert is_there(pid)
+        os.kill(parent.pid, signal.SIGKILL)
+    deadline_s = time.monotonic() + 10
+    while is_there(pid):
+        assert time.monotonic() < deadline_s, "the child is still there"
+        time.sleep(0.02)
