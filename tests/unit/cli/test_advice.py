@@ -50,7 +50,7 @@ def test_every_option_that_is_named_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("module", ["recorded_readbacks", "epics_csv", "epics_columns"])
 def test_who_reads_logs_advises_what_all_its_commands_take(module: str) -> None:
-    path = CHECKOUT / "stream_service" / "sources" / f"{module}.py"
+    path = CHECKOUT / "stream_service" / "sources" / "tables" / f"{module}.py"
     takers = ("ptychostream ingest hdf5", "ptychostream ingest tiff", "ptychostream replay")
     common = set.intersection(*(COMMANDS[name] for name in takers))
     assert [(line, option) for line, option in advised(path) if option not in common] == []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from stream_service.cli import app
+from stream_service.cli.main import app
 from stream_service.core.plausibility import ScanGeometry, number_doubts, scan_doubts
 from stream_service.testing.example_file import write_example
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from stream_service.cli import app
+from stream_service.cli.main import app
 
 N = 16
 JOULES_PER_EV = 1.602176634e-19

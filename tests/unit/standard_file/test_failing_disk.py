@@ -16,7 +16,7 @@ import pytest
 
 from stream_service.standard_file import validate_file
 
-SCRIPT = Path(__file__).with_name("failing_disk.py")
+SCRIPT = Path(__file__).parents[1] / "failing_disk.py"
 WHOLE_BYTES = 1_250_000
 """Of the file of the scenario `standard_file`: 60 rows of 64 x 64."""
 ROOMS = [0, 47, 1000, 4096, 8192, 50_000, 130_000, 200_000, *range(300_000, WHOLE_BYTES, 76_543)]
