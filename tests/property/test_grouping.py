@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_service.core.exposure import Exposure
@@ -28,7 +28,6 @@ def gathered(grouper: Grouper, ordinals: list[int]) -> tuple[list[Group], list[i
     return groups, rest + [left.ordinal for left in grouper.leftover()]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.data())
 def test_every_exposure_is_in_one_group_or_handed_back(frames_per_position, data):
     ordinals = data.draw(st.lists(st.integers(0, 60), unique=True))
@@ -40,7 +39,6 @@ def test_every_exposure_is_in_one_group_or_handed_back(frames_per_position, data
         assert [member.ordinal for member in group.exposures] == list(range(first, first + frames_per_position))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 12), st.data())
 def test_losing_any_frame_spoils_its_own_group_only(frames_per_position, n_positions, data):
     """Also the first one: a frame's place follows from its id, not from how many came before it."""
@@ -57,7 +55,6 @@ def test_losing_any_frame_spoils_its_own_group_only(frames_per_position, n_posit
     assert [group.position for group in groups] == [n for n in range(n_positions) if n not in spoilt]
 
 
-@settings(deadline=None)
 @given(st.integers(2, 4), st.integers(1, 30), st.randoms(use_true_random=False))
 def test_exposures_that_overtake_each_other_a_little_still_fill_their_groups(frames_per_position, n_positions, random):
     """By less than `PATIENCE` positions: no group is given up while a member is on its way."""

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as npst
 
 from stream_service.kernels import Corrections, FrameReducer, FrameSummary, Geometry, Grouping, reference
 
-kernel_settings = settings(deadline=None, max_examples=150)  # no deadline: the first example of a dtype compiles
+kernel_settings = settings(max_examples=150)
 
 ROTATIONS = st.sampled_from([0, 90, 180, 270])
 FLIPS = st.sampled_from(["none", "h", "v", "hv"])

@@ -213,7 +213,7 @@ def mid_ns(frame: Frame, exposure_s: float) -> int:
 orders = st.sampled_from(["frames first", "frames last"]) | st.integers(0, 2**32)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(scans(), st.lists(orders, min_size=2, max_size=4))
 def test_any_interleaving_gives_the_same_exposures(scan, seeds):
     expected = outcome(exposures_of(scan, "frames last", incremental=False))
@@ -222,13 +222,13 @@ def test_any_interleaving_gives_the_same_exposures(scan, seeds):
         assert outcome(exposures_of(scan, seed)) == expected
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scans(), st.integers(0, 2**32))
 def test_incremental_equals_all_at_once(scan, seed):
     assert outcome(exposures_of(scan, seed)) == outcome(exposures_of(scan, seed, incremental=False))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(scans(), orders)
 def test_positions_are_those_at_mid_exposure(scan, seed):
     for frame, exposure in zip(scan.frames, exposures_of(scan, seed), strict=True):
@@ -259,7 +259,7 @@ def cut(events: list[Event], draw: st.DrawFn, channel: str) -> list[Event]:
     ]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data(), scans(), st.sampled_from(["x", "x_moving", "y", "y_moving"]), orders)
 def test_after_a_lost_connection_a_position_is_true_or_flagged(data, scan, channel, seed):
     scan = replace(scan, readbacks=scan.readbacks | {channel: cut(scan.readbacks[channel], data.draw, channel)})
@@ -273,7 +273,7 @@ def test_after_a_lost_connection_a_position_is_true_or_flagged(data, scan, chann
             assert exposure.values[name] == pytest.approx(truth_um * 1e-6, abs=tolerance_um * 1e-6, rel=0)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(scans(), st.integers(0, 2**32), st.floats(0, 1))
 def test_when_patience_ends_every_frame_leaves_and_none_is_wrong_without_a_flag(scan, seed, share):
     pairer = Pairer(RULES)

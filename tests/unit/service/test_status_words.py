@@ -57,5 +57,5 @@ def test_ranges_name_exactly_the_ids(missing):
             first, _, last = part.partition("-")
             named |= set(range(int(first), int(last or first) + 1))
     assert named <= missing
-    if "more ranges" not in text:
+    if "more range" not in text:
         assert named == missing

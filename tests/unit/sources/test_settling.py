@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_service.sources.live.settling import SETTLE_S, Settling
@@ -58,7 +58,6 @@ def test_what_was_asked_before_a_lost_connection_proves_nothing():
     assert settling.answer(2.1, 100, 100) is None
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 40)), max_size=12, unique_by=lambda post: post[0]),
     st.lists(st.integers(0, 2200), min_size=1, max_size=30),

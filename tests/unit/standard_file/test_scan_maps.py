@@ -69,7 +69,7 @@ def test_line_scan_is_a_line(axis):
     assert sorted(image.shape) == [1, 50]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(
