@@ -38,7 +38,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def field_notes(model: type[BaseModel]) -> dict[str, str]:
-    """What stands under each field of a model in the source."""
+    """Notes under the fields of a model in the source."""
     (body,) = (node.body for node in ast.parse(inspect.getsource(model)).body if isinstance(node, ast.ClassDef))
     notes: dict[str, str] = {}
     for field, node in pairwise(body):
@@ -49,7 +49,7 @@ def field_notes(model: type[BaseModel]) -> dict[str, str]:
 
 
 def in_words(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
-    """What a value of this JSON schema looks like."""
+    """Description of the values of a JSON schema."""
     match schema:
         case {"$ref": reference}:
             return in_words(definitions[reference.rpartition("/")[2]], definitions)
@@ -152,7 +152,7 @@ def service_pvs() -> str:
 
 
 def placeholder(hint: Any) -> str:
-    """What stands for a value of this type on a command line."""
+    """Placeholder of a value of this type on a command line."""
     choices = [hint, *getattr(hint, "__args__", ())]
     enum = next((found for found in choices if inspect.isclass(found) and issubclass(found, Enum)), None)
     if enum is not None:

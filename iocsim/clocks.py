@@ -40,13 +40,13 @@ class Step:
         return f"{self.step_s:g}@{self.unique_id}" if self.unique_id else ""
 
     def at(self, unique_id: int) -> float:
-        """What it adds to the time of this frame, in s."""
+        """Error of the time of this frame, s."""
         return self.step_s if 0 < self.unique_id <= unique_id else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ClockFaults:
-    """What is wrong with a clock."""
+    """Errors of a clock."""
 
     offset_s: float = 0.0
     """Always added."""
@@ -68,7 +68,7 @@ class FaultyClock:
         table.pair(f"{name}Freeze", ids_text(faults.frozen_ids), on_put=self._put_freeze)
 
     def stamp(self, true_ns: int, unique_id: int | None = None) -> int:
-        """What this clock says at a true time (Unix ns), while this frame (None: the next one) is taken."""
+        """Stamp of this clock at a true time (Unix ns), while this frame (None: the next one) is taken."""
         unique_id = self._next_id() if unique_id is None else unique_id
         faults = self._now
         if unique_id not in faults.frozen_ids or self._last_ns is None:

@@ -20,7 +20,7 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Which frames are not posted, and which are posted twice; a frame that is in both is not posted."""
+    """Frames that are not posted, and frames that are posted twice; a frame that is in both is not posted."""
 
     seed: int = 0
     drop_fraction: float = 0.0
@@ -31,7 +31,7 @@ class Faults:
     """Frames that are posted with a uniqueId far ahead of their own."""
 
     def copies(self, unique_id: int) -> int:
-        """How often the frame is posted: 0, 1 or 2."""
+        """Number of times the frame is posted: 0, 1 or 2."""
         if unique_id in self.drop_ids or self._chance(unique_id, salt=1) < self.drop_fraction:
             return 0
         if unique_id in self.duplicate_ids or self._chance(unique_id, salt=2) < self.duplicate_fraction:

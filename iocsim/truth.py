@@ -1,4 +1,4 @@
-"""What the simulated beamline really did, frame by frame: the account the service's ledger is judged by.
+"""Truth of the simulated beamline, frame by frame: the account the service's ledger is judged by.
 
 A frame that never left is recorded like one that did, and `fate` tells. Times are Unix nanoseconds of the simulator's
 clock, exact. Recording costs one tuple per frame; arrays are made only when the file is written.
@@ -22,7 +22,7 @@ NO_CHECKSUM = -1
 
 
 class Fate(StrEnum):
-    """What became of a frame on its way out of the simulated detector."""
+    """Fate of a frame on its way out of the simulated detector."""
 
     SENT = "sent"
     DROPPED = "dropped"

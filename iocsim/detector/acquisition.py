@@ -29,7 +29,7 @@ COLOR_MODE = NDAttribute("ColorMode", 0, "Color mode", SourceType.DRIVER, "Drive
 
 @dataclass(frozen=True, slots=True)
 class ExposureSettings:
-    """What the detector's PVs say at the start of an exposure."""
+    """Settings of the detector's PVs at the start of an exposure."""
 
     exposure_s: float
     period_s: float

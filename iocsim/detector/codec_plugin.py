@@ -30,7 +30,7 @@ CODEC_PORT = "CODEC1"
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """How the last array went; replaced as a whole."""
+    """Outcome of the last array; replaced as a whole."""
 
     factor: float = 1.0
     """Bytes of the pixels over bytes of the payload."""

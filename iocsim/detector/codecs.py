@@ -50,7 +50,7 @@ class CodecSettings:
 
 
 def codec_name(compressor: str) -> str:
-    """What `codec.name` says on the wire for a string of the record Compressor: empty for None."""
+    """`codec.name` on the wire for a string of the record Compressor: empty for None."""
     return "" if compressor == NO_COMPRESSOR else compressor.lower()
 
 

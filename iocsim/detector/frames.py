@@ -1,4 +1,4 @@
-"""Where the camera's frames come from: simulated one by one, or taken from a stack made beforehand.
+"""Sources of the camera's frames: simulated one by one, or taken from a stack made beforehand.
 
 Every source answers the same question, "what does the camera deliver for this exposure?", and knows nothing of EPICS,
 clocks or threads. A frame depends only on the arguments of the call, never on the calls before it (ReplayFrames, which
@@ -23,7 +23,7 @@ ENERGIES_KEPT = 8  # drawn samples in memory, about 4 MB each
 
 
 class FrameSource(Protocol):
-    """What the detector of the simulated beamline asks of whoever makes its frames."""
+    """Protocol between the simulated detector and whoever makes its frames."""
 
     @property
     def raw_shape(self) -> tuple[int, int]:
@@ -55,7 +55,7 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Flux:
-    """How many photons reach the sample: proportional to exposure time and ring current."""
+    """Photons on the sample: proportional to exposure time and ring current."""
 
     photons_per_frame: float = 5e6
     """In one exposure of `reference_exposure_s` at `reference_ring_current_mA`."""
@@ -70,7 +70,7 @@ class Flux:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """What is worth keeping for one energy."""
+    """Arrays kept for one energy."""
 
     sample: Sample
     probe_spectrum: NDArray[np.complex64]

@@ -1,4 +1,4 @@
-"""What the camera hangs on every frame: the built-in NDAttributes, or those of a file from NDAttributesFile.
+"""NDAttributes of every frame: the built-in ones, or those of a file from NDAttributesFile.
 
 Behaves as the real driver: the file is a path or the XML itself (with the bare word `<Attributes>`), a PV is asked for
 the last value CA has shown, and one that does not exist has none in a first file. Unless the IOC was told to erase them

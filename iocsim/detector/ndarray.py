@@ -27,7 +27,7 @@ DATA_TYPES = (
 
 
 class SourceType(IntEnum):
-    """Where an NDAttribute comes from (NDAttrSource_t of ADCore)."""
+    """Source of an NDAttribute (NDAttrSource_t of ADCore)."""
 
     DRIVER = 0
     PARAM = 1
@@ -50,7 +50,7 @@ class NDAttribute:
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """What a codec made of the pixels of a frame."""
+    """Compressed pixels of a frame."""
 
     codec: str
     """`codec.name` on the wire, for example `bslz4`."""

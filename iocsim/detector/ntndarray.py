@@ -99,7 +99,7 @@ SCALAR_TYPE = {"i1": 1, "i2": 2, "i4": 3, "i8": 4, "u1": 5, "u2": 6, "u4": 7, "u
 
 
 def fresh() -> Value:
-    """What a PV shows before its first frame: no value, uniqueId 0, no dimension."""
+    """NTNDArray of a PV before its first frame: no value, uniqueId 0, no dimension."""
     return Value(NTNDARRAY)
 
 

@@ -1,4 +1,4 @@
-"""What every areaDetector plugin has: its PVs, the counting of arrays, and the switch that lets arrays in."""
+"""Common part of areaDetector plugins: PVs, counting of arrays, and the switch that lets arrays in."""
 
 from __future__ import annotations
 

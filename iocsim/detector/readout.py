@@ -52,7 +52,7 @@ class Readout:
         return self.size_y // self.bin_y, self.size_x // self.bin_x
 
     def apply(self, frame: Array[Any]) -> Array[Any]:
-        """What is sent of a raw frame (rows, columns) of the whole sensor; the same array if nothing is to be done."""
+        """Part that is sent of a raw frame (rows, columns) of the whole sensor; the same array if it is all of it."""
         rows, columns = self.shape
         part = frame[self.min_y : self.min_y + rows * self.bin_y, self.min_x : self.min_x + columns * self.bin_x]
         if (self.bin_x, self.bin_y) != (1, 1):

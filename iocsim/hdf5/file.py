@@ -31,7 +31,7 @@ class FrameMismatchError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
-    """What the PVs say of the file; 0 means "choose"."""
+    """Settings of the file by the PVs; 0 means "choose"."""
 
     num_capture: int = 0
     """Frames the file is for; 0: no limit."""

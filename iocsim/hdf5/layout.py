@@ -1,4 +1,4 @@
-"""Where NDFileHDF5 puts things in a file: the default layout of ADCore, and the seam for others.
+"""Layout of NDFileHDF5's files: the default one of ADCore, and the protocol of others.
 
 A layout makes every h5 group, dataset and link of a file at its opening, and says where detector and columns are.
 Names, types and HDF5 attributes are those of files written by a real IOC.
@@ -92,7 +92,7 @@ FRAME_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How datasets are stored: chunks, limits and filters."""
+    """Storage of datasets: chunks, limits and filters."""
 
     data_shape: tuple[int, ...]
     """Shape at the opening: (1, rows, columns), or (rows, columns) for a file of a single frame."""
@@ -108,7 +108,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a layout wants the frames, the columns (by name) and the timing of the writer."""
+    """Places of the frames, the columns (by name) and the timing of the writer in a layout."""
 
     data: h5py.Dataset
     columns: Mapping[str, h5py.Dataset]

@@ -32,7 +32,7 @@ class WriteMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CaptureSettings:
-    """What the PVs say of the capture; asked for every frame."""
+    """Settings of the capture by the PVs; asked for every frame."""
 
     mode: WriteMode
     num_capture: int
@@ -43,7 +43,7 @@ class CaptureSettings:
 
 @dataclass(frozen=True, slots=True)
 class FileSettings:
-    """What the PVs say of the next file; asked when it is opened."""
+    """Settings of the next file by the PVs; asked when it is opened."""
 
     folder: str
     name: str
@@ -58,7 +58,7 @@ class FileSettings:
 
 @dataclass(frozen=True, slots=True)
 class RecorderStatus:
-    """What there is to show."""
+    """Status of the recorder."""
 
     is_capturing: bool = False
     n_captured: int = 0
@@ -279,7 +279,7 @@ class Recorder:
 
 
 def file_name(template: str, folder: str, name: str, number: int) -> str:
-    """What C's sprintf makes of the template; like it, values that the template does not use are ignored."""
+    """Result of C's sprintf for the template; like it, values that the template does not use are ignored."""
     for n_values in (3, 2, 1):
         try:
             return template % (folder, name, number)[:n_values]

@@ -61,7 +61,7 @@ class XmlGroup:
 
 @dataclass(frozen=True, slots=True)
 class XmlLayoutFile:
-    """What the parser makes of a layout."""
+    """A layout as the parser takes it."""
 
     root: XmlGroup
     keeps_unnamed: bool
@@ -73,7 +73,7 @@ class XmlLayoutFile:
 
 
 def load_layout(name_or_xml: str) -> XmlLayoutFile:
-    """What XMLFileName means: XML if it contains `<?xml`, else a file. Raises `LayoutFileError`."""
+    """Layout named by XMLFileName: XML if it contains `<?xml`, else a file. Raises `LayoutFileError`."""
     if "<?xml" in name_or_xml:
         data = name_or_xml.encode()
     else:

@@ -25,7 +25,7 @@ class Msta(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class AxisStatus:
-    """What a controller answers to a poll."""
+    """Answer of a controller to a poll."""
 
     steps: int
     msta: Msta
@@ -43,7 +43,7 @@ class Axis:
 
     @property
     def end_ns(self) -> int:
-        """When the newest motion is over."""
+        """End of the newest motion."""
         return self._track.last.end_ns
 
     def move(self, target: float, velocity: float, ramp_s: float, now_ns: int) -> None:

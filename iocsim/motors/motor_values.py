@@ -76,7 +76,7 @@ class MotorValues:
         self._marked.clear()
 
     def _special(self, field: str, before: Any) -> None:
-        """What a put changes at once in other fields."""
+        """Changes of other fields at once with a put."""
         values = self.values
         match field:
             case "VELO":

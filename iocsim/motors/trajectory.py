@@ -38,11 +38,11 @@ class Move:
 
     @property
     def end_ns(self) -> int:
-        """When the axis is at the target for the first time."""
+        """Time at which the axis is at the target for the first time."""
         return self.start_ns + round(self.duration_s * 1e9)
 
     def position_at(self, time_ns: int) -> float:
-        """Where the axis is; exactly `start` before and exactly `target` after the move."""
+        """Position of the axis; exactly `start` before and exactly `target` after the move."""
         elapsed_s = (time_ns - self.start_ns) / 1e9
         remaining_s = self.duration_s - elapsed_s
         if elapsed_s <= 0.0:
@@ -89,11 +89,11 @@ class Stop:
 
     @property
     def end_ns(self) -> int:
-        """When the axis is at rest."""
+        """Time from which on the axis is at rest."""
         return self.start_ns + round(self.ramp_s * 1e9)
 
     def position_at(self, time_ns: int) -> float:
-        """Where the axis is; exactly `start` before and exactly `target` after."""
+        """Position of the axis; exactly `start` before and exactly `target` after."""
         if time_ns <= self.start_ns:
             return self.start
         if time_ns >= self.end_ns:
@@ -124,7 +124,7 @@ class Track:
         self._moves.append(move)
 
     def position_at(self, time_ns: int) -> float:
-        """Where the axis was, or is; times before the remembered history give its first position."""
+        """Position of the axis at a time; times before the remembered history give its first position."""
         moves = self._moves
         for move in reversed(moves):
             if time_ns >= move.start_ns:

@@ -1,1 +1,1 @@
-"""What the beam does to the sample and the detector."""
+"""Physics of beam, sample and detector."""

@@ -1,4 +1,4 @@
-"""What the beam is doing: photon energy, stored current and shutter, each behind its PVs."""
+"""Photon energy, stored current and shutter, each behind its PVs."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ GOLDEN_ANGLE_RAD = math.pi * (3 - math.sqrt(5))
 
 @dataclass(frozen=True, slots=True)
 class BeamlineConfig:
-    """What the command line of iocsim chooses; the defaults are a soft X-ray beamline at the iron L3 edge."""
+    """Parameters of the simulated beamline; the defaults are a soft X-ray beamline at the iron L3 edge."""
 
     shape: tuple[int, int] = (128, 160)
     """Rows and columns of the frame in stored axes (before the camera is turned)."""

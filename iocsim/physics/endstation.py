@@ -16,7 +16,7 @@ UM = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a frame is made from; (x_m, y_m) is the beam on the sample."""
+    """Conditions of a frame; (x_m, y_m) is the beam on the sample."""
 
     x_m: float
     y_m: float

@@ -85,7 +85,7 @@ def _placed(
 def layout_writer(
     path_provider: PathProvider, layout: RawFileLayout | None, suffix: str = "HDF1:"
 ) -> ADWriterFactory[LayoutHDF5IO]:
-    """What an ophyd-async detector takes beside its prefix: `SimDetector("SIM:", layout_writer(paths, layout))`.
+    """Writer that an ophyd-async detector takes beside its prefix: `SimDetector("SIM:", layout_writer(paths, layout))`.
 
     Without a layout the plugin gets its default one, as always with ophyd-async.
     """

@@ -37,7 +37,7 @@ class DetectorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DetectorSetup:
-    """What a plan wants of the detector for its next scan."""
+    """Settings of the detector for the next scan of a plan."""
 
     exposure_s: float
     """Exposure time of one frame."""
@@ -216,7 +216,7 @@ class PtychoDetector(TriggerBase, DetectorBase):
         super().pause()
 
     def failure(self) -> str:
-        """What was lost or not written since staging, in a sentence; empty if nothing was."""
+        """Losses and write errors since staging, in a sentence; empty if there are none."""
         dropped = {
             prefix: count - self._dropped_before.get(prefix, 0)
             for prefix, count in self._dropped().items()

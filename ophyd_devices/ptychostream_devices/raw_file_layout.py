@@ -65,11 +65,11 @@ class RawFileLayout:
         return cls(layout_path, text, attributes_path)
 
     def datasets(self) -> dict[str, str]:
-        """Where each NDAttribute goes that the layout names."""
+        """Paths of the NDAttributes that the layout names."""
         return {placed.ndattribute: placed.path for placed in read_layout(self.text).datasets if placed.ndattribute}
 
     def for_record(self) -> str:
-        """What goes into XMLFileName: the XML itself where it fits, as the IOC may not see our disk; else the path."""
+        """Value of XMLFileName: the XML itself where it fits, as the IOC may not see our disk; else the path."""
         short = shortest_xml(self.text)
         return short if len(short.encode()) < DEFAULT_RECORD_BYTES else str(self.path)
 

@@ -140,7 +140,7 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         self._must_tell_again = True
 
     def failure(self) -> str:
-        """What went wrong with writing, in a sentence; empty if nothing did."""
+        """Write error in a sentence; empty if there is none."""
         if self.write_status.get():
             return f"{self.prefix} could not write {self._fn}: {whole_text(self.write_message) or 'Write error'}"
         return ""
@@ -172,7 +172,7 @@ def set_text(signal: EpicsSignal, text: str) -> None:
 
 
 def whole_text(text: EpicsSignalBase) -> str:
-    """What a record of characters says now, heard twice alike.
+    """Text of a char waveform, heard twice alike.
 
     pyepics may ask for as many characters as the record had when it was last heard, and it lets gets share an answer
     that is under way, which may be one to such a question.

@@ -29,7 +29,7 @@ Settings = list[tuple[Any, Any]]
 
 
 def take_settings(device: Device) -> Settings:
-    """What a device and its parts had before they were staged, the latest first; they forget it."""
+    """Settings of a device and its parts before they were staged, the latest first; they forget them."""
     settings: Settings = []
     for attr in reversed(device._sub_devices):
         settings += take_settings(getattr(device, attr))

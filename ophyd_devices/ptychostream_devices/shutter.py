@@ -31,5 +31,5 @@ class Shutter(Device):
 
     @property
     def position(self) -> Position:
-        """Where it is now."""
+        """Present position."""
         return "open" if self.state.get() == self._values["open"] else "closed"

@@ -31,7 +31,7 @@ class ScanStage(Device):
         self.stage_map = stage_map
 
     def motor_positions(self, beam_m: ArrayLike) -> NDArray[np.float64]:
-        """Where the motors must be for the beam to be at `beam_m` on the sample.
+        """Motor positions that bring the beam to `beam_m` on the sample.
 
         `beam_m` is (N, 2), x and y in metres; the result is (N, 2), x and y of the motors, each in its own unit.
         Raises `ValueError` when a motor cannot go there, or has no unit of a length, `TimeoutError` when it does not

@@ -197,7 +197,7 @@ def _set_speed(motor: Any, speed: float) -> MsgGenerator[None]:
 
 
 def _ramp_s(stage: ScanStage) -> MsgGenerator[float]:
-    """How long the slower axis takes to its speed."""
+    """Time that the slower axis takes to reach its speed, s."""
     accelerations: tuple[Any, Any] = (stage.x.acceleration, stage.y.acceleration)
     x_s = yield from bps.rd(accelerations[0])
     y_s = yield from bps.rd(accelerations[1])

@@ -19,7 +19,7 @@ SAME = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class ReferenceConditions:
-    """What must be the same for a reference and the frames it corrects."""
+    """Conditions that a reference shares with the frames it corrects."""
 
     exposure_s: float
     gain: float
@@ -39,7 +39,7 @@ class ReferenceConditions:
         return cls(exposure_s, float(cam.gain.get()), *(int(signal.get()) for signal in region))
 
     def differences(self, scan: ReferenceConditions) -> list[str]:
-        """What is otherwise in the scan, in words with both numbers."""
+        """Differences of the scan's conditions, in words with both numbers."""
         own, other = asdict(self), asdict(scan)
         return [
             f"{name} {own[name]:g} instead of {other[name]:g}"

@@ -49,7 +49,7 @@ app = App()
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """What one scan needs, connected."""
+    """Connected devices of one scan."""
 
     detector: PtychoDetector
     stage: ScanStage
@@ -254,7 +254,7 @@ class Progress:
 
 
 def plain_sentence(error: BaseException) -> str:
-    """What went wrong, without the bookkeeping of status objects around it."""
+    """The error in one sentence, without the bookkeeping of status objects around it."""
     while isinstance(error, FailedStatus) and error.__cause__ is not None:
         error = error.__cause__
     return str(error) or type(error).__name__

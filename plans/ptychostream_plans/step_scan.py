@@ -26,7 +26,7 @@ def step_scan(
     facts: Mapping[str, Fact] | None = None,
     **scan: Unpack[ScanOptions],
 ) -> MsgGenerator[str]:
-    """What every plan over a list of positions has in common; `facts` are those of `streamed_run`.
+    """Common part of every plan over a list of positions; `facts` are those of `streamed_run`.
 
     Raises `ValueError` before anything moves for positions out of a motor's limits.
     """

@@ -80,7 +80,7 @@ def stream_service_wrapper(
 
 
 class RunGuard:
-    """What a RunEngine triggers to hear of the end of a run that nobody asked for."""
+    """Device that a RunEngine triggers to hear of the end of a run that nobody asked for."""
 
     parent = None
 
@@ -96,7 +96,7 @@ class RunGuard:
 
     @property
     def failure(self) -> BaseException | None:
-        """Why the run ended unasked; None if it did not."""
+        """Reason why the run ended unasked; None if it did not."""
         return self.status.exception() if self.status is not None and self.status.done else None
 
 

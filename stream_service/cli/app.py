@@ -1,4 +1,4 @@
-"""What all command lines of ptychostream have in common: the order of the commands, and options that are given once."""
+"""Common parts of all command lines of ptychostream: the order of the commands, and options that are given once."""
 
 from __future__ import annotations
 
@@ -92,21 +92,21 @@ class App(typer.Typer):
 
 
 def has_one_value(parameter: Any) -> bool:
-    """Whether it is an option of which one value is meant; a switch that can only be put on may be put on again."""
+    """True for an option of which one value is meant; a switch that can only be put on may be put on again."""
     if parameter.param_type_name == "argument" or parameter.multiple:
         return False
     return not parameter.is_flag or bool(parameter.secondary_opts)
 
 
 def advice_on_number(message: str) -> str:
-    """What to write instead of a text that is no number: the unit is in the option's name or its help."""
+    """Advice for a text that is no number: the unit is in the option's name or its help."""
     if "integer" in message:
         return "is no whole number: give digits only, such as 12"
     return "is no number: give it without a unit and with a decimal point, such as 0.75 or 7.5e-5"
 
 
 def names_a_file(parameter: Any) -> bool:
-    """Whether an option says what is read or written."""
+    """True for an option that names an input or an output."""
     return parameter.metavar in FILES or OUTPUT[0] in parameter.opts
 
 

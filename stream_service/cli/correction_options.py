@@ -29,7 +29,7 @@ REFERENCE_HELP = ".npy, .npz, or FILE.h5:/dataset; else as recorded, else the pr
 
 
 class Grouping(StrEnum):
-    """How the exposures of a position become one row."""
+    """Reduction of the exposures of a position to one row."""
 
     SUM = "sum"
     MEAN = "mean"
@@ -48,14 +48,14 @@ class Flip(StrEnum):
 
 
 class BadPixels(StrEnum):
-    """What becomes of bad pixels' values."""
+    """Treatment of bad pixels."""
 
     KEEP = "keep"
     INTERPOLATE = "interpolate"
 
 
 class FlatIs(StrEnum):
-    """What a flat is."""
+    """Kind of a flat."""
 
     AUTO = "auto"
     RAW = "raw"
@@ -63,14 +63,14 @@ class FlatIs(StrEnum):
 
 
 class Negatives(StrEnum):
-    """What becomes of values below zero."""
+    """Treatment of values below zero."""
 
     CLIP = "clip"
     KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Knobs:
+class CorrectionOptions:
     """The values of the shared options; each field is one option of the command line."""
 
     profile: Annotated[
@@ -170,7 +170,7 @@ class Knobs:
 
     @property
     def also(self) -> AlsoBelow:
-        """Where files may lead beside their own folder."""
+        """Folders that links in files may lead to, beside their own."""
         return AlsoBelow(tuple(self.also_below or ()))
 
     @property
@@ -238,7 +238,7 @@ class Knobs:
         return None
 
     def preprocessing(self, defaults: Preprocessing | None) -> Preprocessing:
-        """What is given here, over the profile's; raises `ConfigError` naming what cannot be."""
+        """The given settings over those of the profile; raises `ConfigError` naming what cannot be."""
         from pydantic import ValidationError
 
         from stream_service.settings.profile import Preprocessing

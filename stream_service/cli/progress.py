@@ -1,4 +1,4 @@
-"""How far a long command is: a bar where a person looks on, else a line now and then; on standard error.
+"""Progress of a long command: a bar where a person looks on, else a line now and then; on standard error.
 
 Standard output is for what came of the work, so that it can be kept in a file or piped. A bar needs a terminal that can
 move its cursor; whatever else takes standard error gets whole lines.

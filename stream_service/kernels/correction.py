@@ -1,4 +1,4 @@
-"""What is corrected on every raw frame, as the operator gives it, and the same as one set of numbers per raw pixel.
+"""Corrections of every raw frame, as the operator gives them, and the same as one set of numbers per raw pixel.
 
 Everything here is in raw detector axes and covers the whole sensor as it is read out. A pixel is bad when the mask says
 so, when it is a gap, when its dark is not finite or beyond 1e30, or when its flat (a raw one minus the dark) is not

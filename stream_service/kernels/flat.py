@@ -1,4 +1,4 @@
-"""Whether a flat is as measured, or has lost its dark and has a mean of about 1 already, as most files hold it."""
+"""Kind of a flat: as measured, or normalised (without its dark, mean of about 1), as most files hold it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ where its beam was small."""
 
 
 def recognise_flat(flat: NDArray[Any], dark: NDArray[Any], mask: NDArray[Any] | None = None) -> FlatKind | None:
-    """What a flat is beside this dark, all (y, x); None if it may be either.
+    """Kind of a flat beside this dark, all (y, x); None if it may be either.
 
     A raw flat is above its dark. One that is not, and about 1, is normalised; one that is about 1 and above a dark that
     is smaller still may be either, as may one in ADU that is not above its dark.

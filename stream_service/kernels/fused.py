@@ -121,7 +121,7 @@ class FrameReducer:
         self._capped_limits = (np.float32(cap), np.float32(floor), np.float32(gain))
 
     def _saturation_of(self, dtype: np.dtype[Any]) -> tuple[bool, Any]:
-        """Whether saturation can happen, and the smallest raw value of this dtype at or above the level."""
+        """True if saturation can happen, and the smallest raw value of this dtype at or above the level."""
         level = self.corrections.saturation_level
         if level is None:
             return False, dtype.type(0)

@@ -51,7 +51,7 @@ Pixels = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gaps:
-    """What the first frames tell."""
+    """Gaps and dead pixels found in the first frames."""
 
     is_gap: Pixels
     """(y, x) pixels that do not measure."""
@@ -64,7 +64,7 @@ class Gaps:
 
     @property
     def sentence(self) -> str:
-        """What was found; empty if nothing was."""
+        """The finding in a sentence; empty if nothing was found."""
         n = int(np.count_nonzero(self.is_gap))
         if not n:
             return ""
@@ -79,7 +79,7 @@ class Gaps:
 
 
 def may_have_gaps(frame: Image, setting: GapSetting) -> bool:
-    """Whether a frame has values that are markers if later frames agree; nearly no frame of most detectors has."""
+    """True for a frame with values that are markers if later frames agree; nearly no frame of most detectors has."""
     if frame.dtype.kind == "f" and not np.isfinite(frame).all():
         return True
     if setting == "none":
@@ -103,14 +103,14 @@ def find_gaps(frames: Sequence[Image] | Image, setting: GapSetting = "auto") -> 
 
 
 def is_uniform(frame: Image) -> bool:
-    """Whether a frame has one value in every pixel, or no number: not written, without light, or saturated all over."""
+    """True for a frame of one value in all pixels, or no number: not written, without light, or saturated all over."""
     if frame.dtype.kind == "f" and not np.isfinite(frame).any():
         return True
     return bool((frame == frame.flat[0]).all())
 
 
 def is_blank(frame: Image) -> bool:
-    """Whether a frame has no measurement at all: no number, or one marker in every pixel."""
+    """True for a frame without any measurement: no number, or one marker in every pixel."""
     if frame.dtype.kind == "f" and not np.isfinite(frame).any():
         return True
     value = frame.flat[0]
@@ -191,7 +191,7 @@ class _Search:
 
     @staticmethod
     def _is_genuine(others: Image, markers: Image) -> bool:
-        """Whether negative numbers of other pixels are measurements, and no markers in this frame alone."""
+        """True if negative numbers of other pixels are measurements, and no markers in this frame alone."""
         return others.size > RARE * markers.size or not np.isin(others, markers).all()
 
     def _add_largest(self) -> None:
@@ -214,7 +214,7 @@ class _Search:
 
 
 def _doubt_of_uniform(frames: Sequence[Image] | Image) -> str:
-    """What to say of first frames that tell nothing; nothing if they are dark, or are not used as they are blank."""
+    """Sentence on first frames that tell nothing; none if they are dark, or are not used as they are blank."""
     first = frames[0]
     if is_blank(first) or first.flat[0] < _short_limit(first.dtype) - 1:
         return ""
@@ -225,23 +225,23 @@ def _doubt_of_uniform(frames: Sequence[Image] | Image) -> str:
 
 
 def _few(values: Image) -> bool:
-    """Whether there are values, and so few different ones that they may be markers."""
+    """True if there are values, and so few different ones that they may be markers."""
     return 0 < np.unique(values[:MOST_LOOKED_AT]).size <= MOST_MARKERS
 
 
 def _may_be_markers(negatives: Image) -> bool:
-    """Whether some of a frame's negative numbers may be markers: there are few, or several pixels hold the lowest."""
+    """True if some of a frame's negative numbers may be markers: there are few, or several pixels hold the lowest."""
     return _few(negatives) or bool(negatives.size and np.count_nonzero(negatives == negatives.min()) > 1)
 
 
 def _is_largest(frame: Image) -> Pixels:
-    """Where a frame holds the largest value of 8 or 16 bits, or the next one."""
+    """Pixels that hold the largest value of 8 or 16 bits, or the next one."""
     limit = _short_limit(frame.dtype)
     return (frame == frame.dtype.type(limit)) | (frame == frame.dtype.type(limit - 1))
 
 
 def _equals(frame: Image, value: float) -> Pixels:
-    """Where a frame holds this value, as its type would hold it; nowhere if it cannot."""
+    """Pixels that hold this value, as the frame's type would hold it; none if it cannot."""
     if frame.dtype.kind in "iu":
         limits = np.iinfo(frame.dtype)
         if not value.is_integer() or not limits.min <= value <= limits.max:

@@ -1,4 +1,4 @@
-"""Which pixels of a raw frame are kept, and where each lands in the stored frame: pure index arithmetic.
+"""Index arithmetic from raw to stored frame: the pixels that are kept, and where each lands.
 
 Order: ROI, bin, rotate, flip. ROI and its centre are in raw detector axes (row, column). The pixel at the ROI centre
 lands at index n//2 of the stored frame for every rotate and flip, because PtyPy expects the optical axis there.
@@ -95,7 +95,7 @@ class Geometry:
 
     @property
     def is_reversed(self) -> tuple[bool, bool]:
-        """Whether raw rows and raw columns run backwards in the stored frame."""
+        """True where raw rows, and raw columns, run backwards in the stored frame."""
         rows, columns = {0: (False, False), 90: (False, True), 180: (True, True), 270: (True, False)}[self.rotate]
         flips_rows, flips_columns = "v" in self.flip, "h" in self.flip
         if self.transposes:
@@ -133,7 +133,7 @@ class Geometry:
 
     @property
     def center(self) -> tuple[float, float]:
-        """Where the centre truly is in the stored frame: (row, column), in stored pixels, index 0.0 being a middle.
+        """True centre in the stored frame: (row, column), in stored pixels, index 0.0 being a middle.
 
         It is (n//2, n//2) for an ROI around a whole pixel with bin 1. A fraction of a pixel in the centre, a bin (by
         less than half a stored pixel) and an axis that is not cropped move it, and this says by how much.

@@ -1,4 +1,4 @@
-"""Which good pixels stand in for each bad one when bad pixels are interpolated.
+"""Good neighbours that stand in for bad pixels when these are interpolated.
 
 The neighbours of a bad pixel are the good pixels of the smallest square ring around it (3x3, 5x5, ...) that has any.
 They may lie outside the ROI: the sensor measured them all the same.

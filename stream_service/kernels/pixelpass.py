@@ -79,7 +79,7 @@ def _mark_saturated(raw: Any, level: Any, good: Any, bin: Any, spoiled: Any, n_s
 
 @njit(error_model="numpy", inline="always")
 def _slot(row: Any, reverses_rows: Any) -> Any:
-    """Where in the tile a row is kept: from the bottom up when it must leave in reverse order."""
+    """Place of a row in the tile: from the bottom up when it must leave in reverse order."""
     return TILE - 1 - row % TILE if reverses_rows else row % TILE
 
 

@@ -1,4 +1,4 @@
-"""How the exposures of one position become one row, and what is said about that row.
+"""Reduction of the exposures of one position to one row, and the summary of that row.
 
 Exposures of equal time (or of unknown time) are combined plainly. Exposures of unequal time (HDR) are combined by time
 for `sum` and `mean`: each stored pixel is its count rate, from the exposures in which it is not saturated, times the
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 
 class Grouping(StrEnum):
-    """What becomes of the exposures of one position."""
+    """Reduction of the exposures of one position."""
 
     SUM = "sum"
     """Added up."""
@@ -33,7 +33,7 @@ class Grouping(StrEnum):
 
 
 class FrameSummary(NamedTuple):
-    """What one pass over the pixels found out about a row."""
+    """Summary of one pass over the pixels of a row."""
 
     intensity: float
     """Sum over the good stored pixels, in the unit of the data (ADU, or photons with a gain)."""
@@ -70,7 +70,7 @@ def row_exposure_s(grouping: Grouping, exposures_s: Sequence[float], chosen: int
 
 
 def best_score(stored: NDArray[np.float32], is_good: NDArray[np.bool_]) -> tuple[float, float]:
-    """What `best` compares, the larger the better: median and sum over the good pixels of a stored frame.
+    """Score that `best` compares, the larger the better: median and sum over the good pixels of a stored frame.
 
     A frame that has a NaN there, or no good pixel, scores below every other.
     """

@@ -175,7 +175,7 @@ def _bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:
 
 
 def best_exposure(frames: NDArray[Any], geometry: Geometry, corrections: Corrections, calibration: Calibration) -> int:
-    """Which of the exposures `Grouping.BEST` keeps."""
+    """Index of the exposure that `Grouping.BEST` keeps."""
     level = corrections.saturation_level
     cap = math.inf if level is None else level
     is_good = stored_mask(geometry, calibration) == 0

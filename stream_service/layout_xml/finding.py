@@ -1,4 +1,4 @@
-"""What is wrong with a layout or an attributes file, what it would do on the beamline, and what to write instead."""
+"""Findings in a layout or an attributes file: the mistake, its effect on the beamline, and what to write instead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad it is: with an error data are lost or not where they should be, advice makes a good file better."""
+    """Severity: with an error data are lost or not where they should be, advice makes a good file better."""
 
     ERROR = "error"
     ADVICE = "advice"
@@ -37,5 +37,5 @@ def error(line: int, mistake: str, consequence: str, remedy: str) -> Finding:
 
 
 def advice(line: int, mistake: str, consequence: str, remedy: str) -> Finding:
-    """What makes a good file better."""
+    """A finding that makes a good file better."""
     return Finding(Level.ADVICE, line, mistake, consequence, remedy)

@@ -46,7 +46,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a layout file says; what it says wrongly is for `lint` to find."""
+    """The content of a layout file; mistakes in it are for `lint` to find."""
 
     root: Element
     groups: tuple[Placed, ...]
@@ -65,7 +65,7 @@ class Layout:
 
     @property
     def keeps_unnamed(self) -> bool:
-        """Whether NDAttributes that are named nowhere are stored at all."""
+        """True if NDAttributes that are named nowhere are stored."""
         return self.default_group is not None or self.root.attributes.get("auto_ndattr_default") != "false"
 
     def constant(self, name: str) -> Placed | None:
@@ -83,7 +83,7 @@ class Layout:
         return min(self.detectors, key=lambda dataset: dataset.path, default=None)
 
     def is_at(self, path: str, dataset: Placed) -> bool:
-        """Whether `dataset` can be found at `path`: it is there itself, or through hard links."""
+        """True if `dataset` can be found at `path`: it is there itself, or through hard links."""
         targets = {link.path: link.element.attributes.get("target", "") for link in self.links}
         for _ in range(len(targets) + 1):
             if path == dataset.path:

@@ -23,7 +23,7 @@ def lint_layout(
     *,
     is_inline: bool = False,
 ) -> tuple[Finding, ...]:
-    """What is wrong with a layout.
+    """Findings in a layout.
 
     With the text of an attributes file, also NDAttributes that it does not define (none if it cannot be read: what is
     wrong with it is for `lint_attributes` to say); `settings` are the plugin's, as far as they are known; `is_inline`
@@ -52,7 +52,7 @@ def lint_layout(
 
 
 def lint_attributes(text: str, *, is_inline: bool = False) -> tuple[Finding, ...]:
-    """What is wrong with an NDAttributes file; `is_inline` for XML that is put into NDAttributesFile itself."""
+    """Findings in an NDAttributes file; `is_inline` for XML that is put into NDAttributesFile itself."""
     try:
         attributes = read_attributes(text)
     except XmlSyntaxError as problem:

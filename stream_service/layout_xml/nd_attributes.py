@@ -11,7 +11,7 @@ PLACEHOLDER = "PLACEHOLDER:"
 
 @dataclass(frozen=True, slots=True)
 class NDAttributes:
-    """What an attributes file says."""
+    """The content of an attributes file."""
 
     root: Element
 

@@ -1,4 +1,4 @@
-"""What depends on the plugin's PVs: SWMR, chunks of columns, and the length of the record that takes the XML."""
+"""Rules that depend on the plugin's PVs: SWMR, chunks of columns, and the length of the record that takes the XML."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class PluginSettings:
 
     @property
     def frames_until_columns_show(self) -> int | None:
-        """How many frames pass before a reader sees a position; None if not known."""
+        """Frames that pass before a reader sees a position; None if not known."""
         if self.attribute_chunk is None:
             return None
         return self.attribute_chunk or self.num_capture or 16384

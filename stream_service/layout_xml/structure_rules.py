@@ -20,7 +20,7 @@ MOVES_UP = "is not made, and the rest of the layout moves up one h5 group, towar
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an element may have."""
+    """Attributes and children that an element may have."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -103,7 +103,7 @@ def structure_findings(root: Element) -> Iterator[Finding]:
 
 
 def is_read(root: Element) -> bool:
-    """Whether the plugin takes what is in this outermost element for a layout."""
+    """True if the plugin takes the content of this outermost element for a layout."""
     return root.tag == ROOT or root.tag not in RULES
 
 

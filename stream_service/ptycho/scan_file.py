@@ -1,4 +1,4 @@
-"""What a reconstruction must know of a standard file: numbers, optics, how far it has grown. Frames stay there."""
+"""A standard file as a reconstruction needs it: numbers, optics, number of rows. Frames stay there."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class ScanFile:
 
     @property
     def upright(self) -> Turn:
-        """What makes the stored frames upright: their rows growing with +y, their columns with +x."""
+        """Rotation and flip that make the stored frames upright: their rows growing with +y, their columns with +x."""
         rows, columns = self.axis_signs
         if self.turn is not None:
             return self.turn

@@ -1,1 +1,1 @@
-"""How good the data is, row by row, while it comes."""
+"""Quality of the data, row by row, while it comes."""

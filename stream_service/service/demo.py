@@ -38,7 +38,7 @@ EXPOSURE_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the demo is."""
+    """Progress of the demo."""
 
     step: str
     rows: int = 0
@@ -48,7 +48,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it. `status` holds the service's PVs at the end."""
+    """Result of the demo. `status` holds the service's PVs at the end."""
 
     status: dict[str, Any]
     rows_per_second: float
@@ -65,7 +65,7 @@ class Outcome:
 
 
 def step_of(message: str) -> str:
-    """What a service does, of its message: without what was decided of pixels and references, told once at the end."""
+    """Step that a service's message tells, without the notes on pixels and references, which are shown at the end."""
     return message.partition("; ")[0]
 
 

@@ -1,1 +1,1 @@
-"""What people write: profiles, requests and beamline folders."""
+"""Documents that people write: profiles, requests and beamline folders."""

@@ -1,4 +1,4 @@
-"""Where the beamlines' layouts and profiles are: in the checkout's `xml_layouts`, or in the installed package."""
+"""Folders of the beamlines' layouts and profiles: in the checkout's `xml_layouts`, or in the installed package."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def find_placeholders(profile: Profile) -> dict[str, str]:
 
 
 def placeholder_problem(profile: Profile) -> str:
-    """What to do about the placeholders in a profile, in one sentence; empty if it has none."""
+    """Advice on the placeholders in a profile, in one sentence; empty if it has none."""
     found = find_placeholders(profile)
     if not found:
         return ""

@@ -58,7 +58,7 @@ class ServiceSettings(Settings):
 
 
 class FrameTimeSettings(Settings):
-    """What the detector's timestamp means."""
+    """Meaning of the detector's timestamp."""
 
     field: Literal["timeStamp", "dataTimeStamp"] = "timeStamp"
     """`timeStamp` is the EPICS time of the NDArray, `dataTimeStamp` the driver's own."""
@@ -158,7 +158,7 @@ class ChannelSettings(Settings):
 
     @property
     def tells_rest(self) -> bool:
-        """Whether it is known, of a channel paired by `timestamp`, when it stands still."""
+        """True if it is known, of a channel paired by `timestamp`, when it is at rest."""
         return self.moving is not None or self.gap_s is not None or not self.continuous
 
     @model_validator(mode="after")
@@ -173,7 +173,7 @@ class ChannelSettings(Settings):
 
 
 class Preprocessing(Settings):
-    """What is done to a frame; the order and the arithmetic are in ADR 0002. Shared by live and offline."""
+    """Corrections, geometry and grouping of frames; the order and the arithmetic are in ADR 0002. Live and offline."""
 
     frames_per_position: Annotated[int, Field(ge=1)] = 1
     """Exposures at each scan position; a plan's request overrides it."""
@@ -233,7 +233,7 @@ class RawFile(Settings):
 
 
 class Optics(Settings):
-    """What makes the probe; written into the file so that a reconstruction can start from it."""
+    """Optics that make the probe; written into the file so that a reconstruction can start from it."""
 
     kind: Literal["zone_plate", "kb", "unknown"] = "unknown"
     """What focuses the beam; the fields below that belong to it are read."""
@@ -304,7 +304,7 @@ class Profile(Settings):
         return matrix
 
     def rules(self) -> tuple[ChannelRule, ...]:
-        """How x, y and energy are paired with frames; other channels are recorded, and belong to no single frame."""
+        """Pairing rules of x, y and energy; other channels are recorded, and belong to no single frame."""
         return tuple(
             ChannelRule(
                 name=name,

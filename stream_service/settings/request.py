@@ -1,4 +1,4 @@
-"""What a plan asks of the service when it arms a run: one JSON document, validated at the edge.
+"""Request with which a plan arms a run: one JSON document, validated at the edge.
 
 This is the one value type that devices and plans share with the daemon. It travels as text in the PV `Request`.
 """

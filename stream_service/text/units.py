@@ -101,7 +101,7 @@ TABLES = (METRES, ELECTRONVOLTS, SECONDS)
 
 
 def is_same_unit(one: str, other: str) -> bool:
-    """Whether two names mean one unit: `um` and `microns` do, and so do `EV` and `eV`."""
+    """True if two names mean one unit: `um` and `microns` do, and so do `EV` and `eV`."""
     for table in TABLES:
         if (factor := table.factor(one)) is not None:
             return factor == table.factor(other)

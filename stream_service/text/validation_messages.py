@@ -1,4 +1,4 @@
-"""What is wrong with a document that someone wrote, in words an operator can use."""
+"""Validation messages of a document that someone wrote, in words an operator can use."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def fermat(n_points: int, step_m: float, center_m: Center = (0.0, 0.0)) -> Traje
 
 
 def n_points_within(max_radius: float, step_size: float = 100e-9) -> int:
-    """How many positions of a Fermat spiral lie within `max_radius` of its centre."""
+    """Number of positions of a Fermat spiral within `max_radius` of its centre."""
     _check(step_size, n_points=1)
     if not max_radius >= 0:
         raise ValueError(f"max_radius is {max_radius} m; it must not be negative")

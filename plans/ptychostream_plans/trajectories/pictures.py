@@ -37,7 +37,7 @@ def draw_trajectory(trajectory: Trajectory, probe_diameter_m: float, path: Path)
 def coverage_map(
     trajectory: Trajectory, probe_diameter_m: float
 ) -> tuple[NDArray[np.int32], tuple[float, float, float, float]]:
-    """How many probes light each place, (ny, nx) with y growing by rows; and left, right, bottom, top in metres."""
+    """Probes that light each place, (ny, nx) with y growing by rows; and left, right, bottom, top in metres."""
     if probe_diameter_m <= 0:
         raise ValueError(f"the probe's diameter is {probe_diameter_m} m; it must be greater than 0")
     radius_m = probe_diameter_m / 2

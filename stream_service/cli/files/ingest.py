@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from stream_service.cli.app import App, one_input
-from stream_service.cli.correction_options import Knobs
+from stream_service.cli.correction_options import CorrectionOptions
 from stream_service.cli.options import OUTPUT, shares_options
 from stream_service.cli.progress import Progress
 from stream_service.interruption import raise_if_interrupted
@@ -41,7 +41,7 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing 
 @shares_options
 def hdf5(
     output: OutputOption,
-    knobs: Knobs,
+    options: CorrectionOptions,
     file: Annotated[
         list[str] | None, typer.Argument(metavar="FILE", help="areaDetector, CXI (/entry_1) or /entry file.")
     ] = None,
@@ -64,7 +64,7 @@ def hdf5(
     from stream_service.sources.hdf5.recording import Follow, Hdf5Paths, Hdf5Recording
 
     source = Path(one_input(file, input_file, "--input", "the file to read"))
-    check_output(output, force=force, inputs=(source, *knobs.files))
+    check_output(output, force=force, inputs=(source, *options.files))
     paths = Hdf5Paths(
         data=data_path,
         pos_x=pos_x_path,
@@ -74,11 +74,13 @@ def hdf5(
         exposure=exposure_path,
     )
     given = {"x": pos_x_path, "y": pos_y_path, "energy": energy_path}
-    settings = replace(knobs.settings(frozenset(name for name, path in given.items() if path)), translation=translation)
+    settings = replace(
+        options.settings(frozenset(name for name, path in given.items() if path)), translation=translation
+    )
     following = Follow(patience_s) if follow else None
     field = _timestamp_field(settings)
     with Hdf5Recording(
-        source, paths, following, timestamp_field=field, translation=settings.translation_to_read, also=knobs.also
+        source, paths, following, timestamp_field=field, translation=settings.translation_to_read, also=options.also
     ) as recording:
         check_is_no_input(output, recording.files)
         _ingest(recording, output, settings, force=force, live=follow)
@@ -92,7 +94,7 @@ def hdf5(
 @shares_options
 def tiff(
     output: OutputOption,
-    knobs: Knobs,
+    options: CorrectionOptions,
     frames: Annotated[
         list[str] | None, typer.Argument(metavar="GLOB", help="Numbered or multi-page TIFFs; quote it.")
     ] = None,
@@ -107,10 +109,10 @@ def tiff(
     from stream_service.sources.tiff.recording import TiffRecording
 
     files = one_input(frames, pattern, "--pattern", "the pattern of the TIFFs")
-    check_output(output, force=force, inputs=filter(None, (sidecar, *knobs.files)))
-    settings = knobs.settings()
+    check_output(output, force=force, inputs=filter(None, (sidecar, *options.files)))
+    settings = options.settings()
     offset = settings.row_offset if settings.readbacks is None else None
-    with TiffRecording(files, sidecar, settings.match, _timestamp_field(settings), offset, knobs.also) as recording:
+    with TiffRecording(files, sidecar, settings.match, _timestamp_field(settings), offset, options.also) as recording:
         check_is_no_input(output, recording.files)
         _ingest(recording, output, settings, force=force, live=False)
 

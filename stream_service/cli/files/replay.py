@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli.correction_options import Knobs
+from stream_service.cli.correction_options import CorrectionOptions
 from stream_service.cli.files.ingest import TranslationOption
 from stream_service.cli.options import OUTPUT, shares_options
 from stream_service.cli.progress import Progress
@@ -24,7 +24,7 @@ EPILOG = (
 @shares_options
 def replay(
     file: Annotated[Path, typer.Argument(help="areaDetector, CXI or /entry file.", metavar="FILE")],
-    knobs: Knobs,
+    options: CorrectionOptions,
     out: Annotated[Path, typer.Option(*OUTPUT, help="Folder for the file, which grows as in a live run.")] = Path("."),
     rate: Annotated[
         float | None, typer.Option(min=0.001, metavar="HZ", help="Frames per second (as recorded, else 100).")
@@ -38,11 +38,11 @@ def replay(
     from stream_service.run.status import RunStatus
     from stream_service.sources.hdf5.recording import Hdf5Recording
 
-    settings = replace(knobs.settings(), translation=translation)
+    settings = replace(options.settings(), translation=translation)
     field = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
     with (
         Hdf5Recording(
-            file, timestamp_field=field, translation=settings.translation_to_read, also=knobs.also
+            file, timestamp_field=field, translation=settings.translation_to_read, also=options.also
         ) as recording,
         Progress("frame", file.name) as progress,
     ):

@@ -21,7 +21,7 @@ DataArgument = Annotated[Path, typer.Argument(help="A standard file (<scan>_std.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeOptions:
-    """What the two commands have in common."""
+    """Options of both commands."""
 
     engine: Annotated[
         str,
@@ -55,7 +55,7 @@ class RecipeOptions:
         )
 
     def choices(self) -> ScanChoices:
-        """What is chosen of the scan and its probe. Raises `ConfigError`."""
+        """Choices of scan and probe. Raises `ConfigError`."""
         from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 
         if self.probe is not None and self.estimate_probe:

@@ -1,4 +1,4 @@
-"""How a reconstruction is shown: a bar and notes on the terminal, object and probe as PVA images."""
+"""Display of a reconstruction: a bar and notes on the terminal, object and probe as PVA images."""
 
 from __future__ import annotations
 

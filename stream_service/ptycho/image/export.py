@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Layout(StrEnum):
-    """Who is to read it."""
+    """Program that is to read the export."""
 
     PYNX = "pynx"
     TIKE = "tike"
@@ -120,7 +120,7 @@ def export(
 
 
 def _write_pynx(target: h5py.File, kept: KeptRows, image: RecoveredImage | None) -> None:
-    """What PyNX's CXI runner reads: `translation` (3, N), for PyNX the place of its *probe*; energy in joules."""
+    """Datasets of PyNX's CXI runner: `translation` (3, N), for PyNX the place of its *probe*; energy in joules."""
     scan = kept.scan
     target["cxi_version"] = 160
     target["number_of_entries"] = 1

@@ -41,7 +41,7 @@ POSITIONS = "/entry_1/sample_1/geometry_1"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reconstruction:
-    """What came of a reconstruction."""
+    """Result of a reconstruction."""
 
     scan: ScanFile
     ptyr: Ptyr

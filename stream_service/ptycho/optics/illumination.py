@@ -1,4 +1,4 @@
-"""Where the first probe of a reconstruction comes from, as the lines of a recipe that make it."""
+"""First probe of a reconstruction, as the lines of a recipe that make it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _square_pupil(cone: Cone) -> tuple[str, str]:
 
 
 def near_field_illumination(scan: ScanFile) -> Illumination:
-    """What is left of the frames when the sample is averaged away, propagated back to it."""
+    """The mean of the frames, without the sample, propagated back to it."""
     near = NearField.of(scan.optics, scan.det_dist_m, scan.pixel_m)
     return Illumination(
         """

@@ -27,7 +27,7 @@ NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 @dataclass(frozen=True, slots=True)
 class Defocus:
-    """How far the sample is behind the focus (negative: before it), as its shadow tells."""
+    """Distance of the sample behind the focus (negative: before it), from its in-line hologram."""
 
     defocus_m: float
     agreement: float
@@ -90,7 +90,7 @@ def _sentence(scan: ScanFile, pupil: Floats, defocus: Defocus) -> str:
 
 
 def _near_field_doubt(scan: ScanFile, beam_m: float) -> str:
-    """What a beam that wide on the sample says of the far field, in which it must fit into the window."""
+    """Doubt about the far field, in which a beam that wide on the sample must fit into the window."""
     window_m = scan.wavelength_m * scan.det_dist_m / scan.pixel_m
     if beam_m <= window_m:
         return ""

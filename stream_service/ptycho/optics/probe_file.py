@@ -45,7 +45,7 @@ def probe_datasets(probe: Complex, pixel_yx_m: tuple[float, float], about: str) 
 
 
 def cxi_head(scan: ScanFile) -> tuple[DatasetSpec, ...]:
-    """What every CXI file of a scan begins with."""
+    """First datasets of every CXI file of a scan."""
     return (
         whole_dataset("/cxi_version", "CXI 1.6.", CXI_VERSION),
         whole_dataset("/number_of_entries", "CXI entries in this file.", 1),

@@ -24,7 +24,7 @@ FEWEST_PIXELS = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScanShadows:
-    """What the frames of a scan show without a reconstruction."""
+    """In-line hologram of a scan: what its frames show without a reconstruction."""
 
     shadows: Shadows
     mean: Floats

@@ -44,7 +44,7 @@ N_CANDIDATES = 4
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How the detector sees the sample."""
+    """Magnification and orientation of the sample as the detector sees it."""
 
     metres_per_pixel: float
     """On the sample; negative if the shadow is upside down against the positions."""
@@ -92,7 +92,7 @@ class Shadows:
         return float(np.ptp(self.cells_px, axis=0).max())
 
     def agreement(self, matrix: Floats, bins: int = BINS["fine"]) -> float:
-        """How well the frames agree when they are laid onto the sample with `matrix` (2, 2), metres per pixel."""
+        """Cross-correlation of the frames laid onto the sample with `matrix` (2, 2), metres per pixel."""
         bin_m = np.sqrt(abs(np.linalg.det(matrix))) * self.cone_px / bins
         offset = self.cells_px @ matrix.T
         at = np.floor((self.positions_yx_m[:, np.newaxis, :] + offset) / bin_m).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Which way the camera hangs, and which way the stage moves the beam: what the frames of a scan say of it.
+"""Detector orientation, and the signs of the stage axes, from the frames of a scan.
 
 Turning frames and positions by half a turn together changes nothing that any measurement could tell (the image comes
 out upside down), so of eight mountings and two position signs eight pairs remain. In each pair either the camera or
@@ -39,7 +39,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class ProfileLines:
-    """What a profile has to say."""
+    """Lines for a profile."""
 
     rotate: int
     flip: str

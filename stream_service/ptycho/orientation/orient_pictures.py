@@ -1,4 +1,4 @@
-"""What the orientation wizard shows: for every candidate the shadow put together, and its short reconstruction."""
+"""Pictures of the orientation search: for every candidate the hologram put together, and its short reconstruction."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class _PtypyAlong:
         self._listener.image(present, positions_xy_m)
 
     def run(self, scan: ScanFile, watched: RunWatch) -> tuple[FollowedRows | None, Path | None]:
-        """What PtyPy saw (None if it did not get to the end), and its latest state, if it has any."""
+        """The rows that PtyPy saw (None if it did not get to the end), and its latest state, if it has any."""
         request = self._request
         output = request.output(scan, ".follow")
         settings = replace(request.settings, iterations=AFTER_END, n_polish=0)

@@ -54,7 +54,7 @@ def head(scan: ScanFile, settings: RecipeSettings, *, follow: bool, needs_numpy:
 
 
 def general(scan: ScanFile, output: Output, block: int) -> str:
-    """What is not of the scan: names, folders, blocks."""
+    """Parameters that are not of the scan: names, folders, blocks."""
     results, dumps = (f"/{output.run}{ending}_%(engine)s_%(iterations)05d.ptyr" for ending in ("", ".dump"))
     autosave = f", interval={output.dump_interval}, rfile=PATTERN + {dumps!r}" if output.dump_interval else ""
     return f"""

@@ -1,4 +1,4 @@
-"""What is chosen of a reconstruction, where it writes, and from where it goes on."""
+"""Settings of a reconstruction: choices, places of its output, and the state it goes on from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLISH_SHARE = 5
 
 @dataclass(frozen=True, slots=True)
 class RecipeSettings:
-    """What the user chooses of a reconstruction. Raises `ConfigError` for what PtyPy could not do."""
+    """Choices of the user for a reconstruction. Raises `ConfigError` for what PtyPy could not do."""
 
     engine: str = "DM"
     """One of PtyPy's; any but ML is followed by ML for the last fifth of the iterations."""
@@ -51,7 +51,7 @@ class RecipeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where a reconstruction writes. PtyPy on its own would leave folders wherever it was started."""
+    """Places of a reconstruction's output. PtyPy on its own would leave folders wherever it was started."""
 
     folder: Path
     run: str

@@ -29,7 +29,7 @@ DUMP_INTERVAL = 10
 
 
 class Listener(Protocol):
-    """Who is told how a reconstruction goes."""
+    """Receiver of the progress of a reconstruction."""
 
     def note(self, text: str) -> None:
         """A sentence for the user."""
@@ -43,7 +43,7 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be reconstructed, how, and where to."""
+    """A reconstruction to be done: input, settings, output."""
 
     data: Path
     settings: RecipeSettings
@@ -60,7 +60,7 @@ class Request:
         return self.out.with_suffix("")
 
     def output(self, scan: ScanFile, stage: str = "") -> Output:
-        """Where PtyPy writes in a stage of the work."""
+        """Place of PtyPy's output in a stage of the work."""
         return Output(self.folder, scan.scan_id + stage, DUMP_INTERVAL)
 
 

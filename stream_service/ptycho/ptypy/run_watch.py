@@ -20,7 +20,7 @@ LOOK_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for what may never come, in seconds."""
+    """Time-outs for files and rows that may never come, in seconds."""
 
     for_file_s: float = 3600.0
     """For the file, and its first row."""
@@ -100,7 +100,7 @@ class RunWatch:
             self._patience.sleep(0.1)
 
     def what_became(self) -> str:
-        """How the run ended, in a sentence."""
+        """End of the run, in a sentence."""
         scan = self._scan
         assert scan is not None
         if not scan.has_ended:

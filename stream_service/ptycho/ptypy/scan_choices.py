@@ -1,4 +1,4 @@
-"""What a user chooses of a scan before it is reconstructed: other optics than the file's, and the first probe."""
+"""Choices of the user before a scan is reconstructed: other optics than the file's, and the first probe."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ScanChoices:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What is read beside the scan."""
+        """Files that are read beside the scan."""
         return () if self.probe is None else (self.probe,)
 
     def read_scan(self, path: Path, *, is_followed: bool = False) -> ScanFile:

@@ -7,7 +7,7 @@ Importing this module registers them with PtyPy, in whose Python ptychostream mu
 
 The frames go through `ptychostream ingest tiff` into a standard file of their own, which PtyPy's Hdf5Loader then reads:
 so frames, positions and mask are those of the standard file because they are a standard file. It is removed when
-Python ends, unless `standard_file` names a place for it. All knobs of the command are parameters here.
+Python ends, unless `standard_file` names a place for it. All options of the command are parameters here.
 """
 
 # pyright: reportMissingImports=false
@@ -23,7 +23,7 @@ from ptypy.experiment import register
 from ptypy.experiment.hdf5_loader import Hdf5Loader
 from ptypy.utils import Param
 
-from stream_service.cli.correction_options import Knobs
+from stream_service.cli.correction_options import CorrectionOptions
 from stream_service.errors import ConfigError
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.run.recorded.ingest import ingest
@@ -34,15 +34,15 @@ OWN_PARAMETERS = {
     "sidecar": "HDF5 with the values of each frame (ptychostream sidecar).",
     "standard_file": "Keep the standard file that is made here; removed at the end if None.",
 }
-KNOBS = tuple(knob.name for knob in fields(Knobs))
+OPTIONS = tuple(option.name for option in fields(CorrectionOptions))
 OTHER_NAMES = {"mask": "mask_reference"}
-"""Knobs whose names mean something else to PtyPy."""
+"""Options whose names mean something else to PtyPy."""
 
 
 def _parameters(**defaults: str) -> str:
     """Docstring in which PtyPy finds the names, types and defaults of parameters."""
-    types = typing.get_type_hints(Knobs, include_extras=True)
-    notes = OWN_PARAMETERS | {_name(knob): types[knob].__metadata__[0].help for knob in KNOBS}
+    types = typing.get_type_hints(CorrectionOptions, include_extras=True)
+    notes = OWN_PARAMETERS | {_name(option): types[option].__metadata__[0].help for option in OPTIONS}
     entries = [
         f"[{name}]\ndefault = {defaults.get(name)!r}\ntype = None, str, int, float, tuple, list\nhelp = {note}\n"
         for name, note in notes.items()
@@ -80,7 +80,7 @@ class _TiffSidecar(Hdf5Loader):
 def _make_standard_file(p: Any, file: Path) -> None:
     if not p.pattern:
         raise ConfigError("data.pattern is missing: the glob of the TIFF files, such as '/data/scan001_*.tif'")
-    settings = Knobs(**{knob: _value(p, knob) for knob in KNOBS}).settings()
+    settings = CorrectionOptions(**{option: _value(p, option) for option in OPTIONS}).settings()
     field: Any = settings.profile.detector.frame_time.field if settings.profile else "timeStamp"
     sidecar = Path(p.sidecar) if p.sidecar else None
     offset = settings.row_offset if settings.readbacks is None else None
@@ -88,14 +88,16 @@ def _make_standard_file(p: Any, file: Path) -> None:
         ingest(recording, file, settings, force=bool(p.standard_file))
 
 
-def _name(knob: str) -> str:
-    return OTHER_NAMES.get(knob, knob)
+def _name(option: str) -> str:
+    return OTHER_NAMES.get(option, option)
 
 
 def _value(p: Any, name: str) -> Any:
     """A parameter as the command line would have it: an enum by its word, two numbers as a text, a path as a path."""
     value = p[_name(name)]
-    (kind, *_) = (one for one in typing.get_args(typing.get_type_hints(Knobs)[name]) if one is not type(None))
+    (kind, *_) = (
+        one for one in typing.get_args(typing.get_type_hints(CorrectionOptions)[name]) if one is not type(None)
+    )
     if value is None or isinstance(value, kind):
         return value
     if isinstance(value, tuple | list):
