@@ -14,13 +14,13 @@ import numpy as np
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Fate
 from stream_service.core.readback import Readback
+from stream_service.core.readback_events import Watermark
 from stream_service.core.run import RunState
 from stream_service.errors import SourceError
 from stream_service.run.live.live_run import LiveRun
 from stream_service.run.live.run_sources import RunSources
 from stream_service.settings.profile import Preprocessing, Profile
 from stream_service.settings.request import ScanRequest
-from stream_service.sources.live.ca_readbacks import Confirmation
 from stream_service.sources.live.pva_frames import Received
 
 BEFORE_NS = (corpus.STAMP_S - 10) * 1_000_000_000
@@ -112,7 +112,7 @@ class Readbacks:
     def ask(self, frame_end_ns: int, arrived_at: float) -> None:
         until_ns = frame_end_ns + round((self._clock() - arrived_at) * 1e9)
         for channel in {"x", "y", "x_moving", "y_moving"} - self.dead:
-            self.events.append(Confirmation(channel, until_ns))
+            self.events.append(Watermark(channel, until_ns))
 
     def latest(self, channel: str) -> float:
         return 700.0

@@ -16,9 +16,9 @@ from stream_service.core.frame import NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
 from stream_service.core.pairing import Pairer
 from stream_service.core.readback import Readback
+from stream_service.core.readback_events import Gone, Watermark
 from stream_service.run.live.live_sources import ReadbackSource
 from stream_service.settings.profile import Profile
-from stream_service.sources.live.ca_readbacks import Confirmation, Disconnection
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ class LivePairing:
         """Enter what the channels did since the last call; the updates, to be recorded."""
         updates = []
         for event in self._readbacks.take():
-            if isinstance(event, Confirmation):
+            if isinstance(event, Watermark):
                 tell = self._pairer.end if event.is_end else self._pairer.confirm
                 tell(event.channel, event.until_ns)
-            elif isinstance(event, Disconnection):
+            elif isinstance(event, Gone):
                 log.warning("the PV of channel %s is gone", event.channel)
                 self._pairer.disconnect(event.channel)
             else:

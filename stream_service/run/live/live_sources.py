@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
+from stream_service.core.readback_events import ReadbackEvent
 from stream_service.settings.request import ScanRequest
 from stream_service.sources.frame_queue import FrameQueue
-from stream_service.sources.live.ca_readbacks import Event
 
 
 class FrameSource(Protocol):
@@ -23,7 +23,7 @@ class FrameSource(Protocol):
 class ReadbackSource(Protocol):
     """The channels of a profile."""
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[ReadbackEvent]:
         """What happened since the last call."""
         ...
 

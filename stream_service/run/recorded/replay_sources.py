@@ -16,12 +16,12 @@ from typing import Any
 from stream_service.core.frame import NS_PER_S, Frame, FrameTime
 from stream_service.core.ledger import Ledger
 from stream_service.core.readback import BEFORE_ALL_TIME
+from stream_service.core.readback_events import ReadbackEvent, Watermark
 from stream_service.errors import PtychostreamError
 from stream_service.run.recorded.recorded_pairing import END_OF_TIME, Feed
 from stream_service.run.recorded.recorded_rows import RowsOfFrames
 from stream_service.settings.request import ScanRequest
 from stream_service.sources.frame_queue import FrameQueue
-from stream_service.sources.live.ca_readbacks import Confirmation, Event
 from stream_service.sources.recording import Recording
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
 
@@ -72,13 +72,13 @@ class ReplayedReadbacks:
     def ask(self, frame_end_ns: int, arrived_at: float) -> None:
         """Everything is said by `take` already."""
 
-    def take(self) -> list[Event]:
-        events: list[Event] = []
+    def take(self) -> list[ReadbackEvent]:
+        events: list[ReadbackEvent] = []
         until_ns = self.until_ns
         for name, feed in self._feeds.items():
             events += feed.until(until_ns)
             if feed.is_at_end:
-                events.append(Confirmation(name, self._known_until_ns, is_end=True))
+                events.append(Watermark(name, self._known_until_ns, is_end=True))
         return events
 
     def latest(self, channel: str) -> float:

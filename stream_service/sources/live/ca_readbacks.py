@@ -26,6 +26,7 @@ from stream_service.channel_access.library import (
 )
 from stream_service.core.frame import NS_PER_S
 from stream_service.core.readback import Readback
+from stream_service.core.readback_events import Gone, ReadbackEvent, Watermark
 from stream_service.errors import OverrunError, SourceError
 from stream_service.sources.live.settling import Settling
 
@@ -36,26 +37,6 @@ INSTEAD_S = 1.0
 """A PV of the same record as one that answers has answered by then."""
 MAX_QUEUED = 200_000
 """Updates not yet taken: 10 minutes of ten axes at 30 Hz."""
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """Every update of `channel` stamped at or before `until_ns` is already in the queue."""
-
-    channel: str
-    until_ns: int
-    is_end: bool = False
-    """True at the end of a recording: nothing is known of the channel after it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnection:
-    """The PV behind `channel` is gone."""
-
-    channel: str
-
-
-Event = Readback | Confirmation | Disconnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +52,7 @@ class Follow:
 class _Channel:
     """One followed PV. Its callbacks run in CA's threads; what concerns gets belongs to the thread that asks."""
 
-    def __init__(self, name: str, follow: Follow, emit: Callable[[Event], None]) -> None:
+    def __init__(self, name: str, follow: Follow, emit: Callable[[ReadbackEvent], None]) -> None:
         self.name = name
         self._is_first = True
         """The update that a new connection begins with: it tells an old state, and not how long updates take."""
@@ -92,7 +73,7 @@ class _Channel:
         if not conn and self.has_value.is_set():
             self._n_disconnections += 1
             self._was_disconnected = True
-            self._emit(Disconnection(self.name))
+            self._emit(Gone(self.name))
 
     def _on_update(
         self, value: Any = None, posixseconds: float = 0, nanoseconds: int = 0, severity: int = 0, **_: Any
@@ -143,7 +124,7 @@ class CaReadbacks:
 
     def __init__(self, channels: Mapping[str, Follow], wake: Callable[[], None] = lambda: None) -> None:
         self._wake = wake
-        self._events: deque[Event] = deque()
+        self._events: deque[ReadbackEvent] = deque()
         self._channels = {name: _Channel(name, follow, self._emit) for name, follow in channels.items()}
         self._asked: tuple[int, float] | None = None
         self._asked_changed = threading.Condition()
@@ -182,7 +163,7 @@ class CaReadbacks:
         channel.close()
         return stand_in
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[ReadbackEvent]:
         """All events since the last call, in order.
 
         Raises `OverrunError` when too many wait, and `SourceError` when nothing can be confirmed any more.
@@ -201,7 +182,7 @@ class CaReadbacks:
     def ask(self, frame_end_ns: int, arrived_at: float) -> None:
         """Ask for confirmation of all channels up to the end of a frame that arrived at `arrived_at` (monotonic).
 
-        Answers come as `Confirmation` events; a question asked before the last is answered replaces the next one.
+        Answers come as `Watermark` events; a question asked before the last is answered replaces the next one.
         """
         with self._asked_changed:
             self._asked = (frame_end_ns, arrived_at)
@@ -238,7 +219,7 @@ class CaReadbacks:
         for channel in self._channels.values():
             channel.close()
 
-    def _emit(self, event: Event) -> None:
+    def _emit(self, event: ReadbackEvent) -> None:
         self._events.append(event)
         self._wake()
 
@@ -259,7 +240,7 @@ class CaReadbacks:
             asked = [channel for channel in self._channels.values() if channel.ask(asked_at, until_ns)]
             for channel in asked:
                 if (confirmed_ns := channel.confirmed_until_ns()) is not None:
-                    self._emit(Confirmation(channel.name, confirmed_ns))
+                    self._emit(Watermark(channel.name, confirmed_ns))
 
 
 def _as_number(value: Any) -> float:

@@ -16,12 +16,12 @@ from scripted_run import Bench, Step, frame, frames
 
 from stream_service.core.exposure import Flag
 from stream_service.core.ledger import Fate
+from stream_service.core.readback_events import Gone
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError
 from stream_service.run.live.live_pairing import LivePairing
 from stream_service.run.live.live_run import LiveRun
 from stream_service.run.notes import RunNotes
-from stream_service.sources.live.ca_readbacks import Disconnection
 from stream_service.standard_file import validate_file
 
 
@@ -123,7 +123,7 @@ def test_dead_readback_flags_its_rows_and_holds_up_nothing_for_long(bench):
 def test_lost_readback_flags_its_rows_at_once(bench):
     b = bench(n_positions=2)
     b.sources.readbacks.dead = {"x"}
-    b.sources.readbacks.events.append(Disconnection("x"))
+    b.sources.readbacks.events.append(Gone("x"))
     b.play(frames([1, 2]))
     with b.file() as file:
         assert set(file["/entry/frames/flags"][:]) == {Flag.DISCONNECTED}
