@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.energies import TOLERANCE as ENERGY_TOLERANCE
-from stream_service.ptycho.optics.shadow import bright_cone
-from stream_service.ptycho.orientation.turn import Turn
+from stream_service.ptycho.optics.inline_hologram import bright_field_cone
+from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file.rules.scan_rules import ROW_ENERGIES
 from stream_service.standard_file.schema.contents import dataset_at
@@ -51,8 +51,8 @@ def _pixel_remarks(scan: ScanFile) -> tuple[str, ...]:
     if lit > MOST_LIT_EDGE:
         return (
             f"the mean frame is lit along {lit:.0%} of its edge, as in the near field, and a cone in the far field "
-            "leaves the edge dark: if the detector sees a magnified shadow of the sample, say --near-field (and "
-            "--defocus, or optics.propagation of the profile)",
+            "leaves the edge dark: if the detector sees a magnified in-line hologram of the sample, say --near-field "
+            "(and --defocus, or optics.propagation of the profile)",
         )
     return _axis_remark(scan)
 
@@ -93,8 +93,10 @@ def _in_raw_axes(scan: ScanFile, off_px: npt.NDArray[np.float64]) -> npt.NDArray
     settings = scan.settings
     profile = settings.get("profile") or {}
     preprocessing = settings.get("preprocessing") or profile.get("preprocessing") or {}
-    turn = Turn.of_profile(int(preprocessing.get("rotate") or 0), str(preprocessing.get("flip") or "none"))
-    return turn.matrix.T @ off_px * int(preprocessing.get("bin") or 1)
+    orientation = Orientation.of_profile(
+        int(preprocessing.get("rotate") or 0), str(preprocessing.get("flip") or "none")
+    )
+    return orientation.matrix.T @ off_px * int(preprocessing.get("bin") or 1)
 
 
 def _lit_edge(scan: ScanFile) -> float:
@@ -111,5 +113,5 @@ def _lit_edge(scan: ScanFile) -> float:
     edge = np.ones(mean.shape, bool)
     edge[1:-1, 1:-1] = False
     edge &= good & np.isfinite(mean)
-    lit = bright_cone(np.where(np.isfinite(mean), mean, 0.0), good)
+    lit = bright_field_cone(np.where(np.isfinite(mean), mean, 0.0), good)
     return float(np.mean(lit[edge])) if edge.any() else 0.0

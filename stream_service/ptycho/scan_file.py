@@ -22,7 +22,7 @@ from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.standard_rows import standard_rows
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.ptycho.optics.near_field import NearField
-from stream_service.ptycho.orientation.turn import Turn
+from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.settings.profile import Optics
 from stream_service.standard_file.rules.identity_rules import is_ours
 from stream_service.standard_file.schema.codes import END_STATES
@@ -66,7 +66,7 @@ class ScanFile:
     optics: Optics
     settings: Mapping[str, Any]
     """With which it was made, as recorded."""
-    turn: Turn | None = None
+    orientation: Orientation | None = None
     """Tried instead of what `axis_signs` say."""
     also: AlsoBelow = NOWHERE_ELSE
     """Folders to which the file may lead beside its own."""
@@ -134,12 +134,12 @@ class ScanFile:
         )
 
     @property
-    def upright(self) -> Turn:
+    def upright(self) -> Orientation:
         """Rotation and flip that make the stored frames upright: their rows growing with +y, their columns with +x."""
         rows, columns = self.axis_signs
-        if self.turn is not None:
-            return self.turn
-        return Turn(flip_rows=rows < 0, flip_columns=columns < 0)
+        if self.orientation is not None:
+            return self.orientation
+        return Orientation(flip_rows=rows < 0, flip_columns=columns < 0)
 
     @property
     def has_ended(self) -> bool:
@@ -164,8 +164,12 @@ class ScanFile:
         That is the axis, or, along an axis that the upright frame has in reverse order, the pixel behind it: of an
         even number of pixels number n // 2 from the front is number n // 2 - 1 from the back.
         """
-        turn = self.upright
-        reverses = (turn.flip_columns, turn.flip_rows) if turn.transpose else (turn.flip_rows, turn.flip_columns)
+        orientation = self.upright
+        reverses = (
+            (orientation.flip_columns, orientation.flip_rows)
+            if orientation.transpose
+            else (orientation.flip_rows, orientation.flip_columns)
+        )
         row, column = (round(value) + reverse for value, reverse in zip(self.center_px, reverses, strict=True))
         return row, column
 

@@ -238,7 +238,7 @@ class Optics(Settings):
     kind: Literal["zone_plate", "kb", "unknown"] = "unknown"
     """What focuses the beam; the fields below that belong to it are read."""
     propagation: Literal["far_field", "near_field"] = "far_field"
-    """From sample to detector: `near_field` where the detector sees a magnified shadow of the sample."""
+    """From sample to detector: `near_field` where the detector sees a magnified in-line hologram of the sample."""
     zone_plate_diameter_m: float | None = None
     """Diameter of the zone plate."""
     outermost_zone_width_m: float | None = None

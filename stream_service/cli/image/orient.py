@@ -36,7 +36,7 @@ def orient(
 ) -> None:
     """Do frames and positions fit, and if not, which profile lines make them? Exit code 1: the frames do not tell."""
     from stream_service.errors import WriteError
-    from stream_service.ptycho.optics.scan_shadows import read_shadows
+    from stream_service.ptycho.optics.scan_holograms import read_holograms
     from stream_service.ptycho.orientation.orient import judge, profile_lines
     from stream_service.ptycho.orientation.orient_answer import ASK_FOR_THE_SIDE, answer
     from stream_service.ptycho.orientation.orient_pictures import draw_candidates
@@ -46,7 +46,7 @@ def orient(
 
     python = PtypyPython.find(ptypy_python) if reconstruct else None
     scan = ScanChoices(defocus_m=defocus, also=AlsoBelow(tuple(also_below or ()))).read_scan(file)
-    seen = read_shadows(scan)
+    seen = read_holograms(scan)
     verdict = judge(scan, seen)
     folder = out or file.with_name(file.stem.removesuffix("_std") + "_orient")
     try:
@@ -58,24 +58,26 @@ def orient(
         n_trials = len(verdict.candidates)
         with Progress("short reconstruction", "PtyPy") as progress:
             trials = run_trials(scan, verdict.candidates, iters, python, folder, lambda n: progress.update(n, n_trials))
-    lines = {candidate.turn: profile_lines(candidate.turn, +1, scan) for candidate in verdict.candidates}
-    names = [f"rotate {lines[one.turn].rotate}, flip {lines[one.turn].flip}" for one in verdict.candidates]
+    lines = {candidate.orientation: profile_lines(candidate.orientation, +1, scan) for candidate in verdict.candidates}
+    names = [
+        f"rotate {lines[one.orientation].rotate}, flip {lines[one.orientation].flip}" for one in verdict.candidates
+    ]
     picture = draw_candidates(verdict.candidates, seen, trials, names, folder)
     is_decided = verdict.best is not None and verdict.sign_is_known
     if verdict.best is not None and not verdict.sign_is_known:
         console.print(NOTE, ASK_FOR_THE_SIDE, soft_wrap=True)
     console.print(verdict.reason, soft_wrap=True)
     for trial in trials:
-        said = lines[trial.candidate.turn]
+        said = lines[trial.candidate.orientation]
         console.print(f"rotate {said.rotate}, flip {said.flip}: photon error {trial.photon_error:.4g}")
     console.print(f"pictures: {picture}", soft_wrap=True)
     for paragraph in answer(scan, verdict):
         console.print()
         console.print(paragraph, soft_wrap=True, markup=False)
     if trials and verdict.best is not None:
-        turn = verdict.best.turn
-        expected = {turn} if is_decided else {turn, turn.upside_down}
-        if trials[0].candidate.turn not in expected:
+        orientation = verdict.best.orientation
+        expected = {orientation} if is_decided else {orientation, orientation.upside_down}
+        if trials[0].candidate.orientation not in expected:
             console.print(NOTE, "the short reconstructions prefer another way: look at the pictures", soft_wrap=True)
     if not is_decided:
         raise typer.Exit(1)

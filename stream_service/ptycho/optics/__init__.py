@@ -1,1 +1,1 @@
-"""The illumination: optics, probe, bright-field shadow images."""
+"""The illumination: optics, probe, in-line holograms of the sample."""

@@ -1,7 +1,7 @@
 """A first probe from the frames alone, for a scan whose optics nobody wrote down.
 
 The mean frame is the pupil, seen through a sample that has been averaged away; what it lacks is the curvature of the
-wave, that is how far the sample is out of focus, and on which side. The shadow of the sample tells both.
+wave, that is how far the sample is out of focus, and on which side. The in-line hologram of the sample tells both.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.ptycho.optics.inline_hologram import bright_field_cone, plateau
 from stream_service.ptycho.optics.probe import propagated_pupil
-from stream_service.ptycho.optics.scan_shadows import ScanShadows
-from stream_service.ptycho.optics.shadow import bright_cone, plateau
+from stream_service.ptycho.optics.scan_holograms import ScanHolograms
 from stream_service.ptycho.scan_file import ScanFile
 
 Floats = npt.NDArray[np.floating[Any]]
 
-LEAST_AGREEMENT = 0.15
+LEAST_CORRELATION = 0.15
 """Of frames laid onto each other; chance gives 0.1 at the most."""
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 """Rows and columns to the pixels around one."""
@@ -30,12 +30,12 @@ class Defocus:
     """Distance of the sample behind the focus (negative: before it), from its in-line hologram."""
 
     defocus_m: float
-    agreement: float
+    correlation: float
 
     @property
     def is_seen(self) -> bool:
-        """False where the sample is in focus, or makes no shadow: then `defocus_m` means nothing."""
-        return self.agreement >= LEAST_AGREEMENT
+        """False where the sample is in focus, or makes no in-line hologram: then `defocus_m` means nothing."""
+        return self.correlation >= LEAST_CORRELATION
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,15 +48,15 @@ class ProbeEstimate:
     sentence: str
 
 
-def estimate_defocus(scan: ScanFile, seen: ScanShadows) -> Defocus:
-    """From the scale of the shadow: by rays, a pixel sees the sample at defocus x its angle from the focus."""
-    best = seen.shadows.best_scale(scan.upright.matrix)
+def estimate_defocus(scan: ScanFile, seen: ScanHolograms) -> Defocus:
+    """From the scale of the hologram: by rays, a pixel sees the sample at defocus x its angle from the focus."""
+    best = seen.holograms.best_scale(scan.upright.matrix)
     scale_m = best.metres_per_pixel
-    return Defocus(scale_m * scan.det_dist_m / (scan.pixel_m - scale_m), best.agreement)
+    return Defocus(scale_m * scan.det_dist_m / (scan.pixel_m - scale_m), best.correlation)
 
 
-def estimate_probe(scan: ScanFile, seen: ScanShadows) -> ProbeEstimate:
-    """The pupil from the mean frame, the defocus from the shadow."""
+def estimate_probe(scan: ScanFile, seen: ScanHolograms) -> ProbeEstimate:
+    """The pupil from the mean frame, the defocus from the in-line hologram."""
     defocus = estimate_defocus(scan, seen)
     used_m = defocus.defocus_m if defocus.is_seen else 0.0
     half = scan.square_px // 2
@@ -66,10 +66,10 @@ def estimate_probe(scan: ScanFile, seen: ScanShadows) -> ProbeEstimate:
     return ProbeEstimate(probe, defocus, _sentence(scan, pupil, defocus))
 
 
-def _pupil(seen: ScanShadows) -> Floats:
+def _pupil(seen: ScanHolograms) -> Floats:
     """Amplitude in the pupil, (y, x): the root of the mean frame in the cone, its level where a pixel is bad."""
     level = plateau(seen.mean, seen.good)
-    amplitude = np.sqrt(np.where(bright_cone(seen.mean, seen.good), np.maximum(seen.mean, 0), 0) / level)
+    amplitude = np.sqrt(np.where(bright_field_cone(seen.mean, seen.good), np.maximum(seen.mean, 0), 0) / level)
     padded = np.pad(amplitude, 1)
     ny, nx = amplitude.shape
     around = np.stack([padded[1 + dy : 1 + dy + ny, 1 + dx : 1 + dx + nx] for dy, dx in NEIGHBOURS])
@@ -83,10 +83,11 @@ def _sentence(scan: ScanFile, pupil: Floats, defocus: Defocus) -> str:
     if defocus.is_seen:
         side = "behind" if defocus.defocus_m > 0 else "before"
         return (
-            f"{found}; by its shadow the sample is {abs(defocus.defocus_m) * 1e6:.3g} um {side} the focus "
-            f"(agreement {defocus.agreement:.2f})" + _near_field_doubt(scan, angle_mrad * 1e-3 * abs(defocus.defocus_m))
+            f"{found}; by its in-line hologram the sample is {abs(defocus.defocus_m) * 1e6:.3g} um {side} the focus "
+            f"(cross-correlation {defocus.correlation:.2f})"
+            + _near_field_doubt(scan, angle_mrad * 1e-3 * abs(defocus.defocus_m))
         )
-    return f"{found}; no shadow of the sample is seen, so it was taken to be in focus"
+    return f"{found}; no in-line hologram of the sample is seen, so it was taken to be in focus"
 
 
 def _near_field_doubt(scan: ScanFile, beam_m: float) -> str:

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
-from stream_service.ptycho.optics.probe_estimate import LEAST_AGREEMENT
-from stream_service.ptycho.optics.scan_shadows import ScanShadows
-from stream_service.ptycho.orientation.turn import Turn
+from stream_service.ptycho.optics.probe_estimate import LEAST_CORRELATION
+from stream_service.ptycho.optics.scan_holograms import ScanHolograms
+from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.ptycho.scan_file import ScanFile
 
 LEAST_LEAD = 2.0
@@ -30,10 +30,10 @@ LEAST_LEAD = 2.0
 class Candidate:
     """One pair: `turn` of the stored frames with the positions as they are; the same upside down with them reversed."""
 
-    turn: Turn
+    orientation: Orientation
     matrix_m: tuple[tuple[float, float], tuple[float, float]]
     """From pixels off the axis of a stored frame to metres on the sample."""
-    agreement: float
+    correlation: float
     """Of the frames, laid onto the sample so."""
 
 
@@ -63,16 +63,16 @@ class Verdict:
     sign_is_known: bool
     """It is known on which side of the focus the sample is, so that the twin is told from the truth."""
     defocus_m: float
-    """By which `best` fits: given, or as its shadow tells."""
+    """By which `best` fits: given, or as its in-line hologram tells."""
     reason: str
     """In a sentence."""
 
     def fits_as_it_is(self, scan: ScanFile) -> bool:
         """The frames of the file, taken as they are, fit its positions (if the side of the focus is `defocus_m`'s)."""
-        return self.best is not None and self.best.turn == scan.upright
+        return self.best is not None and self.best.orientation == scan.upright
 
 
-def judge(scan: ScanFile, seen: ScanShadows) -> Verdict:
+def judge(scan: ScanFile, seen: ScanHolograms) -> Verdict:
     """Lay the frames onto the sample in all eight ways."""
     given_m = scan.optics.defocus_m or 0.0
     side = 1.0 if scan.optics.propagation == "near_field" else math.copysign(1.0, given_m) if given_m else 0.0
@@ -86,43 +86,47 @@ def judge(scan: ScanFile, seen: ScanShadows) -> Verdict:
         if given_m:
             remark = f". They do so for a defocus of {defocus_m * 1e6:.3g} um, not for the {given_m * 1e6:.3g} um given"
     first, second = found[0], found[1]
-    reason = f"frames agree to {first.agreement:.2f} where they overlap, in the next best way to {second.agreement:.2f}"
+    reason = (
+        f"frames agree to {first.correlation:.2f} where they overlap, in the next best way to {second.correlation:.2f}"
+    )
     if not _is_clear(found):
         reason += (
             ": that does not decide. The sample must be out of focus and structured, and neighbouring positions must "
             "overlap; scan something rich in detail, defocused"
         )
         return Verdict(found, None, bool(side), defocus_m, reason)
-    if not side and first.turn.upside_down == scan.upright:
-        first = next(one for one in found if one.turn == scan.upright)
+    if not side and first.orientation.upside_down == scan.upright:
+        first = next(one for one in found if one.orientation == scan.upright)
         defocus_m = -defocus_m
     return Verdict(found, first, bool(side), defocus_m, reason + remark)
 
 
 def _is_clear(found: tuple[Candidate, ...]) -> bool:
     first, second = found[0], found[1]
-    return first.agreement >= LEAST_AGREEMENT and first.agreement > LEAST_LEAD * second.agreement
+    return first.correlation >= LEAST_CORRELATION and first.correlation > LEAST_LEAD * second.correlation
 
 
-def _seen_scale(seen: ScanShadows) -> float:
+def _seen_scale(seen: ScanHolograms) -> float:
     """Metres on the sample per pixel, as frames agree best: its size only, since its sign is that of the frames."""
-    tried = [seen.shadows.best_scale(turn.matrix) for turn in Turn.all() if not turn.flip_rows]
-    return abs(max(tried, key=lambda scale: scale.agreement).metres_per_pixel)
+    tried = [
+        seen.holograms.best_scale(orientation.matrix) for orientation in Orientation.all() if not orientation.flip_rows
+    ]
+    return abs(max(tried, key=lambda scale: scale.correlation).metres_per_pixel)
 
 
-def _candidates(scale_m: float, seen: ScanShadows) -> tuple[Candidate, ...]:
+def _candidates(scale_m: float, seen: ScanHolograms) -> tuple[Candidate, ...]:
     """All eight, the best first."""
-    found = (_candidate(turn, scale_m, seen) for turn in Turn.all())
-    return tuple(sorted(found, key=lambda one: one.agreement, reverse=True))
+    found = (_candidate(orientation, scale_m, seen) for orientation in Orientation.all())
+    return tuple(sorted(found, key=lambda one: one.correlation, reverse=True))
 
 
-def _candidate(turn: Turn, scale_m: float, seen: ScanShadows) -> Candidate:
-    matrix = scale_m * turn.matrix
+def _candidate(orientation: Orientation, scale_m: float, seen: ScanHolograms) -> Candidate:
+    matrix = scale_m * orientation.matrix
     (yy, yx), (xy, xx) = matrix.tolist()
-    return Candidate(turn, ((yy, yx), (xy, xx)), seen.shadows.agreement(matrix))
+    return Candidate(orientation, ((yy, yx), (xy, xx)), seen.holograms.correlation(matrix))
 
 
-def profile_lines(turn: Turn, position_sign: int, scan: ScanFile) -> ProfileLines:
+def profile_lines(orientation: Orientation, position_sign: int, scan: ScanFile) -> ProfileLines:
     """The lines of a profile that turn frames and positions as well as those with which the file was made.
 
     Raises `SourceError` if the file does not say how it was made.
@@ -131,10 +135,10 @@ def profile_lines(turn: Turn, position_sign: int, scan: ScanFile) -> ProfileLine
     profile = settings.get("profile") or {}
     preprocessing = settings.get("preprocessing") or profile.get("preprocessing") or {}
     try:
-        recorded = Turn.of_profile(preprocessing["rotate"], preprocessing["flip"])
+        recorded = Orientation.of_profile(preprocessing["rotate"], preprocessing["flip"])
     except (KeyError, TypeError) as error:
         raise SourceError(f"{scan.path} does not say with which rotate and flip it was made") from error
-    rotate, flip = turn.after(recorded).profile
+    rotate, flip = orientation.after(recorded).profile
     stage_map = _stage_map(profile.get("stage_map"), position_sign)
     return ProfileLines(rotate, flip, stage_map, resets_axis_signs=scan.axis_signs != (1, 1))
 
@@ -146,16 +150,16 @@ def _stage_map(recorded: Any, position_sign: int) -> str:
     return f"[{', '.join(rows)}]"
 
 
-def mosaic(seen: ScanShadows, candidate: Candidate, bins: int = 24) -> npt.NDArray[np.float64]:
-    """(y, x) the shadow of the sample, put together of all frames; NaN where there is none. Sharp if it is right."""
-    shadows = seen.shadows
+def mosaic(seen: ScanHolograms, candidate: Candidate, bins: int = 24) -> npt.NDArray[np.float64]:
+    """(y, x) the in-line hologram, put together of all frames; NaN where there is none. Sharp if it is right."""
+    holograms = seen.holograms
     matrix = np.array(candidate.matrix_m)
-    bin_m = np.sqrt(abs(np.linalg.det(matrix))) * shadows.cone_px / bins
-    at = np.floor((shadows.positions_yx_m[:, np.newaxis, :] + shadows.cells_px @ matrix.T) / bin_m).astype(np.int64)
+    bin_m = np.sqrt(abs(np.linalg.det(matrix))) * holograms.cone_px / bins
+    at = np.floor((holograms.positions_yx_m[:, np.newaxis, :] + holograms.cells_px @ matrix.T) / bin_m).astype(np.int64)
     at -= at.min(axis=(0, 1))
     ny, nx = at.max(axis=(0, 1)) + 1
     place = (at[..., 0] * nx + at[..., 1]).reshape(-1)
     n = np.bincount(place, minlength=ny * nx)
-    total = np.bincount(place, shadows.contrast.reshape(-1), ny * nx)
+    total = np.bincount(place, holograms.contrast.reshape(-1), ny * nx)
     with np.errstate(invalid="ignore"):
         return np.where(n > 0, total / n, np.nan).reshape(ny, nx)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stream_service.output_file import check_is_no_input, whole_file
-from stream_service.ptycho.optics.scan_shadows import middle_rows
+from stream_service.ptycho.optics.scan_holograms import middle_rows
 from stream_service.ptycho.orientation.orient import Candidate
 from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
 from stream_service.ptycho.ptypy.ptypy_run import PtypyRun
@@ -57,7 +57,7 @@ def run_trials(
     trials = []
     for number, candidate in enumerate(candidates):
         tell(number)
-        turned = replace(scan, turn=candidate.turn)
+        turned = replace(scan, orientation=candidate.orientation)
         output = Output(folder, f"trial{number}")
         illumination = ScanChoices().illumination(turned, folder, output.run)
         with PtypyRun(python, recipe_text(turned, settings, illumination, output, keep=keep), output) as run:

@@ -138,7 +138,7 @@ def common_data(scan: ScanFile, illumination: Illumination) -> str:
     else:
         lines += [
             f"data.distance = {near.distance_m!r}  # effective, metres",
-            f"data.psize = {near.pixel_m!r}  # effective: of the shadow, on the sample, metres",
+            f"data.psize = {near.pixel_m!r}  # effective: of the in-line hologram, on the sample, metres",
         ]
     return "\n".join(lines)
 

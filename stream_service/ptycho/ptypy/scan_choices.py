@@ -20,14 +20,14 @@ from stream_service.ptycho.optics.illumination import (
 from stream_service.ptycho.optics.probe import optics_probe
 from stream_service.ptycho.optics.probe_estimate import Defocus, estimate_defocus, estimate_probe
 from stream_service.ptycho.optics.probe_file import read_probe
-from stream_service.ptycho.optics.scan_shadows import read_shadows
+from stream_service.ptycho.optics.scan_holograms import read_holograms
 from stream_service.ptycho.scan_file import ScanFile
 
 PARALLEL = 0.02
-"""A shadow that is enlarged by less than this share is one in a parallel beam."""
+"""An in-line hologram that is enlarged by less than this share is one in a parallel beam."""
 
 ROWS_FOR_ESTIMATE = 60
-"""With fewer the shadows of neighbours may not overlap enough."""
+"""With fewer the holograms of neighbours may not overlap enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class ScanChoices:
         if self.probe is not None:
             return read_probe(self.probe, scan), f"first probe: that in {self.probe}"
         if self.estimate_probe or scan.optics.kind == "unknown":
-            estimate = estimate_probe(scan, read_shadows(scan))
+            estimate = estimate_probe(scan, read_holograms(scan))
             return estimate.probe, estimate.sentence
         scan, remarks = _with_known_defocus(scan)
         side = (scan.square_px, scan.square_px)
@@ -112,7 +112,7 @@ class ScanChoices:
             )
         if scan.optics.defocus_m is not None:
             return near_field_illumination(scan)
-        seen = estimate_defocus(scan, read_shadows(scan))
+        seen = estimate_defocus(scan, read_holograms(scan))
         if not seen.is_seen:
             raise ConfigError(
                 f"{scan.path}: the magnification is not known, and the frames do not follow the positions: give the "
@@ -122,17 +122,19 @@ class ScanChoices:
         if magnification < 1 + PARALLEL:
             return near_field_illumination(scan)
         focused = replace(scan, optics=scan.optics.model_copy(update={"defocus_m": seen.defocus_m}))
-        found = f"by the motion of its shadow the sample is {seen.defocus_m * 1e3:.4g} mm behind the focus"
+        found = f"by the motion of its in-line hologram the sample is {seen.defocus_m * 1e3:.4g} mm behind the focus"
         illumination = near_field_illumination(focused)
         return replace(illumination, remarks=(*illumination.remarks, found))
 
 
 def _with_known_defocus(scan: ScanFile) -> tuple[ScanFile, tuple[str, ...]]:
-    """The scan with the defocus that its shadow tells, where the optics do not, and what there is to say of it."""
+    """The scan with the defocus by its in-line hologram, where the optics do not tell it, and the remarks on it."""
     if scan.optics.defocus_m is not None:
         return scan, ()
-    found: Defocus = estimate_defocus(scan, read_shadows(scan))
+    found: Defocus = estimate_defocus(scan, read_holograms(scan))
     if not found.is_seen:
-        return scan, ("the defocus is not known and no shadow of the sample is seen: taken to be in focus",)
+        return scan, ("the defocus is not known and no in-line hologram of the sample is seen: taken to be in focus",)
     optics = scan.optics.model_copy(update={"defocus_m": found.defocus_m})
-    return replace(scan, optics=optics), (f"defocus {found.defocus_m * 1e6:.3g} um, by the motion of the shadow",)
+    return replace(scan, optics=optics), (
+        f"defocus {found.defocus_m * 1e6:.3g} um, by the motion of the in-line hologram",
+    )

@@ -16,10 +16,10 @@ from object_truth import correlation, read_reconstruction, read_truth
 from simulated_scan import run_ptychostream
 
 from stream_service.ptycho.optics.probe_estimate import estimate_defocus
-from stream_service.ptycho.optics.scan_shadows import read_shadows
+from stream_service.ptycho.optics.scan_holograms import read_holograms
+from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.ptycho.orientation.orient import judge
 from stream_service.ptycho.orientation.orient_answer import answer
-from stream_service.ptycho.orientation.turn import Turn
 from stream_service.ptycho.scan_file import ScanFile
 
 MOUNTINGS = list(itertools.product((0, 90), ("none", "h", "v", "hv")))
@@ -75,30 +75,32 @@ def test_orient_is_right_or_undecided_however_the_frames_are_stored(
     rotate: int, flip: str, simulated: Simulated, tmp_path: Path
 ) -> None:
     path = simulated.ingest(tmp_path / "scan_std.h5", "--rotate", str(rotate), "--flip", flip)
-    stored = Turn.of_profile(rotate, flip)
+    stored = Orientation.of_profile(rotate, flip)
     scan = ScanFile.read(path)
-    seen = read_shadows(scan)
+    seen = read_holograms(scan)
 
     known = judge(scan, seen)
     assert known.best is not None and known.sign_is_known
-    assert known.best.turn.after(stored) == Turn(), "what undoes the mounting"
+    assert known.best.orientation.after(stored) == Orientation(), "what undoes the mounting"
     text = "\n".join(answer(scan, known))
-    assert ("is right as it stands" in text) is (stored == Turn())
-    assert ("preprocessing: {rotate: 0, flip: none}" in text) is (stored != Turn()), "what the profile should have said"
+    assert ("is right as it stands" in text) is (stored == Orientation())
+    assert ("preprocessing: {rotate: 0, flip: none}" in text) is (stored != Orientation()), (
+        "what the profile should have said"
+    )
 
     unknown = replace(scan, optics=scan.optics.model_copy(update={"kind": "unknown", "defocus_m": None}))
     verdict = judge(unknown, seen)
     assert verdict.best is not None and not verdict.sign_is_known
     text = "\n".join(answer(unknown, verdict))
-    if stored in (Turn(), Turn().upside_down):
+    if stored in (Orientation(), Orientation().upside_down):
         assert verdict.fits_as_it_is(unknown), "the file comes first"
-        side = "downstream" if stored == Turn() else "upstream"
+        side = "downstream" if stored == Orientation() else "upstream"
         assert f"is right as it stands if the sample was {side} of the focus" in text
         assumed = estimate_defocus(unknown, seen).defocus_m
         assert assumed == pytest.approx(verdict.defocus_m, rel=0.05), "as reconstruct takes it"
     else:
         assert "is wrong as it stands, on whichever side" in text
-    right = text.index("If the sample was downstream") if stored != Turn() else -1
+    right = text.index("If the sample was downstream") if stored != Orientation() else -1
     assert right < 0 or "preprocessing: {rotate: 0, flip: none}" in text[right:], (
         "the way for the true side is among them"
     )

@@ -158,7 +158,9 @@ def test_the_real_near_field_scan_goes_to_a_falling_error(tmp_path: Path) -> Non
     file = tmp_path / "p25_std.h5"
     run_ptychostream("ingest", "hdf5", "--input", str(data), "--output", str(file))
     done = run_ptychostream("reconstruct", str(file), "--near-field", "--iters", "40")
-    assert "cone beam: magnification 30" in done.stdout + done.stderr, "found by the motion of the shadow: 307.8"
+    assert "cone beam: magnification 30" in done.stdout + done.stderr, (
+        "found by the motion of the in-line hologram: 307.8"
+    )
     with h5py.File(tmp_path / "p25_recon.cxi") as found:
         errors = found["/entry_1/image_1/process_1/errors"][:, 1]
         assert errors[-1] < errors[0] / 3

@@ -15,7 +15,7 @@ import pytest
 from stream_service.errors import ConfigError, SourceError, WriteError
 from stream_service.ptycho.optics.illumination import near_field_illumination, optics_illumination
 from stream_service.ptycho.optics.probe import optics_probe
-from stream_service.ptycho.orientation.turn import Turn
+from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.ptycho.ptypy.recipe import recipe_text, write_recipe
 from stream_service.ptycho.ptypy.recipe_settings import Output, RecipeSettings, Start
 from stream_service.ptycho.ptypy.scan_choices import ScanChoices
@@ -157,12 +157,12 @@ def ptypy_takes(data: Param, frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any
 
 
 @pytest.mark.parametrize("frame_shape", [(64, 80), (63, 79), (64, 79)])
-@pytest.mark.parametrize("turn", list(Turn.all()))
+@pytest.mark.parametrize("orientation", list(Orientation.all()))
 def test_ptypy_has_the_axis_at_half_the_side_in_every_orientation(
-    turn: Turn, frame_shape: tuple[int, int], scan: ScanFile, monkeypatch: pytest.MonkeyPatch
+    orientation: Orientation, frame_shape: tuple[int, int], scan: ScanFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     axis = frame_shape[0] // 2, frame_shape[1] // 2
-    scan = replace(scan, frame_shape=frame_shape, center_px=(float(axis[0]), float(axis[1])), turn=turn)
+    scan = replace(scan, frame_shape=frame_shape, center_px=(float(axis[0]), float(axis[1])), orientation=orientation)
     frame = np.zeros(frame_shape)
     frame[axis] = 1
     data = parameters(text_of(scan), monkeypatch)["scans"].scan.data

@@ -1,4 +1,4 @@
-"""The shadow of the sample: scale, sign and orientation from frames made for the purpose, and from a simulated scan."""
+"""In-line holograms: scale, sign and orientation from frames made for the purpose, and from a simulated scan."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 from iocsim.physics.beamline import BeamlineConfig, fermat_positions_m, make_beamline
 from iocsim.physics.optics import zone_plate_probe
 from stream_service.errors import SourceError
+from stream_service.ptycho.optics.inline_hologram import InlineHolograms
 from stream_service.ptycho.optics.probe_estimate import estimate_defocus, estimate_probe
-from stream_service.ptycho.optics.scan_shadows import ScanShadows, middle_rows, read_shadows
-from stream_service.ptycho.optics.shadow import Shadows
+from stream_service.ptycho.optics.scan_holograms import ScanHolograms, middle_rows, read_holograms
+from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.ptycho.orientation.orient import judge, mosaic, profile_lines
-from stream_service.ptycho.orientation.turn import Turn
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file.write.swmr_file import StandardFile
 from stream_service.testing.example_file import example_header, example_ledger, example_row
@@ -33,7 +33,12 @@ OPTICS = {
 
 
 def simulated_file(
-    path: Path, defocus_m: float, turn: Turn, *, sign: int = 1, optics: dict[str, Any] | None = None
+    path: Path,
+    defocus_m: float,
+    orientation: Orientation,
+    *,
+    sign: int = 1,
+    optics: dict[str, Any] | None = None,
 ) -> Any:
     """A standard file of a simulated scan whose frames are stored turned; the true probe."""
     beamline = make_beamline(
@@ -54,7 +59,7 @@ def simulated_file(
     with StandardFile.create(path, header, swmr=False) as file:
         for row, (x_m, y_m) in enumerate(positions):
             frame = beamline.frames.frame(row, x_m, y_m, 0.02, beamline.energy_eV, 200.0, True)
-            file.slot()[...] = turn.apply(np.maximum(frame.astype(np.float32) - 100, 0))
+            file.slot()[...] = orientation.apply(np.maximum(frame.astype(np.float32) - 100, 0))
             file.append(replace(example_row(row), x_m=sign * x_m, y_m=sign * y_m))
         file.write_ledger(example_ledger(N_ROWS))
         file.set_state("COMPLETE", "done", 1)
@@ -64,57 +69,57 @@ def simulated_file(
 
 @pytest.mark.parametrize(("defocus_m", "within"), [(16e-6, 0.03), (-24e-6, 0.03), (10e-6, 0.15)])
 def test_defocus_and_its_side_are_found_without_optics(defocus_m: float, within: float, tmp_path: Path) -> None:
-    """The smaller the probe, the less neighbours overlap, and the less their shadows tell."""
-    scan, probe = simulated_file(tmp_path / "scan_std.h5", defocus_m, Turn())
-    found = estimate_defocus(scan, read_shadows(scan))
+    """The smaller the probe, the less neighbours overlap, and the less their holograms tell."""
+    scan, probe = simulated_file(tmp_path / "scan_std.h5", defocus_m, Orientation())
+    found = estimate_defocus(scan, read_holograms(scan))
     assert found.is_seen
     assert found.defocus_m == pytest.approx(defocus_m, rel=within)
-    estimate = estimate_probe(scan, read_shadows(scan))
+    estimate = estimate_probe(scan, read_holograms(scan))
     assert abs(np.vdot(probe, estimate.probe)) > 0.9
     assert ("behind" if defocus_m > 0 else "before") in estimate.sentence
 
 
-def test_a_sample_in_focus_makes_no_shadow_and_that_is_said(tmp_path: Path) -> None:
-    scan, _ = simulated_file(tmp_path / "scan_std.h5", 0.5e-6, Turn())
-    estimate = estimate_probe(scan, read_shadows(scan))
+def test_a_sample_in_focus_makes_no_hologram_and_that_is_said(tmp_path: Path) -> None:
+    scan, _ = simulated_file(tmp_path / "scan_std.h5", 0.5e-6, Orientation())
+    estimate = estimate_probe(scan, read_holograms(scan))
     assert not estimate.defocus.is_seen
-    assert "no shadow" in estimate.sentence
+    assert "no in-line hologram" in estimate.sentence
 
 
-@pytest.mark.parametrize("turn", list(Turn.all()))
-def test_the_wizard_names_the_lines_for_every_mounting(turn: Turn, tmp_path: Path) -> None:
-    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, turn, optics=OPTICS | {"defocus_m": 16e-6})
-    verdict = judge(scan, read_shadows(scan))
+@pytest.mark.parametrize("orientation", list(Orientation.all()))
+def test_the_wizard_names_the_lines_for_every_mounting(orientation: Orientation, tmp_path: Path) -> None:
+    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, orientation, optics=OPTICS | {"defocus_m": 16e-6})
+    verdict = judge(scan, read_holograms(scan))
     assert verdict.best is not None and verdict.sign_is_known
-    assert verdict.best.turn.after(turn) == Turn(), "what undoes the mounting"
-    lines = profile_lines(verdict.best.turn, 1, scan)
-    assert (lines.rotate, lines.flip) == verdict.best.turn.profile
+    assert verdict.best.orientation.after(orientation) == Orientation(), "what undoes the mounting"
+    lines = profile_lines(verdict.best.orientation, 1, scan)
+    assert (lines.rotate, lines.flip) == verdict.best.orientation.profile
     assert lines.stage_map == "[[-1, 0], [0, -1]]"
 
 
 def test_a_wrong_stage_sign_is_half_a_turn_of_the_frames(tmp_path: Path) -> None:
     optics = OPTICS | {"defocus_m": 16e-6}
-    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, Turn(), sign=-1, optics=optics)
-    verdict = judge(scan, read_shadows(scan))
+    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, Orientation(), sign=-1, optics=optics)
+    verdict = judge(scan, read_holograms(scan))
     assert verdict.best is not None
-    assert verdict.best.turn == Turn().upside_down
-    lines = profile_lines(verdict.best.turn.upside_down, -1, scan)
+    assert verdict.best.orientation == Orientation().upside_down
+    lines = profile_lines(verdict.best.orientation.upside_down, -1, scan)
     assert (lines.rotate, lines.flip, lines.stage_map) == (0, "none", "[[1, 0], [0, 1]]")
 
 
 def test_without_optics_the_twin_is_not_told_apart_and_that_is_said(tmp_path: Path) -> None:
-    turn = Turn(transpose=True)
-    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, turn)
-    verdict = judge(scan, read_shadows(scan))
+    orientation = Orientation(transpose=True)
+    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, orientation)
+    verdict = judge(scan, read_holograms(scan))
     assert not verdict.sign_is_known
     assert verdict.best is not None
-    assert verdict.best.turn.after(turn) in (Turn(), Turn().upside_down)
+    assert verdict.best.orientation.after(orientation) in (Orientation(), Orientation().upside_down)
 
 
 def test_frames_without_a_sample_decide_nothing() -> None:
     rng = np.random.default_rng(1)
     frames = rng.poisson(100, (60, 40, 40)).astype(float)
-    seen = shadows_of(frames, np.array(fermat_positions_m(60, 1e-6)))
+    seen = holograms_of(frames, np.array(fermat_positions_m(60, 1e-6)))
     scan = ScanFile(
         **dict.fromkeys(ScanFile.__dataclass_fields__)  # type: ignore[arg-type]
         | {"pixel_m": 75e-6, "det_dist_m": 0.1, "axis_signs": (1, 1), "optics": example_optics(16e-6)}
@@ -130,23 +135,23 @@ def example_optics(defocus_m: float) -> Any:
     return Optics(defocus_m=defocus_m)
 
 
-def shadows_of(frames: npt.NDArray[Any], positions_yx_m: npt.NDArray[Any]) -> ScanShadows:
+def holograms_of(frames: npt.NDArray[Any], positions_yx_m: npt.NDArray[Any]) -> ScanHolograms:
     mean, good = frames.mean(axis=0), np.ones(frames.shape[1:], bool)
     center = (frames.shape[1] / 2, frames.shape[2] / 2)
-    return ScanShadows(Shadows.of(frames, mean, good, center, positions_yx_m), mean, good)
+    return ScanHolograms(InlineHolograms.of(frames, mean, good, center, positions_yx_m), mean, good)
 
 
 def test_a_picture_put_together_of_windows_is_the_picture() -> None:
-    """Frames that are windows of one picture, a pixel of it per pixel: scale, agreement and mosaic."""
+    """Frames that are windows of one picture, a pixel of it per pixel: scale, correlation and mosaic."""
     rng = np.random.default_rng(3)
     picture = 1 + 0.3 * smooth(rng.standard_normal((160, 160)))
     starts = rng.integers(0, 120, (80, 2))
     frames = np.stack([picture[y : y + 40, x : x + 40] for y, x in starts])
-    seen = shadows_of(frames, starts * 1e-6)
-    scale = seen.shadows.best_scale()
+    seen = holograms_of(frames, starts * 1e-6)
+    scale = seen.holograms.best_scale()
     assert scale.metres_per_pixel == pytest.approx(1e-6, rel=0.01)
-    assert scale.agreement > 0.8
-    assert seen.shadows.best_scale(-np.eye(2)).metres_per_pixel == pytest.approx(-1e-6, rel=0.01)
+    assert scale.correlation > 0.8
+    assert seen.holograms.best_scale(-np.eye(2)).metres_per_pixel == pytest.approx(-1e-6, rel=0.01)
 
 
 def smooth(noise: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -167,7 +172,7 @@ def test_a_scan_with_too_few_rows_says_so(tmp_path: Path) -> None:
 
     write_example(tmp_path / "few_std.h5", 5)
     with pytest.raises(SourceError, match="5 rows to use"):
-        read_shadows(ScanFile.read(tmp_path / "few_std.h5"))
+        read_holograms(ScanFile.read(tmp_path / "few_std.h5"))
 
 
 def test_a_beam_that_stood_still_and_dark_frames_are_said_in_words(tmp_path: Path) -> None:
@@ -180,23 +185,23 @@ def test_a_beam_that_stood_still_and_dark_frames_are_said_in_words(tmp_path: Pat
             file.write_ledger(example_ledger(12))
             file.set_state("COMPLETE", "done", 1)
         with pytest.raises(SourceError, match=words):
-            read_shadows(ScanFile.read(path))
+            read_holograms(ScanFile.read(path))
 
 
 def test_the_right_mosaic_has_the_most_contrast(tmp_path: Path) -> None:
-    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, Turn(), optics=OPTICS | {"defocus_m": 16e-6})
-    seen = read_shadows(scan)
+    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, Orientation(), optics=OPTICS | {"defocus_m": 16e-6})
+    seen = read_holograms(scan)
     verdict = judge(scan, seen)
     contrast = [np.nanstd(mosaic(seen, candidate)) for candidate in verdict.candidates]
     assert np.argmax(contrast) == 0
     with h5py.File(scan.path) as file:
-        assert len(seen.shadows.contrast) == len(file["/entry/pos"])
+        assert len(seen.holograms.contrast) == len(file["/entry/pos"])
 
 
 def test_a_beam_wider_than_the_far_field_can_hold_is_said_to_be_of_the_near_field(tmp_path: Path) -> None:
     """Seen on a real near-field scan: its cone leaves the edge of the frames dark, so only the width tells."""
-    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, Turn())
-    seen = read_shadows(scan)
+    scan, _ = simulated_file(tmp_path / "scan_std.h5", 16e-6, Orientation())
+    seen = read_holograms(scan)
     assert "near field" not in estimate_probe(scan, seen).sentence
     coarse = replace(scan, pixel_m=4 * scan.pixel_m)  # a window of a quarter, and the same beam
     assert "are these frames of the near field? Then say --near-field" in estimate_probe(coarse, seen).sentence

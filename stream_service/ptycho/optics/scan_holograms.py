@@ -1,4 +1,4 @@
-"""The shadows in the frames of a standard file, closed or growing: of the middle of the scan, read twice."""
+"""The holograms in the frames of a standard file, closed or growing: of the middle of the scan, read twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
-from stream_service.ptycho.optics.shadow import Shadows, bright_cone
+from stream_service.ptycho.optics.inline_hologram import InlineHolograms, bright_field_cone
 from stream_service.ptycho.scan_file import ScanFile
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -23,17 +23,17 @@ FEWEST_PIXELS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScanShadows:
+class ScanHolograms:
     """In-line hologram of a scan: what its frames show without a reconstruction."""
 
-    shadows: Shadows
+    holograms: InlineHolograms
     mean: Floats
     """(y, x) mean of the frames used."""
     good: npt.NDArray[np.bool_]
     """(y, x) pixels that are not masked."""
 
 
-def read_shadows(scan: ScanFile) -> ScanShadows:
+def read_holograms(scan: ScanFile) -> ScanHolograms:
     """Read them. Raises `SourceError` for a scan with too few rows."""
     with scan.open() as file:
         positions_yx_m = np.asarray(file["/entry/pos"][: scan.n_rows])[:, ::-1]  # type: ignore[index]
@@ -48,8 +48,8 @@ def read_shadows(scan: ScanFile) -> ScanShadows:
         for frame in _frames(data, rows):
             mean += frame / len(rows)
         _check_there_is_something_to_see(scan, mean, good, positions_yx_m[rows])
-        shadows = Shadows.of(_frames(data, rows), mean, good, scan.center_px, positions_yx_m[rows])
-    return ScanShadows(shadows, mean, good)
+        holograms = InlineHolograms.of(_frames(data, rows), mean, good, scan.center_px, positions_yx_m[rows])
+    return ScanHolograms(holograms, mean, good)
 
 
 def middle_rows(positions_yx_m: Floats, usable: npt.NDArray[np.bool_], most: int = MOST_FRAMES) -> npt.NDArray[np.intp]:
@@ -64,7 +64,7 @@ def _check_there_is_something_to_see(
 ) -> None:
     if not np.ptp(positions_yx_m, axis=0).any():
         raise SourceError(f"{scan.path}: the beam stood still, so nothing can be seen moving")
-    lit = np.argwhere(bright_cone(mean, good))
+    lit = np.argwhere(bright_field_cone(mean, good))
     if len(lit) < FEWEST_PIXELS or not np.ptp(lit, axis=0).any():
         raise SourceError(f"{scan.path}: the frames are dark, or masked ({len(lit)} pixels have light)")
 

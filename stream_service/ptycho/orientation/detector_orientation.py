@@ -1,4 +1,4 @@
-"""The eight ways a camera can hang: transposed or not, rows reversed or not, columns reversed or not."""
+"""The eight detector orientations: transposed or not, rows reversed or not, columns reversed or not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLIPS = {(False, False): "none", (False, True): "h", (True, False): "v", (True, 
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Orientation:
     """Transpose, then reverse rows, then reverse columns: one of the eight symmetries of a square."""
 
     transpose: bool = False
@@ -25,9 +25,9 @@ class Turn:
     @classmethod
     def of_profile(cls, rotate: int, flip: str) -> Self:
         """The profile's `rotate` (numpy's rot90), then `flip`."""
-        turn = np.rot90(np.arange(4).reshape(2, 2), rotate // 90)
-        turn = turn[:: -1 if "v" in flip and flip != "none" else 1, :: -1 if "h" in flip else 1]
-        return next(each for each in cls.all() if np.array_equal(each.apply(np.arange(4).reshape(2, 2)), turn))
+        turned = np.rot90(np.arange(4).reshape(2, 2), rotate // 90)
+        turned = turned[:: -1 if "v" in flip and flip != "none" else 1, :: -1 if "h" in flip else 1]
+        return next(each for each in cls.all() if np.array_equal(each.apply(np.arange(4).reshape(2, 2)), turned))
 
     @classmethod
     def all(cls) -> Iterator[Self]:
@@ -57,12 +57,12 @@ class Turn:
         turned = image.T if self.transpose else image
         return turned[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
 
-    def after(self, first: Turn) -> Turn:
-        """The one turn that does `first`, then this."""
+    def after(self, first: Orientation) -> Orientation:
+        """The one orientation that does `first`, then this."""
         both = self.matrix @ first.matrix
-        return next(turn for turn in Turn.all() if np.array_equal(turn.matrix, both))
+        return next(orientation for orientation in Orientation.all() if np.array_equal(orientation.matrix, both))
 
     @property
-    def upside_down(self) -> Turn:
+    def upside_down(self) -> Orientation:
         """This, then half a turn."""
-        return Turn(False, True, True).after(self)
+        return Orientation(False, True, True).after(self)

@@ -1,10 +1,10 @@
-"""The shadow of the sample in the bright cone: how its motion from frame to frame tells scale and orientation.
+"""The in-line hologram of the sample in the bright-field cone: scale and orientation by its motion.
 
 Out of focus, the cone behind a focusing optic holds an in-line hologram of the sample, magnified. By the Fresnel
 scaling theorem it moves with the sample exactly, fringes and all: the detector pixel that lies by `pixel` off the axis
 sees the sample at `position + scale @ pixel`, whatever the sample is. So if all frames are laid onto the sample with
 the right matrix, they agree where they overlap. The matrix says by how much the sample is out of focus and on which
-side of it (far field), the magnification (near field), and which way the camera hangs.
+side of it (far field), the magnification (near field), and the detector orientation.
 
 It cannot be seen with the sample in focus, or without a sample.
 """
@@ -21,15 +21,15 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating[Any]]
 
 CONE_LEVEL = 0.3
-"""Of the plateau of the mean frame: more is the bright cone, less is light that the sample scattered."""
+"""Of the plateau of the mean frame: more is the bright-field cone, less is light that the sample scattered."""
 CONE_CELLS = 40
-"""Cells across the cone: frames are binned to about this, which is plenty for a shadow and quick."""
+"""Cells across the cone: frames are binned to about this, which is plenty for an in-line hologram and quick."""
 MOST_FRAMES = 250
 """Those in the middle of the scan, where neighbours overlap on all sides."""
 BINS = {"coarse": 10, "fine": 28}
-"""Across the cone, for laying frames onto each other. The larger they are, the wider is the peak of the agreement."""
+"""Across the cone, for laying frames onto each other. The larger they are, the wider is the peak of the correlation."""
 LEAST_OVERLAP = 0.3
-"""Of a frame, on the average, for an agreement to mean something."""
+"""Of a frame, on the average, for a correlation to mean something."""
 MOST_STEPS = 1000
 """From one end of a scan to the other; positions that are nearer to each other are the same."""
 MOST_BINS = 4_000_000
@@ -47,13 +47,13 @@ class Scale:
     """Magnification and orientation of the sample as the detector sees it."""
 
     metres_per_pixel: float
-    """On the sample; negative if the shadow is upside down against the positions."""
-    agreement: float
+    """On the sample; negative if the in-line hologram is upside down against the positions."""
+    correlation: float
     """Correlation of a frame with what its neighbours say of the same place: 0 = none, 1 = perfect."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shadows:
+class InlineHolograms:
     """The frames of a scan, as relative brightness in the cone."""
 
     contrast: Floats
@@ -73,7 +73,7 @@ class Shadows:
         positions_yx_m: Floats,
     ) -> Self:
         """`frames` (y, x) one by one, in the order of the positions; `mean` of them all, `good` pixels (y, x)."""
-        cone = bright_cone(mean, good)
+        cone = bright_field_cone(mean, good)
         rows, columns = np.nonzero(cone)
         cell = max(1, round(max(np.ptp(rows), np.ptp(columns)) / CONE_CELLS))
         label = (rows // cell) * (mean.shape[1] // cell + 1) + columns // cell
@@ -91,7 +91,7 @@ class Shadows:
         """Diameter of the cone, in detector pixels."""
         return float(np.ptp(self.cells_px, axis=0).max())
 
-    def agreement(self, matrix: Floats, bins: int = BINS["fine"]) -> float:
+    def correlation(self, matrix: Floats, bins: int = BINS["fine"]) -> float:
         """Cross-correlation of the frames laid onto the sample with `matrix` (2, 2), metres per pixel."""
         bin_m = np.sqrt(abs(np.linalg.det(matrix))) * self.cone_px / bins
         offset = self.cells_px @ matrix.T
@@ -118,21 +118,23 @@ class Shadows:
         norm = np.sqrt((mine**2).sum() * (theirs**2).sum())
         return float((mine * theirs).sum() / norm) if norm > 0 else 0.0
 
-    def best_scale(self, turn: Floats | None = None) -> Scale:
-        """The scale at which the frames agree best, of either sign; `turn` (2, 2) is how the camera hangs."""
-        turn = np.eye(2) if turn is None else turn
+    def best_scale(self, orientation: Floats | None = None) -> Scale:
+        """The scale at which the frames agree best, of either sign; `orientation` (2, 2) is the detector's."""
+        orientation = np.eye(2) if orientation is None else orientation
         smallest_m, largest_m = self._range_m()
         ladder = smallest_m * COARSE_STEP ** np.arange(int(np.log(largest_m / smallest_m) / np.log(COARSE_STEP)) + 2)
-        thinned = Shadows(self.contrast[:, ::COARSE_THINNING], self.cells_px[::COARSE_THINNING], self.positions_yx_m)
-        coarse = thinned._try(np.concatenate([-ladder, ladder]), turn, BINS["coarse"])
-        promising = sorted(coarse, key=lambda scale: scale.agreement, reverse=True)[:N_CANDIDATES]
+        thinned = InlineHolograms(
+            self.contrast[:, ::COARSE_THINNING], self.cells_px[::COARSE_THINNING], self.positions_yx_m
+        )
+        coarse = thinned._try(np.concatenate([-ladder, ladder]), orientation, BINS["coarse"])
+        promising = sorted(coarse, key=lambda scale: scale.correlation, reverse=True)[:N_CANDIDATES]
         around = FINE_STEP ** np.arange(-5.0, 6.0)
-        fine = [self._try(scale.metres_per_pixel * around, turn, BINS["fine"]) for scale in promising]
-        peak = max(fine, key=lambda tried: max(scale.agreement for scale in tried))
+        fine = [self._try(scale.metres_per_pixel * around, orientation, BINS["fine"]) for scale in promising]
+        peak = max(fine, key=lambda tried: max(scale.correlation for scale in tried))
         return _vertex(peak)
 
-    def _try(self, scales: Floats, turn: Floats, bins: int) -> list[Scale]:
-        return [Scale(float(scale), self.agreement(scale * turn, bins)) for scale in scales]
+    def _try(self, scales: Floats, orientation: Floats, bins: int) -> list[Scale]:
+        return [Scale(float(scale), self.correlation(scale * orientation, bins)) for scale in scales]
 
     def _range_m(self) -> tuple[float, float]:
         """From frames that only just overlap to a cone ten times as wide as the scan."""
@@ -144,7 +146,7 @@ class Shadows:
         return max(nearest_m, extent_m / MOST_STEPS) / self.cone_px, 10 * extent_m / self.cone_px
 
 
-def bright_cone(mean: Floats, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def bright_field_cone(mean: Floats, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """(y, x) the pixels of the mean frame that the direct beam lights."""
     return good & (mean > CONE_LEVEL * plateau(mean, good))
 
@@ -158,12 +160,12 @@ def plateau(mean: Floats, good: npt.NDArray[np.bool_]) -> float:
 
 
 def _vertex(tried: list[Scale]) -> Scale:
-    """The best of evenly spaced scales, between which the agreement is a parabola."""
-    at = max(range(len(tried)), key=lambda index: tried[index].agreement)
+    """The best of evenly spaced scales, between which the correlation is a parabola."""
+    at = max(range(len(tried)), key=lambda index: tried[index].correlation)
     best = tried[at]
     if not 0 < at < len(tried) - 1:
         return best
-    before, after = tried[at - 1].agreement, tried[at + 1].agreement
-    curvature = before - 2 * best.agreement + after
+    before, after = tried[at - 1].correlation, tried[at + 1].correlation
+    curvature = before - 2 * best.correlation + after
     steps = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
-    return Scale(best.metres_per_pixel * FINE_STEP**steps, best.agreement)
+    return Scale(best.metres_per_pixel * FINE_STEP**steps, best.correlation)
