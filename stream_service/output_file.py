@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from stream_service.errors import ConfigError, PtychostreamError, WriteError
+from stream_service.processes.reading import removed_at_the_end
 
 IN_HEX_BYTES = 4
 """Of a temporary name: what a killed process left behind is in nobody's way."""
@@ -79,7 +80,7 @@ def whole_file(output: Path, *, replace: bool = True) -> Iterator[Path]:
 
 def temporary_name(output: Path) -> Path:
     """A hidden name beside `output` that nothing has."""
-    return output.with_name(f".{output.name}.{secrets.token_hex(IN_HEX_BYTES)}.partial")
+    return removed_at_the_end(output.with_name(f".{output.name}.{secrets.token_hex(IN_HEX_BYTES)}.partial"))
 
 
 def give_name(unfinished: Path, output: Path, *, replace: bool) -> None:

@@ -1,5 +1,58 @@
-"""`python -m stream_service.cli`."""
+"""The start of the command `ptychostream`, which is small.
 
-from stream_service.cli.main import main
+A command on files of others goes on in a child process (`processes/guard.py`).
+"""
 
-main()
+from __future__ import annotations
+
+import sys
+
+from stream_service.errors import ConfigError
+
+ON_FILES = frozenset(
+    ("export", "ingest", "orient", "probe", "recipe", "reconstruct", "repair", "replay", "sidecar", "validate")
+)
+"""Commands that open files of others in their own process; the daemon and `check` have them read by another one."""
+
+
+def main() -> None:
+    """Entry point."""
+    if any(word in ON_FILES for word in sys.argv[1:2]):
+        _go_on_in_child()
+    from stream_service.cli.main import main as command
+
+    command()
+
+
+def _go_on_in_child() -> None:
+    """Return in the child only; the parent ends with the exit code of the child, and says what it could not say."""
+    from stream_service.processes.guard import CAN_WATCH, guarded, machine_limits
+
+    if not CAN_WATCH:
+        return
+    try:
+        ended = guarded(machine_limits())
+        if ended is None:
+            return
+        code, reason = ended.exit_code, ended.reason
+    except ConfigError as error:
+        code, reason = 2, str(error)
+    if reason:
+        _say(reason)
+    sys.exit(code)
+
+
+def _say(reason: str) -> None:
+    from rich.text import Text
+
+    from stream_service.text.terminal import errors, show_what_cannot_be_encoded
+
+    show_what_cannot_be_encoded()
+    if errors.is_terminal:  # a bar that nobody moves any more has hidden the cursor, in the middle of a line
+        errors.show_cursor()
+        errors.print()
+    errors.print(Text("error:", "red"), reason, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -25,6 +25,8 @@ from stream_service.cli.files import ingest, repair, replay, sidecar, validate
 from stream_service.cli.image import export, orient, probe, recipe, reconstruct
 from stream_service.errors import ConfigError, PtychostreamError
 from stream_service.interruption import catch_signals
+from stream_service.processes.guard import out_of_memory
+from stream_service.processes.reading import last_read, removed_at_the_end
 from stream_service.text.terminal import errors, show_what_cannot_be_encoded
 
 app = App(
@@ -77,14 +79,14 @@ def _keep_compiled_code() -> None:
     with contextlib.suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
     if not os.access(cache, os.W_OK):
-        folder = tempfile.mkdtemp(prefix="ptychostream-")
+        folder = str(removed_at_the_end(Path(tempfile.mkdtemp(prefix="ptychostream-"))))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         cache = Path(folder)
     os.environ["NUMBA_CACHE_DIR"] = str(cache)
 
 
 def main() -> None:
-    """Entry point: an error that is meant for people is one sentence on stderr, never a traceback."""
+    """The command: an error that is meant for people is one sentence on stderr, never a traceback."""
     show_what_cannot_be_encoded()
     _keep_compiled_code()
     catch_signals()  # so that what is half made is removed
@@ -93,7 +95,8 @@ def main() -> None:
     except PtychostreamError as error:
         errors.print(Text("error:", "red"), str(error), soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
-
-
-if __name__ == "__main__":
-    main()
+    except MemoryError:
+        what = last_read()
+        said = f"{what}: {out_of_memory()}" if what else out_of_memory()
+        errors.print(Text("error:", "red"), said, soft_wrap=True)
+        sys.exit(1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stream_service.errors import SourceError
+from stream_service.processes.reading import reading
 
 HDF5_ERRORS = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError, MemoryError)
 CHECKSUM = "incorrect metadata checksum after all read attempts"
@@ -18,7 +19,8 @@ LONGEST_REASON = 160
 def readable(what: str) -> Iterator[None]:
     """Turn what h5py raises into a `SourceError` about `what`."""
     try:
-        yield
+        with reading(what):
+            yield
     except HDF5_ERRORS as error:
         raise SourceError(f"{what} cannot be read: {reason_of(error)}") from error
 

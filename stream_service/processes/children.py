@@ -20,6 +20,7 @@ from typing import IO, Self
 
 from stream_service.errors import PtychostreamError
 from stream_service.output_file import open_new
+from stream_service.processes.guard import lift_limits
 
 END_TIMEOUT_S = 15.0
 LOG_TAIL_LINES = 12
@@ -118,5 +119,6 @@ class Child:
 
 
 def _ends_with_its_parent() -> None:
+    lift_limits()
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stream_service.errors import PtychostreamError
+from stream_service.processes.guard import signal_name
 
 PR_SET_PDEATHSIG = 1
 """Of Linux's prctl: the signal that a process gets when its parent is no more."""
@@ -84,8 +85,6 @@ def limit_this_process(memory_bytes: int, output_bytes: int) -> None:
 
 def _reason(code: int, error: bytes) -> str:
     if code < 0:
-        with suppress(ValueError):
-            return f"it is damaged so that reading it ends the program ({signal.Signals(-code).name})"
-        return f"it is damaged so that reading it ends the program (signal {-code})"
+        return f"it is damaged so that reading it ends the program ({signal_name(-code)})"
     lines = error.decode(errors="replace").strip().splitlines()
     return lines[-1][:LONGEST_REASON] if lines else f"exit code {code}"

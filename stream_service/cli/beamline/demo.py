@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -15,9 +15,11 @@ from stream_service.cli.options import OUTPUT
 from stream_service.cli.progress import Progress as Shown
 from stream_service.errors import ConfigError
 from stream_service.interruption import raise_if_interrupted
-from stream_service.service.demo import Demo, Outcome, Progress
 from stream_service.sources.recording import Translation
 from stream_service.text.terminal import console
+
+if TYPE_CHECKING:
+    from stream_service.service.demo import Outcome, Progress
 
 EPILOG = (
     "Examples: ptychostream demo --points 150;   ptychostream demo --replay scan.cxi;   "
@@ -47,6 +49,8 @@ def show_demo(
     out: Path, n_points: int, replay: Path | None, ioc_options: tuple[str, ...], translation: Translation | None = None
 ) -> int:
     """Run the demo and show it; the exit code: 0 if every frame is in the file, 130 if it was interrupted."""
+    from stream_service.service.demo import Demo
+
     missing = [name for name in ("bluesky", "ophyd") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"the demo needs {' and '.join(missing)}: pip install 'ptychostream[sim]'")

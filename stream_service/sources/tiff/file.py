@@ -29,6 +29,7 @@ import tifffile
 
 from stream_service.core.frame import NS_PER_S, AttributeValue
 from stream_service.errors import SourceError
+from stream_service.processes.reading import reading
 from stream_service.sources.hdf5.columns import EPICS_EPOCH_S
 from stream_service.sources.hdf5.contents import TimestampField
 from stream_service.sources.recording import MOST_FRAME_BYTES, MOST_FRAMES
@@ -211,7 +212,8 @@ def _damage(path: Path) -> Iterator[None]:
     """Whatever tifffile raises or logs is a damaged file."""
     _complaints.first = ""
     try:
-        yield
+        with reading(str(path)):
+            yield
     except (FileNotFoundError, PermissionError) as error:
         raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
     except DAMAGED as error:
