@@ -9,9 +9,8 @@ from stream_service.core.energies import TOLERANCE as ENERGY_TOLERANCE
 from stream_service.ptycho.optics.inline_hologram import bright_field_cone
 from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.ptycho.scan_file import ScanFile
-from stream_service.standard_file.rules.scan_rules import ROW_ENERGIES
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at
-from stream_service.standard_file.schema.row_columns import FEATURES
 from stream_service.text.counted import agrees, counted
 
 FEWEST_ROWS = 8
@@ -31,7 +30,7 @@ def frame_remarks(scan: ScanFile) -> tuple[str, ...]:
 def _energy_remark(scan: ScanFile) -> tuple[str, ...]:
     """That rows are used which were taken at another photon energy than the one that is reconstructed with."""
     with scan.open() as file:
-        found, keep = dataset_at(file, ROW_ENERGIES), dataset_at(file, "/entry/keep")
+        found, keep = dataset_at(file, paths.ROW_ENERGY), dataset_at(file, paths.KEEP)
         if found is None or keep is None or len(found) < scan.n_rows:
             return ()
         energies_eV = np.asarray(found[: scan.n_rows], np.float64)[np.asarray(keep[: scan.n_rows]) > 0]
@@ -76,8 +75,8 @@ def _axis_remark(scan: ScanFile) -> tuple[str, ...]:
 def _mean_centre_px(scan: ScanFile) -> npt.NDArray[np.float64] | None:
     """Median over the rows used, (row, column); None where the file does not know it."""
     with scan.open() as file:
-        found = [dataset_at(file, f"{FEATURES}/com_{axis}") for axis in "yx"]
-        keep = dataset_at(file, "/entry/keep")
+        found = [dataset_at(file, f"{paths.FEATURES}/com_{axis}") for axis in "yx"]
+        keep = dataset_at(file, paths.KEEP)
         if keep is None or any(one is None or len(one) < scan.n_rows for one in found):
             return None
         used = np.asarray(keep[: scan.n_rows]) > 0
@@ -102,7 +101,7 @@ def _in_raw_axes(scan: ScanFile, off_px: npt.NDArray[np.float64]) -> npt.NDArray
 def _lit_edge(scan: ScanFile) -> float:
     """Share of the good pixels along the edge that the direct beam lights."""
     with scan.open() as file:
-        data, keep, mask = (dataset_at(file, f"/entry/{name}") for name in ("data", "keep", "mask"))
+        data, keep, mask = (dataset_at(file, path) for path in (paths.DATA, paths.KEEP, paths.MASK))
         assert data is not None
         assert keep is not None
         assert mask is not None

@@ -19,23 +19,19 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.failures import readable
 from stream_service.hdf5.opening import open_hdf5
-from stream_service.hdf5.standard_rows import standard_rows
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.ptycho.optics.near_field import NearField
 from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.settings.profile import Optics
-from stream_service.standard_file.rules.identity_rules import is_ours
+from stream_service.standard_file.read.announced_rows import standard_rows
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import END_STATES
 from stream_service.standard_file.schema.contents import as_text, dataset_at, group_at, number_in, text_in
-from stream_service.standard_file.schema.cxi_tree import DETECTOR
-from stream_service.standard_file.schema.entry_tree import LIVE_KEYS, OPEN_KEY_CAPACITY, OPTICS, SETTINGS, STATE
-from stream_service.text.terminal import NOTE, errors
+from stream_service.standard_file.schema.entry_tree import OPEN_KEY_CAPACITY
 from stream_service.text.validation_messages import explain
 
-USED = ("pos", "posx_m", "posy_m", "mask")
+USED = (paths.POS, paths.POS_X, paths.POS_Y, paths.MASK)
 """Datasets that recipes and exports read beside those that are read here: they must be there, and lead nowhere else."""
-_told: set[Path] = set()
-"""Files of whose rows was said what there is to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +67,15 @@ class ScanFile:
     also: AlsoBelow = NOWHERE_ELSE
     """Folders to which the file may lead beside its own."""
     notes: tuple[str, ...] = ()
-    """What there is to say of its rows."""
+    """What there is to say of its rows, for whoever shows it."""
 
     @classmethod
-    def read(cls, path: Path, also: AlsoBelow = NOWHERE_ELSE, *, is_followed: bool = False) -> Self:
-        """Read it, closed or growing. Raises `SourceError`: what is missing, and what to do.
-
-        What there is to say of its rows is said once, on standard error, unless it is known to grow (`is_followed`).
-        """
+    def read(cls, path: Path, also: AlsoBelow = NOWHERE_ELSE) -> Self:
+        """Read it, closed or growing. Raises `SourceError`: what is missing, and what to do."""
         if not path.is_file():
             raise SourceError(f"{path} is not there: give a standard file (<scan>_std.h5)")
         with open_hdf5(path, also).file as file, readable(str(path)):
-            scan = cls._from_file(path, file)
-        if scan.notes and not is_followed and path not in _told:
-            _told.add(path)
-            for note in scan.notes:
-                errors.print(NOTE, note, soft_wrap=True)
-        return scan
+            return cls._from_file(path, file)
 
     def open(self) -> BoundedFile:
         """The file, open for reading; with `swmr=True` where it is being written, or was when its writer died."""
@@ -95,38 +83,42 @@ class ScanFile:
 
     @classmethod
     def _from_file(cls, path: Path, file: BoundedFile) -> Self:
-        if not is_ours(file):
+        if not file.is_standard:
             raise SourceError(f"{path} is not a standard file: make one of it with `ptychostream ingest`")
-        state = text_in(dataset_at(file, STATE)) or ""  # before the rows: once a run has ended, all of them are there
+        state = (
+            text_in(dataset_at(file, paths.STATE)) or ""
+        )  # before the rows: once a run has ended, all of them are there
         rows = standard_rows(file)
         is_growing, n_rows = rows.n_beyond > 0 or not rows.is_closed, rows.n_rows
-        data, keep = dataset_at(file, "/entry/data"), dataset_at(file, "/entry/keep")
-        basis = dataset_at(file, f"{DETECTOR}/basis_vectors")
-        keys = dataset_at(file, LIVE_KEYS[0])
-        used = [dataset_at(file, f"/entry/{name}") for name in USED]
+        data, keep = dataset_at(file, paths.DATA), dataset_at(file, paths.KEEP)
+        basis = dataset_at(file, paths.BASIS_VECTORS)
+        keys = dataset_at(file, paths.KEY_DATA)
+        used = [dataset_at(file, path_in) for path_in in USED]
         if data is None or keep is None or basis is None or keys is None or None in used:
             raise SourceError(f"{path} lacks datasets of a standard file: `ptychostream validate` says which")
         step_y, step_x = float(basis[0, 1]), float(basis[1, 0])
         capacity = int(keys.shape[0])
         number = _Numbers(path, file)
-        for doubt in number_doubts({name: number[f"/entry/{name}"] for name in ("energy_eV", "det_dist_m", "pixel_m")}):
+        for doubt in number_doubts(
+            {name: number[f"{paths.ENTRY}/{name}"] for name in ("energy_eV", "det_dist_m", "pixel_m")}
+        ):
             raise SourceError(
                 f"{path}: /entry/{doubt.name} {doubt.message} Ingest again with the right {doubt.correction}"
             )
         return cls(
             path=path,
-            scan_id=text_in(dataset_at(file, "/entry/run/scan_id")) or path.stem,
+            scan_id=text_in(dataset_at(file, paths.SCAN_ID)) or path.stem,
             state=state,
             is_growing=is_growing,
             n_rows=n_rows,
             n_kept=int(np.count_nonzero(keep[:n_rows])),
             n_rows_expected=None if capacity == OPEN_KEY_CAPACITY else capacity,
             frame_shape=(int(data.shape[1]), int(data.shape[2])),
-            center_px=(number[f"{DETECTOR}/beam_center_y"], number[f"{DETECTOR}/beam_center_x"]),
+            center_px=(number[paths.CENTER_Y], number[paths.CENTER_X]),
             axis_signs=(-1 if step_y < 0 else 1, -1 if step_x < 0 else 1),
-            energy_eV=number["/entry/energy_eV"],
-            det_dist_m=number["/entry/det_dist_m"],
-            pixel_m=number["/entry/pixel_m"],
+            energy_eV=number[paths.ENERGY],
+            det_dist_m=number[paths.DET_DIST],
+            pixel_m=number[paths.PIXEL],
             optics=_optics_of(path, file),
             settings=_settings_of(file),
             also=file.also,
@@ -201,11 +193,11 @@ class ScanFile:
     def _positions_to_judge(self) -> tuple[npt.NDArray[np.float64], bool]:
         """Those of the rows that are used, or, of a scan that grows, the planned ones; whether they are the whole."""
         with self.open() as file, readable(str(self.path)):
-            planned = [dataset_at(file, f"/entry/planned/{axis}_m") for axis in "xy"]
+            planned = [dataset_at(file, path) for path in (paths.PLANNED_X, paths.PLANNED_Y)]
             is_planned = self.is_growing and None not in planned
-            found = planned if is_planned else [dataset_at(file, f"/entry/pos{axis}_m") for axis in "xy"]
+            found = planned if is_planned else [dataset_at(file, path) for path in (paths.POS_X, paths.POS_Y)]
             columns = [np.asarray(one[()], np.float64) for one in found if one is not None]
-            keep = dataset_at(file, "/entry/keep")
+            keep = dataset_at(file, paths.KEEP)
             if not is_planned and keep is not None:
                 columns = [column[: self.n_rows][keep[: self.n_rows] != 0] for column in columns]
         return np.column_stack(columns), is_planned or not self.is_growing
@@ -228,7 +220,7 @@ class _Numbers:
     def __getitem__(self, name: str) -> float:
         value = number_in(dataset_at(self._file, name))
         if value is None or not math.isfinite(value):
-            limits = LIMITS.get(name.removeprefix("/entry/"))
+            limits = LIMITS.get(name.removeprefix(f"{paths.ENTRY}/"))
             what_to_do = f": ingest again with {limits.option}" if limits else ""
             raise SourceError(f"{self._path}: {name} is not known; a reconstruction needs it{what_to_do}")
         return value
@@ -236,14 +228,14 @@ class _Numbers:
 
 def _settings_of(file: h5py.File) -> Mapping[str, Any]:
     try:
-        settings = json.loads(text_in(dataset_at(file, SETTINGS)) or "{}")
+        settings = json.loads(text_in(dataset_at(file, paths.SETTINGS)) or "{}")
     except json.JSONDecodeError:
         return {}
     return settings if isinstance(settings, dict) else {}
 
 
 def _optics_of(path: Path, file: h5py.File) -> Optics:
-    group = group_at(file, OPTICS)
+    group = group_at(file, paths.OPTICS)
     found = {}
     for name in Optics.model_fields:
         dataset = dataset_at(group, name) if group is not None else None
@@ -254,4 +246,4 @@ def _optics_of(path: Path, file: h5py.File) -> Optics:
     try:
         return Optics.model_validate(found)
     except ValidationError as error:
-        raise SourceError(f"{path}: {OPTICS} does not describe optics:\n{explain(error)}") from error
+        raise SourceError(f"{path}: {paths.OPTICS} does not describe optics:\n{explain(error)}") from error

@@ -14,9 +14,10 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from stream_service.hdf5.opening import open_hdf5
-from stream_service.hdf5.standard_rows import standard_rows
 from stream_service.output_file import whole_file
 from stream_service.qc.maps import scan_map
+from stream_service.standard_file.read.announced_rows import standard_rows
+from stream_service.standard_file.schema import paths
 from stream_service.text.printable import printable
 
 UM = 1e6
@@ -26,12 +27,12 @@ def draw_overview(file: Path, picture: Path) -> None:
     """Positions, STXM map and the brightest frame of a standard file, side by side in one PNG. Needs no display."""
     with open_hdf5(file).file as opened:
         n_rows = standard_rows(opened).n_rows
-        columns = ("posx_m", "posy_m", "qc/features/intensity")
-        x_m, y_m, intensity = (np.asarray(opened[f"/entry/{name}"])[:n_rows] for name in columns)
-        planned = [np.asarray(opened[f"/entry/planned/{axis}_m"]) for axis in "xy"]
+        columns = (paths.POS_X, paths.POS_Y, paths.INTENSITY)
+        x_m, y_m, intensity = (np.asarray(opened[path])[:n_rows] for path in columns)
+        planned = [np.asarray(opened[path]) for path in (paths.PLANNED_X, paths.PLANNED_Y)]
         brightest = int(np.nanargmax(intensity))
-        frame = np.asarray(opened["/entry/data"][brightest])  # type: ignore[index]  (a dataset in every standard file)
-        bad = np.asarray(opened["/entry/mask"]) != 0
+        frame = np.asarray(opened[paths.DATA][brightest])  # type: ignore[index]  (a dataset in every standard file)
+        bad = np.asarray(opened[paths.MASK]) != 0
     figure = Figure(figsize=(15, 4.8), layout="constrained")
     positions, stxm, pattern = figure.subplots(1, 3)
 

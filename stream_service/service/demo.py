@@ -27,6 +27,7 @@ from stream_service.settings.profile import Profile
 from stream_service.settings.profile_file import load_profile
 from stream_service.sources.hdf5.recording import Hdf5Recording
 from stream_service.sources.recording import Translation
+from stream_service.standard_file.schema import paths
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 READY_TIMEOUT_S = 60.0
@@ -229,6 +230,6 @@ def row_rate(standard: Path) -> float:
     if not standard.exists():
         return 0.0
     with h5py.File(standard, "r") as file:
-        stamps_ns = np.asarray(file["/entry/frames/timestamp_ns"])[:, 0]
+        stamps_ns = np.asarray(file[paths.STAMPS])[:, 0]
     span_ns = int(np.ptp(stamps_ns)) if len(stamps_ns) > 1 else 0
     return (len(stamps_ns) - 1) / (span_ns / 1e9) if span_ns else 0.0

@@ -46,3 +46,9 @@ def show_what_cannot_be_encoded() -> None:
 
 console = Terminal()
 errors = Terminal(stderr=True)
+
+
+def show_notes(notes: Iterable[str]) -> None:
+    """Remarks on what was read, on standard error: what is asked for goes to standard output."""
+    for note in notes:
+        errors.print(NOTE, note, soft_wrap=True)

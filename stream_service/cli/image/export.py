@@ -11,7 +11,7 @@ from stream_service.cli.options import OUTPUT, AlsoBelowOption
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.text.counted import counted
-from stream_service.text.terminal import console
+from stream_service.text.terminal import console, show_notes
 
 EPILOG = (
     "Examples: ptychostream export demo_std.h5 --pynx --output demo_pynx.cxi;   "
@@ -35,9 +35,12 @@ def export(
     """Write the rows to use in the layout of another program: upright squares about the axis, without rejected rows."""
     from stream_service.ptycho.image.export import Layout
     from stream_service.ptycho.image.export import export as write
+    from stream_service.ptycho.scan_file import ScanFile
 
     wanted = [layout for layout, is_wanted in zip(Layout, (pynx, tike, ptychonn), strict=True) if is_wanted]
     if len(wanted) != 1:
         raise ConfigError("say for which program: one of --pynx, --tike, --ptychonn")
-    n_rows = write(file, out, wanted[0], recon, force=force, also=AlsoBelow(tuple(also_below or ())))
+    also = AlsoBelow(tuple(also_below or ()))
+    n_rows = write(file, out, wanted[0], recon, force=force, also=also)
+    show_notes(ScanFile.read(file, also).notes)
     console.print(f"{out}: {counted(n_rows, 'row')} for {wanted[0].value}", soft_wrap=True)

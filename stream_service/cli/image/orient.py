@@ -10,7 +10,7 @@ import typer
 from stream_service.cli.options import OUTPUT, AlsoBelowOption
 from stream_service.cli.progress import Progress
 from stream_service.hdf5.targets import AlsoBelow
-from stream_service.text.terminal import NOTE, console
+from stream_service.text.terminal import NOTE, console, show_notes
 
 EPILOG = (
     "Examples: ptychostream orient demo_std.h5;   ptychostream orient demo_std.h5 --reconstruct --output orient-demo"
@@ -46,6 +46,7 @@ def orient(
 
     python = PtypyPython.find(ptypy_python) if reconstruct else None
     scan = ScanChoices(defocus_m=defocus, also=AlsoBelow(tuple(also_below or ()))).read_scan(file)
+    show_notes(scan.notes)
     seen = read_holograms(scan)
     verdict = judge(scan, seen)
     folder = out or file.with_name(file.stem.removesuffix("_std") + "_orient")

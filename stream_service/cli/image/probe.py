@@ -9,7 +9,7 @@ import typer
 
 from stream_service.cli.options import OUTPUT, AlsoBelowOption
 from stream_service.hdf5.targets import AlsoBelow
-from stream_service.text.terminal import console
+from stream_service.text.terminal import console, show_notes
 
 EPILOG = (
     "Examples: ptychostream probe demo_std.h5 --output demo_probe.cxi;   "
@@ -41,6 +41,7 @@ def probe(
     check_is_no_input(picture, [file, out], "the picture of --output")
     choices = ScanChoices(estimate_probe=estimate, defocus_m=defocus, also=AlsoBelow(tuple(also_below or ())))
     scan = choices.read_scan(file)
+    show_notes(scan.notes)
     wave, about = choices.first_probe(scan)
     write_probe(out, scan, wave, about, force=force)
     draw_probe(wave, scan.sample_pixel_yx_m((scan.square_px, scan.square_px)), picture)

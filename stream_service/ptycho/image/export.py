@@ -21,6 +21,7 @@ from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.output_file import check_output, whole_file
 from stream_service.ptycho.image.export_image import RecoveredImage
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.spec import plot_of
 from stream_service.standard_file.write.failures import write_error
 from stream_service.standard_file.write.new_hdf5 import Check, new_hdf5
@@ -53,13 +54,13 @@ class KeptRows:
     @classmethod
     def of(cls, scan: ScanFile, file: h5py.File, check: Check) -> Self:
         """Raises `SourceError` if there are none."""
-        rows = np.flatnonzero(np.asarray(file["/entry/keep"][: scan.n_rows]))  # type: ignore[index]
+        rows = np.flatnonzero(np.asarray(file[paths.KEEP][: scan.n_rows]))  # type: ignore[index]
         if not len(rows):
             raise SourceError(f"{scan.path} has no rows to use")
-        positions = np.asarray(file["/entry/pos"][: scan.n_rows])[rows]  # type: ignore[index]
-        data = file["/entry/data"]
+        positions = np.asarray(file[paths.POS][: scan.n_rows])[rows]  # type: ignore[index]
+        data = file[paths.DATA]
         assert isinstance(data, h5py.Dataset)
-        return cls(scan, rows, positions, data, np.asarray(file["/entry/mask"]), check)
+        return cls(scan, rows, positions, data, np.asarray(file[paths.MASK]), check)
 
     @property
     def side(self) -> int:
@@ -124,7 +125,7 @@ def _write_pynx(target: h5py.File, kept: KeptRows, image: RecoveredImage | None)
     scan = kept.scan
     target["cxi_version"] = 160
     target["number_of_entries"] = 1
-    instrument = target.create_group("entry_1/instrument_1")
+    instrument = target.create_group(paths.INSTRUMENT)
     instrument["name"] = "ptychostream"
     instrument["source_1/energy"] = scan.energy_eV * JOULES_PER_EV
     detector = instrument.create_group("detector_1")
@@ -132,12 +133,12 @@ def _write_pynx(target: h5py.File, kept: KeptRows, image: RecoveredImage | None)
     detector["x_pixel_size"] = detector["y_pixel_size"] = scan.pixel_m
     detector["mask"] = kept.mask
     _write_frames(detector, "data", kept, np.asarray)
-    target["entry_1/sample_1/geometry_1/translation"] = _in_space(kept.positions_xy_m).T
-    target["entry_1/data_1/data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
-    target["entry_1/data_1/translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
-    target.attrs["default"] = "entry_1"
-    target["entry_1"].attrs.update({"NX_class": "NXentry", "default": "data_1"})
-    target["entry_1/data_1"].attrs.update(plot_of("data", 3))
+    target[paths.TRANSLATION] = _in_space(kept.positions_xy_m).T
+    target[f"{paths.PLOT_1}/data"] = h5py.SoftLink(paths.CXI_DATA)
+    target[f"{paths.PLOT_1}/translation"] = h5py.SoftLink(paths.TRANSLATION)
+    target.attrs["default"] = paths.CXI_ENTRY.strip("/")
+    target[paths.CXI_ENTRY].attrs.update({"NX_class": "NXentry", "default": "data_1"})
+    target[paths.PLOT_1].attrs.update(plot_of("data", 3))
     if image is not None:
         instrument["source_1/illumination"] = image.probe
 

@@ -21,6 +21,7 @@ from stream_service.ptycho.image.object_image import covered_pixels
 from stream_service.ptycho.optics.probe_file import SOURCE, cxi_head, probe_datasets
 from stream_service.ptycho.ptypy.ptyr import Ptyr
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.spec import (
     DatasetSpec,
     Tree,
@@ -34,9 +35,9 @@ from stream_service.standard_file.write.creation import create_file
 from stream_service.standard_file.write.failures import write_error
 
 SUFFIX = "_recon.cxi"
-IMAGE = "/entry_1/image_1"
+IMAGE = f"{paths.CXI_ENTRY}/image_1"
 PROCESS = f"{IMAGE}/process_1"
-POSITIONS = "/entry_1/sample_1/geometry_1"
+POSITIONS = paths.GEOMETRY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,8 +78,8 @@ def write_image(path: Path, reconstruction: Reconstruction, *, force: bool) -> N
 def _link(file: h5py.File, path: Path, data: Path) -> None:
     """Show the data beside the image: relative, so that both files can be moved together."""
     target = os.path.relpath(data.resolve(), path.resolve().parent)
-    file["/entry_1/instrument_1/detector_1"] = h5py.ExternalLink(target, "/entry_1/instrument_1/detector_1")
-    file["/entry_1/data_1"] = h5py.ExternalLink(target, "/entry_1/data_1")
+    file[paths.DETECTOR] = h5py.ExternalLink(target, paths.DETECTOR)
+    file[paths.PLOT_1] = h5py.ExternalLink(target, paths.PLOT_1)
 
 
 def _tree(found: Reconstruction) -> Tree:
@@ -88,11 +89,11 @@ def _tree(found: Reconstruction) -> Tree:
     algorithm = {"algorithm": engines, "iterations": ptyr.n_iterations, "error_metric": errors}
     return Tree(
         groups={
-            "/": {"default": "entry_1"},
-            "/entry_1": {"NX_class": "NXentry", "default": "image_1"},
-            "/entry_1/instrument_1": {"NX_class": "NXinstrument"},
+            "/": {"default": paths.CXI_ENTRY.strip("/")},
+            paths.CXI_ENTRY: {"NX_class": "NXentry", "default": "image_1"},
+            paths.INSTRUMENT: {"NX_class": "NXinstrument"},
             SOURCE: {"NX_class": "NXsource"},
-            "/entry_1/sample_1": {"NX_class": "NXsample"},
+            paths.SAMPLE: {"NX_class": "NXsample"},
             POSITIONS: {"NX_class": "NXgeometry"},
             IMAGE: plot_of("data", 2),
             PROCESS: {"NX_class": "NXprocess", **algorithm},

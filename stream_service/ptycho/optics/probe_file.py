@@ -12,6 +12,7 @@ from stream_service.hdf5.failures import readable
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.output_file import whole_file
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at, number_in
 from stream_service.standard_file.schema.cxi_tree import CXI_VERSION
 from stream_service.standard_file.schema.spec import (
@@ -29,7 +30,7 @@ from stream_service.text.units import JOULES_PER_EV
 
 Complex = npt.NDArray[np.complex64]
 
-SOURCE = "/entry_1/instrument_1/source_1"
+SOURCE = paths.SOURCE
 ILLUMINATION = f"{SOURCE}/illumination"
 PIXEL_TOLERANCE = 1e-3
 """A probe whose pixel differs by more belongs to another geometry; less is rounding of the energy."""
@@ -49,8 +50,8 @@ def cxi_head(scan: ScanFile) -> tuple[DatasetSpec, ...]:
     return (
         whole_dataset("/cxi_version", "CXI 1.6.", CXI_VERSION),
         whole_dataset("/number_of_entries", "CXI entries in this file.", 1),
-        text_dataset("/entry_1/title", "Name of the scan.", scan.scan_id),
-        text_dataset("/entry_1/program_name", "What wrote this file.", "ptychostream"),
+        text_dataset(paths.CXI_TITLE, "Name of the scan.", scan.scan_id),
+        text_dataset(paths.CXI_PROGRAM, "What wrote this file.", "ptychostream"),
         number_dataset(f"{SOURCE}/energy", "Photon energy.", scan.energy_eV * JOULES_PER_EV, "J"),
     )
 
@@ -59,17 +60,17 @@ def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force
     """Write a probe (y, x) for a scan as a small CXI file, whole or not at all. Raises `WriteError`."""
     tree = Tree(
         groups={
-            "/": {"default": "entry_1"},
-            "/entry_1": {"NX_class": "NXentry", "default": "data_1"},
-            "/entry_1/instrument_1": {"NX_class": "NXinstrument"},
+            "/": {"default": paths.CXI_ENTRY.strip("/")},
+            paths.CXI_ENTRY: {"NX_class": "NXentry", "default": "data_1"},
+            paths.INSTRUMENT: {"NX_class": "NXinstrument"},
             SOURCE: {"NX_class": "NXsource"},
-            "/entry_1/data_1": plot_of("data", probe.ndim),
+            paths.PLOT_1: plot_of("data", probe.ndim),
         },
         datasets=(
             *cxi_head(scan),
             *probe_datasets(probe, scan.sample_pixel_yx_m((scan.square_px, scan.square_px)), about),
         ),
-        soft_links={"/entry_1/data_1/data": ILLUMINATION},
+        soft_links={f"{paths.PLOT_1}/data": ILLUMINATION},
     )
     try:
         with whole_file(path, replace=force) as unfinished:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from stream_service.errors import SourceError
 from stream_service.ptycho.optics.inline_hologram import InlineHolograms, bright_field_cone
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema import paths
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -36,13 +37,13 @@ class ScanHolograms:
 def read_holograms(scan: ScanFile) -> ScanHolograms:
     """Read them. Raises `SourceError` for a scan with too few rows."""
     with scan.open() as file:
-        positions_yx_m = np.asarray(file["/entry/pos"][: scan.n_rows])[:, ::-1]  # type: ignore[index]
-        keep = np.asarray(file["/entry/keep"][: scan.n_rows]) > 0  # type: ignore[index]
-        good = np.asarray(file["/entry/mask"]) == 0
+        positions_yx_m = np.asarray(file[paths.POS][: scan.n_rows])[:, ::-1]  # type: ignore[index]
+        keep = np.asarray(file[paths.KEEP][: scan.n_rows]) > 0  # type: ignore[index]
+        good = np.asarray(file[paths.MASK]) == 0
         rows = middle_rows(positions_yx_m, keep & np.isfinite(positions_yx_m).all(axis=1))
         if len(rows) < FEWEST_FRAMES:
             raise SourceError(f"{scan.path} has {len(rows)} rows to use: too few to see how frames follow positions")
-        data = file["/entry/data"]
+        data = file[paths.DATA]
         assert isinstance(data, h5py.Dataset)
         mean = np.zeros(scan.frame_shape)
         for frame in _frames(data, rows):

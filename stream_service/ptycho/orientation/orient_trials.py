@@ -18,6 +18,7 @@ from stream_service.ptycho.ptypy.recipe import recipe_text
 from stream_service.ptycho.ptypy.recipe_settings import Output, RecipeSettings
 from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.write.failures import write_error
 from stream_service.standard_file.write.new_hdf5 import new_hdf5
 
@@ -70,12 +71,12 @@ def run_trials(
 
 def _write_keep(scan: ScanFile, path: Path) -> None:
     with scan.open() as file:
-        positions_yx_m = np.asarray(file["/entry/pos"][: scan.n_rows])[:, ::-1]  # type: ignore[index]
-        keep = np.asarray(file["/entry/keep"][: scan.n_rows])  # type: ignore[index]
+        positions_yx_m = np.asarray(file[paths.POS][: scan.n_rows])[:, ::-1]  # type: ignore[index]
+        keep = np.asarray(file[paths.KEEP][: scan.n_rows])  # type: ignore[index]
     chosen = np.zeros(scan.n_rows, np.uint8)
     chosen[middle_rows(positions_yx_m, keep > 0, MOST_ROWS)] = 1
     try:
         with whole_file(path) as unfinished, new_hdf5(unfinished) as (target, _):
-            target["/entry/keep"] = chosen
+            target[paths.KEEP] = chosen
     except OSError as error:
         raise write_error(path, "write the list of rows", error) from error

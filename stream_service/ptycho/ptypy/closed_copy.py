@@ -12,11 +12,12 @@ import h5py
 
 from stream_service.output_file import check_is_no_input, whole_file
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.write.failures import write_error
 from stream_service.standard_file.write.new_hdf5 import new_hdf5
 
-BY_ROWS = ("data", "posx_m", "posy_m", "keep")
-WHOLE = ("mask", "energy_eV", "det_dist_m", "pixel_m")
+BY_ROWS = (paths.DATA, paths.POS_X, paths.POS_Y, paths.KEEP)
+WHOLE = (paths.MASK, paths.ENERGY, paths.DET_DIST, paths.PIXEL)
 BLOCK_BYTES = 64 << 20
 
 
@@ -31,15 +32,13 @@ def closed_copy(scan: ScanFile, path: Path) -> ScanFile:
             scan.open() as source,
             new_hdf5(unfinished) as (target, check),
         ):
-            for name in WHOLE:
-                target[f"/entry/{name}"] = source[f"/entry/{name}"][()]  # type: ignore[index]
-            for name in BY_ROWS:
-                rows = source[f"/entry/{name}"]
+            for path_in in WHOLE:
+                target[path_in] = source[path_in][()]  # type: ignore[index]
+            for path_in in BY_ROWS:
+                rows = source[path_in]
                 assert isinstance(rows, h5py.Dataset)
-                chunks = (1, ny, nx) if name == "data" else None
-                copy = target.create_dataset(
-                    f"/entry/{name}", (scan.n_rows, *rows.shape[1:]), rows.dtype, chunks=chunks
-                )
+                chunks = (1, ny, nx) if path_in == paths.DATA else None
+                copy = target.create_dataset(path_in, (scan.n_rows, *rows.shape[1:]), rows.dtype, chunks=chunks)
                 for start in range(0, scan.n_rows, block):
                     stop = min(start + block, scan.n_rows)
                     copy[start:stop] = rows[start:stop]

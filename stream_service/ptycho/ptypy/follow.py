@@ -58,12 +58,12 @@ def follow(request: Request, listener: Listener, patience: Patience | None = Non
     """
     watched = RunWatch(request.data, patience or Patience(), request.choices.also)
     watched.wait_for_rows(1, listener.note)
-    scan = request.choices.read_scan(request.data, is_followed=True)
+    scan = request.choices.read_scan(request.data)
     if not scan.has_ended:
         check_scan(scan, follow=True)
         if (n_rows := request.choices.rows_for_probe(scan)) > scan.n_rows:
             watched.wait_for_rows(n_rows, listener.note)
-            scan = request.choices.read_scan(request.data, is_followed=True)
+            scan = request.choices.read_scan(request.data)
     if scan.has_ended:
         watched.wait_for_end()  # it may have ended since the last look
         sentence = watched.what_became()
@@ -73,7 +73,7 @@ def follow(request: Request, listener: Listener, patience: Patience | None = Non
     along = _PtypyAlong(request, listener)
     seen, latest = along.run(scan, watched)
     watched.wait_for_end()
-    scan = request.choices.read_scan(request.data, is_followed=not watched.writer_is_silent)
+    scan = request.choices.read_scan(request.data)
     sentence = watched.what_became()
     if scan.n_kept < FEWEST_ROWS:
         raise SourceError(f"{sentence}; {scan.n_kept} rows to use are too few for a reconstruction")

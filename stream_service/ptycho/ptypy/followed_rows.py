@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema import paths
 from stream_service.text.counted import agrees, counted
 
 FILE_NAME = "followed.npz"
@@ -39,7 +40,7 @@ class FollowedRows:
     def stored(cls, scan: ScanFile) -> Self:
         """What the file has, of the square that PtyPy takes of a frame."""
         with scan.open() as file:
-            data, pos = file["/entry/data"], file["/entry/pos"]
+            data, pos = file[paths.DATA], file[paths.POS]
             assert isinstance(data, h5py.Dataset)
             assert isinstance(pos, h5py.Dataset)
             sums = np.array([data[index][scan.square].sum(dtype=np.float64) for index in range(scan.n_rows)])
@@ -56,7 +57,7 @@ class FollowedRows:
 def stored_mask(scan: ScanFile) -> npt.NDArray[np.uint8]:
     """The mask as it is in the file now."""
     with scan.open() as file:
-        return np.asarray(file["/entry/mask"])
+        return np.asarray(file[paths.MASK])
 
 
 def what_is_unseen(scan: ScanFile, seen: FollowedRows | None, mask: npt.NDArray[np.uint8]) -> str:

@@ -76,7 +76,7 @@ def write_recipe(
             file.write(script)
     except OSError as error:
         raise WriteError(f"cannot write {out}: {error.strerror}") from error
-    return illumination.remarks
+    return (*scan.notes, *illumination.remarks)
 
 
 def check_scan(scan: ScanFile, *, follow: bool = False) -> None:

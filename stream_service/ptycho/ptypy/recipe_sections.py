@@ -13,6 +13,7 @@ from stream_service.ptycho.optics.illumination import Illumination
 from stream_service.ptycho.ptypy.followed_rows import FILE_NAME as FOLLOWED
 from stream_service.ptycho.ptypy.recipe_settings import Output, RecipeSettings, Start
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema import paths
 from stream_service.text.counted import counted
 from stream_service.text.printable import printable
 
@@ -83,9 +84,9 @@ def offline(keep: Path | None) -> str:
     return f"""
 scan.data = data = u.Param()
 data.name = "Hdf5Loader"
-data.intensities = u.Param(file=FILE, key="/entry/data")
-data.positions = u.Param(file=FILE, slow_key="/entry/posy_m", fast_key="/entry/posx_m")
-data.framefilter = u.Param(file={kept}, key="/entry/keep")  # 1 = use; a list of indices is nothing PtyPy takes
+data.intensities = u.Param(file=FILE, key="{paths.DATA}")
+data.positions = u.Param(file=FILE, slow_key="{paths.POS_Y}", fast_key="{paths.POS_X}")
+data.framefilter = u.Param(file={kept}, key="{paths.KEEP}")  # 1 = use; a list of indices is nothing PtyPy takes
 """
 
 
@@ -95,15 +96,15 @@ def follow(scan: ScanFile) -> str:
 # The three keys say which rows are whole. Which rows are rejected (/entry/keep) is not known before the end.
 scan.data = data = u.Param()
 data.name = "SwmrLoader"
-data.intensities = u.Param(file=FILE, key="/entry/data", live_key="/entry/live/key_data")
+data.intensities = u.Param(file=FILE, key="{paths.DATA}", live_key="{paths.KEY_DATA}")
 data.positions = u.Param(
     file=FILE,
-    slow_key="/entry/posy_m",
-    fast_key="/entry/posx_m",
-    live_slow_key="/entry/live/key_y",
-    live_fast_key="/entry/live/key_x",
-    slow_key_with_expected_shape="/entry/live/key_y",  # only the shape counts: {scan.n_rows_expected} rows
-    fast_key_with_expected_shape="/entry/live/key_x",
+    slow_key="{paths.POS_Y}",
+    fast_key="{paths.POS_X}",
+    live_slow_key="{paths.KEY_Y}",
+    live_fast_key="{paths.KEY_X}",
+    slow_key_with_expected_shape="{paths.KEY_Y}",  # only the shape counts: {scan.n_rows_expected} rows
+    fast_key_with_expected_shape="{paths.KEY_X}",
 )
 """
 
@@ -117,7 +118,7 @@ def common_data(scan: ScanFile, illumination: Illumination) -> str:
     if (row, column) != tuple(round(value) for value in scan.center_px):
         axis += ", and a pixel more where PtyPy reverses rows or columns: it crops first, and n // 2 must be the axis"
     lines = [
-        'data.mask = u.Param(file=FILE, key="/entry/mask", invert=True)  # in the file 1 = bad, for PtyPy 1 = good',
+        f'data.mask = u.Param(file=FILE, key="{paths.MASK}", invert=True)  # in the file 1 = bad, for PtyPy 1 = good',
         "# dark and flat are applied already: /entry/dark and /entry/flat are not for here",
         f"data.shape = ({side}, {side})  # PtyPy takes squares",
         f"data.center = ({row}, {column})  # {axis}",
@@ -129,11 +130,11 @@ def common_data(scan: ScanFile, illumination: Illumination) -> str:
         lines.append("data.orientation = None  # the frames in the file are upright")
     lines += [comment(remark) for remark in illumination.remarks]
     near = illumination.near_field
-    lines.append('data.recorded_energy = u.Param(file=FILE, key="/entry/energy_eV", multiplier=1e-3)  # keV')
+    lines.append(f'data.recorded_energy = u.Param(file=FILE, key="{paths.ENERGY}", multiplier=1e-3)  # keV')
     if near is None:
         lines += [
-            'data.recorded_distance = u.Param(file=FILE, key="/entry/det_dist_m")',
-            'data.recorded_psize = u.Param(file=FILE, key="/entry/pixel_m")',
+            f'data.recorded_distance = u.Param(file=FILE, key="{paths.DET_DIST}")',
+            f'data.recorded_psize = u.Param(file=FILE, key="{paths.PIXEL}")',
         ]
     else:
         lines += [

@@ -23,6 +23,7 @@ from stream_service.ptycho.ptypy.recipe import recipe_text
 from stream_service.ptycho.ptypy.recipe_settings import Output, RecipeSettings, Start
 from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema import paths
 
 DUMP_INTERVAL = 10
 """Iterations between two looks at the present image."""
@@ -98,7 +99,7 @@ def reconstruct(request: Request, listener: Listener, start: Start | None = None
     output = request.output(scan)
     is_known = start is not None and scan.optics.propagation == "far_field"  # the probe so far is better than any first
     illumination = Illumination("") if is_known else request.choices.illumination(scan, request.folder, output.run)
-    for remark in illumination.remarks:
+    for remark in (*scan.notes, *illumination.remarks):
         listener.note(remark)
     readable = closed_copy(scan, request.folder / f"{output.run}_rows.h5") if scan.is_growing else scan
     recipe = recipe_text(readable, request.settings, illumination, output, start=start)
@@ -143,6 +144,6 @@ def publish(request: Request, scan: ScanFile, ptyr: Ptyr, notes: tuple[str, ...]
 def kept_positions_xy_m(scan: ScanFile) -> npt.NDArray[np.float64]:
     """(rows, 2) of the rows that `/entry/keep` lets through, x then y."""
     with scan.open() as file:
-        positions = np.asarray(file["/entry/pos"][: scan.n_rows])  # type: ignore[index]  (a dataset, see ScanFile)
-        keep = np.asarray(file["/entry/keep"][: scan.n_rows]) > 0  # type: ignore[index]
+        positions = np.asarray(file[paths.POS][: scan.n_rows])  # type: ignore[index]  (a dataset, see ScanFile)
+        keep = np.asarray(file[paths.KEEP][: scan.n_rows]) > 0  # type: ignore[index]
     return positions[keep]

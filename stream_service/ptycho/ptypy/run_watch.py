@@ -10,8 +10,8 @@ from pathlib import Path
 from stream_service.errors import SourceError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at, number_in, text_in
-from stream_service.standard_file.schema.entry_tree import END_REASON, HEARTBEAT
 from stream_service.text.counted import counted
 
 LOOK_S = 0.5
@@ -51,10 +51,10 @@ class RunWatch:
 
     def _read(self, now: float) -> None:
         try:
-            scan = ScanFile.read(self._path, self._also, is_followed=True)
+            scan = ScanFile.read(self._path, self._also)
             with scan.open() as file:
-                heartbeat = number_in(dataset_at(file, HEARTBEAT)) or 0
-                self._end_reason = text_in(dataset_at(file, END_REASON)) or ""
+                heartbeat = number_in(dataset_at(file, paths.HEARTBEAT)) or 0
+                self._end_reason = text_in(dataset_at(file, paths.END_REASON)) or ""
         except (OSError, SourceError):
             if self._scan is None:
                 raise

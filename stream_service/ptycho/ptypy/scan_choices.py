@@ -48,9 +48,9 @@ class ScanChoices:
         """Files that are read beside the scan."""
         return () if self.probe is None else (self.probe,)
 
-    def read_scan(self, path: Path, *, is_followed: bool = False) -> ScanFile:
+    def read_scan(self, path: Path) -> ScanFile:
         """The scan with these choices made. Raises `SourceError`."""
-        scan = ScanFile.read(path, self.also, is_followed=is_followed)
+        scan = ScanFile.read(path, self.also)
         chosen: dict[str, object] = {}
         if self.near_field is not None:
             chosen["propagation"] = "near_field" if self.near_field else "far_field"

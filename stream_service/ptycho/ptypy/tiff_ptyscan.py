@@ -28,6 +28,7 @@ from stream_service.errors import ConfigError
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.run.recorded.ingest import ingest
 from stream_service.sources.tiff.recording import TiffRecording
+from stream_service.standard_file.schema import paths
 
 OWN_PARAMETERS = {
     "pattern": "Glob of numbered or multi-page TIFFs.",
@@ -62,13 +63,13 @@ class _TiffSidecar(Hdf5Loader):
         _make_standard_file(p, file)
         scan = ScanFile.read(file)
         name = str(file)
-        p.intensities = Param(file=name, key="/entry/data")
-        p.positions.update(file=name, slow_key="/entry/posy_m", fast_key="/entry/posx_m")
-        p.mask = Param(file=name, key="/entry/mask", invert=True)
-        p.framefilter = Param(file=name, key="/entry/keep")
-        p.recorded_energy.update(file=name, key="/entry/energy_eV", multiplier=1e-3)
-        p.recorded_distance.update(file=name, key="/entry/det_dist_m")
-        p.recorded_psize.update(file=name, key="/entry/pixel_m")
+        p.intensities = Param(file=name, key=paths.DATA)
+        p.positions.update(file=name, slow_key=paths.POS_Y, fast_key=paths.POS_X)
+        p.mask = Param(file=name, key=paths.MASK, invert=True)
+        p.framefilter = Param(file=name, key=paths.KEEP)
+        p.recorded_energy.update(file=name, key=paths.ENERGY, multiplier=1e-3)
+        p.recorded_distance.update(file=name, key=paths.DET_DIST)
+        p.recorded_psize.update(file=name, key=paths.PIXEL)
         p.orientation = scan.upright.ptypy_orientation or None
         p.auto_center = False
         if p.shape is None:

@@ -30,10 +30,8 @@ from stream_service.run.rows.gap_watch import GapWatch
 from stream_service.run.rows.saturation import SaturationShare
 from stream_service.run.rows.unmeasured import UnmeasuredPixels
 from stream_service.standard_file import Row, StandardFile
+from stream_service.standard_file.schema.codes import PixelFlag
 from stream_service.text.counted import counted
-
-INVALID, SATURATED, MISSING = 0x1, 0x2, 0x200
-"""CXI pixel flags."""
 
 
 class RowPipeline:
@@ -156,11 +154,12 @@ class RowPipeline:
     def _write_mask(self, saturated: np.ndarray | None = None) -> None:
         """All that is known of the pixels by now, into the file."""
         mask = self._reducer.mask != 0
-        flags = np.where(mask, np.uint32(INVALID), np.uint32(0))
+        flags = np.where(mask, np.uint32(PixelFlag.INVALID), np.uint32(0))
         gaps = self._reducer.corrections.gaps
         if gaps is not None:
-            flags[self._reducer.stored_where(gaps) & mask] |= np.uint32(MISSING)
-        for more, flag in ((self._unmeasured and self._unmeasured.mask, INVALID), (saturated, SATURATED)):
+            flags[self._reducer.stored_where(gaps) & mask] |= np.uint32(PixelFlag.MISSING)
+        lost = self._unmeasured and self._unmeasured.mask
+        for more, flag in ((lost, PixelFlag.INVALID), (saturated, PixelFlag.SATURATED)):
             if more is not None:
                 mask |= more
                 flags[more] |= np.uint32(flag)

@@ -12,9 +12,10 @@ from stream_service.core.frame import NS_PER_S
 from stream_service.core.readback import BEFORE_ALL_TIME
 from stream_service.sources.hdf5.columns import MOST_NS
 from stream_service.sources.tables.recorded_units import text_of
+from stream_service.standard_file.schema import paths
 
-RUN_START, RUN_END = "/entry/run/start_timestamp_ns", "/entry/run/end_timestamp_ns"
-STAMPS, FLAGS, SETTINGS = "/entry/frames/timestamp_ns", "/entry/frames/flags", "/entry/process/settings"
+RUN_START, RUN_END = paths.START_TIMESTAMP, paths.END_TIMESTAMP
+STAMPS, FLAGS, SETTINGS = paths.STAMPS, paths.FLAGS, paths.SETTINGS
 SAME_TIME_NS = 60 * NS_PER_S
 """A live run begins with its first frame; one that is fed from a recording begins long after it."""
 

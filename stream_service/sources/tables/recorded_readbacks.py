@@ -32,11 +32,12 @@ from stream_service.sources.tables.live_run_end import end_of_live_run
 from stream_service.sources.tables.log_time import in_order_of_time
 from stream_service.sources.tables.recorded_units import units_of
 from stream_service.sources.tables.sidecar_matching import Match, Rows
+from stream_service.standard_file.schema import paths
 from stream_service.text.counted import agrees, counted
 from stream_service.text.units import ELECTRONVOLTS, METRES, UnitTable, is_same_unit
 
 CSV_SUFFIXES = (".csv", ".txt", ".tsv", ".dat")
-READBACKS = "/entry/readbacks"
+READBACKS = paths.READBACKS
 COLUMNS = {"x": "posx_m", "y": "posy_m", "energy": "energy_eV", "exposure": "exposure_s"}
 """Of a log, by channel."""
 NEEDED = ("x", "y")

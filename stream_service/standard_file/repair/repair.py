@@ -19,17 +19,16 @@ import h5py
 import numpy as np
 
 from stream_service.core.energies import RowEnergies
+from stream_service.core.ledger import Fate
 from stream_service.errors import SourceError, WriteError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.opening import open_cut, writer_flags
 from stream_service.output_file import check_output, whole_file
 from stream_service.standard_file.repair.salvage import Salvage, ranges_of, salvage
-from stream_service.standard_file.schema import cxi_tree, entry_tree
-from stream_service.standard_file.schema.codes import END_STATES, LEDGER_COUNTS
+from stream_service.standard_file.schema import cxi_tree, paths
+from stream_service.standard_file.schema.codes import END_STATES, LEDGER_COUNTS, STORED_CODES
 from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.contents import text_in
-from stream_service.standard_file.schema.ledger_columns import LEDGER
-from stream_service.standard_file.schema.row_columns import DATA, FRAMES
 from stream_service.standard_file.schema.spec import DatasetSpec, fixed_string
 from stream_service.standard_file.write.creation import create_file
 from stream_service.standard_file.write.failures import write_error
@@ -43,7 +42,6 @@ LOOK_S = 0.1
 BLOCK_BYTES = 32 << 20
 MOST_RANGES = 5
 """Of lost rows that are named."""
-STORED, BACKFILLED, LOST = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ def repair(
 
 def _check_is_left(file: BoundedFile, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
     """Raise `SourceError` if the writer of a file counts on, and would lose it to a file in its place."""
-    heartbeat: Any = file.get(entry_tree.HEARTBEAT)
+    heartbeat: Any = file.get(paths.HEARTBEAT)
     if not isinstance(heartbeat, h5py.Dataset):
         return
     first, began_s = int(heartbeat[()]), clock()
@@ -125,8 +123,8 @@ def _check_is_left(file: BoundedFile, clock: Callable[[], float], sleep: Callabl
 
 
 def _is_in_order(found: Salvage) -> bool:
-    data: Any = found.file[DATA]
-    state = text_in(found.file.get(entry_tree.STATE))  # type: ignore[arg-type]
+    data: Any = found.file[paths.CXI_DATA]
+    state = text_in(found.file.get(paths.STATE))  # type: ignore[arg-type]
     is_cut = found.file.id.get_filesize() > os.stat(found.file.path).st_size
     return state in END_STATES and not found.n_lost and data.shape[0] == found.n_announced and not is_cut
 
@@ -162,9 +160,9 @@ class _Story:
             dataset: Any = found.file.get(name)
             return int(dataset[()]) if isinstance(dataset, h5py.Dataset) else 0
 
-        state = text(entry_tree.STATE)
+        state = text(paths.STATE)
         has_ended = state in END_STATES
-        counts = {name: number(f"{LEDGER}/{name}") for name in LEDGER_COUNTS}
+        counts = {name: number(f"{paths.LEDGER}/{name}") for name in LEDGER_COUNTS}
         ledger = _account(found, counts) if has_ended else None
         if state == "COMPLETE" and (found.n_lost or ledger is None):
             state = "INCOMPLETE"
@@ -178,15 +176,15 @@ class _Story:
         ]
         if len(lost):
             said.append(f"lost are the rows {named}, as they were numbered before")
-        before = text(entry_tree.MESSAGE)
+        before = text(paths.MESSAGE)
         message = "; ".join(said) + (f". Before that: {before}" if before else "")
-        end_ns = number(entry_tree.END_TIMESTAMP) or os.stat(path).st_mtime_ns
-        reason = text(entry_tree.END_REASON) if has_ended else ""
+        end_ns = number(paths.END_TIMESTAMP) or os.stat(path).st_mtime_ns
+        reason = text(paths.END_REASON) if has_ended else ""
         return cls(
             state if has_ended else "ABORTED",
             reason or (what if has_ended else "its writer was killed, or the machine failed"),
             message,
-            max(end_ns, number("/entry/run/start_timestamp_ns")),
+            max(end_ns, number(paths.START_TIMESTAMP)),
             counts,
             ledger,
         )
@@ -194,33 +192,33 @@ class _Story:
     def values(self, found: Salvage) -> dict[str, Any]:
         """What is to stand in datasets of fixed size, by path."""
         values: dict[str, Any] = {
-            entry_tree.STATE: self.state,
-            entry_tree.END_REASON: self.end_reason,
-            entry_tree.MESSAGE: self.message,
-            entry_tree.END_TIMESTAMP: self.end_timestamp_ns,
-            cxi_tree.END_TIME: cxi_tree.iso_time(self.end_timestamp_ns),
-            **{f"{LEDGER}/{name}": count for name, count in self.counts.items()},
+            paths.STATE: self.state,
+            paths.END_REASON: self.end_reason,
+            paths.MESSAGE: self.message,
+            paths.END_TIMESTAMP: self.end_timestamp_ns,
+            paths.END_TIME: cxi_tree.iso_time(self.end_timestamp_ns),
+            **{f"{paths.LEDGER}/{name}": count for name, count in self.counts.items()},
         }
-        energies_eV = found.columns[f"{FRAMES}/energy_eV"]
-        known: Any = found.file[entry_tree.ENERGY]
+        energies_eV = found.columns[paths.ROW_ENERGY]
+        known: Any = found.file[paths.ENERGY]
         of_rows = RowEnergies()
         for row_eV in energies_eV:
             of_rows.add(float(row_eV))
         energy_eV = of_rows.energy_eV
-        has_ended = text_in(found.file.get(entry_tree.STATE)) in END_STATES  # type: ignore[arg-type]
+        has_ended = text_in(found.file.get(paths.STATE)) in END_STATES  # type: ignore[arg-type]
         # it is written at the end of a run; before that it is what the first frame said
         if np.isfinite(energy_eV) and not (has_ended and np.isfinite(known[()])):
-            values |= {entry_tree.ENERGY: energy_eV, cxi_tree.BEAM_ENERGY: energy_eV}
-            values[cxi_tree.SOURCE_ENERGY] = energy_eV * JOULES_PER_EV
+            values |= {paths.ENERGY: energy_eV, paths.BEAM_ENERGY: energy_eV}
+            values[paths.SOURCE_ENERGY] = energy_eV * JOULES_PER_EV
         return values
 
 
 def _account(found: Salvage, counts: dict[str, int]) -> Mapping[str, np.ndarray[Any, Any]] | None:
     """The ledger's columns, the frames of lost rows `lost`, and `counts` made to agree; None if they are not known."""
-    epochs, ids = found.columns[f"{FRAMES}/epoch"], found.columns[f"{FRAMES}/unique_id"]
+    epochs, ids = found.columns[paths.EPOCH], found.columns[paths.UNIQUE_ID]
     used = epochs >= 0
-    statuses = found.columns[f"{FRAMES}/status"][used]
-    n_stored, n_backfilled = (int(np.count_nonzero(statuses == code)) for code in (STORED, BACKFILLED))
+    statuses = found.columns[paths.FRAME_STATUS][used]
+    n_stored, n_backfilled = (int(np.count_nonzero(statuses == code)) for code in STORED_CODES)
     counts["lost"] += counts["stored"] + counts["backfilled"] - n_stored - n_backfilled
     counts["stored"], counts["backfilled"] = n_stored, n_backfilled
     if found.ledger is None:
@@ -228,15 +226,15 @@ def _account(found: Salvage, counts: dict[str, int]) -> Mapping[str, np.ndarray[
     kept = set(zip(epochs[used].tolist(), ids[used].tolist(), strict=True))
     columns = {name: column.copy() for name, column in found.ledger.items()}
     status = columns["status"]
-    for place in np.flatnonzero(np.isin(status, (STORED, BACKFILLED))):
+    for place in np.flatnonzero(np.isin(status, STORED_CODES)):
         if (int(columns["epoch"][place]), int(columns["unique_id"][place])) not in kept:
-            status[place] = LOST
+            status[place] = Fate.LOST
     return columns
 
 
 def _write(path: Path, found: Salvage, story: _Story) -> None:
     values = story.values(found)
-    keys = set(entry_tree.LIVE_KEYS)
+    keys = set(paths.LIVE_KEYS)
     datasets = tuple(
         _settled(spec, values, len(found.rows) if spec.path in keys else None) for spec in found.tree.datasets
     )
@@ -270,13 +268,13 @@ def _settled(spec: DatasetSpec, values: Mapping[str, Any], n_keys: int | None) -
 
 
 def _fill(guarded: GuardedFile, opened: Mapping[str, h5py.Dataset], found: Salvage, story: _Story) -> None:
-    data = GrowingColumn(opened[DATA])
-    step = max(1, BLOCK_BYTES // max(1, 4 * int(np.prod(opened[DATA].shape[1:]))))
+    data = GrowingColumn(opened[paths.CXI_DATA])
+    step = max(1, BLOCK_BYTES // max(1, 4 * int(np.prod(opened[paths.CXI_DATA].shape[1:]))))
     for start in range(0, len(found.rows), step):
         frames = found.frames(start, start + step)
         guarded.reserve(frames.nbytes)
         data.write_chunks(start, frames)
-    ledger = {f"{LEDGER}/{name}": column for name, column in (story.ledger or {}).items()}
+    ledger = {f"{paths.LEDGER}/{name}": column for name, column in (story.ledger or {}).items()}
     for path, column in {**found.columns, **found.readbacks, **ledger}.items():
         block = np.ascontiguousarray(column, opened[path].dtype)
         guarded.reserve(block.nbytes)

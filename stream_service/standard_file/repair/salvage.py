@@ -20,23 +20,15 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.cut_short import collect_pieces
 from stream_service.hdf5.failures import HDF5_ERRORS, reason_of
-from stream_service.hdf5.standard_rows import INTENSITY, is_empty, n_announced
+from stream_service.standard_file.read.announced_rows import is_empty, n_announced
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import END_STATES
 from stream_service.standard_file.schema.contents import text_in
-from stream_service.standard_file.schema.entry_tree import LIVE_KEYS, READBACKS, STATE
-from stream_service.standard_file.schema.ledger_columns import LEDGER, LEDGER_COLUMNS
-from stream_service.standard_file.schema.row_columns import (
-    DATA,
-    FRAMES,
-    POS,
-    POS_X,
-    POS_Y,
-    TRANSLATION,
-    row_column_specs,
-)
+from stream_service.standard_file.schema.ledger_columns import LEDGER_COLUMNS
+from stream_service.standard_file.schema.row_columns import row_column_specs
 from stream_service.standard_file.schema.spec import Attribute, DatasetSpec, Tree
 
-DERIVED = (TRANSLATION, POS_X, POS_Y)
+DERIVED = (paths.TRANSLATION, paths.POS_X, paths.POS_Y)
 OWN_ATTRIBUTES = ("description", "units")
 """Of a `DatasetSpec`, which has fields for them."""
 
@@ -64,7 +56,7 @@ class Salvage:
 
     def frames(self, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Pixels of the rows `start` to `stop` - 1 of those that are whole."""
-        data: Any = self.file[DATA]
+        data: Any = self.file[paths.CXI_DATA]
         return np.stack([data[int(row)] for row in self.rows[start:stop]]).astype(np.float32, copy=False)
 
 
@@ -72,12 +64,12 @@ def salvage(file: BoundedFile) -> Salvage:
     """Look through a file that `open_cut` has opened. Raises `SourceError` if it cannot be put in order."""
     n_bytes = os.stat(file.path).st_size
     try:
-        data, ids = file[DATA], file[f"{FRAMES}/unique_id"]
+        data, ids = file[paths.CXI_DATA], file[paths.UNIQUE_ID]
         specs = {spec.path: spec for spec in row_column_specs(data.shape[1:], ids.shape[1])}
         found = _Members()
         found.walk(file, "/")
-        keys = [np.asarray(file[path]) for path in LIVE_KEYS]
-        has_ended = text_in(file[STATE]) in END_STATES
+        keys = [np.asarray(file[path]) for path in paths.LIVE_KEYS]
+        has_ended = text_in(file[paths.STATE]) in END_STATES
     except (SourceError, KeyError, *HDF5_ERRORS) as error:
         raise _hopeless(file, error) from error
     announced = min(map(n_announced, keys))
@@ -90,13 +82,13 @@ def salvage(file: BoundedFile) -> Salvage:
         if path not in DERIVED:
             whole &= _there(found.datasets[path], announced, n_bytes)
     for row in np.flatnonzero(whole)[::-1]:  # what is cut is cut at the end
-        if not is_empty(data, found.datasets[INTENSITY], int(row)):
+        if not is_empty(data, found.datasets[paths.INTENSITY], int(row)):
             break
         whole[row] = False
     columns = _columns(found, specs, whole)
     readbacks = _readbacks(found, n_bytes)
     ledger = _ledger(found, n_bytes)
-    growing = {*specs, *readbacks, *(f"{LEDGER}/{name}" for name in LEDGER_COLUMNS)}
+    growing = {*specs, *readbacks, *(f"{paths.LEDGER}/{name}" for name in LEDGER_COLUMNS)}
     try:
         datasets = tuple(found.spec(path, is_growing=path in growing) for path in found.datasets)
     except HDF5_ERRORS as error:
@@ -141,7 +133,7 @@ class _Members:
         known = self._paths.setdefault(address, place)
         if known == place:
             self.datasets[place], self.names[place] = dataset, []
-        elif place in (DATA, TRANSLATION):
+        elif place in (paths.CXI_DATA, paths.TRANSLATION):
             self._paths[address] = place
             self.datasets[place] = self.datasets.pop(known)
             self.names[place] = [known, *self.names.pop(known)]
@@ -190,16 +182,18 @@ def _columns(
     """The columns of the rows that are whole; takes those from `whole` whose values were not written."""
     last = int(np.flatnonzero(whole)[-1]) + 1 if whole.any() else 0
     columns = {
-        path: _rows_of(found.datasets[path], whole[:last]) for path in specs if path != DATA and path not in DERIVED
+        path: _rows_of(found.datasets[path], whole[:last])
+        for path in specs
+        if path != paths.CXI_DATA and path not in DERIVED
     }
-    known = np.isfinite(columns[POS]).all(axis=1) | (columns[f"{FRAMES}/flags"] != 0)
-    is_written = (columns[f"{FRAMES}/epoch"] >= 0).any(axis=1) & known
+    known = np.isfinite(columns[paths.POS]).all(axis=1) | (columns[paths.FLAGS] != 0)
+    is_written = (columns[paths.EPOCH] >= 0).any(axis=1) & known
     whole[np.flatnonzero(whole)[~is_written]] = False
     columns = {path: values[is_written] for path, values in columns.items()}
-    pos = columns[POS]
-    columns[POS_X], columns[POS_Y] = np.ascontiguousarray(pos[:, 0]), np.ascontiguousarray(pos[:, 1])
-    columns[TRANSLATION] = np.column_stack([0.0 - pos, np.zeros(len(pos))])
-    _follow_rows(columns[f"{FRAMES}/replaces"], np.flatnonzero(whole))
+    pos = columns[paths.POS]
+    columns[paths.POS_X], columns[paths.POS_Y] = np.ascontiguousarray(pos[:, 0]), np.ascontiguousarray(pos[:, 1])
+    columns[paths.TRANSLATION] = np.column_stack([0.0 - pos, np.zeros(len(pos))])
+    _follow_rows(columns[paths.REPLACES], np.flatnonzero(whole))
     return columns
 
 
@@ -223,7 +217,7 @@ def _rows_of(dataset: h5py.Dataset, wanted: npt.NDArray[np.bool_]) -> np.ndarray
 def _readbacks(found: _Members, n_bytes: int) -> dict[str, np.ndarray[Any, Any]]:
     """Updates of each channel up to the first that is not whole."""
     readbacks: dict[str, np.ndarray[Any, Any]] = {}
-    for value_path in [path for path in found.datasets if path.startswith(READBACKS) and path.endswith("/value")]:
+    for value_path in [path for path in found.datasets if path.startswith(paths.READBACKS) and path.endswith("/value")]:
         pair = [value_path, f"{value_path.rpartition('/')[0]}/timestamp_ns"]
         if pair[1] not in found.datasets:
             continue
@@ -236,7 +230,7 @@ def _readbacks(found: _Members, n_bytes: int) -> dict[str, np.ndarray[Any, Any]]
 
 
 def _ledger(found: _Members, n_bytes: int) -> dict[str, np.ndarray[Any, Any]] | None:
-    datasets = {name: found.datasets[f"{LEDGER}/{name}"] for name in LEDGER_COLUMNS}
+    datasets = {name: found.datasets[f"{paths.LEDGER}/{name}"] for name in LEDGER_COLUMNS}
     lengths = {dataset.shape[0] for dataset in datasets.values()}
     if len(lengths) != 1 or lengths == {0}:
         return None

@@ -13,38 +13,36 @@ import h5py
 import numpy as np
 
 from stream_service.core.plausibility import LIMITS, number_doubt
-from stream_service.hdf5.standard_rows import INTENSITY, is_empty
+from stream_service.standard_file.read.announced_rows import is_empty
 from stream_service.standard_file.rules.finding import Finding, advice, error
 from stream_service.standard_file.rules.pixel_rules import pixel_findings
 from stream_service.standard_file.rules.scan_rules import energy_findings, scan_findings
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import FLAG_CODES
 from stream_service.standard_file.schema.contents import RowExtent, dataset_at, group_at, is_vlen_string, number_in
-from stream_service.standard_file.schema.cxi_tree import BEAM_ENERGY, DETECTOR, SOURCE_ENERGY
-from stream_service.standard_file.schema.row_columns import FRAMES, KEEP, TRANSLATION
 from stream_service.text.counted import counted
 from stream_service.text.units import JOULES_PER_EV
 
-FLAGS = f"{FRAMES}/flags"
 POSITION_TOLERANCE_M = 1e-12
 """A picometre: far below any encoder, far above rounding."""
 
 
 def entry_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     """What is wrong with the `/entry` schema in this file."""
-    data = dataset_at(file, "/entry/data")
+    data = dataset_at(file, paths.DATA)
     if data is None:
-        if isinstance(file.get("/entry/data"), h5py.Group):
+        if isinstance(file.get(paths.DATA), h5py.Group):
             message = (
                 "is an h5 group: this is a raw detector file; make a standard file with 'ptychostream ingest hdf5'."
             )
         else:
             message = "is missing; a standard file holds its frames there."
-        yield error("/entry/data", message)
+        yield error(paths.DATA, message)
         return
     if data.ndim != 3:
-        yield error("/entry/data", f"has shape {data.shape}; frames are (row, y, x).")
+        yield error(paths.DATA, f"has shape {data.shape}; frames are (row, y, x).")
         return
-    yield from _data_findings(data, extent, dataset_at(file, INTENSITY))
+    yield from _data_findings(data, extent, dataset_at(file, paths.INTENSITY))
     yield from _position_findings(file, extent)
     yield from _flag_findings(file, extent)
     yield from _image_findings(file, data.shape[1:])
@@ -59,45 +57,45 @@ def entry_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
 def agreement_findings(file: h5py.File) -> Iterator[Finding]:
     """Where `/entry` and `/entry_1` of a closed file tell different stories."""
     yield from _translation_findings(file)
-    energy_eV = number_in(dataset_at(file, "/entry/energy_eV"))
-    for path, factor in ((SOURCE_ENERGY, JOULES_PER_EV), (BEAM_ENERGY, 1.0)):
+    energy_eV = number_in(dataset_at(file, paths.ENERGY))
+    for path, factor in ((paths.SOURCE_ENERGY, JOULES_PER_EV), (paths.BEAM_ENERGY, 1.0)):
         value = number_in(dataset_at(file, path))
         if value is None or energy_eV is None or not np.isfinite(energy_eV):
             continue
         if not np.isclose(value / factor, energy_eV, rtol=1e-6):
             yield error(path, f"is {value / factor:.6g} eV, /entry/energy_eV says {energy_eV:.6g} eV; correct one.")
-    basis = dataset_at(file, f"{DETECTOR}/basis_vectors")
+    basis = dataset_at(file, paths.BASIS_VECTORS)
     if basis is not None and basis.shape == (2, 3) and (basis[0, 1] < 0 or basis[1, 0] < 0):
         yield advice(
             str(basis.name),
             "points against +y or +x; PtyPy does not look and would find the twin image: rotate or flip the frames.",
         )
     for ours, theirs in (
-        ("det_dist_m", f"{DETECTOR}/distance"),
-        ("pixel_m", f"{DETECTOR}/x_pixel_size"),
-        ("pixel_m", f"{DETECTOR}/y_pixel_size"),
+        (paths.DET_DIST, f"{paths.DETECTOR}/distance"),
+        (paths.PIXEL, f"{paths.DETECTOR}/x_pixel_size"),
+        (paths.PIXEL, f"{paths.DETECTOR}/y_pixel_size"),
     ):
-        a, b = number_in(dataset_at(file, f"/entry/{ours}")), number_in(dataset_at(file, theirs))
+        a, b = number_in(dataset_at(file, ours)), number_in(dataset_at(file, theirs))
         if a is not None and b is not None and not np.isclose(a, b, rtol=1e-6):
-            yield error(theirs, f"is {b:g} m, /entry/{ours} says {a:g} m; correct one.")
+            yield error(theirs, f"is {b:g} m, {ours} says {a:g} m; correct one.")
 
 
 def _data_findings(data: h5py.Dataset, extent: RowExtent, intensity: h5py.Dataset | None) -> Iterator[Finding]:
     n_rows = extent.n_rows
     if data.dtype != np.float32:
-        yield advice("/entry/data", f"holds {data.dtype}; this schema says float32.")
+        yield advice(paths.DATA, f"holds {data.dtype}; this schema says float32.")
     if n_rows == 0:
-        yield advice("/entry/data", "has no rows; nothing was recorded.")
+        yield advice(paths.DATA, "has no rows; nothing was recorded.")
     if data.chunks is not None and data.chunks == (1, *data.shape[1:]) and data.id.get_num_chunks() < n_rows:
         missing = n_rows - data.id.get_num_chunks()
-        yield error("/entry/data", f"has {n_rows} rows, but {missing} of them were never written; do not use them.")
+        yield error(paths.DATA, f"has {n_rows} rows, but {missing} of them were never written; do not use them.")
     elif data.dtype.kind == "f":
         sums = np.array([np.sum(data[i], dtype="f8") for i in range(n_rows)])
         if (bad := np.flatnonzero(~np.isfinite(sums))).size:
-            yield error("/entry/data", f"has pixels that are not finite numbers in {_rows(bad)}; mask or repeat them.")
+            yield error(paths.DATA, f"has pixels that are not finite numbers in {_rows(bad)}; mask or repeat them.")
         if lost := [row for row in map(int, np.flatnonzero(sums == 0)) if is_empty(data, intensity, row)]:
             yield error(
-                "/entry/data",
+                paths.DATA,
                 f"is 0 everywhere in {_rows(lost)}, in which light was measured: the file was not copied completely; "
                 "copy it again, or keep the other rows by 'ptychostream repair'.",
             )
@@ -105,35 +103,35 @@ def _data_findings(data: h5py.Dataset, extent: RowExtent, intensity: h5py.Datase
 
 def _position_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     n_rows = extent.n_rows
-    pos = dataset_at(file, "/entry/pos")
+    pos = dataset_at(file, paths.POS)
     if pos is None:
-        yield error("/entry/pos", "is missing; it holds x and y of the beam on the sample, in metres.")
+        yield error(paths.POS, "is missing; it holds x and y of the beam on the sample, in metres.")
         return
     if not extent.fits(pos, 2):
-        yield error("/entry/pos", f"has shape {pos.shape}; for {n_rows} frames it must be ({n_rows}, 2).")
+        yield error(paths.POS, f"has shape {pos.shape}; for {n_rows} frames it must be ({n_rows}, 2).")
         return
     values = np.asarray(pos[:n_rows], np.float64)
-    flags = dataset_at(file, FLAGS)
+    flags = dataset_at(file, paths.FLAGS)
     flagged = flags[:n_rows] != 0 if flags is not None and extent.fits(flags) else np.zeros(n_rows, bool)
     finite = np.isfinite(values).all(axis=1)
     if (bad := np.flatnonzero(~finite & ~flagged)).size:
-        yield error("/entry/pos", f"is not a finite number in {_rows(bad)}, and nothing flags them; leave them out.")
+        yield error(paths.POS, f"is not a finite number in {_rows(bad)}, and nothing flags them; leave them out.")
     if (bad := np.flatnonzero(~finite & flagged)).size:
-        yield advice("/entry/pos", f"is not known in {_rows(bad)}, as /entry/frames/flags says; leave them out.")
+        yield advice(paths.POS, f"is not known in {_rows(bad)}, as /entry/frames/flags says; leave them out.")
     known = values[finite]
     if len(known) > 1 and np.ptp(known, axis=0).max() == 0:
-        yield advice("/entry/pos", "is the same in every row; did the stage move?")
-    for axis, name in enumerate(("posx_m", "posy_m")):
-        column = dataset_at(file, f"/entry/{name}")
+        yield advice(paths.POS, "is the same in every row; did the stage move?")
+    for axis, path in enumerate((paths.POS_X, paths.POS_Y)):
+        column = dataset_at(file, path)
         if column is None:
-            yield advice(f"/entry/{name}", "is missing; PtyPy wants the positions as two datasets.")
+            yield advice(path, "is missing; PtyPy wants the positions as two datasets.")
         elif not extent.fits(column) or not np.array_equal(column[:n_rows], values[:, axis], equal_nan=True):
-            yield error(f"/entry/{name}", f"differs from column {axis} of /entry/pos; write it again from there.")
+            yield error(path, f"differs from column {axis} of /entry/pos; write it again from there.")
 
 
 def _flag_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     """Rows that say themselves why they are not to be trusted."""
-    found, keep = dataset_at(file, FLAGS), dataset_at(file, KEEP)
+    found, keep = dataset_at(file, paths.FLAGS), dataset_at(file, paths.KEEP)
     if found is None or not extent.fits(found) or found.dtype.kind not in "iu":
         return
     flags = np.asarray(found[: extent.n_rows])
@@ -147,15 +145,15 @@ def _flag_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     fate = (
         f"{n_used} of them are used, as their positions are known" if n_used else "none of them is used (/entry/keep)"
     )
-    yield advice(FLAGS, f"flags {_rows(np.flatnonzero(flagged))} of {extent.n_rows} ({reasons}); {fate}.")
+    yield advice(paths.FLAGS, f"flags {_rows(np.flatnonzero(flagged))} of {extent.n_rows} ({reasons}); {fate}.")
 
 
 def _translation_findings(file: h5py.File) -> Iterator[Finding]:
-    pos, translation = dataset_at(file, "/entry/pos"), dataset_at(file, TRANSLATION)
+    pos, translation = dataset_at(file, paths.POS), dataset_at(file, paths.TRANSLATION)
     if pos is None or translation is None or pos.shape[1:] != (2,):
         return
     if translation.shape != (pos.shape[0], 3):
-        yield error(TRANSLATION, f"has shape {translation.shape}; for /entry/pos it must be ({pos.shape[0]}, 3).")
+        yield error(paths.TRANSLATION, f"has shape {translation.shape}; for /entry/pos it must be ({pos.shape[0]}, 3).")
         return
     sample, beam = np.asarray(translation[()])[:, :2], np.asarray(pos[()])
     known = np.isfinite(beam).all(axis=1)
@@ -163,28 +161,28 @@ def _translation_findings(file: h5py.File) -> Iterator[Finding]:
     if (bad := np.flatnonzero(off & known)).size:
         same = np.allclose(sample[known], beam[known], rtol=0, atol=POSITION_TOLERANCE_M)
         hint = "it has the sign of /entry/pos" if same else f"it differs in {_rows(bad)}"
-        yield error(TRANSLATION, f"must be minus /entry/pos (motion of the sample), but {hint}; correct it.")
+        yield error(paths.TRANSLATION, f"must be minus /entry/pos (motion of the sample), but {hint}; correct it.")
 
 
 def _image_findings(file: h5py.File, frame_shape: tuple[int, ...]) -> Iterator[Finding]:
-    for name in ("mask", "dark", "flat"):
-        image = dataset_at(file, f"/entry/{name}")
+    for path in (paths.MASK, paths.DARK, paths.FLAT):
+        image = dataset_at(file, path)
         if image is not None and image.shape != frame_shape:
-            yield error(f"/entry/{name}", f"has shape {image.shape}, the frames {frame_shape}; they must agree.")
-    mask = dataset_at(file, "/entry/mask")
+            yield error(path, f"has shape {image.shape}, the frames {frame_shape}; they must agree.")
+    mask = dataset_at(file, paths.MASK)
     if mask is None:
-        yield advice("/entry/mask", "is missing; without it PtyPy takes every pixel for good.")
+        yield advice(paths.MASK, "is missing; without it PtyPy takes every pixel for good.")
         return
     values = np.asarray(mask[()])
     if values.dtype.kind not in "iub" or not np.isin(values, (0, 1)).all():
         largest = values.max(initial=0)
-        yield error("/entry/mask", f"holds values up to {largest}; only 0 (good) and 1 (bad) may stand here.")
+        yield error(paths.MASK, f"holds values up to {largest}; only 0 (good) and 1 (bad) may stand here.")
     elif values.size and values.all():
-        yield error("/entry/mask", "calls every pixel bad; nothing can be reconstructed: correct the mask.")
+        yield error(paths.MASK, "calls every pixel bad; nothing can be reconstructed: correct the mask.")
 
 
 def _scalar_findings(file: h5py.File, name: str) -> Iterator[Finding]:
-    where = f"/entry/{name}"
+    where = f"{paths.ENTRY}/{name}"
     dataset = dataset_at(file, where)
     if dataset is None:
         if name != "exposure_s":
@@ -205,9 +203,9 @@ def _vlen_findings(file: h5py.File) -> Iterator[Finding]:
 
     def note(name: str, member: h5py.Group | h5py.Dataset) -> None:
         if isinstance(member, h5py.Dataset) and is_vlen_string(member):
-            found.append(f"/entry/{name}")
+            found.append(f"{paths.ENTRY}/{name}")
 
-    if (entry := group_at(file, "/entry")) is not None:
+    if (entry := group_at(file, paths.ENTRY)) is not None:
         entry.visititems(note)
     for path in found:
         yield error(path, "is text of variable length, which no live reader can read; write it with a fixed length.")

@@ -8,57 +8,41 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 
-from stream_service.hdf5.bounded_file import FORMAT_NAME
-from stream_service.hdf5.standard_rows import n_announced
+from stream_service.standard_file.read.announced_rows import n_announced
 from stream_service.standard_file.rules.finding import Finding, advice, error
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import END_STATES, FATE_COUNTS, LEDGER_COUNTS, STATUS_CODES, STORED_CODES
 from stream_service.standard_file.schema.contents import (
     RowExtent,
-    as_text,
     dataset_at,
     group_at,
     number_in,
     text_in,
     values_in,
 )
-from stream_service.standard_file.schema.entry_tree import (
-    END_REASON,
-    END_TIMESTAMP,
-    LIVE_KEYS,
-    MESSAGE,
-    READBACKS,
-    STATE,
-)
-from stream_service.standard_file.schema.ledger_columns import LEDGER
-from stream_service.standard_file.schema.row_columns import FRAMES, KEEP, row_column_specs
+from stream_service.standard_file.schema.row_columns import row_column_specs
 from stream_service.text.counted import agrees, counted
-
-
-def is_ours(file: h5py.File) -> bool:
-    """True if `/entry` says that this project wrote it."""
-    entry = group_at(file, "/entry")
-    return entry is not None and as_text(entry.attrs.get("format")) == FORMAT_NAME
 
 
 def row_extent(file: h5py.File, *, is_growing: bool) -> RowExtent:
     """The rows of a file. Of one that grows the live keys are read before anything else is opened."""
-    keys = dataset_at(file, LIVE_KEYS[-1]) if is_growing else None
+    keys = dataset_at(file, paths.KEY_Y) if is_growing else None
     if keys is not None:
         return RowExtent(n_announced(np.asarray(keys)), is_growing)
-    data = dataset_at(file, "/entry/data")
+    data = dataset_at(file, paths.DATA)
     return RowExtent(data.shape[0] if data is not None and data.ndim else 0, is_growing)
 
 
 def identity_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     """What is wrong with rows, live keys, ledger and state of a file of ours."""
-    data = dataset_at(file, "/entry/data")
-    ids = dataset_at(file, f"{FRAMES}/unique_id")
+    data = dataset_at(file, paths.DATA)
+    ids = dataset_at(file, paths.UNIQUE_ID)
     if data is None or data.ndim != 3:
         return  # entry_findings has said so
     if ids is None or ids.ndim != 2:
-        yield error(f"{FRAMES}/unique_id", "is missing or not (row, slot); without it no row has an identity.")
+        yield error(paths.UNIQUE_ID, "is missing or not (row, slot); without it no row has an identity.")
         return
-    state = text_in(dataset_at(file, STATE))
+    state = text_in(dataset_at(file, paths.STATE))
     wrong = list(_column_findings(file, extent, data.shape[1:], ids.shape[1]))
     yield from wrong
     yield from _key_findings(file, extent, has_ended=state in END_STATES)
@@ -74,7 +58,7 @@ def _column_findings(file: h5py.File, extent: RowExtent, frame_shape: tuple[int,
     """Every column has a row for each frame of `/entry/data`."""
     n_rows = extent.n_rows
     for spec in row_column_specs(frame_shape, k):
-        if not spec.path.startswith("/entry/"):
+        if not spec.path.startswith(f"{paths.ENTRY}/"):
             continue
         column = dataset_at(file, spec.path)
         if column is None:
@@ -87,7 +71,7 @@ def _column_findings(file: h5py.File, extent: RowExtent, frame_shape: tuple[int,
 def _key_findings(file: h5py.File, extent: RowExtent, *, has_ended: bool) -> Iterator[Finding]:
     """Live keys are row + 1 from the first row on, without a hole, and never ahead of the rows."""
     n_rows = extent.n_rows
-    for path in LIVE_KEYS:
+    for path in paths.LIVE_KEYS:
         dataset = dataset_at(file, path)
         if dataset is None or dataset.ndim != 1:
             yield error(path, "is missing; PtyPy's SwmrLoader follows it.")
@@ -106,34 +90,34 @@ def _key_findings(file: h5py.File, extent: RowExtent, *, has_ended: bool) -> Ite
 
 
 def _row_findings(file: h5py.File, n_rows: int) -> Iterator[Finding]:
-    ids, epochs = values_in(file, f"{FRAMES}/unique_id", n_rows), values_in(file, f"{FRAMES}/epoch", n_rows)
+    ids, epochs = values_in(file, paths.UNIQUE_ID, n_rows), values_in(file, paths.EPOCH, n_rows)
     used = epochs >= 0
     if (empty := np.flatnonzero(~used.any(axis=1))).size:
         yield error(
-            f"{FRAMES}/epoch", f"names no frame in {counted(empty.size, 'row')}, the first is {empty[0]}; who took it?"
+            paths.EPOCH, f"names no frame in {counted(empty.size, 'row')}, the first is {empty[0]}; who took it?"
         )
     identities, times = np.unique(np.stack([epochs[used], ids[used]]), axis=1, return_counts=True)
     for epoch, unique_id in identities[:, times > 1].T[:5]:
-        yield error(f"{FRAMES}/unique_id", f"has frame {unique_id} of epoch {epoch} in more than one slot; keep one.")
-    statuses = values_in(file, f"{FRAMES}/status", n_rows)
+        yield error(paths.UNIQUE_ID, f"has frame {unique_id} of epoch {epoch} in more than one slot; keep one.")
+    statuses = values_in(file, paths.FRAME_STATUS, n_rows)
     if (bad := np.flatnonzero((used & ~np.isin(statuses, STORED_CODES)).any(axis=1))).size:
         yield error(
-            f"{FRAMES}/status", f"calls frames of row {bad[0]} neither stored nor backfilled, yet they are here."
+            paths.FRAME_STATUS, f"calls frames of row {bad[0]} neither stored nor backfilled, yet they are here."
         )
-    keep = values_in(file, KEEP, n_rows)
+    keep = values_in(file, paths.KEEP, n_rows)
     if not np.isin(keep, (0, 1)).all():
-        yield error(KEEP, f"holds {keep.max()}; only 0 (leave out) and 1 (use) may stand here.")
-    replaces = values_in(file, f"{FRAMES}/replaces", n_rows)
+        yield error(paths.KEEP, f"holds {keep.max()}; only 0 (leave out) and 1 (use) may stand here.")
+    replaces = values_in(file, paths.REPLACES, n_rows)
     if ((replaces < -1) | (replaces >= n_rows)).any():
-        yield error(f"{FRAMES}/replaces", f"names a row that does not exist (rows are 0 to {n_rows - 1}).")
+        yield error(paths.REPLACES, f"names a row that does not exist (rows are 0 to {n_rows - 1}).")
 
 
 def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> Iterator[Finding]:
     """The fates add up to the frames expected, the columns say what the counts say, and the rows agree."""
-    counts = {name: number_in(dataset_at(file, f"{LEDGER}/{name}")) for name in LEDGER_COUNTS}
-    columns = [dataset_at(file, f"{LEDGER}/{name}") for name in ("epoch", "unique_id", "status")]
+    counts = {name: number_in(dataset_at(file, f"{paths.LEDGER}/{name}")) for name in LEDGER_COUNTS}
+    columns = [dataset_at(file, f"{paths.LEDGER}/{name}") for name in ("epoch", "unique_id", "status")]
     if None in counts.values() or None in columns:
-        yield error(LEDGER, "is not whole; every standard file accounts for its frames there.")
+        yield error(paths.LEDGER, "is not whole; every standard file accounts for its frames there.")
         return
     epochs, unique_ids, statuses = (np.asarray(column[()]) for column in columns if column is not None)
     number = {name: int(value) for name, value in counts.items() if value is not None}
@@ -141,31 +125,33 @@ def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> I
         return
     if (not statuses.size or extent.is_growing) and state != "COMPLETE":  # one that ends unclosed failed to be written
         yield advice(
-            LEDGER, "names no frame: the run ended before its account was made; its counts are the last known."
+            paths.LEDGER, "names no frame: the run ended before its account was made; its counts are the last known."
         )
         return
     total = sum(number[name] for name in FATE_COUNTS)
     if total != number["expected"]:
-        yield error(LEDGER, f"accounts for {counted(total, 'frame')}, but {number['expected']} were expected.")
+        yield error(paths.LEDGER, f"accounts for {counted(total, 'frame')}, but {number['expected']} were expected.")
     for code, name in STATUS_CODES.items():
         found = int(np.count_nonzero(statuses == code)) if name in number else 0
         if name in number and found != number[name]:
-            yield error(f"{LEDGER}/{name}", f"says {number[name]}, but the column 'status' has {found} of them.")
+            yield error(f"{paths.LEDGER}/{name}", f"says {number[name]}, but the column 'status' has {found} of them.")
     stored = np.isin(statuses, STORED_CODES)
     in_ledger = set(zip(epochs[stored].tolist(), unique_ids[stored].tolist(), strict=True))
-    row_epochs = values_in(file, f"{FRAMES}/epoch", extent.n_rows)
-    row_ids = values_in(file, f"{FRAMES}/unique_id", extent.n_rows)
+    row_epochs = values_in(file, paths.EPOCH, extent.n_rows)
+    row_ids = values_in(file, paths.UNIQUE_ID, extent.n_rows)
     used = row_epochs >= 0
     in_rows = set(zip(row_epochs[used].tolist(), row_ids[used].tolist(), strict=True))
     if extra := sorted(in_rows - in_ledger):
-        yield error(LEDGER, f"does not know of {counted(len(extra), 'frame')} in rows, the first is {extra[0]}.")
+        yield error(paths.LEDGER, f"does not know of {counted(len(extra), 'frame')} in rows, the first is {extra[0]}.")
     if absent := sorted(in_ledger - in_rows):
         n = counted(len(absent), "frame")
-        yield error(LEDGER, f"calls {n} stored that {agrees(len(absent), 'is')} in no row, the first is {absent[0]}.")
+        yield error(
+            paths.LEDGER, f"calls {n} stored that {agrees(len(absent), 'is')} in no row, the first is {absent[0]}."
+        )
     missing = number["expected"] - number["stored"] - number["backfilled"]
     if state == "COMPLETE" and missing:
         yield error(
-            STATE,
+            paths.STATE,
             f"is COMPLETE, but {missing} of {counted(number['expected'], 'frame')} {agrees(missing, 'is')} "
             f"not in the file.",
         )
@@ -174,18 +160,18 @@ def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> I
 def _run_findings(file: h5py.File, state: str | None) -> Iterator[Finding]:
     if state not in END_STATES:
         yield advice(
-            STATE, f"is {state}: the run has not ended, or its writer was killed (then: 'ptychostream repair')."
+            paths.STATE, f"is {state}: the run has not ended, or its writer was killed (then: 'ptychostream repair')."
         )
     elif state != "COMPLETE":
-        texts = [text_in(dataset_at(file, path)) for path in (END_REASON, MESSAGE)]
+        texts = [text_in(dataset_at(file, path)) for path in (paths.END_REASON, paths.MESSAGE)]
         yield advice(
-            STATE, f"is {state}: {': '.join(text.rstrip('.') for text in texts if text) or 'no reason is given'}."
+            paths.STATE, f"is {state}: {': '.join(text.rstrip('.') for text in texts if text) or 'no reason is given'}."
         )
-    start = number_in(dataset_at(file, "/entry/run/start_timestamp_ns"))
-    end = number_in(dataset_at(file, END_TIMESTAMP))
+    start = number_in(dataset_at(file, paths.START_TIMESTAMP))
+    end = number_in(dataset_at(file, paths.END_TIMESTAMP))
     if state in END_STATES and start is not None and end and end < start:
-        yield error(END_TIMESTAMP, "is before the start of the run; check the clocks.")
-    for path in ("/entry/process/settings", "/entry/process/versions"):
+        yield error(paths.END_TIMESTAMP, "is before the start of the run; check the clocks.")
+    for path in (paths.SETTINGS, paths.VERSIONS):
         text = text_in(dataset_at(file, path))
         if text is None:
             yield error(path, "is missing; without it the processing cannot be repeated.")
@@ -197,11 +183,11 @@ def _run_findings(file: h5py.File, state: str | None) -> Iterator[Finding]:
 
 
 def _readback_findings(file: h5py.File) -> Iterator[Finding]:
-    readbacks = group_at(file, READBACKS)
+    readbacks = group_at(file, paths.READBACKS)
     for name in readbacks or ():
         value, stamp = (
-            dataset_at(file, f"{READBACKS}/{name}/value"),
-            dataset_at(file, f"{READBACKS}/{name}/timestamp_ns"),
+            dataset_at(file, f"{paths.READBACKS}/{name}/value"),
+            dataset_at(file, f"{paths.READBACKS}/{name}/timestamp_ns"),
         )
         if value is None or stamp is None or value.shape != stamp.shape:
-            yield error(f"{READBACKS}/{name}", "must hold 'value' and 'timestamp_ns' of equal length.")
+            yield error(f"{paths.READBACKS}/{name}", "must hold 'value' and 'timestamp_ns' of equal length.")

@@ -11,13 +11,11 @@ import h5py
 import numpy as np
 
 from stream_service.standard_file.rules.finding import Finding, advice
+from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.codes import PixelFlag
 from stream_service.standard_file.schema.contents import RowExtent, dataset_at, number_in
-from stream_service.standard_file.schema.cxi_tree import DETECTOR, PIXEL_MASK
-from stream_service.standard_file.schema.row_columns import FEATURES
 from stream_service.text.counted import counted
 
-MASK = "/entry/mask"
-SATURATION_LEVEL = f"{DETECTOR}/saturation_value"
 LARGE_SHARE = 0.5
 """Of bad pixels: an inverted mask has more."""
 LARGE_SATURATED_SHARE = 0.01
@@ -30,26 +28,26 @@ LEAST_MARKER = 65534
 
 def pixel_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     """What is worth a look in mask and frames of a file whose shapes are in order."""
-    data, mask = dataset_at(file, "/entry/data"), dataset_at(file, MASK)
+    data, mask = dataset_at(file, paths.DATA), dataset_at(file, paths.MASK)
     if data is None or data.ndim != 3 or not extent.n_rows or data.dtype.kind not in "iuf":
         return
     is_bad = np.zeros(data.shape[1:], bool)
     if mask is not None and mask.shape == is_bad.shape:
         is_bad = np.asarray(mask[()]) != 0
     share = np.count_nonzero(is_bad) / is_bad.size
-    flags = dataset_at(file, PIXEL_MASK)
+    flags = dataset_at(file, paths.PIXEL_MASK)
     saturated = 0.0
     if flags is not None and flags.shape == is_bad.shape and flags.dtype.kind in "iu":
-        saturated = float(np.count_nonzero(np.asarray(flags[()]) & 2) / is_bad.size)
+        saturated = float(np.count_nonzero(np.asarray(flags[()]) & PixelFlag.SATURATED) / is_bad.size)
     if saturated > LARGE_SATURATED_SHARE:
-        yield advice(MASK, f"calls {_percent(saturated)} of the pixels saturated{_rows_and_level(file, extent)}")
+        yield advice(paths.MASK, f"calls {_percent(saturated)} of the pixels saturated{_rows_and_level(file, extent)}")
     elif LARGE_SHARE < share < 1:
-        yield advice(MASK, f"calls {_percent(share)} of the pixels bad (1 = bad, 0 = good); is it inverted?")
+        yield advice(paths.MASK, f"calls {_percent(share)} of the pixels bad (1 = bad, 0 = good); is it inverted?")
     yield from _marker_findings(data, is_bad, extent)
 
 
 def _rows_and_level(file: h5py.File, extent: RowExtent) -> str:
-    counts, level = dataset_at(file, f"{FEATURES}/n_saturated"), number_in(dataset_at(file, SATURATION_LEVEL))
+    counts, level = dataset_at(file, paths.N_SATURATED), number_in(dataset_at(file, paths.SATURATION_VALUE))
     said = ""
     if counts is not None and extent.fits(counts):
         said += f", in {np.count_nonzero(counts[: extent.n_rows])} of {counted(extent.n_rows, 'row')}"
@@ -68,7 +66,7 @@ def _marker_findings(data: h5py.Dataset, is_bad: np.ndarray, extent: RowExtent) 
     if n := int(np.count_nonzero(found.is_gap & ~is_bad & np.isfinite(rows[0]))):
         pixels = f"{counted(n, 'pixel')} of each of the first {len(found.told_by)} rows"
         yield advice(
-            "/entry/data",
+            paths.DATA,
             f"holds {' or '.join(found.values)} in {pixels}, which are good by the mask; gaps and dead "
             "pixels are masked by 'ptychostream ingest'.",
         )

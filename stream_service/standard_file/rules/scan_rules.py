@@ -11,17 +11,14 @@ import numpy as np
 from stream_service.core.energies import TOLERANCE
 from stream_service.core.plausibility import ScanGeometry, scan_doubts
 from stream_service.standard_file.rules.finding import Finding, advice, error
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import RowExtent, dataset_at, number_in, text_in
-from stream_service.standard_file.schema.entry_tree import OPTICS
-from stream_service.standard_file.schema.row_columns import FRAMES, KEEP
 from stream_service.text.counted import agrees, counted
-
-ROW_ENERGIES = f"{FRAMES}/energy_eV"
 
 
 def scan_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     """Of the rows that are used, as far as the file has what is needed to judge them."""
-    data, pos, keep = dataset_at(file, "/entry/data"), dataset_at(file, "/entry/pos"), dataset_at(file, KEEP)
+    data, pos, keep = dataset_at(file, paths.DATA), dataset_at(file, paths.POS), dataset_at(file, paths.KEEP)
     if data is None or pos is None or not extent.fits(pos, 2):
         return
     positions_m = np.asarray(pos[: extent.n_rows], np.float64)
@@ -29,12 +26,12 @@ def scan_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
         positions_m = positions_m[np.asarray(keep[: extent.n_rows]) != 0]
     geometry = geometry_in(file, (int(data.shape[1]), int(data.shape[2])))
     for doubt in scan_doubts(geometry, positions_m, is_whole=not extent.is_growing):
-        yield (error if doubt.is_impossible else advice)("/entry/pos", doubt.message)
+        yield (error if doubt.is_impossible else advice)(paths.POS, doubt.message)
 
 
 def energy_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     """Of rows that were taken at another energy than the file's one, or at none that is known."""
-    found, energy_eV = dataset_at(file, ROW_ENERGIES), _number_or_nan(file, "/entry/energy_eV")
+    found, energy_eV = dataset_at(file, paths.ROW_ENERGY), _number_or_nan(file, paths.ENERGY)
     if found is None or not extent.fits(found) or not math.isfinite(energy_eV) or extent.is_growing:
         return
     energies_eV = np.asarray(found[: extent.n_rows], np.float64)
@@ -42,29 +39,29 @@ def energy_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     off = np.abs(energies_eV - energy_eV) > TOLERANCE * abs(energy_eV)
     if off.any():
         yield advice(
-            ROW_ENERGIES,
+            paths.ROW_ENERGY,
             f"runs from {np.nanmin(energies_eV):g} to {np.nanmax(energies_eV):g} eV: {np.count_nonzero(off)} of "
             f"{counted(extent.n_rows, 'row')} {agrees(int(np.count_nonzero(off)), 'is')} off by more than "
             f"{TOLERANCE:.1%} from the {energy_eV:g} eV of /entry/energy_eV; "
             "reconstruct each energy by itself.",
         )
     if unknown:
-        yield advice(ROW_ENERGIES, f"is not known in {unknown} of {counted(extent.n_rows, 'row')}.")
+        yield advice(paths.ROW_ENERGY, f"is not known in {unknown} of {counted(extent.n_rows, 'row')}.")
 
 
 def geometry_in(file: h5py.File, frame_shape: tuple[int, int]) -> ScanGeometry:
     """What the file says of the size of the object's pixel; NaN and None where it does not."""
     energy_eV, det_dist_m, pixel_m = (
-        _number_or_nan(file, f"/entry/{name}") for name in ("energy_eV", "det_dist_m", "pixel_m")
+        _number_or_nan(file, path) for path in (paths.ENERGY, paths.DET_DIST, paths.PIXEL)
     )
-    propagation = text_in(dataset_at(file, f"{OPTICS}/propagation"))
+    propagation = text_in(dataset_at(file, f"{paths.OPTICS}/propagation"))
     return ScanGeometry(
         energy_eV=energy_eV,
         det_dist_m=det_dist_m,
         pixel_m=pixel_m,
         frame_shape=frame_shape,
         is_near_field=None if propagation is None else propagation == "near_field",
-        defocus_m=number_in(dataset_at(file, f"{OPTICS}/defocus_m")),
+        defocus_m=number_in(dataset_at(file, f"{paths.OPTICS}/defocus_m")),
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 
 from stream_service.errors import SourceError
+from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.failures import HDF5_ERRORS, reason_of
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
@@ -19,7 +20,8 @@ from stream_service.standard_file.rules.cxi_rules import cxi_findings
 from stream_service.standard_file.rules.elsewhere_rules import elsewhere_findings
 from stream_service.standard_file.rules.entry_rules import agreement_findings, entry_findings
 from stream_service.standard_file.rules.finding import Finding, advice, error
-from stream_service.standard_file.rules.identity_rules import identity_findings, is_ours, row_extent
+from stream_service.standard_file.rules.identity_rules import identity_findings, row_extent
+from stream_service.standard_file.schema import paths
 
 
 def validate_file(path: str | os.PathLike[str], also: AlsoBelow = NOWHERE_ELSE) -> list[Finding]:
@@ -43,23 +45,23 @@ def validate_file(path: str | os.PathLike[str], also: AlsoBelow = NOWHERE_ELSE) 
         return [error(where, f"cannot be read: {said}.")]
 
 
-def _growing_file_findings(file: h5py.File, where: str) -> list[Finding]:
+def _growing_file_findings(file: BoundedFile, where: str) -> list[Finding]:
     note = "is being written or was not closed; only /entry was checked, up to the last live key."
     return [advice(where, note), *_own_findings(file, is_growing=True)]
 
 
-def _closed_file_findings(file: h5py.File) -> list[Finding]:
+def _closed_file_findings(file: BoundedFile) -> list[Finding]:
     findings = list(cxi_findings(file))
-    if "entry" in file:
+    if paths.ENTRY in file:
         findings += [*_own_findings(file, is_growing=False), *agreement_findings(file)]
     return findings
 
 
-def _own_findings(file: h5py.File, *, is_growing: bool) -> list[Finding]:
-    if not isinstance(file.get("/entry"), h5py.Group):
-        return [error("/entry", "is not an h5 group; a standard file keeps everything below it.")]
+def _own_findings(file: BoundedFile, *, is_growing: bool) -> list[Finding]:
+    if not isinstance(file.get(paths.ENTRY), h5py.Group):
+        return [error(paths.ENTRY, "is not an h5 group; a standard file keeps everything below it.")]
     extent = row_extent(file, is_growing=is_growing)
     findings = list(entry_findings(file, extent))
-    if is_ours(file):
+    if file.is_standard:
         findings += identity_findings(file, extent)
     return findings

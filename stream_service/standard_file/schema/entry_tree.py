@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stream_service.hdf5.bounded_file import FORMAT_NAME
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import RUN_STATES
 from stream_service.standard_file.schema.header import FileHeader
 from stream_service.standard_file.schema.ledger_columns import ledger_specs
@@ -16,19 +17,6 @@ from stream_service.standard_file.schema.spec import Attribute, DatasetSpec, plo
 
 FORMAT_VERSION = 1
 
-ENERGY = "/entry/energy_eV"
-EXPOSURE = "/entry/exposure_s"
-STATE = "/entry/run/state"
-END_REASON = "/entry/run/end_reason"
-MESSAGE = "/entry/run/message"
-END_TIMESTAMP = "/entry/run/end_timestamp_ns"
-HEARTBEAT = "/entry/run/heartbeat"
-LIVE_KEYS = ("/entry/live/key_data", "/entry/live/key_x", "/entry/live/key_y")
-READBACKS = "/entry/readbacks"
-OPTICS = "/entry/process/optics"
-PLOT = "/entry/plot"
-"""What NeXus viewers show of `/entry`: its frames, which NeXus wants in an h5 group of their own."""
-SETTINGS = "/entry/process/settings"
 
 STATE_LENGTH = 16
 END_REASON_LENGTH = 512
@@ -41,28 +29,28 @@ OPEN_KEY_CAPACITY = 1 << 20
 def entry_groups(header: FileHeader) -> dict[str, Mapping[str, Attribute]]:
     """The h5 groups below `/entry`, parents first."""
     groups: dict[str, Mapping[str, Attribute]] = {
-        "/entry": {
+        paths.ENTRY: {
             "NX_class": "NXentry",
-            "default": PLOT.rpartition("/")[2],
+            "default": paths.PLOT.rpartition("/")[2],
             "format": FORMAT_NAME,
             "format_version": FORMAT_VERSION,
         },
-        PLOT: plot_of("data", 3),
+        paths.PLOT: plot_of("data", 3),
     }
     for name in ("live", "frames", "readbacks", "qc", "qc/features", "ledger", "run", "process"):
-        groups[f"/entry/{name}"] = {"NX_class": "NXcollection"}
+        groups[f"{paths.ENTRY}/{name}"] = {"NX_class": "NXcollection"}
     if header.planned_m is not None and len(header.planned_m):
-        groups["/entry/planned"] = {"NX_class": "NXcollection"}
+        groups[paths.PLANNED] = {"NX_class": "NXcollection"}
     if header.optics:
-        groups[OPTICS] = {"NX_class": "NXcollection"}
+        groups[paths.OPTICS] = {"NX_class": "NXcollection"}
     for channel in header.channels:
-        groups[f"{READBACKS}/{channel.name}"] = {"NX_class": "NXlog"}
+        groups[f"{paths.READBACKS}/{channel.name}"] = {"NX_class": "NXlog"}
     return groups
 
 
 def entry_soft_links() -> dict[str, str]:
     """Path to target."""
-    return {f"{PLOT}/data": "/entry/data"}
+    return {f"{paths.PLOT}/data": paths.DATA}
 
 
 def entry_datasets(header: FileHeader) -> tuple[DatasetSpec, ...]:
@@ -70,9 +58,13 @@ def entry_datasets(header: FileHeader) -> tuple[DatasetSpec, ...]:
     f8 = np.dtype(np.float64)
     return (
         DatasetSpec(
-            ENERGY, "Photon energy; one number, as PtyPy wants it.", f8, value=scalar(header.energy_eV), units="eV"
+            paths.ENERGY,
+            "Photon energy; one number, as PtyPy wants it.",
+            f8,
+            value=scalar(header.energy_eV),
+            units="eV",
         ),
-        DatasetSpec(EXPOSURE, "Exposure time of a row.", f8, value=scalar(header.exposure_s), units="s"),
+        DatasetSpec(paths.EXPOSURE, "Exposure time of a row.", f8, value=scalar(header.exposure_s), units="s"),
         *_references(header),
         *_live_keys(header),
         *_planned(header),
@@ -87,7 +79,7 @@ def _references(header: FileHeader) -> Iterator[DatasetSpec]:
     for name, image in (("dark", header.dark), ("flat", header.flat)):
         if image is not None:
             yield DatasetSpec(
-                f"/entry/{name}",
+                f"{paths.ENTRY}/{name}",
                 f"The {name} as it was applied to the frames; do not apply it again.",
                 np.dtype(np.float32),
                 value=image,
@@ -97,7 +89,7 @@ def _references(header: FileHeader) -> Iterator[DatasetSpec]:
 
 def _live_keys(header: FileHeader) -> Iterator[DatasetSpec]:
     capacity = OPEN_KEY_CAPACITY if header.n_rows_expected is None else max(header.n_rows_expected, 1)
-    for path in LIVE_KEYS:
+    for path in paths.LIVE_KEYS:
         yield DatasetSpec(
             path,
             "Row + 1 once the row is readable, 0 before; written after the row's data.",
@@ -106,17 +98,12 @@ def _live_keys(header: FileHeader) -> Iterator[DatasetSpec]:
         )
 
 
-def clock_offset(channel: str) -> str:
-    """Path of the offset of a channel's clock."""
-    return f"{READBACKS}/{channel}/clock_offset_s"
-
-
 def _planned(header: FileHeader) -> Iterator[DatasetSpec]:
     if header.planned_m is None or not len(header.planned_m):
         return
-    for axis, name in enumerate(("x_m", "y_m")):
+    for axis, path in enumerate((paths.PLANNED_X, paths.PLANNED_Y)):
         yield DatasetSpec(
-            f"/entry/planned/{name}",
+            path,
             "Where the beam was to be on the sample, in the order of the scan.",
             np.dtype(np.float64),
             value=np.ascontiguousarray(header.planned_m[:, axis]),
@@ -126,7 +113,7 @@ def _planned(header: FileHeader) -> Iterator[DatasetSpec]:
 
 def _readbacks(header: FileHeader) -> Iterator[DatasetSpec]:
     for channel in header.channels:
-        group = f"{READBACKS}/{channel.name}"
+        group = f"{paths.READBACKS}/{channel.name}"
         yield DatasetSpec(
             f"{group}/value", "Every update of the channel, as it came.", np.dtype(np.float64), units=channel.unit
         )
@@ -134,7 +121,7 @@ def _readbacks(header: FileHeader) -> Iterator[DatasetSpec]:
             f"{group}/timestamp_ns", "When the value was true, since 1970 UTC.", np.dtype(np.int64), units="ns"
         )
         yield DatasetSpec(
-            clock_offset(channel.name),
+            paths.clock_offset(channel.name),
             "How far the clock of these stamps was ahead of that of the frames, as receipts tell; NaN: not known.",
             np.dtype(np.float64),
             value=np.float64(np.nan),
@@ -145,31 +132,35 @@ def _readbacks(header: FileHeader) -> Iterator[DatasetSpec]:
 def _run(header: FileHeader) -> tuple[DatasetSpec, ...]:
     i8 = np.dtype(np.int64)
     return (
-        text_dataset("/entry/run/scan_id", "Name of the scan.", header.scan_id),
-        text_dataset(STATE, "State of the run: " + " ".join(RUN_STATES) + ".", "ARMED", STATE_LENGTH),
-        text_dataset(END_REASON, "Why the run ended; empty until then.", "", END_REASON_LENGTH),
-        text_dataset(MESSAGE, "What became of the run, in a sentence; empty until it has ended.", "", MESSAGE_LENGTH),
+        text_dataset(paths.SCAN_ID, "Name of the scan.", header.scan_id),
+        text_dataset(paths.STATE, "State of the run: " + " ".join(RUN_STATES) + ".", "ARMED", STATE_LENGTH),
+        text_dataset(paths.END_REASON, "Why the run ended; empty until then.", "", END_REASON_LENGTH),
+        text_dataset(
+            paths.MESSAGE, "What became of the run, in a sentence; empty until it has ended.", "", MESSAGE_LENGTH
+        ),
         DatasetSpec(
-            "/entry/run/start_timestamp_ns",
+            paths.START_TIMESTAMP,
             "Start of the run, since 1970 UTC.",
             i8,
             value=np.int64(header.start_timestamp_ns),
             units="ns",
         ),
-        DatasetSpec(END_TIMESTAMP, "End of the run, since 1970 UTC; 0 until then.", i8, value=np.int64(0), units="ns"),
-        DatasetSpec(HEARTBEAT, "Flushes so far; a writer that lives counts on.", i8, value=np.int64(0)),
+        DatasetSpec(
+            paths.END_TIMESTAMP, "End of the run, since 1970 UTC; 0 until then.", i8, value=np.int64(0), units="ns"
+        ),
+        DatasetSpec(paths.HEARTBEAT, "Flushes so far; a writer that lives counts on.", i8, value=np.int64(0)),
     )
 
 
 def _process(header: FileHeader) -> Iterator[DatasetSpec]:
     settings = json.dumps(dict(header.settings), allow_nan=False)
     versions = json.dumps(dict(header.versions))
-    yield text_dataset(SETTINGS, "Everything needed to redo the processing, as JSON.", settings)
-    yield text_dataset("/entry/process/versions", "Versions of the programs involved, as JSON.", versions)
+    yield text_dataset(paths.SETTINGS, "Everything needed to redo the processing, as JSON.", settings)
+    yield text_dataset(paths.VERSIONS, "Versions of the programs involved, as JSON.", versions)
     for name, value in header.optics.items():
         if value is None:
             continue
-        path = f"{OPTICS}/{name}"
+        path = f"{paths.OPTICS}/{name}"
         about = "Optics in front of the sample, from the profile."
         if isinstance(value, str):
             yield text_dataset(path, about, value)

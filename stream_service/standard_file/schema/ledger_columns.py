@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import LEDGER_COUNTS, STATUS_CODES, codes_as_text
 from stream_service.standard_file.schema.spec import DatasetSpec
 
-LEDGER = "/entry/ledger"
 LEDGER_COLUMNS = {"epoch": np.int32, "unique_id": np.int64, "status": np.uint8, "n_received": np.uint16}
 """Those with an entry per frame, and their types."""
 
@@ -40,16 +40,20 @@ class LedgerColumns:
 def ledger_specs() -> tuple[DatasetSpec, ...]:
     """The datasets of `/entry/ledger`: four columns that are rewritten as a whole, and the counts."""
     columns = (
-        DatasetSpec(f"{LEDGER}/epoch", "Which counting of the detector.", np.dtype(LEDGER_COLUMNS["epoch"]), fill=-1),
-        DatasetSpec(f"{LEDGER}/unique_id", "uniqueId of the frame.", np.dtype(LEDGER_COLUMNS["unique_id"]), fill=-1),
         DatasetSpec(
-            f"{LEDGER}/status",
+            f"{paths.LEDGER}/epoch", "Which counting of the detector.", np.dtype(LEDGER_COLUMNS["epoch"]), fill=-1
+        ),
+        DatasetSpec(
+            f"{paths.LEDGER}/unique_id", "uniqueId of the frame.", np.dtype(LEDGER_COLUMNS["unique_id"]), fill=-1
+        ),
+        DatasetSpec(
+            f"{paths.LEDGER}/status",
             "What became of the frame.",
             np.dtype(LEDGER_COLUMNS["status"]),
             attributes={"codes": codes_as_text(STATUS_CODES)},
         ),
         DatasetSpec(
-            f"{LEDGER}/n_received",
+            f"{paths.LEDGER}/n_received",
             "How often the frame came in (more than 1: duplicates).",
             np.dtype(LEDGER_COLUMNS["n_received"]),
         ),
@@ -65,6 +69,7 @@ def ledger_specs() -> tuple[DatasetSpec, ...]:
         "surplus": "Frames beyond those expected; they are not counted above.",
     }
     counts = (
-        DatasetSpec(f"{LEDGER}/{name}", meanings[name], np.dtype(np.int64), value=np.int64(0)) for name in LEDGER_COUNTS
+        DatasetSpec(f"{paths.LEDGER}/{name}", meanings[name], np.dtype(np.int64), value=np.int64(0))
+        for name in LEDGER_COUNTS
     )
     return (*columns, *counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.cxi_tree import cxi_datasets, cxi_groups, cxi_soft_links
 from stream_service.standard_file.schema.entry_tree import entry_datasets, entry_groups, entry_soft_links
 from stream_service.standard_file.schema.header import FileHeader
@@ -12,7 +13,7 @@ from stream_service.standard_file.schema.spec import Tree
 def standard_tree(header: FileHeader) -> Tree:
     """Everything that a file with this header will ever contain, apart from values."""
     return Tree(
-        groups={"/": {"default": "entry_1"}, **cxi_groups(header), **entry_groups(header)},
+        groups={"/": {"default": paths.CXI_ENTRY.strip("/")}, **cxi_groups(header), **entry_groups(header)},
         datasets=(
             *cxi_datasets(header),
             *entry_datasets(header),

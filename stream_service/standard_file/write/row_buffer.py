@@ -7,18 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.row import Row
-from stream_service.standard_file.schema.row_columns import (
-    DATA,
-    FEATURES,
-    FRAMES,
-    KEEP,
-    POS,
-    POS_X,
-    POS_Y,
-    TRANSLATION,
-    row_column_specs,
-)
+from stream_service.standard_file.schema.row_columns import row_column_specs
 
 MAX_BYTES = 16 << 20
 """Pixels held back at most: 0.04 s of a disk that sustains 390 MB/s."""
@@ -38,26 +29,26 @@ class RowBuffer:
             spec.path: np.zeros((self.capacity, *spec.item_shape), spec.dtype)
             for spec in row_column_specs(frame_shape, frames_per_row)
         }
-        self._frames: npt.NDArray[np.float32] = columns.pop(DATA)
+        self._frames: npt.NDArray[np.float32] = columns.pop(paths.CXI_DATA)
         self._columns: dict[str, np.ndarray[Any, Any]] = columns
         self._per_frame = tuple(
-            columns[f"{FRAMES}/{name}"] for name in ("unique_id", "epoch", "timestamp_ns", "status")
+            columns[f"{paths.FRAMES}/{name}"] for name in ("unique_id", "epoch", "timestamp_ns", "status")
         )
         self._per_row = tuple(
             columns[path]
             for path in (
-                f"{FRAMES}/n_frames",
-                POS_X,
-                POS_Y,
-                f"{FRAMES}/energy_eV",
-                f"{FRAMES}/exposure_s",
-                f"{FRAMES}/flags",
-                f"{FEATURES}/intensity",
-                f"{FEATURES}/com_y",
-                f"{FEATURES}/com_x",
-                f"{FEATURES}/n_saturated",
-                KEEP,
-                f"{FRAMES}/replaces",
+                f"{paths.FRAMES}/n_frames",
+                paths.POS_X,
+                paths.POS_Y,
+                paths.ROW_ENERGY,
+                f"{paths.FRAMES}/exposure_s",
+                paths.FLAGS,
+                paths.INTENSITY,
+                paths.COM_Y,
+                paths.COM_X,
+                paths.N_SATURATED,
+                paths.KEEP,
+                paths.REPLACES,
             )
         )
 
@@ -106,8 +97,8 @@ class RowBuffer:
     def columns(self) -> dict[str, np.ndarray[Any, Any]]:
         """Every other column of the rows held, by path; not copies."""
         n = self.n_rows
-        x_m, y_m = self._columns[POS_X][:n], self._columns[POS_Y][:n]
-        pos, translation = self._columns[POS], self._columns[TRANSLATION]
+        x_m, y_m = self._columns[paths.POS_X][:n], self._columns[paths.POS_Y][:n]
+        pos, translation = self._columns[paths.POS], self._columns[paths.TRANSLATION]
         pos[:n, 0], pos[:n, 1] = x_m, y_m
         np.subtract(0.0, pos[:n], out=translation[:n, :2])
         return {path: column[:n] for path, column in self._columns.items()}

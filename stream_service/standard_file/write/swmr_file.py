@@ -26,13 +26,13 @@ import numpy.typing as npt
 from h5py import h5s
 
 from stream_service.errors import WriteError
-from stream_service.standard_file.schema import cxi_tree, entry_tree
+from stream_service.standard_file.schema import cxi_tree, paths
 from stream_service.standard_file.schema.codes import END_STATES, LEDGER_COUNTS, RUN_STATES
 from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.header import FileHeader
-from stream_service.standard_file.schema.ledger_columns import LEDGER, LEDGER_COLUMNS, LedgerColumns
+from stream_service.standard_file.schema.ledger_columns import LEDGER_COLUMNS, LedgerColumns
 from stream_service.standard_file.schema.row import Row
-from stream_service.standard_file.schema.row_columns import DATA, row_column_specs
+from stream_service.standard_file.schema.row_columns import row_column_specs
 from stream_service.standard_file.schema.spec import fixed_string
 from stream_service.standard_file.schema.tree import standard_tree
 from stream_service.standard_file.write.creation import create_file
@@ -57,12 +57,12 @@ class StandardFile:
         self._readbacks = ReadbackBuffer(channel.name for channel in header.channels)
         specs = row_column_specs(header.frame_shape, header.frames_per_row)
         self._columns = {spec.path: GrowingColumn(datasets[spec.path]) for spec in specs}
-        self._data = self._columns.pop(DATA)
+        self._data = self._columns.pop(paths.CXI_DATA)
         self._readback_columns = {
-            path: GrowingColumn(datasets[f"{entry_tree.READBACKS}/{path}"]) for path in self._readbacks.paths
+            path: GrowingColumn(datasets[f"{paths.READBACKS}/{path}"]) for path in self._readbacks.paths
         }
-        self._ledger = {name: GrowingColumn(datasets[f"{LEDGER}/{name}"]) for name in LEDGER_COLUMNS}
-        self._keys = [datasets[path] for path in entry_tree.LIVE_KEYS]
+        self._ledger = {name: GrowingColumn(datasets[f"{paths.LEDGER}/{name}"]) for name in LEDGER_COLUMNS}
+        self._keys = [datasets[path] for path in paths.LIVE_KEYS]
         self._n_rows = 0
         self._n_flushes = 0
         self._flush_bytes = sum(int(np.prod(c.chunks)) * c.dtype.itemsize for c in datasets.values() if c.chunks)
@@ -154,18 +154,18 @@ class StandardFile:
 
     def write_mask(self, mask: npt.NDArray[np.uint8], pixel_mask: npt.NDArray[np.uint32]) -> None:
         """Replace the masks, both (ny, nx); readers see it after the next flush."""
-        if not mask.shape == pixel_mask.shape == self._datasets[cxi_tree.MASK].shape:
+        if not mask.shape == pixel_mask.shape == self._datasets[paths.CXI_MASK].shape:
             raise ValueError(f"masks have shape {mask.shape} and {pixel_mask.shape}, the frame another")
         self._check_can_grow()
         with self._writing("write the mask"):
-            self._rewrite(cxi_tree.MASK, mask)
-            self._rewrite(cxi_tree.PIXEL_MASK, pixel_mask)
+            self._rewrite(paths.CXI_MASK, mask)
+            self._rewrite(paths.PIXEL_MASK, pixel_mask)
 
     def write_applied(self, dark: npt.NDArray[np.float32] | None, flat: npt.NDArray[np.float32] | None) -> None:
         """Replace dark and flat, as far as the header had them; readers see it after the next flush."""
         self._check_can_grow()
         with self._writing("write dark and flat"):
-            for path, image in (("/entry/dark", dark), ("/entry/flat", flat)):
+            for path, image in ((paths.DARK, dark), (paths.FLAT, flat)):
                 if image is not None:
                     self._rewrite(path, image)
 
@@ -199,34 +199,34 @@ class StandardFile:
             raise ValueError(f"state {state!r} is none of {', '.join(RUN_STATES)}")
         if state in END_STATES:
             with self._writing("write the end of the run"):
-                self._rewrite_text(entry_tree.END_REASON, end_reason)
-                self._rewrite_text(entry_tree.MESSAGE, message)
-                self._rewrite(entry_tree.END_TIMESTAMP, np.int64(end_timestamp_ns))
+                self._rewrite_text(paths.END_REASON, end_reason)
+                self._rewrite_text(paths.MESSAGE, message)
+                self._rewrite(paths.END_TIMESTAMP, np.int64(end_timestamp_ns))
                 if end_timestamp_ns:
-                    self._rewrite_text(cxi_tree.END_TIME, cxi_tree.iso_time(end_timestamp_ns))
+                    self._rewrite_text(paths.END_TIME, cxi_tree.iso_time(end_timestamp_ns))
             if self.failure is None:
                 self.flush()
             else:
                 with self._writing("write the end of the run"):
                     self._beat()
         with self._writing("write the state of the run"):
-            self._rewrite_text(entry_tree.STATE, state)
+            self._rewrite_text(paths.STATE, state)
 
     def set_clock_offsets(self, offsets_s: Mapping[str, float]) -> None:
         """Enter by how much the clocks of channels were ahead of that of the frames; `KeyError` for an unknown one."""
         with self._writing("write the offsets of clocks"):
             for name, offset_s in offsets_s.items():
-                self._rewrite(entry_tree.clock_offset(name), np.float64(offset_s))
+                self._rewrite(paths.clock_offset(name), np.float64(offset_s))
 
     def set_scalars(self, *, energy_eV: float | None = None, exposure_s: float | None = None) -> None:
         """Correct the scalar energy (everywhere it stands) or exposure time; visible after the next flush."""
         with self._writing("write the energy or exposure time"):
             if energy_eV is not None:
-                self._rewrite(entry_tree.ENERGY, np.float64(energy_eV))
-                self._rewrite(cxi_tree.BEAM_ENERGY, np.float64(energy_eV))
-                self._rewrite(cxi_tree.SOURCE_ENERGY, np.float64(energy_eV * JOULES_PER_EV))
+                self._rewrite(paths.ENERGY, np.float64(energy_eV))
+                self._rewrite(paths.BEAM_ENERGY, np.float64(energy_eV))
+                self._rewrite(paths.SOURCE_ENERGY, np.float64(energy_eV * JOULES_PER_EV))
             if exposure_s is not None:
-                self._rewrite(entry_tree.EXPOSURE, np.float64(exposure_s))
+                self._rewrite(paths.EXPOSURE, np.float64(exposure_s))
 
     def close(self) -> None:
         """Flush and close; afterwards the file opens like any other. Does nothing the second time.
@@ -288,13 +288,13 @@ class StandardFile:
     def _beat(self) -> None:
         """Count on, and flush all but the keys."""
         self._n_flushes += 1
-        self._rewrite(entry_tree.HEARTBEAT, np.int64(self._n_flushes))
+        self._rewrite(paths.HEARTBEAT, np.int64(self._n_flushes))
         if not self._is_abandoned:
             self._file.file.flush()
 
     def _rewrite_counts(self, counts: Mapping[str, int]) -> None:
         for name in LEDGER_COUNTS:
-            self._rewrite(f"{LEDGER}/{name}", np.int64(counts[name]))
+            self._rewrite(f"{paths.LEDGER}/{name}", np.int64(counts[name]))
 
     def _rewrite_text(self, path: str, text: str) -> None:
         self._rewrite(path, fixed_string(text, self._kinds[path][0].itemsize))
@@ -349,5 +349,5 @@ class StandardFile:
         self._datasets.clear()
         self._file.abandon(keep_fd=True)
         with suppress(OSError):
-            self._rewrite_text(entry_tree.STATE, "FAILED")
-            self._rewrite_text(entry_tree.MESSAGE, str(failure))
+            self._rewrite_text(paths.STATE, "FAILED")
+            self._rewrite_text(paths.MESSAGE, str(failure))

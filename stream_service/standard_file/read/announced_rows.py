@@ -20,12 +20,10 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.cut_short import is_shorter, pieces_of
 from stream_service.hdf5.failures import readable
+from stream_service.standard_file.schema import paths
 from stream_service.text.utf8 import decoded
 
-DATA, STATE = "/entry/data", "/entry/run/state"
-LIVE_KEYS = ("/entry/live/key_data", "/entry/live/key_x", "/entry/live/key_y")
-POSITIONS = ("/entry/pos", "/entry/posx_m", "/entry/posy_m", "/entry/keep")
-INTENSITY = "/entry/qc/features/intensity"
+POSITIONS = (paths.POS, paths.POS_X, paths.POS_Y, paths.KEEP)
 END_STATES = ("COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
 
 
@@ -73,13 +71,13 @@ def standard_rows(file: BoundedFile) -> StandardRows:
     path = file.path
     with readable(str(path)):
         # the keys first: what they announce is there before them
-        keys = [np.asarray(found) for name in LIVE_KEYS if isinstance(found := file.get(name), h5py.Dataset)]
-        data = file.get(DATA)
+        keys = [np.asarray(found) for name in paths.LIVE_KEYS if isinstance(found := file.get(name), h5py.Dataset)]
+        data = file.get(paths.DATA)
         if not isinstance(data, h5py.Dataset) or data.ndim != 3:
-            raise SourceError(f"{path} has no frames (row, y, x) at {DATA}: `ptychostream validate` says more")
-        if len(keys) != len(LIVE_KEYS):
+            raise SourceError(f"{path} has no frames (row, y, x) at {paths.DATA}: `ptychostream validate` says more")
+        if len(keys) != len(paths.LIVE_KEYS):
             raise SourceError(f"{path} has no live keys in /entry/live: `ptychostream validate` says more")
-        state = file.get(STATE)
+        state = file.get(paths.STATE)
         has_ended = isinstance(state, h5py.Dataset) and decoded(state[()]) in END_STATES
         is_closed, n_stored = not file.swmr_mode, int(data.shape[0])
         n_rows = min(map(n_announced, keys))
@@ -96,7 +94,7 @@ def _check_there(file: BoundedFile, data: h5py.Dataset, n_rows: int) -> None:
     if lacking:
         what = f"{len(lacking)} of the {n_rows} rows that it announces are not in it (the first is row {lacking[0]})"
         raise is_shorter(file.path, what, is_standard=True)
-    if n_rows and is_empty(data, file.get(INTENSITY), n_rows - 1):
+    if n_rows and is_empty(data, file.get(paths.INTENSITY), n_rows - 1):
         what = f"of row {n_rows - 1}, the last, no pixel is in it"
         raise is_shorter(file.path, what, is_standard=True)
     for name in POSITIONS:
