@@ -1,6 +1,8 @@
-"""Full-size tests are run with `--long` only."""
+"""Full-size tests are run with `--long` only; what takes long begins first."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,7 +15,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the full-size tests, too")
 
 
+FIRST = ("system", "hostile", "property", "unit")
+"""Rooms in this order: long files first, so that no process is left alone with one when the others are done."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    rooms = {room: number for number, room in enumerate(FIRST)}
+    items.sort(key=lambda item: rooms.get(item.path.relative_to(tests).parts[0], len(rooms)))
     if config.getoption("--long"):
         return
     long = [item for item in items if item.get_closest_marker("long")]

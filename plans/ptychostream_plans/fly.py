@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import numpy as np
 from bluesky.utils import FailedStatus, MsgGenerator
 from numpy.typing import NDArray
-from scanspec.core import Path
-from scanspec.specs import Fly, Spec
 
 from ptychostream_devices.detector import PtychoDetector
 from ptychostream_devices.stage import ScanStage
@@ -27,6 +25,9 @@ from ptychostream_plans.scan_options import RunOptions
 from ptychostream_plans.streamed_run import streamed_run
 from ptychostream_plans.stubs import check_stream
 from ptychostream_plans.trajectories.trajectory import Trajectory, from_positions
+
+if TYPE_CHECKING:
+    from scanspec.specs import Spec
 
 AXES = {"x", "y"}
 RUN_UP_S = 0.3
@@ -120,7 +121,10 @@ def ptycho_fly(
 
 def fly_lines(spec: Spec[str] | Mapping[str, Any]) -> list[FlyLine]:
     """The lines of a spec; raises `ValueError` if it has other axes than x and y, or lines that are not straight."""
-    parsed: Spec[str] = spec if isinstance(spec, Spec) else Spec.deserialize(dict(spec))
+    from scanspec.core import Path  # takes half a second, which plans that do not fly are spared
+    from scanspec.specs import Fly, Spec
+
+    parsed: Spec[str] = Spec.deserialize(dict(spec)) if isinstance(spec, Mapping) else spec
     if set(parsed.axes()) != AXES:
         raise ValueError(f"the spec has the axes {', '.join(map(str, parsed.axes()))}; a fly scan has x and y")
     points = Path((parsed if isinstance(parsed, Fly) else Fly(parsed)).calculate()).consume()
@@ -145,7 +149,7 @@ def fly_lines(spec: Spec[str] | Mapping[str, Any]) -> list[FlyLine]:
 
 def fly_trajectory(lines: list[FlyLine], spec: Spec[str] | Mapping[str, Any]) -> Trajectory:
     """All frames of all lines, as planned."""
-    serialized = spec.serialize() if isinstance(spec, Spec) else dict(spec)
+    serialized = dict(spec) if isinstance(spec, Mapping) else spec.serialize()
     positions_m = np.concatenate([line.midpoints_m for line in lines])
     return from_positions(positions_m, name="fly", parameters={"spec": serialized})
 

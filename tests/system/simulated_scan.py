@@ -10,8 +10,10 @@ from typing import Any
 
 import h5py
 import numpy as np
+from typer.testing import CliRunner
 
 from iocsim.physics.beamline import BeamlineConfig, fermat_positions_m, make_beamline
+from stream_service.cli.main import app
 
 EXPOSURE_S = 0.02
 RING_CURRENT_MA = 200.0
@@ -27,10 +29,8 @@ class SimulatedScan:
     truth: Path
 
     def ingest(self, output: Path, *options: str) -> Path:
-        """The standard file of it, with the simulated beamline's optics and these knobs."""
-        run_ptychostream(
-            "ingest", "hdf5", "--input", str(self.raw), "--output", str(output), "--profile", "sim", *options
-        )
+        """The standard file of it, with the simulated beamline's optics and these options."""
+        ingest_hdf5(self.raw, output, "--profile", "sim", *options)
         return output
 
 
@@ -57,6 +57,13 @@ def simulate_scan(folder: Path, n_rows: int, *, name: str = "scan", **changes: A
         entry["dark"] = beamline.camera.dark_reference(EXPOSURE_S)
         entry["flat"] = beamline.camera.flat_reference(EXPOSURE_S)
     return SimulatedScan(raw, truth)
+
+
+def ingest_hdf5(raw: Path, output: Path, *options: str) -> None:
+    """The command, in this process: of use where only the file it makes is looked at."""
+    arguments = ["ingest", "hdf5", "--input", str(raw), "--output", str(output), *options]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, f"{' '.join(arguments)}\n{done.output}\n{done.exception!r}"
 
 
 def run_ptychostream(*arguments: str, timeout_s: float = 170.0) -> subprocess.CompletedProcess[str]:

@@ -167,6 +167,8 @@ def main(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int
     answers = Path(tempfile.mkdtemp())
     source = answers / "source_std.h5"
     write_example(source, N_ROWS, frame_shape=(64, 64), dark=None, flat=None)
+    SCENARIOS[scenario](answers / "warm_std.h5", source)  # once here, not once a try: imports and machine code
+    validate_file(source)
     for room in rooms:
         answer = answers / str(room)
         with warnings.catch_warnings():  # threads of numpy's libraries hold nothing that a try needs (Python 3.12 on)

@@ -54,6 +54,8 @@ def show_demo(
     missing = [name for name in ("bluesky", "ophyd") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"the demo needs {' and '.join(missing)}: pip install 'ptychostream[sim]'")
+    from stream_service.service.demo import Demo  # with matplotlib, which takes half a second
+
     try:
         with Shown("row", "demo") as shown:
 

@@ -94,21 +94,21 @@ class InlineHolograms:
     def correlation(self, matrix: Floats, bins: int = BINS["fine"]) -> float:
         """Cross-correlation of the frames laid onto the sample with `matrix` (2, 2), metres per pixel."""
         bin_m = np.sqrt(abs(np.linalg.det(matrix))) * self.cone_px / bins
-        offset = self.cells_px @ matrix.T
-        at = np.floor((self.positions_yx_m[:, np.newaxis, :] + offset) / bin_m).astype(np.int64)
-        at -= at.min(axis=(0, 1))
-        n_y, n_x = at.max(axis=(0, 1)) + 1
+        # in a box of its own every frame is summed up at once, and then laid onto the sample
+        (y, corner_y, box_y, n_y), (x, corner_x, box_x, n_x) = (
+            _boxed(np.floor((position[:, np.newaxis] + offset) / bin_m).astype(np.int64))
+            for position, offset in zip(self.positions_yx_m.T, matrix @ self.cells_px.T, strict=True)
+        )
         if n_y * n_x > MOST_BINS:
             return 0.0  # frames that small hardly overlap
-        total, n = np.zeros(n_y * n_x), np.zeros(n_y * n_x)
-        own = []
-        for places, contrast in zip(at[..., 0] * n_x + at[..., 1], self.contrast, strict=True):
-            keys, inverse, counts = np.unique(places, return_inverse=True, return_counts=True)
-            sums = np.bincount(inverse, contrast)
-            total[keys] += sums
-            n[keys] += counts
-            own.append((keys, sums, counts))
-        keys, sums, counts = (np.concatenate(part) for part in zip(*own, strict=True))
+        n_boxes, box = len(y), box_y * box_x
+        own = (y * box_x + x + box * np.arange(n_boxes)[:, np.newaxis]).ravel()
+        counts = np.bincount(own, minlength=n_boxes * box)
+        lit = np.flatnonzero(counts)
+        sums, counts = np.bincount(own, self.contrast.ravel(), n_boxes * box)[lit], counts[lit]
+        frame, cell = np.divmod(lit, box)
+        keys = (corner_y[frame] + cell // box_x) * n_x + corner_x[frame] + cell % box_x
+        total, n = np.bincount(keys, sums), np.bincount(keys, counts)
         n_others = n[keys] - counts
         seen = n_others > 0
         if seen.mean() < LEAST_OVERLAP:
@@ -144,6 +144,15 @@ class InlineHolograms:
         nearest_m = float(np.median(distance.min(axis=1)))
         extent_m = float(np.ptp(self.positions_yx_m, axis=0).max())
         return max(nearest_m, extent_m / MOST_STEPS) / self.cone_px, 10 * extent_m / self.cone_px
+
+
+def _boxed(at: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int, int]:
+    """Of bins along an axis (frames, cells): those in the box of each frame, where it begins, its size, that of all."""
+    begin = at.min(axis=1)
+    inside = at - begin[:, np.newaxis]
+    begin -= begin.min()
+    size = int(inside.max()) + 1
+    return inside, begin, size, int(begin.max()) + size
 
 
 def bright_field_cone(mean: Floats, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hard_edged_scan import HardEdgedScan, write_hard_edged_scan
 from object_truth import correlation, read_reconstruction, read_truth
-from simulated_scan import run_ptychostream
+from simulated_scan import ingest_hdf5, run_ptychostream
 
 from stream_service.ptycho.optics.probe_estimate import estimate_defocus
 from stream_service.ptycho.optics.scan_holograms import read_holograms
@@ -37,9 +37,7 @@ class Simulated:
 
     def ingest(self, output: Path, *options: str, optics: bool = True) -> Path:
         profile = self.profile if optics else self.without_optics
-        run_ptychostream(
-            "ingest", "hdf5", "--input", str(self.raw), "--output", str(output), "--profile", str(profile), *options
-        )
+        ingest_hdf5(self.raw, output, "--profile", str(profile), *options)
         return output
 
 
