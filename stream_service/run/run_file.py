@@ -12,6 +12,7 @@ import platform
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -290,6 +291,7 @@ def readback_columns(profile: Profile) -> tuple[ChannelColumn, ...]:
     return tuple(columns)
 
 
+@cache
 def versions() -> dict[str, str]:
     """The software that made a file."""
     return {name: version(name) for name in RECORDED_VERSIONS} | {"python": platform.python_version()}

@@ -11,7 +11,7 @@ import bluesky.plan_stubs as bps
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import MsgGenerator
-from test_devices_stream_service import REQUEST, MemoryPVs
+from memory_pvs import REQUEST, MemoryPVs
 
 from ptychostream_devices.status import JobStatus
 from ptychostream_devices.stream_service_device import StreamServiceDevice, StreamServiceError

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import builtins
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from recipe_parameters import OPTICS, Param, parameters
 
 from stream_service.errors import ConfigError, SourceError, WriteError
 from stream_service.ptycho.optics.illumination import near_field_illumination, optics_illumination
@@ -24,13 +23,6 @@ from stream_service.settings.profile import Optics
 from stream_service.standard_file.schema.entry_tree import OPEN_KEY_CAPACITY
 from stream_service.testing.example_file import write_example
 
-OPTICS = {
-    "kind": "zone_plate",
-    "zone_plate_diameter_m": 1.2e-4,
-    "outermost_zone_width_m": 4e-8,
-    "central_stop_m": 4.5e-5,
-    "defocus_m": 1.6e-5,
-}
 KB = Optics(kind="kb", focal_length_m=(0.06, 0.1), aperture_m=(1.5e-3, 1.2e-3), defocus_m=-1e-5)
 
 
@@ -44,43 +36,6 @@ def scan(tmp_path: Path) -> ScanFile:
 def text_of(scan: ScanFile, settings: RecipeSettings | None = None, **options: Any) -> str:
     output = Output(scan.path.parent / "recon", "scan", options.pop("dump_interval", 0))
     return recipe_text(scan, settings or RecipeSettings(), optics_illumination(scan), output, **options)
-
-
-class Param(dict[str, Any]):
-    """PtyPy's, as far as a script uses it."""
-
-    __getattr__ = dict.__getitem__
-    __setattr__ = dict.__setitem__  # type: ignore[assignment]
-
-
-def parameters(text: str, monkeypatch: pytest.MonkeyPatch) -> Param:
-    """Run the script with a PtyPy that only takes notes; the parameters it would have been given."""
-    given: list[Param] = []
-    ptypy = ModuleType("ptypy")
-    ptypy.loaded = []  # type: ignore[attr-defined]
-    ptypy.load_ptyscan_module = ptypy.loaded.append  # type: ignore[attr-defined]
-    ptypy.load_gpu_engines = ptypy.loaded.append  # type: ignore[attr-defined]
-    utils = ModuleType("ptypy.utils")
-    utils.Param = Param  # type: ignore[attr-defined]
-    ptypy.utils = utils  # type: ignore[attr-defined]
-
-    def ptycho(p: Param, level: int) -> Any:
-        assert level == 5
-        given.append(p)
-        return SimpleNamespace()
-
-    ptypy.core = SimpleNamespace(Ptycho=ptycho)  # type: ignore[attr-defined]
-    modules = {"ptypy": ptypy, "ptypy.utils": utils}
-    real = builtins.__import__
-
-    def fake_import(name: str, *rest: Any) -> Any:
-        return modules[name if rest and rest[2] else "ptypy"] if name in modules else real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", fake_import)
-    monkeypatch.setitem(__import__("sys").modules, "ptypy", ptypy)
-    monkeypatch.setitem(__import__("sys").modules, "ptypy.utils", utils)
-    exec(compile(text, "recipe.py", "exec"), {"__name__": "__main__"})
-    return given[0] | {"loaded": ptypy.loaded}  # type: ignore[return-value,attr-defined]
 
 
 def test_it_reads_every_key_as_ptypy_needs_it(scan: ScanFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from test_recipe import OPTICS, parameters
+from recipe_parameters import OPTICS, parameters
 
 from stream_service.ptycho.image.image_file import default_image_path
 from stream_service.ptycho.optics.illumination import array_illumination, near_field_illumination, optics_illumination

@@ -17,11 +17,16 @@ def test_the_last_subscription_of_several_is_sent_by_who_waits_for_it(monkeypatc
 
 
 def test_a_value_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    n_flushes = []
-    monkeypatch.setattr(ca, "flush_io", lambda: n_flushes.append(1))
-    assert not wait_flushing(threading.Event().wait, 0.25)
-    assert len(n_flushes) == 3
-    assert not wait_flushing(threading.Event().wait, -1.0)
+    done: list[str] = []
+    monkeypatch.setattr(ca, "flush_io", lambda: done.append("flushed"))
+
+    def wait(seconds: float) -> bool:
+        done.append("waited")
+        return threading.Event().wait(seconds)
+
+    assert not wait_flushing(wait, 0.25)
+    assert done[:3] == ["waited", "flushed", "waited"] and done[-1] == "waited"
+    assert not wait_flushing(wait, -1.0)
 
 
 def test_a_subscription_is_sent_as_soon_as_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

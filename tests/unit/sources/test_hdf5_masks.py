@@ -8,8 +8,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hdf5_trees import cxi_tree, seed_tree, write_areadetector, write_tree
 from hdf5_writer import SHAPE
-from test_hdf5_recording import cxi_tree, seed_tree, write_areadetector, write_tree
 
 from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
 

@@ -19,7 +19,12 @@ from stream_service.standard_file import validate_file
 SCRIPT = Path(__file__).parents[1] / "failing_disk.py"
 WHOLE_BYTES = 1_250_000
 """Of the file of the scenario `standard_file`: 60 rows of 64 x 64."""
-ROOMS = [0, 47, 1000, 4096, 8192, 50_000, 130_000, 200_000, *range(300_000, WHOLE_BYTES, 76_543)]
+ROOMS = [0, 47, 4096, 50_000, 200_000, *range(300_000, WHOLE_BYTES, 229_629)]
+MORE_ROOMS = [0, 47, 1000, 4096, 8192, 50_000, 130_000, 200_000, *range(300_000, WHOLE_BYTES, 76_543)]
+"""Bytes that a file of this scenario finds, from none to nearly enough."""
+few_and_many = pytest.mark.parametrize(
+    "rooms", [ROOMS, pytest.param(MORE_ROOMS, marks=pytest.mark.long)], ids=["few", "many"]
+)
 
 
 def tried(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int]) -> list[dict[str, Any]]:
@@ -65,9 +70,10 @@ def assert_rows_can_be_read(seen: Path, result: dict[str, Any], *, is_closed: bo
     assert [found for found in validate_file(seen) if found.level == "error"] == []
 
 
+@few_and_many
 @pytest.mark.parametrize("foresight", ["yes", "no"])
-def test_files_that_may_not_grow(tmp_path: Path, foresight: str) -> None:
-    rooms = ROOMS if foresight == "no" else [*ROOMS, 1_300_000, 1_600_000]
+def test_files_that_may_not_grow(tmp_path: Path, foresight: str, rooms: list[int]) -> None:
+    rooms = rooms if foresight == "no" else [*rooms, 1_300_000, 1_600_000]
     results = tried("standard_file", "limit", foresight, tmp_path, rooms)
     assert len(results) == len(rooms)
     assert_all_is_told(results, "the file would be larger than this system allows (ulimit -f)")
@@ -77,9 +83,10 @@ def test_files_that_may_not_grow(tmp_path: Path, foresight: str) -> None:
         assert_rows_can_be_read(tmp_path / f"{result['room']}.seen.h5", result, is_closed=foresight == "yes")
 
 
+@few_and_many
 @pytest.mark.parametrize("foresight", ["yes", "no"])
-def test_disk_that_is_full(small_disk: Path, foresight: str) -> None:
-    rooms = ROOMS if foresight == "no" else [*ROOMS, 1_300_000, 1_600_000]
+def test_disk_that_is_full(small_disk: Path, foresight: str, rooms: list[int]) -> None:
+    rooms = rooms if foresight == "no" else [*rooms, 1_300_000, 1_600_000]
     results = tried("standard_file", "full", foresight, small_disk, rooms)
     assert_all_is_told(results, "the disk is full: free space or choose another folder")
     made = [result for result in results if (small_disk / f"{result['room']}.seen.h5").exists()]
@@ -90,10 +97,14 @@ def test_disk_that_is_full(small_disk: Path, foresight: str) -> None:
 
 @pytest.mark.parametrize("foresight", ["yes", "no"])
 @pytest.mark.parametrize("output", ["export", "closed_copy", "probe", "sidecar", "ingest", "followed_ingest"])
-def test_every_other_output(tmp_path: Path, output: str, foresight: str) -> None:
-    rooms = [0, 47, 4096, 60_000, 200_000, 600_000, 900_000]
+@pytest.mark.parametrize(
+    "rooms",
+    [[0, 4096, 200_000, 900_000], pytest.param([47, 1000, 60_000, 600_000], marks=pytest.mark.long)],
+    ids=["few", "more"],
+)
+def test_every_other_output(tmp_path: Path, output: str, foresight: str, rooms: list[int]) -> None:
     if output == "followed_ingest":  # with keys for a million rows
-        rooms += [12_700_000, 13_500_000]
+        rooms = [*rooms, 12_700_000, 13_500_000]
     results = tried(output, "limit", foresight, tmp_path, rooms)
     assert_all_is_told(results, "the file would be larger than this system allows (ulimit -f)")
     assert all(result["sentence"].startswith(f"{tmp_path}/{result['room']}_std.h5") for result in results)
