@@ -49,8 +49,6 @@ def show_demo(
     out: Path, n_points: int, replay: Path | None, ioc_options: tuple[str, ...], translation: Translation | None = None
 ) -> int:
     """Run the demo and show it; the exit code: 0 if every frame is in the file, 130 if it was interrupted."""
-    from stream_service.service.demo import Demo
-
     missing = [name for name in ("bluesky", "ophyd") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"the demo needs {' and '.join(missing)}: pip install 'ptychostream[sim]'")
