@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import typer
-from caproto.server import pvproperty
 from pydantic import BaseModel
 
 import iocsim.cli
 import stream_service.cli.main
-from stream_service.publishers.service_pvs import ServicePVs
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
+from stream_service.settings.status_table import ServiceImage, ServicePV
 
 DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
@@ -135,17 +134,17 @@ def request() -> str:
 
 
 def service_pvs() -> str:
-    """The service's CA PVs as caproto serves them."""
+    """The status table: type, and what a CA client is told of the value."""
     rows = []
-    for name, attribute in vars(ServicePVs).items():
-        if isinstance(attribute, pvproperty):
-            spec = attribute.pvspec
-            units = spec.cls_kwargs.get("units", "") if spec.cls_kwargs else ""
-            kind = getattr(spec.dtype, "data_type", spec.dtype)  # a class of ours, else caproto's type
-            kind = getattr(kind, "name", "DOUBLE").lower()
-            who = "read" if spec.read_only else "put"
-            rows.append((f"`{spec.name or name}`", kind + (f", {units}" if units else ""), who, spec.doc or ""))
+    for pv in ServicePV:
+        kind = ", ".join(filter(None, (pv.type.kind, pv.type.unit)))
+        rows.append((f"`{pv}`", kind, "put" if pv.takes_puts else "read", pv.meaning))
     return table(("PV", "type", "access", "meaning"), rows)
+
+
+def service_images() -> str:
+    """The images that the service shows over PVA."""
+    return table(("PV", "meaning"), ((f"`{image}`", image.meaning) for image in ServiceImage))
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------
@@ -209,6 +208,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "profile": profile,
     "request": request,
     "service-pvs": service_pvs,
+    "service-images": service_images,
     "commands": commands,
     "iocsim-options": iocsim_options,
 }

@@ -1,7 +1,7 @@
 """The service's CA server.
 
-The server runs in a thread of its own with its own event loop. Status is handed in as whole tables; only values that
-changed are posted. Commands are handed out through a queue, and are the only PVs that take a put from outside.
+The server runs in a thread of its own with its own event loop. The whole status is handed in; only PVs whose value or
+alarm changed are posted. Commands are handed out through a queue, and are the only PVs that take a put from outside.
 """
 
 from __future__ import annotations
@@ -10,19 +10,24 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any
 
 from caproto import AlarmSeverity, AlarmStatus
 
 from stream_service.errors import SourceError
 from stream_service.publishers.ca_clients import Clients
-from stream_service.publishers.service_pvs import ALARMED, TEXT_BYTES, Order, ServicePVs, StatusValue
+from stream_service.publishers.service_pvs import Order, ServicePVs
+from stream_service.settings.service_status import ServiceStatus, Severity
+from stream_service.settings.status_table import STATUS, Kind, ServicePV, StatusValue
 from stream_service.text.utf8 import encoded
 
 START_TIMEOUT_S = 10.0
 LAST_WORDS_S = 1.0
 """For clients to hear how the last run ended, before the server goes."""
+
+Shown = tuple[StatusValue, Severity]
+"""What a PV shows: its value and its alarm."""
 
 
 class CaServer:
@@ -31,8 +36,7 @@ class CaServer:
     def __init__(self, prefix: str) -> None:
         self.orders: queue.Queue[Order] = queue.Queue()
         self._group = ServicePVs(prefix, self.orders)
-        self._published: dict[str, StatusValue] = {}
-        self._alarms: dict[str, int] = {}
+        self._published: dict[ServicePV, Shown] = {}
         self._loop = asyncio.new_event_loop()
         self._in_order = asyncio.Lock()
         """What is posted and answered is so one after the other: an answer comes after what it is about."""
@@ -47,30 +51,17 @@ class CaServer:
             raise SourceError(f"the service's CA server could not start: {self._failure or 'no answer'}")
 
     @property
-    def names(self) -> list[str]:
-        """Of all PVs, without the prefix."""
-        return [name.removeprefix(self._group.prefix) for name in self._group.pvdb]
-
-    @property
     def is_alive(self) -> bool:
         """False once the server thread has died."""
         return self._thread.is_alive()
 
-    def publish(self, status: Mapping[str, StatusValue], severity: int = 0) -> None:
-        """Post the values that changed since the last call, by PV name without prefix; returns at once.
-
-        `severity` is the EPICS alarm severity of what the run has to say: that of `ALARMED`.
-        """
-        alarms = {name: severity if name in ALARMED else 0 for name in status}
-        changed = {
-            name: value
-            for name, value in status.items()
-            if (self._published.get(name), self._alarms.get(name, 0)) != (value, alarms[name])
-        }
+    def publish(self, status: ServiceStatus) -> None:
+        """Post every PV that shows something else than in the last call; returns at once."""
+        shown = {pv: (pv.value_in(status), pv.severity_in(status)) for pv in reversed(STATUS)}
+        changed = {pv: now for pv, now in shown.items() if self._published.get(pv) != now}
         if changed:
-            self._published.update(changed)
-            self._alarms.update(alarms)
-            self._submit(self._post(changed, alarms))
+            self._published = shown
+            self._submit(self._post(changed))
 
     def answer(self, order: Order) -> None:
         """Complete the put of an order, after everything published before."""
@@ -90,14 +81,13 @@ class CaServer:
         else:
             job.close()
 
-    async def _post(self, changed: Mapping[str, StatusValue], alarms: Mapping[str, int]) -> None:
+    async def _post(self, changed: dict[ServicePV, Shown]) -> None:
         async with self._in_order:
-            for name, value in changed.items():
-                severity = AlarmSeverity(alarms[name])
+            for pv, (value, severity) in changed.items():
+                if pv.type.kind is Kind.CHAR:
+                    value = encoded(str(value), pv.type.max_bytes - 1).decode()  # a screen that reads it wants its NUL
                 status = AlarmStatus.STATE if severity else AlarmStatus.NO_ALARM
-                if isinstance(value, str):
-                    value = encoded(value, TEXT_BYTES - 1).decode()  # a screen that reads it wants its NUL
-                await getattr(self._group, name).write(value, status=status, severity=severity)
+                await self._group.channel(pv).write(value, status=status, severity=AlarmSeverity(severity))
 
     async def _answer(self, order: Order) -> None:
         async with self._in_order:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ class PvaImages:
     a while: images are for screens, and the file comes first.
     """
 
-    def __init__(self, prefix: str, names: tuple[str, ...]) -> None:
+    def __init__(self, prefix: str, names: Iterable[str]) -> None:
         self._wrap = NTNDArray()
         empty = np.zeros((1, 1), np.float32)
         # without nt=: a SharedPV with one would wrap what is already wrapped

@@ -10,28 +10,20 @@ import asyncio
 import queue
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from types import new_class
+from typing import Any, cast
 
 from caproto import CaprotoRuntimeError, ChannelType
 from caproto.server import PVGroup, pvproperty
 from caproto.server.server import PvpropertyChar
 
-REQUEST_BYTES = 4 << 20
-TEXT_BYTES = 4096
+from stream_service.settings.status_table import REQUEST_BYTES, Kind, ServicePV
+
 ENCODING = "utf-8"
-STATES = ("IDLE", "ARMED", "RECEIVING", "DRAINING", "COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
-HEALTHS = ("READY", "BUSY", "FAULTED")
 UPDATES_WAITING = 10
 """Of one PV for a client that does not keep up: it wants the latest values. Of `Request`, up to 4 MiB each, one."""
 MOST_PENDING = 16
 """Puts of one command that have not been answered; each holds a request of up to 4 MiB."""
-ALARMED = ("Message", "Health", "State")
-"""The PVs that carry the alarm of a run: what it says, and what screens and alarm handlers look at."""
-
-# caproto takes a ChannelType wherever it says that it takes a Python type
-LONG: Any = ChannelType.LONG
-CHAR: Any = ChannelType.CHAR
-ENUM: Any = ChannelType.ENUM
 
 CHARACTERS = (
     ChannelType.CHAR,
@@ -43,15 +35,13 @@ CHARACTERS = (
 BEGINNING = 1024
 """Characters of `Request` for a client that wants strings or numbers."""
 
-StatusValue = str | int | float
-
 
 class Command(StrEnum):
     """What a plan or an operator can ask for."""
 
-    ARM = "Arm"
-    STOP = "Stop"
-    ABORT = "Abort"
+    ARM = ServicePV.ARM
+    STOP = ServicePV.STOP
+    ABORT = ServicePV.ABORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +52,6 @@ class Order:
     request: str
     answered: asyncio.Event
     """Of the server's loop: the put is complete once it is set."""
-
-
-def _number(doc: str, **options: Any) -> Any:
-    return pvproperty(value=0, dtype=LONG, read_only=True, doc=doc, **options)
-
-
-def _text(doc: str) -> Any:
-    return pvproperty(value="", dtype=CHAR, max_length=TEXT_BYTES, string_encoding=ENCODING, read_only=True, doc=doc)
-
-
-def _choice(names: tuple[str, ...], doc: str) -> Any:
-    return pvproperty(value=names[0], dtype=ENUM, enum_strings=names, read_only=True, doc=doc)
 
 
 def _ordering(command: Command) -> Any:
@@ -120,63 +98,37 @@ class RequestText(PvpropertyChar[Any]):
         return metadata, self._bytes if is_characters else beginning
 
 
-class ServicePVs(PVGroup):
-    """The PVs below the service's prefix."""
+def property_of(pv: ServicePV) -> pvproperty[Any, Any]:
+    """A PV of the status table as caproto declares it."""
+    about = pv.type
+    options: dict[str, Any] = {"name": pv.value, "doc": pv.meaning, "read_only": not pv.takes_puts}
+    if pv in set(Command):
+        options["put"] = _ordering(Command(pv))
+    if about.limits is not None:
+        options["lower_disp_limit"], options["upper_disp_limit"] = about.limits
+    match about.kind:
+        case Kind.CHAR:
+            dtype: Any = RequestText if pv is ServicePV.REQUEST else ChannelType.CHAR
+            return pvproperty(value="", dtype=dtype, max_length=about.max_bytes, string_encoding=ENCODING, **options)
+        case Kind.ENUM:
+            names = about.choices
+            return pvproperty(value=names[0], dtype=cast(Any, ChannelType.ENUM), enum_strings=names, **options)
+        case Kind.LONG:
+            return pvproperty(value=0, dtype=cast(Any, ChannelType.LONG), units=about.unit, **options)
+        case Kind.DOUBLE:
+            return pvproperty(value=0.0, units=about.unit, precision=about.precision, **options)
 
-    request = pvproperty(
-        name="Request",
-        value="",
-        dtype=RequestText,
-        string_encoding=ENCODING,
-        max_length=REQUEST_BYTES,
-        doc="ScanRequest as JSON; then put Arm",
-    )
-    arm = pvproperty(
-        name="Arm",
-        value=0,
-        dtype=LONG,
-        put=_ordering(Command.ARM),
-        doc="put 1: arm for Request; 0, and the put complete, when decided",
-    )
-    stop = pvproperty(
-        name="Stop",
-        value=0,
-        dtype=LONG,
-        put=_ordering(Command.STOP),
-        doc="put 1: stop gracefully (drain and close); 0, and the put complete, when the run has ended",
-    )
-    abort = pvproperty(
-        name="Abort",
-        value=0,
-        dtype=LONG,
-        put=_ordering(Command.ABORT),
-        doc="put 1: end now, keep the rows; 0, and the put complete, when the run has ended",
-    )
 
-    State = _choice(STATES, "state of the newest run")
-    Health = _choice(HEALTHS, "state of the service")
-    ScanId = _text("scan of the newest run")
-    RunNumber = _number("runs armed since the service started")
-    File = _text("file of the newest run")
-    Message = _text("what happens, in words")
-    ArmError = _text("why the last arming failed; empty if it did not")
-    EndReason = _text("why the newest run ended")
-    FramesExpected = _number("frames the run should have")
-    FramesReceived = _number("frames that came in, each counted once")
-    FramesStored = _number("frames in the file")
-    FramesLost = _number("frames exposed and not in the file; gaps so far while the run goes on")
-    FramesDuplicate = _number("frames that came more than once")
-    FramesIncomplete = _number("frames whose group never filled")
-    FramesNotExposed = _number("frames planned that the detector never made")
-    FramesSurplus = _number("frames beyond those expected, or with an id that cannot be; not stored")
-    FramesBeforeRun = _number("frames that came from before the run; not stored")
-    BadMessages = _number("messages that were no usable frame")
-    Rows = _number("rows in the file, visible to readers")
-    RowsExpected = _number("rows the file should have; 0 if not known")
-    RowsPerSecond = pvproperty(value=0.0, read_only=True, precision=1, doc="rate of rows", units="1/s")
-    QueueBytes = pvproperty(value=0.0, read_only=True, precision=0, doc="frames waiting in memory", units="bytes")
-    Standby = _number("1: auto mode, armed for whatever the detector does next")
-    Heartbeat = _number("counts seconds")
+_Channels: Any = new_class(
+    "_Channels", (PVGroup,), exec_body=lambda names: names.update({pv.value: property_of(pv) for pv in ServicePV})
+)
+"""The PVs of the table; caproto makes them of the properties of a class."""
+
+
+class ServicePVs(_Channels):
+    """The PVs below the service's prefix, and the orders that came by them."""
+
+    pvdb: dict[str, Any]
 
     def __init__(self, prefix: str, orders: queue.Queue[Order]) -> None:
         super().__init__(prefix=prefix)
@@ -184,7 +136,11 @@ class ServicePVs(PVGroup):
         self._pending: list[Order] = []
         for channel in self.pvdb.values():
             channel.max_subscription_backlog = UPDATES_WAITING
-        self.request.max_subscription_backlog = 1
+        self.channel(ServicePV.REQUEST).max_subscription_backlog = 1
+
+    def channel(self, pv: ServicePV) -> Any:
+        """The PV as caproto serves it."""
+        return self.pvdb[self.prefix + pv]
 
     def is_pending(self, command: Command) -> bool:
         """Whether an order of this kind has not been answered yet."""
@@ -194,7 +150,7 @@ class ServicePVs(PVGroup):
         """Hand out an order, with the request as it stands now; done when it has been answered."""
         if sum(order.command is command for order in self._pending) >= MOST_PENDING:
             raise CaprotoRuntimeError(f"{command} is refused: {MOST_PENDING} puts of it wait for their answer already")
-        order = Order(command, self.request.text, asyncio.Event())
+        order = Order(command, self.channel(ServicePV.REQUEST).text, asyncio.Event())
         self._pending.append(order)
         self._orders.put(order)
         try:

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import FrameId
 from stream_service.core.ledger import Account
-from stream_service.core.run import RunState
 from stream_service.text.counted import counted
 
 MOST_IDS_NAMED = 20
-
-
-class Health(StrEnum):
-    """How the service is; the state belongs to the run."""
-
-    READY = "READY"
-    BUSY = "BUSY"
-    FAULTED = "FAULTED"
-
-
-class Severity(IntEnum):
-    """Of what a run has to say, as EPICS alarms number it."""
-
-    NONE = 0
-    MINOR = 1
-    """Something is not stored."""
-    MAJOR = 2
-    """Something does not answer, or the run has failed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,35 +21,6 @@ class ShownRow:
 
     row: int
     pixels: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class RunStatus:
-    """A run as it stands."""
-
-    run_number: int
-    scan_id: str
-    state: RunState
-    file: str
-    message: str
-    end_reason: str
-    account: Account
-    received: int
-    gaps: int
-    """Frames that later ones have overtaken, so far."""
-    bad_messages: int
-    rows: int
-    rows_expected: int
-    queue_bytes: int
-    severity: Severity = Severity.NONE
-
-    @property
-    def missing(self) -> int:
-        """Frames lost, as far as is known by now: gaps in the ids while the run goes on, the account at its end."""
-        return self.account.lost if self.state.has_ended else self.gaps
-
-
-NO_RUN = RunStatus(0, "", RunState.IDLE, "", "no run yet", "", Account(0, 0, 0, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, 0, 0)
 
 
 def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]], rows: int) -> str:

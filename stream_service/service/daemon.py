@@ -23,16 +23,18 @@ from stream_service.errors import ConfigError, PtychostreamError
 from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.descriptors import raise_limit
 from stream_service.publishers.pva_images import PvaImages
-from stream_service.publishers.service_pvs import Command, Order, StatusValue
+from stream_service.publishers.service_pvs import Command, Order
 from stream_service.qc.maps import scan_map
 from stream_service.run.live.live_run import LiveRun
 from stream_service.run.live.run_sources import RunSources
-from stream_service.run.status import NO_RUN, Health, RunStatus, ShownRow
+from stream_service.run.status import ShownRow
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.own_names import only_daemon_of, refuse_taken_names
 from stream_service.service.standby import AutoRun, Standby
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
+from stream_service.settings.service_status import NO_RUN, Health, Pace, RunStatus, ServiceStatus
+from stream_service.settings.status_table import ServiceImage, ServicePV
 from stream_service.sources.live.ca_detector import CaCounter
 from stream_service.text.validation_messages import explain
 
@@ -40,7 +42,6 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 IMAGES_S = 0.5
-IMAGE, STXM = "Image", "STXM"
 
 
 class Service:
@@ -56,8 +57,7 @@ class Service:
         """Orders to end a run, which are answered when it has ended."""
         self._n_armed = 0
         self._arm_error = ""
-        self._heartbeat = 0
-        self._rate = _Rate()
+        self._pace = Pace()
         counter_pv = profile.detector.counter_pv
         self._afterwards = Afterwards(lambda: CaCounter(counter_pv), profile.service.grace_s)
         self._signals = 0
@@ -77,12 +77,12 @@ class Service:
         log_ca_exceptions()
         prefix = self._profile.service.prefix
         with only_daemon_of(prefix):
-            refuse_taken_names(prefix, self._ca.names, (IMAGE, STXM))
+            refuse_taken_names(prefix, ServicePV, ServiceImage)
             return self._serve(on_ready)
 
     def _serve(self, on_ready: Callable[[], None]) -> int:
         self._ca.start()
-        self._images = PvaImages(self._profile.service.prefix, (IMAGE, STXM))
+        self._images = PvaImages(self._profile.service.prefix, ServiceImage)
         with Context("pva", nt=False) as pva:
             try:
                 self._publish()
@@ -188,7 +188,6 @@ class Service:
     def _add(self, run: LiveRun) -> None:
         self._n_armed += 1
         run.run_number = self._n_armed
-        self._rate = _Rate()
         self._runs = [earlier for earlier in self._runs if not earlier.join(0)] + [run]
 
     def _make_standby(self, pva: Context) -> Standby:
@@ -211,36 +210,9 @@ class Service:
         status = self._afterwards.told(self._newest, self._counter_at_end, now)
         busy = any(not run.state.has_ended for run in self._runs)
         health = Health.BUSY if busy else Health.FAULTED if status.state is RunState.FAILED else Health.READY
-        self._heartbeat = int(now)
-        account = status.account
-        values: dict[str, StatusValue] = {
-            "ScanId": status.scan_id,
-            "RunNumber": status.run_number,
-            "File": status.file,
-            "Message": status.message,
-            "EndReason": status.end_reason,
-            "FramesExpected": account.expected,
-            "FramesReceived": status.received,
-            "FramesStored": account.stored,
-            "FramesLost": status.missing,
-            "FramesDuplicate": account.duplicates,
-            "FramesIncomplete": account.incomplete,
-            "FramesNotExposed": account.not_exposed,
-            "FramesSurplus": account.surplus,
-            "FramesBeforeRun": account.before_run,
-            "BadMessages": status.bad_messages,
-            "Rows": status.rows,
-            "RowsExpected": status.rows_expected,
-            "RowsPerSecond": self._rate.update(now, status.rows),
-            "QueueBytes": status.queue_bytes,
-            "Heartbeat": self._heartbeat,
-            "Standby": int(self._standby is not None and self._standby.is_armed),
-            "ArmError": self._arm_error,
-            # last: whoever waits for a state finds everything else up to date
-            "Health": health.value,
-            "State": status.state.value,
-        }
-        self._ca.publish(values, status.severity)
+        self._pace = self._pace.at(status, now)
+        is_standing_by = self._standby is not None and self._standby.is_armed
+        self._ca.publish(ServiceStatus(health, status, self._pace, self._arm_error, is_standing_by, now))
         for ending in ended:
             self._endings.remove(ending)
             self._ca.answer(ending[0])
@@ -254,14 +226,14 @@ class Service:
         shown = run.shown_row
         if shown is not None and shown is not self._row_on_screen:
             self._row_on_screen = shown
-            self._images.post(IMAGE, shown.pixels, {"run": float(run.run_number), "row": float(shown.row)})
+            self._images.post(ServiceImage.FRAME, shown.pixels, {"run": float(run.run_number), "row": float(shown.row)})
         table = run.scan_table()
         if len(table) and (run.run_number, len(table)) != self._map_on_screen:
             self._map_on_screen = (run.run_number, len(table))
             stxm = scan_map(table[:, 0], table[:, 1], table[:, 2])
             of_run = {"run": float(run.run_number)}
             self._images.post(
-                STXM, stxm.image, of_run | {"pixel_m": stxm.pixel_m, "x0_m": stxm.x0_m, "y0_m": stxm.y0_m}
+                ServiceImage.STXM, stxm.image, of_run | {"pixel_m": stxm.pixel_m, "x0_m": stxm.x0_m, "y0_m": stxm.y0_m}
             )
 
     def _end_runs(self) -> None:
@@ -273,21 +245,6 @@ class Service:
             if self._signals > 1:
                 for run in self._runs:
                     run.abort()
-
-
-class _Rate:
-    """Rows per second over the last seconds."""
-
-    def __init__(self) -> None:
-        self._at, self._rows, self._value = 0.0, 0, 0.0
-
-    def update(self, now: float, rows: int) -> float:
-        if not self._at:
-            self._at, self._rows = now, rows
-        elif now - self._at >= 1.0:
-            self._value = round((rows - self._rows) / (now - self._at), 1)
-            self._at, self._rows = now, rows
-        return self._value
 
 
 def parse_request(text: str, profile: Profile) -> ScanRequest:

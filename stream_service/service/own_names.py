@@ -19,12 +19,12 @@ from p4p.client.thread import Context
 from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import PV, ca
 from stream_service.errors import ConfigError
+from stream_service.settings.status_table import ServicePV
 
 SEARCH_S = 1.0
 """For another server to answer: within a second CA asks five times for a name, and PVA twice."""
 LISTENED_ON = ("EPICS_CAS_SERVER_PORT", "EPICS_CA_SERVER_PORT", "EPICS_CAS_INTF_ADDR_LIST")
 """Where a daemon on this host serves: one of another network is no rival."""
-HEARTBEAT = "Heartbeat"
 
 
 @contextlib.contextmanager
@@ -78,9 +78,9 @@ def refuse_taken_names(prefix: str, ca_names: Iterable[str], pva_names: Iterable
     found |= {pv.pvname.removeprefix(prefix): str(pv.host) for pv in pvs if pv.connected}
     for pv in pvs:
         let_go(pv)
-    if HEARTBEAT in found:
+    if (rival := found.get(ServicePV.HEARTBEAT)) is not None:
         raise ConfigError(
-            f"another 'ptychostream run' with the prefix {prefix} serves at {found[HEARTBEAT]}: end it first, or give "
+            f"another 'ptychostream run' with the prefix {prefix} serves at {rival}: end it first, or give "
             "service.prefix of the profile another value"
         )
     if found:

@@ -35,7 +35,7 @@ def replay(
     """Feed a recorded file through the live path, without an IOC: one run of the service, and a file that grows."""
     from stream_service.core.run import RunState
     from stream_service.run.recorded.replay import replay as feed
-    from stream_service.run.status import RunStatus
+    from stream_service.settings.service_status import RunStatus
     from stream_service.sources.hdf5.recording import Hdf5Recording
 
     settings = replace(options.settings(), translation=translation)

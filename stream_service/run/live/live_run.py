@@ -32,10 +32,11 @@ from stream_service.run.live.run_opening import RunOpening
 from stream_service.run.live.run_watch import RunWatch
 from stream_service.run.notes import RunNotes
 from stream_service.run.run_file import RunFile, with_references
-from stream_service.run.status import RunStatus, Severity, ShownRow
+from stream_service.run.status import ShownRow
 from stream_service.run.verdict import Verdict, settle
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
+from stream_service.settings.service_status import RunStatus, Severity
 
 log = logging.getLogger(__name__)
 

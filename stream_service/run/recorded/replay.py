@@ -26,7 +26,6 @@ from stream_service.run.recorded.recorded_facts import check_facts, notes_on_fac
 from stream_service.run.recorded.recorded_file import turned_signs
 from stream_service.run.recorded.recorded_rows import RowsOfFrames
 from stream_service.run.recorded.replay_sources import ReplaySources
-from stream_service.run.status import RunStatus
 from stream_service.settings.profile import (
     PAIRED_CHANNELS,
     ChannelSettings,
@@ -39,6 +38,7 @@ from stream_service.settings.profile import (
     ServiceSettings,
 )
 from stream_service.settings.request import ScanRequest
+from stream_service.settings.service_status import RunStatus
 from stream_service.sources.recording import Facts, Recording
 from stream_service.text.units import ELECTRONVOLTS, METRES
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stream_service.core.ledger import Account
-from stream_service.run.status import NO_RUN
 from stream_service.service.afterwards import Afterwards
+from stream_service.settings.service_status import NO_RUN
 
 ENDED = replace(NO_RUN, run_number=1, message="9 of 9 frames stored in 9 rows", account=Account(9, 9, 0, 0, 0, 0, 0, 0))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +12,8 @@ import pytest
 
 from stream_service.core.run import RunState
 from stream_service.publishers.service_pvs import Command, Order
-from stream_service.run.status import NO_RUN
 from stream_service.service import daemon
+from stream_service.settings.service_status import NO_RUN, ServiceStatus
 
 
 class Ca:
@@ -24,13 +23,13 @@ class Ca:
         self.orders: queue.Queue[Order] = queue.Queue()
         self.answered: list[tuple[Command, str]] = []
         """Commands with the `State` that stood when their put was complete."""
-        self.values: dict[str, Any] = {}
+        self.shown: ServiceStatus
 
-    def publish(self, status: Mapping[str, Any], severity: int = 0) -> None:
-        self.values |= status
+    def publish(self, status: ServiceStatus) -> None:
+        self.shown = status
 
     def answer(self, order: Order) -> None:
-        self.answered.append((order.command, self.values["State"]))
+        self.answered.append((order.command, self.shown.run.state))
 
     def order(self, command: Command) -> None:
         self.orders.put(Order(command, "{}", asyncio.Event()))
@@ -86,4 +85,4 @@ def test_arming_is_refused(service):
     service._ca.order(Command.ARM)
     service._end_runs()
     assert service._ca.answered == [(Command.ARM, "DRAINING")]
-    assert "the service is ending" in service._ca.values["ArmError"]
+    assert "the service is ending" in service._ca.shown.arm_error

@@ -1,0 +1,98 @@
+"""The status of the service and of its newest run at one moment: what the status table makes PVs of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from stream_service.core.ledger import Account
+from stream_service.core.run import RunState
+
+RATE_S = 1.0
+"""The least time over which a rate is taken: shorter ones are noise at one row a second."""
+
+
+class Health(StrEnum):
+    """How the service is; the state belongs to the run."""
+
+    READY = "READY"
+    BUSY = "BUSY"
+    FAULTED = "FAULTED"
+
+
+class Severity(IntEnum):
+    """Of what a run has to say, as EPICS alarms number it."""
+
+    NONE = 0
+    MINOR = 1
+    """Something is not stored."""
+    MAJOR = 2
+    """Something does not answer, or the run has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """A run as it stands."""
+
+    run_number: int
+    scan_id: str
+    state: RunState
+    file: str
+    message: str
+    end_reason: str
+    account: Account
+    received: int
+    gaps: int
+    """Frames that later ones have overtaken, so far."""
+    bad_messages: int
+    rows: int
+    rows_expected: int
+    queue_bytes: int
+    severity: Severity = Severity.NONE
+
+    @property
+    def missing(self) -> int:
+        """Frames lost, as far as is known by now: gaps in the ids while the run goes on, the account at its end."""
+        return self.account.lost if self.state.has_ended else self.gaps
+
+
+NO_RUN = RunStatus(0, "", RunState.IDLE, "", "no run yet", "", Account(0, 0, 0, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """One run at two times, a second or more apart: rates follow from it."""
+
+    before: RunStatus = NO_RUN
+    before_s: float = 0.0
+    after: RunStatus = NO_RUN
+    after_s: float = 0.0
+
+    def at(self, run: RunStatus, now_s: float) -> Pace:
+        """The pace with the run as it is now: the same until `RATE_S` have passed, a new one for another run."""
+        if run.run_number != self.after.run_number:
+            return Pace(run, now_s, run, now_s)
+        if now_s - self.after_s < RATE_S:
+            return self
+        return Pace(self.after, self.after_s, run, now_s)
+
+    def per_second(self, count: Callable[[RunStatus], int]) -> float:
+        """The rate of a count of the run; 0 in its first second."""
+        span_s = self.after_s - self.before_s
+        return (count(self.after) - count(self.before)) / span_s if span_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """The service as it stands, with its newest run."""
+
+    health: Health
+    run: RunStatus = NO_RUN
+    pace: Pace = Pace()
+    arm_error: str = ""
+    """Why the last arming failed."""
+    is_standing_by: bool = False
+    """Armed by auto mode, for whatever the detector does next."""
+    time_s: float = 0.0
+    """Of any clock that never steps."""

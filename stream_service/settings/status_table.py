@@ -1,0 +1,207 @@
+"""The status table: every PV of the service once, with meaning, type, alarm, and how its value follows from the status.
+
+The CA server, the Bluesky device, `ptychostream status` and docs/reference/service-pvs.md follow from this table and
+its order. A PV is posted after those below it: whoever waits for `State` finds everything else up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stream_service.core.run import RunState
+from stream_service.settings.service_status import Health, RunStatus, ServiceStatus, Severity
+
+TEXT_BYTES = 4096
+REQUEST_BYTES = 4 << 20
+"""Some 100,000 planned positions as JSON."""
+
+StatusValue = str | int | float
+
+
+class Kind(StrEnum):
+    """Types of Channel Access that the service uses."""
+
+    CHAR = "char"
+    """A waveform that holds a text, UTF-8: a string of CA would be cut at 39 characters."""
+    ENUM = "enum"
+    LONG = "long"
+    DOUBLE = "double"
+
+
+@dataclass(frozen=True, slots=True)
+class PVType:
+    """What a CA client is told of a PV beside its value."""
+
+    kind: Kind
+    unit: str = ""
+    """7 characters at most."""
+    precision: int = 0
+    """Digits after the point of a double; it is rounded to them."""
+    limits: tuple[int, int] | None = None
+    """For displays."""
+    choices: tuple[str, ...] = ()
+    """Of an enum; the first is its value before the service has one."""
+    max_bytes: int = 0
+    """Of a text, with its NUL."""
+
+
+TEXT = PVType(Kind.CHAR, max_bytes=TEXT_BYTES)
+SWITCH = PVType(Kind.LONG, limits=(0, 1))
+COUNT = PVType(Kind.LONG)
+IN_ROWS = PVType(Kind.LONG, "rows")
+IN_FRAMES = PVType(Kind.LONG, "frames")
+IN_SECONDS = PVType(Kind.LONG, "s")
+IN_BYTES = PVType(Kind.DOUBLE, "bytes")
+PER_SECOND = PVType(Kind.DOUBLE, "1/s", precision=1)
+
+
+def _one_of(choices: Iterable[str]) -> PVType:
+    return PVType(Kind.ENUM, choices=tuple(map(str, choices)))
+
+
+def _rate(count: Callable[[RunStatus], int]) -> Callable[[ServiceStatus], float]:
+    return lambda s: s.pace.per_second(count)
+
+
+def _of_the_run(status: ServiceStatus) -> Severity:
+    return status.run.severity
+
+
+class ServicePV(StrEnum):
+    """Name of a PV below the service's prefix, and all there is to know of it: meaning, type, value, alarm."""
+
+    meaning: str
+    type: PVType
+    _value_in: Callable[[ServiceStatus], StatusValue] | None
+    _severity_in: Callable[[ServiceStatus], Severity] | None
+
+    def __new__(
+        cls,
+        name: str,
+        meaning: str,
+        type_: PVType,
+        value_in: Callable[[ServiceStatus], StatusValue] | None = None,
+        severity_in: Callable[[ServiceStatus], Severity] | None = None,
+    ) -> ServicePV:
+        """A row of the table; a PV whose value does not follow from the status takes puts."""
+        pv = str.__new__(cls, name)
+        pv._value_ = name
+        pv.meaning, pv.type, pv._value_in, pv._severity_in = meaning, type_, value_in, severity_in
+        return pv
+
+    REQUEST = "Request", "ScanRequest as JSON; then put Arm", PVType(Kind.CHAR, max_bytes=REQUEST_BYTES)
+    ARM = "Arm", "put 1: arm for Request; 0, and the put complete, when decided", SWITCH
+    STOP = "Stop", "put 1: stop gracefully (drain and close); 0, and the put complete, when the run has ended", SWITCH
+    ABORT = "Abort", "put 1: end now, keep the rows; 0, and the put complete, when the run has ended", SWITCH
+
+    STATE = "State", "state of the newest run", _one_of(RunState), lambda s: s.run.state, _of_the_run
+    HEALTH = "Health", "state of the service", _one_of(Health), lambda s: s.health, _of_the_run
+    MESSAGE = "Message", "what the service is doing, in words", TEXT, lambda s: s.run.message, _of_the_run
+    ARM_ERROR = "ArmError", "why the last arming failed; empty if it did not", TEXT, lambda s: s.arm_error
+
+    SCAN_ID = "ScanId", "scan of the newest run", TEXT, lambda s: s.run.scan_id
+    RUN_NUMBER = "RunNumber", "runs armed since the service started", COUNT, lambda s: s.run.run_number
+    FILE = "File", "file of the newest run", TEXT, lambda s: s.run.file
+    END_REASON = "EndReason", "why the newest run ended", TEXT, lambda s: s.run.end_reason
+
+    ROWS = "Rows", "rows in the file, visible to readers", IN_ROWS, lambda s: s.run.rows
+    ROWS_EXPECTED = "RowsExpected", "rows the file should have; 0 if not known", IN_ROWS, lambda s: s.run.rows_expected
+    ROWS_PER_SECOND = "RowsPerSecond", "rate of rows", PER_SECOND, _rate(lambda run: run.rows)
+
+    FRAMES_EXPECTED = "FramesExpected", "frames the run should have", IN_FRAMES, lambda s: s.run.account.expected
+    FRAMES_RECEIVED = "FramesReceived", "frames received, each counted once", IN_FRAMES, lambda s: s.run.received
+    FRAMES_STORED = "FramesStored", "frames in the file", IN_FRAMES, lambda s: s.run.account.stored
+    FRAMES_LOST = (
+        "FramesLost",
+        "frames exposed and not in the file; while the run goes on, gaps in the ids so far",
+        IN_FRAMES,
+        lambda s: s.run.missing,
+    )
+    FRAMES_DUPLICATE = "FramesDuplicate", "frames received again", IN_FRAMES, lambda s: s.run.account.duplicates
+    FRAMES_INCOMPLETE = (
+        "FramesIncomplete",
+        "frames of groups never filled",
+        IN_FRAMES,
+        lambda s: s.run.account.incomplete,
+    )
+    FRAMES_NOT_EXPOSED = (
+        "FramesNotExposed",
+        "frames planned, not exposed",
+        IN_FRAMES,
+        lambda s: s.run.account.not_exposed,
+    )
+    FRAMES_SURPLUS = (
+        "FramesSurplus",
+        "unexpected frames: beyond the number planned, or with an id that cannot be; not stored",
+        IN_FRAMES,
+        lambda s: s.run.account.surplus,
+    )
+    FRAMES_BEFORE_RUN = (
+        "FramesBeforeRun",
+        "frames exposed before the run; not stored",
+        IN_FRAMES,
+        lambda s: s.run.account.before_run,
+    )
+    BAD_MESSAGES = "BadMessages", "messages unusable as a frame", COUNT, lambda s: s.run.bad_messages
+    QUEUE_BYTES = "QueueBytes", "memory of frames not stored yet", IN_BYTES, lambda s: s.run.queue_bytes
+
+    STANDBY = "Standby", "1: auto mode, armed for whatever the detector does next", SWITCH, lambda s: s.is_standing_by
+    HEARTBEAT = "Heartbeat", "counts seconds while the service lives", IN_SECONDS, lambda s: int(s.time_s)
+
+    @property
+    def takes_puts(self) -> bool:
+        return self._value_in is None
+
+    def value_in(self, status: ServiceStatus) -> StatusValue:
+        """The value of the PV in this status of the service."""
+        assert self._value_in is not None, f"{self} is put by clients"
+        value = self._value_in(status)
+        match self.type.kind:
+            case Kind.CHAR | Kind.ENUM:
+                return str(value)
+            case Kind.LONG:
+                return int(value)
+            case Kind.DOUBLE:
+                return round(float(value), self.type.precision)
+
+    def severity_in(self, status: ServiceStatus) -> Severity:
+        """The alarm that the PV carries in this status."""
+        return Severity.NONE if self._severity_in is None else self._severity_in(status)
+
+
+STATUS = tuple(pv for pv in ServicePV if not pv.takes_puts)
+
+RECORDED = (
+    ServicePV.STATE,
+    ServicePV.FILE,
+    ServicePV.ROWS,
+    ServicePV.FRAMES_EXPECTED,
+    ServicePV.FRAMES_STORED,
+    ServicePV.FRAMES_LOST,
+    ServicePV.FRAMES_DUPLICATE,
+    ServicePV.FRAMES_INCOMPLETE,
+    ServicePV.FRAMES_NOT_EXPOSED,
+    ServicePV.FRAMES_SURPLUS,
+    ServicePV.END_REASON,
+)
+"""What the Bluesky device writes into the events of a scan."""
+
+
+class ServiceImage(StrEnum):
+    """Name of an image below the service's prefix, shown over PVA as NTNDArray, and its meaning."""
+
+    meaning: str
+
+    def __new__(cls, name: str, meaning: str) -> ServiceImage:
+        """A row of the table."""
+        image = str.__new__(cls, name)
+        image._value_, image.meaning = name, meaning
+        return image
+
+    FRAME = "Image", "a recent stored frame, axes (y, x); NDAttributes `run` (`RunNumber`) and `row` say which"
+    STXM = (
+        "STXM",
+        "intensity of the good pixels over the scanned area; NDAttributes `pixel_m`, `x0_m`, `y0_m` say where",
+    )
