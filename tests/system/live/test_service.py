@@ -276,7 +276,7 @@ def test_check_names_what_is_wrong(ioc: Any, epics: LoopbackEpics, tmp_path: Pat
     assert typo.returncode == 2 and "detector.distnce_m: there is no such setting" in typo.stderr
 
 
-@pytest.mark.parametrize(("rotate", "flip"), [(90, "h"), (180, "none")])
+@pytest.mark.parametrize(("rotate", "flip"), [(90, "h"), pytest.param(180, "none", marks=pytest.mark.long)])
 def test_profile_undoes_how_the_camera_is_mounted(
     start_ioc: Callable[..., Any], rigs: list[Rig], epics: LoopbackEpics, tmp_path: Path, rotate: int, flip: str
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 from judged_scans import N_FLY, N_STEPS, fly_scan, rows_of, step_scan, wrong_rows
-from rig import start_rig
+from rig import Rig, start_rig
 
 from stream_service.core.exposure import Flag
 from stream_service.testing.loopback import LoopbackEpics
+
+
+@pytest.fixture(scope="module")
+def polled_rig(
+    start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Rig]:
+    """Motors are polled as a motor record polls them. One service takes all scans: what it heard of a wrong clock must
+    not spoil the next one."""
+    ioc = start_ioc("--shape", "24,32", "--stack", "4", "--motor-poll", "0.1")
+    folder = tmp_path_factory.mktemp("clocks")
+    with closing(start_rig(ioc.prefix, epics, folder, detector={"sensor_shape": [24, 32]})) as rig:
+        yield rig
 
 
 @pytest.mark.parametrize(
@@ -33,25 +45,25 @@ from stream_service.testing.loopback import LoopbackEpics
         ("MotorClockFreeze", "{middle}-{last}"),
     ],
 )
-def test_wrong_clock_flags_rows_and_is_told(
-    start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path: Path, pv: str, value: float | str
-) -> None:
-    ioc = start_ioc("--shape", "24,32", "--stack", "4", "--motor-poll", "0.1")
-    with closing(start_rig(ioc.prefix, epics, tmp_path, detector={"sensor_shape": [24, 32]})) as rig:
-        first = rig.counter() + 1
-        if isinstance(value, str):
-            value = value.format(middle=first + 30, later=first + 40, last=first + N_FLY)
-        rig.beamline.put(f"Sim:{pv}", value)
-        fly_scan(rig, "fly")
-        with rig.open("fly") as file:
-            flags, off_m = rows_of(file, rig)
-            assert wrong_rows(file, rig) == [], f"{np.round(off_m * 1e9)} {flags}"
-            assert flags[30:].any()
-        assert "rows are flagged" in rig.service.get("Message")
-        if "Offset" in pv:
-            assert "service.clock_limit_s" in rig.service.get("Message")
-            with rig.open("fly") as file:
-                assert abs(file["/entry/readbacks/x/clock_offset_s"][()]) == pytest.approx(abs(float(value)), abs=0.1)
+def test_wrong_clock_flags_rows_and_is_told(polled_rig: Rig, pv: str, value: float | str) -> None:
+    rig, first = polled_rig, polled_rig.counter() + 1
+    if isinstance(value, str):
+        value = value.format(middle=first + 30, later=first + 40, last=first + N_FLY)
+    scan_id = f"fly{first}"
+    rig.beamline.put(f"Sim:{pv}", value)
+    try:
+        fly_scan(rig, scan_id)
+    finally:
+        rig.beamline.put(f"Sim:{pv}", "" if isinstance(value, str) else 0.0)
+    with rig.open(scan_id) as file:
+        flags, off_m = rows_of(file, rig)
+        assert wrong_rows(file, rig) == [], f"{np.round(off_m * 1e9)} {flags}"
+        assert flags[30:].any()
+    assert "rows are flagged" in rig.service.get("Message")
+    if "Offset" in pv:
+        assert "service.clock_limit_s" in rig.service.get("Message")
+        with rig.open(scan_id) as file:
+            assert abs(file["/entry/readbacks/x/clock_offset_s"][()]) == pytest.approx(abs(float(value)), abs=0.1)
 
 
 def test_attribute_that_left_its_pv_behind_is_flagged(

@@ -19,7 +19,7 @@ from ptychostream_plans import ptycho_fermat
 from stream_service.processes.children import Child
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
-N_POINTS = 60
+N_POINTS = 30
 AT = 4
 """The position after which it happens."""
 AWAY_S = 8.0

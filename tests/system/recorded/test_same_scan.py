@@ -2,7 +2,8 @@
 
 One simulated scan is taken by four ways at once or after each other: live over PVA (plain, and with every lossless
 codec), live from the NDFileHDF5 file while it grows, offline from that file when it is closed, and from TIFFs with a
-sidecar. Positions are those recorded with the frames.
+sidecar. Positions are those recorded with the frames. The codec is of PVA alone, so two of them go all four ways, and
+the others two.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ BY_ATTRIBUTE = {
     "x": {"how": "attribute", "attribute": "posx", "unit": "um"},
     "y": {"how": "attribute", "attribute": "posy", "unit": "um"},
 }
+ALL_WAYS = ("plain", "bslz4")
 COMPRESSORS = {"plain": "None", "zlib": "Zlib", "blosc": "Blosc", "lz4": "LZ4", "lz4hdf5": "LZ4HDF5", "bslz4": "BSLZ4"}
 
 
@@ -130,21 +132,25 @@ def test_same_scan_gives_the_same_file_by_every_way(beamline: Beamline, codec: s
     rig.beamline.put("Pva1:NDArrayPort", "SIM1" if codec == "plain" else "CODEC1")
     output = {way: folder / f"{codec}_{way}_std.h5" for way in ("growing", "closed", "tiff")}
     common = ("--profile", beamline.profile)
-    growing = beamline.start("ingest", "hdf5", "--input", raw, "--output", output["growing"], "--follow", *common)
+    follow = ("ingest", "hdf5", "--input", raw, "--output", output["growing"], "--follow", *common)
+    growing = beamline.start(*follow) if codec in ALL_WAYS else None
     assert rig.arm(f"{codec}_live", n_positions=N_FRAMES // 2, frames_per_position=2) == ""
     beamline.fly(N_FRAMES)
     assert rig.wait_for_end() == "COMPLETE", rig.service.get("Message")
     live = contents(folder / f"{codec}_live_std.h5")
     assert live["data"].shape == (N_FRAMES // 2, 31, 24)
     assert np.ptp(live["pos"][:, 0]) > 1e-6 and 0 < live["mask"].mean() < 0.5 and live["data"].any()
-    said, _ = growing.communicate(timeout=60)
-    assert growing.returncode == 0, said
-    assert_same(contents(output["growing"]), live)
+    if growing is not None:
+        said, _ = growing.communicate(timeout=60)
+        assert growing.returncode == 0, said
+        assert_same(contents(output["growing"]), live)
 
     said = beamline.run("ingest", "hdf5", "--input", raw, "--output", output["closed"], *common)
     assert "areaDetector (NDFileHDF5)" in said and f"{N_FRAMES} of {N_FRAMES} frames stored" in said
     assert_same(contents(output["closed"]), live)
 
+    if codec not in ALL_WAYS:
+        return
     pattern, csv = write_tiffs(raw, folder / f"{codec}_tiffs")
     sidecar = folder / f"{codec}_sidecar.h5"
     beamline.run("sidecar", "--frames", pattern, "--csv", csv, "--output", sidecar, "--stage-map=-1,0,0,-1")
