@@ -18,7 +18,7 @@ from stream_service.run.live.live_run import LiveRun
 from stream_service.settings.service_status import Severity
 from stream_service.standard_file import validate_file
 from stream_service.standard_file.schema.contents import text_in
-from stream_service.standard_file.schema.entry_tree import END_REASON, MESSAGE
+from stream_service.standard_file.schema.paths import END_REASON, MESSAGE
 
 
 @pytest.fixture
