@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import ConfigError
+from stream_service.hdf5.targets import AlsoBelow
 from stream_service.kernels import CorrectionError, Corrections, FlatKind, recognise_flat
-from stream_service.settings.profile import Preprocessing
+from stream_service.settings.profile import Preprocessing, Profile
+from stream_service.sources.tables.references import Reference, read_references
 
 _Image = npt.NDArray[Any]
 References = Mapping[str, _Image]
@@ -19,6 +21,18 @@ LARGE_SHARE = 0.5
 """Of bad pixels in a mask: detectors are better than that, an inverted mask is not."""
 NOTED_SHARE = 0.01
 """Of pixels that the flat masks: single dead ones are usual."""
+REFERENCE_ROOTS = "service.reference_roots of the profile"
+
+
+def load_references(profile: Profile) -> dict[str, Reference]:
+    """The references that a profile names, by kind; raises `ConfigError` naming the file that is wrong."""
+    also = AlsoBelow(profile.service.reference_roots, REFERENCE_ROOTS)
+    return read_references({kind: name for kind, name in profile.references.model_dump().items() if name}, also)
+
+
+def images_of(references: Mapping[str, Reference]) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays alone."""
+    return {kind: reference.image for kind, reference in references.items()}
 
 
 def corrections_from(preprocessing: Preprocessing, references: References) -> Corrections:

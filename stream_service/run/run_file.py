@@ -7,10 +7,9 @@ be noticed too late. What can be checked earlier (folder, references) is checked
 from __future__ import annotations
 
 import math
-import os
 import platform
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -22,24 +21,13 @@ import numpy as np
 from stream_service.core.ledger import Ledger
 from stream_service.core.readback import Readback
 from stream_service.core.run import RunState
-from stream_service.errors import ConfigError, WriteError
-from stream_service.hdf5.targets import AlsoBelow
+from stream_service.errors import WriteError
 from stream_service.kernels import (
-    CorrectionError,
-    Corrections,
-    FlatKind,
     FrameReducer,
-    Geometry,
-    GeometryError,
-    Grouping,
-    parse_center,
 )
-from stream_service.run.live.file_system import swmr_problem
 from stream_service.run.rows.pipeline import RowPipeline
-from stream_service.settings.profile import Preprocessing, Profile, References, moving_channel
-from stream_service.settings.request import ScanRequest
-from stream_service.sources.tables.references import Reference, check_place, read_references
-from stream_service.standard_file import ChannelColumn, FileHeader, LedgerColumns, StandardFile
+from stream_service.run.settings import RunSettings
+from stream_service.standard_file import FileHeader, LedgerColumns, StandardFile
 from stream_service.standard_file.schema.codes import LEDGER_COUNTS
 
 SUFFIX = "_std.h5"
@@ -116,179 +104,60 @@ def ledger_counts(ledger: Ledger) -> dict[str, int]:
     return {name: counts[name] for name in LEDGER_COUNTS}
 
 
-def file_path(profile: Profile, request: ScanRequest) -> Path:
-    """Where the standard file of a request goes."""
-    return profile.service.data_root / request.path / f"{request.scan_id}{SUFFIX}"
-
-
-def check_file_path(path: Path) -> None:
-    """Make the folder and see that a new file can be written there; raises `ConfigError` or `WriteError`."""
-    try:
-        if path.exists() or os.path.lexists(path):  # a link to nothing has the name, too
-            raise ConfigError(f"{path} exists already: choose another scan_id or path; a file is never overwritten")
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"cannot make the folder {path.parent}: {error.strerror}") from error
-    if not os.access(path.parent, os.W_OK):
-        raise WriteError(f"no permission to write into {path.parent}: check its owner and the service's user")
-    if problem := swmr_problem(path.parent):
-        raise WriteError(problem)
-
-
-def with_references(profile: Profile, request: ScanRequest) -> Profile:
-    """The profile with what a scan has of its own: its references, and what is said of their pixels."""
-    about_pixels = {name: value for name in ABOUT_PIXELS if (value := getattr(request, name)) is not None}
-    if about_pixels:
-        preprocessing = profile.preprocessing.model_copy(update=about_pixels)
-        profile = profile.model_copy(update={"preprocessing": preprocessing})
-    if request.references is None:
-        return profile
-    root = profile.service.data_root
-    own = {kind: str(root / name) for kind, name in request.references.model_dump(exclude_none=True).items()}
-    return profile.model_copy(update={"references": profile.references.model_copy(update=own)})
-
-
-def check_places(profile: Profile, request: ScanRequest) -> None:
-    """Raise `ConfigError` for a reference of a request that lies where no request may read.
-
-    `profile` names the references of this request already; its own are the operator's, and may be anywhere.
-    """
-    requested = request.references.model_dump(exclude_none=True) if request.references else {}
-    for kind in requested:
-        location = profile.references.model_dump()[kind]
-        check_place(location, kind, (profile.service.data_root, *profile.service.reference_roots))
-
-
-def load_references(profile: Profile) -> dict[str, Reference]:
-    """The references that a profile names, by kind; raises `ConfigError` naming the file that is wrong."""
-    also = AlsoBelow(profile.service.reference_roots, REFERENCE_ROOTS)
-    return read_references({kind: name for kind, name in profile.references.model_dump().items() if name}, also)
-
-
-def check_exposures(
-    references: References, found: Mapping[str, Reference], exposure_s: float, flat_is: FlatKind = "raw"
-) -> None:
-    """Raise `ConfigError` for a dark or flat that says it was taken with another exposure time than this (seconds).
-
-    A flat that is normalised fits every exposure time.
-    """
-    for kind, location in (("dark", references.dark), ("flat", references.flat if flat_is == "raw" else None)):
-        taken_s = found[kind].exposure_s if location else math.nan
-        if math.isfinite(taken_s) and not math.isclose(taken_s, exposure_s, rel_tol=SAME_EXPOSURE):
-            raise ConfigError(
-                f"the {kind} {location} was taken with {taken_s:g} s, the scan takes {exposure_s:g} s: "
-                "give it one of its own exposure time (the plan dark_flat takes them)"
-            )
-
-
-def images_of(references: Mapping[str, Reference]) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays alone."""
-    return {kind: reference.image for kind, reference in references.items()}
-
-
-def build_reducer(
-    preprocessing: Preprocessing, corrections: Corrections, raw_shape: tuple[int, int], frames_per_row: int, dtype: Any
-) -> FrameReducer:
-    """The reducer for frames of this shape and type, compiled; raises `ConfigError` when the settings do not fit."""
-    try:
-        geometry = Geometry(
-            raw_shape=raw_shape,
-            roi_shape=preprocessing.roi,
-            roi_center=parse_center(preprocessing.roi_center, raw_shape) if preprocessing.roi_center else None,
-            bin=preprocessing.bin,
-            rotate=preprocessing.rotate,
-            flip=preprocessing.flip,
-        )
-        reducer = FrameReducer(geometry, corrections, Grouping(preprocessing.grouping))
-        reducer.warm_up(np.dtype(dtype), frames_per_row)
-    except (GeometryError, CorrectionError) as error:
-        raise ConfigError(f"frames of {raw_shape[0]} rows and {raw_shape[1]} columns: {error}") from error
-    return reducer
-
-
-def warm_up(preprocessing: Preprocessing, frames_per_row: int) -> FrameReducer:
-    """Compile the kernel for a detector that has sent no frame yet, for the pixel type that most have; for trials."""
-    reducer = FrameReducer(Geometry(raw_shape=(8, 8)), Corrections(), Grouping(preprocessing.grouping))
-    reducer.warm_up(np.dtype(np.uint16), frames_per_row)
-    return reducer
-
-
-def rows_and_frames_per_row(preprocessing: Preprocessing, request: ScanRequest) -> tuple[int | None, int]:
-    """Rows that may come (None: not known) and frames in each."""
-    frames_per_row = 1 if preprocessing.grouping == "none" else request.frames_per_position
-    planned = request.n_planned_frames
-    if planned is None:
-        return None, frames_per_row
-    return (planned + request.extra_frames) // frames_per_row, frames_per_row
-
-
 def open_run_file(
     path: Path,
-    profile: Profile,
-    request: ScanRequest,
+    settings: RunSettings,
     reducer: FrameReducer,
     ledger: Ledger,
     *,
     dtype: Any,
     energy_eV: float,
     exposure_s: float,
-    notes: tuple[str, ...] = (),
+    start_timestamp_ns: int,
+    swmr: bool = True,
 ) -> RunFile:
-    """Create the standard file of a live run, readable from this moment on; `notes` are of its references."""
-    preprocessing = profile.preprocessing
-    n_rows, frames_per_row = rows_and_frames_per_row(preprocessing, request)
-    planned_m = np.column_stack([request.planned_x_m, request.planned_y_m]) if request.planned_x_m else None
-    geometry = reducer.geometry
+    """Create the standard file of a run; with `swmr` it is readable from this moment on.
+
+    `energy_eV` and `exposure_s` are those of the first frame, NaN where they are not known.
+    """
+    preprocessing = settings.preprocessing
     header = FileHeader(
-        scan_id=request.scan_id,
+        scan_id=settings.scan_id,
         frame_shape=reducer.out_shape,
         energy_eV=energy_eV,
-        det_dist_m=profile.detector.distance_m,
-        pixel_m=profile.detector.pixel_m * preprocessing.bin,
-        exposure_s=exposure_s * (frames_per_row if preprocessing.grouping == "sum" else 1),
-        start_timestamp_ns=time.time_ns(),
-        frames_per_row=frames_per_row,
-        n_rows_expected=n_rows,
+        det_dist_m=settings.det_dist_m,
+        pixel_m=settings.pixel_m * preprocessing.bin,
+        exposure_s=exposure_s * (settings.frames_per_row if preprocessing.grouping == "sum" else 1),
+        start_timestamp_ns=start_timestamp_ns,
+        frames_per_row=settings.frames_per_row,
+        n_rows_expected=settings.n_rows_expected,
         mask=reducer.mask,
         dark=reducer.dark_applied,
         flat=reducer.flat_applied,
-        planned_m=planned_m,
-        channels=readback_columns(profile),
-        settings={
-            "profile": profile.model_dump(mode="json"),
-            "request": request.model_dump(mode="json", exclude={"planned_x_m", "planned_y_m"}),  # see /entry/planned
-        },
+        planned_m=settings.planned_m,
+        channels=settings.channels,
+        settings=settings.record,
         versions=versions(),
-        optics=profile.optics.model_dump(mode="json"),
-        sample=request.sample,
+        optics=settings.optics,
+        sample=settings.sample,
         saturation_value=preprocessing.sat,
-        center=geometry.center,
-        axis_signs=profile.detector.axis_signs,
+        center=reducer.geometry.center,
+        axis_signs=settings.axis_signs,
     )
-    file = StandardFile.create(path, header)
+    file = StandardFile.create(path, header, swmr=swmr)
     pipeline = RowPipeline(
         file,
         reducer,
         ledger,
-        profile.to_stage_map(),
-        frames_per_row,
+        settings.stage_map,
+        settings.frames_per_row,
         preprocessing.sat_fraction,
+        settings.rejected,
         allow_spread=preprocessing.allow_spread,
         gaps=preprocessing.gaps,
-        about_references=notes,
+        about_references=settings.about_references,
     )
-    return RunFile(file, pipeline, ledger, geometry.raw_shape, np.dtype(dtype))
-
-
-def readback_columns(profile: Profile) -> tuple[ChannelColumn, ...]:
-    """The channels whose history is recorded: every PV of the profile, and the motion of its axes."""
-    columns = []
-    for name, channel in profile.channels.items():
-        if channel.pv:
-            columns.append(ChannelColumn(name, channel.unit))
-        if channel.moving:
-            columns.append(ChannelColumn(moving_channel(name), "1 = moving"))
-    return tuple(columns)
+    return RunFile(file, pipeline, ledger, reducer.geometry.raw_shape, np.dtype(dtype))
 
 
 @cache

@@ -11,14 +11,14 @@ from stream_service.core.frame import Frame
 from stream_service.core.pairing import How
 from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
-from stream_service.run.corrections import corrections_from
+from stream_service.run.corrections import corrections_from, images_of, load_references
 from stream_service.run.live.check_attributes import Latest, check_attributes
 from stream_service.run.live.check_clocks import check_channel_clocks, check_stamp
 from stream_service.run.live.check_finding import Finding, problem_of
 from stream_service.run.live.check_numbers import check_energy, unit_problem
 from stream_service.run.live.file_system import space_problem, swmr_problem
 from stream_service.run.live.run_sources import DMOV, MOVN, followed_channels
-from stream_service.run.run_file import build_reducer, images_of, load_references
+from stream_service.run.settings import build_reducer
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_arrival, check_newest, check_stream
 from stream_service.settings.placeholders import placeholder_problem

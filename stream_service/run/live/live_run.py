@@ -27,11 +27,12 @@ from stream_service.core.run import EndReason, RunEvent, RunState, after
 from stream_service.errors import PtychostreamError
 from stream_service.run.live.frame_intake import FrameIntake
 from stream_service.run.live.live_pairing import LivePairing
+from stream_service.run.live.live_settings import with_references
 from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.live.run_opening import RunOpening
 from stream_service.run.live.run_watch import RunWatch
 from stream_service.run.notes import RunNotes
-from stream_service.run.run_file import RunFile, with_references
+from stream_service.run.run_file import RunFile
 from stream_service.run.status import ShownRow
 from stream_service.run.verdict import Verdict, settle
 from stream_service.settings.profile import Profile

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.plausibility import number_doubt
 from stream_service.errors import ConfigError, SourceError
 from stream_service.kernels import Corrections, FrameReducer
-from stream_service.run.corrections import corrections_from, reference_notes
+from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
 from stream_service.run.live.check_numbers import planned_doubts
-from stream_service.run.live.live_sources import LiveSources
-from stream_service.run.live.run_trial import check_space, try_file
-from stream_service.run.run_file import (
-    RunFile,
-    build_reducer,
+from stream_service.run.live.live_settings import (
     check_exposures,
     check_file_path,
     check_places,
     file_path,
-    images_of,
-    load_references,
-    open_run_file,
+    live_settings,
     rows_and_frames_per_row,
-    warm_up,
 )
+from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.live.run_trial import check_space, try_file
+from stream_service.run.run_file import RunFile, open_run_file
+from stream_service.run.settings import RunSettings, warm_up
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 
@@ -84,7 +82,7 @@ class RunOpening:
             self.notes += tuple(planned_doubts(self._profile, self.request, reducer.out_shape, energy_eV))
         row_bytes = 4 * math.prod(reducer.out_shape) if frame is not None else 0
         check_space(self.path, row_bytes * (self.n_rows_expected or 0))
-        try_file(self.path, self._profile, self.request, reducer)
+        try_file(self.path, self._settings, reducer)
 
     def exposure_of(self, frame: Frame) -> float:
         """What the frame says; else what the plan asked for; else what the detector was set to at the first frame."""
@@ -108,21 +106,23 @@ class RunOpening:
         """Create the file for frames like this one; raises `PtychostreamError` when it or the settings do not fit."""
         return open_run_file(
             self.path,
-            self._profile,
-            self.request,
+            self._settings,
             self._reducer_for(frame),
             ledger,
             dtype=frame.pixels.dtype,
             energy_eV=self._energy_at(frame),
             exposure_s=self.exposure_of(frame),
-            notes=self.notes,
+            start_timestamp_ns=time.time_ns(),
         )
+
+    @property
+    def _settings(self) -> RunSettings:
+        return live_settings(self._profile, self.request, self._corrections, self.notes)
 
     def _reducer_for(self, frame: Frame) -> FrameReducer:
         shape, dtype = frame.pixels.shape, frame.pixels.dtype
         if self._reducer is None or self._reducer.geometry.raw_shape != shape:
-            preprocessing = self._profile.preprocessing
-            self._reducer = build_reducer(preprocessing, self._corrections, shape, self._frames_per_row, dtype)
+            self._reducer = self._settings.reducer(shape, dtype)
         return self._reducer
 
     def _energy_at(self, frame: Frame) -> float:

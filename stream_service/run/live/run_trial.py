@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,7 @@ from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError, WriteError
 from stream_service.kernels import FrameReducer
 from stream_service.run.run_file import open_run_file
-from stream_service.settings.profile import Profile
-from stream_service.settings.request import ScanRequest
+from stream_service.run.settings import RunSettings
 
 LEAST_FREE_BYTES = 64 << 20
 """Of a disk that is to take a run: the file's own tree, readbacks and a few seconds of rows."""
@@ -37,23 +37,22 @@ def check_space(path: Path, row_bytes: int) -> None:
         )
 
 
-def try_file(path: Path, profile: Profile, request: ScanRequest, reducer: FrameReducer) -> None:
+def try_file(path: Path, settings: RunSettings, reducer: FrameReducer) -> None:
     """Make the file that `path` is to become, and remove it. Raises `WriteError` or `ConfigError`."""
     try:
         with tempfile.TemporaryDirectory(prefix=".ptychostream-try-", dir=path.parent) as folder:
-            ledger = Ledger(0, request.n_planned_frames)
             out = open_run_file(
                 Path(folder) / path.name,
-                profile,
-                request,
+                settings,
                 reducer,
-                ledger,
+                Ledger(0, None),
                 dtype=np.dtype(np.uint16),
                 energy_eV=1.0,
                 exposure_s=1.0,
+                start_timestamp_ns=time.time_ns(),
             )
             out.close(RunState.ABORTED, EndReason.ABORTED, "only tried")
     except OSError as error:
         raise WriteError(f"no file can be made in {path.parent}: {error.strerror or error}") from error
     except NOT_STORABLE as error:
-        raise ConfigError(f"the file of {request.scan_id} cannot hold this request: {error}") from error
+        raise ConfigError(f"the file of {settings.scan_id} cannot hold this request: {error}") from error

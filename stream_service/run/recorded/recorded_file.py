@@ -11,21 +11,15 @@ import numpy as np
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.kernels import Geometry
-from stream_service.run.corrections import corrections_from, reference_notes
+from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_channels import RecordedChannels
 from stream_service.run.recorded.recorded_extent import check_names_of_frames
 from stream_service.run.recorded.recorded_facts import check_facts
-from stream_service.run.rows.pipeline import RowPipeline
-from stream_service.run.run_file import (
-    RunFile,
-    build_reducer,
-    images_of,
-    load_references,
-    versions,
-)
+from stream_service.run.run_file import RunFile, open_run_file
+from stream_service.run.settings import RunSettings, frames_per_row
 from stream_service.sources.recording import Facts, Recording
-from stream_service.standard_file import ChannelColumn, FileHeader, StandardFile
+from stream_service.standard_file import ChannelColumn
 
 
 def open_recorded_file(
@@ -45,49 +39,63 @@ def open_recorded_file(
     Raises `ConfigError` when settings and frames do not fit, `SourceError` when a number is missing.
     """
     check_facts(settings, recording, facts, has_energy=channels.has("energy"))
-    preprocessing, profile = settings.preprocessing, settings.profile
-    frames_per_row = 1 if preprocessing.grouping == "none" else preprocessing.frames_per_position
     if not live:
-        check_names_of_frames(recording, settings, frames_per_row)
+        preprocessing = settings.preprocessing
+        check_names_of_frames(recording, settings, frames_per_row(preprocessing, preprocessing.frames_per_position))
+    resolved = recorded_settings(recording, scan_id, settings, channels, facts, is_followed=live)
+    return open_run_file(
+        path,
+        resolved,
+        resolved.reducer(recording.frame_shape, recording.dtype),
+        ledger,
+        dtype=recording.dtype,
+        energy_eV=facts.energy_eV,
+        exposure_s=facts.exposure_s,
+        start_timestamp_ns=first.timestamp_ns or time.time_ns(),
+        swmr=live,
+    )
+
+
+def recorded_settings(
+    recording: Recording,
+    scan_id: str,
+    settings: IngestSettings,
+    channels: RecordedChannels,
+    facts: Facts,
+    *,
+    is_followed: bool,
+) -> RunSettings:
+    """The settings of a run over a recording, resolved. Raises `ConfigError`."""
+    preprocessing, profile = settings.preprocessing, settings.profile
+    n_frames = frames_per_row(preprocessing, preprocessing.frames_per_position)
     references = _references(recording, settings)
     corrections = corrections_from(preprocessing, references)
     is_own_mask = references.get("mask") is recording.references.get("mask")
-    reducer = build_reducer(preprocessing, corrections, recording.frame_shape, frames_per_row, recording.dtype)
-    header = FileHeader(
+    return RunSettings(
         scan_id=scan_id,
-        frame_shape=reducer.out_shape,
-        energy_eV=facts.energy_eV,
+        preprocessing=preprocessing,
+        corrections=corrections,
+        stage_map=channels.stage_map,
+        frames_per_row=n_frames,
+        n_rows_expected=_n_rows_expected(recording, n_frames, live=is_followed),
         det_dist_m=facts.det_dist_m,
-        pixel_m=facts.pixel_m * preprocessing.bin,
-        exposure_s=facts.exposure_s * (frames_per_row if preprocessing.grouping == "sum" else 1),
-        start_timestamp_ns=first.timestamp_ns or time.time_ns(),
-        frames_per_row=frames_per_row,
-        n_rows_expected=_n_rows_expected(recording, frames_per_row, live=live),
-        mask=reducer.mask,
-        dark=reducer.dark_applied,
-        flat=reducer.flat_applied,
+        pixel_m=facts.pixel_m,
+        axis_signs=axis_signs(recording, settings),
         channels=_channel_columns(settings),
-        settings=_settings_record(recording, settings, channels),
-        versions=versions(),
         optics=profile.optics.model_dump(mode="json") if profile else {},
-        saturation_value=preprocessing.sat,
-        center=reducer.geometry.center,
-        axis_signs=profile.detector.axis_signs if profile else turned_signs(recording.axis_signs, reducer.geometry),
-    )
-    file = StandardFile.create(path, header, swmr=live)
-    pipeline = RowPipeline(
-        file,
-        reducer,
-        ledger,
-        channels.stage_map,
-        frames_per_row,
-        preprocessing.sat_fraction,
-        settings.rejected,
-        allow_spread=preprocessing.allow_spread,
-        gaps=preprocessing.gaps,
+        rejected=settings.rejected,
         about_references=tuple(reference_notes(preprocessing, references, corrections, is_own_mask=is_own_mask)),
+        record=_settings_record(recording, settings, channels),
     )
-    return RunFile(file, pipeline, ledger, recording.frame_shape, recording.dtype)
+
+
+def axis_signs(recording: Recording, settings: IngestSettings) -> Any:
+    """Those of the stored frames: +1 or -1 each."""
+    if settings.profile:
+        return settings.profile.detector.axis_signs
+    preprocessing = settings.preprocessing
+    mounting = Geometry(raw_shape=recording.frame_shape, rotate=preprocessing.rotate, flip=preprocessing.flip)
+    return turned_signs(recording.axis_signs, mounting)
 
 
 def _references(recording: Recording, settings: IngestSettings) -> dict[str, np.ndarray[Any, Any]]:

@@ -10,20 +10,18 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from stream_service.core.pairing import ChannelRule, How, channels_followed
 from stream_service.core.run import EndReason
 from stream_service.errors import ConfigError, SourceError
-from stream_service.kernels import Geometry
 from stream_service.run.live.live_run import LiveRun
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_channels import RecordedChannels, channels_of
 from stream_service.run.recorded.recorded_clock import check_clocks
 from stream_service.run.recorded.recorded_facts import check_facts, notes_on_facts
-from stream_service.run.recorded.recorded_file import turned_signs
+from stream_service.run.recorded.recorded_file import axis_signs
 from stream_service.run.recorded.recorded_rows import RowsOfFrames
 from stream_service.run.recorded.replay_sources import ReplaySources
 from stream_service.settings.profile import (
@@ -152,7 +150,7 @@ def _as_recorded(
             exposure_pv=REPLAYED,
             exposure_attribute="" if math.isfinite(settings.facts.exposure_s) else recording.exposure_attribute,
             frame_time=frame_time,
-            axis_signs=_axis_signs(recording, settings),
+            axis_signs=axis_signs(recording, settings),
             distance_m=facts.det_dist_m,
             pixel_m=facts.pixel_m,
         ),
@@ -162,15 +160,6 @@ def _as_recorded(
         references=References(**{**recorded, **named}),
         optics=settings.profile.optics if settings.profile else Optics(),
     )
-
-
-def _axis_signs(recording: Recording, settings: IngestSettings) -> Any:
-    """Those of the stored frames."""
-    if settings.profile:
-        return settings.profile.detector.axis_signs
-    preprocessing = settings.preprocessing
-    mounting = Geometry(raw_shape=recording.frame_shape, rotate=preprocessing.rotate, flip=preprocessing.flip)
-    return turned_signs(recording.axis_signs, mounting)
 
 
 def _channel(rule: ChannelRule) -> ChannelSettings:

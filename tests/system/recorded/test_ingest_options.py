@@ -25,7 +25,7 @@ from stream_service.errors import ConfigError
 from stream_service.kernels import Corrections, Grouping, reference
 from stream_service.run.corrections import corrections_from
 from stream_service.run.rows.pipeline import RowPipeline
-from stream_service.run.run_file import build_reducer
+from stream_service.run.settings import build_reducer
 from stream_service.settings.profile import Preprocessing
 from stream_service.standard_file import Row
 

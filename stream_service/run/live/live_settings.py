@@ -1,0 +1,131 @@
+"""Settings of a live run: what the profile says, and what a request has of its own."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from stream_service.errors import ConfigError, WriteError
+from stream_service.kernels import Corrections, FlatKind
+from stream_service.run.live.file_system import swmr_problem
+from stream_service.run.settings import RunSettings, frames_per_row
+from stream_service.settings.profile import Preprocessing, Profile, References, moving_channel
+from stream_service.settings.request import ScanRequest
+from stream_service.sources.tables.references import Reference, check_place
+from stream_service.standard_file import ChannelColumn
+
+SUFFIX = "_std.h5"
+SAME_EXPOSURE = 1e-3
+"""Relative: times that differ by less are the same."""
+ABOUT_PIXELS = ("gaps", "flat_is")
+"""Settings of the profile that a request may override."""
+
+
+def live_settings(
+    profile: Profile, request: ScanRequest, corrections: Corrections, about_references: tuple[str, ...]
+) -> RunSettings:
+    """Resolve them; `profile` is that `with_references` of the request, from which the corrections were made."""
+    preprocessing = profile.preprocessing
+    n_rows, n_frames = rows_and_frames_per_row(preprocessing, request)
+    planned_m = np.column_stack([request.planned_x_m, request.planned_y_m]) if request.planned_x_m else None
+    return RunSettings(
+        scan_id=request.scan_id,
+        preprocessing=preprocessing,
+        corrections=corrections,
+        stage_map=profile.to_stage_map(),
+        frames_per_row=n_frames,
+        n_rows_expected=n_rows,
+        det_dist_m=profile.detector.distance_m,
+        pixel_m=profile.detector.pixel_m,
+        axis_signs=profile.detector.axis_signs,
+        channels=readback_columns(profile),
+        optics=profile.optics.model_dump(mode="json"),
+        sample=request.sample,
+        planned_m=planned_m,
+        about_references=about_references,
+        record={
+            "profile": profile.model_dump(mode="json"),
+            "request": request.model_dump(mode="json", exclude={"planned_x_m", "planned_y_m"}),  # see /entry/planned
+        },
+    )
+
+
+def rows_and_frames_per_row(preprocessing: Preprocessing, request: ScanRequest) -> tuple[int | None, int]:
+    """Rows that may come (None: not known) and frames in each."""
+    n_frames = frames_per_row(preprocessing, request.frames_per_position)
+    planned = request.n_planned_frames
+    return None if planned is None else (planned + request.extra_frames) // n_frames, n_frames
+
+
+def readback_columns(profile: Profile) -> tuple[ChannelColumn, ...]:
+    """The channels whose history is recorded: every PV of the profile, and the motion of its axes."""
+    columns = []
+    for name, channel in profile.channels.items():
+        if channel.pv:
+            columns.append(ChannelColumn(name, channel.unit))
+        if channel.moving:
+            columns.append(ChannelColumn(moving_channel(name), "1 = moving"))
+    return tuple(columns)
+
+
+def file_path(profile: Profile, request: ScanRequest) -> Path:
+    """Where the standard file of a request goes."""
+    return profile.service.data_root / request.path / f"{request.scan_id}{SUFFIX}"
+
+
+def check_file_path(path: Path) -> None:
+    """Make the folder and see that a new file can be written there; raises `ConfigError` or `WriteError`."""
+    try:
+        if path.exists() or os.path.lexists(path):  # a link to nothing has the name, too
+            raise ConfigError(f"{path} exists already: choose another scan_id or path; a file is never overwritten")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot make the folder {path.parent}: {error.strerror}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise WriteError(f"no permission to write into {path.parent}: check its owner and the service's user")
+    if problem := swmr_problem(path.parent):
+        raise WriteError(problem)
+
+
+def with_references(profile: Profile, request: ScanRequest) -> Profile:
+    """The profile with what a scan has of its own: its references, and what is said of their pixels."""
+    about_pixels = {name: value for name in ABOUT_PIXELS if (value := getattr(request, name)) is not None}
+    if about_pixels:
+        preprocessing = profile.preprocessing.model_copy(update=about_pixels)
+        profile = profile.model_copy(update={"preprocessing": preprocessing})
+    if request.references is None:
+        return profile
+    root = profile.service.data_root
+    own = {kind: str(root / name) for kind, name in request.references.model_dump(exclude_none=True).items()}
+    return profile.model_copy(update={"references": profile.references.model_copy(update=own)})
+
+
+def check_places(profile: Profile, request: ScanRequest) -> None:
+    """Raise `ConfigError` for a reference of a request that lies where no request may read.
+
+    `profile` names the references of this request already; its own are the operator's, and may be anywhere.
+    """
+    requested = request.references.model_dump(exclude_none=True) if request.references else {}
+    for kind in requested:
+        location = profile.references.model_dump()[kind]
+        check_place(location, kind, (profile.service.data_root, *profile.service.reference_roots))
+
+
+def check_exposures(
+    references: References, found: Mapping[str, Reference], exposure_s: float, flat_is: FlatKind = "raw"
+) -> None:
+    """Raise `ConfigError` for a dark or flat that says it was taken with another exposure time than this (seconds).
+
+    A flat that is normalised fits every exposure time.
+    """
+    for kind, location in (("dark", references.dark), ("flat", references.flat if flat_is == "raw" else None)):
+        taken_s = found[kind].exposure_s if location else math.nan
+        if math.isfinite(taken_s) and not math.isclose(taken_s, exposure_s, rel_tol=SAME_EXPOSURE):
+            raise ConfigError(
+                f"the {kind} {location} was taken with {taken_s:g} s, the scan takes {exposure_s:g} s: "
+                "give it one of its own exposure time (the plan dark_flat takes them)"
+            )

@@ -1,0 +1,90 @@
+"""Settings of a run, resolved: from profile and request where it is live, else from a recording and its options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.stage_map import StageMap
+from stream_service.errors import ConfigError
+from stream_service.kernels import (
+    CorrectionError,
+    Corrections,
+    FrameReducer,
+    Geometry,
+    GeometryError,
+    Grouping,
+    parse_center,
+)
+from stream_service.settings.profile import Preprocessing
+from stream_service.standard_file import ChannelColumn
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RunSettings:
+    """All that the file and the rows of a run follow from, beside its frames and readbacks."""
+
+    scan_id: str
+    preprocessing: Preprocessing
+    corrections: Corrections
+    stage_map: StageMap
+    frames_per_row: int
+    n_rows_expected: int | None
+    """Rows that may come, repeats included; None when the length of the scan is not known."""
+    det_dist_m: float
+    pixel_m: float
+    """Pitch of a raw pixel."""
+    axis_signs: tuple[int, int]
+    """Of a stored frame, see `FileHeader`."""
+    channels: tuple[ChannelColumn, ...]
+    """Whose history is recorded."""
+    optics: Mapping[str, Any]
+    sample: str = ""
+    planned_m: npt.NDArray[np.float64] | None = None
+    """(N, 2) planned positions of the beam on the sample."""
+    rejected: frozenset[int] = frozenset()
+    """Positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0)."""
+    about_references: tuple[str, ...] = ()
+    """What is to be said of dark, flat and mask, in sentences."""
+    record: Mapping[str, Any]
+    """For `/entry/process/settings`: enough to redo the run."""
+
+    def reducer(self, raw_shape: tuple[int, int], dtype: Any) -> FrameReducer:
+        """The reducer for frames of this shape and type, compiled. Raises `ConfigError` where they do not fit."""
+        return build_reducer(self.preprocessing, self.corrections, raw_shape, self.frames_per_row, dtype)
+
+
+def frames_per_row(preprocessing: Preprocessing, frames_per_position: int) -> int:
+    """Frames that are reduced to a row."""
+    return 1 if preprocessing.grouping == "none" else frames_per_position
+
+
+def build_reducer(
+    preprocessing: Preprocessing, corrections: Corrections, raw_shape: tuple[int, int], frames_per_row: int, dtype: Any
+) -> FrameReducer:
+    """The reducer for frames of this shape and type, compiled. Raises `ConfigError` where they do not fit."""
+    try:
+        geometry = Geometry(
+            raw_shape=raw_shape,
+            roi_shape=preprocessing.roi,
+            roi_center=parse_center(preprocessing.roi_center, raw_shape) if preprocessing.roi_center else None,
+            bin=preprocessing.bin,
+            rotate=preprocessing.rotate,
+            flip=preprocessing.flip,
+        )
+        reducer = FrameReducer(geometry, corrections, Grouping(preprocessing.grouping))
+        reducer.warm_up(np.dtype(dtype), frames_per_row)
+    except (GeometryError, CorrectionError) as error:
+        raise ConfigError(f"frames of {raw_shape[0]} rows and {raw_shape[1]} columns: {error}") from error
+    return reducer
+
+
+def warm_up(preprocessing: Preprocessing, frames_per_row: int) -> FrameReducer:
+    """Compile the kernel for a detector that has sent no frame yet, for the pixel type that most have; for trials."""
+    reducer = FrameReducer(Geometry(raw_shape=(8, 8)), Corrections(), Grouping(preprocessing.grouping))
+    reducer.warm_up(np.dtype(np.uint16), frames_per_row)
+    return reducer
