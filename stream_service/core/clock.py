@@ -14,6 +14,9 @@ from __future__ import annotations
 BLOCK = 256
 """Messages: the least lag is that of this many, up to twice as many, so that a clock may drift slowly."""
 BEFORE_ALL_TIME = -(2**63)
+FAR_AHEAD_NS, FAR_AHEAD_STEPS = 10 * 10**9, 10
+"""A clock that is set back by so much, and lands within a tenth of that after the frame before, is less likely than one
+wrong stamp."""
 DEFAULT_LIMIT_S = 0.3
 """Clocks kept by NTP differ by milliseconds; a frame takes up to some tenths of a second from the detector to us."""
 
@@ -89,3 +92,46 @@ class Clock:
         self._received_ns = received_ns
         self._usual.add(received_ns - stamp_ns)
         self._recent.add(received_ns - stamp_ns)
+
+
+class FrameClock(Clock):
+    """The clock of frames, of which a single one may be stamped far ahead without spoiling those after it.
+
+    Without a receipt that tells, such a frame is admitted, and found out by the next one, which goes on from the frame
+    before it. The first of all is found out by the next two, whose receipts agree with each other.
+    """
+
+    def __init__(self, limit_ns: int) -> None:
+        super().__init__(limit_ns)
+        self._before_ns = BEFORE_ALL_TIME
+        """The newest stamp before the newest."""
+        self._n_received = 0
+        self._refused_lag_ns: int | None = None
+        """Of the message after the first one, if its stamp was no time."""
+
+    def admit(self, stamp_ns: int, received_ns: int | None = None) -> bool:
+        """See `Clock.admit`."""
+        lag_ns = None if received_ns is None else received_ns - stamp_ns
+        if self._was_ahead(stamp_ns):
+            self.newest_ns = self._before_ns
+        elif self._was_first_ahead(lag_ns):
+            self.newest_ns, self.has_stepped_back, self._n_received = BEFORE_ALL_TIME, False, 0
+            self._usual, self._recent = Least(), Least()
+        before_ns = self.newest_ns
+        is_time = super().admit(stamp_ns, received_ns)
+        if is_time:
+            self._before_ns = before_ns
+            self._n_received += received_ns is not None
+        self._refused_lag_ns = lag_ns if self._n_received == 1 and not is_time else None
+        return is_time
+
+    def _was_ahead(self, stamp_ns: int) -> bool:
+        """Whether the newest stamp alone is out of line: the next one goes on from the stamp before it."""
+        ahead_ns, step_ns = self.newest_ns - stamp_ns, stamp_ns - self._before_ns
+        return not self.has_stepped_back and ahead_ns > FAR_AHEAD_NS and 0 < step_ns * FAR_AHEAD_STEPS < ahead_ns
+
+    def _was_first_ahead(self, lag_ns: int | None) -> bool:
+        refused_ns, first_ns = self._refused_lag_ns, self._usual.value
+        if lag_ns is None or refused_ns is None or first_ns is None or refused_ns < first_ns:
+            return False
+        return abs(lag_ns - refused_ns) <= self._limit_ns < lag_ns - first_ns

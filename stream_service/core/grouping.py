@@ -2,11 +2,13 @@
 
 Frames arrive in order or nearly so. A group that is still open when exposures of much later positions come has lost a
 frame: it is given up, its exposures are handed back to be entered as incomplete, and its pixels are let go, so that a
-lossy run does not fill the memory, even if no group of it ever fills.
+lossy run does not fill the memory, even if no group of it ever fills. A member that has come and only waits for its
+readbacks is not lost: its group stays open.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from stream_service.core.exposure import Exposure
@@ -31,6 +33,8 @@ class Grouper:
         self.frames_per_position = frames_per_position
         self._open: dict[int, list[Exposure]] = {}
         self._furthest = 0
+        self.held_bytes = 0
+        """Pixels of the exposures in open groups."""
 
     def add(self, exposure: Exposure) -> Group | None:
         """Take an exposure; the group it completes, if it does."""
@@ -40,18 +44,27 @@ class Grouper:
         self._furthest = max(self._furthest, position)
         members = self._open.setdefault(position, [])
         members.append(exposure)
+        self.held_bytes += exposure.frame.pixels.nbytes
         if len(members) < self.frames_per_position:
             return None
-        del self._open[position]
+        self._close(position)
         return Group(position, tuple(sorted(members, key=lambda member: member.ordinal)))
 
-    def take_given_up(self) -> list[Exposure]:
-        """The exposures of open groups more than `PATIENCE` positions before the furthest one; they are let go."""
-        lost = [open_one for open_one in self._open if open_one < self._furthest - PATIENCE]
-        return [exposure for open_one in sorted(lost) for exposure in self._open.pop(open_one)]
+    def take_given_up(self, is_waiting: Callable[[int], bool] = lambda ordinal: False) -> list[Exposure]:
+        """The exposures of open groups more than `PATIENCE` positions before the furthest one; they are let go.
+
+        `is_waiting` says of an ordinal that its frame has come, and that its readbacks are not known yet.
+        """
+        n = self.frames_per_position
+        late = [position for position in self._open if position < self._furthest - PATIENCE]
+        lost = [position for position in late if not any(map(is_waiting, range(position * n, (position + 1) * n)))]
+        return [exposure for position in sorted(lost) for exposure in self._close(position)]
 
     def leftover(self) -> list[Exposure]:
         """The exposures of all groups still open, at the end of a run."""
-        left = [exposure for open_one in sorted(self._open) for exposure in self._open[open_one]]
-        self._open.clear()
-        return left
+        return [exposure for position in sorted(self._open) for exposure in self._close(position)]
+
+    def _close(self, position: int) -> list[Exposure]:
+        members = self._open.pop(position)
+        self.held_bytes -= sum(member.frame.pixels.nbytes for member in members)
+        return members

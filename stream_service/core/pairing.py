@@ -2,9 +2,9 @@
 
 A frame waits here until what its channels were during its exposure is *known*, not guessed: a later update has come,
 or the source has confirmed that nothing more is on its way (`History.known_until_ns`). So any interleaving of the
-same frames and readbacks gives the same exposures. Frames leave in the order in which they came in. Only the loss of a
-PV (`disconnect`) or the caller's patience (`give_up`) can end the wait, and then the row says so in its flags. See
-ADR 0004.
+same frames and readbacks gives the same exposures. A frame leaves as soon as it is known, past those that are not yet.
+Only the loss of a PV (`disconnect`) or the caller, whose time-out or memory ends (`give_up`), can end the wait, and
+then the row says so in its flags. See ADR 0004.
 
 What decides is data time, so what is wrong with a clock is flagged (ADR 0010): a frame whose stamp is not later than
 that of the frame before has no known time, and where the clocks of frames and of a channel are seen to differ by more
@@ -15,16 +15,19 @@ too.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
-from stream_service.core.clock import DEFAULT_LIMIT_S, Clock
+from stream_service.core.attributes import attribute_doubt, attribute_reading
+from stream_service.core.clock import DEFAULT_LIMIT_S, Clock, FrameClock
 from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.frame import NS_PER_S, Frame, FrameId, Window
 from stream_service.core.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
-from stream_service.core.readback import History, Knowledge, Readback
+from stream_service.core.readback import END_OF_TIME, History, Readback
+from stream_service.core.waiting import Line
 
 INTERPOLATION_GAP_S = 0.25
 """Updates of a moving axis come closer than this (motor records post at 10 Hz or faster while moving)."""
@@ -32,13 +35,6 @@ POSITION_TOLERANCE_M = 3e-9
 """Half a pixel of a good soft X-ray reconstruction: what is more in doubt would be seen in it."""
 REORDER_NS = 10 * NS_PER_S
 """Frames overtake each other by less than this; readbacks are remembered so long."""
-
-
-ATTRIBUTE_SLACK_NS = NS_PER_S // 20
-"""From the end of an exposure until a driver has taken the NDAttributes of its frame, and what well kept clocks
-differ."""
-SAME_VALUE = 1e-6
-"""Relative: what a double keeps of a value that went through a float."""
 
 
 class How(StrEnum):
@@ -100,15 +96,27 @@ class Pairer:
         self._rules = tuple(rules)
         self._limit_ns = round(clock_limit_s * NS_PER_S)
         self._frame_delay_ns = round(frame_delay_s * NS_PER_S)
-        self._frame_clock = Clock(self._limit_ns)
+        self._frame_clock = FrameClock(self._limit_ns)
         self._furthest_ordinal = -1
         motions = {rule.moving for rule in rules}
         self._histories = {
             name: History(clock=Clock(self._limit_ns), tells_motion=name in motions)
             for name in channels_followed(rules)
         }
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
+        """In the order in which they came, by a number of ours."""
+        self._n_came = self._n_looked_at = 0
+        self._lines = {rule.name: self._line_of(rule) for rule in rules if rule.name in self._histories}
+        self._left_ns = END_OF_TIME
+        """Start of the earliest exposure among the frames that are leaving."""
         self.waiting_bytes = 0
+        self.n_given_up: Counter[str] = Counter()
+        """Frames that left before a channel was known, by its name; for the caller to clear."""
+
+    def _line_of(self, rule: ChannelRule) -> Line:
+        names = (rule.name, rule.moving) if rule.moving else (rule.name,)
+        histories = tuple(self._histories[name] for name in names)
+        return Line(histories, self._waiting, is_ordered=rule.how is How.TIMESTAMP)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -124,7 +132,8 @@ class Pairer:
     ) -> None:
         """Take a frame that the ledger calls new; `received_ns` tells when it came, if it came without waiting."""
         has_time = self._has_time(ordinal, window, received_ns)
-        self._waiting.append(_Waiting(frame, id, ordinal, exposure_s, window, has_time))
+        self._waiting[self._n_came] = _Waiting(frame, id, ordinal, exposure_s, window, has_time)
+        self._n_came += 1
         self.waiting_bytes += frame.pixels.nbytes
 
     def _has_time(self, ordinal: int, window: Window, received_ns: int | None) -> bool:
@@ -159,6 +168,11 @@ class Pairer:
         if history := self._histories.get(channel):
             history.confirm(until_ns)
 
+    def retract(self, until_ns: int) -> None:
+        """Data time has come no further than this: what was confirmed beyond was so because of a wrong stamp."""
+        for history in self._histories.values():
+            history.retract(until_ns)
+
     def end(self, channel: str, at_ns: int) -> None:
         """The recording of `channel` ends at `at_ns`: up to then everything has been added, after it nothing is
         known."""
@@ -168,50 +182,81 @@ class Pairer:
     def disconnect(self, channel: str) -> None:
         """The channel's PV is gone: what it is from now on is not known until it posts again."""
         if history := self._histories.get(channel):
-            history.is_connected = False
+            history.disconnect()
 
     def take(self) -> list[Exposure]:
         """The exposures that are known by now, in the order their frames came in."""
-        ready = []
-        while self._waiting and (exposure := self._resolve(self._waiting[0], force=False)):
-            self._leave()
-            ready.append(exposure)
-        return ready
+        ready: dict[int, Exposure] = {}
+        for line in self._lines.values():
+            line.advance(partial(self._must_wait, ready, line))
+        for number in range(self._n_looked_at, self._n_came):
+            if number in self._waiting:
+                self._must_wait(ready, None, number)
+        self._n_looked_at = self._n_came
+        return self._left(ready)
+
+    def _must_wait(self, ready: dict[int, Exposure], here: Line | None, number: int) -> bool:
+        """Look at a frame, which leaves or waits for the first channel that is not known: True if it does so `here`."""
+        waiting = self._waiting[number]
+        found = self._resolve(waiting, force=False)
+        if isinstance(found, Exposure):
+            ready[number] = found
+            self._leave(number)
+            return False
+        if (line := self._lines[found]) is not here:
+            line.add(waiting.window.mid_ns, number, len(self._waiting))
+        return line is here
 
     def give_up(self, at_most: int | None = None) -> list[Exposure]:
-        """The frames that wait, or the first ones of them, with what is known; what is not known is flagged."""
-        ready = []
-        while self._waiting and len(ready) != at_most:
-            exposure = self._resolve(self._waiting[0], force=True)
-            assert exposure is not None
-            self._leave()
-            ready.append(exposure)
-        return ready
+        """The frames that wait, or those of them that came first, with what is known; what is not known is flagged."""
+        ready: dict[int, Exposure] = {}
+        for _ in range(len(self) if at_most is None else min(at_most, len(self))):
+            number = next(iter(self._waiting))
+            found = self._resolve(self._waiting[number], force=True)
+            assert isinstance(found, Exposure)
+            ready[number] = found
+            self._leave(number)
+        return self._left(ready)
 
-    def _leave(self) -> None:
-        left = self._waiting.popleft()
+    def _leave(self, number: int) -> None:
+        left = self._waiting.pop(number)
         self.waiting_bytes -= left.frame.pixels.nbytes
-        for history in self._histories.values():
-            # a frame whose stamp lies in the future must not take the history from those after it
-            history.forget_before(min(left.window.start_ns, history.newest_ns) - REORDER_NS)
+        self._left_ns = min(self._left_ns, left.window.start_ns)
 
-    def _resolve(self, waiting: _Waiting, *, force: bool) -> Exposure | None:
+    def _left(self, ready: dict[int, Exposure]) -> list[Exposure]:
+        """The exposures in the order in which their frames came; what no later one needs of the histories is let go."""
+        if ready:
+            firsts = (line.first_ns for line in self._lines.values())
+            oldest_ns = min(self._left_ns, *(first_ns for first_ns in firsts if first_ns is not None), END_OF_TIME)
+            for history in self._histories.values():
+                # a frame whose stamp lies in the future must not take the history from those after it
+                history.forget_before(min(oldest_ns, history.newest_ns) - REORDER_NS)
+            self._left_ns = END_OF_TIME
+        return [ready[number] for number in sorted(ready)]
+
+    def _resolve(self, waiting: _Waiting, *, force: bool) -> Exposure | str:
+        """The exposure; or the name of the first channel that is not known yet."""
         values: dict[str, float] = {}
         flags = position_flags = Flag.NONE
         for rule in self._rules:
             if rule.how is How.ATTRIBUTE:
-                value, flag = _from_attribute(waiting.frame, rule)
+                value, flag = attribute_reading(waiting.frame, rule.attribute)
                 if rule.has_pv and not flag:
-                    doubt = self._doubt_of_attribute(value, waiting, rule)
+                    doubt = attribute_doubt(
+                        value, waiting.window, self._histories[rule.name], rule.tolerance / rule.scale
+                    )
                     if doubt is None and not force:
-                        return None
+                        return rule.name
+                    if doubt is None:
+                        self.n_given_up[rule.name] += 1
                     flag = Flag.STALE if doubt is None else doubt
             else:
                 found = self._from_history(waiting, rule)
                 if found is None:
                     if not force:
-                        return None
+                        return rule.name
                     found = best_guess(waiting.window.mid_ns, self._histories[rule.name])
+                    self.n_given_up[rule.name] += 1
                 value, flag = found
             values[rule.name] = value * rule.scale
             if flag:
@@ -246,44 +291,9 @@ class Pairer:
                 return True
         return False
 
-    def _doubt_of_attribute(self, value: float, waiting: _Waiting, rule: ChannelRule) -> Flag | None:
-        """What the PV behind an NDAttribute says of its value; None if that is not known yet.
-
-        The driver takes the last value it has heard of when the frame is ready: one that the PV had within the exposure
-        or shortly after. If the PV changed within the exposure, that says little of mid-exposure.
-        """
-        history, window = self._histories[rule.name], waiting.window
-        to_ns = window.end_ns + ATTRIBUTE_SLACK_NS
-        before, _ = history.at(window.start_ns)
-        within = ([before] if before else []) + history.between(window.start_ns, window.end_ns)
-        near = max(SAME_VALUE * abs(value), rule.tolerance / rule.scale if math.isfinite(rule.tolerance) else 0.0)
-        exposed = [update.value for update in within if update.is_valid]
-        if math.isfinite(rule.tolerance) and exposed and max(exposed) - min(exposed) > near:
-            return Flag.UNCERTAIN
-        values = [*exposed, *(update.value for update in history.between(window.end_ns, to_ns) if update.is_valid)]
-        if any(abs(value - had) <= near for had in values):
-            return Flag.NONE
-        knowledge = history.knowledge(window.start_ns, to_ns)
-        if knowledge is Knowledge.COMING:
-            return None
-        return Flag.STALE if values and knowledge is Knowledge.KNOWN else Flag.NONE
-
 
 def channels_followed(rules: Sequence[ChannelRule]) -> tuple[str, ...]:
     """The channels whose history pairing needs: by timestamp, with what tells their motion, and PVs of attributes."""
     names = [rule.name for rule in rules if rule.how is How.TIMESTAMP or rule.has_pv]
     names += [rule.moving for rule in rules if rule.how is How.TIMESTAMP and rule.moving]
     return tuple(dict.fromkeys(names))
-
-
-def _from_attribute(frame: Frame, rule: ChannelRule) -> Reading:
-    if rule.attribute not in frame.attributes:
-        return math.nan, Flag.MISSING
-    value = frame.attributes[rule.attribute]
-    if value is None:
-        return math.nan, Flag.DISCONNECTED
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return math.nan, Flag.INVALID
-    return number, Flag.NONE if math.isfinite(number) else Flag.INVALID

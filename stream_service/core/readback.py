@@ -68,12 +68,18 @@ class History:
     """End of a recording: nothing is known of the channel after it, and never will be."""
     untimed_ns: list[tuple[int, int]] = field(default_factory=list)
     """Stretches, both ends included, in which stamps were no times; the last one may have no end yet."""
+    n_updates: int = 0
+    n_confirmed: int = 0
+    """Confirmations that told something new."""
+    n_breaks: int = 0
+    """How often it turned out that of some time nothing will ever be known."""
 
     def add(self, readback: Readback) -> None:
         """Insert an update at its place in time; of two with one stamp the one added later stands later.
 
         One whose stamp is not a time is left out: until the next that has one, nothing is known of the channel.
         """
+        self.n_updates += 1
         before_ns = self.clock.newest_ns
         is_refuted = before_ns < readback.timestamp_ns <= self.confirmed_until_ns
         is_timeless_start = self.tells_motion and readback.value and readback.timestamp_ns == before_ns
@@ -86,6 +92,7 @@ class History:
             self.untimed_ns[-1] = (self.untimed_ns[-1][0], readback.timestamp_ns)
         if readback.is_after_gap and readback.timestamp_ns > self.known_until_ns:
             self.gaps_ns.append((self.known_until_ns, readback.timestamp_ns))
+            self.n_breaks += 1
         at = bisect_right(self.timestamps_ns, readback.timestamp_ns)
         self.timestamps_ns.insert(at, readback.timestamp_ns)
         self.readbacks.insert(at, readback)
@@ -98,15 +105,29 @@ class History:
         if self.untimed_ns and self.untimed_ns[-1][1] == END_OF_TIME:
             from_ns = min(from_ns, self.untimed_ns.pop()[0])
         self.untimed_ns.append((from_ns, END_OF_TIME))
+        self.n_breaks += 1
 
     def end(self, at_ns: int) -> None:
         """Every update up to `at_ns` has been added, and nothing is known of what came after it."""
         self.confirm(at_ns)
-        self.ends_ns = at_ns
+        if self.ends_ns != at_ns:
+            self.ends_ns = at_ns
+            self.n_breaks += 1
+
+    def disconnect(self) -> None:
+        """The PV is gone: until it posts again, nothing is known of what comes after `known_until_ns`."""
+        self.is_connected = False
+        self.n_breaks += 1
 
     def confirm(self, until_ns: int) -> None:
         """Note that every update stamped at or before `until_ns` has been added."""
-        self.confirmed_until_ns = max(self.confirmed_until_ns, until_ns)
+        if until_ns > self.confirmed_until_ns:
+            self.confirmed_until_ns = until_ns
+            self.n_confirmed += 1
+
+    def retract(self, until_ns: int) -> None:
+        """What was confirmed beyond `until_ns` was so by mistake."""
+        self.confirmed_until_ns = min(self.confirmed_until_ns, until_ns)
 
     @property
     def known_until_ns(self) -> int:

@@ -50,11 +50,12 @@ class ServiceSettings(Settings):
     drain_s: Annotated[float, Field(gt=0)] = 2.0
     """After `Stop`, how long frames that the detector counted may still be on their way."""
     pairing_patience_s: Annotated[float, Field(gt=0)] = 5.0
-    """How long a frame waits for a readback that does not come, before its row is flagged."""
+    """How long a frame waits at most for a readback that does not come, before its row is flagged."""
     clock_limit_s: Annotated[float, Field(gt=0)] = DEFAULT_LIMIT_S
     """How far the clocks of frames and readbacks may differ; rows paired by time across more are flagged, not used."""
     frame_queue_MiB: Annotated[float, Field(gt=0)] = 128.0
-    """Budget of the PVA queue and of the service's own frame queue, each; queueSize follows from it."""
+    """Budget of the PVA queue (queueSize follows from it), of the frame queue, and of the frames that wait for
+    readbacks, each: when more wait, the one that came first is stored with its row flagged."""
 
 
 class FrameTimeSettings(Settings):

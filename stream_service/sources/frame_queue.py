@@ -52,11 +52,6 @@ class FrameQueue(Generic[T]):
                 self._changed.notify_all()
             return taken
 
-    def wait(self, timeout_s: float) -> None:
-        """Wait for `wake` or a change, and take nothing: for a receiver that cannot take more now."""
-        with self._changed:
-            self._changed.wait(timeout_s)
-
     def wake(self) -> None:
         """End a `take` that waits, with nothing."""
         with self._changed:

@@ -288,3 +288,72 @@ def test_when_patience_ends_every_frame_leaves_and_none_is_wrong_without_a_flag(
         if not exposure.flags:
             truth_um, tolerance_um = scan.x.at(mid_ns(exposure.frame, scan.exposure_s))
             assert math.isclose(exposure.values["x"], truth_um * 1e-6, rel_tol=0, abs_tol=tolerance_um * 1e-6)
+
+
+def some_cut(draw: st.DrawFn, scan: Scan) -> Scan:
+    """The scan as it is, or with a connection that was lost for a time."""
+    channel = draw(st.sampled_from(["", "x", "x_moving", "y", "z"]))
+    if not channel:
+        return scan
+    return replace(scan, readbacks=scan.readbacks | {channel: cut(scan.readbacks[channel], draw, channel)})
+
+
+@settings(max_examples=200)
+@given(st.data(), scans(), orders)
+def test_no_frame_waits_that_is_known(data, scan, seed):
+    """Frames are not looked at again and again, and are seen all the same as soon as they are known."""
+    scan = some_cut(data.draw, scan)
+    pairer = Pairer(RULES)
+    for channel, event in interleave(scan, seed):
+        deliver(pairer, channel, event, scan.exposure_s)
+        pairer.take()
+        for waiting in pairer._waiting.values():
+            assert isinstance(pairer._resolve(waiting, force=False), str)
+
+
+@settings(max_examples=200)
+@given(st.data(), scans(), orders, st.sampled_from(["x", "x_moving", "y", "z", "shutter"]), st.integers(1, 4))
+def test_stalled_channel_flags_the_frames_that_leave_for_it_and_no_other(data, scan, seed, stalled, most):
+    """It says nothing from some message on, perhaps until the end; no more than `most` frames may wait meanwhile."""
+    expected = {exposure.ordinal: exposure for exposure in exposures_of(scan, "frames last", incremental=False)}
+    messages = interleave(scan, seed)
+    times = [n for n, (name, _) in enumerate(messages) if name == stalled]
+    begins = data.draw(st.sampled_from(times))
+    ends = data.draw(st.integers(begins, len(messages)))
+    late = [message for message in messages[begins:ends] if message[0] == stalled]
+    on_time = [message for message in messages[begins:ends] if message[0] != stalled]
+    pairer = Pairer(RULES)
+    known: list[Exposure] = []
+    given_up: list[Exposure] = []
+    for channel, event in [*messages[:begins], *on_time, *late, *messages[ends:]]:
+        deliver(pairer, channel, event, scan.exposure_s)
+        known += pairer.take()
+        while pairer.waiting_bytes > most * PIXELS.nbytes:
+            given_up += pairer.give_up(1)
+    known += pairer.take()
+    assert len(pairer) == pairer.waiting_bytes == 0
+    assert sorted(exposure.ordinal for exposure in known + given_up) == sorted(expected)
+    for exposure in known:
+        assert outcome([exposure]) == outcome([expected[exposure.ordinal]])
+    for exposure in given_up:
+        assert Flag.UNBRACKETED in exposure.flags
+
+
+@settings(max_examples=200)
+@given(st.data(), scans(), orders)
+def test_frame_stamped_far_ahead_changes_nothing_for_the_others(data, scan, seed):
+    """It waits until it is given up; the others leave as if it were not there."""
+    at = data.draw(st.integers(2, max(2, len(scan.frames))))
+    expected = outcome(exposures_of(scan, "frames last", incremental=False))
+    ahead = Frame(1000, LONG_AFTER_NS + 3600_000 * MS, PIXELS, {"energy": 700.0})
+    frames = [replace(frame, unique_id=n + (n >= at)) for n, frame in enumerate(scan.frames)]
+    with_ahead = [*frames[:at], replace(ahead, unique_id=at), *frames[at:]]
+    pairer = Pairer(RULES)
+    out = []
+    for channel, event in interleave(replace(scan, frames=with_ahead), seed):
+        deliver(pairer, channel, event, scan.exposure_s)
+        out += pairer.take()
+    (last,) = pairer.give_up()
+    assert last.ordinal == at and Flag.UNBRACKETED in last.flags
+    others = [(ordinal - (ordinal > at), *rest) for ordinal, *rest in outcome(out)]
+    assert sorted(others, key=lambda other: other[0]) == expected

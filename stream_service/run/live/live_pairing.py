@@ -1,15 +1,17 @@
 """Live frames meet their readbacks: the pure pairer, fed from Channel Access, and the questions that let it go on.
 
-A frame that waits makes the readback source prove that no update is on its way; one that waits longer than the
-profile's patience is let go, with its row flagged, so that a dead PV cannot hold up a scan. How far data time has come
-is told by the frames themselves, by the middle one of the last three: a single frame with a stamp in the future must
-not make the readbacks of all others look complete.
+A frame that waits makes the readback source prove that no update is on its way. None waits longer than the profile's
+time-out (`pairing_patience_s`), and no more of them than the memory budget holds: the one that came first leaves then,
+with its row flagged, so that a silent PV costs no frame. How far data time has come is told by the frames themselves,
+by the middle one of the last three: a single frame with a stamp in the future must not make the readbacks of all
+others look complete.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
+import math
+from collections import OrderedDict, deque
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import NS_PER_S, Frame
@@ -19,27 +21,40 @@ from stream_service.core.readback import Readback
 from stream_service.core.readback_events import Gone, Watermark
 from stream_service.run.live.live_sources import ReadbackSource
 from stream_service.settings.profile import Profile
+from stream_service.text.counted import agrees, counted
 
 log = logging.getLogger(__name__)
 
 ASK_S = 0.01
 """Shortest time between two questions whether the readbacks are complete."""
+ALONE_S = 0.05
+"""Data time is not taken from the first frame of a run, which may be stamped wrongly, before a second one had the time
+to come; a scan whose frames are further apart waits for nothing longer."""
+TOLD_S = 5.0
+"""A channel that was not known in time is told of for so long."""
 
 
 class LivePairing:
-    """Frames in, exposures out, in order."""
+    """Frames in, exposures out; those that are known pass those that are not yet."""
 
     def __init__(self, profile: Profile, readbacks: ReadbackSource) -> None:
+        self.budget_bytes = math.inf
+        """For the frames that wait."""
         self._readbacks = readbacks
         self._limit_s = profile.service.clock_limit_s
         self._frame_time = profile.detector.frame_time.to_core()
         self._pairer = Pairer(profile.rules(), profile.service.clock_limit_s, profile.detector.frame_time.delay_s)
         self._patience_s = profile.service.pairing_patience_s
-        self._arrivals_s: deque[float] = deque()
-        """Of the frames that wait, in order."""
+        self._arrivals_s: OrderedDict[int, float] = OrderedDict()
+        """Of the frames that wait, by ordinal, in the order in which they came."""
+        self.beside_bytes = 0
+        """Of exposures that wait elsewhere for a frame that waits here; they count as much."""
+        self._gave_up_s = -math.inf
         self._newest: deque[tuple[int, float]] = deque(maxlen=3)
         """End of the exposure, and arrival, of the last frames."""
         self._last_asked_s = 0.0
+        self._reached_ns: float = -math.inf
+        """Data time by the last question."""
 
     def __len__(self) -> int:
         """Frames that wait."""
@@ -49,10 +64,19 @@ class LivePairing:
     def waiting_bytes(self) -> int:
         return self._pairer.waiting_bytes
 
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether one must leave for the others; a single one may always wait."""
+        return len(self) > 1 and self.waiting_bytes + self.beside_bytes > self.budget_bytes
+
+    def is_waiting(self, ordinal: int) -> bool:
+        """Whether this frame has come and has not left."""
+        return ordinal in self._arrivals_s
+
     def add(self, frame: Frame, receipt: Receipt, exposure_s: float, now_s: float) -> None:
         """Take a frame that the ledger calls new and that arrived just now."""
         window = self._frame_time.window(frame.timestamp_ns, exposure_s)
-        self._arrivals_s.append(now_s)
+        self._arrivals_s[receipt.ordinal] = now_s
         self._newest.append((window.end_ns, now_s))
         received_ns = None if frame.received_s is None else round(frame.received_s * NS_PER_S)
         self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window, received_ns)
@@ -79,7 +103,19 @@ class LivePairing:
     @property
     def problem(self) -> str:
         """What is wrong with the readbacks, in a sentence; empty if nothing is."""
-        return "; ".join(filter(None, (self._problem_of_motion, self._problem_of_clocks)))
+        return "; ".join(filter(None, (self._problem_of_silence, self._problem_of_motion, self._problem_of_clocks)))
+
+    @property
+    def _problem_of_silence(self) -> str:
+        if not (counts := self._pairer.n_given_up):
+            return ""
+        n_frames = max(counts.values())
+        rows = "its row is" if n_frames == 1 else "their rows are"
+        return (
+            f"{' and '.join(sorted(counts))} {agrees(len(counts), 'was')} not known in time for "
+            f"{counted(n_frames, 'frame')}: {rows} flagged; does the IOC behind it answer, and do the frames have the "
+            "right time stamps?"
+        )
 
     @property
     def _problem_of_motion(self) -> str:
@@ -105,22 +141,38 @@ class LivePairing:
         )
 
     def ready(self, now_s: float) -> list[Exposure]:
-        """The frames whose readbacks are known, or that have waited too long; asks after those that still wait."""
+        """The frames whose readbacks are known, and those that can wait no longer; asks after those that still wait."""
         ready = self._leaving(self._pairer.take())
-        if self._arrivals_s and now_s - self._arrivals_s[0] > self._patience_s:
-            n_overdue = sum(now_s - arrival_s > self._patience_s for arrival_s in self._arrivals_s)
-            log.warning("%d frames waited too long for their readbacks; their rows are flagged", n_overdue)
-            ready += self._leaving(self._pairer.give_up(n_overdue))
-            ready += self._leaving(self._pairer.take())
+        if now_s - self._gave_up_s > TOLD_S:
+            self._pairer.n_given_up.clear()
+        while self._arrivals_s and (self.is_over_budget or now_s - self._first_arrival_s > self._patience_s):
+            if not self._pairer.n_given_up:
+                log.warning("frames wait too long for their readbacks; their rows are flagged")
+            self._gave_up_s = now_s
+            ready += self._leaving(self._pairer.give_up(1))
         if self._pairer and now_s - self._last_asked_s >= ASK_S:
-            self._readbacks.ask(*self._data_time())
-            self._last_asked_s = now_s
-        return ready
+            self._ask(now_s)
+        return sorted(ready, key=lambda exposure: exposure.ordinal)
+
+    @property
+    def _first_arrival_s(self) -> float:
+        return next(iter(self._arrivals_s.values()))
 
     def _leaving(self, ready: list[Exposure]) -> list[Exposure]:
-        for _ in ready:
-            self._arrivals_s.popleft()
+        for exposure in ready:
+            del self._arrivals_s[exposure.ordinal]
         return ready
+
+    def _ask(self, now_s: float) -> None:
+        if len(self._newest) == 1 and now_s - self._newest[0][1] < ALONE_S:
+            return
+        end_ns, arrived_s = self._data_time()
+        reached_ns = end_ns + round((now_s - arrived_s) * NS_PER_S)
+        if reached_ns < self._reached_ns - self._limit_s * NS_PER_S:
+            self._pairer.retract(reached_ns)
+        self._reached_ns = reached_ns
+        self._readbacks.ask(end_ns, arrived_s)
+        self._last_asked_s = now_s
 
     def _data_time(self) -> tuple[int, float]:
         """When an exposure ended and when its frame arrived, of the last frames the one neither early nor late."""

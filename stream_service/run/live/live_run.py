@@ -176,15 +176,13 @@ class LiveRun:
     def _follow(self) -> None:
         self._ending.frame_came(self._clock())
         self._look_around(self._clock())
-        frames = self._sources.frames.queue
+        frames, self._pairing.budget_bytes = self._sources.frames.queue, self._sources.budget_bytes
         while not self._is_over(self._clock()):
-            if self._pairing.waiting_bytes > self._sources.budget_bytes:
-                frames.wait(IDLE_S)
-            else:
-                for message in frames.take(IDLE_S):
-                    self._receive(message)
-            self._record_readbacks()
-            self._store_paired()
+            for message in frames.take(IDLE_S):
+                self._receive(message)
+                if self._pairing.is_over_budget:
+                    self._pair_with_readbacks()
+            self._pair_with_readbacks()
             self._publish_rows(self._clock())
             self._look_around(self._clock())
 
@@ -239,6 +237,7 @@ class LiveRun:
     def _open(self, frame: Frame) -> RunFile:
         self._record_readbacks()
         out = self._opening.open(frame, self._ledger)
+        out.pipeline.is_waiting = self._pairing.is_waiting
         out.enter_state(self.state)
         out.record(self._early_readbacks)
         self._early_readbacks.clear()
@@ -252,10 +251,14 @@ class LiveRun:
         else:
             self._out.record(updates)
 
-    def _store_paired(self) -> None:
+    def _pair_with_readbacks(self) -> None:
+        """Enter what the channels did, and store the frames that are known by that, or can wait no longer."""
+        self._record_readbacks()
         for exposure in self._pairing.ready(self._clock()):
             assert self._out is not None, "a frame was paired before there was a file"
             self._out.pipeline.add(exposure)
+        if self._out is not None:
+            self._pairing.beside_bytes = self._out.pipeline.held_bytes
 
     def _publish_rows(self, now: float) -> None:
         if self._out is None or now - self._last_flush_at < FLUSH_S:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import reduce
 from operator import or_
 
@@ -72,6 +72,8 @@ class RowPipeline:
         self._rejected = rejected
         self.frames_per_row = frames_per_row
         self._grouper = Grouper(frames_per_row)
+        self.is_waiting: Callable[[int], bool] = lambda ordinal: False
+        """Whether the frame of this ordinal has come and will be added later: its group stays open."""
         self._combines = frames_per_row > 1 and reducer.grouping in (Grouping.SUM, Grouping.MEAN)
         self._allow_spread = allow_spread
         self.spread = SpreadJudge()
@@ -94,6 +96,11 @@ class RowPipeline:
     def used_positions_m(self) -> npt.NDArray[np.float64]:
         """(n, 2) x and y of the beam on the sample, of the rows that are used."""
         return np.array(self._used_m).reshape(-1, 2)
+
+    @property
+    def held_bytes(self) -> int:
+        """Pixels of exposures whose groups are open."""
+        return self._grouper.held_bytes
 
     def add(self, exposure: Exposure) -> None:
         """Take one exposure; a row is appended when its group is full, and the gaps are known."""
@@ -123,7 +130,7 @@ class RowPipeline:
     def _add(self, exposure: Exposure) -> None:
         if (group := self._grouper.add(exposure)) is not None:
             self._take(group)
-        if given_up := self._grouper.take_given_up():
+        if given_up := self._grouper.take_given_up(self.is_waiting):
             self._ledger.mark((lost.ordinal for lost in given_up), Fate.INCOMPLETE)
 
     def release(self) -> None:

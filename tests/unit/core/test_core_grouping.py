@@ -39,6 +39,22 @@ def test_group_is_given_up_when_much_later_exposures_come():
     assert grouper.take_given_up() == []
 
 
+def test_group_stays_open_while_a_member_waits_for_its_readbacks():
+    """And no longer; groups that have lost a member are given up meanwhile."""
+    grouper = Grouper(2)
+    grouper.add(exposure(0))
+    grouper.add(exposure(2))
+    for ordinal in range(4, 100):
+        grouper.add(exposure(ordinal))
+    assert [lost.ordinal for lost in grouper.take_given_up({1}.__contains__)] == [2]
+    group = grouper.add(exposure(1))
+    assert group is not None and [member.ordinal for member in group.exposures] == [0, 1]
+    assert grouper.held_bytes == 0
+    grouper.add(exposure(200))
+    grouper.add(exposure(300))
+    assert [lost.ordinal for lost in grouper.take_given_up(set().__contains__)] == [200]
+
+
 def test_open_groups_are_bounded_over_a_hundred_thousand_frames_of_which_every_second_is_lost():
     """No group ever fills: nothing may pile up for all that."""
     grouper = Grouper(2)

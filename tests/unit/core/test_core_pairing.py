@@ -236,13 +236,81 @@ def test_giving_up_without_any_history_gives_not_a_number():
     assert exposure.flags == Flag.UNBRACKETED
 
 
-def test_frames_leave_in_the_order_in_which_they_came(motor):
+def test_frame_that_is_known_passes_one_that_is_not(motor):
     motor.confirms(1500)
-    motor.frame(1600, number=1)  # not known yet
-    motor.frame(1400, number=0)  # known, but behind the other
-    assert motor.pairer.take() == []
+    motor.frame(1600, number=1)
+    motor.frame(1400, number=0)
+    assert [exposure.ordinal for exposure in motor.pairer.take()] == [0]
     motor.confirms(2000)
-    assert [exposure.ordinal for exposure in motor.pairer.take()] == [1, 0]
+    assert [exposure.ordinal for exposure in motor.pairer.take()] == [1]
+
+
+def test_frames_that_are_known_together_leave_in_the_order_in_which_they_came(motor):
+    for number, mid_ms in ((2, 1600), (0, 1400), (1, 1500)):
+        motor.frame(mid_ms, number=number)
+    motor.confirms(2000)
+    assert [exposure.ordinal for exposure in motor.pairer.take()] == [2, 0, 1]
+
+
+def test_frame_stamped_far_ahead_holds_up_no_other_and_spoils_none(motor):
+    """It comes without a receipt: only the stamps tell that it is wrong."""
+    for mid_ms in (1400, 1410, 3_600_000, 1420, 1430):
+        motor.frame(mid_ms)
+    motor.confirms(2000)
+    assert [(exposure.ordinal, exposure.flags) for exposure in motor.pairer.take()] == [
+        (0, Flag.NONE), (1, Flag.NONE), (3, Flag.NONE), (4, Flag.NONE),
+    ]  # fmt: skip
+    (ahead,) = motor.pairer.give_up()
+    assert (ahead.ordinal, ahead.flags) == (2, Flag.UNBRACKETED)
+
+
+def test_frames_that_wait_are_not_looked_at_again_until_their_readbacks_have_moved_on(motor, monkeypatch):
+    """However many wait, and whatever other channels do: the x of all is silent, then it speaks."""
+    looked_at = []
+    resolve = Pairer._resolve
+    monkeypatch.setattr(Pairer, "_resolve", lambda *a, **k: looked_at.append(a) or resolve(*a, **k))
+    for n in range(1000):
+        motor.frame(2000 + n, exposure_ms=1)
+        motor.confirms(2001 + n, "x_moving")
+        assert motor.pairer.take() == []
+    assert len(looked_at) <= 1000
+    motor.confirms(1999, "x")
+    assert motor.pairer.take() == [] and len(looked_at) <= 1000
+    motor.confirms(3000, "x")
+    assert [exposure.ordinal for exposure in motor.pairer.take()] == list(range(1000))
+    assert len(looked_at) <= 2002
+
+
+def test_frames_of_a_move_are_looked_at_a_few_times_however_many_wait(monkeypatch):
+    """1 kHz, while the axis posts at 10 Hz: each needs the two updates after it."""
+    looked_at = []
+    resolve = Pairer._resolve
+    monkeypatch.setattr(Pairer, "_resolve", lambda *a, **k: looked_at.append(a) or resolve(*a, **k))
+    bench = Bench(PRECISE)
+    bench.posts("x", (0, 0.0))
+    bench.posts("x_moving", (0, 0.0), (1, 1.0))
+    n_paired = 0
+    for now_ms in range(2, 5000):
+        bench.frame(now_ms, exposure_ms=1)
+        bench.confirms(now_ms)
+        if now_ms % 100 == 0:
+            bench.posts("x", (now_ms, float(now_ms)))
+        n_paired += len(bench.pairer.take())
+    assert n_paired >= 4700
+    assert len(looked_at) <= 4 * n_paired
+
+
+def test_what_a_silent_channel_leaves_behind_is_forgotten(motor):
+    """An hour at 1 kHz, of which no more than 100 frames may wait; the histories of the others do not grow."""
+    for n in range(100_000):
+        motor.frame(2000 + n, exposure_ms=1)
+        motor.posts("x_moving", (2000 + n, 0.0))
+        motor.pairer.take()
+        motor.pairer.give_up(len(motor.pairer) - 100 if len(motor.pairer) > 100 else 0)
+    pairer = motor.pairer
+    assert (len(pairer), pairer.waiting_bytes) == (100, 100 * PIXELS.nbytes)
+    assert len(pairer._lines["x"]._frames) < 300
+    assert len(pairer._histories["x_moving"].readbacks) < 12_000
 
 
 def test_frame_that_was_overtaken_is_still_paired(motor):

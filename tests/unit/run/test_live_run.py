@@ -132,7 +132,7 @@ def test_lost_readback_flags_its_rows_at_once(bench):
 
 
 def test_frames_that_wait_for_readbacks_are_bounded_in_memory(bench):
-    """Beyond the budget no frame is taken from the queue: the loss is the transport's, and the ledger sees it."""
+    """Beyond the budget the one that came first leaves, flagged, and the run goes on receiving."""
     b = bench(n_positions=50)
     b.sources.budget_bytes = 5 * 96
     b.sources.readbacks.dead = {"x"}
@@ -143,8 +143,11 @@ def test_frames_that_wait_for_readbacks_are_bounded_in_memory(bench):
             waiting.append(b.run._pairing.waiting_bytes)
             yield step
 
-    b.play(watched())
+    run = b.play(watched())
     assert max(waiting) <= b.sources.budget_bytes
+    assert run.state is RunState.COMPLETE and b.rows() == list(range(1, 51))
+    with b.file() as file:
+        assert set(file["/entry/frames/flags"][:]) == {Flag.UNBRACKETED}
 
 
 def test_frames_that_do_not_fit_the_settings_end_the_run_in_a_sentence(tmp_path):

@@ -1,0 +1,70 @@
+"""The line of frames that wait for the readbacks of one rule, in the order of their mid-exposures.
+
+What is not known of a channel at one moment is not known of it at a later one, either. So when the channels have moved
+on, frames are looked at from the first one on, up to the one that must go on waiting: a frame costs the same however
+many wait. Only where something was lost for good (`History.n_breaks`) may a later frame leave before an earlier one,
+and then all are looked at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from heapq import heapify, heappop, heappush
+
+from stream_service.core.readback import History
+
+WORTH_PURGING = 64
+"""Entries of a line beyond twice the frames that wait: those of frames that left unasked, which are then cut out."""
+
+
+class Line:
+    """Frames by number; those that are not in `waiting` any more have left."""
+
+    def __init__(self, histories: tuple[History, ...], waiting: Container[int], *, is_ordered: bool = True) -> None:
+        """`is_ordered` False: an update may let a frame leave before an earlier one."""
+        self._histories = histories
+        self._waiting = waiting
+        self._is_ordered = is_ordered
+        self._frames: list[tuple[int, int]] = []
+        """A heap of mid-exposure and number; not of frames, whose pixels would stay in memory with their entry."""
+        self._n_confirmed = self._n_updates = self._n_breaks = 0
+
+    def add(self, mid_ns: int, number: int, n_waiting: int) -> None:
+        """Let a frame wait that was just looked at; `n_waiting` is the number of frames in all lines."""
+        heappush(self._frames, (mid_ns, number))
+        if len(self._frames) > 2 * n_waiting + WORTH_PURGING:
+            self._frames = [entry for entry in self._frames if entry[1] in self._waiting]
+            heapify(self._frames)
+
+    def advance(self, must_wait: Callable[[int], bool]) -> None:
+        """Look at the frames that what came since the last call may have made known.
+
+        `must_wait` looks at one, and is True if it must go on waiting in this line.
+        """
+        n_confirmed = sum(history.n_confirmed for history in self._histories)
+        n_updates = sum(history.n_updates for history in self._histories)
+        n_breaks = sum(history.n_breaks for history in self._histories)
+        if n_breaks != self._n_breaks or (n_updates != self._n_updates and not self._is_ordered):
+            self._advance_all(must_wait)
+        elif n_updates != self._n_updates or n_confirmed != self._n_confirmed:
+            self._advance_first(must_wait)
+        self._n_confirmed, self._n_updates, self._n_breaks = n_confirmed, n_updates, n_breaks
+
+    def _advance_all(self, must_wait: Callable[[int], bool]) -> None:
+        frames = sorted(entry for entry in self._frames if entry[1] in self._waiting)
+        self._frames = [entry for entry in frames if must_wait(entry[1])]  # sorted, and so a heap
+
+    def _advance_first(self, must_wait: Callable[[int], bool]) -> None:
+        while (first_ns := self.first_ns) is not None:
+            if self._is_ordered and any(history.known_until_ns < first_ns for history in self._histories):
+                return
+            if must_wait(self._frames[0][1]):
+                return
+            heappop(self._frames)
+
+    @property
+    def first_ns(self) -> int | None:
+        """The earliest mid-exposure in the line; None if nobody waits."""
+        while self._frames and self._frames[0][1] not in self._waiting:
+            heappop(self._frames)
+        return self._frames[0][0] if self._frames else None
