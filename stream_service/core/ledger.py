@@ -115,6 +115,8 @@ class Ledger:
         self.restart_unique_id = restart_unique_id
         self._n_most = None if n_expected is None else n_expected + n_extra
         self._n_ignored = dict.fromkeys(Arrival, 0)
+        self._n_with = dict.fromkeys(Fate, 0)
+        """Frames by what became of them, counted as they are marked; but for those that are `PENDING`."""
         self.n_received = 0
         """Frames that came in, each counted once."""
         self.n_seen = 0
@@ -179,10 +181,19 @@ class Ledger:
     def expect(self, n_frames: int) -> None:
         """Say, where it is known only at the end, how many frames were planned; what came beyond stays accounted."""
         self.n_expected = n_frames
+        self._count()
 
     def mark(self, ordinals: Iterable[int], fate: Fate) -> None:
         """Say what became of frames that were received."""
-        self._fates[list(ordinals)] = fate
+        for ordinal in ordinals:
+            self._n_with[Fate(self._fates[ordinal])] -= 1
+            self._n_with[fate] += 1
+            self._fates[ordinal] = fate
+
+    def _count(self) -> None:
+        """Count anew: at the end, where many change at once."""
+        count = np.bincount(self._fates[: self.n_total], minlength=len(Fate))
+        self._n_with = {fate: int(count[fate]) for fate in Fate}
 
     @property
     def all_in(self) -> bool:
@@ -217,22 +228,24 @@ class Ledger:
         open_ones = self._fates[:total] == Fate.PENDING
         self._fates[:made][open_ones[:made]] = Fate.LOST
         self._fates[made:total][open_ones[made:]] = Fate.NOT_EXPOSED
+        self._count()
         return self.account()
 
     def account(self) -> Account:
-        """The numbers as they stand."""
-        total = self.n_total
-        count = np.bincount(self._fates[:total], minlength=len(Fate))
+        """The numbers as they stand; costs the same however long the run is, and may be asked from any thread."""
+        n_with = self._n_with
+        settled = {fate: n_with[fate] for fate in Fate if fate is not Fate.PENDING}
+        total = self.n_total  # after those that are settled: it only grows
         return Account(
             expected=total,
-            stored=int(count[Fate.STORED]),
-            backfilled=int(count[Fate.BACKFILLED]),
-            lost=int(count[Fate.LOST]),
-            incomplete=int(count[Fate.INCOMPLETE]),
-            not_exposed=int(count[Fate.NOT_EXPOSED]),
+            stored=settled[Fate.STORED],
+            backfilled=settled[Fate.BACKFILLED],
+            lost=settled[Fate.LOST],
+            incomplete=settled[Fate.INCOMPLETE],
+            not_exposed=settled[Fate.NOT_EXPOSED],
             duplicates=self._n_ignored[Arrival.DUPLICATE],
             surplus=self._n_implausible + max(self._n_ignored[Arrival.SURPLUS] - self._n_implausible, self._n_beyond),
-            pending=int(count[Fate.PENDING]),
+            pending=total - sum(settled.values()),
             before_run=self._n_ignored[Arrival.BEFORE_RUN],
             implausible=self._n_implausible,
             after_run=self._n_ignored[Arrival.AFTER_RUN],

@@ -56,8 +56,8 @@ class RowValues:
         self._n += 1
 
     def table(self) -> npt.NDArray[np.float64]:
-        """(n, 3) x and y in metres, value; a copy that stays as it is."""
-        return self._table[: self._n].copy()
+        """(n, 3) x and y in metres, value, not to be written to: rows never change, and later ones are not in it."""
+        return self._table[: self._n]
 
 
 def scan_map(x_m: npt.NDArray[np.float64], y_m: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> ScanMap:

@@ -34,7 +34,7 @@ SUFFIX = "_std.h5"
 SAME_EXPOSURE = 1e-3
 """Relative: times that differ by less are the same."""
 COUNTS_S = 0.25
-"""Between two accounts in the file while the run goes on; one costs 0.1 ms, and 6 ms in a run of a million frames."""
+"""Between two accounts in the file while the run goes on; one costs 0.1 ms."""
 ABOUT_PIXELS = ("gaps", "flat_is")
 """Settings of the profile that a request may override."""
 REFERENCE_ROOTS = "service.reference_roots of the profile"

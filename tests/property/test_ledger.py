@@ -18,6 +18,16 @@ stamps = st.integers(0, 60) | st.sampled_from([-(2**62), 2**62, 0])
 fates_of_received = st.sampled_from([Fate.STORED, Fate.BACKFILLED, Fate.INCOMPLETE, None])
 
 
+def recounted(ledger: Ledger) -> dict[str, int]:
+    """The numbers of the account by the frames one by one."""
+    _, _, fates, _ = ledger.columns()
+    return {fate.name.lower(): int(np.count_nonzero(fates == fate)) for fate in Fate}
+
+
+def running(account: Account) -> dict[str, int]:
+    return {fate.name.lower(): getattr(account, fate.name.lower()) for fate in Fate}
+
+
 def adds_up(account: Account) -> bool:
     fates = account.stored + account.backfilled + account.lost + account.incomplete + account.not_exposed
     return fates + account.pending == account.expected
@@ -44,12 +54,14 @@ def test_counts_add_up_whatever_comes(first, n_expected, n_extra, restart_id, la
             if fate is not None:
                 ledger.mark([receipt.ordinal], fate)
         assert adds_up(ledger.account())
+        assert running(ledger.account()) == recounted(ledger)
     assert ledger.n_received == len(new)
     ignored = ledger.account().duplicates + ledger.account().surplus + ledger.account().before_run
     assert len(new) + ignored == len(messages)
     account = ledger.close(n_exposed)
     assert account.pending == 0
     assert adds_up(account)
+    assert running(account) == recounted(ledger)
     assert ledger.close() == account
     assert account.surplus >= account.implausible
     epochs, unique_ids, fates, n_received = ledger.columns()
@@ -59,6 +71,25 @@ def test_counts_add_up_whatever_comes(first, n_expected, n_extra, restart_id, la
         assert n_received[ordinal] >= 1
     if n_expected is not None:
         assert n_expected <= account.expected <= n_expected + n_extra
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 19), max_size=6), st.sampled_from(list(Fate))), max_size=20),
+    st.integers(1, 40),
+)
+def test_running_counts_are_those_of_a_recount(marks, n_planned):
+    """Frames are marked again and again, some twice at once; the number planned is known only at the end."""
+    ledger = Ledger(1, None)
+    for n in range(20):
+        ledger.receive(1 + n, 1000 + n)
+    for ordinals, fate in marks:
+        ledger.mark(ordinals, fate)
+        assert running(ledger.account()) == recounted(ledger)
+    for _ in range(2):
+        ledger.close()
+        assert running(ledger.account()) == recounted(ledger)
+        ledger.expect(n_planned)
+        assert running(ledger.account()) == recounted(ledger)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ FLUSH_S = 0.1
 """Rows become visible to readers at least this often; a flush costs a few milliseconds."""
 IMAGE_S = 0.5
 """How often a copy of the latest row is made for screens."""
+SAY_S = 0.1
+"""How often the message is renewed: as often as it is shown, and not with every frame."""
 IDLE_S = 0.02
 MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
@@ -85,7 +87,7 @@ class LiveRun:
         self._out: RunFile | None = None
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
         self._ending = Ending(profile.service.grace_s, profile.service.drain_s, profile.service.gone_s)
-        self._last_flush_at = self._last_image_at = 0.0
+        self._last_flush_at = self._last_image_at = self._last_said_at = 0.0
         self._thread = threading.Thread(target=self.work, name=f"run-{run_number}", daemon=True)
 
     # Called from outside
@@ -215,7 +217,9 @@ class LiveRun:
         self._watch.look(now, quiet_s, is_waiting=is_waiting, n_missing=self._intake.n_missing)
         self._ending.detector_answers(self._watch.answers, now)
         self._pair(self._intake.ask_if_quiet(now, quiet_s))
-        self._say(self._headline)
+        if now - self._last_said_at >= SAY_S:
+            self._last_said_at = now
+            self._say(self._headline)
 
     def _say(self, headline: str) -> None:
         """Renew the message: where the run is, what it dropped, what is wrong."""
