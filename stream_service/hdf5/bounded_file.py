@@ -2,12 +2,13 @@
 
 Links are followed here and not by HDF5, one step after the other, so that each is looked at before anything is opened:
 those within the file; those into other files, virtual datasets and external storage as `targets` allows. What comes out
-is h5py's groups and datasets. Objects that HDF5 would crash on are refused before it sees them (`headers`).
+is h5py's groups and datasets, which tell the process that watches this one what they read (`processes/reading.py`).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,9 @@ from h5py import h5d, h5f, h5g, h5i, h5l  # pyright: ignore[reportAttributeAcces
 from stream_service.errors import SourceError
 from stream_service.hdf5.cut_short import check_not_cut
 from stream_service.hdf5.failures import readable
-from stream_service.hdf5.headers import ObjectHeaders
 from stream_service.hdf5.storage import MOST_SOURCES, check_storage, opened
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow, Pointer, followed_target, has_target
-from stream_service.hdf5.virtual_trial import check_virtual
+from stream_service.processes.reading import reading
 from stream_service.text.utf8 import decoded
 
 MOST_HOPS = 64
@@ -33,10 +33,48 @@ THIS_FILE = "."
 """The name by which a virtual dataset calls its own file."""
 
 
+class _Attributes(h5py.AttributeManager):
+    """HDF5 attributes, which may lie in heaps of their own."""
+
+    def __getitem__(self, name: str) -> Any:
+        with reading(f"{os.fsdecode(h5f.get_name(self._id))}:{_path_of(self._id)}@{name}"):
+            return super().__getitem__(name)
+
+
+class BoundedDataset(h5py.Dataset):
+    """A dataset of a bounded file."""
+
+    def __init__(self, id: h5d.DatasetID) -> None:
+        super().__init__(id, readonly=True)
+        self._where = f"{os.fsdecode(h5f.get_name(id))}:{_path_of(id)}"
+
+    @property
+    def attrs(self) -> h5py.AttributeManager:
+        return _Attributes(self)
+
+    def __getitem__(self, args: Any, new_dtype: Any = None) -> Any:
+        with reading(self._where):
+            return super().__getitem__(args, new_dtype)
+
+    def read_direct(self, dest: Any, source_sel: Any = None, dest_sel: Any = None) -> None:
+        """As h5py's."""
+        with reading(self._where):
+            super().read_direct(dest, source_sel, dest_sel)
+
+
 class _Bounded(h5py.Group):
     """What groups and the file itself have in common; `_bounds` is the file that the group is in."""
 
     _bounds: BoundedFile
+
+    @property
+    def attrs(self) -> h5py.AttributeManager:
+        return _Attributes(self)
+
+    def __iter__(self) -> Generator[Any, None, None]:
+        with reading(f"{self._bounds.path}:{_path_of(self.id)}"):
+            names = list(super().__iter__())
+        yield from names
 
     def __getitem__(self, name: Any) -> Any:
         if not isinstance(name, str | bytes):
@@ -105,29 +143,27 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         form = entry.attrs.get("format") if isinstance(entry, h5py.Group) else None
         return isinstance(form, str | bytes) and decoded(form) == FORMAT_NAME
 
-    def reached(self, start: h5g.GroupID, name: str) -> BoundedGroup | h5py.Dataset | h5py.Datatype:
+    def reached(self, start: h5g.GroupID, name: str) -> BoundedGroup | BoundedDataset | h5py.Datatype:
         """The object at a path from a group. Raises `KeyError` if there is none, `SourceError` if it may not be."""
         with readable(str(self.path)):
             file, group = self, h5g.open(self.id, b"/") if name.startswith("/") else start
         todo, hops = _parts(name), 0
         while todo:
             part = todo.pop()
-            address = _hard_link(group, part)
-            if address is None:
+            if not _is_hard_link(group, part):
                 hops += 1
                 if hops > MOST_HOPS:
                     raise KeyError(f"{name}: links lead round in a circle")
                 file, group, beyond = file._beyond(group, part)
                 todo += beyond
                 continue
-            found = file._open(group, part, address)
+            found = file._open(group, part)
             if isinstance(found, h5g.GroupID):
                 group = found
             elif todo:
                 raise KeyError(f"{name}: {part!r} is no h5 group")
             else:
-                is_dataset = isinstance(found, h5d.DatasetID)
-                return h5py.Dataset(found, readonly=True) if is_dataset else h5py.Datatype(found)
+                return BoundedDataset(found) if isinstance(found, h5d.DatasetID) else h5py.Datatype(found)
         return BoundedGroup(group, file)
 
     def check_storage(self, id: h5d.DatasetID, path: str) -> None:
@@ -168,7 +204,8 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
 
     def _beyond(self, group: h5g.GroupID, name: str) -> tuple[BoundedFile, h5g.GroupID, list[str]]:
         """Where a soft or external link leads: a file, an h5 group in it, and the path from there."""
-        link = _link_of(group, name)
+        with readable(f"{self.path}:{_path_of(group, name)}"):
+            link = _link_of(group, name)
         if isinstance(link, h5py.SoftLink):
             start = h5g.open(self.id, b"/") if link.path.startswith("/") else group
             return self, start, _parts(link.path)
@@ -189,17 +226,11 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
             self._led_to[real] = open_led_to(path, self)
         return self._led_to[real]
 
-    def _open(self, group: h5g.GroupID, name: str, address: int) -> Any:
-        """The object behind a hard link, looked at before HDF5 opens it."""
+    def _open(self, group: h5g.GroupID, name: str) -> Any:
+        """The object behind a hard link, whose values may be read."""
         path = _path_of(group, name)
-        with ObjectHeaders(self.path) as headers:
-            if headers.is_virtual(address):
-                check_virtual(self.path, path)
-            headers.check_attributes(address)
-            with readable(f"{self.path}:{path}"):
-                found = opened(group, name.encode("utf-8", "surrogateescape"))
-            if isinstance(found, h5g.GroupID):
-                headers.check_group(address)
+        with readable(f"{self.path}:{path}"):
+            found = opened(group, name.encode("utf-8", "surrogateescape"))
         if isinstance(found, h5d.DatasetID):
             self.check_storage(found, path)
         return found
@@ -210,20 +241,20 @@ def _parts(path: str) -> list[str]:
     return [part for part in reversed(path.split("/")) if part not in ("", ".")]
 
 
-def _path_of(group: h5g.GroupID, name: str) -> str:
-    place = (h5i.get_name(group) or b"").decode("utf-8", "surrogateescape")
-    return f"{place.rstrip('/')}/{name}"
+def _path_of(id: h5g.GroupID | h5d.DatasetID, name: str = "") -> str:
+    place = (h5i.get_name(id) or b"").decode("utf-8", "surrogateescape")
+    return f"{place.rstrip('/')}/{name}" if name else place
 
 
-def _hard_link(group: h5g.GroupID, name: str) -> int | None:
-    """The address of the object; None for another kind of link. Raises `KeyError` if there is none of this name."""
+def _is_hard_link(group: h5g.GroupID, name: str) -> bool:
+    """Raises `KeyError` if there is no link of this name."""
     encoded = name.encode("utf-8", "surrogateescape")
     with readable(f"{os.fsdecode(h5f.get_name(group))}:{_path_of(group, name)}"):
         is_there = group.links.exists(encoded)
         info = group.links.get_info(encoded) if is_there else None
     if info is None:
         raise KeyError(f"there is nothing at {_path_of(group, name)}")
-    return info.u if info.type == h5l.TYPE_HARD else None
+    return info.type == h5l.TYPE_HARD
 
 
 def _link_of(group: h5g.GroupID, name: str) -> h5py.HardLink | h5py.SoftLink | h5py.ExternalLink:

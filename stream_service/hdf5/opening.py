@@ -20,8 +20,8 @@ import h5py
 from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.failures import HDF5_ERRORS, reason_of
-from stream_service.hdf5.headers import ObjectHeaders
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
+from stream_service.processes.reading import reading
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 FLAGS_AT = 11
@@ -74,9 +74,8 @@ def _open(path: Path, also: AlsoBelow, led_from: BoundedFile | None) -> OpenFile
     if flags & WRITING_SWMR:
         return _open_swmr(path, also, led_from)
     try:
-        with ObjectHeaders(path) as headers:
-            headers.check_root()
-        return OpenFile(BoundedFile(path, path, also, led_from), is_closed=True)
+        with reading(str(path)):
+            return OpenFile(BoundedFile(path, path, also, led_from), is_closed=True)
     except BlockingIOError as error:
         raise SourceError(
             f"{path} is being written by another process, and not in SWMR mode; {WAIT_OR_SWMR}"
@@ -102,7 +101,8 @@ def _check_is_file(path: Path) -> None:
 
 def _open_swmr(path: Path, also: AlsoBelow, led_from: BoundedFile | None) -> OpenFile:
     try:
-        id = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, _patient_but_mortal())
+        with reading(str(path)):
+            id = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, _patient_but_mortal())
         return OpenFile(BoundedFile(id, path, also, led_from), is_closed=False)
     except HDF5_ERRORS as error:
         raise SourceError(_why_not(path, writer_flags(path), error)) from error

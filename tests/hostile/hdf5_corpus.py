@@ -259,3 +259,54 @@ def mutated(layout: str, seed: int) -> bytes:
         made = with_mistakes(layout, rng)
         return damaged(made, rng) if rng.random() < 0.3 else made
     return damaged(good(layout, rng.choice([None, None, "latest"])), rng)
+
+
+def _with(data: bytes, at: int, value: int, size: int = 8) -> bytes:
+    return data[:at] + value.to_bytes(size, "little") + data[at + size :]
+
+
+def circles() -> list[bytes]:
+    """The list of free blocks in a group's heap is a circle: HDF5 2.0 follows it for ever, and takes all memory.
+
+    Of the root group's heap even when it opens the file.
+    """
+    whole, heap, made = good("/entry"), -1, []
+    for _ in range(2):
+        heap = whole.index(b"HEAP", heap + 1)
+        free, segment = (int.from_bytes(whole[heap + at : heap + at + 8], "little") for at in (16, 24))
+        made.append(_with(whole, segment + free, free))
+    return made
+
+
+def endless_texts() -> list[bytes]:
+    """A heap of texts without an end, where HDF5 2.0 looks for the next one where it is already; texts of 4 GiB."""
+    made = []
+    for libver in (None, "latest"):
+        whole = good("/entry", libver)
+        text = whole.index(b"GCOL") + 16
+        made += [_with(_with(whole, text, 0, 2), text + 8, 0)]  # the index 0 means free room
+        made += [_with(whole, text + at, value) for at, value in ((8, 2**64 - 16), (0, 0))]
+        stored_um = (2).to_bytes(4, "little") + whole.index(b"GCOL").to_bytes(8, "little")
+        made.append(_with(whole, whole.index(stored_um), 2**32 - 1, 4))
+    return made
+
+
+def virtual_places() -> list[bytes]:
+    """Places of a virtual dataset beyond the end of its heap: HDF5 2.0 reads what is there, or dies of it."""
+    with h5py.File("virtual.h5", "w", driver="core", backing_store=False) as file:
+        layout = h5py.VirtualLayout((N, NY, NX), "u2")
+        layout[...] = h5py.VirtualSource(SOURCE, "/frames", (N, NY, NX))
+        file.create_virtual_dataset("/entry/data", layout)
+        for path, value in tree_of("/entry").items():
+            if "@" not in path and path != "/entry/data":
+                file[path] = value
+        file.flush()
+        whole = file.id.get_file_image()
+    heap = whole.index(b"GCOL")
+    return [_with(whole, at, value, 1) for at in range(heap, heap + 24) for value in (0, 0x7F, 0xFF)]
+
+
+SOURCE = "source.h5"
+"""Beside a file with a virtual dataset: `/frames`."""
+DAMAGES = {"circles": circles, "endless texts": endless_texts, "virtual places": virtual_places}
+"""What HDF5 2.0 itself does not survive, or never comes back from."""

@@ -17,8 +17,7 @@ from h5py import h5l  # pyright: ignore[reportAttributeAccessIssue]
 from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.failures import HDF5_ERRORS, readable
-from stream_service.hdf5.headers import ObjectHeaders
-from stream_service.hdf5.storage import opened
+from stream_service.hdf5.storage import is_virtual, opened
 from stream_service.sources.hdf5.dataset import StoredDataset, read_text
 
 MOST_OBJECTS = 100_000
@@ -47,7 +46,7 @@ class Hdf5Tree:
         self._file = file
         self.file_bytes = path.stat().st_size
         """When the file was opened."""
-        with readable(str(path)), ObjectHeaders(path) as headers:
+        with readable(str(path)):
             root_id = h5py.h5g.open(file.id, b"/")
             self._groups: dict[int, _Group] = {ROOT: _Group(root_id, "/")}
             self._ids: dict[int, tuple[h5py.h5d.DatasetID, str]] = {}
@@ -56,9 +55,9 @@ class Hdf5Tree:
             """By path: virtual datasets, and those in other files."""
             self._broken: set[int] = set()
             self._virtual: set[int] = set()
-            self._walk(self._groups[ROOT], 0, headers)
+            self._walk(self._groups[ROOT], 0)
 
-    def _walk(self, group: _Group, depth: int, headers: ObjectHeaders) -> None:
+    def _walk(self, group: _Group, depth: int) -> None:
         links: list[tuple[bytes, int, int]] = []
         group.id.links.iterate(lambda name, info: links.append((name, info.type, info.u)), info=True)
         for name, kind, address in links:
@@ -69,24 +68,22 @@ class Hdf5Tree:
                 group.links[text] = None
             else:
                 group.links[text] = address
-                self._enter(group, name, f"{group.path.rstrip('/')}/{text}", address, depth, headers)
+                self._enter(group, name, f"{group.path.rstrip('/')}/{text}", address, depth)
 
-    def _enter(self, group: _Group, name: bytes, path: str, address: int, depth: int, headers: ObjectHeaders) -> None:
+    def _enter(self, group: _Group, name: bytes, path: str, address: int, depth: int) -> None:
         if address in self._groups or address in self._ids or address in self._broken or depth >= DEEPEST:
             return
         if len(self._groups) + len(self._ids) >= MOST_OBJECTS:
             raise SourceError(f"{self.path} holds more than {MOST_OBJECTS} objects; it is not believed")
-        if headers.is_virtual(address):
-            self._virtual.add(address)
-            return
         try:
             id = opened(group.id, name)
-            if isinstance(id, h5py.h5d.DatasetID):
+            if isinstance(id, h5py.h5d.DatasetID) and is_virtual(id):
+                self._virtual.add(address)
+            elif isinstance(id, h5py.h5d.DatasetID):
                 self._ids[address] = id, path
             elif isinstance(id, h5py.h5g.GroupID):
-                headers.check_group(address)
                 self._groups[address] = child = _Group(id, path)
-                self._walk(child, depth + 1, headers)
+                self._walk(child, depth + 1)
         except HDF5_ERRORS:  # reported when something asks for it
             self._broken.add(address)
 
@@ -137,7 +134,6 @@ class Hdf5Tree:
         address = self._address(path)
         if address is None or address not in self._groups:
             return ""
-        self._check_attributes(address)
         return read_text(self._groups[address].id, name, f"{self.path}:{path}")
 
     def with_attribute(self, name: str) -> list[StoredDataset]:
@@ -158,7 +154,6 @@ class Hdf5Tree:
     def _dataset(self, address: int) -> StoredDataset:
         if address not in self._datasets:
             id, path = self._ids[address]
-            self._check_attributes(address)
             self._file.check_storage(id, path)
             self._datasets[address] = StoredDataset(id, path, self.path)
         return self._datasets[address]
@@ -171,10 +166,6 @@ class Hdf5Tree:
             linked_bytes = os.stat(h5py.h5f.get_name(found.id)).st_size
             self._elsewhere[path] = StoredDataset(found.id, path, self.path, linked_bytes)
         return self._elsewhere[path]
-
-    def _check_attributes(self, address: int) -> None:
-        with readable(str(self.path)), ObjectHeaders(self.path) as headers:
-            headers.check_attributes(address)
 
     def _address(self, path: str) -> int | None:
         """The address of the object at a path; None if there is nothing."""

@@ -40,11 +40,9 @@ LAST_S = 2**32
 """EPICS counts seconds in 32 bits."""
 LOSSLESS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 50000: "zstd"}
 """By the number of the compression."""
-MOST_TIMES = {1: 1, 5: 2731, 8: 1032, 32773: 128, 32946: 1032, 50000: 32768}
-"""How many bytes one byte can become: LZW has 4096 bytes for a code of 12 bits, zstd 128 KiB for a block of 4 bytes."""
 GREY = (0, 1)
 """Photometric interpretations of one value a pixel; that a larger one is darker is no concern of a count."""
-LZW, FLOAT_PREDICTOR = 5, 3
+FLOAT_PREDICTOR = 3
 LONGEST_WHOLE, LONGEST_NUMBER = 19, 400
 """Characters; a double in full, as `%f` prints it, has up to 317."""
 DAMAGED = (
@@ -146,8 +144,6 @@ class TiffFile:
     def pixels(self, image: TiffImage) -> npt.NDArray[Any]:
         """A new array (y, x) in native byte order."""
         with _damage(self.path):
-            if image.page.compression == LZW:
-                self._check_lzw(image.page)
             pixels = image.page.asarray(maxworkers=1)
         pixels = pixels.reshape(image.shape)
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
@@ -178,17 +174,6 @@ class TiffFile:
                 f"{self.path} says that it holds {claimed} images, but has a directory for only {len(self)}: it is cut "
                 "off, or a stack written as one image (ImageJ does so beyond 4 GB) that must be saved with one for each"
             )
-
-    def _check_lzw(self, page: tifffile.TiffPage) -> None:
-        """Damaged LZW must not come to its decoder."""
-        from stream_service.kernels.lzw import is_sound_lzw  # compiled, which only those need who have LZW
-
-        for offset, n_bytes in zip(page.dataoffsets, page.databytecounts, strict=True):
-            self._handle.seek(offset)
-            if page.fillorder != 1 or not is_sound_lzw(np.frombuffer(self._handle.read(n_bytes), np.uint8)):
-                raise SourceError(
-                    f"{self.path} cannot be decompressed: its LZW is damaged, or in reverse order of bits"
-                )
 
 
 class _Complaints(logging.Handler):
@@ -257,7 +242,7 @@ def _check_size(path: Path, page: tifffile.TiffPage, file_bytes: int) -> None:
         raise SourceError(
             f"{path} is truncated: its pixels end at byte {max(ends, default=0)}, the file at {file_bytes}"
         )
-    if stored * MOST_TIMES[page.compression] < math.prod(page.shape) * dtype.itemsize:
+    if page.compression == 1 and stored < math.prod(page.shape) * dtype.itemsize:
         raise SourceError(f"{path} holds fewer pixels than its {page.shape[-2]} x {page.shape[-1]}")
 
 

@@ -1,0 +1,75 @@
+"""Cases of a corpus, attempted one after the other in a child watched as commands are; a new child after each death."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stream_service.errors import SourceError
+from stream_service.processes.guard import Limits, guarded
+
+MOST_MEMORY_BYTES = 400 << 20
+"""A reader may take this for a file of any kind, on top of what the libraries have; a frame may have 256 MiB."""
+LONGEST_CALL_S = 0.4
+"""Processor time of one step of reading a small file."""
+AT_ONCE_S = 1.0
+"""Processor time that refusing a small file takes at most."""
+LONGEST_MESSAGE = 1500
+
+
+def attempt_all(
+    attempt: Callable[[int], object], first: int, last: int, path: Path, after: Callable[[], object] = lambda: None
+) -> dict[str, int]:
+    """What became of the cases: an attempt reads the file at `path`, or raises `SourceError`; anything else fails.
+
+    `after` is called when something was refused, and must find the reader in order.
+    """
+    counts: Any = np.frombuffer(mmap.mmap(-1, 4 * 8), np.int64)  # the child counts, too
+    counts[3] = first
+    n_ended = 0
+    while counts[3] < last:
+        ended = guarded(Limits(_data_bytes() + MOST_MEMORY_BYTES, LONGEST_CALL_S))
+        if ended is None:
+            _go_on(attempt, last, counts, after)
+            os._exit(0)
+        if ended.reason:
+            assert ended.reason.startswith(str(path)) and "\n" not in ended.reason, (int(counts[3]), ended.reason)
+            n_ended += 1
+            counts[3] += 1
+        else:
+            assert ended.exit_code == 0, f"case {counts[3]}: exit code {ended.exit_code}"
+    return {"read": int(counts[0]), "refused": int(counts[1]), "ended": n_ended}
+
+
+def _go_on(attempt: Callable[[int], object], last: int, counts: Any, after: Callable[[], object]) -> None:
+    while counts[3] < last:
+        began_s = time.process_time()
+        is_refused = _is_refused(attempt, int(counts[3]))
+        assert not is_refused or time.process_time() - began_s < AT_ONCE_S
+        counts[int(is_refused)] += 1
+        counts[3] += 1
+        if is_refused and counts[1] % 10 == 0:
+            after()
+    after()
+
+
+def _is_refused(attempt: Callable[[int], object], case: int) -> bool:
+    try:
+        attempt(case)
+    except SourceError as error:
+        message = str(error)
+        assert 0 < len(message) <= LONGEST_MESSAGE and "\n" not in message, message
+        return True
+    return False
+
+
+def _data_bytes() -> int:
+    """What counts for the limit of memory now."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:"))
