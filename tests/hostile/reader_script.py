@@ -1,7 +1,8 @@
-"""Runs a reader of a corpus in a process of its own, for tests of what it reads."""
+"""Runs readers of a corpus in processes of their own, one for each core, for tests of what they read."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -10,14 +11,31 @@ from pathlib import Path
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """So that the reader may fork."""
+LEAST_SHARE = 500
+"""Files of a reader, so that its start is worth it."""
 
 
 def outcome(script: str, kind: str, first: int, last: int, folder: Path) -> dict[str, int]:
-    """What the reader says became of its files; the test fails if it did not come to its end, or said anything else."""
+    """What readers say became of the files, each of its share; the test fails if one did not come to its end.
+
+    It fails, too, if one said anything else.
+    """
+    n_parts = min(os.cpu_count() or 1, max(1, (last - first) // LEAST_SHARE))
+    edges = [first + (last - first) * part // n_parts for part in range(n_parts + 1)]
+    shares = list(itertools.pairwise(edges))
+    started = [_start(script, kind, *share, folder / str(part)) for part, share in enumerate(shares)]
+    total: dict[str, int] = {}
+    for (start, stop), reader in zip(shares, started, strict=True):
+        said, complained = reader.communicate()
+        died = f"by signal {-reader.returncode}" if reader.returncode < 0 else f"with exit code {reader.returncode}"
+        assert reader.returncode == 0, f"reading {kind} files {start} to {stop} ended {died}:\n{complained}"
+        assert complained == "", "nothing may leak to the terminal"
+        total = {name: total.get(name, 0) + count for name, count in json.loads(said).items()}
+    return total
+
+
+def _start(script: str, kind: str, first: int, last: int, folder: Path) -> subprocess.Popen[str]:
+    folder.mkdir()
     command = [sys.executable, "-W", "error", Path(__file__).with_name(script), kind, str(first), str(last), folder]
     environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    died = f"by signal {-done.returncode}" if done.returncode < 0 else f"with exit code {done.returncode}"
-    assert done.returncode == 0, f"reading {kind} files {first} to {last} ended {died}:\n{done.stderr}"
-    assert done.stderr == "", "nothing may leak to the terminal"
-    return json.loads(done.stdout)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
