@@ -25,12 +25,15 @@ IMPORTS_CACHE := --cache-dir '$(CACHES)/imports'
 endif
 BIN := $(VENV)/bin
 ARGS ?=
-# How many tests run beside each other; tests of one file always follow each other.
-PROCESSES ?= 2
+# How many tests run beside each other: one more than there are cores, since many wait for a beamline. Tests of one file
+# always follow each other.
+PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # Which torch `make interop` installs beside cdtools; say INTEROP_TORCH='torch --index-url ...' for a build of your choice.
 INTEROP_TORCH ?= torch
 
 export PYTHON VENV
+# What Python compiles is kept: tests start hundreds of processes, and pytest rewrites its tests in each of its own.
+unexport PYTHONDONTWRITEBYTECODE
 # No display, and no look for a newer pyright on the network.
 export MPLBACKEND ?= Agg
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -47,7 +50,8 @@ demo: venv-sim ## simulated beamline, service and a scan: a finished file in dem
 	exec '$(BIN)'/ptychostream demo --output '$(OUT)' $(ARGS)
 
 test: venv ## all tests that every change must pass (ARGS="-k pairing"; PROCESSES=1 for one after the other)
-	@'$(BIN)'/python -m pytest $(PYTEST_CACHE) --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
+	@'$(BIN)'/python -m pytest $(PYTEST_CACHE) --numprocesses $(PROCESSES) \
+	--dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: venv ## the full-size tests
 	@'$(BIN)'/python -m pytest $(PYTEST_CACHE) --long -m long --timeout 3600 $(ARGS)

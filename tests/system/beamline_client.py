@@ -82,7 +82,7 @@ class BeamlineClient:
         deadline_s = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline_s, "it did not come true in time"
-            time.sleep(0.005)
+            time.sleep(0.02)
 
     def wait_for(self, name: str, value: Any) -> None:
         """Wait until the server has this value."""

@@ -1,8 +1,7 @@
 """Every combination of the offline options gives the definition's numbers, and the ROI centre at n // 2.
 
 All of them in memory, from the options as an operator gives them to the rows as the file would get them. Through the
-command line, from file to file, every combination of ROI, bin and orientation, and every pair of values of any two
-options.
+command line, from file to file, every combination of ROI and orientation, and every pair of values of any two options.
 """
 
 from __future__ import annotations
@@ -126,12 +125,12 @@ BINS = (1, 2, 3)
 
 
 def by_file() -> list[Options]:
-    """For each region, bin and orientation one combination; grouping and saturation go round."""
+    """For each region and orientation one combination; bin, grouping and saturation go round."""
     chosen: list[Options] = []
-    for region, bin, (rotate, flip) in itertools.product(REGIONS, BINS, ORIENTATIONS):
-        n = len(chosen)
-        options = Options(region, GROUPINGS[n % 5], rotate, flip, bin, SATURATIONS[n % 3])
-        chosen += [options] if options.divides else []
+    for n, (region, (rotate, flip)) in enumerate(itertools.product(REGIONS, ORIENTATIONS)):
+        every = (Options(region, GROUPINGS[n % 5], rotate, flip, bin, SATURATIONS[n // 2 % 3]) for bin in BINS)
+        fitting = [options for options in every if options.divides]
+        chosen.append(fitting[(n // len(ORIENTATIONS) + n) % len(fitting)])
     return chosen
 
 

@@ -69,7 +69,7 @@ def header(path: Path, text: str) -> None:
 def bomb(path: Path) -> None:
     """2 GB of zeros in 2 MB."""
     with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("dark.npy", "w", force_zip64=True) as member,
     ):
         np.lib.format.write_array_header_1_0(member, {"descr": "<f8", "fortran_order": False, "shape": (16384, 16384)})
