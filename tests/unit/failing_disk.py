@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from memory_recording import MemoryRecording, attributes_of, frames_of
 
 from stream_service.errors import PtychostreamError
 from stream_service.ptycho.image.export import Layout, export
@@ -43,6 +42,7 @@ from stream_service.testing.example_file import (
     example_ledger,
     write_example,
 )
+from stream_service.testing.memory_recording import MemoryRecording, attributes_of, frames_of
 
 N_ROWS = 60
 BURST = 3

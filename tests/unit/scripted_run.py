@@ -22,6 +22,7 @@ from stream_service.run.live.run_sources import RunSources
 from stream_service.settings.profile import Preprocessing, Profile
 from stream_service.settings.request import ScanRequest
 from stream_service.sources.live.pva_frames import Received
+from stream_service.testing.manual_clock import ManualClock
 
 BEFORE_NS = (corpus.STAMP_S - 10) * 1_000_000_000
 MOST_IDLE_LOOPS = 10_000
@@ -30,18 +31,10 @@ Step = list[Any] | Callable[[], None]
 """Messages that arrive together, or something that happens."""
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 class ScriptedQueue:
     """The frame queue: each `take` plays the next step; when the script is at its end, time passes."""
 
-    def __init__(self, clock: Clock, script: Iterator[Step]) -> None:
+    def __init__(self, clock: ManualClock, script: Iterator[Step]) -> None:
         self.held_bytes = 0
         self.is_closed = False
         self.is_endless = False
@@ -91,7 +84,7 @@ class Frames:
 class Readbacks:
     """Channels at rest; every question is answered at once, but for the channels that are dead."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
         self.events: list[Any] = [
             Readback("x", 3.0, BEFORE_NS),
@@ -158,7 +151,7 @@ class Stream:
 class ScriptedSources(RunSources):
     """The sources of a run, without any network."""
 
-    def __init__(self, profile: Profile, clock: Clock, latest_before: Any = None) -> None:
+    def __init__(self, profile: Profile, clock: ManualClock, latest_before: Any = None) -> None:
         self.script: Iterable[Step] = ()
         self.budget_bytes = 1 << 27
         self.queue = ScriptedQueue(clock, iter(self._steps()))
@@ -190,7 +183,7 @@ class Bench:
     def __init__(
         self, folder: Path, latest_before: Any = None, preprocessing: Mapping[str, Any] | None = None, **request: Any
     ) -> None:
-        self.clock = Clock()
+        self.clock = ManualClock()
         settings = Preprocessing(**preprocessing or {})
         self.profile = profile_for(folder).model_copy(update={"preprocessing": settings})
         self.sources = ScriptedSources(self.profile, self.clock, latest_before)

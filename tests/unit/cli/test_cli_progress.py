@@ -14,21 +14,15 @@ import pytest
 
 from stream_service.cli.progress import CLOSEST_S, LINE_S, Progress
 from stream_service.testing.example_file import write_example
-
-
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from stream_service.testing.manual_clock import ManualClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock(0.0)
 
 
-def test_a_line_comes_after_so_many_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_comes_after_so_many_seconds(clock: ManualClock, capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("frame", "scan_std.h5", clock=clock) as progress:
         for second in range(32):
             clock.now_s = float(second)
@@ -39,7 +33,7 @@ def test_a_line_comes_after_so_many_seconds(clock: Clock, capsys: pytest.Capture
     assert LINE_S == 10
 
 
-def test_a_line_comes_with_every_tenth_of_the_work(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_comes_with_every_tenth_of_the_work(clock: ManualClock, capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("iteration", "DM", clock=clock) as progress:
         for n in range(101):
             progress.update(n, 100)
@@ -48,7 +42,7 @@ def test_a_line_comes_with_every_tenth_of_the_work(clock: Clock, capsys: pytest.
     assert lines == [f"DM: {n} of 100 iterations" for n in range(10, 101, 10)]
 
 
-def test_fast_work_says_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fast_work_says_nothing(clock: ManualClock, capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("frame", clock=clock) as progress:
         for n in range(101):
             clock.now_s += CLOSEST_S / 1000
@@ -56,7 +50,7 @@ def test_fast_work_says_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == ""
 
 
-def test_work_without_an_end_is_told_too(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_work_without_an_end_is_told_too(clock: ManualClock, capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("row", clock=clock) as progress:
         progress.update(0, None, what="scanning")
         clock.now_s = LINE_S

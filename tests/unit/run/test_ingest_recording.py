@@ -10,16 +10,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from memory_recording import (
-    PERIOD_NS,
-    STAGE,
-    START_NS,
-    Breaking,
-    MemoryRecording,
-    at_one_place,
-    attributes_of,
-    frames_of,
-)
 
 from stream_service.core.run import EndReason
 from stream_service.errors import ConfigError, PtychostreamError, SourceError
@@ -32,6 +22,16 @@ from stream_service.settings.beamlines import load_named_profile
 from stream_service.settings.profile import Preprocessing
 from stream_service.sources.recording import Facts
 from stream_service.sources.tables.recorded_readbacks import RecordedHistory, RecordedReadbacks, load_readbacks
+from stream_service.testing.memory_recording import (
+    PERIOD_NS,
+    STAGE,
+    START_NS,
+    Breaking,
+    MemoryRecording,
+    at_one_place,
+    attributes_of,
+    frames_of,
+)
 
 
 def made(

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scripted_run import Clock, Readbacks, profile_for
+from scripted_run import Readbacks, profile_for
 
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId
 from stream_service.core.ledger import Arrival, Receipt
 from stream_service.core.readback import Readback
 from stream_service.run.live.live_pairing import ASK_S, LivePairing
+from stream_service.testing.manual_clock import ManualClock
 
 T0_NS = 1_795_218_868_000_000_000
 HOUR_NS = 3600 * 10**9
@@ -24,7 +25,7 @@ class Bench:
     """A pairing on a clock that the test moves; data time is that clock, and frames arrive 2 ms after their end."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.readbacks = Readbacks(self.clock)
         self.asked: list[tuple[int, float]] = []
         ask = self.readbacks.ask

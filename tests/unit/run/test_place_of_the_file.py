@@ -12,7 +12,6 @@ import h5py
 import numpy as np
 import pytest
 from live_reader import LiveReader
-from memory_recording import MemoryRecording, attributes_of, frames_of
 from scripted_run import Bench, frames
 
 from stream_service.core.frame import Frame
@@ -22,6 +21,7 @@ from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.standard_file import StandardFile, validate_file
 from stream_service.testing.example_file import append_example_rows, example_header
+from stream_service.testing.memory_recording import MemoryRecording, attributes_of, frames_of
 
 
 def rows_of(path: Path) -> list[int]:

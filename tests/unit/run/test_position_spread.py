@@ -8,7 +8,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from memory_recording import MemoryRecording, frames_of
 
 from stream_service.core.exposure import Flag
 from stream_service.errors import ConfigError
@@ -16,6 +15,7 @@ from stream_service.run.recorded.ingest import Listener, Outcome, ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.replay import replay
 from stream_service.settings.profile import Preprocessing
+from stream_service.testing.memory_recording import MemoryRecording, frames_of
 
 
 class Heard(Listener):

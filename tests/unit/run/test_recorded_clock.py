@@ -8,7 +8,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from memory_recording import PERIOD_NS, START_NS, MemoryRecording, frames_of
 
 from stream_service.core.exposure import Flag
 from stream_service.errors import ConfigError, SourceError
@@ -16,6 +15,7 @@ from stream_service.run.recorded.ingest import Listener, Outcome, ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.sources.recording import Facts
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks, load_readbacks
+from stream_service.testing.memory_recording import PERIOD_NS, START_NS, MemoryRecording, frames_of
 
 N = 20
 EPICS_S = 631_152_000

@@ -8,13 +8,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from memory_recording import START_NS, MemoryRecording, frames_of
 
 from stream_service.errors import PtychostreamError, SourceError
 from stream_service.run.recorded.ingest import Listener, ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.sources.tables.recorded_readbacks import load_readbacks
 from stream_service.sources.tables.sidecar_matching import Match
+from stream_service.testing.memory_recording import START_NS, MemoryRecording, frames_of
 
 
 class Heard(Listener):

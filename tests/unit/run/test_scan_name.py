@@ -7,7 +7,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from memory_recording import MemoryRecording, attributes_of, frames_of
 from typer.testing import CliRunner
 
 from stream_service.cli import main as cli
@@ -15,6 +14,7 @@ from stream_service.errors import ConfigError
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.scan_name import scan_name
 from stream_service.testing.example_file import write_example
+from stream_service.testing.memory_recording import MemoryRecording, attributes_of, frames_of
 
 
 def recording(path: str, title: str = "") -> MemoryRecording:

@@ -10,7 +10,6 @@ from pathlib import Path
 import h5py
 import pytest
 from live_reader import LiveReader, Look
-from memory_recording import Breaking, MemoryRecording, attributes_of, frames_of
 from scripted_run import Bench, Step, frames
 
 from stream_service.core.run import EndReason
@@ -22,6 +21,7 @@ from stream_service.settings.profile import Preprocessing
 from stream_service.settings.service_status import RunStatus
 from stream_service.standard_file import StandardFile
 from stream_service.testing.example_file import START_NS, append_example_rows, example_header, example_ledger
+from stream_service.testing.memory_recording import Breaking, MemoryRecording, attributes_of, frames_of
 
 LONG_ENOUGH_S = 20.0
 

@@ -1,4 +1,4 @@
-"""A recorded scan in memory, for tests of what is made of recordings."""
+"""A recorded scan in memory: a `Recording` without any file, for tests of what is made of recordings."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from stream_service.sources.recording import Facts, Identities
 START_NS = 1_795_218_868_000_000_000
 PERIOD_NS = 10_000_000
 ON_SAMPLE = tuple(ChannelRule(name, How.ATTRIBUTE, attribute=name) for name in ("x", "y", "energy"))
-
+"""Attributes with the beam's position on the sample, in metres."""
 STAGE = tuple(ChannelRule(name, How.ATTRIBUTE, attribute=f"pos{name}", scale=1e-6) for name in ("x", "y"))
+"""Attributes with the stage's position, in micrometres."""
 
 
 def frames_of(n: int, shape: tuple[int, int] = (6, 8)) -> np.ndarray[Any, Any]:
+    """(n, y, x) counts around 40, the same every time."""
     return np.random.default_rng(4).poisson(40, (n, *shape)).astype(np.uint16)
 
 
 def attributes_of(n: int, **more: Any) -> list[dict[str, Any]]:
+    """Of n frames along a line, each at its own energy; `more` is added to every one."""
     return [{"x": 1e-6 * i, "y": -2e-6 * i, "energy": 700.0 + i, **more} for i in range(n)]
 
 
