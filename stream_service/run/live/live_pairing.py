@@ -78,6 +78,8 @@ class LivePairing:
         window = self._frame_time.window(frame.timestamp_ns, exposure_s)
         self._arrivals_s[receipt.ordinal] = now_s
         self._newest.append((window.end_ns, now_s))
+        if window.end_ns < self._reached_ns - self._limit_s * NS_PER_S:
+            self._take_back(now_s)
         received_ns = None if frame.received_s is None else round(frame.received_s * NS_PER_S)
         self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window, received_ns)
 
@@ -167,12 +169,17 @@ class LivePairing:
         if len(self._newest) == 1 and now_s - self._newest[0][1] < ALONE_S:
             return
         end_ns, arrived_s = self._data_time()
-        reached_ns = end_ns + round((now_s - arrived_s) * NS_PER_S)
-        if reached_ns < self._reached_ns - self._limit_s * NS_PER_S:
-            self._pairer.retract(reached_ns)
-        self._reached_ns = reached_ns
+        self._reached_ns = end_ns + (now_s - arrived_s) * NS_PER_S
         self._readbacks.ask(end_ns, arrived_s)
         self._last_asked_s = now_s
+
+    def _take_back(self, now_s: float) -> None:
+        """A frame contradicts what was asked until: if most of the last ones do, what was confirmed by it is not so."""
+        end_ns, arrived_s = self._data_time()
+        reached_ns = end_ns + (now_s - arrived_s) * NS_PER_S
+        if reached_ns < self._reached_ns - self._limit_s * NS_PER_S:
+            self._reached_ns = reached_ns
+            self._pairer.retract(int(reached_ns))
 
     def _data_time(self) -> tuple[int, float]:
         """When an exposure ended and when its frame arrived, of the last frames the one neither early nor late."""

@@ -125,6 +125,28 @@ def test_frame_stamped_in_the_future_makes_no_readback_look_complete(bench):
     assert bench.loops(1.0) == [], "nothing was confirmed beyond the present"
 
 
+def test_first_frame_stamped_in_the_future_is_not_believed_before_a_second_could_come(bench):
+    bench.frame(ahead_ns=HOUR_NS)
+    bench.loops(0.02, step_s=0.005)
+    assert bench.asked == []
+    for _ in range(3):
+        bench.frame()
+        bench.clock.now_s += 0.001
+    assert {exposure.ordinal: exposure.flags for exposure in bench.loops(0.1)}[3] == Flag.NONE
+    assert bench.asked and all(end_ns < T0_NS + HOUR_NS for end_ns, _ in bench.asked)
+
+
+def test_what_was_confirmed_on_the_word_of_a_wrong_first_frame_is_taken_back(bench):
+    """Frames come every half second, while the axis posts; the first is stamped an hour ahead."""
+    bench.frame(ahead_ns=HOUR_NS)
+    flags = {exposure.ordinal: exposure.flags for exposure in bench.loops(0.5)}
+    for _ in range(5):
+        bench.frame()
+        bench.readbacks.events.append(Readback("x", 3.0, bench.data_ns + 1_000_000))
+        flags |= {exposure.ordinal: exposure.flags for exposure in bench.loops(0.5)}
+    assert [flags[ordinal] for ordinal in (3, 4, 5)] == [Flag.NONE] * 3
+
+
 def test_frame_stamped_long_ago_holds_up_nothing(bench):
     for ahead_ns in (0, -HOUR_NS, 0):
         bench.frame(ahead_ns=ahead_ns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -141,3 +143,12 @@ def test_replay_never_overwrites_a_file(tmp_path: Path) -> None:
     replay(recording, tmp_path, IngestSettings(), rate_hz=1000.0)
     with pytest.raises(Exception, match="exists already"):
         replay(recording, tmp_path, IngestSettings(), rate_hz=1000.0)
+
+
+def test_replay_loads_no_library_of_epics():
+    """What the core calls events knows nothing of Channel Access."""
+    code = (
+        "import stream_service.run.recorded.replay, sys; print(sorted({'epics', 'caproto', 'p4p'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
