@@ -14,14 +14,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
 import typer
 from pydantic import BaseModel
 
 import iocsim.cli
 import stream_service.cli.main
+from stream_service.core.row import FRAME_COLUMNS
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 from stream_service.settings.status_table import ServiceImage, ServicePV
+from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.codes import names_of
+from stream_service.standard_file.schema.row_columns import PLACES
 
 DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
@@ -147,6 +152,24 @@ def service_images() -> str:
     return table(("PV", "meaning"), ((f"`{image}`", image.meaning) for image in ServiceImage))
 
 
+# -- the standard file ------------------------------------------------------------------------------------------------
+
+
+def row_columns() -> str:
+    """The datasets with an entry per row that say what a row is, and what its pixels tell."""
+    rows = []
+    for path, column in PLACES:
+        if path.startswith((paths.FRAMES, paths.FEATURES)):
+            kind = np.dtype(column.dtype)
+            shape = "(N, k)" if column in FRAME_COLUMNS else "(N,)"
+            unit = f" In {column.unit}." if column.unit else ""
+            about = column.about + unit
+            if column.codes is not None:
+                about += " " + ", ".join(f"{code} {name}" for code, name in names_of(column.codes).items()) + "."
+            rows.append((f"`{path}`", f"{shape} {kind.kind}{kind.itemsize}", about))
+    return table(("dataset", "shape, type", "meaning"), rows)
+
+
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +232,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "request": request,
     "service-pvs": service_pvs,
     "service-images": service_images,
+    "row-columns": row_columns,
     "commands": commands,
     "iocsim-options": iocsim_options,
 }

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from stream_service.core.row import FEATURES_DTYPE, blank_features
 from stream_service.kernels.correction import Corrections
 from stream_service.kernels.geometry import Geometry
 from stream_service.kernels.neighbours import find_neighbours, without_neighbours
-from stream_service.kernels.pixelpass import N_LINES, TILE, reduce_pixels
+from stream_service.kernels.pixelpass import N_LINES, N_SUMS, TILE, measure_pixels, reduce_pixels
 from stream_service.kernels.reduction import (
     FrameSummary,
     Grouping,
@@ -110,10 +111,12 @@ class FrameReducer:
             np.zeros((TILE, n_columns), np.float32),
             np.zeros(self._references[0].shape[1], np.float32),
             np.zeros((N_LINES, n_columns)),
+            np.zeros((N_SUMS, n_columns)),
             np.zeros(n_columns, np.uint8),
             np.zeros(n_columns, np.int32),
             np.zeros(n_columns, np.int32),
         )
+        self._features = np.array([blank_features()])
         floor = 0.0 if self.corrections.negatives == "clip" else -math.inf
         level, gain = self.corrections.saturation_level, self.corrections.gain
         cap = math.inf if level is None else level
@@ -197,7 +200,7 @@ class FrameReducer:
         exposure_s = row_exposure_s(self.grouping, listed_s, chosen)
         by_exposure = combines_by_exposure(self.grouping, listed_s)
         group = (self.grouping is Grouping.MEAN, by_exposure, times_s, int(times_s.argmin()), exposure_s)
-        intensity, moment_rows, moment_columns, n_saturated = _reduce_pixels(
+        moments = _reduce_pixels(
             frames,
             self._window,
             self._references,
@@ -210,10 +213,23 @@ class FrameReducer:
             out,
             self._saturated_in_raw_axes,
             self._scratch,
+            self._features,
         )
         self.n_frames_seen += frames.shape[0]
-        com_y, com_x = self._center_of_mass(intensity, moment_rows, moment_columns)
-        return FrameSummary(intensity, com_y, com_x, n_saturated, chosen, exposure_s)
+        features = self._features[0].copy()
+        features["com_y"], features["com_x"] = self._center_of_mass(float(features["intensity"]), *moments)
+        return FrameSummary(features, chosen, exposure_s)
+
+    def measure(self, stored: NDArray[np.float32], mask: NDArray[np.bool_], features: np.void) -> None:
+        """Enter anew what the pixels of a stored frame tell that are not masked; saturation stays as it is."""
+        sums = np.zeros((N_SUMS, stored.shape[1]))
+        measured = np.array([features])
+        moments = measure_pixels(stored, (~mask).view(np.uint8), sums, measured)
+        intensity = float(measured[0]["intensity"])
+        along = [moment / intensity if intensity else math.nan for moment in moments]
+        measured[0]["com_y"], measured[0]["com_x"] = along
+        for name in FEATURES_DTYPE.names or ():
+            features[name] = measured[0][name]
 
     def _chosen(self, frames: NDArray[Any]) -> int:
         """The exposure to keep, or -1 to combine them all."""
@@ -244,6 +260,7 @@ class FrameReducer:
             self._candidate,
             self._uncounted,
             self._scratch,
+            self._features,
         )
         return best_score(self._candidate, self._is_good)
 

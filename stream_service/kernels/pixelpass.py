@@ -24,8 +24,10 @@ from numba import njit
 TILE = 16
 """Raw rows collected before a transposed write: 16 float32 are the 64 bytes of one cache line."""
 
-N_LINES = 6
-"""Rows of float64 scratch, see `reduce_pixels`."""
+N_LINES = 4
+"""Rows of float64 scratch for the corrected values, see `reduce_pixels`."""
+N_SUMS = 2
+"""Rows of float64 scratch for what is measured, see `_measure_line`."""
 
 
 @njit(error_model="numpy", inline="always")
@@ -109,6 +111,39 @@ def _store_row(row: Any, n_rows: Any, tile: Any, orientation: Any, out: Any) -> 
                 target[start + i] = tile[first + i, x]
 
 
+@njit(error_model="numpy", inline="always")
+def _begin_measuring(sums: Any) -> None:
+    for x in range(sums.shape[1]):
+        sums[0, x] = 0.0
+        sums[1, x] = 0.0
+
+
+@njit(error_model="numpy", inline="always")
+def _measure_line(row: Any, line: Any, good: Any, sums: Any) -> None:
+    """Add a row of the stored frame to what is measured; bad pixels count as 0."""
+    column_sum, column_moment = sums[0], sums[1]
+    row_number = np.float64(row)
+    for x in range(line.size):
+        value = np.float64(line[x]) if good[x] != 0 else 0.0
+        column_sum[x] += value
+        column_moment[x] += row_number * value
+
+
+@njit(error_model="numpy", inline="always")
+def _end_measuring(sums: Any, features: Any) -> Any:
+    """Enter what was measured in the record; gives the first moments along rows and columns."""
+    column_sum, column_moment = sums[0], sums[1]
+    intensity = 0.0
+    moment_rows = 0.0
+    moment_columns = 0.0
+    for x in range(column_sum.size):
+        intensity += column_sum[x]
+        moment_rows += column_moment[x]
+        moment_columns += x * column_sum[x]
+    features[0].intensity = intensity
+    return moment_rows, moment_columns
+
+
 def _compiled(function: Any) -> Any:
     try:
         return njit(nogil=True, error_model="numpy", cache=True)(function)
@@ -130,8 +165,12 @@ def reduce_pixels(
     out: Any,
     saturated_counts: Any,
     scratch: Any,
+    features: Any,
 ) -> Any:
     """Reduce the raw exposures (k, y, x) of one group into `out`, and count saturation in `saturated_counts`.
+
+    What the pixels tell goes into `features`, (1,) of `FEATURES_DTYPE`, but for the centre of mass, which depends on
+    the orientation: its moments along rows and columns of the binned frame, in raw axes, are returned.
 
     Settings come in tuples, in the order in which `FrameReducer` prepares them:
 
@@ -143,10 +182,8 @@ def reduce_pixels(
     - `neighbours`: `Neighbours`, then dark f4 and 1/flat f4 of each neighbour
     - `group`: divides by k, combines by exposure, exposures_s (k,) f8, index of the shortest, exposure_s of the row
     - `orientation`: transposes, reverses raw rows, reverses raw columns
-    - `scratch`: tile (TILE, n_columns) f4, pixels (ROI columns) f4, lines (N_LINES, n_columns) f8, spoiled u1,
-      n_spoiled i4 and n_spoiled_shortest i4 (n_columns), the last but two all zero
-
-    Returns intensity, first moments along rows and columns of the binned frame in raw axes, saturated raw pixels.
+    - `scratch`: tile (TILE, n_columns) f4, pixels (ROI columns) f4, lines (N_LINES, n_columns) f8, sums (N_SUMS,
+      n_columns) f8, spoiled u1, n_spoiled i4 and n_spoiled_shortest i4 (n_columns), the last but two all zero
     """
     first_row, first_column, bin = window
     dark, inverse_flat, good, counts = references
@@ -155,16 +192,13 @@ def reduce_pixels(
     cap, floor, gain = limits
     divides, by_exposure, exposures_s, shortest, row_exposure_s = group
     first_bad = neighbours[0]
-    tile, pixels, lines, spoiled, n_spoiled, n_spoiled_shortest = scratch
-    total, time_s, fallback = lines[0], lines[1], lines[2]
-    binned, column_sum, column_moment = lines[3], lines[4], lines[5]
+    tile, pixels, lines, sums, spoiled, n_spoiled, n_spoiled_shortest = scratch
+    total, time_s, fallback, binned = lines[0], lines[1], lines[2], lines[3]
     k = frames.shape[0]
     nx = good.shape[1]
     n_rows, n_columns = stored_good.shape
     n_saturated = 0
-    for x in range(n_columns):
-        column_sum[x] = 0.0
-        column_moment[x] = 0.0
+    _begin_measuring(sums)
     for row in range(n_rows):
         line = tile[_slot(row, orientation[1])]
         if by_exposure:
@@ -234,18 +268,19 @@ def reduce_pixels(
         else:
             for x in range(n_columns):
                 line[x] = np.float32(total[x])
-        row_good = stored_good[row]
-        row_number = np.float64(row)
-        for x in range(n_columns):
-            value = np.float64(line[x]) if row_good[x] != 0 else 0.0
-            column_sum[x] += value
-            column_moment[x] += row_number * value
+        _measure_line(row, line, stored_good[row], sums)
         _store_row(row, n_rows, tile, orientation, out)
-    intensity = 0.0
-    moment_rows = 0.0
-    moment_columns = 0.0
-    for x in range(n_columns):
-        intensity += column_sum[x]
-        moment_rows += column_moment[x]
-        moment_columns += x * column_sum[x]
-    return intensity, moment_rows, moment_columns, n_saturated
+    features[0].n_saturated = n_saturated
+    return _end_measuring(sums, features)
+
+
+@_compiled
+def measure_pixels(stored: Any, good: Any, sums: Any, features: Any) -> Any:
+    """What the pixels of a stored frame (y, x) f4 tell, into `features`, but for saturation; the first moments.
+
+    `good` is u1; `sums` (N_SUMS, x) f8 is scratch.
+    """
+    _begin_measuring(sums)
+    for row in range(stored.shape[0]):
+        _measure_line(row, stored[row], good[row], sums)
+    return _end_measuring(sums, features)

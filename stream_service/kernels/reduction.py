@@ -35,14 +35,10 @@ class Grouping(StrEnum):
 class FrameSummary(NamedTuple):
     """Summary of one pass over the pixels of a row."""
 
-    intensity: float
-    """Sum over the good stored pixels, in the unit of the data (ADU, or photons with a gain)."""
-    com_y: float
-    """Centre of mass over the good stored pixels, row index; NaN when the intensity is 0."""
-    com_x: float
-    """The same, column index."""
-    n_saturated: int
-    """Saturated readings of good raw pixels inside the ROI that went into the row."""
+    features: np.void
+    """A record of `core.row.FEATURES`, over the good stored pixels: the intensity in the unit of the data (ADU, or
+    photons with a gain), the centre of mass (NaN when the intensity is 0), saturated readings of good raw pixels inside
+    the ROI that went into the row."""
     best_index: int
     """The exposure that was kept (`first`, `best`), counted from 0; -1 when all were combined."""
     exposure_s: float

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_service.core.row import blank_features
 from stream_service.kernels.correction import Calibration, Corrections
 from stream_service.kernels.geometry import Geometry
 from stream_service.kernels.reduction import (
@@ -88,10 +89,12 @@ def reduce_frames(
         saturated = np.sum([frame.is_saturated for frame in binned], axis=0)
         n_saturated = sum(int(frame.n_saturated.sum()) for frame in binned)
     out = np.ascontiguousarray(geometry.orient(value.astype(np.float32)))
-    intensity, com_y, com_x = moments(out, mask)
+    features = blank_features()
+    features["intensity"], features["com_y"], features["com_x"] = moments(out, mask)
+    features["n_saturated"] = n_saturated
     return ReferenceRow(
         out,
-        FrameSummary(intensity, com_y, com_x, n_saturated, chosen, exposure_s),
+        FrameSummary(features, chosen, exposure_s),
         geometry.orient(saturated).astype(np.uint32),
     )
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.row import RowBlock
+
 MAX_PIXELS = 512
 """Longest side of a map."""
 LONGEST_TRAVEL_M = 10.0
@@ -46,14 +48,20 @@ class RowValues:
     def __len__(self) -> int:
         return self._n
 
-    def append(self, x_m: float, y_m: float, value: float) -> None:
-        """Add a row; one whose position is not known, or cannot be, is left out."""
-        if not (abs(x_m) < LONGEST_TRAVEL_M and abs(y_m) < LONGEST_TRAVEL_M):
-            return
-        if self._n == len(self._table):
-            self._table = np.concatenate([self._table, np.empty_like(self._table)])
-        self._table[self._n] = x_m, y_m, value
-        self._n += 1
+    def append(self, block: RowBlock) -> None:
+        """Add rows with their intensity; those whose position is not known, or cannot be, are left out."""
+        rows = block.rows
+        self.add(np.stack([rows["x_m"], rows["y_m"], rows["features"]["intensity"]], axis=1))
+
+    def add(self, values: npt.NDArray[np.float64]) -> None:
+        """Add rows (n, 3): x and y in metres, value."""
+        with np.errstate(invalid="ignore"):
+            values = values[(np.abs(values[:, :2]) < LONGEST_TRAVEL_M).all(axis=1)]
+        n = self._n + len(values)
+        if n > len(self._table):
+            self._table = np.concatenate([self._table, np.empty((max(len(self._table), n), 3))])
+        self._table[self._n : n] = values
+        self._n = n
 
     def table(self) -> npt.NDArray[np.float64]:
         """(n, 3) x and y in metres, value, not to be written to: rows never change, and later ones are not in it."""

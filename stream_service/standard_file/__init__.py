@@ -8,7 +8,6 @@ from stream_service.standard_file.rules.finding import Finding
 from stream_service.standard_file.rules.validate import validate_file
 from stream_service.standard_file.schema.header import ChannelColumn, FileHeader
 from stream_service.standard_file.schema.ledger_columns import LedgerColumns
-from stream_service.standard_file.schema.row import Row
 from stream_service.standard_file.write.swmr_file import StandardFile
 
-__all__ = ["ChannelColumn", "FileHeader", "Finding", "LedgerColumns", "Row", "StandardFile", "validate_file"]
+__all__ = ["ChannelColumn", "FileHeader", "Finding", "LedgerColumns", "StandardFile", "validate_file"]

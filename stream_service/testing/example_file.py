@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.ledger import Fate
+from stream_service.core.row import FEATURES_DTYPE, RowBlock
 from stream_service.standard_file.schema.header import ChannelColumn, FileHeader
 from stream_service.standard_file.schema.ledger_columns import LedgerColumns
-from stream_service.standard_file.schema.row import Row
 from stream_service.standard_file.write.swmr_file import StandardFile
 
 START_NS = 1_763_683_200_000_000_000
@@ -27,7 +28,7 @@ def example_header(n_rows: int | None = None, **changes: Any) -> FileHeader:
     frame_shape = changes.get("frame_shape", (6, 8))
     planned_m = None
     if n_rows:
-        planned_m = np.array([(example_row(i).x_m, example_row(i).y_m) for i in range(n_rows)])
+        planned_m = np.array([example_row(i)[["x_m", "y_m"]].item() for i in range(n_rows)])
     header = FileHeader(
         scan_id="example",
         frame_shape=frame_shape,
@@ -56,26 +57,34 @@ def example_pixels(index: int, frame_shape: tuple[int, int] = (6, 8)) -> npt.NDA
     return (np.arange(ny * nx, dtype=np.float32).reshape(ny, nx) + index * ny * nx).astype(np.float32)
 
 
-def example_row(index: int, frames_per_row: int = 1) -> Row:
-    """Row `index` of the scan: `frames_per_row` frames, all stored, in order."""
+def example_row(index: int, frames_per_row: int = 1, **changes: Any) -> np.void:
+    """Row `index` of the scan: `frames_per_row` frames, all stored, in order; `changes` replace fields or features."""
+    block = RowBlock((1, 1), frames_per_row, capacity=1)
+    row = block.append()
     first = FIRST_UNIQUE_ID + index * frames_per_row
-    unique_ids = np.arange(first, first + frames_per_row, dtype=np.int64)
-    return Row(
-        unique_ids=unique_ids,
-        epochs=np.zeros(frames_per_row, np.int32),
-        timestamps_ns=START_NS + unique_ids * 10_000_000,
-        statuses=np.ones(frames_per_row, np.uint8),
-        n_frames=frames_per_row,
-        x_m=1e-6 * (index % 10),
-        y_m=-1e-6 * (index // 10),
-        energy_eV=710.0 + 1e-3 * index,
-        exposure_s=0.01 * frames_per_row,
-        flags=0,
-        intensity=float(index),
-        com_y=3.0,
-        com_x=4.0 + 1e-3 * index,
-        n_saturated=index,
-    )
+    row["unique_id"] = np.arange(first, first + frames_per_row)
+    row["epoch"] = 0
+    row["timestamp_ns"] = START_NS + row["unique_id"] * 10_000_000
+    row["status"] = Fate.STORED
+    row["n_frames"] = frames_per_row
+    row["x_m"] = 1e-6 * (index % 10)
+    row["y_m"] = -1e-6 * (index // 10)
+    row["energy_eV"] = 710.0 + 1e-3 * index
+    row["exposure_s"] = 0.01 * frames_per_row
+    row["keep"] = 1
+    features = {"intensity": index, "com_y": 3.0, "com_x": 4.0 + 1e-3 * index, "n_saturated": index}
+    for name, value in {**features, **changes}.items():
+        (row["features"] if name in (FEATURES_DTYPE.names or ()) else row)[name] = value
+    return row
+
+
+def append_row(file: StandardFile, row: np.void, pixels: npt.NDArray[Any]) -> None:
+    """Append one row and its pixels (ny, nx)."""
+    block = RowBlock((pixels.shape[0], pixels.shape[1]), len(row["unique_id"]), capacity=1)
+    block.next_pixels()[...] = pixels
+    block.append()
+    block.rows[-1] = row
+    file.append(block)
 
 
 def example_ledger(n_frames: int) -> LedgerColumns:
@@ -93,11 +102,9 @@ def example_ledger(n_frames: int) -> LedgerColumns:
 def append_example_rows(file: StandardFile, start: int, stop: int, frames_per_row: int = 1) -> None:
     """Append rows `start` to `stop` - 1 of the example, each with an update of its x readback."""
     for index in range(start, stop):
-        slot = file.slot()
-        slot[...] = example_pixels(index, (slot.shape[0], slot.shape[1]))
         row = example_row(index, frames_per_row)
-        file.append(row)
-        file.add_readback("x", -1e6 * row.x_m, int(row.timestamps_ns[0]))
+        append_row(file, row, example_pixels(index, file.frame_shape))
+        file.add_readback("x", -1e6 * float(row["x_m"]), int(row["timestamp_ns"][0]))
 
 
 def write_example(path: str | os.PathLike[str], n_rows: int, *, swmr: bool = True, **changes: Any) -> None:

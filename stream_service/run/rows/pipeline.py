@@ -1,13 +1,12 @@
 """From exposures to rows of the file: grouping, reduction, appending, and the ledger's marks.
 
 Live and offline use this same code; they differ only in where exposures come from. The reduction writes straight into
-the file's next slot, so a frame's pixels are read once and written once.
+the block that the sinks get, so a frame's pixels are read once and written once.
 """
 
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Callable, Collection, Iterator
 from functools import reduce
 from operator import or_
@@ -19,19 +18,21 @@ from stream_service.core.energies import RowEnergies
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.grouping import Group, Grouper
 from stream_service.core.ledger import Fate, Ledger
+from stream_service.core.row import RowBlock
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
-from stream_service.kernels import CorrectionError, FrameReducer, FrameSummary, Gaps, GapSetting, Grouping
+from stream_service.kernels import CorrectionError, FrameReducer, Gaps, GapSetting, Grouping
 from stream_service.qc.maps import RowValues
 from stream_service.run.rows.first_frames import FirstFrames
 from stream_service.run.rows.flag_counts import FlagCounts
 from stream_service.run.rows.gap_watch import GapWatch
 from stream_service.run.rows.saturation import SaturationShare
+from stream_service.run.rows.sink import Sink
+from stream_service.run.rows.spread_check import SpreadCheck
 from stream_service.run.rows.unmeasured import UnmeasuredPixels
-from stream_service.standard_file import Row, StandardFile
+from stream_service.standard_file import StandardFile
 from stream_service.standard_file.schema.codes import PixelFlag
-from stream_service.text.counted import counted
 
 
 class RowPipeline:
@@ -59,6 +60,9 @@ class RowPipeline:
         self.intensities = RowValues()
         """Position and intensity of every row: the STXM map."""
         self._file = file
+        self._others: tuple[Sink, ...] = (self.intensities,)
+        """Sinks beside the file; they see what is in it."""
+        self._block = RowBlock(reducer.out_shape, frames_per_row)
         self._reducer = reducer
         self._ledger = ledger
         self._stage_map = stage_map
@@ -75,27 +79,27 @@ class RowPipeline:
         self.is_waiting: Callable[[int], bool] = lambda ordinal: False
         """Whether the frame of this ordinal has come and will be added later: its group stays open."""
         self._combines = frames_per_row > 1 and reducer.grouping in (Grouping.SUM, Grouping.MEAN)
-        self._allow_spread = allow_spread
-        self.spread = SpreadJudge()
-        """Of rows that are made of several exposures."""
-        self._first_group: Group | None = None
-        """Waits for the second one, which says how far a step is."""
+        self._spread_check = SpreadCheck(stage_map, allow_spread=allow_spread)
         self.flags = FlagCounts()
         self.exposure_s = math.nan
         """Exposure time of the latest row."""
         self.energies = RowEnergies()
         """Of every row."""
-        self._used_m = array("d")
-        """x and y of the rows that are used, one after the other."""
-        self._fates = np.full(frames_per_row, Fate.STORED, np.uint8)
+        self._used_m: list[npt.NDArray[np.float64]] = []
+        """x and y of the rows that are used, block by block."""
         self._unflushed: list[int] = []
         self.latest_slot: np.ndarray | None = None
         """Pixels of the row appended last, (y, x) float32; overwritten by later rows, so copy it at once."""
 
     @property
+    def spread(self) -> SpreadJudge:
+        """Of rows that are made of several exposures."""
+        return self._spread_check.judge
+
+    @property
     def used_positions_m(self) -> npt.NDArray[np.float64]:
-        """(n, 2) x and y of the beam on the sample, of the rows that are used."""
-        return np.array(self._used_m).reshape(-1, 2)
+        """(n, 2) x and y of the beam on the sample, of the rows that are used and visible to readers."""
+        return np.concatenate([np.empty((0, 2)), *self._used_m])
 
     @property
     def held_bytes(self) -> int:
@@ -141,16 +145,24 @@ class RowPipeline:
 
     def flush(self) -> None:
         """Make the rows so far visible to readers; only now are their frames stored, in the ledger's sense."""
+        block = self._block
+        if block.n_rows:
+            self._file.append(block)
         self._file.flush()
+        if block.n_rows:
+            for sink in self._others:
+                sink.append(block)
+            used = block.rows[block.rows["keep"] != 0]
+            self._used_m.append(np.stack([used["x_m"], used["y_m"]], axis=1))
+        block.clear()
         self._ledger.mark(self._unflushed, Fate.STORED)
         self._unflushed.clear()
 
     def finish(self) -> None:
         """No more exposures: enter the groups that never filled, and settle the saturation mask."""
         self.release()
-        if self._first_group is not None:
-            self._append(self._first_group)
-            self._first_group = None
+        for group in self._spread_check.release():
+            self._append(group)
         self.flush()
         leftover = self._grouper.leftover()
         self._ledger.mark((exposure.ordinal for exposure in leftover), Fate.INCOMPLETE)
@@ -182,42 +194,18 @@ class RowPipeline:
             yield from self._unmeasured.notes()
         yield from self._saturation.notes()
         yield from self.energies.notes()
-        spread = self.spread
-        if spread.n_apart:
-            fate = "used, because that is allowed" if self._allow_spread else "flagged, and not used"
-            yield (
-                f"the exposures of {spread.n_apart} of {counted(spread.n_judged, 'row')} lie up to "
-                f"{spread.widest_m * 1e6:.3g} um apart (limit {spread.limit_m * 1e6:.3g} um, a quarter of the usual "
-                f"step): {'this row is' if spread.n_apart == 1 else 'these rows are'} {fate}; is "
-                f"{self._grouper.frames_per_position} the number of frames at a position?"
-            )
+        yield from self._spread_check.notes(self._grouper.frames_per_position)
 
     def _take(self, group: Group) -> None:
         """Append a complete group; the first one only when its spread can be judged."""
-        if not self._combines:
-            self._append(group)
-            return
-        places = self._places(group)
-        self.spread.see(places)
-        if self._first_group is not None:
-            first, self._first_group = self._first_group, None
-            self._append(first)
-        elif self.spread.must_wait(places):
-            self._first_group = group
-            return
-        self._append(group)
-
-    def _places(self, group: Group) -> list[tuple[float, float]]:
-        """Where each exposure was taken on the sample."""
-        return [
-            self._stage_map.beam_on_sample(exposure.values["x"], exposure.values["y"]) for exposure in group.exposures
-        ]
+        for judged in self._spread_check.see(group) if self._combines else (group,):
+            self._append(judged)
 
     def _append(self, group: Group) -> None:
         exposures = group.exposures
-        if self._file.is_full:
+        if self._block.is_full:
             self.flush()
-        slot = self._file.slot()
+        slot = self._block.next_pixels()
         if len(exposures) == 1:
             pixels = exposures[0].frame.pixels[np.newaxis]
         else:
@@ -225,58 +213,45 @@ class RowPipeline:
         if self._gap_watch is not None:
             self._gap_watch.look(pixels[0])
         times_s = np.array([exposure.exposure_s for exposure in exposures])
-        summary = self._reducer.reduce(pixels, times_s, slot)
-        chosen = slice(None) if summary.best_index < 0 else slice(summary.best_index, summary.best_index + 1)
+        features, best_index, exposure_s = self._reducer.reduce(pixels, times_s, slot)
+        chosen = slice(None) if best_index < 0 else slice(best_index, best_index + 1)
         used = exposures[chosen]
-        summary, is_measured = self._look_at(pixels[chosen], slot, summary)
+        is_measured = self._look_at(pixels[chosen], slot, features)
         x_m, y_m, energy_eV = self._values(used)
-        flags = reduce(or_, (exposure.flags for exposure in used))
-        position_flags = reduce(or_, (exposure.position_flags for exposure in used))
-        if self._combines and self.spread.is_apart(self._places(group)) and not self._allow_spread:
-            flags, position_flags = flags | Flag.SPREAD, position_flags | Flag.SPREAD
-        if not is_measured:
-            flags, position_flags = flags | Flag.INVALID, position_flags | Flag.INVALID
+        more_flags = Flag.NONE if is_measured else Flag.INVALID
+        if self._combines:
+            more_flags |= self._spread_check.flags(group)
+        flags = reduce(or_, (exposure.flags for exposure in used), more_flags)
+        position_flags = reduce(or_, (exposure.position_flags for exposure in used), more_flags)
         self.flags.add(flags, position_flags)
         is_known = x_m - x_m == 0 and y_m - y_m == 0
-        keep = is_known and not position_flags and group.position not in self._rejected
-        self._file.append(
-            Row(
-                unique_ids=np.array([exposure.id.unique_id for exposure in exposures], np.int64),
-                epochs=np.array([exposure.id.epoch for exposure in exposures], np.int32),
-                timestamps_ns=np.array([exposure.frame.timestamp_ns for exposure in exposures], np.int64),
-                statuses=self._fates,
-                n_frames=len(exposures),
-                x_m=x_m,
-                y_m=y_m,
-                energy_eV=energy_eV,
-                exposure_s=summary.exposure_s,
-                flags=int(flags),
-                intensity=summary.intensity,
-                com_y=summary.com_y,
-                com_x=summary.com_x,
-                n_saturated=summary.n_saturated,
-                keep=keep,
-            )
-        )
+        row = self._block.append()
+        row["unique_id"] = [exposure.id.unique_id for exposure in exposures]
+        row["epoch"] = [exposure.id.epoch for exposure in exposures]
+        row["timestamp_ns"] = [exposure.frame.timestamp_ns for exposure in exposures]
+        row["status"] = Fate.STORED
+        row["n_frames"] = len(exposures)
+        row["x_m"], row["y_m"], row["energy_eV"] = x_m, y_m, energy_eV
+        row["exposure_s"] = exposure_s
+        row["flags"] = flags
+        row["keep"] = is_known and not position_flags and group.position not in self._rejected
+        row["features"] = features
         self.latest_slot = slot
-        self.exposure_s = summary.exposure_s
+        self.exposure_s = exposure_s
         energies_eV = [exposure.values["energy"] for exposure in used]
         self.energies.add(energy_eV, max(energies_eV) - min(energies_eV))
-        if keep:
-            self._used_m.extend((x_m, y_m))
-        self.intensities.append(x_m, y_m, summary.intensity)
         self._unflushed += [exposure.ordinal for exposure in exposures]
 
-    def _look_at(self, pixels: np.ndarray, slot: np.ndarray, summary: FrameSummary) -> tuple[FrameSummary, bool]:
-        """The row without what is no measurement, and whether it is to be used."""
+    def _look_at(self, pixels: np.ndarray, slot: np.ndarray, features: np.void) -> bool:
+        """Take out of a row what is no measurement; whether it is to be used."""
         if self._unmeasured is None:
             self._unmeasured = UnmeasuredPixels(self._reducer, pixels.dtype, self._gap_setting)
         before = self._unmeasured.mask
-        summary, is_measured = self._unmeasured.look(pixels, slot, summary)
+        is_measured = self._unmeasured.look(pixels, slot, features)
         if self._unmeasured.mask is not before:
             self._write_mask()
-        self._saturation.add(summary.n_saturated, self._reducer)
-        return summary, is_measured
+        self._saturation.add(int(features["n_saturated"]), self._reducer)
+        return is_measured
 
     def _values(self, exposures: tuple[Exposure, ...]) -> tuple[float, float, float]:
         """Mean position of the beam on the sample, and mean energy, of the exposures that the row is made of."""

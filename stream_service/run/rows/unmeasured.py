@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.kernels import FrameReducer, FrameSummary, GapSetting
+from stream_service.kernels import FrameReducer, GapSetting
 from stream_service.kernels.gaps import is_blank, least_certain
-from stream_service.kernels.reference import moments
 from stream_service.text.counted import agrees, counted
 
 MOST_MASKED = 0.01
@@ -47,16 +46,17 @@ class UnmeasuredPixels:
         self._kept_bad = np.flatnonzero(is_bad) if dtype.kind == "f" and reducer.geometry.bin == 1 else ()
         """Bad pixels that keep what the detector sent, which does not show in the intensity."""
 
-    def look(
-        self, frames: npt.NDArray[Any], stored: npt.NDArray[np.float32], summary: FrameSummary
-    ) -> tuple[FrameSummary, bool]:
-        """Mend a row in place: its summary, and whether it is to be used. `frames` (k, y, x) are what it is made of."""
+    def look(self, frames: npt.NDArray[Any], stored: npt.NDArray[np.float32], features: np.void) -> bool:
+        """Mend a row in place, its pixels and its features, and say whether it is to be used.
+
+        `frames` (k, y, x) are what it is made of.
+        """
         self._n_rows += 1
-        intensity = summary.intensity
+        intensity = float(features["intensity"])
         is_plain = intensity - intensity == 0 and intensity < self._limit / len(frames)
         if is_plain and not (intensity <= 0 and self._may_be_negative) and not self._bad_is_no_number(stored):
-            return summary, True
-        return self._mend(frames, stored, summary)
+            return True
+        return self._mend(frames, stored, features)
 
     def notes(self) -> Iterator[str]:
         """What became of such rows, in sentences."""
@@ -76,9 +76,7 @@ class UnmeasuredPixels:
     def _bad_is_no_number(self, stored: npt.NDArray[np.float32]) -> bool:
         return len(self._kept_bad) > 0 and not np.isfinite(stored.ravel()[self._kept_bad]).all()
 
-    def _mend(
-        self, frames: npt.NDArray[Any], stored: npt.NDArray[np.float32], summary: FrameSummary
-    ) -> tuple[FrameSummary, bool]:
+    def _mend(self, frames: npt.NDArray[Any], stored: npt.NDArray[np.float32], features: np.void) -> bool:
         is_lost = ~np.isfinite(stored)
         if math.isfinite(self._marker) and not stored.max() < self._limit / len(frames):
             is_lost |= self._reducer.stored_where(np.logical_or.reduce(frames >= self._marker))
@@ -86,7 +84,7 @@ class UnmeasuredPixels:
         if not is_used:
             is_lost[:] = True
         elif not is_lost.any():
-            return summary, True
+            return True
         stored[is_lost] = 0
         grown = self.mask | (is_lost & (self._reducer.mask == 0))
         if is_used and np.count_nonzero(grown) <= MOST_MASKED * grown.size:
@@ -98,17 +96,14 @@ class UnmeasuredPixels:
             is_used = False
             self._first_unused = self._first_unused if self._n_unused else self._n_rows - 1
             self._n_unused += 1
-            summary = self._without_saturation(frames, summary)
-        mask = self._reducer.mask | self.mask
-        intensity, com_y, com_x = moments(stored, mask.astype(np.uint8))
-        return summary._replace(intensity=intensity, com_y=com_y, com_x=com_x), is_used
+            self._take_saturation_back(frames, features)
+        self._reducer.measure(stored, (self._reducer.mask != 0) | self.mask, features)
+        return is_used
 
-    def _without_saturation(self, frames: npt.NDArray[Any], summary: FrameSummary) -> FrameSummary:
+    def _take_saturation_back(self, frames: npt.NDArray[Any], features: np.void) -> None:
         """A marker in every pixel lies above the saturation level, too, and would mask every pixel of the run."""
         if (level := self._saturation_level) is None:
-            return summary
-        n_frames = sum(bool((frame >= level).all()) for frame in frames)
-        if not n_frames:
-            return summary
-        self._reducer.forget_saturated(n_frames)
-        return summary._replace(n_saturated=0)
+            return
+        if n_frames := sum(bool((frame >= level).all()) for frame in frames):
+            self._reducer.forget_saturated(n_frames)
+            features["n_saturated"] = 0

@@ -25,7 +25,7 @@ from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import END_STATES
 from stream_service.standard_file.schema.contents import text_in
 from stream_service.standard_file.schema.ledger_columns import LEDGER_COLUMNS
-from stream_service.standard_file.schema.row_columns import row_column_specs
+from stream_service.standard_file.schema.row_columns import row_column_specs, translation
 from stream_service.standard_file.schema.spec import Attribute, DatasetSpec, Tree
 
 DERIVED = (paths.TRANSLATION, paths.POS_X, paths.POS_Y)
@@ -192,7 +192,7 @@ def _columns(
     columns = {path: values[is_written] for path, values in columns.items()}
     pos = columns[paths.POS]
     columns[paths.POS_X], columns[paths.POS_Y] = np.ascontiguousarray(pos[:, 0]), np.ascontiguousarray(pos[:, 1])
-    columns[paths.TRANSLATION] = np.column_stack([0.0 - pos, np.zeros(len(pos))])
+    columns[paths.TRANSLATION] = translation(pos)
     _follow_rows(columns[paths.REPLACES], np.flatnonzero(whole))
     return columns
 

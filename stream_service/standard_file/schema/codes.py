@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from enum import IntFlag
+from enum import IntEnum, IntFlag
 
 from stream_service.core.exposure import Flag
 from stream_service.core.ledger import Fate
@@ -29,16 +29,21 @@ class PixelFlag(IntFlag):
     HAS_SIGNAL = 0x1000
 
 
-STATUS_CODES: Mapping[int, str] = {fate.value: fate.name.lower() for fate in Fate}
+def names_of(codes: type[IntEnum] | type[IntFlag]) -> dict[int, str]:
+    """Number to name, as the file has it."""
+    return {code.value: (code.name or "").lower() for code in codes}
+
+
+STATUS_CODES: Mapping[int, str] = names_of(Fate)
 """What became of a frame: `/entry/frames/status` (0 = unused slot) and `/entry/ledger/status`."""
 
 STORED_CODES = (Fate.STORED, Fate.BACKFILLED)
 """Those that mean: this frame is in the file."""
 
-FLAG_CODES: Mapping[int, str] = {flag.value: (flag.name or "").lower() for flag in Flag}
+FLAG_CODES: Mapping[int, str] = names_of(Flag)
 """Bits of `/entry/frames/flags`: why a value paired with a frame is not to be trusted."""
 
-PIXEL_FLAGS: Mapping[int, str] = {flag.value: (flag.name or "").lower().replace("_", " ") for flag in PixelFlag}
+PIXEL_FLAGS: Mapping[int, str] = {bit: name.replace("_", " ") for bit, name in names_of(PixelFlag).items()}
 
 RUN_STATES = tuple(map(str, RunState))
 END_STATES = tuple(map(str, ENDED))

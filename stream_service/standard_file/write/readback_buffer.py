@@ -1,23 +1,25 @@
-"""Updates of readback channels that are added and not yet flushed."""
+"""Updates of readback channels that are added and not yet flushed, and the datasets that they go into."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
+import h5py
 import numpy as np
+
+from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.columns import GrowingColumn
 
 
 class ReadbackBuffer:
-    """Values and timestamps by channel; columns are named `<channel>/value` and `<channel>/timestamp_ns`."""
+    """Of the channels of one file."""
 
-    def __init__(self, channels: Iterable[str]) -> None:
+    def __init__(self, channels: Iterable[str], datasets: Mapping[str, h5py.Dataset]) -> None:
         self._updates: dict[str, tuple[list[float], list[int]]] = {name: ([], []) for name in channels}
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Names of all columns."""
-        return tuple(f"{name}/{part}" for name in self._updates for part in ("value", "timestamp_ns"))
+        self._columns = {
+            name: [GrowingColumn(datasets[f"{paths.READBACKS}/{name}/{part}"]) for part in ("value", "timestamp_ns")]
+            for name in self._updates
+        }
 
     def add(self, name: str, value: float, timestamp_ns: int) -> None:
         """Take one update; `KeyError` if the channel is not one of the file's."""
@@ -25,14 +27,13 @@ class ReadbackBuffer:
         values.append(value)
         timestamps_ns.append(timestamp_ns)
 
-    def columns(self) -> dict[str, np.ndarray[Any, Any]]:
-        """What was added since the last `clear`; channels without an update are left out."""
-        columns: dict[str, np.ndarray[Any, Any]] = {}
+    def write(self) -> None:
+        """Put what was added since the last `clear` into the file."""
         for name, (values, timestamps_ns) in self._updates.items():
             if values:
-                columns[f"{name}/value"] = np.array(values, np.float64)
-                columns[f"{name}/timestamp_ns"] = np.array(timestamps_ns, np.int64)
-        return columns
+                of_values, of_stamps = self._columns[name]
+                of_values.write(of_values.n_rows, np.array(values, np.float64))
+                of_stamps.write(of_stamps.n_rows, np.array(timestamps_ns, np.int64))
 
     def clear(self) -> None:
         """The updates are in the file: begin again."""

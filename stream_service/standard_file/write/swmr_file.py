@@ -23,24 +23,22 @@ from typing import Any, NoReturn, Self
 import h5py
 import numpy as np
 import numpy.typing as npt
-from h5py import h5s
 
+from stream_service.core.row import RowBlock
 from stream_service.errors import WriteError
 from stream_service.standard_file.schema import cxi_tree, paths
 from stream_service.standard_file.schema.codes import END_STATES, LEDGER_COUNTS, RUN_STATES
 from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.header import FileHeader
 from stream_service.standard_file.schema.ledger_columns import LEDGER_COLUMNS, LedgerColumns
-from stream_service.standard_file.schema.row import Row
-from stream_service.standard_file.schema.row_columns import row_column_specs
-from stream_service.standard_file.schema.spec import fixed_string
 from stream_service.standard_file.schema.tree import standard_tree
 from stream_service.standard_file.write.creation import create_file
 from stream_service.standard_file.write.failures import HDF5_FAILURES, write_error
+from stream_service.standard_file.write.fixed_datasets import FixedDatasets
+from stream_service.standard_file.write.growing_rows import GrowingRows
 from stream_service.standard_file.write.guarded_file import GuardedFile
 from stream_service.standard_file.write.place_watch import PlaceWatch
 from stream_service.standard_file.write.readback_buffer import ReadbackBuffer
-from stream_service.standard_file.write.row_buffer import RowBuffer
 from stream_service.text.units import JOULES_PER_EV
 
 
@@ -50,20 +48,10 @@ class StandardFile:
     def __init__(self, path: Path, header: FileHeader, file: GuardedFile, datasets: dict[str, h5py.Dataset]) -> None:
         self._file = file
         self._place = PlaceWatch(path, file.fd)
-        self._datasets = datasets
-        self._offsets = {name: dataset.id.get_offset() for name, dataset in datasets.items()}
-        self._kinds = {name: (dataset.dtype, dataset.shape) for name, dataset in datasets.items() if not dataset.chunks}
-        self._buffer = RowBuffer(header.frame_shape, header.frames_per_row)
-        self._readbacks = ReadbackBuffer(channel.name for channel in header.channels)
-        specs = row_column_specs(header.frame_shape, header.frames_per_row)
-        self._columns = {spec.path: GrowingColumn(datasets[spec.path]) for spec in specs}
-        self._data = self._columns.pop(paths.CXI_DATA)
-        self._readback_columns = {
-            path: GrowingColumn(datasets[f"{paths.READBACKS}/{path}"]) for path in self._readbacks.paths
-        }
+        self._fixed = FixedDatasets(datasets, file.fd)
+        self._rows = GrowingRows(datasets)
+        self._readbacks = ReadbackBuffer((channel.name for channel in header.channels), datasets)
         self._ledger = {name: GrowingColumn(datasets[f"{paths.LEDGER}/{name}"]) for name in LEDGER_COLUMNS}
-        self._keys = [datasets[path] for path in paths.LIVE_KEYS]
-        self._n_rows = 0
         self._n_flushes = 0
         self._flush_bytes = sum(int(np.prod(c.chunks)) * c.dtype.itemsize for c in datasets.values() if c.chunks)
         """At most what a flush adds to the file beside the pixels: a chunk of every column."""
@@ -97,34 +85,27 @@ class StandardFile:
         self._place.path = path
 
     @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(ny, nx) of a stored frame."""
+        ny, nx = self._fixed.shape(paths.CXI_MASK)
+        return ny, nx
+
+    @property
     def n_rows(self) -> int:
         """Rows that readers can see."""
-        return self._n_rows
+        return self._rows.n_announced
 
-    @property
-    def n_buffered(self) -> int:
-        """Rows appended and not yet flushed."""
-        return self._buffer.n_rows
+    def append(self, block: RowBlock) -> None:
+        """Write the rows of a block; readers see them after the next flush. Raises `WriteError`.
 
-    @property
-    def is_full(self) -> bool:
-        """True if no more rows fit before a flush; the next `slot` flushes by itself."""
-        return self._buffer.is_full
-
-    def slot(self) -> npt.NDArray[np.float32]:
-        """(ny, nx), C-contiguous: write the pixels of the next row here, then `append` it.
-
-        The array belongs to the file. It holds what an earlier row left in it; writing to it after `append` corrupts
-        that row. Flushes first if the buffer is full. Raises `WriteError`.
+        Raises `ValueError` for rows of another number of frames.
         """
-        if self._buffer.is_full:
-            self.flush()
-        return self._buffer.slot()
-
-    def append(self, row: Row) -> None:
-        """Take the pixels in the slot as those of `row`. Readers see it after the next flush."""
+        self._rows.check(block)
         self._check_can_grow()
-        self._buffer.put(row)
+        self._make_sure(self._place.check)
+        self._make_sure(lambda: self._file.reserve(block.pixels.nbytes + self._flush_bytes))
+        with self._writing("write rows"):
+            self._rows.write(block)
 
     def add_readback(self, name: str, value: float, timestamp_ns: int) -> None:
         """Enter an update of a channel that the header names; `KeyError` for any other."""
@@ -134,32 +115,22 @@ class StandardFile:
         """Make everything appended or revised so far visible to readers; rows visible then. Raises `WriteError`."""
         self._check_can_grow()
         self._make_sure(self._place.check)
-        self._make_sure(lambda: self._file.reserve(self._buffer.frames().nbytes + self._flush_bytes))
+        self._make_sure(lambda: self._file.reserve(self._flush_bytes))
         with self._writing("write rows"):
-            n_rows = self._n_rows + self._buffer.n_rows
-            if self._buffer.n_rows:
-                self._data.write_chunks(self._n_rows, self._buffer.frames())
-                for path, block in self._buffer.columns().items():
-                    self._columns[path].write(self._n_rows, block)
-            for path, block in self._readbacks.columns().items():
-                column = self._readback_columns[path]
-                column.write(column.n_rows, block)
+            self._readbacks.write()
             self._beat()
-            if self._buffer.n_rows:
-                self._write_keys(self._n_rows, n_rows)
-            self._n_rows = n_rows
-        self._buffer.clear()
+            self._rows.announce()
         self._readbacks.clear()
-        return self._n_rows
+        return self.n_rows
 
     def write_mask(self, mask: npt.NDArray[np.uint8], pixel_mask: npt.NDArray[np.uint32]) -> None:
         """Replace the masks, both (ny, nx); readers see it after the next flush."""
-        if not mask.shape == pixel_mask.shape == self._datasets[paths.CXI_MASK].shape:
+        if not mask.shape == pixel_mask.shape == self._fixed.shape(paths.CXI_MASK):
             raise ValueError(f"masks have shape {mask.shape} and {pixel_mask.shape}, the frame another")
         self._check_can_grow()
         with self._writing("write the mask"):
-            self._rewrite(paths.CXI_MASK, mask)
-            self._rewrite(paths.PIXEL_MASK, pixel_mask)
+            self._fixed.write(paths.CXI_MASK, mask)
+            self._fixed.write(paths.PIXEL_MASK, pixel_mask)
 
     def write_applied(self, dark: npt.NDArray[np.float32] | None, flat: npt.NDArray[np.float32] | None) -> None:
         """Replace dark and flat, as far as the header had them; readers see it after the next flush."""
@@ -167,7 +138,7 @@ class StandardFile:
         with self._writing("write dark and flat"):
             for path, image in ((paths.DARK, dark), (paths.FLAT, flat)):
                 if image is not None:
-                    self._rewrite(path, image)
+                    self._fixed.write(path, image)
 
     def write_ledger(self, ledger: LedgerColumns) -> None:
         """Replace the account of the run; readers see it after the next flush.
@@ -179,7 +150,7 @@ class StandardFile:
             if not self._is_abandoned and self._has_room_for(columns.values()):
                 for name, column in columns.items():
                     self._ledger[name].replace(column)
-            self._rewrite_counts(ledger.counts)
+        self.write_counts(ledger.counts)
 
     def write_counts(self, counts: Mapping[str, int]) -> None:
         """Replace the counts of the ledger while the run goes on (every name of `codes.LEDGER_COUNTS`).
@@ -187,7 +158,8 @@ class StandardFile:
         Readers see them after the next flush, so counts of rows that are flushed are never ahead of the live keys.
         """
         with self._writing("write the ledger"):
-            self._rewrite_counts(counts)
+            for name in LEDGER_COUNTS:
+                self._fixed.write(f"{paths.LEDGER}/{name}", counts[name])
 
     def set_state(self, state: str, end_reason: str = "", end_timestamp_ns: int = 0, message: str = "") -> None:
         """Say where the run is (`codes.RUN_STATES`), and at its end why, when and how; visible after the next flush.
@@ -199,34 +171,34 @@ class StandardFile:
             raise ValueError(f"state {state!r} is none of {', '.join(RUN_STATES)}")
         if state in END_STATES:
             with self._writing("write the end of the run"):
-                self._rewrite_text(paths.END_REASON, end_reason)
-                self._rewrite_text(paths.MESSAGE, message)
-                self._rewrite(paths.END_TIMESTAMP, np.int64(end_timestamp_ns))
+                self._fixed.write_text(paths.END_REASON, end_reason)
+                self._fixed.write_text(paths.MESSAGE, message)
+                self._fixed.write(paths.END_TIMESTAMP, end_timestamp_ns)
                 if end_timestamp_ns:
-                    self._rewrite_text(paths.END_TIME, cxi_tree.iso_time(end_timestamp_ns))
+                    self._fixed.write_text(paths.END_TIME, cxi_tree.iso_time(end_timestamp_ns))
             if self.failure is None:
                 self.flush()
             else:
                 with self._writing("write the end of the run"):
                     self._beat()
         with self._writing("write the state of the run"):
-            self._rewrite_text(paths.STATE, state)
+            self._fixed.write_text(paths.STATE, state)
 
     def set_clock_offsets(self, offsets_s: Mapping[str, float]) -> None:
         """Enter by how much the clocks of channels were ahead of that of the frames; `KeyError` for an unknown one."""
         with self._writing("write the offsets of clocks"):
             for name, offset_s in offsets_s.items():
-                self._rewrite(paths.clock_offset(name), np.float64(offset_s))
+                self._fixed.write(paths.clock_offset(name), offset_s)
 
     def set_scalars(self, *, energy_eV: float | None = None, exposure_s: float | None = None) -> None:
         """Correct the scalar energy (everywhere it stands) or exposure time; visible after the next flush."""
         with self._writing("write the energy or exposure time"):
             if energy_eV is not None:
-                self._rewrite(paths.ENERGY, np.float64(energy_eV))
-                self._rewrite(paths.BEAM_ENERGY, np.float64(energy_eV))
-                self._rewrite(paths.SOURCE_ENERGY, np.float64(energy_eV * JOULES_PER_EV))
+                self._fixed.write(paths.ENERGY, energy_eV)
+                self._fixed.write(paths.BEAM_ENERGY, energy_eV)
+                self._fixed.write(paths.SOURCE_ENERGY, energy_eV * JOULES_PER_EV)
             if exposure_s is not None:
-                self._rewrite(paths.EXPOSURE, np.float64(exposure_s))
+                self._fixed.write(paths.EXPOSURE, exposure_s)
 
     def close(self) -> None:
         """Flush and close; afterwards the file opens like any other. Does nothing the second time.
@@ -265,39 +237,12 @@ class StandardFile:
     ) -> None:
         self.close()
 
-    def _write_keys(self, start: int, stop: int) -> None:
-        """Tell readers of rows `start` to `stop` - 1. Rows beyond the keys reserved are in the file without a key."""
-        stop = min(stop, len(self._keys[0]))
-        if stop <= start:
-            return
-        keys = np.arange(start + 1, stop + 1, dtype=np.uint32)
-        for dataset in self._keys:
-            file_space = dataset.id.get_space()
-            file_space.select_hyperslab((start,), keys.shape)
-            dataset.id.write(h5s.create_simple(keys.shape), file_space, keys)
-            dataset.id.flush()
-
-    def _rewrite(self, path: str, value: np.generic | np.ndarray[Any, Any]) -> None:
-        dtype, shape = self._kinds[path]
-        array = np.ascontiguousarray(value, dtype).reshape(shape)
-        if self._is_abandoned:
-            os.pwrite(self._file.fd, array.tobytes(), self._offsets[path])
-        else:
-            self._datasets[path].id.write(h5s.ALL, h5s.ALL, array)
-
     def _beat(self) -> None:
         """Count on, and flush all but the keys."""
         self._n_flushes += 1
-        self._rewrite(paths.HEARTBEAT, np.int64(self._n_flushes))
+        self._fixed.write(paths.HEARTBEAT, self._n_flushes)
         if not self._is_abandoned:
             self._file.file.flush()
-
-    def _rewrite_counts(self, counts: Mapping[str, int]) -> None:
-        for name in LEDGER_COUNTS:
-            self._rewrite(f"{paths.LEDGER}/{name}", np.int64(counts[name]))
-
-    def _rewrite_text(self, path: str, text: str) -> None:
-        self._rewrite(path, fixed_string(text, self._kinds[path][0].itemsize))
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -346,8 +291,8 @@ class StandardFile:
         """HDF5 has failed to write: never ask it again, and leave what is known in the file."""
         self.failure = self.failure or failure
         self._is_abandoned = True
-        self._datasets.clear()
+        self._fixed.abandon()
         self._file.abandon(keep_fd=True)
         with suppress(OSError):
-            self._rewrite_text(paths.STATE, "FAILED")
-            self._rewrite_text(paths.MESSAGE, str(failure))
+            self._fixed.write_text(paths.STATE, "FAILED")
+            self._fixed.write_text(paths.MESSAGE, str(failure))

@@ -21,7 +21,7 @@ from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.ptycho.orientation.orient import judge, mosaic, profile_lines
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file.write.swmr_file import StandardFile
-from stream_service.testing.example_file import example_header, example_ledger, example_row
+from stream_service.testing.example_file import append_row, example_header, example_ledger, example_row
 
 N_ROWS = 90
 OPTICS = {
@@ -59,8 +59,8 @@ def simulated_file(
     with StandardFile.create(path, header, swmr=False) as file:
         for row, (x_m, y_m) in enumerate(positions):
             frame = beamline.frames.frame(row, x_m, y_m, 0.02, beamline.energy_eV, 200.0, True)
-            file.slot()[...] = orientation.apply(np.maximum(frame.astype(np.float32) - 100, 0))
-            file.append(replace(example_row(row), x_m=sign * x_m, y_m=sign * y_m))
+            pixels = orientation.apply(np.maximum(frame.astype(np.float32) - 100, 0))
+            append_row(file, example_row(row, x_m=sign * x_m, y_m=sign * y_m), pixels)
         file.write_ledger(example_ledger(N_ROWS))
         file.set_state("COMPLETE", "done", 1)
     assert beamline.optics is not None
@@ -180,8 +180,8 @@ def test_a_beam_that_stood_still_and_dark_frames_are_said_in_words(tmp_path: Pat
         path = tmp_path / f"{name}_std.h5"
         with StandardFile.create(path, example_header(12), swmr=False) as file:
             for row in range(12):
-                file.slot()[...] = level
-                file.append(replace(example_row(row), x_m=row * x_m, y_m=0.0, intensity=level))
+                pixels = np.full(file.frame_shape, level, np.float32)
+                append_row(file, example_row(row, x_m=row * x_m, y_m=0.0, intensity=level), pixels)
             file.write_ledger(example_ledger(12))
             file.set_state("COMPLETE", "done", 1)
         with pytest.raises(SourceError, match=words):

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from stream_service.standard_file.rules.validate import validate_file
 from stream_service.standard_file.write.swmr_file import StandardFile
 from stream_service.testing.example_file import (
     append_example_rows,
+    append_row,
     example_header,
     example_ledger,
     example_pixels,
@@ -192,8 +192,8 @@ class Scan:
     def _write(self) -> None:
         with StandardFile.create(self.path, example_header(N_ROWS, **self._header)) as file:
             for row in range(self._n_rows):
-                file.slot()[...] = example_pixels(row, HEADER["frame_shape"])
-                file.append(replace(example_row(row), keep=row != self._reject))
+                pixels = example_pixels(row, HEADER["frame_shape"])
+                append_row(file, example_row(row, keep=row != self._reject), pixels)
                 file.flush()
                 time.sleep(self._wait_s)
             time.sleep(self._drain_s)
@@ -400,7 +400,7 @@ def test_a_run_that_ends_while_its_file_is_read_has_not_ended_short(
             return found
 
         monkeypatch.setattr(scan_file, "standard_rows", rows_and_then_the_end)
-        scan = scan_file.ScanFile.read(path, is_followed=True)
+        scan = scan_file.ScanFile.read(path)
     assert scan.n_rows == 2 and not scan.has_ended, "the next look sees both"
 
 

@@ -47,12 +47,13 @@ def check_row(i):
     if not np.array_equal(frame, example_pixels(i, frame.shape)):
         problems.append(f"row {i}: wrong pixels")
     for name, value in (
-        ("pos", (row.x_m, row.y_m)), ("posx_m", row.x_m), ("posy_m", row.y_m), ("keep", 1),
-        ("frames/unique_id", row.unique_ids), ("frames/epoch", row.epochs), ("frames/timestamp_ns", row.timestamps_ns),
-        ("frames/status", row.statuses), ("frames/n_frames", row.n_frames), ("frames/energy_eV", row.energy_eV),
-        ("frames/exposure_s", row.exposure_s), ("frames/replaces", -1), ("frames/flags", 0),
-        ("qc/features/intensity", row.intensity), ("qc/features/com_y", row.com_y),
-        ("qc/features/com_x", row.com_x), ("qc/features/n_saturated", row.n_saturated)):
+        ("pos", (row["x_m"], row["y_m"])), ("posx_m", row["x_m"]), ("posy_m", row["y_m"]), ("keep", 1),
+        ("frames/unique_id", row["unique_id"]), ("frames/epoch", row["epoch"]),
+        ("frames/timestamp_ns", row["timestamp_ns"]),
+        ("frames/status", row["status"]), ("frames/n_frames", row["n_frames"]), ("frames/energy_eV", row["energy_eV"]),
+        ("frames/exposure_s", row["exposure_s"]), ("frames/replaces", -1), ("frames/flags", 0),
+        ("qc/features/intensity", row["features"]["intensity"]), ("qc/features/com_y", row["features"]["com_y"]),
+        ("qc/features/com_x", row["features"]["com_x"]), ("qc/features/n_saturated", row["features"]["n_saturated"])):
         if not np.array_equal(columns[name][i], value):
             problems.append(f"row {i}: {name} is {columns[name][i]}")
 
@@ -115,16 +116,18 @@ WRITER = r"""
 '''Write rows until told to stop living: flush 37 rows in bursts, append 5 more, and wait to be killed.'''
 import os, sys, time
 from stream_service.standard_file import StandardFile
+from stream_service.standard_file.write.growing_rows import GrowingRows
 from stream_service.testing.example_file import append_example_rows, example_header
 
-class Dying(StandardFile):
-    def _write_keys(self, start, stop):
-        if sys.argv[2] == "before the keys" and stop == 37:
-            print("dying", flush=True)
-            os.kill(os.getpid(), 9)
-        super()._write_keys(start, stop)
+announce = GrowingRows.announce
+def dying(rows):
+    if sys.argv[2] == "before the keys" and rows.n_written == 37:
+        print("dying", flush=True)
+        os.kill(os.getpid(), 9)
+    announce(rows)
+GrowingRows.announce = dying
 
-file = Dying.create(sys.argv[1], example_header(100))
+file = StandardFile.create(sys.argv[1], example_header(100))
 for start, stop in ((0, 1), (1, 20), (20, 37)):
     append_example_rows(file, start, stop)
     file.flush()

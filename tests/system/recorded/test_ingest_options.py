@@ -19,6 +19,7 @@ from stream_service.cli import main as cli
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
+from stream_service.core.row import RowBlock
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.kernels import Corrections, Grouping, reference
@@ -26,7 +27,6 @@ from stream_service.run.corrections import corrections_from
 from stream_service.run.rows.pipeline import RowPipeline
 from stream_service.run.settings import build_reducer
 from stream_service.settings.profile import Preprocessing
-from stream_service.standard_file import Row
 
 N_FRAMES, FRAMES_PER_POSITION = 6, 3
 PIXEL_M = 75e-6
@@ -168,17 +168,12 @@ class Stored:
     pos_m: list[tuple[float, float]] = field(default_factory=list)
     n_saturated: list[int] = field(default_factory=list)
     mask: np.ndarray | None = None
-    shape: tuple[int, int] = (0, 0)
-    is_full = False
 
-    def slot(self) -> np.ndarray:
-        self.data.append(np.full(self.shape, np.nan, np.float32))
-        return self.data[-1]
-
-    def append(self, row: Row) -> None:
-        self.unique_ids.append(row.unique_ids)
-        self.pos_m.append((row.x_m, row.y_m))
-        self.n_saturated.append(row.n_saturated)
+    def append(self, block: RowBlock) -> None:
+        self.data += list(block.pixels.copy())
+        self.unique_ids += list(block.rows["unique_id"].copy())
+        self.pos_m += [(row["x_m"], row["y_m"]) for row in block.rows.copy()]
+        self.n_saturated += block.rows["features"]["n_saturated"].tolist()
 
     def write_mask(self, mask: np.ndarray, _flags: np.ndarray) -> None:
         self.mask = mask
@@ -192,7 +187,7 @@ def in_memory(recorded: Recorded, options: Options) -> Stored:
     corrections = corrections_from(settings, recorded.references)
     shape, dtype = options.region.raw_shape, recorded.frames.dtype
     reducer = build_reducer(settings, corrections, shape, options.frames_per_row, dtype)
-    stored = Stored(shape=reducer.out_shape, mask=reducer.mask)
+    stored = Stored(mask=reducer.mask)
     ledger = Ledger(0, N_FRAMES)
     unturned = StageMap(1.0, 0.0, 0.0, 1.0)
     pipeline = RowPipeline(stored, reducer, ledger, unturned, options.frames_per_row, settings.sat_fraction)
@@ -251,7 +246,7 @@ def assert_is_definition(stored: Stored, recorded: Recorded, options: Options) -
     kept = [row.summary.best_index for row in rows]
     positions_m = [group.mean(axis=0) if one < 0 else group[one] for group, one in zip(groups_m, kept, strict=True)]
     np.testing.assert_allclose(np.array(stored.pos_m), positions_m, rtol=1e-12, err_msg=said)
-    assert stored.n_saturated == [row.summary.n_saturated for row in rows], said
+    assert stored.n_saturated == [row.summary.features["n_saturated"] for row in rows], said
     n_seen = len(rows) if options.grouping in ("first", "best", "none") else N_FRAMES
     n_saturated = np.sum([row.saturated for row in rows], axis=0)
     is_saturated = n_saturated > settings.sat_fraction * n_seen

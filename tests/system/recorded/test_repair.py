@@ -19,16 +19,18 @@ SHAPE = (64, 80)
 WRITER = r"""
 import os, sys, time
 from stream_service.standard_file import StandardFile
+from stream_service.standard_file.write.growing_rows import GrowingRows
 from stream_service.testing.example_file import append_example_rows, example_header
 
-class Dying(StandardFile):
-    def _write_keys(self, start, stop):
-        if sys.argv[2] == "before the keys" and stop == 37:
-            print("dying", flush=True)
-            os.kill(os.getpid(), 9)
-        super()._write_keys(start, stop)
+announce = GrowingRows.announce
+def dying(rows):
+    if sys.argv[2] == "before the keys" and rows.n_written == 37:
+        print("dying", flush=True)
+        os.kill(os.getpid(), 9)
+    announce(rows)
+GrowingRows.announce = dying
 
-file = Dying.create(sys.argv[1], example_header(100, frame_shape=(64, 80), pixel_m=75e-6, det_dist_m=0.05))
+file = StandardFile.create(sys.argv[1], example_header(100, frame_shape=(64, 80), pixel_m=75e-6, det_dist_m=0.05))
 file.set_state("RECEIVING")
 for start, stop in ((0, 1), (1, 20), (20, 37)):
     append_example_rows(file, start, stop)

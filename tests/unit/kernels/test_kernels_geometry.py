@@ -103,7 +103,7 @@ def test_the_told_centre_is_the_centre_of_mass_of_a_uniform_frame(bin: int, rota
     summary = FrameReducer(geometry).reduce(
         np.ones((1, 8, 12), np.uint16), [1.0], np.empty(geometry.out_shape, np.float32)
     )
-    assert (summary.com_y, summary.com_x) == pytest.approx(geometry.center, abs=1e-12)
+    assert (summary.features["com_y"], summary.features["com_x"]) == pytest.approx(geometry.center, abs=1e-12)
 
 
 def test_reversed_axes_start_one_pixel_later_only_for_even_rois() -> None:

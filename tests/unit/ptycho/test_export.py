@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from stream_service.ptycho.ptypy.ptyr import Ptyr
 from stream_service.ptycho.ptypy.reconstruct import kept_positions_xy_m
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file.write.swmr_file import StandardFile
-from stream_service.testing.example_file import example_header, example_ledger, example_pixels, example_row
+from stream_service.testing.example_file import append_row, example_header, example_ledger, example_pixels, example_row
 
 N_ROWS, REJECTED, SHAPE = 12, 4, (16, 20)
 KEPT = [row for row in range(N_ROWS) if row != REJECTED]
@@ -26,8 +25,7 @@ KEPT = [row for row in range(N_ROWS) if row != REJECTED]
 def write_scan(path: Path, **changes: Any) -> ScanFile:
     with StandardFile.create(path, example_header(N_ROWS, frame_shape=SHAPE, **changes), swmr=False) as file:
         for row in range(N_ROWS):
-            file.slot()[...] = example_pixels(row, SHAPE)
-            file.append(replace(example_row(row), keep=row != REJECTED))
+            append_row(file, example_row(row, keep=row != REJECTED), example_pixels(row, SHAPE))
         file.write_ledger(example_ledger(N_ROWS))
         file.set_state("COMPLETE", "done", 1)
     return ScanFile.read(path)
@@ -113,8 +111,7 @@ def test_the_forward_model_of_tike_gives_the_frames_of_a_sample_that_lies_where_
             frame = np.zeros(SHAPE, np.float32)
             upright = np.fft.fftshift(np.abs(wave) ** 2)
             frame[starts[0] : starts[0] + side, starts[1] : starts[1] + side] = upright[:: signs[0], :: signs[1]]
-            file.slot()[...] = frame
-            file.append(replace(example_row(row), x_m=x * pixel_m, y_m=y * pixel_m, keep=row != REJECTED))
+            append_row(file, example_row(row, x_m=x * pixel_m, y_m=y * pixel_m, keep=row != REJECTED), frame)
         file.write_ledger(example_ledger(N_ROWS))
         file.set_state("COMPLETE", "done", 1)
     export(path, tmp_path / "out.h5", Layout.TIKE, None, force=False)

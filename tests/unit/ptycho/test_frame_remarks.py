@@ -17,7 +17,7 @@ from stream_service.ptycho.ptypy.recipe_settings import RecipeSettings
 from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file.write.swmr_file import StandardFile
-from stream_service.testing.example_file import example_header, example_ledger, example_row
+from stream_service.testing.example_file import append_row, example_header, example_ledger, example_row
 
 N_ROWS, SHAPE = 12, (48, 56)
 OPTICS = {"kind": "zone_plate", "zone_plate_diameter_m": 1.2e-4, "outermost_zone_width_m": 4e-8, "defocus_m": 1e-6}
@@ -33,9 +33,8 @@ def scan_of(
     com_y, com_x = (rows * frame).sum() / frame.sum(), (columns * frame).sum() / frame.sum()
     with StandardFile.create(path, header, swmr=False) as file:
         for row in range(N_ROWS):
-            file.slot()[...] = frame
-            energy_eV = energies_eV[row] if row < len(energies_eV) else example_row(row).energy_eV
-            file.append(replace(example_row(row), com_y=com_y, com_x=com_x, energy_eV=energy_eV))
+            energy = {"energy_eV": energies_eV[row]} if row < len(energies_eV) else {}
+            append_row(file, example_row(row, com_y=com_y, com_x=com_x, **energy), frame)
         file.write_ledger(example_ledger(N_ROWS))
         file.set_state("COMPLETE", "done", 1)
     return ScanFile.read(path)

@@ -58,7 +58,7 @@ def check_rows(path: Path, n_rows: int) -> None:
         for row in range(n_rows):
             np.testing.assert_array_equal(data[row], example_pixels(row, (64, 80)))
         assert data.shape[0] == n_rows
-        positions = [(example_row(row).x_m, example_row(row).y_m) for row in range(n_rows)]
+        positions = [example_row(row)[["x_m", "y_m"]].item() for row in range(n_rows)]
         np.testing.assert_array_equal(np.asarray(file["/entry/pos"]), positions)
         for spec in row_column_specs((64, 80), 1):
             assert file[spec.path].shape[0] == n_rows  # type: ignore[union-attr]

@@ -81,8 +81,7 @@ def test_line_scan_is_a_line(axis):
 )  # fmt: skip
 def test_any_rows_make_a_map_of_bounded_size(rows):
     values = RowValues()
-    for x_m, y_m, value in rows:
-        values.append(x_m, y_m, value)
+    values.add(np.array(rows))
     table = values.table()
     image = scan_map(table[:, 0], table[:, 1], table[:, 2]).image
     assert max(image.shape) <= MAX_PIXELS
@@ -92,15 +91,14 @@ def test_any_rows_make_a_map_of_bounded_size(rows):
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, 1e300, LONGEST_TRAVEL_M])
 def test_row_without_a_possible_position_is_left_out(wrong):
     values = RowValues()
-    values.append(wrong, 0.0, 1.0)
-    values.append(0.0, wrong, 1.0)
+    values.add(np.array([[wrong, 0.0, 1.0], [0.0, wrong, 1.0]]))
     assert len(values) == 0
 
 
 def test_rows_are_kept_as_their_number_grows():
     values = RowValues(capacity=2)
     for n in range(100):
-        values.append(n * 1e-6, 0.0, float(n))
+        values.add(np.array([[n * 1e-6, 0.0, float(n)]]))
     table = values.table()
-    values.append(0.0, 0.0, 0.0)
+    values.add(np.zeros((1, 3)))
     np.testing.assert_array_equal(table[:, 2], np.arange(100.0))

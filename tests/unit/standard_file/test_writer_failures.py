@@ -14,7 +14,7 @@ import pytest
 from stream_service.errors import WriteError
 from stream_service.standard_file import StandardFile
 from stream_service.standard_file.write.failures import write_error
-from stream_service.testing.example_file import append_example_rows, example_header, example_row
+from stream_service.testing.example_file import append_example_rows, example_header
 
 FULL_DISK = """
 import resource, signal, sys
@@ -96,7 +96,7 @@ def test_closed_file_takes_nothing_more(tmp_path):
     file = StandardFile.create(tmp_path / "a.h5", example_header())
     file.close()
     file.close()
-    for late in (file.flush, lambda: file.append(example_row(0)), lambda: file.set_state("FAILED")):
+    for late in (file.flush, lambda: append_example_rows(file, 0, 1), lambda: file.set_state("FAILED")):
         with pytest.raises(WriteError, match="the file is closed"):
             late()
 

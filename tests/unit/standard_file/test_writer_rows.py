@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_service.core.row import MAX_ROWS, RowBlock
 from stream_service.standard_file import StandardFile
 from stream_service.standard_file.schema.spec import fixed_string
-from stream_service.standard_file.write.row_buffer import MAX_ROWS, RowBuffer
 from stream_service.testing.example_file import (
     START_NS,
     append_example_rows,
@@ -39,14 +39,14 @@ def assert_rows_are_those_of_the_example(path, n_rows, k=1):
         for index in range(n_rows):
             row = example_row(index, k)
             assert np.array_equal(file["/entry/data"][index], example_pixels(index))
-            assert tuple(file["/entry/pos"][index]) == (row.x_m, row.y_m)
-            assert (file["/entry/posx_m"][index], file["/entry/posy_m"][index]) == (row.x_m, row.y_m)
-            assert np.array_equal(file["/entry/frames/unique_id"][index], row.unique_ids)
-            assert np.array_equal(file["/entry/frames/timestamp_ns"][index], row.timestamps_ns)
+            assert tuple(file["/entry/pos"][index]) == (row["x_m"], row["y_m"])
+            assert (file["/entry/posx_m"][index], file["/entry/posy_m"][index]) == (row["x_m"], row["y_m"])
+            for name in ("unique_id", "epoch", "timestamp_ns", "status"):
+                assert np.array_equal(file[f"/entry/frames/{name}"][index], row[name])
             for name in ("n_frames", "energy_eV", "exposure_s", "flags", "replaces"):
-                assert file[f"/entry/frames/{name}"][index] == getattr(row, name)
+                assert file[f"/entry/frames/{name}"][index] == row[name]
             for name in ("intensity", "com_y", "com_x", "n_saturated"):
-                assert file[f"/entry/qc/features/{name}"][index] == getattr(row, name)
+                assert file[f"/entry/qc/features/{name}"][index] == row["features"][name]
             assert file["/entry/keep"][index] == 1
 
 
@@ -66,9 +66,8 @@ def test_rhythm_of_flushes_does_not_change_the_file(tmp_path_factory, bursts):
         for burst in bursts:
             append_example_rows(file, start, start + burst)
             start += burst
-            assert file.n_rows + file.n_buffered == start
+            assert file.n_rows == start - burst, "nothing is visible before its flush"
             assert file.flush() == start == file.n_rows
-            assert file.n_buffered == 0
     with StandardFile.create(folder / "once.h5", example_header(300), swmr=False) as file:
         append_example_rows(file, 0, n_rows)
     bursts_file, once_file = contents(folder / "bursts.h5"), contents(folder / "once.h5")
@@ -77,31 +76,28 @@ def test_rhythm_of_flushes_does_not_change_the_file(tmp_path_factory, bursts):
         assert np.array_equal(value, once_file[name], equal_nan=value.dtype.kind == "f"), name
 
 
-def test_slot_flushes_by_itself_when_full(tmp_path):
-    with StandardFile.create(tmp_path / "a.h5", example_header()) as file:
-        append_example_rows(file, 0, MAX_ROWS)
-        assert file.is_full
-        assert file.n_rows == 0
-        file.slot()
-        assert not file.is_full
-        assert file.n_rows == MAX_ROWS
+def test_rows_of_a_block_lie_side_by_side():
+    """The reducer writes into the block and nothing copies it: frames of one block are neighbours in memory."""
+    block = RowBlock((6, 8), 1)
+    first = block.next_pixels()
+    block.append()
+    second = block.next_pixels()
+    assert first.base is second.base
+    assert first.flags.c_contiguous
+    assert second.ctypes.data - first.ctypes.data == first.nbytes
 
 
-def test_slot_is_where_the_pixels_stay(tmp_path):
-    """The reducer writes into the slot and nothing copies it: slots of one buffer are neighbours in memory."""
-    with StandardFile.create(tmp_path / "a.h5", example_header()) as file:
-        first = file.slot()
-        file.append(example_row(0))
-        second = file.slot()
-        assert first.base is second.base
-        assert first.flags.c_contiguous
-        assert second.ctypes.data - first.ctypes.data == first.nbytes
+def test_a_row_that_is_not_filled_in_says_so():
+    row = RowBlock((1, 1), 2).append()
+    assert row["unique_id"].tolist() == row["epoch"].tolist() == [-1, -1], "0 is a valid id"
+    assert (row["replaces"], row["keep"]) == (-1, 0)
+    assert np.isnan([row["x_m"], row["energy_eV"], row["features"]["intensity"]]).all()
 
 
 def test_buffer_is_bounded_in_bytes():
-    assert RowBuffer((2048, 2048), 1).capacity == 1
-    assert RowBuffer((1024, 1024), 1).capacity == 4
-    assert RowBuffer((16, 16), 1).capacity == MAX_ROWS
+    assert RowBlock((2048, 2048), 1).capacity == 1
+    assert RowBlock((1024, 1024), 1).capacity == 4
+    assert RowBlock((16, 16), 1).capacity == MAX_ROWS
 
 
 def test_keys_are_row_plus_one_without_a_hole(tmp_path):
@@ -127,7 +123,7 @@ def test_rows_beyond_the_keys_are_kept(tmp_path):
 def test_unused_slots_of_a_row_are_marked(tmp_path):
     with StandardFile.create(tmp_path / "a.h5", example_header(frames_per_row=2)) as file:
         with pytest.raises(ValueError, match="has 2 frames, not 1"):
-            file.append(example_row(0))
+            append_example_rows(file, 0, 1)
         append_example_rows(file, 0, 1, 2)
     assert_rows_are_those_of_the_example(tmp_path / "a.h5", 1, 2)
 

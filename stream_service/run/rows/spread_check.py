@@ -1,0 +1,62 @@
+"""The check that the exposures of a row were taken at one position, group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stream_service.core.exposure import Flag
+from stream_service.core.grouping import Group
+from stream_service.core.spread import SpreadJudge
+from stream_service.core.stage_map import StageMap
+from stream_service.text.counted import counted
+
+
+class SpreadCheck:
+    """Of the groups of one run whose exposures are combined."""
+
+    def __init__(self, stage_map: StageMap, *, allow_spread: bool) -> None:
+        """With `allow_spread` the exposures of a row may have been taken at places that are no single position."""
+        self._stage_map = stage_map
+        self._allow_spread = allow_spread
+        self.judge = SpreadJudge()
+        self._first_group: Group | None = None
+        """Waits for the second one, which says how far a step is."""
+
+    def see(self, group: Group) -> Iterator[Group]:
+        """Take a group; gives those that can be judged now, in order."""
+        places = self._places(group)
+        self.judge.see(places)
+        if self._first_group is None and self.judge.must_wait(places):
+            self._first_group = group
+            return
+        yield from self.release()
+        yield group
+
+    def release(self) -> Iterator[Group]:
+        """There may be no more: give the one that waits."""
+        if self._first_group is not None:
+            first, self._first_group = self._first_group, None
+            yield first
+
+    def flags(self, group: Group) -> Flag:
+        """`SPREAD` for a group that is no single position, unless that is allowed; counted."""
+        is_apart = self.judge.is_apart(self._places(group))
+        return Flag.SPREAD if is_apart and not self._allow_spread else Flag.NONE
+
+    def notes(self, frames_per_position: int) -> Iterator[str]:
+        """The rows that are no single position, in a sentence."""
+        judge = self.judge
+        if judge.n_apart:
+            fate = "used, because that is allowed" if self._allow_spread else "flagged, and not used"
+            yield (
+                f"the exposures of {judge.n_apart} of {counted(judge.n_judged, 'row')} lie up to "
+                f"{judge.widest_m * 1e6:.3g} um apart (limit {judge.limit_m * 1e6:.3g} um, a quarter of the usual "
+                f"step): {'this row is' if judge.n_apart == 1 else 'these rows are'} {fate}; is "
+                f"{frames_per_position} the number of frames at a position?"
+            )
+
+    def _places(self, group: Group) -> list[tuple[float, float]]:
+        """Where each exposure was taken on the sample."""
+        return [
+            self._stage_map.beam_on_sample(exposure.values["x"], exposure.values["y"]) for exposure in group.exposures
+        ]

@@ -1,0 +1,53 @@
+"""The datasets of a file that grow by rows, and the live keys that announce them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import h5py
+import numpy as np
+from h5py import h5s
+
+from stream_service.core.row import RowBlock
+from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.columns import GrowingColumn
+from stream_service.standard_file.schema.row_columns import COLUMN_PATHS, column_blocks
+
+
+class GrowingRows:
+    """Those of one open file. Rows that are written are not announced yet."""
+
+    def __init__(self, datasets: Mapping[str, h5py.Dataset]) -> None:
+        self._data = GrowingColumn(datasets[paths.CXI_DATA])
+        self._columns = {path: GrowingColumn(datasets[path]) for path in COLUMN_PATHS}
+        self._keys = [datasets[path] for path in paths.LIVE_KEYS]
+        self._frames_per_row = int(datasets[paths.UNIQUE_ID].shape[1])
+        self.n_written = self.n_announced = 0
+
+    def check(self, block: RowBlock) -> None:
+        """Raise `ValueError` for rows that are none of this file."""
+        k = block.rows["unique_id"].shape[1]
+        if k != self._frames_per_row:
+            raise ValueError(f"a row of this file has {self._frames_per_row} frames, not {k}")
+
+    def write(self, block: RowBlock) -> None:
+        """Put the rows of a block behind those that are written."""
+        if not block.n_rows:
+            return
+        self._data.write_chunks(self.n_written, block.pixels)
+        for path, values in column_blocks(block.rows):
+            self._columns[path].write(self.n_written, values)
+        self.n_written += block.n_rows
+
+    def announce(self) -> None:
+        """Tell readers of all rows that are written; those beyond the keys reserved are in the file without a key."""
+        start, self.n_announced = self.n_announced, self.n_written
+        stop = min(self.n_written, len(self._keys[0]))
+        if stop <= start:
+            return
+        keys = np.arange(start + 1, stop + 1, dtype=np.uint32)
+        for dataset in self._keys:
+            file_space = dataset.id.get_space()
+            file_space.select_hyperslab((start,), keys.shape)
+            dataset.id.write(h5s.create_simple(keys.shape), file_space, keys)
+            dataset.id.flush()
