@@ -100,8 +100,8 @@ class StandardFile:
 
         Raises `ValueError` for rows of another number of frames.
         """
-        self._rows.check(block)
         self._check_can_grow()
+        self._rows.check(block)
         self._make_sure(self._place.check)
         self._make_sure(lambda: self._file.reserve(block.pixels.nbytes + self._flush_bytes))
         with self._writing("write rows"):

@@ -93,9 +93,8 @@ def test_file_that_another_program_cuts_short_is_not_closed_as_if_nothing_were(t
     file.flush()
     with path.open("r+b") as other:
         other.truncate(1000)
-    append_example_rows(file, 10, 12)
     with pytest.raises(WriteError, match=r"a_std\.h5 was cut short by another program .* from \d+ to 1000 bytes"):
-        file.flush()
+        append_example_rows(file, 10, 12)
     file.set_state("FAILED", "the service could not go on")
     file.close()
     with StandardFile.create(tmp_path / "b_std.h5", example_header(20)) as following:
