@@ -1,6 +1,6 @@
-"""The tables of docs/reference that follow from the code: `make docs` writes them, a test says when they are stale.
+"""The parts of the docs that follow from the code: `make docs` writes them, a test says when they are stale.
 
-A table stands between `<!-- generated: NAME -->` and `<!-- end -->`; everything around it is written by hand.
+A part stands between `<!-- generated: NAME -->` and `<!-- end -->`; everything around it is written by hand.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pydantic import BaseModel
 import iocsim.cli
 import stream_service.cli.main
 from stream_service.core.row import FRAME_COLUMNS
+from stream_service.core.run import TRANSITIONS, RunEvent, RunState
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 from stream_service.settings.status_table import ServiceImage, ServicePV
@@ -227,6 +228,19 @@ def iocsim_options() -> str:
     return table(("option", "default", "meaning"), option_rows(typer.main.get_command(iocsim.cli.app)))
 
 
+# -- states -----------------------------------------------------------------------------------------------------------
+
+
+def run_states() -> str:
+    """The states of a run and the events between them, as a diagram."""
+    events: dict[tuple[RunState, RunState], list[RunEvent]] = {}
+    for (state, event), to in TRANSITIONS.items():
+        events.setdefault((state, to), []).append(event)
+    lines = [f"    {state} --> {to}: {' · '.join(between)}" for (state, to), between in events.items()]
+    ends = [f"    {state} --> [*]" for state in RunState if state.has_ended]
+    return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {RunState.IDLE}", *lines, *ends, "```"])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "profile": profile,
     "request": request,
@@ -235,6 +249,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "row-columns": row_columns,
     "commands": commands,
     "iocsim-options": iocsim_options,
+    "run-states": run_states,
 }
 
 
@@ -245,7 +260,7 @@ def with_fresh_tables(text: str) -> str:
 
 def main() -> None:
     """Write the tables of every page that has some."""
-    for page in sorted((DOCS / "reference").glob("*.md")):
+    for page in sorted(DOCS.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
         page.write_text(with_fresh_tables(text), encoding="utf-8")
 

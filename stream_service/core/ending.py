@@ -5,6 +5,7 @@ Time is an argument, in seconds of any clock that does not jump.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from stream_service.core.ledger import Account
@@ -19,8 +20,11 @@ BEYOND_SHARE = 0.25
 class Ending:
     """Stop requests and time-outs of one run, and what follows. `stop` and `abort` may come from any thread."""
 
-    def __init__(self, grace_s: float, drain_s: float, gone_s: float = float("inf")) -> None:
-        """`gone_s` is how long a detector may not answer before its run ends."""
+    def __init__(
+        self, grace_s: float, drain_s: float, gone_s: float = math.inf, armed_timeout_s: float = math.inf
+    ) -> None:
+        """`gone_s` is how long a detector may not answer before its run ends, `armed_timeout_s` how long an armed run
+        waits for its first frame."""
         self.reason: EndReason | None = None
         """What made the run end; None while it goes on."""
         self.is_aborted = False
@@ -29,6 +33,7 @@ class Ending:
         self._grace_s = grace_s
         self._drain_s = drain_s
         self._gone_s = gone_s
+        self._armed_timeout_s = armed_timeout_s
         self._gone_since_s: float | None = None
         self._stop_reason: EndReason | None = None
         self._last_frame_s = self._drain_began_s = 0.0
@@ -67,6 +72,8 @@ class Ending:
             self.reason, event = self._stop_reason, RunEvent.STOP
         elif state in (RunState.ARMED, RunState.RECEIVING) and is_gone:
             self.reason, event = EndReason.DETECTOR_GONE, RunEvent.DETECTOR_GONE
+        elif state is RunState.ARMED and self.quiet_s(now_s) > self._armed_timeout_s:
+            self.reason, event = EndReason.NOT_BEGUN, RunEvent.NOT_BEGUN
         elif state is RunState.RECEIVING and self._is_idle(now_s, is_acquiring):
             self.reason, event = EndReason.DETECTOR_STOPPED, RunEvent.DETECTOR_STOPPED
         else:

@@ -34,6 +34,7 @@ class RunEvent(StrEnum):
     ARM = "arm"
     FRAME = "frame"
     ALL_IN = "all expected frames are in"
+    NOT_BEGUN = "no frame within the time-out"
     DETECTOR_STOPPED = "detector stopped"
     DETECTOR_GONE = "detector gone"
     STOP = "stop"
@@ -49,6 +50,7 @@ class EndReason(StrEnum):
     ALL_IN = "all expected frames were received"
     BEYOND_PLAN = "all expected frames were received, and the detector exposed more than were announced"
     FRAMES_LOST = "all expected frames were exposed, but not all of them were received"
+    NOT_BEGUN = "no frame came within service.armed_timeout_s of the profile after arming"
     STOPPED = "stopped by the plan or the operator"
     DETECTOR_STOPPED = "the detector stopped before all expected frames came"
     DETECTOR_IDLE = "the detector stopped"
@@ -69,6 +71,7 @@ TRANSITIONS: dict[tuple[RunState, RunEvent], RunState] = {
     (RunState.RECEIVING, RunEvent.FRAME): RunState.RECEIVING,
     (RunState.RECEIVING, RunEvent.ALL_IN): RunState.DRAINING,
     (RunState.RECEIVING, RunEvent.DETECTOR_STOPPED): RunState.DRAINING,
+    (RunState.ARMED, RunEvent.NOT_BEGUN): RunState.DRAINING,
     (RunState.ARMED, RunEvent.DETECTOR_GONE): RunState.DRAINING,
     (RunState.RECEIVING, RunEvent.DETECTOR_GONE): RunState.DRAINING,
     (RunState.ARMED, RunEvent.STOP): RunState.DRAINING,

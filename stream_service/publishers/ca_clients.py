@@ -19,6 +19,7 @@ from caproto.asyncio.utils import _TransportWrapper
 from caproto.server.common import DisconnectedCircuit
 
 from stream_service.publishers.descriptors import RESERVE, n_left
+from stream_service.publishers.service_pvs import PUT_CLIENT
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,11 @@ class Circuit(VirtualCircuit):
             await self._on_disconnect()
             raise DisconnectedCircuit
         await super().recv()
+
+    async def _process_command(self, command: Any) -> Any:
+        """Take a command; a put with callback is known by the client that waits for it."""
+        PUT_CLIENT.set(self if isinstance(command, caproto.WriteNotifyRequest) else None)
+        return await super()._process_command(command)
 
     async def get_from_sub_queue(self, timeout: float | None = None) -> Any:
         """The next update to send. Without a time-out it is asked for when all before have been sent."""

@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any
 
 from caproto import AlarmSeverity, AlarmStatus
@@ -37,6 +39,8 @@ class CaServer:
         self.orders: queue.Queue[Order] = queue.Queue()
         self._group = ServicePVs(prefix, self.orders)
         self._published: dict[ServicePV, Shown] = {}
+        self._defects: deque[BaseException] = deque(maxlen=1)
+        """What a posting has raised, until it is told."""
         self._loop = asyncio.new_event_loop()
         self._in_order = asyncio.Lock()
         """What is posted and answered is so one after the other: an answer comes after what it is about."""
@@ -56,12 +60,17 @@ class CaServer:
         return self._thread.is_alive()
 
     def publish(self, status: ServiceStatus) -> None:
-        """Post every PV that shows something else than in the last call; returns at once."""
+        """Post every PV that shows something else than in the last call; returns at once.
+
+        Raises what a posting of an earlier call has raised in the thread of the server: one PV holds up no other.
+        """
         shown = {pv: (pv.value_in(status), pv.severity_in(status)) for pv in reversed(STATUS)}
         changed = {pv: now for pv, now in shown.items() if self._published.get(pv) != now}
-        if changed:
-            self._published = shown
-            self._submit(self._post(changed))
+        self._published = shown
+        for pv, (value, severity) in changed.items():
+            self._submit(self._post(pv, value, severity))
+        if self._defects:
+            raise self._defects.popleft()
 
     def answer(self, order: Order) -> None:
         """Complete the put of an order, after everything published before."""
@@ -77,17 +86,20 @@ class CaServer:
 
     def _submit(self, job: Coroutine[Any, Any, None]) -> None:
         if self.is_alive:
-            asyncio.run_coroutine_threadsafe(job, self._loop)
+            asyncio.run_coroutine_threadsafe(job, self._loop).add_done_callback(self._note)
         else:
             job.close()
 
-    async def _post(self, changed: dict[ServicePV, Shown]) -> None:
+    def _note(self, done: Future[None]) -> None:
+        if not done.cancelled() and (defect := done.exception()) is not None:
+            self._defects.append(defect)
+
+    async def _post(self, pv: ServicePV, value: StatusValue, severity: Severity) -> None:
         async with self._in_order:
-            for pv, (value, severity) in changed.items():
-                if pv.type.kind is Kind.CHAR:
-                    value = encoded(str(value), pv.type.max_bytes - 1).decode()  # a screen that reads it wants its NUL
-                status = AlarmStatus.STATE if severity else AlarmStatus.NO_ALARM
-                await self._group.channel(pv).write(value, status=status, severity=AlarmSeverity(severity))
+            if pv.type.kind is Kind.CHAR:
+                value = encoded(str(value), pv.type.max_bytes - 1).decode()  # a screen that reads it wants its NUL
+            status = AlarmStatus.STATE if severity else AlarmStatus.NO_ALARM
+            await self._group.channel(pv).write(value, status=status, severity=AlarmSeverity(severity))
 
     async def _answer(self, order: Order) -> None:
         async with self._in_order:

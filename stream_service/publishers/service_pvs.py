@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import queue
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from types import new_class
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from caproto import CaprotoRuntimeError, ChannelType
 from caproto.server import PVGroup, pvproperty
@@ -44,6 +45,17 @@ class Command(StrEnum):
     ABORT = ServicePV.ABORT
 
 
+class PutClient(Protocol):
+    """The connection of a client that waits for the completion of its put."""
+
+    @property
+    def connected(self) -> bool: ...
+
+
+PUT_CLIENT: ContextVar[PutClient | None] = ContextVar("put_client", default=None)
+"""Of the put that is being worked on; None for a put without callback."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A command as it came in, with the request that stood in `Request` at that moment."""
@@ -52,6 +64,13 @@ class Order:
     request: str
     answered: asyncio.Event
     """Of the server's loop: the put is complete once it is set."""
+    client: PutClient | None = None
+    """Who waits for that; None if nobody does, as far as is known."""
+
+    @property
+    def is_abandoned(self) -> bool:
+        """True when who waited for the answer has disconnected."""
+        return self.client is not None and not self.client.connected
 
 
 def _ordering(command: Command) -> Any:
@@ -150,7 +169,7 @@ class ServicePVs(_Channels):
         """Hand out an order, with the request as it stands now; done when it has been answered."""
         if sum(order.command is command for order in self._pending) >= MOST_PENDING:
             raise CaprotoRuntimeError(f"{command} is refused: {MOST_PENDING} puts of it wait for their answer already")
-        order = Order(command, self.channel(ServicePV.REQUEST).text, asyncio.Event())
+        order = Order(command, self.channel(ServicePV.REQUEST).text, asyncio.Event(), PUT_CLIENT.get())
         self._pending.append(order)
         self._orders.put(order)
         try:

@@ -12,9 +12,6 @@ from stream_service.core.ledger import Arrival
 
 log = logging.getLogger(__name__)
 
-MOST_LOGGED = 10
-"""Of one kind: a detector that sends nothing else would fill the disk with words."""
-
 
 class RunNotes:
     """Counts of what was not stored, and the first of each kind in a sentence."""
@@ -31,8 +28,7 @@ class RunNotes:
         """A message was no frame of this run."""
         self.n_refused += 1
         self.first_refusal = self.first_refusal or why
-        if self.n_refused <= MOST_LOGGED:
-            log.warning("%s", why)
+        log.warning("%s", why)
 
     def drop(self, entered: Entered) -> None:
         """The ledger called a frame anything but new."""
@@ -46,8 +42,7 @@ class RunNotes:
         }[arrival]
         count_and_first = self._dropped.setdefault(kind, [0, entered.frame.unique_id])
         count_and_first[0] += 1
-        if count_and_first[0] <= MOST_LOGGED:
-            log.warning("frame %d is not stored: it is one %s", entered.frame.unique_id, kind)
+        log.warning("frame %d is not stored: it is one %s", entered.frame.unique_id, kind)
 
     @property
     def is_empty(self) -> bool:

@@ -31,7 +31,8 @@ class Verdict:
             return RunEvent.ABORT
         if self.reason is EndReason.FAILED:
             return RunEvent.FAIL
-        return RunEvent.ALL_ACCOUNTED if self.account.is_complete else RunEvent.NOT_ALL_ACCOUNTED
+        is_complete = self.account.is_complete and self.reason is not EndReason.NOT_BEGUN
+        return RunEvent.ALL_ACCOUNTED if is_complete else RunEvent.NOT_ALL_ACCOUNTED
 
 
 def settle(intake: FrameIntake, ending: Ending, asked: EndReason, rows: int, *, is_counted_already: bool) -> Verdict:

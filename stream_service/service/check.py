@@ -50,7 +50,7 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
     yield from _check_channels(profile, latest)
     detector = CaDetector(profile.detector.acquire_pv, profile.detector.counter_pv, profile.detector.exposure_pv)
     try:
-        if problem := problem_of(detector.start):
+        if problem := problem_of(detector.connect):
             yield Finding("error", "detector", problem)
             detector_answers = False
         else:
@@ -131,7 +131,8 @@ def _check_shape(profile: Profile, frame: Frame, shape: str) -> Iterator[Finding
 def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Finding]:
     """The PVs of the profile; what they are goes into `latest`."""
     readbacks = CaReadbacks(followed_channels(profile))
-    if problem := problem_of(readbacks.start):
+    if problem := problem_of(readbacks.connect):
+        readbacks.close()
         yield Finding("error", "channels", problem)
         return
     for name, channel in profile.channels.items():

@@ -36,7 +36,7 @@ class Arriving(Protocol):
 def check_stream(profile: Profile) -> Iterator[Finding]:
     """Look at the switches between the camera and its PVA channel, as far as they are known."""
     stream = stream_of(profile.detector)
-    stream.start()
+    stream.connect()
     try:
         stream.wait(ANSWER_S)
         if problem := stream.problem:

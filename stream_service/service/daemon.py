@@ -1,8 +1,8 @@
 """The daemon: takes orders over CA, runs one run after another, and shows what they do.
 
-The main loop only looks and decides, ten times a second; frames never pass through it. The state belongs to the newest
-run; an older one may still be draining while the next is armed. SIGINT and SIGTERM finish the file in good order; a
-second signal ends the run at once.
+The main loop only looks and decides, ten times a second, and never waits: runs are armed and work in threads of their
+own. The state belongs to the newest run; an older one may still be draining while the next is armed. SIGINT and SIGTERM
+finish the file in good order; a second signal ends the run at once.
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 
 from p4p.client.thread import Context
 from pydantic import ValidationError
 
 from stream_service.channel_access.library import log_ca_exceptions
 from stream_service.core.run import EndReason, RunState
-from stream_service.errors import ConfigError, PtychostreamError
+from stream_service.errors import ConfigError
 from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.descriptors import raise_limit
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.publishers.service_pvs import Command, Order
-from stream_service.qc.maps import scan_map
 from stream_service.run.live.live_run import LiveRun
-from stream_service.run.live.run_sources import RunSources
-from stream_service.run.status import ShownRow
+from stream_service.run.live.run_sources import BeamlineMonitors, RunSources
 from stream_service.service.afterwards import Afterwards
+from stream_service.service.arming_queue import ArmingQueue
 from stream_service.service.own_names import only_daemon_of, refuse_taken_names
+from stream_service.service.run_pictures import RunPictures
 from stream_service.service.standby import AutoRun, Standby
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
-from stream_service.settings.service_status import NO_RUN, Health, Pace, RunStatus, ServiceStatus
+from stream_service.settings.service_status import NO_RUN, Health, Pace, RunStatus, ServiceStatus, Severity
 from stream_service.settings.status_table import ServiceImage, ServicePV
 from stream_service.sources.live.ca_detector import CaCounter
 from stream_service.text.validation_messages import explain
@@ -41,7 +43,7 @@ from stream_service.text.validation_messages import explain
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
-IMAGES_S = 0.5
+ENDING = "refused, because the service is ending: arm it when it has been started again"
 
 
 class Service:
@@ -50,7 +52,8 @@ class Service:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._ca = CaServer(profile.service.prefix)
-        self._images: PvaImages | None = None
+        self._pictures: RunPictures | None = None
+        self._monitors: BeamlineMonitors | None = None
         self._standby: Standby | None = None
         self._runs: list[LiveRun] = []
         self._endings: list[tuple[Order, LiveRun]] = []
@@ -58,13 +61,13 @@ class Service:
         self._n_armed = 0
         self._arm_error = ""
         self._pace = Pace()
+        self._defects: dict[str, str] = {}
+        """What cannot be shown now, and why."""
         counter_pv = profile.detector.counter_pv
         self._afterwards = Afterwards(lambda: CaCounter(counter_pv), profile.service.grace_s)
         self._signals = 0
         self._wake = threading.Event()
-        self._images_at = 0.0
-        self._row_on_screen: ShownRow | None = None
-        self._map_on_screen = (0, 0)
+        self._to_arm = ArmingQueue(self._make_run, self._decided, self._wake.set)
 
     def end(self) -> None:
         """Ask the service to end, from a signal handler: the first time in good order, then at once."""
@@ -82,23 +85,27 @@ class Service:
 
     def _serve(self, on_ready: Callable[[], None]) -> int:
         self._ca.start()
-        self._images = PvaImages(self._profile.service.prefix, ServiceImage)
-        with Context("pva", nt=False) as pva:
+        self._pictures = RunPictures(PvaImages(self._profile.service.prefix, ServiceImage))
+        with Context("pva", nt=False) as pva, closing(BeamlineMonitors(self._profile, pva)) as self._monitors:
             try:
                 self._publish()
                 on_ready()
                 if self._profile.service.auto:
-                    self._standby = self._make_standby(pva)
+                    self._standby = Standby(self._make_auto_run, self._profile.preprocessing.frames_per_position)
                 while not self._signals and self._ca.is_alive:
-                    self._take_orders(pva)
+                    self._to_arm.look()
+                    self._take_orders()
+                    self._to_arm.begin_next(self._forget_arm_error)
                     self._stand_by()
                     self._publish()
-                    self._images.make_room()
                     self._wake.wait(TICK_S)
+                    self._wake.clear()
             finally:  # whatever ends the service, no file is left open
+                self._to_arm.cancel(ENDING)
                 if self._standby is not None:
-                    self._standby.dismiss()
+                    self._standby.close()
                 self._end_runs()
+                self._to_arm.join()
         if not self._ca.is_alive:
             log.error("the CA server of the service died; the run was finished, the service ends")
             return 1
@@ -106,7 +113,7 @@ class Service:
         self._publish()
         self._afterwards.close()
         self._ca.close()
-        self._images.close()
+        self._pictures.close()
         return int(self._newest.state is RunState.FAILED)
 
     @property
@@ -119,19 +126,23 @@ class Service:
         is_next_armed = self._standby is not None and self._standby.is_armed
         return None if is_next_armed or not self._runs else self._runs[-1].counter_at_end
 
-    def _take_orders(self, pva: Context) -> None:
-        """Take what was ordered, up to one arming: the next has to wait a tick, so that its answer is heard first."""
-        while True:
-            try:
+    def _take_orders(self) -> None:
+        """Take what was ordered: runs are armed one after the other, what ends them overtakes."""
+        with contextlib.suppress(queue.Empty):
+            while True:
                 order = self._ca.orders.get_nowait()
-            except queue.Empty:
-                return
-            if order.command is Command.ARM:
-                self._arm(order, pva)
-                return
-            self._end_newest(order)
+                if order.command is Command.ARM:
+                    self._to_arm.add(order)
+                else:
+                    self._end_newest(order)
 
     def _end_newest(self, order: Order) -> None:
+        """Stop or abort the newest run; one that is being armed is given up, and with it those ordered since."""
+        self._to_arm.look()  # what has just been armed is the newest run
+        if self._to_arm:
+            self._to_arm.cancel(f"given up, because {order.command} was put while it was armed")
+            self._ca.answer(order)
+            return
         if not self._runs:
             log.info("%s: there is no run", order.command)
             self._ca.answer(order)
@@ -143,21 +154,33 @@ class Service:
             run.abort()
         self._endings.append((order, run))
 
-    def _arm(self, order: Order, pva: Context) -> None:
+    def _forget_arm_error(self) -> None:
+        """So that the same refusal again is an update, too."""
         self._arm_error = ""
-        self._publish()  # so that the same refusal again is an update, too
-        try:
-            request = parse_request(order.request, self._profile)
-            self._make_way()
-            run = LiveRun(self._n_armed + 1, self._profile, request, RunSources(self._profile, pva))
-            run.arm()
-            run.start()
-        except PtychostreamError as error:
-            self._arm_error = str(error)
+        self._publish()
+
+    def _make_run(self, order: Order) -> LiveRun:
+        """The run of an order, not armed yet; called in the thread of the arming."""
+        request = parse_request(order.request, self._profile)
+        self._make_way()
+        return LiveRun(self._n_armed + 1, self._profile, request, self._sources())
+
+    def _make_auto_run(self, request: ScanRequest) -> LiveRun:
+        return AutoRun(0, self._profile, request, self._sources())
+
+    def _sources(self) -> RunSources:
+        assert self._monitors is not None, "a run is made while the service serves"
+        return RunSources(self._profile, self._monitors)
+
+    def _decided(self, order: Order, run: LiveRun | None, error: str) -> None:
+        """Let an armed run work, or say why there is none; then the order is answered."""
+        if run is None:
             log.error("cannot arm: %s", error)
         else:
+            run.start()
             self._add(run)
             log.info("armed for %s", run.request.scan_id)
+        self._arm_error = error
         self._publish()
         self._ca.answer(order)
 
@@ -169,12 +192,13 @@ class Service:
                 if order.command is not Command.ARM:
                     self._end_newest(order)
                     continue
-                self._arm_error = "the service is ending: arm it when it has been started again"
-                self._publish()
-                self._ca.answer(order)
+                self._decided(order, None, f"the arming was {ENDING}")
 
     def _make_way(self) -> None:
-        """Let a plan's run be the next: one that auto mode began by itself is finished, any other is in the way."""
+        """Let a plan's run be the next: one that auto mode began by itself is finished, any other is in the way.
+
+        Called in the thread of the arming, while the main loop leaves standby alone.
+        """
         newest = self._runs[-1] if self._runs else None
         if newest is not None and newest.state in (RunState.ARMED, RunState.RECEIVING):
             if not isinstance(newest, AutoRun):
@@ -190,14 +214,8 @@ class Service:
         run.run_number = self._n_armed
         self._runs = [earlier for earlier in self._runs if not earlier.join(0)] + [run]
 
-    def _make_standby(self, pva: Context) -> Standby:
-        def make_run(request: ScanRequest) -> LiveRun:
-            return AutoRun(0, self._profile, request, RunSources(self._profile, pva))
-
-        return Standby(make_run, self._profile.preprocessing.frames_per_position)
-
     def _stand_by(self) -> None:
-        if self._standby is None:
+        if self._standby is None or self._to_arm.is_arming:
             return
         if (begun := self._standby.take_begun()) is not None:
             self._add(begun)
@@ -205,36 +223,41 @@ class Service:
             self._standby.renew(time.monotonic())
 
     def _publish(self) -> None:
-        ended = [(order, run) for order, run in self._endings if run.state.has_ended]
-        now = time.monotonic()
-        status = self._afterwards.told(self._newest, self._counter_at_end, now)
-        busy = any(not run.state.has_ended for run in self._runs)
-        health = Health.BUSY if busy else Health.FAULTED if status.state is RunState.FAILED else Health.READY
-        self._pace = self._pace.at(status, now)
-        is_standing_by = self._standby is not None and self._standby.is_armed
-        self._ca.publish(ServiceStatus(health, status, self._pace, self._arm_error, is_standing_by, now))
+        """Show how everything is, and answer what has been done. A defect of what shows it ends nothing else."""
+        is_held = self._standby is not None and self._standby.is_getting_ready
+        ended = [] if is_held else [(order, run) for order, run in self._endings if run.state.has_ended]
+        for what, show in (("status", self._show_status), ("images", self._show_images)):
+            try:
+                show(time.monotonic())
+                self._defects.pop(what, None)
+            except Exception as error:  # the one place where a defect of a publisher is kept from the runs
+                log.exception("the %s cannot be shown: a defect of the service", what)
+                self._defects[what] = f"the {what} cannot be shown: a defect of the service, {error!r}, see its log"
         for ending in ended:
             self._endings.remove(ending)
             self._ca.answer(ending[0])
-        self._show_images(now)
+
+    def _show_status(self, now: float) -> None:
+        self._ca.publish(self._status_at(now))
+
+    def _status_at(self, now: float) -> ServiceStatus:
+        status = self._afterwards.told(self._newest, self._counter_at_end, now)
+        if status.state.has_ended and self._standby is not None and self._standby.is_getting_ready:
+            status = replace(status, state=RunState.DRAINING)
+        if self._to_arm.message:
+            status = replace(status, message=self._to_arm.message)
+        if self._defects:
+            words = "; ".join((status.message, *self._defects.values()))
+            status = replace(status, message=words, severity=Severity.MAJOR)
+        busy = self._to_arm.is_arming or any(not run.state.has_ended for run in self._runs)
+        health = Health.BUSY if busy else Health.FAULTED if status.state is RunState.FAILED else Health.READY
+        self._pace = self._pace.at(status, now)
+        is_standing_by = self._standby is not None and self._standby.is_armed
+        return ServiceStatus(health, status, self._pace, self._arm_error, is_standing_by, now)
 
     def _show_images(self, now: float) -> None:
-        if self._images is None or not self._runs or now - self._images_at < IMAGES_S:
-            return
-        self._images_at = now
-        run = self._runs[-1]
-        shown = run.shown_row
-        if shown is not None and shown is not self._row_on_screen:
-            self._row_on_screen = shown
-            self._images.post(ServiceImage.FRAME, shown.pixels, {"run": float(run.run_number), "row": float(shown.row)})
-        table = run.scan_table()
-        if len(table) and (run.run_number, len(table)) != self._map_on_screen:
-            self._map_on_screen = (run.run_number, len(table))
-            stxm = scan_map(table[:, 0], table[:, 1], table[:, 2])
-            of_run = {"run": float(run.run_number)}
-            self._images.post(
-                ServiceImage.STXM, stxm.image, of_run | {"pixel_m": stxm.pixel_m, "x0_m": stxm.x0_m, "y0_m": stxm.y0_m}
-            )
+        if self._pictures is not None:
+            self._pictures.show(self._runs[-1] if self._runs else None, now)
 
     def _end_runs(self) -> None:
         for run in self._runs:

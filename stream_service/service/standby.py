@@ -13,9 +13,9 @@ from datetime import datetime
 
 from stream_service.core.frame import Frame
 from stream_service.core.run import RunState
-from stream_service.errors import PtychostreamError
 from stream_service.run.live.live_run import LiveRun
 from stream_service.run.run_file import RunFile
+from stream_service.service.arming import Arming
 from stream_service.settings.request import ScanRequest
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ RETRY_S = 1.0
 
 class AutoRun(LiveRun):
     """A run of unknown length that is named by the moment of its first frame."""
+
+    waits_for_ever = True
 
     def _open(self, frame: Frame) -> RunFile:
         self._opening.rename(datetime.now().strftime(f"{self.request.scan_id}_%Y%m%d_%H%M%S"))
@@ -39,7 +41,9 @@ class Standby:
         """`make_run` gives a run that is not armed yet."""
         self._make_run = make_run
         self._request = ScanRequest(scan_id="auto", frames_per_position=frames_per_position)
+        self._arming: Arming | None = None
         self._run: LiveRun | None = None
+        self._dismissed: list[LiveRun] = []
         self._next_try_s = 0.0
         self._problem = ""
 
@@ -48,22 +52,33 @@ class Standby:
         """True while a run waits for its first frame."""
         return self._run is not None
 
+    @property
+    def is_getting_ready(self) -> bool:
+        """True from the end of a run until the next one waits, or could not be armed at once.
+
+        So long that end is not shown: who waits for it begins the next scan.
+        """
+        return self._arming is not None and not self._problem
+
     def renew(self, now_s: float) -> None:
-        """Arm a run if none waits; a failure is logged once, and tried again."""
-        if self._run is not None or now_s < self._next_try_s:
+        """Arm a run if none waits; a failure is logged once, and tried again. Never waits."""
+        if self._arming is not None:
+            self._look_at(self._arming)
+        elif self._run is None and now_s >= self._next_try_s:
+            self._next_try_s = now_s + RETRY_S
+            self._arming = Arming(lambda: self._make_run(self._request))
+
+    def _look_at(self, arming: Arming) -> None:
+        if not arming.is_decided:
             return
-        self._next_try_s = now_s + RETRY_S
-        run = self._make_run(self._request)
-        try:
-            run.arm()
-        except PtychostreamError as error:
-            if str(error) != self._problem:
-                self._problem = str(error)
-                log.warning("auto mode cannot wait for the detector yet: %s", error)
-            return
-        run.start()
-        self._run, self._problem = run, ""
-        log.info("auto mode: waiting for the detector")
+        self._arming = None
+        if arming.run is not None:
+            arming.run.start()
+            self._run, self._problem = arming.run, ""
+            log.info("auto mode: waiting for the detector")
+        elif arming.error != self._problem:
+            self._problem = arming.error
+            log.warning("auto mode cannot wait for the detector yet: %s", arming.error)
 
     def take_begun(self) -> LiveRun | None:
         """The run, once its first frame has come (or it has failed): from then on it is a run like any other."""
@@ -74,8 +89,17 @@ class Standby:
         return run
 
     def dismiss(self) -> None:
-        """End the run that waits; it leaves no file. To be called before a plan's run is armed."""
+        """End the run that waits; it leaves no file. To be called before a plan's run is armed. Never waits."""
+        if self._arming is not None and not self._arming.cancel() and self._arming.run is not None:
+            self._arming.run.disarm()
+        self._arming = None
         if self._run is not None:
             self._run.abort()
-            self._run.join()
+            self._dismissed = [run for run in self._dismissed if not run.join(0)] + [self._run]
             self._run = None
+
+    def close(self) -> None:
+        """Dismiss, and wait for the end of what was."""
+        self.dismiss()
+        for run in self._dismissed:
+            run.join()

@@ -45,6 +45,8 @@ class ServiceSettings(Settings):
     """Take every scan, also those that no plan armed: such a run begins with the detector's first frame."""
     grace_s: Annotated[float, Field(gt=0)] = 60.0
     """A run ends when the detector has been idle and no frame came for this long. Longer than the slowest move."""
+    armed_timeout_s: Annotated[float, Field(gt=0)] = 3600.0
+    """An armed run ends INCOMPLETE when no frame has come for this long: its plan has died, or was forgotten."""
     gone_s: Annotated[float, Field(gt=0)] = 30.0
     """A run ends INCOMPLETE when the detector's IOC has not answered for this long."""
     drain_s: Annotated[float, Field(gt=0)] = 2.0

@@ -5,12 +5,14 @@ A traceback, or a sentence with line ends, is one line there, too: whoever reads
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
 
 from rich.logging import RichHandler
 
+from stream_service.text.log_rate import LogRate
 from stream_service.text.printable import printable
 from stream_service.text.terminal import errors
 
@@ -59,5 +61,8 @@ def log_to_stderr(*, verbose: bool) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(LogLine())
     handler.addFilter(is_worth_logging)
+    rate = LogRate(handler)
+    handler.addFilter(rate)
+    atexit.register(rate.tell)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("stream_service").setLevel(logging.DEBUG if verbose else logging.INFO)

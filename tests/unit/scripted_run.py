@@ -11,6 +11,7 @@ import corpus
 import h5py
 import numpy as np
 
+from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Fate
 from stream_service.core.readback import Readback
@@ -124,7 +125,6 @@ class Detector:
         self.shown: int | None = 0
         """What its counter shows; None: it does not answer."""
         self.answers = True
-        self.is_closed = False
 
     def counter(self) -> int:
         if self.shown is None or not self.answers:
@@ -134,18 +134,12 @@ class Detector:
     def silent(self) -> list[str]:
         return [] if self.answers else ["SIM:Acquire", "SIM:Counter"]
 
-    def close(self) -> None:
-        self.is_closed = True
-
 
 class Stream:
     """The switches between camera and PVA channel."""
 
     def __init__(self) -> None:
         self.problem = self.detour = ""
-
-    def close(self) -> None:
-        pass
 
 
 class ScriptedSources(RunSources):
@@ -164,7 +158,7 @@ class ScriptedSources(RunSources):
     def _steps(self) -> Iterator[Step]:
         yield from self.script
 
-    def connect(self) -> None:
+    def connect(self, cancellation: Cancellation) -> None:
         pass
 
     def attach_thread(self) -> None:
@@ -199,7 +193,7 @@ class Bench:
         )
         self.run.work()
         assert self.run.state.has_ended
-        assert self.sources.queue.is_closed and self.sources.readbacks.is_closed and self.detector.is_closed
+        assert self.sources.queue.is_closed and self.sources.readbacks.is_closed
         return self.run
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ the run as FAILED, with the rows so far in the file and the reason in words; it 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.cancellation import Cancellation
 from stream_service.core.ending import Ending
 from stream_service.core.frame import Frame
 from stream_service.core.intake import Entered
@@ -58,6 +60,9 @@ class LiveRun:
     `sources` are its own and closed with it; `clock` tells liveness only, in seconds, and never goes back.
     """
 
+    waits_for_ever = False
+    """True for a run that stays armed however late its first frame comes."""
+
     def __init__(
         self,
         run_number: int,
@@ -86,25 +91,38 @@ class LiveRun:
         self._end_reason = ""
         self._out: RunFile | None = None
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
-        self._ending = Ending(profile.service.grace_s, profile.service.drain_s, profile.service.gone_s)
+        service = profile.service
+        armed_s = math.inf if self.waits_for_ever else service.armed_timeout_s
+        self._ending = Ending(service.grace_s, service.drain_s, service.gone_s, armed_s)
         self._last_flush_at = self._last_image_at = self._last_said_at = 0.0
         self._thread = threading.Thread(target=self.work, name=f"run-{run_number}", daemon=True)
 
     # Called from outside
 
-    def arm(self) -> None:
+    def arm(self, cancellation: Cancellation | None = None) -> None:
         """Check and connect everything. Raises `PtychostreamError`; then nothing is left running."""
+        cancellation = cancellation or Cancellation()
         try:
+            self.message = "checking the folder, reading the references"
             self._opening.check()
-            self._sources.connect()
+            cancellation.check()
+            self.message = "waiting for PVs and the frames' channel"
+            self._sources.connect(cancellation)
+            self.message = "making a file on trial"
             self._opening.prepare()
+            cancellation.check()
             self._intake = self._make_intake(self._sources.open_ledger(self.request))
             doubts = [*self._opening.notes, *self._sources.doubts()]
-        except PtychostreamError:
+        except BaseException:
             self._sources.close()
             raise
         self._take(RunEvent.ARM)
         self._say("; ".join((f"armed for {self.request.scan_id}: waiting for the first frame", *doubts)))
+
+    def disarm(self) -> None:
+        """Give up an armed run that was not started; nothing is left running."""
+        self._sources.close()
+        self._take(RunEvent.ABORT)
 
     @property
     def request(self) -> ScanRequest:

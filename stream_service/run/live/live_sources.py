@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.readback_events import ReadbackEvent
@@ -64,7 +65,7 @@ class LiveSources(Protocol):
     @property
     def detector(self) -> DetectorSource: ...
 
-    def connect(self) -> None: ...
+    def connect(self, cancellation: Cancellation) -> None: ...
 
     def attach_thread(self) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Everything a run listens to: frames, readbacks, and the detector's own state; connected when the run is armed."""
+"""Everything a run listens to: its own subscription to frames, and what the service monitors for all runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 
 from p4p.client.thread import Context
 
+from stream_service.cancellation import Cancellation
 from stream_service.channel_access.library import attach_thread
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
@@ -58,32 +59,55 @@ def frame_bytes(profile: Profile) -> int:
     return 2 * sensor[0] * sensor[1] if sensor else UNKNOWN_FRAME_BYTES
 
 
+class BeamlineMonitors:
+    """The PVs of a profile, monitored from the start of the service to its end; runs share them (ADR 0015)."""
+
+    def __init__(self, profile: Profile, pva: Context) -> None:
+        """Nothing is waited for: what does not answer is named when a run is armed."""
+        detector = profile.detector
+        self.pva = pva
+        self.readbacks = CaReadbacks(followed_channels(profile))
+        self.detector = CaDetector(detector.acquire_pv, detector.counter_pv, detector.exposure_pv)
+        self.stream = stream_of(detector)
+        self.stream.connect()
+
+    def close(self) -> None:
+        """End all monitors."""
+        self.readbacks.close()
+        self.detector.close()
+        self.stream.close()
+
+
 class RunSources:
     """The sources of one run."""
 
-    def __init__(self, profile: Profile, pva: Context) -> None:
+    def __init__(self, profile: Profile, monitors: BeamlineMonitors) -> None:
         detector = profile.detector
         self.budget_bytes = int(profile.service.frame_queue_MiB * MiB)
-        self.frames = PvaFrames(pva, detector.frames_pva, self.budget_bytes, frame_bytes(profile))
-        self.readbacks = CaReadbacks(followed_channels(profile), wake=self.frames.queue.wake)
-        self.detector = CaDetector(detector.acquire_pv, detector.counter_pv, detector.exposure_pv)
-        self._stream = stream_of(detector)
+        self.frames = PvaFrames(monitors.pva, detector.frames_pva, self.budget_bytes, frame_bytes(profile))
+        self.readbacks = monitors.readbacks.feed(wake=self.frames.queue.wake)
+        self.detector = monitors.detector
+        self._monitors = monitors
+        self._stream = monitors.stream
         self._settings = detector
         self._profile = profile
 
-    def connect(self) -> None:
-        """Connect everything and wait for first values. Raises `SourceError` naming what does not answer, and
-        `ConfigError` when the detector already acquires: its frames could not be told from those of the run.
+    def connect(self, cancellation: Cancellation) -> None:
+        """See that everything answers, and listen from now on. Raises `SourceError` naming what does not answer,
+        `ConfigError` when the detector already acquires (its frames could not be told from those of the run), and
+        `CancelledError`.
         """
-        self._stream.start()
-        self.detector.start()
+        attach_thread()
+        self._stream.connect()
+        self.detector.connect(cancellation)
         if self.detector.is_acquiring:
             raise ConfigError(
                 f"{self._settings.acquire_pv} says that the detector is already acquiring: "
                 "stop it, then arm the service, then start it"
             )
+        self._monitors.readbacks.connect(cancellation)
         self.readbacks.start()
-        self.frames.start()
+        self.frames.start(cancellation)
         self.frames.begin()
 
     def attach_thread(self) -> None:
@@ -102,9 +126,10 @@ class RunSources:
 
     def doubts(self) -> list[str]:
         """What speaks against the clocks or the NDAttributes, by the last frame and the readbacks as they are."""
+        readbacks = self._monitors.readbacks
         pvs = {name for name, channel in self._profile.channels.items() if channel.pv}
-        latest = {name: Latest(self.readbacks.latest(name), self.readbacks.latest_stamp_ns(name)) for name in pvs}
-        units = [unit_problem(self._profile, name, self.readbacks.unit(name)) for name in sorted(pvs)]
+        latest = {name: Latest(readbacks.latest(name), readbacks.latest_stamp_ns(name)) for name in pvs}
+        units = [unit_problem(self._profile, name, readbacks.unit(name)) for name in sorted(pvs)]
         try:
             others = list(arming_doubts(self._profile, self.latest_frame(), self.detector, latest))
         except SourceError as error:
@@ -157,8 +182,6 @@ class RunSources:
         return self._stream.detour
 
     def close(self) -> None:
-        """Disconnect everything."""
+        """Listen no more; the monitors go on."""
         self.frames.close()
         self.readbacks.close()
-        self.detector.close()
-        self._stream.close()

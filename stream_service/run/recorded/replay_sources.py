@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stream_service.cancellation import Cancellation
 from stream_service.core.frame import NS_PER_S, Frame, FrameTime
 from stream_service.core.ledger import Ledger
 from stream_service.core.readback import BEFORE_ALL_TIME
@@ -116,7 +117,7 @@ class ReplaySources:
         self._is_closing = threading.Event()
         self._feeder = threading.Thread(target=self._feed, name="replay", daemon=True)
 
-    def connect(self) -> None:
+    def connect(self, cancellation: Cancellation) -> None:
         """Nothing to connect to: the recording is open."""
 
     def attach_thread(self) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
+import threading
 from typing import Any
 
+from stream_service.cancellation import Cancellation
 from stream_service.channel_access.channel import let_go
-from stream_service.channel_access.library import CA_FAILURES, CONNECTION_TIMEOUT_S, PV
+from stream_service.channel_access.library import CA_FAILURES, CONNECTION_TIMEOUT_S, PV, ca
 from stream_service.core.frame import NS_PER_S
 from stream_service.errors import SourceError
 
@@ -35,20 +36,33 @@ class CaDetector:
     """The control PVs of one areaDetector, read only: the service never commands the detector."""
 
     def __init__(self, acquire_pv: str, counter_pv: str, exposure_pv: str) -> None:
-        self._acquire = PV(acquire_pv, auto_monitor=True)
-        self._counter = PV(counter_pv, form="time", auto_monitor=False)
-        self._exposure = PV(exposure_pv, auto_monitor=True)
+        self._names = acquire_pv, counter_pv, exposure_pv
+        self._asking = threading.Lock()
+        """Runs ask the same PVs, and pyepics keeps one answer."""
+        self._acquire, self._counter, self._exposure = self._open()
 
-    def start(self) -> None:
-        """Wait for the connections; raises `SourceError` naming the PVs that do not answer."""
-        deadline = time.monotonic() + CONNECTION_TIMEOUT_S
-        pvs = (self._acquire, self._counter, self._exposure)
-        missing = [pv.pvname for pv in pvs if not pv.wait_for_connection(max(0.01, deadline - time.monotonic()))]
-        if missing:
+    def _open(self) -> tuple[PV, PV, PV]:
+        acquire, counter, exposure = self._names
+        return (
+            PV(acquire, auto_monitor=True),
+            PV(counter, form="time", auto_monitor=False),
+            PV(exposure, auto_monitor=True),
+        )
+
+    def connect(self, cancellation: Cancellation | None = None) -> None:
+        """See that all PVs answer; raises `SourceError` naming those that do not, and `CancelledError`."""
+        with self._asking:
+            if self.silent():  # CA searches ever more seldom for what is away: search at once
+                self.close()
+                self._acquire, self._counter, self._exposure = self._open()
+                ca.flush_io()
+        (cancellation or Cancellation()).wait_until(lambda: not self.silent(), CONNECTION_TIMEOUT_S)
+        if missing := self.silent():
             raise SourceError(
                 f"no answer from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is its IOC running, and are "
                 "the PV names under 'detector' in the profile right?"
             )
+        self.counter()  # a connection alone is no answer
 
     def silent(self) -> list[str]:
         """The PVs that do not answer now."""
@@ -86,7 +100,8 @@ class CaDetector:
 
     def _fresh(self, pv: Any, *, use_monitor: bool = True) -> float:
         try:
-            value = pv.get(timeout=GET_TIMEOUT_S, use_monitor=use_monitor) if pv.connected else None
+            with self._asking:
+                value = pv.get(timeout=GET_TIMEOUT_S, use_monitor=use_monitor) if pv.connected else None
         except CA_FAILURES:
             value = None
         if value is None:

@@ -1,7 +1,7 @@
-"""Readbacks over Channel Access: every monitor update, and the proof that none is still on its way.
+"""Readbacks over Channel Access: monitors that live as long as the service, and a feed of them for each run.
 
-The proof is a CA get that is sent *after* a frame has arrived (`settling`, ADR 0004): with it a channel that stays
-silent is known to have stood still until then.
+A run hears of every channel from its arming on, the present value first; what it asks is answered to it alone. The
+question "has everything come?" goes out once per PV, whoever asks (`settling`, ADR 0004, ADR 0015).
 """
 
 from __future__ import annotations
@@ -11,28 +11,19 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from stream_service.channel_access.channel import let_go
-from stream_service.channel_access.library import (
-    CA_FAILURES,
-    CONNECTION_TIMEOUT_S,
-    INVALID_ALARM,
-    PV,
-    attach_thread,
-    ca,
-)
+from stream_service.cancellation import Cancellation
+from stream_service.channel_access.library import CONNECTION_TIMEOUT_S, ca
 from stream_service.core.frame import NS_PER_S
 from stream_service.core.readback import Readback
 from stream_service.core.readback_events import Gone, ReadbackEvent, Watermark
 from stream_service.errors import OverrunError, SourceError
-from stream_service.sources.live.settling import Settling
+from stream_service.sources.live.ca_monitor import CaMonitor, Update
 
 log = logging.getLogger(__name__)
 
-GET_TIMEOUT_S = 1.0
 INSTEAD_S = 1.0
 """A PV of the same record as one that answers has answered by then."""
 MAX_QUEUED = 200_000
@@ -49,202 +40,216 @@ class Follow:
     """What is followed where there is no such PV, while this one is there."""
 
 
-class _Channel:
-    """One followed PV. Its callbacks run in CA's threads; what concerns gets belongs to the thread that asks."""
-
-    def __init__(self, name: str, follow: Follow, emit: Callable[[ReadbackEvent], None]) -> None:
-        self.name = name
-        self._is_first = True
-        """The update that a new connection begins with: it tells an old state, and not how long updates take."""
-        self.follow = follow
-        self.has_value = threading.Event()
-        self.last_stamp_ns = -1
-        self.last_raw = math.nan
-        self._settling = Settling()
-        self._n_disconnections = self._n_asked_disconnections = 0
-        self._emit = emit
-        self._was_disconnected = False
-        self.pv = PV(
-            follow.pv, form="time", auto_monitor=True, callback=self._on_update, connection_callback=self._on_connection
-        )
-
-    def _on_connection(self, conn: bool = False, **_: Any) -> None:
-        self._is_first = True
-        if not conn and self.has_value.is_set():
-            self._n_disconnections += 1
-            self._was_disconnected = True
-            self._emit(Gone(self.name))
-
-    def _on_update(
-        self, value: Any = None, posixseconds: float = 0, nanoseconds: int = 0, severity: int = 0, **_: Any
-    ) -> None:
-        raw = _as_number(value)
-        stamp_ns = int(posixseconds) * NS_PER_S + int(nanoseconds)
-        reading = raw if self.follow.moving_when is None else float(raw == self.follow.moving_when)
-        is_valid = severity < INVALID_ALARM and math.isfinite(raw)
-        received_ns = None if self._is_first else time.monotonic_ns()
-        self._emit(Readback(self.name, reading, stamp_ns, is_valid, self._was_disconnected, received_ns))
-        self._was_disconnected = self._is_first = False
-        self.last_stamp_ns, self.last_raw = stamp_ns, raw
-        self.has_value.set()
-
-    def ask(self, asked_at: float, until_ns: int) -> bool:
-        """Send a get, at `asked_at` (monotonic); False if the PV is gone, or has not posted since it came back."""
-        if self._n_asked_disconnections != self._n_disconnections:
-            self._settling.restart()
-            self._n_asked_disconnections = self._n_disconnections
-        if not self.pv.connected or self._was_disconnected:
-            return False
-        try:
-            ca.get_with_metadata(self.pv.chid, ftype=self.pv.ftype, wait=False)
-        except CA_FAILURES:
-            return False
-        self._settling.ask(asked_at, until_ns)
-        return True
-
-    def confirmed_until_ns(self) -> int | None:
-        """Wait for the answer to the get; the time until which every update has come, if that follows from it."""
-        try:
-            reply = ca.get_complete_with_metadata(self.pv.chid, ftype=self.pv.ftype, timeout=GET_TIMEOUT_S)
-        except CA_FAILURES:
-            return None
-        if reply is None or self._n_asked_disconnections != self._n_disconnections:
-            return None
-        stamp_ns = int(reply["posixseconds"]) * NS_PER_S + int(reply["nanoseconds"])
-        return self._settling.answer(time.monotonic(), stamp_ns, self.last_stamp_ns)
-
-    def close(self) -> None:
-        """End the monitor."""
-        self.pv.clear_callbacks()
-        let_go(self.pv)
-
-
 class CaReadbacks:
-    """Monitors of named channels, as one stream of events in which every channel's own order is kept."""
+    """The followed PVs of a profile, each monitored once, whatever number of channels and runs want it."""
 
-    def __init__(self, channels: Mapping[str, Follow], wake: Callable[[], None] = lambda: None) -> None:
-        self._wake = wake
-        self._events: deque[ReadbackEvent] = deque()
-        self._channels = {name: _Channel(name, follow, self._emit) for name, follow in channels.items()}
-        self._asked: tuple[int, float] | None = None
-        self._asked_changed = threading.Condition()
-        self._is_closed = False
-        self._asker = threading.Thread(target=self._answer, name="readback-confirmation", daemon=True)
+    def __init__(self, channels: Mapping[str, Follow]) -> None:
+        """Nothing is waited for: what does not answer is named by `connect`."""
+        self._channels = dict(channels)
+        self._feeds: tuple[ReadbackFeed, ...] = ()
+        self._lock = threading.Lock()
+        """Of the feeds and of all monitors, held for moments only and never while CA is called."""
+        self._connecting = threading.Lock()
+        self._monitors: dict[str, CaMonitor] = {}
+        for follow in channels.values():
+            for pv in filter(None, (follow, follow.instead_of)):
+                if pv.pv not in self._monitors:
+                    self._monitors[pv.pv] = CaMonitor(
+                        pv.pv, self._lock, on_update=self._tell, on_gone=self._tell_gone, on_certain=self._tell_certain
+                    )
 
-    def start(self) -> None:
-        """Wait until every channel has delivered a value; raises `SourceError` naming those that have not."""
-        deadline = time.monotonic() + CONNECTION_TIMEOUT_S
-        for name, channel in self._channels.items():
-            if channel.follow.instead_of is not None:
-                self._channels[name] = self._first_to_answer(channel, channel.follow.instead_of, deadline)
-        for channel in self._channels.values():
-            channel.has_value.wait(max(0.0, deadline - time.monotonic()))
-        missing = [f"{c.name} ({c.follow.pv})" for c in self._channels.values() if not c.has_value.is_set()]
-        if missing:
-            self.close()
+    def connect(self, cancellation: Cancellation | None = None) -> None:
+        """See that every channel answers now; raises `SourceError` naming those that do not, and `CancelledError`."""
+        cancellation = cancellation or Cancellation()
+        began_s = time.monotonic()
+        with self._connecting:
+            for monitor in self._monitors.values():
+                if not monitor.is_connected:
+                    monitor.reopen()
+        cancellation.wait_until(lambda: not self._without_value(), CONNECTION_TIMEOUT_S)
+        left_s = began_s + CONNECTION_TIMEOUT_S - time.monotonic()
+        cancellation.wait_until(lambda: self._all_answer(began_s), left_s)
+        if missing := self._without_value() or self._without_answer(began_s):
+            named = ", ".join(f"{name} ({self._channels[name].pv})" for name in missing)
             raise SourceError(
-                f"no value from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is the IOC running, the PV "
+                f"no value from {named} within {CONNECTION_TIMEOUT_S:g} s: is the IOC running, the PV "
                 "name in the profile right, and EPICS_CA_ADDR_LIST set?"
             )
-        self._asker.start()
 
-    def _first_to_answer(self, channel: _Channel, other: Follow, deadline: float) -> _Channel:
-        """The channel as it is; or on the other PV, if that one is there and this one is not."""
-        if channel.has_value.wait(INSTEAD_S):
-            return channel
-        stand_in = _Channel(channel.name, other, self._emit)
-        is_there = stand_in.has_value.wait(max(0.0, deadline - time.monotonic()))
-        if channel.has_value.wait(INSTEAD_S if is_there else 0.0) or not is_there:
-            stand_in.close()
-            return channel
-        log.warning(
-            "%s does not answer: %s is followed, whose starts of motion have no time", channel.follow.pv, other.pv
-        )
-        channel.close()
-        return stand_in
-
-    def take(self) -> list[ReadbackEvent]:
-        """All events since the last call, in order.
-
-        Raises `OverrunError` when too many wait, and `SourceError` when nothing can be confirmed any more.
-        """
-        if self._asker.ident is not None and not self._asker.is_alive() and not self._is_closed:
-            raise SourceError("the thread that confirms readbacks has died; its error is in the log")
-        if len(self._events) > MAX_QUEUED:
-            raise OverrunError(
-                f"more than {MAX_QUEUED} readback updates wait; the run cannot keep up with its channels"
-            )
-        taken = []
-        while self._events:
-            taken.append(self._events.popleft())
-        return taken
-
-    def ask(self, frame_end_ns: int, arrived_at: float) -> None:
-        """Ask for confirmation of all channels up to the end of a frame that arrived at `arrived_at` (monotonic).
-
-        Answers come as `Watermark` events; a question asked before the last is answered replaces the next one.
-        """
-        with self._asked_changed:
-            self._asked = (frame_end_ns, arrived_at)
-            self._asked_changed.notify_all()
+    def feed(self, wake: Callable[[], None] = lambda: None) -> ReadbackFeed:
+        """The channels as one run hears them; `wake` is called when there is something to take."""
+        return ReadbackFeed(self, wake)
 
     def latest(self, channel: str) -> float:
-        """The last value received, in the channel's own unit."""
-        return self._channels[channel].last_raw
-
-    def pv_of(self, channel: str) -> str:
-        """The PV that is followed."""
-        return self._channels[channel].follow.pv
+        """The last value received, in the channel's own unit; NaN before the first."""
+        last = self._monitor(channel).last
+        return math.nan if last is None else last.raw
 
     def latest_stamp_ns(self, channel: str) -> int:
         """When the IOC stamped that value, nanoseconds of the Unix epoch."""
-        return self._channels[channel].last_stamp_ns
+        last = self._monitor(channel).last
+        return -1 if last is None else last.stamp_ns
 
-    def silent(self) -> list[str]:
-        """The PVs that do not answer now."""
-        return [channel.follow.pv for channel in self._channels.values() if not channel.pv.connected]
+    def pv_of(self, channel: str) -> str:
+        """The PV that is followed."""
+        return self._channels[channel].pv
 
     def unit(self, channel: str) -> str:
         """The engineering unit the IOC gives the PV; empty if it has none."""
-        details = self._channels[channel].pv.get_ctrlvars() or {}
-        return str(details.get("units") or "")
+        return self._monitor(channel).unit
+
+    def silent(self) -> list[str]:
+        """The PVs that do not answer now."""
+        followed = dict.fromkeys(follow.pv for follow in self._channels.values())
+        return [pv for pv in followed if not self._monitors[pv].is_connected]
 
     def close(self) -> None:
         """End all monitors."""
-        with self._asked_changed:
-            self._is_closed = True
-            self._asked_changed.notify_all()
-        if self._asker.ident is not None:
-            self._asker.join(2 * GET_TIMEOUT_S)
-        for channel in self._channels.values():
-            channel.close()
+        for monitor in self._monitors.values():
+            monitor.close()
 
-    def _emit(self, event: ReadbackEvent) -> None:
-        self._events.append(event)
-        self._wake()
+    def _monitor(self, channel: str) -> CaMonitor:
+        return self._monitors[self._channels[channel].pv]
 
-    def _answer(self) -> None:
-        attach_thread()
-        while True:
-            with self._asked_changed:
-                while self._asked is None and not self._is_closed:
-                    self._asked_changed.wait()
-                if self._is_closed:
-                    return
-                assert self._asked is not None
-                frame_end_ns, arrived_at = self._asked
-                self._asked = None
-            asked_at = time.monotonic()
-            # the frame had ended when it arrived, so by now at least this much time has passed since its end
-            until_ns = frame_end_ns + int((asked_at - arrived_at) * NS_PER_S)
-            asked = [channel for channel in self._channels.values() if channel.ask(asked_at, until_ns)]
-            for channel in asked:
-                if (confirmed_ns := channel.confirmed_until_ns()) is not None:
-                    self._emit(Watermark(channel.name, confirmed_ns))
+    def _without_value(self) -> list[str]:
+        """The channels whose PV has delivered no value since it was connected."""
+        self._choose()
+        return [
+            name
+            for name, follow in self._channels.items()
+            if follow.instead_of is not None or not self._monitors[follow.pv].speaks
+        ]
+
+    def _choose(self) -> None:
+        """Decide, where a PV may not exist, whether it or the other is followed: as soon as that can be said."""
+        now_s = time.monotonic()
+        with self._connecting:
+            for name, follow in self._channels.items():
+                other = follow.instead_of
+                if other is None:
+                    continue
+                if self._monitors[follow.pv].speaks:
+                    self._channels[name] = replace(follow, instead_of=None)
+                elif now_s - self._monitors[other.pv].spoke_since_s > INSTEAD_S:
+                    self._channels[name] = other
+                    log.warning(
+                        "%s does not answer: %s is followed, whose starts of motion have no time", follow.pv, other.pv
+                    )
+            wanted = {pv.pv for follow in self._channels.values() for pv in (follow, follow.instead_of) if pv}
+            for pv in self._monitors.keys() - wanted:
+                self._monitors.pop(pv).close()
+
+    def _all_answer(self, since_s: float) -> bool:
+        self.ask(since_s)
+        return not self._without_answer(since_s)
+
+    def _without_answer(self, since_s: float) -> list[str]:
+        return [name for name in self._channels if self._monitor(name).answered_s < since_s]
+
+    def ask(self, since_s: float = math.inf) -> None:
+        """Ask all PVs until when their updates are complete, but for those that answered after `since_s`."""
+        for monitor in tuple(self._monitors.values()):
+            if monitor.answered_s < since_s:
+                monitor.ask()
+        ca.flush_io()
+
+    def _enter(self, feed: ReadbackFeed) -> None:
+        """Let a feed hear of everything from now on, the present values first."""
+        with self._lock:
+            for name, follow in self._channels.items():
+                monitor = self._monitors[follow.pv]
+                if monitor.last is None:
+                    continue
+                feed.events.append(_readback(name, follow, replace(monitor.last, is_after_gap=False, received_ns=None)))
+                if not monitor.speaks:
+                    feed.events.append(Gone(name))
+            self._feeds = (*self._feeds, feed)
+
+    def _leave(self, feed: ReadbackFeed) -> None:
+        with self._lock:
+            self._feeds = tuple(other for other in self._feeds if other is not feed)
+
+    # Of the monitors, which hold the lock
+
+    def _tell(self, monitor: CaMonitor, update: Update) -> None:
+        self._post(_readback(name, follow, update) for name, follow in self._followed_by(monitor))
+
+    def _tell_gone(self, monitor: CaMonitor) -> None:
+        self._post(Gone(name) for name, _ in self._followed_by(monitor))
+
+    def _tell_certain(self, monitor: CaMonitor, certain_s: float) -> None:
+        for feed in self._feeds:
+            if (until_ns := feed.data_time(certain_s)) is not None:
+                feed.events.extend(Watermark(name, until_ns) for name, _ in self._followed_by(monitor))
+                feed.wake()
+
+    def _followed_by(self, monitor: CaMonitor) -> list[tuple[str, Follow]]:
+        return [(name, follow) for name, follow in self._channels.items() if follow.pv == monitor.name]
+
+    def _post(self, events: Iterable[ReadbackEvent]) -> None:
+        if not self._feeds:
+            return
+        posted = tuple(events)
+        for feed in self._feeds:
+            feed.events.extend(posted)
+            feed.wake()
 
 
-def _as_number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
+class ReadbackFeed:
+    """The channels as one run hears them, from `start` to `close`: one stream, each channel's own order kept."""
+
+    def __init__(self, source: CaReadbacks, wake: Callable[[], None]) -> None:
+        self.events: deque[ReadbackEvent] = deque()
+        self.wake = wake
+        self._source = source
+        self._question: tuple[int, float, float] | None = None
+        """End of an exposure, when its frame arrived, and when it was asked about."""
+
+    def start(self) -> None:
+        """Hear of everything from now on; the present value of each channel comes first."""
+        self._source._enter(self)
+
+    def take(self) -> list[ReadbackEvent]:
+        """All events since the last call, in order. Raises `OverrunError` when too many wait."""
+        if len(self.events) > MAX_QUEUED:
+            raise OverrunError(
+                f"more than {MAX_QUEUED} readback updates wait; the run cannot keep up with its channels"
+            )
+        return [self.events.popleft() for _ in range(len(self.events))]
+
+    def ask(self, frame_end_ns: int, arrived_at: float) -> None:
+        """Ask for watermarks of all channels up to the end of a frame that arrived at `arrived_at` (monotonic).
+
+        They come as events; a question asked before the last is answered replaces it.
+        """
+        self._question = (frame_end_ns, arrived_at, time.monotonic())
+        self._source.ask()
+
+    def latest(self, channel: str) -> float:
+        """The last value received, in the channel's own unit."""
+        return self._source.latest(channel)
+
+    def silent(self) -> list[str]:
+        """The PVs that do not answer now."""
+        return self._source.silent()
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._source._leave(self)
+
+    def data_time(self, moment_s: float) -> int | None:
+        """What the frames' clock had reached at least by a moment (monotonic); None if nothing was asked.
+
+        The frame asked about had ended when it arrived, so as much data time has passed since its end as time since
+        its arrival. Not beyond the moment of the question: clocks drift.
+        """
+        if self._question is None:
+            return None
+        frame_end_ns, arrived_s, asked_s = self._question
+        return frame_end_ns + int((min(moment_s, asked_s) - arrived_s) * NS_PER_S)
+
+
+def _readback(channel: str, follow: Follow, update: Update) -> Readback:
+    """The update as a channel gives it: its value, or whether it stands for 'moving'."""
+    reading = update.raw if follow.moving_when is None else float(update.raw == follow.moving_when)
+    return Readback(channel, reading, update.stamp_ns, update.is_valid, update.is_after_gap, update.received_ns)

@@ -34,14 +34,19 @@ class CaStream:
         self._plugin, self._camera = plugin, camera
         self._pvs: dict[str, Any] = {}
 
-    def start(self) -> None:
-        """Connect, without waiting for anything."""
+    def connect(self) -> None:
+        """Search for what does not answer yet, without waiting for it."""
         names = []
         if self._plugin:
             names += [f"{self._plugin}{field}_RBV" for field in ("EnableCallbacks", "NDArrayPort")]
         if self._camera:
             names += [f"{self._camera}{field}_RBV" for field in ("ArrayCallbacks", "PortName")]
-        self._pvs = {name: PV(name, auto_monitor=True) for name in names}
+        for name in names:
+            known = self._pvs.get(name)
+            if known is None or not known.connected:
+                if known is not None:
+                    let_go(known)
+                self._pvs[name] = PV(name, auto_monitor=True)
 
     def wait(self, timeout_s: float) -> None:
         """Give the PVs some time to answer."""

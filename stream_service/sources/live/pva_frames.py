@@ -11,11 +11,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from typing import Any, NamedTuple
 
-from p4p.client.thread import Cancelled, Context, Disconnected, RemoteError, TimeoutError
+from p4p.client.raw import Context as RawContext
+from p4p.client.thread import Cancelled, Context
 from p4p.wrapper import Value
 
+from stream_service.cancellation import Cancellation
 from stream_service.errors import SourceError
 from stream_service.sources.frame_queue import FrameQueue
 from stream_service.sources.live.ntndarray import held_bytes, is_empty, is_ntndarray
@@ -66,23 +69,13 @@ class PvaFrames:
         self._budget_bytes = budget_bytes
         self._frame_bytes = frame_bytes
 
-    def start(self) -> None:
+    def start(self, cancellation: Cancellation | None = None) -> None:
         """Subscribe, and wait for the first update: the last old frame, or the sign that there was none yet.
 
-        Raises `SourceError` when the channel does not answer, or is none of frames.
+        Raises `SourceError` when the channel does not answer, or is none of frames; and `CancelledError`.
         """
-        try:
-            present = self._context.get(self.channel, timeout=ANSWER_TIMEOUT_S)
-        except TimeoutError:
-            raise SourceError(
-                f"no answer from {self.channel} over PVA within {ANSWER_TIMEOUT_S:g} s: is the IOC running, "
-                "its NDPluginPva enabled, and EPICS_PVA_ADDR_LIST right?"
-            ) from None
-        except (RemoteError, Disconnected) as error:
-            raise SourceError(f"{self.channel} refused a get over PVA: {error}") from error
-        assert isinstance(present, Value)
-        if not is_ntndarray(present):
-            raise SourceError(f"{self.channel} is not an NTNDArray: name NDPluginPva's Image channel in the profile")
+        cancellation = cancellation or Cancellation()
+        present = self._present(cancellation)
         frame_bytes = self._frame_bytes if is_empty(present) else held_bytes(present)
         size = queue_size(frame_bytes, self._budget_bytes)
         self._subscription = self._context.monitor(
@@ -91,12 +84,32 @@ class PvaFrames:
             request=f"field()record[queueSize={size},pipeline=false]",
             notify_disconnect=True,
         )
-        if not self._first_update.wait(FIRST_UPDATE_TIMEOUT_S):
+        if not cancellation.wait_until(self._first_update.is_set, FIRST_UPDATE_TIMEOUT_S):
             self.close()
             raise SourceError(
                 f"{self.channel} answers a get over PVA but sent no update to a monitor within "
                 f"{FIRST_UPDATE_TIMEOUT_S:g} s: is its IOC overloaded?"
             )
+
+    def _present(self, cancellation: Cancellation) -> Value:
+        """What the channel is now, by a get that can be cancelled, unlike that of p4p's threaded client."""
+        answers: deque[Any] = deque()
+        operation = RawContext.get(self._context, self.channel, answers.append)
+        try:
+            if not cancellation.wait_until(lambda: bool(answers), ANSWER_TIMEOUT_S):
+                raise SourceError(
+                    f"no answer from {self.channel} over PVA within {ANSWER_TIMEOUT_S:g} s: is the IOC running, "
+                    "its NDPluginPva enabled, and EPICS_PVA_ADDR_LIST right?"
+                )
+        finally:
+            operation.close()
+        present = answers[0]
+        if isinstance(present, Exception):
+            raise SourceError(f"{self.channel} refused a get over PVA: {present}")
+        assert isinstance(present, Value)
+        if not is_ntndarray(present):
+            raise SourceError(f"{self.channel} is not an NTNDArray: name NDPluginPva's Image channel in the profile")
+        return present
 
     def begin(self) -> None:
         """Discard what came so far; the newest of it becomes `latest_before`. The detector must be idle."""

@@ -181,7 +181,7 @@ def test_arming_refuses_to_overwrite_and_lets_go_of_everything(bench):
     with pytest.raises(ConfigError, match="exists already"):
         b.run.arm()
     assert b.run.state is RunState.IDLE
-    assert b.sources.queue.is_closed and b.detector.is_closed
+    assert b.sources.queue.is_closed and b.sources.readbacks.is_closed
     assert b.run.path.read_text() == "last night's data"
 
 
@@ -206,7 +206,7 @@ def test_arming_refuses_a_dark_of_another_exposure_time(bench, tmp_path):
     b = bench(n_positions=3, exposure_s=0.01, references=reference(tmp_path, 0.02))
     with pytest.raises(ConfigError, match=r"the dark .*dark.h5 was taken with 0.02 s, the scan takes 0.01 s"):
         b.run.arm()
-    assert b.sources.queue.is_closed and b.detector.is_closed and not b.run.path.exists()
+    assert b.sources.queue.is_closed and b.sources.readbacks.is_closed and not b.run.path.exists()
 
 
 def test_run_works_in_a_thread_of_its_own(bench):
@@ -249,7 +249,7 @@ def test_arming_refuses_references_from_beyond_the_data_root(bench, tmp_path_fac
     b = bench(n_positions=3, references={"dark": name})
     with pytest.raises(ConfigError, match=OUTSIDE):
         b.run.arm()
-    assert b.sources.queue.is_closed and b.detector.is_closed and not b.run.path.exists()
+    assert b.sources.queue.is_closed and b.sources.readbacks.is_closed and not b.run.path.exists()
 
 
 def test_references_from_folders_of_the_profile_are_taken(bench, tmp_path_factory):

@@ -93,5 +93,5 @@ def test_switches_tell_why_no_frame_can_come(values: dict[str, Pv], problem: str
 
 def test_without_names_nothing_is_asked() -> None:
     stream = CaStream("", "")
-    stream.start()
+    stream.connect()
     assert (stream.problem, stream.detour) == ("", "")

@@ -1,0 +1,43 @@
+"""The pictures of the newest run for screens: its latest stored frame, and the map of the scan."""
+
+from __future__ import annotations
+
+from stream_service.publishers.pva_images import PvaImages
+from stream_service.qc.maps import scan_map
+from stream_service.run.live.live_run import LiveRun
+from stream_service.run.status import ShownRow
+from stream_service.settings.status_table import ServiceImage
+
+PERIOD_S = 0.5
+
+
+class RunPictures:
+    """What has been shown last, so that only what is new is posted."""
+
+    def __init__(self, images: PvaImages) -> None:
+        self._images = images
+        self._shown_s = 0.0
+        self._row: ShownRow | None = None
+        self._map = (0, 0)
+
+    def show(self, run: LiveRun | None, now_s: float) -> None:
+        """Post what is new of the run, twice a second."""
+        self._images.make_room()
+        if run is None or now_s - self._shown_s < PERIOD_S:
+            return
+        self._shown_s = now_s
+        of_run = {"run": float(run.run_number)}
+        shown = run.shown_row
+        if shown is not None and shown is not self._row:
+            self._row = shown
+            self._images.post(ServiceImage.FRAME, shown.pixels, of_run | {"row": float(shown.row)})
+        table = run.scan_table()
+        if len(table) and (run.run_number, len(table)) != self._map:
+            self._map = (run.run_number, len(table))
+            stxm = scan_map(table[:, 0], table[:, 1], table[:, 2])
+            place = {"pixel_m": stxm.pixel_m, "x0_m": stxm.x0_m, "y0_m": stxm.y0_m}
+            self._images.post(ServiceImage.STXM, stxm.image, of_run | place)
+
+    def close(self) -> None:
+        """End the server of the images."""
+        self._images.close()

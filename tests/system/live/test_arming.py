@@ -1,0 +1,141 @@
+"""Arming beside a living and a dead IOC: the service answers meanwhile, and nothing is left of what was given up."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from raw_ca_client import RawCaClient
+from rig import Rig, start_rig
+
+from stream_service.core.run import EndReason
+from stream_service.testing.loopback import LoopbackEpics
+
+ANSWER_S = 0.5
+"""Within which Stop, Abort and the heartbeat answer whatever is being armed."""
+ARMED_TIMEOUT_S = 1.0
+MORE_MIB = 8
+"""Of memory between the first armings and the last: 3 MiB were measured for 200."""
+
+
+@pytest.fixture(scope="module")
+def ioc(start_ioc: Callable[..., Any]) -> Any:
+    return start_ioc()
+
+
+@pytest.fixture
+def start(ioc: Any, epics: LoopbackEpics, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    """Start the daemon with changes of its profile."""
+    with ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(closing(start_rig(ioc.prefix, epics, tmp_path, **changes)))
+
+
+def x_at(pv: str) -> dict[str, Any]:
+    """The channel x on a PV that nobody serves."""
+    return {"x": {"how": "timestamp", "pv": pv, "unit": "um", "gap_s": 0.25}}
+
+
+def begin_to_arm(rig: Rig, scan_id: str) -> None:
+    """Put Arm, and see that the service waits for PVs."""
+    rig.service.put("Request", json.dumps({"scan_id": scan_id}))
+    rig.service.put("Arm", 1, wait=False)
+    rig.service.wait_until(lambda: "waiting for PVs" in str(rig.service.get("Message")))
+
+
+def seconds_of(action: Callable[[], object]) -> float:
+    began_s = time.monotonic()
+    action()
+    return time.monotonic() - began_s
+
+
+@pytest.mark.parametrize("command", ["Stop", "Abort"])
+def test_arming_that_waits_for_a_dead_ioc_is_given_up_at_once(start: Callable[..., Rig], command: str) -> None:
+    rig = start(channels=x_at("NOBODY:X"))
+    for scan_id in ("first", "second"):
+        begin_to_arm(rig, scan_id)
+        assert seconds_of(lambda: rig.service.put(command, 1)) < ANSWER_S
+        rig.service.wait_for("Arm", 0)
+        said = f"the arming of {scan_id} was given up, because {command} was put while it was armed"
+        assert rig.service.get("ArmError") == said
+        assert (rig.service.get("State"), rig.service.get("Health")) == ("IDLE", "READY")
+    assert "no value from x (NOBODY:X)" in rig.arm("third")
+
+
+def test_heart_beats_while_the_service_arms(start: Callable[..., Rig]) -> None:
+    rig = start(channels=x_at("NOBODY:X"))
+    begin_to_arm(rig, "waits")
+    beats = rig.service.watch("Heartbeat")
+    rig.service.wait_until(lambda: len(beats) >= 4)
+    assert rig.service.get("Arm") == 1 and rig.service.get("Health") == "BUSY"
+    rig.service.put("Abort", 1)
+
+
+def test_arming_of_a_client_that_goes_away_leaves_no_run(start: Callable[..., Rig], epics: LoopbackEpics) -> None:
+    rig = start(channels=x_at("NOBODY:X"))
+    rig.service.put("Request", json.dumps({"scan_id": "orphan"}))
+    client = RawCaClient(epics.ca_ports["service"])
+    client.put(client.open(f"{rig.service.prefix}Arm"), 1, notify=True)
+    rig.service.wait_for("Arm", 1)
+    client.socket.close()
+    rig.service.wait_for("Arm", 0)
+    assert "the client that armed has gone" in str(rig.service.get("ArmError"))
+
+
+def test_put_without_callback_is_armed_for_whoever_sent_it(start: Callable[..., Rig], epics: LoopbackEpics) -> None:
+    rig = start()
+    rig.service.put("Request", json.dumps({"scan_id": "caput", "n_positions": 1}))
+    client = RawCaClient(epics.ca_ports["service"])
+    client.put(client.open(f"{rig.service.prefix}Arm"), 1, notify=False)
+    rig.service.wait_for("Arm", 1)
+    client.socket.close()
+    rig.service.wait_for("State", "ARMED")
+
+
+def test_armed_run_that_nobody_begins_ends_with_its_reason(start: Callable[..., Rig]) -> None:
+    rig = start(service={"armed_timeout_s": ARMED_TIMEOUT_S})
+    assert rig.arm("forgotten", n_positions=3) == ""
+    assert rig.wait_for_end() == "INCOMPLETE"
+    assert rig.service.get("EndReason") == EndReason.NOT_BEGUN
+    assert "no file" in str(rig.service.get("Message")) and not list(rig.folder.glob("forgotten*"))
+    assert rig.arm("next", n_positions=1) == ""
+    rig.beamline.acquire(1)
+    assert rig.wait_for_end() == "COMPLETE"
+
+
+def resources(rig: Rig) -> tuple[int, int, int]:
+    """Threads, descriptors and resident MiB of the daemon."""
+    process = Path(f"/proc/{rig.child.process.pid}")
+    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    return int(status["Threads"]), len(os.listdir(process / "fd")), int(status["VmRSS"].split()[0]) >> 10
+
+
+@pytest.mark.parametrize("n_cycles", [20, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_armings_that_are_aborted_leave_nothing_behind(
+    start: Callable[..., Rig], n_cycles: int, *, is_alive: bool
+) -> None:
+    rig = start(**({} if is_alive else {"channels": x_at("NOBODY:X")}))
+
+    def cycle(name: str) -> None:
+        if is_alive:
+            assert rig.arm(name, n_positions=1) == ""
+        else:
+            begin_to_arm(rig, name)
+        rig.service.put("Abort", 1)
+        rig.service.wait_for("Health", "READY")
+
+    for n in range(5):
+        cycle(f"warm{n}")
+    rig.service.wait_until(lambda: resources(rig)[0] == resources(rig)[0])
+    threads, descriptors, resident_MiB = resources(rig)
+    for n in range(n_cycles):
+        cycle(f"scan{n}")
+    rig.service.wait_until(lambda: resources(rig)[0] <= threads)
+    assert resources(rig)[1] <= descriptors
+    assert resources(rig)[2] - resident_MiB < MORE_MIB
