@@ -54,7 +54,7 @@ def check_is_no_input(output: Path, inputs: Iterable[Path], option: str = "--out
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, or would once it is made."""
+    """True if two paths lead to one file, or would once it is made."""
     try:
         return os.path.samefile(one, other)
     except OSError:  # one of them is not there

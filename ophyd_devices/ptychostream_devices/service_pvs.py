@@ -55,7 +55,7 @@ class Heard:
 
 
 class ServicePVs(Protocol):
-    """What `StreamServiceDevice` needs of a transport."""
+    """Transport of `StreamServiceDevice`."""
 
     @property
     def prefix(self) -> str: ...
@@ -139,7 +139,7 @@ class EpicsServicePVs(LatestValues):
 
     @property
     def is_connected(self) -> bool:
-        """Whether the service answers at this moment."""
+        """True if the service answers at this moment."""
         return bool(self._channels) and all(channel.connected for channel in self._channels.values())
 
     def connect(self, timeout_s: float) -> None:

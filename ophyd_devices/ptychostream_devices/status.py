@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 
 class Watcher(Protocol):
-    """What bluesky's progress bar gives to `watch`; called with keyword arguments only."""
+    """Callback that bluesky's progress bar gives to `watch`; called with keyword arguments only."""
 
     def __call__(self, **progress: Any) -> None: ...
 
@@ -83,7 +83,7 @@ class JobStatus:
         callback(self)
 
     def exception(self, timeout: float | None = 0.0) -> BaseException | None:
-        """What the job raised, or None if it succeeded; raises `TimeoutError` if it still runs after `timeout` s."""
+        """Exception of the job, or None if it succeeded; raises `TimeoutError` if it still runs after `timeout` s."""
         if not self._finished.wait(timeout):
             raise TimeoutError(f"{self._what} is not done after {timeout} s")
         return self._error

@@ -1,1 +1,1 @@
-"""What decides: pure values and rules. No sockets, files, threads or wall clock; time is an argument."""
+"""Pure values and rules: what decides. No sockets, files, threads or wall clock; time is an argument."""

@@ -126,7 +126,7 @@ class FrameClock(Clock):
         return is_time
 
     def _was_ahead(self, stamp_ns: int) -> bool:
-        """Whether the newest stamp alone is out of line: the next one goes on from the stamp before it."""
+        """True if the newest stamp alone is out of line: the next one goes on from the stamp before it."""
         ahead_ns, step_ns = self.newest_ns - stamp_ns, stamp_ns - self._before_ns
         return not self.has_stepped_back and ahead_ns > FAR_AHEAD_NS and 0 < step_ns * FAR_AHEAD_STEPS < ahead_ns
 

@@ -109,7 +109,7 @@ class Ending:
 
 
 def true_reason(reason: EndReason, account: Account, *, is_planned: bool) -> EndReason:
-    """Why a run ended, once its account is made: what was asked of it is not all that can be said.
+    """End reason of a run, once its account is made: what was asked of it is not all that can be said.
 
     `is_planned`: the number of frames was known beforehand.
     """

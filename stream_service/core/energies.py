@@ -54,7 +54,7 @@ class RowEnergies:
 
     @property
     def is_one(self) -> bool:
-        """Whether all rows whose energy is known have one."""
+        """True if all rows whose energy is known have one."""
         return self._highest_eV - self._lowest_eV <= TOLERANCE * self._highest_eV
 
     @property
@@ -75,7 +75,7 @@ class RowEnergies:
         return sum(one.n for one in self._bins.values() if abs(_mean([one]) - energy_eV) > TOLERANCE * energy_eV)
 
     def notes(self) -> Iterator[str]:
-        """What is to be said of the rows so far, in sentences."""
+        """Remarks on the rows so far, in sentences."""
         if self.n_rows and self.n_unknown == self.n_rows:
             yield (
                 "the photon energy is not known in any row, so nothing can be reconstructed as it is: is its PV "

@@ -12,7 +12,7 @@ POSITION_CHANNELS = ("x", "y")
 
 
 class Flag(IntFlag):
-    """Why a value paired with a frame is not to be trusted. Stored per row in `/entry/frames/flags`."""
+    """Reasons not to trust a value paired with a frame. Stored per row in `/entry/frames/flags`."""
 
     NONE = 0
     DISCONNECTED = 1

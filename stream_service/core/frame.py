@@ -43,7 +43,7 @@ class Frame:
 
 
 class Marks(StrEnum):
-    """Which end of the exposure the detector's timestamp marks."""
+    """End of the exposure that the detector's timestamp marks."""
 
     START = "start"
     END = "end"
@@ -63,7 +63,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class FrameTime:
-    """What the timestamp of a frame means on this detector (profile: `frame_time`)."""
+    """Meaning of the timestamp of a frame on this detector (profile: `frame_time`)."""
 
     marks: Marks = Marks.END
     offset_s: float = 0.0

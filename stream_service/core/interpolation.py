@@ -1,4 +1,4 @@
-"""What a channel was at one moment: held while at rest, linear between updates while it moves.
+"""Value of a channel at one moment: the last value held at rest, linear between updates while it moves.
 
 Where the motion of an axis is a channel of its own, rest and motion are facts: the axis stands at its last update until
 the motion began, and at its last update before the motion ended from then on. So a frame that catches the first or the
@@ -39,7 +39,7 @@ class Leg(NamedTuple):
     """True if the axis left `before` at a moment that is not known."""
 
     def is_longer_than(self, tolerance: float) -> bool:
-        """Whether it matters at all where in the leg the axis was."""
+        """True if it matters at all where in the leg the axis was."""
         return abs(self.later.value - self.before.value) > tolerance
 
     @property
@@ -51,7 +51,7 @@ class Leg(NamedTuple):
 
 
 def reading_with_motion(time_ns: int, channel: History, motion: History, tolerance: float = math.inf) -> Reading | None:
-    """What a channel was at `time_ns`, with its motion known (non-zero: it moves); None if that is not known yet."""
+    """Value of a channel at `time_ns`, with its motion known (non-zero: it moves); None if that is not known yet."""
     before, later = channel.at(time_ns)
     state, _ = motion.at(time_ns)
     if before is None:
@@ -93,7 +93,7 @@ def reading_by_gap(
     rests_in_silence: bool = True,
     is_sampled: bool = False,
 ) -> Reading | None:
-    """What a channel was at `time_ns` if updates up to `gap_ns` apart mean motion; None if that is not known yet.
+    """Value of a channel at `time_ns` if updates up to `gap_ns` apart mean motion; None if that is not known yet.
 
     With a `gap_ns` of 0 the channel is held from update to update. `rests_in_silence` says that a moving axis never
     posts more seldom than that, so that silence is rest; where that is not known, only updates that agree tell of rest.
@@ -123,14 +123,14 @@ def reading_by_gap(
 def _is_rest_known(
     before: Readback, later: Readback | None, horizon_ns: int, tolerance: float, rests_in_silence: bool
 ) -> bool:
-    """Whether an axis that posted nothing close to a moment stood still then."""
+    """True if an axis that posted nothing close to a moment stood still then."""
     if later is None or later.timestamp_ns > horizon_ns:
         return rests_in_silence
     return abs(later.value - before.value) <= tolerance
 
 
 def best_guess(time_ns: int, channel: History) -> Reading:
-    """What can be said when nobody waits any longer: the last value before, flagged; NaN where there is none."""
+    """Best guess when the wait is over: the last value before, flagged; NaN where there is none."""
     before, later = channel.at(time_ns)
     readback = before or later
     return (math.nan, Flag.UNBRACKETED) if readback is None else held(readback, Flag.UNBRACKETED)
@@ -201,7 +201,7 @@ def _on_line(
 
 
 def _deviation(leg: Leg, slope_before: float, slope_after: float, passed_ns: int, length_ns: int) -> float:
-    """How far from the line the axis may have been.
+    """Largest distance of the axis from the line.
 
     The speed within the leg goes from that before to that after. A speed that changes by c in one instant between two
     points that are known leaves their chord by c·t·(T-t)/T at the most, if t is when it changes.

@@ -29,7 +29,7 @@ INT32_MAX = (1 << 31) - 1
 
 
 class Fate(IntEnum):
-    """What became of a frame. The numbers are stored in `/entry/ledger/status` and `/entry/frames/status`."""
+    """Fate of a frame. The numbers are stored in `/entry/ledger/status` and `/entry/frames/status`."""
 
     PENDING = 0
     STORED = 1
@@ -42,7 +42,7 @@ class Fate(IntEnum):
 
 
 class Arrival(Enum):
-    """What the ledger says of a frame that came in."""
+    """Answer of the ledger to a frame that came in."""
 
     NEW = "new"
     DUPLICATE = "duplicate"
@@ -323,7 +323,7 @@ class Ledger:
         return 0 <= ordinal < self.n_seen and bool(self._n_received[ordinal])
 
     def _is_within(self, epoch: int, ordinal: int) -> bool:
-        """Whether an epoch can hold this place in the run: it ends where the next one begins."""
+        """True if an epoch can hold this place in the run: it ends where the next one begins."""
         is_last = epoch == len(self._epochs) - 1
         return self._epochs[epoch].first_ordinal <= ordinal and (
             is_last or ordinal < self._epochs[epoch + 1].first_ordinal

@@ -1,4 +1,4 @@
-"""Which readbacks belong to a frame: declared per channel, decided by data time, never by order of arrival.
+"""Pairing of frames with readbacks: declared per channel, decided by data time, never by order of arrival.
 
 A frame waits here until what its channels were during its exposure is *known*, not guessed: a later update has come,
 or the source has confirmed that nothing more is on its way (`History.known_until_ns`). So any interleaving of the
@@ -38,7 +38,7 @@ REORDER_NS = 10 * NS_PER_S
 
 
 class How(StrEnum):
-    """Where the value of a channel for a frame comes from."""
+    """Source of the value of a channel for a frame."""
 
     ATTRIBUTE = "attribute"
     """The NDAttribute on the frame: right for step scans and for values latched by hardware."""
@@ -48,7 +48,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChannelRule:
-    """How one channel of the profile is paired with frames."""
+    """Pairing rule of one channel of the profile."""
 
     name: str
     how: How
@@ -137,7 +137,7 @@ class Pairer:
         self.waiting_bytes += frame.pixels.nbytes
 
     def _has_time(self, ordinal: int, window: Window, received_ns: int | None) -> bool:
-        """Whether a frame is stamped later than the one before it, by a clock that has not stepped."""
+        """True if a frame is stamped later than the one before it, by a clock that has not stepped."""
         clock = self._frame_clock
         if ordinal <= self._furthest_ordinal:  # it was overtaken
             return window.end_ns < clock.newest_ns and not clock.has_stepped_back
@@ -284,7 +284,7 @@ class Pairer:
         return reading
 
     def _do_clocks_disagree(self, rule: ChannelRule) -> bool:
-        """Whether the receipts tell that frames and this channel are stamped by clocks too far apart."""
+        """True if the receipts tell that frames and this channel are stamped by clocks too far apart."""
         for name in (rule.name, rule.moving) if rule.moving else (rule.name,):
             offset_ns = self._offset_ns(self._histories[name])
             if offset_ns is not None and abs(offset_ns) > self._limit_ns:

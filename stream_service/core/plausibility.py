@@ -73,7 +73,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanGeometry:
-    """What decides how large a pixel of the object is."""
+    """Numbers that decide how large a pixel of the object is."""
 
     energy_eV: float
     det_dist_m: float
@@ -101,7 +101,7 @@ class ScanGeometry:
 
     @property
     def is_known(self) -> bool:
-        """Whether its numbers are there, and each can be meant by itself."""
+        """True if its numbers are there, and each can be meant by itself."""
         numbers = {name: getattr(self, name) for name in ("energy_eV", "det_dist_m", "pixel_m")}
         return all(math.isfinite(value) and number_doubt(name, value) is None for name, value in numbers.items())
 

@@ -38,7 +38,7 @@ class Readback:
 
 
 class Knowledge(IntEnum):
-    """Whether all updates of a stretch of time are in the history; the larger the number, the worse."""
+    """Completeness of the history over a stretch of time; the larger the number, the worse."""
 
     KNOWN = 0
     COMING = 1
@@ -126,7 +126,7 @@ class History:
             self.n_confirmed += 1
 
     def retract(self, until_ns: int) -> None:
-        """What was confirmed beyond `until_ns` was so by mistake."""
+        """Take back what was confirmed beyond `until_ns` by mistake."""
         self.confirmed_until_ns = min(self.confirmed_until_ns, until_ns)
 
     @property
@@ -144,7 +144,7 @@ class History:
         return self.timestamps_ns[-1] if self.timestamps_ns else BEFORE_ALL_TIME
 
     def knowledge(self, from_ns: int, to_ns: int) -> Knowledge:
-        """Whether every update from `from_ns` to `to_ns`, both included, is in the history."""
+        """True if every update from `from_ns` to `to_ns`, both included, is in the history."""
         for start_ns, end_ns in self.untimed_ns:
             if start_ns <= to_ns and from_ns <= end_ns:
                 return Knowledge.UNTIMED

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class RunState(StrEnum):
-    """Where a run is. The state belongs to the run; the service's own health is another matter."""
+    """States of a run. The state belongs to the run; the service's own health is another matter."""
 
     IDLE = "IDLE"
     ARMED = "ARMED"
@@ -29,7 +29,7 @@ END_STATES = frozenset({RunState.COMPLETE, RunState.INCOMPLETE, RunState.ABORTED
 
 
 class RunEvent(StrEnum):
-    """What can happen to a run."""
+    """Events of a run."""
 
     ARM = "arm"
     FRAME = "frame"
@@ -45,7 +45,7 @@ class RunEvent(StrEnum):
 
 
 class EndReason(StrEnum):
-    """Why a run ended, as a beamline scientist would say it."""
+    """End reasons of a run, as a beamline scientist would say them."""
 
     ALL_IN = "all expected frames were received"
     BEYOND_PLAN = "all expected frames were received, and the detector exposed more than were announced"

@@ -39,7 +39,7 @@ def spread_m(places: Sequence[Place]) -> float:
 
 
 class SpreadJudge:
-    """Whether the groups of a run are one position each. `see` each in order, then `is_apart` says it of one seen."""
+    """Spread of the exposures of each group. `see` each in order; then `is_apart` tells one that is no position."""
 
     def __init__(self) -> None:
         self.n_judged = self.n_apart = 0
@@ -61,11 +61,11 @@ class SpreadJudge:
         self._last = center
 
     def must_wait(self, places: Sequence[Place]) -> bool:
-        """Whether a group can only be judged when the next one has been seen, because no step is known yet."""
+        """True if a group can only be judged when the next one has been seen, because no step is known yet."""
         return not self._steps_m and spread_m(places) > STANDSTILL_M
 
     def is_apart(self, places: Sequence[Place]) -> bool:
-        """Whether the exposures of a group are too far apart to be one position; counted."""
+        """True if the exposures of a group are too far apart to be one position; counted."""
         self.n_judged += 1
         spread = spread_m(places)
         if spread <= STANDSTILL_M or spread <= self.limit_m:
@@ -85,7 +85,7 @@ class SpreadJudge:
         return self.n_judged >= FEWEST_GROUPS and 2 * self.n_apart > self.n_judged
 
     def visits(self) -> list[int]:
-        """How many frames were taken at each place, one place after the other, as far as the first groups tell."""
+        """Numbers of frames at each place, one place after the other, as far as the first groups tell."""
         apart_m = [math.dist(one, other) for one, other in pairwise(self._first_places)]
         moves_m = [distance_m for distance_m in apart_m if distance_m > STANDSTILL_M]
         limit_m = max(STANDSTILL_M, SHARE_OF_STEP * median(moves_m)) if moves_m else STANDSTILL_M

@@ -63,7 +63,7 @@ class BoundedDataset(h5py.Dataset):
 
 
 class _Bounded(h5py.Group):
-    """What groups and the file itself have in common; `_bounds` is the file that the group is in."""
+    """Common part of groups and the file itself; `_bounds` is the file that the group is in."""
 
     _bounds: BoundedFile
 
@@ -138,7 +138,7 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
 
     @property
     def is_standard(self) -> bool:
-        """Whether `/entry` says that this project wrote it."""
+        """True if `/entry` says that this project wrote it."""
         entry = self.get("/entry")
         form = entry.attrs.get("format") if isinstance(entry, h5py.Group) else None
         return isinstance(form, str | bytes) and decoded(form) == FORMAT_NAME
@@ -182,7 +182,7 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         return self._targets[name, pointer]
 
     def has_target(self, name: str, pointer: Pointer) -> bool:
-        """Whether there is such a file; it may still be none that is followed."""
+        """True if there is such a file; it may still be none that is followed."""
         return name == THIS_FILE or has_target(name, self.path, pointer)
 
     def shape_of_source(self, file_name: str, name: str, where: str) -> tuple[int, ...] | None:
@@ -203,7 +203,7 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         return self._sources[key]
 
     def _beyond(self, group: h5g.GroupID, name: str) -> tuple[BoundedFile, h5g.GroupID, list[str]]:
-        """Where a soft or external link leads: a file, an h5 group in it, and the path from there."""
+        """Target of a soft or external link: a file, an h5 group in it, and the path from there."""
         with readable(f"{self.path}:{_path_of(group, name)}"):
             link = _link_of(group, name)
         if isinstance(link, h5py.SoftLink):

@@ -1,4 +1,4 @@
-"""What of a dataset lies beyond the end of its file, because the file was not copied or written completely.
+"""Parts of a dataset beyond the end of its file, because the file was not copied or written completely.
 
 HDF5 gives zeros there without a word: it compares the sizes of a file only where no writer has left its mark, and after
 `h5clear --increment` not even there. Older formats than SWMR's have no such mark, and HDF5 refuses what is cut.

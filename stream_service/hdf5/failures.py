@@ -1,4 +1,4 @@
-"""What h5py raises on a file that is damaged, or that was made to be, as a `SourceError`."""
+"""Exceptions of h5py on a file that is damaged, or that was made to be, as a `SourceError`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an HDF5 file is opened: closed, growing, left behind by a writer that died, or not there yet.
+"""Opening of an HDF5 file: closed, growing, left behind by a writer that died, or not there yet.
 
 The superblock says whether a writer has the file open (its consistency flags). A writer in SWMR mode lets others read;
 it leaves the flags set if it dies, and so does an NDFileHDF5 that could not close the file cleanly. Such files open
@@ -109,7 +109,7 @@ def _open_swmr(path: Path, also: AlsoBelow, led_from: BoundedFile | None) -> Ope
 
 
 def _patient_but_mortal() -> h5py.h5p.PropFAID:
-    """How a growing file is opened: as h5py does it, but a damaged one is given up in a time a person waits for.
+    """Open a growing file: as h5py does it, but a damaged one is given up in a time a person waits for.
 
     A block that a writer is just changing is read again, 100 times by default, with a pause that doubles each time: for
     a block that stays damaged that is for ever. h5py has no name for the setting, so HDF5 itself is asked.

@@ -1,4 +1,4 @@
-"""Where the values of a dataset are kept: in its file, in raw files (external storage), or in datasets of other files.
+"""Storage of a dataset's values: in its file, in raw files (external storage), or in datasets of other files.
 
 HDF5 gives fill values for what it does not find. So that nothing can be missing unnoticed, every file must be there and
 as long, and every dataset as large, as the dataset that points to it says.
@@ -30,12 +30,12 @@ LEAST_KEPT = 0.5
 
 
 def is_virtual(id: h5d.DatasetID) -> bool:
-    """Whether the dataset is a view of others."""
+    """True if the dataset is a view of others."""
     return id.get_create_plist().get_layout() == h5d.VIRTUAL
 
 
 def is_elsewhere(id: h5d.DatasetID) -> bool:
-    """Whether its values are kept outside of the dataset itself."""
+    """True if its values are kept outside of the dataset itself."""
     return is_virtual(id) or id.get_create_plist().get_external_count() > 0
 
 
@@ -136,7 +136,7 @@ def _holds(shape: tuple[int, ...], selection: h5s.SpaceID, n_values: int) -> boo
 
 
 def _is_unlimited(space: h5s.SpaceID) -> bool:
-    """Whether a selection goes on without an end."""
+    """True if a selection goes on without an end."""
     if space.get_select_type() != h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():
         return False
     _, _, counts, blocks = space.get_regular_hyperslab()

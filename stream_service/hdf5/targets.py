@@ -21,7 +21,7 @@ ORIGIN = "${ORIGIN}"
 
 
 class Pointer(Enum):
-    """How a file points to another: in words, and the variable with folders where HDF5 looks first."""
+    """A kind of pointer from one file to another: in words, and the variable with folders where HDF5 looks first."""
 
     LINK = ("leads to", "HDF5_EXT_PREFIX")
     VIRTUAL = ("is a virtual dataset on", "HDF5_VDS_PREFIX")
@@ -69,12 +69,12 @@ def followed_target(name: str, file: Path, home: Path, pointer: Pointer, where: 
 
 
 def has_target(name: str, file: Path, pointer: Pointer) -> bool:
-    """Whether there is anything where HDF5 looks for a name."""
+    """True if there is anything where HDF5 looks for a name."""
     return any(os.path.lexists(path) for path in _places(name, file, pointer))
 
 
 def _places(name: str, file: Path, pointer: Pointer) -> Iterator[Path]:
-    """Where HDF5 looks for a name, in its order (H5Lcreate_external, H5Pset_virtual_prefix, H5Pset_efile_prefix)."""
+    """Places where HDF5 looks for a name, in order (H5Lcreate_external, H5Pset_virtual_prefix, H5Pset_efile_prefix)."""
     prefixes = os.environ.get(pointer.variable, "")
     lexical, real = file.absolute().parent, Path(os.path.realpath(file)).parent
     if os.path.isabs(name):

@@ -276,7 +276,7 @@ def reduce_pixels(
 
 @_compiled
 def measure_pixels(stored: Any, good: Any, sums: Any, features: Any) -> Any:
-    """What the pixels of a stored frame (y, x) f4 tell, into `features`, but for saturation; the first moments.
+    """Features of the pixels of a stored frame (y, x) f4, into `features`, but for saturation; the first moments.
 
     `good` is u1; `sums` (N_SUMS, x) f8 is scratch.
     """

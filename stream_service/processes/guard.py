@@ -53,7 +53,7 @@ _limit_before: tuple[int, int] | None = None
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a child may take."""
+    """Limits of a child process."""
 
     memory_bytes: int
     call_s: float = LONGEST_CALL_S
@@ -61,7 +61,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a child ended."""
+    """End of a child process."""
 
     exit_code: int
     reason: str = ""
@@ -89,7 +89,7 @@ def _from_environment(name: str, otherwise: float) -> float:
 
 
 def out_of_memory() -> str:
-    """Why a `MemoryError` came, in words that go behind the name of a file."""
+    """Cause of a `MemoryError`, in words that go behind the name of a file."""
     limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
     return "that takes more memory than there is" if limit < 0 else OUT_OF_MEMORY.format(limit / GiB, MEMORY)
 

@@ -38,7 +38,7 @@ class LimitedProcessError(PtychostreamError):
 
 
 def run_limited(module: str, arguments: Sequence[str], timeout_s: float) -> bytes:
-    """What `python -m module` says on standard output. The module calls `limit_this_process` before all else.
+    """Standard output of `python -m module`. The module calls `limit_this_process` before all else.
 
     Raises `LimitedProcessError`.
     """

@@ -22,7 +22,7 @@ LONGEST_TEXT = PAGE_BYTES - HEAD.size
 
 
 class Busy(NamedTuple):
-    """What a process is reading."""
+    """The file that a process is reading."""
 
     n_changes: int
     thread: int
@@ -62,13 +62,13 @@ class Notes:
         os.write(self._to, os.fsencode(path.absolute()) + b"\0")
 
     def busy(self) -> Busy:
-        """What the child reads."""
+        """The file that the child reads."""
         n_changes, thread, n_bytes = HEAD.unpack_from(self._page)
         text = self._page[HEAD.size : HEAD.size + min(n_bytes, LONGEST_TEXT)]
         return Busy(n_changes, thread, text.decode(errors="replace"))
 
     def left(self) -> list[Path]:
-        """What the child has noted since the last call, to be removed."""
+        """Files the child has noted since the last call, to be removed."""
         found = b""
         try:
             while more := os.read(self._from, 1 << 16):
@@ -120,5 +120,5 @@ def removed_at_the_end(path: Path) -> Path:
 
 
 def last_read() -> str:
-    """What was read last; empty if nothing was, or nobody watches."""
+    """The file read last; empty if there is none, or nobody watches."""
     return "" if _notes is None else _notes.busy().what

@@ -1,1 +1,1 @@
-"""What goes outside: status PVs and images. They keep the latest value only and never slow the file."""
+"""Status PVs and images for the outside. They keep the latest value only and never slow the file."""

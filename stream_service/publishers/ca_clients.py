@@ -73,12 +73,12 @@ class Circuit(VirtualCircuit):
 
     @property
     def unsent_bytes(self) -> int:
-        """What waits for this client in memory."""
+        """Bytes that wait for this client in memory."""
         queued = sum(len(update) for updates in self.unexpired_updates.values() for update in updates)
         return self._transport.get_write_buffer_size() + queued
 
     def is_stalled(self, now_s: float) -> bool:
-        """Whether the client has taken nothing for long, although something waits for it."""
+        """True if the client has taken nothing for long, although something waits for it."""
         unread = self._transport.get_write_buffer_size()
         if not unread or unread != self._unread:
             self._unread, self._unread_since_s = unread, now_s
@@ -184,7 +184,7 @@ class Clients(Context):
         await asyncio.gather(*(circuit.updates_sent() for circuit in tuple(self.circuits)))
 
     def _make_room(self) -> bool:
-        """Whether the descriptors of a run are still free, after the oldest connection without a channel has gone."""
+        """True if the descriptors of a run are still free, after the oldest connection without a channel has gone."""
         if n_left() >= RESERVE:
             return True
         # those that are closed already keep their descriptor until the loop has come to them

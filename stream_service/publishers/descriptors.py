@@ -27,7 +27,7 @@ def raise_limit() -> int:
 
 
 def n_left() -> int:
-    """How many more descriptors may be opened."""
+    """Number of descriptors that may still be opened."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return HIGHEST_LIMIT

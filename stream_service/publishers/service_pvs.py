@@ -38,7 +38,7 @@ BEGINNING = 1024
 
 
 class Command(StrEnum):
-    """What a plan or an operator can ask for."""
+    """Orders of a plan or an operator."""
 
     ARM = ServicePV.ARM
     STOP = ServicePV.STOP
@@ -162,7 +162,7 @@ class ServicePVs(_Channels):
         return self.pvdb[self.prefix + pv]
 
     def is_pending(self, command: Command) -> bool:
-        """Whether an order of this kind has not been answered yet."""
+        """True if an order of this kind has not been answered yet."""
         return any(order.command is command for order in self._pending)
 
     async def give(self, command: Command) -> None:

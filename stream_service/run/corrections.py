@@ -54,7 +54,7 @@ def corrections_from(preprocessing: Preprocessing, references: References) -> Co
 
 
 def flat_kind(preprocessing: Preprocessing, references: References) -> FlatKind:
-    """What the settings say of the flat, else what is recognised. Raises `ConfigError` if it may be either.
+    """Kind of the flat by the settings, else as recognised. Raises `ConfigError` if it may be either.
 
     Without a dark there is nothing to tell: both kinds are applied alike.
     """
@@ -75,7 +75,7 @@ def flat_kind(preprocessing: Preprocessing, references: References) -> FlatKind:
 def reference_notes(
     preprocessing: Preprocessing, references: References, corrections: Corrections, *, is_own_mask: bool = False
 ) -> Iterator[str]:
-    """What was taken for what, and what looks wrong; `is_own_mask` is that of the recording, which may be empty."""
+    """Notes on references, recognised or doubtful; `is_own_mask` is that of the recording, which may be empty."""
     flat, dark, mask = (references.get(kind) for kind in ("flat", "dark", "mask"))
     if flat is not None and dark is not None and preprocessing.flat_is == "auto":
         if corrections.flat_is == "raw":

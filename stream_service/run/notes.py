@@ -1,4 +1,4 @@
-"""What a run tells beside its account: frames it refused or dropped, with the first reason of each kind.
+"""Notes of a run beside its account: frames it refused or dropped, with the first reason of each kind.
 
 Nothing that was received is dropped without a word: the first of a kind stands in the message at once.
 """

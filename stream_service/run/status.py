@@ -1,4 +1,4 @@
-"""What the outside may know of a run at one moment: plain numbers and sentences, made for screens and plans."""
+"""Status of a run at one moment for the outside: plain numbers and sentences, made for screens and plans."""
 
 from __future__ import annotations
 

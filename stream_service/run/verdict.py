@@ -26,7 +26,7 @@ class Verdict:
 
     @property
     def event(self) -> RunEvent:
-        """What ends the run in its table of states."""
+        """Event that ends the run in its table of states."""
         if self.reason is EndReason.ABORTED:
             return RunEvent.ABORT
         if self.reason is EndReason.FAILED:

@@ -14,7 +14,7 @@ RATE_S = 1.0
 
 
 class Health(StrEnum):
-    """How the service is; the state belongs to the run."""
+    """Health of the service; the state belongs to the run."""
 
     READY = "READY"
     BUSY = "BUSY"

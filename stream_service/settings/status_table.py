@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PVType:
-    """What a CA client is told of a PV beside its value."""
+    """Type and metadata of a PV for CA clients."""
 
     kind: Kind
     unit: str = ""

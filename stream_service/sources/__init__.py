@@ -1,1 +1,1 @@
-"""Where frames and readbacks come from. Wire spelling (`uniqueId`, `dimension`) stays in here."""
+"""Sources of frames and readbacks. Wire spelling (`uniqueId`, `dimension`) stays in here."""

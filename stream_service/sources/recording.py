@@ -1,4 +1,4 @@
-"""What a recorded scan gives, whatever kind of file it is in: its frames in order, and what is known beside them.
+"""A recorded scan, whatever kind of file it is in: its frames in order, and what is known beside them.
 
 Every kind of recording (HDF5 of many layouts, TIFFs with a sidecar) is one implementation. What is recorded per frame
 comes as the frame's attributes, exactly as NDAttributes come with a live frame; `rules` says which of them is which
@@ -38,7 +38,7 @@ class Facts:
 
 
 class Translation(StrEnum):
-    """What moves by the `translation` of a CXI file."""
+    """The object that moves by the `translation` of a CXI file."""
 
     SAMPLE = "sample"
     """As the CXI specification has it: the beam on the sample goes the other way."""

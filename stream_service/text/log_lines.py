@@ -1,4 +1,4 @@
-"""What the daemon logs: to a terminal for the eye, else single lines with date, time and level.
+"""Log lines of the daemon: to a terminal for the eye, else single lines with date, time and level.
 
 A traceback, or a sentence with line ends, is one line there, too: whoever reads a log by lines loses nothing.
 """

@@ -42,7 +42,7 @@ FINISH_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """How a followed reconstruction ended."""
+    """End of a followed reconstruction."""
 
     outcome: Outcome
     is_complete: bool

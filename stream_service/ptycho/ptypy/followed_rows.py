@@ -1,4 +1,4 @@
-"""What PtyPy got of a file that it followed, compared with what is in the file.
+"""Rows that PtyPy got of a file that it followed, compared with those in the file.
 
 Reading a growing HDF5 file can go wrong in silence (zeros for frames, a chunk for another: h5py issue 2803), and a
 reconstruction of wrong frames looks like a bad one of good frames. So the recipe notes down what it got.
@@ -32,13 +32,13 @@ class FollowedRows:
 
     @classmethod
     def noted(cls, folder: Path) -> Self:
-        """What the recipe noted down."""
+        """Rows that the recipe noted down."""
         with np.load(folder / FILE_NAME) as noted:
             return cls(noted["sums"], noted["positions_yx_m"])
 
     @classmethod
     def stored(cls, scan: ScanFile) -> Self:
-        """What the file has, of the square that PtyPy takes of a frame."""
+        """Content of the file, of the square that PtyPy takes of a frame."""
         with scan.open() as file:
             data, pos = file[paths.DATA], file[paths.POS]
             assert isinstance(data, h5py.Dataset)
@@ -61,7 +61,7 @@ def stored_mask(scan: ScanFile) -> npt.NDArray[np.uint8]:
 
 
 def what_is_unseen(scan: ScanFile, seen: FollowedRows | None, mask: npt.NDArray[np.uint8]) -> str:
-    """What the file of an ended run holds that PtyPy has not seen, in words; empty if nothing.
+    """Content of the file of an ended run that PtyPy has not seen, in words; empty if there is none.
 
     `seen` is None if PtyPy did not get to the end, `mask` is what it began with.
     """

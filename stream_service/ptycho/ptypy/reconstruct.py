@@ -67,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it."""
+    """Result of a reconstruction."""
 
     image: Path
     pictures: tuple[Path, ...]

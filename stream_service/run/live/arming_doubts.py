@@ -1,4 +1,4 @@
-"""What speaks, before the first frame, against the clocks and the NDAttributes that a run will be paired by.
+"""Doubts, before the first frame, about the clocks and the NDAttributes that a run will be paired by.
 
 It is told and does not hold up an arming: the last frame may be of another time. Rows are judged one by one in the run.
 """

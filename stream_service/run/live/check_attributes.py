@@ -57,7 +57,7 @@ def check_attributes(
 
 
 def _changed_lately(frame_ns: int, latest: Latest | None) -> bool:
-    """Whether a PV may have had another value when the driver asked for it."""
+    """True if a PV may have had another value when the driver asked for it."""
     return latest is not None and latest.timestamp_ns > frame_ns - SETTLED_NS
 
 

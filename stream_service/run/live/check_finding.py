@@ -11,7 +11,7 @@ from stream_service.errors import PtychostreamError
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found; `about` is what was looked at. An error makes `check` fail, advice does not."""
+    """A finding; `about` is what was looked at. An error makes `check` fail, advice does not."""
 
     level: Literal["ok", "advice", "error"]
     about: str

@@ -40,7 +40,7 @@ def unit_problem(profile: Profile, channel: str, unit: str) -> str:
 def check_energy(
     profile: Profile, attributes: Mapping[str, AttributeValue], latest: Mapping[str, Latest]
 ) -> Iterator[Finding]:
-    """Whether the energy is one that photons have."""
+    """True if the energy is one that photons have."""
     channel, energy_eV = profile.channels[ENERGY], energy_now(profile, attributes, latest)
     source = channel.pv or f"NDAttribute {channel.attribute}"
     if (doubt := number_doubt("energy_eV", energy_eV)) is not None:
@@ -54,7 +54,7 @@ def check_energy(
 def planned_doubts(
     profile: Profile, request: ScanRequest, frame_shape: tuple[int, int], energy_eV: float
 ) -> Iterator[str]:
-    """What speaks against the planned positions; `frame_shape` is that of a stored frame."""
+    """Doubts about the planned positions; `frame_shape` is that of a stored frame."""
     geometry = ScanGeometry(
         energy_eV=energy_eV,
         det_dist_m=profile.detector.distance_m,

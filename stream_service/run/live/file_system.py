@@ -1,4 +1,4 @@
-"""Whether a folder is fit to hold files that are read while they grow."""
+"""Fitness of a file system for files that are read while they grow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LITTLE_SPACE_BYTES = 5 << 30
 
 
 def swmr_problem(folder: Path) -> str | None:
-    """Why a live file in `folder` would not work, in one sentence; None if it will. Writes a small file to find out."""
+    """Problem of a live file in `folder`, in one sentence; None if there is none. Writes a small file to find out."""
     kind = file_system_type(folder)
     if kind in NETWORK_TYPES:
         return (

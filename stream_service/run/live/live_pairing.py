@@ -66,11 +66,11 @@ class LivePairing:
 
     @property
     def is_over_budget(self) -> bool:
-        """Whether one must leave for the others; a single one may always wait."""
+        """True if one must leave for the others; a single one may always wait."""
         return len(self) > 1 and self.waiting_bytes + self.beside_bytes > self.budget_bytes
 
     def is_waiting(self, ordinal: int) -> bool:
-        """Whether this frame has come and has not left."""
+        """True if this frame has come and has not left."""
         return ordinal in self._arrivals_s
 
     def add(self, frame: Frame, receipt: Receipt, exposure_s: float, now_s: float) -> None:
@@ -104,7 +104,7 @@ class LivePairing:
 
     @property
     def problem(self) -> str:
-        """What is wrong with the readbacks, in a sentence; empty if nothing is."""
+        """Problem of the readbacks, in a sentence; empty if there is none."""
         return "; ".join(filter(None, (self._problem_of_silence, self._problem_of_motion, self._problem_of_clocks)))
 
     @property
@@ -182,6 +182,6 @@ class LivePairing:
             self._pairer.retract(int(reached_ns))
 
     def _data_time(self) -> tuple[int, float]:
-        """When an exposure ended and when its frame arrived, of the last frames the one neither early nor late."""
+        """End of an exposure and arrival of its frame, of the last frames the one neither early nor late."""
         ahead = sorted(self._newest, key=lambda end_and_arrival: end_and_arrival[0] - end_and_arrival[1] * NS_PER_S)
         return ahead[(len(ahead) - 1) // 2]

@@ -126,7 +126,7 @@ class LiveRun:
 
     @property
     def request(self) -> ScanRequest:
-        """What is to be recorded, and under which name."""
+        """Request of the run: what is recorded, and under which name."""
         return self._opening.request
 
     @property
@@ -248,7 +248,7 @@ class LiveRun:
         self.severity = self._severity_in(self.state, problem)
 
     def _problem(self) -> str:
-        """What is wrong now with what the run listens to; empty if nothing is."""
+        """Present problem of the run's sources; empty if there is none."""
         return "; ".join(filter(None, (self._watch.problem, self._pairing.problem)))
 
     def _severity_in(self, state: RunState, problem: str) -> Severity:
@@ -298,7 +298,7 @@ class LiveRun:
     # The end
 
     def _is_over(self, now: float) -> bool:
-        """Whether nothing more is to be expected; moves the run on to DRAINING when it begins to end."""
+        """True if nothing more is to be expected; moves the run on to DRAINING when it begins to end."""
         if self._ending.is_aborted:
             return True
         detector = self._sources.detector

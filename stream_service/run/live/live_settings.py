@@ -73,7 +73,7 @@ def readback_columns(profile: Profile) -> tuple[ChannelColumn, ...]:
 
 
 def file_path(profile: Profile, request: ScanRequest) -> Path:
-    """Where the standard file of a request goes."""
+    """Path of the standard file of a request."""
     return profile.service.data_root / request.path / f"{request.scan_id}{SUFFIX}"
 
 

@@ -1,4 +1,4 @@
-"""What a live run listens to, whoever provides it: the beamline (`RunSources`) or a recording (`ReplaySources`)."""
+"""Sources of a live run, whoever provides them: the beamline (`RunSources`) or a recording (`ReplaySources`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ReadbackSource(Protocol):
     """The channels of a profile."""
 
     def take(self) -> list[ReadbackEvent]:
-        """What happened since the last call."""
+        """Events since the last call."""
         ...
 
     def ask(self, frame_end_ns: int, arrived_at: float) -> None:
@@ -74,7 +74,7 @@ class LiveSources(Protocol):
     def decode(self, message: Any) -> Frame: ...
 
     def doubts(self) -> list[str]:
-        """What speaks against the clocks or the NDAttributes of the run to come, in sentences."""
+        """Doubts about the clocks or the NDAttributes of the run to come, in sentences."""
         ...
 
     def silent(self) -> list[str]:
@@ -86,12 +86,12 @@ class LiveSources(Protocol):
 
     @property
     def stream_problem(self) -> str:
-        """Why no frame can come, as far as the detector's switches tell; empty if they are as they must be."""
+        """Reason why no frame can come, as far as the detector's switches tell; empty if they are as they must be."""
         ...
 
     @property
     def stream_detour(self) -> str:
-        """What stands between the detector and its frames' channel; empty if there is nothing, or nobody tells."""
+        """Plugin between the detector and its frames' channel; empty if there is none, or nobody tells."""
         ...
 
     def open_ledger(self, request: ScanRequest) -> Ledger: ...

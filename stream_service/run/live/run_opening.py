@@ -47,7 +47,7 @@ class RunOpening:
         """What is to be said of the references and the planned scan, in sentences."""
 
     def check(self) -> None:
-        """What can be known without the beamline: the folder, and the references. Raises `PtychostreamError`."""
+        """Checks that need no beamline: the folder, and the references. Raises `PtychostreamError`."""
         check_file_path(self.path)
         check_places(self._profile, self.request)
         if (doubt := number_doubt("exposure_s", self.request.exposure_s or math.nan)) is not None:
@@ -85,7 +85,7 @@ class RunOpening:
         try_file(self.path, self._settings, reducer)
 
     def exposure_of(self, frame: Frame) -> float:
-        """What the frame says; else what the plan asked for; else what the detector was set to at the first frame."""
+        """Exposure time by the frame; else by the plan; else by the detector at the first frame."""
         own = frame.attributes.get(self._profile.detector.exposure_attribute)
         if isinstance(own, int | float) and 0 <= own < math.inf:
             return float(own)

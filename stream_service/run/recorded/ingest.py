@@ -51,7 +51,7 @@ MOST_UPDATES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a recording."""
+    """Outcome of an ingest."""
 
     account: Account
     rows: int
@@ -66,7 +66,7 @@ class Outcome:
 
 
 class Listener:
-    """What an ingest tells while it works; here nobody listens."""
+    """Receiver of what an ingest tells while it works; here nobody listens."""
 
     def progress(self, done: int, total: int | None) -> None:
         """Frames done, and frames there are as far as that is known; a few times a second."""
@@ -104,7 +104,7 @@ def ingest(
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """What the output is to be called."""
+    """Name of the output."""
 
     path: Path
     replace: bool
@@ -254,7 +254,7 @@ class _Ingest:
         return Outcome(account, out.file.n_rows, state, sentence, self._frames_per_s, out.pipeline.flags.sentence)
 
     def _scan_doubts(self, out: RunFile) -> Iterator[str]:
-        """What speaks against the scan as a whole, by the rows that are used."""
+        """Doubts about the scan as a whole, by the rows that are used."""
         optics = self._settings.profile.optics if self._settings.profile else None
         latest = out.pipeline.latest_slot
         if latest is None:
@@ -275,7 +275,7 @@ class _Ingest:
         return profile.detector.frame_time.to_core() if profile else FrameTime()
 
     def _exposure_of(self, frame: Frame) -> float:
-        """What the operator says; else the frame; else the recording."""
+        """Exposure time by the operator; else by the frame; else by the recording."""
         if math.isfinite(self._settings.facts.exposure_s):
             return self._settings.facts.exposure_s
         profile = self._settings.profile
@@ -286,7 +286,7 @@ class _Ingest:
         return self._facts.exposure_s
 
     def _energy_of(self, first: Frame, channels: RecordedChannels) -> float:
-        """What readers find before the end, when it becomes that of the rows."""
+        """Energy that readers find before the end, when it becomes that of the rows."""
         for rule in channels.rules:
             own = first.attributes.get(rule.attribute)
             if rule.name == "energy" and isinstance(own, int | float) and math.isfinite(own):

@@ -1,4 +1,4 @@
-"""What the operator says of a recording that is to become a standard file."""
+"""Options of an ingest: what the operator says of a recording."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REJECT_KEYS = ("reject_indices", "rejected_indices", "reject", "rejected")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IngestSettings:
-    """What is left open here is as recorded."""
+    """Options of the operator; what is left open here is as recorded."""
 
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     references: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class IngestSettings:
 
     @property
     def in_profile(self) -> Facts:
-        """What the profile says of them."""
+        """Facts by the profile."""
         detector = self.profile.detector if self.profile else None
         return Facts(det_dist_m=detector.distance_m, pixel_m=detector.pixel_m) if detector else Facts()
 

@@ -27,7 +27,7 @@ NOT_NEEDED = {"energy_eV": "energy-eV", "det_dist_m": "det-dist-m", "pixel_m": "
 
 @dataclass(frozen=True, slots=True)
 class SidecarSummary:
-    """What was matched."""
+    """Summary of the rows that were matched."""
 
     n_rows: int
     n_frames: int

@@ -1,4 +1,4 @@
-"""How the channels of a recording are paired: who is believed of those that say where x, y and energy are.
+"""Pairing of the channels of a recording: the order of those that say where x, y and energy are.
 
 In this order: readbacks recorded apart (`--readbacks`); paths the operator gave; a recording that describes itself
 (standard file, CXI, sidecar); the profile; well-known names in the recording. What was decided otherwise than the

@@ -37,7 +37,7 @@ class Span(NamedTuple):
         return self.start_ns <= other.end_ns and other.start_ns <= self.end_ns
 
     def holds(self, other: Span) -> bool:
-        """Whether the other one lies wholly in this one."""
+        """True if the other one lies wholly in this one."""
         return self.start_ns <= other.start_ns and other.end_ns <= self.end_ns
 
     def later_by(self, offset_s: int) -> Span:
@@ -45,7 +45,7 @@ class Span(NamedTuple):
 
 
 def span_of_log(readbacks: RecordedReadbacks, channels: Sequence[str]) -> Span:
-    """When all these channels are known."""
+    """Stretch of time in which all these channels are known."""
     firsts = [int(readbacks.histories[name].timestamps_ns[0]) for name in channels]
     return Span(max(firsts), readbacks.known_until_ns)
 
@@ -96,7 +96,7 @@ def check_clocks(
 
 
 def _causes(frames: Span, log: Span) -> Iterator[str]:
-    """What would explain that the log is of another time."""
+    """Possible causes of a log of another time."""
     if log.holds(frames):
         return
     for offset_s in (EPICS_EPOCH_S, -EPICS_EPOCH_S):

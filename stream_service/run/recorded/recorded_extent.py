@@ -1,4 +1,4 @@
-"""Whether the frames and positions that the operator names are there, in a recording that grows no more."""
+"""Check of the frames and positions that the operator names, in a recording that grows no more."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SAME = 1e-6
 def notes_on_facts(
     settings: IngestSettings, recording: Recording, attributes: Mapping[str, AttributeValue]
 ) -> Iterator[str]:
-    """Which numbers are taken from whom, where two say something else, or where only the profile says it.
+    """Notes on numbers: from where they are taken, if two sources differ or only the profile says them.
 
     `attributes` are those of the first frame.
     """

@@ -72,7 +72,7 @@ class RowsOfFrames:
             yield replace(frame, attributes={**frame.attributes, **named})
 
     def notes(self) -> Iterator[str]:
-        """How rows and frames were matched, and what has no counterpart; to be read at the end."""
+        """Notes on the match of rows and frames, and on what has no counterpart; to be read at the end."""
         yield self._how
         if self._n_repeated:
             n = self._n_repeated

@@ -38,7 +38,7 @@ class GapWatch:
         self._has_measured |= ~is_marker
 
     def notes(self) -> Iterator[str]:
-        """What measured after all, in a sentence."""
+        """Note on gap pixels that measured after all."""
         if n := int(np.count_nonzero(self._has_measured)):
             yield (
                 f"{counted(n, 'pixel')} of {self._where.size} taken for gaps {agrees(n, 'measures')} in later frames, "

@@ -185,7 +185,7 @@ class RowPipeline:
         self._file.write_mask(mask.astype(np.uint8), flags)
 
     def notes(self) -> Iterator[str]:
-        """What is to be said of the references, the pixels and the rows so far, in sentences."""
+        """Remarks on the references, the pixels and the rows so far, in sentences."""
         yield from self._about_references
         yield from self._about_gaps
         if self._gap_watch is not None:

@@ -1,4 +1,4 @@
-"""How much of a run is saturated, in a sentence: a level that is wrong shows in the share of pixels it masks."""
+"""Saturated share of a run, in a sentence: a level that is wrong shows in the share of pixels it masks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SaturationShare:
         return is_saturated
 
     def notes(self) -> Iterator[str]:
-        """What is saturated, if anything is."""
+        """Note on saturated pixels, if there are any."""
         if not self._n_pixels or self._level is None:
             return
         share = self._n_pixels / self._n_all

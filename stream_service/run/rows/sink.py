@@ -1,4 +1,4 @@
-"""What takes the rows of a run: the standard file first, then all that must never slow it."""
+"""Sinks for the rows of a run: the standard file first, then all that must never slow it."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class SpreadCheck:
             )
 
     def _places(self, group: Group) -> list[tuple[float, float]]:
-        """Where each exposure was taken on the sample."""
+        """Position of each exposure on the sample."""
         return [
             self._stage_map.beam_on_sample(exposure.values["x"], exposure.values["y"]) for exposure in group.exposures
         ]

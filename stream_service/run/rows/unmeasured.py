@@ -59,7 +59,7 @@ class UnmeasuredPixels:
         return self._mend(frames, stored, features)
 
     def notes(self) -> Iterator[str]:
-        """What became of such rows, in sentences."""
+        """Notes on such rows, in sentences."""
         is_judged = self._dtype.kind != "f" and math.isfinite(self._marker)
         what = f"are {self._marker:.10g} or more" if is_judged else "are not a number"
         if n := self._n_masked:

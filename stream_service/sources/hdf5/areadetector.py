@@ -51,7 +51,7 @@ MOST_COLUMNS = 2048
 
 
 def is_areadetector(tree: Hdf5Tree) -> bool:
-    """Whether NDFileHDF5 wrote the file."""
+    """True if NDFileHDF5 wrote the file."""
     if tree.with_attribute(IS_FRAMES):
         return True
     return tree.first(*DEFAULT_PLACES) is not None and bool(tree.with_attribute(NAME))

@@ -1,4 +1,4 @@
-"""What is recorded for each frame beside its pixels, read in blocks and given as plain Python values.
+"""Columns recorded for each frame beside its pixels, read in blocks and given as plain Python values.
 
 A frame's values leave here as a live frame's NDAttributes do: float, int or text, None where a PV was not connected.
 """
@@ -60,7 +60,7 @@ class Column:
 
 
 def is_column(stored: StoredDataset) -> bool:
-    """Whether a dataset can be a column: (N,), of plain numbers or of texts of fixed length."""
+    """True if a dataset can be a column: (N,), of plain numbers or of texts of fixed length."""
     is_text = stored.dtype.kind == "S" and 0 < stored.dtype.itemsize <= MOST_TEXT_BYTES
     return len(stored.shape) == 1 and (stored.is_numeric or stored.dtype == np.bool_ or is_text)
 

@@ -1,4 +1,4 @@
-"""What a layout says of a file: where the frames are, and what is recorded for each of them and for the whole scan."""
+"""Contents of a file by its layout: the frames, and what is recorded for each of them and for the whole scan."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class ChannelFinder:
             self.rules[name] = ChannelRule(name, How.ATTRIBUTE, attribute)
 
     def add_given(self, tree: Hdf5Tree, paths: Hdf5Paths) -> None:
-        """What the operator named; the path is the name of the attribute."""
+        """Add what the operator named; the path is the name of the attribute."""
         if (paths.pos_x or paths.pos_y) and paths.pos:
             raise SourceError(f"{tree.path}: give the positions by pos_x and pos_y, or by pos, not by both")
         axes = {name: tree.needed(path) for name, path in (("x", paths.pos_x), ("y", paths.pos_y)) if path}
@@ -208,7 +208,7 @@ class ChannelFinder:
             self.notes.append(sentence)
 
     def has(self, name: str) -> bool:
-        """Whether a channel, or the exposure, was found already."""
+        """True if a channel, or the exposure, was found already."""
         if name == "exposure":
             return bool(self.exposure_attribute) or "exposure_s" in self.facts
         return name in self.rules or (name == "energy" and "energy_eV" in self.facts)

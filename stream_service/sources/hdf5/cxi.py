@@ -50,7 +50,7 @@ HAS_SIGNAL = 0x1000
 
 
 def is_cxi(tree: Hdf5Tree) -> bool:
-    """Whether there is an entry of CXI."""
+    """True if there is an entry of CXI."""
     return tree.has_group("/entry_1")
 
 
@@ -91,7 +91,7 @@ def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths, translation: Translation | None =
 
 
 def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int] | None:
-    """Whether rows and columns grow with +y and +x (1) or against them (-1), from CXI's basis vectors, if there are."""
+    """Signs of rows and columns: 1 if they grow with +y and +x, -1 if against them, from CXI's basis vectors, if there are."""
     found = tree.find(f"{DETECTOR}/basis_vectors")
     if found is None:
         return None
@@ -103,7 +103,7 @@ def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int] | None:
 
 
 def _light_of(finder: ChannelFinder, tree: Hdf5Tree) -> tuple[Light, ...]:
-    """Where the photon energy may stand: what belongs to the beam first, as `source_1` may be the storage ring."""
+    """Places of the photon energy: what belongs to the beam first, as `source_1` may be the storage ring."""
     if _text_at(tree, "/entry_1/definition") != PTYCHO_DEFINITION:
         return (*BEAM, *SOURCE, *MONOCHROMATOR)
     ring = tree.first(*(place.path for place in SOURCE))
@@ -135,7 +135,7 @@ def _add_translation(
 
 
 def _is_ours(tree: Hdf5Tree) -> bool:
-    """Whether we wrote the file, as the specification has it."""
+    """True if we wrote the file, as the specification has it."""
     return _text_at(tree, "/entry_1/program_name") == "ptychostream"
 
 

@@ -65,7 +65,7 @@ class StoredDataset:
 
     @property
     def is_numeric(self) -> bool:
-        """Whether it holds plain numbers."""
+        """True if it holds plain numbers."""
         return self.dtype.kind in NUMBERS and self.dtype.itemsize <= 8 and self.dtype.subdtype is None
 
     @property

@@ -35,7 +35,7 @@ POSITIONS, SPLIT_POSITIONS = "/entry/pos", ("/entry/posx_m", "/entry/posy_m")
 
 
 def is_entry(tree: Hdf5Tree) -> bool:
-    """Whether the frames are at `/entry/data`."""
+    """True if the frames are at `/entry/data`."""
     return tree.has_name("/entry/data")
 
 
@@ -118,7 +118,7 @@ def _own_identities(tree: Hdf5Tree) -> tuple[Identities, Stamps | None] | None:
 
 
 def _plan(tree: Hdf5Tree) -> dict[str, int]:
-    """What the ledger of a standard file says of the scan."""
+    """Plan of the scan by the ledger of a standard file."""
     plan: dict[str, int] = {}
     expected, unexposed = (tree.find(f"/entry/ledger/{name}") for name in ("expected", "not_exposed"))
     if expected is not None and expected.shape == () and expected.dtype.kind in "iu" and int(expected.whole()) > 0:

@@ -22,7 +22,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """How a growing file is followed."""
+    """Options for a growing file that is followed."""
 
     patience_s: float
     """After so long without anything new, what is there is taken to be all."""
@@ -79,6 +79,6 @@ class Growth:
 
 
 def _is_stored_once(stored: StoredDataset, longest: int) -> bool:
-    """Whether a column (`when` of its layout: OnFileOpen or OnFileClose) stays behind when others have grown."""
+    """True if a column (`when` of its layout: OnFileOpen or OnFileClose) stays behind when others have grown."""
     chunk = stored.chunks[0] if stored.chunks else 1
     return stored.rows == 1 and longest > 1 + chunk

@@ -1,4 +1,4 @@
-"""Which layout an HDF5 file has, by what is in it."""
+"""Layout of an HDF5 file, recognised by its content."""
 
 from __future__ import annotations
 

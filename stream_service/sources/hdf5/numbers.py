@@ -104,7 +104,7 @@ def _add(finder: ChannelFinder, stored: StoredDataset, place: Light) -> None:
 
 
 def _wavelength_scale(stored: StoredDataset) -> float:
-    """What, divided by the wavelength, is the energy in eV."""
+    """Energy in eV times the wavelength in its own unit."""
     return HC_EV_M / length_scale(stored)
 
 

@@ -82,7 +82,7 @@ class Hdf5Recording:
                 return opened
 
     def _read(self) -> None:
-        """What the file holds; once more when its writer has closed it."""
+        """Read the content of the file; once more when its writer has closed it."""
         tree = Hdf5Tree(self._opened.file, self.path)
         self._contents = contents = read_contents(tree, self._paths, self._timestamp_field, self._translation)
         self._growth = Growth(contents)
@@ -137,7 +137,7 @@ class Hdf5Recording:
             done = n_rows
 
     def _wait_for(self, row: int) -> bool:
-        """Whether there is a row of this index; of a growing file, once it is known."""
+        """True if there is a row of this index; of a growing file, once it is known."""
         while self._n_rows <= row:
             if self._is_final or self._patience is None:
                 return False
@@ -213,7 +213,7 @@ class Hdf5Recording:
 
 
 class _Patience:
-    """How long nothing new has come."""
+    """Time since something new came."""
 
     def __init__(self, follow: Follow) -> None:
         self.follow = follow

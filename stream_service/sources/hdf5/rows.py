@@ -162,7 +162,7 @@ class RecordedRows:
         return 0 if is_unwritten else stored.rows
 
     def _is_stored_once(self, stored: StoredDataset) -> bool:
-        """Whether a column has one row, or none, for all frames: `when` of its layout is OnFileOpen or OnFileClose."""
+        """True if a column has one row, or none, for all frames: `when` of its layout is OnFileOpen or OnFileClose."""
         return (
             self._contents.is_appended
             and stored.rows == 1

@@ -113,19 +113,19 @@ class Hdf5Tree:
         raise SourceError(f"{self.path} has no dataset {path}")
 
     def has_name(self, path: str) -> bool:
-        """Whether there is a dataset at this path, here or in another file."""
+        """True if there is a dataset at this path, here or in another file."""
         address = self._address(path)
         return address in self._ids or address in self._virtual or address == ELSEWHERE
 
     def has_group(self, path: str) -> bool:
-        """Whether there is an h5 group at this path, here or in another file."""
+        """True if there is an h5 group at this path, here or in another file."""
         address = self._address(path)
         if address == ELSEWHERE:
             return isinstance(self._file.get(path), h5py.Group)
         return address in self._groups
 
     def names_in(self, path: str = "/") -> str:
-        """What an h5 group holds, for an error message."""
+        """Names in an h5 group, for an error message."""
         group = self._groups.get(self._address(path) or ROOT)
         return ", ".join(list(group.links)[:20]) if group and group.links else "nothing"
 

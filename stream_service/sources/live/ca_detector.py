@@ -1,4 +1,4 @@
-"""What the service must know of a detector besides its frames: does it acquire, its counter, its exposure time."""
+"""State of a detector besides its frames: whether it acquires, its counter, its exposure time."""
 
 from __future__ import annotations
 

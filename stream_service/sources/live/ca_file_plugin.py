@@ -1,4 +1,4 @@
-"""What an NDFileHDF5 plugin is set to, read over CA: nothing is ever put."""
+"""Settings of an NDFileHDF5 plugin, read over CA: nothing is ever put."""
 
 from __future__ import annotations
 

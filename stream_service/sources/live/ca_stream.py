@@ -58,7 +58,7 @@ class CaStream:
 
     @property
     def problem(self) -> str:
-        """Why no frame can come over PVA, as far as the switches tell; empty if they are as they must be."""
+        """Reason why no frame can come over PVA, as far as the switches tell; empty if they are as they must be."""
         if self._value(f"{self._camera}ArrayCallbacks_RBV") == 0:
             return (
                 f"ArrayCallbacks of {self._camera.rstrip(':')} is 0, so the camera gives its frames to no plugin: put 1"

@@ -1,4 +1,4 @@
-"""Which column of a log (CSV) holds which quantity, and in which unit.
+"""Columns of a log (CSV): their quantities and units.
 
 A column is found by the seed's name (`posx_m`), by that name with another unit (`posx_um`, `posx [um]`), by a name that
 everybody uses (`SampleX`), or by an alias that the operator gives. Its unit is what the operator says, else what its
@@ -61,7 +61,7 @@ LONGEST_LIST = 500
 
 @dataclass(frozen=True, slots=True)
 class EpicsColumn:
-    """Where a quantity is in the table."""
+    """Place of a quantity in the table."""
 
     quantity: str
     name: str
@@ -78,7 +78,7 @@ class EpicsColumn:
 
     @property
     def is_named_otherwise(self) -> bool:
-        """Whether its name is not the seed's, in whatever unit."""
+        """True if its name is not the usual one, in whatever unit."""
         stem = name_and_unit(self.name, UNITS[self.quantity])[0] if self.quantity in UNITS else self.name.lower()
         return stem not in (self.quantity.replace("_", ""), self.quantity) and self.name.lower() not in ALSO_KNOWN_AS
 
@@ -164,7 +164,7 @@ def _known(header: Sequence[str], quantity: str, first_row: Sequence[str]) -> li
 
 
 def _may_be_number(cell: str) -> bool:
-    """Whether a cell is a number, with a decimal comma perhaps, or empty."""
+    """True if a cell is a number, with a decimal comma perhaps, or empty."""
     try:
         float(cell.replace(",", ".") or 0)
     except ValueError:

@@ -40,7 +40,7 @@ def end_of_live_run(file: h5py.File) -> int:
 
 
 def _was_live(file: h5py.File) -> bool:
-    """Whether somebody asked for a run; an ingest has other settings."""
+    """True if somebody asked for a run; an ingest has other settings."""
     settings = file.get(SETTINGS)
     if not isinstance(settings, h5py.Dataset) or settings.shape != ():
         return False

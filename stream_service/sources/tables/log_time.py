@@ -43,7 +43,7 @@ def in_order_of_time(timestamps_ns: Ints, values: Floats, where: str) -> tuple[I
 
 
 def is_iso_time(text: str) -> bool:
-    """Whether a cell is a date with a time of day."""
+    """True if a cell is a date with a time of day."""
     return iso_time_ns(text) is not None
 
 

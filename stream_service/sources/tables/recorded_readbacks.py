@@ -61,7 +61,7 @@ class RecordedHistory:
 
     @property
     def is_constant(self) -> bool:
-        """Whether every update says the same: the axis was never seen to move."""
+        """True if every update says the same: the axis was never seen to move."""
         return bool(np.all(self.values == self.values[0])) if len(self.values) else True
 
     @property
@@ -86,7 +86,7 @@ class FrameRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordedReadbacks:
-    """What a file of readbacks holds: histories, or rows."""
+    """Content of a file of readbacks: histories, or rows."""
 
     path: Path
     histories: Mapping[str, RecordedHistory] = field(default_factory=dict)
@@ -100,12 +100,12 @@ class RecordedReadbacks:
     """What the operator had added to the stamps."""
 
     def has(self, channel: str) -> bool:
-        """Whether there is any update of this channel."""
+        """True if there is any update of this channel."""
         return channel in self.histories and len(self.histories[channel].values) > 0
 
     @property
     def has_positions(self) -> bool:
-        """Whether x and y are here, so that the recording's own do not count."""
+        """True if x and y are here, so that the recording's own do not count."""
         columns = self.rows.columns if self.rows else {}
         return all(self.has(axis) or axis in columns for axis in "xy")
 
@@ -200,7 +200,7 @@ def _histories_of(table: EpicsTable, offset_ns: int, *, on_change: bool) -> Reco
 
 
 def _told(table: EpicsTable) -> Iterator[str]:
-    """What the table was taken for."""
+    """Note on what the table was taken for."""
     if table.renamed:
         yield f"{table.path}: {'; '.join(table.renamed)}"
     yield from table.notes

@@ -128,7 +128,7 @@ def _check_size(n_bytes: int, most: int, claim: str) -> None:
 
 
 def _answer(wanted: dict[str, Any], also: AlsoBelow) -> tuple[dict[str, Any], bytes | memoryview]:
-    """What is said of one reference: a line of JSON, and the pixels."""
+    """Answer on one reference: a line of JSON, and the pixels."""
     path, kind = Path(wanted["path"]), wanted["kind"]
     try:
         image, exposure_s = read_reference(path, wanted["dataset"], kind, also)

@@ -39,7 +39,7 @@ NUMBERS: Mapping[str, tuple[str, Scale]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sidecar:
-    """What a sidecar holds, in SI units."""
+    """Content of a sidecar, in SI units."""
 
     path: Path
     n_rows: int

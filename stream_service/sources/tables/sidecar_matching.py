@@ -1,4 +1,4 @@
-"""Which row of a table belongs to which frame: by what both sides say of themselves, and never by a guess.
+"""Matching of rows of a table with frames: by what both sides say of themselves, and never by a guess.
 
 Three ways, of which `auto` takes the first that both sides can prove:
 
@@ -39,7 +39,7 @@ MOST_KEYS = 5
 
 
 class Match(StrEnum):
-    """How rows and frames find each other."""
+    """Ways to match rows and frames."""
 
     AUTO = "auto"
     UNIQUE_ID = "unique_id"
@@ -49,7 +49,7 @@ class Match(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """What a table says of the identity of its rows."""
+    """Identity of rows by their table."""
 
     n: int
     frame_index: Ints | None = None
@@ -60,7 +60,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frames:
-    """What files say of the identity of their frames."""
+    """Identity of frames by their files."""
 
     numbers: Ints | None
     """(n,) strictly increasing: of the file, or of the image in a stack; None where numbering is not known."""
@@ -77,7 +77,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matching:
-    """Which row belongs to which frame."""
+    """A matching of rows and frames."""
 
     by: Match
     row_of_frame: Ints
@@ -190,7 +190,7 @@ def _proved_by_ids(rows: Rows, frames: Frames, of_rows: Ints, of_frames: Ints) -
 
 
 def _numbers_say_the_same(rows: Rows, frames: Frames, matching: Matching) -> bool:
-    """Whether rows and frames that one counting pairs are paired by another one, too."""
+    """True if rows and frames that one counting pairs are paired by another one, too."""
     if rows.frame_index is None or frames.numbers is None or rows.unique_id is None:
         return False
     if np.array_equal(rows.frame_index, rows.unique_id):

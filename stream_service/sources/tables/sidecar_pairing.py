@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extent:
-    """How many frames the scan has that were exposed for certain, because there is a row for each of them."""
+    """Number of frames that were exposed for certain, because there is a row for each of them."""
 
     before: int = 0
     """Before the first frame that is there."""
@@ -31,12 +31,12 @@ class Extent:
 
 
 def frames_of(frames: TiffFrames) -> Frames:
-    """What the files say of their frames' identity."""
+    """Identity of the frames by their files."""
     return Frames(frames.numbers, len(frames), frames.unique_id)
 
 
 def pair_sidecar(sidecar: Sidecar, frames: TiffFrames, how: Match, offset: int | None = None) -> Matching:
-    """Which row belongs to which frame. Raises `SourceError` if that cannot be told."""
+    """A matching of rows and frames. Raises `SourceError` if that cannot be told."""
     if sidecar.files is None:
         try:
             return match_rows(sidecar.rows, frames_of(frames), how, offset)
@@ -58,7 +58,7 @@ def pair_sidecar(sidecar: Sidecar, frames: TiffFrames, how: Match, offset: int |
 
 
 def extent(sidecar: Sidecar, frames: TiffFrames, matching: Matching) -> Extent:
-    """How far rows go beyond the frames on both sides, where rows and frames are counted alike."""
+    """Numbers of rows beyond the frames on both sides, where rows and frames are counted alike."""
     of_rows, of_frames = sidecar.rows.frame_index, frames.numbers
     if matching.by is Match.UNIQUE_ID:
         of_rows, of_frames = sidecar.rows.unique_id, frames.unique_id

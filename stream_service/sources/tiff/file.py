@@ -64,7 +64,7 @@ DAMAGED = (
 
 @dataclass(frozen=True, slots=True)
 class TiffIdentity:
-    """Which frame an image is, as far as the file says."""
+    """Identity of an image, as far as the file says."""
 
     unique_id: int | None = None
     timestamp_ns: int | None = None
@@ -177,7 +177,7 @@ class TiffFile:
 
 
 class _Complaints(logging.Handler):
-    """What tifffile would log; nobody else hears of it."""
+    """Log messages of tifffile; nobody else hears of them."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

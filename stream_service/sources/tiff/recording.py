@@ -109,7 +109,7 @@ class TiffRecording:
         self.close()
 
     def _take(self, sidecar: Sidecar) -> None:
-        """What the sidecar says of the whole scan."""
+        """Numbers of the whole scan by the sidecar."""
         columns = sidecar.columns
         self.layout += " with a sidecar"
         self.rules = tuple(ChannelRule(name, How.ATTRIBUTE, attribute=name) for name in CHANNELS if name in columns)

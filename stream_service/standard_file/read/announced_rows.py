@@ -1,4 +1,4 @@
-"""Which rows of a standard file may be read: one decision for all who read one.
+"""Rows of a standard file that may be read: one decision for all who read one.
 
 The live keys announce a row once it is whole (`docs/reference/file-format.md`); nothing beyond them is read, whether
 the file grows, was left behind by a writer that died, or was copied meanwhile. Only a file whose run has ended and that
@@ -29,7 +29,7 @@ END_STATES = ("COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
 
 @dataclass(frozen=True, slots=True)
 class StandardRows:
-    """How many rows there are, and why not more."""
+    """Number of rows that may be read, and why not more."""
 
     path: Path
     n_rows: int
@@ -42,7 +42,7 @@ class StandardRows:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What whoever reads them is to know, in words; nothing if the file is as it should be."""
+        """Remarks for readers, in words; nothing if the file is as it should be."""
         left = f"; {self.n_beyond} more, which it does not announce, are left out" if self.n_beyond else ""
         rows = f"the {self.n_rows} rows that its live keys announce are read{left}"
         repair = f"`ptychostream repair {self.path}` puts it in order"
@@ -60,7 +60,7 @@ def n_announced(keys: npt.NDArray[Any]) -> int:
 
 
 def is_empty(data: h5py.Dataset, intensity: object, row: int) -> bool:
-    """Whether the pixels of a row are all 0, though light was measured in it: so `h5clear --increment` mends a cut."""
+    """True if the pixels of a row are all 0, though light was measured in it: so `h5clear --increment` mends a cut."""
     if not isinstance(intensity, h5py.Dataset) or row >= intensity.shape[0] or not intensity[row] > 0:
         return False
     return not np.any(data[row])

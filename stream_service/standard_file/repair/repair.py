@@ -46,7 +46,7 @@ MOST_RANGES = 5
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What became of a file."""
+    """Outcome of a repair."""
 
     path: Path
     """The file that is in order now."""
@@ -142,7 +142,7 @@ def _keep(path: Path, beside: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Story:
-    """How the run ended, as far as the file tells, and the account that belongs to the rows that are left."""
+    """End of the run, as far as the file tells, and the account that belongs to the rows that are left."""
 
     state: str
     end_reason: str
@@ -190,7 +190,7 @@ class _Story:
         )
 
     def values(self, found: Salvage) -> dict[str, Any]:
-        """What is to stand in datasets of fixed size, by path."""
+        """Values of datasets of fixed size, by path."""
         values: dict[str, Any] = {
             paths.STATE: self.state,
             paths.END_REASON: self.end_reason,

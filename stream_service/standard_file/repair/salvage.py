@@ -1,4 +1,4 @@
-"""What can be saved of a standard file that was not closed, or cut off: the rows that are whole, and all around them.
+"""Salvage of a standard file that was not closed, or cut off: the rows that are whole, and all around them.
 
 A row is whole if its live key announces it, its frame and every column of it lie in the file, and its identity was
 written. What follows from another column (`translation`, `posx_m`, `posy_m` from `pos`) is made again.
@@ -35,7 +35,7 @@ OWN_ATTRIBUTES = ("description", "units")
 
 @dataclass(frozen=True, slots=True)
 class Salvage:
-    """What was found in an open file."""
+    """Content found in an open file."""
 
     file: BoundedFile
     tree: Tree
@@ -141,7 +141,7 @@ class _Members:
             self.names[known].append(place)
 
     def spec(self, path: str, *, is_growing: bool) -> DatasetSpec:
-        """How a dataset is to be made again."""
+        """Specification of a dataset that is made again."""
         dataset = self.datasets[path]
         attributes = _attributes(dataset)
         return DatasetSpec(
@@ -163,7 +163,7 @@ def _attributes(member: h5py.Group | h5py.Dataset) -> dict[str, Any]:
 
 
 def _there(dataset: h5py.Dataset, n_rows: int, n_bytes: int) -> npt.NDArray[np.bool_]:
-    """Which of the first rows of a dataset lie in the file."""
+    """Mask of the first rows of a dataset that lie in the file."""
     there = np.zeros(n_rows, bool)
     pieces: list[tuple[int, int]] = []
     with suppress(*HDF5_ERRORS):  # an index that ends in the middle: what it says until then is good

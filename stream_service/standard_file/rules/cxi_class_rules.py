@@ -1,4 +1,4 @@
-"""What the CXI 1.6 specification says of each class (appendix A), and of scans and their axes (section 9)."""
+"""Rules of the CXI 1.6 specification for each class (appendix A), and for scans and their axes (section 9)."""
 
 from __future__ import annotations
 

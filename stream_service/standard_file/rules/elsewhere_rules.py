@@ -1,4 +1,4 @@
-"""What a file points to outside of itself that it may not: its contents could be anything, and change unseen."""
+"""Rules against pointers to other files: their contents could be anything, and change unseen."""
 
 from __future__ import annotations
 

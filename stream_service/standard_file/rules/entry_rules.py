@@ -28,7 +28,7 @@ POSITION_TOLERANCE_M = 1e-12
 
 
 def entry_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
-    """What is wrong with the `/entry` schema in this file."""
+    """Findings in the `/entry` schema of this file."""
     data = dataset_at(file, paths.DATA)
     if data is None:
         if isinstance(file.get(paths.DATA), h5py.Group):
@@ -55,7 +55,7 @@ def entry_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
 
 
 def agreement_findings(file: h5py.File) -> Iterator[Finding]:
-    """Where `/entry` and `/entry_1` of a closed file tell different stories."""
+    """Findings where `/entry` and `/entry_1` of a closed file differ."""
     yield from _translation_findings(file)
     energy_eV = number_in(dataset_at(file, paths.ENERGY))
     for path, factor in ((paths.SOURCE_ENERGY, JOULES_PER_EV), (paths.BEAM_ENERGY, 1.0)):

@@ -1,4 +1,4 @@
-"""What the validator has to say about a file: one plain sentence each."""
+"""Findings of the validator: one plain sentence each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only our own files promise: every row has an identity, every frame an account, every run an end."""
+"""Rules of our own files: every row has an identity, every frame an account, every run an end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def row_extent(file: h5py.File, *, is_growing: bool) -> RowExtent:
 
 
 def identity_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
-    """What is wrong with rows, live keys, ledger and state of a file of ours."""
+    """Findings in rows, live keys, ledger and state of a file of ours."""
     data = dataset_at(file, paths.DATA)
     ids = dataset_at(file, paths.UNIQUE_ID)
     if data is None or data.ndim != 3:

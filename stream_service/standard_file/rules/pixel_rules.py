@@ -27,7 +27,7 @@ LEAST_MARKER = 65534
 
 
 def pixel_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
-    """What is worth a look in mask and frames of a file whose shapes are in order."""
+    """Findings in mask and frames of a file whose shapes are right."""
     data, mask = dataset_at(file, paths.DATA), dataset_at(file, paths.MASK)
     if data is None or data.ndim != 3 or not extent.n_rows or data.dtype.kind not in "iuf":
         return

@@ -50,7 +50,7 @@ def energy_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
 
 
 def geometry_in(file: h5py.File, frame_shape: tuple[int, int]) -> ScanGeometry:
-    """What the file says of the size of the object's pixel; NaN and None where it does not."""
+    """Numbers of the file that fix the object's pixel; NaN and None where they are missing."""
     energy_eV, det_dist_m, pixel_m = (
         _number_or_nan(file, path) for path in (paths.ENERGY, paths.DET_DIST, paths.PIXEL)
     )

@@ -38,7 +38,7 @@ def values_in(group: h5py.Group, path: str, n_rows: int) -> np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class RowExtent:
-    """How many rows a file has. One that grows or crashed has as many as its live keys say; the rest is unfinished."""
+    """Number of rows in a file. One that grows or crashed has as many as its live keys say; the rest is unfinished."""
 
     n_rows: int
     is_growing: bool

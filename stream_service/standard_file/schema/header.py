@@ -1,4 +1,4 @@
-"""What is known of a run before its first row: it fixes the layout of the file, which cannot change afterwards."""
+"""Header of a standard file: what is known before the first row fixes the layout, which cannot change afterwards."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def _column_specs(frames_per_row: int) -> Iterator[DatasetSpec]:
 
 
 def column_blocks(rows: np.ndarray[Any, Any]) -> Iterable[tuple[str, np.ndarray[Any, Any]]]:
-    """What rows (n,) of `row_dtype` are in each dataset but `data`, by path; C-contiguous."""
+    """Rows (n,) of `row_dtype` as the blocks of each dataset but `data`, by path; C-contiguous."""
     pos = np.stack([rows["x_m"], rows["y_m"]], axis=1)
     yield paths.POS, pos
     yield paths.TRANSLATION, translation(pos)

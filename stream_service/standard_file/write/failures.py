@@ -1,4 +1,4 @@
-"""What h5py and the operating system say when writing fails, in one plain sentence with what to do."""
+"""Errors of h5py and the operating system when writing fails, in one plain sentence with what to do."""
 
 from __future__ import annotations
 

@@ -55,12 +55,12 @@ class _Disk(io.RawIOBase):
             raise self._failure
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Where the next bytes go or come from."""
+        """Set the place of the next bytes."""
         self._at = offset + (self._at if whence == os.SEEK_CUR else self._end if whence == os.SEEK_END else 0)
         return self._at
 
     def tell(self) -> int:
-        """Where that is."""
+        """The place of the next bytes."""
         return self._at
 
     def readinto(self, buffer: Any) -> int:

@@ -65,7 +65,7 @@ class PlaceWatch:
         self._n_bytes = found.st_size
 
     def rescue(self) -> Rescue | None:
-        """What is to be done when the file is closed; None if it has a name."""
+        """Action to be taken when the file is closed; None if it has a name."""
         return Rescue(os.dup(self._fd), self._rescue_path) if self._rescue_path is not None else None
 
     def _lost(self, fate: str) -> WriteError:

@@ -45,7 +45,7 @@ FORMAT = "ptychostream sidecar"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SidecarContents:
-    """What goes into a sidecar."""
+    """Content of a sidecar."""
 
     columns: Mapping[str, npt.NDArray[Any]]
     """By name of the dataset, (n,) each: numbers in the units of `DATASETS`."""
