@@ -125,7 +125,7 @@ class RunSources:
             return None
 
     def doubts(self) -> list[str]:
-        """What speaks against the clocks or the NDAttributes, by the last frame and the readbacks as they are."""
+        """Doubts about the clocks or the NDAttributes, by the last frame and the readbacks as they are."""
         readbacks = self._monitors.readbacks
         pvs = {name for name, channel in self._profile.channels.items() if channel.pv}
         latest = {name: Latest(readbacks.latest(name), readbacks.latest_stamp_ns(name)) for name in pvs}
@@ -173,12 +173,12 @@ class RunSources:
 
     @property
     def stream_problem(self) -> str:
-        """Why no frame can come, as far as the detector's switches tell; empty if they are as they must be."""
+        """Reason why no frame can come, as far as the detector's switches tell; empty if they are as they must be."""
         return self._stream.problem
 
     @property
     def stream_detour(self) -> str:
-        """What stands between the camera and its PVA channel; empty if there is nothing, or nobody tells."""
+        """Plugin between the camera and its PVA channel; empty if there is none, or nobody tells."""
         return self._stream.detour
 
     def close(self) -> None:

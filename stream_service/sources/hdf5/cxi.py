@@ -91,7 +91,7 @@ def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths, translation: Translation | None =
 
 
 def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int] | None:
-    """Signs of rows and columns: 1 if they grow with +y and +x, -1 if against them, from CXI's basis vectors, if there are."""
+    """Signs of rows and columns: 1 if they grow with +y and +x, -1 if against them; from CXI's basis vectors."""
     found = tree.find(f"{DETECTOR}/basis_vectors")
     if found is None:
         return None

@@ -86,7 +86,7 @@ class CaReadbacks:
         return math.nan if last is None else last.raw
 
     def latest_stamp_ns(self, channel: str) -> int:
-        """When the IOC stamped that value, nanoseconds of the Unix epoch."""
+        """Stamp of that value by its IOC, nanoseconds of the Unix epoch."""
         last = self._monitor(channel).last
         return -1 if last is None else last.stamp_ns
 

@@ -22,7 +22,7 @@ class Settling:
         self._unsettled_s: deque[float] = deque()
 
     def ask(self, now_s: float) -> bool:
-        """Whether a get is to go out now: not while an earlier one is unanswered, since the answer will be to that."""
+        """True if a get is to go out now: not while an earlier one is unanswered, since the answer will be to that."""
         if self._asked_s is not None:
             return False
         self._asked_s = now_s
