@@ -8,7 +8,7 @@ is h5py's groups and datasets, which tell the process that watches this one what
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.cut_short import check_not_cut
 from stream_service.hdf5.failures import readable
 from stream_service.hdf5.storage import MOST_SOURCES, check_storage, opened
-from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow, Pointer, followed_target, has_target
+from stream_service.hdf5.targets import AlsoBelow, Pointer, followed_target, has_target
 from stream_service.processes.reading import reading
 from stream_service.text.utf8 import decoded
 
@@ -31,6 +31,10 @@ FORMAT_NAME = "ptychostream standard file"
 """`/entry@format` of a standard file."""
 THIS_FILE = "."
 """The name by which a virtual dataset calls its own file."""
+
+
+Opener = Callable[[Path, "BoundedFile"], "BoundedFile"]
+"""Opens a file that another leads to."""
 
 
 class _Attributes(h5py.AttributeManager):
@@ -104,9 +108,9 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
     """The file itself. `home` is the file that the operator named: this one, or the one that led to it."""
 
     def __init__(
-        self, source: Any, path: Path, also: AlsoBelow = NOWHERE_ELSE, led_from: BoundedFile | None = None
+        self, source: Any, path: Path, also: AlsoBelow, led_from: BoundedFile | None, open_led_to: Opener
     ) -> None:
-        """`source` is an identifier of h5py, or a path; raises what h5py does."""
+        """`source` is an identifier of h5py, or a path; `open_led_to` opens what it leads to. Raises what h5py does."""
         if isinstance(source, h5py.h5f.FileID):
             super().__init__(source)
         else:
@@ -120,7 +124,12 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         self._followed: set[Path] = set() if led_from is None else led_from._followed
         self._sources: dict[tuple[Path, str], tuple[int, ...] | None] = {} if led_from is None else led_from._sources
         """Of virtual datasets, all that have been looked at."""
+        self._open_led_to = open_led_to
         self._led_to: dict[Path, BoundedFile] = {}
+        self._datasets: dict[int, h5d.DatasetID] = {}
+        """By address. Under SWMR a second handle of a dataset reads wrong values (h5py issue 2803)."""
+        self._checked: set[int] = set()
+        """Addresses of those whose values may be read."""
         self.allows_cut = False
         """Whether values may lie beyond the end of the file, which a repair looks for."""
 
@@ -129,6 +138,7 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         for target in self._led_to.values():
             target.close()
         self._led_to.clear()
+        self._datasets.clear()
         super().close()
 
     @property
@@ -150,28 +160,22 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         todo, hops = _parts(name), 0
         while todo:
             part = todo.pop()
-            if not _is_hard_link(group, part):
+            address = _address(group, part)
+            if address is None:
                 hops += 1
                 if hops > MOST_HOPS:
                     raise KeyError(f"{name}: links lead round in a circle")
                 file, group, beyond = file._beyond(group, part)
                 todo += beyond
                 continue
-            found = file._open(group, part)
+            found = file.opened(group, part, address)
             if isinstance(found, h5g.GroupID):
                 group = found
             elif todo:
                 raise KeyError(f"{name}: {part!r} is no h5 group")
             else:
-                return BoundedDataset(found) if isinstance(found, h5d.DatasetID) else h5py.Datatype(found)
+                return file._readable(found, address) if isinstance(found, h5d.DatasetID) else h5py.Datatype(found)
         return BoundedGroup(group, file)
-
-    def check_storage(self, id: h5d.DatasetID, path: str) -> None:
-        """Raise `SourceError` if values of a dataset of this file are kept where they may not be read."""
-        with readable(f"{self.path}:{path}"):
-            check_storage(id, self, path)
-            if not self.allows_cut:
-                check_not_cut(id, self, path)
 
     def target(self, name: str, pointer: Pointer, where: str) -> Path:
         """The file that `where` points to. Raises `SourceError` if it may not be followed."""
@@ -190,14 +194,12 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
 
         Raises `SourceError` if either may not be read. Every file is opened once for each of its datasets.
         """
-        from stream_service.hdf5.opening import open_led_to
-
         path = self.path if file_name == THIS_FILE else self.target(file_name, Pointer.VIRTUAL, where)
         key = path, name
         if key not in self._sources:
             if len(self._sources) >= MOST_SOURCES:
                 raise SourceError(f"{where} is a virtual dataset on more than {MOST_SOURCES} others: none is followed")
-            with open_led_to(path, self) as source:
+            with self._open_led_to(path, self) as source:
                 found = source.get(name)
                 self._sources[key] = found.shape if isinstance(found, h5py.Dataset) else None
         return self._sources[key]
@@ -214,8 +216,6 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         return file, h5g.open(file.id, b"/"), _parts(link.path)
 
     def _file_of(self, link: h5py.ExternalLink, where: str) -> BoundedFile:
-        from stream_service.hdf5.opening import open_led_to
-
         path = self.target(str(link.filename), Pointer.LINK, where)
         real = Path(os.path.realpath(path))
         if real == Path(os.path.realpath(self.path)):
@@ -223,17 +223,29 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         if real not in self._led_to:
             if self.depth >= MOST_HOPS or len(self._led_to) >= MOST_FILES:
                 raise SourceError(f"{where} leads on and on from file to file; that is not followed")
-            self._led_to[real] = open_led_to(path, self)
+            self._led_to[real] = self._open_led_to(path, self)
         return self._led_to[real]
 
-    def _open(self, group: h5g.GroupID, name: str) -> Any:
-        """The object behind a hard link, whose values may be read."""
-        path = _path_of(group, name)
-        with readable(f"{self.path}:{path}"):
+    def opened(self, group: h5g.GroupID, name: str, address: int) -> Any:
+        """The object behind a hard link; a dataset is opened once. Whether its values may be read is not known yet."""
+        if address in self._datasets:
+            return self._datasets[address]
+        with readable(f"{self.path}:{_path_of(group, name)}"):
             found = opened(group, name.encode("utf-8", "surrogateescape"))
         if isinstance(found, h5d.DatasetID):
-            self.check_storage(found, path)
+            self._datasets[address] = found
         return found
+
+    def _readable(self, id: h5d.DatasetID, address: int) -> BoundedDataset:
+        """A dataset of this file whose values may be read. Raises `SourceError`."""
+        if address not in self._checked:
+            path = _path_of(id)
+            with readable(f"{self.path}:{path}"):
+                check_storage(id, self, path)
+                if not self.allows_cut:
+                    check_not_cut(id, self, path)
+            self._checked.add(address)
+        return BoundedDataset(id)
 
 
 def _parts(path: str) -> list[str]:
@@ -246,15 +258,15 @@ def _path_of(id: h5g.GroupID | h5d.DatasetID, name: str = "") -> str:
     return f"{place.rstrip('/')}/{name}" if name else place
 
 
-def _is_hard_link(group: h5g.GroupID, name: str) -> bool:
-    """Raises `KeyError` if there is no link of this name."""
+def _address(group: h5g.GroupID, name: str) -> int | None:
+    """That of the object; None for a link that is not hard. Raises `KeyError` if there is none of this name."""
     encoded = name.encode("utf-8", "surrogateescape")
     with readable(f"{os.fsdecode(h5f.get_name(group))}:{_path_of(group, name)}"):
         is_there = group.links.exists(encoded)
         info = group.links.get_info(encoded) if is_there else None
     if info is None:
         raise KeyError(f"there is nothing at {_path_of(group, name)}")
-    return info.type == h5l.TYPE_HARD
+    return info.u if info.type == h5l.TYPE_HARD else None
 
 
 def _link_of(group: h5g.GroupID, name: str) -> h5py.HardLink | h5py.SoftLink | h5py.ExternalLink:

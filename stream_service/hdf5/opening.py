@@ -75,7 +75,7 @@ def _open(path: Path, also: AlsoBelow, led_from: BoundedFile | None) -> OpenFile
         return _open_swmr(path, also, led_from)
     try:
         with reading(str(path)):
-            return OpenFile(BoundedFile(path, path, also, led_from), is_closed=True)
+            return OpenFile(BoundedFile(path, path, also, led_from, open_led_to), is_closed=True)
     except BlockingIOError as error:
         raise SourceError(
             f"{path} is being written by another process, and not in SWMR mode; {WAIT_OR_SWMR}"
@@ -103,7 +103,7 @@ def _open_swmr(path: Path, also: AlsoBelow, led_from: BoundedFile | None) -> Ope
     try:
         with reading(str(path)):
             id = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, _patient_but_mortal())
-        return OpenFile(BoundedFile(id, path, also, led_from), is_closed=False)
+        return OpenFile(BoundedFile(id, path, also, led_from, open_led_to), is_closed=False)
     except HDF5_ERRORS as error:
         raise SourceError(_why_not(path, writer_flags(path), error)) from error
 

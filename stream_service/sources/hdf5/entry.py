@@ -36,7 +36,7 @@ POSITIONS, SPLIT_POSITIONS = "/entry/pos", ("/entry/posx_m", "/entry/posy_m")
 
 def is_entry(tree: Hdf5Tree) -> bool:
     """True if the frames are at `/entry/data`."""
-    return tree.has_name("/entry/data")
+    return tree.find("/entry/data") is not None
 
 
 def read_entry(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
