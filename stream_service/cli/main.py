@@ -25,7 +25,7 @@ from stream_service.cli.files import ingest, repair, replay, sidecar, validate
 from stream_service.cli.image import export, orient, probe, recipe, reconstruct
 from stream_service.errors import ConfigError, PtychostreamError
 from stream_service.interruption import catch_signals
-from stream_service.processes.guard import out_of_memory
+from stream_service.processes.guard import lift_limits, out_of_memory
 from stream_service.processes.reading import last_read, removed_at_the_end
 from stream_service.text.terminal import errors, show_what_cannot_be_encoded
 
@@ -96,7 +96,8 @@ def main() -> None:
         errors.print(Text("error:", "red"), str(error), soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except MemoryError:
-        what = last_read()
-        said = f"{what}: {out_of_memory()}" if what else out_of_memory()
+        what, why = last_read(), out_of_memory()
+        lift_limits()  # a library may have kept all that was allowed
+        said = f"{what}: {why}" if what else why
         errors.print(Text("error:", "red"), said, soft_wrap=True)
         sys.exit(1)

@@ -114,7 +114,7 @@ def guarded(limits: Limits) -> Ended | None:
 
 
 def lift_limits() -> None:
-    """For a program that this process starts, which reads no file of others."""
+    """For a program that this process starts, which reads no file of others, and for the last words of this one."""
     if _limit_before is not None:
         resource.setrlimit(resource.RLIMIT_DATA, _limit_before)
 

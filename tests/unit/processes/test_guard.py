@@ -211,23 +211,27 @@ def cli(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def endless(path: Path) -> Path:
-    """A file in which the list of free blocks of the root group is a circle: HDF5 2.0 follows it for ever."""
+def endless(path: Path, which: int) -> Path:
+    """A file in which a list of free blocks (0: of the root group) is a circle: HDF5 2.0 follows it for ever.
+
+    It takes all memory, too, and keeps it.
+    """
     with h5py.File(path, "w") as file:
         file["entry/data"] = np.zeros((2, 4, 4), np.uint16)
     data = bytearray(path.read_bytes())
-    heap = data.index(b"HEAP")
+    heap = data.index(b"HEAP") if which == 0 else data.rindex(b"HEAP")
     free, segment = (int.from_bytes(data[heap + at : heap + at + 8], "little") for at in (16, 24))
     data[segment + free : segment + free + 8] = free.to_bytes(8, "little")
     path.write_bytes(data)
     return path
 
 
+@pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize(
     "words", ["ingest hdf5 {} --output {}.out", "validate {}", "recipe {} --out {}.py", "repair {}"]
 )
-def test_every_command_says_which_file_is_endless(tmp_path: Path, words: str) -> None:
-    path = endless(tmp_path / "scan.h5")
+def test_every_command_says_which_file_is_endless(tmp_path: Path, words: str, which: int) -> None:
+    path = endless(tmp_path / "scan.h5", which)
     done = cli(*words.format(path, path).split(), PTYCHOSTREAM_READ_CPU_S="0.5", PTYCHOSTREAM_MEMORY_GiB="1")
     assert done.returncode == 1, done.stderr
     assert f"{path}" in done.stdout + done.stderr and "Traceback" not in done.stderr
