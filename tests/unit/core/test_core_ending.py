@@ -85,3 +85,12 @@ def test_draining_ends_although_frames_keep_coming(ending):
     ending.frame_came(too_late_s)
     assert ending.is_too_long(too_late_s)
     assert ending.is_drained(too_late_s, n_seen=10**6)
+
+
+def test_an_armed_run_ends_when_its_time_out_has_passed_and_a_begun_one_does_not():
+    ending = Ending(GRACE_S, DRAIN_S, armed_timeout_s=3600.0)
+    ending.frame_came(0.0)
+    assert ending.event(RunState.ARMED, 3599.0, all_in=False, is_acquiring=idle) is None
+    assert ending.event(RunState.RECEIVING, 3601.0, all_in=False, is_acquiring=acquiring) is None
+    assert ending.event(RunState.ARMED, 3601.0, all_in=False, is_acquiring=acquiring) is RunEvent.NOT_BEGUN
+    assert ending.reason is EndReason.NOT_BEGUN

@@ -216,3 +216,11 @@ def test_source_that_gives_up_ends_the_run_as_failed(bench):
     run = b.play(frames([1, 2]), dies, frames([3]))
     assert run.state is RunState.FAILED
     assert "has died" in run.message
+
+
+@pytest.mark.parametrize("n_positions", [3, None])
+def test_armed_run_that_sees_no_frame_is_incomplete_and_says_why(bench, n_positions):
+    b = bench(n_positions=n_positions)
+    run = b.play(b.waits(b.profile.service.armed_timeout_s - 1), b.waits(2))
+    assert (run.state, run.status().end_reason) == (RunState.INCOMPLETE, EndReason.NOT_BEGUN)
+    assert "no frame came, so there is no file" in run.message and not b.run.path.exists()
