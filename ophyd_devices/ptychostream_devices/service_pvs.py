@@ -16,27 +16,19 @@ from typing import Any, Protocol
 import epics
 
 from stream_service.channel_access.channel import let_go, wait_flushing
+from stream_service.settings.status_table import RECORDED, Kind, ServicePV
 from stream_service.text.utf8 import text_in_waveform, waveform_of
 
 logger = logging.getLogger(__name__)
 
-COMMANDS = ("Arm", "Stop", "Abort")
-ENUMS = ("State", "Health")
-TEXTS = ("ArmError", "ScanId", "File", "Message", "EndReason")
-COUNTERS = (
-    "RunNumber",
-    "FramesExpected",
-    "FramesReceived",
-    "FramesStored",
-    "FramesLost",
-    "FramesDuplicate",
-    "FramesIncomplete",
-    "FramesNotExposed",
-    "FramesSurplus",
-    "Rows",
-    "RowsExpected",
+MONITORED = (
+    *(ServicePV.ARM, ServicePV.STOP, ServicePV.ABORT),
+    *RECORDED,
+    *(ServicePV.ARM_ERROR, ServicePV.MESSAGE, ServicePV.RUN_NUMBER, ServicePV.SCAN_ID),
+    *(ServicePV.FRAMES_RECEIVED, ServicePV.ROWS_EXPECTED),
 )
-MONITORED = (*COMMANDS, *ENUMS, *TEXTS, *COUNTERS)
+"""What the device listens to: whether a command is answered, whose run is the newest, how far it is."""
+ENUMS = tuple(pv for pv in MONITORED if pv.type.kind is Kind.ENUM)
 
 PATIENT_SHARE = 0.6
 """Of the time to connect, before channels that are silent are opened again."""
@@ -73,6 +65,10 @@ class ServicePVs(Protocol):
 
     def latest(self, name: str) -> Heard: ...
 
+    def text(self, name: str) -> str: ...
+
+    def number(self, name: str) -> int: ...
+
     def wait_until(self, claim: Callable[[], bool], timeout_s: float) -> bool:
         """Return True as soon as the claim holds; False if it does not within `timeout_s`."""
         ...
@@ -108,6 +104,14 @@ class LatestValues:
                 raise LookupError(f"{name} has not delivered a value: stage the device first")
             return self._heard[name]
 
+    def text(self, name: str) -> str:
+        """The latest value of a text or an enum."""
+        return str(self.latest(name).value)
+
+    def number(self, name: str) -> int:
+        """The latest value of a count."""
+        return int(self.latest(name).value)
+
     def has(self, name: str) -> bool:
         with self._changed:
             return name in self._heard
@@ -131,7 +135,7 @@ class EpicsServicePVs(LatestValues):
     def __init__(self, prefix: str) -> None:
         super().__init__()
         self.prefix = prefix
-        self._channels: dict[str, epics.PV] = {}
+        self._channels: dict[ServicePV, epics.PV] = {}
         self._enum_names: dict[str, tuple[str, ...]] = {}
         self._from_before: set[str] = set()
         """PVs whose latest value is from before the connection was lost, maybe of a service that is no more."""
@@ -149,7 +153,7 @@ class EpicsServicePVs(LatestValues):
             if not any(channel.connected for channel in self._channels.values()):
                 for channel in self._channels.values():
                     let_go(channel)
-                self._channels = {name: self._open(name) for name in ("Request", *MONITORED)}
+                self._channels = {name: self._open(name) for name in (ServicePV.REQUEST, *MONITORED)}
         if not self._all_speak(timeout_s * PATIENT_SHARE):
             self._reopen_silent()
             if not self._all_speak(timeout_s * (1 - PATIENT_SHARE)):
@@ -189,9 +193,9 @@ class EpicsServicePVs(LatestValues):
             "of another version than this device"
         )
 
-    def _open(self, name: str) -> epics.PV:
+    def _open(self, name: ServicePV) -> epics.PV:
         """A new channel; what was heard on an old one no longer counts."""
-        if name == "Request":
+        if name is ServicePV.REQUEST:
             return epics.PV(f"{self.prefix}{name}", auto_monitor=False, connection_callback=self._connection_changed)
         self._from_before.add(name)
         return epics.PV(
@@ -207,7 +211,7 @@ class EpicsServicePVs(LatestValues):
         Whether a command was obeyed is told by the other PVs; its own put may stay open as long as it works.
         """
         epics.ca.use_initial_context()
-        channel = self._channels[name]
+        channel = self._channels[ServicePV(name)]
         if not isinstance(value, str):
             channel.put(value)
             return
@@ -226,7 +230,7 @@ class EpicsServicePVs(LatestValues):
         names = self._enum_names.get(name)
         return heard if names is None else replace(heard, value=names[int(heard.value)])
 
-    def _silent(self) -> list[str]:
+    def _silent(self) -> list[ServicePV]:
         return [
             name
             for name, channel in self._channels.items()
@@ -244,10 +248,10 @@ class EpicsServicePVs(LatestValues):
 
         return changed
 
-    def _heard_of(self, name: str) -> Callable[..., None]:
+    def _heard_of(self, name: ServicePV) -> Callable[..., None]:
         def heard(value: Any = None, timestamp: float = 0.0, **_: Any) -> None:
             self._from_before.discard(name)
-            self.post(name, _text(value) if name in TEXTS else int(value), timestamp)
+            self.post(name, _text(value) if name.type.kind is Kind.CHAR else int(value), timestamp)
 
         return heard
 

@@ -4,14 +4,12 @@ It follows bluesky's protocols and derives from no device library, so that one o
 ophyd and ophyd-async devices. Everything that takes time happens in a thread and is seen as a status; a status that
 fails says in a sentence what did not happen, in the service's own words where it gave any.
 
-The device ends no run but its own: it acts only while the newest run of the service has the number that its own
-arming gave it, and its scan id.
+The device ends no run but its own (`service_run.py`).
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,36 +18,15 @@ from event_model import DataKey
 
 from ptychostream_devices.row_documents import RowDocuments
 from ptychostream_devices.service_pvs import EpicsServicePVs, ServicePVs
+from ptychostream_devices.service_run import UNSUCCESSFUL, ServiceRun, StreamServiceError
 from ptychostream_devices.status import JobStatus
+from stream_service.core.run import RunState
 from stream_service.settings.request import ScanRequest
+from stream_service.settings.status_table import RECORDED, Kind, ServicePV
 
 logger = logging.getLogger(__name__)
 
-GUARD_S = 60.0  # between two looks of a guard that nothing woke
 RECONNECTION_S = 10.0  # for a service that was away for a moment
-
-ACTIVE_STATES = frozenset({"ARMED", "RECEIVING", "DRAINING"})
-END_STATES = frozenset({"COMPLETE", "INCOMPLETE", "ABORTED", "FAILED"})
-UNSUCCESSFUL_STATES = frozenset({"ABORTED", "FAILED"})
-
-ACCOUNT = {
-    "state": "State",
-    "file": "File",
-    "rows": "Rows",
-    "frames_expected": "FramesExpected",
-    "frames_stored": "FramesStored",
-    "frames_lost": "FramesLost",
-    "frames_duplicate": "FramesDuplicate",
-    "frames_incomplete": "FramesIncomplete",
-    "frames_not_exposed": "FramesNotExposed",
-    "frames_surplus": "FramesSurplus",
-    "end_reason": "EndReason",
-}
-"""What `read` gives, and the PV it comes from."""
-
-
-class StreamServiceError(Exception):
-    """The service did not do what the plan needs; the text can be shown to an operator as it is."""
 
 
 class StreamServiceDevice:
@@ -82,10 +59,8 @@ class StreamServiceDevice:
         self._quiet_s = quiet_s
         self._end_timeout_s = end_timeout_s
         self._require_complete = require_complete
-        self._request: ScanRequest | None = None
-        self._run_number: int | None = None
+        self._run: ServiceRun | None = None
         self._arming: JobStatus | None = None
-        self._is_told_to_end = False
         self._documents = self._new_documents()
 
     # -- Stageable ---------------------------------------------------------------------------------------------
@@ -95,78 +70,43 @@ class StreamServiceDevice:
 
         A service whose last run failed is not refused: whether it can do the next is for its arming to say.
         """
-        self._run_number = None
+        self._let_it_end()
+        self._run = None
         return JobStatus(
             f"connect {self.name} to {self._pvs.prefix}", lambda _: self._pvs.connect(self._connect_timeout_s)
         )
 
     def unstage(self) -> JobStatus:
-        """Leave nothing running: a run of ours that has not ended is stopped in good order."""
+        """Leave nothing running: a run of ours that has not ended is stopped gracefully."""
+        run = self._let_it_end()
 
         def stop(status: JobStatus) -> None:
-            self._pvs.put("Stop", 1)
-            self._wait_for_end(status, is_told_to_end=True)
+            assert run is not None
+            run.stop()
+            run.wait_for_end(status, self._quiet_s, self._end_timeout_s, is_told=True)
 
-        self._let_it_end()
-        return JobStatus(f"unstage {self.name}", stop if self._is_running() else None)
+        return JobStatus(f"unstage {self.name}", stop if run is not None and run.is_running else None)
 
     # -- Preparable --------------------------------------------------------------------------------------------
 
     def prepare(self, value: ScanRequest) -> JobStatus:
         """Arm the service for one scan; done when it is ready for the first frame."""
         self._let_it_end()  # whoever guards an earlier run
-        self._request, self._run_number = value, None
+        self._run = run = ServiceRun(self._pvs, value)
         self._documents = self._new_documents()
-        self._arming = JobStatus(f"arm {self._pvs.prefix} for scan {value.scan_id}", lambda _: self._arm(value))
+
+        def arm(_: JobStatus) -> None:
+            self._pvs.connect(self._connect_timeout_s)
+            run.arm(self._arm_timeout_s)
+
+        self._arming = JobStatus(f"arm {self._pvs.prefix} for scan {value.scan_id}", arm)
         return self._arming
-
-    def _arm(self, request: ScanRequest) -> None:
-        pvs = self._pvs
-        pvs.connect(self._connect_timeout_s)
-        arm_count = pvs.latest("Arm").count
-        error_count = pvs.latest("ArmError").count
-        pvs.put("Request", request.model_dump_json())
-        self._run_number = self._number("RunNumber") + 1
-        self._is_told_to_end = False
-        pvs.put("Arm", 1)
-
-        def is_answered() -> bool:
-            arm = pvs.latest("Arm")
-            return arm.count > arm_count and arm.value == 0
-
-        def is_refused() -> bool:
-            error = pvs.latest("ArmError")
-            return error.count > error_count and error.value != ""
-
-        # Updates of different PVs have no order among them: the rest of the answer may come a moment after Arm. And a 0
-        # of Arm alone is no answer: it also comes when a service that was started again is connected anew.
-        pvs.wait_until(
-            lambda: not pvs.is_connected or (is_answered() and (self._is_running() or is_refused())),
-            self._arm_timeout_s,
-        )
-        if not pvs.is_connected:
-            raise StreamServiceError(
-                f"the service at {pvs.prefix} no longer answers: it went away while it was arming for scan "
-                f"{request.scan_id}. Is it running?"
-            )
-        if not is_answered():
-            raise StreamServiceError(
-                f"{pvs.prefix}Arm did not come back to 0 within {self._arm_timeout_s:g} s "
-                f"(State is {self._text('State')}): {self._text('Message') or 'the service gave no reason'}"
-            )
-        if not self._is_running():
-            raise StreamServiceError(
-                self._text("ArmError")
-                or f"{pvs.prefix} gave no ArmError but is not armed: State is {self._text('State')}, ScanId "
-                f"{self._text('ScanId')!r} instead of {request.scan_id!r}"
-            )
 
     # -- Flyable -----------------------------------------------------------------------------------------------
 
     def kickoff(self) -> JobStatus:
         """Done at once, because the run began when it was armed; raises `StreamServiceError` if it was not."""
-        if not self._is_ours():
-            raise StreamServiceError(f"{self.name} is not armed: prepare it with a ScanRequest first")
+        self._armed_run()
         return JobStatus(f"kick off {self.name}", None)
 
     def complete(self) -> JobStatus:
@@ -174,31 +114,30 @@ class StreamServiceDevice:
 
         Fails with the service's reason when the run FAILED or was ABORTED, or is INCOMPLETE and must not be.
         """
+        self._let_it_end()
 
         def finish(status: JobStatus) -> None:
-            if not self._is_ours():
-                raise StreamServiceError(f"{self.name} has no run to complete: it was not armed")
-            self._wait_for_end(status, is_told_to_end=False)
-            state = self._text("State")
-            if state in UNSUCCESSFUL_STATES or (state == "INCOMPLETE" and self._require_complete):
-                raise StreamServiceError(self._ending())
-            if state == "INCOMPLETE" or self._number("FramesSurplus"):
-                logger.warning("%s", self._ending())
+            run = self._armed_run()
+            run.wait_for_end(status, self._quiet_s, self._end_timeout_s, is_told=False)
+            is_incomplete = run.state is RunState.INCOMPLETE
+            if run.state in UNSUCCESSFUL or (is_incomplete and self._require_complete):
+                raise StreamServiceError(run.ending())
+            if is_incomplete or self._pvs.number(ServicePV.FRAMES_SURPLUS):
+                logger.warning("%s", run.ending())
 
-        self._let_it_end()
         return JobStatus(f"complete {self.name}", finish)
 
     def abort(self) -> JobStatus:
         """End our run now, keeping the rows so far; nothing happens if it has ended or never began."""
+        run, arming = self._let_it_end(), self._arming
 
         def end_now(status: JobStatus) -> None:
-            if self._arming is not None and not self._arming.done:
-                self._arming.exception(self._arm_timeout_s)  # a run that is just being armed must not survive
-            if self._is_running():
-                self._pvs.put("Abort", 1)
-                self._wait_for_end(status, is_told_to_end=True)
+            if arming is not None and not arming.done:
+                arming.exception(self._arm_timeout_s)  # a run that is just being armed must not survive
+            if run is not None and run.is_running:
+                run.abort()
+                run.wait_for_end(status, self._quiet_s, self._end_timeout_s, is_told=True)
 
-        self._let_it_end()
         return JobStatus(f"abort {self.name}", end_now)
 
     def guard(self) -> JobStatus:
@@ -207,95 +146,45 @@ class StreamServiceDevice:
         A plan that waits for a detector whose IOC has died waits for ever: it learns from this status that the service
         has given up. Done without an error when the run is complete, or `complete`, `unstage` or `abort` is called.
         """
+        run = self._run
 
         def watch(_: JobStatus) -> None:
-            number = self._run_number
-            while not self._pvs.wait_until(lambda: self._is_over(number), GUARD_S):
-                pass
-            if self._is_told_to_end or self._run_number != number or self._text("State") == "COMPLETE":
-                return
-            if not self._pvs.is_connected and self._pvs.wait_until(
-                lambda: self._pvs.is_connected, max(self._quiet_s, RECONNECTION_S)
-            ):
-                watch(_)
-            else:
-                self.check()
+            if run is None:
+                raise StreamServiceError(self._unarmed())
+            run.watch_over(max(self._quiet_s, RECONNECTION_S))
 
         return JobStatus(f"guard the run of {self.name}", watch)
 
-    def _is_over(self, number: int | None) -> bool:
-        return (
-            self._is_told_to_end
-            or self._run_number != number
-            or not self._pvs.is_connected
-            or not self._is_ours()
-            or self._has_ended()
-        )
-
-    def _let_it_end(self) -> None:
-        self._is_told_to_end = True
-        self._pvs.wake()
-
     def check(self) -> None:
         """Raise `StreamServiceError` unless our run still takes frames: what is exposed now would not be stored."""
-        if not self._pvs.is_connected:
-            raise StreamServiceError(self._silence())
-        if not self._is_ours():
-            raise StreamServiceError(self._succession())
-        if not self._is_running():
-            raise StreamServiceError(self._ending())
+        if self._run is None:
+            raise StreamServiceError(self._unarmed())
+        self._run.check()
 
-    def _wait_for_end(self, status: JobStatus, *, is_told_to_end: bool) -> None:
-        request = self._request
-        if not is_told_to_end and request is not None and (request.n_positions is None or request.extra_frames > 0):
-            self._pvs.put("Stop", 1)  # nothing else ends such a run
-            is_told_to_end = True
-        progress: tuple[int, int] | None = None
-        quiet_since_s = time.monotonic()
-        while not self._has_ended():
-            if not self._is_ours():
-                raise StreamServiceError(self._succession())
-            if not self._pvs.wait_until(lambda: self._pvs.is_connected, self._quiet_s):
-                raise StreamServiceError(self._silence())
-            if self._progress() != progress:
-                progress, quiet_since_s = self._progress(), time.monotonic()
-                status.report(current=progress[1], target=self._number("RowsExpected") or None, unit="rows")
-            patience_s = self._end_timeout_s if is_told_to_end else self._quiet_s
-            left_s = quiet_since_s + patience_s - time.monotonic()
-            if left_s > 0:
-                self._pvs.wait_until(lambda seen=progress: self._has_news(seen), left_s)
-            elif is_told_to_end:
-                raise StreamServiceError(
-                    f"{self._pvs.prefix} was told to end but is still {self._text('State')}, "
-                    f"{self._end_timeout_s:g} s after its last frame: {self._text('Message')}"
-                )
-            else:
-                self._pvs.put("Stop", 1)
-                is_told_to_end, quiet_since_s = True, time.monotonic()
+    def _armed_run(self) -> ServiceRun:
+        if self._run is None or not self._run.is_ours:
+            raise StreamServiceError(self._unarmed())
+        return self._run
 
-    def _has_news(self, progress: tuple[int, int] | None) -> bool:
-        return self._has_ended() or not self._is_ours() or not self._pvs.is_connected or self._progress() != progress
+    def _unarmed(self) -> str:
+        return f"{self.name} is not armed: prepare it with a ScanRequest first"
 
-    def _silence(self) -> str:
-        return f"the service at {self._pvs.prefix} no longer answers; its file so far is {self._text('File')}"
-
-    def _succession(self) -> str:
-        return f"run {self._run_number} is no longer the newest run of {self._pvs.prefix}; its file tells how it ended"
-
-    def _ending(self) -> str:
-        said = ": ".join(text for text in (self._text("EndReason"), self._text("Message")) if text)
-        file = f" File: {self._text('File')}" if self._text("File") else ""
-        return f"scan {self._text('ScanId')} ended {self._text('State')}: {said or 'no reason given'}.{file}"
+    def _let_it_end(self) -> ServiceRun | None:
+        """Tell whoever guards our run that it is to end."""
+        if self._run is not None:
+            self._run.is_told_to_end = True
+            self._pvs.wake()
+        return self._run
 
     # -- WritesStreamAssets, Collectable -----------------------------------------------------------------------
 
     def describe_collect(self) -> dict[str, DataKey]:
         """One data key: a stored row of the standardized file, (1, y, x) float32."""
-        return self._documents.describe(self._text("File"))
+        return self._documents.describe(self._pvs.text(ServicePV.FILE))
 
     def get_index(self) -> int:
         """Rows in the file that a reader can rely on."""
-        return self._number("Rows")
+        return self._pvs.number(ServicePV.ROWS)
 
     def collect_asset_docs(self, index: int | None = None) -> Iterator[StreamAsset]:
         """Documents of the rows that have come since the last call, up to row `index`.
@@ -304,56 +193,28 @@ class StreamServiceDevice:
         like any other.
         """
         rows = self.get_index()
-        yield from self._documents.up_to(rows if index is None else min(rows, index), self._text("File"))
+        yield from self._documents.up_to(rows if index is None else min(rows, index), self._pvs.text(ServicePV.FILE))
 
     def _new_documents(self) -> RowDocuments:
-        return RowDocuments(f"{self.name}_data", f"ca://{self._pvs.prefix}File")
+        return RowDocuments(f"{self.name}_data", f"ca://{self._pvs.prefix}{ServicePV.FILE}")
 
     # -- Readable ----------------------------------------------------------------------------------------------
 
     def read(self) -> dict[str, Reading[Any]]:
         """State, file and the account of the frames of the newest run."""
-        heard = {field: self._pvs.latest(pv) for field, pv in ACCOUNT.items()}
-        return {
-            f"{self.name}_{field}": Reading(value=update.value, timestamp=update.timestamp_s)
-            for field, update in heard.items()
-        }
+        heard = {self._key(pv): self._pvs.latest(pv) for pv in RECORDED}
+        return {key: Reading(value=update.value, timestamp=update.timestamp_s) for key, update in heard.items()}
 
     def describe(self) -> dict[str, DataKey]:
         """The same keys as `read`."""
-        return {
-            f"{self.name}_{field}": DataKey(
-                source=f"ca://{self._pvs.prefix}{pv}",
-                dtype="string" if isinstance(self._pvs.latest(pv).value, str) else "integer",
-                shape=[],
-            )
-            for field, pv in ACCOUNT.items()
-        }
+        return {self._key(pv): self._data_key(pv) for pv in RECORDED}
 
-    # -- what the PVs say --------------------------------------------------------------------------------------
+    def _key(self, pv: ServicePV) -> str:
+        return f"{self.name}_{pv.name.lower()}"
 
-    def _text(self, pv: str) -> str:
-        return str(self._pvs.latest(pv).value)
-
-    def _number(self, pv: str) -> int:
-        return int(self._pvs.latest(pv).value)
-
-    def _progress(self) -> tuple[int, int]:
-        return self._number("FramesReceived"), self._number("Rows")
-
-    def _is_ours(self) -> bool:
-        return (
-            self._request is not None
-            and self._run_number is not None
-            and self._number("RunNumber") == self._run_number
-            and self._text("ScanId") == self._request.scan_id
-        )
-
-    def _is_running(self) -> bool:
-        return self._is_ours() and self._text("State") in ACTIVE_STATES
-
-    def _has_ended(self) -> bool:
-        return self._is_ours() and self._text("State") in END_STATES
+    def _data_key(self, pv: ServicePV) -> DataKey:
+        is_text = pv.type.kind in (Kind.CHAR, Kind.ENUM)
+        return DataKey(source=f"ca://{self._pvs.prefix}{pv}", dtype="string" if is_text else "integer", shape=[])
 
     def __repr__(self) -> str:
         return f"StreamServiceDevice({self._pvs.prefix!r}, name={self.name!r})"

@@ -7,31 +7,8 @@ from typing import Any
 
 from stream_service.channel_access.library import PV
 from stream_service.errors import ConfigError, SourceError
+from stream_service.settings.status_table import STATUS, Kind, ServicePV, StatusValue
 from stream_service.text.utf8 import text_in_waveform
-
-SHOWN = (
-    "Health",
-    "State",
-    "ScanId",
-    "File",
-    "Message",
-    "EndReason",
-    "Rows",
-    "RowsExpected",
-    "RowsPerSecond",
-    "FramesExpected",
-    "FramesReceived",
-    "FramesStored",
-    "FramesLost",
-    "FramesDuplicate",
-    "FramesIncomplete",
-    "FramesNotExposed",
-    "FramesSurplus",
-    "FramesBeforeRun",
-    "BadMessages",
-    "QueueBytes",
-    "Heartbeat",
-)
 
 
 class RemoteService:
@@ -40,26 +17,30 @@ class RemoteService:
     def __init__(self, prefix: str, timeout_s: float) -> None:
         if not prefix.isascii():
             raise ConfigError(f"{prefix!r} is no prefix of PVs: their names are ASCII")
-        self._pvs = {name: PV(prefix + name, auto_monitor=True) for name in SHOWN}
+        self._channels = {pv: PV(prefix + pv, auto_monitor=True) for pv in STATUS}
         deadline = time.monotonic() + timeout_s
-        for pv in self._pvs.values():
-            if not pv.wait_for_connection(max(0.01, deadline - time.monotonic())):
+        for channel in self._channels.values():
+            if not channel.wait_for_connection(max(0.01, deadline - time.monotonic())):
                 raise SourceError(
                     f"no service answers at {prefix} within {timeout_s:g} s: is 'ptychostream run' up, and is "
                     "EPICS_CA_ADDR_LIST right?"
                 )
 
-    def read(self) -> dict[str, Any]:
-        """The latest value of every PV that is shown; texts as texts."""
-        return {name: _value_of(pv) for name, pv in self._pvs.items()}
+    def read(self) -> dict[ServicePV, StatusValue]:
+        """The latest value of every PV of the status, in the order of the status table; texts as texts."""
+        return {pv: _value_of(pv, channel) for pv, channel in self._channels.items()}
 
 
-def _value_of(pv: Any) -> Any:
-    if str(pv.type).endswith("char"):
-        return text_in_waveform(pv.get())
-    return pv.get(as_string=str(pv.type).endswith("enum"))
+def _value_of(pv: ServicePV, channel: Any) -> StatusValue:
+    match pv.type.kind:
+        case Kind.CHAR:
+            return text_in_waveform(channel.get())
+        case Kind.ENUM:
+            return str(channel.get(as_string=True))
+        case Kind.LONG | Kind.DOUBLE:
+            return channel.get()
 
 
-def read_status(prefix: str, timeout_s: float) -> dict[str, Any]:
+def read_status(prefix: str, timeout_s: float) -> dict[ServicePV, StatusValue]:
     """One look at a running service."""
     return RemoteService(prefix, timeout_s).read()

@@ -1,0 +1,182 @@
+"""One run of the streaming service, from its arming to its end, as the service's PVs tell of it.
+
+A run is ours while the newest run of the service has the number that our own arming gave it, and our scan id.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ptychostream_devices.service_pvs import ServicePVs
+from ptychostream_devices.status import JobStatus
+from stream_service.core.run import RunState
+from stream_service.settings.request import ScanRequest
+from stream_service.settings.status_table import ServicePV
+
+GUARD_S = 60.0
+"""Between two looks of a guard that nothing woke."""
+UNSUCCESSFUL = (RunState.ABORTED, RunState.FAILED)
+
+
+class StreamServiceError(Exception):
+    """The service did not do what the plan needs; the text can be shown to an operator as it is."""
+
+
+class ServiceRun:
+    """The run that is asked for by one request."""
+
+    def __init__(self, pvs: ServicePVs, request: ScanRequest) -> None:
+        self._pvs = pvs
+        self._request = request
+        self._number: int | None = None
+        self.is_told_to_end = False
+        """Whoever watches over it need not wonder at its end."""
+
+    # -- what the PVs say --------------------------------------------------------------------------------------
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the newest run of the service is this one."""
+        return (
+            self._number is not None
+            and self._pvs.number(ServicePV.RUN_NUMBER) == self._number
+            and self._pvs.text(ServicePV.SCAN_ID) == self._request.scan_id
+        )
+
+    @property
+    def state(self) -> RunState:
+        """Of the newest run of the service, whose ever it is."""
+        return RunState(self._pvs.text(ServicePV.STATE))
+
+    @property
+    def is_running(self) -> bool:
+        return self.is_ours and self.state is not RunState.IDLE and not self.state.has_ended
+
+    @property
+    def has_ended(self) -> bool:
+        return self.is_ours and self.state.has_ended
+
+    @property
+    def _is_over(self) -> bool:
+        return self.is_told_to_end or not self._pvs.is_connected or not self.is_ours or self.has_ended
+
+    def _progress(self) -> tuple[int, int]:
+        return self._pvs.number(ServicePV.FRAMES_RECEIVED), self._pvs.number(ServicePV.ROWS)
+
+    def _has_news(self, progress: tuple[int, int] | None) -> bool:
+        return self.has_ended or not self.is_ours or not self._pvs.is_connected or self._progress() != progress
+
+    # -- what is done ------------------------------------------------------------------------------------------
+
+    def arm(self, timeout_s: float) -> None:
+        """Hand the request over and return when the service is armed; raises `StreamServiceError` if it is not."""
+        pvs = self._pvs
+        arm_count = pvs.latest(ServicePV.ARM).count
+        error_count = pvs.latest(ServicePV.ARM_ERROR).count
+        pvs.put(ServicePV.REQUEST, self._request.model_dump_json())
+        self._number = pvs.number(ServicePV.RUN_NUMBER) + 1
+        pvs.put(ServicePV.ARM, 1)
+
+        def is_answered() -> bool:
+            arm = pvs.latest(ServicePV.ARM)
+            return arm.count > arm_count and arm.value == 0
+
+        def is_refused() -> bool:
+            error = pvs.latest(ServicePV.ARM_ERROR)
+            return error.count > error_count and error.value != ""
+
+        # Updates of different PVs have no order among them: the rest of the answer may come a moment after Arm. And a 0
+        # of Arm alone is no answer: it also comes when a service that was started again is connected anew.
+        pvs.wait_until(lambda: not pvs.is_connected or (is_answered() and (self.is_running or is_refused())), timeout_s)
+        scan_id = self._request.scan_id
+        if not pvs.is_connected:
+            raise StreamServiceError(
+                f"the service at {pvs.prefix} no longer answers: it went away while it was arming for scan {scan_id}. "
+                "Is it running?"
+            )
+        if not is_answered():
+            raise StreamServiceError(
+                f"{pvs.prefix}{ServicePV.ARM} did not come back to 0 within {timeout_s:g} s (State is {self.state}): "
+                f"{pvs.text(ServicePV.MESSAGE) or 'the service gave no reason'}"
+            )
+        if not self.is_running:
+            raise StreamServiceError(
+                pvs.text(ServicePV.ARM_ERROR)
+                or f"{pvs.prefix} gave no ArmError but is not armed: State is {self.state}, ScanId "
+                f"{pvs.text(ServicePV.SCAN_ID)!r} instead of {scan_id!r}"
+            )
+
+    def stop(self) -> None:
+        """Let it stop gracefully: drain and close."""
+        self._pvs.put(ServicePV.STOP, 1)
+
+    def abort(self) -> None:
+        """Let it end now."""
+        self._pvs.put(ServicePV.ABORT, 1)
+
+    def wait_for_end(self, status: JobStatus, quiet_s: float, end_timeout_s: float, *, is_told: bool) -> None:
+        """Return when the run has ended, with progress until then; raises `StreamServiceError` if it does not.
+
+        A run that was not told to end is stopped when no frame has come for `quiet_s`, or at once when nothing else
+        ends it; then it may take `end_timeout_s` from its last frame.
+        """
+        if not is_told and (self._request.n_positions is None or self._request.extra_frames > 0):
+            self.stop()
+            is_told = True
+        progress: tuple[int, int] | None = None
+        quiet_since_s = time.monotonic()
+        while not self.has_ended:
+            if not self.is_ours:
+                raise StreamServiceError(self._succession())
+            if not self._pvs.wait_until(lambda: self._pvs.is_connected, quiet_s):
+                raise StreamServiceError(self._silence())
+            if self._progress() != progress:
+                progress, quiet_since_s = self._progress(), time.monotonic()
+                target = self._pvs.number(ServicePV.ROWS_EXPECTED) or None
+                status.report(current=progress[1], target=target, unit=ServicePV.ROWS.type.unit)
+            left_s = quiet_since_s + (end_timeout_s if is_told else quiet_s) - time.monotonic()
+            if left_s > 0:
+                self._pvs.wait_until(lambda seen=progress: self._has_news(seen), left_s)
+            elif is_told:
+                raise StreamServiceError(
+                    f"{self._pvs.prefix} was told to end but is still {self.state}, {end_timeout_s:g} s after its last "
+                    f"frame: {self._pvs.text(ServicePV.MESSAGE)}"
+                )
+            else:
+                self.stop()
+                is_told, quiet_since_s = True, time.monotonic()
+
+    def watch_over(self, reconnection_s: float) -> None:
+        """Return when the run is complete or was told to end; raises `StreamServiceError` when it ends otherwise."""
+        while not self.is_told_to_end:
+            if not self._pvs.wait_until(lambda: self._is_over, GUARD_S):
+                continue
+            if self.is_told_to_end or self.state is RunState.COMPLETE:
+                return
+            if self._pvs.is_connected or not self._pvs.wait_until(lambda: self._pvs.is_connected, reconnection_s):
+                self.check()
+
+    def check(self) -> None:
+        """Raise `StreamServiceError` unless the run still takes frames: what is exposed now would not be stored."""
+        if not self._pvs.is_connected:
+            raise StreamServiceError(self._silence())
+        if not self.is_ours:
+            raise StreamServiceError(self._succession())
+        if not self.is_running:
+            raise StreamServiceError(self.ending())
+
+    # -- in words ----------------------------------------------------------------------------------------------
+
+    def ending(self) -> str:
+        """How the run ended, in the service's own words."""
+        text = self._pvs.text
+        said = ": ".join(filter(None, (text(ServicePV.END_REASON), text(ServicePV.MESSAGE))))
+        file = f" File: {text(ServicePV.FILE)}" if text(ServicePV.FILE) else ""
+        return f"scan {text(ServicePV.SCAN_ID)} ended {self.state}: {said or 'no reason given'}.{file}"
+
+    def _silence(self) -> str:
+        file = self._pvs.text(ServicePV.FILE)
+        return f"the service at {self._pvs.prefix} no longer answers; its file so far is {file}"
+
+    def _succession(self) -> str:
+        return f"run {self._number} is no longer the newest run of {self._pvs.prefix}; its file tells how it ended"
