@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -138,13 +139,13 @@ def property_of(pv: ServicePV) -> pvproperty[Any, Any]:
             return pvproperty(value=0.0, units=about.unit, precision=about.precision, **options)
 
 
-_Channels: Any = new_class(
-    "_Channels", (PVGroup,), exec_body=lambda names: names.update({pv.value: property_of(pv) for pv in ServicePV})
-)
-"""The PVs of the table; caproto makes them of the properties of a class."""
+def group_of(pvs: Iterable[ServicePV]) -> Any:
+    """A class of caproto with these PVs of the status table as its properties."""
+    properties = {pv.value: property_of(pv) for pv in pvs}
+    return new_class("StatusTable", (PVGroup,), exec_body=lambda names: names.update(properties))
 
 
-class ServicePVs(_Channels):
+class ServicePVs(group_of(ServicePV)):
     """The PVs below the service's prefix, and the orders that came by them."""
 
     pvdb: dict[str, Any]

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import yaml
 
+from stream_service.core.run import RunState
 from stream_service.errors import ConfigError
 from stream_service.output_file import check_is_no_input, whole_file
 from stream_service.processes.children import Child, ChildError
@@ -25,6 +26,7 @@ from stream_service.qc.pictures import draw_overview
 from stream_service.settings.beamlines import profile_path
 from stream_service.settings.profile import Profile
 from stream_service.settings.profile_file import load_profile
+from stream_service.settings.status_table import ServicePV, StatusValue
 from stream_service.sources.hdf5.recording import Hdf5Recording
 from stream_service.sources.recording import Translation
 from stream_service.standard_file.schema import paths
@@ -51,7 +53,7 @@ class Progress:
 class Outcome:
     """Result of the demo. `status` holds the service's PVs at the end."""
 
-    status: dict[str, Any]
+    status: dict[ServicePV, StatusValue]
     rows_per_second: float
     standard: Path
     raw: Path
@@ -62,7 +64,7 @@ class Outcome:
 
     @property
     def is_complete(self) -> bool:
-        return self.status["State"] == "COMPLETE"
+        return self.status[ServicePV.STATE] == RunState.COMPLETE
 
 
 def step_of(message: str) -> str:
@@ -108,7 +110,7 @@ class Demo:
         raw = self._file("_raw.h5")
         return Outcome(status, row_rate(standard), standard, raw, truth, picture, tuple(self._notes))
 
-    def _scan(self, children: ExitStack, report: Callable[[Progress], None]) -> dict[str, Any]:
+    def _scan(self, children: ExitStack, report: Callable[[Progress], None]) -> dict[ServicePV, StatusValue]:
         plan = self._start_plan()
         # ended by SIGINT, so that the RunEngine aborts the scan and the service in order
         children.callback(plan.end, signal.SIGINT)
@@ -119,8 +121,9 @@ class Demo:
         while plan.exit_code is None:
             plan.lines(0.1)
             now = service.read()
-            rows_expected = int(now["RowsExpected"]) or self._n_points
-            report(Progress(step_of(str(now["Message"])), int(now["Rows"]), rows_expected, float(now["RowsPerSecond"])))
+            rows_expected = int(now[ServicePV.ROWS_EXPECTED]) or self._n_points
+            rows, rate = int(now[ServicePV.ROWS]), float(now[ServicePV.ROWS_PER_SECOND])
+            report(Progress(step_of(str(now[ServicePV.MESSAGE])), rows, rows_expected, rate))
         if plan.exit_code:
             raise ChildError(f"the plan ended with exit code {plan.exit_code}:\n{plan.log_tail()}")
         return service.read()

@@ -32,13 +32,10 @@ class RemoteService:
 
 
 def _value_of(pv: ServicePV, channel: Any) -> StatusValue:
-    match pv.type.kind:
-        case Kind.CHAR:
-            return text_in_waveform(channel.get())
-        case Kind.ENUM:
-            return str(channel.get(as_string=True))
-        case Kind.LONG | Kind.DOUBLE:
-            return channel.get()
+    value = channel.get(as_string=pv.type.kind is Kind.ENUM)
+    if value is None:
+        raise SourceError(f"{channel.pvname} gives no value: is 'ptychostream run' still up?")
+    return text_in_waveform(value) if pv.type.kind is Kind.CHAR else value
 
 
 def read_status(prefix: str, timeout_s: float) -> dict[ServicePV, StatusValue]:

@@ -21,52 +21,27 @@ from typing import Any
 
 from caproto import ChannelType
 from caproto.asyncio.server import Context
-from caproto.server import PVGroup, pvproperty
+from caproto.server import pvproperty
 from pydantic import ValidationError
 
+from stream_service.publishers.service_pvs import group_of
 from stream_service.settings.request import ScanRequest
+from stream_service.settings.status_table import STATUS
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 END_S = 10.0
 _PREFIXES = (f"F{os.getpid()}N{number}:" for number in itertools.count())
 
-STATES = ["IDLE", "ARMED", "RECEIVING", "DRAINING", "COMPLETE", "INCOMPLETE", "ABORTED", "FAILED"]
 ACTIVE = {"ARMED", "RECEIVING", "DRAINING"}
 
 
-def text(length: int = 4096) -> Any:
-    return pvproperty(value="", dtype=ChannelType.CHAR, max_length=length)
-
-
-def number() -> Any:
-    return pvproperty(value=0, dtype=ChannelType.LONG)
-
-
-class FakeService(PVGroup):
+class FakeService(group_of(STATUS)):
     """One run after another, none with frames."""
 
-    Request = text(1 << 20)
-    Arm = number()
-    Stop = number()
-    Abort = number()
-    State = pvproperty(value="IDLE", dtype=ChannelType.ENUM, enum_strings=STATES)
-    Health = pvproperty(value="READY", dtype=ChannelType.ENUM, enum_strings=["READY", "BUSY", "FAULTED"])
-    ArmError = text()
-    ScanId = text()
-    File = text()
-    Message = text()
-    EndReason = text()
-    RunNumber = number()
-    FramesExpected = number()
-    FramesReceived = number()
-    FramesStored = number()
-    FramesLost = number()
-    FramesDuplicate = number()
-    FramesIncomplete = number()
-    FramesNotExposed = number()
-    FramesSurplus = number()
-    Rows = number()
-    RowsExpected = number()
+    Request = pvproperty(value="", dtype=ChannelType.CHAR, max_length=1 << 20)
+    Arm = pvproperty(value=0, dtype=ChannelType.LONG)
+    Stop = pvproperty(value=0, dtype=ChannelType.LONG)
+    Abort = pvproperty(value=0, dtype=ChannelType.LONG)
     FakeArmError = pvproperty(name="Fake:ArmError", value="", dtype=ChannelType.STRING)
     FakeEndState = pvproperty(name="Fake:EndState", value="COMPLETE", dtype=ChannelType.STRING)
     FakeFail = pvproperty(name="Fake:Fail", value=0, dtype=ChannelType.LONG)

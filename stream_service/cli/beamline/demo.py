@@ -71,28 +71,27 @@ def show_demo(
 
 
 def _summarize(outcome: Outcome) -> None:
+    from stream_service.settings.status_table import ServicePV
+
     status = outcome.status
-    state = str(status["State"])
+    state = str(status[ServicePV.STATE])
     table = Table(title="ptychostream demo", show_header=False, title_justify="left")
     table.add_column()
     table.add_column(overflow="fold")  # a path is of use when it is whole
-    table.add_row(
-        "run", Text.assemble((state, f"bold {'green' if outcome.is_complete else 'red'}"), f": {status['Message']}")
-    )
-    table.add_row("why it ended", str(status["EndReason"]))
-    rows = int(status["Rows"])
-    table.add_row(
-        "rows", f"{rows} of {int(status['RowsExpected'])}, {outcome.rows_per_second:.1f} per second, moves included"
-    )
+    colour = "green" if outcome.is_complete else "red"
+    table.add_row("run", Text.assemble((state, f"bold {colour}"), f": {status[ServicePV.MESSAGE]}"))
+    table.add_row("why it ended", str(status[ServicePV.END_REASON]))
+    rows = f"{status[ServicePV.ROWS]} of {status[ServicePV.ROWS_EXPECTED]}"
+    table.add_row("rows", f"{rows}, {outcome.rows_per_second:.1f} per second, moves included")
     ledger = ", ".join(
-        f"{int(status[f'Frames{name}'])} {words}"
-        for name, words in (
-            ("Expected", "expected"),
-            ("Stored", "stored"),
-            ("Lost", "lost"),
-            ("Duplicate", "duplicates"),
-            ("Incomplete", "in incomplete groups"),
-            ("NotExposed", "not exposed"),
+        f"{status[pv]} {words}"
+        for pv, words in (
+            (ServicePV.FRAMES_EXPECTED, "expected"),
+            (ServicePV.FRAMES_STORED, "stored"),
+            (ServicePV.FRAMES_LOST, "lost"),
+            (ServicePV.FRAMES_DUPLICATE, "duplicates"),
+            (ServicePV.FRAMES_INCOMPLETE, "in incomplete groups"),
+            (ServicePV.FRAMES_NOT_EXPOSED, "not exposed"),
         )
     )
     table.add_row("ledger", ledger)

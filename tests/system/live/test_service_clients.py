@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -18,7 +20,8 @@ from rig import Rig, start_rig
 
 from stream_service.publishers import pva_images
 from stream_service.publishers.pva_images import PvaImages
-from stream_service.testing.loopback import LoopbackEpics
+from stream_service.settings.status_table import STATUS
+from stream_service.testing.loopback import LoopbackEpics, process_environment
 from stream_service.text.utf8 import text_in_waveform
 
 REQUEST_MIB = 4
@@ -142,6 +145,44 @@ def test_updates_come_before_the_completion_they_belong_to(rig: Rig) -> None:
         rig.service.put("Arm", 1)
         assert len(heard) > n_before, "the same refusal again is heard, too"
         assert "the request is wrong" in text_in_waveform(heard[-1].value)
+
+
+def test_status_is_told_with_units_and_as_one_json_object(rig: Rig, epics: LoopbackEpics) -> None:
+    assert rig.arm("told", n_positions=2) == ""
+    command = [sys.executable, "-m", "stream_service.cli", "status", "--prefix", rig.service.prefix]
+    environment = process_environment(epics.client_environment())
+    shown, as_json = (
+        subprocess.run([*command, *options], env=environment, capture_output=True, text=True, timeout=60, check=True)
+        for options in ((), ("--json",))
+    )
+    values = json.loads(as_json.stdout)
+    assert list(values) == list(STATUS)
+    assert (values["State"], values["ScanId"], values["FramesExpected"], values["RowsPerSecond"]) == (
+        ("ARMED", "told", 2, 0.0)
+    )
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert lines[0] == ["State", "ARMED"]
+    assert ["FramesExpected", "2", "frames"] in lines
+    assert ["RowsPerSecond", "0.0", "1/s"] in lines
+
+
+def test_clients_are_told_units_and_the_alarm_of_the_run(rig: Rig) -> None:
+    rows, message = rig.service.pv("RowsPerSecond"), rig.service.pv("Message")
+    assert (rows.units, rows.precision) == ("1/s", 1)
+    assert rig.service.pv("FramesLost").units == "frames"
+    assert rig.arm("incomplete", n_positions=2) == ""
+    rig.beamline.acquire(1)
+    rig.service.put("Stop", 1)
+    assert rig.wait_for_end() == "INCOMPLETE"
+    assert [
+        rig.service.pv(name).get_with_metadata()["severity"] for name in ("State", "Health", "Message", "Rows")
+    ] == [
+        1,
+        1,
+        1,
+        0,
+    ]
+    assert "1 never exposed" in text_in_waveform(message.get())
 
 
 def test_other_pvs_answer_while_a_put_waits_for_its_completion(rig: Rig, epics: LoopbackEpics) -> None:
