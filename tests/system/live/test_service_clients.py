@@ -157,9 +157,8 @@ def test_status_is_told_with_units_and_as_one_json_object(rig: Rig, epics: Loopb
     )
     values = json.loads(as_json.stdout)
     assert list(values) == list(STATUS)
-    assert (values["State"], values["ScanId"], values["FramesExpected"], values["RowsPerSecond"]) == (
-        ("ARMED", "told", 2, 0.0)
-    )
+    names = ("State", "ScanId", "FramesExpected", "RowsPerSecond")
+    assert [values[name] for name in names] == ["ARMED", "told", 2, 0.0]
     lines = [line.split() for line in shown.stdout.splitlines()]
     assert lines[0] == ["State", "ARMED"]
     assert ["FramesExpected", "2", "frames"] in lines
@@ -174,14 +173,8 @@ def test_clients_are_told_units_and_the_alarm_of_the_run(rig: Rig) -> None:
     rig.beamline.acquire(1)
     rig.service.put("Stop", 1)
     assert rig.wait_for_end() == "INCOMPLETE"
-    assert [
-        rig.service.pv(name).get_with_metadata()["severity"] for name in ("State", "Health", "Message", "Rows")
-    ] == [
-        1,
-        1,
-        1,
-        0,
-    ]
+    alarmed = [name for name in STATUS if rig.service.pv(name).get_with_metadata()["severity"]]
+    assert alarmed == ["State", "Health", "Message"]
     assert "1 never exposed" in text_in_waveform(message.get())
 
 
