@@ -169,6 +169,7 @@ def main(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int
     write_example(source, N_ROWS, frame_shape=(64, 64), dark=None, flat=None)
     SCENARIOS[scenario](answers / "warm_std.h5", source)  # once here, not once a try: imports and machine code
     validate_file(source)
+    gc.freeze()  # what is here already is not looked at again in each try
     for room in rooms:
         answer = answers / str(room)
         with warnings.catch_warnings():  # threads of numpy's libraries hold nothing that a try needs (Python 3.12 on)
