@@ -22,7 +22,12 @@ from stream_service.ptycho.orientation.orient import judge
 from stream_service.ptycho.orientation.orient_answer import answer
 from stream_service.ptycho.scan_file import ScanFile
 
-MOUNTINGS = list(itertools.product((0, 90), ("none", "h", "v", "hv")))
+FEW = {(0, "none"), (0, "hv"), (90, "none"), (90, "h")}
+"""As it is, half a turn, a quarter turn, and a quarter turn with a mirror image."""
+MOUNTINGS = [
+    pytest.param(*mounting, marks=[] if mounting in FEW else pytest.mark.long)
+    for mounting in itertools.product((0, 90), ("none", "h", "v", "hv"))
+]
 SCAN = HardEdgedScan()
 
 

@@ -93,7 +93,7 @@ def test_positions_of_a_file_are_scanned_and_told_in_words(command):
     assert stop.endswith("success, 2 rows, COMPLETE: /nowhere//worded_std.h5")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_interrupted_scan_aborts_the_service_and_stops_the_detector(command, beamline, service, how):
     process = command.start("--json", "--points", "5000")
     assert process.stdout is not None

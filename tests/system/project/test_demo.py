@@ -111,7 +111,7 @@ def test_lost_and_duplicated_frames_are_named_and_nothing_else_is_wrong(tmp_path
     np.testing.assert_allclose(demo.column("/entry/pos"), [where[uid] for uid in ids], atol=1e-12)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_interrupted_demo_ends_in_order_and_leaves_nothing_running(tmp_path: Path, how: signal.Signals) -> None:
     process = start_demo(tmp_path, "--points", "2000")
     deadline = time.monotonic() + 60

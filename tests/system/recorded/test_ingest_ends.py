@@ -101,7 +101,7 @@ def test_an_existing_file_survives_a_failed_replacement(source: Path, compiled: 
     assert output.read_text() == "precious"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_interrupted_ingest_leaves_no_half_file(long_source: Path, tmp_path: Path, how: signal.Signals) -> None:
     output = tmp_path / "out.h5"
     process = subprocess.Popen(

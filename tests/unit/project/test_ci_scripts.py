@@ -130,3 +130,31 @@ def test_what_is_missing_is_said_in_one_sentence(
 def test_this_very_python_is_one_of_those_that_are_tested(tmp_path: Path) -> None:
     found = pythons(tmp_path, PYTHON=sys.executable).stdout
     assert found.split()[0] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def ci_run(folder: Path, fails_at: str) -> tuple[int, list[str]]:
+    """Exit code of `.ci/run` where this task of make fails, and what make was asked for."""
+    shutil.copytree(CHECKOUT / ".ci", folder / ".ci")
+    for version in ("3.11", "3.13"):
+        fake_python(folder / "pyenv" / "versions" / f"{version}.1" / "bin" / f"python{version}", version)
+    make = folder / "bin" / "make"
+    make.parent.mkdir()
+    make.write_text(f'#!/bin/bash\necho "$@" >>{folder}/asked\n[[ "$*" != *"{fails_at}" ]]\n')
+    make.chmod(0o755)
+    environment = {"PATH": f"{folder}/bin:{TOOLS}", "PYENV_ROOT": str(folder / "pyenv"), "HOME": str(folder)}
+    done = subprocess.run([folder / ".ci" / "run"], env=environment, capture_output=True, timeout=60, check=False)
+    return done.returncode, (folder / "asked").read_text().splitlines()
+
+
+def test_newest_python_runs_everything_and_the_oldest_a_selection(tmp_path: Path) -> None:
+    code, asked = ci_run(tmp_path, "nothing")
+    assert code == 0
+    newest, oldest = asked.index(next(line for line in asked if line.endswith("lint types test"))), asked[-1]
+    assert ".venv-3.13" in asked[newest] and ".venv-3.11" in oldest
+    assert "test ARGS=tests/unit tests/property tests/system/project" in oldest
+    assert sum(line.endswith(" venv") for line in asked) == 1, "both environments are made at once"
+
+
+@pytest.mark.parametrize("task", [" lint types test", " venv", "tests/system/project"])
+def test_a_failing_task_of_either_python_fails_it_all(tmp_path: Path, task: str) -> None:
+    assert ci_run(tmp_path, task)[0] != 0
