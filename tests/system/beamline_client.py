@@ -44,9 +44,9 @@ class BeamlineClient:
         value = pv.get(as_string="enum" in str(pv.type), use_monitor=False, timeout=TIMEOUT_S)
         return text_in_waveform(value) if is_text else value
 
-    def put(self, name: str, value: Any, *, wait: bool = True) -> None:
+    def put(self, name: str, value: Any, *, wait: bool = True, timeout_s: float = TIMEOUT_S) -> None:
         """Put, and wait for the put-callback."""
-        assert self.pv(name).put(value, wait=wait, timeout=TIMEOUT_S) != -1, f"put to {name} did not end"
+        assert self.pv(name).put(value, wait=wait, timeout=timeout_s) != -1, f"put to {name} did not end"
 
     def put_all(self, **values: Any) -> None:
         """Put several; `cam1__NumImages=3` is `cam1:NumImages`."""
