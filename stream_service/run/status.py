@@ -1,4 +1,4 @@
-"""Status of a run at one moment for the outside: plain numbers and sentences, made for screens and plans."""
+"""Account of the frames of a run in words, and a copy of its newest row: what screens and files show of it."""
 
 from __future__ import annotations
 

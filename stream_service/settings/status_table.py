@@ -115,14 +115,19 @@ class ServicePV(StrEnum):
     FRAMES_STORED = "FramesStored", "frames in the file", IN_FRAMES, lambda s: s.run.account.stored
     FRAMES_LOST = (
         "FramesLost",
-        "frames exposed and not in the file; while the run goes on, gaps in the ids so far",
+        "frames exposed and not in the file; while the run goes on, gaps in uniqueId so far",
         IN_FRAMES,
         lambda s: s.run.missing,
     )
-    FRAMES_DUPLICATE = "FramesDuplicate", "frames received again", IN_FRAMES, lambda s: s.run.account.duplicates
+    FRAMES_DUPLICATE = (
+        "FramesDuplicate",
+        "frames received more than once",
+        IN_FRAMES,
+        lambda s: s.run.account.duplicates,
+    )
     FRAMES_INCOMPLETE = (
         "FramesIncomplete",
-        "frames of groups never filled",
+        "frames received whose group never filled",
         IN_FRAMES,
         lambda s: s.run.account.incomplete,
     )
@@ -134,7 +139,7 @@ class ServicePV(StrEnum):
     )
     FRAMES_SURPLUS = (
         "FramesSurplus",
-        "unexpected frames: beyond the number planned, or with an id that cannot be; not stored",
+        "unexpected frames: beyond the number planned, or with an implausible uniqueId; not stored",
         IN_FRAMES,
         lambda s: s.run.account.surplus,
     )
@@ -144,8 +149,8 @@ class ServicePV(StrEnum):
         IN_FRAMES,
         lambda s: s.run.account.before_run,
     )
-    BAD_MESSAGES = "BadMessages", "messages unusable as a frame", COUNT, lambda s: s.run.bad_messages
-    QUEUE_BYTES = "QueueBytes", "memory of frames not stored yet", IN_BYTES, lambda s: s.run.queue_bytes
+    BAD_MESSAGES = "BadMessages", "messages that were no usable frame", COUNT, lambda s: s.run.bad_messages
+    QUEUE_BYTES = "QueueBytes", "memory that frames not stored yet take", IN_BYTES, lambda s: s.run.queue_bytes
 
     STANDBY = "Standby", "1: auto mode, armed for whatever the detector does next", SWITCH, lambda s: s.is_standing_by
     HEARTBEAT = "Heartbeat", "counts seconds while the service lives", IN_SECONDS, lambda s: int(s.time_s)
