@@ -85,7 +85,7 @@ class RunSources:
         detector = profile.detector
         self.budget_bytes = int(profile.service.frame_queue_MiB * MiB)
         self.frames = PvaFrames(monitors.pva, detector.frames_pva, self.budget_bytes, frame_bytes(profile))
-        self.readbacks = monitors.readbacks.feed(wake=self.frames.queue.wake)
+        self.readbacks = monitors.readbacks.stream(wake=self.frames.queue.wake)
         self.detector = monitors.detector
         self._monitors = monitors
         self._stream = monitors.stream

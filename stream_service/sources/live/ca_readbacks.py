@@ -1,4 +1,4 @@
-"""Readbacks over Channel Access: monitors that live as long as the service, and a feed of them for each run.
+"""Readbacks over Channel Access: monitors that live as long as the service, and a stream of them for each run.
 
 A run hears of every channel from its arming on, the present value first; what it asks is answered to it alone. The
 question "has everything come?" goes out once per PV, whoever asks (`settling`, ADR 0004, ADR 0015).
@@ -46,9 +46,9 @@ class CaReadbacks:
     def __init__(self, channels: Mapping[str, Follow]) -> None:
         """Nothing is waited for: what does not answer is named by `connect`."""
         self._channels = dict(channels)
-        self._feeds: tuple[ReadbackFeed, ...] = ()
+        self._streams: tuple[ReadbackStream, ...] = ()
         self._lock = threading.Lock()
-        """Of the feeds and of all monitors, held for moments only and never while CA is called."""
+        """Of the streams and of all monitors, held for moments only and never while CA is called."""
         self._connecting = threading.Lock()
         self._monitors: dict[str, CaMonitor] = {}
         for follow in channels.values():
@@ -76,9 +76,9 @@ class CaReadbacks:
                 "name in the profile right, and EPICS_CA_ADDR_LIST set?"
             )
 
-    def feed(self, wake: Callable[[], None] = lambda: None) -> ReadbackFeed:
+    def stream(self, wake: Callable[[], None] = lambda: None) -> ReadbackStream:
         """The channels as one run hears them; `wake` is called when there is something to take."""
-        return ReadbackFeed(self, wake)
+        return ReadbackStream(self, wake)
 
     def latest(self, channel: str) -> float:
         """The last value received, in the channel's own unit; NaN before the first."""
@@ -153,21 +153,23 @@ class CaReadbacks:
                 monitor.ask()
         ca.flush_io()
 
-    def _enter(self, feed: ReadbackFeed) -> None:
-        """Let a feed hear of everything from now on, the present values first."""
+    def _enter(self, stream: ReadbackStream) -> None:
+        """Let a stream hear of everything from now on, the present values first."""
         with self._lock:
             for name, follow in self._channels.items():
                 monitor = self._monitors[follow.pv]
                 if monitor.last is None:
                     continue
-                feed.events.append(_readback(name, follow, replace(monitor.last, is_after_gap=False, received_ns=None)))
+                stream.events.append(
+                    _readback(name, follow, replace(monitor.last, is_after_gap=False, received_ns=None))
+                )
                 if not monitor.speaks:
-                    feed.events.append(Gone(name))
-            self._feeds = (*self._feeds, feed)
+                    stream.events.append(Gone(name))
+            self._streams = (*self._streams, stream)
 
-    def _leave(self, feed: ReadbackFeed) -> None:
+    def _leave(self, stream: ReadbackStream) -> None:
         with self._lock:
-            self._feeds = tuple(other for other in self._feeds if other is not feed)
+            self._streams = tuple(other for other in self._streams if other is not stream)
 
     # Of the monitors, which hold the lock
 
@@ -178,24 +180,24 @@ class CaReadbacks:
         self._post(Gone(name) for name, _ in self._followed_by(monitor))
 
     def _tell_certain(self, monitor: CaMonitor, certain_s: float) -> None:
-        for feed in self._feeds:
-            if (until_ns := feed.data_time(certain_s)) is not None:
-                feed.events.extend(Watermark(name, until_ns) for name, _ in self._followed_by(monitor))
-                feed.wake()
+        for stream in self._streams:
+            if (until_ns := stream.data_time(certain_s)) is not None:
+                stream.events.extend(Watermark(name, until_ns) for name, _ in self._followed_by(monitor))
+                stream.wake()
 
     def _followed_by(self, monitor: CaMonitor) -> list[tuple[str, Follow]]:
         return [(name, follow) for name, follow in self._channels.items() if follow.pv == monitor.name]
 
     def _post(self, events: Iterable[ReadbackEvent]) -> None:
-        if not self._feeds:
+        if not self._streams:
             return
         posted = tuple(events)
-        for feed in self._feeds:
-            feed.events.extend(posted)
-            feed.wake()
+        for stream in self._streams:
+            stream.events.extend(posted)
+            stream.wake()
 
 
-class ReadbackFeed:
+class ReadbackStream:
     """The channels as one run hears them, from `start` to `close`: one stream, each channel's own order kept."""
 
     def __init__(self, source: CaReadbacks, wake: Callable[[], None]) -> None:

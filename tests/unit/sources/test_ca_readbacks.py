@@ -68,21 +68,21 @@ def test_a_run_hears_the_present_values_first_and_what_came_before_it_not_at_all
     for stamp_ns in (10, 20):
         Monitor.made["X"].posts(1.0, stamp_ns)
     Monitor.made["Y"].posts(2.0, 15)
-    feed = readbacks.feed()
-    feed.start()
+    stream = readbacks.stream()
+    stream.start()
     Monitor.made["X"].posts(3.0, 30)
-    assert feed.take() == [Readback("x", 1.0, 20), Readback("y", 2.0, 15), Readback("x", 3.0, 30, received_ns=30)]
-    assert feed.take() == []
+    assert stream.take() == [Readback("x", 1.0, 20), Readback("y", 2.0, 15), Readback("x", 3.0, 30, received_ns=30)]
+    assert stream.take() == []
 
 
 def test_a_run_that_begins_while_a_pv_is_away_knows_it(follow):
     readbacks = follow(x=Follow("X"))
     Monitor.made["X"].posts(1.0, 10)
     Monitor.made["X"].goes()
-    feed = readbacks.feed()
-    feed.start()
+    stream = readbacks.stream()
+    stream.start()
     Monitor.made["X"].posts(2.0, 20)
-    assert feed.take() == [
+    assert stream.take() == [
         Readback("x", 1.0, 10),
         Gone("x"),
         Readback("x", 2.0, 20, is_after_gap=True, received_ns=20),
@@ -92,7 +92,7 @@ def test_a_run_that_begins_while_a_pv_is_away_knows_it(follow):
 def test_two_runs_are_answered_their_own_questions(follow, monkeypatch):
     """One PV, one answer: each run has it in the time of its own frames, and not beyond its own question."""
     readbacks = follow(x=Follow("X"))
-    draining, armed = readbacks.feed(), readbacks.feed()
+    draining, armed = readbacks.stream(), readbacks.stream()
     draining.start()
     armed.start()
     now_s = 100.0
@@ -109,22 +109,22 @@ def test_two_runs_are_answered_their_own_questions(follow, monkeypatch):
 
 def test_a_run_that_has_ended_hears_no_more(follow):
     readbacks = follow(x=Follow("X"))
-    feed = readbacks.feed()
-    feed.start()
-    feed.close()
+    stream = readbacks.stream()
+    stream.start()
+    stream.close()
     Monitor.made["X"].posts(1.0, 10)
-    assert feed.take() == []
+    assert stream.take() == []
 
 
 def test_one_pv_of_two_channels_is_monitored_once_and_tells_both(follow):
     readbacks = follow(x_moving=Follow("MOVN", 1), y_moving=Follow("MOVN", 0))
-    feed = readbacks.feed()
-    feed.start()
+    stream = readbacks.stream()
+    stream.start()
     Monitor.made["MOVN"].posts(1.0, 10)
-    assert [(event.channel, event.value) for event in feed.take()] == [("x_moving", 1.0), ("y_moving", 0.0)]
-    feed.ask(10, 0.0)
+    assert [(event.channel, event.value) for event in stream.take()] == [("x_moving", 1.0), ("y_moving", 0.0)]
+    stream.ask(10, 0.0)
     Monitor.made["MOVN"].is_complete_until(0.0)
-    assert feed.take() == [Watermark("x_moving", 10), Watermark("y_moving", 10)]
+    assert stream.take() == [Watermark("x_moving", 10), Watermark("y_moving", 10)]
 
 
 @pytest.mark.parametrize(
