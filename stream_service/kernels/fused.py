@@ -116,7 +116,7 @@ class FrameReducer:
             np.zeros(n_columns, np.int32),
             np.zeros(n_columns, np.int32),
         )
-        self._features = np.array([blank_features()])
+        self._blank_features = np.array([blank_features()])
         floor = 0.0 if self.corrections.negatives == "clip" else -math.inf
         level, gain = self.corrections.saturation_level, self.corrections.gain
         cap = math.inf if level is None else level
@@ -200,7 +200,8 @@ class FrameReducer:
         exposure_s = row_exposure_s(self.grouping, listed_s, chosen)
         by_exposure = combines_by_exposure(self.grouping, listed_s)
         group = (self.grouping is Grouping.MEAN, by_exposure, times_s, int(times_s.argmin()), exposure_s)
-        moments = _reduce_pixels(
+        features = self._blank_features.copy()
+        _reduce_pixels(
             frames,
             self._window,
             self._references,
@@ -213,21 +214,16 @@ class FrameReducer:
             out,
             self._saturated_in_raw_axes,
             self._scratch,
-            self._features,
+            features,
         )
         self.n_frames_seen += frames.shape[0]
-        features = self._features[0].copy()
-        features["com_y"], features["com_x"] = self._center_of_mass(float(features["intensity"]), *moments)
-        return FrameSummary(features, chosen, exposure_s)
+        return FrameSummary(features[0], chosen, exposure_s)
 
     def measure(self, stored: NDArray[np.float32], mask: NDArray[np.bool_], features: np.void) -> None:
         """Enter anew what the pixels of a stored frame tell that are not masked; saturation stays as it is."""
-        sums = np.zeros((N_SUMS, stored.shape[1]))
-        measured = np.array([features])
-        moments = measure_pixels(stored, (~mask).view(np.uint8), sums, measured)
-        intensity = float(measured[0]["intensity"])
-        along = [moment / intensity if intensity else math.nan for moment in moments]
-        measured[0]["com_y"], measured[0]["com_x"] = along
+        measured = self._blank_features.copy()
+        measured["n_saturated"] = features["n_saturated"]
+        measure_pixels(stored, (~mask).view(np.uint8), np.zeros((N_SUMS, stored.shape[1])), measured)
         for name in FEATURES_DTYPE.names or ():
             features[name] = measured[0][name]
 
@@ -260,7 +256,7 @@ class FrameReducer:
             self._candidate,
             self._uncounted,
             self._scratch,
-            self._features,
+            self._blank_features.copy(),
         )
         return best_score(self._candidate, self._is_good)
 
@@ -274,17 +270,6 @@ class FrameReducer:
             frames = frames.view()
             frames.flags.writeable = False
         return frames
-
-    def _center_of_mass(self, intensity: float, moment_rows: float, moment_columns: float) -> tuple[float, float]:
-        """Row and column in the stored frame, from the moments in raw axes."""
-        if intensity == 0:
-            return math.nan, math.nan
-        along = [moment_rows / intensity, moment_columns / intensity]
-        transposes, *is_reversed = self._orientation
-        for axis, n in enumerate(self._saturated_in_raw_axes.shape):
-            if is_reversed[axis]:
-                along[axis] = n - 1 - along[axis]
-        return (along[1], along[0]) if transposes else (along[0], along[1])
 
     def _oriented(self, image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
         return np.array(self.geometry.orient(image), dtype, order="C")

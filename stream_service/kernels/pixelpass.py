@@ -130,8 +130,9 @@ def _measure_line(row: Any, line: Any, good: Any, sums: Any) -> None:
 
 
 @njit(error_model="numpy", inline="always")
-def _end_measuring(sums: Any, features: Any) -> Any:
-    """Enter what was measured in the record; gives the first moments along rows and columns."""
+def _end_measuring(sums: Any, n_rows: Any, orientation: Any, features: Any) -> None:
+    """Enter what was measured in raw axes in the record, the centre of mass in stored axes."""
+    transposes, reverses_rows, reverses_columns = orientation
     column_sum, column_moment = sums[0], sums[1]
     intensity = 0.0
     moment_rows = 0.0
@@ -141,7 +142,15 @@ def _end_measuring(sums: Any, features: Any) -> Any:
         moment_rows += column_moment[x]
         moment_columns += x * column_sum[x]
     features[0].intensity = intensity
-    return moment_rows, moment_columns
+    if intensity == 0.0:
+        return
+    row, column = moment_rows / intensity, moment_columns / intensity
+    if reverses_rows:
+        row = n_rows - 1 - row
+    if reverses_columns:
+        column = column_sum.size - 1 - column
+    features[0].com_y = column if transposes else row
+    features[0].com_x = row if transposes else column
 
 
 def _compiled(function: Any) -> Any:
@@ -169,8 +178,7 @@ def reduce_pixels(
 ) -> Any:
     """Reduce the raw exposures (k, y, x) of one group into `out`, and count saturation in `saturated_counts`.
 
-    What the pixels tell goes into `features`, (1,) of `FEATURES_DTYPE`, but for the centre of mass, which depends on
-    the orientation: its moments along rows and columns of the binned frame, in raw axes, are returned.
+    What the pixels tell goes into `features`, (1,) of `FEATURES_DTYPE`; what is not known stays as it is there.
 
     Settings come in tuples, in the order in which `FrameReducer` prepares them:
 
@@ -271,16 +279,16 @@ def reduce_pixels(
         _measure_line(row, line, stored_good[row], sums)
         _store_row(row, n_rows, tile, orientation, out)
     features[0].n_saturated = n_saturated
-    return _end_measuring(sums, features)
+    _end_measuring(sums, n_rows, orientation, features)
 
 
 @_compiled
 def measure_pixels(stored: Any, good: Any, sums: Any, features: Any) -> Any:
-    """Features of the pixels of a stored frame (y, x) f4, into `features`, but for saturation; the first moments.
+    """Features of the pixels of a stored frame (y, x) f4, into `features`, but for saturation.
 
     `good` is u1; `sums` (N_SUMS, x) f8 is scratch.
     """
     _begin_measuring(sums)
     for row in range(stored.shape[0]):
         _measure_line(row, stored[row], good[row], sums)
-    return _end_measuring(sums, features)
+    _end_measuring(sums, stored.shape[0], (False, False, False), features)
