@@ -122,6 +122,7 @@ def property_of(pv: ServicePV) -> pvproperty[Any, Any]:
     """A PV of the status table as caproto declares it."""
     about = pv.type
     options: dict[str, Any] = {"name": pv.value, "doc": pv.meaning, "read_only": not pv.takes_puts}
+    options["alarm_group"] = pv.value  # its own: caproto has one for a whole group, and any post would clear it
     if pv in set(Command):
         options["put"] = _ordering(Command(pv))
     if about.limits is not None:

@@ -36,6 +36,11 @@ def test_clients_are_told_what_the_table_says(served, pv):
         assert channel.precision == pv.type.precision
 
 
+def test_alarm_of_a_pv_is_its_own(served):
+    """caproto has one alarm for all PVs of a group: the next heartbeat would clear that of `State`."""
+    assert len({id(served.channel(pv).alarm) for pv in ServicePV}) == len(ServicePV)
+
+
 def test_clients_may_write_the_request_and_the_commands_only(served):
     writable = {pv for pv in ServicePV if served.channel(pv).check_access("host", "user") & AccessRights.WRITE}
     assert writable == {ServicePV.REQUEST, *Command}
