@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from caproto import ReadNotifyRequest
 from caproto.asyncio.server import Context, VirtualCircuit
 from caproto.server.common import DisconnectedCircuit
+
+from iocsim.silence import Silence
 
 LOOPBACK = "127.0.0.1"
 
@@ -27,9 +31,11 @@ class PromptCircuit(VirtualCircuit):
                 references = [await self.subscription_queue.get()]
                 while not self.subscription_queue.empty():
                     references.append(self.subscription_queue.get_nowait())
-                wanted = {sub.subscriptionid for subs in self.subscriptions.values() for sub in subs}
+                wanted = {sub.subscriptionid: sub for subs in self.subscriptions.values() for sub in subs}
                 # A dead reference is an update beyond the backlog that caproto grants a slow client.
                 updates = [u for r in references if (u := r()) is not None and u.subscriptionid in wanted]
+                keeps = self.context.silence.keeps
+                updates = [u for u in updates if not keeps(wanted[u.subscriptionid].channel.name, self.send, [u])]
                 if updates:
                     await self.send(*updates)
         except DisconnectedCircuit:
@@ -37,11 +43,23 @@ class PromptCircuit(VirtualCircuit):
             self.circuit.disconnect()
             await self.context.circuit_disconnected(self)
 
+    async def _process_command(self, command: Any) -> Any:
+        """What a silent PV would answer to a get is kept."""
+        response = await super()._process_command(command)
+        if response and isinstance(command, ReadNotifyRequest):
+            channel, _ = self._get_db_entry_from_command(command)
+            return None if self.context.silence.keeps(channel.name, self.send, response) else response
+        return response
+
 
 class CaServer(Context):
     """The CA server for a table of PVs."""
 
     CircuitClass = PromptCircuit
+
+    def __init__(self, pvs: Mapping[str, Any], interfaces: list[str], silence: Silence) -> None:
+        super().__init__(pvs, interfaces)
+        self.silence = silence
 
     async def tcp_handler(self, client: Any, addr: Any) -> None:
         """Serve one client, without Nagle's delay: asyncio switches it off only for sockets that name TCP."""

@@ -90,7 +90,8 @@ def run(
     far_ids: Annotated[str, typer.Option(help="uniqueIds that PVA sends as 4,000,000 more.")] = "",
     frame_clock_offset: Annotated[float, typer.Option(help="Seconds by which the detector's clock is ahead.")] = 0.0,
     frame_clock_step: Annotated[
-        str, typer.Option(help="Seconds by which it is set ahead, and the first uniqueId, as -2.5@100.")
+        str,
+        typer.Option(help="Seconds by which it is set ahead, and the first uniqueId (or first-last), as -2.5@100."),
     ] = "",
     frame_clock_freeze: Annotated[
         str, typer.Option(help="uniqueIds that carry the time stamp of the frame before, as 100-104.")

@@ -20,28 +20,36 @@ class Step:
 
     step_s: float = 0.0
     unique_id: int = 0
+    last_id: int = 0
+    """It is set right again after this frame; 0 for never."""
 
     @classmethod
     def parse(cls, text: str) -> Step:
-        """From text such as `-2.5@100`; empty text is no step. Raises FaultError."""
+        """From text such as `-2.5@100` or `3600@100-100`; empty text is no step. Raises FaultError."""
         if not text:
             return cls()
-        seconds, _, unique_id = text.partition("@")
+        seconds, _, ids = text.partition("@")
+        unique_id, dash, last_id = ids.partition("-")
         try:
-            step = cls(float(seconds), int(unique_id))
+            step = cls(float(seconds), int(unique_id), int(last_id) if dash else 0)
         except ValueError:
             step = cls()
-        if step.unique_id < 1 or not abs(step.step_s) < float("inf"):
-            raise FaultError(f"{text!r} is no step of a clock: write seconds and the first uniqueId, as -2.5@100")
+        if step.unique_id < 1 or not abs(step.step_s) < float("inf") or (dash and step.last_id < step.unique_id):
+            raise FaultError(
+                f"{text!r} is no step of a clock: write seconds and the first uniqueId, or the first and the last one, "
+                "as -2.5@100 or 3600@100-100"
+            )
         return step
 
     def __str__(self) -> str:
         """As `parse` reads it."""
-        return f"{self.step_s:g}@{self.unique_id}" if self.unique_id else ""
+        until = f"-{self.last_id}" if self.last_id else ""
+        return f"{self.step_s:g}@{self.unique_id}{until}" if self.unique_id else ""
 
     def at(self, unique_id: int) -> float:
-        """Error of the time of this frame, s."""
-        return self.step_s if 0 < self.unique_id <= unique_id else 0.0
+        """What it adds to the time of this frame, in s."""
+        is_set = 0 < self.unique_id <= unique_id and (not self.last_id or unique_id <= self.last_id)
+        return self.step_s if is_set else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ class ClockFaults:
 
 
 class FaultyClock:
-    """`Sim:<name>Offset` (s), `Sim:<name>Step` (`-2.5@100`) and `Sim:<name>Freeze` (`100-104`)."""
+    """`Sim:<name>Offset` (s), `Sim:<name>Step` (`-2.5@100`, `3600@100-100`) and `Sim:<name>Freeze` (`100-104`)."""
 
     def __init__(self, table: PvTable, name: str, faults: ClockFaults, next_id: Callable[[], int]) -> None:
         """`next_id` is the uniqueId of the frame that is taken next; in any thread."""

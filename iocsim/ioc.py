@@ -29,6 +29,7 @@ from iocsim.physics.beamline import Beamline
 from iocsim.physics.endstation import Endstation
 from iocsim.pv import PvTable
 from iocsim.session import Session
+from iocsim.silence import Silence
 
 REFRESH_PERIOD_S = 0.05
 SOUND = ClockFaults()
@@ -59,6 +60,7 @@ class Ioc:
         self._truth = beamline.new_truth()
         counter = FrameCounter()
         sim = table.below("Sim:")
+        self._silence = Silence(sim, prefix)
         clocks = [
             FaultyClock(sim, name, clock, lambda: counter.value + 1)
             for name, clock in (("FrameClock", frame_clock), ("MotorClock", motor_clock))
@@ -91,7 +93,7 @@ class Ioc:
         """Serve CA and PVA on one network interface until `stop` is set; saves the truth at the end."""
         os.environ.setdefault("EPICS_CAS_AUTO_BEACON_ADDR_LIST", "NO")
         os.environ.setdefault("EPICS_CAS_BEACON_ADDR_LIST", interface)
-        context = CaServer(self.pvs, [interface])
+        context = CaServer(self.pvs, [interface], self._silence)
 
         async def ready(_async_lib: object) -> None:
             on_ready()

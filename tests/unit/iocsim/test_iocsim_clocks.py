@@ -22,6 +22,7 @@ def test_sound_clock_says_the_true_time():
 def test_clock_may_be_off_step_and_stand():
     assert stamps(ClockFaults(offset_s=0.5), 3) == [1.5, 2.5, 3.5]
     assert stamps(ClockFaults(step=Step.parse("-2.5@3")), 4) == [1.0, 2.0, 0.5, 1.5]
+    assert stamps(ClockFaults(step=Step.parse("10@2-3")), 4) == [1.0, 12.0, 13.0, 4.0]
     assert stamps(ClockFaults(frozen_ids=frozenset({2, 3})), 4) == [1.0, 1.0, 1.0, 4.0]
 
 
@@ -33,7 +34,7 @@ def test_motors_go_by_the_frame_that_comes_next():
     assert clock.stamp(2 * SECOND) == 12 * SECOND
 
 
-@pytest.mark.parametrize("text", ["1", "@5", "x@5", "1@0", "1@x", "inf@3", "nan@3"])
+@pytest.mark.parametrize("text", ["1", "@5", "x@5", "1@0", "1@x", "inf@3", "nan@3", "1@3-", "1@3-2", "1@3-x"])
 def test_what_is_no_step_is_named(text: str):
     with pytest.raises(FaultError, match="write seconds and the first uniqueId"):
         Step.parse(text)
@@ -41,6 +42,7 @@ def test_what_is_no_step_is_named(text: str):
 
 def test_step_is_told_as_it_is_read():
     assert str(Step.parse("-2.5@100")) == "-2.5@100"
+    assert str(Step.parse("3600@7-7")) == "3600@7-7"
     assert str(Step.parse("")) == ""
 
 
