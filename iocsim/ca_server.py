@@ -23,6 +23,8 @@ LOOPBACK = "127.0.0.1"
 class PromptCircuit(VirtualCircuit):
     """The connection to one client."""
 
+    context: CaServer
+
     async def subscription_queue_loop(self) -> None:
         """Send all updates that wait, then wait for the next; as in caproto, none for a subscription just cancelled."""
         self.events_on.set()

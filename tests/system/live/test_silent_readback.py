@@ -27,9 +27,9 @@ N_WAITING = 1500
 @pytest.fixture
 def rig(start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path: Path) -> Iterator[Rig]:
     ioc = start_ioc("--shape", f"{SHAPE[0]},{SHAPE[1]}", "--stack", "4")
-    changes = {"detector": {"sensor_shape": list(SHAPE)}}
+    detector = {"sensor_shape": list(SHAPE)}
     budget = {"frame_queue_MiB": N_WAITING * FRAME_BYTES / 2**20, "pairing_patience_s": 60.0}
-    with closing(start_rig(ioc.prefix, epics, tmp_path, service=budget, **changes)) as made:
+    with closing(start_rig(ioc.prefix, epics, tmp_path, service=budget, detector=detector)) as made:
         yield made
 
 
