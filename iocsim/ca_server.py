@@ -23,7 +23,7 @@ LOOPBACK = "127.0.0.1"
 class PromptCircuit(VirtualCircuit):
     """The connection to one client."""
 
-    context: CaServer
+    context: CaServer  # pyright: ignore[reportIncompatibleVariableOverride]  (no circuit of ours is of another)
 
     async def subscription_queue_loop(self) -> None:
         """Send all updates that wait, then wait for the next; as in caproto, none for a subscription just cancelled."""
