@@ -51,3 +51,9 @@ class GrowingRows:
             file_space.select_hyperslab((start,), keys.shape)
             dataset.id.write(h5s.create_simple(keys.shape), file_space, keys)
             dataset.id.flush()
+
+    def withdraw(self) -> None:
+        """Cut off the rows that are written and not announced: no more will follow, and no account has them."""
+        for column in (self._data, *self._columns.values()):
+            column.truncate(self.n_announced)
+        self.n_written = self.n_announced

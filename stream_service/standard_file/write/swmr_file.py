@@ -264,6 +264,8 @@ class StandardFile:
 
     def _refuse(self, failure: WriteError, cause: Exception | None) -> NoReturn:
         self.failure = failure
+        with suppress(WriteError), self._writing("take back rows"):
+            self._rows.withdraw()
         raise failure from cause
 
     def _has_room_for(self, columns: Iterable[np.ndarray[Any, Any]]) -> bool:
