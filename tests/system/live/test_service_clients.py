@@ -181,6 +181,7 @@ def test_status_is_told_with_units_and_as_one_json_object(rig: Rig, epics: Loopb
     assert lines[0] == ["State", "ARMED"]
     assert ["FramesExpected", "2", "frames"] in lines
     assert ["RowsPerSecond", "0.0", "1/s"] in lines
+    rig.service.put("Abort", 1)
 
 
 def test_clients_are_told_units_and_the_alarm_of_the_run(rig: Rig) -> None:
