@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream_service.core.readback import Readback
+from stream_service.core.pairing.history import Readback
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from stream_service.core.ledger import Ledger
-from stream_service.core.readback import Readback
+from stream_service.core.pairing.history import Readback
 from stream_service.core.run import RunState
 from stream_service.errors import WriteError
 from stream_service.kernels import (

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from p4p.client.thread import Context
 
 from stream_service.core.frame import Frame
-from stream_service.core.pairing import How
+from stream_service.core.pairing.pairer import How
 from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
 from stream_service.run.corrections import corrections_from, images_of, load_references

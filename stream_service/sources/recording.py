@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import Frame
-from stream_service.core.pairing import ChannelRule
+from stream_service.core.pairing.pairer import ChannelRule
 
 MOST_FRAME_BYTES = 256 << 20
 """A frame that claims to be larger is not believed: the largest detectors have 16 million pixels of 4 bytes."""

@@ -14,7 +14,7 @@ import numpy as np
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Fate
-from stream_service.core.readback import Readback
+from stream_service.core.pairing.history import Readback
 from stream_service.core.readback_events import Watermark
 from stream_service.core.run import RunState
 from stream_service.errors import SourceError

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from stream_service.core.attributes import SAME_VALUE
 from stream_service.core.frame import NS_PER_S, AttributeValue
+from stream_service.core.pairing.attributes import SAME_VALUE
 from stream_service.run.live.check_finding import Finding
 from stream_service.settings.profile import Profile
 

@@ -16,8 +16,8 @@ from collections import OrderedDict, deque
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
-from stream_service.core.pairing import Pairer
-from stream_service.core.readback import Readback
+from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.pairer import Pairer
 from stream_service.core.readback_events import Gone, Watermark
 from stream_service.run.live.live_sources import ReadbackSource
 from stream_service.settings.profile import Profile

@@ -24,7 +24,7 @@ from stream_service.core.ending import Ending
 from stream_service.core.frame import Frame
 from stream_service.core.intake import Entered
 from stream_service.core.ledger import Ledger
-from stream_service.core.readback import Readback
+from stream_service.core.pairing.history import Readback
 from stream_service.core.run import EndReason, RunEvent, RunState, after
 from stream_service.errors import PtychostreamError
 from stream_service.run.live.frame_intake import FrameIntake

@@ -20,7 +20,7 @@ from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Account, Arrival, Fate, Ledger
-from stream_service.core.pairing import channels_followed
+from stream_service.core.pairing.pairer import channels_followed
 from stream_service.core.plausibility import ScanGeometry, scan_doubts
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError, PtychostreamError, SourceError, WriteError

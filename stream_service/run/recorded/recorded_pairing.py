@@ -14,8 +14,8 @@ from dataclasses import replace
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameTime, Window
 from stream_service.core.ledger import Receipt
-from stream_service.core.pairing import ChannelRule, How, Pairer, channels_followed
-from stream_service.core.readback import Readback
+from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.pairer import ChannelRule, How, Pairer, channels_followed
 from stream_service.run.recorded.recorded_clock import span_of_log
 from stream_service.sources.tables.recorded_readbacks import RecordedHistory, RecordedReadbacks
 from stream_service.text.counted import agrees, counted

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stream_service.core.pairing import ChannelRule, How, channels_followed
+from stream_service.core.pairing.pairer import ChannelRule, How, channels_followed
 from stream_service.core.run import EndReason
 from stream_service.errors import ConfigError, SourceError
 from stream_service.run.live.live_run import LiveRun

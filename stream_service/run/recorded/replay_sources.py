@@ -16,7 +16,7 @@ from typing import Any
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import NS_PER_S, Frame, FrameTime
 from stream_service.core.ledger import Ledger
-from stream_service.core.readback import BEFORE_ALL_TIME
+from stream_service.core.pairing.history import BEFORE_ALL_TIME
 from stream_service.core.readback_events import ReadbackEvent, Watermark
 from stream_service.errors import PtychostreamError
 from stream_service.run.recorded.recorded_pairing import END_OF_TIME, Feed

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from stream_service.core.pairing import ChannelRule, How
+from stream_service.core.pairing.pairer import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.columns import Column, Stamps, driver_stamps, epics_stamps, is_column
 from stream_service.sources.hdf5.contents import (

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import NS_PER_S
-from stream_service.core.readback import BEFORE_ALL_TIME
+from stream_service.core.pairing.history import BEFORE_ALL_TIME
 from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow

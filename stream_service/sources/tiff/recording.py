@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import AttributeValue, Frame
-from stream_service.core.pairing import ChannelRule, How
+from stream_service.core.pairing.pairer import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.sources.hdf5.contents import TimestampField

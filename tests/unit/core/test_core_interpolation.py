@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stream_service.core.exposure import Flag
-from stream_service.core.interpolation import best_guess, reading_by_gap, reading_with_motion
-from stream_service.core.readback import History, Readback
+from stream_service.core.pairing.history import History, Readback
+from stream_service.core.pairing.interpolation import best_guess, reading_by_gap, reading_with_motion
 
 INVALID = -1.0
 """Stands for a value in alarm severity INVALID."""

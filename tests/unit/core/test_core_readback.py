@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream_service.core.readback import MOST_UPDATES, History, Knowledge, Readback
+from stream_service.core.pairing.history import MOST_UPDATES, History, Knowledge, Readback
 
 
 def history(*stamps: int) -> History:

@@ -15,7 +15,7 @@ import pytest
 from scripted_run import Bench, Step
 
 from stream_service.core.exposure import Flag
-from stream_service.core.readback import Readback
+from stream_service.core.pairing.history import Readback
 from stream_service.core.run import RunState
 from stream_service.sources.live.pva_frames import Received
 

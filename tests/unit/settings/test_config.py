@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from stream_service.core.frame import Marks
-from stream_service.core.pairing import How
+from stream_service.core.pairing.pairer import How
 from stream_service.errors import ConfigError
 from stream_service.settings.profile import Profile
 from stream_service.settings.profile_file import load_profile

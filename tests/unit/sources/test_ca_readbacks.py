@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stream_service.channel_access.library import ca
-from stream_service.core.readback import Readback
+from stream_service.core.pairing.history import Readback
 from stream_service.core.readback_events import Gone, Watermark
 from stream_service.sources.live import ca_readbacks
 from stream_service.sources.live.ca_monitor import Update

@@ -14,7 +14,7 @@ from tiff_scan import write_tiff, write_tiff_scan
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.ledger import Account, Fate, Ledger
-from stream_service.core.pairing import How
+from stream_service.core.pairing.pairer import How
 from stream_service.errors import SourceError
 from stream_service.run.recorded.make_sidecar import make_sidecar
 from stream_service.run.recorded.recorded_pairing import RecordedPairing

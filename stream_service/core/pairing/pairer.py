@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from stream_service.core.attributes import attribute_doubt, attribute_reading
 from stream_service.core.clock import DEFAULT_LIMIT_S, Clock, FrameClock
 from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.frame import NS_PER_S, Frame, FrameId, Window
-from stream_service.core.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
-from stream_service.core.readback import END_OF_TIME, History, Readback
-from stream_service.core.waiting import Line
+from stream_service.core.pairing.attributes import attribute_doubt, attribute_reading
+from stream_service.core.pairing.history import END_OF_TIME, History, Readback
+from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
+from stream_service.core.pairing.waiting import Line
 
 INTERPOLATION_GAP_S = 0.25
 """Updates of a moving axis come closer than this (motor records post at 10 Hz or faster while moving)."""

@@ -10,8 +10,8 @@ import math
 
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import NS_PER_S, Frame, Window
-from stream_service.core.interpolation import Reading
-from stream_service.core.readback import History, Knowledge
+from stream_service.core.pairing.history import History, Knowledge
+from stream_service.core.pairing.interpolation import Reading
 
 ATTRIBUTE_SLACK_NS = NS_PER_S // 20
 """From the end of an exposure until a driver has taken the NDAttributes of its frame, and what well kept clocks

@@ -17,7 +17,7 @@ import math
 from typing import NamedTuple
 
 from stream_service.core.exposure import Flag
-from stream_service.core.readback import END_OF_TIME, History, Knowledge, Readback
+from stream_service.core.pairing.history import END_OF_TIME, History, Knowledge, Readback
 
 Reading = tuple[float, Flag]
 """A value in the channel's own unit, and why it is not to be trusted."""

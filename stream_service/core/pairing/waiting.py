@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from heapq import heapify, heappop, heappush
 
-from stream_service.core.readback import History
+from stream_service.core.pairing.history import History
 
 WORTH_PURGING = 64
 """Entries of a line beyond twice the frames that wait: those of frames that left unasked, which are then cut out."""

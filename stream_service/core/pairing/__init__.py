@@ -1,0 +1,1 @@
+"""Pairing of frames with readbacks, by data time."""
