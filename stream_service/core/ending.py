@@ -39,7 +39,7 @@ class Ending:
         self._last_frame_s = self._drain_began_s = 0.0
 
     def stop(self, reason: EndReason) -> None:
-        """End in good order; the first reason counts."""
+        """Stop gracefully; the first reason counts."""
         self._stop_reason = self._stop_reason or reason
 
     def abort(self) -> None:

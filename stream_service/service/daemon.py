@@ -2,7 +2,7 @@
 
 The main loop only looks and decides, ten times a second, and never waits: runs are armed and work in threads of their
 own. The state belongs to the newest run; an older one may still be draining while the next is armed. SIGINT and SIGTERM
-finish the file in good order; a second signal ends the run at once.
+stop gracefully: the file is drained and closed; a second signal ends the run at once.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Service:
         self._to_arm = ArmingQueue(self._make_run, self._decided, self._wake.set)
 
     def end(self) -> None:
-        """Ask the service to end, from a signal handler: the first time in good order, then at once."""
+        """Ask the service to end, from a signal handler: the first time gracefully, then at once."""
         self._signals += 1
         self._wake.set()
 

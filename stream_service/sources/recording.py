@@ -22,9 +22,9 @@ from stream_service.core.frame import Frame
 from stream_service.core.pairing.pairer import ChannelRule
 
 MOST_FRAME_BYTES = 256 << 20
-"""A frame that claims to be larger is not believed: the largest detectors have 16 million pixels of 4 bytes."""
+"""Limit of a frame: the largest detectors have 16 million pixels of 4 bytes."""
 MOST_FRAMES = 10_000_000
-"""A recording that claims more is not believed, so that no column of it can exhaust the memory."""
+"""Limit of a recording, so that no column of it can exhaust the memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def _unless_coming(knowledge: Knowledge, before: Readback) -> Reading | None:
 def _doubt_of_rest(
     rest: Readback, before: Readback, later: Readback | None, channel: History, motion: History, tolerance: float
 ) -> Flag:
-    """An axis that goes somewhere while its motion channel says that it rests: from then on it is not believed.
+    """An axis that goes somewhere while its motion channel says that it rests: from then on it is not trusted.
 
     A motion that ends too early, or another axis's. What an encoder shows at rest is less than `REST_JITTER`.
     """

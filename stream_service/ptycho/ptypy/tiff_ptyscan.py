@@ -1,4 +1,4 @@
-"""PtyPy straight from TIFF files and a sidecar: `TiffSidecar`, and the seed's `HERMES_TIFF` and `XRNF_TIFF`.
+"""PtyPy straight from TIFF files and a sidecar: `TiffSidecar`, and the beamlines' `HERMES_TIFF` and `XRNF_TIFF`.
 
 Importing this module registers them with PtyPy, in whose Python ptychostream must be installed, too:
 

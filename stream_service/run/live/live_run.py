@@ -139,7 +139,7 @@ class LiveRun:
         self._thread.start()
 
     def stop(self, reason: EndReason = EndReason.STOPPED) -> None:
-        """Finish in good order: wait for frames in flight, settle the account, close the file."""
+        """Stop gracefully: wait for frames in flight, settle the account, close the file."""
         self._ending.stop(reason)
         self._sources.frames.queue.wake()
 

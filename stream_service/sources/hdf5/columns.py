@@ -20,7 +20,7 @@ from stream_service.text.utf8 import decoded
 EPICS_EPOCH_S = 631_152_000
 """1990-01-01, from which EPICS counts, in seconds of the Unix epoch."""
 MOST_NS = 1 << 62
-"""Stamps beyond the year 2116 are not believed, so that sums of times stay within 64 bits."""
+"""Stamps beyond the year 2116 exceed the limit, so that sums of times stay within 64 bits."""
 MOST_TEXT_BYTES = 1 << 16
 """Of one text; NDFileHDF5 stores texts in 256."""
 

@@ -105,8 +105,8 @@ class Contents:
         row_bytes = sum(stored.row_bytes for stored in self.per_frame)
         if row_bytes > MOST_ROW_BYTES:
             raise SourceError(
-                f"{self.frames.stored.where}: {row_bytes} bytes are recorded beside each frame; more than "
-                f"{MOST_ROW_BYTES} are not believed"
+                f"{self.frames.stored.where}: {row_bytes} bytes are recorded beside each frame, which exceeds the "
+                f"limit of {MOST_ROW_BYTES}"
             )
 
 

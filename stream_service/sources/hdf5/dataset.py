@@ -86,7 +86,7 @@ class StoredDataset:
             is_compact = self._dataset.id.get_create_plist().get_layout() == h5py.h5d.COMPACT
         file_bytes = file_bytes if self._linked_bytes is None else self._linked_bytes
         if self.rows > MOST_FRAMES:
-            raise SourceError(f"{self.where} claims {self.rows} rows; more than {MOST_FRAMES} are not believed")
+            raise SourceError(f"{self.where} claims {self.rows} rows, which exceeds the limit of {MOST_FRAMES}")
         if self.chunks is None:
             claim = math.prod(self.shape) * self.dtype.itemsize
             # what is kept elsewhere was compared with the other files when the dataset was opened

@@ -48,7 +48,7 @@ class Hdf5Tree:
             if kind != h5l.TYPE_HARD or address in self._seen:
                 continue
             if len(self._seen) >= MOST_OBJECTS:
-                raise SourceError(f"{self.path} holds more than {MOST_OBJECTS} objects; it is not believed")
+                raise SourceError(f"{self.path} exceeds the limit of {MOST_OBJECTS} objects")
             self._seen.add(address)
             text = name.decode("utf-8", "surrogateescape")
             path = f"{place.rstrip('/')}/{text}"

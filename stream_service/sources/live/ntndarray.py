@@ -22,7 +22,7 @@ MONO = 0
 MESSAGE_BYTES = 4096
 """What a message takes beside its pixels; typical of a dozen attributes."""
 MOST_NS = 1 << 62
-"""Stamps beyond the year 2116 are not believed, so that sums of times stay within 64 bits."""
+"""Stamps beyond the year 2116 exceed the limit, so that sums of times stay within 64 bits."""
 NEEDED_FIELDS = ("value", "codec", "dimension", "uniqueId", "dataTimeStamp", "attribute", "timeStamp")
 
 NOT_AS_EXPECTED = (LookupError, TypeError, ValueError, OverflowError)

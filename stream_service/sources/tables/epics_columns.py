@@ -1,6 +1,6 @@
 """Columns of a log (CSV): their quantities and units.
 
-A column is found by the seed's name (`posx_m`), by that name with another unit (`posx_um`, `posx [um]`), by a name that
+A column is found by its usual name (`posx_m`), by that name with another unit (`posx_um`, `posx [um]`), by a name that
 everybody uses (`SampleX`), or by an alias that the operator gives. Its unit is what the operator says, else what its
 name ends with; a unit is never guessed.
 """
@@ -28,7 +28,7 @@ SI_NAMES = {
     "pixel": "pixel_m",
     "exposure": "exposure_s",
 }
-"""Quantities that are measured, with the seed's names for them in SI units."""
+"""Quantities that are measured, with their usual names in SI units."""
 NEEDED = ("posx", "posy")
 UNITS: Mapping[str, UnitTable] = {
     **dict.fromkeys(("posx", "posy", "det_dist", "pixel"), METRES),
