@@ -66,7 +66,7 @@ def _draw_overlap(axes: Axes, trajectory: Trajectory, probe_diameter_m: float) -
     axes.axvline(100 * WANTED_OVERLAP, color="tab:green", label=f"{WANTED_OVERLAP:.0%}: what ptychography wants")
     axes.axvline(0, color="tab:red", label="0: probes only touch")
     axes.set(title="overlap with the nearest neighbour", xlabel="of the diameter (%)", ylabel="positions")
-    axes.legend()
+    axes.legend(loc="upper right")  # "best" takes seconds with many positions
 
 
 def _draw_coverage(axes: Axes, trajectory: Trajectory, probe_diameter_m: float) -> None:

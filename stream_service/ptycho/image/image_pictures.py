@@ -87,7 +87,7 @@ def _error_figure(found: Reconstruction) -> Figure:
         axes.axvline(at + 1.5, color="0.7", label=f"from here {found.ptyr.engines[at + 1]}")
     _set_title(axes, found, "errors")
     axes.set(xlabel="iteration", ylabel="PtyPy's error")
-    axes.legend()
+    axes.legend(loc="upper right")
     return figure
 
 
