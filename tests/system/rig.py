@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,12 +104,18 @@ runpy.run_module("stream_service.cli", run_name="__main__")
 
 
 def start_rig(
-    ioc_prefix: str, epics: LoopbackEpics, folder: Path, descriptors: int | None = None, **changes: Any
+    ioc_prefix: str,
+    epics: LoopbackEpics,
+    folder: Path,
+    descriptors: int | None = None,
+    variables: Mapping[str, str] | None = None,
+    **changes: Any,
 ) -> Rig:
-    """A daemon beside a running beamline, with so many file descriptors; `changes` go into sections of its profile."""
+    """A daemon beside a running beamline, with so many file descriptors and these environment variables; `changes` go
+    into sections of its profile."""
     prefix = f"{ioc_prefix}{folder.name}:"
     profile = profile_for(ioc_prefix, prefix, folder, **changes)
-    environment = process_environment(epics.server_environment("service"))
+    environment = process_environment(epics.server_environment("service") | dict(variables or {}))
     how = ["-m", "stream_service.cli"] if descriptors is None else ["-c", LIMITED, str(descriptors)]
     child = Child("service", [*how, "run", str(profile)], environment, folder / "service.log")
     beamline = BeamlineClient(ioc_prefix)
