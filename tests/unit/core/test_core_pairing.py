@@ -245,6 +245,23 @@ def test_frame_that_is_known_passes_one_that_is_not(motor):
     assert [exposure.ordinal for exposure in motor.pairer.take()] == [1]
 
 
+def test_frame_that_a_disconnection_flags_passes_one_that_waits_and_each_keeps_its_own_value():
+    bench = Bench(MOTOR)
+    bench.posts("x", (0, 0.0), (1050, 5.0), (1100, 10.0))
+    bench.posts("x_moving", (0, 0.0), (1000, 1.0))
+    bench.confirms(1500, "x")
+    bench.frame(1075)
+    bench.frame(2000)
+    assert bench.pairer.take() == []
+    bench.pairer.disconnect("x")
+    lost = bench.one()
+    assert (lost.ordinal, lost.values["x"], lost.flags) == (1, 10.0, Flag.DISCONNECTED)
+    bench.posts("x_moving", (1100, 0.0))
+    bench.confirms(1200, "x_moving")
+    known = bench.one()
+    assert (known.ordinal, known.values["x"], known.flags) == (0, 7.5, Flag.NONE)
+
+
 def test_frames_that_are_known_together_leave_in_the_order_in_which_they_came(motor):
     for number, mid_ms in ((2, 1600), (0, 1400), (1, 1500)):
         motor.frame(mid_ms, number=number)
