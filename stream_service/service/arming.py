@@ -18,7 +18,7 @@ from stream_service.run.live.live_run import LiveRun
 log = logging.getLogger(__name__)
 
 LIMIT_S = 60.0
-"""All that the steps wait for one after the other (references 20 s, PVs 5 s and 5 s, PVA 5 s and 15 s) is less; a file
+"""All that the steps wait for one after the other (references 20 s, PVs 5 s and 5 s, PVA 5 s and 17 s) is less; a file
 server that hangs has no limit of its own."""
 
 

@@ -30,6 +30,9 @@ MAX_QUEUE_SIZE = 4096
 ANSWER_TIMEOUT_S = 5.0
 FIRST_UPDATE_TIMEOUT_S = 15.0
 """The channel is known to answer: on a busy machine its first update may take longer."""
+SUBSCRIBE_AGAIN_S = 2.0
+"""p4p loses the first update, and with it all others, if it comes before `Context.monitor` has returned ("Lost
+Subscription update" in the log): no update for so long, and another subscription is made."""
 UNKNOWN_FRAME_BYTES = 2 << 20
 """Taken for a detector of unknown size that has sent no frame yet: a megapixel of uint16."""
 
@@ -78,18 +81,27 @@ class PvaFrames:
         present = self._present(cancellation)
         frame_bytes = self._frame_bytes if is_empty(present) else held_bytes(present)
         size = queue_size(frame_bytes, self._budget_bytes)
-        self._subscription = self._context.monitor(
-            self.channel,
-            self._on_update,
-            request=f"field()record[queueSize={size},pipeline=false]",
-            notify_disconnect=True,
-        )
+        self._subscribe(size)
+        if not cancellation.wait_until(self._first_update.is_set, SUBSCRIBE_AGAIN_S):
+            log.warning("%s sent no update to a monitor: another one is made", self.channel)
+            self._subscription.close()
+            self._subscribe(size)
         if not cancellation.wait_until(self._first_update.is_set, FIRST_UPDATE_TIMEOUT_S):
             self.close()
             raise SourceError(
                 f"{self.channel} answers a get over PVA but sent no update to a monitor within "
                 f"{FIRST_UPDATE_TIMEOUT_S:g} s: is its IOC overloaded?"
             )
+
+    def _subscribe(self, size: int) -> None:
+        """Each subscription has its own first update, the old frame, which must come before `begin`."""
+        self._first_update = first_update = threading.Event()
+        self._subscription = self._context.monitor(
+            self.channel,
+            lambda update: self._on_update(update, first_update),
+            request=f"field()record[queueSize={size},pipeline=false]",
+            notify_disconnect=True,
+        )
 
     def _present(self, cancellation: Cancellation) -> Value:
         """What the channel is now, by a get that can be cancelled, unlike that of p4p's threaded client."""
@@ -122,14 +134,14 @@ class PvaFrames:
         if self._subscription is not None:
             self._subscription.close()
 
-    def _on_update(self, update: Any) -> None:
+    def _on_update(self, update: Any, first_update: threading.Event) -> None:
         self.is_connected = isinstance(update, Value)
         if not isinstance(update, Value):
-            if self._first_update.is_set() and not isinstance(update, Cancelled):
+            if first_update.is_set() and not isinstance(update, Cancelled):
                 log.warning("%s does not answer over PVA any more: %s", self.channel, update)
             return
         if not is_empty(update):
             came_s = time.monotonic()
             self.queue.put(Received(update, None if self._was_held_up else came_s), held_bytes(update))
             self._was_held_up = time.monotonic() - came_s > WAITED_S
-        self._first_update.set()
+        first_update.set()
