@@ -21,8 +21,8 @@ ANSWER_S = 0.5
 """Within which Stop, Abort and the heartbeat answer whatever is being armed."""
 ARMED_TIMEOUT_S = 1.0
 WARM_CYCLES = 10
-MORE_KIB = 30
-"""Of memory for each arming after those: 7 KiB were measured at first, 3 KiB after 100; a frame is 40 KiB."""
+MORE_KIB = 80
+"""Of memory for each arming after those: 6 to 30 KiB were measured for 20, in steps, and 3 KiB after 100."""
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
 """All threads take their memory from one heap. glibc has 8 heaps for each core, gives every new thread another of them
 when there are more threads than heaps, and each keeps the most that was ever taken from it: on two cores, up to 16
