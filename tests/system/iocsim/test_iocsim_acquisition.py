@@ -73,14 +73,15 @@ def expose(n_images: int | None, exposure_s: float, period_s: float, frame_s: fl
 
 
 def test_exposures_follow_an_absolute_schedule_to_the_nanosecond():
-    acquisition, sent, _ = expose(20, exposure_s=0.001, period_s=0.004)
+    acquisition, sent, _ = expose(200, exposure_s=0.001, period_s=0.004)
     acquisition.run()
     ends_ns = np.array([array.timestamp_ns for array in sent])
-    # A held-up machine may start an exposure late; the schedule is met again after it.
+    # A held-up machine may start some exposures late; the schedule is met again after them.
+    _, n_of_phase = np.unique(ends_ns % 4_000_000, return_counts=True)
+    assert n_of_phase.max() > 100
     assert np.median(np.diff(ends_ns)) == 4_000_000
-    assert (ends_ns[-1] - ends_ns[0]) % 4_000_000 == 0
-    assert [array.unique_id for array in sent] == list(range(1, 21))
-    assert [array.pixels[0, 0] for array in sent] == list(range(10, 30))
+    assert [array.unique_id for array in sent] == list(range(1, 201))
+    assert [array.pixels[0, 0] for array in sent] == list(range(10, 210))
 
 
 def test_a_frame_belongs_to_the_middle_of_its_exposure():
