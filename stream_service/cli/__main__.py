@@ -17,7 +17,7 @@ ON_FILES = frozenset(
 
 def main() -> None:
     """Entry point."""
-    if any(word in ON_FILES for word in sys.argv[1:2]):
+    if ON_FILES.intersection(sys.argv[1:2]):
         _go_on_in_child()
     from stream_service.cli.main import main as command
 

@@ -41,8 +41,6 @@ FLAGS = f"{FRAMES}/flags"
 FEATURES = f"{ENTRY}/qc/features"
 """What the pixels of each row tell."""
 INTENSITY = f"{FEATURES}/intensity"
-COM_Y = f"{FEATURES}/com_y"
-COM_X = f"{FEATURES}/com_x"
 N_SATURATED = f"{FEATURES}/n_saturated"
 
 READBACKS = f"{ENTRY}/readbacks"

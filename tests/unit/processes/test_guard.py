@@ -13,9 +13,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import typer
 
 from stream_service.cli.__main__ import ON_FILES
 from stream_service.cli.app import A_DAYS_WORK
+from stream_service.cli.main import app
 from stream_service.errors import ConfigError
 from stream_service.processes.guard import machine_limits
 
@@ -247,5 +249,8 @@ def test_a_limit_that_is_no_number_is_told(monkeypatch: pytest.MonkeyPatch, name
         machine_limits()
 
 
-def test_commands_on_files_are_commands() -> None:
-    assert {name for names in A_DAYS_WORK.values() for name in names} >= ON_FILES
+def test_every_command_goes_on_in_a_child_or_is_known_to_open_no_file_of_others() -> None:
+    apart = {"init", "check", "run", "status", "demo", "layout"}
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert set(commands) == ON_FILES | apart
+    assert {name for names in A_DAYS_WORK.values() for name in names} == set(commands)
