@@ -9,7 +9,6 @@ chunks of many frames make frame-by-frame reading slow, and larger files are rea
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import h5py
@@ -160,9 +159,7 @@ class ReplayFrames:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _required(self, *paths: str) -> h5py.Dataset:

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy.typing as npt
 
 from stream_service.core.pairing.pairer import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.columns import Column, Stamps, driver_stamps, epics_stamps, is_column
 from stream_service.sources.hdf5.contents import (
+    NUMBERS,
     ChannelFinder,
     Contents,
     Hdf5Paths,
     TimestampField,
-    energy_scale,
-    exposure_scale,
     identities_of,
     length_scale,
 )
@@ -31,7 +27,6 @@ from stream_service.sources.hdf5.frames import FrameStack
 from stream_service.sources.hdf5.masks import add_own_mask
 from stream_service.sources.hdf5.numbers import add_nexus_numbers
 from stream_service.sources.hdf5.tree import Hdf5Tree
-from stream_service.sources.recording import Facts
 from stream_service.sources.tables.column_names import WELL_KNOWN, name_and_unit
 from stream_service.sources.tables.recorded_units import first_unit
 from stream_service.text.units import ELECTRONVOLTS, METRES, SECONDS, UnitTable
@@ -63,36 +58,23 @@ def read_areadetector(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: Timesta
     finder = ChannelFinder(frames.n_frames)
     stored = _columns(tree, finder.notes)
     finder.add_given(tree, paths)
-    finder.add_fact("det_dist_m", next(tree.named("det_dist_m"), None), length_scale)
-    finder.add_fact("pixel_m", next(tree.named("pixel_m"), None), length_scale)
-    for name, fact, scale in (("energy", "energy_eV", energy_scale), ("exposure", "exposure_s", exposure_scale)):
+    for fact in ("det_dist_m", "pixel_m"):
+        finder.add_fact(fact, next(tree.named(fact), None), length_scale)
+    for name, fact, scale in NUMBERS:
         if not finder.has(name):
             finder.add_fact(fact, next((found for found in tree.named(fact) if not found.text(NAME)), None), scale)
-    rules = dict(finder.rules)
+    rules: dict[str, ChannelRule] = {}
     for name in ("x", "y", "energy"):
-        if name not in rules and not (name == "energy" and finder.has(name)):
+        if not finder.has(name):
             rules |= _well_known(name, stored, finder, paths.pos_unit if name != "energy" else "")
     add_nexus_numbers(finder, tree, lambda found: not found.text(NAME))  # an NDAttribute's are told by its name
-    rules = {**finder.rules, **rules}
-    references: dict[str, npt.NDArray[Any]] = {}
-    for note in add_own_mask(references, tree, frames.frame_shape):
-        finder.note(note)
-    exposure = finder.exposure_attribute or ("" if finder.has("exposure") else _exposure(stored))
-    return Contents(
-        layout=LAYOUT,
-        frames=frames,
-        columns=(*finder.columns, *(_column(name, stored[name]) for name in stored if name not in OF_THE_NDARRAY)),
-        unique_ids=identities_of(tree, paths, stored.get(UNIQUE_ID)),
-        stamps=_stamps(stored, timestamp_field, finder.notes),
-        facts=Facts(**finder.facts),
-        rules=tuple(rules.values()),
-        exposure_attribute=exposure,
-        references=references,
-        n_expected=frames.n_most,
-        is_appended=True,
-        problems=finder.problems,
-        notes=tuple(finder.notes),
-    )
+    finder.rules |= rules
+    add_own_mask(finder, tree, frames.frame_shape)
+    if not finder.has("exposure"):
+        finder.exposure_attribute = _exposure(stored)
+    finder.columns += [_column(name, column) for name, column in stored.items() if name not in OF_THE_NDARRAY]
+    ids, stamps = identities_of(tree, paths, stored.get(UNIQUE_ID)), _stamps(stored, timestamp_field, finder.notes)
+    return finder.contents(LAYOUT, frames, unique_ids=ids, stamps=stamps, n_expected=frames.n_most, is_appended=True)
 
 
 def _frames(tree: Hdf5Tree, paths: Hdf5Paths) -> StoredDataset:

@@ -112,13 +112,15 @@ class Contents:
 
 @dataclass(slots=True)
 class ChannelFinder:
-    """Collects the columns, rules and numbers of x, y, energy and exposure while a layout is read."""
+    """Collects columns, rules and numbers of x, y, energy and exposure, and references, while a layout is read."""
 
     n_frames: int
     facts: dict[str, float] = field(default_factory=dict)
     columns: list[Column] = field(default_factory=list)
     rules: dict[str, ChannelRule] = field(default_factory=dict)
     exposure_attribute: str = ""
+    references: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """`dark`, `flat` and `mask` (y, x)."""
     problems: dict[str, str] = field(default_factory=dict)
     """By name of a number or channel: why what is there cannot be taken. Who gives it otherwise need not care."""
     notes: list[str] = field(default_factory=list)
@@ -213,6 +215,21 @@ class ChannelFinder:
             return bool(self.exposure_attribute) or "exposure_s" in self.facts
         return name in self.rules or (name == "energy" and "energy_eV" in self.facts)
 
+    def contents(self, layout: str, frames: FrameStack, **more: Any) -> Contents:
+        """All that was collected; `more` are fields of `Contents` that only this layout has."""
+        return Contents(
+            layout,
+            frames,
+            tuple(self.columns),
+            facts=Facts(**self.facts),
+            rules=tuple(self.rules.values()),
+            exposure_attribute=self.exposure_attribute,
+            references=self.references,
+            problems=self.problems,
+            notes=tuple(self.notes),
+            **more,
+        )
+
 
 def length_scale(stored: StoredDataset) -> float:
     """Metres, if the dataset does not say otherwise."""
@@ -231,6 +248,13 @@ def energy_scale(stored: StoredDataset) -> float:
 def exposure_scale(stored: StoredDataset) -> float:
     """Seconds, if the dataset does not say otherwise."""
     return seconds_factor(stored.text("units"), stored.where)
+
+
+NUMBERS: tuple[tuple[str, str, Scale], ...] = (
+    ("energy", "energy_eV", energy_scale),
+    ("exposure", "exposure_s", exposure_scale),
+)
+"""Channels that may be one number for the scan or one for each frame, with the name of that number."""
 
 
 def identities_of(tree: Hdf5Tree, paths: Hdf5Paths, stored: StoredDataset | None) -> Identities | None:

@@ -7,7 +7,6 @@ Its energy is in joules unless it says otherwise. A mask is 0 and 1, or bits of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,31 +26,26 @@ from stream_service.sources.hdf5.frames import FrameStack
 from stream_service.sources.hdf5.masks import add_own_mask
 from stream_service.sources.hdf5.numbers import Light, add_photon_energy, light_in
 from stream_service.sources.hdf5.tree import Hdf5Tree
-from stream_service.sources.recording import Facts, Translation
+from stream_service.sources.recording import Translation
 from stream_service.sources.tables.recorded_units import text_of
+from stream_service.standard_file.schema import paths as cxi
 
 LAYOUT = "CXI (/entry_1)"
-DETECTOR = "/entry_1/instrument_1/detector_1"
-FRAMES = ("/entry_1/data_1/data", f"{DETECTOR}/data")
-TRANSLATIONS = (
-    "/entry_1/sample_1/geometry_1/translation",
-    "/entry_1/data_1/translation",
-    f"{DETECTOR}/translation",
-)
-INSTRUMENT = "/entry_1/instrument_1"
-BEAM = light_in(f"{INSTRUMENT}/beam_1", "/entry_1/sample_1/beam_1")
-SOURCE = light_in(f"{INSTRUMENT}/source_1")
-MONOCHROMATOR = light_in(f"{INSTRUMENT}/monochromator_1")
+FRAMES = (f"{cxi.PLOT_1}/data", cxi.CXI_DATA)
+TRANSLATIONS = (cxi.TRANSLATION, f"{cxi.PLOT_1}/translation", f"{cxi.DETECTOR}/translation")
+BEAM = light_in(cxi.BEAM, f"{cxi.SAMPLE}/beam_1")
+SOURCE = light_in(cxi.SOURCE)
+MONOCHROMATOR = light_in(f"{cxi.INSTRUMENT}/monochromator_1")
 PTYCHO_DEFINITION = "NXcxi_ptycho"
-EXPOSURES = tuple(f"{DETECTOR}/{name}" for name in ("count_time", "exposure_time", "exposure"))
-MASKS = (f"{DETECTOR}/mask", f"{DETECTOR}/detectorSpecific/pixel_mask")
+EXPOSURES = tuple(f"{cxi.DETECTOR}/{name}" for name in ("count_time", "exposure_time", "exposure"))
+MASKS = (cxi.CXI_MASK, cxi.PIXEL_MASK)
 HAS_SIGNAL = 0x1000
 """The one flag of a CXI pixel mask that does not mean a bad pixel."""
 
 
 def is_cxi(tree: Hdf5Tree) -> bool:
     """True if there is an entry of CXI."""
-    return tree.has_group("/entry_1")
+    return tree.has_group(cxi.CXI_ENTRY)
 
 
 def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths, translation: Translation | None = None) -> Contents:
@@ -61,38 +55,24 @@ def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths, translation: Translation | None =
     finder = ChannelFinder(frames.n_frames)
     finder.add_given(tree, paths)
     is_on_sample = not (finder.has("x") or finder.has("y"))
-    for note in _add_translation(finder, tree, paths, translation):
-        finder.note(note)
+    _add_translation(finder, tree, paths, translation)
     add_photon_energy(finder, tree, _light_of(finder, tree))
     exposure = tree.first(*EXPOSURES)
     if exposure is not None and not finder.has("exposure"):
         finder.add_recorded("exposure", "exposure_s", exposure, exposure_scale)
-    finder.add_fact("det_dist_m", tree.find(f"{DETECTOR}/distance"), length_scale)
-    finder.add_fact("pixel_m", tree.find(f"{DETECTOR}/x_pixel_size"), length_scale)
+    finder.add_fact("det_dist_m", tree.find(f"{cxi.DETECTOR}/distance"), length_scale)
+    finder.add_fact("pixel_m", tree.find(f"{cxi.DETECTOR}/x_pixel_size"), length_scale)
     images = (image_of(tree.find(path), frames.frame_shape) for path in MASKS)
-    masks = [_is_bad(image) for image in images if image is not None]
-    references: dict[str, npt.NDArray[Any]] = {"mask": np.logical_or.reduce(masks)} if masks else {}
-    for note in add_own_mask(references, tree, frames.frame_shape, but=MASKS):
-        finder.note(note)
-    return Contents(
-        layout=LAYOUT,
-        frames=frames,
-        columns=tuple(finder.columns),
-        unique_ids=identities_of(tree, paths, None),
-        facts=Facts(**finder.facts),
-        rules=tuple(finder.rules.values()),
-        is_on_sample=is_on_sample,
-        exposure_attribute=finder.exposure_attribute,
-        references=references,
-        axis_signs=axis_signs_of(tree),
-        problems=finder.problems,
-        notes=tuple(finder.notes),
-    )
+    if masks := [_is_bad(image) for image in images if image is not None]:
+        finder.references["mask"] = np.logical_or.reduce(masks)
+    add_own_mask(finder, tree, frames.frame_shape, but=MASKS)
+    ids = identities_of(tree, paths, None)
+    return finder.contents(LAYOUT, frames, unique_ids=ids, is_on_sample=is_on_sample, axis_signs=axis_signs_of(tree))
 
 
 def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int] | None:
     """Signs of rows and columns: 1 if they grow with +y and +x, -1 if against them; from CXI's basis vectors."""
-    found = tree.find(f"{DETECTOR}/basis_vectors")
+    found = tree.find(cxi.BASIS_VECTORS)
     if found is None:
         return None
     # one vector per image axis, slow first, components x y z; some files hold them transposed
@@ -104,7 +84,7 @@ def axis_signs_of(tree: Hdf5Tree) -> tuple[int, int] | None:
 
 def _light_of(finder: ChannelFinder, tree: Hdf5Tree) -> tuple[Light, ...]:
     """Places of the photon energy: what belongs to the beam first, as `source_1` may be the storage ring."""
-    if _text_at(tree, "/entry_1/definition") != PTYCHO_DEFINITION:
+    if _text_at(tree, f"{cxi.CXI_ENTRY}/definition") != PTYCHO_DEFINITION:
         return (*BEAM, *SOURCE, *MONOCHROMATOR)
     ring = tree.first(*(place.path for place in SOURCE))
     if ring is not None:  # see NXcxi_ptycho in the NeXus manual
@@ -112,10 +92,8 @@ def _light_of(finder: ChannelFinder, tree: Hdf5Tree) -> tuple[Light, ...]:
     return (*BEAM, *MONOCHROMATOR)
 
 
-def _add_translation(
-    finder: ChannelFinder, tree: Hdf5Tree, paths: Hdf5Paths, moves: Translation | None
-) -> Iterator[str]:
-    """x and y of each frame; a sentence about their sign where neither the file nor the operator says it."""
+def _add_translation(finder: ChannelFinder, tree: Hdf5Tree, paths: Hdf5Paths, moves: Translation | None) -> None:
+    """x and y of each frame; a note about their sign where neither the file nor the operator says it."""
     if finder.has("x") and finder.has("y"):
         return
     found = tree.first(*TRANSLATIONS)
@@ -127,16 +105,11 @@ def _add_translation(
     for component, name in enumerate("xy"):
         if not finder.has(name):
             finder.add_position(name, name, found, component, sign * finder.position_scale(found, paths))
-    if moves is None and not _is_ours(tree):
-        yield (
+    if moves is None and _text_at(tree, cxi.CXI_PROGRAM) != "ptychostream":  # ours are as the specification has it
+        finder.note(
             f"{found.path} is taken as the motion of the sample, as CXI has it, so the beam on the sample is minus it; "
             "if it is where the probe is, the image comes out turned by 180 degrees: give --translation probe"
         )
-
-
-def _is_ours(tree: Hdf5Tree) -> bool:
-    """True if we wrote the file, as the specification has it."""
-    return _text_at(tree, "/entry_1/program_name") == "ptychostream"
 
 
 def _text_at(tree: Hdf5Tree, path: str) -> str:

@@ -126,6 +126,11 @@ class StoredDataset:
         with readable(self.where):
             return np.asarray(self._view[()])
 
+    @property
+    def is_applied(self) -> bool:
+        """True for a reference that says that the frames are corrected by it already."""
+        return self.text("applied").lower() in ("true", "1")
+
     def text(self, name: str) -> str:
         """An HDF5 attribute as text; empty if it is not there."""
         return read_text(self._dataset.id, name, self.where)

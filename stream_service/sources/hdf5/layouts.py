@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy.typing as npt
-
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.areadetector import is_areadetector, read_areadetector
 from stream_service.sources.hdf5.contents import ChannelFinder, Contents, Hdf5Paths, TimestampField, identities_of
@@ -15,7 +11,7 @@ from stream_service.sources.hdf5.frames import FrameStack
 from stream_service.sources.hdf5.masks import add_own_mask
 from stream_service.sources.hdf5.numbers import add_nexus_numbers
 from stream_service.sources.hdf5.tree import Hdf5Tree
-from stream_service.sources.recording import Facts, Translation
+from stream_service.sources.recording import Translation
 
 UNKNOWN = "unknown layout"
 
@@ -53,18 +49,5 @@ def _read_unknown(tree: Hdf5Tree, paths: Hdf5Paths) -> Contents:
     finder = ChannelFinder(frames.n_frames)
     finder.add_given(tree, paths)
     add_nexus_numbers(finder, tree)
-    references: dict[str, npt.NDArray[Any]] = {}
-    for note in add_own_mask(references, tree, frames.frame_shape):
-        finder.note(note)
-    return Contents(
-        layout=UNKNOWN,
-        frames=frames,
-        columns=tuple(finder.columns),
-        unique_ids=identities_of(tree, paths, None),
-        facts=Facts(**finder.facts),
-        rules=tuple(finder.rules.values()),
-        exposure_attribute=finder.exposure_attribute,
-        references=references,
-        problems=finder.problems,
-        notes=tuple(finder.notes),
-    )
+    add_own_mask(finder, tree, frames.frame_shape)
+    return finder.contents(UNKNOWN, frames, unique_ids=identities_of(tree, paths, None))

@@ -7,11 +7,10 @@ others have `bad` or `bad_pixels`. Wherever it stands, it is known by its name a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from stream_service.sources.hdf5.contents import ChannelFinder
 from stream_service.sources.hdf5.dataset import StoredDataset
 from stream_service.sources.hdf5.tree import Hdf5Tree
 from stream_service.text.counted import counted
@@ -24,23 +23,22 @@ MOST_LOOKED_AT = 32
 
 
 def add_own_mask(
-    references: dict[str, npt.NDArray[Any]], tree: Hdf5Tree, frame_shape: tuple[int, int], but: tuple[str, ...] = ()
-) -> list[str]:
-    """Enter True where any of the file's masks is not 0 into `mask` (y, x); what was taken, in sentences.
+    finder: ChannelFinder, tree: Hdf5Tree, frame_shape: tuple[int, int], but: tuple[str, ...] = ()
+) -> None:
+    """Enter True where any of the file's masks is not 0 into `mask` (y, x), with a note of what was taken.
 
     `but` are paths that the layout has read already.
     """
-    notes: list[str] = []
+    references = finder.references
     for stored in _candidates(tree, but):
         is_of_numbers = stored.is_numeric or stored.dtype == np.bool_
         if not is_of_numbers or stored.shape not in (frame_shape, (1, *frame_shape)):
             if len(stored.shape) >= 2:
-                notes.append(f"{stored.path} is left out: {stored.shape} {stored.dtype} is no mask of these frames")
+                finder.note(f"{stored.path} is left out: {stored.shape} {stored.dtype} is no mask of these frames")
             continue
         bad = stored.whole().reshape(frame_shape) != 0
         references["mask"] = bad | (references["mask"] != 0) if "mask" in references else bad
-        notes.append(f"{stored.path} is taken as a mask: it calls {counted(int(np.count_nonzero(bad)), 'pixel')} bad")
-    return notes
+        finder.note(f"{stored.path} is taken as a mask: it calls {counted(int(np.count_nonzero(bad)), 'pixel')} bad")
 
 
 def _candidates(tree: Hdf5Tree, but: tuple[str, ...]) -> Iterator[StoredDataset]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.tree import Hdf5Tree
 from stream_service.sources.tables.recorded_units import text_of
+from stream_service.standard_file.schema import paths
 
 PLACES = (
-    "/entry/run/scan_id",  # ours
-    "/entry/entry_identifier",
-    "/entry_1/entry_identifier",
-    "/entry/title",
-    "/entry_1/title",
+    paths.SCAN_ID,
+    f"{paths.ENTRY}/entry_identifier",
+    f"{paths.CXI_ENTRY}/entry_identifier",
+    f"{paths.ENTRY}/title",
+    paths.CXI_TITLE,
 )
 """Where the `/entry` schema, CXI and NeXus put it, the most exact first."""
 LONGEST = 128

@@ -188,7 +188,7 @@ class _Reader:
         for kind in ("dark", "flat", "mask"):
             stored = self._find(kind)
             image = image_of(stored, frame_shape)
-            if stored is not None and image is not None and stored.text("applied").lower() not in ("true", "1"):
+            if stored is not None and image is not None and not stored.is_applied:
                 references[kind] = image
         return references
 
