@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stream_service.core.ending import Ending, true_reason
 from stream_service.core.ledger import Account, Fate
 from stream_service.core.run import EndReason, RunEvent
-from stream_service.run.live.frame_intake import FrameIntake
+from stream_service.run.frame_intake import FrameIntake
 from stream_service.run.status import describe_account
 
 COUNTER_SILENT = "the detector's counter did not answer: frames lost at the end are told as never exposed"

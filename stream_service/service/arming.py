@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from stream_service.cancellation import Cancellation
 from stream_service.errors import PtychostreamError
-from stream_service.run.live.live_run import LiveRun
+from stream_service.run.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +25,10 @@ server that hangs has no limit of its own."""
 class Arming:
     """A run on its way to ARMED. Decided once, unless it is cancelled before: then it is as if it had never been."""
 
-    def __init__(self, make_run: Callable[[], LiveRun], on_decided: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, make_run: Callable[[], Run], on_decided: Callable[[], None] = lambda: None) -> None:
         """`make_run` gives a run that is not armed yet; `on_decided` is called in the thread of the arming."""
         self.is_decided = False
-        self.run: LiveRun | None = None
+        self.run: Run | None = None
         """Once decided: the armed run, which is to be started; None if it was refused."""
         self.error = ""
         """Once decided: why it was refused."""
@@ -37,7 +37,7 @@ class Arming:
         self._cancellation = Cancellation()
         self._handover = threading.Lock()
         self._until_s = time.monotonic() + LIMIT_S
-        self._armed: LiveRun | None = None
+        self._armed: Run | None = None
         self._thread = threading.Thread(target=self._arm, name="arming", daemon=True)
         self._thread.start()
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from stream_service.publishers.service_pvs import Order
-from stream_service.run.live.live_run import LiveRun
+from stream_service.run.run import Run
 from stream_service.service.arming import LIMIT_S, Arming
 
 MOST_GIVEN_UP = 8
@@ -14,14 +14,14 @@ MOST_GIVEN_UP = 8
 GIVEN_UP_S = 1.0
 """For a cancelled arming to end, when the service ends."""
 
-Answer = Callable[[Order, LiveRun | None, str], None]
+Answer = Callable[[Order, Run | None, str], None]
 """Told of each order once: the run that was armed for it, or why none was."""
 
 
 class ArmingQueue:
     """The orders that are not decided, the first of them being armed."""
 
-    def __init__(self, make_run: Callable[[Order], LiveRun], answer: Answer, on_decided: Callable[[], None]) -> None:
+    def __init__(self, make_run: Callable[[Order], Run], answer: Answer, on_decided: Callable[[], None]) -> None:
         """`make_run` and `on_decided` are called in the thread of an arming."""
         self._make_run, self._answer, self._on_decided = make_run, answer, on_decided
         self._waiting: deque[Order] = deque()

@@ -17,7 +17,7 @@ from stream_service.run.live.check_clocks import check_channel_clocks, check_sta
 from stream_service.run.live.check_finding import Finding, problem_of
 from stream_service.run.live.check_numbers import check_energy, unit_problem
 from stream_service.run.live.file_system import space_problem, swmr_problem
-from stream_service.run.live.run_sources import DMOV, MOVN, followed_channels
+from stream_service.run.live.live_sources import DMOV, MOVN, followed_channels
 from stream_service.run.settings import build_reducer
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_arrival, check_newest, check_stream

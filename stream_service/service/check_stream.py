@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from stream_service.run.live.check_finding import Finding
-from stream_service.run.live.run_sources import stream_of
+from stream_service.run.live.live_sources import stream_of
 from stream_service.settings.profile import Profile
 from stream_service.text.counted import counted
 

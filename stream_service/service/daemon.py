@@ -26,8 +26,8 @@ from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.descriptors import raise_limit
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.publishers.service_pvs import Command, Order
-from stream_service.run.live.live_run import LiveRun
-from stream_service.run.live.run_sources import BeamlineMonitors, RunSources
+from stream_service.run.live.live_sources import BeamlineMonitors, LiveSources
+from stream_service.run.run import Run
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
 from stream_service.service.own_names import only_daemon_of, refuse_taken_names
@@ -55,8 +55,8 @@ class Service:
         self._pictures: RunPictures | None = None
         self._monitors: BeamlineMonitors | None = None
         self._standby: Standby | None = None
-        self._runs: list[LiveRun] = []
-        self._endings: list[tuple[Order, LiveRun]] = []
+        self._runs: list[Run] = []
+        self._endings: list[tuple[Order, Run]] = []
         """Orders to end a run, which are answered when it has ended."""
         self._n_armed = 0
         self._arm_error = ""
@@ -159,20 +159,20 @@ class Service:
         self._arm_error = ""
         self._publish()
 
-    def _make_run(self, order: Order) -> LiveRun:
+    def _make_run(self, order: Order) -> Run:
         """The run of an order, not armed yet; called in the thread of the arming."""
         request = parse_request(order.request, self._profile)
         self._make_way()
-        return LiveRun(self._n_armed + 1, self._profile, request, self._sources())
+        return Run(self._n_armed + 1, self._profile, request, self._sources())
 
-    def _make_auto_run(self, request: ScanRequest) -> LiveRun:
+    def _make_auto_run(self, request: ScanRequest) -> Run:
         return AutoRun(0, self._profile, request, self._sources())
 
-    def _sources(self) -> RunSources:
+    def _sources(self) -> LiveSources:
         assert self._monitors is not None, "a run is made while the service serves"
-        return RunSources(self._profile, self._monitors)
+        return LiveSources(self._profile, self._monitors)
 
-    def _decided(self, order: Order, run: LiveRun | None, error: str) -> None:
+    def _decided(self, order: Order, run: Run | None, error: str) -> None:
         """Let an armed run work, or say why there is none; then the order is answered."""
         if run is None:
             log.error("cannot arm: %s", error)
@@ -209,7 +209,7 @@ class Service:
         if self._standby is not None:
             self._standby.dismiss()
 
-    def _add(self, run: LiveRun) -> None:
+    def _add(self, run: Run) -> None:
         self._n_armed += 1
         run.run_number = self._n_armed
         self._runs = [earlier for earlier in self._runs if not earlier.join(0)] + [run]

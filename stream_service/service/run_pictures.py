@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.qc.maps import scan_map
-from stream_service.run.live.live_run import LiveRun
+from stream_service.run.run import Run
 from stream_service.run.status import ShownRow
 from stream_service.settings.status_table import ServiceImage
 
@@ -20,7 +20,7 @@ class RunPictures:
         self._row: ShownRow | None = None
         self._map = (0, 0)
 
-    def show(self, run: LiveRun | None, now_s: float) -> None:
+    def show(self, run: Run | None, now_s: float) -> None:
         """Post what is new of the run, twice a second."""
         self._images.make_room()
         if run is None or now_s - self._shown_s < PERIOD_S:

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from stream_service.core.frame import Frame
 from stream_service.core.run import RunState
-from stream_service.run.live.live_run import LiveRun
+from stream_service.run.run import Run
 from stream_service.run.run_file import RunFile
 from stream_service.service.arming import Arming
 from stream_service.settings.request import ScanRequest
@@ -24,7 +24,7 @@ RETRY_S = 1.0
 """After an arming that failed, for example because the detector acquires already."""
 
 
-class AutoRun(LiveRun):
+class AutoRun(Run):
     """A run of unknown length that is named by the moment of its first frame."""
 
     waits_for_ever = True
@@ -37,13 +37,13 @@ class AutoRun(LiveRun):
 class Standby:
     """The run that waits, if there is one."""
 
-    def __init__(self, make_run: Callable[[ScanRequest], LiveRun], frames_per_position: int) -> None:
+    def __init__(self, make_run: Callable[[ScanRequest], Run], frames_per_position: int) -> None:
         """`make_run` gives a run that is not armed yet."""
         self._make_run = make_run
         self._request = ScanRequest(scan_id="auto", frames_per_position=frames_per_position)
         self._arming: Arming | None = None
-        self._run: LiveRun | None = None
-        self._dismissed: list[LiveRun] = []
+        self._run: Run | None = None
+        self._dismissed: list[Run] = []
         self._next_try_s = 0.0
         self._problem = ""
 
@@ -80,7 +80,7 @@ class Standby:
             self._problem = arming.error
             log.warning("auto mode cannot wait for the detector yet: %s", arming.error)
 
-    def take_begun(self) -> LiveRun | None:
+    def take_begun(self) -> Run | None:
         """The run, once its first frame has come (or it has failed): from then on it is a run like any other."""
         run = self._run
         if run is None or run.state in (RunState.IDLE, RunState.ARMED):

@@ -18,8 +18,8 @@ from stream_service.core.pairing.history import Readback
 from stream_service.core.readback_events import Watermark
 from stream_service.core.run import RunState
 from stream_service.errors import SourceError
-from stream_service.run.live.live_run import LiveRun
-from stream_service.run.live.run_sources import RunSources
+from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.run import Run
 from stream_service.settings.profile import Preprocessing, Profile
 from stream_service.settings.request import ScanRequest
 from stream_service.sources.live.pva_frames import Received
@@ -142,7 +142,7 @@ class Stream:
         self.problem = self.detour = ""
 
 
-class ScriptedSources(RunSources):
+class ScriptedSources(LiveSources):
     """The sources of a run, without any network."""
 
     def __init__(self, profile: Profile, clock: ManualClock, latest_before: Any = None) -> None:
@@ -182,9 +182,9 @@ class Bench:
         self.profile = profile_for(folder).model_copy(update={"preprocessing": settings})
         self.sources = ScriptedSources(self.profile, self.clock, latest_before)
         self.detector = self.sources.detector
-        self.run = LiveRun(1, self.profile, ScanRequest(scan_id="scan", **request), self.sources, clock=self.clock)
+        self.run = Run(1, self.profile, ScanRequest(scan_id="scan", **request), self.sources, clock=self.clock)
 
-    def play(self, *script: Step | Iterable[Step]) -> LiveRun:
+    def play(self, *script: Step | Iterable[Step]) -> Run:
         """Arm, and run the script to the end of the run, in this thread. Frames count up the detector's counter."""
         self.run.arm()
         assert self.run.state is RunState.ARMED

@@ -1,99 +1,187 @@
-"""Sources of a live run, whoever provides them: the beamline (`RunSources`) or a recording (`ReplaySources`)."""
+"""Everything a run listens to: its own subscription to frames, and what the service monitors for all runs."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import logging
+
+from p4p.client.thread import Context
 
 from stream_service.cancellation import Cancellation
+from stream_service.channel_access.library import attach_thread
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
-from stream_service.core.readback_events import ReadbackEvent
+from stream_service.errors import ConfigError, SourceError
+from stream_service.run.live.arming_doubts import arming_doubts
+from stream_service.run.live.check_attributes import Latest
+from stream_service.run.live.check_numbers import unit_problem
+from stream_service.settings.profile import DetectorSettings, Motion, Profile, moving_channel
 from stream_service.settings.request import ScanRequest
-from stream_service.sources.frame_queue import FrameQueue
+from stream_service.sources.live.ca_detector import CaDetector
+from stream_service.sources.live.ca_readbacks import CaReadbacks, Follow
+from stream_service.sources.live.ca_stream import CaStream, camera_prefix, plugin_prefix
+from stream_service.sources.live.ntndarray import decode_ntndarray, identity_of
+from stream_service.sources.live.pva_frames import UNKNOWN_FRAME_BYTES, PvaFrames, Received
+
+log = logging.getLogger(__name__)
+
+MiB = 1 << 20
+DMOV, MOVN = ".DMOV", ".MOVN"
 
 
-class FrameSource(Protocol):
-    """A subscription to frames."""
-
-    queue: FrameQueue[Any]
-    """Messages as they came; `LiveSources.decode` makes frames of them."""
-
-    def close(self) -> None: ...
-
-
-class ReadbackSource(Protocol):
-    """The channels of a profile."""
-
-    def take(self) -> list[ReadbackEvent]:
-        """Events since the last call."""
-        ...
-
-    def ask(self, frame_end_ns: int, arrived_at: float) -> None:
-        """Ask for the proof that no update is on its way that a frame needs; it comes with a later `take`."""
-        ...
-
-    def latest(self, channel: str) -> float | None:
-        """The value of a channel now, in its own unit; None if there is none."""
-        ...
+def followed_channels(profile: Profile) -> dict[str, Follow]:
+    """Every PV of the profile whose history is followed, by channel name; the motion of an axis is one of its own."""
+    follow: dict[str, Follow] = {}
+    for name, channel in profile.channels.items():
+        if channel.pv:
+            follow[name] = Follow(channel.pv)
+        if channel.moving:
+            follow[moving_channel(name)] = _follow_motion(channel.moving)
+    return follow
 
 
-class DetectorSource(Protocol):
-    """The detector's own state."""
-
-    @property
-    def is_acquiring(self) -> bool: ...
-
-    @property
-    def exposure_s(self) -> float: ...
-
-    def counter(self) -> int:
-        """The uniqueId of the latest frame the detector made."""
-        ...
+def _follow_motion(motion: Motion) -> Follow:
+    """A motor record stamps DMOV = 0 with the end of the *previous* move, so its MOVN is followed where there is
+    one."""
+    declared = Follow(motion.pv, motion.moving_when)
+    if not motion.pv.endswith(DMOV):
+        return declared
+    return Follow(motion.pv.removesuffix(DMOV) + MOVN, moving_when=1, instead_of=declared)
 
 
-class LiveSources(Protocol):
-    """The sources of one run; see `RunSources` for what each method promises."""
+def stream_of(detector: DetectorSettings) -> CaStream:
+    """The switches between the camera and the PVA channel of a profile."""
+    return CaStream(detector.pva_plugin or plugin_prefix(detector.frames_pva), camera_prefix(detector.counter_pv))
 
-    budget_bytes: int
 
-    @property
-    def frames(self) -> FrameSource: ...
+def frame_bytes(profile: Profile) -> int:
+    """Size of a frame as far as the profile tells: most detectors send 2 bytes per pixel."""
+    sensor = profile.detector.sensor_shape
+    return 2 * sensor[0] * sensor[1] if sensor else UNKNOWN_FRAME_BYTES
 
-    @property
-    def readbacks(self) -> ReadbackSource: ...
 
-    @property
-    def detector(self) -> DetectorSource: ...
+class BeamlineMonitors:
+    """The PVs of a profile, monitored from the start of the service to its end; runs share them (ADR 0015)."""
 
-    def connect(self, cancellation: Cancellation) -> None: ...
+    def __init__(self, profile: Profile, pva: Context) -> None:
+        """Nothing is waited for: what does not answer is named when a run is armed."""
+        detector = profile.detector
+        self.pva = pva
+        self.readbacks = CaReadbacks(followed_channels(profile))
+        self.detector = CaDetector(detector.acquire_pv, detector.counter_pv, detector.exposure_pv)
+        self.stream = stream_of(detector)
+        self.stream.connect()
 
-    def attach_thread(self) -> None: ...
+    def close(self) -> None:
+        """End all monitors."""
+        self.readbacks.close()
+        self.detector.close()
+        self.stream.close()
 
-    def latest_frame(self) -> Frame | None: ...
 
-    def decode(self, message: Any) -> Frame: ...
+class LiveSources:
+    """The sources of one run."""
+
+    def __init__(self, profile: Profile, monitors: BeamlineMonitors) -> None:
+        detector = profile.detector
+        self.budget_bytes = int(profile.service.frame_queue_MiB * MiB)
+        self.frames = PvaFrames(monitors.pva, detector.frames_pva, self.budget_bytes, frame_bytes(profile))
+        self.readbacks = monitors.readbacks.stream(wake=self.frames.queue.wake)
+        self.detector = monitors.detector
+        self._monitors = monitors
+        self._stream = monitors.stream
+        self._settings = detector
+        self._profile = profile
+
+    def connect(self, cancellation: Cancellation) -> None:
+        """See that everything answers, and listen from now on. Raises `SourceError` naming what does not answer,
+        `ConfigError` when the detector already acquires (its frames could not be told from those of the run), and
+        `CancelledError`.
+        """
+        attach_thread()
+        self._stream.connect()
+        self.detector.connect(cancellation)
+        if self.detector.is_acquiring:
+            raise ConfigError(
+                f"{self._settings.acquire_pv} says that the detector is already acquiring: "
+                "stop it, then arm the service, then start it"
+            )
+        self._monitors.readbacks.connect(cancellation)
+        self.readbacks.start()
+        self.frames.start(cancellation)
+        self.frames.begin()
+
+    def attach_thread(self) -> None:
+        """Let the calling thread ask the PVs; needed once in the thread that works on the run."""
+        attach_thread()
+
+    def latest_frame(self) -> Frame | None:
+        """The last frame before the run, if there is one that can be decoded."""
+        if self.frames.latest_before is None:
+            return None
+        try:
+            return self.decode(Received(self.frames.latest_before, None))
+        except SourceError as error:
+            log.warning("the last frame before the run cannot be used to prepare it: %s", error)
+            return None
 
     def doubts(self) -> list[str]:
-        """Doubts about the clocks or the NDAttributes of the run to come, in sentences."""
-        ...
+        """Doubts about the clocks or the NDAttributes, by the last frame and the readbacks as they are."""
+        readbacks = self._monitors.readbacks
+        pvs = {name for name, channel in self._profile.channels.items() if channel.pv}
+        latest = {name: Latest(readbacks.latest(name), readbacks.latest_stamp_ns(name)) for name in pvs}
+        units = [unit_problem(self._profile, name, readbacks.unit(name)) for name in sorted(pvs)]
+        try:
+            others = list(arming_doubts(self._profile, self.latest_frame(), self.detector, latest))
+        except SourceError as error:
+            others = [str(error)]
+        return [*filter(None, units), *others]
+
+    def decode(self, message: Received) -> Frame:
+        """The frame in a message; raises `SourceError` if it is none."""
+        return decode_ntndarray(message.message, self._settings.frame_time.field, message.at_s)
+
+    def open_ledger(self, request: ScanRequest) -> Ledger:
+        """The account of the run, beginning after the detector's counter as it stands now."""
+        first = self._settings.first_id
+        return Ledger(
+            self.detector.counter() + 1 if first == "after_counter" else first,
+            request.n_planned_frames,
+            n_extra=request.extra_frames,
+            restart_unique_id=self._settings.restart_id,
+            last_before=self._last_before(),
+        )
+
+    def _last_before(self) -> tuple[int, int] | None:
+        """Id and stamp of the last frame before the run; None if there is no such frame, or it cannot be read."""
+        message = self.frames.latest_before
+        if message is None:
+            return None
+        try:
+            return identity_of(message, self._settings.frame_time.field)
+        except SourceError:
+            return None
 
     def silent(self) -> list[str]:
         """The PVs and channels that do not answer now."""
-        ...
+        frames = [] if self.frames.is_connected else [f"{self.frames.channel} (PVA)"]
+        return [*frames, *self.detector.silent(), *self.readbacks.silent()]
 
     @property
-    def detector_answers(self) -> bool: ...
+    def detector_answers(self) -> bool:
+        """False while no frame can come: the PVA channel or the detector itself is gone."""
+        return self.frames.is_connected and self.detector.answers
 
     @property
     def stream_problem(self) -> str:
         """Reason why no frame can come, as far as the detector's switches tell; empty if they are as they must be."""
-        ...
+        return self._stream.problem
 
     @property
     def stream_detour(self) -> str:
-        """Plugin between the detector and its frames' channel; empty if there is none, or nobody tells."""
-        ...
+        """Plugin between the camera and its PVA channel; empty if there is none, or nobody tells."""
+        return self._stream.detour
 
-    def open_ledger(self, request: ScanRequest) -> Ledger: ...
-
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Listen no more; the monitors go on."""
+        self.frames.close()
+        self.readbacks.close()

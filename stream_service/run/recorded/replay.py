@@ -16,7 +16,6 @@ import numpy as np
 from stream_service.core.pairing.pairer import ChannelRule, How, channels_followed
 from stream_service.core.run import EndReason
 from stream_service.errors import ConfigError, SourceError
-from stream_service.run.live.live_run import LiveRun
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_channels import RecordedChannels, channels_of
 from stream_service.run.recorded.recorded_clock import check_clocks
@@ -24,6 +23,7 @@ from stream_service.run.recorded.recorded_facts import check_facts, notes_on_fac
 from stream_service.run.recorded.recorded_file import axis_signs
 from stream_service.run.recorded.recorded_rows import RowsOfFrames
 from stream_service.run.recorded.replay_sources import ReplaySources
+from stream_service.run.run import Run
 from stream_service.settings.profile import (
     PAIRED_CHANNELS,
     ChannelSettings,
@@ -103,7 +103,7 @@ def replay(
             scan_id=settings.scan_id or NOT_IN_A_NAME.sub("_", recording.path.stem).lstrip("._-") or "replay",
             frames_per_position=settings.preprocessing.frames_per_position,
         )
-        run = LiveRun(1, profile, request, sources)
+        run = Run(1, profile, request, sources)
         run.arm()
     run.start()
     try:

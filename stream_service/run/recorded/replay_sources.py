@@ -87,7 +87,7 @@ class ReplayedReadbacks:
 
 
 class ReplaySources:
-    """See `LiveSources`. `rate_hz` None: as recorded, each pause divided by `speed`."""
+    """See `Sources`. `rate_hz` None: as recorded, each pause divided by `speed`."""
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from scripted_run import Bench, frame, frames
 from stream_service.core.ending import true_reason
 from stream_service.core.ledger import Account, Fate
 from stream_service.core.run import EndReason, RunState
-from stream_service.run.live.live_run import LiveRun
+from stream_service.run.run import Run
 from stream_service.settings.service_status import Severity
 from stream_service.standard_file import validate_file
 from stream_service.standard_file.schema.contents import text_in
@@ -287,6 +287,6 @@ def test_counts_add_up_for_every_kind_at_once(bench):
 
 def test_auto_mode_says_that_the_detector_stopped(tmp_path):
     b = Bench(tmp_path)
-    assert type(b.run) is LiveRun
+    assert type(b.run) is Run
     run = b.play(frames([1, 2]), b.exposed(2), b.detector_stops)
     assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.DETECTOR_IDLE)

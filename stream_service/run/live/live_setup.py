@@ -21,20 +21,20 @@ from stream_service.run.live.live_settings import (
     live_settings,
     rows_and_frames_per_row,
 )
-from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.live.run_trial import check_space, try_file
 from stream_service.run.run_file import RunFile, open_run_file
 from stream_service.run.settings import RunSettings, warm_up
+from stream_service.run.sources import Sources
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 
 log = logging.getLogger(__name__)
 
 
-class RunOpening:
+class LiveSetup:
     """The file of a run before it exists; `profile` names the references of this run."""
 
-    def __init__(self, profile: Profile, request: ScanRequest, sources: LiveSources) -> None:
+    def __init__(self, profile: Profile, request: ScanRequest, sources: Sources) -> None:
         self.request = request
         self.path = file_path(profile, request)
         self.n_rows_expected, self._frames_per_row = rows_and_frames_per_row(profile.preprocessing, request)

@@ -15,8 +15,8 @@ from stream_service.core.frame import Frame
 from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.errors import SourceError
-from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.notes import RunNotes
+from stream_service.run.sources import Sources
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ WITNESS_S = 0.2
 class FrameIntake:
     """The way of the frames of one run into its ledger."""
 
-    def __init__(self, sources: LiveSources, ledger: Ledger, *, is_counted: bool) -> None:
+    def __init__(self, sources: Sources, ledger: Ledger, *, is_counted: bool) -> None:
         """`is_counted`: the detector's counter shows the uniqueId of its latest frame."""
         self.ledger = ledger
         self.notes = RunNotes()

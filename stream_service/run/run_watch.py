@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Callable
 
-from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.sources import Sources
 from stream_service.text.counted import counted
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ MOST_NAMED = 5
 class RunWatch:
     """The sources of one run, looked at now and then."""
 
-    def __init__(self, sources: LiveSources, frames_pva: str, gone_s: float) -> None:
+    def __init__(self, sources: Sources, frames_pva: str, gone_s: float) -> None:
         self.problem = ""
         """What is wrong now, in a sentence; empty if nothing is."""
         self.answers = True

@@ -27,14 +27,14 @@ from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.history import Readback
 from stream_service.core.run import EndReason, RunEvent, RunState, after
 from stream_service.errors import PtychostreamError
-from stream_service.run.live.frame_intake import FrameIntake
-from stream_service.run.live.live_pairing import LivePairing
+from stream_service.run.frame_intake import FrameIntake
 from stream_service.run.live.live_settings import with_references
-from stream_service.run.live.live_sources import LiveSources
-from stream_service.run.live.run_opening import RunOpening
-from stream_service.run.live.run_watch import RunWatch
+from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.notes import RunNotes
+from stream_service.run.pairing import Pairing
 from stream_service.run.run_file import RunFile
+from stream_service.run.run_watch import RunWatch
+from stream_service.run.sources import Sources
 from stream_service.run.status import ShownRow
 from stream_service.run.verdict import Verdict, settle
 from stream_service.settings.profile import Profile
@@ -54,7 +54,7 @@ MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
 
 
-class LiveRun:
+class Run:
     """A run of the service. `arm` checks and connects everything; `start` lets it work until it has ended.
 
     `sources` are its own and closed with it; `clock` tells liveness only, in seconds, and never goes back.
@@ -68,7 +68,7 @@ class LiveRun:
         run_number: int,
         profile: Profile,
         request: ScanRequest,
-        sources: LiveSources,
+        sources: Sources,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run_number = run_number
@@ -81,10 +81,10 @@ class LiveRun:
         self.counter_at_end: int | None = None
         """What the counter of an idle detector showed when the run had all that was announced; None for other ends."""
         self._profile = profile = with_references(profile, request)
-        self._opening = RunOpening(profile, request, sources)
+        self._opening = LiveSetup(profile, request, sources)
         self._sources = sources
         self._clock = clock
-        self._pairing = LivePairing(profile, self._sources.readbacks)
+        self._pairing = Pairing(profile, self._sources.readbacks)
         self._intake = self._make_intake(Ledger(0, request.n_planned_frames))
         self._watch = RunWatch(sources, profile.detector.frames_pva, profile.service.gone_s)
         self._headline = ""

@@ -19,9 +19,9 @@ from stream_service.core.ledger import Fate
 from stream_service.core.readback_events import Gone
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError
-from stream_service.run.live.live_pairing import LivePairing
-from stream_service.run.live.live_run import LiveRun
 from stream_service.run.notes import RunNotes
+from stream_service.run.pairing import Pairing
+from stream_service.run.run import Run
 from stream_service.standard_file import validate_file
 
 
@@ -153,7 +153,7 @@ def test_frames_that_wait_for_readbacks_are_bounded_in_memory(bench):
 def test_frames_that_do_not_fit_the_settings_end_the_run_in_a_sentence(tmp_path):
     b = Bench(tmp_path, n_positions=3)
     roi = b.profile.preprocessing.model_copy(update={"roi": (100, 100)})
-    b.run = LiveRun(1, b.profile.model_copy(update={"preprocessing": roi}), b.run.request, b.sources, clock=b.clock)
+    b.run = Run(1, b.profile.model_copy(update={"preprocessing": roi}), b.run.request, b.sources, clock=b.clock)
     run = b.play(frames([1]))
     assert run.state is RunState.FAILED
     assert "frames of 6 rows and 8 columns" in run.message
@@ -257,7 +257,7 @@ def test_references_from_folders_of_the_profile_are_taken(bench, tmp_path_factor
     b = bench(n_positions=3, references={"dark": str(shared / reference(shared, None)["dark"])})
     service = b.profile.service.model_copy(update={"reference_roots": (shared,)})
     profile = b.profile.model_copy(update={"service": service})
-    b.run = LiveRun(1, profile, b.run.request, b.sources, clock=b.clock)
+    b.run = Run(1, profile, b.run.request, b.sources, clock=b.clock)
     b.play(frames([1, 2, 3]))
     with b.file() as file:
         np.testing.assert_array_equal(file["/entry/data"][:, 0, 0], [0, 1, 2])
@@ -282,7 +282,7 @@ def test_status_walks_through_nothing_that_the_run_is_changing(bench, monkeypatc
 
         return look
 
-    monkeypatch.setattr(LivePairing, "problem", property(watched(LivePairing.problem.fget)))
+    monkeypatch.setattr(Pairing, "problem", property(watched(Pairing.problem.fget)))
     monkeypatch.setattr(RunNotes, "sentences", watched(RunNotes.sentences))
     b = bench(n_positions=3)
 

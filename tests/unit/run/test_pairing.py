@@ -13,7 +13,7 @@ from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId
 from stream_service.core.ledger import Arrival, Receipt
 from stream_service.core.pairing.history import Readback
-from stream_service.run.live.live_pairing import ASK_S, LivePairing
+from stream_service.run.pairing import ASK_S, Pairing
 from stream_service.testing.manual_clock import ManualClock
 
 T0_NS = 1_795_218_868_000_000_000
@@ -36,7 +36,7 @@ class Bench:
 
         self.readbacks.ask = noted  # type: ignore[method-assign]
         readbacks: Any = self.readbacks
-        self.pairing = LivePairing(profile_for(Path()), readbacks)
+        self.pairing = Pairing(profile_for(Path()), readbacks)
         self.n_frames = 0
 
     @property

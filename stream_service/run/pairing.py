@@ -19,7 +19,7 @@ from stream_service.core.ledger import Receipt
 from stream_service.core.pairing.history import Readback
 from stream_service.core.pairing.pairer import Pairer
 from stream_service.core.readback_events import Gone, Watermark
-from stream_service.run.live.live_sources import ReadbackSource
+from stream_service.run.sources import ReadbackSource
 from stream_service.settings.profile import Profile
 from stream_service.text.counted import agrees, counted
 
@@ -34,7 +34,7 @@ TOLD_S = 5.0
 """A channel that was not known in time is told of for so long."""
 
 
-class LivePairing:
+class Pairing:
     """Frames in, exposures out; those that are known pass those that are not yet."""
 
     def __init__(self, profile: Profile, readbacks: ReadbackSource) -> None:
