@@ -1,6 +1,6 @@
 """Truth of the simulated beamline, frame by frame: the account the service's ledger is judged by.
 
-A frame that never left is recorded like one that did, and `fate` tells. Times are Unix nanoseconds of the simulator's
+A frame that never left is recorded like one that did, and `status` tells. Times are Unix nanoseconds of the simulator's
 clock, exact. Recording costs one tuple per frame; arrays are made only when the file is written.
 """
 
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 NO_CHECKSUM = -1
 
 
-class Fate(StrEnum):
-    """Fate of a frame on its way out of the simulated detector."""
+class FrameStatus(StrEnum):
+    """What the simulated detector did with a frame."""
 
     SENT = "sent"
     DROPPED = "dropped"
@@ -41,7 +41,7 @@ class _FrameRecord(NamedTuple):
     end_ns: int
     energy_eV: float
     exposure_s: float
-    fate: str
+    status: str
     crc32: int
 
 
@@ -54,7 +54,7 @@ COLUMN_DTYPES: Mapping[str, str] = {
     "end_ns": "i8",
     "energy_eV": "f8",
     "exposure_s": "f8",
-    "fate": "U10",
+    "status": "U10",
     "crc32": "i8",
 }
 
@@ -85,7 +85,7 @@ class Truth:
         end_ns: int,
         energy_eV: float,
         exposure_s: float,
-        fate: Fate,
+        status: FrameStatus,
         pixels: NDArray[Any] | None = None,
     ) -> None:
         """Enter one frame: (x_m, y_m) is the beam on the sample at mid-exposure.
@@ -94,7 +94,7 @@ class Truth:
         """
         crc32 = NO_CHECKSUM if pixels is None else zlib.crc32(np.ascontiguousarray(pixels).data)
         self._records.append(
-            _FrameRecord(unique_id, epoch, x_m, y_m, start_ns, end_ns, energy_eV, exposure_s, fate.value, crc32)
+            _FrameRecord(unique_id, epoch, x_m, y_m, start_ns, end_ns, energy_eV, exposure_s, status.value, crc32)
         )
 
     def __len__(self) -> int:

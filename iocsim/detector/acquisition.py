@@ -17,7 +17,7 @@ from iocsim.detector.frames import FrameSource
 from iocsim.detector.ndarray import NDArray, NDAttribute, SourceType
 from iocsim.detector.readout import Readout
 from iocsim.physics.endstation import Endstation
-from iocsim.truth import Fate, Truth
+from iocsim.truth import FrameStatus, Truth
 
 SHORTEST_WAIT_S = 50e-6
 """Waiting costs about this much on Linux; a shorter lead is not worth it."""
@@ -163,12 +163,12 @@ class Acquisition:
             end_ns,
             there.energy_eV,
             settings.exposure_s,
-            _fate(copies),
+            _status(copies),
             pixels if self._keeps_checksums else None,
         )
 
 
-def _fate(copies: int) -> Fate:
+def _status(copies: int) -> FrameStatus:
     if copies == 0:
-        return Fate.DROPPED
-    return Fate.SENT if copies == 1 else Fate.DUPLICATED
+        return FrameStatus.DROPPED
+    return FrameStatus.SENT if copies == 1 else FrameStatus.DUPLICATED

@@ -30,7 +30,7 @@ MONITORED = (
 """What the device listens to: whether a command is answered, whose run is the newest, how far it is."""
 ENUMS = tuple(pv for pv in MONITORED if pv.type.kind is Kind.ENUM)
 
-PATIENT_SHARE = 0.6
+FIRST_WAIT_SHARE = 0.6
 """Of the time to connect, before channels that are silent are opened again."""
 TEXT_TIMEOUT_S = 10.0  # a request of 4 MiB over a slow link; a daemon that lives takes it in milliseconds
 
@@ -154,9 +154,9 @@ class EpicsServicePVs(LatestValues):
                 for channel in self._channels.values():
                     let_go(channel)
                 self._channels = {name: self._open(name) for name in (ServicePV.REQUEST, *MONITORED)}
-        if not self._all_speak(timeout_s * PATIENT_SHARE):
+        if not self._all_speak(timeout_s * FIRST_WAIT_SHARE):
             self._reopen_silent()
-            if not self._all_speak(timeout_s * (1 - PATIENT_SHARE)):
+            if not self._all_speak(timeout_s * (1 - FIRST_WAIT_SHARE)):
                 raise TimeoutError(self._describe_silence(timeout_s))
         for name in ENUMS:  # asked for here, because a monitor brings only the number
             self._enum_names[name] = tuple(self._channels[name].enum_strs or ())

@@ -122,7 +122,7 @@ class StreamServiceDevice:
             is_incomplete = run.state is RunState.INCOMPLETE
             if run.state in UNSUCCESSFUL or (is_incomplete and self._require_complete):
                 raise StreamServiceError(run.ending())
-            if is_incomplete or self._pvs.number(ServicePV.FRAMES_SURPLUS):
+            if is_incomplete or self._pvs.number(ServicePV.FRAMES_UNEXPECTED):
                 logger.warning("%s", run.ending())
 
         return JobStatus(f"complete {self.name}", finish)

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 ROWS_STREAM = "stream_rows"
 ACCOUNT_STREAM = "stream_account"
 
-CAPTURE_PATIENCE_S = 5.0  # for NDFileHDF5 to write what is in its queue after the last frame
+CAPTURE_TIMEOUT_S = 5.0  # for NDFileHDF5 to write what is in its queue after the last frame
 CAPTURE_POLL_S = 0.1
 
 P = ParamSpec("P")
@@ -170,7 +170,7 @@ def check_raw_file(detector: PtychoDetector, n_frames: int) -> MsgGenerator[None
     counter: Any = detector.hdf.num_captured
     waited_s = 0.0
     while (captured := (yield from bps.rd(counter))) < n_frames and not detector.failure():
-        if waited_s >= CAPTURE_PATIENCE_S:
+        if waited_s >= CAPTURE_TIMEOUT_S:
             raise DetectorError(
                 f"{detector.hdf.prefix} wrote {captured} of {n_frames} frames to the raw file and gave no error"
             )

@@ -120,7 +120,7 @@ def true_reason(reason: EndReason, account: Account, *, is_planned: bool) -> End
     if not is_planned:
         return EndReason.DETECTOR_IDLE if reason is EndReason.DETECTOR_STOPPED else reason
     if account.is_complete:
-        return EndReason.BEYOND_PLAN if account.surplus > account.implausible else EndReason.ALL_IN
+        return EndReason.BEYOND_PLAN if account.unexpected > account.implausible else EndReason.ALL_IN
     if account.lost and not account.not_exposed:
         return EndReason.FRAMES_LOST
     return reason

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from stream_service.core.exposure import Exposure
 
-PATIENCE = 4
-"""A group is given up when an exposure more than this many positions after it has come."""
+MOST_POSITIONS_BEHIND = 4
+"""A group further behind the latest position than this is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,12 @@ class Grouper:
         return Group(position, tuple(sorted(members, key=lambda member: member.ordinal)))
 
     def take_given_up(self, is_waiting: Callable[[int], bool] = lambda ordinal: False) -> list[Exposure]:
-        """The exposures of open groups more than `PATIENCE` positions before the furthest one; they are let go.
+        """The exposures of open groups more than `MOST_POSITIONS_BEHIND` before the furthest; they are let go.
 
         `is_waiting` says of an ordinal that its frame has come, and that its readbacks are not known yet.
         """
         n = self.frames_per_position
-        late = [position for position in self._open if position < self._furthest - PATIENCE]
+        late = [position for position in self._open if position < self._furthest - MOST_POSITIONS_BEHIND]
         lost = [position for position in late if not any(map(is_waiting, range(position * n, (position + 1) * n)))]
         return [exposure for position in sorted(lost) for exposure in self._close(position)]
 

@@ -28,8 +28,8 @@ INT32_MAX = (1 << 31) - 1
 """areaDetector's uniqueId is a 32-bit integer."""
 
 
-class Fate(IntEnum):
-    """Fate of a frame. The numbers are stored in `/entry/ledger/status` and `/entry/frames/status`."""
+class FrameStatus(IntEnum):
+    """Status of a frame. The numbers are stored in `/entry/ledger/status` and `/entry/frames/status`."""
 
     PENDING = 0
     STORED = 1
@@ -47,7 +47,7 @@ class Arrival(Enum):
     NEW = "new"
     DUPLICATE = "duplicate"
     BEFORE_RUN = "before the run"
-    SURPLUS = "beyond the frames expected, or with an id that does not continue the counting"
+    UNEXPECTED = "beyond the frames expected, or with an id that does not continue the counting"
     AFTER_RUN = "exposed after the run was told to end"
 
 
@@ -61,7 +61,7 @@ class Receipt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The ledger in numbers; the five fates add up to `expected`."""
+    """The ledger in numbers; the five kinds of status add up to `expected`."""
 
     expected: int
     stored: int
@@ -70,13 +70,13 @@ class Account:
     incomplete: int
     not_exposed: int
     duplicates: int
-    surplus: int
+    unexpected: int
     """Beyond the frames expected (received, or exposed by the detector's word), or `implausible`; not stored."""
     pending: int = 0
     before_run: int = 0
     """Exposed before the run began; not stored."""
     implausible: int = 0
-    """Those of the surplus that came with an id that does not continue the counting."""
+    """Those unexpected frames that came with an id that does not continue the counting."""
     after_run: int = 0
     """Received, but exposed after the run was told to end; not stored."""
 
@@ -115,7 +115,7 @@ class Ledger:
         self.restart_unique_id = restart_unique_id
         self._n_most = None if n_expected is None else n_expected + n_extra
         self._n_ignored = dict.fromkeys(Arrival, 0)
-        self._n_with = dict.fromkeys(Fate, 0)
+        self._n_with = dict.fromkeys(FrameStatus, 0)
         """Frames by what became of them, counted as they are marked; but for those that are `PENDING`."""
         self.n_received = 0
         """Frames that came in, each counted once."""
@@ -128,7 +128,7 @@ class Ledger:
         self._last_unique_id = first_unique_id - 1
         self._last_timestamp_ns = BEFORE_ALL_TIME
         capacity = n_expected if n_expected is not None else 1024
-        self._fates = np.zeros(capacity, np.uint8)
+        self._status = np.zeros(capacity, np.uint8)
         self._n_received = np.zeros(capacity, np.uint16)
         self._stamps_ns = np.zeros(capacity, np.int64)
 
@@ -162,7 +162,7 @@ class Ledger:
         if ordinal - self.n_seen > MAX_JUMP:
             return self._refuse(frame_id, ordinal)
         if self._n_most is not None and ordinal >= self._n_most:
-            return self._ignore(Arrival.SURPLUS, frame_id, ordinal)
+            return self._ignore(Arrival.UNEXPECTED, frame_id, ordinal)
         if self._ends_at is not None and ordinal >= self._ends_at:
             return self._ignore(Arrival.AFTER_RUN, frame_id, ordinal)
         if begun:  # only now: a frame that is ignored must not change how the next ones are counted
@@ -183,17 +183,17 @@ class Ledger:
         self.n_expected = n_frames
         self._count()
 
-    def mark(self, ordinals: Iterable[int], fate: Fate) -> None:
+    def mark(self, ordinals: Iterable[int], status: FrameStatus) -> None:
         """Say what became of frames that were received."""
         for ordinal in ordinals:
-            self._n_with[Fate(self._fates[ordinal])] -= 1
-            self._n_with[fate] += 1
-            self._fates[ordinal] = fate
+            self._n_with[FrameStatus(self._status[ordinal])] -= 1
+            self._n_with[status] += 1
+            self._status[ordinal] = status
 
     def _count(self) -> None:
         """Count anew: at the end, where many change at once."""
-        count = np.bincount(self._fates[: self.n_total], minlength=len(Fate))
-        self._n_with = {fate: int(count[fate]) for fate in Fate}
+        count = np.bincount(self._status[: self.n_total], minlength=len(FrameStatus))
+        self._n_with = {status: int(count[status]) for status in FrameStatus}
 
     @property
     def all_in(self) -> bool:
@@ -225,26 +225,27 @@ class Ledger:
         self.n_seen = made
         made, total = self.n_seen, self.n_total
         self._reserve(total)
-        open_ones = self._fates[:total] == Fate.PENDING
-        self._fates[:made][open_ones[:made]] = Fate.LOST
-        self._fates[made:total][open_ones[made:]] = Fate.NOT_EXPOSED
+        open_ones = self._status[:total] == FrameStatus.PENDING
+        self._status[:made][open_ones[:made]] = FrameStatus.LOST
+        self._status[made:total][open_ones[made:]] = FrameStatus.NOT_EXPOSED
         self._count()
         return self.account()
 
     def account(self) -> Account:
         """The numbers as they stand; costs the same however long the run is, and may be asked from any thread."""
         n_with = self._n_with
-        settled = {fate: n_with[fate] for fate in Fate if fate is not Fate.PENDING}
+        settled = {status: n_with[status] for status in FrameStatus if status is not FrameStatus.PENDING}
         total = self.n_total  # after those that are settled: it only grows
+        n_beyond = self._n_ignored[Arrival.UNEXPECTED] - self._n_implausible
         return Account(
             expected=total,
-            stored=settled[Fate.STORED],
-            backfilled=settled[Fate.BACKFILLED],
-            lost=settled[Fate.LOST],
-            incomplete=settled[Fate.INCOMPLETE],
-            not_exposed=settled[Fate.NOT_EXPOSED],
+            stored=settled[FrameStatus.STORED],
+            backfilled=settled[FrameStatus.BACKFILLED],
+            lost=settled[FrameStatus.LOST],
+            incomplete=settled[FrameStatus.INCOMPLETE],
+            not_exposed=settled[FrameStatus.NOT_EXPOSED],
             duplicates=self._n_ignored[Arrival.DUPLICATE],
-            surplus=self._n_implausible + max(self._n_ignored[Arrival.SURPLUS] - self._n_implausible, self._n_beyond),
+            unexpected=self._n_implausible + max(n_beyond, self._n_beyond),
             pending=total - sum(settled.values()),
             before_run=self._n_ignored[Arrival.BEFORE_RUN],
             implausible=self._n_implausible,
@@ -254,24 +255,24 @@ class Ledger:
     def columns(
         self,
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
-        """Epoch, unique_id, fate and times received of every frame of the run, in order; (M,) each."""
+        """Epoch, unique_id, status and times received of every frame of the run, in order; (M,) each."""
         total = self.n_total
         firsts = np.array([epoch.first_ordinal for epoch in self._epochs])
         ordinals = np.arange(total)
         epochs = (np.searchsorted(firsts, ordinals, side="right") - 1).astype(np.int32)
         first_ids = np.array([epoch.first_unique_id for epoch in self._epochs], np.int64)
         unique_ids = first_ids[epochs] + ordinals - firsts[epochs]
-        return epochs, unique_ids, self._fates[:total].copy(), self._n_received[:total].copy()
+        return epochs, unique_ids, self._status[:total].copy(), self._n_received[:total].copy()
 
-    def ids_with(self, *fates: Fate) -> list[FrameId]:
-        """The frames that met one of these fates, in order."""
+    def ids_with(self, *statuses: FrameStatus) -> list[FrameId]:
+        """The frames with one of these statuses, in order."""
         epochs, unique_ids, found, _ = self.columns()
-        return [FrameId(int(epochs[i]), int(unique_ids[i])) for i in np.flatnonzero(np.isin(found, fates))]
+        return [FrameId(int(epochs[i]), int(unique_ids[i])) for i in np.flatnonzero(np.isin(found, statuses))]
 
-    def ranges_with(self, *fates: Fate) -> list[tuple[FrameId, FrameId]]:
+    def ranges_with(self, *statuses: FrameStatus) -> list[tuple[FrameId, FrameId]]:
         """The same as ranges, first and last of each: there are never many more of them than frames received."""
         epochs, unique_ids, found, _ = self.columns()
-        places = np.flatnonzero(np.isin(found, fates))
+        places = np.flatnonzero(np.isin(found, statuses))
         if not len(places):
             return []
         follows = (np.diff(places) == 1) & (np.diff(epochs[places]) == 0)
@@ -339,7 +340,7 @@ class Ledger:
 
     def _refuse(self, frame_id: FrameId, ordinal: int = -1) -> Receipt:
         self._n_implausible += 1
-        return self._ignore(Arrival.SURPLUS, frame_id, ordinal)
+        return self._ignore(Arrival.UNEXPECTED, frame_id, ordinal)
 
     def _enter(self, ordinal: int, unique_id: int, timestamp_ns: int, is_confirmed: bool) -> None:
         self._reserve(ordinal + 1)
@@ -353,10 +354,10 @@ class Ledger:
             self._last_unique_id = unique_id
 
     def _reserve(self, n: int) -> None:
-        if n <= len(self._fates):
+        if n <= len(self._status):
             return
-        capacity = max(n, 2 * len(self._fates))
-        for name in ("_fates", "_n_received", "_stamps_ns"):
+        capacity = max(n, 2 * len(self._status))
+        for name in ("_status", "_n_received", "_stamps_ns"):
             old = getattr(self, name)
             new = np.zeros(capacity, old.dtype)
             new[: len(old)] = old

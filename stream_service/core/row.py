@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.exposure import Flag
-from stream_service.core.ledger import Fate
+from stream_service.core.ledger import FrameStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ FRAME_COLUMNS = (
     Column("unique_id", np.int64, "uniqueId of each frame of the row; -1 = unused slot (0 is a valid id).", fill=-1),
     Column("epoch", np.int32, "Counter generation of the detector; -1 = unused slot.", fill=-1),
     Column("timestamp_ns", np.int64, "Detector's stamp of each frame, since 1970 UTC.", "ns"),
-    Column("status", np.uint8, "What became of each frame of the row; 0 = unused slot.", codes=Fate),
+    Column("status", np.uint8, "What became of each frame of the row; 0 = unused slot.", codes=FrameStatus),
 )
 """Those with a value for each frame of a row: (k,)."""
 

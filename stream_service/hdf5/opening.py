@@ -102,13 +102,13 @@ def _check_is_file(path: Path) -> None:
 def _open_swmr(path: Path, also: AlsoBelow, led_from: BoundedFile | None) -> OpenFile:
     try:
         with reading(str(path)):
-            id = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, _patient_but_mortal())
+            id = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, _few_attempts())
         return OpenFile(BoundedFile(id, path, also, led_from, open_led_to), is_closed=False)
     except HDF5_ERRORS as error:
         raise SourceError(_why_not(path, writer_flags(path), error)) from error
 
 
-def _patient_but_mortal() -> h5py.h5p.PropFAID:
+def _few_attempts() -> h5py.h5p.PropFAID:
     """Open a growing file: as h5py does it, but a damaged one is given up in a time a person waits for.
 
     A block that a writer is just changing is read again, 100 times by default, with a pause that doubles each time: for

@@ -1,7 +1,7 @@
 """Live frames meet their readbacks: the pure pairer, fed from Channel Access, and the questions that let it go on.
 
 A frame that waits makes the readback source prove that no update is on its way. None waits longer than the profile's
-time-out (`pairing_patience_s`), and no more of them than the memory budget holds: the one that came first leaves then,
+time-out (`pairing_timeout_s`), and no more of them than the memory budget holds: the one that came first leaves then,
 with its row flagged, so that a silent PV costs no frame. How far data time has come is told by the frames themselves,
 by the middle one of the last three: a single frame with a stamp in the future must not make the readbacks of all
 others look complete.
@@ -44,7 +44,7 @@ class Pairing:
         self._limit_s = profile.service.clock_limit_s
         self._frame_time = profile.detector.frame_time.to_core()
         self._pairer = Pairer(profile.rules(), profile.service.clock_limit_s, profile.detector.frame_time.delay_s)
-        self._patience_s = profile.service.pairing_patience_s
+        self._timeout_s = profile.service.pairing_timeout_s
         self._arrivals_s: OrderedDict[int, float] = OrderedDict()
         """Of the frames that wait, by ordinal, in the order in which they came."""
         self.beside_bytes = 0
@@ -147,7 +147,7 @@ class Pairing:
         ready = self._leaving(self._pairer.take())
         if now_s - self._gave_up_s > TOLD_S:
             self._pairer.n_given_up.clear()
-        while self._arrivals_s and (self.is_over_budget or now_s - self._first_arrival_s > self._patience_s):
+        while self._arrivals_s and (self.is_over_budget or now_s - self._first_arrival_s > self._timeout_s):
             if not self._pairer.n_given_up:
                 log.warning("frames wait too long for their readbacks; their rows are flagged")
             self._gave_up_s = now_s

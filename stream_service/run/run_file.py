@@ -94,8 +94,8 @@ class RunFile:
 
 def ledger_columns(ledger: Ledger) -> LedgerColumns:
     """The account as the file holds it."""
-    epochs, unique_ids, fates, n_received = ledger.columns()
-    return LedgerColumns(epochs, unique_ids, fates, n_received, ledger_counts(ledger))
+    epochs, unique_ids, statuses, n_received = ledger.columns()
+    return LedgerColumns(epochs, unique_ids, statuses, n_received, ledger_counts(ledger))
 
 
 def ledger_counts(ledger: Ledger) -> dict[str, int]:

@@ -34,7 +34,7 @@ def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]
         (account.incomplete, "in groups that never filled"),
         (account.not_exposed, "never exposed"),
         (account.duplicates, "duplicates ignored"),
-        (account.surplus - account.implausible, "beyond the number expected, ignored"),
+        (account.unexpected - account.implausible, "beyond the number expected, ignored"),
         (account.implausible, "with an id that cannot be, ignored"),
         (account.before_run, "from before the run, ignored"),
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stream_service.core.ending import Ending, true_reason
-from stream_service.core.ledger import Account, Fate
+from stream_service.core.ledger import Account, FrameStatus
 from stream_service.core.run import EndReason, RunEvent
 from stream_service.run.frame_intake import FrameIntake
 from stream_service.run.status import describe_account
@@ -49,7 +49,7 @@ def settle(intake: FrameIntake, ending: Ending, asked: EndReason, rows: int, *, 
     reason = true_reason(asked, account, is_planned=ledger.n_expected is not None)
     refusals = intake.notes.refusals
     said = (
-        describe_account(account, ledger.ranges_with(Fate.LOST, Fate.INCOMPLETE), rows),
+        describe_account(account, ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE), rows),
         COUNTER_SILENT if n_exposed is None and intake.is_counted else "",
         refusals,
     )

@@ -50,7 +50,7 @@ class Afterwards:
         n = counted(self._n_since, "frame")
         they = "it is" if self._n_since == 1 else "they are"
         more = f"; the detector has exposed {n} since the run had all announced: {they} in no file"
-        account = replace(status.account, surplus=status.account.surplus + self._n_since)
+        account = replace(status.account, unexpected=status.account.unexpected + self._n_since)
         return replace(status, message=status.message + more, account=account)
 
     def close(self) -> None:

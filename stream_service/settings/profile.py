@@ -24,6 +24,8 @@ PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
 CHANNEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 MOVING = "_moving"
 """Ends the name under which the motion of a channel is followed."""
+RENAMED = {"pairing_patience_s": "pairing_timeout_s"}
+"""Settings by their earlier names, which profiles may still have."""
 
 
 class Settings(BaseModel):
@@ -51,7 +53,7 @@ class ServiceSettings(Settings):
     """A run ends INCOMPLETE when the detector's IOC has not answered for this long."""
     drain_s: Annotated[float, Field(gt=0)] = 2.0
     """After `Stop`, how long frames that the detector counted may still be on their way."""
-    pairing_patience_s: Annotated[float, Field(gt=0)] = 5.0
+    pairing_timeout_s: Annotated[float, Field(gt=0)] = 5.0
     """How long a frame waits at most for a readback that does not come, before its row is flagged."""
     clock_limit_s: Annotated[float, Field(gt=0)] = DEFAULT_LIMIT_S
     """How far the clocks of frames and readbacks may differ; rows paired by time across more are flagged, not used."""
@@ -151,9 +153,9 @@ class ChannelSettings(Settings):
     moving: Motion | None = None
     """For an axis paired by `timestamp`, so that rest and motion are facts. Without it, declare one of the next two."""
     continuous: bool = True
-    """For `timestamp` without `moving`: false for a channel that jumps and is then held until its next update (a
-    state, a ring current). Of x and y for step scans only, if the PV posts when the stage has arrived: frames taken on
-    the way would have the old position."""
+    """For `timestamp` without `moving`: false for a channel that jumps and then keeps its value (a state, a ring
+    current). Of x and y for step scans only, if the PV posts when the stage has arrived: frames taken on the way would
+    have the old position."""
     gap_s: Annotated[float, Field(gt=0)] | None = None
     """For `timestamp` without `moving`: while the axis moves, it posts at least this often, so that silence is rest.
     If it is not said, 0.25 s is taken for motion, but silence for nothing: rows of an axis that may be at rest are

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from stream_service.errors import ConfigError
-from stream_service.settings.profile import Profile
+from stream_service.settings.profile import RENAMED, Profile
 from stream_service.text.validation_messages import explain
 
 
@@ -27,7 +27,7 @@ def load_profile(path: Path) -> Profile:
     try:
         profile = Profile.model_validate(document)
     except ValidationError as error:
-        raise ConfigError(f"the profile {path} is wrong:\n{explain(error)}") from error
+        raise ConfigError(f"the profile {path} is wrong:\n{explain(error, RENAMED)}") from error
     return _with_absolute_paths(profile, path.resolve().parent)
 
 

@@ -137,11 +137,11 @@ class ServicePV(StrEnum):
         IN_FRAMES,
         lambda s: s.run.account.not_exposed,
     )
-    FRAMES_SURPLUS = (
-        "FramesSurplus",
+    FRAMES_UNEXPECTED = (
+        "FramesUnexpected",
         "unexpected frames: beyond the number planned, or with an implausible uniqueId; not stored",
         IN_FRAMES,
-        lambda s: s.run.account.surplus,
+        lambda s: s.run.account.unexpected,
     )
     FRAMES_BEFORE_RUN = (
         "FramesBeforeRun",
@@ -188,7 +188,7 @@ RECORDED = (
     ServicePV.FRAMES_DUPLICATE,
     ServicePV.FRAMES_INCOMPLETE,
     ServicePV.FRAMES_NOT_EXPOSED,
-    ServicePV.FRAMES_SURPLUS,
+    ServicePV.FRAMES_UNEXPECTED,
     ServicePV.END_REASON,
 )
 """What the Bluesky device writes into the events of a scan."""

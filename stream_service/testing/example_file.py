@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.ledger import Fate
+from stream_service.core.ledger import FrameStatus
 from stream_service.core.row import FEATURES_DTYPE, RowBlock
 from stream_service.standard_file.schema.header import ChannelColumn, FileHeader
 from stream_service.standard_file.schema.ledger_columns import LedgerColumns
@@ -65,7 +65,7 @@ def example_row(index: int, frames_per_row: int = 1, **changes: Any) -> np.void:
     row["unique_id"] = np.arange(first, first + frames_per_row)
     row["epoch"] = 0
     row["timestamp_ns"] = START_NS + row["unique_id"] * 10_000_000
-    row["status"] = Fate.STORED
+    row["status"] = FrameStatus.STORED
     row["n_frames"] = frames_per_row
     row["x_m"] = 1e-6 * (index % 10)
     row["y_m"] = -1e-6 * (index // 10)
@@ -89,7 +89,7 @@ def append_row(file: StandardFile, row: np.void, pixels: npt.NDArray[Any]) -> No
 
 def example_ledger(n_frames: int) -> LedgerColumns:
     """The account of a run in which every one of `n_frames` frames was stored."""
-    counts = dict.fromkeys(("backfilled", "lost", "incomplete", "not_exposed", "duplicates", "surplus"), 0)
+    counts = dict.fromkeys(("backfilled", "lost", "incomplete", "not_exposed", "duplicates", "unexpected"), 0)
     return LedgerColumns(
         epoch=np.zeros(n_frames, np.int32),
         unique_id=np.arange(FIRST_UNIQUE_ID, FIRST_UNIQUE_ID + n_frames),

@@ -182,7 +182,7 @@ def test_good_frames_are_new_frames_of_the_run_after_an_impossible_id(name):
     for n in range(1, 6):
         if n == 3:
             odd = decode_ntndarray(message)
-            assert ledger.receive(odd.unique_id, odd.timestamp_ns).arrival is Arrival.SURPLUS
+            assert ledger.receive(odd.unique_id, odd.timestamp_ns).arrival is Arrival.UNEXPECTED
         frame = decode_ntndarray(corpus.good(n, seconds=corpus.STAMP_S + (200 if n >= 3 else 0)))
         assert ledger.receive(frame.unique_id, frame.timestamp_ns).ordinal == n - 1
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameId
-from stream_service.core.grouping import PATIENCE, Group, Grouper
+from stream_service.core.grouping import MOST_POSITIONS_BEHIND, Group, Grouper
 from stream_service.core.ledger import Arrival, Ledger
 
 PIXELS = np.zeros((1, 1), np.uint16)
@@ -57,9 +57,9 @@ def test_losing_any_frame_spoils_its_own_group_only(frames_per_position, n_posit
 
 @given(st.integers(2, 4), st.integers(1, 30), st.randoms(use_true_random=False))
 def test_exposures_that_overtake_each_other_a_little_still_fill_their_groups(frames_per_position, n_positions, random):
-    """By less than `PATIENCE` positions: no group is given up while a member is on its way."""
+    """By less than `MOST_POSITIONS_BEHIND` positions: no group is given up while a member is on its way."""
     n_frames = frames_per_position * n_positions
-    reach = (PATIENCE - 1) * frames_per_position
+    reach = (MOST_POSITIONS_BEHIND - 1) * frames_per_position
     ordinals = sorted(range(n_frames), key=lambda n: n + random.uniform(0, reach))
     groups, rest = gathered(Grouper(frames_per_position), ordinals)
     assert not rest

@@ -10,27 +10,27 @@ from hypothesis import strategies as st
 
 from stream_service.core.frame import Frame, FrameId
 from stream_service.core.intake import Intake
-from stream_service.core.ledger import Account, Arrival, Fate, Ledger
+from stream_service.core.ledger import Account, Arrival, FrameStatus, Ledger
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 ids = st.integers(0, 40) | st.integers(995, 1030) | st.sampled_from([2**31 - 1, -(2**31), -1, 2**23, 2**30]) | INT32
 stamps = st.integers(0, 60) | st.sampled_from([-(2**62), 2**62, 0])
-fates_of_received = st.sampled_from([Fate.STORED, Fate.BACKFILLED, Fate.INCOMPLETE, None])
+statuses_of_received = st.sampled_from([FrameStatus.STORED, FrameStatus.BACKFILLED, FrameStatus.INCOMPLETE, None])
 
 
 def recounted(ledger: Ledger) -> dict[str, int]:
     """The numbers of the account by the frames one by one."""
-    _, _, fates, _ = ledger.columns()
-    return {fate.name.lower(): int(np.count_nonzero(fates == fate)) for fate in Fate}
+    _, _, statuses, _ = ledger.columns()
+    return {status.name.lower(): int(np.count_nonzero(statuses == status)) for status in FrameStatus}
 
 
 def running(account: Account) -> dict[str, int]:
-    return {fate.name.lower(): getattr(account, fate.name.lower()) for fate in Fate}
+    return {status.name.lower(): getattr(account, status.name.lower()) for status in FrameStatus}
 
 
 def adds_up(account: Account) -> bool:
-    fates = account.stored + account.backfilled + account.lost + account.incomplete + account.not_exposed
-    return fates + account.pending == account.expected
+    statuses = account.stored + account.backfilled + account.lost + account.incomplete + account.not_exposed
+    return statuses + account.pending == account.expected
 
 
 @settings(max_examples=150)
@@ -40,32 +40,32 @@ def adds_up(account: Account) -> bool:
     st.integers(0, 5),
     st.sampled_from([0, 1]),
     st.none() | st.tuples(ids, stamps),
-    st.lists(st.tuples(ids, stamps, fates_of_received), max_size=40),
+    st.lists(st.tuples(ids, stamps, statuses_of_received), max_size=40),
     st.none() | st.integers(-10, 100),
 )
 def test_counts_add_up_whatever_comes(first, n_expected, n_extra, restart_id, last_before, messages, n_exposed):
     ledger = Ledger(first, n_expected, n_extra=n_extra, restart_unique_id=restart_id, last_before=last_before)
     new: dict[int, FrameId] = {}
-    for unique_id, timestamp_ns, fate in messages:
+    for unique_id, timestamp_ns, status in messages:
         receipt = ledger.receive(unique_id, timestamp_ns)
         if receipt.arrival is Arrival.NEW:
             assert receipt.ordinal not in new
             new[receipt.ordinal] = receipt.id
-            if fate is not None:
-                ledger.mark([receipt.ordinal], fate)
+            if status is not None:
+                ledger.mark([receipt.ordinal], status)
         assert adds_up(ledger.account())
         assert running(ledger.account()) == recounted(ledger)
     assert ledger.n_received == len(new)
-    ignored = ledger.account().duplicates + ledger.account().surplus + ledger.account().before_run
+    ignored = ledger.account().duplicates + ledger.account().unexpected + ledger.account().before_run
     assert len(new) + ignored == len(messages)
     account = ledger.close(n_exposed)
     assert account.pending == 0
     assert adds_up(account)
     assert running(account) == recounted(ledger)
     assert ledger.close() == account
-    assert account.surplus >= account.implausible
-    epochs, unique_ids, fates, n_received = ledger.columns()
-    assert len(epochs) == len(unique_ids) == len(fates) == len(n_received) == account.expected
+    assert account.unexpected >= account.implausible
+    epochs, unique_ids, statuses, n_received = ledger.columns()
+    assert len(epochs) == len(unique_ids) == len(statuses) == len(n_received) == account.expected
     for ordinal, frame_id in new.items():
         assert (epochs[ordinal], unique_ids[ordinal]) == frame_id
         assert n_received[ordinal] >= 1
@@ -74,7 +74,7 @@ def test_counts_add_up_whatever_comes(first, n_expected, n_extra, restart_id, la
 
 
 @given(
-    st.lists(st.tuples(st.lists(st.integers(0, 19), max_size=6), st.sampled_from(list(Fate))), max_size=20),
+    st.lists(st.tuples(st.lists(st.integers(0, 19), max_size=6), st.sampled_from(list(FrameStatus))), max_size=20),
     st.integers(1, 40),
 )
 def test_running_counts_are_those_of_a_recount(marks, n_planned):
@@ -82,8 +82,8 @@ def test_running_counts_are_those_of_a_recount(marks, n_planned):
     ledger = Ledger(1, None)
     for n in range(20):
         ledger.receive(1 + n, 1000 + n)
-    for ordinals, fate in marks:
-        ledger.mark(ordinals, fate)
+    for ordinals, status in marks:
+        ledger.mark(ordinals, status)
         assert running(ledger.account()) == recounted(ledger)
     for _ in range(2):
         ledger.close()
@@ -140,16 +140,16 @@ def test_ledger_names_exactly_the_frames_that_did_not_come(delivery, n_never_mad
         receipt = ledger.receive(frame.id.unique_id, frame.timestamp_ns)
         if receipt.arrival is Arrival.NEW:
             assert (receipt.id, receipt.ordinal) == (frame.id, frame.ordinal)
-            ledger.mark([receipt.ordinal], Fate.STORED)
+            ledger.mark([receipt.ordinal], FrameStatus.STORED)
         else:
             assert receipt.arrival is Arrival.DUPLICATE
     account = ledger.close(ledger.exposed_by_counter(delivery.made[-1].id.unique_id))
     came = set(delivery.arrived)
-    assert ledger.ids_with(Fate.LOST) == [frame.id for frame in delivery.made if frame not in came]
+    assert ledger.ids_with(FrameStatus.LOST) == [frame.id for frame in delivery.made if frame not in came]
     assert account.stored == len(came)
     assert account.duplicates == len(delivery.arrived) - len(came)
     assert account.not_exposed == n_never_made
-    assert account.surplus == account.before_run == 0
+    assert account.unexpected == account.before_run == 0
 
 
 @settings(max_examples=200)
@@ -172,7 +172,7 @@ def test_frames_of_a_restarted_counter_are_new_frames_with_an_epoch_of_their_own
         assert receipt.id == frame.id
         if receipt.arrival is Arrival.NEW:
             stored.append(frame)
-            ledger.mark([receipt.ordinal], Fate.STORED)
+            ledger.mark([receipt.ordinal], FrameStatus.STORED)
         else:
             assert receipt.arrival is Arrival.DUPLICATE
     assert sorted(stored, key=lambda frame: frame.id) == sorted(set(delivery.arrived), key=lambda frame: frame.id)
@@ -180,7 +180,7 @@ def test_frames_of_a_restarted_counter_are_new_frames_with_an_epoch_of_their_own
     assert adds_up(account)
     assert account.stored == len(stored)
     missing = {frame.id for frame in delivery.made} - {frame.id for frame in stored}
-    assert set(ledger.ids_with(Fate.LOST)) <= missing
+    assert set(ledger.ids_with(FrameStatus.LOST)) <= missing
 
 
 @settings(max_examples=100)
@@ -191,7 +191,7 @@ def test_later_good_frames_are_stored_after_ids_that_cannot_be(hostile, n_expect
     for n in (1, 2, 3):
         assert ledger.receive(n, 10 * n).arrival is Arrival.NEW
     for n, unique_id in enumerate(hostile):
-        assert ledger.receive(unique_id, 31 + n).arrival is Arrival.SURPLUS
+        assert ledger.receive(unique_id, 31 + n).arrival is Arrival.UNEXPECTED
     for n in (4, 5, 6):
         assert ledger.receive(n, 100 + n).ordinal == n - 1
     assert np.all(ledger.columns()[0] == 0)
@@ -207,11 +207,11 @@ def spoilt_counts(draw: st.DrawFn) -> tuple[int, list[tuple[int, bool]]]:
     came: list[tuple[int, bool]] = []
     n_right = 0
     for unique_id in range(first, first + draw(st.integers(4, 30))):
-        fate = draw(st.sampled_from(["came", "came", "came", "lost", "spoilt"]))
-        if fate == "spoilt" and n_right >= 2:
+        what = draw(st.sampled_from(["came", "came", "came", "lost", "spoilt"]))
+        if what == "spoilt" and n_right >= 2:
             came.append((draw(INT32 | st.integers(first - 3, first + 60)), False))
             n_right = 0
-        elif fate == "lost":
+        elif what == "lost":
             n_right = 0
         else:
             came.append((unique_id, True))
@@ -239,10 +239,10 @@ def test_wrong_ids_move_no_right_frame_and_none_goes_missing(spoilt, n_expected,
             assert (receipt.arrival, receipt.ordinal) == (Arrival.NEW, frame.unique_id - first)
         if receipt.arrival is Arrival.NEW:
             assert ordinals.setdefault(receipt.ordinal, frame.unique_id) == frame.unique_id
-            ledger.mark([receipt.ordinal], Fate.STORED)
+            ledger.mark([receipt.ordinal], FrameStatus.STORED)
     account = ledger.close(ledger.exposed_by_counter(last_id))
     assert adds_up(account)
-    assert ledger.n_received + account.surplus + account.duplicates + account.before_run == len(came)
+    assert ledger.n_received + account.unexpected + account.duplicates + account.before_run == len(came)
     if n_expected is None and step_ns:
         assert account.expected == last_id - first + 1, "no wrong id makes the run longer or shorter"
 
@@ -272,5 +272,5 @@ def test_every_frame_comes_out_of_the_intake_once_whatever_comes(
     new = [receipt.ordinal for _, receipt in entered if receipt.arrival is Arrival.NEW]
     assert len(set(new)) == len(new) == ledger.n_received
     account = ledger.account()
-    assert len(new) + account.duplicates + account.surplus + account.before_run == len(messages)
+    assert len(new) + account.duplicates + account.unexpected + account.before_run == len(messages)
     assert adds_up(ledger.close())

@@ -276,7 +276,7 @@ def test_after_a_lost_connection_a_position_is_true_or_flagged(data, scan, chann
 
 @settings(max_examples=100)
 @given(scans(), st.integers(0, 2**32), st.floats(0, 1))
-def test_when_patience_ends_every_frame_leaves_and_none_is_wrong_without_a_flag(scan, seed, share):
+def test_when_the_time_out_is_over_every_frame_leaves_and_none_is_wrong_without_a_flag(scan, seed, share):
     pairer = Pairer(RULES)
     messages = interleave(scan, seed)
     out = []

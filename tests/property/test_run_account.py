@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_run import Bench, Step, frame
 
-from stream_service.core.ledger import Fate
+from stream_service.core.ledger import FrameStatus
 from stream_service.core.run import RunState
 
 
@@ -53,17 +53,17 @@ def test_rows_are_right_and_the_ledger_names_the_rest(tmp_path_factory, frames_p
     ]
     stored = {unique_id for group in groups for unique_id in group}
     expected = {
-        unique_id: Fate.STORED if unique_id in stored
-        else Fate.INCOMPLETE if unique_id in came
-        else Fate.LOST if unique_id <= n_made
-        else Fate.NOT_EXPOSED
+        unique_id: FrameStatus.STORED if unique_id in stored
+        else FrameStatus.INCOMPLETE if unique_id in came
+        else FrameStatus.LOST if unique_id <= n_made
+        else FrameStatus.NOT_EXPOSED
         for unique_id in range(1, n_planned + 1)
     }  # fmt: skip
     assert run.state is (RunState.COMPLETE if len(stored) == n_planned else RunState.INCOMPLETE)
     if not came:
         assert not run.path.exists()
         return
-    assert b.fates() == expected
+    assert b.statuses() == expected
     with b.file() as file:
         assert sorted(file["/entry/frames/unique_id"][:].tolist()) == [list(group) for group in groups]
         for ids, data, pos in zip(

@@ -36,7 +36,7 @@ class Demonstration:
         return bytes(self.column(path)).decode()
 
     def ledger(self) -> dict[str, int]:
-        names = ("expected", "stored", "lost", "incomplete", "not_exposed", "backfilled", "duplicates", "surplus")
+        names = ("expected", "stored", "lost", "incomplete", "not_exposed", "backfilled", "duplicates", "unexpected")
         return {name: int(self.column(f"/entry/ledger/{name}")) for name in names}
 
     def truth(self) -> dict[str, np.ndarray]:

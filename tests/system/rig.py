@@ -91,7 +91,7 @@ class Rig:
         self.beamline.put("Sim:SaveTruth", 1)
         self.beamline.wait_until(path.exists)
         with np.load(path) as archive:
-            return {name: archive[name] for name in ("unique_id", "x_m", "y_m", "fate")}
+            return {name: archive[name] for name in ("unique_id", "x_m", "y_m", "status")}
 
 
 LIMITED = """

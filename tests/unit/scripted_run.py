@@ -13,7 +13,7 @@ import numpy as np
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import Fate
+from stream_service.core.ledger import FrameStatus
 from stream_service.core.pairing.history import Readback
 from stream_service.core.readback_events import Watermark
 from stream_service.core.run import RunState
@@ -227,17 +227,17 @@ class Bench:
         with self.file() as file:
             return file["/entry/frames/unique_id"][:, 0].tolist()
 
-    def fates(self) -> dict[int, Fate]:
+    def statuses(self) -> dict[int, FrameStatus]:
         with self.file() as file:
             ids, status = file["/entry/ledger/unique_id"][:], file["/entry/ledger/status"][:]
-            return {int(unique_id): Fate(int(code)) for unique_id, code in zip(ids, status, strict=True)}
+            return {int(unique_id): FrameStatus(int(code)) for unique_id, code in zip(ids, status, strict=True)}
 
 
 def profile_for(folder: Path) -> Profile:
     return Profile.model_validate(
         {
             "beamline": "test",
-            "service": {"data_root": folder, "grace_s": 30.0, "drain_s": 2.0, "pairing_patience_s": 5.0},
+            "service": {"data_root": folder, "grace_s": 30.0, "drain_s": 2.0, "pairing_timeout_s": 5.0},
             "detector": {
                 "frames_pva": "SIM:Image",
                 "acquire_pv": "SIM:Acquire",

@@ -49,7 +49,7 @@ def hdf5(
     follow: Annotated[
         bool, typer.Option("--follow", help="The input is still being written (SWMR): go on until it is closed.")
     ] = False,
-    patience_s: Annotated[float, typer.Option(min=0.1, help="For --follow: end when nothing came for so long.")] = 60.0,
+    timeout_s: Annotated[float, typer.Option(min=0.1, help="For --follow: end when nothing came for so long.")] = 60.0,
     data_path: Annotated[str, typer.Option(metavar="PATH", help="Frames, if the layout is not known.")] = "",
     pos_x_path: Annotated[str, typer.Option(metavar="PATH", help="x of each frame.")] = "",
     pos_y_path: Annotated[str, typer.Option(metavar="PATH", help="y of each frame.")] = "",
@@ -77,7 +77,7 @@ def hdf5(
     settings = replace(
         options.settings(frozenset(name for name, path in given.items() if path)), translation=translation
     )
-    following = Follow(patience_s) if follow else None
+    following = Follow(timeout_s) if follow else None
     field = _timestamp_field(settings)
     with Hdf5Recording(
         source, paths, following, timestamp_field=field, translation=settings.translation_to_read, also=options.also

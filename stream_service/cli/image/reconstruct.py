@@ -35,7 +35,7 @@ def reconstruct(
     follow: Annotated[
         bool, typer.Option("--follow", help="FILE is still being written, or not there yet: reconstruct as it grows.")
     ] = False,
-    patience_s: Annotated[float, typer.Option(min=1, help="For --follow: how long to wait for FILE.")] = 3600.0,
+    timeout_s: Annotated[float, typer.Option(min=1, help="For --follow: how long to wait for FILE.")] = 3600.0,
     publish: Annotated[
         str | None,
         typer.Option(
@@ -57,7 +57,7 @@ def reconstruct(
     from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
     from stream_service.ptycho.ptypy.reconstruct import Request, prepare
     from stream_service.ptycho.ptypy.reconstruct import reconstruct as reconstruct_file
-    from stream_service.ptycho.ptypy.run_watch import Patience
+    from stream_service.ptycho.ptypy.run_watch import Timeouts
 
     if follow and options.refine_positions:
         raise ConfigError("--refine-positions needs the complete scan: use it without --follow when the scan has ended")
@@ -79,7 +79,7 @@ def reconstruct(
     with ExitStack() as stack:
         shown = stack.enter_context(Shown(publish if publish is not None else PREFIX if follow else ""))
         if follow:
-            followed = follow_run(request, shown, Patience(patience_s))
+            followed = follow_run(request, shown, Timeouts(timeout_s))
             outcome, sentence, is_complete = followed.outcome, followed.sentence, followed.is_complete
         else:
             outcome = reconstruct_file(request, shown)

@@ -1,4 +1,4 @@
-"""Value of a channel at one moment: the last value held at rest, linear between updates while it moves.
+"""Value of a channel at one moment: linear between updates while it moves, the last value at rest.
 
 Where the motion of an axis is a channel of its own, rest and motion are facts: the axis stands at its last update until
 the motion began, and at its last update before the motion ended from then on. So a frame that catches the first or the
@@ -60,11 +60,11 @@ def reading_with_motion(time_ns: int, channel: History, motion: History, toleran
     if knowledge is not Knowledge.KNOWN:
         return _unless_coming(knowledge, before)
     if state is None:
-        return held(before, Flag.UNBRACKETED)
+        return last_value(before, Flag.UNBRACKETED)
     if not state.is_valid:
-        return held(before, Flag.INVALID)
+        return last_value(before, Flag.INVALID)
     if not state.value:
-        return held(before, _doubt_of_rest(state, before, later, channel, motion, tolerance))
+        return last_value(before, _doubt_of_rest(state, before, later, channel, motion, tolerance))
     end = next((update for update in motion.later_than(time_ns) if not update.value), None)
     if later is not None and (end is None or later.timestamp_ns <= end.timestamp_ns):
         leg, known_from_ns = _leg_of_move(motion, before, later, time_ns)
@@ -77,10 +77,10 @@ def reading_with_motion(time_ns: int, channel: History, motion: History, toleran
     elif end is not None:  # no update between this moment and the end of the motion: it was there already
         until_ns = end.timestamp_ns
         knowledge = max(channel.knowledge(time_ns, until_ns), motion.knowledge(time_ns, until_ns - 1))
-        reading = held(before, _doubt_of_stamp(before, channel, tolerance))
+        reading = last_value(before, _doubt_of_stamp(before, channel, tolerance))
     else:
         knowledge = max(channel.knowledge(time_ns, END_OF_TIME), motion.knowledge(time_ns, END_OF_TIME))
-        reading = held(before)
+        reading = last_value(before)
     return reading if knowledge is Knowledge.KNOWN else _unless_coming(knowledge, before)
 
 
@@ -95,7 +95,7 @@ def reading_by_gap(
 ) -> Reading | None:
     """Value of a channel at `time_ns` if updates up to `gap_ns` apart mean motion; None if that is not known yet.
 
-    With a `gap_ns` of 0 the channel is held from update to update. `rests_in_silence` says that a moving axis never
+    With a `gap_ns` of 0 the last value holds until the next update. `rests_in_silence` says that a moving axis never
     posts more seldom than that, so that silence is rest; where that is not known, only updates that agree tell of rest.
     Of a channel that `is_sampled` updates come by the clock, and tell nothing of what was between two that differ.
     """
@@ -113,10 +113,10 @@ def reading_by_gap(
             knowledge = max(knowledge, channel.knowledge(time_ns, until_ns))
         reading = _on_line(time_ns, leg, slopes[0], slopes[1], tolerance, channel)
     else:
-        reading = held(before, _doubt_of_stamp(before, channel, tolerance))
+        reading = last_value(before, _doubt_of_stamp(before, channel, tolerance))
         horizon_ns = END_OF_TIME if is_sampled else horizon_ns
         if is_strict and not _is_rest_known(before, later, horizon_ns, tolerance, rests_in_silence):
-            reading = held(before, Flag.UNCERTAIN)
+            reading = last_value(before, Flag.UNCERTAIN)
     return reading if knowledge is Knowledge.KNOWN else _unless_coming(knowledge, before)
 
 
@@ -133,24 +133,24 @@ def best_guess(time_ns: int, channel: History) -> Reading:
     """Best guess when the wait is over: the last value before, flagged; NaN where there is none."""
     before, later = channel.at(time_ns)
     readback = before or later
-    return (math.nan, Flag.UNBRACKETED) if readback is None else held(readback, Flag.UNBRACKETED)
+    return (math.nan, Flag.UNBRACKETED) if readback is None else last_value(readback, Flag.UNBRACKETED)
 
 
-def held(readback: Readback, flag: Flag = Flag.NONE) -> Reading:
+def last_value(readback: Readback, flag: Flag = Flag.NONE) -> Reading:
     """The value of an update as it stands."""
     return readback.value, flag if readback.is_valid else flag | Flag.INVALID
 
 
 def _before_first(later: Readback | None, channel: History) -> Reading | None:
     if later is not None:
-        return held(later, Flag.UNBRACKETED)
+        return last_value(later, Flag.UNBRACKETED)
     return None if channel.is_connected else (math.nan, Flag.DISCONNECTED)
 
 
 def _unless_coming(knowledge: Knowledge, before: Readback) -> Reading | None:
     if knowledge is Knowledge.COMING:
         return None
-    return held(before, Flag.NO_TIME if knowledge is Knowledge.UNTIMED else Flag.DISCONNECTED)
+    return last_value(before, Flag.NO_TIME if knowledge is Knowledge.UNTIMED else Flag.DISCONNECTED)
 
 
 def _doubt_of_rest(

@@ -43,7 +43,7 @@ class How(StrEnum):
     ATTRIBUTE = "attribute"
     """The NDAttribute on the frame: right for step scans and for values latched by hardware."""
     TIMESTAMP = "timestamp"
-    """The channel's own history at mid-exposure: linear between updates while moving, held while at rest."""
+    """The channel's own history at mid-exposure: linear between updates while moving, the last value while at rest."""
 
 
 @dataclass(frozen=True, slots=True)

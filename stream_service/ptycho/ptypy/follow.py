@@ -30,7 +30,7 @@ from stream_service.ptycho.ptypy.reconstruct import (
     reconstruct,
     watch,
 )
-from stream_service.ptycho.ptypy.run_watch import Patience, RunWatch
+from stream_service.ptycho.ptypy.run_watch import RunWatch, Timeouts
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.text.counted import counted
 
@@ -51,12 +51,12 @@ class Followed:
     """What became of the run, and whether PtyPy saw all of it."""
 
 
-def follow(request: Request, listener: Listener, patience: Patience | None = None) -> Followed:
+def follow(request: Request, listener: Listener, timeouts: Timeouts | None = None) -> Followed:
     """Reconstruct a scan while it runs; `request.data` need not be there yet.
 
     Raises as `reconstruct` does, and `SourceError` if no file comes or a run has left too few rows.
     """
-    watched = RunWatch(request.data, patience or Patience(), request.choices.also)
+    watched = RunWatch(request.data, timeouts or Timeouts(), request.choices.also)
     watched.wait_for_rows(1, listener.note)
     scan = request.choices.read_scan(request.data)
     if not scan.has_ended:

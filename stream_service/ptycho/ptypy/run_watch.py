@@ -19,12 +19,12 @@ LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """Time-outs for files and rows that may never come, in seconds."""
 
-    for_file_s: float = 3600.0
+    file_s: float = 3600.0
     """For the file, and its first row."""
-    for_heartbeat_s: float = 30.0
+    heartbeat_s: float = 30.0
     """For a sign of life of the writer: it counts on ten times a second, row or no row."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -33,17 +33,17 @@ class Patience:
 class RunWatch:
     """Looks at the file at `path` now and then, and never keeps it open."""
 
-    def __init__(self, path: Path, patience: Patience, also: AlsoBelow = NOWHERE_ELSE) -> None:
-        self._path, self._patience, self._also = path, patience, also
+    def __init__(self, path: Path, timeouts: Timeouts, also: AlsoBelow = NOWHERE_ELSE) -> None:
+        self._path, self._timeouts, self._also = path, timeouts, also
         self._scan: ScanFile | None = None
         self._end_reason = ""
         self._heartbeat = -1
-        self._beat_at = patience.clock()
+        self._beat_at = timeouts.clock()
         self._looked_at = -LOOK_S
 
     def look(self) -> ScanFile | None:
         """The file as it is now, or was half a second ago; None while it is not there."""
-        now = self._patience.clock()
+        now = self._timeouts.clock()
         if now - self._looked_at >= LOOK_S and self._path.exists():
             self._looked_at = now
             self._read(now)
@@ -67,14 +67,14 @@ class RunWatch:
     def writer_is_silent(self) -> bool:
         """The run has not ended, and nothing has been written for too long."""
         has_ended = self._scan is not None and self._scan.has_ended
-        return not has_ended and self._patience.clock() - self._beat_at > self._patience.for_heartbeat_s
+        return not has_ended and self._timeouts.clock() - self._beat_at > self._timeouts.heartbeat_s
 
     def wait_for_rows(self, n_rows: int, tell: Callable[[str], None]) -> None:
         """Wait for the file and so many rows, or the end of the run.
 
         Raises `SourceError` when there is nothing to wait for any more.
         """
-        deadline_s = self._patience.clock() + self._patience.for_file_s
+        deadline_s = self._timeouts.clock() + self._timeouts.file_s
         is_told = False
         while True:
             scan = self.look()
@@ -84,20 +84,20 @@ class RunWatch:
                 raise SourceError(
                     f"{self._path} has {counted(scan.n_rows, 'row')}, and nothing is written to it: is its writer dead?"
                 )
-            if self._patience.clock() > deadline_s:
-                waited = f"{self._patience.for_file_s:g} s"
+            if self._timeouts.clock() > deadline_s:
+                waited = f"{self._timeouts.file_s:g} s"
                 raise SourceError(
                     f"{self._path}: too few rows after {waited}: does the scan run, and is this its file?"
                 )
             if not is_told:
                 tell(f"waiting for {self._path}" + (f" and {n_rows} rows of it" if n_rows > 1 else ""))
                 is_told = True
-            self._patience.sleep(0.1)
+            self._timeouts.sleep(0.1)
 
     def wait_for_end(self) -> None:
         """Wait until the run has ended, or its writer is dead: PtyPy may have every row before the account is made."""
         while (scan := self.look()) is None or not (scan.has_ended or self.writer_is_silent):
-            self._patience.sleep(0.1)
+            self._timeouts.sleep(0.1)
 
     def what_became(self) -> str:
         """End of the run, in a sentence."""

@@ -19,7 +19,7 @@ from stream_service.core.ending import true_reason
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.intake import Entered, Intake
-from stream_service.core.ledger import Account, Arrival, Fate, Ledger
+from stream_service.core.ledger import Account, Arrival, FrameStatus, Ledger
 from stream_service.core.pairing.pairer import channels_followed
 from stream_service.core.plausibility import ScanGeometry, scan_doubts
 from stream_service.core.run import EndReason, RunState
@@ -246,7 +246,7 @@ class _Ingest:
         if recording.n_expected is not None:
             ledger.expect(recording.n_expected)
         account = ledger.close(recording.n_exposed)
-        missing = ledger.ranges_with(Fate.LOST, Fate.INCOMPLETE)
+        missing = ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE)
         sentence = describe_account(account, missing, out.file.n_rows)
         state = RunState.COMPLETE if account.is_complete else RunState.INCOMPLETE
         reason = true_reason(EndReason.RECORDING_READ, account, is_planned=recording.n_expected is not None)

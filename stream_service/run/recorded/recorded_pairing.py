@@ -1,8 +1,8 @@
 """Recorded frames meet their values: the same pairer as live, fed from a recording instead of Channel Access.
 
 What was recorded with each frame is its attributes; what was recorded apart (`--readbacks`) is a history. Everything of
-it is known up to its end, so no frame ever waits for it; what was after its end nobody knows, so the last value is not
-held there. Histories are fed as the frames come, so that a long one is never held as single updates in memory.
+it is known up to its end, so no frame ever waits for it; what was after its end nobody knows, so the last value does
+not hold there. Histories are fed as the frames come, so that a long one is never kept as single updates in memory.
 """
 
 from __future__ import annotations

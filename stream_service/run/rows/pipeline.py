@@ -17,7 +17,7 @@ import numpy.typing as npt
 from stream_service.core.energies import RowEnergies
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.grouping import Group, Grouper
-from stream_service.core.ledger import Fate, Ledger
+from stream_service.core.ledger import FrameStatus, Ledger
 from stream_service.core.row import RowBlock
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stage_map import StageMap
@@ -135,7 +135,7 @@ class RowPipeline:
         if (group := self._grouper.add(exposure)) is not None:
             self._take(group)
         if given_up := self._grouper.take_given_up(self.is_waiting):
-            self._ledger.mark((lost.ordinal for lost in given_up), Fate.INCOMPLETE)
+            self._ledger.mark((lost.ordinal for lost in given_up), FrameStatus.INCOMPLETE)
 
     def release(self) -> None:
         """There may be no more exposures: take those that wait for the gaps to be known."""
@@ -155,7 +155,7 @@ class RowPipeline:
             used = block.rows[block.rows["keep"] != 0]
             self._used_m.append(np.stack([used["x_m"], used["y_m"]], axis=1))
         block.clear()
-        self._ledger.mark(self._unflushed, Fate.STORED)
+        self._ledger.mark(self._unflushed, FrameStatus.STORED)
         self._unflushed.clear()
 
     def finish(self) -> None:
@@ -165,7 +165,7 @@ class RowPipeline:
             self._append(group)
         self.flush()
         leftover = self._grouper.leftover()
-        self._ledger.mark((exposure.ordinal for exposure in leftover), Fate.INCOMPLETE)
+        self._ledger.mark((exposure.ordinal for exposure in leftover), FrameStatus.INCOMPLETE)
         saturated = self._saturation.settle(self._reducer)
         if saturated.any() and not self._saturation.masks_all:
             self._write_mask(saturated)
@@ -229,7 +229,7 @@ class RowPipeline:
         row["unique_id"] = [exposure.id.unique_id for exposure in exposures]
         row["epoch"] = [exposure.id.epoch for exposure in exposures]
         row["timestamp_ns"] = [exposure.frame.timestamp_ns for exposure in exposures]
-        row["status"] = Fate.STORED
+        row["status"] = FrameStatus.STORED
         row["n_frames"] = len(exposures)
         row["x_m"], row["y_m"], row["energy_eV"] = x_m, y_m, energy_eV
         row["exposure_s"] = exposure_s

@@ -47,11 +47,11 @@ class SpreadCheck:
         """The rows that are no single position, in a sentence."""
         judge = self.judge
         if judge.n_apart:
-            fate = "used, because that is allowed" if self._allow_spread else "flagged, and not used"
+            what_is_done = "used, because that is allowed" if self._allow_spread else "flagged, and not used"
             yield (
                 f"the exposures of {judge.n_apart} of {counted(judge.n_judged, 'row')} lie up to "
                 f"{judge.widest_m * 1e6:.3g} um apart (limit {judge.limit_m * 1e6:.3g} um, a quarter of the usual "
-                f"step): {'this row is' if judge.n_apart == 1 else 'these rows are'} {fate}; is "
+                f"step): {'this row is' if judge.n_apart == 1 else 'these rows are'} {what_is_done}; is "
                 f"{frames_per_position} the number of frames at a position?"
             )
 

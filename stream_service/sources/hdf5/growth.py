@@ -24,7 +24,7 @@ def _nothing() -> None:
 class Follow:
     """Options for a growing file that is followed."""
 
-    patience_s: float
+    timeout_s: float
     """After so long without anything new, what is there is taken to be all."""
     poll_s: float = 0.1
     """Between two looks at the file."""

@@ -52,7 +52,7 @@ class Hdf5Recording:
         self._paths = paths
         self._timestamp_field: TimestampField = timestamp_field
         self._translation = translation
-        self._patience = None if follow is None else _Patience(follow)
+        self._timeout = None if follow is None else _Timeout(follow)
         self._lags_since_s = math.inf
         self._is_final = False
         self._opened = self._open()
@@ -72,10 +72,10 @@ class Hdf5Recording:
             try:
                 opened = open_hdf5(self.path, self._also)
             except SourceError as error:
-                if self._patience is None:
+                if self._timeout is None:
                     raise
-                if not self._patience.waits():
-                    raise SourceError(f"{error} (waited {self._patience.follow.patience_s:g} s for it)") from error
+                if not self._timeout.waits():
+                    raise SourceError(f"{error} (waited {self._timeout.follow.timeout_s:g} s for it)") from error
             else:
                 self._inode = self.path.stat().st_ino
                 return opened
@@ -102,7 +102,7 @@ class Hdf5Recording:
         self._note(*contents.notes)
         if self._opened.is_closed:
             self._settle()
-        elif self._patience is None:
+        elif self._timeout is None:
             self._settle()
             if contents.keys is None:
                 self._note(
@@ -128,7 +128,7 @@ class Hdf5Recording:
         return self._rows.n_rows if self._is_final else self._growth.n_whole
 
     def frames(self) -> Iterator[Frame]:
-        """Every frame once. Of a followed file: those to come, too, until it is closed or patience ends."""
+        """Every frame once. Of a followed file: those to come, too, until it is closed or the time-out ends."""
         done = 0
         while self._wait_for(done):
             n_rows = self._n_rows
@@ -138,20 +138,20 @@ class Hdf5Recording:
     def _wait_for(self, row: int) -> bool:
         """True if there is a row of this index; of a growing file, once it is known."""
         while self._n_rows <= row:
-            if self._is_final or self._patience is None:
+            if self._is_final or self._timeout is None:
                 return False
             if self._growth.refresh():
-                self._patience.restart()
+                self._timeout.restart()
                 if self._n_rows > row:
                     break
             if not writer_flags(self.path):
                 self._read_closed()
                 continue
-            self._note_lag(self._patience.follow.clock())
-            if not self._patience.waits():
-                patience_s = self._patience.follow.patience_s
+            self._note_lag(self._timeout.follow.clock())
+            if not self._timeout.waits():
+                timeout_s = self._timeout.follow.timeout_s
                 self._note(
-                    f"nothing new came for {patience_s:g} s, and {self.path} was not closed; what is there is taken"
+                    f"nothing new came for {timeout_s:g} s, and {self.path} was not closed; what is there is taken"
                 )
                 self._settle()
         return True
@@ -209,7 +209,7 @@ class Hdf5Recording:
         self.close()
 
 
-class _Patience:
+class _Timeout:
     """Time since something new came."""
 
     def __init__(self, follow: Follow) -> None:
@@ -220,8 +220,8 @@ class _Patience:
         self._since_s = self.follow.clock()
 
     def waits(self) -> bool:
-        """Wait for the next look; False if patience has ended."""
-        if self.follow.clock() - self._since_s >= self.follow.patience_s:
+        """Wait for the next look; False if the time-out is over."""
+        if self.follow.clock() - self._since_s >= self.follow.timeout_s:
             return False
         self.follow.on_wait()
         self.follow.sleep(self.follow.poll_s)

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from stream_service.core.energies import RowEnergies
-from stream_service.core.ledger import Fate
+from stream_service.core.ledger import FrameStatus
 from stream_service.errors import SourceError, WriteError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.opening import open_cut, writer_flags
@@ -29,6 +29,7 @@ from stream_service.standard_file.schema import cxi_tree, paths
 from stream_service.standard_file.schema.codes import END_STATES, LEDGER_COUNTS, STORED_CODES
 from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.contents import text_in
+from stream_service.standard_file.schema.ledger_columns import count_path
 from stream_service.standard_file.schema.spec import DatasetSpec, fixed_string
 from stream_service.standard_file.write.creation import create_file
 from stream_service.standard_file.write.failures import write_error
@@ -162,7 +163,7 @@ class _Story:
 
         state = text(paths.STATE)
         has_ended = state in END_STATES
-        counts = {name: number(f"{paths.LEDGER}/{name}") for name in LEDGER_COUNTS}
+        counts = {name: number(count_path(found.file, name)) for name in LEDGER_COUNTS}
         ledger = _account(found, counts) if has_ended else None
         if state == "COMPLETE" and (found.n_lost or ledger is None):
             state = "INCOMPLETE"
@@ -197,7 +198,7 @@ class _Story:
             paths.MESSAGE: self.message,
             paths.END_TIMESTAMP: self.end_timestamp_ns,
             paths.END_TIME: cxi_tree.iso_time(self.end_timestamp_ns),
-            **{f"{paths.LEDGER}/{name}": count for name, count in self.counts.items()},
+            **{count_path(found.file, name): count for name, count in self.counts.items()},
         }
         energies_eV = found.columns[paths.ROW_ENERGY]
         known: Any = found.file[paths.ENERGY]
@@ -228,7 +229,7 @@ def _account(found: Salvage, counts: dict[str, int]) -> Mapping[str, np.ndarray[
     status = columns["status"]
     for place in np.flatnonzero(np.isin(status, STORED_CODES)):
         if (int(columns["epoch"][place]), int(columns["unique_id"][place])) not in kept:
-            status[place] = Fate.LOST
+            status[place] = FrameStatus.LOST
     return columns
 
 

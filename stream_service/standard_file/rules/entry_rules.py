@@ -142,10 +142,10 @@ def _flag_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     reasons = ", ".join(f"{name} {n}" for name, n in counts.items() if n)
     used = np.asarray(keep[: extent.n_rows]) != 0 if keep is not None and extent.fits(keep) else np.ones_like(flagged)
     n_used = int(np.count_nonzero(flagged & used))
-    fate = (
+    consequence = (
         f"{n_used} of them are used, as their positions are known" if n_used else "none of them is used (/entry/keep)"
     )
-    yield advice(paths.FLAGS, f"flags {_rows(np.flatnonzero(flagged))} of {extent.n_rows} ({reasons}); {fate}.")
+    yield advice(paths.FLAGS, f"flags {_rows(np.flatnonzero(flagged))} of {extent.n_rows} ({reasons}); {consequence}.")
 
 
 def _translation_findings(file: h5py.File) -> Iterator[Finding]:

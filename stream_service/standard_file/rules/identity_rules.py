@@ -11,7 +11,13 @@ import numpy as np
 from stream_service.standard_file.read.announced_rows import n_announced
 from stream_service.standard_file.rules.finding import Finding, advice, error
 from stream_service.standard_file.schema import paths
-from stream_service.standard_file.schema.codes import END_STATES, FATE_COUNTS, LEDGER_COUNTS, STATUS_CODES, STORED_CODES
+from stream_service.standard_file.schema.codes import (
+    END_STATES,
+    LEDGER_COUNTS,
+    STATUS_CODES,
+    STATUS_COUNTS,
+    STORED_CODES,
+)
 from stream_service.standard_file.schema.contents import (
     RowExtent,
     dataset_at,
@@ -20,6 +26,7 @@ from stream_service.standard_file.schema.contents import (
     text_in,
     values_in,
 )
+from stream_service.standard_file.schema.ledger_columns import count_path
 from stream_service.standard_file.schema.row_columns import row_column_specs
 from stream_service.text.counted import agrees, counted
 
@@ -113,8 +120,8 @@ def _row_findings(file: h5py.File, n_rows: int) -> Iterator[Finding]:
 
 
 def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> Iterator[Finding]:
-    """The fates add up to the frames expected, the columns say what the counts say, and the rows agree."""
-    counts = {name: number_in(dataset_at(file, f"{paths.LEDGER}/{name}")) for name in LEDGER_COUNTS}
+    """The counts add up to the frames expected, the columns say what the counts say, and the rows agree."""
+    counts = {name: number_in(dataset_at(file, count_path(file, name))) for name in LEDGER_COUNTS}
     columns = [dataset_at(file, f"{paths.LEDGER}/{name}") for name in ("epoch", "unique_id", "status")]
     if None in counts.values() or None in columns:
         yield error(paths.LEDGER, "is not whole; every standard file accounts for its frames there.")
@@ -128,7 +135,7 @@ def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> I
             paths.LEDGER, "names no frame: the run ended before its account was made; its counts are the last known."
         )
         return
-    total = sum(number[name] for name in FATE_COUNTS)
+    total = sum(number[name] for name in STATUS_COUNTS)
     if total != number["expected"]:
         yield error(paths.LEDGER, f"accounts for {counted(total, 'frame')}, but {number['expected']} were expected.")
     for code, name in STATUS_CODES.items():

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import IntEnum, IntFlag
 
 from stream_service.core.exposure import Flag
-from stream_service.core.ledger import Fate
+from stream_service.core.ledger import FrameStatus
 from stream_service.core.run import END_STATES as ENDED
 from stream_service.core.run import RunState
 
@@ -34,10 +34,10 @@ def names_of(codes: type[IntEnum] | type[IntFlag]) -> dict[int, str]:
     return {code.value: (code.name or "").lower() for code in codes}
 
 
-STATUS_CODES: Mapping[int, str] = names_of(Fate)
+STATUS_CODES: Mapping[int, str] = names_of(FrameStatus)
 """What became of a frame: `/entry/frames/status` (0 = unused slot) and `/entry/ledger/status`."""
 
-STORED_CODES = (Fate.STORED, Fate.BACKFILLED)
+STORED_CODES = (FrameStatus.STORED, FrameStatus.BACKFILLED)
 """Those that mean: this frame is in the file."""
 
 FLAG_CODES: Mapping[int, str] = names_of(Flag)
@@ -48,11 +48,14 @@ PIXEL_FLAGS: Mapping[int, str] = {bit: name.replace("_", " ") for bit, name in n
 RUN_STATES = tuple(map(str, RunState))
 END_STATES = tuple(map(str, ENDED))
 
-FATE_COUNTS = ("stored", "backfilled", "lost", "incomplete", "not_exposed")
+STATUS_COUNTS = ("stored", "backfilled", "lost", "incomplete", "not_exposed")
 """Scalars in `/entry/ledger` that add up to `expected` once a run has ended."""
 
-LEDGER_COUNTS = ("expected", *FATE_COUNTS, "duplicates", "surplus")
+LEDGER_COUNTS = ("expected", *STATUS_COUNTS, "duplicates", "unexpected")
 """All scalar counts in `/entry/ledger`."""
+
+EARLIER_COUNTS = {"unexpected": "surplus"}
+"""Names that counts have in files written until November 2026."""
 
 
 def codes_as_text(codes: Mapping[int, str]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
 from stream_service.standard_file.schema import paths
-from stream_service.standard_file.schema.codes import LEDGER_COUNTS, STATUS_CODES, codes_as_text
+from stream_service.standard_file.schema.codes import EARLIER_COUNTS, LEDGER_COUNTS, STATUS_CODES, codes_as_text
 from stream_service.standard_file.schema.spec import DatasetSpec
 
 LEDGER_COLUMNS = {"epoch": np.int32, "unique_id": np.int64, "status": np.uint8, "n_received": np.uint16}
@@ -35,6 +36,12 @@ class LedgerColumns:
             raise ValueError(f"the ledger's columns have different lengths: {sorted(lengths)}")
         if missing := set(LEDGER_COUNTS) - set(self.counts):
             raise ValueError(f"the ledger's counts lack {sorted(missing)}")
+
+
+def count_path(file: h5py.Group, name: str) -> str:
+    """Path of a count of the ledger in this file, which may be one with its earlier name."""
+    earlier = f"{paths.LEDGER}/{EARLIER_COUNTS.get(name, name)}"
+    return earlier if earlier in file else f"{paths.LEDGER}/{name}"
 
 
 def ledger_specs() -> tuple[DatasetSpec, ...]:
@@ -66,7 +73,7 @@ def ledger_specs() -> tuple[DatasetSpec, ...]:
         "incomplete": "Frames that came, but whose group never filled.",
         "not_exposed": "Frames that were planned, but the detector never got there.",
         "duplicates": "Frames that came again; they are not counted above.",
-        "surplus": "Frames beyond those expected; they are not counted above.",
+        "unexpected": "Frames beyond those expected; they are not counted above.",
     }
     counts = (
         DatasetSpec(f"{paths.LEDGER}/{name}", meanings[name], np.dtype(np.int64), value=np.int64(0))

@@ -68,7 +68,7 @@ class PlaceWatch:
         """Action to be taken when the file is closed; None if it has a name."""
         return Rescue(os.dup(self._fd), self._rescue_path) if self._rescue_path is not None else None
 
-    def _lost(self, fate: str) -> WriteError:
+    def _lost(self, what_happened: str) -> WriteError:
         if os.fstat(self._fd).st_nlink:
             with suppress(OSError):
                 place = os.readlink(OPEN_FILE.format(self._fd))
@@ -79,7 +79,7 @@ class PlaceWatch:
         folder = next(parent for parent in self.path.absolute().parents if parent.is_dir())
         self._rescue_path = _free_name(folder / f"{self.path.stem}.rescued{self.path.suffix}")
         return WriteError(
-            f"{self.path} was {fate} while it was written: its rows up to then are in {self._rescue_path}"
+            f"{self.path} was {what_happened} while it was written: its rows up to then are in {self._rescue_path}"
         )
 
 

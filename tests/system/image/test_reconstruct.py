@@ -29,7 +29,7 @@ from stream_service.ptycho.ptypy.ptypy_run import Iteration
 from stream_service.ptycho.ptypy.ptyr import Ptyr
 from stream_service.ptycho.ptypy.recipe_settings import RecipeSettings
 from stream_service.ptycho.ptypy.reconstruct import Request, prepare, reconstruct
-from stream_service.ptycho.ptypy.run_watch import Patience
+from stream_service.ptycho.ptypy.run_watch import Timeouts
 from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 from stream_service.standard_file.rules.validate import validate_file
 from stream_service.standard_file.write.swmr_file import StandardFile
@@ -209,14 +209,14 @@ def followed(
     data: Path,
     python: PtypyPython,
     iterations: int = 20,
-    patience: Patience | None = None,
+    timeouts: Timeouts | None = None,
     begun: threading.Event | None = None,
 ) -> Followed:
     request = request_for(data, python, iterations)
     prepare(request)
     heard = Heard(lambda _: begun.set() if begun is not None else None)
     try:
-        return follow(request, heard, patience)
+        return follow(request, heard, timeouts)
     finally:
         followed.notes = heard.notes  # type: ignore[attr-defined]
 
@@ -262,7 +262,7 @@ def test_a_writer_that_falls_silent_is_not_waited_for(python: PtypyPython, tmp_p
         "append_example_rows(file, 0, 9)\nfile.flush()\nos._exit(9)\n"
     )
     assert subprocess.run([sys.executable, "-c", write], check=False).returncode == 9
-    result = followed(path, python, patience=Patience(for_heartbeat_s=1.5))
+    result = followed(path, python, timeouts=Timeouts(heartbeat_s=1.5))
     assert not result.is_complete
     assert "fell silent after 9 rows" in result.sentence
     assert result.outcome.n_rows == 9
@@ -306,7 +306,7 @@ def test_a_run_that_has_ended_already_is_just_reconstructed(python: PtypyPython,
 
 def test_a_file_that_never_comes_is_not_waited_for_for_ever(python: PtypyPython, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="too few rows after"):
-        followed(tmp_path / "scan_std.h5", python, patience=Patience(for_file_s=0.5))
+        followed(tmp_path / "scan_std.h5", python, timeouts=Timeouts(file_s=0.5))
 
 
 def test_the_command_does_it_all(python: PtypyPython, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_dropped_and_duplicated_frames_are_those_in_the_record(start: Callable, 
     frames.settle()
 
     truth = truth_of(client, tmp_path / "truth.npz")
-    expected = np.repeat(truth["unique_id"], [{"sent": 1, "dropped": 0, "duplicated": 2}[f] for f in truth["fate"]])
+    expected = np.repeat(truth["unique_id"], [{"sent": 1, "dropped": 0, "duplicated": 2}[f] for f in truth["status"]])
     assert frames.ids() == expected.tolist()
     assert {1, 400}.isdisjoint(frames.ids())
     assert frames.ids().count(7) == 2

@@ -70,14 +70,14 @@ def test_frames_after_those_announced_are_told(rig: Rig) -> None:
     for _ in range(3):
         rig.beamline.acquire(1)
     wait_for_message(rig, "the detector has exposed 3 frames since the run had all announced: they are in no file")
-    assert rig.service.get("FramesSurplus") == 3
+    assert rig.service.get("FramesUnexpected") == 3
 
 
 def test_frames_beyond_those_announced_in_one_acquisition_are_told(rig: Rig) -> None:
     assert rig.arm("burst", n_positions=9) == ""
     rig.beamline.acquire(12, exposure_s=0.01)
     assert rig.wait_for_end() == "COMPLETE"
-    rig.service.wait_until(lambda: rig.service.get("FramesSurplus") == 3)
+    rig.service.wait_until(lambda: rig.service.get("FramesUnexpected") == 3)
 
 
 def test_ioc_that_dies_is_told_at_once_and_ends_the_run(rig: Rig, ioc: Any) -> None:

@@ -34,7 +34,7 @@ def rate_hz(request: pytest.FixtureRequest) -> int:
 def rig(start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path: Path, rate_hz: int) -> Iterator[Rig]:
     ioc = start_ioc("--shape", f"{SHAPE[0]},{SHAPE[1]}", "--stack", "4")
     detector = {"sensor_shape": list(SHAPE)}
-    budget = {"frame_queue_MiB": WAITING_S * rate_hz * FRAME_BYTES / 2**20, "pairing_patience_s": 60.0}
+    budget = {"frame_queue_MiB": WAITING_S * rate_hz * FRAME_BYTES / 2**20, "pairing_timeout_s": 60.0}
     with closing(start_rig(ioc.prefix, epics, tmp_path, service=budget, detector=detector)) as made:
         yield made
 

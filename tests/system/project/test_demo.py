@@ -93,8 +93,8 @@ def test_lost_and_duplicated_frames_are_named_and_nothing_else_is_wrong(tmp_path
     n, options = 100, ["--drop", "0.05", "--drop-ids", "1,100", "--duplicate", "0.02", "--duplicate-ids", "5"]
     demo = run_demo(tmp_path, "--points", str(n), "--", *options)
     truth = demo.truth()
-    sent = dict(zip(truth["unique_id"].tolist(), truth["fate"].astype(str).tolist(), strict=True))
-    dropped = {uid for uid, fate in sent.items() if fate == "dropped"}
+    sent = dict(zip(truth["unique_id"].tolist(), truth["status"].astype(str).tolist(), strict=True))
+    dropped = {uid for uid, what in sent.items() if what == "dropped"}
     assert {1, 100} <= dropped and len(dropped) > 2
     assert demo.exit_code == 1 and demo.text("/entry/run/state") == "INCOMPLETE", demo.output
 
@@ -103,7 +103,7 @@ def test_lost_and_duplicated_frames_are_named_and_nothing_else_is_wrong(tmp_path
     assert lost == dropped
     ledger = demo.ledger()
     assert ledger["expected"] == n and ledger["stored"] == n - len(dropped) and ledger["lost"] == len(dropped)
-    assert ledger["duplicates"] == sum(fate == "duplicated" for fate in sent.values())
+    assert ledger["duplicates"] == sum(what == "duplicated" for what in sent.values())
 
     ids = demo.column("/entry/frames/unique_id")[:, 0].tolist()
     assert sorted(ids) == sorted(set(sent) - dropped)

@@ -16,7 +16,7 @@ from stream_service.core.frame import Frame
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.recording import Follow, Hdf5Recording
 
-PATIENCE_S = 5.0
+TIMEOUT_S = 5.0
 SWMR = "swmr=True, flush_every=1"
 
 
@@ -39,7 +39,7 @@ class Waiting:
         self.now_s = 0.0
 
     def follow(self) -> Follow:
-        return Follow(PATIENCE_S, 1.0, clock=lambda: self.now_s, sleep=self._sleep, on_wait=self._step)
+        return Follow(TIMEOUT_S, 1.0, clock=lambda: self.now_s, sleep=self._sleep, on_wait=self._step)
 
     def _sleep(self, seconds: float) -> None:
         self.now_s += seconds
@@ -129,7 +129,7 @@ def test_a_single_frame_is_given_when_the_file_is_closed(writer: Writer, path: P
     check(frame, 0)
 
 
-def test_patience_ends_for_a_writer_that_died(writer: Writer, path: Path) -> None:
+def test_time_out_ends_for_a_writer_that_died(writer: Writer, path: Path) -> None:
     writer.do(f"file = opened({SWMR}, column_chunk=1)")
     writer.do("append(0, 12)")
     waiting = Waiting(writer.kill)
@@ -138,11 +138,11 @@ def test_patience_ends_for_a_writer_that_died(writer: Writer, path: Path) -> Non
     assert len(frames) == 12
     for index, frame in enumerate(frames):
         check(frame, index)
-    assert waiting.now_s == PATIENCE_S
+    assert waiting.now_s == TIMEOUT_S
     assert any("nothing new came for 5 s" in note for note in recording.notes)
 
 
-def test_patience_begins_anew_with_everything_that_comes(writer: Writer, path: Path) -> None:
+def test_time_out_begins_anew_with_everything_that_comes(writer: Writer, path: Path) -> None:
     writer.do(f"file = opened({SWMR}, column_chunk=1)")
     writer.do("append(0, 2)")
     rests = ["pass"] * 4

@@ -6,7 +6,7 @@ import numpy as np
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameId
-from stream_service.core.grouping import PATIENCE, Grouper
+from stream_service.core.grouping import MOST_POSITIONS_BEHIND, Grouper
 
 PIXELS = np.zeros((1, 1), np.uint16)
 
@@ -31,10 +31,10 @@ def test_group_is_in_the_order_of_exposure_however_it_came():
 def test_group_is_given_up_when_much_later_exposures_come():
     grouper = Grouper(2)
     grouper.add(exposure(0))
-    for ordinal in range(2, 2 * (PATIENCE + 1)):
+    for ordinal in range(2, 2 * (MOST_POSITIONS_BEHIND + 1)):
         grouper.add(exposure(ordinal))
     assert grouper.take_given_up() == []
-    grouper.add(exposure(2 * (PATIENCE + 1)))
+    grouper.add(exposure(2 * (MOST_POSITIONS_BEHIND + 1)))
     assert [lost.ordinal for lost in grouper.take_given_up()] == [0]
     assert grouper.take_given_up() == []
 
@@ -63,7 +63,7 @@ def test_open_groups_are_bounded_over_a_hundred_thousand_frames_of_which_every_s
         assert grouper.add(exposure(ordinal)) is None
         n_held += 1 - len(grouper.take_given_up())
         most_held = max(most_held, n_held)
-    assert most_held <= PATIENCE + 2
+    assert most_held <= MOST_POSITIONS_BEHIND + 2
     assert len(grouper.leftover()) == n_held
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from stream_service.core.frame import Frame
 from stream_service.core.intake import Intake
-from stream_service.core.ledger import MAX_JUMP, Arrival, Fate, Ledger
+from stream_service.core.ledger import MAX_JUMP, Arrival, FrameStatus, Ledger
 
 PIXELS = np.zeros((1, 1), np.uint16)
 WRONG = [0, -1, -(2**31), 2**31 - 1, 4_000_000, 2 * MAX_JUMP, 1000, 30, 12, 8, 7, 3]
@@ -28,7 +28,7 @@ def take(
         entered += intake.admit(frame(unique_id, 1000 + n * step_ns))
     entered += intake.decide(counter, is_last=True)
     assert intake.held is None
-    ledger.mark([receipt.ordinal for _, receipt in entered if receipt.arrival is Arrival.NEW], Fate.STORED)
+    ledger.mark([receipt.ordinal for _, receipt in entered if receipt.arrival is Arrival.NEW], FrameStatus.STORED)
     return [(receipt.arrival, frame.unique_id, receipt.ordinal) for frame, receipt in entered]
 
 
@@ -48,7 +48,7 @@ def test_one_wrong_id_moves_nothing(n_expected, wrong, step_ns):
     account = ledger.close(ledger.exposed_by_counter(12))
     assert (account.expected, account.not_exposed) == (12, 0)
     assert (account.stored, account.lost) == (ledger.n_received, 12 - ledger.n_received)
-    assert ledger.n_received + account.surplus + account.duplicates + account.before_run == 12, (
+    assert ledger.n_received + account.unexpected + account.duplicates + account.before_run == 12, (
         "every frame is accounted for"
     )
 
@@ -63,7 +63,7 @@ def test_wrong_id_at_the_ends_moves_nothing(place, wrong):
     if (place, wrong) != (0, 1):  # a detector that counts anew begins like this
         assert len(new(entered)) == 11
     account = ledger.close(ledger.exposed_by_counter(112))
-    assert ledger.n_received + account.surplus == 12
+    assert ledger.n_received + account.unexpected == 12
 
 
 def test_frames_after_a_loss_are_entered_together():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stream_service.core.frame import FrameId
-from stream_service.core.ledger import MAX_JUMP, Account, Arrival, Fate, Ledger
+from stream_service.core.ledger import MAX_JUMP, Account, Arrival, FrameStatus, Ledger
 
 MiB = 1 << 20
 
@@ -23,7 +23,7 @@ def stored(ledger: Ledger, *ids: int, at_ns: int = 1000) -> None:
     for n, unique_id in enumerate(ids):
         receipt = ledger.receive(unique_id, at_ns + n)
         assert receipt.arrival is Arrival.NEW
-        ledger.mark([receipt.ordinal], Fate.STORED)
+        ledger.mark([receipt.ordinal], FrameStatus.STORED)
 
 
 @pytest.mark.parametrize("first", [0, 1, 100])
@@ -40,7 +40,7 @@ def test_lost_head_counts_although_nothing_of_it_ever_came():
     stored(ledger, 3, 4, 5)
     account = ledger.close()
     assert (account.stored, account.lost) == (3, 2)
-    assert ledger.ids_with(Fate.LOST) == [FrameId(0, 1), FrameId(0, 2)]
+    assert ledger.ids_with(FrameStatus.LOST) == [FrameId(0, 1), FrameId(0, 2)]
     assert not account.is_complete
 
 
@@ -74,7 +74,7 @@ def test_duplicates_are_counted_and_are_no_loss():
     ledger.receive(1, 1000)
     ledger.receive(2, 1001)
     assert ledger.receive(1, 1000) == (Arrival.DUPLICATE, FrameId(0, 1), 0)
-    ledger.mark([0, 1], Fate.STORED)
+    ledger.mark([0, 1], FrameStatus.STORED)
     account = ledger.close()
     assert account.is_complete and account.duplicates == 1
     np.testing.assert_array_equal(ledger.columns()[3], [2, 1])
@@ -118,7 +118,7 @@ def test_frames_lost_at_the_start_of_an_epoch_are_named():
     stored(ledger, 1, 2, 3)
     stored(ledger, 3, at_ns=2000)
     ledger.close()
-    assert ledger.ids_with(Fate.LOST) == [FrameId(1, 1), FrameId(1, 2)]
+    assert ledger.ids_with(FrameStatus.LOST) == [FrameId(1, 1), FrameId(1, 2)]
 
 
 def test_a_detector_that_counts_to_one_at_every_point_makes_an_epoch_of_each():
@@ -147,7 +147,7 @@ def test_frame_that_no_epoch_has_room_for_is_ignored():
     ledger = Ledger(1, None)
     receive(ledger, 1, 2)
     ledger.receive(1, 2000)
-    assert ledger.receive(3, 1000).arrival is Arrival.SURPLUS
+    assert ledger.receive(3, 1000).arrival is Arrival.UNEXPECTED
     np.testing.assert_array_equal(ledger.columns()[3], [1, 1, 1])
 
 
@@ -169,12 +169,12 @@ def test_equal_stamps_restart_nothing():
     ]
 
 
-def test_frames_beyond_those_expected_are_surplus():
+def test_frames_beyond_those_expected_are_unexpected():
     ledger = Ledger(1, 2)
-    assert receive(ledger, 1, 2, 3) == [Arrival.NEW, Arrival.NEW, Arrival.SURPLUS]
-    ledger.mark([0, 1], Fate.STORED)
+    assert receive(ledger, 1, 2, 3) == [Arrival.NEW, Arrival.NEW, Arrival.UNEXPECTED]
+    ledger.mark([0, 1], FrameStatus.STORED)
     account = ledger.close(ledger.exposed_by_counter(3))
-    assert account.is_complete and account.surplus == 1
+    assert account.is_complete and account.unexpected == 1
 
 
 def test_extra_frames_are_taken_but_not_expected():
@@ -184,7 +184,7 @@ def test_extra_frames_are_taken_but_not_expected():
     assert ledger.account().expected == 2
     stored(ledger, 3, at_ns=2000)
     assert ledger.all_in
-    assert receive(ledger, 4, at_ns=3000) == [Arrival.SURPLUS]
+    assert receive(ledger, 4, at_ns=3000) == [Arrival.UNEXPECTED]
     assert ledger.close() == Account(3, 3, 0, 0, 0, 0, 0, 1)
 
 
@@ -193,7 +193,7 @@ def test_frame_that_is_not_believed_changes_nothing_for_the_next_ones(n_expected
     ledger = Ledger(1, n_expected)
     stored(ledger, 1, 2)
     hostile = [2**31 - 1, -1, -(2**31), MAX_JUMP + 10]
-    assert receive(ledger, *hostile, at_ns=2000) == [Arrival.SURPLUS] * 4
+    assert receive(ledger, *hostile, at_ns=2000) == [Arrival.UNEXPECTED] * 4
     stored(ledger, 3, 4, at_ns=3000)
     np.testing.assert_array_equal(ledger.columns()[0][:4], [0, 0, 0, 0])
 
@@ -201,7 +201,7 @@ def test_frame_that_is_not_believed_changes_nothing_for_the_next_ones(n_expected
 def test_restart_that_leads_beyond_the_run_changes_nothing_for_the_next_ones():
     ledger = Ledger(1000, 10)
     stored(ledger, 1000, 1001)
-    assert receive(ledger, 500, at_ns=2000) == [Arrival.SURPLUS]
+    assert receive(ledger, 500, at_ns=2000) == [Arrival.UNEXPECTED]
     stored(ledger, 1002, at_ns=3000)
 
 
@@ -239,8 +239,8 @@ def test_times_received_stop_counting_before_they_run_over():
 def test_backfilled_frames_are_in_the_file():
     ledger = Ledger(1, 2)
     receive(ledger, 1, 2)
-    ledger.mark([0], Fate.STORED)
-    ledger.mark([1], Fate.BACKFILLED)
+    ledger.mark([0], FrameStatus.STORED)
+    ledger.mark([1], FrameStatus.BACKFILLED)
     assert ledger.close().is_complete
 
 
@@ -253,11 +253,11 @@ def test_closing_twice_changes_nothing():
 def test_frames_of_groups_that_never_filled_are_told_from_lost_ones():
     ledger = Ledger(1, 4)
     receive(ledger, 1, 2, 4)
-    ledger.mark([0, 1], Fate.STORED)
-    ledger.mark([3], Fate.INCOMPLETE)
+    ledger.mark([0, 1], FrameStatus.STORED)
+    ledger.mark([3], FrameStatus.INCOMPLETE)
     account = ledger.close()
     assert (account.stored, account.lost, account.incomplete) == (2, 1, 1)
-    assert ledger.ids_with(Fate.LOST, Fate.INCOMPLETE) == [FrameId(0, 3), FrameId(0, 4)]
+    assert ledger.ids_with(FrameStatus.LOST, FrameStatus.INCOMPLETE) == [FrameId(0, 3), FrameId(0, 4)]
 
 
 def test_account_of_a_long_run_is_as_quick_as_that_of_a_short_one():

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from iocsim.truth import Fate, Truth
+from iocsim.truth import FrameStatus, Truth
 
 FRAME = np.arange(12, dtype=np.uint16).reshape(3, 4)
 T0_NS = 1_795_219_200_123_456_789  # a double cannot hold this
@@ -16,9 +16,9 @@ T0_NS = 1_795_219_200_123_456_789  # a double cannot hold this
 
 def filled():
     truth = Truth({"mask": np.zeros((3, 4), np.uint8)}, {"seed": 7})
-    truth.record(1, 0, 1e-6, -2e-6, T0_NS, T0_NS + 20_000_001, 710.0, 0.02, Fate.SENT, FRAME)
-    truth.record(2, 0, 1.1e-6, -2e-6, T0_NS + 1, T0_NS + 2, 710.0, 0.02, Fate.DROPPED)
-    truth.record(0, 1, 1.2e-6, -2e-6, T0_NS + 3, T0_NS + 4, 710.0, 0.02, Fate.DUPLICATED)
+    truth.record(1, 0, 1e-6, -2e-6, T0_NS, T0_NS + 20_000_001, 710.0, 0.02, FrameStatus.SENT, FRAME)
+    truth.record(2, 0, 1.1e-6, -2e-6, T0_NS + 1, T0_NS + 2, 710.0, 0.02, FrameStatus.DROPPED)
+    truth.record(0, 1, 1.2e-6, -2e-6, T0_NS + 3, T0_NS + 4, 710.0, 0.02, FrameStatus.DUPLICATED)
     return truth
 
 
@@ -30,7 +30,7 @@ def test_saved_record_comes_back_exactly_and_without_pickles(tmp_path):
         assert truth["x_m"].tolist() == [1e-6, 1.1e-6, 1.2e-6]
         assert truth["start_ns"].tolist() == [T0_NS, T0_NS + 1, T0_NS + 3]
         assert truth["end_ns"][0] == T0_NS + 20_000_001
-        assert truth["fate"].tolist() == ["sent", "dropped", "duplicated"]
+        assert truth["status"].tolist() == ["sent", "dropped", "duplicated"]
         assert truth["crc32"].tolist() == [zlib.crc32(FRAME.tobytes()), -1, -1]
         assert json.loads(str(truth["facts"])) == {"seed": 7}
         assert truth["mask"].shape == (3, 4)
@@ -70,13 +70,13 @@ def test_clear_forgets_frames_and_keeps_the_beamline(tmp_path):
 
 
 def test_an_array_named_like_a_column_is_refused():
-    with pytest.raises(ValueError, match="fate"):
-        Truth({"fate": FRAME}, {})
+    with pytest.raises(ValueError, match="status"):
+        Truth({"status": FRAME}, {})
 
 
 def test_checksum_of_a_reversed_view_is_that_of_its_bytes_in_c_order(tmp_path):
     truth = Truth({}, {})
-    truth.record(1, 0, 0.0, 0.0, T0_NS, T0_NS, 710.0, 0.02, Fate.SENT, FRAME[::-1, ::-1])
+    truth.record(1, 0, 0.0, 0.0, T0_NS, T0_NS, 710.0, 0.02, FrameStatus.SENT, FRAME[::-1, ::-1])
     truth.save(tmp_path / "t.npz")
     with np.load(tmp_path / "t.npz") as saved:
         assert saved["crc32"][0] == zlib.crc32(FRAME[::-1, ::-1].tobytes())

@@ -217,7 +217,7 @@ def test_every_page_is_in_the_index() -> None:
     assert [str(page) for page in pages if f"({page})" not in index] == []
 
 
-def test_glossary_explains_every_fate_flag_and_state() -> None:
+def test_glossary_explains_every_status_flag_and_state() -> None:
     glossary = (DOCS / "reference" / "glossary.md").read_text(encoding="utf-8")
     for name in (*STATUS_CODES.values(), *FLAG_CODES.values()):
         assert f"**{name}**" in glossary

@@ -87,7 +87,7 @@ def test_questions_are_not_asked_faster_than_they_can_be_answered(bench):
     assert len(bench.asked) <= 0.1 / ASK_S + 1
 
 
-def test_frame_with_a_dead_readback_is_flagged_when_its_own_patience_ends(bench):
+def test_frame_with_a_dead_readback_is_flagged_when_its_own_time_out_is_over(bench):
     """The one that came late is not flagged with the first: its readback may still come."""
     bench.readbacks.dead = {"x"}
     bench.frame()

@@ -1,4 +1,4 @@
-"""Frames and a log by time must tell of the same time, or nothing is paired; outside of the log nothing is held."""
+"""Frames and a log by time must tell of the same time, or nothing is paired; outside of the log no value holds."""
 
 from __future__ import annotations
 

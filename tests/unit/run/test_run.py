@@ -15,7 +15,7 @@ import pytest
 from scripted_run import Bench, Step, frame, frames
 
 from stream_service.core.exposure import Flag
-from stream_service.core.ledger import Fate
+from stream_service.core.ledger import FrameStatus
 from stream_service.core.readback_events import Gone
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError
@@ -49,9 +49,9 @@ def test_lost_frames_are_named_head_and_tail_too(bench):
     b = bench(n_positions=8)
     run = b.play(frames([2, 3, 5, 6]), b.exposed(7), b.stop)
     assert (run.state, run.status().end_reason) == (RunState.INCOMPLETE, EndReason.STOPPED)
-    assert b.fates() == {
-        1: Fate.LOST, 2: Fate.STORED, 3: Fate.STORED, 4: Fate.LOST,
-        5: Fate.STORED, 6: Fate.STORED, 7: Fate.LOST, 8: Fate.NOT_EXPOSED,
+    assert b.statuses() == {
+        1: FrameStatus.LOST, 2: FrameStatus.STORED, 3: FrameStatus.STORED, 4: FrameStatus.LOST,
+        5: FrameStatus.STORED, 6: FrameStatus.STORED, 7: FrameStatus.LOST, 8: FrameStatus.NOT_EXPOSED,
     }  # fmt: skip
     assert run.message == "4 of 8 frames stored in 4 rows, 3 lost, 1 never exposed (missing ids: 1, 4, 7)"
 
@@ -62,8 +62,9 @@ def test_losing_the_first_frame_shifts_no_group(bench):
     with b.file() as file:
         np.testing.assert_array_equal(file["/entry/frames/unique_id"][:], [[3, 4], [5, 6]])
         np.testing.assert_array_equal(file["/entry/data"][:, 0, 0], [7, 11])
-    assert b.fates() == {
-        1: Fate.LOST, 2: Fate.INCOMPLETE, 3: Fate.STORED, 4: Fate.STORED, 5: Fate.STORED, 6: Fate.STORED,
+    assert b.statuses() == {
+        1: FrameStatus.LOST, 2: FrameStatus.INCOMPLETE, 3: FrameStatus.STORED,
+        4: FrameStatus.STORED, 5: FrameStatus.STORED, 6: FrameStatus.STORED,
     }  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def test_frame_of_another_shape_is_counted_and_skipped(bench):
     run = b.play(frames([1]), [frame(2, shape=(4, 4))], frames([3]), b.exposed(3), b.stop)
     assert run.status().bad_messages == 1
     assert b.rows() == [1, 3]
-    assert b.fates()[2] is Fate.LOST
+    assert b.statuses()[2] is FrameStatus.LOST
 
 
 def test_good_frames_become_rows_after_any_bad_message(bench):
@@ -117,7 +118,7 @@ def test_dead_readback_flags_its_rows_and_holds_up_nothing_for_long(bench):
     assert run.state is RunState.COMPLETE
     with b.file() as file:
         assert set(file["/entry/frames/flags"][:]) == {Flag.UNBRACKETED}
-    assert b.clock.now_s == pytest.approx(1000 + b.profile.service.pairing_patience_s, abs=0.5)
+    assert b.clock.now_s == pytest.approx(1000 + b.profile.service.pairing_timeout_s, abs=0.5)
 
 
 def test_lost_readback_flags_its_rows_at_once(bench):

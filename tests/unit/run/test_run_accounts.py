@@ -12,7 +12,7 @@ import pytest
 from scripted_run import Bench, frame, frames
 
 from stream_service.core.ending import true_reason
-from stream_service.core.ledger import Account, Fate
+from stream_service.core.ledger import Account, FrameStatus
 from stream_service.core.run import EndReason, RunState
 from stream_service.run.run import Run
 from stream_service.settings.service_status import Severity
@@ -88,7 +88,7 @@ def test_frames_beyond_those_announced_are_counted_and_told(bench, lost):
         frames(n for n in range(1, 10) if n not in lost), b.exposed(11), frames([10, 11, 12]), b.exposed(12), b.stop
     )
     account = run.status().account
-    assert (account.expected, account.stored, account.surplus) == (9, 9 - len(lost), 3)
+    assert (account.expected, account.stored, account.unexpected) == (9, 9 - len(lost), 3)
     assert "3 beyond the number expected, ignored" in run.message
     if not lost:
         assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.BEYOND_PLAN)
@@ -171,7 +171,7 @@ def test_one_wrong_id_moves_no_account(bench, n_positions, wrong):
     run = b.play(frames(range(1, 11)), [miscounted(11, wrong)], frames(range(12, 21)), b.exposed(20), b.stop)
     assert time.perf_counter() - began_s < 10
     assert b.rows() == [n for n in range(1, 21) if n != 11]
-    assert b.fates() == {n: Fate.LOST if n == 11 else Fate.STORED for n in range(1, 21)}
+    assert b.statuses() == {n: FrameStatus.LOST if n == 11 else FrameStatus.STORED for n in range(1, 21)}
     assert "1 lost, 1 with an id that cannot be, ignored (missing ids: 11)" in run.message
 
 
@@ -277,7 +277,7 @@ def test_counts_add_up_for_every_kind_at_once(bench):
     )  # fmt: skip
     account = run.status().account
     assert (account.stored, account.lost, account.not_exposed) == (5, 3, 4)
-    assert (account.duplicates, account.surplus, account.implausible) == (1, 1, 1)
+    assert (account.duplicates, account.unexpected, account.implausible) == (1, 1, 1)
     assert (
         account.expected
         == account.stored + account.backfilled + account.lost + account.incomplete + account.not_exposed

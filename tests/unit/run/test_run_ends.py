@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scripted_run import Bench, Step, frame, frames
 
-from stream_service.core.ledger import Fate
+from stream_service.core.ledger import FrameStatus
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import SourceError
 from stream_service.standard_file.schema.columns import GrowingColumn
@@ -38,7 +38,7 @@ def test_stop_gives_up_frames_that_do_not_come(bench):
     b = bench(n_positions=None)
     run = b.play(frames([1, 2]), b.exposed(4), b.stop)
     assert run.state is RunState.INCOMPLETE
-    assert b.fates() == {1: Fate.STORED, 2: Fate.STORED, 3: Fate.LOST, 4: Fate.LOST}
+    assert b.statuses() == {1: FrameStatus.STORED, 2: FrameStatus.STORED, 3: FrameStatus.LOST, 4: FrameStatus.LOST}
     assert b.clock.now_s == pytest.approx(1000 + b.profile.service.drain_s, abs=0.5)
 
 
@@ -87,7 +87,12 @@ def test_run_ends_when_the_detector_stopped(bench):
     b = bench(n_positions=4)
     run = b.play(frames([1, 2]), b.exposed(3), b.detector_stops)
     assert (run.state, run.status().end_reason) == (RunState.INCOMPLETE, EndReason.DETECTOR_STOPPED)
-    assert b.fates() == {1: Fate.STORED, 2: Fate.STORED, 3: Fate.LOST, 4: Fate.NOT_EXPOSED}
+    assert b.statuses() == {
+        1: FrameStatus.STORED,
+        2: FrameStatus.STORED,
+        3: FrameStatus.LOST,
+        4: FrameStatus.NOT_EXPOSED,
+    }
     assert b.clock.now_s > 1000 + b.profile.service.grace_s
 
 
@@ -102,7 +107,7 @@ def test_a_detector_that_goes_on_does_not_hold_up_a_full_run(bench):
     run = b.play(frames([1]), b.exposed(50), frames([2]))
     assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.BEYOND_PLAN)
     assert run.message == "2 of 2 frames stored in 2 rows, 48 beyond the number expected, ignored"
-    assert run.status().account.surplus == 48
+    assert run.status().account.unexpected == 48
     assert b.clock.now_s < 1000 + b.profile.service.drain_s
 
 
@@ -114,7 +119,13 @@ def test_counter_that_does_not_answer_does_not_hold_up_the_end(bench):
 
     run = b.play(frames([1, 3]), lost, b.stop)
     assert run.state is RunState.INCOMPLETE
-    assert b.fates() == {1: Fate.STORED, 2: Fate.LOST, 3: Fate.STORED, 4: Fate.NOT_EXPOSED, 5: Fate.NOT_EXPOSED}
+    assert b.statuses() == {
+        1: FrameStatus.STORED,
+        2: FrameStatus.LOST,
+        3: FrameStatus.STORED,
+        4: FrameStatus.NOT_EXPOSED,
+        5: FrameStatus.NOT_EXPOSED,
+    }
 
 
 def test_abort_keeps_the_rows_so_far(bench):

@@ -28,7 +28,7 @@ def test_frames_after_the_run_are_counted_and_told() -> None:
     assert afterwards.told(ENDED, 9, 1.0) is ENDED
     counter.latest = 12
     told = afterwards.told(ENDED, 9, 2.0)
-    assert told.account.surplus == 3
+    assert told.account.unexpected == 3
     assert told.message == (
         "9 of 9 frames stored in 9 rows; the detector has exposed 3 frames since the run had all announced: "
         "they are in no file"
@@ -39,11 +39,11 @@ def test_the_word_stays_when_the_watch_is_over_or_the_counter_was_reset() -> Non
     counter = Counter()
     afterwards = Afterwards(lambda: counter, 60.0)
     counter.latest = 12
-    assert afterwards.told(ENDED, 9, 0.0).account.surplus == 3
+    assert afterwards.told(ENDED, 9, 0.0).account.unexpected == 3
     counter.latest = 0
-    assert afterwards.told(ENDED, 9, 59.0).account.surplus == 3
+    assert afterwards.told(ENDED, 9, 59.0).account.unexpected == 3
     assert not counter.is_closed
-    assert afterwards.told(ENDED, 9, 61.0).account.surplus == 3
+    assert afterwards.told(ENDED, 9, 61.0).account.unexpected == 3
     assert counter.is_closed
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_service.core.frame import FrameId
-from stream_service.core.ledger import Account, Fate, Ledger
+from stream_service.core.ledger import Account, FrameStatus, Ledger
 from stream_service.run.status import MOST_IDS_NAMED, describe_account, describe_ids
 
 
@@ -14,9 +14,11 @@ def ids(*unique_ids: int, epoch: int = 0) -> list[tuple[FrameId, FrameId]]:
     """As the ledger gives them when exactly these are lost."""
     first, ledger = min(unique_ids, default=1), Ledger(min(unique_ids, default=1), None)
     for unique_id in set(range(first, max(unique_ids, default=0) + 1)) - set(unique_ids):
-        ledger.mark([ledger.receive(unique_id, unique_id).ordinal], Fate.STORED)
+        ledger.mark([ledger.receive(unique_id, unique_id).ordinal], FrameStatus.STORED)
     ledger.close(max(unique_ids, default=0) - first + 1)
-    return [(FrameId(epoch, one), FrameId(epoch, other)) for (_, one), (_, other) in ledger.ranges_with(Fate.LOST)]
+    return [
+        (FrameId(epoch, one), FrameId(epoch, other)) for (_, one), (_, other) in ledger.ranges_with(FrameStatus.LOST)
+    ]
 
 
 def test_good_run_needs_few_words():
@@ -24,7 +26,7 @@ def test_good_run_needs_few_words():
 
 
 def test_everything_that_went_wrong_is_said():
-    account = Account(20, 9, 1, 3, 2, 5, duplicates=4, surplus=8, before_run=7, implausible=2)
+    account = Account(20, 9, 1, 3, 2, 5, duplicates=4, unexpected=8, before_run=7, implausible=2)
     assert describe_account(account, ids(3, 4, 5, 9), 5) == (
         "10 of 20 frames stored in 5 rows, 3 lost, 2 in groups that never filled, 5 never exposed, "
         "4 duplicates ignored, 6 beyond the number expected, ignored, 2 with an id that cannot be, ignored, "

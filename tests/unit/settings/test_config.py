@@ -107,6 +107,7 @@ def test_settings_cannot_be_changed(tmp_path):
     ("changes", "said"),
     [
         ({"detector.distanse_m": 1.0}, "detector.distanse_m: there is no such setting"),
+        ({"service.pairing_patience_s": 1.0}, "service.pairing_patience_s: .* it is called pairing_timeout_s now"),
         ({"detector.distance_m": None}, "detector.distance_m: is missing"),
         ({"detector.distance_m": -1.0}, "detector.distance_m: .*greater than 0.*given: -1.0"),
         ({"detector.distance_m": float("inf")}, "detector.distance_m: .*finite"),
@@ -152,7 +153,7 @@ def test_message_fits_into_a_pv_whatever_was_given(tmp_path):
         tmp_path, {"stage_map": [["x" * 10_000] * 2] * 2, "detector": dict.fromkeys(map(str, range(5000)), 1)}
     )
     assert len(text) < 4096
-    assert "more mistakes" in text
+    assert "more problems" in text
 
 
 def test_missing_file_is_named(tmp_path):

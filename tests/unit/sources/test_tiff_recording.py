@@ -13,7 +13,7 @@ from tiff_scan import write_tiff, write_tiff_scan
 
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import Frame, FrameTime
-from stream_service.core.ledger import Account, Fate, Ledger
+from stream_service.core.ledger import Account, FrameStatus, Ledger
 from stream_service.core.pairing.pairer import How
 from stream_service.errors import SourceError
 from stream_service.run.recorded.make_sidecar import make_sidecar
@@ -50,7 +50,7 @@ def account(recording: TiffRecording) -> Account:
     """What a ledger makes of the recording, as the ingest does."""
     ledger = Ledger(recording.first_unique_id, None)
     ordinals = [ledger.receive(frame.unique_id, index).ordinal for index, frame in enumerate(recording.frames())]
-    ledger.mark(ordinals, Fate.STORED)
+    ledger.mark(ordinals, FrameStatus.STORED)
     assert recording.n_expected is not None
     ledger.expect(recording.n_expected)
     return ledger.close(recording.n_exposed)

@@ -147,14 +147,30 @@ def test_the_rows_before_a_cut_are_kept(tmp_path: Path, make: Callable[[Path], P
     assert state == ("ABORTED" if make is write_killed else "INCOMPLETE"), "it cannot be complete any more"
 
 
-def test_frames_of_lost_rows_are_lost_in_the_ledger(tmp_path: Path) -> None:
-    """A file whose account is whole, and whose frames are not: sparse, as a broken copy may be."""
-    path = write_finished(tmp_path)
+def empty_last_frame(path: Path) -> None:
     with h5py.File(path, "r") as file:
         info = file["/entry/data"].id.get_chunk_info_by_coord((N_ROWS - 1, 0, 0))  # type: ignore[union-attr]
     content = bytearray(path.read_bytes())
     content[info.byte_offset : info.byte_offset + info.size] = bytes(info.size)
     path.write_bytes(content)
+
+
+def test_account_with_the_earlier_name_of_a_count_is_kept(tmp_path: Path) -> None:
+    path = write_finished(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["/entry/ledger/unexpected"][()] = 3  # type: ignore[index]
+        file.move("/entry/ledger/unexpected", "/entry/ledger/surplus")
+    empty_last_frame(path)
+    repaired(path, tmp_path / "new.h5")
+    check_rows(tmp_path / "new.h5", N_ROWS - 1)
+    with h5py.File(tmp_path / "new.h5") as file:
+        assert file["/entry/ledger/surplus"][()] == 3  # type: ignore[index]
+
+
+def test_frames_of_lost_rows_are_lost_in_the_ledger(tmp_path: Path) -> None:
+    """A file whose account is whole, and whose frames are not: sparse, as a broken copy may be."""
+    path = write_finished(tmp_path)
+    empty_last_frame(path)
     assert any("is 0 everywhere in 1 row (39), in which light was measured" in error for error in errors_of(path))
     with pytest.raises(SourceError, match="of row 39, the last, no pixel is in it"):
         ScanFile.read(path)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stream_service.core.exposure import Flag
-from stream_service.core.ledger import Fate
+from stream_service.core.ledger import FrameStatus
 from stream_service.core.run import END_STATES, RunState
 from stream_service.standard_file import ChannelColumn, StandardFile
 from stream_service.standard_file.schema import codes
@@ -45,7 +45,7 @@ def members(file):
 
 
 def test_codes_are_those_of_core():
-    assert {fate.value: fate.name.lower() for fate in Fate} == codes.STATUS_CODES
+    assert {status.value: status.name.lower() for status in FrameStatus} == codes.STATUS_CODES
     assert {flag.value: flag.name.lower() for flag in Flag if flag} == codes.FLAG_CODES
     assert set(codes.RUN_STATES) == set(RunState)
     assert set(codes.END_STATES) == END_STATES

@@ -54,6 +54,13 @@ def test_good_file_has_no_findings(tmp_path, k):
     assert validate_file(tmp_path / "a.h5") == []
 
 
+def test_account_with_the_earlier_name_of_a_count_is_whole(tmp_path):
+    write_example(tmp_path / "a.h5", 20)
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["entry/ledger"].move("unexpected", "surplus")
+    assert validate_file(tmp_path / "a.h5") == []
+
+
 def mark_saturated(file):
     file[f"{DETECTOR}/detectorSpecific/pixel_mask"][:2] |= 2
 
