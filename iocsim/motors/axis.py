@@ -36,6 +36,7 @@ class Axis:
 
     def __init__(self, position: float = 0.0) -> None:
         self._track = Track(position)
+        self.present = self._track.present
 
     def position_at(self, time_ns: int) -> float:
         """The true position at a time in the past (Unix ns). Any thread."""

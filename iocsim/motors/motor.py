@@ -73,7 +73,7 @@ class Motor:
     async def _take(self, field: str, value: Any) -> None:
         async with self._turn:
             end_ns = self._axis.end_ns
-            await self._show(self._record.put(field, value, time.time_ns()))
+            await self._show(self._at_present(lambda now_ns: self._record.put(field, value, now_ns)))
             await self._acknowledge()
             if self._axis.end_ns != end_ns:
                 self._sent_off.set()
@@ -82,7 +82,7 @@ class Motor:
 
     async def _acknowledge(self) -> None:
         if self._record.has_command:
-            await self._show(self._record.acknowledge(time.time_ns()))
+            await self._show(self._at_present(self._record.acknowledge))
 
     async def _follow(self) -> None:
         """Poll until the record knows that the axis is at rest."""
@@ -94,9 +94,16 @@ class Motor:
                 await asyncio.wait_for(self._sent_off.wait(), wait_s)
             except TimeoutError:
                 async with self._turn:
-                    now_ns = time.time_ns()
-                    await self._show(self._record.report(self._axis.status_at(now_ns), now_ns))
+                    await self._show(self._at_present(self._poll))
                     await self._acknowledge()
+
+    def _poll(self, now_ns: int) -> list[Post]:
+        return self._record.report(self._axis.status_at(now_ns), now_ns)
+
+    def _at_present(self, process: Callable[[int], list[Post]]) -> list[Post]:
+        """What one processing posts: its values, its stamp and the motion that it begins are of one instant."""
+        with self._axis.present:
+            return process(time.time_ns())
 
     async def _show(self, posts: list[Post]) -> None:
         for post in posts:

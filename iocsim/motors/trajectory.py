@@ -6,6 +6,7 @@ Pure: time is an argument, in Unix nanoseconds. Positions have the unit of the a
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 
 HISTORY = 4096
@@ -110,6 +111,9 @@ class Track:
 
     def __init__(self, position: float) -> None:
         self._moves: list[Motion] = [Move(0, position, position, velocity=1.0)]
+        self.present = threading.RLock()
+        """To be held from the reading of the clock until the motion that begins then is added: so what was true at a
+        time stays true, wherever the process is held up."""
 
     @property
     def last(self) -> Motion:
@@ -118,15 +122,18 @@ class Track:
 
     def add(self, move: Motion) -> None:
         """Start a motion; what an earlier one had still to do is given up."""
-        # A reader walks the list backwards while this appends, which is safe; old moves go by replacing the list.
         if len(self._moves) >= 2 * HISTORY:
-            self._moves = self._moves[-HISTORY:]
+            del self._moves[:-HISTORY]
         self._moves.append(move)
+
+    def jump(self, time_ns: int, position: float) -> None:
+        """Be there from this time on."""
+        self.add(Move(time_ns, position, position, velocity=1.0))
 
     def position_at(self, time_ns: int) -> float:
         """Position of the axis at a time; times before the remembered history give its first position."""
-        moves = self._moves
-        for move in reversed(moves):
-            if time_ns >= move.start_ns:
-                return move.position_at(time_ns)
-        return moves[0].start
+        with self.present:
+            for move in reversed(self._moves):
+                if time_ns >= move.start_ns:
+                    return move.position_at(time_ns)
+            return self._moves[0].start

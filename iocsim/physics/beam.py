@@ -47,14 +47,15 @@ class Energy:
     async def _put(self, energy_eV: float) -> Any:
         lowest_eV, highest_eV = self._limits_eV
         energy_eV = min(max(lowest_eV, energy_eV), highest_eV)
-        await self._setpoint.post(energy_eV)
-        now_ns = time.time_ns()
-        here_eV = self._track.position_at(now_ns)
-        way_eV = abs(energy_eV - here_eV)
-        duration_s = min(LONGEST_SLEW_S, SLEW_S_PER_EV * way_eV)
-        move = Move(now_ns, here_eV, energy_eV, velocity=way_eV / duration_s if way_eV else 1.0)
-        self._track.add(move)
+        with self._track.present:
+            now_ns = time.time_ns()
+            here_eV = self._track.position_at(now_ns)
+            way_eV = abs(energy_eV - here_eV)
+            duration_s = min(LONGEST_SLEW_S, SLEW_S_PER_EV * way_eV)
+            move = Move(now_ns, here_eV, energy_eV, velocity=way_eV / duration_s if way_eV else 1.0)
+            self._track.add(move)
         self._there.clear()
+        await self._setpoint.post(energy_eV, now_ns)
         await self._done.post(0, now_ns)
         if self._slew is not None:
             self._slew.cancel()
@@ -78,15 +79,23 @@ class RingCurrent:
 
     def __init__(self, table: PvTable, seed: int) -> None:
         self._noise = random.Random(seed)
-        self._started_s = time.monotonic()
+        self._started_ns = time.time_ns()
+        self._readings = Track(START_CURRENT_MA)
         self.readback: Pv = table.readback("RingCurrent", START_CURRENT_MA, units="mA")
+
+    def mA_at(self, time_ns: int) -> float:
+        """The last reading at a time in the past (Unix ns). Any thread."""
+        return self._readings.position_at(time_ns)
 
     async def run(self) -> None:
         """Post readings until cancelled."""
         while True:
-            age_s = time.monotonic() - self._started_s
-            decayed_mA = START_CURRENT_MA * math.exp(-age_s / LIFETIME_S)
-            await self.readback.post(decayed_mA * self._noise.gauss(1.0, FLUCTUATION))
+            with self._readings.present:
+                now_ns = time.time_ns()
+                decayed_mA = START_CURRENT_MA * math.exp((self._started_ns - now_ns) / 1e9 / LIFETIME_S)
+                reading_mA = decayed_mA * self._noise.gauss(1.0, FLUCTUATION)
+                self._readings.jump(now_ns, reading_mA)
+            await self.readback.post(reading_mA, now_ns)
             await asyncio.sleep(CURRENT_PERIOD_S)
 
 
@@ -94,9 +103,18 @@ class Shutter:
     """`Shutter` and `Shutter_RBV`: 0 Closed, 1 Open; moves at once, open at the start."""
 
     def __init__(self, table: PvTable) -> None:
+        self._track = Track(1.0)
         self._state = table.pair("Shutter", Choice(("Closed", "Open"), 1))
+        self._state.setpoint.on_put = self._put
 
-    @property
-    def is_open(self) -> bool:
-        """Light reaches the sample. Any thread."""
-        return self._state.is_on
+    def is_open_at(self, time_ns: int) -> bool:
+        """Light reached the sample at a time in the past (Unix ns). Any thread."""
+        return self._track.position_at(time_ns) == 1.0
+
+    async def _put(self, value: str) -> Any:
+        with self._track.present:
+            now_ns = time.time_ns()
+            self._track.jump(now_ns, float(value == "Open"))
+        await self._state.readback.post(value, now_ns)
+        await self._state.setpoint.post(value, now_ns)
+        raise SkipWrite

@@ -52,8 +52,8 @@ class Endstation:
             x_m=-UM * self.x.position_at(time_ns),
             y_m=-UM * self.y.position_at(time_ns),
             energy_eV=self.energy.energy_eV_at(time_ns),
-            ring_current_mA=self.ring_current.readback.value,
-            shutter_open=self.shutter.is_open,
+            ring_current_mA=self.ring_current.mA_at(time_ns),
+            shutter_open=self.shutter.is_open_at(time_ns),
         )
 
     def attributes(self) -> tuple[NDAttribute, ...]:

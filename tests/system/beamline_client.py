@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from limits import HANG_S
+
 from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import PV
 from stream_service.text.utf8 import text_in_waveform
-
-TIMEOUT_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,17 @@ class BeamlineClient:
         if name not in self.pvs:
             self.pvs[name] = PV(self.prefix + name, auto_monitor=False, form="time")
         pv = self.pvs[name]
-        assert pv.wait_for_connection(TIMEOUT_S), f"{self.prefix}{name} is not served"
+        assert pv.wait_for_connection(HANG_S), f"{self.prefix}{name} is not served"
         return pv
 
     def get(self, name: str) -> Any:
         """The value the server has now; a char waveform or an enum as a string."""
         pv = self.pv(name)
         is_text = pv.nelm > 1 and "char" in str(pv.type)
-        value = pv.get(as_string="enum" in str(pv.type), use_monitor=False, timeout=TIMEOUT_S)
+        value = pv.get(as_string="enum" in str(pv.type), use_monitor=False, timeout=HANG_S)
         return text_in_waveform(value) if is_text else value
 
-    def put(self, name: str, value: Any, *, wait: bool = True, timeout_s: float = TIMEOUT_S) -> None:
+    def put(self, name: str, value: Any, *, wait: bool = True, timeout_s: float = HANG_S) -> None:
         """Put, and wait for the put-callback."""
         assert self.pv(name).put(value, wait=wait, timeout=timeout_s) != -1, f"put to {name} did not end"
 
@@ -77,7 +77,7 @@ class BeamlineClient:
         self.wait_until(lambda: len({event.name for event in events}) == len(names))
         return events
 
-    def wait_until(self, condition: Any, timeout_s: float = TIMEOUT_S) -> None:
+    def wait_until(self, condition: Any, timeout_s: float = HANG_S) -> None:
         """Wait until the condition is true; fails after the timeout."""
         deadline_s = time.monotonic() + timeout_s
         while not condition():

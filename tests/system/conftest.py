@@ -21,6 +21,7 @@ from pathlib import Path
 
 import epicscorelibs.path.pyepics  # noqa: F401 - one set of EPICS libraries for pyepics and p4p
 import pytest
+from limits import HANG_S
 
 from stream_service.errors import ConfigError
 from stream_service.ptycho.ptypy.ptypy_python import VARIABLE as PTYPY_VARIABLE
@@ -30,8 +31,6 @@ from stream_service.testing.loopback import LoopbackEpics, process_environment
 NETWORK = LoopbackEpics.reserve(["ioc", "service"])
 os.environ.update(NETWORK.client_environment())
 
-READY_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 10.0
 END_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 """A test run that is killed takes its beamlines along, where Linux can do that."""
 _PREFIXES = (f"T{os.getpid()}N{number}:" for number in itertools.count())
@@ -53,11 +52,11 @@ class IocProcess:
         return int(found.group(1))
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End it; gives the exit code, kills it after STOP_TIMEOUT_S."""
+        """End it; gives the exit code, kills it after HANG_S."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
-            return self.process.wait(STOP_TIMEOUT_S)
+            return self.process.wait(HANG_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
@@ -98,7 +97,7 @@ def start_ioc(epics: LoopbackEpics) -> Iterator[Callable[..., IocProcess]]:
 
 def _ready_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    overdue = threading.Timer(READY_TIMEOUT_S, process.kill)
+    overdue = threading.Timer(HANG_S, process.kill)
     overdue.start()
     try:
         for line in process.stdout:
@@ -107,7 +106,7 @@ def _ready_line(process: subprocess.Popen[str]) -> str:
     finally:
         overdue.cancel()
     process.stdout.close()
-    pytest.fail(f"iocsim was not ready within {READY_TIMEOUT_S} s (exit code {process.wait()})")
+    pytest.fail(f"iocsim was not ready within {HANG_S} s (exit code {process.wait()})")
 
 
 @pytest.fixture(scope="session")

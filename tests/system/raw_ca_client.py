@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import caproto
+from limits import HANG_S
 
-TIMEOUT_S = 8.0
 VERSION = 13
 DBE_VALUE = 1
 SMALL_BUFFER = 4096
@@ -21,7 +21,7 @@ class RawCaClient:
     def __init__(self, port: int, *, buffer: int = SMALL_BUFFER) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        self.socket.settimeout(TIMEOUT_S)
+        self.socket.settimeout(HANG_S)
         self.socket.connect(("127.0.0.1", port))
         self._circuit = caproto.VirtualCircuit(caproto.CLIENT, ("127.0.0.1", port), 0)
         self._heard: list[Any] = []

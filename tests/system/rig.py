@@ -12,13 +12,12 @@ import h5py
 import numpy as np
 import yaml
 from beamline_client import BeamlineClient
+from limits import HANG_S
 
 from stream_service.processes.children import Child
 from stream_service.settings.beamlines import profile_path
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
-ARM_S = 60.0
-"""The first arming after a change of the kernels compiles them."""
 ENDED = ("COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
 
 
@@ -51,7 +50,7 @@ class Rig:
     def arm(self, scan_id: str, **request: Any) -> str:
         """Arm for a scan; the service's sentence if it refuses."""
         self.service.put("Request", json.dumps({"scan_id": scan_id, **request}))
-        self.service.put("Arm", 1, timeout_s=ARM_S)
+        self.service.put("Arm", 1, timeout_s=HANG_S)
         self.service.wait_for("Arm", 0)
         return str(self.service.get("ArmError"))
 
@@ -121,5 +120,5 @@ def start_rig(
     beamline = BeamlineClient(ioc_prefix)
     beamline.put("Pva1:EnableCallbacks", 1)
     rig = Rig(beamline, BeamlineClient(prefix), child, folder)
-    child.wait_for("ready", 30)
+    child.wait_for("ready", HANG_S)
     return rig

@@ -1,32 +1,63 @@
-"""The schedule of exposures, without EPICS."""
+"""The schedule of exposures, without EPICS and in a time of our own."""
 
 import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+from limits import HANG_S
 
-from iocsim.detector.acquisition import Acquisition, ExposureSettings, FrameCounter
+from iocsim.detector import acquisition as module
+from iocsim.detector.acquisition import LONGEST_BACKLOG_S, Acquisition, ExposureSettings, FrameCounter
 from iocsim.detector.ndarray import NDArray
 from iocsim.detector.readout import Readout
 from iocsim.physics.endstation import Conditions
 
 UINT16 = np.dtype(np.uint16)
+START_NS = 1_800_000_000_000_000_000
+MS = 1_000_000
+
+
+class Clock:
+    """The time of a machine that does nothing else; takes the place of `time` and of the wait for a stop."""
+
+    now_ns = START_NS
+
+    def time_ns(self) -> int:
+        return self.now_ns
+
+    def pass_by(self, seconds: float) -> None:
+        self.now_ns += round(1e9 * seconds)
+
+    def wait(self, seconds: float) -> bool:
+        self.pass_by(seconds)
+        return False
+
+    def is_set(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 @dataclass
 class SlowFrames:
-    """A source whose frames take a given time to make."""
+    """A source whose frames take a given time to make, and some of them longer."""
 
+    clock: Clock | None = None
     frame_s: float = 0.0
+    held_up_s: dict[int, float] | None = None
     raw_shape: tuple[int, int] = (4, 6)
     dtype: np.dtype[Any] = UINT16
 
     def frame(self, index: int, *_: object) -> np.ndarray:
-        if self.frame_s:
-            time.sleep(self.frame_s)
+        if self.clock is not None:
+            self.clock.pass_by((self.held_up_s or {}).get(index, self.frame_s))
         return np.full(self.raw_shape, index, self.dtype)
 
 
@@ -47,7 +78,9 @@ class Record:
         self.rows.append(row)
 
 
-def expose(n_images: int | None, exposure_s: float, period_s: float, frame_s: float = 0.0) -> tuple[Any, ...]:
+def acquisition_of(
+    n_images: int | None, exposure_s: float, period_s: float, source: SlowFrames
+) -> tuple[Acquisition, list[NDArray], Record]:
     sent: list[NDArray] = []
     record = Record()
     readout = Readout.within((4, 6), np.dtype(np.uint16))
@@ -57,7 +90,7 @@ def expose(n_images: int | None, exposure_s: float, period_s: float, frame_s: fl
         return 1
 
     acquisition = Acquisition(
-        SlowFrames(frame_s),
+        source,
         MovingStage(),  # type: ignore[arg-type]
         lambda: ExposureSettings(exposure_s, period_s, readout),
         lambda unique_id: (),
@@ -72,46 +105,63 @@ def expose(n_images: int | None, exposure_s: float, period_s: float, frame_s: fl
     return acquisition, sent, record
 
 
-def test_exposures_follow_an_absolute_schedule_to_the_nanosecond():
-    acquisition, sent, _ = expose(200, exposure_s=0.001, period_s=0.004)
+def expose(
+    clock: Clock, n_images: int, exposure_s: float, period_s: float, frame_s: float = 0.0, **held_up_s: float
+) -> tuple[np.ndarray, list[NDArray], Record]:
+    """Expose; gives the ends of the exposures since the start, in ns. `frame7=2.0`: frame 7 takes 2 s to make."""
+    held_up = {10 + int(name.removeprefix("frame")): seconds for name, seconds in held_up_s.items()}
+    acquisition, sent, record = acquisition_of(n_images, exposure_s, period_s, SlowFrames(clock, frame_s, held_up))
+    acquisition._stop = clock  # type: ignore[assignment]
     acquisition.run()
-    ends_ns = np.array([array.timestamp_ns for array in sent])
-    # A held-up machine may start some exposures late; the schedule is met again after them.
-    _, n_of_phase = np.unique(ends_ns % 4_000_000, return_counts=True)
-    assert n_of_phase.max() > 100
-    assert np.median(np.diff(ends_ns)) == 4_000_000
+    return np.array([array.timestamp_ns for array in sent]) - START_NS, sent, record
+
+
+def test_exposures_follow_an_absolute_schedule_to_the_nanosecond(clock: Clock):
+    ends_ns, sent, _ = expose(clock, 200, exposure_s=0.001, period_s=0.004)
+    assert ends_ns.tolist() == [MS + 4 * MS * n for n in range(200)]
     assert [array.unique_id for array in sent] == list(range(1, 201))
     assert [array.pixels[0, 0] for array in sent] == list(range(10, 210))
 
 
-def test_a_frame_belongs_to_the_middle_of_its_exposure():
-    acquisition, _, record = expose(3, exposure_s=0.01, period_s=0.0)
-    acquisition.run()
+def test_schedule_is_met_again_after_a_hold_up(clock: Clock):
+    ends_ns, *_ = expose(clock, 200, exposure_s=0.001, period_s=0.004, frame50=0.03)
+    on_schedule = ends_ns == MS + 4 * MS * np.arange(200)
+    assert on_schedule[:52].all() and not on_schedule[52:59].any() and on_schedule[70:].all()
+
+
+def test_schedule_begins_anew_after_a_long_hold_up(clock: Clock):
+    """No burst of exposures to make up for it."""
+    held_up_s = LONGEST_BACKLOG_S + 0.5
+    ends_ns, *_ = expose(clock, 20, exposure_s=0.001, period_s=0.004, frame9=held_up_s)
+    assert np.diff(ends_ns[:10]).tolist() == [4 * MS] * 9
+    assert np.diff(ends_ns[12:]).tolist() == [4 * MS] * 7
+    assert ends_ns[-1] - ends_ns[9] > 1e9 * held_up_s
+
+
+def test_a_frame_belongs_to_the_middle_of_its_exposure(clock: Clock):
+    _, _, record = expose(clock, 3, exposure_s=0.01, period_s=0.0)
     for _, _, x_m, _, start_ns, end_ns, *_ in record.rows:
-        assert end_ns - start_ns == 10_000_000
+        assert end_ns - start_ns == 10 * MS
         assert x_m == pytest.approx((start_ns + end_ns) * 0.5e-9, abs=1e-6)
 
 
-def test_a_frame_is_made_while_the_next_is_exposed():
-    acquisition, *_ = expose(10, exposure_s=0.01, period_s=0.01, frame_s=0.007)
-    started_s = time.monotonic()
-    acquisition.run()
-    assert time.monotonic() - started_s < 0.15  # one after the other it would be 0.17 s
+def test_a_frame_is_made_while_the_next_is_exposed(clock: Clock):
+    ends_ns, *_ = expose(clock, 10, exposure_s=0.01, period_s=0.01, frame_s=0.007)
+    assert ends_ns.tolist() == [10 * MS * n for n in range(1, 11)]
+    assert clock.now_ns - START_NS == 107 * MS
 
 
-def test_an_acquisition_that_cannot_keep_up_exposes_no_further_ahead_than_one_frame():
-    acquisition, sent, _ = expose(10, exposure_s=0.001, period_s=0.001, frame_s=0.01)
-    acquisition.run()
-    gaps_ns = np.diff([array.timestamp_ns for array in sent])
-    assert np.all(gaps_ns[1:] >= 9_000_000)
+def test_an_acquisition_that_cannot_keep_up_exposes_no_further_ahead_than_one_frame(clock: Clock):
+    ends_ns, *_ = expose(clock, 10, exposure_s=0.001, period_s=0.001, frame_s=0.01)
+    assert np.all(np.diff(ends_ns)[1:] >= 9 * MS)
 
 
 def test_stop_ends_the_exposure_under_way_without_a_frame():
-    acquisition, sent, _ = expose(None, exposure_s=60.0, period_s=60.0)
+    acquisition, sent, _ = acquisition_of(None, 3600.0, 3600.0, SlowFrames())
     thread = threading.Thread(target=acquisition.run)
     thread.start()
     acquisition.stop()
-    thread.join(5.0)
+    thread.join(HANG_S)
     assert not thread.is_alive()
     assert sent == []
 

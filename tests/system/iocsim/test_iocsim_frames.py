@@ -1,7 +1,6 @@
 """The frames of the simulated beamline, as a PVA client receives them, against its own record of what it sent."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from beamline_client import BeamlineClient
+from limits import HANG_S
 from p4p.client.thread import Context
 
 RECORDING = (Path(__file__).parents[2] / "data" / "adcore_ntndarray.txt").read_text()
-REQUEST = "field()record[queueSize=1000,pipeline=false]"
+REQUEST = "field()record[queueSize=4000,pipeline=false]"
+"""Room for every frame of a test: a client that is held up loses none."""
 
 
 class Frames:
@@ -23,7 +24,7 @@ class Frames:
         self._context = Context("pva", nt=False)
         self._first = threading.Event()
         self._subscription = self._context.monitor(f"{prefix}Pva1:Image", self._note, request=REQUEST)
-        assert self._first.wait(8.0), "no first update"
+        assert self._first.wait(HANG_S), "no first update"
 
     def _note(self, update: Any) -> None:
         self.updates.append(update)
@@ -33,12 +34,11 @@ class Frames:
         """uniqueIds in the order of arrival, the first (old) update left out."""
         return [update.uniqueId for update in self.updates[1:]]
 
-    def settle(self) -> None:
-        """Wait until nothing more comes."""
-        n_seen = -1
-        while n_seen != len(self.updates):
-            n_seen = len(self.updates)
-            time.sleep(0.1)
+    def wait_for(self, client: BeamlineClient) -> list[int]:
+        """Wait until all has come that the beamline has sent; gives the uniqueIds."""
+        n_sent = client.get("Sim:FramesSent_RBV") + client.get("Sim:FramesDuplicated_RBV")
+        client.wait_until(lambda: len(self.ids()) >= n_sent)
+        return self.ids()
 
     def close(self) -> None:
         """End the subscription."""
@@ -113,17 +113,18 @@ def test_in_a_fly_scan_the_truth_is_what_the_readback_history_says(start: Callab
     client.put_all(**{"X.VELO": 40.0, "X.ACCL": 0.0})
     readbacks = client.watch("X.RBV", "X.VAL")
     del readbacks[:]
-    client.put("X", 24.0, wait=False)
+    client.put("X", 4000.0, wait=False)  # far away: it is under way as long as there are frames
     client.acquire(20, exposure_s=0.01, period_s=0.02)
-    client.wait_for("X.DMOV", 1)
+    truth = truth_of(client, tmp_path / "truth.npz")
+    middle_s = (truth["start_ns"] + truth["end_ns"]) / 2e9
+    client.wait_until(lambda: readbacks[-1].timestamp_s > middle_s[-1])
+    client.put("X.STOP", 1)
 
     times_s = [event.timestamp_s for event in readbacks if event.name == "X.RBV"]
     values = [event.value for event in readbacks if event.name == "X.RBV"]
     start_s = next(event.timestamp_s for event in readbacks if event.name == "X.VAL")
-    truth = truth_of(client, tmp_path / "truth.npz")
-    middle_s = (truth["start_ns"] + truth["end_ns"]) / 2e9
     history = np.interp(middle_s, [start_s, *times_s], [0.0, *values])
-    assert len(values) > 8
+    assert len(values) > 2
     assert np.ptp(truth["x_m"]) > 10e-6
     np.testing.assert_allclose(truth["x_m"], -1e-6 * history, atol=1e-10)
 
@@ -132,7 +133,8 @@ def test_in_a_fly_scan_the_truth_is_what_the_readback_history_says(start: Callab
     # How much later than the exposure it was read out is the machine's, so it may be newer; it never goes back.
     assert np.isin(posx.round(6), np.round([0.0, *values], 6)).all()
     assert np.all(np.diff(posx) >= 0)
-    assert np.all(-1e6 * truth["x_m"] - posx < 40.0 * 0.12)
+    shown_before = np.array([0.0, *values])[np.searchsorted(times_s, middle_s)]
+    assert np.median(posx - shown_before) >= -1e-6
 
 
 def test_dropped_and_duplicated_frames_are_those_in_the_record(start: Callable, tmp_path: Path):
@@ -142,7 +144,7 @@ def test_dropped_and_duplicated_frames_are_those_in_the_record(start: Callable, 
     )
     client.acquire(400, exposure_s=0.0, period_s=0.001)
     assert client.get("Sim:FramesSent_RBV") == 400 - client.get("Sim:FramesDropped_RBV")
-    frames.settle()
+    frames.wait_for(client)
 
     truth = truth_of(client, tmp_path / "truth.npz")
     expected = np.repeat(truth["unique_id"], [{"sent": 1, "dropped": 0, "duplicated": 2}[f] for f in truth["status"]])
@@ -158,13 +160,13 @@ def test_faults_can_be_set_while_it_runs(start: Callable):
     client.put("Sim:DropIds", "2-3")
     client.put("Sim:DuplicateIds", "5")
     client.acquire(6)
-    frames.settle()
-    assert frames.ids() == [1, 4, 5, 5, 6]
+    assert frames.wait_for(client) == [1, 4, 5, 5, 6]
     client.put("Sim:DropIds", "")
     client.put("Sim:DropFraction", 1.0)
     client.acquire(3)
-    frames.settle()
-    assert frames.ids() == [1, 4, 5, 5, 6]
+    client.put("Sim:DropFraction", 0.0)
+    client.acquire(1)
+    assert frames.wait_for(client) == [1, 4, 5, 5, 6, 10]
 
 
 def test_setting_the_counter_back_begins_a_new_epoch(start: Callable, tmp_path: Path):
@@ -172,8 +174,7 @@ def test_setting_the_counter_back_begins_a_new_epoch(start: Callable, tmp_path: 
     client.acquire(2)
     client.put("cam1:ArrayCounter", 0)
     client.acquire(2)
-    frames.settle()
-    assert frames.ids() == [1, 2, 1, 2]
+    assert frames.wait_for(client) == [1, 2, 1, 2]
     truth = truth_of(client, tmp_path / "truth.npz")
     assert truth["epoch"].tolist() == [0, 0, 1, 1]
 
@@ -206,22 +207,22 @@ def test_acquire_zero_stops_an_endless_acquisition(start: Callable):
     client.wait_until(lambda: len(frames.ids()) >= 5)
     client.put("cam1:Acquire", 0)
     assert client.get("cam1:Acquire_RBV") == "Done"
-    frames.settle()
-    assert frames.ids() == list(range(1, client.get("cam1:ArrayCounter_RBV") + 1))
+    assert frames.wait_for(client) == list(range(1, client.get("cam1:ArrayCounter_RBV") + 1))
 
 
 def test_wrong_clocks_stamp_frames_and_readbacks_and_the_truth_is_true(start: Callable, tmp_path: Path):
     client, frames = start(
         *("--shape", "32,48", "--stack", "2", "--frame-clock-offset", "100", "--frame-clock-step", "-300@3"),
-        *("--frame-clock-freeze", "5-6", "--far-ids", "2", "--motor-clock-step", "-50@4"),
+        *("--frame-clock-freeze", "5-6", "--far-ids", "2", "--motor-clock-step", "-50000@4"),
     )
     client.put("X", 1.0)
     readbacks = client.watch("X.RBV")
     client.acquire(6)
     client.put("X", 2.0)
-    client.put("Sim:MotorClockOffset", -1000.0)
+    client.put("Sim:MotorClockOffset", -1000000.0)
     client.put("X", 3.0)
-    frames.settle()
+    client.wait_until(lambda: readbacks[-1].value == 3.0)
+    frames.wait_for(client)
     truth = truth_of(client, tmp_path / "truth.npz")
     stamps_ns = [u.timeStamp.secondsPastEpoch * 10**9 + u.timeStamp.nanoseconds for u in frames.updates[1:]]
     late_s = np.rint((np.array(stamps_ns) - truth["end_ns"]) / 1e9).astype(int)
@@ -230,7 +231,7 @@ def test_wrong_clocks_stamp_frames_and_readbacks_and_the_truth_is_true(start: Ca
     assert frames.ids() == [1, 4_000_002, 3, 4, 5, 6]
     assert truth["unique_id"].tolist() == [1, 2, 3, 4, 5, 6]
     steps_s = np.diff([event.timestamp_s for event in readbacks if event.value in (1.0, 2.0, 3.0)])
-    assert -50 < steps_s[0] < -40 and -1000 < steps_s[1] < -990
+    assert steps_s == pytest.approx([-50000, -1000000], abs=HANG_S)
 
 
 def test_readout_region_and_type_reach_the_frame(start: Callable):
@@ -246,14 +247,9 @@ def test_readout_region_and_type_reach_the_frame(start: Callable):
     assert (client.get("cam1:ArraySizeX_RBV"), client.get("cam1:ArraySize_RBV")) == (20, 640)
 
 
-def test_a_stack_goes_out_at_a_thousand_frames_a_second_and_none_is_lost(
-    start: Callable, record_property: Callable[[str, object], None]
-):
+def test_a_stack_goes_out_at_a_thousand_frames_a_second_and_none_is_lost(start: Callable, tmp_path: Path):
     client, frames = start("--shape", "128,128", "--stack", "16")
-    started_s = time.perf_counter()
     client.acquire(1500, exposure_s=0.0005, period_s=0.001)
-    rate = 1500 / (time.perf_counter() - started_s)
-    frames.settle()
-    record_property("frames_per_second", rate)
-    assert frames.ids() == list(range(1, 1501))
-    assert rate > 500.0  # 1000 on an idle machine; tests share theirs
+    assert frames.wait_for(client) == list(range(1, 1501))
+    ends_ns = truth_of(client, tmp_path / "truth.npz")["end_ns"]
+    assert (ends_ns[100:] - ends_ns[:-100]).min() < 200_000_000, "half of that at its best: tests share their machine"

@@ -44,7 +44,7 @@ def test_a_stream_capture_from_arming_to_the_closed_file(beamline: BeamlineClien
     assert beamline.get("HDF1:WriteMessage") == "Lazy Open..."
 
     beamline.acquire(4)
-    assert beamline.get("HDF1:FullFileName_RBV") == f"{tmp_path}/scan_000.h5"
+    beamline.wait_for("HDF1:FullFileName_RBV", f"{tmp_path}/scan_000.h5")  # its writer is a thread of its own
     assert beamline.get("HDF1:FileNumber_RBV") == 1
     beamline.wait_for("HDF1:SWMRActive_RBV", "Active")
     beamline.acquire(3)

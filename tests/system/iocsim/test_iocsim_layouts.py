@@ -12,6 +12,7 @@ import p4p.client.thread
 import pytest
 from beamline_client import BeamlineClient
 from layout_corpus import SEED_FRAGMENT
+from limits import HANG_S
 
 LAYOUT = """<?xml version="1.0"?>
 <hdf5_layout>
@@ -216,5 +217,5 @@ def test_layout_that_kills_the_real_ioc_ends_this_one(start_ioc: Callable[..., A
     client.put("HDF1:Capture", 1, wait=False)
     client.wait_for("HDF1:Capture_RBV", "Capturing")
     client.put("cam1:Acquire", 1, wait=False)
-    assert ioc.process.wait(10) == 139
+    assert ioc.process.wait(HANG_S) == 139
     client.close()

@@ -1,95 +1,135 @@
-"""The simulated motors beside a real motor record: the same actions of a client make them post the same."""
+"""The simulated motors beside a real motor record: the same actions of a client make them post the same.
 
-import time
+In a time of our own, since where a put falls between two polls decides what is posted.
+"""
+
+from __future__ import annotations
+
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from beamline_client import BeamlineClient, Event
+import pytest
 from motor_trace import POST_ORDER, Action, TracePost, read_trace, told
+from virtual_time import VirtualTime
+
+from iocsim.motors import motor, polling
+from iocsim.motors.motor import Motor
+from iocsim.motors.polling import Polling
+from iocsim.pv import UNDEFINED_TIME_NS, PvTable
 
 RECORDING = Path(__file__).parents[2] / "data" / "motor_record_traces.txt"
-EPICS_EPOCH_S = 631152000
 POLL_S = 0.1
-ATTEMPTS = 4
+AFTER_POLL_S = 0.003
+LOOK_S = 0.02
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualTime:
+    clock = VirtualTime()
+    monkeypatch.setattr(motor, "time", clock)
+    monkeypatch.setattr(polling, "time", clock)
+    return clock
 
 
 class Recorder:
     """Does to X what was done to the real motor, and writes down what it posts."""
 
-    def __init__(self, client: BeamlineClient) -> None:
-        self.client = client
+    def __init__(self, clock: VirtualTime, poll_s: float) -> None:
         self.actions: list[Action] = []
-        self.events = client.watch(*(f"X.{field}" for field in POST_ORDER))
-        self.events.clear()
+        self._clock = clock
+        self._table = PvTable("SIM:")
+        Motor(self._table, "X", Polling(self._table.below("Sim:"), poll_s), lambda true_ns: true_ns)
+        self._posted: list[TracePost] = []
         self._last_stamp_s = 0.0
+        for field in POST_ORDER:
+            self._write_down(field)
 
-    def put(self, field: str, value: float, waits: bool) -> None:
+    async def put(self, field: str, value: float, *, waits: bool) -> None:
+        """Put, as a client of CA does."""
+        self._note()
+        self.actions.append(Action(field, value, self._clock.time_ns() / 1e9, waits))
+        putting = asyncio.create_task(self._table.pvs[f"SIM:X.{field}"].write(value))
+        if waits:
+            await putting
+
+    async def put_after_poll(self, field: str, value: float, *, waits: bool) -> None:
         """Put, a little after a poll as in the recording, so that moves end at the same poll."""
-        if stamps := [event.timestamp_s for event in self.events if event.timestamp_s != EPICS_EPOCH_S]:
+        if stamps := [post.stamp_s for post in self._posted if post.stamp_s is not None]:
             self._last_stamp_s = max(stamps)
         if self._last_stamp_s:
-            time.sleep(POLL_S - (time.time() - self._last_stamp_s) % POLL_S + 0.003)
-        self._note()
-        self.actions.append(Action(field, value, time.time(), waits))
-        self.client.put(f"X.{field}", value, wait=waits)
+            since_s = self._clock.time_ns() / 1e9 - self._last_stamp_s
+            await asyncio.sleep(POLL_S - since_s % POLL_S + AFTER_POLL_S)
+        await self.put(field, value, waits=waits)
 
-    def wait_for(self, field: str, condition: Callable[[float], bool]) -> None:
+    async def wait_for(self, field: str, condition: Callable[[float], bool]) -> None:
         """Wait for an update."""
-        self.client.wait_until(lambda: any(e.name == f"X.{field}" and condition(e.value) for e in self.events))
+        while not any(post.field == field and condition(post.value) for post in self._posted):
+            await asyncio.sleep(LOOK_S)
 
     def finish(self) -> list[Action]:
         """All that was done and posted."""
         self._note()
         return self.actions
 
+    def _write_down(self, field: str) -> None:
+        pv = self._table.pvs[f"SIM:X.{field}"]
+        post = pv.post
+
+        async def posted(value: float, time_ns: int) -> None:
+            await post(value, time_ns)
+            stamp_s = None if time_ns == UNDEFINED_TIME_NS else time_ns / 1e9
+            self._posted.append(TracePost(field, float(getattr(pv, "index", value)), stamp_s))
+
+        pv.post = posted  # type: ignore[method-assign]
+
     def _note(self) -> None:
         if self.actions:
-            self.actions[-1].posts.extend(_post(event) for event in self.events)
-        self.events.clear()
+            self.actions[-1].posts.extend(self._posted)
+        self._posted.clear()
 
 
-def _post(event: Event) -> TracePost:
-    is_undefined = event.timestamp_s == EPICS_EPOCH_S
-    return TracePost(event.name.removeprefix("X."), float(event.value), None if is_undefined else event.timestamp_s)
-
-
-def test_what_a_real_motor_record_posted_is_what_is_posted_here(start_ioc: Callable):
-    """Field by field, with old and new stamps, at the 10 Hz of the recording.
-
-    Where a put falls between two polls decides what is posted, and a busy machine delays puts: then it is done again.
-    """
+def test_what_a_real_motor_record_posted_is_what_is_posted_here(clock: VirtualTime):
+    """Field by field, with old and new stamps, at the 10 Hz of the recording."""
     recorded = read_trace(RECORDING)
-    expected = told(recorded)
-    for left in reversed(range(ATTEMPTS)):
-        try:
-            for seen, expected_action in zip(told(_replayed(recorded, start_ioc)), expected, strict=True):
-                assert seen == expected_action
-        except (AssertionError, LookupError):
-            if not left:
-                raise
-        else:
-            break
+    for seen, expected in zip(told(clock.run(_replayed(recorded, clock))), told(recorded), strict=True):
+        assert seen == expected
 
 
-def _replayed(recorded: list[Action], start_ioc: Callable) -> list[Action]:
+async def _replayed(recorded: list[Action], clock: VirtualTime) -> list[Action]:
     """The recorded actions done to a fresh motor, and what it posts."""
-    client = BeamlineClient(start_ioc("--shape", "32,48", "--stack", "2", "--motor-poll", POLL_S).prefix)
-    try:
-        client.put_all(**{"X.VELO": 20.0, "X.ACCL": 0.1})
-        recorder = Recorder(client)
-        for action, following in zip(recorded, [*recorded[1:], None], strict=True):
-            recorder.put(action.field, action.value, action.waits)
-            if action.waits:
-                continue
-            if following is not None and following.field == "SPMG":  # SPMG is Stop: it does not move
-                recorder.wait_for("VAL", lambda value: value == 4.0)
-            elif following is not None and following.field == "VAL" and action.field == "STOP":
-                recorder.wait_for("DMOV", lambda value: value == 1)
-            elif following is not None and following.field == "VAL":
-                recorder.wait_for("RBV", lambda value: value < 5.4)
-            else:
-                recorder.wait_for("RBV", lambda value: value < 7.6)
-        recorder.wait_for("VELO", lambda value: value == 10.0)
-        return recorder.finish()
-    finally:
-        client.close()
+    recorder = Recorder(clock, POLL_S)
+    await recorder.put("VELO", 20.0, waits=True)
+    await recorder.put("ACCL", 0.1, waits=True)
+    recorder.actions.clear()
+    for action, following in zip(recorded, [*recorded[1:], None], strict=True):
+        await recorder.put_after_poll(action.field, action.value, waits=action.waits)
+        if action.waits:
+            continue
+        if following is not None and following.field == "SPMG":  # SPMG is Stop: it does not move
+            await recorder.wait_for("VAL", lambda value: value == 4.0)
+        elif following is not None and following.field == "VAL" and action.field == "STOP":
+            await recorder.wait_for("DMOV", lambda value: value == 1)
+        elif following is not None and following.field == "VAL":
+            await recorder.wait_for("RBV", lambda value: value < 5.4)
+        else:
+            await recorder.wait_for("RBV", lambda value: value < 7.6)
+    await recorder.wait_for("VELO", lambda value: value == 10.0)
+    return recorder.finish()
+
+
+def test_a_small_step_takes_five_milliseconds(clock: VirtualTime):
+    """0.1 um: 1 ms of motion, 2 ms to settle, and 2 ms until the put-callback."""
+
+    async def steps() -> None:
+        recorder = Recorder(clock, 0.0)
+        for step in range(1, 21):
+            began_ns = clock.time_ns()
+            await recorder.put("VAL", 0.1 * step, waits=True)
+            assert clock.time_ns() - began_ns == pytest.approx(5e6, abs=1e5)
+        for action in recorder.finish():
+            done = action.posts[-1]
+            assert (done.field, done.value) == ("DMOV", 1)
+            assert done.stamp_s == pytest.approx(action.put_s + 0.003, abs=1e-4)
+
+    clock.run(steps())

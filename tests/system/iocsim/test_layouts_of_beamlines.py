@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 from bluesky import RunEngine
+from limits import HANG_S
 from typer.testing import CliRunner
 
 from ptychostream_devices import LayoutError, PtychoDetector, ScanStage, raw_file_plugin
@@ -54,7 +55,7 @@ class Bench:
 def bench(start_ioc: Callable[..., Any]) -> Bench:
     prefix = start_ioc("--shape", "32,48", "--stack", "4").prefix
     stage = ScanStage(prefix, name="stage")
-    stage.wait_for_connection(timeout=20)
+    stage.wait_for_connection(timeout=HANG_S)
     return Bench(prefix, stage, RunEngine({}, context_managers=[]))
 
 
@@ -157,7 +158,7 @@ def test_the_iocs_answer_is_read_whole_whatever_was_heard_before(tmp_path: Path,
     detector = bench.detector(tmp_path, folder / LAYOUTS[0], folder / "attributes.xml")
     message = detector.hdf.xml_error_msg
     detector.hdf.xml_file_name.put("/no/such/layout.xml", wait=True)
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + HANG_S
     while message.get() == "":
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
