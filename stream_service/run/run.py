@@ -26,7 +26,7 @@ from stream_service.core.intake import Entered
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.history import Readback
 from stream_service.core.run import EndReason, RunEvent, RunState, after
-from stream_service.errors import PtychostreamError
+from stream_service.errors import OverrunError, PtychostreamError
 from stream_service.run.frame_intake import FrameIntake
 from stream_service.run.live.live_settings import with_references
 from stream_service.run.live.live_setup import LiveSetup
@@ -95,7 +95,7 @@ class Run:
         armed_s = math.inf if self.waits_for_ever else service.armed_timeout_s
         self._ending = Ending(service.grace_s, service.drain_s, service.gone_s, armed_s)
         self._last_flush_at = self._last_image_at = self._last_said_at = 0.0
-        self._thread = threading.Thread(target=self.work, name=f"run-{run_number}", daemon=True)
+        self._thread: threading.Thread | None = None
 
     # Called from outside
 
@@ -135,8 +135,16 @@ class Run:
         return self._opening.path
 
     def start(self) -> None:
-        """Let the armed run `work` in a thread of its own."""
-        self._thread.start()
+        """Let the armed run `work` in a thread of its own. A machine without a free thread makes it FAILED."""
+        # made here and not before: a thread that was never started would keep its run, and the run its arrays
+        thread = threading.Thread(target=self.work, name=f"run-{self.run_number}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._fail(OverrunError(f"no thread can be started for the run ({error}): end other programs"))
+            self._sources.close()
+        else:
+            self._thread = thread
 
     def stop(self, reason: EndReason = EndReason.STOPPED) -> None:
         """Stop gracefully: wait for frames in flight, settle the account, close the file."""
@@ -150,8 +158,9 @@ class Run:
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of the thread; True if it has ended."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
+        if self._thread is None:
+            return True
+        self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def status(self) -> RunStatus:
@@ -185,11 +194,8 @@ class Run:
             self._sources.attach_thread()
             self._follow()
             self._finish()
-        except PtychostreamError as error:
+        except Exception as error:  # noqa: BLE001  (the one place where a dead stage becomes a failed run)
             self._fail(error)
-        except Exception as error:  # the one place where a dead stage becomes a failed run
-            log.exception("the run stopped on a defect of the service")
-            self._fail(PtychostreamError(f"a defect of the service, {type(error).__name__}: {error}"))
         finally:
             self._sources.close()
 
@@ -362,22 +368,31 @@ class Run:
         self._ending.reason, self._end_reason = verdict.reason, verdict.end_reason
         return verdict
 
-    def _fail(self, error: PtychostreamError) -> None:
-        log.error("the run failed: %s", error)
+    def _fail(self, error: Exception) -> None:
+        """End as FAILED, with the rows, the account and the file as far as they can be had."""
+        self.message, self.severity = _in_words(error), Severity.MAJOR
+        log.error("the run failed: %s", self.message)
+        for step in (self._write_last_rows, self._tell_account, self._close_failed):
+            try:
+                step()
+            except Exception as second:  # noqa: BLE001  (told; a run that has failed ends all the same)
+                words = _in_words(second)
+                log.error("and on the way to its end: %s", words)
+                self.message += f"; {words}"
+        self._take(RunEvent.FAIL)
+
+    def _write_last_rows(self) -> None:
         if self._out is not None:
             with suppress(PtychostreamError):  # it may be what failed
                 self._out.pipeline.release()
                 self._out.pipeline.flush()
-        self.message = f"{error}; {self._settle(EndReason.FAILED).sentence}"
-        try:
-            if self._out is not None:
-                self._out.close(RunState.FAILED, self._end_reason, self.message)
-        except PtychostreamError as second:
-            log.error("and its file could not be closed: %s", second)
-            self.message += f"; {second}"
-        finally:
-            self.severity = Severity.MAJOR
-            self._take(RunEvent.FAIL)
+
+    def _tell_account(self) -> None:
+        self.message += f"; {self._settle(EndReason.FAILED).sentence}"
+
+    def _close_failed(self) -> None:
+        if self._out is not None:
+            self._out.close(RunState.FAILED, self._end_reason, self.message)
 
     @property
     def _ledger(self) -> Ledger:
@@ -394,3 +409,11 @@ class Run:
         self.state = after(self.state, event)
         if self._out is not None and not self.state.has_ended:
             self._out.enter_state(self.state)
+
+
+def _in_words(error: Exception) -> str:
+    """What went wrong; a defect of the service is logged with its traceback."""
+    if isinstance(error, PtychostreamError):
+        return str(error)
+    log.error("the run stopped on a defect of the service", exc_info=error)
+    return f"a defect of the service, {type(error).__name__}: {error}"

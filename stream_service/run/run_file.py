@@ -21,7 +21,6 @@ import numpy as np
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.history import Readback
 from stream_service.core.run import RunState
-from stream_service.errors import WriteError
 from stream_service.kernels import (
     FrameReducer,
 )
@@ -86,7 +85,7 @@ class RunFile:
             )
             self.file.set_state(state.value, str(reason), time.time_ns(), message)
             self.file.close()
-        except WriteError:
+        except BaseException:
             if state is RunState.FAILED:  # there is no second attempt
                 self.file.close()
             raise

@@ -39,7 +39,10 @@ class Arming:
         self._until_s = time.monotonic() + LIMIT_S
         self._armed: Run | None = None
         self._thread = threading.Thread(target=self._arm, name="arming", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as problem:
+            self.error, self.is_decided = f"no thread can be started for it ({problem}): end other programs", True
 
     def cancel(self) -> bool:
         """Give it up, at once; False if it is decided already."""

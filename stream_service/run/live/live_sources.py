@@ -183,5 +183,5 @@ class LiveSources:
 
     def close(self) -> None:
         """Listen no more; the monitors go on."""
-        self.frames.close()
         self.readbacks.close()
+        self.frames.close()

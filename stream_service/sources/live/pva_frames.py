@@ -133,6 +133,7 @@ class PvaFrames:
         self.queue.close()
         if self._subscription is not None:
             self._subscription.close()
+            self._subscription = None  # its callback keeps this object, and that the last frame: a circle
 
     def _on_update(self, update: Any, first_update: threading.Event) -> None:
         self.is_connected = isinstance(update, Value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -49,3 +51,23 @@ def test_first_update_that_p4p_loses_is_got_by_another_subscription(
         frames.close()
     assert "Lost Subscription update" in caplog.text and n_subscriptions == 2
     assert frames.is_connected and frames.latest_before is not None
+
+
+def test_subscription_that_is_closed_keeps_no_frame() -> None:
+    """Python's collector would free it, but comes seldom: it counts objects, and a frame is one."""
+    image = SharedPV(nt=NTNDArray(), initial=np.zeros((6, 8), np.uint16))
+    with (
+        Server(providers=[{CHANNEL: image}], isolate=True) as server,
+        Context("pva", conf=server.conf(), useenv=False, nt=False) as context,
+    ):
+        gc.collect()
+        gc.disable()
+        frames = PvaFrames(context, CHANNEL, 1 << 20)
+        frames.start()
+        frames.begin()
+        frames.close()
+        freed = weakref.ref(frames)
+        del frames
+        is_freed = freed() is None
+        gc.enable()
+    assert is_freed

@@ -215,6 +215,59 @@ def test_defect_ends_the_run_as_failed_and_says_so(bench):
     assert b.rows() == [1, 2]
 
 
+DEFECT = "a defect of the service, ZeroDivisionError: a defect"
+
+
+def defect(*_: Any, **__: Any) -> Any:
+    raise ZeroDivisionError("a defect")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "pipeline.finish",
+        "pipeline.flush",
+        "pipeline.notes",
+        "file.write_ledger",
+        "file.set_clock_offsets",
+        "file.set_state",
+        "file.close",
+        "ledger.close",
+    ],
+)
+@pytest.mark.parametrize("end", ["stop", "abort"])
+def test_defect_on_the_way_to_the_end_leaves_a_failed_run_that_says_so(bench, end, where):
+    b = bench(n_positions=5)
+
+    def breaks() -> None:
+        parent, name = where.split(".")
+        setattr(getattr(b.run._out, parent), name, defect)
+
+    run = b.play(frames([1, 2]), b.settles(), breaks, b.run.abort if end == "abort" else b.stop)
+    assert run.state is RunState.FAILED
+    assert DEFECT in run.message
+    assert b.sources.queue.is_closed and b.sources.readbacks.is_closed
+    if where != "file.close":
+        assert b.rows() == [1, 2]
+        with h5py.File(run.path, "r+"):
+            pass
+
+
+def test_defects_that_follow_a_failure_do_not_hide_it(bench):
+    b = bench(n_positions=5)
+
+    def breaks() -> None:
+        assert b.run._out is not None
+        for part, name in ((b.run._out.pipeline, "release"), (b.run._out.ledger, "close"), (b.run._out.file, "close")):
+            setattr(part, name, defect)
+        raise SourceError("the stage has gone")
+
+    run = b.play(frames([1, 2]), b.settles(), breaks)
+    assert run.state is RunState.FAILED
+    assert run.message.startswith(f"the stage has gone; {DEFECT}; {DEFECT}")
+    assert b.sources.queue.is_closed and b.sources.readbacks.is_closed
+
+
 def test_source_that_gives_up_ends_the_run_as_failed(bench):
     b = bench(n_positions=5)
 

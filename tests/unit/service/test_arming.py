@@ -113,6 +113,28 @@ def test_decided_arming_cannot_be_cancelled(dead: DeadIoc) -> None:
     assert not arming.cancel() and arming.run is dead.run
 
 
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_arming_without_a_free_thread_is_refused(dead: DeadIoc, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Answers(lambda _: dead.run)
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    answers.order()
+    answers.queue.look()
+    assert answers.given == [(None, "no thread can be started for it (can't start new thread): end other programs")]
+
+
+def test_armed_run_without_a_free_thread_has_failed(dead: DeadIoc, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead.answers.set()
+    dead.run.arm()
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    dead.run.start()
+    assert dead.run.state is RunState.FAILED and dead.run.join(0)
+    assert dead.run.message.startswith("no thread can be started for the run (can't start new thread)")
+    assert dead.sources.queue.is_closed
+
+
 @pytest.mark.parametrize("where", ["connect", "doubts", "open_ledger"])
 def test_defect_is_told_with_its_traceback_and_the_next_run_is_armed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, where: str
