@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class LayoutError(Exception):
-    """A layout that would lose data; the text names every mistake and can be shown as it is."""
+    """A layout that would lose data; the text names every problem and can be shown as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class RawFileLayout:
         """Read a layout and look it over as the detector will use it: with SWMR, every column flushed as it comes.
 
         With `attributes`, also for NDAttributes that this file does not define. Raises `LayoutError`;
-        advice is logged.
+        warnings are logged.
         """
         layout_path = Path(path)
         text = _text_of(layout_path, "layout")
@@ -51,9 +51,9 @@ class RawFileLayout:
             attributes_text = _text_of(attributes_path, "file of NDAttributes")
             found += [(attributes_path, finding) for finding in lint_attributes(attributes_text)]
         found += [(layout_path, finding) for finding in lint_layout(text, attributes_text, settings)]
-        mistakes = [f"{file.name}, line {f.line}: {f}" for file, f in found if f.level is Level.ERROR]
-        if mistakes:
-            raise LayoutError("\n".join([f"the layout {layout_path} cannot be used:", *mistakes]))
+        problems = [f"{file.name}, line {f.line}: {f}" for file, f in found if f.level is Level.ERROR]
+        if problems:
+            raise LayoutError("\n".join([f"the layout {layout_path} cannot be used:", *problems]))
         for file, finding in found:
             logger.info("%s, line %d: %s", file, finding.line, finding)
         layout = read_layout(text)

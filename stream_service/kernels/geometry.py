@@ -76,8 +76,8 @@ class Geometry:
                 )
         if any(n % self.bin for n in kept):
             fitting = tuple(n - n % self.bin for n in kept)
-            advice = f"an ROI of {_text(fitting)} would" if min(fitting) > 0 else "use a smaller bin"
-            raise GeometryError(f"{_text(kept)} pixels do not divide by bin {self.bin}: {advice}")
+            fits = f"an ROI of {_text(fitting)} would" if min(fitting) > 0 else "use a smaller bin"
+            raise GeometryError(f"{_text(kept)} pixels do not divide by bin {self.bin}: {fits}")
 
     @property
     def _kept_shape(self) -> tuple[int, int]:

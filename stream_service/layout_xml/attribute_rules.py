@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from stream_service.layout_xml.document import Element
-from stream_service.layout_xml.finding import Finding, Level, advice, error
+from stream_service.layout_xml.finding import Finding, Level, error, warning
 from stream_service.layout_xml.layout import ALWAYS_THERE, Layout
 from stream_service.layout_xml.nd_attributes import PLACEHOLDER, NDAttributes
 
@@ -107,12 +107,12 @@ def _entry(element: Element) -> Iterator[Finding]:
                 f"one of {', '.join(CHOICES[key])}",
             )
         elif key in OWNERS and kind in CHOICES["type"] and kind != OWNERS[key]:
-            yield advice(
+            yield warning(
                 element.line, f'{key}="{value}" has no effect on a {kind}', "the driver ignores it", "leave it out"
             )
     if attributes.get("source", "").startswith(PLACEHOLDER):
         yield Finding(
-            Level.ADVICE,
+            Level.WARNING,
             element.line,
             f"{name} is of the placeholder {attributes['source']}",
             "no such PV connects, and its column is NaN",
@@ -121,7 +121,7 @@ def _entry(element: Element) -> Iterator[Finding]:
         )
     is_number = kind == "EPICS_PV" and attributes.get("dbrtype") in ("DBR_FLOAT", "DBR_DOUBLE")
     if is_number and not UNIT_AT_THE_END.fullmatch(attributes.get("description", "")):
-        yield advice(
+        yield warning(
             element.line,
             f"the description of {name} does not end with a unit",
             "who reads the raw file alone has to guess it",

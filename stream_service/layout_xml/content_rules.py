@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from stream_service.layout_xml.document import Element
-from stream_service.layout_xml.finding import Finding, advice, error
+from stream_service.layout_xml.finding import Finding, error, warning
 from stream_service.layout_xml.layout import HANDLER_PATH, Layout, Placed
 from stream_service.layout_xml.structure_rules import KILLS, MOVES_UP
 
@@ -75,7 +75,7 @@ def _detectors(layout: Layout) -> Iterator[Finding]:
         return
     yield from _marks(layout, taken)
     if not layout.is_at(HANDLER_PATH, taken):
-        yield advice(
+        yield warning(
             taken.line,
             f"the frames are at {taken.path}, and not at {HANDLER_PATH}",
             "ophyd's handler of raw files (AD_HDF5) looks there and nowhere else",
@@ -106,7 +106,7 @@ def _marks(layout: Layout, taken: Placed) -> Iterator[Finding]:
         )
     elif len(layout.detectors) > 1 and not has_destination:
         other = next(dataset for dataset in layout.detectors if dataset is not taken)
-        finding = advice if marked else error
+        finding = warning if marked else error
         yield finding(
             other.line,
             f"{taken.path} takes all frames, {other.path} none",
@@ -162,7 +162,7 @@ def _source(dataset: Placed) -> Iterator[Finding]:
     attributes, line = dataset.element.attributes, dataset.line
     if dataset.source == "ndattribute" and not attributes.get("ndattribute"):
         is_timing = dataset.path.endswith("/performance/timestamp")  # ADCore's own examples have it so
-        finding = advice if is_timing else error
+        finding = warning if is_timing else error
         yield finding(
             line,
             f"{dataset.path} does not say which NDAttribute it is of",
@@ -178,7 +178,7 @@ def _source(dataset: Placed) -> Iterator[Finding]:
         ("when", "ndattribute"),
     ):
         if name in attributes and dataset.source in ("detector", "ndattribute", "constant") and dataset.source != owner:
-            yield advice(
+            yield warning(
                 line,
                 f'{name}="{attributes[name]}" has no effect with source="{dataset.source}"',
                 "ADCore ignores it",
@@ -191,7 +191,7 @@ def _constant(where: str, element: Element) -> Iterator[Finding]:
     kind, value = attributes.get("type", "string"), attributes.get("value", "")
     numbers = value.replace(",", " ").split()
     if not value:
-        yield advice(element.line, f"the constant {where} has no value", "it is stored empty", 'write value="..."')
+        yield warning(element.line, f"the constant {where} has no value", "it is stored empty", 'write value="..."')
     elif kind in NUMBERS and not _are_numbers(kind, numbers):
         yield error(
             element.line,
@@ -243,7 +243,7 @@ def _units(dataset: Placed) -> Iterator[Finding]:
         and not has_units
         and not re.search(r"_[munp]?(m|eV|s|A)$", name)
     ):
-        yield advice(
+        yield warning(
             dataset.line,
             f"{dataset.path} does not say its unit",
             "whoever reads the file has to guess, and positions in um look like metres",
@@ -254,7 +254,7 @@ def _units(dataset: Placed) -> Iterator[Finding]:
 def _once(dataset: Placed) -> Iterator[Finding]:
     when, name = dataset.element.attributes.get("when"), dataset.element.attributes.get("name", "")
     if dataset.ndattribute and when in ("OnFileOpen", "OnFileClose") and FRAME_BY_FRAME.match(name):
-        yield advice(
+        yield warning(
             dataset.line,
             f'when="{when}" of {name}, which looks like a value of each frame',
             "one value is stored for the whole scan",

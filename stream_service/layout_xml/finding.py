@@ -1,4 +1,4 @@
-"""Findings in a layout or an attributes file: the mistake, its effect on the beamline, and what to write instead."""
+"""Findings in a layout or an attributes file: the problem, its effect on the beamline, and what to write instead."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """Severity: with an error data are lost or not where they should be, advice makes a good file better."""
+    """Severity: with an error data are lost or not where they should be, a warning helps to make a good file better."""
 
     ERROR = "error"
-    ADVICE = "advice"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One mistake; each text is a sentence without its full stop."""
+    """One problem; each text is a sentence without its full stop."""
 
     level: Level
     line: int
-    mistake: str
+    problem: str
     consequence: str
     """What would happen on the beamline."""
     remedy: str
@@ -28,14 +28,14 @@ class Finding:
     """Right as a template, and of no use on a beamline."""
 
     def __str__(self) -> str:
-        return f"{self.mistake}. On the beamline: {self.consequence}. Instead: {self.remedy}."
+        return f"{self.problem}. On the beamline: {self.consequence}. Instead: {self.remedy}."
 
 
-def error(line: int, mistake: str, consequence: str, remedy: str) -> Finding:
-    """A mistake that loses data, or puts them where nobody finds them."""
-    return Finding(Level.ERROR, line, mistake, consequence, remedy)
+def error(line: int, problem: str, consequence: str, remedy: str) -> Finding:
+    """A problem that loses data, or puts them where nobody finds them."""
+    return Finding(Level.ERROR, line, problem, consequence, remedy)
 
 
-def advice(line: int, mistake: str, consequence: str, remedy: str) -> Finding:
+def warning(line: int, problem: str, consequence: str, remedy: str) -> Finding:
     """A finding that makes a good file better."""
-    return Finding(Level.ADVICE, line, mistake, consequence, remedy)
+    return Finding(Level.WARNING, line, problem, consequence, remedy)

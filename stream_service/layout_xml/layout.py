@@ -46,7 +46,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The content of a layout file; mistakes in it are for `lint` to find."""
+    """The content of a layout file; problems in it are for `lint` to find."""
 
     root: Element
     groups: tuple[Placed, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stream_service.layout_xml.finding import Finding, advice, error
+from stream_service.layout_xml.finding import Finding, error, warning
 from stream_service.layout_xml.layout import Layout
 from stream_service.layout_xml.plugin_settings import DEFAULT_RECORD_BYTES, PluginSettings
 
@@ -43,7 +43,7 @@ def _close_with_swmr(layout: Layout, settings: PluginSettings) -> Iterator[Findi
         for attribute in dataset.element.children:
             if attribute.tag != "attribute" or attribute.attributes.get("when") != "OnFileClose":
                 continue
-            finding = error if settings.swmr else advice
+            finding = error if settings.swmr else warning
             yield finding(
                 attribute.line,
                 f'when="OnFileClose" of {dataset.path}@{attribute.attributes.get("name", "")}',

@@ -10,7 +10,7 @@ DEFAULT_RECORD_BYTES = 2048
 
 @dataclass(frozen=True, slots=True)
 class PluginSettings:
-    """None: not known; what depends on it is then advice, or left out."""
+    """None: not known; what depends on it is then a warning, or left out."""
 
     swmr: bool | None = None
     """PV SWMRMode."""

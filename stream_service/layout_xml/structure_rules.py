@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from stream_service.layout_xml.document import Element
-from stream_service.layout_xml.finding import Finding, advice, error
+from stream_service.layout_xml.finding import Finding, error, warning
 
 TYPES = ("int", "float", "string")
 BOOLEANS = ("true", "false")
@@ -93,7 +93,7 @@ def structure_findings(root: Element) -> Iterator[Finding]:
         )
         return
     if root.tag != ROOT:
-        yield advice(
+        yield warning(
             root.line,
             f"the outermost element is <{root.tag}>",
             "the plugin takes any and records everything, but ADCore's schema and other programs refuse it",
@@ -132,7 +132,7 @@ def _element(element: Element, kind: str) -> Iterator[Finding]:
 def _missing(element: Element, rule: Rule) -> Iterator[Finding]:
     missing = [name for name in rule.required if not element.attributes.get(name)]
     if element.tag == "dataset" and missing == ["source"] and element.attributes.get("name") == "timestamp":
-        yield advice(  # of ADCore's own default layout: where the plugin puts its timings
+        yield warning(  # of ADCore's own default layout: where the plugin puts its timings
             element.line,
             "the dataset timestamp has no source",
             "works, as in ADCore's own default layout, but its schema refuses it",

@@ -1,1 +1,1 @@
-"""Subprocesses: children of this process, and work with limits."""
+"""Subprocesses, and work with limits."""

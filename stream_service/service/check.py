@@ -75,7 +75,9 @@ def _check_frames(
             yield from check_arrival(profile, frames, detector)
         frames.close()
     if frames.latest_before is None:
-        yield Finding("advice", "frames", f"{profile.detector.frames_pva} answers, but has sent no frame yet: take one")
+        yield Finding(
+            "warning", "frames", f"{profile.detector.frames_pva} answers, but has sent no frame yet: take one"
+        )
         yield from check_energy(profile, {}, latest)
         return
     try:
@@ -106,14 +108,14 @@ def _check_folder(profile: Profile) -> Iterator[Finding]:
         Finding("error", "data_root", problem) if problem else Finding("ok", "data_root", f"{root} can hold live files")
     )
     if problem := space_problem(root):
-        yield Finding("advice", "data_root", problem)
+        yield Finding("warning", "data_root", problem)
 
 
 def _check_detector(profile: Profile, detector: CaDetector) -> Iterator[Finding]:
     yield Finding("ok", "detector", f"counter {detector.counter()}, exposure {detector.exposure_s:g} s")
     if detector.is_acquiring:
         text = f"{profile.detector.acquire_pv}: it acquires now; it must be idle when a run is armed"
-        yield Finding("advice", "detector", text)
+        yield Finding("warning", "detector", text)
 
 
 def _check_shape(profile: Profile, frame: Frame, shape: str) -> Iterator[Finding]:
@@ -123,7 +125,7 @@ def _check_shape(profile: Profile, frame: Frame, shape: str) -> Iterator[Finding
             f"{profile.detector.frames_pva}: {shape}, but detector.sensor_shape in the profile is {sensor[0]} x "
             f"{sensor[1]}: a readout ROI or binning is set, or the profile is wrong"
         )
-        yield Finding("advice", "frames", text)
+        yield Finding("warning", "frames", text)
     else:
         yield Finding("ok", "frames", f"{profile.detector.frames_pva}: {shape}")
 
@@ -154,14 +156,14 @@ def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Fin
                 f"{channel.moving.pv} has no time for the start of a motion, and its record has no {MOVN}: rows that "
                 "are paired after the next motion has begun will be flagged, and not used"
             )
-            yield Finding("advice", f"channel {name}", text)
+            yield Finding("warning", f"channel {name}", text)
         elif name in POSITION_CHANNELS and channel.how is How.TIMESTAMP and not channel.tells_rest:
             text = (
                 f"nothing tells when {channel.pv} rests: rows between two posts more than 0.25 s apart will be "
                 "flagged, and not used. Give 'moving' (a motor record's .MOVN); or 'gap_s', if it posts at least that "
                 "often while it moves; or, for step scans only, 'continuous: false', if it posts when it has arrived"
             )
-            yield Finding("advice", f"channel {name}", text)
+            yield Finding("warning", f"channel {name}", text)
     stamps_ns = {name: readbacks.latest_stamp_ns(name) for name, channel in profile.channels.items() if channel.pv}
     timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
     yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns(), limit_s=profile.service.clock_limit_s)

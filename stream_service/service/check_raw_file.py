@@ -64,10 +64,10 @@ def _check_plugin(prefix: str, plugin: FilePluginState) -> Iterator[Finding]:
             f"{prefix}NDAttributeChunk is {plugin.attribute_chunk} with SWMRMode on: readers of a growing file see "
             "positions late, or when it is closed; our plans set 1"
         )
-        yield Finding("advice", "raw file", text)
+        yield Finding("warning", "raw file", text)
     if not plugin.stores_attributes:
         yield Finding(
-            "advice", "raw file", f"{prefix}StoreAttr is No: the file would have no positions; our plans set Yes"
+            "warning", "raw file", f"{prefix}StoreAttr is No: the file would have no positions; our plans set Yes"
         )
     kind = "its default layout" if not plugin.layout else "a layout of its own"
     yield Finding("ok", "raw file", f"{prefix} answers, and has {kind}; it takes XML of {plugin.layout_bytes} bytes")
@@ -86,7 +86,7 @@ def _read(path: Path, what: str) -> Generator[Finding, None, str | None]:
 
 def _told(path: Path, findings: tuple[LayoutFinding, ...]) -> Iterator[Finding]:
     for finding in findings:
-        level = "error" if finding.level == "error" or finding.is_placeholder else "advice"
+        level = "error" if finding.level == "error" or finding.is_placeholder else "warning"
         yield Finding(level, f"{path.name}, line {finding.line}", str(finding))
     if not findings:
         yield Finding("ok", path.name, "nothing wrong")

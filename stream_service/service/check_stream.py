@@ -40,9 +40,9 @@ def check_stream(profile: Profile) -> Iterator[Finding]:
     try:
         stream.wait(ANSWER_S)
         if problem := stream.problem:
-            yield Finding("advice", "frames", f"{problem} (a plan may do it, too)")
+            yield Finding("warning", "frames", f"{problem} (a plan may do it, too)")
         elif detour := stream.detour:
-            yield Finding("advice", "frames", detour)
+            yield Finding("warning", "frames", detour)
     finally:
         stream.close()
 
@@ -53,7 +53,7 @@ def check_newest(profile: Profile, unique_id: int, detector: Counting) -> Iterat
     if profile.detector.first_id != "after_counter" or counter == unique_id:
         return
     yield Finding(
-        "advice",
+        "warning",
         "frames",
         f"{profile.detector.counter_pv} is {counter}, but the last frame over PVA has the id {unique_id}: frames do "
         "not come over PVA (EnableCallbacks of the plugin, ArrayCallbacks of the camera), or the counter was set. "

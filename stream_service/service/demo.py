@@ -1,6 +1,6 @@
 """`ptychostream demo`: the whole system on this machine, from a simulated beamline to a finished file.
 
-Real parts only: the simulated IOC, the daemon and a Bluesky plan are three child processes that talk CA and PVA on
+Real parts only: the simulated IOC, the daemon and a Bluesky plan are three subprocesses that talk CA and PVA on
 free loopback ports. This process watches the daemon's PVs, as a screen in a control room would.
 """
 
@@ -21,7 +21,7 @@ import yaml
 from stream_service.core.run import RunState
 from stream_service.errors import ConfigError
 from stream_service.output_file import check_is_no_input, whole_file
-from stream_service.processes.children import Child, ChildError
+from stream_service.processes.subprocesses import Subprocess, SubprocessError
 from stream_service.qc.pictures import draw_overview
 from stream_service.settings.beamlines import profile_path
 from stream_service.settings.profile import Profile
@@ -95,14 +95,14 @@ class Demo:
         """Run it; `report` is called a few times a second. No process is left, whatever happens."""
         self._clear()
         standard, truth, picture = self._file("_std.h5"), self._file("_truth.npz"), self._file(".png")
-        with ExitStack() as children:
+        with ExitStack() as processes:
             report(Progress("starting the simulated beamline"))
-            children.enter_context(self._start_ioc(truth)).wait_for("ready", READY_TIMEOUT_S)
+            processes.enter_context(self._start_ioc(truth)).wait_for("ready", READY_TIMEOUT_S)
             report(Progress("starting the streaming service"))
             profile = self._write_profile()
-            service = children.enter_context(self._start_service(profile))
+            service = processes.enter_context(self._start_service(profile))
             service.wait_for("ready", READY_TIMEOUT_S)
-            status = self._scan(children, report)
+            status = self._scan(processes, report)
 
         if standard.exists():
             report(Progress("drawing"))
@@ -110,10 +110,10 @@ class Demo:
         raw = self._file("_raw.h5")
         return Outcome(status, row_rate(standard), standard, raw, truth, picture, tuple(self._notes))
 
-    def _scan(self, children: ExitStack, report: Callable[[Progress], None]) -> dict[ServicePV, StatusValue]:
+    def _scan(self, processes: ExitStack, report: Callable[[Progress], None]) -> dict[ServicePV, StatusValue]:
         plan = self._start_plan()
         # ended by SIGINT, so that the RunEngine aborts the scan and the service in order
-        children.callback(plan.end, signal.SIGINT)
+        processes.callback(plan.end, signal.SIGINT)
         os.environ.update(self._network.client_environment())  # before anything imports epics
         from stream_service.service.remote import RemoteService
 
@@ -125,10 +125,10 @@ class Demo:
             rows, rate = int(now[ServicePV.ROWS]), float(now[ServicePV.ROWS_PER_SECOND])
             report(Progress(step_of(str(now[ServicePV.MESSAGE])), rows, rows_expected, rate))
         if plan.exit_code:
-            raise ChildError(f"the plan ended with exit code {plan.exit_code}:\n{plan.log_tail()}")
+            raise SubprocessError(f"the plan ended with exit code {plan.exit_code}:\n{plan.log_tail()}")
         return service.read()
 
-    def _start_ioc(self, truth: Path) -> Child:
+    def _start_ioc(self, truth: Path) -> Subprocess:
         options = ["--truth", str(truth)]
         options += (
             ["--replay", str(self._replay), "--translation", (self._translation or Translation.SAMPLE).value]
@@ -137,10 +137,10 @@ class Demo:
         )
         return self._child("ioc", "iocsim", [*options, *self._ioc_options], "ioc")
 
-    def _start_service(self, profile: Path) -> Child:
+    def _start_service(self, profile: Path) -> Subprocess:
         return self._child("service", "stream_service.cli", ["run", str(profile)], "service")
 
-    def _start_plan(self) -> Child:
+    def _start_plan(self) -> Subprocess:
         options = ["--json", "--scan-id", SCAN_ID, "--raw-dir", str(self._out), "--exposure-s", str(EXPOSURE_S)]
         if self._replay:
             options += ["--positions", str(self._file("_positions.npy"))]
@@ -148,12 +148,12 @@ class Demo:
             options += ["--points", str(self._n_points), "--step-um", str(STEP_UM)]
         return self._child("plan", "ptychostream_plans.scan", options, None)
 
-    def _child(self, name: str, module: str, options: list[str], server: str | None) -> Child:
+    def _child(self, name: str, module: str, options: list[str], server: str | None) -> Subprocess:
         network = self._network
         environment = network.server_environment(server) if server else network.client_environment()
         # one thread of the mathematics libraries each: four processes share this machine
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        return Child(name, ["-m", module, *options], process_environment(environment), self._file(f"_{name}.log"))
+        return Subprocess(name, ["-m", module, *options], process_environment(environment), self._file(f"_{name}.log"))
 
     def _write_profile(self) -> Path:
         """The simulated beamline's profile, with this run's folder and references (or the replayed file's numbers)."""

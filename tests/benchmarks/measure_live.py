@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import yaml
 
-from stream_service.processes.children import Child
+from stream_service.processes.subprocesses import Subprocess
 from stream_service.settings.beamlines import profile_path
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
@@ -47,7 +47,7 @@ def beamline(folder: Path, size: int) -> Iterator[LoopbackEpics]:
     network = LoopbackEpics.reserve(["ioc", "service"])
     options = ["--shape", f"{size},{size}", "--stack", "32", "--references", str(folder / "references.npz")]
     environment = process_environment(network.server_environment("ioc"))
-    with Child("ioc", ["-m", "iocsim", *options], environment, folder / "ioc.log") as ioc:
+    with Subprocess("ioc", ["-m", "iocsim", *options], environment, folder / "ioc.log") as ioc:
         ioc.wait_for("ready", 120)
         os.environ.update(network.client_environment())
         yield network
@@ -150,7 +150,7 @@ def measure_service(folder: Path, size: int, rate_hz: float, seconds: float) -> 
         environment = process_environment(network.server_environment("service"))
         options = ["run", str(write_profile(folder, size))]
         service = stack.enter_context(
-            Child("service", ["-m", "stream_service.cli", *options], environment, folder / "service.log")
+            Subprocess("service", ["-m", "stream_service.cli", *options], environment, folder / "service.log")
         )
         service.wait_for("ready", 120)
         from stream_service.channel_access.library import epics

@@ -14,7 +14,7 @@ import yaml
 from beamline_client import BeamlineClient
 from limits import HANG_S
 
-from stream_service.processes.children import Child
+from stream_service.processes.subprocesses import Subprocess
 from stream_service.settings.beamlines import profile_path
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
@@ -39,7 +39,7 @@ class Rig:
 
     beamline: BeamlineClient
     service: BeamlineClient
-    child: Child
+    child: Subprocess
     folder: Path
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ def start_rig(
     profile = profile_for(ioc_prefix, prefix, folder, **changes)
     environment = process_environment(epics.server_environment("service") | dict(variables or {}))
     how = ["-m", "stream_service.cli"] if descriptors is None else ["-c", LIMITED, str(descriptors)]
-    child = Child("service", [*how, "run", str(profile)], environment, folder / "service.log")
+    child = Subprocess("service", [*how, "run", str(profile)], environment, folder / "service.log")
     beamline = BeamlineClient(ioc_prefix)
     beamline.put("Pva1:EnableCallbacks", 1)
     rig = Rig(beamline, BeamlineClient(prefix), child, folder)

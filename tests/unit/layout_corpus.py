@@ -1,4 +1,4 @@
-"""Wrong layouts: a good one with one mistake each, and the lines and words by which lint must name it."""
+"""Wrong layouts: a good one with one problem each, and the lines and words by which lint must name it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SEED_FRAGMENT = """\
   </group>
 </hdf5_layout>
 """
-"""The mistakes of the user's own fragment, in the lines in which ADCore's schema names them."""
+"""The problems of the user's own fragment, in the lines in which ADCore's schema names them."""
 
 DETECTOR = '<dataset name="data" source="detector" det_default="true"/>'
 POSX = '<dataset name="posx" source="ndattribute" ndattribute="POSX">'
@@ -59,7 +59,7 @@ class WrongLayout:
     new: str
     expected: tuple[tuple[str, int, str], ...]
     is_refused_by_schema: bool = True
-    """Whether ADCore's own schema, too, sees the mistake: most of those that lose data it does not."""
+    """Whether ADCore's own schema, too, sees the problem: most of those that lose data it does not."""
     root: str = "<hdf5_layout>"
 
     @property
@@ -108,11 +108,11 @@ WRONG = (
     _wrong("two defaults for frames", DETECTOR, DETECTOR + DETECTOR.replace('name="data"', 'name="other"'),
            ("error", 6, "are both det_default")),
     _wrong("two detectors", DETECTOR, DETECTOR + '<dataset name="again" source="detector"/>',
-           ("advice", 6, "/entry/data/again none")),
+           ("warning", 6, "/entry/data/again none")),
     _wrong("default that is none", 'det_default="true"', 'det_default="yes"', ("error", 6, 'det_default="yes"'),
            schema=True),
     _wrong("name with a slash", 'group name="entry"', 'group name="entry/raw"',
-           ("error", 3, "has a '/' in it"), ("advice", 6, "and not at /entry/data/data"),
+           ("error", 3, "has a '/' in it"), ("warning", 6, "and not at /entry/data/data"),
            ("error", 14, "which this layout does not make")),
     _wrong("same name twice", DISTANCE, DISTANCE + '<group name="det_dist_m"/>', ("error", 12, "is there already")),
     _wrong("link to nowhere", 'target="/entry/data/data"', 'target="/entry/detector/data"',
@@ -126,23 +126,23 @@ WRONG = (
            ("error", 2, "NDArrayUniqueId is nowhere"), root='<hdf5_layout auto_ndattr_default="false">', schema=True),
     _wrong("uniqueId once", UNIQUE_ID, UNIQUE_ID.replace("/>", ' when="OnFileOpen"/>'),
            ("error", 11, "stored once and not for each frame")),
-    _wrong("at close", POSX, POSX.replace(">", ' when="OnFileClose">'), ("advice", 8, 'when="OnFileClose" of posx')),
+    _wrong("at close", POSX, POSX.replace(">", ' when="OnFileClose">'), ("warning", 8, 'when="OnFileClose" of posx')),
     _wrong("position once", POSX, POSX.replace(">", ' when="OnFileOpen">'),
-           ("advice", 8, "looks like a value of each frame")),
+           ("warning", 8, "looks like a value of each frame")),
     _wrong("dataset at the root", "  <group name=\"entry\">", f"  {DISTANCE}<group name=\"entry\">",
            ("error", 3, "<dataset> cannot be in <hdf5_layout>"), schema=True),
     _wrong("group in a dataset", '<attribute name="units" source="constant" value="um" type="string"/>',
            '<group name="units"/>', ("error", 9, "<group> cannot be in <dataset>"),
-           ("advice", 8, "does not say its unit"), schema=True),
+           ("warning", 8, "does not say its unit"), schema=True),
     _wrong("unknown element", LINK, '<softlink name="frames" target="/entry/data/data"/>',
            ("error", 14, "there is no <softlink>"), schema=True),
     _wrong("global that is none", '<group name="entry">',
            '<global name="compression" ndattribute="POSX"/><group name="entry">',
            ("error", 3, 'name="compression" of <global>'), schema=True),
     _wrong("frames elsewhere", '<group name="data">', '<group name="detector">',
-           ("advice", 6, "the frames are at /entry/detector/data"),
+           ("warning", 6, "the frames are at /entry/detector/data"),
            ("error", 14, "which this layout does not make")),
     _wrong("no unit", '      <attribute name="units" source="constant" value="um" type="string"/>\n', "",
-           ("advice", 8, "does not say its unit")),
-    _wrong("value of a column", POSX, POSX.replace(">", ' value="0">'), ("advice", 8, 'value="0" has no effect')),
+           ("warning", 8, "does not say its unit")),
+    _wrong("value of a column", POSX, POSX.replace(">", ' value="0">'), ("warning", 8, 'value="0" has no effect')),
 )  # fmt: skip

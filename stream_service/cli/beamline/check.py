@@ -23,7 +23,7 @@ TIMEOUT_S = 60.0
 """For all questions together; each has its own limit, of 1 to 10 s."""
 MARKS = {
     "ok": Text("ok", "green"),
-    "advice": Text("warning", "yellow"),
+    "warning": Text("warning", "yellow"),
     "error": Text("ERROR", "red"),
 }
 
@@ -52,7 +52,7 @@ def check(
         findings.append(finding)
         if not as_json:
             console.print(MARKS[finding.level], bold(f"{finding.about}:"), finding.text, soft_wrap=True)
-    n_errors, n_warnings = (sum(finding.level == level for finding in findings) for level in ("error", "advice"))
+    n_errors, n_warnings = (sum(finding.level == level for finding in findings) for level in ("error", "warning"))
     if as_json:
         told = [{"level": each.level, "about": each.about, "text": each.text} for each in findings]
         print(json.dumps({"profile": profile, "ok": not n_errors, "findings": told}, indent=2))

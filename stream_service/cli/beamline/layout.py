@@ -25,7 +25,7 @@ from stream_service.text.counted import counted
 from stream_service.text.terminal import bold, console
 
 app = App(help="Layout XML of areaDetector's HDF5 plugin: lint it, fill in its constants.")
-MARKS = {Level.ERROR: Text("ERROR:", "red"), Level.ADVICE: Text("warning:", "yellow")}
+MARKS = {Level.ERROR: Text("ERROR:", "red"), Level.WARNING: Text("warning:", "yellow")}
 
 
 @app.command(
@@ -121,7 +121,7 @@ def _show(path: Path, findings: tuple[Finding, ...], is_strict: bool) -> int:
         where = bold(f"{path}:{finding.line}:")
         console.print(where, MARKS[finding.level], str(finding), soft_wrap=True, highlight=False)
     n_errors = sum(finding.level is Level.ERROR for finding in findings)
-    n_advice = len(findings) - n_errors
-    said = [counted(n, word) for n, word in ((n_errors, "error"), (n_advice, "warning")) if n]
+    n_warnings = len(findings) - n_errors
+    said = [counted(n, word) for n, word in ((n_errors, "error"), (n_warnings, "warning")) if n]
     console.print(f"{path}: {', '.join(said) or 'nothing wrong'}", soft_wrap=True, highlight=False)
     return len(findings) if is_strict else n_errors

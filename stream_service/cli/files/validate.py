@@ -16,7 +16,7 @@ from stream_service.text.terminal import bold, console
 EPILOG = "Example: ptychostream validate demo_std.h5"
 MARKS = {
     "ok": Text("ok", "green"),
-    "advice": Text("warning", "yellow"),
+    "warning": Text("warning", "yellow"),
     "error": Text("ERROR", "red"),
 }
 
@@ -33,6 +33,6 @@ def validate(
         console.print(MARKS[finding.level], bold(f"{finding.where}:"), finding.message, soft_wrap=True)
     n_errors = sum(finding.level == "error" for finding in findings)
     if not n_errors:
-        advice = f", with {counted(len(findings), 'warning')}" if findings else ""
-        console.print(f"{file}: a valid standard file{advice}", soft_wrap=True)
+        warnings = f", with {counted(len(findings), 'warning')}" if findings else ""
+        console.print(f"{file}: a valid standard file{warnings}", soft_wrap=True)
     raise typer.Exit(int(n_errors > 0))

@@ -1,4 +1,4 @@
-"""PtyPy at work on one recipe, in a child process: how far it is, what it has so far, what came of it.
+"""PtyPy at work on one recipe, in a subprocess: how far it is, what it has so far, what came of it.
 
 Nothing of ours runs inside it. Progress is read from what PtyPy prints, the present image from the dumps that it writes
 (`autosave`), so both are late by an iteration or a dump, and neither can disturb it.
@@ -15,7 +15,7 @@ from typing import Self
 
 from stream_service.errors import SourceError, WriteError
 from stream_service.output_file import whole_file
-from stream_service.processes.children import Child, ChildError
+from stream_service.processes.subprocesses import Subprocess, SubprocessError
 from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
 from stream_service.ptycho.ptypy.ptyr import Ptyr
 from stream_service.ptycho.ptypy.recipe_settings import Output
@@ -48,7 +48,7 @@ class Iteration:
 
 
 class PtypyRun:
-    """A child process with PtyPy; ended with the `with` block, whatever happens."""
+    """A subprocess with PtyPy; ended with the `with` block, whatever happens."""
 
     def __init__(self, python: PtypyPython, recipe: str, output: Output) -> None:
         """Writes the recipe into the output folder and starts it. Raises `WriteError`."""
@@ -65,17 +65,19 @@ class PtypyRun:
             raise WriteError(f"cannot write into {output.folder}: {error.strerror}") from error
         # PtyPy would put pictures on a screen, and print a novel into the log, if it were let
         environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1"}
-        self._child = Child("PtyPy", [str(script)], environment, output.folder / f"{output.run}.log", python.executable)
+        self._process = Subprocess(
+            "PtyPy", [str(script)], environment, output.folder / f"{output.run}.log", python.executable
+        )
 
     def iterations(self, timeout_s: float = 0.1) -> Iterator[Iteration]:
         """Those reported since the last call; waits up to `timeout_s` for the first."""
-        for line in self._child.lines(timeout_s):
+        for line in self._process.lines(timeout_s):
             if (iteration := Iteration.parse(line)) is not None:
                 yield iteration
 
     @property
     def is_running(self) -> bool:
-        return self._child.exit_code is None
+        return self._process.exit_code is None
 
     def new_dump(self) -> Ptyr | None:
         """The newest dump that is whole, unless it was given before; older ones are removed."""
@@ -104,16 +106,16 @@ class PtypyRun:
         return max(results, key=lambda path: path.stat().st_mtime_ns, default=None)
 
     def result(self) -> Path:
-        """The last result of a run that has ended. Raises `ChildError` with the end of its log."""
-        if self._child.exit_code:
-            raise ChildError(f"PtyPy ended with exit code {self._child.exit_code}:\n{self._child.log_tail()}")
+        """The last result of a run that has ended. Raises `SubprocessError` with the end of its log."""
+        if self._process.exit_code:
+            raise SubprocessError(f"PtyPy ended with exit code {self._process.exit_code}:\n{self._process.log_tail()}")
         if (result := self._last_result) is None:
-            raise ChildError(f"PtyPy ended without a result:\n{self._child.log_tail()}")
+            raise SubprocessError(f"PtyPy ended without a result:\n{self._process.log_tail()}")
         return result
 
     def end(self) -> None:
         """End it now."""
-        self._child.end(timeout_s=END_TIMEOUT_S)
+        self._process.end(timeout_s=END_TIMEOUT_S)
         latest = self.latest
         for dump in self._output.folder.glob(self._output.dumps):
             if dump != latest:

@@ -1,4 +1,4 @@
-"""`ptychostream reconstruct`: from a standard file to `<scan>_recon.cxi`, PtyPy supervised as a child process."""
+"""`ptychostream reconstruct`: from a standard file to `<scan>_recon.cxi`, PtyPy supervised as a subprocess."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def prepare(request: Request) -> None:
 def reconstruct(request: Request, listener: Listener, start: Start | None = None) -> Outcome:
     """Reconstruct a file as it is now, from `start` on if there is one.
 
-    Raises `ConfigError`, `SourceError`, `WriteError`; `ChildError` with PtyPy's last words if it fails.
+    Raises `ConfigError`, `SourceError`, `WriteError`; `SubprocessError` with PtyPy's last words if it fails.
     """
     scan = request.choices.read_scan(request.data)
     output = request.output(scan)

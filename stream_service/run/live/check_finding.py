@@ -11,9 +11,9 @@ from stream_service.errors import PtychostreamError
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A finding; `about` is what was looked at. An error makes `check` fail, advice does not."""
+    """A finding; `about` is what was looked at. An error makes `check` fail, a warning does not."""
 
-    level: Literal["ok", "advice", "error"]
+    level: Literal["ok", "warning", "error"]
     about: str
     text: str
 

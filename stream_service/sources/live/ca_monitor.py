@@ -13,7 +13,7 @@ from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import INVALID_ALARM, PV
 from stream_service.channel_access.stamp_request import StampRequest
 from stream_service.core.frame import NS_PER_S
-from stream_service.sources.live.settling import Settling
+from stream_service.sources.live.watermark import Watermark
 
 UNIT_TIMEOUT_S = 1
 
@@ -54,7 +54,7 @@ class CaMonitor:
         """When it last answered a get."""
         self._lock = lock
         self._on_update, self._on_gone, self._on_certain = on_update, on_gone, on_certain
-        self._settling = Settling()
+        self._watermark = Watermark()
         self._unit: str | None = None
         self._open()
 
@@ -97,11 +97,11 @@ class CaMonitor:
     def ask(self) -> None:
         """Ask until when updates are complete, unless that is being asked already; `ca.flush_io` sends the question."""
         with self._lock:
-            if not self.speaks or not self._settling.ask(time.monotonic()):
+            if not self.speaks or not self._watermark.ask(time.monotonic()):
                 return
         if not self._request.send():  # outside of the lock: CA has locks of its own
             with self._lock:
-                self._settling.restart()
+                self._watermark.restart()
 
     def close(self) -> None:
         """End the monitor."""
@@ -118,7 +118,7 @@ class CaMonitor:
     def _lose_connection(self) -> None:
         """Nothing that was asked proves anything any more, and the next update is the first of its connection."""
         self.spoke_since_s = math.inf
-        self._settling.restart()
+        self._watermark.restart()
         self._unit = None
 
     def _take_update(
@@ -140,10 +140,10 @@ class CaMonitor:
     def _take_answer(self, stamp_ns: int | None) -> None:
         with self._lock:
             if stamp_ns is None or self.last is None:
-                self._settling.restart()
+                self._watermark.restart()
                 return
             self.answered_s = now_s = time.monotonic()
-            certain_s = self._settling.answer(now_s, stamp_ns, self.last.stamp_ns)
+            certain_s = self._watermark.answer(now_s, stamp_ns, self.last.stamp_ns)
             if certain_s is not None and self.spoke_since_s < math.inf:
                 self._on_certain(self, certain_s)
 

@@ -1,7 +1,7 @@
 """Readbacks over Channel Access: monitors that live as long as the service, and a stream of them for each run.
 
 A run hears of every channel from its arming on, the present value first; what it asks is answered to it alone. The
-question "has everything come?" goes out once per PV, whoever asks (`settling`, ADR 0004, ADR 0015).
+question "has everything come?" goes out once per PV, whoever asks (`watermark`, ADR 0004, ADR 0015).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import h5py
 
-from stream_service.standard_file.rules.finding import Finding, advice, error
+from stream_service.standard_file.rules.finding import Finding, error, warning
 from stream_service.standard_file.schema.contents import as_text, dataset_at, is_numeric, number_in, text_in, units_of
 
 IMPLICIT_AXES = frozenset({"y", "x", "coordinate", "dimension", "dot_product", "unit_cell"})
@@ -79,7 +79,7 @@ def geometry_findings(group: h5py.Group) -> Iterator[Finding]:
     yield from _last_axis_findings(group, "orientation", 6, "direction cosines")
     translation = dataset_at(group, "translation")
     if translation is not None and units_of(translation) not in (None, "m"):
-        yield advice(
+        yield warning(
             str(translation.name), f"is in {units_of(translation)!r}; CXI is in metres, and programs do not look."
         )
 
@@ -100,7 +100,7 @@ def _energy_findings(group: h5py.Group, name: str) -> Iterator[Finding]:
         return
     value, units = number_in(dataset), units_of(dataset)
     if units not in (None, "J"):
-        yield advice(str(dataset.name), f"is in {units!r}; CXI energies are in joules, and programs do not look.")
+        yield warning(str(dataset.name), f"is in {units!r}; CXI energies are in joules, and programs do not look.")
     elif value is not None and value > MAX_PHOTON_ENERGY_J:
         yield error(str(dataset.name), f"is {value:g} J, which no photon has; it looks like eV: multiply by 1.602e-19.")
     if value is not None and not value > 0:
@@ -123,7 +123,7 @@ def _array_findings(group: h5py.Group, data: h5py.Dataset) -> Iterator[Finding]:
     axes = as_text(data.attrs.get("axes"))
     if "axes" not in data.attrs:
         if data.ndim > 2:
-            yield advice(where, f"has {data.ndim} dimensions and no 'axes'; write, for a scan, 'translation:y:x'.")
+            yield warning(where, f"has {data.ndim} dimensions and no 'axes'; write, for a scan, 'translation:y:x'.")
         return
     if axes is None:
         yield error(where, f"has 'axes' = {data.attrs['axes']!r}; it must be one text with colons: 'translation:y:x'.")
@@ -146,7 +146,9 @@ def _geometry_of_pixels_findings(group: h5py.Group) -> Iterator[Finding]:
     is_modular = "module_identifier" in group
     yield from _last_axis_findings(group, "corner_position", 3, "x, y and z in metres")
     if "corner_position" not in group and "geometry_1" not in group:
-        yield advice(f"{group.name}/corner_position", "is missing; CXI asks for it always: programs assume the centre.")
+        yield warning(
+            f"{group.name}/corner_position", "is missing; CXI asks for it always: programs assume the centre."
+        )
     basis = dataset_at(group, "basis_vectors")
     if basis is not None and not is_modular and basis.shape != (2, 3):
         hint = "it is transposed" if basis.shape == (3, 2) else "see the specification, section 8.2"
@@ -171,7 +173,7 @@ def _length_findings(group: h5py.Group, name: str, unit: str) -> Iterator[Findin
     if value is not None and not value > 0:
         yield error(str(dataset.name), f"is {value:g}; it must be positive, in metres.")
     if units_of(dataset) not in (None, unit):
-        yield advice(str(dataset.name), f"is in {units_of(dataset)!r}; CXI is in metres, and programs do not look.")
+        yield warning(str(dataset.name), f"is in {units_of(dataset)!r}; CXI is in metres, and programs do not look.")
 
 
 def _last_axis_findings(group: h5py.Group, name: str, length: int, meaning: str) -> Iterator[Finding]:

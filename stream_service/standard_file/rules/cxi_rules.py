@@ -2,7 +2,7 @@
 
 Here: the top level, the numbering of classes, and what every dataset must keep. What belongs to one class (detector,
 image ...) is in `cxi_class_rules`. An error is what the specification forbids; what it leaves open, but programs trip
-over, is advice.
+over, is a warning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stream_service.standard_file.rules.cxi_class_rules import (
     sample_findings,
     source_findings,
 )
-from stream_service.standard_file.rules.finding import Finding, advice, error
+from stream_service.standard_file.rules.finding import Finding, error, warning
 from stream_service.standard_file.schema.contents import dataset_at, group_at, names_in, number_in, text_in
 
 KNOWN_VERSIONS = range(100, 161)
@@ -53,7 +53,7 @@ def cxi_findings(file: h5py.File) -> Iterator[Finding]:
         return
     stated = number_in(dataset_at(file, "number_of_entries"))
     if stated is not None and int(stated) != len(entries):
-        yield advice("/number_of_entries", f"says {int(stated)}, but there are {len(entries)} entries; correct it.")
+        yield warning("/number_of_entries", f"says {int(stated)}, but there are {len(entries)} entries; correct it.")
     yield from _numbering_findings(file)
     for number in sorted(entries):
         entry = group_at(file, f"entry_{number}")
@@ -72,7 +72,7 @@ def _version_findings(file: h5py.File) -> Iterator[Finding]:
     if dataset.dtype.kind not in "iu" or version is None:
         yield error("/cxi_version", f"must be one integer (160 for CXI 1.6), not {dataset.dtype} {dataset.shape}.")
     elif int(version) not in KNOWN_VERSIONS:
-        yield advice("/cxi_version", f"is {int(version)}; this check knows versions 100 to 160.")
+        yield warning("/cxi_version", f"is {int(version)}; this check knows versions 100 to 160.")
 
 
 def _entry_findings(entry: h5py.Group) -> Iterator[Finding]:

@@ -27,12 +27,12 @@ def elsewhere_findings(file: BoundedFile) -> Iterator[Finding]:
         for name in names_in(group):
             try:
                 member = group.get(name)
-            except CutShortError as mistake:  # and so are others of its datasets
-                yield error(str(file.path), f"{str(mistake).removeprefix(f'{file.path} ')}.")
+            except CutShortError as problem:  # and so are others of its datasets
+                yield error(str(file.path), f"{str(problem).removeprefix(f'{file.path} ')}.")
                 return
-            except SourceError as mistake:
+            except SourceError as problem:
                 where = f"{str(group.name).rstrip('/')}/{name}"
-                yield error(where, f"{str(mistake).removeprefix(f'{file.path}:{where} ')}.")
+                yield error(where, f"{str(problem).removeprefix(f'{file.path}:{where} ')}.")
                 continue
             if isinstance(member, h5py.Group):
                 todo.append(member)

@@ -1,4 +1,4 @@
-"""Is `/entry` what PtyPy and we need? Rules about shapes, numbers and the agreement of the two halves.
+"""Is `/entry` what PtyPy and we need? Rules about shapes, numbers and the consistency of the two halves.
 
 They hold for every file with the `/entry` schema; `identity_rules` adds what only our own files promise. Works on a
 file that grows or crashed (`swmr=True`) as well: every dataset is opened through its `/entry` path only, because a
@@ -14,7 +14,7 @@ import numpy as np
 
 from stream_service.core.plausibility import LIMITS, number_doubt
 from stream_service.standard_file.read.announced_rows import is_empty
-from stream_service.standard_file.rules.finding import Finding, advice, error
+from stream_service.standard_file.rules.finding import Finding, error, warning
 from stream_service.standard_file.rules.pixel_rules import pixel_findings
 from stream_service.standard_file.rules.scan_rules import energy_findings, scan_findings
 from stream_service.standard_file.schema import paths
@@ -54,7 +54,7 @@ def entry_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     yield from _vlen_findings(file)
 
 
-def agreement_findings(file: h5py.File) -> Iterator[Finding]:
+def consistency_findings(file: h5py.File) -> Iterator[Finding]:
     """Findings where `/entry` and `/entry_1` of a closed file differ."""
     yield from _translation_findings(file)
     energy_eV = number_in(dataset_at(file, paths.ENERGY))
@@ -66,7 +66,7 @@ def agreement_findings(file: h5py.File) -> Iterator[Finding]:
             yield error(path, f"is {value / factor:.6g} eV, /entry/energy_eV says {energy_eV:.6g} eV; correct one.")
     basis = dataset_at(file, paths.BASIS_VECTORS)
     if basis is not None and basis.shape == (2, 3) and (basis[0, 1] < 0 or basis[1, 0] < 0):
-        yield advice(
+        yield warning(
             str(basis.name),
             "points against +y or +x; PtyPy does not look and would find the twin image: rotate or flip the frames.",
         )
@@ -83,9 +83,9 @@ def agreement_findings(file: h5py.File) -> Iterator[Finding]:
 def _data_findings(data: h5py.Dataset, extent: RowExtent, intensity: h5py.Dataset | None) -> Iterator[Finding]:
     n_rows = extent.n_rows
     if data.dtype != np.float32:
-        yield advice(paths.DATA, f"holds {data.dtype}; this schema says float32.")
+        yield warning(paths.DATA, f"holds {data.dtype}; this schema says float32.")
     if n_rows == 0:
-        yield advice(paths.DATA, "has no rows; nothing was recorded.")
+        yield warning(paths.DATA, "has no rows; nothing was recorded.")
     if data.chunks is not None and data.chunks == (1, *data.shape[1:]) and data.id.get_num_chunks() < n_rows:
         missing = n_rows - data.id.get_num_chunks()
         yield error(paths.DATA, f"has {n_rows} rows, but {missing} of them were never written; do not use them.")
@@ -117,14 +117,14 @@ def _position_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     if (bad := np.flatnonzero(~finite & ~flagged)).size:
         yield error(paths.POS, f"is not a finite number in {_rows(bad)}, and nothing flags them; leave them out.")
     if (bad := np.flatnonzero(~finite & flagged)).size:
-        yield advice(paths.POS, f"is not known in {_rows(bad)}, as /entry/frames/flags says; leave them out.")
+        yield warning(paths.POS, f"is not known in {_rows(bad)}, as /entry/frames/flags says; leave them out.")
     known = values[finite]
     if len(known) > 1 and np.ptp(known, axis=0).max() == 0:
-        yield advice(paths.POS, "is the same in every row; did the stage move?")
+        yield warning(paths.POS, "is the same in every row; did the stage move?")
     for axis, path in enumerate((paths.POS_X, paths.POS_Y)):
         column = dataset_at(file, path)
         if column is None:
-            yield advice(path, "is missing; PtyPy wants the positions as two datasets.")
+            yield warning(path, "is missing; PtyPy wants the positions as two datasets.")
         elif not extent.fits(column) or not np.array_equal(column[:n_rows], values[:, axis], equal_nan=True):
             yield error(path, f"differs from column {axis} of /entry/pos; write it again from there.")
 
@@ -145,7 +145,7 @@ def _flag_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     consequence = (
         f"{n_used} of them are used, as their positions are known" if n_used else "none of them is used (/entry/keep)"
     )
-    yield advice(paths.FLAGS, f"flags {_rows(np.flatnonzero(flagged))} of {extent.n_rows} ({reasons}); {consequence}.")
+    yield warning(paths.FLAGS, f"flags {_rows(np.flatnonzero(flagged))} of {extent.n_rows} ({reasons}); {consequence}.")
 
 
 def _translation_findings(file: h5py.File) -> Iterator[Finding]:
@@ -171,7 +171,7 @@ def _image_findings(file: h5py.File, frame_shape: tuple[int, ...]) -> Iterator[F
             yield error(path, f"has shape {image.shape}, the frames {frame_shape}; they must agree.")
     mask = dataset_at(file, paths.MASK)
     if mask is None:
-        yield advice(paths.MASK, "is missing; without it PtyPy takes every pixel for good.")
+        yield warning(paths.MASK, "is missing; without it PtyPy takes every pixel for good.")
         return
     values = np.asarray(mask[()])
     if values.dtype.kind not in "iub" or not np.isin(values, (0, 1)).all():
@@ -192,10 +192,10 @@ def _scalar_findings(file: h5py.File, name: str) -> Iterator[Finding]:
     if value is None:
         yield error(where, f"has shape {dataset.shape} and type {dataset.dtype}; PtyPy wants one number.")
     elif not np.isfinite(value):
-        level = advice if name == "exposure_s" else error
+        level = warning if name == "exposure_s" else error
         yield level(where, f"is {value}; write the true value in {LIMITS[name].unit}.")
     elif (doubt := number_doubt(name, value)) is not None:
-        yield (error if doubt.is_impossible else advice)(where, doubt.message)
+        yield (error if doubt.is_impossible else warning)(where, doubt.message)
 
 
 def _vlen_findings(file: h5py.File) -> Iterator[Finding]:

@@ -8,9 +8,9 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong (`error`) or worth a look (`advice`), where, and what to do about it."""
+    """One thing that is wrong (`error`) or worth a look (`warning`), where, and what to do about it."""
 
-    level: Literal["error", "advice"]
+    level: Literal["error", "warning"]
     where: str
     """Path inside the file, or the path of the file itself."""
     message: str
@@ -24,6 +24,6 @@ def error(where: str, message: str) -> Finding:
     return Finding("error", where, message)
 
 
-def advice(where: str, message: str) -> Finding:
+def warning(where: str, message: str) -> Finding:
     """Something allowed that will probably surprise somebody."""
-    return Finding("advice", where, message)
+    return Finding("warning", where, message)

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from stream_service.standard_file.read.announced_rows import n_announced
-from stream_service.standard_file.rules.finding import Finding, advice, error
+from stream_service.standard_file.rules.finding import Finding, error, warning
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import (
     END_STATES,
@@ -90,10 +90,10 @@ def _key_findings(file: h5py.File, extent: RowExtent, *, has_ended: bool) -> Ite
         elif n_keys > n_rows and not extent.is_growing:
             yield error(path, f"announces {n_keys} rows, but there are {n_rows}; the last rows are not to be trusted.")
         elif n_keys < n_rows and n_keys < len(keys):
-            level = error if has_ended else advice
+            level = error if has_ended else warning
             yield level(path, f"announces {n_keys} of {n_rows} rows; use only the first {n_keys}.")
         elif n_keys < n_rows:
-            yield advice(path, f"had room for {n_keys} keys; a live reader never saw the last {n_rows - n_keys} rows.")
+            yield warning(path, f"had room for {n_keys} keys; a live reader never saw the last {n_rows - n_keys} rows.")
 
 
 def _row_findings(file: h5py.File, n_rows: int) -> Iterator[Finding]:
@@ -131,7 +131,7 @@ def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> I
     if state not in END_STATES:
         return
     if (not statuses.size or extent.is_growing) and state != "COMPLETE":  # one that ends unclosed failed to be written
-        yield advice(
+        yield warning(
             paths.LEDGER, "names no frame: the run ended before its account was made; its counts are the last known."
         )
         return
@@ -166,12 +166,12 @@ def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> I
 
 def _run_findings(file: h5py.File, state: str | None) -> Iterator[Finding]:
     if state not in END_STATES:
-        yield advice(
+        yield warning(
             paths.STATE, f"is {state}: the run has not ended, or its writer was killed (then: 'ptychostream repair')."
         )
     elif state != "COMPLETE":
         texts = [text_in(dataset_at(file, path)) for path in (paths.END_REASON, paths.MESSAGE)]
-        yield advice(
+        yield warning(
             paths.STATE, f"is {state}: {': '.join(text.rstrip('.') for text in texts if text) or 'no reason is given'}."
         )
     start = number_in(dataset_at(file, paths.START_TIMESTAMP))
@@ -185,8 +185,8 @@ def _run_findings(file: h5py.File, state: str | None) -> Iterator[Finding]:
             continue
         try:
             json.loads(text)
-        except ValueError as mistake:
-            yield error(path, f"is not JSON ({mistake}); the processing cannot be repeated from it.")
+        except ValueError as problem:
+            yield error(path, f"is not JSON ({problem}); the processing cannot be repeated from it.")
 
 
 def _readback_findings(file: h5py.File) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 
-from stream_service.standard_file.rules.finding import Finding, advice
+from stream_service.standard_file.rules.finding import Finding, warning
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import PixelFlag
 from stream_service.standard_file.schema.contents import RowExtent, dataset_at, number_in
@@ -40,9 +40,9 @@ def pixel_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     if flags is not None and flags.shape == is_bad.shape and flags.dtype.kind in "iu":
         saturated = float(np.count_nonzero(np.asarray(flags[()]) & PixelFlag.SATURATED) / is_bad.size)
     if saturated > LARGE_SATURATED_SHARE:
-        yield advice(paths.MASK, f"calls {_percent(saturated)} of the pixels saturated{_rows_and_level(file, extent)}")
+        yield warning(paths.MASK, f"calls {_percent(saturated)} of the pixels saturated{_rows_and_level(file, extent)}")
     elif LARGE_SHARE < share < 1:
-        yield advice(paths.MASK, f"calls {_percent(share)} of the pixels bad (1 = bad, 0 = good); is it inverted?")
+        yield warning(paths.MASK, f"calls {_percent(share)} of the pixels bad (1 = bad, 0 = good); is it inverted?")
     yield from _marker_findings(data, is_bad, extent)
 
 
@@ -65,7 +65,7 @@ def _marker_findings(data: h5py.Dataset, is_bad: np.ndarray, extent: RowExtent) 
     found = find_gaps(rows)
     if n := int(np.count_nonzero(found.is_gap & ~is_bad & np.isfinite(rows[0]))):
         pixels = f"{counted(n, 'pixel')} of each of the first {len(found.told_by)} rows"
-        yield advice(
+        yield warning(
             paths.DATA,
             f"holds {' or '.join(found.values)} in {pixels}, which are good by the mask; gaps and dead "
             "pixels are masked by 'ptychostream ingest'.",

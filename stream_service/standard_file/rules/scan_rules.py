@@ -10,7 +10,7 @@ import numpy as np
 
 from stream_service.core.energies import TOLERANCE
 from stream_service.core.plausibility import ScanGeometry, scan_doubts
-from stream_service.standard_file.rules.finding import Finding, advice, error
+from stream_service.standard_file.rules.finding import Finding, error, warning
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import RowExtent, dataset_at, number_in, text_in
 from stream_service.text.counted import agrees, counted
@@ -26,7 +26,7 @@ def scan_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
         positions_m = positions_m[np.asarray(keep[: extent.n_rows]) != 0]
     geometry = geometry_in(file, (int(data.shape[1]), int(data.shape[2])))
     for doubt in scan_doubts(geometry, positions_m, is_whole=not extent.is_growing):
-        yield (error if doubt.is_impossible else advice)(paths.POS, doubt.message)
+        yield (error if doubt.is_impossible else warning)(paths.POS, doubt.message)
 
 
 def energy_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
@@ -38,7 +38,7 @@ def energy_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     unknown = int(np.count_nonzero(~np.isfinite(energies_eV)))
     off = np.abs(energies_eV - energy_eV) > TOLERANCE * abs(energy_eV)
     if off.any():
-        yield advice(
+        yield warning(
             paths.ROW_ENERGY,
             f"runs from {np.nanmin(energies_eV):g} to {np.nanmax(energies_eV):g} eV: {np.count_nonzero(off)} of "
             f"{counted(extent.n_rows, 'row')} {agrees(int(np.count_nonzero(off)), 'is')} off by more than "
@@ -46,7 +46,7 @@ def energy_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
             "reconstruct each energy by itself.",
         )
     if unknown:
-        yield advice(paths.ROW_ENERGY, f"is not known in {unknown} of {counted(extent.n_rows, 'row')}.")
+        yield warning(paths.ROW_ENERGY, f"is not known in {unknown} of {counted(extent.n_rows, 'row')}.")
 
 
 def geometry_in(file: h5py.File, frame_shape: tuple[int, int]) -> ScanGeometry:

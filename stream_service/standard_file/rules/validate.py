@@ -18,8 +18,8 @@ from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.standard_file.rules.cxi_rules import cxi_findings
 from stream_service.standard_file.rules.elsewhere_rules import elsewhere_findings
-from stream_service.standard_file.rules.entry_rules import agreement_findings, entry_findings
-from stream_service.standard_file.rules.finding import Finding, advice, error
+from stream_service.standard_file.rules.entry_rules import consistency_findings, entry_findings
+from stream_service.standard_file.rules.finding import Finding, error, warning
 from stream_service.standard_file.rules.identity_rules import identity_findings, row_extent
 from stream_service.standard_file.schema import paths
 
@@ -40,20 +40,20 @@ def validate_file(path: str | os.PathLike[str], also: AlsoBelow = NOWHERE_ELSE) 
             if elsewhere := list(elsewhere_findings(file)):
                 return elsewhere
             return _closed_file_findings(file) if opened.is_closed else _growing_file_findings(file, where)
-    except (*HDF5_ERRORS, SourceError) as mistake:
-        said = str(mistake).partition("\n")[0] if isinstance(mistake, SourceError) else reason_of(mistake)
+    except (*HDF5_ERRORS, SourceError) as problem:
+        said = str(problem).partition("\n")[0] if isinstance(problem, SourceError) else reason_of(problem)
         return [error(where, f"cannot be read: {said}.")]
 
 
 def _growing_file_findings(file: BoundedFile, where: str) -> list[Finding]:
     note = "is being written or was not closed; only /entry was checked, up to the last live key."
-    return [advice(where, note), *_own_findings(file, is_growing=True)]
+    return [warning(where, note), *_own_findings(file, is_growing=True)]
 
 
 def _closed_file_findings(file: BoundedFile) -> list[Finding]:
     findings = list(cxi_findings(file))
     if paths.ENTRY in file:
-        findings += [*_own_findings(file, is_growing=False), *agreement_findings(file)]
+        findings += [*_own_findings(file, is_growing=False), *consistency_findings(file)]
     return findings
 
 

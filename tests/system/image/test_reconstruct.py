@@ -21,7 +21,7 @@ from ptypy_stand_in import ptypy_stand_in
 
 from stream_service.cli.image.reconstruct_progress import Shown
 from stream_service.errors import ConfigError, SourceError, WriteError
-from stream_service.processes.children import ChildError
+from stream_service.processes.subprocesses import SubprocessError
 from stream_service.ptycho.image.image_file import default_image_path
 from stream_service.ptycho.ptypy.follow import Followed, follow
 from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
@@ -135,7 +135,7 @@ def test_a_failing_ptypy_is_an_error_with_its_last_words(
     data = tmp_path / "scan_std.h5"
     write_example(data, N_ROWS, **HEADER)
     monkeypatch.setenv("STAND_IN_FAILS_AT", "7")
-    with pytest.raises(ChildError, match="the stand-in was told to fail"):
+    with pytest.raises(SubprocessError, match="the stand-in was told to fail"):
         run(request_for(data, python))
     assert not default_image_path(data).exists()
 

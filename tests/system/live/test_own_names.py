@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rig import Rig, profile_for, start_rig
 
-from stream_service.processes.children import Child
+from stream_service.processes.subprocesses import Subprocess
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 FOREIGN = """
@@ -85,7 +85,7 @@ def test_one_name_of_an_ioc_is_enough_to_refuse(
 ) -> None:
     environment = process_environment(epics.server_environment("service"))
     prefix = f"{ioc.prefix}One:"
-    with Child("foreign", ["-c", script, prefix + name], environment, tmp_path / "foreign.log") as foreign:
+    with Subprocess("foreign", ["-c", script, prefix + name], environment, tmp_path / "foreign.log") as foreign:
         foreign.wait_for("ready", 20)
         said = refusal(profile_for(ioc.prefix, prefix, tmp_path), environment)
     assert f"{prefix}{name} is served already, by " in said

@@ -16,7 +16,7 @@ from plan_bench import EXPOSURE_S, PlanBench, at_point, make_plan_bench
 from rig import Rig, start_rig
 
 from ptychostream_plans import ptycho_fermat
-from stream_service.processes.children import Child
+from stream_service.processes.subprocesses import Subprocess
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 N_POINTS = 30
@@ -200,7 +200,9 @@ def kill_service(rig: Rig) -> None:
 def start_service_again(rig: Rig, epics: LoopbackEpics) -> None:
     environment = process_environment(epics.server_environment("service"))
     profile = str(rig.folder / "profile.yaml")
-    rig.child = Child("service", ["-m", "stream_service.cli", "run", profile], environment, rig.folder / "again.log")
+    rig.child = Subprocess(
+        "service", ["-m", "stream_service.cli", "run", profile], environment, rig.folder / "again.log"
+    )
     rig.child.wait_for("ready", 30)
 
 

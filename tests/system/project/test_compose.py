@@ -12,7 +12,7 @@ import h5py
 import pytest
 import yaml
 
-from stream_service.processes.children import Child
+from stream_service.processes.subprocesses import Subprocess
 from stream_service.standard_file import validate_file
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
@@ -32,16 +32,16 @@ def arguments_of(service: str, data: Path) -> list[str]:
 
 @pytest.fixture
 def start(epics: LoopbackEpics, tmp_path: Path) -> Any:
-    children: list[Child] = []
+    processes: list[Subprocess] = []
 
-    def start_service(name: str, network: str) -> Child:
+    def start_service(name: str, network: str) -> Subprocess:
         environment = process_environment(epics.server_environment(network))
-        children.append(Child(name, arguments_of(name, tmp_path), environment, tmp_path / f"{name}.log"))
-        children[-1].wait_for("ready", 40)
-        return children[-1]
+        processes.append(Subprocess(name, arguments_of(name, tmp_path), environment, tmp_path / f"{name}.log"))
+        processes[-1].wait_for("ready", 40)
+        return processes[-1]
 
     yield start_service
-    for child in reversed(children):
+    for child in reversed(processes):
         child.end()
 
 

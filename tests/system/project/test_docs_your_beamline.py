@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from stream_service.processes.children import Child
+from stream_service.processes.subprocesses import Subprocess
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -31,23 +31,23 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def service(epics: LoopbackEpics, folder: Path) -> Iterator[Callable[[list[str]], Child]]:
-    children: list[Child] = []
+def service(epics: LoopbackEpics, folder: Path) -> Iterator[Callable[[list[str]], Subprocess]]:
+    processes: list[Subprocess] = []
 
-    def start(arguments: list[str]) -> Child:
+    def start(arguments: list[str]) -> Subprocess:
         environment = process_environment(epics.server_environment("service")) | {"PYTHONPATH": str(CHECKOUT)}
         arguments = [str(folder / part) if (folder / part).exists() else part for part in arguments]
-        children.append(Child("service", arguments, environment, folder / "service.log"))
-        children[-1].wait_for("ptychostream ready: my beamline, prefix PTYCHO:", 40)
-        return children[-1]
+        processes.append(Subprocess("service", arguments, environment, folder / "service.log"))
+        processes[-1].wait_for("ptychostream ready: my beamline, prefix PTYCHO:", 40)
+        return processes[-1]
 
     yield start
-    for child in children:
+    for child in processes:
         child.end()
 
 
 def test_every_command_does_what_the_page_says(
-    start_ioc: Callable[..., Any], epics: LoopbackEpics, folder: Path, service: Callable[[list[str]], Child]
+    start_ioc: Callable[..., Any], epics: LoopbackEpics, folder: Path, service: Callable[[list[str]], Subprocess]
 ) -> None:
     said = ""
     environment = process_environment(epics.client_environment())

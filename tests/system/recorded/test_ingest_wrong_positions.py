@@ -123,8 +123,8 @@ def test_log_that_ends_before_the_scan(tmp_path: Path) -> None:
     assert found["keep"].tolist() == [1] * 11 + [0] * 5
     assert "5 of 16 frames were taken after it ends" in said
     assert "flagged: 5 of 16 rows are flagged (unbracketed 5): stored, not used" in said
-    (advice,) = (finding for finding in validate_file(tmp_path / "scan_std.h5") if "flags" in finding.where)
-    assert "5 rows (11, 12, 13, 14, 15) of 16 (unbracketed 5); none of them is used" in advice.message
+    (warning,) = (finding for finding in validate_file(tmp_path / "scan_std.h5") if "flags" in finding.where)
+    assert "5 rows (11, 12, 13, 14, 15) of 16 (unbracketed 5); none of them is used" in warning.message
 
 
 def test_replay_says_what_an_ingest_says(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every planted mistake is named, with its line, and nothing else is; what ADCore ships is not called wrong."""
+"""Every planted problem is named, with its line, and nothing else is; what ADCore ships is not called wrong."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_good_layout_has_nothing_wrong() -> None:
 def test_planted_mistake_is_named_and_nothing_else(wrong: WrongLayout) -> None:
     found = list(lint_with_attributes(wrong.text))
     for level, line, words in wrong.expected:
-        fitting = [f for f in found if (f.level, f.line) == (level, line) and words in f.mistake]
+        fitting = [f for f in found if (f.level, f.line) == (level, line) and words in f.problem]
         assert fitting, f"{level} in line {line}: {words!r} is not among {found}"
         found.remove(fitting[0])
     assert found == []
@@ -58,20 +58,20 @@ def test_own_dataset_of_a_group_is_found_before_those_of_its_groups() -> None:
     twice = '<group name="a"><dataset name="x" source="ndattribute" ndattribute="POSX"/></group>'
     text = GOOD.replace('    <dataset name="posx"', f'    {twice}\n    <dataset name="posx"')
     (finding,) = lint_with_attributes(text)
-    assert (finding.line, finding.mistake) == (8, "the NDAttribute POSX is in two datasets, /entry/posx and /entry/a/x")
+    assert (finding.line, finding.problem) == (8, "the NDAttribute POSX is in two datasets, /entry/posx and /entry/a/x")
     assert 'target="/entry/posx"' in finding.remedy
 
 
 def test_every_finding_says_what_happens_and_what_to_write() -> None:
     texts = [*(wrong.text for wrong in WRONG), SEED_FRAGMENT]
     for finding in (finding for text in texts for finding in lint_with_attributes(text)):
-        assert finding.mistake and finding.consequence and finding.remedy
-        assert not re.search(r"[.\s]$", finding.mistake + finding.consequence)
+        assert finding.problem and finding.consequence and finding.remedy
+        assert not re.search(r"[.\s]$", finding.problem + finding.consequence)
 
 
 def test_users_own_fragment_yields_all_its_mistakes() -> None:
     findings = lint_with_attributes(SEED_FRAGMENT)
-    said = [(finding.line, finding.mistake) for finding in findings if finding.level is Level.ERROR]
+    said = [(finding.line, finding.problem) for finding in findings if finding.level is Level.ERROR]
     for line, words in [
         (5, 'source="NDArray"'),
         (5, 'type="UInt16"'),
@@ -82,7 +82,7 @@ def test_users_own_fragment_yields_all_its_mistakes() -> None:
         (2, "no dataset takes the frames"),
         (8, "POS is not in the attributes file"),
     ]:
-        assert any(line == at and words in mistake for at, mistake in said), (line, words)
+        assert any(line == at and words in problem for at, problem in said), (line, words)
     assert len(said) == 8
 
 
@@ -95,8 +95,8 @@ def test_our_layouts_are_spotless(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((CHECKOUT / "xml_layouts").glob("*/attributes.xml")), ids=names)
 def test_our_attributes_only_want_their_pvs(path: Path) -> None:
     findings = lint_attributes(path.read_text(encoding="utf-8"), is_inline=True)
-    assert {finding.level for finding in findings} == {Level.ADVICE}
-    assert all("placeholder" in finding.mistake for finding in findings)
+    assert {finding.level for finding in findings} == {Level.WARNING}
+    assert all("placeholder" in finding.problem for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_columns_that_readers_would_not_see(settings: PluginSettings, level: Lev
     assert all(words in finding.consequence and "NDAttributeChunk = 1" in finding.remedy for finding in findings)
 
 
-@pytest.mark.parametrize(("swmr", "levels"), [(True, ["error"]), (None, ["advice"]), (False, [])])
+@pytest.mark.parametrize(("swmr", "levels"), [(True, ["error"]), (None, ["warning"]), (False, [])])
 def test_value_at_close_depends_on_swmr(swmr: bool | None, levels: list[str]) -> None:
     text = GOOD.replace('name="units"', 'when="OnFileClose" name="units"')
     assert [finding.level for finding in lint_layout(text, settings=PluginSettings(swmr=swmr))] == levels
@@ -149,11 +149,11 @@ def test_what_kills_the_ioc_is_an_error_that_says_so(old: str, new: str) -> None
     ]
 
 
-def test_another_outermost_element_is_advice_and_the_rest_is_looked_over() -> None:
+def test_another_outermost_element_is_a_warning_and_the_rest_is_looked_over() -> None:
     text = GOOD.replace("hdf5_layout>", "layout>")
     (finding,) = lint_layout(text, ATTRIBUTES, SWMR)
-    assert (finding.level, finding.mistake) == (Level.ADVICE, "the outermost element is <layout>")
-    found = [finding.mistake for finding in lint_layout(text.replace('source="detector"', 'source="x"'))]
+    assert (finding.level, finding.problem) == (Level.WARNING, "the outermost element is <layout>")
+    found = [finding.problem for finding in lint_layout(text.replace('source="detector"', 'source="x"'))]
     assert "no dataset takes the frames" in found
     (finding, *_) = lint_layout('<group name="entry"/>')
     assert finding.level is Level.ERROR
@@ -173,14 +173,14 @@ def test_a_link_to_a_link_that_is_made_later_is_named(name: str, is_made: bool) 
         assert findings == ()
     else:
         (finding,) = findings
-        assert finding.mistake == "/entry/frames points to the hardlink /entry/z, which is made after it"
+        assert finding.problem == "/entry/frames points to the hardlink /entry/z, which is made after it"
         assert finding.remedy == 'target="/entry/data/data", the dataset itself'
 
 
 def test_links_in_a_circle_are_named() -> None:
     links = '<hardlink name="a" target="/entry/b"/><hardlink name="b" target="/entry/a"/>'
     findings = lint_layout(GOOD.replace('<hardlink name="frames" target="/entry/data/data"/>', links), ATTRIBUTES)
-    assert "/entry/a points to the hardlink /entry/b, which is made after it" in [f.mistake for f in findings]
+    assert "/entry/a points to the hardlink /entry/b, which is made after it" in [f.problem for f in findings]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_constant_that_the_plugin_cannot_store_is_an_error(kind: str, value: s
 )
 def test_xml_in_the_record_must_fit_and_be_known_as_such(text: str, record_bytes: int | None, words: str) -> None:
     findings = lint_layout(text, settings=PluginSettings(record_bytes=record_bytes), is_inline=True)
-    assert [words in finding.mistake for finding in findings] == ([True] if words else [])
+    assert [words in finding.problem for finding in findings] == ([True] if words else [])
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ def test_xml_in_the_record_must_fit_and_be_known_as_such(text: str, record_bytes
         (' source="BL:X.RBV"', "", "error", "needs source"),
         ("dbrtype=", "datatype=", "error", 'datatype="DBR_DOUBLE"'),
         ("description=", "desc=", "error", 'has no desc="stage x, um"'),
-        ("stage x, um", "stage x", "advice", "does not end with a unit"),
-        ("BL:X.RBV", "PLACEHOLDER:X.RBV", "advice", "placeholder PLACEHOLDER:X.RBV"),
+        ("stage x, um", "stage x", "warning", "does not end with a unit"),
+        ("BL:X.RBV", "PLACEHOLDER:X.RBV", "warning", "placeholder PLACEHOLDER:X.RBV"),
         ("</Attributes>", "<Attr/></Attributes>", "error", "there is no <Attr>"),
         ("</Attributes>", '<Attribute name="POSX" type="CONST" source="1"/></Attributes>', "error", "line 2 already"),
         ("</Attributes>", "", "error", "it is no XML"),
@@ -238,7 +238,7 @@ def test_xml_in_the_record_must_fit_and_be_known_as_such(text: str, record_bytes
 )
 def test_mistakes_in_an_attributes_file_are_named(old: str, new: str, level: str, words: str) -> None:
     findings = lint_attributes(ATTRIBUTES.replace(old, new), is_inline=True)
-    assert any(finding.level == level and words in finding.mistake for finding in findings), findings
+    assert any(finding.level == level and words in finding.problem for finding in findings), findings
 
 
 @given(data=st.data())
@@ -260,7 +260,7 @@ def test_what_no_layout_needs_is_refused_at_once() -> None:
     huge = GOOD + " " * (1 << 20)
     digits = GOOD.replace('value="0.1"', f'value="{"1" * 5000}x"')
     for text, words in ((deep, "in each other"), (bomb, "document type"), (huge, "bytes"), (digits, "no float")):
-        assert any(words in finding.mistake for finding in lint_layout(text)), words
+        assert any(words in finding.problem for finding in lint_layout(text)), words
 
 
 def test_command_names_line_and_file_and_fails_on_errors(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_command_names_line_and_file_and_fails_on_errors(tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
 
 
-def test_strict_command_fails_on_advice(tmp_path: Path) -> None:
+def test_strict_command_fails_on_warnings(tmp_path: Path) -> None:
     file = tmp_path / "layout.xml"
     file.write_text(GOOD.replace('name="units"', 'name="unit"'))
     codes = [CliRunner().invoke(cli.app, ["layout", "lint", str(file), *o]).exit_code for o in ([], ["--strict"])]
@@ -327,7 +327,7 @@ class TestAgainstADCore:
         assert found is not None
         text = re.sub(r"\\\n", "\n", found[1].replace('\\"', '"'))
         findings = lint_layout(f"<hdf5_layout>{text}</hdf5_layout>")
-        assert [finding.level for finding in findings] == [Level.ADVICE]
+        assert [finding.level for finding in findings] == [Level.WARNING]
 
     @pytest.mark.parametrize("path", sorted((CHECKOUT / "xml_layouts").glob("*/attributes.xml")), ids=names)
     def test_its_schema_accepts_our_attributes_where_it_compiles(self, path: Path) -> None:

@@ -114,9 +114,9 @@ def test_more_memory_than_allowed_is_an_exception() -> None:
 
 def test_programs_that_are_started_are_not_limited(tmp_path: Path) -> None:
     done = run(
-        "from stream_service.processes.children import Child\n"
+        "from stream_service.processes.subprocesses import Subprocess\n"
         "code = \"import resource; print('limit', resource.getrlimit(resource.RLIMIT_DATA)[0], flush=True)\"\n"
-        "child = Child('child', ['-c', code], dict(os.environ), Path(sys.argv[1]))\n"
+        "child = Subprocess('child', ['-c', code], dict(os.environ), Path(sys.argv[1]))\n"
         "print(child.wait_for('limit', 30))",
         tmp_path / "log",
     )

@@ -94,8 +94,8 @@ STATE = FilePluginState(
             "error",
             "XMLFileName is no layout (cannot be opened)",
         ),
-        ({"attribute_chunk": 0}, "advice", "NDAttributeChunk is 0 with SWMRMode on"),
-        ({"stores_attributes": False}, "advice", "StoreAttr is No"),
+        ({"attribute_chunk": 0}, "warning", "NDAttributeChunk is 0 with SWMRMode on"),
+        ({"stores_attributes": False}, "warning", "StoreAttr is No"),
     ],
 )
 def test_settings_of_the_plugin_are_judged(

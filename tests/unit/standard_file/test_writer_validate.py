@@ -73,7 +73,7 @@ def mark(value):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "advice"),
+    ("spoil", "words"),
     [
         (
             set_value("entry/mask", slice(0, -1), 1),
@@ -92,13 +92,13 @@ def mark(value):
         (mark(65535), r"/entry/data: holds 65535 in 2 pixels of each of the first 5 rows"),
     ],
 )
-def test_mask_that_looks_wrong_is_worth_an_advice(tmp_path, spoil, advice):
+def test_mask_that_looks_wrong_is_worth_a_warning(tmp_path, spoil, words):
     write_example(tmp_path / "a.h5", 20)
     with h5py.File(tmp_path / "a.h5", "a") as file:
         spoil(file)
     assert found(tmp_path / "a.h5") == []
-    (said,) = found(tmp_path / "a.h5", "advice")
-    assert re.match(advice, said)
+    (said,) = found(tmp_path / "a.h5", "warning")
+    assert re.match(words, said)
 
 
 DEFECTS = {
@@ -276,7 +276,7 @@ def test_each_defect_is_found(tmp_path, name):
     assert all(message.endswith((".", "?")) and "\n" not in message for message in errors), "one plain sentence each"
 
 
-ADVICE = {
+WARNING = {
     "no rows": (None, "/entry/data: has no rows"),
     "stage that did not move": (
         lambda file: [file[path].__setitem__(..., 0.0) for path in ("entry/pos", "entry/posx_m", "entry/posy_m")],
@@ -319,15 +319,15 @@ ADVICE = {
 }
 
 
-@pytest.mark.parametrize("name", ADVICE)
-def test_what_is_allowed_but_surprising_is_advice(tmp_path, name):
-    spoil, complaint = ADVICE[name]
+@pytest.mark.parametrize("name", WARNING)
+def test_what_is_allowed_but_surprising_is_a_warning(tmp_path, name):
+    spoil, complaint = WARNING[name]
     path = tmp_path / "a.h5"
     write_example(path, 12 if spoil else 0)
     if spoil:
         with h5py.File(path, "r+") as file:
             spoil(file)
-    notes = found(path, "advice")
+    notes = found(path, "warning")
     assert any(complaint in message for message in notes), notes
 
 
@@ -386,7 +386,7 @@ def test_run_that_failed_is_no_error_by_itself(tmp_path):
         append_example_rows(file, 0, 5)
         file.set_state("FAILED", "the service could not go on")
     assert found(path) == []
-    assert any("is FAILED: the service could not go on" in message for message in found(path, "advice"))
+    assert any("is FAILED: the service could not go on" in message for message in found(path, "warning"))
 
 
 def test_incomplete_run_with_its_account_is_no_error(tmp_path):

@@ -14,9 +14,9 @@ import pytest
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from stream_service.processes.children import Child
+from stream_service.processes.subprocesses import Subprocess
 code = "import time; print('up', flush=True); time.sleep(60)"
-child = Child("child", ["-c", code], dict(os.environ), Path(sys.argv[1]))
+child = Subprocess("child", ["-c", code], dict(os.environ), Path(sys.argv[1]))
 child.wait_for("up", 30)
 print(child.process.pid, flush=True)
 time.sleep(60)

@@ -5,57 +5,57 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_service.sources.live.settling import SETTLE_S, Settling
+from stream_service.sources.live.watermark import DELIVERY_S, Watermark
 
 
 def test_answer_as_old_as_the_last_update_confirms_the_silence():
-    settling = Settling()
-    assert settling.ask(1.0)
-    assert settling.answer(now_s=1.001, get_ns=100, last_update_ns=100) == 1.0
+    watermark = Watermark()
+    assert watermark.ask(1.0)
+    assert watermark.answer(now_s=1.001, get_ns=100, last_update_ns=100) == 1.0
 
 
 def test_newer_answer_confirms_nothing_at_first():
-    settling = Settling()
-    settling.ask(1.0)
-    assert settling.answer(1.001, get_ns=200, last_update_ns=100) is None
+    watermark = Watermark()
+    watermark.ask(1.0)
+    assert watermark.answer(1.001, get_ns=200, last_update_ns=100) is None
 
 
-def test_what_was_posted_before_a_question_has_come_a_settling_time_later():
-    settling = Settling()
+def test_what_was_posted_before_a_question_has_come_a_delivery_time_later():
+    watermark = Watermark()
     for asked_s in (1.0, 1.02):
-        settling.ask(asked_s)
-        assert settling.answer(asked_s, get_ns=200, last_update_ns=100) is None
-    settling.ask(1.0 + SETTLE_S)
-    assert settling.answer(1.0 + SETTLE_S, 200, 100) == 1.0
+        watermark.ask(asked_s)
+        assert watermark.answer(asked_s, get_ns=200, last_update_ns=100) is None
+    watermark.ask(1.0 + DELIVERY_S)
+    assert watermark.answer(1.0 + DELIVERY_S, 200, 100) == 1.0
 
 
 def test_value_that_went_and_came_back_unseen_is_not_taken_for_rest():
     """A DMOV that goes 1, 0, 1 while its updates are late: each answer is newer, although the value is as before."""
-    settling = Settling()
-    settling.ask(0.0)
-    settling.answer(0.0, get_ns=900, last_update_ns=100)
-    settling.ask(10.0)
-    assert settling.answer(10.0, get_ns=10_900, last_update_ns=100) == 0.0
+    watermark = Watermark()
+    watermark.ask(0.0)
+    watermark.answer(0.0, get_ns=900, last_update_ns=100)
+    watermark.ask(10.0)
+    assert watermark.answer(10.0, get_ns=10_900, last_update_ns=100) == 0.0
 
 
 def test_late_answer_proves_the_time_of_its_own_question_only():
-    settling = Settling()
-    assert settling.ask(1.0)
-    assert not settling.ask(3.0)  # the first is still unanswered: no other goes out
-    assert settling.answer(3.1, 100, 100) == 1.0
-    assert settling.ask(3.2)
-    assert settling.answer(3.3, 100, 100) == 3.2
+    watermark = Watermark()
+    assert watermark.ask(1.0)
+    assert not watermark.ask(3.0)  # the first is still unanswered: no other goes out
+    assert watermark.answer(3.1, 100, 100) == 1.0
+    assert watermark.ask(3.2)
+    assert watermark.answer(3.3, 100, 100) == 3.2
 
 
 def test_what_was_asked_before_a_lost_connection_proves_nothing():
-    settling = Settling()
-    settling.ask(1.0)
-    settling.answer(1.0, 200, 100)
-    settling.restart()
-    settling.ask(2.0)
-    assert settling.answer(2.0, 300, 100) is None
-    settling.restart()
-    assert settling.answer(2.1, 100, 100) is None
+    watermark = Watermark()
+    watermark.ask(1.0)
+    watermark.answer(1.0, 200, 100)
+    watermark.restart()
+    watermark.ask(2.0)
+    assert watermark.answer(2.0, 300, 100) is None
+    watermark.restart()
+    assert watermark.answer(2.1, 100, 100) is None
 
 
 @given(
@@ -69,11 +69,11 @@ def test_no_update_arrives_after_it_was_confirmed_away(posts, questions):
     for posted, delay in posts:
         latest = max(latest, posted + delay)
         arrivals.append(latest)
-    settling = Settling()
+    watermark = Watermark()
     for now in sorted(questions):
-        settling.ask(now / 1000)
+        watermark.ask(now / 1000)
         record = max((posted for posted, _ in posts if posted <= now), default=-1)
         received = [posted for (posted, _), arrival in zip(posts, arrivals, strict=True) if arrival <= now]
-        certain_s = settling.answer(now / 1000, get_ns=record, last_update_ns=max(received, default=-1))
+        certain_s = watermark.answer(now / 1000, get_ns=record, last_update_ns=max(received, default=-1))
         if certain_s is not None:
             assert set(received) >= {posted for posted, _ in posts if posted <= certain_s * 1000}

@@ -1,4 +1,4 @@
-"""Child processes that belong to this one: started with a log, awaited with a limit, and never left behind.
+"""Subprocesses of this one: started with a log, awaited with a limit, and never left behind.
 
 On Linux they are asked to end (SIGTERM) even when this process is killed.
 """
@@ -30,11 +30,11 @@ LINE_END = re.compile(rb"[\r\n]")
 """A line that is written over again and again, as on a terminal, is many lines."""
 
 
-class ChildError(PtychostreamError):
-    """A child process did not do what it was started for; the text has the end of its log."""
+class SubprocessError(PtychostreamError):
+    """A subprocess did not do what it was started for; the text has the end of its log."""
 
 
-class Child:
+class Subprocess:
     """One Python process, its standard output a pipe of lines, its standard error a log file.
 
     It runs in a session of its own, so that Ctrl-C in the terminal reaches this process only, which then ends its
@@ -75,15 +75,15 @@ class Child:
         return [line.decode(errors="replace") for line in whole]
 
     def wait_for(self, words: str, timeout_s: float) -> str:
-        """Wait for a line that contains `words`; raises `ChildError` if the child ends or the time passes first."""
+        """Wait for a line that contains `words`; `SubprocessError` if the process ends or the time passes first."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             for line in self.lines(0.1):
                 if words in line:
                     return line
             if self.process.poll() is not None:
-                raise ChildError(f"{self.name} ended with exit code {self.process.returncode}:\n{self.log_tail()}")
-        raise ChildError(f"{self.name} did not say '{words}' within {timeout_s:g} s:\n{self.log_tail()}")
+                raise SubprocessError(f"{self.name} ended with exit code {self.process.returncode}:\n{self.log_tail()}")
+        raise SubprocessError(f"{self.name} did not say '{words}' within {timeout_s:g} s:\n{self.log_tail()}")
 
     @property
     def exit_code(self) -> int | None:
