@@ -46,7 +46,7 @@ class PromptCircuit(VirtualCircuit):
             await self.context.circuit_disconnected(self)
 
     async def _process_command(self, command: Any) -> Any:
-        """What a silent PV would answer to a get is kept."""
+        """As in caproto, but a silent PV keeps its answer to a get."""
         response = await super()._process_command(command)
         if response and isinstance(command, ReadNotifyRequest):
             channel, _ = self._get_db_entry_from_command(command)

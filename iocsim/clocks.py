@@ -47,7 +47,7 @@ class Step:
         return f"{self.step_s:g}@{self.unique_id}{until}" if self.unique_id else ""
 
     def at(self, unique_id: int) -> float:
-        """What it adds to the time of this frame, in s."""
+        """Error of the clock at this frame, in s."""
         is_set = 0 < self.unique_id <= unique_id and (not self.last_id or unique_id <= self.last_id)
         return self.step_s if is_set else 0.0
 

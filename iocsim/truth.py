@@ -22,7 +22,7 @@ NO_CHECKSUM = -1
 
 
 class FrameStatus(StrEnum):
-    """What the simulated detector did with a frame."""
+    """Status of a frame: whether it was sent, and how often."""
 
     SENT = "sent"
     DROPPED = "dropped"

@@ -101,7 +101,7 @@ class Motor:
         return self._record.report(self._axis.status_at(now_ns), now_ns)
 
     def _at_present(self, process: Callable[[int], list[Post]]) -> list[Post]:
-        """What one processing posts: its values, its stamp and the motion that it begins are of one instant."""
+        """One processing of the record: its values, its stamp and the motion that it begins are of one instant."""
         with self._axis.present:
             return process(time.time_ns())
 

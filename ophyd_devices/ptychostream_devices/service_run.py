@@ -36,7 +36,7 @@ class ServiceRun:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the newest run of the service is this one."""
+        """True if the newest run of the service is this one."""
         return (
             self._number is not None
             and self._pvs.number(ServicePV.RUN_NUMBER) == self._number
@@ -168,7 +168,7 @@ class ServiceRun:
     # -- in words ----------------------------------------------------------------------------------------------
 
     def ending(self) -> str:
-        """How the run ended, in the service's own words."""
+        """End of the run in the service's own words."""
         text = self._pvs.text
         said = ": ".join(filter(None, (text(ServicePV.END_REASON), text(ServicePV.MESSAGE))))
         file = f" File: {text(ServicePV.FILE)}" if text(ServicePV.FILE) else ""

@@ -19,7 +19,7 @@ AttributeValue = float | int | str | bool | None
 
 
 class FrameId(NamedTuple):
-    """Identity of a frame in a run: the uniqueId, and which counting of the detector it belongs to."""
+    """Identity of a frame in a run: the uniqueId, and its epoch, one more each time the detector resets its counter."""
 
     epoch: int
     unique_id: int

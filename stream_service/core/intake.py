@@ -1,10 +1,10 @@
-"""Frames on their way into the ledger: one whose id breaks the counting waits until another bears witness.
+"""Intake of frames into the ledger: a frame whose uniqueId does not follow waits until another frame confirms it.
 
-Policy. A frame that continues the counting is entered at once. One that does not (frames were lost before it, the
-detector began to count anew, or its id is wrong) is held. The next frames decide: if one continues from the one held,
-the break is real and both are entered; if one continues from before, the held one has an id that cannot be, is counted
-as such and not stored. Where no next frame comes, the detector's counter decides. So one wrong id moves nothing, and
-nothing that was received goes missing from the account.
+Policy. A frame whose id follows the last one is entered at once. One whose id does not (frames were lost before it, the
+detector has reset its counter, or the id is wrong) waits. The next frames decide: if one follows the waiting frame, the
+gap is real and both are entered; if one follows the last frame entered, the id of the waiting one is implausible: it is
+counted as such and not stored. Where no next frame comes, the detector's counter decides. So one wrong id moves
+nothing, and nothing that was received goes missing from the account.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from stream_service.core.frame import Frame
 from stream_service.core.ledger import INT32_MAX, Arrival, Ledger, Receipt
 
 NEAR = 10_000
-"""Ids this close belong to one counting: 10 s of frames at 1 kHz may be lost between two that bear witness together."""
-MOST_HELD = 4
-"""Frames that may wait at once: a wrong id may stand beside a real break."""
-UNWITNESSED = 100
+"""Ids this close are of one epoch: 10 s of frames at 1 kHz may be lost between two that confirm each other."""
+MOST_WAITING = 4
+"""Frames that may wait at once: a wrong id may stand beside a real gap."""
+UNCONFIRMED = 100
 """A last frame whose id no counter confirms may be this far ahead."""
 
 
@@ -45,53 +45,53 @@ class Intake:
         self._ledger = ledger
         self._last_id = ledger.first_unique_id - 1
         self._last_ns = BEFORE_ALL_TIME
-        self._held: list[_Came] = []
+        self._waiting: list[_Came] = []
 
     @property
-    def held(self) -> Frame | None:
-        """The frame that has waited longest for a witness."""
-        return self._held[0].frame if self._held else None
+    def waiting(self) -> Frame | None:
+        """The frame that has waited longest for its confirmation."""
+        return self._waiting[0].frame if self._waiting else None
 
     def admit(self, came: Frame, timestamp_ns: int | None = None) -> list[Entered]:
-        """Take a frame that came in; those that are decided on with it, itself among them unless it is held.
+        """Take a frame that came in; those that are decided on with it, itself among them unless it waits.
 
         `timestamp_ns` tells frames apart that carry no stamps of their own.
         """
         frame = _Came(came, came.unique_id, came.timestamp_ns if timestamp_ns is None else timestamp_ns)
         if self._ledger.is_from_before(frame.unique_id, frame.timestamp_ns):
             return [self._enter(frame)]
-        witnessed = next((held for held in reversed(self._held) if self._bears_witness(frame, held)), None)
-        if witnessed is None and not self._goes_on(frame):
-            self._held.append(frame)
-            return [] if len(self._held) <= MOST_HELD else [self._refuse(self._held.pop(0))]
-        if witnessed is None:
+        confirmed = next((waiting for waiting in reversed(self._waiting) if self._confirms(frame, waiting)), None)
+        if confirmed is None and not self._goes_on(frame):
+            self._waiting.append(frame)
+            return [] if len(self._waiting) <= MOST_WAITING else [self._refuse(self._waiting.pop(0))]
+        if confirmed is None:
             entered = [self._enter(frame)]
-        elif frame.unique_id < witnessed.unique_id:
-            entered = [self._enter(frame, is_confirmed=True), *self._release(witnessed)]
+        elif frame.unique_id < confirmed.unique_id:
+            entered = [self._enter(frame, is_confirmed=True), *self._release(confirmed)]
         else:
-            entered = [*self._release(witnessed), self._enter(frame, is_confirmed=True)]
-        for held in tuple(self._held):
-            if not any(held is still for still in self._held):
+            entered = [*self._release(confirmed), self._enter(frame, is_confirmed=True)]
+        for waiting in tuple(self._waiting):
+            if not any(waiting is still for still in self._waiting):
                 continue
-            if held.unique_id == _next_id(self._last_id):  # it had overtaken this frame
-                entered += self._release(held)
-            elif not (frame.unique_id < held.unique_id and frame.timestamp_ns < held.timestamp_ns):
-                self._held = [still for still in self._held if still is not held]
-                entered.append(self._refuse(held))
+            if waiting.unique_id == _next_id(self._last_id):  # it had overtaken this frame
+                entered += self._release(waiting)
+            elif not (frame.unique_id < waiting.unique_id and frame.timestamp_ns < waiting.timestamp_ns):
+                self._waiting = [still for still in self._waiting if still is not waiting]
+                entered.append(self._refuse(waiting))
         return entered
 
     def decide(self, counter: int | None, *, is_last: bool = False) -> list[Entered]:
-        """No frame has followed those held: let the detector's counter decide (None: it cannot tell).
+        """No frame has followed those that wait: let the detector's counter decide (None: it cannot tell).
 
         With `is_last` they are decided on in any case.
         """
         entered = []
-        believed = next((held for held in reversed(self._held) if self._is_counted(held, counter)), None)
-        if believed is not None:
-            entered += self._release(believed)
+        trusted = next((waiting for waiting in reversed(self._waiting) if self._is_counted(waiting, counter)), None)
+        if trusted is not None:
+            entered += self._release(trusted)
         if is_last:
-            entered += [self._refuse(held) for held in self._held]
-            self._held.clear()
+            entered += [self._refuse(waiting) for waiting in self._waiting]
+            self._waiting.clear()
         return entered
 
     def _goes_on(self, frame: _Came) -> bool:
@@ -99,36 +99,36 @@ class Intake:
         is_late = frame.unique_id <= self._last_id and frame.timestamp_ns <= self._last_ns
         return is_late or frame.unique_id == _next_id(self._last_id)
 
-    def _bears_witness(self, frame: _Came, held: _Came) -> bool:
-        """True if `frame` and `held` belong to one counting, and not `frame` to the one before."""
-        if _is_same(frame, held):
+    def _confirms(self, frame: _Came, waiting: _Came) -> bool:
+        """True if `frame` and `waiting` are of one epoch, and `frame` is not of the one before."""
+        if _is_same(frame, waiting):
             return False
-        counts_anew = held.unique_id <= self._last_id
-        if counts_anew and frame.unique_id == held.unique_id:
+        has_restarted = waiting.unique_id <= self._last_id
+        if has_restarted and frame.unique_id == waiting.unique_id:
             return True  # a detector that counts from the beginning at every position, or does not count at all
-        if counts_anew and frame.unique_id > self._last_id:
+        if has_restarted and frame.unique_id > self._last_id:
             return False
-        step = frame.unique_id - held.unique_id
-        if frame.unique_id == _next_id(held.unique_id) or 0 < step <= NEAR:
+        step = frame.unique_id - waiting.unique_id
+        if frame.unique_id == _next_id(waiting.unique_id) or 0 < step <= NEAR:
             return True
-        is_overtaken = frame.unique_id > self._last_id + 1 and frame.timestamp_ns < held.timestamp_ns
+        is_overtaken = frame.unique_id > self._last_id + 1 and frame.timestamp_ns < waiting.timestamp_ns
         return is_overtaken and -NEAR <= step < 0
 
-    def _is_counted(self, held: _Came, counter: int | None) -> bool:
-        counts_anew = held.unique_id <= self._last_id
+    def _is_counted(self, waiting: _Came, counter: int | None) -> bool:
+        has_restarted = waiting.unique_id <= self._last_id
         if counter is None:
-            ahead = held.unique_id - self._last_id
+            ahead = waiting.unique_id - self._last_id
             begins = (self._ledger.restart_unique_id, self._last_id)
-            return held.unique_id in begins if counts_anew else ahead <= UNWITNESSED
-        return held.unique_id <= counter and not (counts_anew and counter > self._last_id)
+            return waiting.unique_id in begins if has_restarted else ahead <= UNCONFIRMED
+        return waiting.unique_id <= counter and not (has_restarted and counter > self._last_id)
 
-    def _release(self, believed: _Came) -> list[Entered]:
-        """Enter a frame that is believed, and those that came as the same; what else was held before it is refused."""
+    def _release(self, trusted: _Came) -> list[Entered]:
+        """Enter a frame that is confirmed, and its duplicates; what else has waited before it is refused."""
         entered = []
-        while not _is_same(self._held[0], believed):
-            entered.append(self._refuse(self._held.pop(0)))
-        same = [held for held in self._held if _is_same(held, believed)]
-        self._held = [held for held in self._held if not _is_same(held, believed)]
+        while not _is_same(self._waiting[0], trusted):
+            entered.append(self._refuse(self._waiting.pop(0)))
+        same = [waiting for waiting in self._waiting if _is_same(waiting, trusted)]
+        self._waiting = [waiting for waiting in self._waiting if not _is_same(waiting, trusted)]
         return entered + [self._enter(frame, is_confirmed=n == 0) for n, frame in enumerate(same)]
 
     def _refuse(self, frame: _Came) -> Entered:

@@ -5,8 +5,8 @@ the first frame that happened to arrive: lost head and tail frames count. Identi
 that restarts its counter begins a new epoch, and its frames are not duplicates. Every frame has an ordinal, its place
 in the run across epochs, so that losing the first frame shifts nothing. The counts add up to the ids expected, always.
 
-Whether a frame came before is told by its identity, id and stamp: a clock that is set back makes no frame old. Ids that
-break the counting are looked at first by `Intake`.
+Whether a frame came before is told by its identity, id and stamp: a clock that is set back makes no frame old. Ids
+that do not follow the last one are looked at first by `Intake`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Arrival(Enum):
     NEW = "new"
     DUPLICATE = "duplicate"
     BEFORE_RUN = "before the run"
-    UNEXPECTED = "beyond the frames expected, or with an id that does not continue the counting"
+    UNEXPECTED = "beyond the frames expected, or with an implausible uniqueId"
     AFTER_RUN = "exposed after the run was told to end"
 
 
@@ -76,7 +76,7 @@ class Account:
     before_run: int = 0
     """Exposed before the run began; not stored."""
     implausible: int = 0
-    """Those unexpected frames that came with an id that does not continue the counting."""
+    """Those unexpected frames that came with an implausible uniqueId."""
     after_run: int = 0
     """Received, but exposed after the run was told to end; not stored."""
 
@@ -141,7 +141,7 @@ class Ledger:
     def receive(self, unique_id: int, timestamp_ns: int, *, is_confirmed: bool = False) -> Receipt:
         """Enter a frame that came in, and say what it is. Only a `NEW` one may go on into the file.
 
-        `is_confirmed`: another frame bears witness that the counting was broken here (see `Intake`).
+        `is_confirmed`: another frame, or the detector's counter, confirms that its id is right (see `Intake`).
         """
         epoch = self._epoch_for(unique_id, timestamp_ns, is_confirmed)
         frame_id = FrameId(epoch, unique_id)
@@ -171,7 +171,7 @@ class Ledger:
         return Receipt(Arrival.NEW, frame_id, ordinal)
 
     def refuse(self, unique_id: int) -> Receipt:
-        """Count a frame whose id was found not to continue the counting."""
+        """Count a frame whose uniqueId was found to be implausible."""
         return self._refuse(FrameId(len(self._epochs) - 1, unique_id))
 
     def end_at(self, n_exposed: int) -> None:
@@ -208,7 +208,7 @@ class Ledger:
     def exposed_by_counter(self, counter: int) -> int:
         """Frames of the run the detector has made when its counter shows `counter`, the id of its latest frame.
 
-        Those seen, where the counter is behind them (it was reset) or further ahead than can be believed.
+        Those seen, where the counter is behind them (it was reset) or implausibly far ahead.
         """
         made = self._ordinal_of(FrameId(len(self._epochs) - 1, counter)) + 1
         return max(made, self.n_seen) if made - self.n_seen <= MAX_JUMP else self.n_seen
@@ -284,7 +284,7 @@ class Ledger:
         ]
 
     def _epoch_for(self, unique_id: int, timestamp_ns: int, is_confirmed: bool) -> int:
-        """The epoch of a frame: that of its stamp, unless only the counting leaves room for it."""
+        """The epoch of a frame: that of its stamp, unless only the order of ids leaves room for it."""
         current = len(self._epochs) - 1
         epoch = self._epoch_at(timestamp_ns)
         ordinal = self._ordinal_of(FrameId(epoch, unique_id))
@@ -331,7 +331,7 @@ class Ledger:
         )
 
     def _may_begin_at(self, unique_id: int) -> bool:
-        """A counting never begins below zero, but for a 32-bit counter that has run over."""
+        """An epoch never begins below zero, but for a 32-bit counter that has run over."""
         return unique_id >= 0 or self._last_unique_id > INT32_MAX - MAX_JUMP
 
     def _ignore(self, arrival: Arrival, frame_id: FrameId, ordinal: int = -1) -> Receipt:

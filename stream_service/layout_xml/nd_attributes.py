@@ -1,4 +1,4 @@
-"""An NDAttributes file: which values a driver hangs on every frame."""
+"""An NDAttributes file: the values that a driver attaches to every frame."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Messages of the detector in, new frames of the run out; everything else is counted and told.
+"""Intake of a run: messages of the detector in, new frames of the run out; everything else is counted and told.
 
-The detector's counter is asked here, too: it tells whether a frame that breaks the counting is right, and how many
-frames the run should have.
+The detector's counter is asked here, too: it tells whether a frame whose uniqueId does not follow is right, and how
+many frames the run should have.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from stream_service.run.sources import Sources
 
 log = logging.getLogger(__name__)
 
-WITNESS_S = 0.2
-"""A frame whose id breaks the counting waits this long for the next one; then the detector's counter is asked."""
+CONFIRMATION_S = 0.2
+"""A frame whose id does not follow waits this long for the next one; then the detector's counter is asked."""
 
 
 class FrameIntake:
-    """The way of the frames of one run into its ledger."""
+    """Intake of the frames of one run into its ledger."""
 
     def __init__(self, sources: Sources, ledger: Ledger, *, is_counted: bool) -> None:
         """`is_counted`: the detector's counter shows the uniqueId of its latest frame."""
@@ -37,9 +37,9 @@ class FrameIntake:
         self._asked_s = -math.inf
 
     @property
-    def has_held(self) -> bool:
-        """True while a frame waits for a witness."""
-        return self._intake.held is not None
+    def has_waiting(self) -> bool:
+        """True while a frame waits for its confirmation."""
+        return self._intake.waiting is not None
 
     def take(self, message: Any, problem_with: Callable[[Frame], str]) -> list[Entered]:
         """The new frames that a message brings, which may be earlier ones.
@@ -57,21 +57,21 @@ class FrameIntake:
 
     def ask_if_quiet(self, now_s: float, quiet_s: float) -> list[Entered]:
         """The frames that wait and that the detector's counter confirms, when none has come for a moment."""
-        if not self.has_held or min(quiet_s, now_s - self._asked_s) <= WITNESS_S:
+        if not self.has_waiting or min(quiet_s, now_s - self._asked_s) <= CONFIRMATION_S:
             return []
         self._asked_s = now_s
-        return self.ask_witness()
+        return self.ask_counter()
 
-    def ask_witness(self) -> list[Entered]:
+    def ask_counter(self) -> list[Entered]:
         """The frames that wait and that the detector's counter confirms now."""
-        if not self.has_held:
+        if not self.has_waiting:
             return []
         counter = self.counter()
         return self._new(self._intake.decide(counter)) if counter is not None or not self.is_counted else []
 
     def settle(self) -> list[Entered]:
         """Decide on all frames that still wait; the new ones."""
-        return self._new(self._intake.decide(self.counter(), is_last=True)) if self.has_held else []
+        return self._new(self._intake.decide(self.counter(), is_last=True)) if self.has_waiting else []
 
     def n_exposed(self) -> int | None:
         """Frames of the run that the detector says it has made; None if it cannot tell."""

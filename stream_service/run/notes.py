@@ -38,7 +38,7 @@ class RunNotes:
         kind = {
             Arrival.DUPLICATE: "that came before",
             Arrival.BEFORE_RUN: "from before the run",
-            Arrival.UNEXPECTED: "beyond those expected" if entered.receipt.ordinal >= 0 else "whose id cannot be",
+            Arrival.UNEXPECTED: "beyond those expected" if entered.receipt.ordinal >= 0 else "with an implausible id",
         }[arrival]
         count_and_first = self._dropped.setdefault(kind, [0, entered.frame.unique_id])
         count_and_first[0] += 1

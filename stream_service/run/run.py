@@ -329,7 +329,7 @@ class Run:
 
     def _begin_to_end(self, now: float) -> None:
         """Ask once what the detector has made: that is the run's, later frames are not."""
-        self._pair(self._intake.ask_witness())
+        self._pair(self._intake.ask_counter())
         n_exposed = self._intake.n_exposed()
         self._ending.begin_draining(now, n_exposed)
         if n_exposed is not None and self._ending.reason is not EndReason.ALL_IN:
@@ -412,7 +412,7 @@ class Run:
 
 
 def _in_words(error: Exception) -> str:
-    """What went wrong; a defect of the service is logged with its traceback."""
+    """The failure in words; a defect of the service is logged with its traceback."""
     if isinstance(error, PtychostreamError):
         return str(error)
     log.error("the run stopped on a defect of the service", exc_info=error)

@@ -35,7 +35,7 @@ def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]
         (account.not_exposed, "never exposed"),
         (account.duplicates, "duplicates ignored"),
         (account.unexpected - account.implausible, "beyond the number expected, ignored"),
-        (account.implausible, "with an id that cannot be, ignored"),
+        (account.implausible, "with an implausible id, ignored"),
         (account.before_run, "from before the run, ignored"),
     ):
         if count:

@@ -63,7 +63,7 @@ class Arming:
 
     @property
     def step(self) -> str:
-        """What it does now, in words."""
+        """Present step of the arming, in words."""
         return self._armed.message if self._armed is not None else "reading the request"
 
     @property

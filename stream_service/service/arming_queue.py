@@ -38,7 +38,7 @@ class ArmingQueue:
 
     @property
     def message(self) -> str:
-        """What is being done, in words; empty if nothing is."""
+        """Present step of the arming, in words; empty if nothing is armed."""
         if self._current is None:
             return ""
         arming = self._current[1]

@@ -12,7 +12,7 @@ PERIOD_S = 0.5
 
 
 class RunPictures:
-    """What has been shown last, so that only what is new is posted."""
+    """Pictures of a run as last shown, so that only new ones are posted."""
 
     def __init__(self, images: PvaImages) -> None:
         self._images = images

@@ -1,8 +1,8 @@
 """Detector orientation, and the signs of the stage axes, from the frames of a scan.
 
-Turning frames and positions by half a turn together changes nothing that any measurement could tell (the image comes
+Rotating frames and positions by 180° together changes nothing that any measurement could tell (the image comes
 out upside down), so of eight mountings and two position signs eight pairs remain. In each pair either the camera or
-the stage is to be believed. Between a pair and the one with the frames upside down, which shows the twin, only the
+the stage is to be trusted. Between a pair and the one with the frames upside down, which shows the twin, only the
 side of the focus decides: where nobody says on which side the sample was, both are left, and the one that the file
 has, if it has one of them, comes first, as `reconstruct` takes it.
 """

@@ -1,4 +1,4 @@
-"""Short reconstructions, one for each way the camera may hang: the second witness of the orientation wizard."""
+"""Short reconstructions, one for each detector orientation: the second measure of the orientation wizard."""
 
 from __future__ import annotations
 

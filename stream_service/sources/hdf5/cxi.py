@@ -1,6 +1,6 @@
 """CXI files (`/entry_1`), by the specification and as the user's schema has them.
 
-CXI's `translation` is the motion of the sample, so its sign is turned: positions come out as the beam on the sample.
+CXI's `translation` is the motion of the sample, so its sign is reversed: positions come out as the beam on the sample.
 Many programs write there where the probe is; nothing in a file tells, so a note says what was assumed.
 Its energy is in joules unless it says otherwise. A mask is 0 and 1, or bits of which one does not mean a bad pixel.
 """
@@ -108,7 +108,7 @@ def _add_translation(finder: ChannelFinder, tree: Hdf5Tree, paths: Hdf5Paths, mo
     if moves is None and _text_at(tree, cxi.CXI_PROGRAM) != "ptychostream":  # ours are as the specification has it
         finder.note(
             f"{found.path} is taken as the motion of the sample, as CXI has it, so the beam on the sample is minus it; "
-            "if it is where the probe is, the image comes out turned by 180 degrees: give --translation probe"
+            "if it is where the probe is, the image comes out rotated by 180 degrees: give --translation probe"
         )
 
 

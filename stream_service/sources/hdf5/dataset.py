@@ -1,4 +1,4 @@
-"""One dataset of an HDF5 file, opened once, that is believed no more than the file can hold.
+"""One dataset of an HDF5 file, opened once; a claim of more than the file can hold is refused.
 
 Under SWMR a dataset of several chunks must be opened once only: a second handle reads wrong values (h5py issue 2803).
 So whoever needs a dataset gets the same `StoredDataset`. Whatever HDF5 says about a damaged file is a `SourceError`.
@@ -122,7 +122,9 @@ class StoredDataset:
         """All of it; for single numbers and images, not for what grows."""
         n_bytes = math.prod(self.shape) * self.dtype.itemsize
         if n_bytes > MOST_FRAME_BYTES:
-            raise SourceError(f"{self.where} claims {n_bytes >> 20} MiB; at most {MOST_FRAME_BYTES >> 20} are believed")
+            raise SourceError(
+                f"{self.where} claims {n_bytes >> 20} MiB, which exceeds the limit of {MOST_FRAME_BYTES >> 20}"
+            )
         with readable(self.where):
             return np.asarray(self._view[()])
 

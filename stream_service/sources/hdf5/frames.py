@@ -24,7 +24,7 @@ MOST_CHUNKS_PER_FRAME = 1 << 16
 
 
 class FrameStack:
-    """Frames that were checked to be images of believable size."""
+    """Frames that were checked to be images of plausible size."""
 
     def __init__(self, stored: StoredDataset, file_bytes: int) -> None:
         self.stored = stored
@@ -38,8 +38,8 @@ class FrameStack:
         self.frame_bytes = math.prod(self.frame_shape) * dtype.itemsize
         if self.frame_bytes > MOST_FRAME_BYTES:
             raise SourceError(
-                f"{stored.where} claims frames of {self.frame_bytes >> 20} MiB; at most {MOST_FRAME_BYTES >> 20} are "
-                "believed"
+                f"{stored.where} claims frames of {self.frame_bytes >> 20} MiB, which exceeds the limit of "
+                f"{MOST_FRAME_BYTES >> 20}"
             )
         stored.check_holds(file_bytes)
         if missing := stored.missing_filter():

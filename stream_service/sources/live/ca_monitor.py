@@ -13,14 +13,14 @@ from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import INVALID_ALARM, PV
 from stream_service.channel_access.stamp_request import StampRequest
 from stream_service.core.frame import NS_PER_S
-from stream_service.sources.live.watermark import Watermark
+from stream_service.sources.live.watermark import ChannelWatermark
 
 UNIT_TIMEOUT_S = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a PV was, by its IOC."""
+    """Value of a PV with its time, as its IOC sent it."""
 
     raw: float
     """NaN if it is no number."""
@@ -54,7 +54,7 @@ class CaMonitor:
         """When it last answered a get."""
         self._lock = lock
         self._on_update, self._on_gone, self._on_certain = on_update, on_gone, on_certain
-        self._watermark = Watermark()
+        self._watermark = ChannelWatermark()
         self._unit: str | None = None
         self._open()
 

@@ -240,7 +240,7 @@ class ReadbackStream:
         self._source._leave(self)
 
     def data_time(self, moment_s: float) -> int | None:
-        """What the frames' clock had reached at least by a moment (monotonic); None if nothing was asked.
+        """Time that the frames' clock had reached at least by a moment (monotonic); None if nothing was asked.
 
         The frame asked about had ended when it arrived, so as much data time has passed since its end as time since
         its arrival. Not beyond the moment of the question: clocks drift.

@@ -1,6 +1,6 @@
 """The payload of a compressed NDArray, as ADCore's NDPluginCodec and NDPluginPva send it, back to its pixels.
 
-A payload does not say what it holds: shape and type stand beside it in the message, and are believed only as far as a
+A payload does not say what it holds: shape and type stand beside it in the message, and are accepted only as far as a
 payload of that length can hold such a frame. So no size that came over the wire is allocated unchecked. Only zlib has a
 checksum: what was flipped inside another codec's payload, and still decodes to the right length, gives wrong pixels.
 
@@ -192,7 +192,7 @@ def _blosc_most_ratio(payload: Any) -> int:
 class _Codec:
     decode: Callable[[Any, NDArray[Any]], int]
     most_ratio: Callable[[Any], int]
-    """Bytes that one byte of the payload becomes at most, and so how large a frame is believed."""
+    """Bytes that one byte of the payload becomes at most, and so how large a frame may be."""
 
 
 _CODECS = {

@@ -104,7 +104,7 @@ class PvaFrames:
         )
 
     def _present(self, cancellation: Cancellation) -> Value:
-        """What the channel is now, by a get that can be cancelled, unlike that of p4p's threaded client."""
+        """Present value of the channel, by a get that can be cancelled, unlike that of p4p's threaded client."""
         answers: deque[Any] = deque()
         operation = RawContext.get(self._context, self.channel, answers.append)
         try:

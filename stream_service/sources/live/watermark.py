@@ -14,7 +14,7 @@ DELIVERY_S = 0.05
 """Longer than a CA server keeps a posted update to itself."""
 
 
-class Watermark:
+class ChannelWatermark:
     """Gets of one channel that wait for an answer, or for time to pass. Times are of one steady clock."""
 
     def __init__(self) -> None:

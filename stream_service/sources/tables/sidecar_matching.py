@@ -11,7 +11,7 @@ Three ways, of which `auto` takes the first that both sides can prove:
 
 Everything else is refused with the offsets that would fit, and the operator must say which it is. Losses at the very
 ends can look like another way of counting, and the other way round: a table counted from 1 beside files counted from 0
-of which the first one is lost begins alike and is believed; a table that lacks its last row beside files that lack
+of which the first one is lost begins alike and is accepted; a table that lacks its last row beside files that lack
 their first one is equally long.
 """
 

@@ -65,7 +65,7 @@ def extent(sidecar: Sidecar, frames: TiffFrames, matching: Matching) -> Extent:
     if of_rows is None or of_frames is None or matching.by is Match.ORDER:
         return Extent()
     pairs = np.flatnonzero(matching.row_of_frame != NONE)
-    counts_up = bool((np.diff(of_frames) > 0).all())  # not so if the detector began its counting anew
+    counts_up = bool((np.diff(of_frames) > 0).all())  # not so if the detector reset its counter
     of_rows = of_rows - matching.offset
     if not counts_up or (of_rows[matching.row_of_frame[pairs]] != of_frames[pairs]).any():
         return Extent()

@@ -4,7 +4,7 @@ The file is read by tifffile, which goes on past much that is damaged and only l
 error, since a tag that was skipped would give wrong pixels without a word. Sizes are checked before pixels are decoded.
 
 NDFileTIFF keeps the NDArray's uniqueId, its EPICS time stamp and its NDAttributes in private tags (ADCore,
-NDFileTIFF.cpp). They are believed only in a file whose `Software` is `EPICS areaDetector`: other programs use the same
+NDFileTIFF.cpp). They are used only in a file whose `Software` is `EPICS areaDetector`: other programs use the same
 numbers for other things. An NDAttribute that is a float is written with six decimals.
 """
 

@@ -48,7 +48,10 @@ def ledger_specs() -> tuple[DatasetSpec, ...]:
     """The datasets of `/entry/ledger`: four columns that are rewritten as a whole, and the counts."""
     columns = (
         DatasetSpec(
-            f"{paths.LEDGER}/epoch", "Which counting of the detector.", np.dtype(LEDGER_COLUMNS["epoch"]), fill=-1
+            f"{paths.LEDGER}/epoch",
+            "Counter generation of the detector.",
+            np.dtype(LEDGER_COLUMNS["epoch"]),
+            fill=-1,
         ),
         DatasetSpec(
             f"{paths.LEDGER}/unique_id", "uniqueId of the frame.", np.dtype(LEDGER_COLUMNS["unique_id"]), fill=-1

@@ -27,7 +27,7 @@ def take(
     for n, unique_id in enumerate(ids):
         entered += intake.admit(frame(unique_id, 1000 + n * step_ns))
     entered += intake.decide(counter, is_last=True)
-    assert intake.held is None
+    assert intake.waiting is None
     ledger.mark([receipt.ordinal for _, receipt in entered if receipt.arrival is Arrival.NEW], FrameStatus.STORED)
     return [(receipt.arrival, frame.unique_id, receipt.ordinal) for frame, receipt in entered]
 
@@ -80,8 +80,8 @@ def test_a_detector_that_loses_every_second_frame_loses_no_more_here():
 
 
 def test_counter_tells_whether_a_lonely_frame_is_right():
-    for counter, believed in ((4, True), (3, False), (None, True)):
-        assert bool(new(take(Ledger(1, None), [1, 4], counter=counter))[1:]) is believed
+    for counter, confirmed in ((4, True), (3, False), (None, True)):
+        assert bool(new(take(Ledger(1, None), [1, 4], counter=counter))[1:]) is confirmed
     assert new(take(Ledger(1, None), [1, 5000], counter=None)) == [(1, 0)]
 
 
@@ -90,7 +90,7 @@ def test_counter_decides_during_the_run_only_for_the_frame():
     intake.admit(frame(1, 10))
     intake.admit(frame(9, 20))
     assert intake.decide(2) == []
-    assert intake.held is not None
+    assert intake.waiting is not None
     assert [frame.unique_id for frame, _ in intake.decide(9)] == [9]
 
 

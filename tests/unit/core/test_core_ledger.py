@@ -63,7 +63,7 @@ def test_counter_that_was_reset_takes_nothing_back():
     assert ledger.exposed_by_counter(0) == 2
 
 
-def test_counter_that_cannot_be_is_not_believed():
+def test_implausible_counter_changes_nothing():
     ledger = Ledger(1, None)
     stored(ledger, 1, 2)
     assert ledger.exposed_by_counter(2**31 - 1) == 2
@@ -189,7 +189,7 @@ def test_extra_frames_are_taken_but_not_expected():
 
 
 @pytest.mark.parametrize("n_expected", [None, 10])
-def test_frame_that_is_not_believed_changes_nothing_for_the_next_ones(n_expected):
+def test_frame_that_is_refused_changes_nothing_for_the_next_ones(n_expected):
     ledger = Ledger(1, n_expected)
     stored(ledger, 1, 2)
     hostile = [2**31 - 1, -1, -(2**31), MAX_JUMP + 10]

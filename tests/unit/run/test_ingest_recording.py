@@ -133,7 +133,7 @@ def test_one_wrong_id_in_a_recording_moves_no_account(tmp_path: Path, wrong: int
     ids = [1, 2, 3, 4, wrong, 6, 7, 8]
     stamps = [START_NS + n * PERIOD_NS for n in range(8)]
     file, outcome = made(tmp_path, MemoryRecording(frames_of(8), attributes_of(8), ids=ids, stamps_ns=stamps))
-    said = "7 of 8 frames stored in 7 rows, 1 lost, 1 with an id that cannot be, ignored (missing ids: 5)"
+    said = "7 of 8 frames stored in 7 rows, 1 lost, 1 with an implausible id, ignored (missing ids: 5)"
     assert outcome.sentence == said
     assert file["/entry/frames/unique_id"][:, 0].tolist() == [1, 2, 3, 4, 6, 7, 8]
     assert file["/entry/run/end_reason"][()].decode() == EndReason.RECORDING_READ

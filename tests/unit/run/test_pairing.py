@@ -125,7 +125,7 @@ def test_frame_stamped_in_the_future_makes_no_readback_look_complete(bench):
     assert bench.loops(1.0) == [], "nothing was confirmed beyond the present"
 
 
-def test_first_frame_stamped_in_the_future_is_not_believed_before_a_second_could_come(bench):
+def test_first_frame_stamped_in_the_future_waits_until_a_second_could_come(bench):
     bench.frame(ahead_ns=HOUR_NS)
     bench.loops(0.02, step_s=0.005)
     assert bench.asked == []

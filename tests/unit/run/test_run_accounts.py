@@ -172,10 +172,10 @@ def test_one_wrong_id_moves_no_account(bench, n_positions, wrong):
     assert time.perf_counter() - began_s < 10
     assert b.rows() == [n for n in range(1, 21) if n != 11]
     assert b.statuses() == {n: FrameStatus.LOST if n == 11 else FrameStatus.STORED for n in range(1, 21)}
-    assert "1 lost, 1 with an id that cannot be, ignored (missing ids: 11)" in run.message
+    assert "1 lost, 1 with an implausible id, ignored (missing ids: 11)" in run.message
 
 
-def test_last_frame_after_a_loss_needs_no_witness_but_the_counter(bench):
+def test_last_frame_after_a_loss_is_confirmed_by_the_counter_alone(bench):
     b = bench(n_positions=None)
     run = b.play(frames([1, 2]), b.exposed(9), frames([9]), b.settles(), b.stop)
     assert b.rows() == [1, 2, 9]

@@ -138,7 +138,7 @@ def test_bslz4_block_that_is_as_long_compressed_as_before_is_no_copy():
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_large_dark_frame_is_believed_however_short_its_payload(codec):
+def test_a_large_dark_frame_is_accepted_however_short_its_payload(codec):
     """Nothing compresses better; what no payload of that length could hold is refused before memory is taken."""
     pixels = np.zeros((4096, 4096), np.uint8)
     payload = payloads.encode(codec, pixels)
@@ -148,7 +148,7 @@ def test_a_large_dark_frame_is_believed_however_short_its_payload(codec):
 
 @pytest.mark.parametrize("clevel", [1, 5, 9])
 @pytest.mark.parametrize("cname", BLOSC_COMPRESSORS)
-def test_a_large_dark_frame_is_believed_of_every_compressor_of_blosc(cname, clevel):
+def test_a_large_dark_frame_is_accepted_of_every_compressor_of_blosc(cname, clevel):
     pixels = np.zeros((2048, 1024), np.float64)
     for shuffle in (0, 1, 2):
         payload = payloads.encode("blosc", pixels, cname=cname, clevel=clevel, shuffle=shuffle)

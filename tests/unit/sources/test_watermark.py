@@ -5,23 +5,23 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_service.sources.live.watermark import DELIVERY_S, Watermark
+from stream_service.sources.live.watermark import DELIVERY_S, ChannelWatermark
 
 
 def test_answer_as_old_as_the_last_update_confirms_the_silence():
-    watermark = Watermark()
+    watermark = ChannelWatermark()
     assert watermark.ask(1.0)
     assert watermark.answer(now_s=1.001, get_ns=100, last_update_ns=100) == 1.0
 
 
 def test_newer_answer_confirms_nothing_at_first():
-    watermark = Watermark()
+    watermark = ChannelWatermark()
     watermark.ask(1.0)
     assert watermark.answer(1.001, get_ns=200, last_update_ns=100) is None
 
 
 def test_what_was_posted_before_a_question_has_come_a_delivery_time_later():
-    watermark = Watermark()
+    watermark = ChannelWatermark()
     for asked_s in (1.0, 1.02):
         watermark.ask(asked_s)
         assert watermark.answer(asked_s, get_ns=200, last_update_ns=100) is None
@@ -31,7 +31,7 @@ def test_what_was_posted_before_a_question_has_come_a_delivery_time_later():
 
 def test_value_that_went_and_came_back_unseen_is_not_taken_for_rest():
     """A DMOV that goes 1, 0, 1 while its updates are late: each answer is newer, although the value is as before."""
-    watermark = Watermark()
+    watermark = ChannelWatermark()
     watermark.ask(0.0)
     watermark.answer(0.0, get_ns=900, last_update_ns=100)
     watermark.ask(10.0)
@@ -39,7 +39,7 @@ def test_value_that_went_and_came_back_unseen_is_not_taken_for_rest():
 
 
 def test_late_answer_proves_the_time_of_its_own_question_only():
-    watermark = Watermark()
+    watermark = ChannelWatermark()
     assert watermark.ask(1.0)
     assert not watermark.ask(3.0)  # the first is still unanswered: no other goes out
     assert watermark.answer(3.1, 100, 100) == 1.0
@@ -48,7 +48,7 @@ def test_late_answer_proves_the_time_of_its_own_question_only():
 
 
 def test_what_was_asked_before_a_lost_connection_proves_nothing():
-    watermark = Watermark()
+    watermark = ChannelWatermark()
     watermark.ask(1.0)
     watermark.answer(1.0, 200, 100)
     watermark.restart()
@@ -69,7 +69,7 @@ def test_no_update_arrives_after_it_was_confirmed_away(posts, questions):
     for posted, delay in posts:
         latest = max(latest, posted + delay)
         arrivals.append(latest)
-    watermark = Watermark()
+    watermark = ChannelWatermark()
     for now in sorted(questions):
         watermark.ask(now / 1000)
         record = max((posted for posted, _ in posts if posted <= now), default=-1)
