@@ -17,11 +17,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from stream_service.cancellation import Cancellation
 from stream_service.errors import PtychostreamError
 from stream_service.processes.guard import signal_name
 
 PR_SET_PDEATHSIG = 1
 """Of Linux's prctl: the signal that a process gets when its parent is no more."""
+PARENT = "PTYCHOSTREAM_PARENT"
+"""Environment variable with the number of the process that waits for this one."""
 LONGEST_REASON = 300
 """Characters of the last line on standard error that go into a message."""
 KILL_S = 1.0
@@ -37,15 +40,19 @@ class LimitedProcessError(PtychostreamError):
         """What it had said until then."""
 
 
-def run_limited(module: str, arguments: Sequence[str], timeout_s: float) -> bytes:
+def run_limited(
+    module: str, arguments: Sequence[str], timeout_s: float, cancellation: Cancellation | None = None
+) -> bytes:
     """Standard output of `python -m module`. The module calls `limit_this_process` before all else.
 
-    Raises `LimitedProcessError`.
+    Raises `LimitedProcessError`, and `CancelledError`; the process is ended then, at once.
     """
+    cancellation = cancellation or Cancellation()
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     # threads of the mathematics libraries would reserve more memory than the limit
     environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment[PARENT] = str(os.getpid())
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as error:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],
@@ -56,11 +63,11 @@ def run_limited(module: str, arguments: Sequence[str], timeout_s: float) -> byte
             start_new_session=True,
         )
         try:
-            code = process.wait(timeout_s)
-            error.seek(0)
-            reason = _reason(code, error.read()) if code else ""
-        except subprocess.TimeoutExpired:
-            reason = f"it takes longer than {timeout_s:g} s"
+            if cancellation.wait_until(lambda: process.poll() is not None, timeout_s):
+                error.seek(0)
+                reason = _reason(process.returncode, error.read()) if process.returncode else ""
+            else:
+                reason = f"it takes longer than {timeout_s:g} s"
         finally:
             if process.poll() is None:
                 process.kill()
@@ -81,6 +88,8 @@ def limit_this_process(memory_bytes: int, output_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):  # it ended in the meantime
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _reason(code: int, error: bytes) -> str:

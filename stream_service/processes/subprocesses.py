@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
@@ -92,15 +93,17 @@ class Subprocess:
 
     def end(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = END_TIMEOUT_S) -> int:
         """Ask it to end, then make it end; its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-            try:
-                self.process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
+        try:
+            if self.process.poll() is None:
+                self.process.send_signal(number)
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(timeout_s)
+        finally:  # a second Ctrl-C does not leave it alone either
+            if self.process.poll() is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
         return self.process.returncode
 
     def log_tail(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.cancellation import Cancellation
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.kernels import CorrectionError, Corrections, FlatKind, recognise_flat
@@ -24,10 +25,14 @@ NOTED_SHARE = 0.01
 REFERENCE_ROOTS = "service.reference_roots of the profile"
 
 
-def load_references(profile: Profile) -> dict[str, Reference]:
-    """The references that a profile names, by kind; raises `ConfigError` naming the file that is wrong."""
+def load_references(profile: Profile, cancellation: Cancellation | None = None) -> dict[str, Reference]:
+    """The references that a profile names, by kind.
+
+    Raises `ConfigError` naming the file that is wrong, and `CancelledError`.
+    """
     also = AlsoBelow(profile.service.reference_roots, REFERENCE_ROOTS)
-    return read_references({kind: name for kind, name in profile.references.model_dump().items() if name}, also)
+    named = {kind: name for kind, name in profile.references.model_dump().items() if name}
+    return read_references(named, also, cancellation)
 
 
 def images_of(references: Mapping[str, Reference]) -> dict[str, np.ndarray[Any, Any]]:

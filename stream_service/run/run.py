@@ -104,7 +104,7 @@ class Run:
         cancellation = cancellation or Cancellation()
         try:
             self.message = "checking the folder, reading the references"
-            self._opening.check()
+            self._opening.check(cancellation)
             cancellation.check()
             self.message = "waiting for PVs and the frames' channel"
             self._sources.connect(cancellation)

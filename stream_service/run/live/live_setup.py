@@ -6,6 +6,7 @@ import logging
 import math
 import time
 
+from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.plausibility import number_doubt
@@ -46,13 +47,13 @@ class LiveSetup:
         self.notes: tuple[str, ...] = ()
         """What is to be said of the references and the planned scan, in sentences."""
 
-    def check(self) -> None:
+    def check(self, cancellation: Cancellation) -> None:
         """Checks that need no beamline: the folder, and the references. Raises `PtychostreamError`."""
         check_file_path(self.path)
         check_places(self._profile, self.request)
         if (doubt := number_doubt("exposure_s", self.request.exposure_s or math.nan)) is not None:
             raise ConfigError(f"exposure_s of the request {doubt.message}")
-        references = load_references(self._profile)
+        references = load_references(self._profile, cancellation)
         preprocessing, images = self._profile.preprocessing, images_of(references)
         self._corrections = corrections_from(preprocessing, images)
         if self.request.exposure_s is not None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.cancellation import Cancellation
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.processes.limited import LimitedProcessError, run_limited
@@ -54,11 +55,13 @@ def check_place(location: str, kind: str, folders: Iterable[Path]) -> None:
         )
 
 
-def read_references(locations: Mapping[str, str], also: AlsoBelow = NOWHERE_ELSE) -> dict[str, Reference]:
+def read_references(
+    locations: Mapping[str, str], also: AlsoBelow = NOWHERE_ELSE, cancellation: Cancellation | None = None
+) -> dict[str, Reference]:
     """References by kind (dark, flat, mask), which is also the default name inside a file of several.
 
     A stack of frames (n, y, x) gives its median. `also` names folders below which a file may lead, beside its own.
-    Raises `ConfigError` naming the file and what it lacks.
+    Raises `ConfigError` naming the file and what it lacks, and `CancelledError`.
     """
     if not locations:
         return {}
@@ -69,7 +72,7 @@ def read_references(locations: Mapping[str, str], also: AlsoBelow = NOWHERE_ELSE
     question = {"wanted": wanted, "folders": [str(folder) for folder in also.folders], "option": also.option}
     failure = ""
     try:
-        said = run_limited(READER, [json.dumps(question)], TIMEOUT_S)
+        said = run_limited(READER, [json.dumps(question)], TIMEOUT_S, cancellation)
     except LimitedProcessError as error:
         said, failure = error.output, str(error)
     found: dict[str, Reference] = {}

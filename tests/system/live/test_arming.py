@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from raw_ca_client import RawCaClient
 from rig import Rig, start_rig
@@ -90,6 +91,39 @@ def test_arming_of_a_client_that_goes_away_leaves_no_run(start: Callable[..., Ri
     client.socket.close()
     rig.service.wait_for("Arm", 0)
     assert "the client that armed has gone" in str(rig.service.get("ArmError"))
+
+
+def reading_children(rig: Rig) -> list[int]:
+    """The daemon's processes that read references."""
+    process = Path(f"/proc/{rig.child.process.pid}")
+    listed = [task.joinpath("children").read_text().split() for task in process.glob("task/*")]
+    return [int(number) for numbers in listed for number in numbers]
+
+
+@pytest.fixture
+def long_reading(tmp_path: Path) -> str:
+    """A reference that takes seconds to read: a stack of frames, of which the disk holds nothing."""
+    np.lib.format.open_memmap(tmp_path / "dark.npy", "w+", np.uint8, (96, 2048, 2048)).flush()
+    return "dark.npy"
+
+
+@pytest.mark.parametrize("how", ["Stop", "Abort", "SIGTERM"])
+def test_arming_that_is_given_up_leaves_no_process_that_reads(
+    start: Callable[..., Rig], long_reading: str, how: str
+) -> None:
+    rig = start()
+    rig.service.put("Request", json.dumps({"scan_id": "long", "references": {"dark": long_reading}}))
+    rig.service.put("Arm", 1, wait=False)
+    rig.service.wait_until(lambda: reading_children(rig) != [], 30)
+    (child,) = reading_children(rig)
+    if how == "SIGTERM":
+        rig.child.process.terminate()
+    else:
+        assert seconds_of(lambda: rig.service.put(how, 1)) < ANSWER_S
+    took_s = seconds_of(lambda: rig.service.wait_until(lambda: not Path(f"/proc/{child}").exists()))
+    assert took_s < ANSWER_S
+    if how == "SIGTERM":
+        assert rig.child.process.wait(10) == 0
 
 
 def test_put_without_callback_is_armed_for_whoever_sent_it(start: Callable[..., Rig], epics: LoopbackEpics) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from stream_service.processes.children import Child
+
 PARENT = """
 import os, sys, time
 from pathlib import Path
@@ -42,3 +44,19 @@ def test_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     while is_there(pid):
         assert time.monotonic() < deadline_s, "the child is still there"
         time.sleep(0.02)
+
+
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+
+def test_child_that_does_not_hear_is_ended_by_a_second_interruption(tmp_path: Path) -> None:
+    child = Child("child", ["-c", DEAF], dict(os.environ), tmp_path / "log")
+    child.wait_for("up", 30)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)  # as Ctrl-C while it is waited for
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            child.end()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert child.exit_code == -signal.SIGKILL

@@ -1,0 +1,105 @@
+"""A process with limits is not left behind, whatever becomes of those who wait for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stream_service.cancellation import Cancellation, CancelledError
+from stream_service.processes.limited import LimitedProcessError, run_limited
+
+ANSWER_S = 0.5
+TIMEOUT_S = 30.0
+READER = """
+import os, sys, time
+from pathlib import Path
+from stream_service.processes.limited import limit_this_process
+folder, is_orphan = Path(sys.argv[1]), sys.argv[2] == "orphan"
+parent = os.getppid()
+(folder / "number").with_suffix(".new").write_text(str(os.getpid()))
+(folder / "number.new").rename(folder / "number")
+while is_orphan and os.getppid() == parent:
+    time.sleep(0.01)
+limit_this_process(1 << 30, 1 << 20)
+(folder / "works").touch()
+time.sleep(60)
+"""
+WAITING = (
+    "import sys; from stream_service.processes.limited import run_limited; run_limited('reader', sys.argv[1:], 60)"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "reader.py").write_text(READER)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH")))))
+    return tmp_path
+
+
+def wait_until(claim: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not claim():
+        assert time.monotonic() < deadline_s, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def number_in(folder: Path) -> int:
+    wait_until((folder / "number").exists)
+    return int((folder / "number").read_text())
+
+
+def is_there(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_cancelled_process_is_ended_at_once(folder: Path) -> None:
+    cancellation, raised = Cancellation(), []
+
+    def wait() -> None:
+        with pytest.raises(CancelledError):
+            run_limited("reader", [str(folder), ""], 60.0, cancellation)
+        raised.append(time.monotonic())
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    number = number_in(folder)
+    asked_s = time.monotonic()
+    cancellation.cancel()
+    thread.join(TIMEOUT_S)
+    assert raised[0] - asked_s < ANSWER_S
+    assert not is_there(number)
+
+
+def test_process_that_takes_too_long_is_ended(folder: Path) -> None:
+    with pytest.raises(LimitedProcessError, match="it takes longer than 1 s"):
+        run_limited("reader", [str(folder), ""], 1.0)
+    assert not (folder / "number").exists() or not is_there(number_in(folder))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_process_ends_with_the_command_that_waits_for_it(folder: Path, how: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", WAITING, str(folder), ""], stderr=subprocess.DEVNULL) as waiting:
+        wait_until((folder / "works").exists)
+        waiting.send_signal(how)
+    wait_until(lambda: not is_there(number_in(folder)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
+def test_process_whose_parent_was_killed_before_it_began_does_not_begin(folder: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", WAITING, str(folder), "orphan"]) as waiting:
+        number = number_in(folder)
+        waiting.kill()
+    wait_until(lambda: not is_there(number))
+    assert not (folder / "works").exists()
