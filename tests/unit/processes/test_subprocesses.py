@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_service.processes.children import Child
+from stream_service.processes.subprocesses import Subprocess
 
 PARENT = """
 import os, sys, time
@@ -50,7 +50,7 @@ DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); prin
 
 
 def test_child_that_does_not_hear_is_ended_by_a_second_interruption(tmp_path: Path) -> None:
-    child = Child("child", ["-c", DEAF], dict(os.environ), tmp_path / "log")
+    child = Subprocess("child", ["-c", DEAF], dict(os.environ), tmp_path / "log")
     child.wait_for("up", 30)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)  # as Ctrl-C while it is waited for
     try:
