@@ -61,7 +61,7 @@ def run(
     ] = None,
     translation: Annotated[
         str,
-        typer.Option(metavar="sample|probe", help="What moves by the translation of a replayed CXI file."),
+        typer.Option(metavar="sample|probe", help="What the translation in a replayed CXI file moves."),
     ] = "sample",
     shape: Annotated[str, typer.Option(help="Rows and columns of a frame.", metavar="NY,NX")] = "128,160",
     energy: Annotated[float | None, typer.Option(help="Photon energy in eV.")] = None,

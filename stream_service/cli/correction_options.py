@@ -78,9 +78,12 @@ class CorrectionOptions:
     ] = None
     frames_per_pos: Annotated[int | None, typer.Option(min=1, help="Exposures at each scan position (1).")] = None
     allow_spread: Annotated[
-        bool | None, typer.Option("--allow-spread", help="Combine exposures of a row even if they lie apart (no).")
+        bool | None,
+        typer.Option("--allow-spread", help="Combine exposures of a row even if taken at different places (no)."),
     ] = None
-    grouping: Annotated[Grouping | None, typer.Option(help="How they become one row (sum).")] = None
+    grouping: Annotated[Grouping | None, typer.Option(help="How the exposures of a position become one row (sum).")] = (
+        None
+    )
     roi: Annotated[str | None, typer.Option(metavar="NY,NX", help="Rows and columns kept, in raw axes (all).")] = None
     roi_center: Annotated[
         str | None, typer.Option(metavar="CY,CX", help="Centre of the ROI: pixels, or fractions such as 0.5,0.5.")
@@ -109,15 +112,17 @@ class CorrectionOptions:
     bad_pixels: Annotated[BadPixels | None, typer.Option(help="Values of bad pixels (keep).")] = None
     gain: Annotated[float | None, typer.Option(help="ADU per photon; divides (1).")] = None
     negatives: Annotated[Negatives | None, typer.Option(help="Values below 0 after the dark (clip).")] = None
-    energy_eV: Annotated[float | None, typer.Option("--energy-eV", help="If it is not recorded, or wrong.")] = None
-    det_dist_m: Annotated[float | None, typer.Option(help="If it is not recorded, or wrong.")] = None
-    pixel_m: Annotated[float | None, typer.Option(help="If it is not recorded, or wrong.")] = None
-    exposure_s: Annotated[float | None, typer.Option(help="If it is not recorded, or wrong.")] = None
+    energy_eV: Annotated[
+        float | None, typer.Option("--energy-eV", help="Photon energy, instead of the recorded one.")
+    ] = None
+    det_dist_m: Annotated[float | None, typer.Option(help="Sample to detector, likewise.")] = None
+    pixel_m: Annotated[float | None, typer.Option(help="Pitch of the detector's pixels, likewise.")] = None
+    exposure_s: Annotated[float | None, typer.Option(help="Exposure time of a frame, likewise.")] = None
     readbacks: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Positions recorded apart: the file of a live run, or a log (CSV) with unique_id, frame_index or "
+            help="Positions recorded separately: the file of a live run, or a log (CSV) with unique_id, frame_index or "
             "timestamp_ns.",
         ),
     ] = None

@@ -135,10 +135,10 @@ class Demo:
             if self._replay
             else ["--references", str(self._file("_references.npz"))]
         )
-        return self._child("ioc", "iocsim", [*options, *self._ioc_options], "ioc")
+        return self._start("ioc", "iocsim", [*options, *self._ioc_options], "ioc")
 
     def _start_service(self, profile: Path) -> Subprocess:
-        return self._child("service", "stream_service.cli", ["run", str(profile)], "service")
+        return self._start("service", "stream_service.cli", ["run", str(profile)], "service")
 
     def _start_plan(self) -> Subprocess:
         options = ["--json", "--scan-id", SCAN_ID, "--raw-dir", str(self._out), "--exposure-s", str(EXPOSURE_S)]
@@ -146,9 +146,9 @@ class Demo:
             options += ["--positions", str(self._file("_positions.npy"))]
         else:
             options += ["--points", str(self._n_points), "--step-um", str(STEP_UM)]
-        return self._child("plan", "ptychostream_plans.scan", options, None)
+        return self._start("plan", "ptychostream_plans.scan", options, None)
 
-    def _child(self, name: str, module: str, options: list[str], server: str | None) -> Subprocess:
+    def _start(self, name: str, module: str, options: list[str], server: str | None) -> Subprocess:
         network = self._network
         environment = network.server_environment(server) if server else network.client_environment()
         # one thread of the mathematics libraries each: four processes share this machine

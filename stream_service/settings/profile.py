@@ -95,7 +95,7 @@ class DetectorSettings(Settings):
     exposure_attribute: str = ""
     """NDAttribute with the frame's own exposure time in seconds: right even if it changes during a run."""
     first_id: Literal["after_counter"] | Annotated[int, Field(ge=0)] = "after_counter"
-    """First uniqueId of a run: `after_counter`, or the number a detector that counts anew for each run starts with."""
+    """First uniqueId of a run: `after_counter`, or the first id of a detector that resets its counter for each run."""
     restart_id: Annotated[int, Field(ge=0)] = 1
     """The uniqueId of the first frame after the counter was reset."""
     frame_time: FrameTimeSettings = FrameTimeSettings()
@@ -158,7 +158,7 @@ class ChannelSettings(Settings):
     have the old position."""
     gap_s: Annotated[float, Field(gt=0)] | None = None
     """For `timestamp` without `moving`: while the axis moves, it posts at least this often, so that silence is rest.
-    If it is not said, 0.25 s is taken for motion, but silence for nothing: rows of an axis that may be at rest are
+    If it is not given, updates up to 0.25 s apart count as motion, and rows without an update that close are
     flagged."""
 
     @property

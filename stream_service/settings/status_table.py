@@ -149,7 +149,7 @@ class ServicePV(StrEnum):
         IN_FRAMES,
         lambda s: s.run.account.before_run,
     )
-    BAD_MESSAGES = "BadMessages", "messages that were no usable frame", COUNT, lambda s: s.run.bad_messages
+    BAD_MESSAGES = "BadMessages", "messages that were not usable frames", COUNT, lambda s: s.run.bad_messages
     QUEUE_BYTES = "QueueBytes", "memory that frames not stored yet take", IN_BYTES, lambda s: s.run.queue_bytes
 
     STANDBY = "Standby", "1: auto mode, armed for whatever the detector does next", SWITCH, lambda s: s.is_standing_by

@@ -34,7 +34,10 @@ def check(
         typer.Argument(help="Name of a beamline (sim, hermes, xrnf, ...), or its profile (YAML).", metavar="PROFILE"),
     ],
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=1.0, help="The most it may take altogether, s; what is left is an error.")
+        float,
+        typer.Option(
+            "--timeout", min=1.0, help="Time for the whole check, s; what has not answered by then is an error."
+        ),
     ] = TIMEOUT_S,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object: profile, ok, findings (level, about, text).")

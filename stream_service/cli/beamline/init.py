@@ -17,9 +17,9 @@ EPILOG = "Examples: ptychostream init my-beamline --prefix BL1: --name 'Beamline
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where; made if it is not there.")] = Path("."),
     prefix: Annotated[
-        str, typer.Option(metavar="PREFIX", help="What the beamline's PVs begin with; left open if not given.")
+        str, typer.Option(metavar="PREFIX", help="Prefix of the beamline's PVs; placeholders if not given.")
     ] = "",
-    name: Annotated[str, typer.Option(metavar="NAME", help="What the beamline is called.")] = "my beamline",
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the beamline.")] = "my beamline",
 ) -> None:
     """Make the folder of a new beamline: profile, NDAttributes, layouts. Nothing that exists is overwritten."""
     from stream_service.settings.beamline_folder import make_beamline_folder

@@ -36,11 +36,13 @@ def lint(
     files: Annotated[list[Path], typer.Argument(help="Layout files.", metavar="FILE...")],
     attributes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The NDAttributes file of the camera: looked over, too, and compared."),
+        typer.Option(
+            metavar="FILE", help="The camera's NDAttributes file: checked, too, and compared with the layout."
+        ),
     ] = None,
     swmr: Annotated[
         bool | None,
-        typer.Option("--swmr/--no-swmr", help="Whether the plugin writes with SWMRMode on.", show_default="not known"),
+        typer.Option("--swmr/--no-swmr", help="The plugin writes with SWMRMode on (or not).", show_default="not known"),
     ] = None,
     inline: Annotated[bool, typer.Option("--inline", help="The XML is put into XMLFileName itself.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 on warnings, too.")] = False,
@@ -67,7 +69,7 @@ def lint(
 def render(
     layout: Annotated[Path, typer.Argument(help="A layout file.", metavar="FILE")],
     profile: Annotated[str, typer.Option(metavar="NAME|PATH", help="Name of a beamline, or its profile (YAML).")],
-    out: Annotated[Path | None, typer.Option(*OUTPUT, help="Write it here instead of on the screen.")] = None,
+    out: Annotated[Path | None, typer.Option(*OUTPUT, help="File to write instead of the screen.")] = None,
     inline: Annotated[
         bool, typer.Option("--inline", help="The shortest form, to be put into XMLFileName itself.")
     ] = False,

@@ -23,7 +23,7 @@ def run(
     data_root: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder for the files, instead of the profile's.")
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
     """Run the daemon: serve its PVs, arm when a plan asks, write one file per run. Ctrl-C finishes the file."""
     log_to_stderr(verbose=verbose)

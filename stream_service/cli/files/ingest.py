@@ -27,7 +27,7 @@ app = App(help="Make a standard file of recorded frames.")
 OutputOption = Annotated[Path, typer.Option(*OUTPUT, help="Standard file to make.")]
 TranslationOption = Annotated[
     Translation | None,
-    typer.Option(help="What moves by the translation of a CXI file (sample, as CXI says)."),
+    typer.Option(help="What the translation in a CXI file moves (sample, as CXI says)."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 
@@ -49,7 +49,9 @@ def hdf5(
     follow: Annotated[
         bool, typer.Option("--follow", help="The input is still being written (SWMR): go on until it is closed.")
     ] = False,
-    timeout_s: Annotated[float, typer.Option(min=0.1, help="For --follow: end when nothing came for so long.")] = 60.0,
+    timeout_s: Annotated[
+        float, typer.Option(min=0.1, help="For --follow: end when nothing new came for this long.")
+    ] = 60.0,
     data_path: Annotated[str, typer.Option(metavar="PATH", help="Frames, if the layout is not known.")] = "",
     pos_x_path: Annotated[str, typer.Option(metavar="PATH", help="x of each frame.")] = "",
     pos_y_path: Annotated[str, typer.Option(metavar="PATH", help="y of each frame.")] = "",

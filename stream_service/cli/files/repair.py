@@ -26,7 +26,7 @@ def repair(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
 ) -> None:
-    """Keep the whole rows of a file whose writer was killed, or that was cut off, in a closed file."""
+    """Repair a file whose writer was killed, or that was cut off: a closed file of the rows that are whole."""
     from stream_service.standard_file.repair.repair import repair as put_in_order
     from stream_service.standard_file.rules.validate import validate_file
 

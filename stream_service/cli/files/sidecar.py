@@ -27,7 +27,7 @@ def sidecar(
         Path,
         typer.Option(
             metavar="FILE",
-            help="One row a frame: frame_index,posx_m,posy_m,energy_eV,det_dist_m,pixel_m,exposure_s; also unique_id, "
+            help="A row per frame: frame_index,posx_m,posy_m,energy_eV,det_dist_m,pixel_m,exposure_s; also unique_id, "
             "timestamp_ns. Other units in the names: posx_um, energy_keV.",
         ),
     ],
@@ -56,7 +56,7 @@ def sidecar(
     also_below: AlsoBelowOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
 ) -> None:
-    """Make the sidecar of TIFF frames: from the log of a scan (CSV), one HDF5 file that says which row is whose."""
+    """Make the sidecar of TIFF frames: from the log of a scan (CSV), one HDF5 file that gives each frame its row."""
     from stream_service.core.stage_map import parse_stage_map
     from stream_service.run.recorded.make_sidecar import make_sidecar
 

@@ -23,7 +23,7 @@ def orient(
         Path | None, typer.Option(*OUTPUT, help="Folder for the pictures; <scan>_orient beside FILE.")
     ] = None,
     reconstruct: Annotated[
-        bool, typer.Option("--reconstruct", help="Also reconstruct shortly in all eight ways (needs PtyPy).")
+        bool, typer.Option("--reconstruct", help="Also a short reconstruction in each of the eight (needs PtyPy).")
     ] = False,
     iters: Annotated[int, typer.Option(min=1, help="Iterations of each short reconstruction.")] = 20,
     defocus: Annotated[
@@ -34,7 +34,7 @@ def orient(
         Path | None, typer.Option(metavar="FILE", envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy.")
     ] = None,
 ) -> None:
-    """Do frames and positions fit, and if not, which profile lines make them? Exit code 1: the frames do not tell."""
+    """Find the detector orientation, one of eight, and the profile lines for it. Exit code 1: it is not known."""
     from stream_service.errors import WriteError
     from stream_service.ptycho.optics.scan_holograms import read_holograms
     from stream_service.ptycho.orientation.orient import judge, profile_lines

@@ -38,7 +38,7 @@ class RecipeOptions:
         bool, typer.Option("--estimate-probe", help="First probe from the frames, whatever the optics in FILE.")
     ] = False
     near_field: Annotated[
-        bool | None, typer.Option("--near-field/--far-field", help="Instead of what FILE says of its optics.")
+        bool | None, typer.Option("--near-field/--far-field", help="Propagation, instead of what FILE says.")
     ] = None
     defocus: Annotated[
         float | None, typer.Option(metavar="M", help="Focus to sample in metres, + = sample downstream; likewise.")
