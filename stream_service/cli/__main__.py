@@ -1,6 +1,6 @@
 """The start of the command `ptychostream`, which is small.
 
-A command on files of others goes on in a child process (`processes/guard.py`).
+A command that reads files does its work in a subprocess (`processes/guard.py`).
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from stream_service.errors import ConfigError
 ON_FILES = frozenset(
     ("export", "ingest", "orient", "probe", "recipe", "reconstruct", "repair", "replay", "sidecar", "validate")
 )
-"""Commands that open files of others in their own process; the daemon and `check` have them read by another one."""
+"""Commands that read files in their own process; the daemon and `check` have them read by another one."""
 
 
 def main() -> None:
     """Entry point."""
     if ON_FILES.intersection(sys.argv[1:2]):
-        _go_on_in_child()
+        _go_on_in_subprocess()
     from stream_service.cli.main import main as command
 
     command()
 
 
-def _go_on_in_child() -> None:
-    """Return in the child only; the parent ends with the exit code of the child, and says what it could not say."""
+def _go_on_in_subprocess() -> None:
+    """Return in the subprocess only; its parent ends with its exit code, and says what it could not say."""
     from stream_service.processes.guard import CAN_WATCH, guarded, machine_limits
 
     if not CAN_WATCH:

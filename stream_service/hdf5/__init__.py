@@ -1,1 +1,1 @@
-"""HDF5 files of others: opened as they are, and followed no further than the operator lets them be."""
+"""Opening of HDF5 input files: as they are, with links followed no further than the operator allows."""

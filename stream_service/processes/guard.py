@@ -1,4 +1,4 @@
-"""A child process that does the work of a command on files of others, and its parent, which survives whatever they do.
+"""A watched subprocess for commands that read files: it does the work, and its parent survives whatever the files do.
 
 HDF5, TIFF readers and codecs are C libraries: on a damaged file, or one made to deceive, they may crash, take all
 memory or never come back. So the command forks before it loads any of them. The child does everything, on the same

@@ -1,6 +1,6 @@
 """A Python module run in a process of its own that may take no more than stated of time, memory and disk.
 
-For files of others: what a library does with a damaged one, or one made to deceive, is then no worse than a sentence.
+For input files: what a library does with a damaged one, or one made to deceive, is then no worse than a sentence.
 Standard output and error go to files without a name, so neither side can wait for the other.
 """
 

@@ -1,6 +1,6 @@
 """The arming of one run in a thread of its own: it can be cancelled at any time, and it ends by itself.
 
-Arming waits for PVs that do not answer and reads files of others, for up to half a minute. Meanwhile the service
+Arming waits for PVs that do not answer and reads references, for up to half a minute. Meanwhile the service
 answers, and what was cancelled leaves no run behind, however long its last step takes to notice.
 """
 

@@ -1,6 +1,6 @@
 """Dark, flat and mask as a beamline keeps them: `.npy`, `.npz` or a dataset in an HDF5 file (`FILE:/dataset`).
 
-They are files of others, and in a live run they are read between two scans. So a process of its own reads them
+They come from anywhere, and in a live run they are read between two scans. So a process of its own reads them
 (`reference_reader`), with limits on time and memory: the worst that a file can do is to be refused.
 """
 

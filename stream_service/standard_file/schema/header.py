@@ -77,7 +77,7 @@ class FileHeader:
     axis_signs: tuple[int, int] = (1, 1)
     """+1 if the rows (columns) of a stored frame grow with +y (+x) of the beam's position, -1 if against it.
 
-    PtyPy takes +1 for granted; -1 is the CXI default, found in files of others whose frames are kept as they are.
+    PtyPy takes +1 for granted; -1 is the CXI default, found in CXI files whose frames are kept as they are.
     """
 
     def __post_init__(self) -> None:
