@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import typer
@@ -176,7 +176,9 @@ def row_columns() -> str:
 
 def placeholder(hint: Any) -> str:
     """Placeholder of a value of this type on a command line."""
-    choices = [hint, *getattr(hint, "__args__", ())]
+    choices = [hint, *get_args(hint)]
+    if (words := next((get_args(found) for found in choices if get_origin(found) is Literal), None)) is not None:
+        return "|".join(words)
     enum = next((found for found in choices if inspect.isclass(found) and issubclass(found, Enum)), None)
     if enum is not None:
         return "|".join(member.value for member in enum)

@@ -4,10 +4,9 @@ Importing them makes pyepics use the EPICS libraries that p4p brings, so that bo
 that has imported pyepics (or ophyd) before keeps its own.
 """
 
-import sys
-
-if "epics.ca" not in sys.modules:
-    import epicscorelibs.path.pyepics  # noqa: F401
+# isort: off
+import stream_service.channel_access.library  # noqa: F401  (before ophyd: it chooses the EPICS libraries)
+# isort: on
 
 from ptychostream_devices.detector import DetectorError, DetectorSetup, PtychoDetector
 from ptychostream_devices.energy import Monochromator

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import epics
-
-from stream_service.channel_access.channel import let_go, wait_flushing
+from stream_service.channel_access.channel import let_go
+from stream_service.channel_access.library import PV, attach_thread
 from stream_service.settings.status_table import RECORDED, Kind, ServicePV
 from stream_service.text.utf8 import text_in_waveform, waveform_of
 
@@ -135,7 +134,7 @@ class EpicsServicePVs(LatestValues):
     def __init__(self, prefix: str) -> None:
         super().__init__()
         self.prefix = prefix
-        self._channels: dict[ServicePV, epics.PV] = {}
+        self._channels: dict[ServicePV, PV] = {}
         self._enum_names: dict[str, tuple[str, ...]] = {}
         self._from_before: set[str] = set()
         """PVs whose latest value is from before the connection was lost, maybe of a service that is no more."""
@@ -148,7 +147,7 @@ class EpicsServicePVs(LatestValues):
 
     def connect(self, timeout_s: float) -> None:
         """Return when every PV has delivered a value on this connection; raises `TimeoutError` naming the others."""
-        epics.ca.use_initial_context()  # pyepics keeps its channels in the context of the thread that opened them
+        attach_thread()
         with self._opening:
             if not any(channel.connected for channel in self._channels.values()):
                 for channel in self._channels.values():
@@ -162,7 +161,7 @@ class EpicsServicePVs(LatestValues):
             self._enum_names[name] = tuple(self._channels[name].enum_strs or ())
 
     def _all_speak(self, timeout_s: float) -> bool:
-        return wait_flushing(lambda seconds: self.wait_until(lambda: not self._silent(), seconds), timeout_s)
+        return self.wait_until(lambda: not self._silent(), timeout_s)
 
     def _reopen_silent(self) -> None:
         """Open the channels anew that say nothing, where others do: their subscription, or its answer, was lost."""
@@ -193,12 +192,12 @@ class EpicsServicePVs(LatestValues):
             "of another version than this device"
         )
 
-    def _open(self, name: ServicePV) -> epics.PV:
+    def _open(self, name: ServicePV) -> PV:
         """A new channel; what was heard on an old one no longer counts."""
         if name is ServicePV.REQUEST:
-            return epics.PV(f"{self.prefix}{name}", auto_monitor=False, connection_callback=self._connection_changed)
+            return PV(f"{self.prefix}{name}", auto_monitor=False, connection_callback=self._connection_changed)
         self._from_before.add(name)
-        return epics.PV(
+        return PV(
             f"{self.prefix}{name}",
             auto_monitor=True,
             callback=self._heard_of(name),
@@ -210,7 +209,7 @@ class EpicsServicePVs(LatestValues):
 
         Whether a command was obeyed is told by the other PVs; its own put may stay open as long as it works.
         """
-        epics.ca.use_initial_context()
+        attach_thread()
         channel = self._channels[ServicePV(name)]
         if not isinstance(value, str):
             channel.put(value)
@@ -251,15 +250,6 @@ class EpicsServicePVs(LatestValues):
     def _heard_of(self, name: ServicePV) -> Callable[..., None]:
         def heard(value: Any = None, timestamp: float = 0.0, **_: Any) -> None:
             self._from_before.discard(name)
-            self.post(name, _text(value) if name.type.kind is Kind.CHAR else int(value), timestamp)
+            self.post(name, text_in_waveform(value) if name.type.kind is Kind.CHAR else int(value), timestamp)
 
         return heard
-
-
-def _text(value: Any) -> str:
-    """Text of a string, of an array of strings, or of a char waveform up to its NUL."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list | tuple):
-        return " ".join(str(part) for part in value)
-    return text_in_waveform(value)

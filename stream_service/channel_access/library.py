@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import sys
 from typing import Any
 
 # isort: off
-import epicscorelibs.path.pyepics  # noqa: F401  (before `epics`: makes pyepics load the libraries that p4p uses)
+if "epics.ca" not in sys.modules:  # a session of Bluesky that has imported pyepics, or ophyd, before keeps its own
+    import epicscorelibs.path.pyepics  # noqa: F401  (before `epics`: makes pyepics load the libraries that p4p uses)
 import epics
 from epics import ca
 # isort: on

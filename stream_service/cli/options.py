@@ -11,21 +11,27 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from stream_service.settings.option import ALSO_BELOW
+
 OUTPUT = ("--output", "--out", "-o")
 """What the output is called in every command, as in `typer.Option(*OUTPUT, help=...)`."""
 
-AlsoBelowOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Follow what HDF5 files point to (external links, virtual datasets, raw files) below this folder, too, "
-        "not only below their own; may be repeated.",
-    ),
+AlsoBelowOption = Annotated[list[Path] | None, typer.Option(metavar="FOLDER", help=ALSO_BELOW)]
+DefocusOption = Annotated[
+    float | None, typer.Option(metavar="M", help="Focus to sample in metres, + = sample downstream; else FILE's.")
 ]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
+PtypyPythonOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy.")
+]
+ProfileArgument = Annotated[
+    str, typer.Argument(help="Name of a beamline (sim, hermes, xrnf, ...), or its profile (YAML).", metavar="PROFILE")
+]
+StandardFileArgument = Annotated[Path, typer.Argument(help="A standard file (<scan>_std.h5).", metavar="FILE")]
 
 
 def shares_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command every field of a dataclass that it takes as an option of its own, after its others."""
+    """Give a command every `option` of a dataclass that it takes as an option of its own, after its others."""
     hints = get_type_hints(command, include_extras=True)
     parameters = inspect.signature(command).parameters
     (shared,) = (name for name in parameters if is_dataclass(hints[name]))
@@ -36,13 +42,11 @@ def shares_options(command: Callable[..., None]) -> Callable[..., None]:
         for name, parameter in parameters.items()
         if name != shared
     ]
-    types = get_type_hints(bundle, include_extras=True)
-    options = [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=types[field.name]
-        )
-        for field in fields(bundle)
-    ]
+    types, options = get_type_hints(bundle), []
+    for field in fields(bundle):
+        how = dict(field.metadata)
+        annotation = Annotated[types[field.name], typer.Option(*how.pop("names"), **how)]
+        options.append(inspect.Parameter(field.name, keyword_only, default=field.default, annotation=annotation))
 
     @wraps(command)
     def with_options(**values: Any) -> None:

@@ -1,4 +1,4 @@
-"""The standard file: written row by row under SWMR, checked by `validate_file`.
+"""The standard file: written row by row under SWMR, checked by `validate_file`; and other HDF5 files, written whole.
 
 Settles: one file is at once the `/entry` schema and CXI 1.6 (ADR 0003); what a live reader may rely on
 (`standard_file`); nothing is added after creation; nothing is overwritten.
@@ -9,5 +9,16 @@ from stream_service.standard_file.rules.validate import validate_file
 from stream_service.standard_file.schema.header import ChannelColumn, FileHeader
 from stream_service.standard_file.schema.ledger_columns import LedgerColumns
 from stream_service.standard_file.write.swmr_file import StandardFile
+from stream_service.standard_file.write.whole_hdf5 import Check, whole_hdf5, write_tree
 
-__all__ = ["ChannelColumn", "FileHeader", "Finding", "LedgerColumns", "StandardFile", "validate_file"]
+__all__ = [
+    "ChannelColumn",
+    "Check",
+    "FileHeader",
+    "Finding",
+    "LedgerColumns",
+    "StandardFile",
+    "validate_file",
+    "whole_hdf5",
+    "write_tree",
+]

@@ -18,6 +18,8 @@ from stream_service.text.printable import LINES, printable
 
 NOTE = Text("note:", style="yellow")
 WARNING = Text("warning:", style="yellow")
+MARKS = {"ok": Text("ok", "green"), "warning": Text("warning", "yellow"), "error": Text("ERROR", "red")}
+"""Of findings, by their level."""
 
 
 class Terminal(Console):

@@ -10,10 +10,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
+from stream_service.cli.options import ProfileArgument
 from stream_service.text.counted import counted
-from stream_service.text.terminal import bold, console
+from stream_service.text.terminal import MARKS, bold, console
 
 if TYPE_CHECKING:
     from stream_service.run.live.check_finding import Finding
@@ -21,18 +21,10 @@ if TYPE_CHECKING:
 EPILOG = "Examples: ptychostream check sim;   ptychostream check my-beamline.yaml --json --timeout 20"
 TIMEOUT_S = 60.0
 """For all questions together; each has its own limit, of 1 to 10 s."""
-MARKS = {
-    "ok": Text("ok", "green"),
-    "warning": Text("warning", "yellow"),
-    "error": Text("ERROR", "red"),
-}
 
 
 def check(
-    profile: Annotated[
-        str,
-        typer.Argument(help="Name of a beamline (sim, hermes, xrnf, ...), or its profile (YAML).", metavar="PROFILE"),
-    ],
+    profile: ProfileArgument,
     timeout_s: Annotated[
         float,
         typer.Option(

@@ -8,14 +8,11 @@ from typing import Annotated
 
 import typer
 
+from stream_service.cli.options import ProfileArgument
 from stream_service.errors import ConfigError
 from stream_service.text.log_lines import log_to_stderr
 
 EPILOG = "Example: ptychostream run xml_layouts/sim/profile.yaml --data-root /data/2026-11"
-
-ProfileArgument = Annotated[
-    str, typer.Argument(help="Name of a beamline (sim, hermes, xrnf, ...), or its profile (YAML).", metavar="PROFILE")
-]
 
 
 def run(

@@ -11,10 +11,10 @@ import typer
 from rich.text import Text
 
 from stream_service.cli.app import App, one_input
-from stream_service.cli.correction_options import CorrectionOptions
-from stream_service.cli.options import OUTPUT, shares_options
+from stream_service.cli.options import OUTPUT, ForceOption, shares_options
 from stream_service.cli.progress import Progress
 from stream_service.interruption import raise_if_interrupted
+from stream_service.run.recorded.correction_options import CorrectionOptions
 from stream_service.sources.recording import Translation
 from stream_service.text.counted import counted
 from stream_service.text.terminal import console
@@ -29,7 +29,6 @@ TranslationOption = Annotated[
     Translation | None,
     typer.Option(help="What the translation in a CXI file moves (sample, as CXI says)."),
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 
 
 @app.command(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli.options import OUTPUT
+from stream_service.cli.options import OUTPUT, ForceOption
 from stream_service.text.counted import counted
 from stream_service.text.terminal import NOTE, console
 
@@ -24,11 +24,11 @@ def repair(
             *OUTPUT, help="New file; FILE itself if not given: the old one stays as <scan>_std_unrepaired.h5."
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Repair a file whose writer was killed, or that was cut off: a closed file of the rows that are whole."""
+    from stream_service.standard_file import validate_file
     from stream_service.standard_file.repair.repair import repair as put_in_order
-    from stream_service.standard_file.rules.validate import validate_file
 
     done = put_in_order(file, out, force=force)
     if not done.is_new:

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli.correction_options import CorrectionOptions
 from stream_service.cli.files.ingest import TranslationOption
 from stream_service.cli.options import OUTPUT, shares_options
 from stream_service.cli.progress import Progress
 from stream_service.interruption import at_steps_only, raise_if_interrupted
+from stream_service.run.recorded.correction_options import CorrectionOptions
 from stream_service.text.counted import counted
 from stream_service.text.terminal import console
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli.correction_options import pairs_of
-from stream_service.cli.options import OUTPUT, AlsoBelowOption
+from stream_service.cli.options import OUTPUT, AlsoBelowOption, ForceOption
 from stream_service.hdf5.targets import AlsoBelow
+from stream_service.run.recorded.correction_options import pairs_of
 from stream_service.sources.tables.sidecar_matching import Match
 from stream_service.text.counted import counted
 from stream_service.text.terminal import WARNING, console
@@ -54,7 +54,7 @@ def sidecar(
         ),
     ] = None,
     also_below: AlsoBelowOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Make the sidecar of TIFF frames: from the log of a scan (CSV), one HDF5 file that gives each frame its row."""
     from stream_service.core.stage_map import parse_stage_map

@@ -6,19 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from stream_service.cli.options import AlsoBelowOption
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.text.counted import counted
-from stream_service.text.terminal import bold, console
+from stream_service.text.terminal import MARKS, bold, console
 
 EPILOG = "Example: ptychostream validate demo_std.h5"
-MARKS = {
-    "ok": Text("ok", "green"),
-    "warning": Text("warning", "yellow"),
-    "error": Text("ERROR", "red"),
-}
 
 
 def validate(
@@ -26,7 +20,7 @@ def validate(
     also_below: AlsoBelowOption = None,
 ) -> None:
     """Check a file against our own rules and those of CXI 1.6; exit code 1 if it breaks one."""
-    from stream_service.standard_file.rules.validate import validate_file
+    from stream_service.standard_file import validate_file
 
     findings = validate_file(file, AlsoBelow(tuple(also_below or ())))
     for finding in findings:

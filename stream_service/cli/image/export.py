@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli.options import OUTPUT, AlsoBelowOption
+from stream_service.cli.options import OUTPUT, AlsoBelowOption, ForceOption, StandardFileArgument
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.text.counted import counted
@@ -21,7 +21,7 @@ EPILOG = (
 
 
 def export(
-    file: Annotated[Path, typer.Argument(help="A standard file (<scan>_std.h5).", metavar="FILE")],
+    file: StandardFileArgument,
     out: Annotated[Path, typer.Option(*OUTPUT, help="File to make.")],
     pynx: Annotated[bool, typer.Option("--pynx", help="CXI with translation (3, N), for PyNX.")] = False,
     tike: Annotated[bool, typer.Option("--tike", help="data, scan in pixels, and probe, for tike.")] = False,
@@ -30,7 +30,7 @@ def export(
         Path | None, typer.Option(metavar="FILE", help="Reconstruction of this scan, for the probe or the images.")
     ] = None,
     also_below: AlsoBelowOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Write the rows to use in the layout of another program: upright squares about the axis, without rejected rows."""
     from stream_service.ptycho.image.export import Layout

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli.options import OUTPUT, AlsoBelowOption
+from stream_service.cli.options import OUTPUT, AlsoBelowOption, DefocusOption, PtypyPythonOption
 from stream_service.cli.progress import Progress
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.text.terminal import NOTE, console, show_notes
@@ -26,13 +26,9 @@ def orient(
         bool, typer.Option("--reconstruct", help="Also a short reconstruction in each of the eight (needs PtyPy).")
     ] = False,
     iters: Annotated[int, typer.Option(min=1, help="Iterations of each short reconstruction.")] = 20,
-    defocus: Annotated[
-        float | None, typer.Option(metavar="M", help="Focus to sample in metres, + = sample downstream; else FILE's.")
-    ] = None,
+    defocus: DefocusOption = None,
     also_below: AlsoBelowOption = None,
-    ptypy_python: Annotated[
-        Path | None, typer.Option(metavar="FILE", envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy.")
-    ] = None,
+    ptypy_python: PtypyPythonOption = None,
 ) -> None:
     """Find the detector orientation, one of eight, and the profile lines for it. Exit code 1: it is not known."""
     from stream_service.errors import WriteError

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli.options import OUTPUT, AlsoBelowOption
+from stream_service.cli.options import OUTPUT, AlsoBelowOption, DefocusOption, ForceOption, StandardFileArgument
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.text.terminal import console, show_notes
 
@@ -18,16 +18,14 @@ EPILOG = (
 
 
 def probe(
-    file: Annotated[Path, typer.Argument(help="A standard file (<scan>_std.h5).", metavar="FILE")],
+    file: StandardFileArgument,
     out: Annotated[Path, typer.Option(*OUTPUT, help="CXI file to make; the picture goes beside it.")],
-    defocus: Annotated[
-        float | None, typer.Option(metavar="M", help="Focus to sample in metres, + = sample downstream; else FILE's.")
-    ] = None,
+    defocus: DefocusOption = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="From the frames, instead of from the optics in FILE.")
     ] = False,
     also_below: AlsoBelowOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Compute the wave on the sample, from the optics or from the frames, as CXI's source_1/illumination."""
     from stream_service.errors import WriteError

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from stream_service.cli.image.recipe_options import DataArgument, RecipeOptions
-from stream_service.cli.options import OUTPUT, shares_options
+from stream_service.cli.image.recipe_options import RecipeOptions
+from stream_service.cli.options import OUTPUT, StandardFileArgument, shares_options
 from stream_service.text.terminal import NOTE, console
 
 EPILOG = "Examples: ptychostream recipe demo_std.h5;   ptychostream recipe demo_std.h5 --modes 2 --gpu --output try.py"
@@ -16,7 +16,7 @@ EPILOG = "Examples: ptychostream recipe demo_std.h5;   ptychostream recipe demo_
 
 @shares_options
 def recipe(
-    file: DataArgument,
+    file: StandardFileArgument,
     options: RecipeOptions,
     out: Annotated[
         Path | None, typer.Option(*OUTPUT, help="The script; <scan>_recipe.py beside FILE if not given.")

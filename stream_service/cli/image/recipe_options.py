@@ -4,47 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from stream_service.cli.options import AlsoBelowOption
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
+from stream_service.settings.option import ALSO_BELOW, option
 
 if TYPE_CHECKING:
     from stream_service.ptycho.ptypy.recipe_settings import RecipeSettings
     from stream_service.ptycho.ptypy.scan_choices import ScanChoices
-
-DataArgument = Annotated[Path, typer.Argument(help="A standard file (<scan>_std.h5).", metavar="FILE")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeOptions:
     """Options of both commands."""
 
-    engine: Annotated[
-        str,
-        typer.Option(metavar="DM|RAAR|EPIE|ML|...", help="PtyPy's engine; ML does the last fifth."),
-    ] = "DM"
-    iters: Annotated[int, typer.Option(min=1, help="Iterations in all.")] = 100
-    modes: Annotated[int, typer.Option(min=1, help="Incoherent modes of the probe.")] = 1
-    refine_positions: Annotated[bool, typer.Option("--refine-positions", help="Correct the positions, too.")] = False
-    gpu: Annotated[bool, typer.Option("--gpu", help="PtyPy's engines for CUDA (needs cupy).")] = False
-    probe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="First probe: of `ptychostream probe`, or a reconstruction's.")
-    ] = None
-    estimate_probe: Annotated[
-        bool, typer.Option("--estimate-probe", help="First probe from the frames, whatever the optics in FILE.")
-    ] = False
-    near_field: Annotated[
-        bool | None, typer.Option("--near-field/--far-field", help="Propagation, instead of what FILE says.")
-    ] = None
-    defocus: Annotated[
-        float | None, typer.Option(metavar="M", help="Focus to sample in metres, + = sample downstream; likewise.")
-    ] = None
-    also_below: AlsoBelowOption = None
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False
+    engine: str = option("PtyPy's engine; ML does the last fifth.", metavar="DM|RAAR|EPIE|ML|...", default="DM")
+    iters: int = option("Iterations in all.", min=1, default=100)
+    modes: int = option("Incoherent modes of the probe.", min=1, default=1)
+    refine_positions: bool = option("Correct the positions, too.", "--refine-positions", default=False)
+    gpu: bool = option("PtyPy's engines for CUDA (needs cupy).", "--gpu", default=False)
+    probe: Path | None = option("First probe: of `ptychostream probe`, or a reconstruction's.", metavar="FILE")
+    estimate_probe: bool = option(
+        "First probe from the frames, whatever the optics in FILE.", "--estimate-probe", default=False
+    )
+    near_field: bool | None = option("Propagation, instead of what FILE says.", "--near-field/--far-field")
+    defocus: float | None = option("Focus to sample in metres, + = sample downstream; likewise.", metavar="M")
+    also_below: list[Path] | None = option(ALSO_BELOW, metavar="FOLDER")
+    force: bool = option("Replace an existing output.", "--force", default=False)
 
     def settings(self) -> RecipeSettings:
         """Raises `ConfigError` for what PtyPy could not do."""

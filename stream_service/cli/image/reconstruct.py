@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from stream_service.cli.image.recipe_options import DataArgument, RecipeOptions
-from stream_service.cli.options import OUTPUT, shares_options
+from stream_service.cli.image.recipe_options import RecipeOptions
+from stream_service.cli.options import OUTPUT, PtypyPythonOption, StandardFileArgument, shares_options
 from stream_service.errors import ConfigError
 from stream_service.text.counted import counted
 from stream_service.text.terminal import console
@@ -27,7 +27,7 @@ PREFIX = "PTYCHO:Recon:"
 
 @shares_options
 def reconstruct(
-    file: DataArgument,
+    file: StandardFileArgument,
     options: RecipeOptions,
     out: Annotated[
         Path | None, typer.Option(*OUTPUT, help="The image; <scan>_recon.cxi beside FILE if not given.")
@@ -42,10 +42,7 @@ def reconstruct(
             metavar="PREFIX", help="Show object and probe as PVA images; with --follow PTYCHO:Recon: if not given."
         ),
     ] = None,
-    ptypy_python: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", envvar="PTYCHOSTREAM_PTYPY_PYTHON", help="The Python that has PtyPy."),
-    ] = None,
+    ptypy_python: PtypyPythonOption = None,
 ) -> None:
     """Reconstruct with PtyPy: image, probe, errors, pictures. Exit code 1: it failed, or the scan is not COMPLETE."""
     from stream_service.cli.image.reconstruct_progress import Shown
@@ -89,8 +86,7 @@ def reconstruct(
         console.print(Text(sentence, "green" if is_complete else "red"), soft_wrap=True)
     console.print(
         f"{outcome.image}: {counted(outcome.n_rows, 'row')}, {counted(outcome.n_iterations, 'iteration')}, "
-        f"photon error "
-        f"{outcome.photon_error:.4g}; pictures in {outcome.pictures[0].parent}",
+        f"photon error {outcome.photon_error:.4g}; pictures in {outcome.pictures[0].parent}",
         soft_wrap=True,
     )
     raise typer.Exit(int(not is_complete))

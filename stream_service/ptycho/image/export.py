@@ -18,13 +18,12 @@ import numpy.typing as npt
 
 from stream_service.errors import ConfigError, SourceError, WriteError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
-from stream_service.output_file import check_output, whole_file
+from stream_service.output_file import check_output
 from stream_service.ptycho.image.export_image import RecoveredImage
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file import Check, whole_hdf5
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.spec import plot_of
-from stream_service.standard_file.write.failures import write_error
-from stream_service.standard_file.write.new_hdf5 import Check, new_hdf5
 from stream_service.text.units import JOULES_PER_EV
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -107,16 +106,9 @@ def export(
         Layout.TIKE: _write_tike,
         Layout.PTYCHONN: _write_ptychonn,
     }
-    try:
-        with (
-            whole_file(out, replace=force) as unfinished,
-            scan.open() as source,
-            new_hdf5(unfinished) as (target, check),
-        ):
-            kept = KeptRows.of(scan, source, check)
-            write[layout](target, kept, image)
-    except OSError as error:
-        raise write_error(out, "write the export", error) from error
+    with scan.open() as source, whole_hdf5(out, "write the export", replace=force) as (target, check):
+        kept = KeptRows.of(scan, source, check)
+        write[layout](target, kept, image)
     return len(kept.rows)
 
 

@@ -16,11 +16,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.output_file import whole_file
 from stream_service.ptycho.image.object_image import covered_pixels
 from stream_service.ptycho.optics.probe_file import SOURCE, cxi_head, probe_datasets
 from stream_service.ptycho.ptypy.ptyr import Ptyr
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file import write_tree
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.spec import (
     DatasetSpec,
@@ -31,8 +31,6 @@ from stream_service.standard_file.schema.spec import (
     text_dataset,
     whole_dataset,
 )
-from stream_service.standard_file.write.creation import create_file
-from stream_service.standard_file.write.failures import write_error
 
 SUFFIX = "_recon.cxi"
 IMAGE = f"{paths.CXI_ENTRY}/image_1"
@@ -66,20 +64,13 @@ def default_image_path(data: Path) -> Path:
 
 def write_image(path: Path, reconstruction: Reconstruction, *, force: bool) -> None:
     """Write it, whole or not at all. Raises `WriteError`."""
-    try:
-        with whole_file(path, replace=force) as unfinished:
-            file, _ = create_file(unfinished, _tree(reconstruction), swmr=False)
-            with file as target:
-                _link(target, path, reconstruction.scan.path)
-    except OSError as error:
-        raise write_error(path, "write the image", error) from error
+    data = os.path.relpath(reconstruction.scan.path.resolve(), path.resolve().parent)  # both may be moved together
 
+    def show_data(file: h5py.File) -> None:
+        for shown in (paths.DETECTOR, paths.PLOT_1):
+            file[shown] = h5py.ExternalLink(data, shown)
 
-def _link(file: h5py.File, path: Path, data: Path) -> None:
-    """Show the data beside the image: relative, so that both files can be moved together."""
-    target = os.path.relpath(data.resolve(), path.resolve().parent)
-    file[paths.DETECTOR] = h5py.ExternalLink(target, paths.DETECTOR)
-    file[paths.PLOT_1] = h5py.ExternalLink(target, paths.PLOT_1)
+    write_tree(path, _tree(reconstruction), "write the image", replace=force, then=show_data)
 
 
 def _tree(found: Reconstruction) -> Tree:

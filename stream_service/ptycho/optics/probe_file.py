@@ -10,8 +10,8 @@ import numpy.typing as npt
 from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.failures import readable
 from stream_service.hdf5.opening import open_hdf5
-from stream_service.output_file import whole_file
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file import write_tree
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at, number_in
 from stream_service.standard_file.schema.cxi_tree import CXI_VERSION
@@ -24,8 +24,6 @@ from stream_service.standard_file.schema.spec import (
     text_dataset,
     whole_dataset,
 )
-from stream_service.standard_file.write.creation import create_file
-from stream_service.standard_file.write.failures import write_error
 from stream_service.text.units import JOULES_PER_EV
 
 Complex = npt.NDArray[np.complex64]
@@ -72,11 +70,7 @@ def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force
         ),
         soft_links={f"{paths.PLOT_1}/data": ILLUMINATION},
     )
-    try:
-        with whole_file(path, replace=force) as unfinished:
-            create_file(unfinished, tree, swmr=False)[0].close()
-    except OSError as error:
-        raise write_error(path, "write the probe", error) from error
+    write_tree(path, tree, "write the probe", replace=force)
 
 
 def read_probe(path: Path, scan: ScanFile) -> Complex:

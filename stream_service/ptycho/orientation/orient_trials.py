@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stream_service.output_file import check_is_no_input, whole_file
+from stream_service.output_file import check_is_no_input
 from stream_service.ptycho.optics.scan_holograms import middle_rows
 from stream_service.ptycho.orientation.orient import Candidate
 from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
@@ -18,9 +18,8 @@ from stream_service.ptycho.ptypy.recipe import recipe_text
 from stream_service.ptycho.ptypy.recipe_settings import Output, RecipeSettings
 from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file import whole_hdf5
 from stream_service.standard_file.schema import paths
-from stream_service.standard_file.write.failures import write_error
-from stream_service.standard_file.write.new_hdf5 import new_hdf5
 
 MOST_ROWS = 80
 """In the middle of the scan: enough to tell right from wrong, and quick."""
@@ -75,8 +74,5 @@ def _write_keep(scan: ScanFile, path: Path) -> None:
         keep = np.asarray(file[paths.KEEP][: scan.n_rows])  # type: ignore[index]
     chosen = np.zeros(scan.n_rows, np.uint8)
     chosen[middle_rows(positions_yx_m, keep > 0, MOST_ROWS)] = 1
-    try:
-        with whole_file(path) as unfinished, new_hdf5(unfinished) as (target, _):
-            target[paths.KEEP] = chosen
-    except OSError as error:
-        raise write_error(path, "write the list of rows", error) from error
+    with whole_hdf5(path, "write the list of rows") as (target, _):
+        target[paths.KEEP] = chosen

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import h5py
 
-from stream_service.output_file import check_is_no_input, whole_file
+from stream_service.output_file import check_is_no_input
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file import whole_hdf5
 from stream_service.standard_file.schema import paths
-from stream_service.standard_file.write.failures import write_error
-from stream_service.standard_file.write.new_hdf5 import new_hdf5
 
 BY_ROWS = (paths.DATA, paths.POS_X, paths.POS_Y, paths.KEEP)
 WHOLE = (paths.MASK, paths.ENERGY, paths.DET_DIST, paths.PIXEL)
@@ -26,23 +25,16 @@ def closed_copy(scan: ScanFile, path: Path) -> ScanFile:
     check_is_no_input(path, [scan.path], "the copy of the rows,")
     ny, nx = scan.frame_shape
     block = max(1, BLOCK_BYTES // (4 * ny * nx))
-    try:
-        with (
-            whole_file(path) as unfinished,
-            scan.open() as source,
-            new_hdf5(unfinished) as (target, check),
-        ):
-            for path_in in WHOLE:
-                target[path_in] = source[path_in][()]  # type: ignore[index]
-            for path_in in BY_ROWS:
-                rows = source[path_in]
-                assert isinstance(rows, h5py.Dataset)
-                chunks = (1, ny, nx) if path_in == paths.DATA else None
-                copy = target.create_dataset(path_in, (scan.n_rows, *rows.shape[1:]), rows.dtype, chunks=chunks)
-                for start in range(0, scan.n_rows, block):
-                    stop = min(start + block, scan.n_rows)
-                    copy[start:stop] = rows[start:stop]
-                    check()
-    except OSError as error:
-        raise write_error(path, f"copy the rows of {scan.path} to it", error) from error
+    with scan.open() as source, whole_hdf5(path, f"copy the rows of {scan.path} to it") as (target, check):
+        for path_in in WHOLE:
+            target[path_in] = source[path_in][()]  # type: ignore[index]
+        for path_in in BY_ROWS:
+            rows = source[path_in]
+            assert isinstance(rows, h5py.Dataset)
+            chunks = (1, ny, nx) if path_in == paths.DATA else None
+            copy = target.create_dataset(path_in, (scan.n_rows, *rows.shape[1:]), rows.dtype, chunks=chunks)
+            for start in range(0, scan.n_rows, block):
+                stop = min(start + block, scan.n_rows)
+                copy[start:stop] = rows[start:stop]
+                check()
     return replace(scan, path=path, is_growing=False)

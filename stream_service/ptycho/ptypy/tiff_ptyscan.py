@@ -23,9 +23,9 @@ from ptypy.experiment import register
 from ptypy.experiment.hdf5_loader import Hdf5Loader
 from ptypy.utils import Param
 
-from stream_service.cli.correction_options import CorrectionOptions
 from stream_service.errors import ConfigError
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.run.recorded.correction_options import CorrectionOptions
 from stream_service.run.recorded.ingest import ingest
 from stream_service.sources.tiff.recording import TiffRecording
 from stream_service.standard_file.schema import paths
@@ -35,15 +35,14 @@ OWN_PARAMETERS = {
     "sidecar": "HDF5 with the values of each frame (ptychostream sidecar).",
     "standard_file": "Keep the standard file that is made here; removed at the end if None.",
 }
-OPTIONS = tuple(option.name for option in fields(CorrectionOptions))
+OPTIONS = {option.name: option.metadata["help"] for option in fields(CorrectionOptions)}
 OTHER_NAMES = {"mask": "mask_reference"}
 """Options whose names mean something else to PtyPy."""
 
 
 def _parameters(**defaults: str) -> str:
     """Docstring in which PtyPy finds the names, types and defaults of parameters."""
-    types = typing.get_type_hints(CorrectionOptions, include_extras=True)
-    notes = OWN_PARAMETERS | {_name(option): types[option].__metadata__[0].help for option in OPTIONS}
+    notes = OWN_PARAMETERS | {_name(option): text for option, text in OPTIONS.items()}
     entries = [
         f"[{name}]\ndefault = {defaults.get(name)!r}\ntype = None, str, int, float, tuple, list\nhelp = {note}\n"
         for name, note in notes.items()
@@ -99,7 +98,7 @@ def _value(p: Any, name: str) -> Any:
     (kind, *_) = (
         one for one in typing.get_args(typing.get_type_hints(CorrectionOptions)[name]) if one is not type(None)
     )
-    if value is None or isinstance(value, kind):
+    if value is None or typing.get_origin(kind) is typing.Literal or isinstance(value, typing.get_origin(kind) or kind):
         return value
     if isinstance(value, tuple | list):
         value = ",".join(str(part) for part in value)

@@ -9,8 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from stream_service.standard_file.write.failures import write_error
 from stream_service.standard_file.write.guarded_file import GuardedFile
+from stream_service.standard_file.write.write_errors import write_error
 
 NETWORK_TYPES = {"nfs": "NFS", "nfs4": "NFS", "cifs": "SMB", "smb3": "SMB", "smbfs": "SMB", "fuse.sshfs": "sshfs"}
 """SWMR needs ordered writes that these do not promise (HDF5 documentation, SWMR; local disks, GPFS and Lustre do)."""

@@ -40,7 +40,7 @@ from stream_service.run.rows.group_check import JUDGED_GROUPS, check_groups
 from stream_service.run.run_file import RunFile
 from stream_service.run.status import describe_account
 from stream_service.sources.recording import Recording
-from stream_service.standard_file.write.failures import write_error
+from stream_service.standard_file.write.write_errors import write_error
 
 TELL_S = 0.1
 """How often progress is told, and, for a followed recording, how often rows become visible."""

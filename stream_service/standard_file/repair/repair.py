@@ -32,8 +32,8 @@ from stream_service.standard_file.schema.contents import text_in
 from stream_service.standard_file.schema.ledger_columns import count_path
 from stream_service.standard_file.schema.spec import DatasetSpec, fixed_string
 from stream_service.standard_file.write.creation import create_file
-from stream_service.standard_file.write.failures import write_error
 from stream_service.standard_file.write.guarded_file import GuardedFile
+from stream_service.standard_file.write.write_errors import write_error
 from stream_service.text.counted import counted
 from stream_service.text.units import JOULES_PER_EV
 

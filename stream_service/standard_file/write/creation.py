@@ -20,9 +20,11 @@ import numpy as np
 
 from stream_service.output_file import give_name, temporary_name
 from stream_service.standard_file.schema.spec import DatasetSpec, Tree
-from stream_service.standard_file.write.failures import HDF5_FAILURES, write_error
 from stream_service.standard_file.write.guarded_file import GuardedFile
+from stream_service.standard_file.write.write_errors import HDF5_FAILURES, write_error
 
+LIBVER = ("v110", "v110")
+"""Of h5py: the format that is said above."""
 MAX_CHUNK_BYTES = 64 << 10
 """Of a column's chunk: it is rewritten at each flush while it fills. Frames are a chunk each whatever their size."""
 
@@ -36,8 +38,8 @@ def create_file(path: Path, tree: Tree, *, swmr: bool) -> tuple[GuardedFile, dic
     with _as_write_error(path, unfinished):
         if os.path.lexists(path):
             raise FileExistsError(17, "exists")
-        options: dict[str, Any] = {"libver": ("v110", "v110"), "locking": "best-effort"}
-        guarded = GuardedFile(unfinished, lambda file: _fill(file, tree), **options)
+        options: dict[str, Any] = {"libver": LIBVER, "locking": "best-effort"}
+        guarded = GuardedFile(unfinished, lambda file: fill(file, tree), **options)
         try:
             datasets = {spec.path: _dataset(guarded.file, spec) for spec in tree.datasets}
             if swmr:
@@ -67,7 +69,8 @@ def _dataset(file: h5py.File, spec: DatasetSpec) -> h5py.Dataset:
     return found
 
 
-def _fill(file: h5py.File, tree: Tree) -> None:
+def fill(file: h5py.File, tree: Tree) -> None:
+    """Make everything in the tree in an empty file."""
     for path, attributes in tree.groups.items():
         group = file.require_group(path)
         for name, value in attributes.items():

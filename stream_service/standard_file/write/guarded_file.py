@@ -23,7 +23,7 @@ from typing import Any
 
 import h5py
 
-from stream_service.standard_file.write.failures import HDF5_FAILURES, NoRoomError
+from stream_service.standard_file.write.write_errors import HDF5_FAILURES, NoRoomError
 
 MARGIN_BYTES = 512 << 10
 """Kept free for closing: the last chunks, indexes and texts of a standard file take 300 kB at most (measured)."""

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
-from stream_service.output_file import whole_file
-from stream_service.standard_file.write.failures import HDF5_FAILURES, write_error
-from stream_service.standard_file.write.new_hdf5 import new_hdf5
+from stream_service.standard_file.write.creation import LIBVER
+from stream_service.standard_file.write.whole_hdf5 import whole_hdf5
 from stream_service.text.printable import printable
 
 DATASETS: Mapping[str, tuple[str, str]] = {
@@ -66,11 +65,8 @@ def write_sidecar(path: Path, contents: SidecarContents) -> None:
 
     Raises `WriteError`, and `SourceError` for a name that is no UTF-8; then nothing is left behind.
     """
-    try:
-        with whole_file(path) as unfinished, new_hdf5(unfinished, libver=("v110", "v110")) as (file, _):
-            _write(file, contents)
-    except HDF5_FAILURES as error:
-        raise write_error(path, "write the sidecar", error) from error
+    with whole_hdf5(path, "write the sidecar", libver=LIBVER) as (file, _):
+        _write(file, contents)
 
 
 def _write(file: h5py.File, contents: SidecarContents) -> None:

@@ -32,12 +32,12 @@ from stream_service.standard_file.schema.header import FileHeader
 from stream_service.standard_file.schema.ledger_columns import LEDGER_COLUMNS, LedgerColumns
 from stream_service.standard_file.schema.tree import standard_tree
 from stream_service.standard_file.write.creation import create_file
-from stream_service.standard_file.write.failures import HDF5_FAILURES, write_error
 from stream_service.standard_file.write.fixed_datasets import FixedDatasets
 from stream_service.standard_file.write.growing_rows import GrowingRows
 from stream_service.standard_file.write.guarded_file import GuardedFile
 from stream_service.standard_file.write.place_watch import PlaceWatch
 from stream_service.standard_file.write.readback_buffer import ReadbackBuffer
+from stream_service.standard_file.write.write_errors import HDF5_FAILURES, write_error
 from stream_service.text.units import JOULES_PER_EV
 
 

@@ -17,8 +17,8 @@ from stream_service.core.run import EndReason, RunState
 from stream_service.errors import SourceError
 from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.paths import MESSAGE, STATE
-from stream_service.standard_file.write.failures import NoRoomError
 from stream_service.standard_file.write.guarded_file import GuardedFile
+from stream_service.standard_file.write.write_errors import NoRoomError
 
 
 @pytest.fixture

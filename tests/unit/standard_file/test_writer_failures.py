@@ -13,7 +13,7 @@ import pytest
 
 from stream_service.errors import WriteError
 from stream_service.standard_file import StandardFile
-from stream_service.standard_file.write.failures import write_error
+from stream_service.standard_file.write.write_errors import write_error
 from stream_service.testing.example_file import append_example_rows, example_header
 
 FULL_DISK = """

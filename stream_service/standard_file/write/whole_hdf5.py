@@ -16,18 +16,40 @@ from typing import Any
 
 import h5py
 
-from stream_service.standard_file.write.failures import HDF5_FAILURES
+from stream_service.output_file import whole_file
+from stream_service.standard_file.schema.spec import Tree
+from stream_service.standard_file.write.creation import LIBVER, fill
+from stream_service.standard_file.write.write_errors import HDF5_FAILURES, write_error
 
 Check = Callable[[], None]
 """Raises `OSError` if something could not be written: to be called now and then, so that nothing is done in vain."""
 
 
 @contextmanager
-def new_hdf5(path: Path, **options: Any) -> Iterator[tuple[h5py.File, Check]]:
-    """A new file to fill in the block, closed at its end; `options` are h5py's.
+def whole_hdf5(path: Path, action: str, *, replace: bool = True, **options: Any) -> Iterator[tuple[h5py.File, Check]]:
+    """A new file to fill in the block, which has its name once it is whole; `options` are h5py's.
 
-    Raises `OSError` if the disk failed, at once or at the end of the block; what there is of the file keeps its name.
+    Raises `WriteError`, which says that we could not `action`, if the disk failed, at once or at the end of the block.
     """
+    try:
+        with whole_file(path, replace=replace) as unfinished, _new_hdf5(unfinished, options) as opened:
+            yield opened
+    except OSError as error:
+        raise write_error(path, action, error) from error
+
+
+def write_tree(
+    path: Path, tree: Tree, action: str, *, replace: bool, then: Callable[[h5py.File], None] = lambda _: None
+) -> None:
+    """Write a file of this tree, to which `then` adds; raises `WriteError` as `whole_hdf5` does."""
+    with whole_hdf5(path, action, replace=replace, libver=LIBVER) as (file, _):
+        fill(file, tree)
+        then(file)
+
+
+@contextmanager
+def _new_hdf5(path: Path, options: dict[str, Any]) -> Iterator[tuple[h5py.File, Check]]:
+    """Raises `OSError` if the disk failed; what there is of the file keeps its name."""
     disk = _Disk(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))
     try:
         with h5py.File(disk, "w", **options) as file:
