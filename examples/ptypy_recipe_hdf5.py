@@ -1,4 +1,4 @@
-"""PtyPy on a standard file: the seed's command. Writes the recipe of the file and runs it; the file is only read.
+"""PtyPy on a standard file: writes the recipe of the file and runs it; the file is only read.
 
     python examples/ptypy_recipe_hdf5.py --data demo-output/demo_std.h5 --engine DM --iters 200
 

@@ -3,7 +3,7 @@
     python examples/ptypy_recipe_tiff.py --pattern '/data/scan001_*.tif' --sidecar /data/scan001_sidecar.h5 \
         --name HERMES_TIFF --optics hermes --iters 150 --out recon
 
-Needs PtyPy (your own install) and ptychostream in the same Python. `--name TiffSidecar` takes no profile's knobs.
+Needs PtyPy (your own install) and ptychostream in the same Python. `--name TiffSidecar` takes no options of a profile.
 """
 
 from __future__ import annotations

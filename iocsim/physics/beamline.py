@@ -34,7 +34,7 @@ class BeamlineConfig:
     """Rows and columns of the frame in stored axes (before the camera is turned)."""
     energy_eV: float = 710.0
     det_dist_m: float | None = None
-    """None: 0.1 m x min(shape) / 128, so that the bright cone covers the same share of any sensor."""
+    """None: 0.1 m x min(shape) / 128, so that the bright-field cone covers the same share of any sensor."""
     pixel_m: float = 75e-6
     zone_plate_diameter_m: float = 120e-6
     outermost_zone_width_m: float = 40e-9

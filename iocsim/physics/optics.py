@@ -59,7 +59,7 @@ class Optics:
 
     @property
     def cone_radius_px(self) -> float:
-        """Radius of the bright cone on the detector."""
+        """Radius of the bright-field cone on the detector."""
         return self.zone_plate_diameter_m / (2 * self.focal_length_m) * self.det_dist_m / self.pixel_m
 
     @property
@@ -84,7 +84,7 @@ class Optics:
         limit_px = LARGEST_CONE * min(self.shape) / 2
         if not SMALLEST_CONE_PX <= self.cone_radius_px <= limit_px:
             raise ValueError(
-                f"the bright cone has a radius of {self.cone_radius_px:.1f} pixels, and this simulation takes "
+                f"the bright-field cone has a radius of {self.cone_radius_px:.1f} pixels, and this simulation takes "
                 f"{SMALLEST_CONE_PX:g} to {limit_px:.1f} on a sensor of {self.shape[0]} x {self.shape[1]}: "
                 "change det_dist_m, pixel_m or outermost_zone_width_m"
             )
@@ -100,7 +100,7 @@ def zone_plate_probe(optics: Optics) -> NDArray[np.complex128]:
     """The probe on the sample: complex (ny, nx), centred at n//2, sum of |probe|^2 = 1.
 
     The annular pupil is laid down on the detector's own grid of angles, given the defocus by the angular spectrum
-    and transformed to the sample plane; so its transform is exactly the bright cone that the detector sees. Its edges
+    and transformed to the sample plane; so its transform is exactly the bright-field cone on the detector. Its edges
     are hard, as those of a zone plate and its stop are: some light reaches the edge of the window, and a reconstruction
     that does without it fails (the recipe's `probe_support`).
     """

@@ -1,6 +1,6 @@
 """The sample in the beam: a complex transmission function, chiral and with structure down to the resolution.
 
-A flipped, turned or twinned reconstruction of a symmetric test pattern looks right. This one has a spiral whose arms
+A flipped, rotated or twinned reconstruction of a symmetric test pattern looks right. This one has a spiral whose arms
 differ, letters F and grains, and no mirror or rotation brings it back onto itself. It is described in metres, and
 drawn for the pixel the optics has at the sample, so a change of energy or of sensor shows the same sample.
 """
@@ -121,7 +121,7 @@ def _step(distance_m: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _spiral(x_m: NDArray[np.float64], y_m: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Arms of a logarithmic spiral; the first harmonic makes them unequal, so no turn maps one onto the next."""
+    """Arms of a logarithmic spiral; the first harmonic makes them unequal, so no rotation maps one onto the next."""
     x = (x_m - SPIRAL_CENTRE_M[0])[np.newaxis, :]
     y = (y_m - SPIRAL_CENTRE_M[1])[:, np.newaxis]
     radius_m = np.hypot(x, y) + 1e-9  # the logarithm needs it at the very centre

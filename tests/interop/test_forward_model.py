@@ -50,7 +50,7 @@ def good_pixels(dataset: Ptycho2DDataset) -> np.ndarray:
 
 
 def likeness(good: np.ndarray, patterns: np.ndarray, measured: np.ndarray) -> float:
-    """Correlation of amplitudes over the good pixels, of what changes from frame to frame: the bright cone does not."""
+    """Correlation of amplitudes over the good pixels, of what changes from frame to frame."""
     a, b = (np.sqrt(np.maximum(frames, 0))[:, good] for frames in (patterns, measured))
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)

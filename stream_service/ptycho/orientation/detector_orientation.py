@@ -25,9 +25,9 @@ class Orientation:
     @classmethod
     def of_profile(cls, rotate: int, flip: str) -> Self:
         """The profile's `rotate` (numpy's rot90), then `flip`."""
-        turned = np.rot90(np.arange(4).reshape(2, 2), rotate // 90)
-        turned = turned[:: -1 if "v" in flip and flip != "none" else 1, :: -1 if "h" in flip else 1]
-        return next(each for each in cls.all() if np.array_equal(each.apply(np.arange(4).reshape(2, 2)), turned))
+        rotated = np.rot90(np.arange(4).reshape(2, 2), rotate // 90)
+        rotated = rotated[:: -1 if "v" in flip and flip != "none" else 1, :: -1 if "h" in flip else 1]
+        return next(each for each in cls.all() if np.array_equal(each.apply(np.arange(4).reshape(2, 2)), rotated))
 
     @classmethod
     def all(cls) -> Iterator[Self]:
@@ -53,9 +53,9 @@ class Orientation:
         return 4 * self.transpose + 2 * self.flip_rows + self.flip_columns
 
     def apply(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The image (y, x) turned; a view."""
-        turned = image.T if self.transpose else image
-        return turned[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+        """The image (y, x) in this orientation; a view."""
+        oriented = image.T if self.transpose else image
+        return oriented[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
 
     def after(self, first: Orientation) -> Orientation:
         """The one orientation that does `first`, then this."""
@@ -64,5 +64,5 @@ class Orientation:
 
     @property
     def upside_down(self) -> Orientation:
-        """This, then half a turn."""
+        """This, then a rotation by 180°."""
         return Orientation(False, True, True).after(self)

@@ -28,7 +28,7 @@ LEAST_LEAD = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One pair: `turn` of the stored frames with the positions as they are; the same upside down with them reversed."""
+    """One pair: an orientation of the stored frames with the positions as they are; upside down with them reversed."""
 
     orientation: Orientation
     matrix_m: tuple[tuple[float, float], tuple[float, float]]
@@ -127,7 +127,7 @@ def _candidate(orientation: Orientation, scale_m: float, seen: ScanHolograms) ->
 
 
 def profile_lines(orientation: Orientation, position_sign: int, scan: ScanFile) -> ProfileLines:
-    """The lines of a profile that turn frames and positions as well as those with which the file was made.
+    """The lines of a profile that orient frames and positions as well as those with which the file was made.
 
     Raises `SourceError` if the file does not say how it was made.
     """

@@ -57,10 +57,10 @@ def run_trials(
     trials = []
     for number, candidate in enumerate(candidates):
         tell(number)
-        turned = replace(scan, orientation=candidate.orientation)
+        oriented = replace(scan, orientation=candidate.orientation)
         output = Output(folder, f"trial{number}")
-        illumination = ScanChoices().illumination(turned, folder, output.run)
-        with PtypyRun(python, recipe_text(turned, settings, illumination, output, keep=keep), output) as run:
+        illumination = ScanChoices().illumination(oriented, folder, output.run)
+        with PtypyRun(python, recipe_text(oriented, settings, illumination, output, keep=keep), output) as run:
             while run.is_running:
                 for _ in run.iterations():
                     pass

@@ -29,7 +29,7 @@ MOST_NAMES = 30
 
 @dataclass(frozen=True, slots=True)
 class RecordedChannels:
-    """Rules for x, y and energy, and what turns x and y into the beam on the sample."""
+    """Rules for x, y and energy, and the map from x and y to the beam on the sample."""
 
     rules: tuple[ChannelRule, ...]
     """Energy is left out where one number for the whole scan is all there is."""

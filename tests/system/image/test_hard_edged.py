@@ -23,7 +23,7 @@ from stream_service.ptycho.orientation.orient_answer import answer
 from stream_service.ptycho.scan_file import ScanFile
 
 FEW = {(0, "none"), (0, "hv"), (90, "none"), (90, "h")}
-"""As it is, half a turn, a quarter turn, and a quarter turn with a mirror image."""
+"""As it is, rotated by 180°, by 90°, and by 90° with a mirror image."""
 MOUNTINGS = [
     pytest.param(*mounting, marks=[] if mounting in FEW else pytest.mark.long)
     for mounting in itertools.product((0, 90), ("none", "h", "v", "hv"))

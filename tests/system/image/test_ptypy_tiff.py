@@ -19,7 +19,7 @@ pytestmark = pytest.mark.ptypy
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 REJECTED = [2, 5]
-KNOBS = {
+OPTIONS = {
     "frames_per_pos": 2,
     "allow_spread": True,
     "grouping": "mean",
@@ -88,15 +88,15 @@ def test_same_arrays_as_the_standard_file(
     pattern, sidecar = tiffs
     rejects = tmp_path / "ptypy_indices.json"
     rejects.write_text(json.dumps({"reject_indices": REJECTED}), encoding="utf-8")
-    knobs = KNOBS | {"grouping": grouping}
+    chosen = OPTIONS | {"grouping": grouping}
     standard, loaded = tmp_path / "scan_std.h5", tmp_path / "loaded.npz"
-    options = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}") for name, value in knobs.items()]
+    options = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}") for name, value in chosen.items()]
     run_ptychostream(
         *("ingest", "tiff", "--pattern", pattern, "--sidecar", str(sidecar), "--output", str(standard)),
         *("--reject-json", str(rejects), *options),
     )
     parameters = {"name": "TiffSidecar", "pattern": pattern, "sidecar": str(sidecar), "reject_json": str(rejects)}
-    command = [ptypy_python.executable, "-c", LOAD, json.dumps(parameters | knobs), str(loaded)]
+    command = [ptypy_python.executable, "-c", LOAD, json.dumps(parameters | chosen), str(loaded)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     with h5py.File(standard) as file, np.load(loaded) as got:

@@ -299,5 +299,5 @@ def test_profile_undoes_how_the_camera_is_mounted(
         np.corrcoef(np.log1p(stored[0]).ravel(), np.log1p(turned).ravel())[0, 1]
         for turned in (stored[1], stored[1][:, ::-1], stored[1][:, :, ::-1], stored[1][:, ::-1, ::-1])
     ]
-    # measured: 0.9996 for the right one, 0.967 to 0.972 for the others (the bright cone is nearly round)
+    # measured: 0.9996 for the right one, 0.967 to 0.972 for the others (the bright-field cone is nearly round)
     assert likeness[0] > 0.999 and max(likeness[1:]) < 0.98, likeness

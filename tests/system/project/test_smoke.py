@@ -112,7 +112,7 @@ def test_dataset_has_the_size_that_was_asked_for(tmp_path: Path, frames: int, sh
     [
         ("--shape 10,x", "'10,x' is not rows and columns, such as 600,640"),
         ("--shape 1,2,3", "'1,2,3' is not rows and columns"),
-        ("--shape 10,12", "the bright cone has a radius of 2.3 pixels"),
+        ("--shape 10,12", "the bright-field cone has a radius of 2.3 pixels"),
         ("--frames 0", "a scan has at least one"),
     ],
 )

@@ -165,8 +165,8 @@ def test_the_seeds_hierarchy_is_there_with_its_attributes(cxi: Path) -> None:
         assert file["/entry/energy_eV"].shape == file["/entry/exposure_s"].shape == ()
 
 
-def test_the_seeds_loading_examples_run(cxi: Path) -> None:
-    """As in the seed; where the specification has joules the one line more says so."""
+def test_loading_examples_of_beamline_scripts_run(cxi: Path) -> None:
+    """As in the scripts of the beamline; where the specification has joules the one line more says so."""
     with h5py.File(cxi, "r") as f:
         names: list[str] = []
         f.visititems(lambda name, obj: names.append(name))

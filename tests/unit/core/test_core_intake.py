@@ -60,7 +60,7 @@ def test_wrong_id_at_the_ends_moves_nothing(place, wrong):
     ids[place] = wrong
     ledger = Ledger(101, None)
     entered = take(ledger, ids, counter=112)
-    if (place, wrong) != (0, 1):  # a detector that counts anew begins like this
+    if (place, wrong) != (0, 1):  # a detector that resets its counter begins like this
         assert len(new(entered)) == 11
     account = ledger.close(ledger.exposed_by_counter(112))
     assert ledger.n_received + account.unexpected == 12
@@ -121,7 +121,7 @@ def test_counter_that_someone_sets_far_ahead_goes_on_from_there():
 
 @pytest.mark.parametrize("back_ns", [5, 2_000_000_000])
 def test_clock_set_back_during_the_run_loses_nothing(back_ns):
-    """Also where frames are lost and where the detector counts anew at that moment."""
+    """Also where frames are lost and where the detector resets its counter at that moment."""
     for ids in ([1, 2, 3, 4, 5, 6], [1, 2, 3, 6, 7, 8], [1, 2, 3, 1, 2, 3]):
         ledger = Ledger(1, None)
         intake = Intake(ledger)

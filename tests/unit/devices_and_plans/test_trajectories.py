@@ -1,4 +1,4 @@
-"""Where the beam goes: the seed's spiral, and what a trajectory promises about its positions."""
+"""Trajectories: the beamline's own spiral, and what a trajectory promises about its positions."""
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -24,7 +24,7 @@ finite_m = st.floats(-1e-3, 1e-3)
 
 
 def seed_fermat_spiral(n_points, step_size=100e-9):
-    """The seed's own function, word for word."""
+    """The beamline's own function, word for word."""
     golden_angle = np.pi * (3 - np.sqrt(5))
     indices = np.arange(n_points)
     radii = step_size * np.sqrt(indices)

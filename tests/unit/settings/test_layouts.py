@@ -60,9 +60,9 @@ def test_every_profile_of_the_checkout_loads(path: Path) -> None:
 @pytest.mark.parametrize(
     ("beamline", "expected"),
     [
-        # the seed's hermes_ingest.sh: --roi 1024,1024 --roi-center 0.5,0.5 --grouping sum --frames-per-pos 3
+        # the beamline's hermes_ingest.sh: --roi 1024,1024 --roi-center 0.5,0.5 --grouping sum --frames-per-pos 3
         ("hermes", {"roi": (1024, 1024), "roi_center": "0.5,0.5", "grouping": "sum", "frames_per_position": 3}),
-        # the seed's xrnf_ingest.sh: --rotate 180 --flip none --roi 1024,1024 --grouping mean
+        # the beamline's xrnf_ingest.sh: --rotate 180 --flip none --roi 1024,1024 --grouping mean
         ("xrnf", {"rotate": 180, "flip": "none", "roi": (1024, 1024), "grouping": "mean"}),
     ],
 )
