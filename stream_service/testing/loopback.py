@@ -7,27 +7,42 @@ The variables must be set before `epics`, `p4p` or `caproto` are imported: give 
 from __future__ import annotations
 
 import os
+import random
 import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 LOOPBACK = "127.0.0.1"
 
 
+SERVER_PORTS = range(10_000, 32_768)
+"""Below those that the systems give to clients: none shall have a port when its server is started, or started again."""
+
+
 def free_port() -> int:
-    """A port that is free on loopback for TCP and for UDP at this moment."""
+    """A port that is free on loopback for TCP and for UDP, and that nobody else gets here while this process lives."""
     while True:
+        port = random.choice(SERVER_PORTS)
         with (
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
         ):
-            tcp.bind((LOOPBACK, 0))
-            port = tcp.getsockname()[1]
             try:
+                tcp.bind((LOOPBACK, port))
                 udp.bind((LOOPBACK, port))
+                _reserve(port)
             except OSError:
                 continue
             return port
+
+
+def _reserve(port: int) -> None:
+    """Keep others who ask here from taking it; raises `OSError` if one has."""
+    if sys.platform == "linux":  # only there a name without a file goes with its process
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as name:
+            name.bind(f"\0ptychostream port {port}".encode())
+            name.detach()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def ingest(rig: Rig, scan_id: str) -> Path:
     command += ["--profile", str(rig.folder / "profile.yaml")]
     command += ["--readbacks", str(rig.folder / f"{scan_id}_std.h5")]
     done = subprocess.run(
-        [sys.executable, "-m", "stream_service.cli", *command], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "stream_service.cli", *command], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return output

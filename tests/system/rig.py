@@ -19,13 +19,15 @@ from stream_service.settings.beamlines import profile_path
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 ENDED = ("COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
+HELD_UP = {"drain_s": 10.0, "pairing_timeout_s": 60.0, "clock_limit_s": 10.0}
+"""Time limits of the profile that a process may exceed which is held up; tests of such a limit give their own."""
 
 
 def profile_for(ioc_prefix: str, service_prefix: str, folder: Path, **changes: Any) -> Path:
     """The simulated beamline's profile under other prefixes; `changes` are merged into its sections."""
     text = profile_path("sim").read_text(encoding="utf-8").replace("SIM:", ioc_prefix)
     document = yaml.safe_load(text)
-    document["service"] |= {"prefix": service_prefix, "data_root": str(folder), "drain_s": 0.5}
+    document["service"] |= {"prefix": service_prefix, "data_root": str(folder)} | HELD_UP
     for section, values in changes.items():
         document[section] = document.get(section, {}) | values
     path = folder / "profile.yaml"

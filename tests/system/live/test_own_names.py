@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from limits import HANG_S
 from rig import Rig, profile_for, start_rig
 
 from stream_service.processes.subprocesses import Subprocess
@@ -25,6 +25,15 @@ async def ready(_):
     print("ready", flush=True)
 asyncio.run(start_server({sys.argv[1]: ChannelInteger(value=1)}, startup_hook=ready))
 """
+SEARCHES_LONG = """
+import os, runpy, sys
+from stream_service.text.log_lines import PVXS_LEVELS
+os.environ["PVXS_LOG"] = PVXS_LEVELS  # before it is loaded, as the command does
+from stream_service.service import own_names
+own_names.SEARCH_S = float(sys.argv.pop(1))
+runpy.run_module("stream_service.cli", run_name="__main__")
+"""
+"""A daemon that waits for the answer of another one that is held up."""
 FOREIGN_PVA = """
 import sys, time
 from p4p.nt import NTScalar
@@ -49,8 +58,8 @@ def rig(ioc: Any, epics: LoopbackEpics, tmp_path: Path) -> Iterator[Rig]:
 
 def refusal(profile: Path, environment: dict[str, str]) -> str:
     """What a daemon says that must not start."""
-    command = [sys.executable, "-m", "stream_service.cli", "run", str(profile)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-c", SEARCHES_LONG, str(HANG_S), "run", str(profile)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1, done.stderr
     return done.stderr
@@ -73,10 +82,8 @@ def test_daemon_of_another_host_is_found_by_its_heartbeat(rig: Rig, epics: Loopb
 
 def test_killed_daemon_is_in_nobodys_way(rig: Rig, ioc: Any, epics: LoopbackEpics) -> None:
     rig.child.end(signal.SIGKILL)
-    began_s = time.monotonic()
     with closing(start_rig(ioc.prefix, epics, rig.folder)) as again:
         assert again.service.get("State") == "IDLE"
-    assert time.monotonic() - began_s < 30
 
 
 @pytest.mark.parametrize(("script", "name"), [(FOREIGN, "Rows"), (FOREIGN_PVA, "STXM")])
@@ -86,7 +93,7 @@ def test_one_name_of_an_ioc_is_enough_to_refuse(
     environment = process_environment(epics.server_environment("service"))
     prefix = f"{ioc.prefix}One:"
     with Subprocess("foreign", ["-c", script, prefix + name], environment, tmp_path / "foreign.log") as foreign:
-        foreign.wait_for("ready", 20)
+        foreign.wait_for("ready", HANG_S)
         said = refusal(profile_for(ioc.prefix, prefix, tmp_path), environment)
     assert f"{prefix}{name} is served already, by " in said
     assert f"an IOC has PVs with the prefix {prefix}" in said

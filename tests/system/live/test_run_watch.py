@@ -23,7 +23,7 @@ def ioc(start_ioc: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def rig(ioc: Any, epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    service = {"gone_s": GONE_S, "grace_s": 60.0}
+    service = {"gone_s": GONE_S, "grace_s": 60.0, "drain_s": 0.5}
     rig = start_rig(ioc.prefix, epics, tmp_path_factory.mktemp("watch"), service=service)
     yield rig
     rig.close()
@@ -41,7 +41,7 @@ def expose(rig: Rig, n_images: int) -> None:
 
 
 def wait_for_message(rig: Rig, words: str) -> tuple[str, int]:
-    rig.service.wait_until(lambda: words in str(rig.service.get("Message")), 20.0)
+    rig.service.wait_until(lambda: words in str(rig.service.get("Message")))
     return message_and_severity(rig)
 
 

@@ -49,7 +49,6 @@ def test_attribute_that_left_its_pv_behind_is_flagged(
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
         )
         assert check.returncode == 1
         assert "the last frame carries POSX" in check.stdout

@@ -12,6 +12,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from limits import HANG_S
 
 from stream_service.standard_file import StandardFile, validate_file
 from stream_service.testing.example_file import (
@@ -108,6 +109,8 @@ else:
     print("following", flush=True)
     while not looks or looks[-1]["state"] != "COMPLETE":
         looks.append(look())
+        if len(looks) == 1 or looks[-1]["n_keys"] > looks[-2]["n_keys"]:
+            print(looks[-1]["n_keys"], flush=True)
         time.sleep(0.001)
     print(json.dumps({"looks": len(looks), "counts": sorted({l["n_keys"] for l in looks}), "last": look()}), flush=True)
 """
@@ -165,7 +168,7 @@ class Reader:
             self._process.stdin.write("\n")
         self._process.stdin.close()
         try:
-            self._process.wait(20)
+            self._process.wait(HANG_S)
         finally:
             self._process.kill()
             self._process.stdout.close()
@@ -209,6 +212,9 @@ def test_reader_that_never_pauses_sees_only_complete_rows(file):
             append_example_rows(file, written, written + burst)
             written += burst
             file.flush()
+            if written // 100 > (written - burst) // 100:  # it goes on when the reader has seen it
+                while int(reader.answer()) < written:
+                    pass
         file.set_state("COMPLETE")
         file.flush()
         report = json.loads(reader.answer())
@@ -257,7 +263,7 @@ def test_killed_writer_leaves_a_file_that_is_complete_up_to_the_last_flush(tmp_p
         assert writer.stdout.readline() == ("flushed 37\n" if moment == "after a flush" else "dying\n")
     finally:
         writer.send_signal(signal.SIGKILL)
-        writer.wait(20)
+        writer.wait(HANG_S)
         writer.stdout.close()
     n_rows = 37 if moment == "after a flush" else 20
     reference = tmp_path / "reference.h5"
@@ -290,7 +296,7 @@ def test_name_appears_with_a_file_that_can_be_followed(tmp_path):
             append_example_rows(file, 0, 1)
     finally:
         reader.kill()
-        reader.wait(20)
+        reader.wait(HANG_S)
         reader.stdout.close()
 
 
@@ -304,7 +310,7 @@ def test_live_file_can_be_validated(file):
         "for f in validate_file(sys.argv[1]): print(f)"
     )
     child = subprocess.run(
-        [sys.executable, "-c", script, os.fspath(file.path)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script, os.fspath(file.path)], capture_output=True, text=True, check=True
     )
     assert "error" not in child.stdout
     assert "is being written" in child.stdout

@@ -11,6 +11,7 @@ import pytest
 from judged_scans import N_FLY, fly_scan, rows_of, wrong_rows
 from rig import Rig, start_rig
 
+from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.testing.loopback import LoopbackEpics
 
 
@@ -22,7 +23,8 @@ def polled_rig(
     not spoil the next one."""
     ioc = start_ioc("--shape", "24,32", "--stack", "4", "--motor-poll", "0.1")
     folder = tmp_path_factory.mktemp("clocks")
-    with closing(start_rig(ioc.prefix, epics, folder, detector={"sensor_shape": [24, 32]})) as rig:
+    service = {"clock_limit_s": DEFAULT_LIMIT_S}
+    with closing(start_rig(ioc.prefix, epics, folder, service=service, detector={"sensor_shape": [24, 32]})) as rig:
         yield rig
 
 
