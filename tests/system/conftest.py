@@ -22,14 +22,18 @@ from pathlib import Path
 import epicscorelibs.path.pyepics  # noqa: F401 - one set of EPICS libraries for pyepics and p4p
 import pytest
 from limits import HANG_S
+from ophyd.signal import EpicsSignalBase
 
 from stream_service.errors import ConfigError
 from stream_service.ptycho.ptypy.ptypy_python import VARIABLE as PTYPY_VARIABLE
 from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
+SIGNAL_S = 60.0
+"""Of ophyd's signals, which give a loaded machine 1 to 5 s by themselves."""
 NETWORK = LoopbackEpics.reserve(["ioc", "service"])
 os.environ.update(NETWORK.client_environment())
+EpicsSignalBase.set_defaults(connection_timeout=SIGNAL_S, timeout=SIGNAL_S, write_timeout=SIGNAL_S)
 
 END_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 """A test run that is killed takes its beamlines along, where Linux can do that."""

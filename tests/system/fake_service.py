@@ -22,6 +22,7 @@ from typing import Any
 from caproto import ChannelType
 from caproto.asyncio.server import Context
 from caproto.server import pvproperty
+from limits import HANG_S
 from pydantic import ValidationError
 
 from stream_service.publishers.service_pvs import group_of
@@ -29,7 +30,6 @@ from stream_service.settings.request import ScanRequest
 from stream_service.settings.status_table import STATUS
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
-END_S = 10.0
 _PREFIXES = (f"F{os.getpid()}N{number}:" for number in itertools.count())
 
 ACTIVE = {"ARMED", "RECEIVING", "DRAINING"}
@@ -143,7 +143,7 @@ def served(network: LoopbackEpics) -> Iterator[str]:
             yield prefix
         finally:
             process.terminate()
-            process.wait(END_S)
+            process.wait(HANG_S)
 
 
 if __name__ == "__main__":

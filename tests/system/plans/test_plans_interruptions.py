@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from bluesky.utils import RunEngineInterrupted
+from limits import HANG_S
 from ophyd import Device
 from plan_bench import EXPOSURE_S, PlanBench, at_point, make_plan_bench
 from rig import Rig, start_rig
@@ -107,7 +108,7 @@ INTERRUPTIONS = (
 @pytest.fixture(scope="module")
 def rig(start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     prefix = start_ioc("--shape", "32,48", "--stack", "8").prefix
-    running = start_rig(prefix, epics, tmp_path_factory.mktemp("broken"), service={"drain_s": 5.0})  # on a busy machine
+    running = start_rig(prefix, epics, tmp_path_factory.mktemp("broken"))
     yield running
     running.close()
 
@@ -147,8 +148,8 @@ def test_everything_ends_in_a_defined_state(bench: PlanBench, interruption: Inte
         ledger = {
             name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "not_exposed")
         }
-    in_flight = int(interruption.state == "ABORTED")  # it ends at once: the next frame may be on its way
-    assert n_rows == ledger["stored"] and ledger["lost"] <= in_flight
+    assert n_rows == ledger["stored"]
+    assert ledger["lost"] == 0 or interruption.state == "ABORTED"  # it ends at once: frames may be on their way
     assert ledger["expected"] == ledger["stored"] + ledger["lost"] + ledger["not_exposed"] == N_POINTS
     assert (n_rows == N_POINTS) is (interruption.state == "COMPLETE")
     assert_next_scan_is_complete(bench)
@@ -203,7 +204,7 @@ def start_service_again(rig: Rig, epics: LoopbackEpics) -> None:
     rig.child = Subprocess(
         "service", ["-m", "stream_service.cli", "run", profile], environment, rig.folder / "again.log"
     )
-    rig.child.wait_for("ready", 30)
+    rig.child.wait_for("ready", HANG_S)
 
 
 def test_service_killed_in_the_middle_fails_the_scan_and_one_that_is_started_again_takes_the_next(
@@ -221,11 +222,11 @@ def test_service_killed_in_the_middle_fails_the_scan_and_one_that_is_started_aga
 
 
 def test_service_that_was_away_for_long_is_found_at_once(epics: LoopbackEpics, bench: PlanBench, rig: Rig) -> None:
-    bench.stream.stage().wait(10)
+    bench.stream.stage().wait(HANG_S)
     kill_service(rig)
     time.sleep(AWAY_S)
     start_service_again(rig, epics)
     began_s = time.monotonic()
-    bench.stream.stage().wait(10)
-    assert time.monotonic() - began_s < AWAY_S / 4  # CA alone searches again after about as long as it was away
+    bench.stream.stage().wait(HANG_S)
+    assert time.monotonic() - began_s < AWAY_S / 2  # CA alone searches again after about as long as it was away
     assert_next_scan_is_complete(bench)

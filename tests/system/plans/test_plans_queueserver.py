@@ -38,7 +38,6 @@ def listed(
         env=environment | {"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=100,
     )
     assert done.returncode == 0 and "created successfully" in done.stdout + done.stderr, done.stdout + done.stderr
     assert "rror" not in done.stderr

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 from beamline_client import BeamlineClient
 from fake_service import served
+from limits import HANG_S
 
 from stream_service.testing.loopback import LoopbackEpics, process_environment
-
-DONE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Command:
     def run(self, *options: str, **prefixes: str) -> tuple[int, str, str]:
         """Exit code, stdout, stderr."""
         process = self.start(*options, **prefixes)
-        out, err = process.communicate(timeout=DONE_S)
+        out, err = process.communicate(timeout=HANG_S)
         return process.returncode, out, err
 
 
@@ -101,7 +100,7 @@ def test_interrupted_scan_aborts_the_service_and_stops_the_detector(command, bea
         if json.loads(line)["event"] == "point":
             break
     process.send_signal(how)
-    out, err = process.communicate(timeout=DONE_S)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert err.splitlines()[-1] == "the scan was interrupted"
     assert json.loads(out.splitlines()[-1])["exit_status"] == "abort"

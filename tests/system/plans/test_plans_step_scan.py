@@ -17,6 +17,7 @@ from bluesky import RunEngine
 from bluesky.utils import FailedStatus, Msg, RunEngineInterrupted
 from event_model import DocumentNames, schema_validators
 from fake_service import served
+from limits import HANG_S
 from ophyd import EpicsSignal
 
 from ptychostream_devices import (
@@ -31,7 +32,6 @@ from ptychostream_plans import fermat_spiral, ptycho_fermat, ptycho_positions, s
 from stream_service.settings.request import ScanRequest
 from stream_service.testing.loopback import LoopbackEpics
 
-CONNECT_S = 20.0
 EXPOSURE_S = 0.002
 STEP_M = 0.2e-6
 
@@ -88,7 +88,7 @@ class Bench:
         exposing = threading.Event()
         acquire = self.detector.cam.acquire
         token = acquire.subscribe(lambda value, **_: exposing.set() if value else None)
-        assert exposing.wait(CONNECT_S)
+        assert exposing.wait(HANG_S)
         acquire.unsubscribe(token)
 
     def assert_at_rest(self) -> None:
@@ -126,7 +126,7 @@ def make_bench(prefix: str, service_prefix: str, raw_folder: Path) -> Bench:
         fake=fake,
     )
     for device in (made.stage, made.energy, *vars(fake).values()):
-        device.wait_for_connection(timeout=CONNECT_S)
+        device.wait_for_connection(timeout=HANG_S)
     return made
 
 
@@ -305,7 +305,7 @@ def test_service_that_fails_ends_the_scan_with_its_reason(bench):
 
 def test_plugin_that_drops_an_array_fails_the_scan_and_aborts_the_service(bench):
     drop = EpicsSignal(f"{bench.detector.prefix}HDF1:DroppedArrays", name="drop")
-    drop.wait_for_connection(timeout=CONNECT_S)
+    drop.wait_for_connection(timeout=HANG_S)
     before = drop.get()
     with pytest.raises(FailedStatus) as error:
         bench.run(bench.fermat(500), at_point(bench, 2, lambda: drop.put(before + 3)))
@@ -373,5 +373,5 @@ def test_position_out_of_reach_is_refused_before_anything_moves(bench):
 def test_monochromator_is_done_also_when_it_is_there_already(bench):
     before_eV = bench.energy.readback.get()
     for energy_eV in (before_eV, before_eV + 1, before_eV):
-        bench.energy.set(energy_eV).wait(CONNECT_S)
+        bench.energy.set(energy_eV).wait(HANG_S)
         assert bench.energy.readback.get() == pytest.approx(energy_eV, abs=1e-3)

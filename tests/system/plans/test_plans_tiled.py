@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bluesky import RunEngine
+from limits import HANG_S
 from rig import Rig, start_rig
 
 from ptychostream_devices import Monochromator, PtychoDetector, ScanStage, StreamServiceDevice
@@ -50,7 +51,7 @@ def test_frames_come_back_equal(rig: Rig, client: Any) -> None:
     energy = Monochromator(f"{prefix}Energy", name="energy")
     stream = StreamServiceDevice(rig.service.prefix, name="stream")
     for device in (stage, energy):
-        device.wait_for_connection(timeout=20)
+        device.wait_for_connection(timeout=HANG_S)
     engine = RunEngine({}, context_managers=[])
     (uid,) = engine(
         ptycho_fermat(

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from bluesky.preprocessors import suspend_wrapper
 from bluesky.utils import RunEngineInterrupted
+from limits import HANG_S
 from ophyd import Signal
 from plan_bench import EXPOSURE_S, PlanBench, at_point, files_of, make_plan_bench
 from rig import Rig, start_rig
@@ -166,14 +167,14 @@ def test_references_are_medians_of_dark_and_lit_frames_and_correct_a_scan(bench:
                 *bench.devices, positions_m=SQUARE_M, exposure_s=EXPOSURE_S, references={"dark": str(file_8ms)}
             )
         )
-    bench.detector.cam.size.size_x.set(40).wait(5)
+    bench.detector.cam.size.size_x.set(40).wait(HANG_S)
     try:
         with pytest.raises(ValueError, match="size_x 48 instead of 40"):
             bench.run(
                 ptycho_positions(*bench.devices, positions_m=SQUARE_M, exposure_s=EXPOSURE_S, references=references)
             )
     finally:
-        bench.detector.cam.size.size_x.set(48).wait(5)
+        bench.detector.cam.size.size_x.set(48).wait(HANG_S)
     with pytest.raises(ValueError, match="references has drk"):
         bench.run(
             ptycho_positions(*bench.devices, positions_m=SQUARE_M, exposure_s=EXPOSURE_S, references={"drk": "x.h5"})
@@ -193,7 +194,7 @@ def test_shutter_is_put_back_however_the_references_end(bench: PlanBench, how: s
         if how == "failure":
             raise RuntimeError("the sample is stuck")
         threading.Thread(target=bench.engine.abort, daemon=True).start()
-        yield from bps.sleep(20)
+        yield from bps.sleep(HANG_S)
 
     bench.run(bps.mv(bench.shutter, "open"))
     error, words = (RuntimeError, "the sample is stuck") if how == "failure" else (RunEngineInterrupted, None)
@@ -322,8 +323,12 @@ def test_scan_waits_for_beam_and_goes_on(bench: PlanBench) -> None:
     def fall() -> None:
         current.put(20.0)
         waited.append(time.monotonic())
-        threading.Timer(1.0, current.put, (101.0,)).start()  # above the minimum, not yet enough
-        threading.Timer(1.5, current.put, (150.0,)).start()
+        threading.Timer(1.0, rise).start()
+
+    def rise() -> None:
+        current.put(101.0)  # above the minimum, not yet enough
+        time.sleep(0.5)
+        current.put(150.0)
 
     plan = ptycho_fermat(*bench.devices, n_points=8, step_m=STEP_M, exposure_s=EXPOSURE_S, scan_id=scan_id)
     bench.run(suspend_wrapper(plan, suspender), at_point(bench, 3, fall))
