@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import secrets
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,12 +19,12 @@ import typer
 from typer.core import TyperCommand
 
 from iocsim.clocks import ClockFaults, Step
-from iocsim.detector.camera import Flip, Rotate
 from iocsim.detector.codecs import COMPRESSORS
 from iocsim.faults import Faults, parse_ids
 from iocsim.ioc import Ioc
 from iocsim.physics.beamline import Beamline, BeamlineConfig, make_beamline
 from iocsim.replay import ReplayFrames
+from iocsim.whole_file import whole_file
 
 DEFAULT_CA_PORT = 5064
 
@@ -124,24 +124,26 @@ def run(
     Then, elsewhere: `caput SIM:cam1:Acquire 1`. Ctrl-C ends it.
     """
     try:
-        config = _config(
-            shape=shape,
+        given = {"energy_eV": energy, "photons_per_frame": photons, "stack_frames": stack or None}
+        config = BeamlineConfig(
+            shape=_shape(shape),
             seed=seed,
-            rotate=rotate,
-            flip=flip,
+            rotate=_one_of("--rotate", rotate, (0, 90, 180, 270)),
+            flip=_one_of("--flip", flip, ("none", "h", "v", "hv")),
             dtype=dtype,
-            stack=stack,
+            frames="stack" if stack else "simulated",
             replay=replay,
-            translation=translation,
-            energy_eV=energy,
-            photons=photons,
+            probe_moves=_one_of("--translation", translation, ("sample", "probe")) == "probe",
+            **{name: value for name, value in given.items() if value is not None},
         )
         for option, fraction in (("--drop", drop), ("--duplicate", duplicate)):
             if not 0.0 <= fraction <= 1.0:
                 raise ValueError(f"{option} {fraction:g}: a fraction lies between 0 and 1")
         if not 0.0 <= motor_poll < float("inf"):
             raise ValueError(f"--motor-poll {motor_poll:g}: give seconds, 0 or more")
-        compressor = _compressor(codec)
+        compressors = {compressor.lower(): compressor for compressor in COMPRESSORS}
+        if codec not in compressors:
+            raise ValueError(f"--codec {codec}: use {', '.join(compressors)}")
         for option, path in (("--truth", truth), ("--references", references)):
             if path is not None and replay is not None and path.exists() and path.samefile(replay):
                 raise ValueError(f"{option} {path} is the file that is replayed, and would destroy it: choose another")
@@ -166,7 +168,7 @@ def run(
                 frame_clock=frame_clock,
                 motor_clock=motor_clock,
                 truth_file=truth,
-                compressor=compressor,
+                compressor=compressors[codec],
                 motor_poll_s=motor_poll,
             )
         )
@@ -200,53 +202,19 @@ async def _serve(beamline: Beamline, prefix: str, interface: str, quiet: bool, *
     await ioc.serve(interface, stop, announce)
 
 
-def _config(
-    *,
-    shape: str,
-    seed: int,
-    rotate: int,
-    flip: str,
-    dtype: str,
-    stack: int,
-    replay: Path | None,
-    translation: str,
-    energy_eV: float | None,
-    photons: float | None,
-) -> BeamlineConfig:
+def _shape(text: str) -> tuple[int, int]:
     try:
-        rows, columns = (int(part) for part in shape.split(","))
+        rows, columns = (int(part) for part in text.split(","))
     except ValueError as error:
-        raise ValueError(f"--shape {shape}: give rows and columns as NY,NX, for example 128,160") from error
-    rotations: dict[int, Rotate] = {0: 0, 90: 90, 180: 180, 270: 270}
-    flips: dict[str, Flip] = {"none": "none", "h": "h", "v": "v", "hv": "hv"}
-    if rotate not in rotations:
-        raise ValueError(f"--rotate {rotate}: use 0, 90, 180 or 270")
-    if flip not in flips:
-        raise ValueError(f"--flip {flip}: use none, h, v or hv")
-    if translation not in ("sample", "probe"):
-        raise ValueError(f"--translation {translation}: use sample or probe")
-    defaults = BeamlineConfig()
-    return BeamlineConfig(
-        shape=(rows, columns),
-        energy_eV=defaults.energy_eV if energy_eV is None else energy_eV,
-        photons_per_frame=defaults.photons_per_frame if photons is None else photons,
-        seed=seed,
-        rotate=rotations[rotate],
-        flip=flips[flip],
-        dtype=dtype,
-        frames="stack" if stack else "simulated",
-        stack_frames=stack or defaults.stack_frames,
-        replay=replay,
-        probe_moves=translation == "probe",
-    )
+        raise ValueError(f"--shape {text}: give rows and columns as NY,NX, for example 128,160") from error
+    return rows, columns
 
 
-def _compressor(codec: str) -> str:
-    """The string of the record Compressor for a value of --codec."""
-    compressors = {compressor.lower(): compressor for compressor in COMPRESSORS}
-    if codec not in compressors:
-        raise ValueError(f"--codec {codec}: use {', '.join(compressors)}")
-    return compressors[codec]
+def _one_of(option: str, value: Any, choices: Sequence[Any]) -> Any:
+    if value not in choices:
+        *others, last = map(str, choices)
+        raise ValueError(f"{option} {value}: use {', '.join(others)} or {last}")
+    return value
 
 
 def _refuse_taken_ports(interface: str) -> None:
@@ -285,15 +253,10 @@ def write_references(beamline: Beamline, path: Path) -> None:
         arrays["mask"] = beamline.frames.mask
     if path.suffix not in (".npz", ".h5", ".hdf5"):
         raise ValueError(f"--references {path}: the name must end in .npz or .h5")
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:  # whole or not at all; a link that waits under this name is not followed
+    with whole_file(path) as file:
         if path.suffix == ".npz":
-            with unfinished.open("xb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
         else:
-            with h5py.File(unfinished, "x") as file:
+            with h5py.File(file, "w") as hdf5:
                 for name, array in arrays.items():
-                    file[name] = array
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+                    hdf5[name] = array

@@ -8,9 +8,9 @@ next. A clock that is off, steps or stands is so for everything that it stamps, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from iocsim.faults import FaultError, ids_text, parse_ids
+from iocsim.faults import FaultError, ids_text, parse_ids, sets
 from iocsim.pv import PvTable, Text
 
 
@@ -68,29 +68,17 @@ class FaultyClock:
 
     def __init__(self, table: PvTable, name: str, faults: ClockFaults, next_id: Callable[[], int]) -> None:
         """`next_id` is the uniqueId of the frame that is taken next; in any thread."""
-        self._now = faults
+        self.now = faults
         self._next_id = next_id
         self._last_ns: int | None = None
-        table.pair(f"{name}Offset", faults.offset_s, units="s", precision=6, on_put=self._put_offset)
-        table.pair(f"{name}Step", Text(str(faults.step)), on_put=self._put_step)
-        table.pair(f"{name}Freeze", ids_text(faults.frozen_ids), on_put=self._put_freeze)
+        table.pair(f"{name}Offset", faults.offset_s, units="s", precision=6, on_put=sets(self, "offset_s"))
+        table.pair(f"{name}Step", Text(str(faults.step)), on_put=sets(self, "step", Step.parse))
+        table.pair(f"{name}Freeze", ids_text(faults.frozen_ids), on_put=sets(self, "frozen_ids", parse_ids))
 
     def stamp(self, true_ns: int, unique_id: int | None = None) -> int:
         """Stamp of this clock at a true time (Unix ns), while this frame (None: the next one) is taken."""
         unique_id = self._next_id() if unique_id is None else unique_id
-        faults = self._now
+        faults = self.now
         if unique_id not in faults.frozen_ids or self._last_ns is None:
             self._last_ns = true_ns + round(1e9 * (faults.offset_s + faults.step.at(unique_id)))
         return self._last_ns
-
-    async def _put_offset(self, value: float) -> float:
-        self._now = replace(self._now, offset_s=value)
-        return value
-
-    async def _put_step(self, value: str) -> str:
-        self._now = replace(self._now, step=Step.parse(value))
-        return value
-
-    async def _put_freeze(self, value: str) -> str:
-        self._now = replace(self._now, frozen_ids=parse_ids(value))
-        return value

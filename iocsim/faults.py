@@ -6,9 +6,11 @@ Whether a frame is hit depends on the seed and its uniqueId alone, so a run can 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from iocsim.pv import PvTable, Text
+from iocsim.pv import PutHook, PvTable, Text
 
 FAR_AHEAD = 4_000_000
 """As one wrong bit does: beyond every frame of a long run."""
@@ -72,31 +74,27 @@ class FaultPvs:
     def __init__(self, table: PvTable, faults: Faults) -> None:
         self.now = faults
         """The faults in force; replaced as a whole, so any thread may read it."""
-        table.pair("DropFraction", faults.drop_fraction, on_put=self._put_drop_fraction)
-        table.pair("DuplicateFraction", faults.duplicate_fraction, on_put=self._put_duplicate_fraction)
-        table.pair("DropIds", ids_text(faults.drop_ids), on_put=self._put_drop_ids)
-        table.pair("DuplicateIds", ids_text(faults.duplicate_ids), on_put=self._put_duplicate_ids)
-        table.pair("FarIds", ids_text(faults.far_ids), on_put=self._put_far_ids)
+        for name in ("drop", "duplicate"):
+            fraction = f"{name}_fraction"
+            table.pair(f"{name.title()}Fraction", getattr(faults, fraction), on_put=sets(self, fraction, _fraction))
+        for name in ("drop", "duplicate", "far"):
+            ids = f"{name}_ids"
+            table.pair(f"{name.title()}Ids", ids_text(getattr(faults, ids)), on_put=sets(self, ids, parse_ids))
 
-    async def _put_drop_fraction(self, value: float) -> float:
-        self.now = replace(self.now, drop_fraction=min(1.0, max(0.0, value)))
-        return self.now.drop_fraction
 
-    async def _put_duplicate_fraction(self, value: float) -> float:
-        self.now = replace(self.now, duplicate_fraction=min(1.0, max(0.0, value)))
-        return self.now.duplicate_fraction
+def sets(faulty: Any, field: str, read: Callable[[Any], Any] = lambda value: value) -> PutHook:
+    """A hook that replaces a field of `faulty.now` by what `read` makes of a client's value; a text is kept as put."""
 
-    async def _put_drop_ids(self, value: str) -> str:
-        self.now = replace(self.now, drop_ids=parse_ids(value))
-        return value
+    async def put(value: Any) -> Any:
+        taken = read(value)
+        faulty.now = replace(faulty.now, **{field: taken})
+        return value if isinstance(value, str) else taken
 
-    async def _put_duplicate_ids(self, value: str) -> str:
-        self.now = replace(self.now, duplicate_ids=parse_ids(value))
-        return value
+    return put
 
-    async def _put_far_ids(self, value: str) -> str:
-        self.now = replace(self.now, far_ids=parse_ids(value))
-        return value
+
+def _fraction(value: float) -> float:
+    return min(1.0, max(0.0, value))
 
 
 def ids_text(ids: frozenset[int]) -> Text:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iocsim.detector.camera import Flip, Rotate, mount
+from iocsim.detector.frames import Conditions
 
 COPY = "copy the data into one file (h5repack, h5copy), since no file is followed into others"
 MOST_LINKS = 16  # soft links on the way to one dataset; a circle has no end
@@ -128,20 +129,11 @@ class ReplayFrames:
         """Number of recorded frames."""
         return len(self.positions_m)
 
-    def frame(
-        self,
-        index: int,
-        x_m: float,
-        y_m: float,
-        exposure_s: float,
-        energy_eV: float,
-        ring_current_mA: float,
-        shutter_open: bool,
-    ) -> NDArray[Any]:
-        """The recorded frame nearest to (x_m, y_m), C order; the other arguments change nothing."""
-        if not shutter_open:
+    def frame(self, index: int, exposure_s: float, there: Conditions) -> NDArray[Any]:
+        """The recorded frame nearest to the beam, C order; nothing else counts but the shutter."""
+        if not there.shutter_open:
             return np.zeros(self.raw_shape, self._dtype)
-        row = self._next_row_near(x_m, y_m)
+        row = self._next_row_near(there.x_m, there.y_m)
         recorded = self._stack[row] if self._stack is not None else self._data[row].astype(self._dtype, copy=False)
         return np.ascontiguousarray(mount(recorded, self._rotate, self._flip))
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import zlib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
+
+from iocsim.whole_file import whole_file
 
 NO_CHECKSUM = -1
 
@@ -45,17 +46,8 @@ class _FrameRecord(NamedTuple):
     crc32: int
 
 
-COLUMN_DTYPES: Mapping[str, str] = {
-    "unique_id": "i8",
-    "epoch": "i8",
-    "x_m": "f8",
-    "y_m": "f8",
-    "start_ns": "i8",
-    "end_ns": "i8",
-    "energy_eV": "f8",
-    "exposure_s": "f8",
-    "status": "U10",
-    "crc32": "i8",
+COLUMN_DTYPES = {
+    name: {int: "i8", float: "f8", str: "U10"}[kind] for name, kind in get_type_hints(_FrameRecord).items()
 }
 
 
@@ -116,12 +108,7 @@ class Truth:
             name: np.array([record[column] for record in records], dtype)
             for column, (name, dtype) in enumerate(COLUMN_DTYPES.items())
         }
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            with temporary.open("xb") as file:  # a link that waits under this name is not followed
-                np.savez(file, allow_pickle=False, facts=np.array(self._facts), **columns, **self._arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            np.savez(file, allow_pickle=False, facts=np.array(self._facts), **columns, **self._arrays)
+            file.flush()
+            os.fsync(file.fileno())

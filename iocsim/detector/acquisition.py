@@ -133,15 +133,7 @@ class Acquisition:
         endstation, readout = self._endstation, settings.readout
         there = endstation.conditions_at((start_ns + end_ns) // 2)
         attributes = self._attributes(self._counter.value + 1)
-        frame = self._source.frame(
-            self._first_index + self.n_done,
-            there.x_m,
-            there.y_m,
-            settings.exposure_s,
-            there.energy_eV,
-            there.ring_current_mA,
-            there.shutter_open,
-        )
+        frame = self._source.frame(self._first_index + self.n_done, settings.exposure_s, there)
         pixels = readout.apply(frame)
         unique_id, epoch = self._counter.next()
         array = NDArray(

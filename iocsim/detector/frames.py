@@ -22,6 +22,18 @@ ENERGY_STEPS_PER_EV = 10  # probe and sample are drawn per 0.1 eV: 1e-4 of 710 e
 ENERGIES_KEPT = 8  # drawn samples in memory, about 4 MB each
 
 
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Conditions of a frame, in the middle of its exposure."""
+
+    x_m: float
+    """Of the beam on the sample."""
+    y_m: float
+    energy_eV: float
+    ring_current_mA: float
+    shutter_open: bool
+
+
 class FrameSource(Protocol):
     """Protocol between the simulated detector and whoever makes its frames."""
 
@@ -35,20 +47,10 @@ class FrameSource(Protocol):
         """The one pixel type of every frame, native byte order."""
         ...
 
-    def frame(
-        self,
-        index: int,
-        x_m: float,
-        y_m: float,
-        exposure_s: float,
-        energy_eV: float,
-        ring_current_mA: float,
-        shutter_open: bool,
-    ) -> NDArray[Any]:
+    def frame(self, index: int, exposure_s: float, there: Conditions) -> NDArray[Any]:
         """One frame, `raw_shape`, `dtype`, C order; the caller must not write into it.
 
-        `index` >= 0 numbers the exposures since the simulator started and seeds the noise; (x_m, y_m) is the beam
-        on the sample in metres at mid-exposure.
+        `index` >= 0 numbers the exposures since the simulator started and seeds the noise.
         """
         ...
 
@@ -105,21 +107,10 @@ class SimulatedFrames:
         """Pixel type of every raw frame."""
         return self.camera.dtype
 
-    def frame(
-        self,
-        index: int,
-        x_m: float,
-        y_m: float,
-        exposure_s: float,
-        energy_eV: float,
-        ring_current_mA: float,
-        shutter_open: bool,
-    ) -> NDArray[Any]:
+    def frame(self, index: int, exposure_s: float, there: Conditions) -> NDArray[Any]:
         """One raw frame; without beam (shutter closed, or no current) a dark frame."""
-        n_photons = self._flux.photons(exposure_s, ring_current_mA) if shutter_open else 0.0
-        expected = None
-        if n_photons > 0:
-            expected = n_photons * self.diffraction(x_m, y_m, energy_eV)
+        n_photons = self._flux.photons(exposure_s, there.ring_current_mA) if there.shutter_open else 0.0
+        expected = n_photons * self.diffraction(there.x_m, there.y_m, there.energy_eV) if n_photons > 0 else None
         return self.camera.expose(expected, exposure_s, self.camera.noise_of(index))
 
     def diffraction(self, x_m: float, y_m: float, energy_eV: float) -> NDArray[np.float32]:
@@ -179,10 +170,11 @@ class StackFrames:
     ) -> Self:
         """The frames of `source` at the given beam positions, x then y, in metres, and one of its dark frames."""
         frames = [
-            source.frame(index, x_m, y_m, exposure_s, energy_eV, ring_current_mA, True)
+            source.frame(index, exposure_s, Conditions(x_m, y_m, energy_eV, ring_current_mA, shutter_open=True))
             for index, (x_m, y_m) in enumerate(positions_m)
         ]
-        dark = source.frame(len(frames), 0.0, 0.0, exposure_s, energy_eV, ring_current_mA, False)
+        closed = Conditions(0.0, 0.0, energy_eV, ring_current_mA, shutter_open=False)
+        dark = source.frame(len(frames), exposure_s, closed)
         return cls(np.stack(frames), dark)
 
     @classmethod
@@ -203,15 +195,6 @@ class StackFrames:
         """Pixel type of every frame."""
         return self._stack.dtype
 
-    def frame(
-        self,
-        index: int,
-        x_m: float,
-        y_m: float,
-        exposure_s: float,
-        energy_eV: float,
-        ring_current_mA: float,
-        shutter_open: bool,
-    ) -> NDArray[Any]:
+    def frame(self, index: int, exposure_s: float, there: Conditions) -> NDArray[Any]:
         """Frame `index` modulo the length of the stack, a view; the dark frame when the shutter is closed."""
-        return self._stack[index % len(self._stack)] if shutter_open else self._dark
+        return self._stack[index % len(self._stack)] if there.shutter_open else self._dark

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from iocsim.clocks import FaultyClock
+from iocsim.detector.frames import Conditions
 from iocsim.detector.ndarray import NDAttribute, SourceType
 from iocsim.motors.motor import Motor
 from iocsim.motors.polling import Polling
@@ -12,17 +11,6 @@ from iocsim.physics.beam import Energy, RingCurrent, Shutter
 from iocsim.pv import PvTable
 
 UM = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """Conditions of a frame; (x_m, y_m) is the beam on the sample."""
-
-    x_m: float
-    y_m: float
-    energy_eV: float
-    ring_current_mA: float
-    shutter_open: bool
 
 
 class Endstation:
@@ -58,22 +46,12 @@ class Endstation:
 
     def attributes(self) -> tuple[NDAttribute, ...]:
         """NDAttributes of the PVs: the last value that CA has shown, as a detector driver would have it. Any thread."""
-        prefix = self._prefix
-        return (
-            NDAttribute("posx", self.x.readback.value, "stage x, um", SourceType.EPICS_PV, f"{prefix}X.RBV"),
-            NDAttribute("posy", self.y.readback.value, "stage y, um", SourceType.EPICS_PV, f"{prefix}Y.RBV"),
-            NDAttribute(
-                "energy",
-                self.energy.readback.value,
-                "photon energy, eV",
-                SourceType.EPICS_PV,
-                f"{prefix}Energy_RBV",
-            ),
-            NDAttribute(
-                "ring_current",
-                self.ring_current.readback.value,
-                "stored current, mA",
-                SourceType.EPICS_PV,
-                f"{prefix}RingCurrent",
-            ),
+        return tuple(
+            NDAttribute(name, pv.value, about, SourceType.EPICS_PV, self._prefix + pv_name)
+            for name, pv, about, pv_name in (
+                ("posx", self.x.readback, "stage x, um", "X.RBV"),
+                ("posy", self.y.readback, "stage y, um", "Y.RBV"),
+                ("energy", self.energy.readback, "photon energy, eV", "Energy_RBV"),
+                ("ring_current", self.ring_current.readback, "stored current, mA", "RingCurrent"),
+            )
         )

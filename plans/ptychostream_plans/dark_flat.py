@@ -9,17 +9,14 @@ from typing import Any
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-import h5py
 import numpy as np
 from bluesky.utils import CustomPlanMetadata, MsgGenerator
 
 from ptychostream_devices.detector import DetectorSetup, PtychoDetector
 from ptychostream_devices.shutter import Shutter
 from ptychostream_plans.queueable import queueable
-from ptychostream_plans.references import ReferenceConditions, write_references
+from ptychostream_plans.references import ReferenceConditions, median_frame, write_references
 from ptychostream_plans.stubs import check_raw_file
-
-FRAMES = "/entry/data/data"
 
 
 @queueable
@@ -85,7 +82,7 @@ def dark_flat(
             raw_name = f"{name}_{kind}_{1e3 * exposure_s:g}ms_raw"
             start = {"plan_name": "dark_flat", "reference": kind, "exposure_s": exposure_s, **(md or {})}
             raw_file = yield from _take(detector, DetectorSetup(exposure_s, n_frames, raw_name, path), start)
-            image[kind] = _median(Path(raw_file), n_frames)
+            image[kind] = median_frame(Path(raw_file), n_frames)
 
     def taken() -> MsgGenerator[None]:
         yield from bps.mv(shutter, "closed")
@@ -118,15 +115,3 @@ def _take(detector: PtychoDetector, setup: DetectorSetup, start: dict[str, Any])
 
     yield from bpp.stage_wrapper(bpp.run_wrapper(exposures(), md=start), [exposed])
     return raw_file
-
-
-def _median(raw_file: Path, n_frames: int) -> np.ndarray[Any, Any]:
-    with h5py.File(raw_file) as file:
-        frames = file[FRAMES]
-        if not isinstance(frames, h5py.Dataset) or len(frames) != n_frames:
-            raise OSError(f"{raw_file} does not hold {n_frames} frames at {FRAMES}")
-        if frames.is_virtual or frames.external or frames.file.filename != file.filename:
-            raise OSError(
-                f"{raw_file} has the frames at {FRAMES} in another file: NDFileHDF5 does not write such files"
-            )
-        return np.median(frames[()], axis=0)

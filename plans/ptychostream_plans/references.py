@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 
 from ptychostream_devices.detector import PtychoDetector
+from stream_service.layout_xml import HANDLER_PATH
+from stream_service.output_file import whole_file
 
 SAME = 1e-3
 """Relative: exposure times and gains that differ by less are the same."""
@@ -48,12 +50,25 @@ class ReferenceConditions:
         ]
 
 
+def median_frame(raw_file: Path, n_frames: int) -> np.ndarray[Any, Any]:
+    """(y, x) the median of so many frames that NDFileHDF5 wrote. Raises `OSError` if they are not all in this file."""
+    with h5py.File(raw_file) as file:
+        frames = file[HANDLER_PATH]
+        if not isinstance(frames, h5py.Dataset) or len(frames) != n_frames:
+            raise OSError(f"{raw_file} does not hold {n_frames} frames at {HANDLER_PATH}")
+        if frames.is_virtual or frames.external or frames.file.filename != file.filename:
+            raise OSError(
+                f"{raw_file} has the frames at {HANDLER_PATH} in another file: NDFileHDF5 does not write such files"
+            )
+        return np.median(frames[()], axis=0)
+
+
 def write_references(
     path: Path, conditions: ReferenceConditions, images: Mapping[str, np.ndarray[Any, Any]], facts: Mapping[str, Any]
 ) -> None:
     """Write `dark`, `flat` or both, (y, x), with the conditions as attributes; raises `FileExistsError`, `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "x") as file:
+    with whole_file(path, replace=False) as unfinished, h5py.File(unfinished, "x") as file:
         file.attrs.update({**asdict(conditions), **facts})
         for kind, image in images.items():
             file[kind] = image.astype(np.float32)

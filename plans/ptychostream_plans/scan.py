@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 import typer
 from bluesky import RunEngine
-from bluesky.utils import FailedStatus, MsgGenerator, RunEngineInterrupted
+from bluesky.utils import FailedStatus, RunEngineInterrupted
 from ophyd import Device
 from ophyd.signal import EpicsSignalBase
 
@@ -90,17 +90,18 @@ def scan(
     try:
         trajectory = None if positions is None else _read_positions(positions)
         devices = _connect(ioc, service, raw_dir, layout, attributes, timeout_s)
-        plan = _make_plan(
-            devices,
-            trajectory,
-            points,
-            step_um * 1e-6,
-            exposure_s=exposure_s,
-            frames_per_position=frames_per_position,
-            energy=devices.energy,
-            scan_id=scan_id,
-            path=path,
-        )
+        options: dict[str, Any] = {
+            "exposure_s": exposure_s,
+            "frames_per_position": frames_per_position,
+            "energy": devices.energy,
+            "scan_id": scan_id,
+            "path": path,
+        }
+        used = devices.detector, devices.stage, devices.stream
+        if trajectory is None:
+            plan = ptycho_fermat(*used, n_points=points, step_m=step_um * 1e-6, **options)
+        else:
+            plan = ptycho_positions(*used, positions_m=trajectory.positions_m.tolist(), **options)
         progress = Progress(_tell_json if as_json else _tell_words, devices.stream)
         with contextlib.redirect_stdout(sys.stderr):  # the RunEngine prints what it does; stdout is for progress
             engine(plan, progress)
@@ -154,17 +155,6 @@ def _wait_for(device: Device, ioc: str, timeout_s: float) -> None:
             f"the beamline at {ioc} did not answer within {timeout_s:g} s (no answer from {named}): is its IOC "
             "running, is the prefix (--ioc) right, and is EPICS_CA_ADDR_LIST?"
         ) from error
-
-
-def _make_plan(
-    devices: Devices, trajectory: Trajectory | None, n_points: int, step_m: float, **options: Any
-) -> MsgGenerator[str]:
-    if trajectory is None:
-        return ptycho_fermat(
-            devices.detector, devices.stage, devices.stream, n_points=n_points, step_m=step_m, **options
-        )
-    positions_m = trajectory.positions_m.tolist()
-    return ptycho_positions(devices.detector, devices.stage, devices.stream, positions_m=positions_m, **options)
 
 
 class Interruption:

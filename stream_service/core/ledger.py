@@ -264,13 +264,8 @@ class Ledger:
         unique_ids = first_ids[epochs] + ordinals - firsts[epochs]
         return epochs, unique_ids, self._status[:total].copy(), self._n_received[:total].copy()
 
-    def ids_with(self, *statuses: FrameStatus) -> list[FrameId]:
-        """The frames with one of these statuses, in order."""
-        epochs, unique_ids, found, _ = self.columns()
-        return [FrameId(int(epochs[i]), int(unique_ids[i])) for i in np.flatnonzero(np.isin(found, statuses))]
-
     def ranges_with(self, *statuses: FrameStatus) -> list[tuple[FrameId, FrameId]]:
-        """The same as ranges, first and last of each: there are never many more of them than frames received."""
+        """Frames with one of these statuses as ranges, first and last: never many more of them than frames received."""
         epochs, unique_ids, found, _ = self.columns()
         places = np.flatnonzero(np.isin(found, statuses))
         if not len(places):

@@ -8,7 +8,7 @@ or 0, flat 1), so that they cannot spread NaN.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -92,23 +92,6 @@ class Corrections:
         given = {"dark": self.dark, "flat": self.flat, "mask": self.mask, "gaps": self.gaps}
         return {name: image for name, image in given.items() if image is not None}
 
-    def windowed(self, offset: tuple[int, int], shape: tuple[int, int]) -> Corrections:
-        """The corrections of a detector that reads out only a window of the sensor.
-
-        `offset` is the (row, column) of the window's first pixel, `shape` its (y, x). Raises `CorrectionError` when the
-        window leaves the references.
-        """
-        first_row, first_column = offset
-        rows = slice(first_row, first_row + shape[0])
-        columns = slice(first_column, first_column + shape[1])
-        for name, image in self._references.items():
-            if min(offset) < 0 or rows.stop > image.shape[0] or columns.stop > image.shape[1]:
-                raise CorrectionError(
-                    f"the detector reads out rows {rows.start} to {rows.stop - 1}, columns {columns.start} to "
-                    f"{columns.stop - 1}, but {name} has shape {image.shape}: references must cover the sensor"
-                )
-        return replace(self, **{name: image[rows, columns] for name, image in self._references.items()})
-
     def calibrate(self, raw_shape: tuple[int, int]) -> Calibration:
         """The references as numbers per pixel for frames of this shape (y, x).
 
@@ -117,8 +100,7 @@ class Corrections:
         for name, image in self._references.items():
             if image.shape != raw_shape:
                 raise CorrectionError(
-                    f"{name} has shape {image.shape} but frames have {raw_shape}: take it with the same readout, "
-                    "or give it for the full sensor and say where the window lies"
+                    f"{name} has shape {image.shape} but frames have {raw_shape}: take it with the same readout"
                 )
         good = np.ones(raw_shape, bool) if self.mask is None else ~self.mask
         if not good.any():

@@ -22,7 +22,7 @@ from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.service.check import check_profile
 from stream_service.settings.profile import References
-from stream_service.sources.tables.references import load_reference
+from stream_service.sources.tables.references import read_references
 from stream_service.standard_file.rules.validate import validate_file
 from stream_service.testing.example_file import write_example
 
@@ -238,7 +238,7 @@ def test_a_password_file_is_no_dark(scan: Path) -> None:
     with h5py.File(dark, "w") as file:
         file.create_dataset("dark", (4, 4), "u1", external=[("/etc/passwd", 0, 16)])
     with pytest.raises(ConfigError) as refused:
-        load_reference(str(dark), "dark")
+        read_references({"dark": str(dark)})
     assert "/etc/passwd, outside of" in str(refused.value) and "root:" not in str(refused.value)
 
 

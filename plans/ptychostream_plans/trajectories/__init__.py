@@ -42,14 +42,6 @@ def fermat(n_points: int, step_m: float, center_m: Center = (0.0, 0.0)) -> Traje
     )
 
 
-def n_points_within(max_radius: float, step_size: float = 100e-9) -> int:
-    """Number of positions of a Fermat spiral within `max_radius` of its centre."""
-    _check(step_size, n_points=1)
-    if not max_radius >= 0:
-        raise ValueError(f"max_radius is {max_radius} m; it must not be negative")
-    return int((max_radius / step_size) ** 2 * (1 + 1e-12)) + 1
-
-
 def raster_grid(
     n_x: int, n_y: int, step_size: float = 100e-9, center_m: Center = (0.0, 0.0), *, snake: bool = True
 ) -> Positions:

@@ -84,11 +84,6 @@ def read_references(
     return found
 
 
-def load_reference(location: str, kind: str, also: AlsoBelow = NOWHERE_ELSE) -> npt.NDArray[Any]:
-    """The (y, x) array of one reference; see `read_references`."""
-    return read_references({kind: location}, also)[kind].image
-
-
 def _answer(said: bytes) -> tuple[Reference | None, bytes]:
     """The next reference in what the reader has said, and the rest; None if it is not whole."""
     line, end, rest = said.partition(b"\n")

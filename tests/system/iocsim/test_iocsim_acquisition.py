@@ -10,9 +10,9 @@ from limits import HANG_S
 
 from iocsim.detector import acquisition as module
 from iocsim.detector.acquisition import LONGEST_BACKLOG_S, Acquisition, ExposureSettings, FrameCounter
+from iocsim.detector.frames import Conditions
 from iocsim.detector.ndarray import NDArray
 from iocsim.detector.readout import Readout
-from iocsim.physics.endstation import Conditions
 
 UINT16 = np.dtype(np.uint16)
 START_NS = 1_800_000_000_000_000_000

@@ -40,7 +40,7 @@ def test_lost_head_counts_although_nothing_of_it_ever_came():
     stored(ledger, 3, 4, 5)
     account = ledger.close()
     assert (account.stored, account.lost) == (3, 2)
-    assert ledger.ids_with(FrameStatus.LOST) == [FrameId(0, 1), FrameId(0, 2)]
+    assert ledger.ranges_with(FrameStatus.LOST) == [(FrameId(0, 1), FrameId(0, 2))]
     assert not account.is_complete
 
 
@@ -118,7 +118,7 @@ def test_frames_lost_at_the_start_of_an_epoch_are_named():
     stored(ledger, 1, 2, 3)
     stored(ledger, 3, at_ns=2000)
     ledger.close()
-    assert ledger.ids_with(FrameStatus.LOST) == [FrameId(1, 1), FrameId(1, 2)]
+    assert ledger.ranges_with(FrameStatus.LOST) == [(FrameId(1, 1), FrameId(1, 2))]
 
 
 def test_a_detector_that_counts_to_one_at_every_point_makes_an_epoch_of_each():
@@ -257,7 +257,7 @@ def test_frames_of_groups_that_never_filled_are_told_from_lost_ones():
     ledger.mark([3], FrameStatus.INCOMPLETE)
     account = ledger.close()
     assert (account.stored, account.lost, account.incomplete) == (2, 1, 1)
-    assert ledger.ids_with(FrameStatus.LOST, FrameStatus.INCOMPLETE) == [FrameId(0, 3), FrameId(0, 4)]
+    assert ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE) == [(FrameId(0, 3), FrameId(0, 4))]
 
 
 def test_account_of_a_long_run_is_as_quick_as_that_of_a_short_one():

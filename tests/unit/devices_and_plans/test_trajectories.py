@@ -12,7 +12,6 @@ from ptychostream_plans.trajectories import (
     fermat,
     fermat_spiral,
     jittered,
-    n_points_within,
     random_jittered,
     raster,
     raster_grid,
@@ -149,13 +148,6 @@ def test_another_seed_gives_other_positions():
     assert not np.array_equal(random_jittered(5, 5, seed=1), random_jittered(5, 5, seed=2))
 
 
-@given(max_radius=st.floats(0, 1e-5), step_size=st.floats(1e-7, 1e-6))
-def test_points_within_a_radius_are_counted(max_radius, step_size):
-    n = n_points_within(max_radius, step_size)
-    radii = np.hypot(*fermat_spiral(n + 1, step_size).T)
-    assert radii[n - 1] <= max_radius * (1 + 1e-9) and radii[n] > max_radius * (1 - 1e-9)
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -165,7 +157,6 @@ def test_points_within_a_radius_are_counted(max_radius, step_size):
         (lambda: concentric(0, 5, 1e-6), "nrings is 0"),
         (lambda: jittered(3, 3, 1e-6, -1e-9), "jitter_amplitude"),
         (lambda: jittered(3, 3, 1e-6, float("nan")), "jitter_amplitude"),
-        (lambda: n_points_within(-1e-6), "max_radius"),
     ],
 )
 def test_impossible_trajectory_is_refused(make, words):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from iocsim.detector.frames import FrameSource, StackFrames
+from iocsim.detector.frames import Conditions, FrameSource, StackFrames
 from iocsim.physics.beamline import BeamlineConfig, fermat_positions_m, make_beamline
 
 CONFIG = BeamlineConfig(shape=(64, 80), scan_range_x_m=2e-6, scan_range_y_m=2e-6, stack_frames=6)
@@ -22,7 +22,7 @@ def beamline():
 def take(
     frames: FrameSource, index=0, x_m=0.0, y_m=0.0, exposure_s=0.02, energy_eV=710.0, current_mA=200.0, open_=True
 ):
-    return frames.frame(index, x_m, y_m, exposure_s, energy_eV, current_mA, open_)
+    return frames.frame(index, exposure_s, Conditions(x_m, y_m, energy_eV, current_mA, open_))
 
 
 def photons(beamline, frame):

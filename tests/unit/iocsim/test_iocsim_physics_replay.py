@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from iocsim.detector.frames import Conditions
 from iocsim.physics.beamline import BeamlineConfig, make_beamline
 from iocsim.replay import JOULE_PER_EV, ReplayError, ReplayFrames
 
@@ -46,7 +47,7 @@ def write_cxi(path, energy, units=None, mask=None):
 
 
 def at(frames, x_m, y_m, shutter_open=True):
-    return frames.frame(0, x_m, y_m, 0.1, 710.0, 200.0, shutter_open)
+    return frames.frame(0, 0.1, Conditions(x_m, y_m, 710.0, 200.0, shutter_open))
 
 
 def row_of(frame):

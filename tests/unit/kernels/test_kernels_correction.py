@@ -73,21 +73,6 @@ def test_references_that_do_not_fit_the_frames_are_refused(corrections: Correcti
         FrameReducer(Geometry((2, 3)), corrections)
 
 
-def test_references_of_the_full_sensor_serve_a_readout_window() -> None:
-    dark = np.arange(20.0).reshape(4, 5)
-    windowed = Corrections(dark=dark, mask=dark > 15, saturation_level=7).windowed((1, 2), (2, 3))
-    assert windowed.dark is not None and windowed.mask is not None
-    np.testing.assert_array_equal(windowed.dark, dark[1:3, 2:5])
-    np.testing.assert_array_equal(windowed.mask, dark[1:3, 2:5] > 15)
-    assert windowed.saturation_level == 7
-
-
-@pytest.mark.parametrize("offset", [(-1, 0), (3, 0), (0, 3)])
-def test_a_readout_window_outside_the_references_is_refused(offset: tuple[int, int]) -> None:
-    with pytest.raises(CorrectionError, match="references must cover the sensor"):
-        Corrections(dark=np.zeros((4, 5))).windowed(offset, (2, 3))
-
-
 def test_the_given_arrays_are_not_kept_by_reference() -> None:
     dark = np.zeros((2, 2), np.float32)
     corrections = Corrections(dark=dark)

@@ -16,7 +16,7 @@ import pytest
 from stream_service.errors import ConfigError
 from stream_service.processes.limited import LimitedProcessError, run_limited
 from stream_service.sources.tables import references
-from stream_service.sources.tables.references import load_reference, read_references
+from stream_service.sources.tables.references import read_references
 
 IMAGE = np.arange(12.0).reshape(3, 4)
 
@@ -28,6 +28,10 @@ def hdf5(path: Path) -> None:
         file["entry/name"] = "a text"
         file["entry/names"] = np.array([[b"a"]])
         file["entry/number"] = 1.0
+
+
+def load_reference(location: str, kind: str) -> np.ndarray:
+    return read_references({kind: location})[kind].image
 
 
 @pytest.mark.parametrize(
