@@ -212,7 +212,7 @@ class EpicsServicePVs(LatestValues):
         attach_thread()
         channel = self._channels[ServicePV(name)]
         if not isinstance(value, str):
-            channel.put(value)
+            channel.put(value, use_complete=True)  # so that the service knows who waits, and sees when nobody does
             return
         text = waveform_of(value)
         if len(text) > channel.nelm:

@@ -6,6 +6,7 @@ A run is ours while the newest run of the service has the number that our own ar
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from ptychostream_devices.service_pvs import ServicePVs
 from ptychostream_devices.status import JobStatus
@@ -13,6 +14,8 @@ from stream_service.core.run import RunState
 from stream_service.settings.request import ScanRequest
 from stream_service.settings.status_table import ServicePV
 
+ANSWER_S = 5.0
+"""For the service to answer that it gives up an arming, which takes it half a second."""
 GUARD_S = 60.0
 """Between two looks of a guard that nothing woke."""
 UNSUCCESSFUL = (RunState.ABORTED, RunState.FAILED)
@@ -68,8 +71,11 @@ class ServiceRun:
 
     # -- what is done ------------------------------------------------------------------------------------------
 
-    def arm(self, timeout_s: float) -> None:
-        """Hand the request over and return when the service is armed; raises `StreamServiceError` if it is not."""
+    def arm(self, timeout_s: float, answer_s: float = ANSWER_S) -> None:
+        """Hand the request over and return when the service is armed; raises `StreamServiceError` if it is not.
+
+        An arming that takes longer, or that is told to end, is given up: it leaves no run behind.
+        """
         pvs = self._pvs
         arm_count = pvs.latest(ServicePV.ARM).count
         error_count = pvs.latest(ServicePV.ARM_ERROR).count
@@ -85,26 +91,56 @@ class ServiceRun:
             error = pvs.latest(ServicePV.ARM_ERROR)
             return error.count > error_count and error.value != ""
 
-        # Updates of different PVs have no order among them: the rest of the answer may come a moment after Arm. And a 0
-        # of Arm alone is no answer: it also comes when a service that was started again is connected anew.
-        pvs.wait_until(lambda: not pvs.is_connected or (is_answered() and (self.is_running or is_refused())), timeout_s)
-        scan_id = self._request.scan_id
+        def is_decided() -> bool:
+            # Updates of different PVs have no order among them: the rest of the answer may come a moment after Arm. And
+            # a 0 of Arm alone is no answer: it also comes when a service that was started again is connected anew.
+            return not pvs.is_connected or (is_answered() and (self.is_running or is_refused()))
+
+        pvs.wait_until(lambda: self.is_told_to_end or is_decided(), timeout_s)
+        is_told_to_end, failure = self.is_told_to_end, self._failure_to_arm(is_answered(), timeout_s)
+        if pvs.is_connected and (is_told_to_end or not is_answered()):
+            self._give_up_arming(is_decided, answer_s)
+        if is_told_to_end:
+            raise StreamServiceError(f"the arming for scan {self._request.scan_id} was given up before it was done")
+        if failure:
+            raise StreamServiceError(failure)
+
+    def _give_up_arming(self, is_decided: Callable[[], bool], answer_s: float) -> None:
+        """Abort what is being armed, and the run if it is armed by then; never a run of somebody else.
+
+        While one goes on, the service refuses ours by itself, or arms it when that one has ended.
+        """
+
+        def is_nobody_in_the_way() -> bool:
+            return is_decided() or self.is_running or self.state is RunState.IDLE or self.state.has_ended
+
+        self._pvs.wait_until(is_nobody_in_the_way, answer_s)
+        if is_nobody_in_the_way() and not is_decided():
+            self.abort()
+        self._pvs.wait_until(lambda: is_decided() or self.has_ended, answer_s)
+        if self.is_running:  # it was armed just before
+            self.abort()
+
+    def _failure_to_arm(self, is_answered: bool, timeout_s: float) -> str:
+        """Reason why there is no run; empty if it is armed."""
+        pvs, scan_id = self._pvs, self._request.scan_id
         if not pvs.is_connected:
-            raise StreamServiceError(
+            return (
                 f"the service at {pvs.prefix} no longer answers: it went away while it was arming for scan {scan_id}. "
                 "Is it running?"
             )
-        if not is_answered():
-            raise StreamServiceError(
+        if not is_answered:
+            return (
                 f"{pvs.prefix}{ServicePV.ARM} did not come back to 0 within {timeout_s:g} s (State is {self.state}): "
                 f"{pvs.text(ServicePV.MESSAGE) or 'the service gave no reason'}"
             )
-        if not self.is_running:
-            raise StreamServiceError(
-                pvs.text(ServicePV.ARM_ERROR)
-                or f"{pvs.prefix} gave no ArmError but is not armed: State is {self.state}, ScanId "
-                f"{pvs.text(ServicePV.SCAN_ID)!r} instead of {scan_id!r}"
-            )
+        if self.is_running:
+            return ""
+        return (
+            pvs.text(ServicePV.ARM_ERROR)
+            or f"{pvs.prefix} gave no ArmError but is not armed: State is {self.state}, ScanId "
+            f"{pvs.text(ServicePV.SCAN_ID)!r} instead of {scan_id!r}"
+        )
 
     def stop(self) -> None:
         """Let it stop gracefully: drain and close."""

@@ -10,7 +10,7 @@ The device ends no run but its own (`service_run.py`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bluesky.protocols import Reading, StreamAsset
@@ -18,7 +18,7 @@ from event_model import DataKey
 
 from ptychostream_devices.row_documents import RowDocuments
 from ptychostream_devices.service_pvs import EpicsServicePVs, ServicePVs
-from ptychostream_devices.service_run import UNSUCCESSFUL, ServiceRun, StreamServiceError
+from ptychostream_devices.service_run import ANSWER_S, UNSUCCESSFUL, ServiceRun, StreamServiceError
 from ptychostream_devices.status import JobStatus
 from stream_service.core.run import RunState
 from stream_service.settings.request import ScanRequest
@@ -77,27 +77,21 @@ class StreamServiceDevice:
         )
 
     def unstage(self) -> JobStatus:
-        """Leave nothing running: a run of ours that has not ended is stopped gracefully."""
-        run = self._let_it_end()
-
-        def stop(status: JobStatus) -> None:
-            assert run is not None
-            run.stop()
-            run.wait_for_end(status, self._quiet_s, self._end_timeout_s, is_told=True)
-
-        return JobStatus(f"unstage {self.name}", stop if run is not None and run.is_running else None)
+        """Leave nothing running: a run of ours that has not ended is stopped gracefully, an arming is given up."""
+        return self._end(f"unstage {self.name}", ServiceRun.stop)
 
     # -- Preparable --------------------------------------------------------------------------------------------
 
     def prepare(self, value: ScanRequest) -> JobStatus:
         """Arm the service for one scan; done when it is ready for the first frame."""
         self._let_it_end()  # whoever guards an earlier run
-        self._run = run = ServiceRun(self._pvs, value)
+        self._run, earlier = (run := ServiceRun(self._pvs, value)), self._arming
         self._documents = self._new_documents()
 
         def arm(_: JobStatus) -> None:
+            self._wait_for(earlier)
             self._pvs.connect(self._connect_timeout_s)
-            run.arm(self._arm_timeout_s)
+            run.arm(self._arm_timeout_s, min(ANSWER_S, self._end_timeout_s))
 
         self._arming = JobStatus(f"arm {self._pvs.prefix} for scan {value.scan_id}", arm)
         return self._arming
@@ -129,16 +123,25 @@ class StreamServiceDevice:
 
     def abort(self) -> JobStatus:
         """End our run now, keeping the rows so far; nothing happens if it has ended or never began."""
+        return self._end(f"abort {self.name}", ServiceRun.abort)
+
+    def _end(self, what: str, put: Callable[[ServiceRun], None]) -> JobStatus:
+        """End what is ours and has not ended: a run by `put`; one that is just being armed must not survive."""
         run, arming = self._let_it_end(), self._arming
 
         def end_now(status: JobStatus) -> None:
-            if arming is not None and not arming.done:
-                arming.exception(self._arm_timeout_s)  # a run that is just being armed must not survive
+            self._wait_for(arming)
             if run is not None and run.is_running:
-                run.abort()
+                put(run)
                 run.wait_for_end(status, self._quiet_s, self._end_timeout_s, is_told=True)
 
-        return JobStatus(f"abort {self.name}", end_now)
+        is_arming = arming is not None and not arming.done
+        return JobStatus(what, end_now if is_arming or (run is not None and run.is_running) else None)
+
+    def _wait_for(self, arming: JobStatus | None) -> None:
+        """Return when an arming that was told to end is decided. Raises `TimeoutError`."""
+        if arming is not None and not arming.done:
+            arming.exception(self._connect_timeout_s + self._arm_timeout_s)
 
     def guard(self) -> JobStatus:
         """Watch over our run while a plan works; fails with the reason when it ends without being told to.

@@ -56,6 +56,16 @@ class Rig:
         self.service.wait_for("Arm", 0)
         return str(self.service.get("ArmError"))
 
+    def slow_reference(self) -> str:
+        """A dark below the data root that takes seconds to read: a stack of frames, of which the disk holds nothing."""
+        np.lib.format.open_memmap(self.folder / "slow.npy", "w+", np.uint8, (96, 2048, 2048)).flush()
+        return "slow.npy"
+
+    def readers(self) -> list[int]:
+        """The daemon's processes that read references."""
+        tasks = Path(f"/proc/{self.child.process.pid}/task").glob("*/children")
+        return [int(number) for children in tasks for number in children.read_text().split()]
+
     def record(self, name: str, n_frames: int, *, column_chunk: int = 1) -> Path:
         """Let HDF1 record the next frames, too, with SWMR; the file it makes at the first one."""
         self.beamline.put_all(

@@ -10,7 +10,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from raw_ca_client import RawCaClient
 from rig import Rig, start_rig
@@ -95,29 +94,13 @@ def test_arming_of_a_client_that_goes_away_leaves_no_run(start: Callable[..., Ri
     assert "the client that armed has gone" in str(rig.service.get("ArmError"))
 
 
-def reading_children(rig: Rig) -> list[int]:
-    """The daemon's processes that read references."""
-    process = Path(f"/proc/{rig.child.process.pid}")
-    listed = [task.joinpath("children").read_text().split() for task in process.glob("task/*")]
-    return [int(number) for numbers in listed for number in numbers]
-
-
-@pytest.fixture
-def long_reading(tmp_path: Path) -> str:
-    """A reference that takes seconds to read: a stack of frames, of which the disk holds nothing."""
-    np.lib.format.open_memmap(tmp_path / "dark.npy", "w+", np.uint8, (96, 2048, 2048)).flush()
-    return "dark.npy"
-
-
 @pytest.mark.parametrize("how", ["Stop", "Abort", "SIGTERM"])
-def test_arming_that_is_given_up_leaves_no_process_that_reads(
-    start: Callable[..., Rig], long_reading: str, how: str
-) -> None:
+def test_arming_that_is_given_up_leaves_no_process_that_reads(start: Callable[..., Rig], how: str) -> None:
     rig = start()
-    rig.service.put("Request", json.dumps({"scan_id": "long", "references": {"dark": long_reading}}))
+    rig.service.put("Request", json.dumps({"scan_id": "long", "references": {"dark": rig.slow_reference()}}))
     rig.service.put("Arm", 1, wait=False)
-    rig.service.wait_until(lambda: reading_children(rig) != [], 30)
-    (child,) = reading_children(rig)
+    rig.service.wait_until(rig.readers, 30)
+    (child,) = rig.readers()
     if how == "SIGTERM":
         rig.child.process.terminate()
     else:

@@ -1,5 +1,7 @@
 """What the service device promises a plan, against PVs in memory: no network, no waiting, every order forced."""
 
+import threading
+
 import h5py
 import pytest
 from bluesky import protocols
@@ -110,14 +112,64 @@ def test_service_that_goes_on_arming_is_told_with_what_it_says(device, pvs):
     )
 
 
+def test_arming_that_takes_too_long_is_aborted_and_again_if_it_was_armed_meanwhile(device, pvs):
+    pvs.answers["Arm"] = lambda _: pvs.say(Arm=1)
+    pvs.answers["Abort"] = lambda _: pvs.say(Arm=0, RunNumber=1, ScanId="scan_1", State="ARMED")
+    device.stage().wait(DONE_S)
+    assert "did not come back to 0" in sentence(device.prepare(REQUEST))
+    assert pvs.commands == ["Arm", "Abort", "Abort"]
+
+
 def test_run_that_arms_after_we_gave_up_is_still_aborted(device, pvs):
     pvs.answers["Arm"] = lambda _: pvs.say(Arm=1)
-    pvs.answers["Abort"] = lambda _: pvs.say(State="ABORTED")
     device.stage().wait(DONE_S)
     assert outcome(device.prepare(REQUEST)) is not None
+    pvs.answers["Abort"] = lambda _: pvs.say(State="ABORTED")
     pvs.say(Arm=0, RunNumber=1, ScanId="scan_1", State="ARMED")
     device.abort().wait(DONE_S)
+    assert pvs.commands == ["Arm", "Abort", "Abort"]
+
+
+def give_up(pvs: MemoryPVs) -> None:
+    """The service answers Abort: what it was arming leaves no run."""
+    pvs.answers["Abort"] = lambda _: pvs.say(ArmError="given up, because Abort was put", Arm=0)
+
+
+@pytest.mark.parametrize("how", ["abort", "unstage", "stage"])
+def test_arming_that_nobody_waits_for_any_more_is_aborted(pvs, how):
+    device = StreamServiceDevice(name="stream", pvs=pvs)
+    device.stage().wait(DONE_S)
+    give_up(pvs)
+    is_arming = threading.Event()
+    pvs.answers["Arm"] = lambda _: (pvs.say(Arm=1), is_arming.set())
+    arming = device.prepare(REQUEST)
+    assert is_arming.wait(DONE_S)
+    assert outcome(getattr(device, how)()) is None
+    assert sentence(arming) == "the arming for scan scan_1 was given up before it was done"
     assert pvs.commands == ["Arm", "Abort"]
+
+
+def test_next_arming_begins_when_the_one_before_is_given_up(pvs):
+    device = StreamServiceDevice(name="stream", pvs=pvs)
+    device.stage().wait(DONE_S)
+    give_up(pvs)
+    is_arming = threading.Event()
+    pvs.answers["Arm"] = lambda _: (pvs.say(Arm=1), pvs.answers.pop("Arm"), is_arming.set())
+    first = device.prepare(REQUEST)
+    assert is_arming.wait(DONE_S)
+    pvs.answers["Arm"] = pvs.arm
+    assert outcome(device.prepare(REQUEST)) is None
+    assert "given up" in sentence(first)
+    assert pvs.commands == ["Arm", "Abort", "Arm"]
+
+
+@pytest.mark.parametrize("state", ["ARMED", "RECEIVING", "DRAINING"])
+def test_giving_up_an_arming_aborts_no_run_of_someone_else(device, pvs, state):
+    device.stage().wait(DONE_S)
+    pvs.say(RunNumber=7, ScanId="their_scan", State=state)
+    pvs.answers["Arm"] = lambda _: pvs.say(Arm=1)
+    assert "did not come back to 0" in sentence(device.prepare(REQUEST))
+    assert pvs.commands == ["Arm"]
 
 
 def test_kickoff_of_an_unarmed_service_is_refused(device):
