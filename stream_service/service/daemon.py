@@ -62,7 +62,7 @@ class Service:
         self._arm_error = ""
         self._pace = Pace()
         self._defects: dict[str, str] = {}
-        """What cannot be shown now, and why."""
+        """What cannot be done now, and why."""
         counter_pv = profile.detector.counter_pv
         self._afterwards = Afterwards(lambda: CaCounter(counter_pv), profile.service.grace_s)
         self._signals = 0
@@ -93,10 +93,8 @@ class Service:
                 if self._profile.service.auto:
                     self._standby = Standby(self._make_auto_run, self._profile.preprocessing.frames_per_position)
                 while not self._signals and self._ca.is_alive:
-                    self._to_arm.look()
-                    self._take_orders()
-                    self._to_arm.begin_next(self._forget_arm_error)
-                    self._stand_by()
+                    self._attempt("orders cannot be carried out", self._obey)
+                    self._attempt("auto mode cannot go on", self._stand_by)
                     self._publish()
                     self._wake.wait(TICK_S)
                     self._wake.clear()
@@ -126,6 +124,20 @@ class Service:
         is_next_armed = self._standby is not None and self._standby.is_armed
         return None if is_next_armed or not self._runs else self._runs[-1].counter_at_end
 
+    def _attempt(self, what: str, step: Callable[[], None]) -> None:
+        """Take one step of the main loop. A defect in it ends nothing else; it is logged, and shown while it lasts."""
+        try:
+            step()
+            self._defects.pop(what, None)
+        except Exception as error:  # the one place where a defect of the service is kept from the runs
+            log.exception("%s: a defect of the service", what)
+            self._defects[what] = f"{what}: a defect of the service, {error!r}, see its log"
+
+    def _obey(self) -> None:
+        self._to_arm.look()
+        self._take_orders()
+        self._to_arm.begin_next(self._forget_arm_error)
+
     def _take_orders(self) -> None:
         """Take what was ordered: runs are armed one after the other, what ends them overtakes."""
         with contextlib.suppress(queue.Empty):
@@ -148,11 +160,11 @@ class Service:
             self._ca.answer(order)
             return
         run = self._runs[-1]
+        self._endings.append((order, run))
         if order.command is Command.STOP:
             run.stop()
         else:
             run.abort()
-        self._endings.append((order, run))
 
     def _forget_arm_error(self) -> None:
         """So that the same refusal again is an update, too."""
@@ -173,16 +185,18 @@ class Service:
         return LiveSources(self._profile, self._monitors)
 
     def _decided(self, order: Order, run: Run | None, error: str) -> None:
-        """Let an armed run work, or say why there is none; then the order is answered."""
-        if run is None:
-            log.error("cannot arm: %s", error)
-        else:
-            run.start()
-            self._add(run)
-            log.info("armed for %s", run.request.scan_id)
-        self._arm_error = error
-        self._publish()
-        self._ca.answer(order)
+        """Let an armed run work, or say why there is none; then the order is answered, whatever happens."""
+        try:
+            if run is None:
+                log.error("cannot arm: %s", error)
+            else:
+                run.start()
+                self._add(run)
+                log.info("armed for %s", run.request.scan_id)
+        finally:
+            self._arm_error = error
+            self._publish()
+            self._ca.answer(order)
 
     def _refuse_to_arm(self) -> None:
         """Answer what is ordered while the service ends; what is to end a run ends it."""
@@ -223,22 +237,17 @@ class Service:
             self._standby.renew(time.monotonic())
 
     def _publish(self) -> None:
-        """Show how everything is, and answer what has been done. A defect of what shows it ends nothing else."""
+        """Show how everything is, and answer what has been done."""
         is_held = self._standby is not None and self._standby.is_getting_ready
         ended = [] if is_held else [(order, run) for order, run in self._endings if run.state.has_ended]
-        for what, show in (("status", self._show_status), ("images", self._show_images)):
-            try:
-                show(time.monotonic())
-                self._defects.pop(what, None)
-            except Exception as error:  # the one place where a defect of a publisher is kept from the runs
-                log.exception("the %s cannot be shown: a defect of the service", what)
-                self._defects[what] = f"the {what} cannot be shown: a defect of the service, {error!r}, see its log"
+        self._attempt("the status cannot be shown", self._show_status)
+        self._attempt("the images cannot be shown", self._show_images)
         for ending in ended:
             self._endings.remove(ending)
             self._ca.answer(ending[0])
 
-    def _show_status(self, now: float) -> None:
-        self._ca.publish(self._status_at(now))
+    def _show_status(self) -> None:
+        self._ca.publish(self._status_at(time.monotonic()))
 
     def _status_at(self, now: float) -> ServiceStatus:
         status = self._afterwards.told(self._newest, self._counter_at_end, now)
@@ -255,9 +264,9 @@ class Service:
         is_standing_by = self._standby is not None and self._standby.is_armed
         return ServiceStatus(health, status, self._pace, self._arm_error, is_standing_by, now)
 
-    def _show_images(self, now: float) -> None:
+    def _show_images(self) -> None:
         if self._pictures is not None:
-            self._pictures.show(self._runs[-1] if self._runs else None, now)
+            self._pictures.show(self._runs[-1] if self._runs else None, time.monotonic())
 
     def _end_runs(self) -> None:
         for run in self._runs:

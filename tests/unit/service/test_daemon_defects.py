@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import queue
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from scripted_run import profile_for
 
 from stream_service.publishers.ca_server import CaServer
+from stream_service.publishers.service_pvs import Command, Order
 from stream_service.service import daemon
 from stream_service.service.daemon import Service
 from stream_service.settings.service_status import ServiceStatus, Severity
@@ -74,6 +77,38 @@ def test_defect_of_the_status_holds_up_no_answer(service: Service, caplog: pytes
     shown.publish_defect = None
     service._publish()
     assert "the status cannot be shown" in shown.status.run.message
+
+
+def test_defect_in_carrying_out_orders_is_told_and_the_next_are_carried_out(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown: Any = service._ca
+    shown.orders = queue.Queue()
+
+    def broken() -> None:
+        raise KeyError("injected")
+
+    look, service._to_arm.look = service._to_arm.look, broken  # type: ignore[method-assign]
+    with caplog.at_level(logging.ERROR):
+        service._attempt("orders cannot be carried out", service._obey)
+    assert caplog.records[0].exc_info is not None
+    service._publish()
+    assert "orders cannot be carried out: a defect of the service, KeyError('injected')" in shown.status.run.message
+    service._to_arm.look = look  # type: ignore[method-assign]
+    shown.orders.put(stop := Order(Command.STOP, "", asyncio.Event()))
+    service._attempt("orders cannot be carried out", service._obey)
+    service._publish()
+    assert shown.answered == [stop] and shown.status.run.severity is Severity.NONE
+
+
+def test_order_to_arm_is_answered_even_if_its_run_cannot_begin(service: Service) -> None:
+    def broken() -> None:
+        raise KeyError("injected")
+
+    order: Any = "an order"
+    with pytest.raises(KeyError):
+        service._decided(order, SimpleNamespace(start=broken), "")  # type: ignore[arg-type]
+    assert service._ca.answered == [order]  # type: ignore[attr-defined]
 
 
 def test_value_that_cannot_be_posted_is_raised_where_it_is_contained(service: Service) -> None:
