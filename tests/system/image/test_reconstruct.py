@@ -240,7 +240,7 @@ def test_run_whose_account_takes_longer_than_ptypy_is_waited_for(python: PtypyPy
 def test_iterations_that_the_scan_left_no_time_for_are_done_afterwards(python: PtypyPython, tmp_path: Path) -> None:
     begun = threading.Event()
     scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", until=begun).start()
-    result = followed(scan.path, python, iterations=400, begun=begun)
+    result = followed(scan.path, python, iterations=100, begun=begun)
     assert result.is_complete
     assert any("iterations with the file as it is now" in note for note in followed.notes)  # type: ignore[attr-defined]
 

@@ -1,7 +1,8 @@
 """Every combination of the offline options gives the definition's numbers, and the ROI centre at n // 2.
 
-All of them in memory, from the options as an operator gives them to the rows as the file would get them. Through the
-command line, from file to file, every combination of ROI and orientation, and every pair of values of any two options.
+In memory, from the options as an operator gives them to the rows as the file would get them: every combination but that
+with each saturation (with --long, with each of them). Through the command line, from file to file: every pair of values
+of any two options.
 """
 
 from __future__ import annotations
@@ -124,13 +125,23 @@ ORIENTATIONS = tuple(itertools.product(ROTATIONS, FLIPS))
 BINS = (1, 2, 3)
 
 
+def pairs_of(options: Options) -> set[frozenset[tuple[str, object]]]:
+    """The values of every two options, an ROI standing for itself, its centre and the frames it is cut from."""
+    values = [(one.name, getattr(options, one.name)) for one in fields(options)]
+    return {frozenset(pair) for pair in itertools.combinations(values, 2)}
+
+
 def by_file() -> list[Options]:
-    """For each region and orientation one combination; bin, grouping and saturation go round."""
+    """Combinations that hold every pair of values: bin, grouping and saturation go round by region and orientation."""
     chosen: list[Options] = []
+    held: set[frozenset[tuple[str, object]]] = set()
     for n, (region, (rotate, flip)) in enumerate(itertools.product(REGIONS, ORIENTATIONS)):
         every = (Options(region, GROUPINGS[n % 5], rotate, flip, bin, SATURATIONS[n // 2 % 3]) for bin in BINS)
         fitting = [options for options in every if options.divides]
-        chosen.append(fitting[(n // len(ORIENTATIONS) + n) % len(fitting)])
+        one = fitting[(n // len(ORIENTATIONS) + n) % len(fitting)]
+        if pairs_of(one) - held:
+            chosen.append(one)
+            held |= pairs_of(one)
     return chosen
 
 
@@ -268,12 +279,16 @@ def recordings() -> dict[Region, Recorded]:
     return {region: record(region) for region in REGIONS}
 
 
+@pytest.mark.parametrize("turn", [0, *(pytest.param(turn, marks=pytest.mark.long) for turn in (1, 2))])
 @pytest.mark.parametrize(("rotate", "flip"), ORIENTATIONS, ids=lambda value: str(value))
 @pytest.mark.parametrize("grouping", GROUPINGS)
 def test_every_combination_is_the_definition_and_centred(
-    recordings: dict[Region, Recorded], grouping: str, rotate: int, flip: str
+    recordings: dict[Region, Recorded], grouping: str, rotate: int, flip: str, turn: int
 ) -> None:
-    for region, bin, saturation in itertools.product(REGIONS, BINS, SATURATIONS):
+    """In each of three turns with another saturation."""
+    orientation = ORIENTATIONS.index((rotate, flip))
+    for n, (region, bin) in enumerate(itertools.product(REGIONS, BINS)):
+        saturation = SATURATIONS[(n // len(BINS) + n + orientation + turn) % len(SATURATIONS)]
         options = Options(region, grouping, rotate, flip, bin, saturation)
         if not options.divides:
             with pytest.raises(ConfigError, match=f"do not divide by bin {bin}"):
@@ -282,12 +297,6 @@ def test_every_combination_is_the_definition_and_centred(
         stored = in_memory(recordings[region], options)
         assert_is_definition(stored, recordings[region], options)
         assert_peak_is_there(stored, options)
-
-
-def pairs_of(options: Options) -> set[frozenset[tuple[str, object]]]:
-    """The values of every two options, an ROI standing for itself, its centre and the frames it is cut from."""
-    values = [(one.name, getattr(options, one.name)) for one in fields(options)]
-    return {frozenset(pair) for pair in itertools.combinations(values, 2)}
 
 
 def test_files_hold_every_pair_of_options() -> None:

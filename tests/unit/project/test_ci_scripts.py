@@ -151,10 +151,10 @@ def test_newest_python_runs_everything_and_the_oldest_a_selection(tmp_path: Path
     assert code == 0
     newest, oldest = asked.index(next(line for line in asked if line.endswith("lint types test"))), asked[-1]
     assert ".venv-3.13" in asked[newest] and ".venv-3.11" in oldest
-    assert "test ARGS=tests/unit tests/property tests/system/project" in oldest
+    assert "test ARGS=tests/unit tests/system/project/test_demo.py" in oldest
     assert sum(line.endswith(" venv") for line in asked) == 1, "both environments are made at once"
 
 
-@pytest.mark.parametrize("task", [" lint types test", " venv", "tests/system/project"])
+@pytest.mark.parametrize("task", [" lint types test", " venv", "tests/system/project/test_demo.py"])
 def test_a_failing_task_of_either_python_fails_it_all(tmp_path: Path, task: str) -> None:
     assert ci_run(tmp_path, task)[0] != 0
