@@ -1,6 +1,6 @@
-"""A disk that fails, for real. Run as a script, it tries a scenario with so much room, and prints what came of it.
+"""A disk that fails, for real. Run as a script, it tries scenarios with so much room, and prints what came of them.
 
-    python failing_disk.py SCENARIO LACK FORESIGHT FOLDER BYTES...
+A line of its input is what is to be tried, as JSON: [SCENARIO, LACK, FORESIGHT, FOLDER, [BYTES, ...]].
 
 LACK `limit`: no file may be longer than BYTES (EFBIG); `full`: the file system has so many left (ENOSPC; FOLDER is one
 of its own). FORESIGHT `no` takes it from the product, so that it is HDF5's own write that fails. Each try has a process
@@ -160,29 +160,40 @@ def child(scenario: str, lack: str, folder: Path, room: int, source: Path) -> di
     return {"sentence": sentence, "n_rows": n_rows, "left": left, "next": [sentence_of_next, *findings]}
 
 
-def main(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int]) -> None:
+def attempt(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int], source: Path) -> None:
     """Each try in a process of its own; an answer a line."""
-    if foresight == "no":
-        GuardedFile._allocate = lambda self, end, n_bytes: None  # type: ignore[method-assign]
-    answers = Path(tempfile.mkdtemp())
-    source = answers / "source_std.h5"
-    write_example(source, N_ROWS, frame_shape=(64, 64), dark=None, flat=None)
-    SCENARIOS[scenario](answers / "warm_std.h5", source)  # once here, not once a try: imports and machine code
-    validate_file(source)
-    gc.freeze()  # what is here already is not looked at again in each try
     for room in rooms:
-        answer = answers / str(room)
+        answer = source.with_name("answer")
+        answer.unlink(missing_ok=True)
         with warnings.catch_warnings():  # threads of numpy's libraries hold nothing that a try needs (Python 3.12 on)
             warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
+            if foresight == "no":
+                GuardedFile._allocate = lambda self, end, n_bytes: None  # type: ignore[method-assign]
             answer.write_text(json.dumps(child(scenario, lack, folder, room, source)))
             sys.exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         result = json.loads(answer.read_text()) if answer.exists() else {}
         print(json.dumps({"room": room, "exit_code": code, **result}), flush=True)
-    shutil.rmtree(answers)
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp())  # no context manager, which every try would leave, too
+    source = folder / "source_std.h5"
+    write_example(source, N_ROWS, frame_shape=(64, 64), dark=None, flat=None)
+    validate_file(source)
+    warm: set[str] = set()
+    while line := sys.stdin.readline():
+        scenario, lack, foresight, place, rooms = json.loads(line)
+        if scenario not in warm:  # once here, not once a try: imports and machine code
+            SCENARIOS[scenario](folder / f"{scenario}_std.h5", source)
+            warm.add(scenario)
+            gc.collect()
+            gc.freeze()  # what is here already is not looked at again in each try
+        attempt(scenario, lack, foresight, Path(place), rooms, source)
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], Path(sys.argv[4]), [int(text) for text in sys.argv[5:]])
+    main()

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +22,40 @@ WHOLE_BYTES = 1_250_000
 ROOMS = [0, 47, 4096, 50_000, 200_000, *range(300_000, WHOLE_BYTES, 229_629)]
 MORE_ROOMS = [0, 47, 1000, 4096, 8192, 50_000, 130_000, 200_000, *range(300_000, WHOLE_BYTES, 76_543)]
 """Bytes that a file of this scenario finds, from none to nearly enough."""
+Tried = Callable[[str, str, str, Path, list[int]], list[dict[str, Any]]]
+"""Scenario, lack, foresight, folder, rooms."""
 few_and_many = pytest.mark.parametrize(
     "rooms", [ROOMS, pytest.param(MORE_ROOMS, marks=pytest.mark.long)], ids=["few", "many"]
 )
 
 
-def tried(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int]) -> list[dict[str, Any]]:
-    script = subprocess.run(
-        [sys.executable, str(SCRIPT), scenario, lack, foresight, str(folder), *map(str, rooms)],
-        capture_output=True,
+@pytest.fixture(scope="module")
+def script() -> Iterator[subprocess.Popen[str]]:
+    """One for all tests: every try has a process of its own all the same."""
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPT)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
-        check=False,
-    )
-    assert script.stderr == "", script.stderr[-2000:]
-    return [json.loads(line) for line in script.stdout.splitlines()]
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def tried(script: subprocess.Popen[str]) -> Tried:
+    """What came of a scenario, with so much room each time; whatever else is said fails the test."""
+
+    def outcomes(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int]) -> list[dict[str, Any]]:
+        assert script.stdin is not None and script.stdout is not None
+        print(json.dumps([scenario, lack, foresight, str(folder), rooms]), file=script.stdin, flush=True)
+        lines = [script.stdout.readline() for _ in rooms]
+        if not all(line.startswith("{") for line in lines):
+            script.kill()
+            pytest.fail("".join(lines) + script.stdout.read())
+        return [json.loads(line) for line in lines]
+
+    return outcomes
 
 
 @pytest.fixture
@@ -72,7 +91,7 @@ def assert_rows_can_be_read(seen: Path, result: dict[str, Any], *, is_closed: bo
 
 @few_and_many
 @pytest.mark.parametrize("foresight", ["yes", "no"])
-def test_files_that_may_not_grow(tmp_path: Path, foresight: str, rooms: list[int]) -> None:
+def test_files_that_may_not_grow(tried: Tried, tmp_path: Path, foresight: str, rooms: list[int]) -> None:
     rooms = rooms if foresight == "no" else [*rooms, 1_300_000, 1_600_000]
     results = tried("standard_file", "limit", foresight, tmp_path, rooms)
     assert len(results) == len(rooms)
@@ -85,7 +104,7 @@ def test_files_that_may_not_grow(tmp_path: Path, foresight: str, rooms: list[int
 
 @few_and_many
 @pytest.mark.parametrize("foresight", ["yes", "no"])
-def test_disk_that_is_full(small_disk: Path, foresight: str, rooms: list[int]) -> None:
+def test_disk_that_is_full(tried: Tried, small_disk: Path, foresight: str, rooms: list[int]) -> None:
     rooms = rooms if foresight == "no" else [*rooms, 1_300_000, 1_600_000]
     results = tried("standard_file", "full", foresight, small_disk, rooms)
     assert_all_is_told(results, "the disk is full: free space or choose another folder")
@@ -102,7 +121,7 @@ def test_disk_that_is_full(small_disk: Path, foresight: str, rooms: list[int]) -
     [[0, 4096, 200_000, 900_000], pytest.param([47, 1000, 60_000, 600_000], marks=pytest.mark.long)],
     ids=["few", "more"],
 )
-def test_every_other_output(tmp_path: Path, output: str, foresight: str, rooms: list[int]) -> None:
+def test_every_other_output(tried: Tried, tmp_path: Path, output: str, foresight: str, rooms: list[int]) -> None:
     if output == "followed_ingest":  # with keys for a million rows
         rooms = [*rooms, 12_700_000, 13_500_000]
     results = tried(output, "limit", foresight, tmp_path, rooms)
@@ -112,7 +131,7 @@ def test_every_other_output(tmp_path: Path, output: str, foresight: str, rooms: 
     assert bool(made) == (output == "followed_ingest"), "what is not whole has no name, unless others follow it"
 
 
-def test_what_is_reserved_is_given_back(tmp_path: Path) -> None:
+def test_what_is_reserved_is_given_back(tried: Tried, tmp_path: Path) -> None:
     results = tried("standard_file", "limit", "yes", tmp_path, [1_500_000])
     seen = os.stat(tmp_path / "1500000.seen.h5")
     assert results[0]["n_rows"] > 10
