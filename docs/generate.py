@@ -93,7 +93,7 @@ def default_of(schema: dict[str, Any], is_required: bool) -> str:
 
 
 def setting_rows(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
-    """Name, values, default and meaning of each setting of a model that is no section of its own."""
+    """Name, values, default and meaning of each setting of a model that is not a section of its own."""
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
     notes = field_notes(model)

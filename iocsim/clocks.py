@@ -25,7 +25,7 @@ class Step:
 
     @classmethod
     def parse(cls, text: str) -> Step:
-        """From text such as `-2.5@100` or `3600@100-100`; empty text is no step. Raises FaultError."""
+        """From text such as `-2.5@100` or `3600@100-100`; empty text is not a step. Raises FaultError."""
         if not text:
             return cls()
         seconds, _, ids = text.partition("@")
@@ -36,7 +36,7 @@ class Step:
             step = cls()
         if step.unique_id < 1 or not abs(step.step_s) < float("inf") or (dash and step.last_id < step.unique_id):
             raise FaultError(
-                f"{text!r} is no step of a clock: write seconds and the first uniqueId, or the first and the last one, "
+                f"{text!r} is no clock step: write seconds and the first uniqueId, or the first and the last one, "
                 "as -2.5@100 or 3600@100-100"
             )
         return step

@@ -206,7 +206,7 @@ def _open(path: Path) -> h5py.File:
 
 
 def _dataset(file: h5py.File, *paths: str) -> h5py.Dataset | None:
-    """The first of `paths` that is a dataset; a dangling link is no dataset. Raises ReplayError for one elsewhere."""
+    """The first of `paths` that is a dataset; a dangling link is none. Raises ReplayError for one elsewhere."""
     for path in paths:
         _refuse_links_to_other_files(file, path)
         found = file.get(path)

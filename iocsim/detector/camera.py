@@ -82,10 +82,10 @@ class CameraSpec:
         """A sensor with gain, offset and saturation that suit the pixel type.
 
         One byte: a small camera that counts a fraction of an ADU per photon. Four bytes and floating point: a
-        20-bit sensor. Raises ValueError for a type that is no camera's.
+        20-bit sensor. Raises ValueError for a type that is not a camera's.
         """
         if dtype not in PIXEL_TYPES:
-            raise ValueError(f"dtype {dtype!r} is no pixel type of this camera: use one of {', '.join(PIXEL_TYPES)}")
+            raise ValueError(f"dtype {dtype!r} is not a pixel type of this camera: use one of {', '.join(PIXEL_TYPES)}")
         kind = np.dtype(dtype)
         if kind.itemsize == 1:
             return cls(

@@ -49,7 +49,7 @@ class ScanStage(Device):
         return motors
 
     def units_m(self) -> NDArray[np.float64]:
-        """The units of x and y in metres: 1e-3 for mm. Raises `ValueError` for one that is no unit of a length."""
+        """The units of x and y in metres: 1e-3 for mm. Raises `ValueError` for one that is not a unit of a length."""
         factors = []
         for motor in (self.x, self.y):
             unit = motor.motor_egu.get()

@@ -25,7 +25,7 @@ A_DAYS_WORK: Mapping[str, tuple[str, ...]] = {
 FILES = ("FILE", "FOLDER", "GLOB", "PATH", "NAME|PATH", "FILE[:DATASET]")
 """Metavars of options that name files, or datasets in them."""
 NO_NUMBER = "unable to parse string"
-"""Of what typer says (0.29) of a text that is no number; earlier versions show the text themselves."""
+"""Of what typer says (0.29) of a text that is not a number; earlier versions show the text themselves."""
 
 
 class Command(TyperCommand):
@@ -99,10 +99,10 @@ def has_one_value(parameter: Any) -> bool:
 
 
 def advice_on_number(message: str) -> str:
-    """Advice for a text that is no number: the unit is in the option's name or its help."""
+    """Advice for a text that is not a number: the unit is in the option's name or its help."""
     if "integer" in message:
-        return "is no whole number: give digits only, such as 12"
-    return "is no number: give it without a unit and with a decimal point, such as 0.75 or 7.5e-5"
+        return "is not a whole number: give digits only, such as 12"
+    return "is not a number: give it without a unit and with a decimal point, such as 0.75 or 7.5e-5"
 
 
 def names_a_file(parameter: Any) -> bool:

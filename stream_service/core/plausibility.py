@@ -25,7 +25,7 @@ FEWEST_POSITIONS = 4
 FEWEST_PIXELS_A_STEP = 0.1
 """Steps of real scans are 1 to 100 pixels of the object; units differ by a factor of 1000."""
 MOST_WINDOWS_A_STEP = 10.0
-"""A step of one window leaves no overlap; one of ten is no step of a ptychographic scan in the far field."""
+"""A step of one window leaves no overlap; one of ten is not a step of a ptychographic scan in the far field."""
 
 POSITION_OPTIONS = "--pos-unit, --unit or the unit in the profile"
 OF_THE_GEOMETRY = "--energy-eV, --det-dist-m or --pixel-m, or the unit of the positions (--pos-unit)"

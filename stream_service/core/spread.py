@@ -39,7 +39,7 @@ def spread_m(places: Sequence[Place]) -> float:
 
 
 class SpreadJudge:
-    """Spread of the exposures of each group. `see` each in order; then `is_apart` tells one that is no position."""
+    """Spread of the exposures of each group. `see` each in order; then `is_apart` tells one that is not a position."""
 
     def __init__(self) -> None:
         self.n_judged = self.n_apart = 0

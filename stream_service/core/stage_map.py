@@ -39,5 +39,5 @@ def parse_stage_map(text: str) -> StageMap:
     except ValueError:
         raise ConfigError(f"--stage-map {text!r}: give four numbers xx,xy,yx,yy such as -1,0,0,-1") from None
     if not abs(xx * yy - xy * yx) > 0 or not all(math.isfinite(value) for value in (xx, xy, yx, yy)):
-        raise ConfigError(f"--stage-map {text!r} is no map of a plane onto itself: both axes must count")
+        raise ConfigError(f"--stage-map {text!r} is not a map of a plane onto itself: both axes must count")
     return StageMap(xx, xy, yx, yy)

@@ -82,7 +82,7 @@ class _Bounded(h5py.Group):
 
     def __getitem__(self, name: Any) -> Any:
         if not isinstance(name, str | bytes):
-            raise TypeError(f"{name!r} is no path")
+            raise TypeError(f"{name!r} is not a path")
         return self._bounds.reached(self.id, name if isinstance(name, str) else name.decode("utf-8", "surrogateescape"))
 
     def __contains__(self, name: Any) -> bool:

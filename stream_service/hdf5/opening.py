@@ -96,7 +96,7 @@ def _check_is_file(path: Path) -> None:
     if stat.S_ISDIR(kind):
         raise SourceError(f"{path} is a folder; give a file")
     if not stat.S_ISREG(kind):
-        raise SourceError(f"{path} is no regular file; give one")
+        raise SourceError(f"{path} is not a regular file; give one")
 
 
 def _open_swmr(path: Path, also: AlsoBelow, led_from: BoundedFile | None) -> OpenFile:

@@ -45,7 +45,7 @@ NOWHERE_ELSE = AlsoBelow()
 def followed_target(name: str, file: Path, home: Path, pointer: Pointer, where: str, also: AlsoBelow) -> Path:
     """The file that `where` in `file` points to by `name`; `home` is the file that the operator named.
 
-    Raises `SourceError` if it is not there, is none that may be followed, or is no regular file.
+    Raises `SourceError` if it is not there, is none that may be followed, or is not a regular file.
     """
     found = next((path for path in _places(name, file, pointer) if os.path.lexists(path)), None)
     said = f"{where} {pointer.words} {name}"
@@ -64,7 +64,7 @@ def followed_target(name: str, file: Path, home: Path, pointer: Pointer, where: 
     except OSError as error:
         raise SourceError(f"{said}, which cannot be read: {error.strerror}") from error
     if not is_regular:
-        raise SourceError(f"{said}, which is no regular file")
+        raise SourceError(f"{said}, which is not a regular file")
     return found
 
 

@@ -18,7 +18,7 @@ _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float3
 
 
 LARGEST_ADU = 1e30
-"""A dark beyond this is no measurement, and sums of such values would leave the range of float32."""
+"""A dark beyond this is not a measurement, and sums of such values would leave the range of float32."""
 
 
 class CorrectionError(ValueError):

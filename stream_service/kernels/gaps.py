@@ -31,7 +31,7 @@ FIRST_FRAMES = 5
 USED_RANGE = 0.25
 """Share of the largest value from which on frames are said to use the range of their type."""
 MOST_NEGATIVE = 0.5
-"""Share of pixels: what is negative in more of them is no marker."""
+"""Share of pixels: what is negative in more of them is not a marker."""
 NEGATIVE_MARKERS = (-1, -2)
 """Of Pilatus and of what converts Eiger's files: gap, dead pixel."""
 FAR_BELOW = 2

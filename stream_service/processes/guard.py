@@ -69,7 +69,7 @@ class Ended:
 
 
 def machine_limits() -> Limits:
-    """Those of a command on this machine. Raises `ConfigError` for a limit in the environment that is no number."""
+    """Those of a command on this machine. Raises `ConfigError` for a limit in the environment that is not a number."""
     held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):  # no container, or one without a limit ("max")
         held = min(held, int(CGROUP_LIMIT.read_text()))

@@ -25,7 +25,7 @@ class RunNotes:
         """For each kind of frame that is not stored: how many, and the id of the first."""
 
     def refuse(self, why: str) -> None:
-        """A message was no frame of this run."""
+        """A message was not a frame of this run."""
         self.n_refused += 1
         self.first_refusal = self.first_refusal or why
         log.warning("%s", why)

@@ -57,7 +57,7 @@ def check_raw_file(profile: Profile) -> Iterator[Finding]:
 
 def _check_plugin(prefix: str, plugin: FilePluginState) -> Iterator[Finding]:
     if plugin.layout and not plugin.layout_is_valid:
-        text = f"{prefix}XMLFileName is no layout ({plugin.layout_message}): nothing would be recorded"
+        text = f"{prefix}XMLFileName is not a layout ({plugin.layout_message}): nothing would be recorded"
         yield Finding("error", "raw file", text)
     if plugin.swmr and not 0 < plugin.attribute_chunk <= max(1, plugin.flush_every):
         text = (
@@ -79,7 +79,7 @@ def _read(path: Path, what: str) -> Generator[Finding, None, str | None]:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         yield Finding(
-            "error", what, f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no text in UTF-8'}"
+            "error", what, f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not a text in UTF-8'}"
         )
         return None
 

@@ -16,7 +16,7 @@ class RemoteService:
 
     def __init__(self, prefix: str, timeout_s: float) -> None:
         if not prefix.isascii():
-            raise ConfigError(f"{prefix!r} is no prefix of PVs: their names are ASCII")
+            raise ConfigError(f"{prefix!r} is not a prefix of PVs: their names are ASCII")
         self._channels = {pv: PV(prefix + pv, auto_monitor=True) for pv in STATUS}
         deadline = time.monotonic() + timeout_s
         for channel in self._channels.values():

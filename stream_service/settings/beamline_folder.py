@@ -28,7 +28,7 @@ def make_beamline_folder(folder: Path, prefix: str, name: str) -> tuple[Path, ..
     if prefix and not PV_CHARACTERS.fullmatch(prefix):
         raise ConfigError(f"--prefix {prefix!r} cannot begin the name of a PV: use letters, digits and _-:.[]<>;")
     if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
-        raise ConfigError(f"--name {name!r} is no name: give one line of at most {LONGEST_NAME} characters")
+        raise ConfigError(f"--name {name!r} is not a name: give one line of at most {LONGEST_NAME} characters")
     paths = tuple(folder / file for file in FILES)
     if there := [path for path in paths if path.exists() or path.is_symlink()]:
         raise ConfigError(f"{there[0]} exists already and is not overwritten: give another folder")

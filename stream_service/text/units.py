@@ -85,7 +85,7 @@ ELECTRONVOLTS = UnitTable(
         **_factor_of(1 / JOULES_PER_EV, "j", "joule", "joules"),
     },
 )
-"""MeV and GeV are no photon's at a beamline, but a file that says them is understood, and refused for its value."""
+"""MeV and GeV are no units of photons at a beamline; a file that says them is understood, and refused for its value."""
 SECONDS = UnitTable(
     usual=("s", "ms", "us"),
     factors={

@@ -150,8 +150,8 @@ def _fifo(file: h5py.File, path: str, folder: Path) -> None:
 
 NEVER: dict[str, tuple[Put, str]] = {
     "a device": (lambda file, path, folder: external(file, path, "/dev/zero"), "outside of"),
-    "a pipe": (_fifo, "is no regular file"),
-    "a folder": (lambda file, path, folder: link(file, path, "."), "is no regular file"),
+    "a pipe": (_fifo, "is not a regular file"),
+    "a folder": (lambda file, path, folder: link(file, path, "."), "is not a regular file"),
     "a link to nothing": (lambda file, path, folder: link(file, path, "nothing.h5"), "is not there"),
     "virtual on nothing": (lambda file, path, folder: virtual(file, path, "nothing.h5"), "is not there"),
     "virtual on no dataset": (

@@ -20,7 +20,7 @@ def load_positions(path: Path) -> Trajectory:
     try:
         positions_m = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _read_csv(path)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: save the table as CSV UTF-8") from error
+        raise ValueError(f"{path} is not a text in UTF-8: save the table as CSV UTF-8") from error
     try:
         return from_positions(positions_m, name="file", parameters={"path": str(path)})
     except (TypeError, ValueError) as error:

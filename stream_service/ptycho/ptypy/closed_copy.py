@@ -1,6 +1,6 @@
 """The whole rows of a file that is still being written, or whose writer was killed, as a closed file PtyPy can open.
 
-PtyPy's Hdf5Loader opens closed files only. This is no standard file: it has what a recipe reads, and nothing else.
+PtyPy's Hdf5Loader opens closed files only. This is not a standard file: it has what a recipe reads, and nothing else.
 """
 
 from __future__ import annotations

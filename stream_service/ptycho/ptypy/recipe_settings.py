@@ -35,7 +35,7 @@ class RecipeSettings:
 
     def __post_init__(self) -> None:
         if not ENGINE_NAME.fullmatch(self.engine):
-            raise ConfigError(f"engine {self.engine!r} is no name of a PtyPy engine: DM, RAAR, EPIE, ML, DM_serial ...")
+            raise ConfigError(f"engine {self.engine!r} is not an engine of PtyPy: DM, RAAR, EPIE, ML, DM_serial ...")
         if self.gpu and self.engine not in GPU_ENGINES:
             raise ConfigError(f"PtyPy has no engine {self.engine} for a GPU; it has {', '.join(GPU_ENGINES)}")
 

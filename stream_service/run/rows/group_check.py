@@ -14,7 +14,7 @@ JUDGED_GROUPS = 12
 
 
 def check_groups(spread: SpreadJudge, preprocessing: Preprocessing, path: Path) -> None:
-    """Raise `ConfigError` if most groups so far are no single position, unless that is allowed."""
+    """Raise `ConfigError` if most groups so far are not at a single position, unless that is allowed."""
     if preprocessing.allow_spread or not spread.is_plainly_wrong:
         return
     visits = spread.visits()

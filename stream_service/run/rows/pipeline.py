@@ -54,7 +54,7 @@ class RowPipeline:
     ) -> None:
         """`rejected` are positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0).
 
-        With `allow_spread` the exposures of a row may have been taken at places that are no single position. `gaps`
+        With `allow_spread` the exposures of a row may have been taken at more than one position. `gaps`
         says how pixels that do not measure are found; `about_references` is told with what is to be said of the rows.
         """
         self.intensities = RowValues()
@@ -243,7 +243,7 @@ class RowPipeline:
         self._unflushed += [exposure.ordinal for exposure in exposures]
 
     def _look_at(self, pixels: np.ndarray, slot: np.ndarray, features: np.void) -> bool:
-        """Take out of a row what is no measurement; whether it is to be used."""
+        """Take out of a row what is not a measurement; whether it is to be used."""
         if self._unmeasured is None:
             self._unmeasured = UnmeasuredPixels(self._reducer, pixels.dtype, self._gap_setting)
         before = self._unmeasured.mask

@@ -15,7 +15,7 @@ class SpreadCheck:
     """Of the groups of one run whose exposures are combined."""
 
     def __init__(self, stage_map: StageMap, *, allow_spread: bool) -> None:
-        """With `allow_spread` the exposures of a row may have been taken at places that are no single position."""
+        """With `allow_spread` the exposures of a row may have been taken at more than one position."""
         self._stage_map = stage_map
         self._allow_spread = allow_spread
         self.judge = SpreadJudge()
@@ -39,12 +39,12 @@ class SpreadCheck:
             yield first
 
     def flags(self, group: Group) -> Flag:
-        """`SPREAD` for a group that is no single position, unless that is allowed; counted."""
+        """`SPREAD` for a group that is not a single position, unless that is allowed; counted."""
         is_apart = self.judge.is_apart(self._places(group))
         return Flag.SPREAD if is_apart and not self._allow_spread else Flag.NONE
 
     def notes(self, frames_per_position: int) -> Iterator[str]:
-        """The rows that are no single position, in a sentence."""
+        """The rows that are not at a single position, in a sentence."""
         judge = self.judge
         if judge.n_apart:
             what_is_done = "used, because that is allowed" if self._allow_spread else "flagged, and not used"

@@ -97,7 +97,7 @@ def _columns(tree: Hdf5Tree, notes: list[str]) -> dict[str, StoredDataset]:
         if not name or name in found:
             continue
         if not is_column(stored):
-            notes.append(f"{stored.where} is left out: {stored.shape} {stored.dtype} is no value for each frame")
+            notes.append(f"{stored.where} is left out: {stored.shape} {stored.dtype} is not a value for each frame")
             continue
         found[name] = stored
     return found

@@ -96,7 +96,7 @@ class Stamps:
         for stored in self.stored:
             is_fit = stored.dtype.kind in self.kinds and stored.shape and stored.shape[1:] in ((), (1,))
             if not is_fit:
-                raise SourceError(f"{stored.where} is {stored.shape} {stored.dtype}; that is no stamp for each frame")
+                raise SourceError(f"{stored.where} is {stored.shape} {stored.dtype}; not a stamp for each frame")
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.int64]:
         """Those of rows `start` to `stop` - 1, in nanoseconds of the Unix epoch; 0 where nothing was stored."""

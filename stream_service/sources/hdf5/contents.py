@@ -53,7 +53,7 @@ class Hdf5Paths:
 
     def __post_init__(self) -> None:
         if self.pos_unit and self.pos_unit not in METRES:
-            raise ConfigError(f"--pos-unit {self.pos_unit!r} is no unit of a length: give {METRES.choice}")
+            raise ConfigError(f"--pos-unit {self.pos_unit!r} is not a unit of a length: give {METRES.choice}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

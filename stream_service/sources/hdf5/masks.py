@@ -34,7 +34,7 @@ def add_own_mask(
         is_of_numbers = stored.is_numeric or stored.dtype == np.bool_
         if not is_of_numbers or stored.shape not in (frame_shape, (1, *frame_shape)):
             if len(stored.shape) >= 2:
-                finder.note(f"{stored.path} is left out: {stored.shape} {stored.dtype} is no mask of these frames")
+                finder.note(f"{stored.path} is left out: {stored.shape} {stored.dtype} is not a mask of these frames")
             continue
         bad = stored.whole().reshape(frame_shape) != 0
         references["mask"] = bad | (references["mask"] != 0) if "mask" in references else bad

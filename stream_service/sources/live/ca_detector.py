@@ -62,7 +62,7 @@ class CaDetector:
                 f"no answer from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is its IOC running, and are "
                 "the PV names under 'detector' in the profile right?"
             )
-        self.counter()  # a connection alone is no answer
+        self.counter()  # a connection alone is not an answer
 
     def silent(self) -> list[str]:
         """The PVs that do not answer now."""

@@ -23,7 +23,7 @@ class Update:
     """Value of a PV with its time, as its IOC sent it."""
 
     raw: float
-    """NaN if it is no number."""
+    """NaN if it is not a number."""
     stamp_ns: int
     is_valid: bool
     """False for alarm severity INVALID or a value that is not a finite number."""

@@ -64,7 +64,7 @@ def identity_of(value: Value, field: TimestampField) -> tuple[int, int]:
     try:
         unique_id = int(value["uniqueId"])
     except NOT_AS_EXPECTED as error:
-        raise SourceError(f"a message that is no NTNDArray: {error}") from error
+        raise SourceError(f"a message that is not an NTNDArray: {error}") from error
     return unique_id, timestamp_ns_of(value, field)
 
 
@@ -75,7 +75,7 @@ def decode_ntndarray(
 
     Plain pixels are the message's own memory, not a copy; compressed ones are decoded into a new array. NDAttributes
     are scalars or texts; one that is neither is left out. Raises `SourceError` if the message is not a mono image, its
-    size does not match its dimensions, its payload cannot be decoded, or it is no NTNDArray at all.
+    size does not match its dimensions, its payload cannot be decoded, or it is not an NTNDArray at all.
     """
     try:
         unique_id = int(value["uniqueId"])
@@ -84,7 +84,7 @@ def decode_ntndarray(
         sizes = [int(dimension["size"]) for dimension in value["dimension"]]
         attributes = {entry["name"]: entry["value"] for entry in value["attribute"]}
     except NOT_AS_EXPECTED as error:
-        raise SourceError(f"a message that is no NTNDArray: {error}") from error
+        raise SourceError(f"a message that is not an NTNDArray: {error}") from error
     if not isinstance(content, np.ndarray) or content.ndim != 1:
         raise SourceError(f"frame {unique_id} holds no pixels")
     if len(sizes) != 2:

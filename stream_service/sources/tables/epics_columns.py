@@ -188,7 +188,7 @@ def _unit(path: Path, quantity: str, name: str, given: Mapping[str, str]) -> str
     if unit not in table:
         needed = NEEDED if quantity in NEEDED else (quantity,)
         options = " ".join(f"--unit {one}={EXAMPLES.get(one, table.usual[0])}" for one in needed if one not in given)
-        what = f"{unit!r} is no unit of" if unit else "the unit of"
+        what = f"{unit!r} is not a unit of" if unit else "the unit of"
         is_not = "" if unit else " is not known"
         raise SourceError(f"{what} {quantity} (column {name!r} in {path}){is_not}: give it, such as {options}")
     return table.name(unit)

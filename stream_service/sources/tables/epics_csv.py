@@ -48,7 +48,7 @@ QUOTED = re.compile(r'"[^"]*"')
 LONGEST_LINE = 1 << 16
 """Characters."""
 LONGEST_CELL = 40
-"""Characters of a number; longer cells are no numbers."""
+"""Characters of a number; longer cells are not numbers."""
 MOST_PROBLEMS = 20
 """Bad cells that are reported one by one."""
 

@@ -54,7 +54,7 @@ class RecordedHistory:
     timestamps_ns: npt.NDArray[np.int64]
     """(n,) Unix epoch."""
     values: npt.NDArray[np.float64]
-    """(n,) in the channel's own unit; NaN for an update that was no number."""
+    """(n,) in the channel's own unit; NaN for an update that was not a number."""
     unit: str = ""
     is_sampled: bool = False
     """True unless somebody says that there is an entry whenever the axis moved: silence is not rest."""
@@ -93,7 +93,7 @@ class RecordedReadbacks:
     """By channel: x, y, energy, and `<channel>_moving` where the motion was recorded."""
     rows: FrameRows | None = None
     notes: tuple[str, ...] = ()
-    """Cells of the log that are no numbers."""
+    """Cells of the log that are not numbers."""
     confirmed_until_ns: int = BEFORE_ALL_TIME
     """In the file of a live run: nothing was posted after the last updates until then."""
     offset_s: float = 0.0
@@ -170,7 +170,7 @@ def _rows_of(table: EpicsTable, match: Match) -> RecordedReadbacks:
 
 
 def _histories_of(table: EpicsTable, offset_ns: int, *, on_change: bool) -> RecordedReadbacks:
-    """An empty cell is no update; one that is no number is an update that nobody can trust."""
+    """An empty cell is not an update; one that is not a number is an update that nobody can trust."""
     stamps_ns = table.identities[TIMESTAMP] + offset_ns
     histories: dict[str, RecordedHistory] = {}
     notes: list[str] = []
@@ -186,7 +186,7 @@ def _histories_of(table: EpicsTable, offset_ns: int, *, on_change: bool) -> Reco
         if n_bad := int(np.count_nonzero(np.isnan(values))):
             notes.append(
                 f"{table.path}: {n_bad} of {counted(len(values), 'value')} of {column} "
-                f"{agrees(n_bad, 'is')} no number; frames "
+                f"{agrees(n_bad, 'is')} not a number; frames "
                 f"beside {agrees(n_bad, 'it')} are flagged"
             )
     # a row without any value says that the log went on until then

@@ -68,7 +68,7 @@ def read_reference(path: Path, dataset: str, kind: str, also: AlsoBelow) -> tupl
 def _from_numpy(path: Path, kind: str) -> Array:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # a pipe would wait for whoever writes into it
-        raise ConfigError("it is no regular file")
+        raise ConfigError("it is not a regular file")
     with path.open("rb") as file:
         begin = file.read(4)
         file.seek(0)

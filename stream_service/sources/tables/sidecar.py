@@ -158,7 +158,7 @@ class _Reader:
         if values.dtype.kind == "f":
             values = values.astype(np.float64)  # half a float cannot be compared with so large a number
         if not ((values >= 0) & (values < most)).all() or bool((values != np.floor(values)).any()):
-            raise SourceError(f"{stored.where} holds what is no whole number from 0 to {most}")
+            raise SourceError(f"{stored.where} holds what is not a whole number from 0 to {most}")
         return values.astype(np.int64)
 
     def _files(self) -> tuple[tuple[str, int], ...] | None:

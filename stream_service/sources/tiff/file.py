@@ -201,7 +201,7 @@ def _damage(path: Path) -> Iterator[None]:
     except DAMAGED as error:
         raise SourceError(f"{path} cannot be read as a TIFF: {str(error)[:200]}") from error
     if _complaints.first:
-        raise SourceError(f"{path} is damaged, or no plain TIFF: {_complaints.first[:200]}")
+        raise SourceError(f"{path} is damaged, or not a plain TIFF: {_complaints.first[:200]}")
 
 
 def _check_is_a_frame(path: Path, page: tifffile.TiffPage) -> None:

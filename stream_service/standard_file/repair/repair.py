@@ -70,7 +70,7 @@ def repair(
 ) -> Repaired:
     """Write the whole rows of a standard file to `output`, or in its place, the old one beside it under another name.
 
-    Raises `SourceError` if it is no standard file, is being written, or has no row that is whole; `ConfigError` for an
+    Raises `SourceError` if it is not a standard file, is being written, or has no whole row; `ConfigError` for an
     output that is the input; `WriteError`.
     """
     if output is not None:
@@ -80,7 +80,7 @@ def repair(
     with open_cut(path) as file:
         if not file.is_standard:
             raise SourceError(
-                f"{path} is no standard file, and only those can be repaired: `ptychostream ingest hdf5` reads raw "
+                f"{path} is not a standard file, and only those can be repaired: `ptychostream ingest hdf5` reads raw "
                 "files that were not closed as they are"
             )
         was_closed = not writer_flags(path)

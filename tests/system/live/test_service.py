@@ -216,7 +216,7 @@ def test_no_reference_of_a_request_ends_blocks_or_leads_the_daemon_elsewhere(rig
         "linked.npy": "is not below",
         "unbalanced.npy": "cannot read the dark",
         "huge.npy": "at most 1024 MiB are read",
-        "pipe.npy": "no regular file",
+        "pipe.npy": "not a regular file",
         "external.h5": "/etc/passwd, outside of",
         "none.npy": "No such file",
     }.items():

@@ -115,9 +115,9 @@ def test_of_other_options_the_last_counts_and_is_named(words: str, said: str) ->
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("recipe none.h5 --defocus 5mm", "--defocus '5mm' is no number: give it without a unit"),
-        ("ingest hdf5 a.h5 -o b.h5 --energy-eV 0,7", "--energy-eV '0,7' is no number: give it without a unit"),
-        ("recipe none.h5 --iters 1e2", "--iters '1e2' is no whole number"),
+        ("recipe none.h5 --defocus 5mm", "--defocus '5mm' is not a number: give it without a unit"),
+        ("ingest hdf5 a.h5 -o b.h5 --energy-eV 0,7", "--energy-eV '0,7' is not a number: give it without a unit"),
+        ("recipe none.h5 --iters 1e2", "--iters '1e2' is not a whole number"),
     ],
 )
 def test_a_text_that_is_no_number_is_shown_with_what_to_write(words: str, said: str) -> None:

@@ -21,5 +21,5 @@ def test_no_position_is_left_out_whatever_a_spreadsheet_puts_before_it(start: by
 def test_a_table_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "positions.csv"
     path.write_bytes("µ,y\n".encode("latin-1") + ROWS.encode())
-    with pytest.raises(ValueError, match=r"positions\.csv is no text in UTF-8"):
+    with pytest.raises(ValueError, match=r"positions\.csv is not a text in UTF-8"):
         load_positions(path)

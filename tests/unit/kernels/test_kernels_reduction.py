@@ -104,7 +104,7 @@ def test_neighbours_outside_the_roi_are_measured_too(reduce: Reduce) -> None:
     frame = [[8, 8, 8, 8], [8, 0, 0, 8], [8, 0, 0, 8], [8, 8, 8, 8]]
     row = reduce(frame, mask=mask, bad_pixels="interpolate", roi=(2, 2), dark=[[1] * 4] * 4)
     assert row.out == [[7.0, 7.0], [7.0, 7.0]]
-    assert math.isnan(row.summary.features["com_y"]), "an interpolated pixel is no measurement: it stays bad"
+    assert math.isnan(row.summary.features["com_y"]), "an interpolated pixel is not a measurement: it stays bad"
 
 
 def test_a_bin_is_scaled_by_its_share_of_good_pixels(reduce: Reduce) -> None:

@@ -183,7 +183,7 @@ def test_what_cannot_be_reconstructed_is_refused_in_words(scan: ScanFile) -> Non
         text_of(replace(scan, n_kept=2))
     with pytest.raises(ConfigError, match="not known at its start"):
         text_of(replace(scan, n_rows_expected=None), follow=True)
-    with pytest.raises(ConfigError, match="no name of a PtyPy engine"):
+    with pytest.raises(ConfigError, match="is not an engine of PtyPy"):
         RecipeSettings("dm; import os")
     with pytest.raises(ConfigError, match="no engine WASP for a GPU"):
         RecipeSettings("WASP", gpu=True)

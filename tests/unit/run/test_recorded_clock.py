@@ -153,7 +153,7 @@ def test_value_that_is_no_number_is_an_update_that_nobody_trusts_and_an_empty_ce
     ]
     readbacks = load_readbacks(written(tmp_path / "l.csv", rows))
     assert readbacks.notes == (
-        f"{tmp_path / 'l.csv'}: 1 of 52 values of posx_m is no number; frames beside it are flagged",
+        f"{tmp_path / 'l.csv'}: 1 of 52 values of posx_m is not a number; frames beside it are flagged",
     )
     (_, flags, keep), _, _ = made(tmp_path, recording(), readbacks)
     assert np.flatnonzero(flags).tolist() == [7, 8] and np.flatnonzero(keep == 0).tolist() == [7, 8]

@@ -92,7 +92,7 @@ STATE = FilePluginState(
         (
             {"layout": "x", "layout_is_valid": False, "layout_message": "cannot be opened"},
             "error",
-            "XMLFileName is no layout (cannot be opened)",
+            "XMLFileName is not a layout (cannot be opened)",
         ),
         ({"attribute_chunk": 0}, "warning", "NDAttributeChunk is 0 with SWMRMode on"),
         ({"stores_attributes": False}, "warning", "StoreAttr is No"),

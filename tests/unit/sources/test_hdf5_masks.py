@@ -76,4 +76,4 @@ def test_dataset_of_that_name_that_is_no_mask_is_left_out_and_told(tmp_path):
         file["bad_pixels"] = b"none"
     found, notes = mask_in(path)
     assert found is None
-    assert notes == ["/pixel_mask is left out: (2, 2) uint32 is no mask of these frames"]
+    assert notes == ["/pixel_mask is left out: (2, 2) uint32 is not a mask of these frames"]

@@ -560,7 +560,7 @@ def test_what_is_no_recording_is_said_so(tmp_path: Path, make: Callable[[Path], 
         (column_tree({"uid": (np.arange(N) + 0.5, {"NDAttrName": "NDArrayUniqueId"})}), "uniqueId is one whole number"),
         (column_tree({"NDArrayTimeStamp": (np.full(N, np.nan), {})}), "frame 0 is stamped .* which cannot be"),
         (column_tree({"NDArrayTimeStamp": (np.full(N, 1e300), {})}), "frame 0 is stamped .* which cannot be"),
-        (column_tree({"NDArrayTimeStamp": (np.full(N, b"noon"), {})}), "no stamp for each frame"),
+        (column_tree({"NDArrayTimeStamp": (np.full(N, b"noon"), {})}), "not a stamp for each frame"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, tree: dict[str, Any], sentence: str) -> None:

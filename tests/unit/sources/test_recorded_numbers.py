@@ -164,7 +164,7 @@ def test_the_unit_of_positions_that_is_given_wins(tmp_path: Path) -> None:
 
 def test_a_unit_of_positions_that_is_none_is_refused(tmp_path: Path) -> None:
     code, said, _ = ingest(cxi(tmp_path / "scan.cxi"), "--pos-unit", "inch")
-    assert code != 0 and "--pos-unit 'inch' is no unit of a length: give m, mm, um or nm" in said
+    assert code != 0 and "--pos-unit 'inch' is not a unit of a length: give m, mm, um or nm" in said
 
 
 # --- units

@@ -241,7 +241,7 @@ def test_what_cannot_be_repaired_is_said_so(tmp_path: Path) -> None:
     path = write_killed(tmp_path)
     with h5py.File(tmp_path / "raw.h5", "w", libver="v110") as file:
         file["entry/data/data"] = np.zeros((2, 3, 4))
-    for name, sentence in {"raw.h5": "is no standard file", "none.h5": "there is no such file"}.items():
+    for name, sentence in {"raw.h5": "is not a standard file", "none.h5": "there is no such file"}.items():
         with pytest.raises(SourceError, match=sentence):
             repaired(tmp_path / name)
     with h5py.File(path, "r", swmr=True) as file:
