@@ -1,4 +1,4 @@
-"""Messages of compressed frames with mistakes at every depth: the message, its claims, the payload, the codec's header.
+"""Messages of compressed frames with defects at every depth: the message, its claims, the payload, the codec's header.
 
 `mutations` combines them at random, the same ones for the same seed; a third or so are still frames. `BOMBS` are small
 and would be large.
@@ -48,7 +48,7 @@ def frames_of(codec: str) -> list[tuple[Array, Array]]:
 
 
 def mutations(codec: str, seed: int, count: int) -> Iterator[Value]:
-    """`count` messages of one codec, with one to three mistakes each, most of them in the payload."""
+    """`count` messages of one codec, with one to three defects each, most of them in the payload."""
     rng = random.Random(seed)
     good = frames_of(codec)
     others = [payload for other in payloads.CODECS if other != codec for _, payload in frames_of(other)[::7]]

@@ -25,7 +25,7 @@ OTHER_STRUCTURE = Value(Type([("value", "d"), ("egu", "s")]), {"value": 1.0, "eg
 
 @dataclass
 class Message:
-    """What goes into a message; the mistakes change it, `build` makes it."""
+    """Content of a message; the defects change it, `build` makes it."""
 
     unique_id: Any = 1
     pixels: Any = field(default_factory=lambda: np.arange(48, dtype=np.uint16))
@@ -290,7 +290,7 @@ def single(change: Callable[[Message], None], **settings: Any) -> Value:
 
 
 def mutations(seed: int, count: int) -> Iterator[Value]:
-    """`count` messages of any pixel type and size with up to three mistakes each; some have none."""
+    """`count` messages of any pixel type and size with up to three defects each; some have none."""
     rng = random.Random(seed)
     changes = [*BAD.values(), *ODD.values()]
     made = 0

@@ -221,7 +221,7 @@ def with_mistakes(layout: str, rng: random.Random) -> bytes:
 
 @cache
 def good(layout: str, libver: str | None = None) -> bytes:
-    """A file without a mistake, in the older format or in the one with checksums."""
+    """A file without a defect, in the older format or in the one with checksums."""
     with h5py.File("good.h5", "w", driver="core", backing_store=False, libver=libver) as file:
         for path, value in tree_of(layout).items():
             where, _, attribute = path.partition("@")

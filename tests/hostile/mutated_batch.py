@@ -1,4 +1,4 @@
-"""Decodes compressed messages with mistakes in a process of its own: `mutated_batch.py CODEC SEED COUNT`, or `bombs`.
+"""Decodes compressed messages with defects in a process of its own: `mutated_batch.py CODEC SEED COUNT`, or `bombs`.
 
 A C library that reads or writes where it must not ends this process only, and is found out: payloads are decoded a
 second time at the very end of a page behind which there is none, and addresses are limited. What came of it is printed
@@ -55,7 +55,7 @@ class EndOfPage:
 
 
 def most_bytes(value: Value) -> int:
-    """What decoding a message may take, by the decoder's promise."""
+    """Memory that decoding a message may take, by the decoder's promise."""
     n_held = _n_held(value)
     claimed = math.prod(max(0, dimension["size"]) for dimension in value["dimension"]) * 8
     n_believed = min(claimed, MOST_FRAME_BYTES, MOST_RATIOS.get(value["codec.name"], 0) * n_held)

@@ -16,7 +16,7 @@ LEAST_SHARE = 500
 
 
 def outcome(script: str, kind: str, first: int, last: int, folder: Path) -> dict[str, int]:
-    """What readers say became of the files, each of its share; the test fails if one did not come to its end.
+    """Reports of the readers, each of its share of the files; the test fails if one did not come to its end.
 
     It fails, too, if one said anything else.
     """

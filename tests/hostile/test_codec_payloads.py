@@ -31,7 +31,7 @@ def in_process_of_its_own(*arguments: object) -> subprocess.CompletedProcess[str
 
 
 def outcome(*arguments: object) -> dict[str, int]:
-    """What the batch says of itself; fails the test if it did not come to its end."""
+    """Report of the batch; fails the test if it did not come to its end."""
     done = in_process_of_its_own(BATCH, *arguments)
     died = f"by signal {-done.returncode}" if done.returncode < 0 else f"with exit code {done.returncode}"
     assert done.returncode == 0, f"{BATCH.name} {' '.join(map(str, arguments))} ended {died}:\n{done.stderr}"

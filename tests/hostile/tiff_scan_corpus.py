@@ -38,7 +38,7 @@ ODD_NUMBERS = (0, 1, 2, 3, 7, 16, 0xFFFF, 10**6, 2**27, 2**31 - 1, 2**31, 2**32 
 
 @cache
 def good_tiff(which: int) -> bytes:
-    """A file without a mistake."""
+    """A file without a defect."""
     options = {"photometric": "minisblack", "metadata": None, "description": ""} | STORED[which]
     unique_id = options.pop("unique_id", None)
     if unique_id is not None:
@@ -90,7 +90,7 @@ def mutated_tiff(seed: int) -> bytes:
 
 
 def sidecar_tree() -> dict[str, Any]:
-    """What a good sidecar holds."""
+    """Content of a good sidecar."""
     return {
         "frame_index": np.arange(1, N + 1),
         "unique_id": np.arange(11, 11 + N),
@@ -110,7 +110,7 @@ def sidecar_tree() -> dict[str, Any]:
 
 @cache
 def good_sidecar(libver: str | None, below: str) -> bytes:
-    """A file without a mistake, in the older format or in the one with checksums."""
+    """A file without a defect, in the older format or in the one with checksums."""
     return _sidecar(sidecar_tree(), libver, below)
 
 
@@ -158,7 +158,7 @@ ODD_LINES = ("", ",,,,,,", "#", '"', "\0", "frame_index", ",".join(HEADER), "1" 
 
 
 def good_log(rng: random.Random) -> list[list[str]]:
-    """The header and the rows of a log without a mistake."""
+    """The header and the rows of a log without a defect."""
     facts = ["710", "0.1", "1e-5", "0.1"]
     rows = [[str(n), repr(rng.uniform(-9, 9)), repr(rng.uniform(-9, 9)), *facts] for n in range(1, N + 1)]
     return [list(HEADER), *rows]

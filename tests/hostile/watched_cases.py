@@ -28,7 +28,7 @@ OUT_OF_MEMORY = 3
 def attempt_all(
     attempt: Callable[[int], object], first: int, last: int, path: Path, after: Callable[[], object] = lambda: None
 ) -> dict[str, int]:
-    """What became of the cases: an attempt reads the file at `path`, or raises `SourceError`; anything else fails.
+    """Outcome of each case: an attempt reads the file at `path`, or raises `SourceError`; anything else fails.
 
     `after` is called when something was refused, and must find the reader in order.
     """
@@ -76,6 +76,6 @@ def _is_refused(attempt: Callable[[int], object], case: int) -> bool:
 
 
 def _data_bytes() -> int:
-    """What counts for the limit of memory now."""
+    """Memory that counts for the limit now."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:"))

@@ -41,7 +41,7 @@ bits[0, 1], bits[5, 7] = 0x4, 0x200
 
 
 class Expected:
-    """What we wrote, as the `/entry` half of the file has it."""
+    """Content we wrote, as the `/entry` half of the file has it."""
 
     def __init__(self, path: Path) -> None:
         with h5py.File(path, "r") as file:

@@ -32,7 +32,7 @@ Motion = Literal["DMOV", "MOVN"]
 
 @dataclass
 class ClockFault:
-    """What a clock shows beside the true time, from a moment on."""
+    """Error of a clock, from a moment on."""
 
     kind: Literal["none", "offset", "step", "freeze"] = "none"
     at_s: float = 0.0

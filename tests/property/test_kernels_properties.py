@@ -1,4 +1,4 @@
-"""What holds for any frames, references and settings."""
+"""Claims that hold for any frames, references and settings."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class Exposed:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a detector made, and what arrived of it, in this order; a frame may come more than once."""
+    """Frames that a detector made, and those that arrived, in this order; a frame may come more than once."""
 
     first_id: int
     restart_id: int

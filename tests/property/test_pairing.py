@@ -202,7 +202,7 @@ def exposures_of(scan: Scan, seed: int | str, *, incremental: bool = True) -> li
 
 
 def outcome(exposures: list[Exposure]) -> list[tuple[int, list[str], Flag]]:
-    """What must agree: order, every bit of every value, flags."""
+    """Everything that must agree: order, every bit of every value, flags."""
     return [(e.ordinal, [f"{name}={value!r}" for name, value in e.values.items()], e.flags) for e in exposures]
 
 

@@ -55,7 +55,7 @@ class HardEdgedScan:
 
     @property
     def profile(self) -> dict[str, Any]:
-        """What a user would write of this beamline."""
+        """Profile as a user would write it for this beamline."""
         return {
             "beamline": "another beamline",
             "service": {"prefix": "X:", "data_root": "."},

@@ -61,7 +61,7 @@ def nd_frame(index: int) -> NDArray:
 
 
 def attributes_of(index: int) -> dict[str, float | int | str | None]:
-    """What a live frame of this index brings as attributes."""
+    """Attributes of a live frame of this index."""
     return {attribute.name: attribute.value for attribute in nd_frame(index).attributes}
 
 

@@ -1,4 +1,4 @@
-"""What a motor record posted after each action of a client, brought to a form in which two records can be compared.
+"""Posts of a motor record after each action of a client, in a form in which two records can be compared.
 
 Absolute times, the number of polls on the way and where the axis was at each of them depend on the phase of the poller;
 which field is posted with which value, in which order, in which processing and with an old or a new stamp do not.

@@ -1,4 +1,4 @@
-"""How like the truth a reconstructed object is: correlation on the scanned area, no flip or turn tried.
+"""Likeness of a reconstructed object to the truth: correlation on the scanned area, no other orientation tried.
 
 What no ptychographic reconstruction can know is removed first: a global complex factor, a shift common to object and
 probe, a linear phase ramp. The mean is removed as well: a transmission near 1 everywhere correlates with anything.
@@ -102,7 +102,7 @@ def _ramp(product: Complex) -> Complex:
 
 
 def _shift_between(a: Complex, b: Complex, weight: Floats, most_px: int) -> Floats:
-    """Where in b the features of a are: peak of the cross correlation, to a fraction of a pixel."""
+    """Shift of the features from a to b: peak of the cross correlation, to a fraction of a pixel."""
     a, b = (a - a[weight > 0].mean()) * weight, (b - b[weight > 0].mean()) * weight
     shape = (2 * a.shape[0], 2 * a.shape[1])
     cross = abs(np.fft.ifft2(np.conj(np.fft.fft2(a, shape)) * np.fft.fft2(b, shape)))

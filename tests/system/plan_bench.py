@@ -39,7 +39,7 @@ class PlanBench:
 
     @property
     def devices(self) -> tuple[PtychoDetector, ScanStage, StreamServiceDevice]:
-        """What most plans begin with."""
+        """Devices of most plans."""
         return self.detector, self.stage, self.stream
 
     def scan_id(self, word: str = "scan") -> str:

@@ -55,7 +55,7 @@ class RawCaClient:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the server has closed the connection; what it sent before is thrown away."""
+        """True if the server has closed the connection; what it sent before is thrown away."""
         self.socket.setblocking(False)
         try:
             while self.socket.recv(1 << 20):

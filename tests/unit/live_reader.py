@@ -27,7 +27,7 @@ for line in sys.stdin:
 
 @dataclass(frozen=True)
 class Look:
-    """What a reader saw."""
+    """View of a reader."""
 
     state: str
     expected: int

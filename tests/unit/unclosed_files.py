@@ -72,7 +72,7 @@ def cut(path: Path, n_bytes: int) -> Path:
 
 
 def h5clear(path: Path, increment: int = 0) -> None:
-    """What `h5clear --status --increment` does: the file opens like any other afterwards, whatever is in it."""
+    """As `h5clear --status --increment`: the file opens like any other afterwards, whatever is in it."""
     hdf5 = ctypes.CDLL(h5py.h5p.__file__)
     access, yes = h5py.h5p.create(h5py.h5p.FILE_ACCESS), ctypes.c_bool(True)
     for name in (b"clear_status_flags", b"skip_eof_check"):

@@ -33,7 +33,7 @@ SCAN = HardEdgedScan()
 
 @dataclass(frozen=True)
 class Simulated:
-    """What a beamline would have: the detector's file and a profile."""
+    """Files that a beamline would have: the detector's and a profile."""
 
     raw: Path
     truth: Path

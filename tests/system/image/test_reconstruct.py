@@ -1,4 +1,4 @@
-"""What stands around PtyPy: recipe, child process, image file, following a run that ends, aborts or falls silent."""
+"""Everything around PtyPy: recipe, subprocess, image file, following a run that ends, aborts or falls silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which frames are lost and sent twice on purpose."""
+"""Frames lost and sent twice on purpose."""
 
 import pytest
 from hypothesis import given

@@ -57,7 +57,7 @@ def rig(ioc: Any, epics: LoopbackEpics, tmp_path: Path) -> Iterator[Rig]:
 
 
 def refusal(profile: Path, environment: dict[str, str]) -> str:
-    """What a daemon says that must not start."""
+    """Refusal of a daemon that must not start."""
     command = [sys.executable, "-c", SEARCHES_LONG, str(HANG_S), "run", str(profile)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")

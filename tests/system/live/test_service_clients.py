@@ -57,7 +57,7 @@ def rig(ioc: Any, rigs: list[Rig], epics: LoopbackEpics, tmp_path: Path) -> Rig:
 
 
 def memory_mib(rig: Rig) -> float:
-    """What the daemon has had at most."""
+    """Peak memory of the daemon."""
     status = Path(f"/proc/{rig.child.process.pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 

@@ -54,7 +54,7 @@ def make_device(rig: Rig, **settings: Any) -> StreamServiceDevice:
 
 
 def scan(device: StreamServiceDevice, request: ScanRequest) -> MsgGenerator:
-    """What every plan does about the service, without frames."""
+    """The part of every plan that concerns the service, without frames."""
 
     def frames() -> MsgGenerator[None]:
         yield from bps.null()

@@ -1,4 +1,4 @@
-"""What a scan leaves behind, however it is interrupted: a run with a defined end, and nothing that still works."""
+"""Remains of a scan, however it is interrupted: a run with a defined end, and nothing that still works."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Broken(Device):
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """What happens in the middle of a scan, and how all must end."""
+    """Event in the middle of a scan, and how all must end."""
 
     name: str
     do: Callable[[PlanBench], object]

@@ -28,7 +28,7 @@ CALLABLES = {"move_sample_out", "focus"}
 def listed(
     start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    """What the server's own command writes about the startup script of the examples."""
+    """Output of the server's own command about the startup script of the examples."""
     folder = tmp_path_factory.mktemp("queue")
     prefix = start_ioc("--shape", "32,48", "--stack", "2").prefix
     environment = process_environment(epics.client_environment()) | {"PTYCHO_IOC": prefix, "PTYCHO_RAW": str(folder)}

@@ -1,4 +1,4 @@
-"""What docker-compose.yml starts works without docker, too: each service's own command, on this machine's loopback."""
+"""Services of docker-compose.yml work without docker, too: each service's own command, on this machine's loopback."""
 
 from __future__ import annotations
 

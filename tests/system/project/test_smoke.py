@@ -22,7 +22,7 @@ STARTS = {"python": [sys.executable], "ptychostream": [sys.executable, "-m", "st
 
 
 def run(command: str, folder: Path, exit_code: int = 0) -> str:
-    """What a command says that is given in an empty folder instead of the checkout."""
+    """Output of a command given in an empty folder instead of the checkout."""
     program, *words = shlex.split(command)
     words = [str(CHECKOUT / word) if word.startswith("tests/") else word for word in words]
     done = subprocess.run(
@@ -46,7 +46,7 @@ def commands() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where all commands of the page have been given."""
+    """Folder in which all commands of the page have been given."""
     folder = tmp_path_factory.mktemp("smoke")
     for command, shown in commands():
         assert shown in run(command, folder)

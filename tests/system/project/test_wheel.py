@@ -1,4 +1,4 @@
-"""What pip installs is whole: built as a release is, installed without the checkout, run without writing into it."""
+"""The wheel is whole: built as a release is, installed without the checkout, run without writing into it."""
 
 from __future__ import annotations
 

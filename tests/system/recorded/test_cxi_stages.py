@@ -103,7 +103,7 @@ def test_a_growing_file_gives_a_closed_one_for_programs_that_open_no_other(
 
 
 def official_findings(path: Path) -> str:
-    """What the official validator says of a file."""
+    """Findings of the official validator in a file."""
     validator = os.environ.get(OFFICIAL)
     if not validator:
         pytest.skip(f"{OFFICIAL} does not name the official validator (cxidb/CXI, validate_cxi.py)")

@@ -32,7 +32,7 @@ def writer(path: Path) -> Iterator[Writer]:
 
 
 class Waiting:
-    """What happens whenever the reader waits, one step a time; its clock goes on by a second."""
+    """Steps that happen whenever the reader waits, one at a time; its clock goes on by a second."""
 
     def __init__(self, *steps: Callable[[], None]) -> None:
         self._steps = list(steps)

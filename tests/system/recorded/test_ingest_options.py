@@ -74,7 +74,7 @@ class Options:
 
     @property
     def divides(self) -> bool:
-        """Whether the bin fits into what is kept."""
+        """True if the bin fits into what is kept."""
         return not any(n % self.bin for n in self.region.roi or self.region.raw_shape)
 
     @property
@@ -107,7 +107,7 @@ class Options:
 
     @property
     def peak(self) -> tuple[int, int]:
-        """Where the bright pixel must land. An ROI has its centre at n // 2; without one the frame is only turned."""
+        """Place of the bright pixel. An ROI has its centre at n // 2; without one the frame is only rotated."""
         if self.region.roi is not None:
             ny, nx = (n // self.bin for n in self.region.roi)
             return (nx // 2, ny // 2) if self.rotate in (90, 270) else (ny // 2, nx // 2)
@@ -150,7 +150,7 @@ BY_FILE = by_file()
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the detector sent, and its references."""
+    """Frames that the detector sent, and its references."""
 
     frames: np.ndarray
     """(N, y, x) counts around 30, some above the saturation level, and 1000 at the centre of the region."""
@@ -172,7 +172,7 @@ def record(region: Region) -> Recorded:
 
 @dataclass
 class Stored:
-    """What a standard file holds; in memory it stands for the file."""
+    """Content of a standard file; in memory it stands for the file."""
 
     data: list[np.ndarray] = field(default_factory=list)
     unique_ids: list[np.ndarray] = field(default_factory=list)

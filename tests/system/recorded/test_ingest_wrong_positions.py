@@ -67,7 +67,7 @@ def command(*words: str | Path) -> str:
 
 
 def ingest(folder: Path, *options: str | Path) -> tuple[str, dict[str, np.ndarray]]:
-    """What the command said, and what is in the file."""
+    """Output of the command, and content of the file."""
     output = folder / "scan_std.h5"
     said = command(
         "ingest", "hdf5", "--input", folder / "scan.h5", "--readbacks", folder / "log.csv", "--output", output,

@@ -106,7 +106,7 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
 
 
 def write_tiffs(raw: Path, folder: Path) -> tuple[str, Path]:
-    """What a TIFF writer and an archiver would have kept of the same frames."""
+    """Files that a TIFF writer and an archiver would have kept of the same frames."""
     folder.mkdir()
     with h5py.File(raw) as file:
         columns = file["/entry/instrument/NDAttributes"]

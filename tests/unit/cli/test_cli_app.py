@@ -1,4 +1,4 @@
-"""What every command line has in common: order, version, one way to name input and output, options given once."""
+"""Common parts of every command line: order, version, one way to name input and output, options given once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a run is over; time is an argument."""
+"""The end of a run; time is an argument."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a detector's timestamp says about when a frame was exposed."""
+"""Time of exposure from a detector's timestamp."""
 
 from __future__ import annotations
 

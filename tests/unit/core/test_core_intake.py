@@ -21,7 +21,7 @@ def frame(unique_id: int, stamp_ns: int) -> Frame:
 def take(
     ledger: Ledger, ids: list[int], *, counter: int | None = None, step_ns: int = 10
 ) -> list[tuple[Arrival, int, int]]:
-    """What the ledger says of frames in this order: arrival, id and ordinal."""
+    """Answers of the ledger to frames in this order: arrival, id and ordinal."""
     intake = Intake(ledger)
     entered = []
     for n, unique_id in enumerate(ids):

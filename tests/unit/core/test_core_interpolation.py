@@ -1,4 +1,4 @@
-"""What a channel was at one moment, and when that can be said. Times in plain numbers, one unit for all."""
+"""Value of a channel at one moment, and when it is known. Times in plain numbers, one unit for all."""
 
 from __future__ import annotations
 

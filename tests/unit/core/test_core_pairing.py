@@ -1,4 +1,4 @@
-"""Which readback belongs to a frame, case by case; `tests/property/test_pairing.py` has the general claims."""
+"""Pairing of readbacks and frames, case by case; `tests/property/test_pairing.py` has the general claims."""
 
 from __future__ import annotations
 

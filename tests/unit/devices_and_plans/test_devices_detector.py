@@ -1,4 +1,4 @@
-"""What can be said of the detector without a network; the rest is promised by the plans' system tests."""
+"""Claims about the detector without a network; the rest is promised by the plans' system tests."""
 
 import pytest
 from ophyd.areadetector.cam import EigerDetectorCam

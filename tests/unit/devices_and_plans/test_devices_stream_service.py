@@ -1,4 +1,4 @@
-"""What the service device promises a plan, against PVs in memory: no network, no waiting, every order forced."""
+"""Promises of the service device to a plan, against PVs in memory: no network, no waiting, every order forced."""
 
 import threading
 

@@ -10,7 +10,7 @@ SECOND = 1_000_000_000
 
 
 def stamps(faults: ClockFaults, n_frames: int) -> list[float]:
-    """What the clock says of frames that truly come at 1 s, 2 s, ..., in s."""
+    """Stamps of frames that truly come at 1 s, 2 s, ..., in s."""
     clock = FaultyClock(PvTable("T:"), "FrameClock", faults, lambda: 0)
     return [clock.stamp(n * SECOND, n) / SECOND for n in range(1, n_frames + 1)]
 

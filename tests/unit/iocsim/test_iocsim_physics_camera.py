@@ -15,7 +15,7 @@ MOUNTINGS = list(itertools.product((0, 90, 180, 270), ("none", "h", "v", "hv")))
 
 
 def bring_back(raw, rotate, flip):
-    """What a profile does with a raw frame: numpy's rot90, then flip."""
+    """Orientation of a raw frame by a profile: numpy's rot90, then flip."""
     turned = np.rot90(raw, rotate // 90)
     return {"none": turned, "h": np.fliplr(turned), "v": np.flipud(turned), "hv": turned[::-1, ::-1]}[flip]
 

@@ -1,4 +1,4 @@
-"""When the controller of the simulated motors is polled."""
+"""Polling of the controller of the simulated motors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where pixels land: ROI, centre, bin, rotate and flip."""
+"""Places of pixels: ROI, centre, bin, rotate and flip."""
 
 from __future__ import annotations
 

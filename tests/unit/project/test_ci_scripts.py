@@ -83,7 +83,7 @@ def fake_python(path: Path, version: str, *, has_venv: bool = True) -> None:
 
 
 def pythons(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """What is found when `folder` has all of PATH and of pyenv's versions."""
+    """Pythons found when `folder` has all of PATH and of pyenv's versions."""
     path = folder / "bin"
     path.mkdir(exist_ok=True)
     for tool in ("bash", "env", "sort"):

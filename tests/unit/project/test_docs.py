@@ -1,4 +1,4 @@
-"""What the documentation shows works: examples run, commands parse, PVs exist, tables and links are up to date."""
+"""The documentation is true: examples run, commands parse, PVs exist, tables and links are up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make`, pip and CI rely on: pins that fit pyproject.toml, shelves that are no packages, tasks that exist."""
+"""Foundations of `make`, pip and CI: pins that fit pyproject.toml, shelves that are no packages, tasks that exist."""
 
 from __future__ import annotations
 

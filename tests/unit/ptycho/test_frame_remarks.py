@@ -1,4 +1,4 @@
-"""What the frames show against what a reconstruction takes for granted: the axis, and the far field."""
+"""Remarks on frames that contradict what a reconstruction assumes: the axis, and the far field."""
 
 from __future__ import annotations
 

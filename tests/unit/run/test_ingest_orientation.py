@@ -1,4 +1,4 @@
-"""Which way a stored frame's axes point after the camera's mounting was undone."""
+"""Directions of a stored frame's axes after the camera's mounting was undone."""
 
 from __future__ import annotations
 

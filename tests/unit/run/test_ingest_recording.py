@@ -1,4 +1,4 @@
-"""What becomes of recorded frames, whatever file they were in: identity, groups, exposure times, what is left out."""
+"""Recorded frames, whatever file they were in: identity, groups, exposure times, what is left out."""
 
 from __future__ import annotations
 

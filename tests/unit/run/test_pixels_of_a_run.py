@@ -1,4 +1,4 @@
-"""What holds no measurement is in no number of a run: gaps, dead pixels, NaN; live and offline alike, and told."""
+"""Pixels without a measurement are in no number of a run: gaps, dead pixels, NaN; live and offline alike, and told."""
 
 from __future__ import annotations
 

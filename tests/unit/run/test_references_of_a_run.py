@@ -1,4 +1,4 @@
-"""What a flat, a mask or a saturation level was taken for is said, and what cannot be told is asked, live, too."""
+"""References of a run: what a flat or a mask was taken for is said, and what cannot be told is asked, live, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says of its frames is true: its end reason, its message, and its counts, whatever came."""
+"""A run tells the truth about its frames: its end reason, its message, and its counts, whatever came."""
 
 from __future__ import annotations
 

@@ -37,13 +37,13 @@ class DeadIoc(Bench):
 
 
 class Client:
-    """Who waits for the completion of a put."""
+    """Client that waits for the completion of a put."""
 
     connected = True
 
 
 class Answers:
-    """What the orders of a queue were answered."""
+    """Answers to the orders of a queue."""
 
     def __init__(self, make_run: Callable[[Order], Any]) -> None:
         self.given: list[tuple[Any, str]] = []

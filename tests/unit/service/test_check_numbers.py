@@ -1,4 +1,4 @@
-"""What is told of numbers before the first frame: an energy that no photon has, a unit that the IOC contradicts."""
+"""Warnings on numbers before the first frame: an energy that no photon has, a unit that the IOC contradicts."""
 
 from __future__ import annotations
 

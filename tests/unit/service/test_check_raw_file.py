@@ -1,4 +1,4 @@
-"""What a raw file would lack is said before a beamline finds out: layout, attributes and profile against each other."""
+"""Checks of a raw file before the scan: layout, attributes and profile against each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `ptychostream demo` says while it runs."""
+"""Output of `ptychostream demo` while it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a folder is fit for files that are read while they grow."""
+"""Fitness of a folder for files that are read while they grow."""
 
 from __future__ import annotations
 

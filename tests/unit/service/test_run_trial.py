@@ -17,7 +17,7 @@ from stream_service.service.daemon import parse_request
 
 
 def arm(folder: Path, **request: Any) -> str:
-    """Why a request is not armed; empty if it is, and then its first frames make a complete run."""
+    """Reason why a request is not armed; empty if it is, and then its first frames make a complete run."""
     text = json.dumps({"scan_id": "scan", "n_positions": 2, **request})
     profile = Bench(folder).profile
     try:

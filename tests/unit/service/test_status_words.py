@@ -1,4 +1,4 @@
-"""What a run says about itself at its end, in one sentence."""
+"""The message of a run at its end, in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the daemon makes of the text in its PV `Request`."""
+"""Reading of the text in the daemon's PV `Request`."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def ids(recording: TiffRecording) -> list[int]:
 
 
 def account(recording: TiffRecording) -> Account:
-    """What a ledger makes of the recording, as the ingest does."""
+    """Account of the recording by a ledger, as the ingest makes it."""
     ledger = Ledger(recording.first_unique_id, None)
     ordinals = [ledger.receive(frame.unique_id, index).ordinal for index, frame in enumerate(recording.frames())]
     ledger.mark(ordinals, FrameStatus.STORED)

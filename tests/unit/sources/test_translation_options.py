@@ -1,4 +1,4 @@
-"""What moves by the translation of a CXI file: asked for only where it counts, and the same question everywhere."""
+"""The translation of a CXI file, of sample or probe: asked for only where it counts, and the same everywhere."""
 
 from __future__ import annotations
 

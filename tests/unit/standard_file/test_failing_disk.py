@@ -44,7 +44,7 @@ def script() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def tried(script: subprocess.Popen[str]) -> Tried:
-    """What came of a scenario, with so much room each time; whatever else is said fails the test."""
+    """Outcome of a scenario, with so much room each time; whatever else is said fails the test."""
 
     def outcomes(scenario: str, lack: str, foresight: str, folder: Path, rooms: list[int]) -> list[dict[str, Any]]:
         assert script.stdin is not None and script.stdout is not None

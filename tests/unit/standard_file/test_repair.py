@@ -1,4 +1,4 @@
-"""What `repair` keeps of a killed writer's file, or of one that was cut off, and what it says."""
+"""Rows that `repair` keeps of a killed writer's file, or of one that was cut off, and its message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the disk or the path fails, the message says what to do and what was written stays good."""
+"""Failures of disk or path: the message says what to do and what was written stays good."""
 
 from __future__ import annotations
 

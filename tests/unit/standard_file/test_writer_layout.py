@@ -1,4 +1,4 @@
-"""What is in a standard file before its first row, and that it stays so."""
+"""Content of a standard file before its first row, and that it stays so."""
 
 from __future__ import annotations
 

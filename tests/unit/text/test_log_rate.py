@@ -16,7 +16,7 @@ log = logging.getLogger("flood")
 
 
 class Lines(logging.Handler):
-    """What is written, under a clock that only the test moves."""
+    """Lines written, under a clock that only the test moves."""
 
     def __init__(self) -> None:
         super().__init__()

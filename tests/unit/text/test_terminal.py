@@ -1,4 +1,4 @@
-"""What a file, a name or a service says reaches the terminal as text: no control character, no markup, no failure."""
+"""Text of files, names and services reaches the terminal as text: no control character, no markup, no failure."""
 
 from __future__ import annotations
 
