@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from typer.testing import CliRunner
 
+from iocsim.detector.frames import Conditions
 from iocsim.physics.beamline import BeamlineConfig, fermat_positions_m, make_beamline
 from stream_service.cli.main import app
 
@@ -45,9 +46,8 @@ def simulate_scan(folder: Path, n_rows: int, *, name: str = "scan", **changes: A
         entry = file.create_group("entry")
         frames = entry.create_dataset("data", (n_rows, *beamline.frames.raw_shape), beamline.frames.dtype)
         for index, (x_m, y_m) in enumerate(positions_m):
-            frames[index] = beamline.frames.frame(
-                index, x_m, y_m, EXPOSURE_S, beamline.energy_eV, RING_CURRENT_MA, True
-            )
+            conditions = Conditions(x_m, y_m, beamline.energy_eV, RING_CURRENT_MA, True)
+            frames[index] = beamline.frames.frame(index, EXPOSURE_S, conditions)
         entry["pos"] = np.array(positions_m)
         entry["energy_eV"] = beamline.energy_eV
         entry["det_dist_m"] = beamline.det_dist_m

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from iocsim.detector.frames import Conditions
 from iocsim.physics.beamline import BeamlineConfig, fermat_positions_m, make_beamline
 from iocsim.physics.optics import zone_plate_probe
 from stream_service.errors import SourceError
@@ -58,7 +59,7 @@ def simulated_file(
     )
     with StandardFile.create(path, header, swmr=False) as file:
         for row, (x_m, y_m) in enumerate(positions):
-            frame = beamline.frames.frame(row, x_m, y_m, 0.02, beamline.energy_eV, 200.0, True)
+            frame = beamline.frames.frame(row, 0.02, Conditions(x_m, y_m, beamline.energy_eV, 200.0, True))
             pixels = orientation.apply(np.maximum(frame.astype(np.float32) - 100, 0))
             append_row(file, example_row(row, x_m=sign * x_m, y_m=sign * y_m), pixels)
         file.write_ledger(example_ledger(N_ROWS))
