@@ -21,6 +21,11 @@ class Counter(Protocol):
     @property
     def latest(self) -> int | None: ...
 
+    @property
+    def is_gone(self) -> bool:
+        """True once its IOC has gone, which counts anew when it comes back."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -65,5 +70,5 @@ class Afterwards:
         latest = self._counter.latest
         if latest is not None and self._n_since < latest - counter_at_end <= MAX_JUMP:
             self._n_since, self._until_s = latest - counter_at_end, now_s + self._watch_s
-        elif now_s > self._until_s:
+        elif now_s > self._until_s or self._counter.is_gone:
             self.close()

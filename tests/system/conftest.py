@@ -77,13 +77,16 @@ def epics() -> LoopbackEpics:
 
 @pytest.fixture(scope="module")
 def start_ioc(epics: LoopbackEpics) -> Iterator[Callable[..., IocProcess]]:
-    """Start `iocsim` with these arguments and wait until it is ready; it ends with the module or the next start."""
+    """Start `iocsim` with these arguments and wait until it is ready; it ends with the module or the next start.
+
+    A prefix of its own, unless one is given: that of an IOC which comes back.
+    """
     running: list[IocProcess] = []
 
-    def start(*arguments: str | Path) -> IocProcess:
+    def start(*arguments: str | Path, prefix: str = "") -> IocProcess:
         while running:
             running.pop().stop()
-        prefix = next(_PREFIXES)
+        prefix = prefix or next(_PREFIXES)
         process = subprocess.Popen(
             [*END_WITH_PARENT, sys.executable, "-m", "iocsim", "--prefix", prefix, *map(str, arguments)],
             env=process_environment(epics.server_environment("ioc")),

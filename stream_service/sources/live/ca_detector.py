@@ -19,7 +19,12 @@ class CaCounter:
     """The detector's counter, followed while no run is: at full rate its updates would cost a run too much."""
 
     def __init__(self, counter_pv: str) -> None:
-        self._pv = PV(counter_pv, auto_monitor=True)
+        self.is_gone = False
+        """True once its connection was lost: to be closed, so that who searches for the PV next finds it at once."""
+        self._pv = PV(counter_pv, auto_monitor=True, connection_callback=self._take_connection)
+
+    def _take_connection(self, conn: bool = False, **_: Any) -> None:
+        self.is_gone = self.is_gone or not conn
 
     @property
     def latest(self) -> int | None:

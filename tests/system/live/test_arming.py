@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -20,6 +21,8 @@ from stream_service.testing.loopback import LoopbackEpics
 ANSWER_S = 0.5
 """Within which Stop and Abort answer whatever is being armed, on a machine that is not held up just then."""
 ARMED_TIMEOUT_S = 5.0
+AWAY_S = 10.0
+"""After which CA alone searches again every 5 s or more seldom."""
 WARM_CYCLES = 10
 MORE_KIB = 4096
 """Of memory for all armings after those, few or many: it grows in steps, by 1 MiB for 20 and by 2.4 MiB for 170."""
@@ -130,6 +133,39 @@ def test_armed_run_that_nobody_begins_ends_with_its_reason(start: Callable[..., 
     assert rig.arm("next", n_positions=1) == ""
     rig.beamline.acquire(1)
     assert rig.wait_for_end() == "COMPLETE"
+
+
+@pytest.mark.long
+def test_ioc_that_was_away_after_a_run_is_found_at_once_by_the_next_arming(
+    start: Callable[..., Rig], start_ioc: Callable[..., Any], ioc: Any
+) -> None:
+    """The detector's counter is watched for a while after a run: it must not keep the channel, for which CA searches
+    ever more seldom."""
+    rig = start()
+    assert rig.arm("before", n_positions=1) == ""
+    rig.beamline.acquire(1)
+    assert rig.wait_for_end() == "COMPLETE"
+    rig.beamline.close()
+    ioc.stop(signal.SIGKILL)
+    time.sleep(AWAY_S)
+    start_ioc(prefix=ioc.prefix)
+    assert rig.arm("after", n_positions=1) == ""
+    rig.beamline.acquire(1)
+    assert rig.wait_for_end() == "COMPLETE"
+
+
+def test_service_answers_while_the_kernel_is_compiled(start: Callable[..., Rig], tmp_path: Path) -> None:
+    rig = start(variables={"NUMBA_CACHE_DIR": str(tmp_path)})
+    rig.beamline.acquire(1)
+    beats = rig.service.watch("Heartbeat")
+    rig.service.put("Request", json.dumps({"scan_id": "compiles", "n_positions": 1}))
+    rig.service.put("Arm", 1, wait=False)
+    rig.service.wait_until(lambda: "a file on trial" in str(rig.service.get("Message")))
+    n_beats = len(beats)
+    rig.service.wait_until(lambda: len(beats) >= n_beats + 2)
+    assert rig.service.get("Arm") == 1, "it compiles still"
+    assert seconds_of(lambda: rig.service.put("Abort", 1)) < ANSWER_S
+    assert (rig.service.get("Arm"), rig.service.get("State")) == (0, "IDLE")
 
 
 def resources(rig: Rig) -> tuple[int, int, int]:

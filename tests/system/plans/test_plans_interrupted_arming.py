@@ -67,7 +67,7 @@ def assert_nothing_is_left(rig: Rig) -> None:
     rig.service.wait_for("Arm", 0)
     rig.service.wait_for("Health", "READY")
     assert rig.service.get("ScanId") != "slow"
-    assert rig.readers() == []
+    rig.service.wait_until(lambda: not rig.readers())
     assert rig.arm("next", n_positions=1) == ""
     rig.service.put("Abort", 1)
 

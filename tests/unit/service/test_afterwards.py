@@ -14,6 +14,7 @@ ENDED = replace(NO_RUN, run_number=1, message="9 of 9 frames stored in 9 rows", 
 class Counter:
     def __init__(self) -> None:
         self.latest: int | None = None
+        self.is_gone = False
         self.is_closed = False
 
     def close(self) -> None:
@@ -44,6 +45,16 @@ def test_the_word_stays_when_the_watch_is_over_or_the_counter_was_reset() -> Non
     assert afterwards.told(ENDED, 9, 59.0).account.unexpected == 3
     assert not counter.is_closed
     assert afterwards.told(ENDED, 9, 61.0).account.unexpected == 3
+    assert counter.is_closed
+
+
+def test_counter_of_an_ioc_that_went_away_is_let_go_so_that_the_next_arming_searches_anew() -> None:
+    counter = Counter()
+    afterwards = Afterwards(lambda: counter, 60.0)
+    counter.latest = 12
+    assert afterwards.told(ENDED, 9, 0.0).account.unexpected == 3
+    counter.latest, counter.is_gone = None, True
+    assert afterwards.told(ENDED, 9, 1.0).account.unexpected == 3
     assert counter.is_closed
 
 
