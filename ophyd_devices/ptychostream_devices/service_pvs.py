@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import PV, attach_thread
@@ -45,44 +46,33 @@ class Heard:
     """How many updates came so far: a later one has a higher count, even with the same value."""
 
 
-class ServicePVs(Protocol):
-    """Transport of `StreamServiceDevice`."""
+class ServicePVs(ABC):
+    """The latest value of each PV, and a way to wait for what they say; the transport of `StreamServiceDevice`.
 
-    @property
-    def prefix(self) -> str: ...
+    Safe to use from any thread.
+    """
 
-    @property
-    def is_connected(self) -> bool: ...
-
-    def connect(self, timeout_s: float) -> None:
-        """Return when every PV has delivered a value on this connection; raises `TimeoutError` naming the others."""
-        ...
-
-    def put(self, name: str, value: int | str) -> None:
-        """Write a PV: a text is taken when this returns, a command only sent. Raises `TimeoutError`, `ValueError`."""
-        ...
-
-    def latest(self, name: str) -> Heard: ...
-
-    def text(self, name: str) -> str: ...
-
-    def number(self, name: str) -> int: ...
-
-    def wait_until(self, claim: Callable[[], bool], timeout_s: float) -> bool:
-        """Return True as soon as the claim holds; False if it does not within `timeout_s`."""
-        ...
-
-    def wake(self) -> None:
-        """Let everyone who waits look again."""
-        ...
-
-
-class LatestValues:
-    """Latest value of each PV, and a way to wait for what they say. Safe to use from any thread."""
+    prefix: str
 
     def __init__(self) -> None:
         self._heard: dict[str, Heard] = {}
         self._changed = threading.Condition()
+
+    @property
+    @abstractmethod
+    def is_connected(self) -> bool:
+        """True if the service answers at this moment."""
+
+    @abstractmethod
+    def connect(self, timeout_s: float) -> None:
+        """Return when every PV has delivered a value on this connection; raises `TimeoutError` naming the others."""
+
+    @abstractmethod
+    def put(self, name: str, value: int | str) -> None:
+        """Write a PV: a text is taken when this returns, a command only sent. Raises `TimeoutError`, `ValueError`.
+
+        Whether a command was obeyed is told by the other PVs; its own put may stay open as long as it works.
+        """
 
     def post(self, name: str, value: str | int, timestamp_s: float) -> None:
         """Take an update and wake everyone who waits."""
@@ -128,7 +118,7 @@ class LatestValues:
                 self._changed.wait(left_s)
 
 
-class EpicsServicePVs(LatestValues):
+class EpicsServicePVs(ServicePVs):
     """The service's PVs over Channel Access, by pyepics. Channels are opened by the first `connect`."""
 
     def __init__(self, prefix: str) -> None:
@@ -142,11 +132,9 @@ class EpicsServicePVs(LatestValues):
 
     @property
     def is_connected(self) -> bool:
-        """True if the service answers at this moment."""
         return bool(self._channels) and all(channel.connected for channel in self._channels.values())
 
     def connect(self, timeout_s: float) -> None:
-        """Return when every PV has delivered a value on this connection; raises `TimeoutError` naming the others."""
         attach_thread()
         with self._opening:
             if not any(channel.connected for channel in self._channels.values()):
@@ -205,10 +193,6 @@ class EpicsServicePVs(LatestValues):
         )
 
     def put(self, name: str, value: int | str) -> None:
-        """Write a PV: a text is taken when this returns, a command only sent. Raises `TimeoutError`, `ValueError`.
-
-        Whether a command was obeyed is told by the other PVs; its own put may stay open as long as it works.
-        """
         attach_thread()
         channel = self._channels[ServicePV(name)]
         if not isinstance(value, str):
@@ -224,7 +208,6 @@ class EpicsServicePVs(LatestValues):
             raise TimeoutError(f"{channel.pvname} did not take the text within {TEXT_TIMEOUT_S:g} s")
 
     def latest(self, name: str) -> Heard:
-        """The latest value of a PV; raises `LookupError` when it has never delivered one."""
         heard = super().latest(name)
         names = self._enum_names.get(name)
         return heard if names is None else replace(heard, value=names[int(heard.value)])

@@ -12,10 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from stream_service.channel_access.library import PV, ca
+from stream_service.core.frame import EPICS_EPOCH_S, NS_PER_S
 
 ECA_NORMAL = 1
-EPICS_EPOCH_S = 631_152_000
-"""1990-01-01, in seconds of the Unix epoch."""
 
 
 class _Answer(ctypes.Structure):
@@ -82,4 +81,4 @@ def _take_answer(answer: _Answer) -> None:
         request._on_answer(None)
         return
     stamp = ctypes.cast(answer.dbr, ctypes.POINTER(_Stamped)).contents
-    request._on_answer((EPICS_EPOCH_S + stamp.seconds) * 1_000_000_000 + stamp.nanoseconds)
+    request._on_answer((EPICS_EPOCH_S + stamp.seconds) * NS_PER_S + stamp.nanoseconds)

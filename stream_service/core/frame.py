@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 NS_PER_S = 1_000_000_000
+EPICS_EPOCH_S = 631_152_000
+"""1990-01-01, from which EPICS counts, in seconds of the Unix epoch."""
 
 AttributeValue = float | int | str | bool | None
 

@@ -39,8 +39,9 @@ AFTER_INTERRUPTION_S = 5.0
 """The same once the command is to stop: a library that does not come back cannot stop."""
 LOOK_S = 1.0
 """Between two looks at what the child does."""
+LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl: the signal that a process gets when its parent is no more."""
+"""Of Linux's prctl: the signal that a process gets when the thread that started it is no more."""
 CAN_WATCH = hasattr(signal, "sigtimedwait")
 """Not on macOS, where a command does its work in its own process."""
 HANDED_ON = {signal.SIGINT, signal.SIGTERM}
@@ -113,6 +114,12 @@ def guarded(limits: Limits) -> Ended | None:
         notes.close()
 
 
+def end_with_parent(number: signal.Signals) -> None:
+    """Let this process get a signal when the thread that started it is no more; only Linux does that."""
+    if sys.platform == "linux":
+        LIBC.prctl(PR_SET_PDEATHSIG, number)
+
+
 def lift_limits() -> None:
     """For a program that this process starts, which reads no file of others, and for the last words of this one."""
     if _limit_before is not None:
@@ -125,7 +132,7 @@ def _limit(limits: Limits, parent: int) -> None:
     wanted = [limit for limit in (limits.memory_bytes, soft, hard) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_DATA, (min(wanted), hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
     if os.getppid() != parent:  # it ended in the meantime
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -6,7 +6,6 @@ Standard output and error go to files without a name, so neither side can wait f
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import signal
@@ -19,10 +18,8 @@ from pathlib import Path
 
 from stream_service.cancellation import Cancellation
 from stream_service.errors import PtychostreamError
-from stream_service.processes.guard import signal_name
+from stream_service.processes.guard import end_with_parent, signal_name
 
-PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl: the signal that a process gets when its parent is no more."""
 PARENT = "PTYCHOSTREAM_PARENT"
 """Environment variable with the number of the process that waits for this one."""
 LONGEST_REASON = 300
@@ -87,7 +84,7 @@ def limit_this_process(memory_bytes: int, output_bytes: int) -> None:
     with suppress(OSError, ValueError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent(signal.SIGKILL)
         if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):  # it ended in the meantime
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -5,7 +5,6 @@ On Linux they are asked to end (SIGTERM) even when this process is killed.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import selectors
@@ -20,13 +19,10 @@ from typing import IO, Self
 
 from stream_service.errors import PtychostreamError
 from stream_service.output_file import open_new
-from stream_service.processes.guard import lift_limits
+from stream_service.processes.guard import end_with_parent, lift_limits
 
 END_TIMEOUT_S = 15.0
 LOG_TAIL_LINES = 12
-PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl: the signal that a process gets when the thread that started it is no more."""
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 LINE_END = re.compile(rb"[\r\n]")
 """A line that is written over again and again, as on a terminal, is many lines."""
 
@@ -120,5 +116,4 @@ class Subprocess:
 
 def _ends_with_its_parent() -> None:
     lift_limits()
-    if LIBC is not None:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)

@@ -89,9 +89,7 @@ def _mean_centre_px(scan: ScanFile) -> npt.NDArray[np.float64] | None:
 
 def _in_raw_axes(scan: ScanFile, off_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """A distance in a stored frame, in raw axes: before rotate, flip and bin of the ingest."""
-    settings = scan.settings
-    profile = settings.get("profile") or {}
-    preprocessing = settings.get("preprocessing") or profile.get("preprocessing") or {}
+    preprocessing = scan.preprocessing
     orientation = Orientation.of_profile(
         int(preprocessing.get("rotate") or 0), str(preprocessing.get("flip") or "none")
     )

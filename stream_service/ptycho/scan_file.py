@@ -85,9 +85,7 @@ class ScanFile:
     def _from_file(cls, path: Path, file: BoundedFile) -> Self:
         if not file.is_standard:
             raise SourceError(f"{path} is not a standard file: make one of it with `ptychostream ingest`")
-        state = (
-            text_in(dataset_at(file, paths.STATE)) or ""
-        )  # before the rows: once a run has ended, all of them are there
+        state = text_in(dataset_at(file, paths.STATE)) or ""  # first: once a run has ended, all its rows are there
         rows = standard_rows(file)
         is_growing, n_rows = rows.n_beyond > 0 or not rows.is_closed, rows.n_rows
         data, keep = dataset_at(file, paths.DATA), dataset_at(file, paths.KEEP)
@@ -98,10 +96,9 @@ class ScanFile:
             raise SourceError(f"{path} lacks datasets of a standard file: `ptychostream validate` says which")
         step_y, step_x = float(basis[0, 1]), float(basis[1, 0])
         capacity = int(keys.shape[0])
-        number = _Numbers(path, file)
-        for doubt in number_doubts(
-            {name: number[f"{paths.ENTRY}/{name}"] for name in ("energy_eV", "det_dist_m", "pixel_m")}
-        ):
+        places = paths.ENERGY, paths.DET_DIST, paths.PIXEL, paths.CENTER_Y, paths.CENTER_X
+        energy_eV, det_dist_m, pixel_m, center_y, center_x = (_number(path, file, place) for place in places)
+        for doubt in number_doubts({"energy_eV": energy_eV, "det_dist_m": det_dist_m, "pixel_m": pixel_m}):
             raise SourceError(
                 f"{path}: /entry/{doubt.name} {doubt.message} Ingest again with the right {doubt.correction}"
             )
@@ -114,11 +111,11 @@ class ScanFile:
             n_kept=int(np.count_nonzero(keep[:n_rows])),
             n_rows_expected=None if capacity == OPEN_KEY_CAPACITY else capacity,
             frame_shape=(int(data.shape[1]), int(data.shape[2])),
-            center_px=(number[paths.CENTER_Y], number[paths.CENTER_X]),
+            center_px=(center_y, center_x),
             axis_signs=(-1 if step_y < 0 else 1, -1 if step_x < 0 else 1),
-            energy_eV=number[paths.ENERGY],
-            det_dist_m=number[paths.DET_DIST],
-            pixel_m=number[paths.PIXEL],
+            energy_eV=energy_eV,
+            det_dist_m=det_dist_m,
+            pixel_m=pixel_m,
             optics=_optics_of(path, file),
             settings=_settings_of(file),
             also=file.also,
@@ -132,6 +129,16 @@ class ScanFile:
         if self.orientation is not None:
             return self.orientation
         return Orientation(flip_rows=rows < 0, flip_columns=columns < 0)
+
+    @property
+    def profile(self) -> Mapping[str, Any]:
+        """The profile with which it was made, as recorded; empty if there was none."""
+        return self.settings.get("profile") or {}
+
+    @property
+    def preprocessing(self) -> Mapping[str, Any]:
+        """The preprocessing with which it was made, likewise."""
+        return self.settings.get("preprocessing") or self.profile.get("preprocessing") or {}
 
     @property
     def has_ended(self) -> bool:
@@ -211,19 +218,13 @@ class ScanFile:
         return extent_m / shape[0], extent_m / shape[1]
 
 
-class _Numbers:
-    """The single numbers of a file, each of which must be there and finite."""
-
-    def __init__(self, path: Path, file: h5py.File) -> None:
-        self._path, self._file = path, file
-
-    def __getitem__(self, name: str) -> float:
-        value = number_in(dataset_at(self._file, name))
-        if value is None or not math.isfinite(value):
-            limits = LIMITS.get(name.removeprefix(f"{paths.ENTRY}/"))
-            what_to_do = f": ingest again with {limits.option}" if limits else ""
-            raise SourceError(f"{self._path}: {name} is not known; a reconstruction needs it{what_to_do}")
-        return value
+def _number(path: Path, file: h5py.File, name: str) -> float:
+    value = number_in(dataset_at(file, name))
+    if value is None or not math.isfinite(value):
+        limits = LIMITS.get(name.removeprefix(f"{paths.ENTRY}/"))
+        what_to_do = f": ingest again with {limits.option}" if limits else ""
+        raise SourceError(f"{path}: {name} is not known; a reconstruction needs it{what_to_do}")
+    return value
 
 
 def _settings_of(file: h5py.File) -> Mapping[str, Any]:

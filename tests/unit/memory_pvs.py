@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from ptychostream_devices.service_pvs import MONITORED, LatestValues
+from ptychostream_devices.service_pvs import MONITORED, ServicePVs
 from stream_service.settings.request import ScanRequest
 
 REQUEST = ScanRequest(scan_id="scan_1", n_positions=3)
 TEXTS = {"State": "IDLE", "Health": "READY"} | dict.fromkeys(("ArmError", "ScanId", "File", "Message", "EndReason"), "")
 
 
-class MemoryPVs(LatestValues):
+class MemoryPVs(ServicePVs):
     """The service's PVs, without a service: what a put leads to is told by the test."""
 
     prefix = "TEST:"

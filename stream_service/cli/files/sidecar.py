@@ -78,8 +78,7 @@ def sidecar(
         console.print(WARNING, warning, soft_wrap=True)
     said = (
         f"{output}: {summary.n_pairs} of {counted(summary.n_rows, 'row')} with {summary.n_pairs} of "
-        f"{counted(summary.n_frames, 'frame')}, "
-        f"matched by {summary.matched_by.value}; "
+        f"{counted(summary.n_frames, 'frame')}, matched by {summary.matched_by.value}; "
     )
     said += "".join(f"{source}; " for source in summary.sources) + "positions are "
     said += f"a stage's, mapped by {stage_map} to the beam on the sample" if stage_map else "the beam on the sample"

@@ -35,12 +35,10 @@ def export(
     """Write the rows to use in the layout of another program: upright squares about the axis, without rejected rows."""
     from stream_service.ptycho.image.export import Layout
     from stream_service.ptycho.image.export import export as write
-    from stream_service.ptycho.scan_file import ScanFile
 
     wanted = [layout for layout, is_wanted in zip(Layout, (pynx, tike, ptychonn), strict=True) if is_wanted]
     if len(wanted) != 1:
         raise ConfigError("say for which program: one of --pynx, --tike, --ptychonn")
-    also = AlsoBelow(tuple(also_below or ()))
-    n_rows = write(file, out, wanted[0], recon, force=force, also=also)
-    show_notes(ScanFile.read(file, also).notes)
-    console.print(f"{out}: {counted(n_rows, 'row')} for {wanted[0].value}", soft_wrap=True)
+    done = write(file, out, wanted[0], recon, force=force, also=AlsoBelow(tuple(also_below or ())))
+    show_notes(done.notes)
+    console.print(f"{out}: {counted(done.n_rows, 'row')} for {wanted[0].value}", soft_wrap=True)

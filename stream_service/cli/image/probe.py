@@ -35,7 +35,7 @@ def probe(
     from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 
     picture = out.with_suffix(".png")
-    check_output(out, force=force, inputs=[file], option="--output", error=WriteError)
+    check_output(out, force=force, inputs=[file], error=WriteError)
     check_is_no_input(picture, [file, out], "the picture of --output")
     choices = ScanChoices(estimate_probe=estimate, defocus_m=defocus, also=AlsoBelow(tuple(also_below or ())))
     scan = choices.read_scan(file)

@@ -60,7 +60,7 @@ def reconstruct(
         raise ConfigError("--refine-positions needs the complete scan: use it without --follow when the scan has ended")
     out, choices = out or default_image_path(file), options.choices()
     # what is wrong with the files is said first: PtyPy takes longer to be put right
-    check_output(out, force=options.force, inputs=(file, *choices.files), option="--output", error=WriteError)
+    check_output(out, force=options.force, inputs=(file, *choices.files), error=WriteError)
     state = "" if follow else choices.read_scan(file).state
     request = Request(
         data=file,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import h5py
 import numpy as np
@@ -23,6 +23,7 @@ from stream_service.ptycho.image.export_image import RecoveredImage
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file import Check, whole_hdf5
 from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.cxi_tree import CXI_VERSION
 from stream_service.standard_file.schema.spec import plot_of
 from stream_service.text.units import JOULES_PER_EV
 
@@ -35,6 +36,14 @@ class Layout(StrEnum):
     PYNX = "pynx"
     TIKE = "tike"
     PTYCHONN = "ptychonn"
+
+
+class Export(NamedTuple):
+    """An export that is done."""
+
+    n_rows: int
+    notes: tuple[str, ...]
+    """On the rows of the standard file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,15 +95,15 @@ class KeptRows:
 
 def export(
     data: Path, out: Path, layout: Layout, recon: Path | None, *, force: bool, also: AlsoBelow = NOWHERE_ELSE
-) -> int:
-    """Write the kept rows of `data` to `out`; how many there were. `recon` is a reconstruction of the same scan.
+) -> Export:
+    """Write the kept rows of `data` to `out`. `recon` is a reconstruction of the same scan.
 
     `also` names folders to which the two may lead beside their own.
 
     Raises `SourceError`, `ConfigError` (also if `out` is `data` or `recon`), and `WriteError` if `out` exists already
     or cannot be written.
     """
-    check_output(out, force=force, inputs=filter(None, (data, recon)), option="--output", error=WriteError)
+    check_output(out, force=force, inputs=filter(None, (data, recon)), error=WriteError)
     suffixes = (".cxi", ".h5") if layout is Layout.PYNX else (".h5", ".hdf5")
     if out.suffix not in suffixes:
         raise ConfigError(f"--output {out}: the name must end in {' or '.join(suffixes)}")
@@ -109,13 +118,13 @@ def export(
     with scan.open() as source, whole_hdf5(out, "write the export", replace=force) as (target, check):
         kept = KeptRows.of(scan, source, check)
         write[layout](target, kept, image)
-    return len(kept.rows)
+    return Export(len(kept.rows), scan.notes)
 
 
 def _write_pynx(target: h5py.File, kept: KeptRows, image: RecoveredImage | None) -> None:
     """Datasets of PyNX's CXI runner: `translation` (3, N), for PyNX the place of its *probe*; energy in joules."""
     scan = kept.scan
-    target["cxi_version"] = 160
+    target["cxi_version"] = CXI_VERSION
     target["number_of_entries"] = 1
     instrument = target.create_group(paths.INSTRUMENT)
     instrument["name"] = "ptychostream"

@@ -17,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.ptycho.image.object_image import covered_pixels
-from stream_service.ptycho.optics.probe_file import SOURCE, cxi_head, probe_datasets
+from stream_service.ptycho.optics.probe_file import probe_datasets
 from stream_service.ptycho.ptypy.ptyr import Ptyr
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file import write_tree
 from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.cxi_tree import cxi_head
+from stream_service.standard_file.schema.row_columns import translation
 from stream_service.standard_file.schema.spec import (
     DatasetSpec,
     Tree,
@@ -35,7 +37,6 @@ from stream_service.standard_file.schema.spec import (
 SUFFIX = "_recon.cxi"
 IMAGE = f"{paths.CXI_ENTRY}/image_1"
 PROCESS = f"{IMAGE}/process_1"
-POSITIONS = paths.GEOMETRY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,14 +84,14 @@ def _tree(found: Reconstruction) -> Tree:
             "/": {"default": paths.CXI_ENTRY.strip("/")},
             paths.CXI_ENTRY: {"NX_class": "NXentry", "default": "image_1"},
             paths.INSTRUMENT: {"NX_class": "NXinstrument"},
-            SOURCE: {"NX_class": "NXsource"},
+            paths.SOURCE: {"NX_class": "NXsource"},
             paths.SAMPLE: {"NX_class": "NXsample"},
-            POSITIONS: {"NX_class": "NXgeometry"},
+            paths.GEOMETRY: {"NX_class": "NXgeometry"},
             IMAGE: plot_of("data", 2),
             PROCESS: {"NX_class": "NXprocess", **algorithm},
         },
         datasets=(
-            *cxi_head(scan),
+            *cxi_head(scan.scan_id, scan.energy_eV),
             *_image(found),
             *_process(found, engines),
             *probe_datasets(ptyr.probe, ptyr.pixel_yx_m, "(modes, y, x) wave on the sample; |.|^2 in counts."),
@@ -147,6 +148,4 @@ def _positions(found: Reconstruction) -> tuple[DatasetSpec, ...]:
 
 
 def _translation(name: str, about: str, beam_xy_m: npt.NDArray[np.float64]) -> DatasetSpec:
-    """CXI's translation is the motion of the sample: minus the beam's position on it."""
-    moved = np.column_stack([-beam_xy_m, np.zeros(len(beam_xy_m))])
-    return array_dataset(f"{POSITIONS}/{name}", about, moved, "m")
+    return array_dataset(f"{paths.GEOMETRY}/{name}", about, translation(beam_xy_m), "m")

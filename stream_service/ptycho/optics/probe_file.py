@@ -14,22 +14,18 @@ from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file import write_tree
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at, number_in
-from stream_service.standard_file.schema.cxi_tree import CXI_VERSION
+from stream_service.standard_file.schema.cxi_tree import cxi_head
 from stream_service.standard_file.schema.spec import (
     DatasetSpec,
     Tree,
     array_dataset,
     number_dataset,
     plot_of,
-    text_dataset,
-    whole_dataset,
 )
-from stream_service.text.units import JOULES_PER_EV
 
 Complex = npt.NDArray[np.complex64]
 
-SOURCE = paths.SOURCE
-ILLUMINATION = f"{SOURCE}/illumination"
+ILLUMINATION = f"{paths.SOURCE}/illumination"
 PIXEL_TOLERANCE = 1e-3
 """A probe whose pixel differs by more belongs to another geometry; less is rounding of the energy."""
 
@@ -38,19 +34,8 @@ def probe_datasets(probe: Complex, pixel_yx_m: tuple[float, float], about: str) 
     """`source_1/illumination` (modes, y, x), and the pixel beside it."""
     return (
         array_dataset(ILLUMINATION, about, probe),
-        number_dataset(f"{SOURCE}/x_pixel_size", "Of the illumination.", pixel_yx_m[1], "m"),
-        number_dataset(f"{SOURCE}/y_pixel_size", "Of the illumination.", pixel_yx_m[0], "m"),
-    )
-
-
-def cxi_head(scan: ScanFile) -> tuple[DatasetSpec, ...]:
-    """First datasets of every CXI file of a scan."""
-    return (
-        whole_dataset("/cxi_version", "CXI 1.6.", CXI_VERSION),
-        whole_dataset("/number_of_entries", "CXI entries in this file.", 1),
-        text_dataset(paths.CXI_TITLE, "Name of the scan.", scan.scan_id),
-        text_dataset(paths.CXI_PROGRAM, "What wrote this file.", "ptychostream"),
-        number_dataset(f"{SOURCE}/energy", "Photon energy.", scan.energy_eV * JOULES_PER_EV, "J"),
+        number_dataset(f"{paths.SOURCE}/x_pixel_size", "Of the illumination.", pixel_yx_m[1], "m"),
+        number_dataset(f"{paths.SOURCE}/y_pixel_size", "Of the illumination.", pixel_yx_m[0], "m"),
     )
 
 
@@ -61,11 +46,11 @@ def write_probe(path: Path, scan: ScanFile, probe: Complex, about: str, *, force
             "/": {"default": paths.CXI_ENTRY.strip("/")},
             paths.CXI_ENTRY: {"NX_class": "NXentry", "default": "data_1"},
             paths.INSTRUMENT: {"NX_class": "NXinstrument"},
-            SOURCE: {"NX_class": "NXsource"},
+            paths.SOURCE: {"NX_class": "NXsource"},
             paths.PLOT_1: plot_of("data", probe.ndim),
         },
         datasets=(
-            *cxi_head(scan),
+            *cxi_head(scan.scan_id, scan.energy_eV),
             *probe_datasets(probe, scan.sample_pixel_yx_m((scan.square_px, scan.square_px)), about),
         ),
         soft_links={f"{paths.PLOT_1}/data": ILLUMINATION},
@@ -80,7 +65,7 @@ def read_probe(path: Path, scan: ScanFile) -> Complex:
     """
     with open_hdf5(path, scan.also).file as file, readable(str(path)):
         stored = dataset_at(file, ILLUMINATION)
-        pixels = [number_in(dataset_at(file, f"{SOURCE}/{axis}_pixel_size")) for axis in "yx"]
+        pixels = [number_in(dataset_at(file, f"{paths.SOURCE}/{axis}_pixel_size")) for axis in "yx"]
         probe = np.asarray(stored, np.complex64) if stored is not None else None
     if probe is None or probe.ndim not in (2, 3):
         raise SourceError(f"{path} has no probe at {ILLUMINATION}, (y, x) or (modes, y, x)")

@@ -131,15 +131,12 @@ def profile_lines(orientation: Orientation, position_sign: int, scan: ScanFile) 
 
     Raises `SourceError` if the file does not say how it was made.
     """
-    settings = scan.settings
-    profile = settings.get("profile") or {}
-    preprocessing = settings.get("preprocessing") or profile.get("preprocessing") or {}
     try:
-        recorded = Orientation.of_profile(preprocessing["rotate"], preprocessing["flip"])
+        recorded = Orientation.of_profile(scan.preprocessing["rotate"], scan.preprocessing["flip"])
     except (KeyError, TypeError) as error:
         raise SourceError(f"{scan.path} does not say with which rotate and flip it was made") from error
     rotate, flip = orientation.after(recorded).profile
-    stage_map = _stage_map(profile.get("stage_map"), position_sign)
+    stage_map = _stage_map(scan.profile.get("stage_map"), position_sign)
     return ProfileLines(rotate, flip, stage_map, resets_axis_signs=scan.axis_signs != (1, 1))
 
 

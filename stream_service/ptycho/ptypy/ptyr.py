@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
-from stream_service.text.utf8 import decoded
+from stream_service.sources.tables.recorded_units import text_of
 
 Complex = npt.NDArray[np.complex64]
 Floats = npt.NDArray[np.float64]
@@ -58,7 +58,7 @@ class Ptyr:
             probe=np.asarray(probe["data"]).astype(np.complex64),
             pixel_yx_m=_pair(image["_psize"]),
             origin_yx_m=_pair(image["_origin"]),
-            engines=tuple(_text(entry["engine"][()]) for entry in history),
+            engines=tuple(text_of(entry["engine"][()]) for entry in history),
             errors=np.array([np.asarray(entry["error"], np.float64) for entry in history]).reshape(-1, 3),
             positions_yx_m=None if recorded is None else np.asarray(next(iter(recorded.values())), np.float64),
         )
@@ -72,7 +72,3 @@ class Ptyr:
 def _pair(dataset: Any) -> tuple[float, float]:
     first, second = np.asarray(dataset, np.float64)
     return float(first), float(second)
-
-
-def _text(value: Any) -> str:
-    return decoded(value if isinstance(value, bytes) else str(value))

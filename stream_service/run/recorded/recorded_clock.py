@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stream_service.core.frame import NS_PER_S, FrameTime
+from stream_service.core.frame import EPICS_EPOCH_S, NS_PER_S, FrameTime
 from stream_service.errors import SourceError
-from stream_service.sources.hdf5.columns import EPICS_EPOCH_S
 from stream_service.sources.recording import Recording
 from stream_service.sources.tables.log_time import in_words
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks

@@ -238,11 +238,7 @@ def length_scale(stored: StoredDataset) -> float:
 
 def energy_scale(stored: StoredDataset) -> float:
     """To eV; without a unit the first value tells joules from eV."""
-    if not stored.shape:
-        first = float(stored.whole())
-    else:
-        first = float(stored.read(0, 1).reshape(-1)[0]) if stored.rows else math.nan
-    return energy_factor(stored.text("units"), first, stored.where)
+    return energy_factor(stored.text("units"), stored.first_number, stored.where)
 
 
 def exposure_scale(stored: StoredDataset) -> float:

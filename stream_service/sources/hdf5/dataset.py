@@ -133,6 +133,13 @@ class StoredDataset:
         """True for a reference that says that the frames are corrected by it already."""
         return self.text("applied").lower() in ("true", "1")
 
+    @property
+    def first_number(self) -> float:
+        """The only one, or that of the first row; NaN if it has none."""
+        if not self.shape:
+            return float(self.whole())
+        return float(self.read(0, 1).reshape(-1)[0]) if self.rows else math.nan
+
     def text(self, name: str) -> str:
         """An HDF5 attribute as text; empty if it is not there."""
         return read_text(self._dataset.id, name, self.where)

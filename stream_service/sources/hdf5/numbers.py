@@ -112,9 +112,9 @@ def _first_eV(stored: StoredDataset, place: Light) -> float:
     """The energy of the scan, or of its first frame. Raises `SourceError` for what is no such number."""
     if not stored.is_numeric or len(stored.shape) > 1:
         raise SourceError(f"{stored.where} is {stored.shape} {stored.dtype}; energy is one number, or one a frame")
-    if stored.shape and not stored.rows:
-        return math.nan
-    value = float(stored.read(0, 1)[0]) if stored.shape else float(stored.whole())
+    value = stored.first_number
+    if math.isnan(value):
+        return value
     if place.is_wavelength:
         return _wavelength_scale(stored) / (value or math.nan)
     return value * energy_scale(stored)

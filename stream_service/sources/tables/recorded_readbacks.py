@@ -161,8 +161,7 @@ def _rows_of(table: EpicsTable, match: Match) -> RecordedReadbacks:
     if match is Match.AUTO and n_repeated:
         raise SourceError(
             f"{table.path}: of {counted(table.n_rows, 'row')} {n_repeated} {agrees(n_repeated, 'repeats')} "
-            f"a {key}; if the n-th row is the n-th frame, say "
-            "--match order"
+            f"a {key}; if the n-th row is the n-th frame, say --match order"
         )
     columns = {name: table.columns[column] for name, column in COLUMNS.items() if column in table.columns}
     identity = Rows(table.n_rows, table.identities.get(FRAME_INDEX), table.identities.get(UNIQUE_ID))
@@ -186,8 +185,7 @@ def _histories_of(table: EpicsTable, offset_ns: int, *, on_change: bool) -> Reco
         if n_bad := int(np.count_nonzero(np.isnan(values))):
             notes.append(
                 f"{table.path}: {n_bad} of {counted(len(values), 'value')} of {column} "
-                f"{agrees(n_bad, 'is')} not a number; frames "
-                f"beside {agrees(n_bad, 'it')} are flagged"
+                f"{agrees(n_bad, 'is')} not a number; frames beside {agrees(n_bad, 'it')} are flagged"
             )
     # a row without any value says that the log went on until then
     return RecordedReadbacks(

@@ -138,8 +138,7 @@ def _proved_way(rows: Rows, frames: Frames) -> Match:
             return Match.ORDER
         raise _refusal(
             f"the rows have neither frame_index nor unique_id, and there {agrees(rows.n, 'is')} "
-            f"{counted(rows.n, 'row')} for {counted(frames.n, 'frame')} "
-            f"numbered {_range(numbers)}",
+            f"{counted(rows.n, 'row')} for {counted(frames.n, 'frame')} numbered {_range(numbers)}",
             rows,
             frames,
         )

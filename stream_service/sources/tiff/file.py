@@ -26,10 +26,9 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from stream_service.core.frame import NS_PER_S, AttributeValue
+from stream_service.core.frame import EPICS_EPOCH_S, NS_PER_S, AttributeValue
 from stream_service.errors import SourceError
 from stream_service.processes.reading import reading
-from stream_service.sources.hdf5.columns import EPICS_EPOCH_S
 from stream_service.sources.hdf5.contents import TimestampField
 from stream_service.sources.recording import MOST_FRAME_BYTES, MOST_FRAMES
 

@@ -21,10 +21,10 @@ from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.cut_short import is_shorter, pieces_of
 from stream_service.hdf5.failures import readable
 from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.codes import END_STATES
 from stream_service.text.utf8 import decoded
 
 POSITIONS = (paths.POS, paths.POS_X, paths.POS_Y, paths.KEEP)
-END_STATES = ("COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,7 @@ def energy_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
             paths.ROW_ENERGY,
             f"runs from {np.nanmin(energies_eV):g} to {np.nanmax(energies_eV):g} eV: {np.count_nonzero(off)} of "
             f"{counted(extent.n_rows, 'row')} {agrees(int(np.count_nonzero(off)), 'is')} off by more than "
-            f"{TOLERANCE:.1%} from the {energy_eV:g} eV of /entry/energy_eV; "
-            "reconstruct each energy by itself.",
+            f"{TOLERANCE:.1%} from the {energy_eV:g} eV of /entry/energy_eV; reconstruct each energy by itself.",
         )
     if unknown:
         yield warning(paths.ROW_ENERGY, f"is not known in {unknown} of {counted(extent.n_rows, 'row')}.")

@@ -18,7 +18,14 @@ import numpy as np
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import PIXEL_FLAGS, codes_as_text
 from stream_service.standard_file.schema.header import FileHeader
-from stream_service.standard_file.schema.spec import Attribute, DatasetSpec, number_dataset, plot_of, text_dataset
+from stream_service.standard_file.schema.spec import (
+    Attribute,
+    DatasetSpec,
+    number_dataset,
+    plot_of,
+    text_dataset,
+    whole_dataset,
+)
 from stream_service.text.units import JOULES_PER_EV
 
 CXI_VERSION = 160
@@ -45,18 +52,25 @@ def cxi_soft_links() -> dict[str, str]:
     return {f"{paths.PLOT_1}/data": paths.CXI_DATA, f"{paths.PLOT_1}/translation": paths.TRANSLATION}
 
 
+def cxi_head(scan_id: str, energy_eV: float) -> tuple[DatasetSpec, ...]:
+    """First datasets of every CXI file of a scan."""
+    return (
+        whole_dataset("/cxi_version", "CXI 1.6.", CXI_VERSION),
+        whole_dataset("/number_of_entries", "CXI entries in this file.", 1),
+        text_dataset(paths.CXI_TITLE, "Name of the scan.", scan_id),
+        text_dataset(paths.CXI_PROGRAM, "What wrote this file.", "ptychostream"),
+        number_dataset(paths.SOURCE_ENERGY, "Photon energy.", energy_eV * JOULES_PER_EV, "J"),
+    )
+
+
 def cxi_datasets(header: FileHeader) -> tuple[DatasetSpec, ...]:
     """The datasets of the CXI entry that are not columns of the rows."""
-    i4, i8 = np.dtype(np.int32), np.dtype(np.int64)
+    i4 = np.dtype(np.int32)
     return (
-        DatasetSpec("/cxi_version", "CXI 1.6.", i8, value=np.int64(CXI_VERSION)),
-        DatasetSpec("/number_of_entries", "CXI entries in this file.", i8, value=np.int64(1)),
-        text_dataset(paths.CXI_TITLE, "Name of the scan.", header.scan_id),
-        text_dataset(paths.CXI_PROGRAM, "What wrote this file.", "ptychostream"),
+        *cxi_head(header.scan_id, header.energy_eV),
         text_dataset(paths.START_TIME, "Start of the run, ISO 8601.", iso_time(header.start_timestamp_ns), TIME_LENGTH),
         text_dataset(paths.END_TIME, "End of the run, ISO 8601; empty until then.", "", TIME_LENGTH),
         text_dataset(f"{paths.SAMPLE}/name", "Name of the sample.", header.sample),
-        number_dataset(paths.SOURCE_ENERGY, "Photon energy.", header.energy_eV * JOULES_PER_EV, "J"),
         number_dataset(paths.BEAM_ENERGY, "Photon energy.", header.energy_eV, "eV"),
         *_geometry(header),
         *_masks(header),
