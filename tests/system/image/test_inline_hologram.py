@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,26 @@ from stream_service.standard_file.write.swmr_file import StandardFile
 from stream_service.testing.example_file import append_row, example_header, example_ledger, example_row
 
 N_ROWS = 90
+POSITIONS_M = fermat_positions_m(N_ROWS, 0.2e-6)
 OPTICS = {
     "kind": "zone_plate",
     "zone_plate_diameter_m": 120e-6,
     "outermost_zone_width_m": 40e-9,
     "central_stop_m": 45e-6,
 }
+
+
+@cache
+def simulated(defocus_m: float) -> tuple[Any, npt.NDArray[np.float32]]:
+    """A beamline, and its frames along a Fermat spiral."""
+    beamline = make_beamline(
+        BeamlineConfig(shape=(128, 128), defocus_m=defocus_m, scan_range_x_m=6e-6, scan_range_y_m=6e-6)
+    )
+    frames = [
+        beamline.frames.frame(row, 0.02, Conditions(x_m, y_m, beamline.energy_eV, 200.0, True))
+        for row, (x_m, y_m) in enumerate(POSITIONS_M)
+    ]
+    return beamline, np.maximum(np.array(frames, np.float32) - 100, 0)
 
 
 def simulated_file(
@@ -42,10 +57,7 @@ def simulated_file(
     optics: dict[str, Any] | None = None,
 ) -> Any:
     """A standard file of a simulated scan whose frames are stored turned; the true probe."""
-    beamline = make_beamline(
-        BeamlineConfig(shape=(128, 128), defocus_m=defocus_m, scan_range_x_m=6e-6, scan_range_y_m=6e-6)
-    )
-    positions = fermat_positions_m(N_ROWS, 0.2e-6)
+    beamline, frames = simulated(defocus_m)
     header = example_header(
         N_ROWS,
         frame_shape=(128, 128),
@@ -58,10 +70,8 @@ def simulated_file(
         settings={"profile": {"preprocessing": {"rotate": 0, "flip": "none"}, "stage_map": [[-1.0, 0.0], [0.0, -1.0]]}},
     )
     with StandardFile.create(path, header, swmr=False) as file:
-        for row, (x_m, y_m) in enumerate(positions):
-            frame = beamline.frames.frame(row, 0.02, Conditions(x_m, y_m, beamline.energy_eV, 200.0, True))
-            pixels = orientation.apply(np.maximum(frame.astype(np.float32) - 100, 0))
-            append_row(file, example_row(row, x_m=sign * x_m, y_m=sign * y_m), pixels)
+        for row, (x_m, y_m) in enumerate(POSITIONS_M):
+            append_row(file, example_row(row, x_m=sign * x_m, y_m=sign * y_m), orientation.apply(frames[row]))
         file.write_ledger(example_ledger(N_ROWS))
         file.set_state("COMPLETE", "done", 1)
     assert beamline.optics is not None

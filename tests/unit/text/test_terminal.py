@@ -90,18 +90,19 @@ def hostile_file(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("locale", ["UTF-8", "C"])
 @pytest.mark.parametrize(
-    "command",
+    ("command", "locale"),
     [
-        "validate FILE",
-        "ingest hdf5 --input FILE --output FOLDER/out].h5",
-        "recipe FILE",
-        "export FILE --pynx --out FOLDER/].cxi",
-        "replay FILE --out FOLDER --rate 1000",
-        "layout lint FOLDER/].xml",
-        "status --prefix FOLDER: --timeout-s 0.1",
-        "run FOLDER/].yaml",
+        ("validate FILE", "UTF-8"),
+        ("validate FILE", "C"),
+        ("ingest hdf5 --input FILE --output FOLDER/out].h5", "UTF-8"),
+        ("ingest hdf5 --input FILE --output FOLDER/out].h5", "C"),
+        ("recipe FILE", "C"),
+        ("export FILE --pynx --out FOLDER/].cxi", "UTF-8"),
+        ("replay FILE --out FOLDER --rate 1000", "C"),
+        ("layout lint FOLDER/].xml", "UTF-8"),
+        ("status --prefix FOLDER: --timeout-s 0.1", "C"),
+        ("run FOLDER/].yaml", "UTF-8"),
     ],
 )
 def test_no_command_fails_or_sends_what_is_in_a_file(hostile_file: Path, command: str, locale: str) -> None:
