@@ -12,8 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-
-TIMEOUT_S = 120
+from limits import HANG_S
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,10 @@ def start_demo(folder: Path, *options: str) -> subprocess.Popen[str]:
 def finish_demo(process: subprocess.Popen[str], folder: Path) -> Demonstration:
     """Wait for a demo and collect what it says."""
     try:
-        output, _ = process.communicate(timeout=TIMEOUT_S)
+        output, _ = process.communicate(timeout=HANG_S)
     except subprocess.TimeoutExpired:
         process.terminate()
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate()
     return Demonstration(process.returncode, output, folder)
 
 

@@ -12,7 +12,7 @@ import pytest
 from object_truth import correlation, read_reconstruction, read_truth
 from simulated_scan import SimulatedScan, run_ptychostream, simulate_scan
 
-pytestmark = [pytest.mark.ptypy, pytest.mark.timeout(400), pytest.mark.usefixtures("ptypy_python")]
+pytestmark = [pytest.mark.ptypy, pytest.mark.usefixtures("ptypy_python")]
 
 MOUNTINGS = [(rotate, flip) for rotate in (0, 90) for flip in ("none", "h", "v", "hv")]
 """All eight: the other two rotations are these with another flip."""

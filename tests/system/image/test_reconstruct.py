@@ -17,13 +17,14 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
+from limits import HANG_S
 from ptypy_stand_in import ptypy_stand_in
 
 from stream_service.cli.image.reconstruct_progress import Shown
 from stream_service.errors import ConfigError, SourceError, WriteError
 from stream_service.processes.subprocesses import SubprocessError
 from stream_service.ptycho.image.image_file import default_image_path
-from stream_service.ptycho.ptypy.follow import Followed, follow
+from stream_service.ptycho.ptypy.follow import FINISH_S, Followed, follow
 from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
 from stream_service.ptycho.ptypy.ptypy_run import Iteration
 from stream_service.ptycho.ptypy.ptyr import Ptyr
@@ -52,15 +53,19 @@ DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "file-f
 class Heard:
     """A listener that keeps what it is told."""
 
-    def __init__(self, on_iteration: Callable[[int], None] = lambda n: None) -> None:
+    def __init__(
+        self, on_iteration: Callable[[int], None] = lambda n: None, on_note: Callable[[str], None] = lambda text: None
+    ) -> None:
         self.notes: list[str] = []
         self.iterations: list[Iteration] = []
         self.images: list[Ptyr] = []
         self.n_positions: list[int] = []
         self._on_iteration = on_iteration
+        self._on_note = on_note
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+        self._on_note(text)
 
     def iteration(self, done: Iteration) -> None:
         self.iterations.append(done)
@@ -178,10 +183,12 @@ class Scan:
         optics: Any = OPTICS,
         drain_s: float = 0.0,
         until: threading.Event | None = None,
+        hold: tuple[int, threading.Event] | None = None,
     ) -> None:
+        """It ends `until` something has happened; with `hold`, this row waits until something has."""
         self.path, self._n_rows, self._state = path, n_rows, state
         self._reject, self._wait_s, self._header = reject, wait_s, HEADER | {"optics": optics}
-        self._drain_s, self._until = drain_s, until
+        self._drain_s, self._until, self._hold = drain_s, until, hold
         self.ended_at = 0.0
         self.thread = threading.Thread(target=self._write, daemon=True)
 
@@ -192,13 +199,15 @@ class Scan:
     def _write(self) -> None:
         with StandardFile.create(self.path, example_header(N_ROWS, **self._header)) as file:
             for row in range(self._n_rows):
+                if self._hold is not None and self._hold[0] == row:
+                    assert self._hold[1].wait(HANG_S), f"nothing happened that row {row} waits for"
                 pixels = example_pixels(row, HEADER["frame_shape"])
                 append_row(file, example_row(row, keep=row != self._reject), pixels)
                 file.flush()
                 time.sleep(self._wait_s)
             time.sleep(self._drain_s)
             if self._until is not None:
-                assert self._until.wait(60), "PtyPy did not begin"
+                assert self._until.wait(HANG_S), "PtyPy did not begin"
             if self._state:
                 file.write_ledger(example_ledger(self._n_rows))
                 file.set_state(self._state, "the test says so", 1)
@@ -211,10 +220,11 @@ def followed(
     iterations: int = 20,
     timeouts: Timeouts | None = None,
     begun: threading.Event | None = None,
+    on_note: Callable[[str], None] = lambda text: None,
 ) -> Followed:
     request = request_for(data, python, iterations)
     prepare(request)
-    heard = Heard(lambda _: begun.set() if begun is not None else None)
+    heard = Heard(lambda _: begun.set() if begun is not None else None, on_note)
     try:
         return follow(request, heard, timeouts)
     finally:
@@ -222,12 +232,13 @@ def followed(
 
 
 def test_a_run_is_followed_from_before_its_start_to_its_end(python: PtypyPython, tmp_path: Path) -> None:
-    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", wait_s=0.15)
+    begun = threading.Event()
+    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", hold=(N_ROWS - 1, begun))
     threading.Timer(0.5, scan.start).start()
-    result = followed(scan.path, python, iterations=5)
+    result = followed(scan.path, python, iterations=5, begun=begun)
     assert result.is_complete and "PtyPy saw every row" in result.sentence
     assert result.outcome.n_rows == N_ROWS
-    assert time.monotonic() - scan.ended_at < 10
+    assert time.monotonic() - scan.ended_at < FINISH_S, "it did not wait for more"
 
 
 def test_run_whose_account_takes_longer_than_ptypy_is_waited_for(python: PtypyPython, tmp_path: Path) -> None:
@@ -251,7 +262,7 @@ def test_an_aborted_run_ends_it_and_what_is_there_is_reconstructed(python: Ptypy
     assert not result.is_complete
     assert "ABORTED with 12 of 24 rows (the test says so)" in result.sentence
     assert result.outcome.n_rows == N_ROWS // 2
-    assert time.monotonic() - scan.ended_at < 15
+    assert time.monotonic() - scan.ended_at < FINISH_S, "it did not wait for more"
 
 
 def test_a_writer_that_falls_silent_is_not_waited_for(python: PtypyPython, tmp_path: Path) -> None:
@@ -314,18 +325,22 @@ def test_the_command_does_it_all(python: PtypyPython, tmp_path: Path) -> None:
     write_example(data, N_ROWS, **HEADER)
     command = [sys.executable, "-m", "stream_service.cli", "reconstruct", str(data), "--iters", "6"]
     environment = {**os.environ, "PTYCHOSTREAM_PTYPY_PYTHON": python.executable, "COLUMNS": "200", "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "scan_recon.cxi: 24 rows, 6 iterations" in done.stdout
-    again = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    again = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert again.returncode == 1 and "--force" in again.stderr
 
 
 def test_without_optics_following_waits_for_the_rows_that_an_estimate_needs(
     python: PtypyPython, tmp_path: Path
 ) -> None:
-    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", wait_s=0.2, optics={"kind": "unknown"}).start()
-    result = followed(scan.path, python, iterations=5)
+    told = threading.Event()
+    hold = (N_ROWS // 4, told)
+    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", hold=hold, optics={"kind": "unknown"}).start()
+    result = followed(
+        scan.path, python, iterations=5, on_note=lambda text: told.set() if "rows of it" in text else None
+    )
     assert result.is_complete
     notes = followed.notes  # type: ignore[attr-defined]
     assert any(f"and {N_ROWS // 2} rows of it" in note for note in notes)
@@ -348,15 +363,18 @@ def test_published_iterations_only_grow_and_the_phase_is_flat_and_masked(
         if "Iterations" in said:
             shown_iterations.append(float(said["Iterations"]))
             phases.append(np.asarray(value.value).reshape(value.dimension[1].size, value.dimension[0].size))
+            if len(shown_iterations) == 3:
+                grown.set()
 
-    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", wait_s=0.05).start()
+    grown = threading.Event()
+    scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", hold=(N_ROWS - 1, grown)).start()
     request = request_for(scan.path, python, 60)
     prepare(request)
     with Shown(prefix) as shown, Context("pva", nt=False) as client, client.monitor(prefix + "ObjectPhase", take):
         follow(request, shown)
         n_left = re.search(r"going on for (\d+) iterations", capsys.readouterr().out)
         assert n_left is not None
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + HANG_S
         while shown_iterations[-1] <= int(n_left[1]):
             assert time.monotonic() < deadline, "both runs of PtyPy are counted"
             time.sleep(0.05)
@@ -371,7 +389,7 @@ def test_gpu_without_cupy_is_one_sentence_before_anything_runs(python: PtypyPyth
     write_example(data, N_ROWS, **HEADER)
     command = [sys.executable, "-m", "stream_service.cli", "reconstruct", str(data), "--gpu"]
     environment = {**os.environ, "PTYCHOSTREAM_PTYPY_PYTHON": python.executable, "COLUMNS": "200", "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode != 0 and "Traceback" not in done.stderr
     if "cupy" in sys.modules or "cannot be used" in done.stderr:
         pytest.skip("cupy is installed here")

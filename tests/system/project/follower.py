@@ -17,7 +17,7 @@ LIVE_KEYS = ("live/key_data", "live/key_x", "live/key_y")
 END_STATES = ("COMPLETE", "INCOMPLETE", "ABORTED", "FAILED")
 
 
-def open_when_there(path: Path, timeout_s: float = 60.0) -> h5py.File:
+def open_when_there(path: Path, timeout_s: float = 300.0) -> h5py.File:
     deadline = time.monotonic() + timeout_s
     while True:
         try:

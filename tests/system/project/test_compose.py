@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import pytest
 import yaml
+from limits import HANG_S
 
 from stream_service.processes.subprocesses import Subprocess
 from stream_service.standard_file import validate_file
@@ -37,7 +38,7 @@ def start(epics: LoopbackEpics, tmp_path: Path) -> Any:
     def start_service(name: str, network: str) -> Subprocess:
         environment = process_environment(epics.server_environment(network))
         processes.append(Subprocess(name, arguments_of(name, tmp_path), environment, tmp_path / f"{name}.log"))
-        processes[-1].wait_for("ready", 40)
+        processes[-1].wait_for("ready", HANG_S)
         return processes[-1]
 
     yield start_service
@@ -49,10 +50,10 @@ def test_scan_of_the_services_ends_in_a_complete_file(start: Any, epics: Loopbac
     start("ioc", "ioc")
     start("stream", "service")
     healthy = [sys.executable, *arguments_in_health_check("stream")]
-    assert subprocess.run(healthy, env=process_environment(epics.client_environment()), timeout=60).returncode == 0
+    assert subprocess.run(healthy, env=process_environment(epics.client_environment())).returncode == 0
     plan = [sys.executable, *arguments_of("plan", tmp_path), "--scan-id", "composed"]
     environment = process_environment(epics.client_environment())
-    done = subprocess.run(plan, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(plan, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     path = tmp_path / "composed_std.h5"
     assert [finding for finding in validate_file(path) if finding.level == "error"] == []
@@ -86,5 +87,5 @@ def test_docker_accepts_the_file(profile: list[str]) -> None:
     if program is None:
         pytest.skip("docker compose is not installed")
     command = [*program, *profile, "config", "--quiet"]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

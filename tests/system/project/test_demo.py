@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from demonstration import Demonstration, finish_demo, processes_mentioning, run_demo, start_demo
+from limits import HANG_S
 
 from stream_service.standard_file.rules.validate import validate_file
 
@@ -32,7 +33,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demonstration, s
         text=True,
     )
     outcome = finish_demo(demo, folder)
-    out, err = follower.communicate(timeout=30)
+    out, err = follower.communicate()
     return outcome, subprocess.CompletedProcess([], follower.returncode, out, err)
 
 
@@ -114,7 +115,7 @@ def test_lost_and_duplicated_frames_are_named_and_nothing_else_is_wrong(tmp_path
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_interrupted_demo_ends_in_order_and_leaves_nothing_running(tmp_path: Path, how: signal.Signals) -> None:
     process = start_demo(tmp_path, "--points", "2000")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while not (tmp_path / "demo_std.h5").exists() and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.05)

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from limits import HANG_S
 
 from stream_service.processes.subprocesses import Subprocess
 from stream_service.testing.loopback import LoopbackEpics, process_environment
@@ -38,7 +39,7 @@ def service(epics: LoopbackEpics, folder: Path) -> Iterator[Callable[[list[str]]
         environment = process_environment(epics.server_environment("service")) | {"PYTHONPATH": str(CHECKOUT)}
         arguments = [str(folder / part) if (folder / part).exists() else part for part in arguments]
         processes.append(Subprocess("service", arguments, environment, folder / "service.log"))
-        processes[-1].wait_for("ptychostream ready: my beamline, prefix PTYCHO:", 40)
+        processes[-1].wait_for("ptychostream ready: my beamline, prefix PTYCHO:", HANG_S)
         return processes[-1]
 
     yield start
@@ -64,7 +65,7 @@ def test_every_command_does_what_the_page_says(
             service([*OURS[program], *arguments])
         else:
             line = [sys.executable, *OURS[program], *arguments] if program in OURS else [program, *arguments]
-            done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+            done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             said += done.stdout
     assert len(COMMANDS) == 13

@@ -31,7 +31,6 @@ def run(command: str, folder: Path, exit_code: int = 0) -> str:
         env=process_environment({}),
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert done.returncode == exit_code, f"{command}\n{done.stdout}\n{done.stderr}"

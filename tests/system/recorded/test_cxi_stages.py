@@ -107,9 +107,7 @@ def official_findings(path: Path) -> str:
     validator = os.environ.get(OFFICIAL)
     if not validator:
         pytest.skip(f"{OFFICIAL} does not name the official validator (cxidb/CXI, validate_cxi.py)")
-    done = subprocess.run(
-        [sys.executable, validator, str(path)], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, validator, str(path)], capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
 
@@ -123,7 +121,7 @@ def test_the_official_validator_finds_nothing_in_a_growing_file(copy_of_a_growin
     """It opens closed files only: HDF5's own tool clears the mark that a writer is at work."""
     if shutil.which("h5clear") is None:
         pytest.skip("h5clear (hdf5-tools) is not here, which lets any program open the copy of a growing file")
-    subprocess.run(["h5clear", "--status", "--increment=0", str(copy_of_a_growing_file)], check=True, timeout=30)
+    subprocess.run(["h5clear", "--status", "--increment=0", str(copy_of_a_growing_file)], check=True)
     assert "No errors or warnings found" in official_findings(copy_of_a_growing_file)
 
 

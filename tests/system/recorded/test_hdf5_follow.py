@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hdf5_writer import PERIOD_NS, START_NS, Writer, attributes_of, pixels_of
+from limits import HANG_S
 
 from stream_service.core.frame import Frame
 from stream_service.errors import SourceError
@@ -281,7 +282,7 @@ def test_a_reader_keeps_up_with_a_writer_at_full_speed(writer: Writer, path: Pat
         "for i in range(400)], file.close()))"
     )
     writer.do("thread.start()")
-    with Hdf5Recording(path, follow=Follow(60.0, 0.01)) as recording:
+    with Hdf5Recording(path, follow=Follow(HANG_S, 0.01)) as recording:
         for index, frame in enumerate(recording.frames()):
             check(frame, index)
     assert index == 399

@@ -34,7 +34,7 @@ def test_detectors_file_and_recorded_readbacks_give_the_positions_of_the_live_ru
         rig.beamline.wait_for("HDF1:Capture_RBV", "Done")
     command = [sys.executable, "-m", "stream_service.cli", "ingest", "hdf5", "--input", str(raw)]
     command += ["--output", str(offline), "--profile", str(tmp_path / "profile.yaml"), "--readbacks", str(live)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     with h5py.File(live) as expected, h5py.File(offline) as found:
         assert np.ptp(expected["/entry/posx_m"][()]) > 5e-6, "the stage should have moved"
