@@ -18,8 +18,8 @@ from reader_script import outcome
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.recording import Hdf5Recording
 
-AT_ONCE_S = 1.0
-"""What refusing a small file takes at most."""
+IN_TIME_S = 60.0
+"""What a small file takes at most: HDF5 would go on for ever."""
 
 
 def check(found: dict[str, int], count: int) -> None:
@@ -91,7 +91,7 @@ def test_a_damaged_file_that_was_not_closed_is_given_up_in_time(tmp_path: Path) 
             assert n_frames == 5
         except SourceError as error:
             assert "\n" not in str(error)
-        assert time.monotonic() - began_s < 5 * AT_ONCE_S
+        assert time.monotonic() - began_s < IN_TIME_S
 
 
 def test_a_type_in_the_place_of_positions_is_refused(tmp_path: Path) -> None:

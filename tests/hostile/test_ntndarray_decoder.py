@@ -131,9 +131,9 @@ def test_message_holds_its_pixels_and_a_little_more():
 
 
 def test_mutated_messages_give_frames_or_source_errors_only():
-    began_at = time.monotonic()
+    began_at = time.process_time()
     frames = [decoded(value) for value in corpus.mutations(seed=2, count=2000)]
-    assert time.monotonic() - began_at < 10
+    assert time.process_time() - began_at < 10
     assert 200 < sum(frame is not None for frame in frames) < 1800
 
 

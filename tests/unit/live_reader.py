@@ -59,4 +59,4 @@ class LiveReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=20)
+        self._process.communicate()

@@ -336,11 +336,14 @@ def test_without_optics_following_waits_for_the_rows_that_an_estimate_needs(
     python: PtypyPython, tmp_path: Path
 ) -> None:
     told = threading.Event()
+
+    def listen(note: str) -> None:
+        if "rows of it" in note:
+            told.set()
+
     hold = (N_ROWS // 4, told)
     scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", hold=hold, optics={"kind": "unknown"}).start()
-    result = followed(
-        scan.path, python, iterations=5, on_note=lambda text: told.set() if "rows of it" in text else None
-    )
+    result = followed(scan.path, python, iterations=5, on_note=listen)
     assert result.is_complete
     notes = followed.notes  # type: ignore[attr-defined]
     assert any(f"and {N_ROWS // 2} rows of it" in note for note in notes)

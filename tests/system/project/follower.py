@@ -1,6 +1,6 @@
 """A second process that follows a standard file while it grows, and fails if it ever sees half a row.
 
-Run as a script: `python follower.py FILE`. Prints `rows N` each time it sees more rows.
+Run as a script: `python follower.py FILE`. Prints `waiting` and then `rows N` each time it sees more rows.
 """
 
 from __future__ import annotations
@@ -73,4 +73,5 @@ def key_values_are_hole_free(keys: list[h5py.Dataset], n: int) -> bool:
 
 
 if __name__ == "__main__":
+    print("waiting", flush=True)
     follow(Path(sys.argv[1]))

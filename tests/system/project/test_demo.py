@@ -25,13 +25,14 @@ GAIN = 4  # of the sim profile: files have photons
 def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demonstration, subprocess.CompletedProcess[str]]:
     """One demo, and a second process that read its file while it grew."""
     folder = tmp_path_factory.mktemp("demo")
-    demo = start_demo(folder, "--points", str(N))
     follower = subprocess.Popen(
         [sys.executable, str(FOLLOWER), str(folder / "demo_std.h5")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert follower.stdout is not None and follower.stdout.readline() == "waiting\n"
+    demo = start_demo(folder, "--points", str(N))
     outcome = finish_demo(demo, folder)
     out, err = follower.communicate()
     return outcome, subprocess.CompletedProcess([], follower.returncode, out, err)

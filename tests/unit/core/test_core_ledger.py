@@ -264,7 +264,7 @@ def test_account_of_a_long_run_is_as_quick_as_that_of_a_short_one():
     """It is asked ten times a second; counting 10 million frames took a quarter of a second each time."""
     ledger = Ledger(1, 10_000_000)
     stored(ledger, *range(1, 100))
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     for _ in range(1000):
         assert ledger.account().stored == 99
-    assert time.perf_counter() - began_s < 10.0
+    assert time.process_time() - began_s < 10.0

@@ -6,13 +6,12 @@ import h5py
 import pytest
 from bluesky import protocols
 from event_model import DocumentNames, schema_validators
+from limits import HANG_S
 from memory_pvs import REQUEST, MemoryPVs
 
 from ptychostream_devices.status import JobStatus
 from ptychostream_devices.stream_service_device import StreamServiceDevice, StreamServiceError
 from stream_service.settings.request import ScanRequest
-
-DONE_S = 10.0  # only reached by a test that fails
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def device(pvs: MemoryPVs) -> StreamServiceDevice:
 
 
 def outcome(status: JobStatus) -> BaseException | None:
-    return status.exception(DONE_S)
+    return status.exception(HANG_S)
 
 
 def sentence(status: JobStatus) -> str:
@@ -36,8 +35,8 @@ def sentence(status: JobStatus) -> str:
 
 
 def armed(device: StreamServiceDevice, request: ScanRequest = REQUEST) -> StreamServiceDevice:
-    device.stage().wait(DONE_S)
-    device.prepare(request).wait(DONE_S)
+    device.stage().wait(HANG_S)
+    device.prepare(request).wait(HANG_S)
     return device
 
 
@@ -65,13 +64,13 @@ def test_arming_hands_over_the_request_before_the_command(device, pvs):
 
 def test_refusal_is_told_in_the_services_own_words(device, pvs):
     pvs.answers["Arm"] = lambda _: pvs.say(Arm=1, ArmError="the disk is full", Message="idle") or pvs.say(Arm=0)
-    device.stage().wait(DONE_S)
+    device.stage().wait(HANG_S)
     assert sentence(device.prepare(REQUEST)) == "the disk is full"
 
 
 def test_service_that_dies_while_it_arms_is_told_at_once(pvs):
-    device = StreamServiceDevice(name="stream", pvs=pvs, arm_timeout_s=DONE_S + 60)
-    device.stage().wait(DONE_S)
+    device = StreamServiceDevice(name="stream", pvs=pvs, arm_timeout_s=HANG_S + 60)
+    device.stage().wait(HANG_S)
 
     def die(_):
         pvs.is_connected = False
@@ -97,16 +96,16 @@ def test_state_left_over_from_the_last_run_is_not_taken_for_armed(device, pvs):
 
 def test_service_armed_for_another_scan_is_not_ours(device, pvs):
     pvs.answers["Arm"] = lambda _: pvs.say(Arm=1) or pvs.say(Arm=0, RunNumber=1, ScanId="other", State="ARMED")
-    device.stage().wait(DONE_S)
+    device.stage().wait(HANG_S)
     assert "ScanId 'other' instead of 'scan_1'" in sentence(device.prepare(REQUEST))
-    device.abort().wait(DONE_S)
-    device.unstage().wait(DONE_S)
+    device.abort().wait(HANG_S)
+    device.unstage().wait(HANG_S)
     assert pvs.commands == ["Arm"]
 
 
 def test_service_that_goes_on_arming_is_told_with_what_it_says(device, pvs):
     pvs.answers["Arm"] = lambda _: pvs.say(Arm=1, Message="waiting for SIM:X.RBV")
-    device.stage().wait(DONE_S)
+    device.stage().wait(HANG_S)
     assert "did not come back to 0 within 0 s (State is IDLE): waiting for SIM:X.RBV" in sentence(
         device.prepare(REQUEST)
     )
@@ -115,18 +114,18 @@ def test_service_that_goes_on_arming_is_told_with_what_it_says(device, pvs):
 def test_arming_that_takes_too_long_is_aborted_and_again_if_it_was_armed_meanwhile(device, pvs):
     pvs.answers["Arm"] = lambda _: pvs.say(Arm=1)
     pvs.answers["Abort"] = lambda _: pvs.say(Arm=0, RunNumber=1, ScanId="scan_1", State="ARMED")
-    device.stage().wait(DONE_S)
+    device.stage().wait(HANG_S)
     assert "did not come back to 0" in sentence(device.prepare(REQUEST))
     assert pvs.commands == ["Arm", "Abort", "Abort"]
 
 
 def test_run_that_arms_after_we_gave_up_is_still_aborted(device, pvs):
     pvs.answers["Arm"] = lambda _: pvs.say(Arm=1)
-    device.stage().wait(DONE_S)
+    device.stage().wait(HANG_S)
     assert outcome(device.prepare(REQUEST)) is not None
     pvs.answers["Abort"] = lambda _: pvs.say(State="ABORTED")
     pvs.say(Arm=0, RunNumber=1, ScanId="scan_1", State="ARMED")
-    device.abort().wait(DONE_S)
+    device.abort().wait(HANG_S)
     assert pvs.commands == ["Arm", "Abort", "Abort"]
 
 
@@ -138,12 +137,12 @@ def give_up(pvs: MemoryPVs) -> None:
 @pytest.mark.parametrize("how", ["abort", "unstage", "stage"])
 def test_arming_that_nobody_waits_for_any_more_is_aborted(pvs, how):
     device = StreamServiceDevice(name="stream", pvs=pvs)
-    device.stage().wait(DONE_S)
+    device.stage().wait(HANG_S)
     give_up(pvs)
     is_arming = threading.Event()
     pvs.answers["Arm"] = lambda _: (pvs.say(Arm=1), is_arming.set())
     arming = device.prepare(REQUEST)
-    assert is_arming.wait(DONE_S)
+    assert is_arming.wait(HANG_S)
     assert outcome(getattr(device, how)()) is None
     assert outcome(arming) is None, "an end that was asked for is no failure"
     assert pvs.commands == ["Arm", "Abort"]
@@ -153,12 +152,12 @@ def test_arming_that_nobody_waits_for_any_more_is_aborted(pvs, how):
 
 def test_next_arming_begins_when_the_one_before_is_given_up(pvs):
     device = StreamServiceDevice(name="stream", pvs=pvs)
-    device.stage().wait(DONE_S)
+    device.stage().wait(HANG_S)
     give_up(pvs)
     is_arming = threading.Event()
     pvs.answers["Arm"] = lambda _: (pvs.say(Arm=1), pvs.answers.pop("Arm"), is_arming.set())
     first = device.prepare(REQUEST)
-    assert is_arming.wait(DONE_S)
+    assert is_arming.wait(HANG_S)
     pvs.answers["Arm"] = pvs.arm
     assert outcome(device.prepare(REQUEST)) is None
     assert outcome(first) is None
@@ -167,7 +166,7 @@ def test_next_arming_begins_when_the_one_before_is_given_up(pvs):
 
 @pytest.mark.parametrize("state", ["ARMED", "RECEIVING", "DRAINING"])
 def test_giving_up_an_arming_aborts_no_run_of_someone_else(device, pvs, state):
-    device.stage().wait(DONE_S)
+    device.stage().wait(HANG_S)
     pvs.say(RunNumber=7, ScanId="their_scan", State=state)
     pvs.answers["Arm"] = lambda _: pvs.say(Arm=1)
     assert "did not come back to 0" in sentence(device.prepare(REQUEST))
@@ -175,7 +174,7 @@ def test_giving_up_an_arming_aborts_no_run_of_someone_else(device, pvs, state):
 
 
 def test_kickoff_of_an_unarmed_service_is_refused(device):
-    device.stage().wait(DONE_S)
+    device.stage().wait(HANG_S)
     with pytest.raises(StreamServiceError, match="not armed"):
         device.kickoff()
 
@@ -196,7 +195,7 @@ def test_run_in_which_nothing_more_comes_is_stopped(device, pvs):
 
 @pytest.mark.parametrize("request_", [REQUEST.model_copy(update={"extra_frames": 2}), ScanRequest(scan_id="scan_1")])
 def test_run_that_only_stop_can_end_is_stopped_at_once(pvs, request_):
-    device = armed(StreamServiceDevice(name="stream", pvs=pvs, quiet_s=DONE_S), request_)
+    device = armed(StreamServiceDevice(name="stream", pvs=pvs, quiet_s=HANG_S), request_)
     pvs.answers["Stop"] = lambda _: pvs.say(State="COMPLETE")
     assert outcome(device.complete()) is None
 
@@ -242,7 +241,7 @@ def test_service_that_went_away_is_told_with_the_file_so_far(device, pvs):
 
 
 def test_progress_of_completing_reaches_the_watchers(pvs):
-    device = armed(StreamServiceDevice(name="stream", pvs=pvs, quiet_s=DONE_S))
+    device = armed(StreamServiceDevice(name="stream", pvs=pvs, quiet_s=HANG_S))
     pvs.say(RowsExpected=3)
     status = device.complete()
     seen = []
@@ -288,23 +287,23 @@ def test_abort_ends_the_run_and_a_second_abort_does_nothing(device, pvs):
 def test_run_that_has_ended_is_neither_aborted_nor_stopped(device, pvs, state):
     armed(device)
     pvs.say(State=state)
-    device.abort().wait(DONE_S)
-    device.unstage().wait(DONE_S)
+    device.abort().wait(HANG_S)
+    device.unstage().wait(HANG_S)
     assert pvs.commands == ["Arm"]
 
 
 def test_run_of_someone_else_is_left_alone(device, pvs):
     armed(device)
     pvs.say(RunNumber=2, ScanId="their_scan", State="ARMED")
-    device.abort().wait(DONE_S)
-    device.unstage().wait(DONE_S)
+    device.abort().wait(HANG_S)
+    device.unstage().wait(HANG_S)
     assert pvs.commands == ["Arm"]
 
 
 def test_unstaging_stops_a_run_that_still_goes_on(device, pvs):
     armed(device)
     pvs.answers["Stop"] = lambda _: pvs.say(State="INCOMPLETE")
-    device.unstage().wait(DONE_S)
+    device.unstage().wait(HANG_S)
     assert pvs.commands == ["Arm", "Stop"]
 
 
@@ -380,7 +379,7 @@ def test_job_that_raises_fails_its_status_with_that_error():
     assert not status.success
     assert "gone" in repr(status)
     with pytest.raises(KeyError):
-        status.wait(DONE_S)
+        status.wait(HANG_S)
 
 
 def test_callback_added_after_the_end_is_called_at_once():

@@ -46,7 +46,7 @@ def command(code: str, *arguments: object) -> list[str]:
 
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(code, *arguments), capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command(code, *arguments), capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("name", CRASHES)
@@ -117,7 +117,7 @@ def test_programs_that_are_started_are_not_limited(tmp_path: Path) -> None:
         "from stream_service.processes.subprocesses import Subprocess\n"
         "code = \"import resource; print('limit', resource.getrlimit(resource.RLIMIT_DATA)[0], flush=True)\"\n"
         "child = Subprocess('child', ['-c', code], dict(os.environ), Path(sys.argv[1]))\n"
-        "print(child.wait_for('limit', 30))",
+        "print(child.wait_for('limit', 300))",
         tmp_path / "log",
     )
     assert done.stdout == "limit -1\n", done.stderr
@@ -142,13 +142,13 @@ def waiting(code: str) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_parent_interrupts_the_child_once(number: signal.Signals) -> None:
     code = (
-        "try: print('begun', flush=True); time.sleep(30)\n"
+        "try: print('begun', flush=True); time.sleep(3600)\n"
         "except KeyboardInterrupt: print('once', flush=True)\n"
         "time.sleep(0.3); sys.exit(130)"
     )
     with waiting(code) as process:
         process.send_signal(number)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate()
     assert (said, process.returncode) == ("once\n", 130)
 
 
@@ -158,7 +158,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_child_once() -> None:
     parent, child_end = pty.openpty()
     code = (
         "from stream_service.interruption import catch_signals; catch_signals()\n"
-        "try: print('begun', flush=True); time.sleep(30)\n"
+        "try: print('begun', flush=True); time.sleep(3600)\n"
         "except KeyboardInterrupt: print('once', flush=True)\n"
         "time.sleep(0.5); sys.exit(130)"
     )
@@ -175,7 +175,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_child_once() -> None:
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == "begun\n"
         os.write(parent, b"\x03")
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate()
     os.close(parent)
     os.close(child_end)
     assert (said, process.returncode) == ("once\n", 130)
@@ -190,15 +190,15 @@ def test_a_command_that_hangs_can_be_interrupted() -> None:
     )
     with waiting(hangs) as process:
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate()
     assert (said, process.returncode) == ("", 130)
 
 
 def test_the_child_ends_in_order_when_the_parent_is_killed(tmp_path: Path) -> None:
-    code = "try: print('begun', flush=True); time.sleep(30)\nexcept KeyboardInterrupt: print('in order', flush=True)"
+    code = "try: print('begun', flush=True); time.sleep(3600)\nexcept KeyboardInterrupt: print('in order', flush=True)"
     with waiting(code) as process:
         process.kill()
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate()
     assert said == "in order\n"
 
 
@@ -209,7 +209,6 @@ def cli(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         env={**os.environ, **environment},
-        timeout=120,
     )
 
 

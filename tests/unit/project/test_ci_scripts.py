@@ -39,9 +39,7 @@ def as_reader(checkout: Path, *command: str, **variables: str) -> subprocess.Com
     """As another user, where this one is root and may write everywhere."""
     environment = {"PATH": TOOLS, "HOME": str(checkout.parent / "home")} | variables
     user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    return subprocess.run(
-        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=60, check=False, **user
-    )  # type: ignore[call-overload]
+    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False, **user)  # type: ignore[call-overload]
 
 
 def test_a_checkout_of_ones_own_is_where_all_is_written(others_checkout: Path) -> None:
@@ -89,9 +87,7 @@ def pythons(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     for tool in ("bash", "env", "sort"):
         (path / tool).symlink_to(shutil.which(tool, path=TOOLS) or "")
     environment = {"PATH": str(path), "HOME": str(folder / "home"), "PYENV_ROOT": str(folder / "pyenv")} | variables
-    return subprocess.run(
-        [CHECKOUT / ".ci" / "pythons"], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run([CHECKOUT / ".ci" / "pythons"], env=environment, capture_output=True, text=True, check=False)
 
 
 def test_pythons_are_found_on_path_and_among_pyenvs_newest_first(tmp_path: Path) -> None:
@@ -142,7 +138,7 @@ def ci_run(folder: Path, fails_at: str) -> tuple[int, list[str]]:
     make.write_text(f'#!/bin/bash\necho "$@" >>{folder}/asked\n[[ "$*" != *"{fails_at}" ]]\n')
     make.chmod(0o755)
     environment = {"PATH": f"{folder}/bin:{TOOLS}", "PYENV_ROOT": str(folder / "pyenv"), "HOME": str(folder)}
-    done = subprocess.run([folder / ".ci" / "run"], env=environment, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([folder / ".ci" / "run"], env=environment, capture_output=True, check=False)
     return done.returncode, (folder / "asked").read_text().splitlines()
 
 

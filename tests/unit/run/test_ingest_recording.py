@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from limits import HANG_S
 
 from stream_service.core.run import EndReason
 from stream_service.errors import ConfigError, PtychostreamError, SourceError
@@ -451,7 +452,7 @@ def test_readbacks_that_are_refused_leave_hdf5_to_other_threads(tmp_path: Path) 
     found: list[int] = []
     other = threading.Thread(target=lambda: found.append(len(h5py.File(tmp_path / "readbacks.h5"))), daemon=True)
     other.start()
-    other.join(10)
+    other.join(HANG_S)
     assert found == [1], kept
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from limits import HANG_S
 from live_reader import LiveReader
 from scripted_run import Bench, frames
 
@@ -122,7 +123,7 @@ def test_followed_ingest_whose_file_is_deleted_fails_and_keeps_the_rows(tmp_path
     class Deleting(MemoryRecording):
         def frames(self) -> Iterator[Frame]:
             yield from itertools.islice(super().frames(), 4)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + HANG_S
             while not output.exists():
                 assert time.monotonic() < deadline
             with LiveReader(output) as reader:

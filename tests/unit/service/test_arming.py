@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from limits import HANG_S
 from scripted_run import Bench
 
 from stream_service.cancellation import Cancellation
@@ -18,8 +19,6 @@ from stream_service.errors import SourceError
 from stream_service.publishers.service_pvs import Command, Order
 from stream_service.service.arming import Arming
 from stream_service.service.arming_queue import MOST_GIVEN_UP, ArmingQueue
-
-TIMEOUT_S = 30.0
 
 
 class DeadIoc(Bench):
@@ -32,7 +31,7 @@ class DeadIoc(Bench):
 
     def _connect(self, cancellation: Cancellation) -> None:
         self.is_waiting.set()
-        if not cancellation.wait_until(self.answers.is_set, TIMEOUT_S):
+        if not cancellation.wait_until(self.answers.is_set, HANG_S):
             raise SourceError("no answer from SIM:X")
 
 
@@ -55,7 +54,7 @@ class Answers:
         self.queue.begin_next(lambda: None)
 
     def wait(self) -> tuple[Any, str]:
-        assert self.is_decided.wait(TIMEOUT_S)
+        assert self.is_decided.wait(HANG_S)
         self.is_decided.clear()
         self.queue.look()
         return self.given[-1]
@@ -78,7 +77,7 @@ def test_armed_run_is_handed_over_once_and_is_to_be_started(dead: DeadIoc) -> No
 def test_cancelled_arming_is_answered_at_once_and_leaves_nothing(dead: DeadIoc) -> None:
     answers = Answers(lambda _: dead.run)
     answers.order()
-    assert dead.is_waiting.wait(TIMEOUT_S)
+    assert dead.is_waiting.wait(HANG_S)
     assert answers.queue.message == "arming of scan: waiting for PVs and the frames' channel"
     answers.queue.cancel("given up, because Abort was put while it was armed")
     assert answers.given == [(None, "the arming of scan was given up, because Abort was put while it was armed")]
@@ -93,15 +92,15 @@ def test_run_that_is_armed_after_all_is_given_up_too(dead: DeadIoc, monkeypatch:
 
     def prepare() -> None:
         is_there.set()
-        assert hangs.wait(TIMEOUT_S)
+        assert hangs.wait(HANG_S)
 
     dead.answers.set()
     monkeypatch.setattr(dead.run._opening, "prepare", prepare)
     arming = Arming(lambda: dead.run)
-    assert is_there.wait(TIMEOUT_S)
+    assert is_there.wait(HANG_S)
     assert arming.cancel()
     hangs.set()
-    arming.join(TIMEOUT_S)
+    arming.join(HANG_S)
     assert not arming.is_decided and arming.run is None
     assert dead.sources.queue.is_closed
 
@@ -109,7 +108,7 @@ def test_run_that_is_armed_after_all_is_given_up_too(dead: DeadIoc, monkeypatch:
 def test_decided_arming_cannot_be_cancelled(dead: DeadIoc) -> None:
     dead.answers.set()
     arming = Arming(lambda: dead.run)
-    arming.join(TIMEOUT_S)
+    arming.join(HANG_S)
     assert not arming.cancel() and arming.run is dead.run
 
 
@@ -172,7 +171,7 @@ def test_defect_before_there_is_a_run_is_told_too() -> None:
 def test_client_that_goes_away_takes_its_arming_along(dead: DeadIoc) -> None:
     client, answers = Client(), Answers(lambda _: dead.run)
     answers.order(client)
-    assert dead.is_waiting.wait(TIMEOUT_S)
+    assert dead.is_waiting.wait(HANG_S)
     answers.queue.look()
     assert answers.given == []
     client.connected = False
@@ -186,7 +185,7 @@ def test_run_is_not_handed_over_to_a_client_that_has_gone(dead: DeadIoc) -> None
     client, answers = Client(), Answers(lambda _: dead.run)
     dead.answers.set()
     answers.order(client)
-    assert answers.is_decided.wait(TIMEOUT_S)
+    assert answers.is_decided.wait(HANG_S)
     client.connected = False
     answers.queue.look()
     assert answers.given[0][0] is None
@@ -196,7 +195,7 @@ def test_run_is_not_handed_over_to_a_client_that_has_gone(dead: DeadIoc) -> None
 def test_arming_that_does_not_end_is_given_up_in_words(dead: DeadIoc, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = Answers(lambda _: dead.run)
     answers.order()
-    assert dead.is_waiting.wait(TIMEOUT_S)
+    assert dead.is_waiting.wait(HANG_S)
     monkeypatch.setattr(Arming, "is_too_long", True)
     answers.queue.look()
     assert answers.given[0][1].endswith("after 60 s; it was still waiting for PVs and the frames' channel")
@@ -216,13 +215,13 @@ def test_threads_that_hang_are_bounded_and_the_refusal_says_where(tmp_path: Path
 
     def make_run(_: Order) -> Any:
         entered.release()
-        assert hangs.wait(TIMEOUT_S)
+        assert hangs.wait(HANG_S)
         raise SourceError("too late")
 
     answers = Answers(make_run)
     for _ in range(MOST_GIVEN_UP):
         answers.order()
-        assert entered.acquire(timeout=TIMEOUT_S)
+        assert entered.acquire(timeout=HANG_S)
         answers.queue.cancel("given up")
     answers.order()
     assert answers.given[-1][1].endswith("do not end; the first is still reading the request")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
+from limits import HANG_S
 
 from stream_service.sources.frame_queue import FrameQueue
-
-LONG_S = 20.0
-"""Longer than any wait that ends; a test that meets it fails."""
 
 
 class Putter(threading.Thread):
@@ -21,14 +19,14 @@ class Putter(threading.Thread):
         self.began = threading.Event()
         self.accepted: bool | None = None
         self.start()
-        assert self.began.wait(LONG_S)
+        assert self.began.wait(HANG_S)
 
     def run(self) -> None:
         self.began.set()
         self.accepted = self.queue.put(self.item, self.n_bytes)
 
     def finish(self) -> bool | None:
-        self.join(LONG_S)
+        self.join(HANG_S)
         assert not self.is_alive()
         return self.accepted
 
@@ -67,13 +65,13 @@ def test_full_queue_makes_the_sender_wait_until_there_is_room():
     assert len(queue) == 1, "nothing is let in beyond the capacity"
     assert queue.take(0.0) == ["a"]
     assert putter.finish() is True
-    assert queue.take(LONG_S) == ["b"]
+    assert queue.take(HANG_S) == ["b"]
 
 
 def test_receiver_that_waits_gets_what_is_put():
     queue: FrameQueue[str] = FrameQueue(100)
     putter = Putter(queue, "a", 10)
-    assert queue.take(LONG_S) == ["a"]
+    assert queue.take(HANG_S) == ["a"]
     assert putter.finish() is True
 
 
@@ -91,13 +89,13 @@ def test_closed_queue_takes_nothing_and_waits_for_nothing():
     queue: FrameQueue[str] = FrameQueue(100)
     queue.close()
     assert queue.put("a", 1) is False
-    assert queue.take(LONG_S) == []
+    assert queue.take(HANG_S) == []
 
 
 def test_wake_ends_a_wait_with_nothing():
     queue: FrameQueue[str] = FrameQueue(100)
     got: list[list[str]] = []
-    receiver = threading.Thread(target=lambda: got.append(queue.take(LONG_S)), daemon=True)
+    receiver = threading.Thread(target=lambda: got.append(queue.take(HANG_S)), daemon=True)
     receiver.start()
     while receiver.is_alive():  # until it waits there is nothing to wake
         queue.wake()
@@ -109,7 +107,7 @@ def test_many_senders_lose_nothing():
     putters = [Putter(queue, str(n), 10) for n in range(20)]
     taken: list[str] = []
     while len(taken) < 20:
-        batch = queue.take(LONG_S, at_most=3)
+        batch = queue.take(HANG_S, at_most=3)
         assert batch
         taken += batch
     assert all(putter.finish() for putter in putters)

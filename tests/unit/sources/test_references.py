@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from limits import HANG_S
 
 from stream_service.errors import ConfigError
 from stream_service.processes.limited import LimitedProcessError, run_limited
@@ -188,7 +188,7 @@ def test_the_process_that_asks_takes_no_memory_for_what_is_refused(tmp_path: Pat
     ("code", "said"),
     [
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ends the program .SIGSEGV"),
-        ("import time; time.sleep(60)", "it takes longer than 0.5 s"),
+        ("import time; time.sleep(3600)", "it takes longer than 0.5 s"),
         ("x = bytearray(2 << 30)", "MemoryError"),
         ("import sys; print('a line', flush=True); sys.exit('the reason')", "the reason"),
         ("print('x' * (2 << 20), flush=True)", "File too large"),
@@ -198,15 +198,13 @@ def test_whatever_becomes_of_the_process_is_a_sentence(tmp_path: Path, monkeypat
     start = "from stream_service.processes.limited import limit_this_process; limit_this_process(1 << 30, 1 << 20); "
     (tmp_path / "hostile_module.py").write_text(start + code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    began_s = time.monotonic()
     with pytest.raises(LimitedProcessError, match=said):
-        run_limited("hostile_module", [], 0.5 if "sleep" in code else 30.0)
-    assert time.monotonic() - began_s < 30
+        run_limited("hostile_module", [], 0.5 if "sleep" in code else HANG_S)
 
 
 def test_a_reader_that_dies_is_told_with_the_name_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     np.save(tmp_path / "a.npy", IMAGE)
-    whole = run_limited(references.READER, ['{"wanted": [], "folders": [], "option": ""}'], 30.0)
+    whole = run_limited(references.READER, ['{"wanted": [], "folders": [], "option": ""}'], HANG_S)
     assert whole == b""
 
     def dies(*_: object) -> bytes:

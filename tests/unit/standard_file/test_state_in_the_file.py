@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+from limits import HANG_S
 from live_reader import LiveReader, Look
 from scripted_run import Bench, Step, frames
 
@@ -22,8 +23,6 @@ from stream_service.settings.service_status import RunStatus
 from stream_service.standard_file import StandardFile
 from stream_service.testing.example_file import START_NS, append_example_rows, example_header, example_ledger
 from stream_service.testing.memory_recording import Breaking, MemoryRecording, attributes_of, frames_of
-
-LONG_ENOUGH_S = 20.0
 
 
 class Watch:
@@ -50,7 +49,7 @@ class Watch:
 
     def until(self, is_seen: Callable[[Look], bool], meanwhile: Callable[[], None] = lambda: None) -> Iterator[Step]:
         """Look again and again, until this is seen."""
-        deadline = time.monotonic() + LONG_ENOUGH_S
+        deadline = time.monotonic() + HANG_S
         while True:
             yield meanwhile
             look = self.look()
@@ -149,8 +148,15 @@ def test_cause_of_a_failure_is_in_the_file_of_an_ingest(tmp_path: Path) -> None:
 
 
 def test_state_and_account_follow_a_replay(tmp_path: Path, watch: Watch) -> None:
-    recording = MemoryRecording(frames_of(60), attributes_of(60))
-    replay(recording, tmp_path, IngestSettings(), rate_hz=60.0, on_progress=watch.see)
+    class Slow(MemoryRecording):
+        def frames(self):
+            for n, frame in enumerate(super().frames()):
+                yield frame
+                if n == 30:
+                    for _ in watch.until(lambda look: look.stored > 0):
+                        time.sleep(0.01)
+
+    replay(Slow(frames_of(60), attributes_of(60)), tmp_path, IngestSettings(), rate_hz=1000.0, on_progress=watch.see)
     watch.close()
     assert watch.states[0] == "RECEIVING"
     assert watch.states[-1] == "COMPLETE"

@@ -103,9 +103,7 @@ def test_closed_file_takes_nothing_more(tmp_path):
 
 def test_disk_that_fills_up_ends_the_file_and_keeps_the_rows(tmp_path):
     path = tmp_path / "a.h5"
-    child = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, timeout=60, check=False
-    )
+    child = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr
     assert child.stderr == ""
     first, second, n_rows = child.stdout.splitlines()

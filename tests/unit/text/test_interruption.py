@@ -36,7 +36,6 @@ def test_a_signal_in_a_finalizer_is_heard_at_the_next_step(how: signal.Signals) 
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
     )
     assert (done.stdout.splitlines(), done.stderr, done.returncode) == (["thrown away", "heard again"], "", 130)
@@ -62,7 +61,6 @@ def test_within_a_step_a_signal_waits_and_a_second_one_does_not(then: str) -> No
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert done.stdout == "goes on\n"
@@ -75,7 +73,6 @@ def test_at_the_end_of_the_steps_a_signal_is_heard() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert done.stderr.strip().endswith("KeyboardInterrupt")
@@ -83,5 +80,5 @@ def test_at_the_end_of_the_steps_a_signal_is_heard() -> None:
 
 def test_nothing_is_raised_without_a_signal() -> None:
     code = "from stream_service.interruption import *; catch_signals(); raise_if_interrupted(); print('on')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "on\n"

@@ -72,7 +72,6 @@ def run(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess
         capture_output=True,
         encoding="utf-8",
         errors="surrogateescape",
-        timeout=120,
         check=False,
     )
 
@@ -156,7 +155,6 @@ def test_a_terminal_without_micro_is_no_reason_to_fail(command: str, tmp_path: P
         cwd=tmp_path,
         env=environment,
         capture_output=True,
-        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
