@@ -11,11 +11,21 @@ import pytest
 from beamline_client import BeamlineClient
 
 
+@pytest.fixture(scope="module")
+def client(start_ioc: Callable) -> Iterator[BeamlineClient]:
+    client = BeamlineClient(start_ioc("--shape", "32,48", "--stack", "4", "--drop-ids", "2,3").prefix)
+    yield client
+    client.close()
+
+
 @pytest.fixture
-def beamline(start_ioc: Callable, tmp_path: Path) -> Iterator[BeamlineClient]:
-    ioc = start_ioc("--shape", "32,48", "--stack", "4", "--drop-ids", "2,3")
-    client = BeamlineClient(ioc.prefix)
+def beamline(client: BeamlineClient, tmp_path: Path) -> BeamlineClient:
+    """The beamline of all tests, which counts its frames and files anew."""
     client.put_all(
+        cam1__ArrayCounter=0,
+        HDF1__FileNumber=0,
+        HDF1__SWMRMode="Off",
+        HDF1__BlockingCallbacks="No",
         HDF1__EnableCallbacks=1,
         HDF1__FilePath=str(tmp_path),
         HDF1__FileName="scan",
@@ -25,13 +35,28 @@ def beamline(start_ioc: Callable, tmp_path: Path) -> Iterator[BeamlineClient]:
         HDF1__NumCapture=0,
         HDF1__AutoIncrement="Yes",
     )
-    yield client
-    client.close()
+    return client
 
 
 def unique_ids(path: str | Path) -> list[int]:
     with h5py.File(path, "r") as file:
         return file["/entry/instrument/NDAttributes/NDArrayUniqueId"][:].tolist()
+
+
+def test_frames_between_flushes_are_never_fewer_than_in_a_chunk(beamline: BeamlineClient):
+    """The first test of all: a fresh IOC has 0 in both; the first file makes the chunk 1, and then 0 is not taken."""
+    beamline.put("HDF1:NumFramesFlush", 1)
+    beamline.put("HDF1:NumFramesFlush", 0)
+    assert (beamline.get("HDF1:NumFramesFlush_RBV"), beamline.get("HDF1:NumFramesChunks_RBV")) == (0, 0)
+    beamline.put("HDF1:NumCapture", 1)
+    beamline.put("HDF1:Capture", 1, wait=False)
+    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.acquire(1)
+    beamline.wait_for("HDF1:Capture_RBV", "Done")
+    beamline.wait_for("HDF1:NumFramesChunks_RBV", 1)
+    beamline.wait_for("HDF1:NumFramesFlush_RBV", 1)
+    beamline.put("HDF1:NumFramesFlush", 0)
+    assert (beamline.get("HDF1:NumFramesFlush"), beamline.get("HDF1:NumFramesFlush_RBV")) == (0, 1)
 
 
 def test_a_stream_capture_from_arming_to_the_closed_file(beamline: BeamlineClient, tmp_path: Path):
@@ -99,22 +124,6 @@ def test_a_layout_that_is_not_there_is_said_to_be_invalid(beamline: BeamlineClie
     assert beamline.get("HDF1:XMLErrorMsg_RBV") == "Default layout selected"
 
 
-def test_frames_between_flushes_are_never_fewer_than_in_a_chunk(beamline: BeamlineClient):
-    """A fresh IOC has 0 in both; the first file makes the chunk 1, and then 0 is not taken any more."""
-    beamline.put("HDF1:NumFramesFlush", 1)
-    beamline.put("HDF1:NumFramesFlush", 0)
-    assert (beamline.get("HDF1:NumFramesFlush_RBV"), beamline.get("HDF1:NumFramesChunks_RBV")) == (0, 0)
-    beamline.put("HDF1:NumCapture", 1)
-    beamline.put("HDF1:Capture", 1, wait=False)
-    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
-    beamline.acquire(1)
-    beamline.wait_for("HDF1:Capture_RBV", "Done")
-    beamline.wait_for("HDF1:NumFramesChunks_RBV", 1)
-    beamline.wait_for("HDF1:NumFramesFlush_RBV", 1)
-    beamline.put("HDF1:NumFramesFlush", 0)
-    assert (beamline.get("HDF1:NumFramesFlush"), beamline.get("HDF1:NumFramesFlush_RBV")) == (0, 1)
-
-
 def test_settings_of_the_file_are_not_taken_while_it_is_open(beamline: BeamlineClient):
     beamline.put("HDF1:Capture", 1, wait=False)
     beamline.wait_for("HDF1:Capture_RBV", "Capturing")
@@ -125,12 +134,15 @@ def test_settings_of_the_file_are_not_taken_while_it_is_open(beamline: BeamlineC
     beamline.put("HDF1:Capture", 0)
     beamline.put("HDF1:NumFramesChunks", 4)
     assert beamline.get("HDF1:NumFramesChunks_RBV") == 4
+    beamline.put("HDF1:NumFramesChunks", 1)
 
 
 def test_arrays_that_find_the_queue_full_are_counted(beamline: BeamlineClient):
+    size = beamline.get("HDF1:QueueSize")
     beamline.put("HDF1:QueueSize", 0)
     beamline.acquire(4)
     assert beamline.get("HDF1:DroppedArrays_RBV") == 4
+    beamline.put("HDF1:QueueSize", size)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
