@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from stream_service.channel_access.library import log_ca_exceptions
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError
+from stream_service.processes.heap import share_one_heap
 from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.descriptors import raise_limit
 from stream_service.publishers.pva_images import PvaImages
@@ -77,6 +78,7 @@ class Service:
     def run(self, on_ready: Callable[[], None] = lambda: None) -> int:
         """Serve until `end`; 0 if all is well, 1 if the last run failed or the service could not go on."""
         raise_limit()
+        share_one_heap()
         log_ca_exceptions()
         prefix = self._profile.service.prefix
         with only_daemon_of(prefix):

@@ -24,12 +24,8 @@ ARMED_TIMEOUT_S = 5.0
 AWAY_S = 10.0
 """After which CA alone searches again every 5 s or more seldom."""
 WARM_CYCLES = 10
-MORE_KIB = 4096
-"""Of memory for all armings after those, few or many: it grows in steps, by 1 MiB for 20 and by 2.4 MiB for 170."""
-ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
-"""All threads take their memory from one heap. glibc has 8 heaps for each core, gives every new thread another of them
-when there are more threads than heaps, and each keeps the most that was ever taken from it: on two cores, up to 16
-times the 4.5 MiB of an arming, which looks like a leak until all have had one."""
+MORE_KIB = 2048
+"""Of memory for all armings after those, few or many: all threads of the daemon share one heap, which levels off."""
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +177,7 @@ def test_armings_that_are_aborted_leave_nothing_behind(
     start: Callable[..., Rig], n_cycles: int, *, is_alive: bool
 ) -> None:
     changes = {} if is_alive else {"channels": x_at("NOBODY:X")}
-    rig = start(variables=ONE_ARENA, **changes)
+    rig = start(**changes)
 
     def cycle(name: str) -> None:
         if is_alive:
