@@ -28,6 +28,8 @@ class Ending:
         self.reason: EndReason | None = None
         """What made the run end; None while it goes on."""
         self.is_aborted = False
+        self.has_stream_ended = False
+        """True once it is known that no frame is on its way any more."""
         self.n_exposed: int | None = None
         """Frames of the run that the detector had made when the run began to end; None if it cannot tell."""
         self._grace_s = grace_s
@@ -41,6 +43,11 @@ class Ending:
     def stop(self, reason: EndReason) -> None:
         """Stop gracefully; the first reason counts."""
         self._stop_reason = self._stop_reason or reason
+
+    def stream_ended(self, reason: EndReason) -> None:
+        """The stream has told its end: nothing more comes."""
+        self.has_stream_ended = True
+        self.stop(reason)
 
     def abort(self) -> None:
         """End at once."""
@@ -94,7 +101,7 @@ class Ending:
 
     def is_drained(self, now_s: float, n_seen: int) -> bool:
         """True once every frame made has been seen, or it has been quiet for long enough, or it never gets quiet."""
-        if self.has_all_exposed(n_seen):
+        if self.has_stream_ended or self.has_all_exposed(n_seen):
             return True
         quiet_s = now_s - max(self._last_frame_s, self._drain_began_s)
         return quiet_s > self._drain_s or self.is_too_long(now_s)

@@ -16,6 +16,8 @@ import numpy.typing as npt
 NS_PER_S = 1_000_000_000
 EPICS_EPOCH_S = 631_152_000
 """1990-01-01, from which EPICS counts, in seconds of the Unix epoch."""
+NO_STAMP = 0
+"""Of a frame for which nobody wrote down when it was taken."""
 
 AttributeValue = float | int | str | bool | None
 
@@ -34,7 +36,7 @@ class Frame:
     unique_id: int
     """The NDArray's uniqueId; 0 is a valid one."""
     timestamp_ns: int
-    """The detector's stamp; what it marks is said by `FrameTime`."""
+    """The detector's stamp, or `NO_STAMP`; what it marks is said by `FrameTime`."""
     pixels: npt.NDArray[np.generic]
     """(y, x), in detector axes. Owned by the frame: nobody writes into it."""
     attributes: Mapping[str, AttributeValue]

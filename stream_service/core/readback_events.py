@@ -1,4 +1,4 @@
-"""Events of the readbacks: an update, a watermark ("complete until t"), a channel that is gone.
+"""Events of the readbacks: an update, a watermark ("complete until t"), the end of a record, a channel that is gone.
 
 Each channel's own events come in order. They know nothing of where they come from: Channel Access or a recording.
 """
@@ -16,8 +16,14 @@ class Watermark:
 
     channel: str
     until_ns: int
-    is_end: bool = False
-    """True at the end of a recording: nothing is known of the channel after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The record of `channel` ends at `at_ns`: nothing is known after it. Told before its first update."""
+
+    channel: str
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +33,4 @@ class Gone:
     channel: str
 
 
-ReadbackEvent = Readback | Watermark | Gone
+ReadbackEvent = Readback | Watermark | Ends | Gone

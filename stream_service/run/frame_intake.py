@@ -7,34 +7,41 @@ many frames the run should have.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from typing import Any
 
 from stream_service.core.frame import Frame
 from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Ledger
+from stream_service.core.stream import Begin, End
 from stream_service.errors import SourceError
 from stream_service.run.notes import RunNotes
 from stream_service.run.sources import Sources
 
 log = logging.getLogger(__name__)
 
-CONFIRMATION_S = 0.2
-"""A frame whose id does not follow waits this long for the next one; then the detector's counter is asked."""
-
 
 class FrameIntake:
     """Intake of the frames of one run into its ledger."""
 
-    def __init__(self, sources: Sources, ledger: Ledger, *, is_counted: bool) -> None:
-        """`is_counted`: the detector's counter shows the uniqueId of its latest frame."""
-        self.ledger = ledger
+    def __init__(self, sources: Sources, begin: Begin, n_planned: int | None, n_extra: int = 0) -> None:
+        """`n_planned` frames are to come (None: not known), `n_extra` more may."""
+        self.ledger = ledger = Ledger(
+            begin.first_unique_id,
+            n_planned,
+            n_extra=n_extra,
+            restart_unique_id=begin.restart_unique_id,
+            last_before=begin.last_before,
+        )
         self.notes = RunNotes()
-        self.is_counted = is_counted
+        self.end: End | None = None
+        """Once the stream has told it."""
+        self.n_frames = 0
+        """Taken so far, whatever the ledger made of them."""
+        self.is_counted = begin.is_counted
+        self._has_stamps = begin.has_stamps
         self._sources = sources
         self._intake = Intake(ledger)
-        self._asked_s = -math.inf
 
     @property
     def has_waiting(self) -> bool:
@@ -47,20 +54,22 @@ class FrameIntake:
         A message that cannot be a frame of this run (`problem_with` says why) is counted, no more.
         """
         try:
-            frame = self._sources.decode(message)
-            if problem := problem_with(frame):
+            event = self._sources.decode(message)
+            if isinstance(event, End):
+                self._end(event)
+                return []
+            if problem := problem_with(event):
                 raise SourceError(problem)
         except SourceError as error:
             self.notes.refuse(str(error))
             return []
-        return self._new(self._intake.admit(frame))
+        self.n_frames += 1
+        return self._new(self._intake.admit(event, None if self._has_stamps else self.n_frames))
 
-    def ask_if_quiet(self, now_s: float, quiet_s: float) -> list[Entered]:
-        """The frames that wait and that the detector's counter confirms, when none has come for a moment."""
-        if not self.has_waiting or min(quiet_s, now_s - self._asked_s) <= CONFIRMATION_S:
-            return []
-        self._asked_s = now_s
-        return self.ask_counter()
+    def _end(self, end: End) -> None:
+        self.end = end
+        if end.n_expected is not None:
+            self.ledger.expect(end.n_expected)
 
     def ask_counter(self) -> list[Entered]:
         """The frames that wait and that the detector's counter confirms now."""
@@ -75,6 +84,8 @@ class FrameIntake:
 
     def n_exposed(self) -> int | None:
         """Frames of the run that the detector says it has made; None if it cannot tell."""
+        if self.end is not None:
+            return self.end.n_exposed
         counter = self.counter()
         return None if counter is None else self.ledger.exposed_by_counter(counter)
 

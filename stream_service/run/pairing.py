@@ -1,4 +1,4 @@
-"""Live frames meet their readbacks: the pure pairer, fed from Channel Access, and the questions that let it go on.
+"""Frames of a run meet their readbacks: the pure pairer, fed by the run's sources, and the questions that let it go on.
 
 A frame that waits makes the readback source prove that no update is on its way. None waits longer than the profile's
 time-out (`pairing_timeout_s`), and no more of them than the memory budget holds: the one that came first leaves then,
@@ -12,15 +12,16 @@ from __future__ import annotations
 import logging
 import math
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 
 from stream_service.core.exposure import Exposure
-from stream_service.core.frame import NS_PER_S, Frame
+from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
 from stream_service.core.pairing.history import Readback
 from stream_service.core.pairing.pairer import Pairer
-from stream_service.core.readback_events import Gone, Watermark
+from stream_service.core.readback_events import Ends, Gone, ReadbackEvent, Watermark
+from stream_service.run.rules import RunRules
 from stream_service.run.sources import ReadbackSource
-from stream_service.settings.profile import Profile
 from stream_service.text.counted import agrees, counted
 
 log = logging.getLogger(__name__)
@@ -37,14 +38,14 @@ TOLD_S = 5.0
 class Pairing:
     """Frames in, exposures out; those that are known pass those that are not yet."""
 
-    def __init__(self, profile: Profile, readbacks: ReadbackSource) -> None:
-        self.budget_bytes = math.inf
-        """For the frames that wait."""
+    def __init__(self, rules: RunRules, readbacks: ReadbackSource, budget_bytes: float = math.inf) -> None:
+        """`budget_bytes` is for the frames that wait."""
+        self._budget_bytes = budget_bytes
         self._readbacks = readbacks
-        self._limit_s = profile.service.clock_limit_s
-        self._frame_time = profile.detector.frame_time.to_core()
-        self._pairer = Pairer(profile.rules(), profile.service.clock_limit_s, profile.detector.frame_time.delay_s)
-        self._timeout_s = profile.service.pairing_timeout_s
+        self._limit_s = rules.clock_limit_s
+        self._frame_time = rules.frame_time
+        self._pairer = Pairer(rules.channels, rules.clock_limit_s, rules.frame_delay_s)
+        self._timeout_s = rules.pairing_timeout_s
         self._arrivals_s: OrderedDict[int, float] = OrderedDict()
         """Of the frames that wait, by ordinal, in the order in which they came."""
         self.beside_bytes = 0
@@ -67,7 +68,7 @@ class Pairing:
     @property
     def is_over_budget(self) -> bool:
         """True if one must leave for the others; a single one may always wait."""
-        return len(self) > 1 and self.waiting_bytes + self.beside_bytes > self.budget_bytes
+        return len(self) > 1 and self.waiting_bytes + self.beside_bytes > self._budget_bytes
 
     def is_waiting(self, ordinal: int) -> bool:
         """True if this frame has come and has not left."""
@@ -75,21 +76,27 @@ class Pairing:
 
     def add(self, frame: Frame, receipt: Receipt, exposure_s: float, now_s: float) -> None:
         """Take a frame that the ledger calls new and that arrived just now."""
-        window = self._frame_time.window(frame.timestamp_ns, exposure_s)
+        window = self._frame_time.window(frame.timestamp_ns, 0.0 if math.isnan(exposure_s) else exposure_s)
         self._arrivals_s[receipt.ordinal] = now_s
-        self._newest.append((window.end_ns, now_s))
-        if window.end_ns < self._reached_ns - self._limit_s * NS_PER_S:
-            self._take_back(now_s)
+        if frame.timestamp_ns != NO_STAMP:
+            self._newest.append((window.end_ns, now_s))
+            if window.end_ns < self._reached_ns - self._limit_s * NS_PER_S:
+                self._take_back(now_s)
         received_ns = None if frame.received_s is None else round(frame.received_s * NS_PER_S)
         self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window, received_ns)
 
-    def take_readbacks(self) -> list[Readback]:
+    def take_readbacks(self) -> Iterator[list[Readback]]:
         """Enter what the channels did since the last call; the updates, to be recorded."""
+        while events := self._readbacks.take():
+            yield self._enter(events)
+
+    def _enter(self, events: list[ReadbackEvent]) -> list[Readback]:
         updates = []
-        for event in self._readbacks.take():
+        for event in events:
             if isinstance(event, Watermark):
-                tell = self._pairer.end if event.is_end else self._pairer.confirm
-                tell(event.channel, event.until_ns)
+                self._pairer.confirm(event.channel, event.until_ns)
+            elif isinstance(event, Ends):
+                self._pairer.end(event.channel, event.at_ns)
             elif isinstance(event, Gone):
                 log.warning("the PV of channel %s is gone", event.channel)
                 self._pairer.disconnect(event.channel)
@@ -166,7 +173,7 @@ class Pairing:
         return ready
 
     def _ask(self, now_s: float) -> None:
-        if len(self._newest) == 1 and now_s - self._newest[0][1] < ALONE_S:
+        if not self._newest or (len(self._newest) == 1 and now_s - self._newest[0][1] < ALONE_S):
             return
         end_ns, arrived_s = self._data_time()
         self._reached_ns = end_ns + (now_s - arrived_s) * NS_PER_S

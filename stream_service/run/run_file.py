@@ -30,13 +30,10 @@ from stream_service.standard_file import FileHeader, LedgerColumns, StandardFile
 from stream_service.standard_file.schema.codes import LEDGER_COUNTS
 
 SUFFIX = "_std.h5"
-SAME_EXPOSURE = 1e-3
-"""Relative: times that differ by less are the same."""
 COUNTS_S = 0.25
 """Between two accounts in the file while the run goes on; one costs 0.1 ms."""
-ABOUT_PIXELS = ("gaps", "flat_is")
-"""Settings of the profile that a request may override."""
-REFERENCE_ROOTS = "service.reference_roots of the profile"
+MOST_UPDATES = 1 << 16
+"""Readbacks that wait to be written."""
 RECORDED_VERSIONS = ("ptychostream", "numpy", "numba", "h5py", "p4p", "pyepics", "caproto")
 
 
@@ -50,6 +47,7 @@ class RunFile:
     raw_shape: tuple[int, int]
     dtype: np.dtype[Any]
     _counted_s: float = -math.inf
+    _n_updates: int = 0
 
     def accepts(self, pixels: np.ndarray[Any, Any]) -> bool:
         """True for a frame of the shape and type with which the run began."""
@@ -59,6 +57,10 @@ class RunFile:
         """Enter readbacks as they came."""
         for update in updates:
             self.file.add_readback(update.channel, update.value, update.timestamp_ns)
+            self._n_updates += 1
+        if self._n_updates >= MOST_UPDATES:  # a long log beside few frames
+            self._n_updates = 0
+            self.pipeline.flush()
 
     def enter_state(self, state: RunState) -> None:
         """Let readers know where the run is, after the next flush."""

@@ -24,13 +24,12 @@ MOST_NAMED = 5
 class RunWatch:
     """The sources of one run, looked at now and then."""
 
-    def __init__(self, sources: Sources, frames_pva: str, gone_s: float) -> None:
+    def __init__(self, sources: Sources, gone_s: float) -> None:
         self.problem = ""
         """What is wrong now, in a sentence; empty if nothing is."""
         self.answers = True
         """False while the detector itself does not answer."""
         self._sources = sources
-        self._frames_pva = frames_pva
         self._gone_s = gone_s
         self._looked_s = self._asked_s = -math.inf
         self._missing = ""
@@ -70,4 +69,4 @@ class RunWatch:
         if not is_waiting:
             taken = f"the detector has taken {counted(n_missing, 'frame')} more, which did not come over PVA"
         why = self._sources.stream_problem or self._sources.stream_detour
-        return f"{taken}: {why or f'is the plugin behind {self._frames_pva} enabled?'}"
+        return f"{taken}: {why or f'is the plugin behind {self._sources.frames.channel} enabled?'}"

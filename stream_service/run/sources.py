@@ -1,39 +1,40 @@
-"""Sources of a live run, whoever provides them: the beamline (`LiveSources`) or a recording (`ReplaySources`)."""
+"""Sources of a run, whoever provides them: the beamline (`LiveSources`) or a recording (`RecordedSources`)."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
 from stream_service.cancellation import Cancellation
-from stream_service.core.frame import Frame
-from stream_service.core.ledger import Ledger
 from stream_service.core.readback_events import ReadbackEvent
-from stream_service.settings.request import ScanRequest
+from stream_service.core.stream import Begin, StreamEvent
 from stream_service.sources.frame_queue import FrameQueue
 
 
 class FrameSource(Protocol):
-    """A subscription to frames."""
+    """A stream of frames."""
 
+    channel: str
+    """Its name, for messages."""
     queue: FrameQueue[Any]
-    """Messages as they came; `Sources.decode` makes frames of them."""
+    """Messages as they came; `Sources.decode` makes events of them."""
 
     def close(self) -> None: ...
 
 
 class ReadbackSource(Protocol):
-    """The channels of a profile."""
+    """The channels of a run."""
 
     def take(self) -> list[ReadbackEvent]:
-        """Events since the last call."""
+        """Events since the last call; where they are many, some, so that it is called until there are none."""
         ...
 
     def ask(self, frame_end_ns: int, arrived_at: float) -> None:
         """Ask for the proof that no update is on its way that a frame needs; it comes with a later `take`."""
         ...
 
-    def latest(self, channel: str) -> float | None:
-        """The value of a channel now, in its own unit; None if there is none."""
+    def go_on(self) -> bool:
+        """Let a record go on by an update of each channel, for frames that still wait; False if none is left, or if
+        updates come by themselves."""
         ...
 
 
@@ -43,11 +44,8 @@ class DetectorSource(Protocol):
     @property
     def is_acquiring(self) -> bool: ...
 
-    @property
-    def exposure_s(self) -> float: ...
-
     def counter(self) -> int:
-        """The uniqueId of the latest frame the detector made."""
+        """The uniqueId of the latest frame the detector made. Raises `SourceError` if it does not answer."""
         ...
 
 
@@ -55,6 +53,7 @@ class Sources(Protocol):
     """The sources of one run; see `LiveSources` for what each method promises."""
 
     budget_bytes: int
+    """For the frames that wait for their readbacks."""
 
     @property
     def frames(self) -> FrameSource: ...
@@ -67,11 +66,17 @@ class Sources(Protocol):
 
     def connect(self, cancellation: Cancellation) -> None: ...
 
-    def attach_thread(self) -> None: ...
+    def begin(self) -> Begin:
+        """Facts of the series to come, once it is connected."""
+        ...
 
-    def latest_frame(self) -> Frame | None: ...
+    def attach_thread(self) -> None:
+        """Called first in the thread that works on the run."""
+        ...
 
-    def decode(self, message: Any) -> Frame: ...
+    def decode(self, message: Any) -> StreamEvent:
+        """The event in a message; raises `SourceError` if it is none."""
+        ...
 
     def doubts(self) -> list[str]:
         """Doubts about the clocks or the NDAttributes of the run to come, in sentences."""
@@ -93,7 +98,5 @@ class Sources(Protocol):
     def stream_detour(self) -> str:
         """Plugin between the detector and its frames' channel; empty if there is none, or nobody tells."""
         ...
-
-    def open_ledger(self, request: ScanRequest) -> Ledger: ...
 
     def close(self) -> None: ...

@@ -59,7 +59,7 @@ class Arming:
     @property
     def scan(self) -> str:
         """` of` the scan, once it is known."""
-        return f" of {self._armed.request.scan_id}" if self._armed is not None else ""
+        return f" of {self._armed.setup.scan_id}" if self._armed is not None else ""
 
     @property
     def step(self) -> str:

@@ -12,11 +12,11 @@ from stream_service.core.pairing.pairer import How
 from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
 from stream_service.run.corrections import corrections_from, images_of, load_references
+from stream_service.run.file_system import space_problem, swmr_problem
 from stream_service.run.live.check_attributes import Latest, check_attributes
 from stream_service.run.live.check_clocks import check_channel_clocks, check_stamp
 from stream_service.run.live.check_finding import Finding, problem_of
 from stream_service.run.live.check_numbers import check_energy, unit_problem
-from stream_service.run.live.file_system import space_problem, swmr_problem
 from stream_service.run.live.live_sources import DMOV, MOVN, followed_channels
 from stream_service.run.settings import build_reducer
 from stream_service.service.check_raw_file import check_raw_file

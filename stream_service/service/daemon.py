@@ -27,13 +27,14 @@ from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.descriptors import raise_limit
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.publishers.service_pvs import Command, Order
+from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import BeamlineMonitors, LiveSources
 from stream_service.run.run import Run
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
 from stream_service.service.own_names import only_daemon_of, refuse_taken_names
 from stream_service.service.run_pictures import RunPictures
-from stream_service.service.standby import AutoRun, Standby
+from stream_service.service.standby import AutoSetup, Standby
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 from stream_service.settings.service_status import NO_RUN, Health, Pace, RunStatus, ServiceStatus, Severity
@@ -177,14 +178,15 @@ class Service:
         """The run of an order, not armed yet; called in the thread of the arming."""
         request = parse_request(order.request, self._profile)
         self._make_way()
-        return Run(self._n_armed + 1, self._profile, request, self._sources())
+        return self._run(LiveSetup, request)
 
     def _make_auto_run(self, request: ScanRequest) -> Run:
-        return AutoRun(0, self._profile, request, self._sources())
+        return self._run(AutoSetup, request)
 
-    def _sources(self) -> LiveSources:
+    def _run(self, setup: type[LiveSetup], request: ScanRequest) -> Run:
         assert self._monitors is not None, "a run is made while the service serves"
-        return LiveSources(self._profile, self._monitors)
+        sources = LiveSources(self._profile, self._monitors)
+        return Run(setup(self._profile, request, sources), sources)
 
     def _decided(self, order: Order, run: Run | None, error: str) -> None:
         """Let an armed run work, or say why there is none; then the order is answered, whatever happens."""
@@ -194,7 +196,7 @@ class Service:
             else:
                 run.start()
                 self._add(run)
-                log.info("armed for %s", run.request.scan_id)
+                log.info("armed for %s", run.setup.scan_id)
         finally:
             self._arm_error = error
             self._publish()
@@ -217,9 +219,9 @@ class Service:
         """
         newest = self._runs[-1] if self._runs else None
         if newest is not None and newest.state in (RunState.ARMED, RunState.RECEIVING):
-            if not isinstance(newest, AutoRun):
+            if not isinstance(newest.setup, AutoSetup):
                 raise ConfigError(
-                    f"run {newest.request.scan_id} is still {newest.state}: stop or abort it before arming the next"
+                    f"run {newest.setup.scan_id} is still {newest.state}: stop or abort it before arming the next"
                 )
             newest.stop()
         if self._standby is not None:

@@ -8,14 +8,20 @@ one run.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from stream_service.core.frame import Frame
+from stream_service.core.ledger import Ledger
 from stream_service.core.run import RunState
+from stream_service.run.live.live_setup import LiveSetup
+from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.run import Run
 from stream_service.run.run_file import RunFile
 from stream_service.service.arming import Arming
+from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 
 log = logging.getLogger(__name__)
@@ -24,14 +30,17 @@ RETRY_S = 1.0
 """After an arming that failed, for example because the detector acquires already."""
 
 
-class AutoRun(Run):
-    """A run of unknown length that is named by the moment of its first frame."""
+class AutoSetup(LiveSetup):
+    """That of a run of unknown length, which waits for ever and is named by the moment of its first frame."""
 
-    waits_for_ever = True
+    def __init__(self, profile: Profile, request: ScanRequest, sources: LiveSources) -> None:
+        super().__init__(profile, request, sources)
+        self.rules = replace(self.rules, armed_timeout_s=math.inf)
 
-    def _open(self, frame: Frame) -> RunFile:
-        self._opening.rename(datetime.now().strftime(f"{self.request.scan_id}_%Y%m%d_%H%M%S"))
-        return super()._open(frame)
+    def open(self, frame: Frame, ledger: Ledger) -> RunFile:
+        """See `LiveSetup.open`."""
+        self.rename(datetime.now().strftime(f"{self.scan_id}_%Y%m%d_%H%M%S"))
+        return super().open(frame, ledger)
 
 
 class Standby:

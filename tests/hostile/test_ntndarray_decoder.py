@@ -190,3 +190,10 @@ def test_good_frames_are_new_frames_of_the_run_after_an_impossible_id(name):
 def test_corpus_is_the_same_every_time():
     first, second = ([str(value) for value in corpus.mutations(seed=4, count=50)] for _ in range(2))
     assert first == second
+
+
+def test_only_the_attributes_that_are_wanted_are_read() -> None:
+    everything = decode_ntndarray(corpus.good(1)).attributes
+    assert len(everything) > 3
+    some = decode_ntndarray(corpus.good(1), wanted={"energy", "not there"}).attributes
+    assert some.keys() - {"ColorMode"} == {"energy"} and some["energy"] == everything["energy"]

@@ -61,7 +61,7 @@ def test_rows_are_right_and_the_ledger_names_the_rest(tmp_path_factory, frames_p
     }  # fmt: skip
     assert run.state is (RunState.COMPLETE if len(stored) == n_planned else RunState.INCOMPLETE)
     if not came:
-        assert not run.path.exists()
+        assert not run.setup.path.exists()
         return
     assert b.statuses() == expected
     with b.file() as file:

@@ -18,7 +18,8 @@ from stream_service.core.pairing.history import Readback
 from stream_service.core.readback_events import Watermark
 from stream_service.core.run import RunState
 from stream_service.errors import SourceError
-from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.live.live_setup import LiveSetup
+from stream_service.run.live.live_sources import LiveSources, wanted_attributes
 from stream_service.run.run import Run
 from stream_service.settings.profile import Preprocessing, Profile
 from stream_service.settings.request import ScanRequest
@@ -108,6 +109,9 @@ class Readbacks:
         for channel in {"x", "y", "x_moving", "y_moving"} - self.dead:
             self.events.append(Watermark(channel, until_ns))
 
+    def go_on(self) -> bool:
+        return False
+
     def latest(self, channel: str) -> float:
         return 700.0
 
@@ -154,6 +158,7 @@ class ScriptedSources(LiveSources):
         self.detector: Any = Detector()
         self._stream: Any = Stream()
         self._settings = profile.detector
+        self._wanted = wanted_attributes(profile)
 
     def _steps(self) -> Iterator[Step]:
         yield from self.script
@@ -182,7 +187,17 @@ class Bench:
         self.profile = profile_for(folder).model_copy(update={"preprocessing": settings})
         self.sources = ScriptedSources(self.profile, self.clock, latest_before)
         self.detector = self.sources.detector
-        self.run = Run(1, self.profile, ScanRequest(scan_id="scan", **request), self.sources, clock=self.clock)
+        self.request = ScanRequest(scan_id="scan", **request)
+        self.prepare(self.profile)
+
+    def prepare(self, profile: Profile) -> None:
+        """Make the run again, of another profile."""
+        self.run = Run(LiveSetup(profile, self.request, self.sources), self.sources, self.clock)
+
+    def set_budget(self, n_bytes: int) -> None:
+        """Make the run again, with so much memory for the frames that wait."""
+        self.sources.budget_bytes = n_bytes
+        self.prepare(self.profile)
 
     def play(self, *script: Step | Iterable[Step]) -> Run:
         """Arm, and run the script to the end of the run, in this thread. Frames count up the detector's counter."""
@@ -221,7 +236,7 @@ class Bench:
 
     def file(self) -> h5py.File:
         """The finished file; a file that was not closed cannot be opened like this."""
-        return h5py.File(self.run.path, "r")
+        return h5py.File(self.run.setup.path, "r")
 
     def rows(self) -> list[int]:
         with self.file() as file:

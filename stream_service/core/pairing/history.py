@@ -43,9 +43,11 @@ class Knowledge(IntEnum):
     KNOWN = 0
     COMING = 1
     """Some may still be on their way."""
-    LOST = 2
+    ENDED = 2
+    """It is after the end of a record."""
+    LOST = 3
     """The channel was disconnected."""
-    UNTIMED = 3
+    UNTIMED = 4
     """The stamps were no times."""
 
 
@@ -65,7 +67,7 @@ class History:
     moves_at_rest: bool = False
     """It was seen to go somewhere while the channel that tells its motion said that it rests."""
     ends_ns: int = END_OF_TIME
-    """End of a recording: nothing is known of the channel after it, and never will be."""
+    """End of a record: nothing is known of the channel after it, and never will be."""
     untimed_ns: list[tuple[int, int]] = field(default_factory=list)
     """Stretches, both ends included, in which stamps were no times; the last one may have no end yet."""
     n_updates: int = 0
@@ -108,11 +110,9 @@ class History:
         self.n_breaks += 1
 
     def end(self, at_ns: int) -> None:
-        """Every update up to `at_ns` has been added, and nothing is known of what came after it."""
-        self.confirm(at_ns)
-        if self.ends_ns != at_ns:
-            self.ends_ns = at_ns
-            self.n_breaks += 1
+        """Of what comes after `at_ns` nothing will ever be known."""
+        self.ends_ns = at_ns
+        self.n_breaks += 1
 
     def disconnect(self) -> None:
         """The PV is gone: until it posts again, nothing is known of what comes after `known_until_ns`."""
@@ -151,7 +151,9 @@ class History:
         for start_ns, end_ns in self.gaps_ns:
             if start_ns < to_ns and from_ns < end_ns:
                 return Knowledge.LOST
-        if from_ns <= self.ends_ns < to_ns:  # what a recording says up to its end is all that can be asked of it
+        if self.ends_ns < to_ns:  # what a record says up to its end is all that can be asked of it
+            if self.ends_ns < from_ns:
+                return Knowledge.ENDED
             to_ns = self.ends_ns
         if self.known_until_ns >= to_ns:
             return Knowledge.KNOWN

@@ -26,6 +26,11 @@ REST_JITTER = 5
 """Times the tolerance: what a good encoder shows of an axis at rest is a few nanometres."""
 AT_REST = 0.0
 """The slope of a stretch in which the axis stands."""
+WITHOUT_KNOWLEDGE = {
+    Knowledge.ENDED: Flag.UNBRACKETED,
+    Knowledge.LOST: Flag.DISCONNECTED,
+    Knowledge.UNTIMED: Flag.NO_TIME,
+}
 
 
 class Leg(NamedTuple):
@@ -150,7 +155,7 @@ def _before_first(later: Readback | None, channel: History) -> Reading | None:
 def _unless_coming(knowledge: Knowledge, before: Readback) -> Reading | None:
     if knowledge is Knowledge.COMING:
         return None
-    return last_value(before, Flag.NO_TIME if knowledge is Knowledge.UNTIMED else Flag.DISCONNECTED)
+    return last_value(before, WITHOUT_KNOWLEDGE[knowledge])
 
 
 def _doubt_of_rest(

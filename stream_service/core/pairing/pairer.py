@@ -23,7 +23,7 @@ from functools import partial
 
 from stream_service.core.clock import DEFAULT_LIMIT_S, Clock, FrameClock
 from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
-from stream_service.core.frame import NS_PER_S, Frame, FrameId, Window
+from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, FrameId, Window
 from stream_service.core.pairing.attributes import attribute_doubt, attribute_reading
 from stream_service.core.pairing.history import END_OF_TIME, History, Readback
 from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
@@ -131,7 +131,7 @@ class Pairer:
         received_ns: int | None = None,
     ) -> None:
         """Take a frame that the ledger calls new; `received_ns` tells when it came, if it came without waiting."""
-        has_time = self._has_time(ordinal, window, received_ns)
+        has_time = frame.timestamp_ns != NO_STAMP and self._has_time(ordinal, window, received_ns)
         self._waiting[self._n_came] = _Waiting(frame, id, ordinal, exposure_s, window, has_time)
         self._n_came += 1
         self.waiting_bytes += frame.pixels.nbytes
@@ -174,8 +174,7 @@ class Pairer:
             history.retract(until_ns)
 
     def end(self, channel: str, at_ns: int) -> None:
-        """The recording of `channel` ends at `at_ns`: up to then everything has been added, after it nothing is
-        known."""
+        """The record of `channel` ends at `at_ns`: nothing is known after it."""
         if history := self._histories.get(channel):
             history.end(at_ns)
 
@@ -269,6 +268,8 @@ class Pairer:
         """Value at mid-exposure with its flags; None if it is not known yet."""
         channel, tolerance = self._histories[rule.name], rule.tolerance / rule.scale
         time_ns = waiting.window.mid_ns
+        if waiting.frame.timestamp_ns == NO_STAMP:
+            return math.nan, Flag.NO_TIME
         if not waiting.has_time:
             value, flag = best_guess(time_ns, channel)
             return value, flag & ~Flag.UNBRACKETED | Flag.NO_TIME

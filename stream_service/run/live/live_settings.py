@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from stream_service.errors import ConfigError, WriteError
+from stream_service.errors import ConfigError
 from stream_service.kernels import Corrections, FlatKind
-from stream_service.run.live.file_system import swmr_problem
+from stream_service.run.rules import RunRules
+from stream_service.run.run_file import SUFFIX
 from stream_service.run.settings import RunSettings, frames_per_row
 from stream_service.settings.profile import Preprocessing, Profile, References, moving_channel
 from stream_service.settings.request import ScanRequest
 from stream_service.sources.tables.references import Reference, check_place
 from stream_service.standard_file import ChannelColumn
 
-SUFFIX = "_std.h5"
 SAME_EXPOSURE = 1e-3
 """Relative: times that differ by less are the same."""
 ABOUT_PIXELS = ("gaps", "flat_is")
 """Settings of the profile that a request may override."""
+CONFIRMATION_S = 0.2
+"""See `RunRules.confirmation_s`: frames come many a second, the counter is asked over the network."""
+
+
+def live_rules(profile: Profile) -> RunRules:
+    """Pairing and time-outs of every run of a profile."""
+    service, frame_time = profile.service, profile.detector.frame_time
+    return RunRules(
+        channels=profile.rules(),
+        frame_time=frame_time.to_core(),
+        clock_limit_s=service.clock_limit_s,
+        frame_delay_s=frame_time.delay_s,
+        pairing_timeout_s=service.pairing_timeout_s,
+        confirmation_s=CONFIRMATION_S,
+        grace_s=service.grace_s,
+        drain_s=service.drain_s,
+        gone_s=service.gone_s,
+        armed_timeout_s=service.armed_timeout_s,
+    )
 
 
 def live_settings(
@@ -75,20 +93,6 @@ def readback_columns(profile: Profile) -> tuple[ChannelColumn, ...]:
 def file_path(profile: Profile, request: ScanRequest) -> Path:
     """Path of the standard file of a request."""
     return profile.service.data_root / request.path / f"{request.scan_id}{SUFFIX}"
-
-
-def check_file_path(path: Path) -> None:
-    """Make the folder and see that a new file can be written there; raises `ConfigError` or `WriteError`."""
-    try:
-        if path.exists() or os.path.lexists(path):  # a link to nothing has the name, too
-            raise ConfigError(f"{path} exists already: choose another scan_id or path; a file is never overwritten")
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"cannot make the folder {path.parent}: {error.strerror}") from error
-    if not os.access(path.parent, os.W_OK):
-        raise WriteError(f"no permission to write into {path.parent}: check its owner and the service's user")
-    if problem := swmr_problem(path.parent):
-        raise WriteError(problem)
 
 
 def with_references(profile: Profile, request: ScanRequest) -> Profile:

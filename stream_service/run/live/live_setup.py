@@ -1,4 +1,5 @@
-"""Creation of a run's file: tried when the run is armed, done when the first frame shows its shape and type."""
+"""Set-up of a live run: its file is tried when the run is armed, and made when the first frame shows its shape and
+type."""
 
 from __future__ import annotations
 
@@ -7,25 +8,28 @@ import math
 import time
 
 from stream_service.cancellation import Cancellation
+from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.plausibility import number_doubt
 from stream_service.errors import ConfigError, SourceError
 from stream_service.kernels import Corrections, FrameReducer
 from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
+from stream_service.run.file_system import check_new_file
 from stream_service.run.live.check_numbers import planned_doubts
 from stream_service.run.live.live_settings import (
     check_exposures,
-    check_file_path,
     check_places,
     file_path,
+    live_rules,
     live_settings,
     rows_and_frames_per_row,
+    with_references,
 )
+from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.live.run_trial import check_space, try_file
 from stream_service.run.run_file import RunFile, open_run_file
 from stream_service.run.settings import RunSettings, warm_up
-from stream_service.run.sources import Sources
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 
@@ -33,13 +37,15 @@ log = logging.getLogger(__name__)
 
 
 class LiveSetup:
-    """The file of a run before it exists; `profile` names the references of this run."""
+    """The set-up of a run that a request asks for; see `RunSetup`."""
 
-    def __init__(self, profile: Profile, request: ScanRequest, sources: Sources) -> None:
-        self.request = request
-        self.path = file_path(profile, request)
+    def __init__(self, profile: Profile, request: ScanRequest, sources: LiveSources) -> None:
+        self._request = request
+        self._profile = profile = with_references(profile, request)
+        self.scan_id, self.path = request.scan_id, file_path(profile, request)
+        self.rules = live_rules(profile)
+        self.n_planned, self.n_extra = request.n_planned_frames, request.extra_frames
         self.n_rows_expected, self._frames_per_row = rows_and_frames_per_row(profile.preprocessing, request)
-        self._profile = profile
         self._sources = sources
         self._corrections = Corrections()
         self._reducer: FrameReducer | None = None
@@ -49,23 +55,23 @@ class LiveSetup:
 
     def check(self, cancellation: Cancellation) -> None:
         """Checks that need no beamline: the folder, and the references. Raises `PtychostreamError`."""
-        check_file_path(self.path)
-        check_places(self._profile, self.request)
-        if (doubt := number_doubt("exposure_s", self.request.exposure_s or math.nan)) is not None:
+        check_new_file(self.path)
+        check_places(self._profile, self._request)
+        if (doubt := number_doubt("exposure_s", self._request.exposure_s or math.nan)) is not None:
             raise ConfigError(f"exposure_s of the request {doubt.message}")
         references = load_references(self._profile, cancellation)
         preprocessing, images = self._profile.preprocessing, images_of(references)
         self._corrections = corrections_from(preprocessing, images)
-        if self.request.exposure_s is not None:
+        if self._request.exposure_s is not None:
             flat_is = self._corrections.flat_is
-            check_exposures(self._profile.references, references, self.request.exposure_s, flat_is)
+            check_exposures(self._profile.references, references, self._request.exposure_s, flat_is)
         self.notes = tuple(reference_notes(preprocessing, images, self._corrections))
 
     def rename(self, scan_id: str) -> None:
         """Give the run another name while it has no file; raises `PtychostreamError` if that one is taken."""
-        self.request = self.request.model_copy(update={"scan_id": scan_id})
-        self.path = file_path(self._profile, self.request)
-        check_file_path(self.path)
+        self._request = self._request.model_copy(update={"scan_id": scan_id})
+        self.scan_id, self.path = scan_id, file_path(self._profile, self._request)
+        check_new_file(self.path)
 
     def prepare(self) -> None:
         """Make the kernel for frames like the last one before this run, and try everything that the file will need.
@@ -77,10 +83,10 @@ class LiveSetup:
             reducer = self._reducer_for(frame)
         else:
             reducer = warm_up(self._profile.preprocessing, self._frames_per_row)
-        self._armed_exposure_s = self.request.exposure_s or self._sources.detector.exposure_s
+        self._armed_exposure_s = self._request.exposure_s or self._sources.detector.exposure_s
         if frame is not None:
             energy_eV = self._energy_at(frame)
-            self.notes += tuple(planned_doubts(self._profile, self.request, reducer.out_shape, energy_eV))
+            self.notes += tuple(planned_doubts(self._profile, self._request, reducer.out_shape, energy_eV))
         row_bytes = 4 * math.prod(reducer.out_shape) if frame is not None else 0
         check_space(self.path, row_bytes * (self.n_rows_expected or 0))
         try_file(self.path, self._settings, reducer)
@@ -95,13 +101,16 @@ class LiveSetup:
         return self._exposure_s
 
     def _asked_exposure_s(self) -> float:
-        if self.request.exposure_s is not None:
-            return self.request.exposure_s
+        if self._request.exposure_s is not None:
+            return self._request.exposure_s
         try:
             return self._sources.detector.exposure_s
         except SourceError as error:
             log.warning("the exposure time is taken as it was when the run was armed: %s", error)
             return self._armed_exposure_s
+
+    def see(self, exposure: Exposure) -> None:
+        """Nothing is to be said of single exposures that their flags do not say."""
 
     def open(self, frame: Frame, ledger: Ledger) -> RunFile:
         """Create the file for frames like this one; raises `PtychostreamError` when it or the settings do not fit."""
@@ -118,7 +127,7 @@ class LiveSetup:
 
     @property
     def _settings(self) -> RunSettings:
-        return live_settings(self._profile, self.request, self._corrections, self.notes)
+        return live_settings(self._profile, self._request, self._corrections, self.notes)
 
     def _reducer_for(self, frame: Frame) -> FrameReducer:
         shape, dtype = frame.pixels.shape, frame.pixels.dtype

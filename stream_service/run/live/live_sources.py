@@ -9,13 +9,12 @@ from p4p.client.thread import Context
 from stream_service.cancellation import Cancellation
 from stream_service.channel_access.library import attach_thread
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import Ledger
+from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, SourceError
 from stream_service.run.live.arming_doubts import arming_doubts
 from stream_service.run.live.check_attributes import Latest
 from stream_service.run.live.check_numbers import unit_problem
 from stream_service.settings.profile import DetectorSettings, Motion, Profile, moving_channel
-from stream_service.settings.request import ScanRequest
 from stream_service.sources.live.ca_detector import CaDetector
 from stream_service.sources.live.ca_readbacks import CaReadbacks, Follow
 from stream_service.sources.live.ca_stream import CaStream, camera_prefix, plugin_prefix
@@ -51,6 +50,12 @@ def _follow_motion(motion: Motion) -> Follow:
 def stream_of(detector: DetectorSettings) -> CaStream:
     """The switches between the camera and the PVA channel of a profile."""
     return CaStream(detector.pva_plugin or plugin_prefix(detector.frames_pva), camera_prefix(detector.counter_pv))
+
+
+def wanted_attributes(profile: Profile) -> frozenset[str]:
+    """NDAttributes that a channel or the exposure time asks for: reading each costs a microsecond a frame."""
+    named = (channel.attribute for channel in profile.channels.values())
+    return frozenset(filter(None, (*named, profile.detector.exposure_attribute)))
 
 
 def frame_bytes(profile: Profile) -> int:
@@ -91,6 +96,7 @@ class LiveSources:
         self._stream = monitors.stream
         self._settings = detector
         self._profile = profile
+        self._wanted = wanted_attributes(profile)
 
     def connect(self, cancellation: Cancellation) -> None:
         """See that everything answers, and listen from now on. Raises `SourceError` naming what does not answer,
@@ -115,11 +121,11 @@ class LiveSources:
         attach_thread()
 
     def latest_frame(self) -> Frame | None:
-        """The last frame before the run, if there is one that can be decoded."""
+        """The last frame before the run with all its NDAttributes, if there is one that can be decoded."""
         if self.frames.latest_before is None:
             return None
         try:
-            return self.decode(Received(self.frames.latest_before, None))
+            return decode_ntndarray(self.frames.latest_before, self._settings.frame_time.field)
         except SourceError as error:
             log.warning("the last frame before the run cannot be used to prepare it: %s", error)
             return None
@@ -138,17 +144,16 @@ class LiveSources:
 
     def decode(self, message: Received) -> Frame:
         """The frame in a message; raises `SourceError` if it is none."""
-        return decode_ntndarray(message.message, self._settings.frame_time.field, message.at_s)
+        return decode_ntndarray(message.message, self._settings.frame_time.field, message.at_s, self._wanted)
 
-    def open_ledger(self, request: ScanRequest) -> Ledger:
-        """The account of the run, beginning after the detector's counter as it stands now."""
+    def begin(self) -> Begin:
+        """The series that begins after the detector's counter as it stands now."""
         first = self._settings.first_id
-        return Ledger(
+        return Begin(
             self.detector.counter() + 1 if first == "after_counter" else first,
-            request.n_planned_frames,
-            n_extra=request.extra_frames,
             restart_unique_id=self._settings.restart_id,
             last_before=self._last_before(),
+            is_counted=first == "after_counter",
         )
 
     def _last_before(self) -> tuple[int, int] | None:

@@ -227,6 +227,10 @@ class ReadbackStream:
         self._question = (frame_end_ns, arrived_at, time.monotonic())
         self._source.ask()
 
+    def go_on(self) -> bool:
+        """Updates come by themselves."""
+        return False
+
     def latest(self, channel: str) -> float:
         """The last value received, in the channel's own unit."""
         return self._source.latest(channel)

@@ -7,6 +7,7 @@ memory than they brought along; compressed ones a few times the frame, but no mo
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from stream_service.core.frame import NS_PER_S, AttributeValue, Frame
 from stream_service.errors import SourceError
 from stream_service.sources.live.codecs import DTYPES, LONGEST_NAME, decode_payload
 
+COLOR_MODE = "ColorMode"
 MONO = 0
 """NDColorMode of a frame with one value per pixel."""
 MESSAGE_BYTES = 4096
@@ -69,20 +71,27 @@ def identity_of(value: Value, field: TimestampField) -> tuple[int, int]:
 
 
 def decode_ntndarray(
-    value: Value, timestamp_field: TimestampField = "timeStamp", received_s: float | None = None
+    value: Value,
+    timestamp_field: TimestampField = "timeStamp",
+    received_s: float | None = None,
+    wanted: Container[str] | None = None,
 ) -> Frame:
     """A frame from a p4p `Value` (a context with `nt=False`) that came at `received_s`.
 
-    Plain pixels are the message's own memory, not a copy; compressed ones are decoded into a new array. NDAttributes
-    are scalars or texts; one that is neither is left out. Raises `SourceError` if the message is not a mono image, its
-    size does not match its dimensions, its payload cannot be decoded, or it is not an NTNDArray at all.
+    Plain pixels are the message's own memory, not a copy; compressed ones are decoded into a new array. Of the
+    NDAttributes those that are `wanted` (None: all) and are scalars or texts are the frame's. Raises `SourceError` if
+    the message is not a mono image, its size does not match its dimensions, its payload cannot be decoded, or it is
+    not an NTNDArray at all.
     """
     try:
         unique_id = int(value["uniqueId"])
         codec = str(value["codec.name"])
         content: Any = value["value"]
         sizes = [int(dimension["size"]) for dimension in value["dimension"]]
-        attributes = {entry["name"]: entry["value"] for entry in value["attribute"]}
+        named = ((entry["name"], entry) for entry in value["attribute"])
+        attributes = {
+            name: entry["value"] for name, entry in named if wanted is None or name in wanted or name == COLOR_MODE
+        }
     except NOT_AS_EXPECTED as error:
         raise SourceError(f"a message that is not an NTNDArray: {error}") from error
     if not isinstance(content, np.ndarray) or content.ndim != 1:
@@ -92,7 +101,7 @@ def decode_ntndarray(
     scalars: dict[str, AttributeValue] = {
         name: entry for name, entry in attributes.items() if entry is None or isinstance(entry, float | int | str)
     }
-    if scalars.get("ColorMode") not in (None, MONO):
+    if scalars.get(COLOR_MODE) not in (None, MONO):
         raise SourceError(f"frame {unique_id} is a colour image; set the camera's ColorMode to Mono")
     timestamp_ns = timestamp_ns_of(value, timestamp_field)
     try:

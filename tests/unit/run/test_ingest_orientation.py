@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_service.kernels import Geometry
-from stream_service.run.recorded.recorded_file import turned_signs
+from stream_service.run.recorded.recorded_setup import turned_signs
 
 
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])

@@ -43,7 +43,7 @@ def test_an_energy_that_changes_in_mid_run_is_told_and_is_no_mean(tmp_path: Path
         assert file["/entry/energy_eV"][()] == 700
         assert file["/entry/frames/energy_eV"][()].tolist() == [700, 700, 700, 900, 900]
         assert said in file["/entry/run/message"][()].decode()
-    told = [str(finding) for finding in validate_file(bench.run.path)]
+    told = [str(finding) for finding in validate_file(bench.run.setup.path)]
     assert any("runs from 700 to 900 eV: 2 of 5 rows are off by more than 0.1%" in one for one in told)
 
 
@@ -52,7 +52,9 @@ def test_a_run_without_an_energy_says_so_though_it_is_complete(tmp_path: Path, e
     bench = Bench(tmp_path, n_positions=2)
     run_of(bench, energy_eV, energy_eV)
     assert NOT_KNOWN in bench.run.message and "--energy-eV" in bench.run.message
-    assert any("energy_eV" in str(finding) and finding.level == "error" for finding in validate_file(bench.run.path))
+    assert any(
+        "energy_eV" in str(finding) and finding.level == "error" for finding in validate_file(bench.run.setup.path)
+    )
 
 
 def test_one_energy_is_not_talked_about(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def complete(bench: Bench) -> None:
 def test_run_that_has_ended_is_no_garbage(tmp_path: Path, end: Callable[[Bench], None]) -> None:
     bench = Bench(tmp_path, latest_before=frame(0), n_positions=2)
     end(bench)
-    parts = [bench.run, bench.run._opening, bench.run._opening._reducer]
+    parts = [bench.run, bench.run.setup, bench.run.setup._reducer]
     freed = [weakref.ref(part) for part in parts]
     del bench, parts
     assert [reference() for reference in freed] == [None] * 3

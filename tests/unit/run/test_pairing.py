@@ -13,6 +13,7 @@ from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId
 from stream_service.core.ledger import Arrival, Receipt
 from stream_service.core.pairing.history import Readback
+from stream_service.run.live.live_settings import live_rules
 from stream_service.run.pairing import ASK_S, Pairing
 from stream_service.testing.manual_clock import ManualClock
 
@@ -36,7 +37,7 @@ class Bench:
 
         self.readbacks.ask = noted  # type: ignore[method-assign]
         readbacks: Any = self.readbacks
-        self.pairing = Pairing(profile_for(Path()), readbacks)
+        self.pairing = Pairing(live_rules(profile_for(Path())), readbacks)
         self.n_frames = 0
 
     @property
@@ -55,7 +56,7 @@ class Bench:
         ready = []
         until_s = self.clock.now_s + seconds
         while self.clock.now_s < until_s:
-            self.pairing.take_readbacks()
+            list(self.pairing.take_readbacks())
             ready += self.pairing.ready(self.clock.now_s)
             self.clock.now_s += step_s
         return ready

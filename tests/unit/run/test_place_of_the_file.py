@@ -62,7 +62,9 @@ WHAT_HAPPENS: dict[str, tuple[Callable[[Path], object], str, str]] = {
 def test_run_fails_with_the_reason_and_the_rows_are_kept(tmp_path: Path, what: str) -> None:
     happen, sentence, where = WHAT_HAPPENS[what]
     b = Bench(tmp_path, n_positions=9, path="scan")
-    run = b.play(frames([1, 2, 3]), b.settles(), lambda: happen(b.run.path), frames([4, 5]), b.exposed(6), b.settles())
+    run = b.play(
+        frames([1, 2, 3]), b.settles(), lambda: happen(b.run.setup.path), frames([4, 5]), b.exposed(6), b.settles()
+    )
     assert run.state is RunState.FAILED
     assert sentence in run.message
     assert str(tmp_path / where) in run.message

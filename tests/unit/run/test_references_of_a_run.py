@@ -124,7 +124,7 @@ def test_exposure_time_of_a_normalised_flat_does_not_matter(tmp_path):
     (tmp_path / "a").mkdir()
     flat, dark = reference_file(tmp_path / "a", RESPONSE, 3.0), reference_file(tmp_path, RESPONSE, 1.0)
     bench, _ = live(tmp_path, FRAMES, references={"dark": dark, "flat": flat}, exposure_s=1.0)
-    bench.run.path.unlink()
+    bench.run.setup.path.unlink()
     raw = reference_file(tmp_path / "a", RAW_FLAT, 3.0)
     with pytest.raises(ConfigError, match=r"the flat .* was taken with 3 s, the scan takes 1 s"):
         live(tmp_path, FRAMES, references={"dark": dark, "flat": raw}, exposure_s=1.0)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stream_service.core.run import RunState
-from stream_service.errors import ConfigError, SourceError
+from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.replay import replay
@@ -72,10 +72,10 @@ def test_replay_finds_gaps_and_kinds_of_flats_as_an_ingest_does(tmp_path: Path) 
     assert_same_as_ingest(tmp_path, MemoryRecording(frames, attributes_of(12), references=references), IngestSettings())
 
 
-def test_rejected_rows_are_not_for_a_live_run(tmp_path: Path) -> None:
-    settings = IngestSettings(rejected=frozenset({1}))
-    with pytest.raises(ConfigError, match="give --reject-json to ingest, not to replay"):
-        replay(MemoryRecording(frames_of(5), attributes_of(5)), tmp_path, settings)
+def test_replay_leaves_out_what_was_rejected_as_an_ingest_does(tmp_path: Path) -> None:
+    assert_same_as_ingest(
+        tmp_path, MemoryRecording(frames_of(5), attributes_of(5)), IngestSettings(rejected=frozenset({1}))
+    )
 
 
 def test_replay_pairs_recorded_readbacks_as_an_ingest_does(tmp_path: Path) -> None:
@@ -135,7 +135,8 @@ def test_recording_that_breaks_in_the_middle_is_told_and_its_rows_are_kept(tmp_p
         replay(Breaking(frames_of(6), attributes_of(6)), tmp_path, IngestSettings(), rate_hz=1000.0)
     with h5py.File(tmp_path / "scan_std.h5") as file:
         assert len(file["/entry/data"]) == 3
-        assert file["/entry/run/state"][()].decode() in (RunState.COMPLETE, RunState.INCOMPLETE)
+        assert file["/entry/run/state"][()].decode() == RunState.FAILED
+        assert "frames 3 to 5 cannot be read" in file["/entry/run/message"][()].decode()
 
 
 def test_replay_never_overwrites_a_file(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_reason_of_the_first_refused_frames_is_in_message_reason_and_file(bench)
     with b.file() as file:
         assert text_in(file[MESSAGE]) == run.message
         assert text_in(file[END_REASON]) == run.status().end_reason
-    assert [finding for finding in validate_file(run.path) if finding.level == "error"] == []
+    assert [finding for finding in validate_file(run.setup.path) if finding.level == "error"] == []
 
 
 def test_refused_frames_are_told_at_once(bench):

@@ -141,7 +141,7 @@ def test_abort_before_the_first_frame_leaves_no_file(bench):
     b = bench(n_positions=5)
     run = b.play(b.run.abort)
     assert run.state is RunState.ABORTED
-    assert not run.path.exists() and run.status().file == ""
+    assert not run.setup.path.exists() and run.status().file == ""
 
 
 def test_stop_before_the_first_frame_leaves_no_file(bench):
@@ -149,7 +149,7 @@ def test_stop_before_the_first_frame_leaves_no_file(bench):
     run = b.play(b.stop)
     assert run.state is RunState.INCOMPLETE
     assert "no frame came" in run.message
-    assert not run.path.exists()
+    assert not run.setup.path.exists()
 
 
 def counts_in(file: h5py.File) -> dict[str, int]:
@@ -192,7 +192,7 @@ def test_write_that_hdf5_could_not_do_ends_the_run_and_leaves_the_rows_so_far(be
     run = b.play(frames([1, 2]), b.settles(), frames([3, 4]), b.exposed(6), b.settles(), frames([5]))
     assert (run.state, run.status().end_reason) == (RunState.FAILED, EndReason.FAILED)
     assert "the disk is full" in run.message
-    with h5py.File(run.path, "r", swmr=True) as file:
+    with h5py.File(run.setup.path, "r", swmr=True) as file:
         assert np.count_nonzero(file["/entry/live/key_data"][()]) == 2
         assert file["/entry/frames/unique_id"][:2, 0].tolist() == [1, 2]
         assert file[STATE][()].decode() == "FAILED"
@@ -241,7 +241,7 @@ def test_defect_on_the_way_to_the_end_leaves_a_failed_run_that_says_so(bench, en
 
     def breaks() -> None:
         parent, name = where.split(".")
-        setattr(getattr(b.run._out, parent), name, defect)
+        setattr(getattr(b.run.out, parent), name, defect)
 
     run = b.play(frames([1, 2]), b.settles(), breaks, b.run.abort if end == "abort" else b.stop)
     assert run.state is RunState.FAILED
@@ -249,7 +249,7 @@ def test_defect_on_the_way_to_the_end_leaves_a_failed_run_that_says_so(bench, en
     assert b.sources.queue.is_closed and b.sources.readbacks.is_closed
     if where != "file.close":
         assert b.rows() == [1, 2]
-        with h5py.File(run.path, "r+"):
+        with h5py.File(run.setup.path, "r+"):
             pass
 
 
@@ -257,8 +257,8 @@ def test_defects_that_follow_a_failure_do_not_hide_it(bench):
     b = bench(n_positions=5)
 
     def breaks() -> None:
-        assert b.run._out is not None
-        for part, name in ((b.run._out.pipeline, "release"), (b.run._out.ledger, "close"), (b.run._out.file, "close")):
+        assert b.run.out is not None
+        for part, name in ((b.run.out.pipeline, "release"), (b.run.out.ledger, "close"), (b.run.out.file, "close")):
             setattr(part, name, defect)
         raise SourceError("the stage has gone")
 
@@ -287,4 +287,4 @@ def test_armed_run_that_sees_no_frame_is_incomplete_and_says_why(bench, n_positi
     b = bench(n_positions=n_positions)
     run = b.play(b.waits(b.profile.service.armed_timeout_s - 1), b.waits(2))
     assert (run.state, run.status().end_reason) == (RunState.INCOMPLETE, EndReason.NOT_BEGUN)
-    assert "no frame came, so there is no file" in run.message and not b.run.path.exists()
+    assert "no frame came, so there is no file" in run.message and not b.run.setup.path.exists()

@@ -52,7 +52,7 @@ class Scan:
             seconds = self.data_s - 1e-3 * unique_id + self.ahead_s.get(unique_id, 0.0)  # `good` adds 1 ms a frame
             message: Any = corpus.good(unique_id, pixels=PIXELS, seconds=seconds)
             yield [Received(message, clock.now_s if self._has_receipts else None)]
-            self.most_bytes = max(self.most_bytes, self.bench.run._pairing.waiting_bytes)
+            self.most_bytes = max(self.most_bytes, self.bench.run._rows.pairing.waiting_bytes)
             clock.now_s += 1 / RATE_HZ
 
     def posts_x(self) -> None:
@@ -76,7 +76,7 @@ class Scan:
 def test_stalled_readback_costs_no_frame_and_flags_the_rows_without_it(tmp_path, channel):
     """It is connected, and says nothing for a second of the scan; no more may wait than half a second of frames."""
     scan = Scan(tmp_path)
-    scan.bench.sources.budget_bytes = 500 * PIXELS.nbytes
+    scan.bench.set_budget(500 * PIXELS.nbytes)
     scan.happens = {
         1001: lambda: scan.bench.sources.readbacks.dead.add(channel),
         2001: scan.bench.sources.readbacks.dead.clear,
@@ -91,7 +91,7 @@ def test_stalled_readback_costs_no_frame_and_flags_the_rows_without_it(tmp_path,
 
 def test_readback_that_stays_silent_is_told_while_the_run_goes_on(tmp_path):
     scan = Scan(tmp_path)
-    scan.bench.sources.budget_bytes = 100 * PIXELS.nbytes
+    scan.bench.set_budget(100 * PIXELS.nbytes)
     said = []
     scan.happens = {
         1001: lambda: scan.bench.sources.readbacks.dead.add("x"),
@@ -106,7 +106,7 @@ def test_readback_that_stays_silent_is_told_while_the_run_goes_on(tmp_path):
 @pytest.mark.parametrize("unique_id", [2, 1500, N])
 def test_frame_stamped_an_hour_ahead_costs_no_frame_and_flags_no_other_row(tmp_path, unique_id, has_receipts):
     scan = Scan(tmp_path, has_receipts=has_receipts)
-    scan.bench.sources.budget_bytes = 1000 * PIXELS.nbytes
+    scan.bench.set_budget(1000 * PIXELS.nbytes)
     scan.ahead_s = {unique_id: 3600.0}
     scan.play()
     assert list(scan.flagged()) == [unique_id]

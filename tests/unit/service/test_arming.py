@@ -95,7 +95,7 @@ def test_run_that_is_armed_after_all_is_given_up_too(dead: DeadIoc, monkeypatch:
         assert hangs.wait(HANG_S)
 
     dead.answers.set()
-    monkeypatch.setattr(dead.run._opening, "prepare", prepare)
+    monkeypatch.setattr(dead.run.setup, "prepare", prepare)
     arming = Arming(lambda: dead.run)
     assert is_there.wait(HANG_S)
     assert arming.cancel()
@@ -134,7 +134,7 @@ def test_armed_run_without_a_free_thread_has_failed(dead: DeadIoc, monkeypatch: 
     assert dead.sources.queue.is_closed
 
 
-@pytest.mark.parametrize("where", ["connect", "doubts", "open_ledger"])
+@pytest.mark.parametrize("where", ["connect", "doubts", "begin"])
 def test_defect_is_told_with_its_traceback_and_the_next_run_is_armed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:

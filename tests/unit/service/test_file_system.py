@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from stream_service.run.live import file_system
-from stream_service.run.live.file_system import file_system_type, space_problem, swmr_problem
+from stream_service.run import file_system
+from stream_service.run.file_system import file_system_type, space_problem, swmr_problem
 
 MOUNTS = """\
 sysfs /sys sysfs rw 0 0

@@ -132,6 +132,5 @@ def test_settings_that_do_not_fit_the_last_frame_are_refused(tmp_path):
     b = Bench(tmp_path, latest_before=frame(0), n_positions=2)
     preprocessing = b.profile.preprocessing.model_copy(update={"roi": (100, 100)})
     with pytest.raises(ConfigError, match="frames of 6 rows and 8 columns"):
-        type(b.run)(
-            1, b.profile.model_copy(update={"preprocessing": preprocessing}), b.run.request, b.sources, clock=b.clock
-        ).arm()
+        b.prepare(b.profile.model_copy(update={"preprocessing": preprocessing}))
+        b.run.arm()

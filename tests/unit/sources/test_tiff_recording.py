@@ -12,12 +12,11 @@ import pytest
 from tiff_scan import write_tiff, write_tiff_scan
 
 from stream_service.core.exposure import Flag
-from stream_service.core.frame import Frame, FrameTime
+from stream_service.core.frame import Frame, Window
 from stream_service.core.ledger import Account, FrameStatus, Ledger
-from stream_service.core.pairing.pairer import How
+from stream_service.core.pairing.pairer import How, Pairer
 from stream_service.errors import SourceError
 from stream_service.run.recorded.make_sidecar import make_sidecar
-from stream_service.run.recorded.recorded_pairing import RecordedPairing
 from stream_service.sources.recording import MOST_FRAMES, Recording
 from stream_service.sources.tables.sidecar_matching import Match
 from stream_service.sources.tiff.recording import TiffRecording
@@ -119,10 +118,12 @@ def test_frame_without_a_row_has_no_position_and_its_row_says_so(tmp_path):
     recording = TiffRecording(pattern, tmp_path / "s.h5")
     assert recording.notes == ["1 of 6 frames has no row: scan001_0002.tif"]
     ledger = Ledger(recording.first_unique_id, None)
-    pairing = RecordedPairing(recording.rules, FrameTime(), {})
+    pairer = Pairer(recording.rules)
     flags = {}
     for index, frame in enumerate(recording.frames()):
-        exposure = pairing.pair(frame, ledger.receive(frame.unique_id, index), 0.01)
+        receipt = ledger.receive(frame.unique_id, index)
+        pairer.add_frame(frame, receipt.id, receipt.ordinal, 0.01, Window(0, 0))
+        (exposure,) = pairer.take()
         flags[frame.unique_id] = exposure.flags
         assert math.isnan(exposure.values["x"]) == (frame.unique_id in (2, 4))
     assert flags == {1: 0, 2: Flag.MISSING, 3: 0, 4: Flag.INVALID, 5: 0, 6: 0}

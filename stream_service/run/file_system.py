@@ -1,4 +1,4 @@
-"""Fitness of a file system for files that are read while they grow."""
+"""Fitness of a place for a new file that is read while it grows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,27 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from stream_service.errors import ConfigError, WriteError
 from stream_service.standard_file.write.guarded_file import GuardedFile
 from stream_service.standard_file.write.write_errors import write_error
 
 NETWORK_TYPES = {"nfs": "NFS", "nfs4": "NFS", "cifs": "SMB", "smb3": "SMB", "smbfs": "SMB", "fuse.sshfs": "sshfs"}
 """SWMR needs ordered writes that these do not promise (HDF5 documentation, SWMR; local disks, GPFS and Lustre do)."""
 LITTLE_SPACE_BYTES = 5 << 30
+
+
+def check_new_file(path: Path) -> None:
+    """Make the folder and see that a new file can be written there; raises `ConfigError` or `WriteError`."""
+    try:
+        if path.exists() or os.path.lexists(path):  # a link to nothing has the name, too
+            raise ConfigError(f"{path} exists already: choose another scan_id or path; a file is never overwritten")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot make the folder {path.parent}: {error.strerror}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise WriteError(f"no permission to write into {path.parent}: check its owner and the service's user")
+    if problem := swmr_problem(path.parent):
+        raise WriteError(problem)
 
 
 def swmr_problem(folder: Path) -> str | None:

@@ -1,0 +1,44 @@
+"""Events of a stream of frames: its begin, its frames, its end. Each source makes them of its own messages.
+
+Some dialects of ZMQ have real begins and ends, as a recording has. The frames of an areaDetector over PVA have none:
+their source makes the begin from the detector's state when a run is armed, and the run finds the end by other signs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream_service.core.frame import Frame
+from stream_service.core.run import EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Facts of a series, known before its first frame."""
+
+    first_unique_id: int
+    restart_unique_id: int = 1
+    """With which the detector begins to count anew."""
+    last_before: tuple[int, int] | None = None
+    """Id and stamp of the last frame of the series before, which may be sent again."""
+    is_counted: bool = False
+    """True if the detector can be asked for the uniqueId of its latest frame."""
+    has_stamps: bool = True
+    """False if no frame has a time; then they are in the order in which they were taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing more comes."""
+
+    reason: EndReason
+    n_expected: int | None = None
+    """Frames that the series should have had; None if only the run knows, or nobody."""
+    n_exposed: int | None = None
+    """Frames that were made for certain, though they may not have come; None if nothing tells."""
+    failure: Exception | None = None
+    """What ended it early."""
+
+
+StreamEvent = Frame | End
+"""After the begin."""

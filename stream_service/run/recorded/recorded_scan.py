@@ -1,0 +1,109 @@
+"""A recorded scan, resolved: its frames, and what follows from the first one and from the operator's options."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from stream_service.core.exposure import Exposure
+from stream_service.core.frame import Frame, FrameTime, Window
+from stream_service.core.pairing.pairer import ChannelRule, How, channels_followed
+from stream_service.errors import SourceError
+from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.run.recorded.log_coverage import LogCoverage
+from stream_service.run.recorded.recorded_channels import RecordedChannels, channels_of
+from stream_service.run.recorded.recorded_clock import check_clocks
+from stream_service.run.recorded.recorded_facts import notes_on_facts
+from stream_service.run.recorded.recorded_rows import RowsOfFrames
+from stream_service.run.rules import RunRules
+from stream_service.sources.recording import Facts, Recording
+
+OF_THE_SCAN = ChannelRule("energy", How.ATTRIBUTE, attribute="energy of the scan")
+"""Where one energy is that of all frames."""
+
+
+class RecordedScan:
+    """An open recording whose first frame was read. Raises `PtychostreamError` where that says too little."""
+
+    def __init__(self, recording: Recording, settings: IngestSettings) -> None:
+        self.recording, self.settings = recording, settings
+        readbacks = settings.readbacks
+        self._rows = RowsOfFrames(recording, readbacks.rows, settings) if readbacks and readbacks.rows else None
+        self._frames = self._rows.attach(recording.frames()) if self._rows else recording.frames()
+        first = next(self._frames, None)
+        if first is None:
+            raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
+        self.first = first
+        """Read already; `frames` begins with it."""
+        self.channels: RecordedChannels = channels_of(recording, settings, first.attributes)
+        facts = settings.facts_of(recording.facts)
+        self.facts: Facts = facts
+        """Of the whole scan, as they are known before the second frame."""
+        self.facts = replace(facts, exposure_s=self.exposure_of(first), energy_eV=self._energy_of(first))
+        frame_time = settings.profile.detector.frame_time.to_core() if settings.profile else FrameTime()
+        has_energy = self.channels.has("energy")
+        self._constants = {} if has_energy else {OF_THE_SCAN.attribute: facts.energy_eV}
+        rules = self.channels.rules if has_energy else (*self.channels.rules, OF_THE_SCAN)
+        self.rules = RunRules(channels=rules, frame_time=frame_time, is_in_order=True)
+        self._coverage = LogCoverage(self.channels.rules, frame_time, readbacks)
+
+    @property
+    def first_unique_id(self) -> int:
+        """The uniqueId with which the scan begins, whether that frame is there or not."""
+        given = self.settings.first_unique_id
+        return self.recording.first_unique_id if given is None else given
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame once, with the values of the scan and of its row in the log among its attributes."""
+        for frame in itertools.chain((self.first,), self._frames):
+            yield (replace(frame, attributes={**frame.attributes, **self._constants}) if self._constants else frame)
+
+    def exposure_of(self, frame: Frame) -> float:
+        """Exposure time by the operator; else by the frame; else by the recording."""
+        if math.isfinite(self.settings.facts.exposure_s):
+            return self.settings.facts.exposure_s
+        profile = self.settings.profile
+        name = self.recording.exposure_attribute or (profile.detector.exposure_attribute if profile else "")
+        own = frame.attributes.get(name)
+        if isinstance(own, int | float) and 0 <= own < math.inf:
+            return float(own)
+        return self.facts.exposure_s
+
+    def window_of(self, frame: Frame) -> Window:
+        """The time in which a frame was exposed, in the clock of the log."""
+        exposure_s = self.exposure_of(frame)
+        return self.rules.frame_time.window(frame.timestamp_ns, exposure_s if math.isfinite(exposure_s) else 0.0)
+
+    def see(self, exposure: Exposure) -> None:
+        """Look at an exposure on its way into the file."""
+        self._coverage.see(exposure)
+
+    def notes(self) -> Iterator[str]:
+        """Sentences on what was decided, and on the clocks. Raises `SourceError` if those cannot be compared."""
+        yield from self.channels.notes
+        yield from notes_on_facts(self.settings, self.recording, self.first.attributes)
+        readbacks, by_time = self.settings.readbacks, channels_followed(self.channels.rules)
+        if readbacks is None:
+            return
+        yield from readbacks.notes
+        if by_time:
+            exposure_s = 0.0 if math.isnan(self.facts.exposure_s) else self.facts.exposure_s
+            yield from check_clocks(
+                self.recording, readbacks, by_time, self.rules.frame_time, exposure_s, self.first.timestamp_ns
+            )
+
+    def closing_notes(self) -> Iterator[str]:
+        """Sentences on frames and rows of the log without counterparts; to be read at the end."""
+        if self._rows is not None:
+            yield from self._rows.notes()
+        yield from self._coverage.notes()
+
+    def _energy_of(self, first: Frame) -> float:
+        """Energy that readers find before the end, when it becomes that of the rows."""
+        for rule in self.channels.rules:
+            own = first.attributes.get(rule.attribute)
+            if rule.name == "energy" and isinstance(own, int | float) and math.isfinite(own):
+                return own * rule.scale
+        return self.facts.energy_eV

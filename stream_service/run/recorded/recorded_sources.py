@@ -1,0 +1,168 @@
+"""Sources of a run that is fed from a recording: a thread reads its frames ahead, at once or in their own rhythm.
+
+It puts them into the same bounded queue that PVA would; a run that is slower makes it wait, so nothing is lost here.
+HDF5 lets one thread at a time into the library, so reading and writing take turns; what runs beside them are the kernel
+and the waiting for frames that are not there yet.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from stream_service.cancellation import Cancellation
+from stream_service.core.frame import NS_PER_S, Frame
+from stream_service.core.run import EndReason
+from stream_service.core.stream import Begin, End, StreamEvent
+from stream_service.run.recorded.recorded_log import RecordedLog
+from stream_service.run.recorded.recorded_scan import RecordedScan
+from stream_service.sources.frame_queue import FrameQueue
+
+FRAME_BYTES = 4096
+"""What a frame takes beside its pixels."""
+QUEUE_BYTES = 32 << 20
+LONGEST_PAUSE_S = 5.0
+"""Between two frames, even if the recording had a longer one."""
+TICK_S = 0.2
+"""How soon a feeder that pauses notices that it is to end."""
+CLOSING_S = 1.0
+"""How long the end waits for a feeder that waits for frames itself."""
+
+Pauses = Callable[[int, int | None], float]
+"""Seconds between two frames, from the stamp of the later and of the earlier one (None: there is none)."""
+
+
+def no_pause(timestamp_ns: int, before_ns: int | None) -> float:
+    """All frames as soon as they are read."""
+    return 0.0
+
+
+def as_recorded(speed: float = 1.0) -> Pauses:
+    """The rhythm of the recording, `speed` times as fast."""
+
+    def pause_s(timestamp_ns: int, before_ns: int | None) -> float:
+        if before_ns is None:
+            return 0.0
+        return min(max(0.0, (timestamp_ns - before_ns) / NS_PER_S / speed), LONGEST_PAUSE_S)
+
+    return pause_s
+
+
+def at_rate(rate_hz: float) -> Pauses:
+    """Frames at equal distances."""
+    return lambda timestamp_ns, before_ns: 0.0 if before_ns is None else 1.0 / rate_hz
+
+
+class RecordedDetector:
+    """The detector as the recording shows it: it acquires until the last frame was taken."""
+
+    is_acquiring = True
+
+    def counter(self) -> int:
+        """Nobody asks: see `Begin.is_counted`."""
+        raise NotImplementedError
+
+
+class RecordedFrames:
+    """The frames of a recording on their way into the run."""
+
+    def __init__(self, scan: RecordedScan, pauses: Pauses) -> None:
+        self.channel = str(scan.recording.path)
+        self.queue: FrameQueue[StreamEvent] = FrameQueue(QUEUE_BYTES)
+        self._scan = scan
+        self._pauses = pauses
+        self._is_closing = threading.Event()
+        self._feeder = threading.Thread(target=self._feed, name="reading", daemon=True)
+
+    def start(self) -> None:
+        """Let the frames come."""
+        self._feeder.start()
+
+    def close(self) -> None:
+        """Read no more; what is in the queue is lost to the run, which asked for it."""
+        self._is_closing.set()
+        self.queue.close()
+        if self._feeder.ident is not None:
+            self._feeder.join(CLOSING_S)
+
+    def _feed(self) -> None:
+        failure = None
+        try:
+            for frame in self._paced():
+                if not self.queue.put(frame, frame.pixels.nbytes + FRAME_BYTES):
+                    return
+        except Exception as error:  # noqa: BLE001  raised again by the thread that works on the run
+            failure = error
+        recording = self._scan.recording
+        self.queue.put(End(EndReason.RECORDING_READ, recording.n_expected, recording.n_exposed, failure), 0)
+
+    def _paced(self) -> Iterator[Frame]:
+        """The frames, each when its time has come."""
+        due_s, before_ns = time.monotonic(), None
+        for frame in self._scan.frames():
+            due_s += self._pauses(frame.timestamp_ns, before_ns)
+            before_ns = frame.timestamp_ns
+            while (left_s := due_s - time.monotonic()) > 0:
+                if self._is_closing.wait(min(left_s, TICK_S)):
+                    return
+            yield frame
+
+
+class RecordedSources:
+    """See `Sources`."""
+
+    budget_bytes = QUEUE_BYTES
+    detector_answers = True
+    stream_problem = stream_detour = ""
+
+    def __init__(self, scan: RecordedScan, pauses: Pauses = no_pause) -> None:
+        self.frames = RecordedFrames(scan, pauses)
+        self.readbacks = RecordedLog(scan.settings.readbacks)
+        self.detector = RecordedDetector()
+        self.n_taken = 0
+        """Frames that the run has taken."""
+        self._scan = scan
+        self._began_s = self._ended_s = 0.0
+
+    @property
+    def frames_per_s(self) -> float:
+        """From the first frame to the last, without what a process needs to begin."""
+        return self.n_taken / max(self._ended_s - self._began_s, 1e-9)
+
+    def connect(self, cancellation: Cancellation) -> None:
+        """Nothing to connect to: the recording is open."""
+
+    def begin(self) -> Begin:
+        """As the recording or the operator says."""
+        return Begin(self._scan.first_unique_id, has_stamps=self._scan.recording.has_timestamps)
+
+    def attach_thread(self) -> None:
+        """The run is ready: let the frames come."""
+        self._began_s = time.monotonic()
+        self.frames.start()
+
+    def decode(self, message: Any) -> StreamEvent:
+        """The event itself; the readbacks go on with it."""
+        event: StreamEvent = message
+        if isinstance(event, End):
+            self.detector.is_acquiring = False
+            self.readbacks.reach_end()
+        else:
+            self.n_taken += 1
+            self.readbacks.reach(self._scan.window_of(event))
+        self._ended_s = time.monotonic()
+        return event
+
+    def doubts(self) -> list[str]:
+        """None: see `RecordedScan.notes`."""
+        return []
+
+    def silent(self) -> list[str]:
+        """Nothing of a recording is silent."""
+        return []
+
+    def close(self) -> None:
+        """End the reading."""
+        self.frames.close()

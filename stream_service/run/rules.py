@@ -1,0 +1,37 @@
+"""Rules of a run, resolved: how its frames find their readbacks, and how long it waits for what."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from stream_service.core.clock import DEFAULT_LIMIT_S
+from stream_service.core.frame import FrameTime
+from stream_service.core.pairing.pairer import ChannelRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRules:
+    """The defaults are those of a recording, in which nothing comes late."""
+
+    channels: tuple[ChannelRule, ...]
+    """For x, y and energy, and whatever else is paired."""
+    frame_time: FrameTime
+    clock_limit_s: float = DEFAULT_LIMIT_S
+    """How far the clocks of frames and readbacks may differ."""
+    frame_delay_s: float = 0.0
+    """How long a frame is known to take from the end of its exposure to us."""
+    pairing_timeout_s: float = math.inf
+    """A frame whose readbacks are not known after so long leaves flagged."""
+    confirmation_s: float = math.inf
+    """A frame whose id does not follow waits so long for the next one; then the detector's counter is asked."""
+    grace_s: float = math.inf
+    """Of quiet, until a detector that does not acquire is done."""
+    drain_s: float = math.inf
+    """Of quiet, until no frame is on its way any more."""
+    gone_s: float = math.inf
+    """How long a detector may not answer before its run ends."""
+    armed_timeout_s: float = math.inf
+    """How long an armed run waits for its first frame."""
+    is_in_order: bool = False
+    """Each frame is paired before the next one is looked at, so that equal recordings have their rows in one order."""

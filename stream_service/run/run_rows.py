@@ -1,0 +1,110 @@
+"""New frames of a run in, rows of its file out: they meet their readbacks, and the first one makes the file."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from stream_service.core.exposure import Exposure
+from stream_service.core.frame import Frame
+from stream_service.core.ledger import Ledger, Receipt
+from stream_service.core.pairing.history import Readback
+from stream_service.run.pairing import Pairing
+from stream_service.run.run_file import RunFile
+from stream_service.run.setup import RunSetup
+from stream_service.run.sources import Sources
+from stream_service.run.status import ShownRow
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 0.1
+"""Rows become visible to readers at least this often; a flush costs a few milliseconds."""
+IMAGE_S = 0.5
+"""How often a copy of the latest row is made for screens."""
+MAX_EARLY_READBACKS = 100_000
+"""Updates kept between arming and the first frame, when the file is made."""
+
+
+class RunRows:
+    """The rows of one run; used in its thread only, but for `out` and `shown_row`."""
+
+    def __init__(self, setup: RunSetup, sources: Sources, clock: Callable[[], float]) -> None:
+        self.out: RunFile | None = None
+        """The file, from the first frame on."""
+        self.shown_row: ShownRow | None = None
+        """A recent row, renewed a few times a second."""
+        self.pairing = Pairing(setup.rules, sources.readbacks, sources.budget_bytes)
+        self._setup = setup
+        self._readbacks = sources.readbacks
+        self._clock = clock
+        self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
+        self._last_flush_at = self._last_image_at = 0.0
+
+    def problem_with(self, frame: Frame) -> str:
+        """Reason why a frame cannot be one of this run, in a sentence; empty if there is none."""
+        if self.out is None or self.out.accepts(frame.pixels):
+            return ""
+        return (
+            f"frame {frame.unique_id} is {frame.pixels.shape} {frame.pixels.dtype}, but the run began with "
+            f"{self.out.raw_shape} {self.out.dtype}: the readout must not change during a run"
+        )
+
+    def add(self, frame: Frame, receipt: Receipt, ledger: Ledger) -> None:
+        """Take a frame that the ledger calls new."""
+        if self.out is None:
+            self.out = self._open(frame, ledger)
+        self.pairing.add(frame, receipt, self._setup.exposure_of(frame), self._clock())
+
+    def pair(self) -> None:
+        """Enter what the channels did, and store the frames that are known by that, or can wait no longer."""
+        self._record_readbacks()
+        self._store(self.pairing.ready(self._clock()))
+        while len(self.pairing) and self._readbacks.go_on():
+            self._record_readbacks()
+            self._store(self.pairing.ready(self._clock()))
+        assert not (self._setup.rules.is_in_order and len(self.pairing)), "a record has told all, and a frame waits"
+
+    def publish(self, now_s: float) -> None:
+        """Make the rows so far visible, if it is time to."""
+        if self.out is None or now_s - self._last_flush_at < FLUSH_S:
+            return
+        self._last_flush_at = now_s
+        self.out.flush()
+        if now_s - self._last_image_at >= IMAGE_S:
+            self._last_image_at = now_s
+            self._copy_row(self.out)
+
+    def finish(self) -> None:
+        """No more frames: the last rows, and what is known of all of them."""
+        self._record_readbacks()
+        if self.out is not None:
+            self.out.pipeline.finish()
+            self._copy_row(self.out)
+
+    def _open(self, frame: Frame, ledger: Ledger) -> RunFile:
+        out = self._setup.open(frame, ledger)
+        out.pipeline.is_waiting = self.pairing.is_waiting
+        out.record(self._early_readbacks)
+        self._early_readbacks.clear()
+        log.info("writing %s", self._setup.path)
+        return out
+
+    def _record_readbacks(self) -> None:
+        for updates in self.pairing.take_readbacks():
+            if self.out is None:
+                self._early_readbacks.extend(updates)
+            else:
+                self.out.record(updates)
+
+    def _store(self, exposures: list[Exposure]) -> None:
+        for exposure in exposures:
+            assert self.out is not None, "a frame was paired before there was a file"
+            self._setup.see(exposure)
+            self.out.pipeline.add(exposure)
+        if self.out is not None:
+            self.pairing.beside_bytes = self.out.pipeline.held_bytes
+
+    def _copy_row(self, out: RunFile) -> None:
+        if out.pipeline.latest_slot is not None:
+            self.shown_row = ShownRow(out.file.n_rows - 1, out.pipeline.latest_slot.copy())

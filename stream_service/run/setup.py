@@ -1,0 +1,52 @@
+"""Set-up of a run: what is checked and resolved before its first frame, and the creation of its file with that one.
+
+Live it is made of a profile and a request (`LiveSetup`), else of a recording and its options (`RecordedSetup`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from stream_service.cancellation import Cancellation
+from stream_service.core.exposure import Exposure
+from stream_service.core.frame import Frame
+from stream_service.core.ledger import Ledger
+from stream_service.run.rules import RunRules
+from stream_service.run.run_file import RunFile
+
+
+class RunSetup(Protocol):
+    """The set-up of one run."""
+
+    scan_id: str
+    path: Path
+    """Of the file, whether it exists or not."""
+    rules: RunRules
+    n_planned: int | None
+    """Frames that are to come; None if nobody knows."""
+    n_extra: int
+    """Frames that may come beyond them."""
+    n_rows_expected: int | None
+    notes: tuple[str, ...]
+    """What is to be said before the first frame, in sentences; complete after `prepare`."""
+
+    def check(self, cancellation: Cancellation) -> None:
+        """Checks that need no source. Raises `PtychostreamError`."""
+        ...
+
+    def prepare(self) -> None:
+        """What needs the sources connected: so the first frame need not wait. Raises `PtychostreamError`."""
+        ...
+
+    def exposure_of(self, frame: Frame) -> float:
+        """Exposure time of a frame in seconds; NaN if nobody says it."""
+        ...
+
+    def open(self, frame: Frame, ledger: Ledger) -> RunFile:
+        """Create the file for frames like this one. Raises `PtychostreamError`."""
+        ...
+
+    def see(self, exposure: Exposure) -> None:
+        """Called with every exposure that goes into the file."""
+        ...
