@@ -66,24 +66,38 @@ def within(timeout_s: float, findings: Iterable[Finding]) -> Iterator[Finding]:
 
     about = "the beginning"
     try:
-        with _alarm(timeout_s):
+        with _alarm(timeout_s) as alarm:
             for finding in findings:
                 about = finding.about
+                alarm.is_at_work = False
                 yield finding
+                alarm.is_at_work = True
+                if alarm.has_rung:
+                    raise _Overdue
     except _Overdue:
         text = f"not done within {timeout_s:g} s: what comes after '{about}' was not checked. Give --timeout more"
         yield Finding("error", "time", text)
 
 
-@contextmanager
-def _alarm(timeout_s: float) -> Iterator[None]:
-    def ring(_: int, __: FrameType | None) -> None:
-        raise _Overdue
+class _Alarm:
+    """Ends the work when it rings; whoever is shown a finding then is not disturbed."""
 
-    before = signal.signal(signal.SIGALRM, ring)
+    is_at_work = True
+    has_rung = False
+
+    def ring(self, _: int, __: FrameType | None) -> None:
+        self.has_rung = True
+        if self.is_at_work:
+            raise _Overdue
+
+
+@contextmanager
+def _alarm(timeout_s: float) -> Iterator[_Alarm]:
+    alarm = _Alarm()
+    before = signal.signal(signal.SIGALRM, alarm.ring)
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     try:
-        yield
+        yield alarm
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -32,7 +32,8 @@ FIRST_UPDATE_TIMEOUT_S = 15.0
 """The channel is known to answer: on a busy machine its first update may take longer."""
 SUBSCRIBE_AGAIN_S = 2.0
 """p4p loses the first update, and with it all others, if it comes before `Context.monitor` has returned ("Lost
-Subscription update" in the log): no update for so long, and another subscription is made."""
+Subscription update" in the log): no update for so long, and another subscription is made; twice, since a machine
+that is held up once may be again."""
 UNKNOWN_FRAME_BYTES = 2 << 20
 """Taken for a detector of unknown size that has sent no frame yet: a megapixel of uint16."""
 
@@ -81,17 +82,17 @@ class PvaFrames:
         present = self._present(cancellation)
         frame_bytes = self._frame_bytes if is_empty(present) else held_bytes(present)
         size = queue_size(frame_bytes, self._budget_bytes)
-        self._subscribe(size)
-        if not cancellation.wait_until(self._first_update.is_set, SUBSCRIBE_AGAIN_S):
-            log.warning("%s sent no update to a monitor: another one is made", self.channel)
-            self._subscription.close()
+        for timeout_s in (SUBSCRIBE_AGAIN_S, 2 * SUBSCRIBE_AGAIN_S, FIRST_UPDATE_TIMEOUT_S):
             self._subscribe(size)
-        if not cancellation.wait_until(self._first_update.is_set, FIRST_UPDATE_TIMEOUT_S):
-            self.close()
-            raise SourceError(
-                f"{self.channel} answers a get over PVA but sent no update to a monitor within "
-                f"{FIRST_UPDATE_TIMEOUT_S:g} s: is its IOC overloaded?"
-            )
+            if cancellation.wait_until(self._first_update.is_set, timeout_s):
+                return
+            log.warning("%s sent no update to a monitor within %g s", self.channel, timeout_s)
+            self._subscription.close()
+        self.close()
+        raise SourceError(
+            f"{self.channel} answers a get over PVA but sent no update to a monitor within "
+            f"{FIRST_UPDATE_TIMEOUT_S:g} s: is its IOC overloaded?"
+        )
 
     def _subscribe(self, size: int) -> None:
         """Each subscription has its own first update, the old frame, which must come before `begin`."""

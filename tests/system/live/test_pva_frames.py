@@ -50,7 +50,7 @@ def test_first_update_that_p4p_loses_is_got_by_another_subscription(
         frames.start()
         frames.begin()
         frames.close()
-    assert LOST in caplog.text and n_subscriptions == 2
+    assert LOST in caplog.text and n_subscriptions >= 2
     assert frames.is_connected and frames.latest_before is not None
 
 

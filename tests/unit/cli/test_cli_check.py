@@ -45,6 +45,13 @@ def test_check_ends_in_time_and_says_after_what():
     )
 
 
+def test_time_that_is_over_while_a_finding_is_shown_disturbs_nobody():
+    checked = within(LONG_S, [Finding("ok", "a", ""), Finding("ok", "b", "")])
+    assert next(checked).about == "a"
+    signal.raise_signal(signal.SIGALRM)
+    assert [finding.about for finding in checked] == ["time"]
+
+
 def test_time_of_an_earlier_check_does_not_end_a_later_one():
     assert [finding.about for finding in within(LONG_S, [Finding("ok", "a", "")])] == ["a"]
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
