@@ -58,8 +58,8 @@ async def _names() -> set[str]:
 
 def _simulated(pv: epics.PV) -> tuple[str, object, str, str]:
     kind = pv.type.removeprefix("time_")
-    value = pv.get(as_string=kind == "char", use_monitor=False)
-    pv.get_ctrlvars()
+    value = pv.get(as_string=kind == "char", use_monitor=False, timeout=HANG_S)
+    pv.get_ctrlvars(timeout=HANG_S)
     return kind, _value(kind, value), "|".join(pv.enum_strs or ()) if kind == "enum" else "", pv.units or ""
 
 

@@ -178,7 +178,7 @@ def test_frozen_and_foreign_values_after_another_attributes_file(start_ioc: Call
         status = client.get("cam1:NDAttributesStatus")
         client.acquire(1)
         with p4p.client.thread.Context("pva", nt=False) as context:
-            attributes = context.get(f"{client.prefix}Pva1:Image").attribute
+            attributes = context.get(f"{client.prefix}Pva1:Image", timeout=HANG_S).attribute
         assert status == "Attributes file OK"
         return {a.name: (a.value, a.source.removeprefix(client.prefix)) for a in attributes}
 

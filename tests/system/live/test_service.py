@@ -144,17 +144,17 @@ def test_latest_frame_and_stxm_map_are_shown_over_pva(rig: Rig) -> None:
     with Context("pva", nt=False) as pva, rig.open("shown") as file:
 
         def said(image: str, name: str) -> int:
-            entries = pva.get(f"{rig.service.prefix}{image}")["attribute"]
+            entries = pva.get(f"{rig.service.prefix}{image}", timeout=HANG_S)["attribute"]
             return next((int(entry["value"]) for entry in entries if entry["name"] == name), -1)
 
         def stxm_shape() -> tuple[int, ...]:
-            return tuple(axis["size"] for axis in pva.get(f"{rig.service.prefix}STXM")["dimension"])
+            return tuple(axis["size"] for axis in pva.get(f"{rig.service.prefix}STXM", timeout=HANG_S)["dimension"])
 
         run = rig.service.get("RunNumber")
         rig.service.wait_until(lambda: (said("Image", "run"), said("Image", "row")) == (run, 3))
-        image = pva.get(f"{rig.service.prefix}Image")
+        image = pva.get(f"{rig.service.prefix}Image", timeout=HANG_S)
         rig.service.wait_until(lambda: said("STXM", "run") == run and stxm_shape() == (2, 2))
-        stxm = pva.get(f"{rig.service.prefix}STXM")
+        stxm = pva.get(f"{rig.service.prefix}STXM", timeout=HANG_S)
         shape = tuple(axis["size"] for axis in reversed(image["dimension"]))
         assert np.array_equal(image["value"].reshape(shape), file["/entry/data"][-1])
         # the stage moves the sample, so the beam went from the last column of the map to the first

@@ -193,9 +193,9 @@ def test_clients_are_told_units_and_the_alarm_of_the_run(rig: Rig) -> None:
     rig.beamline.acquire(1)
     rig.service.put("Stop", 1)
     assert rig.wait_for_end() == "INCOMPLETE"
-    alarmed = [name for name in STATUS if rig.service.pv(name).get_with_metadata()["severity"]]
+    alarmed = [name for name in STATUS if rig.service.pv(name).get_with_metadata(timeout=HANG_S)["severity"]]
     assert alarmed == ["State", "Health", "Message"]
-    assert "1 never exposed" in text_in_waveform(message.get())
+    assert "1 never exposed" in text_in_waveform(message.get(timeout=HANG_S))
 
 
 def test_other_pvs_answer_while_a_put_waits_for_its_completion(rig: Rig, epics: LoopbackEpics) -> None:
