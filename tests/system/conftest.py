@@ -29,7 +29,7 @@ from stream_service.ptycho.ptypy.ptypy_python import VARIABLE as PTYPY_VARIABLE
 from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
-SIGNAL_S = 60.0
+SIGNAL_S = 20.0
 """Of ophyd's signals, which give a loaded machine 1 to 5 s by themselves."""
 NETWORK = LoopbackEpics.reserve(["ioc", "service"])
 os.environ.update(NETWORK.client_environment())
