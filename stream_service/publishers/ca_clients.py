@@ -39,9 +39,9 @@ MOST_RECEIVED = 8 << 20
 """Bytes of one command that are kept while more is awaited: the longest is a put of `Request`, 4 MiB."""
 COMMANDS_WAITING = 16
 """Of one client; the next are left in its socket. The longest are 4 MiB."""
-UPDATES_FIRST_LOOKS = 100
-"""At 2 ms each, the most a completion of a put is delayed for the updates that came before it. No time by the clock: a
-process that was held up has sent none meanwhile."""
+UPDATES_FIRST_S, UPDATES_FIRST_LOOKS = 0.2, 10
+"""The most a completion of a put is delayed for the updates that came before it; longer if the process was held up, and
+has sent none meanwhile."""
 TELL_S = 10.0
 """Between two log lines about refused connections."""
 
@@ -122,10 +122,11 @@ class Circuit(VirtualCircuit):
         await super().send(*commands)
 
     async def updates_sent(self) -> None:
-        """Return when every update until now has been sent, or has not been at `UPDATES_FIRST_LOOKS`."""
-        for _ in range(UPDATES_FIRST_LOOKS):
-            queues_are_empty = self.subscription_queue.empty() and self.context.subscription_queue.empty()
-            if (self._has_sent_all and queues_are_empty) or not self.connected:
+        """Return when every update until now has been sent, or has not been for `UPDATES_FIRST_S`."""
+        deadline_s, n_looks = time.monotonic() + UPDATES_FIRST_S, 0
+        while not (self._has_sent_all and self.subscription_queue.empty() and self.context.subscription_queue.empty()):
+            n_looks += 1
+            if not self.connected or (n_looks > UPDATES_FIRST_LOOKS and time.monotonic() > deadline_s):
                 return
             await asyncio.sleep(0.002)
 
