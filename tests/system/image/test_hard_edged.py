@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +12,9 @@ import yaml
 from hard_edged_scan import HardEdgedScan, write_hard_edged_scan
 from object_truth import correlation, read_reconstruction, read_truth
 from simulated_scan import ingest_hdf5, run_ptychostream
+from typer.testing import CliRunner
 
+from stream_service.cli.main import app
 from stream_service.ptycho.optics.probe_estimate import estimate_defocus
 from stream_service.ptycho.optics.scan_holograms import read_holograms
 from stream_service.ptycho.orientation.detector_orientation import Orientation
@@ -111,14 +111,14 @@ def test_orient_asks_for_the_optics_first_where_only_the_side_of_the_focus_tells
     simulated: Simulated, tmp_path: Path
 ) -> None:
     path = simulated.ingest(tmp_path / "scan_std.h5", optics=False)
-    command = [sys.executable, "-m", "stream_service.cli", "orient", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, "no answer without the side"
+    command = ["orient", str(path)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 1, "no answer without the side"
     assert "only the side of the focus tells the image from its twin" in done.stdout.splitlines()[0]
-    told = subprocess.run([*command, "--defocus", "12e-6"], capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
+    told = CliRunner().invoke(app, [*command, "--defocus", "12e-6"])
+    assert told.exit_code == 0, told.output
     assert "is right as it stands: frames and positions fit" in told.stdout
     # a distance that is not known well, but its side
-    about = subprocess.run([*command, "--defocus", "30e-6"], capture_output=True, text=True, check=False)
-    assert about.returncode == 0, about.stdout + about.stderr
+    about = CliRunner().invoke(app, [*command, "--defocus", "30e-6"])
+    assert about.exit_code == 0, about.output
     assert "is right as it stands" in about.stdout
