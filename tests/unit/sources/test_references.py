@@ -71,13 +71,13 @@ def header(path: Path, text: str) -> None:
 
 
 def bomb(path: Path) -> None:
-    """2 GB of zeros in 2 MB."""
+    """1 GB of zeros in 1 MB."""
     with (
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("dark.npy", "w", force_zip64=True) as member,
     ):
-        np.lib.format.write_array_header_1_0(member, {"descr": "<f8", "fortran_order": False, "shape": (16384, 16384)})
-        for _ in range(2048):
+        np.lib.format.write_array_header_1_0(member, {"descr": "<f8", "fortran_order": False, "shape": (16384, 8200)})
+        for _ in range(1025):
             member.write(bytes(1 << 20))
 
 
@@ -116,7 +116,7 @@ def lying_header(path: Path) -> None:
         ("a.npy", lambda path: header(path, "{'descr': ((((((((((("), "cannot read the dark"),
         ("a.npy", lambda path: header(path, "(" * 9000), "cannot read the dark"),
         ("a.npy", huge, r"it claims 7629 MiB; at most 1024 MiB are read: give one frame, or a smaller stack"),
-        ("a.npz", bomb, r"it claims 2048 MiB; at most 1024 MiB are read"),
+        ("a.npz", bomb, r"it claims 1025 MiB; at most 1024 MiB are read"),
         ("a.h5", huge_hdf5, "at most 1024 MiB are read"),
         ("a.h5", external, r"/dark has its values \(external storage\) in /etc/passwd, outside of"),
         ("a.npy", lambda path: None, "No such file"),
