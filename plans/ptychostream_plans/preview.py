@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +13,7 @@ from ptychostream_plans.trajectories.positions_file import load_positions
 from ptychostream_plans.trajectories.trajectory import Trajectory
 from stream_service.cli.app import App
 from stream_service.cli.options import OUTPUT
-from stream_service.errors import ConfigError
 from stream_service.output_file import is_same_file
-from stream_service.text.terminal import show_what_cannot_be_encoded
 
 app = App(help="Draw a trajectory, its overlap and its coverage.")
 
@@ -107,9 +104,4 @@ def _draw(trajectory: Trajectory, probe_um: float, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    show_what_cannot_be_encoded()
-    try:
-        app()
-    except ConfigError as problem:  # an option given twice
-        typer.echo(f"error: {problem}", err=True)
-        sys.exit(2)
+    app.run()

@@ -33,10 +33,8 @@ from ptychostream_plans.trajectories.positions_file import load_positions
 from ptychostream_plans.trajectories.trajectory import Trajectory
 from ptychostream_plans.trajectory_plans import ptycho_fermat, ptycho_positions
 from stream_service.cli.app import App
-from stream_service.errors import ConfigError
 from stream_service.text.counted import counted
 from stream_service.text.printable import LINES, printable
-from stream_service.text.terminal import show_what_cannot_be_encoded
 from stream_service.text.units import METRES
 
 INTERRUPTED = 130
@@ -250,16 +248,6 @@ def plain_sentence(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def main() -> None:
-    """Entry point of `python -m ptychostream_plans.scan`."""
-    show_what_cannot_be_encoded()
-    try:
-        app()
-    except ConfigError as error:  # an option given twice
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
-
-
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)  # it logs a traceback of what is told in a sentence
@@ -288,4 +276,4 @@ def _tell_words(message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    app.run()

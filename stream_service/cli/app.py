@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from stream_service.cli.options import OUTPUT
 from stream_service.errors import ConfigError
-from stream_service.text.terminal import WARNING, errors
+from stream_service.text.terminal import WARNING, errors, show_what_cannot_be_encoded
 
 A_DAYS_WORK: Mapping[str, tuple[str, ...]] = {
     "At the beamline": ("init", "check", "run", "status"),
@@ -75,7 +76,7 @@ class Commands(TyperGroup):
 
 
 class App(typer.Typer):
-    """A `Typer` whose commands are `Command`s, and which leaves errors to `cli.main`."""
+    """A `Typer` whose commands are `Command`s, and which leaves errors to `cli.main`, or to `run`."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(
@@ -89,6 +90,15 @@ class App(typer.Typer):
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         """As in `Typer`."""
         return super().command(name, cls=Command, **settings)
+
+    def run(self) -> None:
+        """As a program of its own: an option given twice is one sentence and exit code 2."""
+        show_what_cannot_be_encoded()
+        try:
+            self()
+        except ConfigError as error:
+            typer.echo(f"error: {error}", err=True)
+            sys.exit(2)
 
 
 def has_one_value(parameter: Any) -> bool:

@@ -23,6 +23,7 @@ from stream_service.ptycho.image.export_image import RecoveredImage
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file import Check, whole_hdf5
 from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.contents import values_in
 from stream_service.standard_file.schema.cxi_tree import CXI_VERSION
 from stream_service.standard_file.schema.spec import plot_of
 from stream_service.text.units import JOULES_PER_EV
@@ -62,10 +63,10 @@ class KeptRows:
     @classmethod
     def of(cls, scan: ScanFile, file: h5py.File, check: Check) -> Self:
         """Raises `SourceError` if there are none."""
-        rows = np.flatnonzero(np.asarray(file[paths.KEEP][: scan.n_rows]))  # type: ignore[index]
+        rows = np.flatnonzero(values_in(file, paths.KEEP, scan.n_rows))
         if not len(rows):
             raise SourceError(f"{scan.path} has no rows to use")
-        positions = np.asarray(file[paths.POS][: scan.n_rows])[rows]  # type: ignore[index]
+        positions = values_in(file, paths.POS, scan.n_rows)[rows]
         data = file[paths.DATA]
         assert isinstance(data, h5py.Dataset)
         return cls(scan, rows, positions, data, np.asarray(file[paths.MASK]), check)

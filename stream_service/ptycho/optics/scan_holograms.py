@@ -14,6 +14,7 @@ from stream_service.errors import SourceError
 from stream_service.ptycho.optics.inline_hologram import InlineHolograms, bright_field_cone
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.contents import values_in
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -37,8 +38,8 @@ class ScanHolograms:
 def read_holograms(scan: ScanFile) -> ScanHolograms:
     """Read them. Raises `SourceError` for a scan with too few rows."""
     with scan.open() as file:
-        positions_yx_m = np.asarray(file[paths.POS][: scan.n_rows])[:, ::-1]  # type: ignore[index]
-        keep = np.asarray(file[paths.KEEP][: scan.n_rows]) > 0  # type: ignore[index]
+        positions_yx_m = values_in(file, paths.POS, scan.n_rows)[:, ::-1]
+        keep = values_in(file, paths.KEEP, scan.n_rows) > 0
         good = np.asarray(file[paths.MASK]) == 0
         rows = middle_rows(positions_yx_m, keep & np.isfinite(positions_yx_m).all(axis=1))
         if len(rows) < FEWEST_FRAMES:

@@ -20,6 +20,7 @@ from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file import whole_hdf5
 from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.contents import values_in
 
 MOST_ROWS = 80
 """In the middle of the scan: enough to tell right from wrong, and quick."""
@@ -70,8 +71,8 @@ def run_trials(
 
 def _write_keep(scan: ScanFile, path: Path) -> None:
     with scan.open() as file:
-        positions_yx_m = np.asarray(file[paths.POS][: scan.n_rows])[:, ::-1]  # type: ignore[index]
-        keep = np.asarray(file[paths.KEEP][: scan.n_rows])  # type: ignore[index]
+        positions_yx_m = values_in(file, paths.POS, scan.n_rows)[:, ::-1]
+        keep = values_in(file, paths.KEEP, scan.n_rows)
     chosen = np.zeros(scan.n_rows, np.uint8)
     chosen[middle_rows(positions_yx_m, keep > 0, MOST_ROWS)] = 1
     with whole_hdf5(path, "write the list of rows") as (target, _):

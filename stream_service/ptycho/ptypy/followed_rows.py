@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.contents import values_in
 from stream_service.text.counted import agrees, counted
 
 FILE_NAME = "followed.npz"
@@ -40,11 +41,10 @@ class FollowedRows:
     def stored(cls, scan: ScanFile) -> Self:
         """Content of the file, of the square that PtyPy takes of a frame."""
         with scan.open() as file:
-            data, pos = file[paths.DATA], file[paths.POS]
+            data = file[paths.DATA]
             assert isinstance(data, h5py.Dataset)
-            assert isinstance(pos, h5py.Dataset)
             sums = np.array([data[index][scan.square].sum(dtype=np.float64) for index in range(scan.n_rows)])
-            return cls(sums, pos[: scan.n_rows][:, ::-1])
+            return cls(sums, values_in(file, paths.POS, scan.n_rows)[:, ::-1])
 
     def n_unlike(self, other: FollowedRows) -> int:
         """Rows that differ, in number or in what they hold."""

@@ -24,6 +24,7 @@ from stream_service.ptycho.ptypy.recipe_settings import Output, RecipeSettings, 
 from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
 from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.contents import values_in
 
 DUMP_INTERVAL = 10
 """Iterations between two looks at the present image."""
@@ -144,6 +145,4 @@ def publish(request: Request, scan: ScanFile, ptyr: Ptyr, notes: tuple[str, ...]
 def kept_positions_xy_m(scan: ScanFile) -> npt.NDArray[np.float64]:
     """(rows, 2) of the rows that `/entry/keep` lets through, x then y."""
     with scan.open() as file:
-        positions = np.asarray(file[paths.POS][: scan.n_rows])  # type: ignore[index]  (a dataset, see ScanFile)
-        keep = np.asarray(file[paths.KEEP][: scan.n_rows]) > 0  # type: ignore[index]
-    return positions[keep]
+        return values_in(file, paths.POS, scan.n_rows)[values_in(file, paths.KEEP, scan.n_rows) > 0]
