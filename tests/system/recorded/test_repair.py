@@ -103,7 +103,7 @@ def test_the_file_of_a_killed_writer_is_put_in_order(
 
 @pytest.mark.parametrize("writer", ["after a flush"], indirect=True)
 @pytest.mark.parametrize(
-    "share", [0.8, 0.4, 0.1, *(pytest.param(share, marks=pytest.mark.long) for share in (0.95, 0.6))]
+    "share", [0.6, 0.1, *(pytest.param(share, marks=pytest.mark.long) for share in (0.95, 0.8, 0.4))]
 )
 def test_what_is_left_of_a_copy_is_kept(writer: subprocess.Popen[str], share: float, tmp_path: Path) -> None:
     writer.kill()
