@@ -22,7 +22,6 @@ from typing import Any
 from caproto import ChannelType
 from caproto.asyncio.server import Context
 from caproto.server import pvproperty
-from limits import HANG_S
 from pydantic import ValidationError
 
 from stream_service.publishers.service_pvs import group_of
@@ -143,7 +142,7 @@ def served(network: LoopbackEpics) -> Iterator[str]:
             yield prefix
         finally:
             process.terminate()
-            process.wait(HANG_S)
+            process.wait()
 
 
 if __name__ == "__main__":
