@@ -17,9 +17,8 @@ from stream_service.errors import ConfigError, WriteError
 from stream_service.output_file import check_output, give_name, temporary_name
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_run import RecordedRun, time_stands_still
-from stream_service.run.recorded.recorded_scan import RecordedScan
+from stream_service.run.recorded.recorded_scan import RecordedScan, scan_name
 from stream_service.run.recorded.recorded_setup import RecordedSetup
-from stream_service.run.recorded.scan_name import scan_name
 from stream_service.sources.recording import Recording
 from stream_service.standard_file import StandardFile
 from stream_service.standard_file.write.write_errors import write_error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -22,6 +23,11 @@ from stream_service.sources.recording import Facts, Recording
 
 OF_THE_SCAN = ChannelRule("energy", How.ATTRIBUTE, attribute="energy of the scan")
 """Where one energy is that of all frames."""
+
+
+KINDS = re.compile(r"_(raw|std)$")
+"""Endings that tell the files of one scan apart, as the service and the plans name them."""
+IN_A_PATTERN = re.compile(r"\[[^\]]*\]|[*?]")
 
 
 class RecordedScan:
@@ -107,3 +113,14 @@ class RecordedScan:
             if rule.name == "energy" and isinstance(own, int | float) and math.isfinite(own):
                 return own * rule.scale
         return self.facts.energy_eV
+
+
+def scan_name(recording: Recording, settings: IngestSettings) -> str:
+    """Never that of the output: copies and trials of one scan are one scan."""
+    return settings.scan_id or recording.title or _of_file(recording)
+
+
+def _of_file(recording: Recording) -> str:
+    """`scan001` of `scan001_raw.h5` and of the pattern `scan001_*.tif`."""
+    stem = IN_A_PATTERN.sub("", recording.path.stem).rstrip("_-. ")
+    return KINDS.sub("", stem) or "scan"

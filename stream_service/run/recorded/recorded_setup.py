@@ -17,8 +17,7 @@ from stream_service.kernels import FrameReducer, Geometry
 from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_channels import RecordedChannels
-from stream_service.run.recorded.recorded_extent import check_names_of_frames
-from stream_service.run.recorded.recorded_facts import check_facts
+from stream_service.run.recorded.recorded_facts import check_facts, check_names_of_frames
 from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.run.rows.group_check import JUDGED_GROUPS, check_groups
 from stream_service.run.run_file import RunFile, open_run_file

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from stream_service.cli import main as cli
 from stream_service.errors import ConfigError
 from stream_service.run.recorded.ingest_settings import IngestSettings
-from stream_service.run.recorded.scan_name import scan_name
+from stream_service.run.recorded.recorded_scan import scan_name
 from stream_service.testing.example_file import write_example
 from stream_service.testing.memory_recording import MemoryRecording, attributes_of, frames_of
 
