@@ -12,7 +12,7 @@ from pathlib import Path
 from stream_service.run.file_system import check_new_file
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_run import RecordedRun
-from stream_service.run.recorded.recorded_scan import RecordedScan
+from stream_service.run.recorded.recorded_scan import RecordedScan, scan_name
 from stream_service.run.recorded.recorded_setup import RecordedSetup
 from stream_service.run.recorded.recorded_sources import as_recorded, at_rate
 from stream_service.run.run_file import SUFFIX
@@ -38,15 +38,15 @@ def replay(
 
     Raises `ConfigError` or `SourceError` when it cannot begin, or the recording cannot be read to its end.
     """
-    scan_id = settings.scan_id or NOT_IN_A_NAME.sub("_", recording.path.stem).lstrip("._-") or "replay"
-    path = folder / f"{scan_id}{SUFFIX}"
+    name = settings.scan_id or NOT_IN_A_NAME.sub("_", recording.path.stem).lstrip("._-") or "replay"
+    path = folder / f"{name}{SUFFIX}"
     check_new_file(path)
     scan = RecordedScan(recording, settings)
     notes = list(scan.notes())
     if rate_hz is None and not recording.has_timestamps:
         rate_hz = WITHOUT_STAMPS_HZ
     pauses = as_recorded(speed) if rate_hz is None else at_rate(rate_hz)
-    recorded = RecordedRun(scan, RecordedSetup(scan, scan_id, path, is_live=True), pauses)
+    recorded = RecordedRun(scan, RecordedSetup(scan, scan_name(recording, settings), path, is_live=True), pauses)
     recorded.work(lambda: on_progress(recorded.run.status()))
     for note in (*notes, *recorded.closing_notes()):
         on_note(note)
