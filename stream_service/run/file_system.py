@@ -22,7 +22,7 @@ def check_new_file(path: Path) -> None:
     """Make the folder and see that a new file can be written there; raises `ConfigError` or `WriteError`."""
     try:
         if path.exists() or os.path.lexists(path):  # a link to nothing has the name, too
-            raise ConfigError(f"{path} exists already: choose another scan_id or path; a file is never overwritten")
+            raise ConfigError(f"{path} exists already and is never overwritten: choose another scan_id or folder")
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WriteError(f"cannot make the folder {path.parent}: {error.strerror}") from error

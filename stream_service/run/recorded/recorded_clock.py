@@ -39,6 +39,10 @@ class Span(NamedTuple):
         """True if the other one lies wholly in this one."""
         return self.start_ns <= other.start_ns and other.end_ns <= self.end_ns
 
+    def in_common_ns(self, other: Span) -> int:
+        """Length of what lies in both; below 0 without a common moment."""
+        return min(self.end_ns, other.end_ns) - max(self.start_ns, other.start_ns)
+
     def later_by(self, offset_s: int) -> Span:
         return Span(self.start_ns + offset_s * NS_PER_S, self.end_ns + offset_s * NS_PER_S)
 
@@ -95,22 +99,33 @@ def check_clocks(
 
 
 def _causes(frames: Span, log: Span) -> Iterator[str]:
-    """Possible causes of a log of another time."""
+    """Possible causes of a log of another time.
+
+    Where the two have no moment in common, a shift that covers most of the frames is named, too: a log with a line
+    after each readout begins after the middle of the first exposure.
+    """
     if log.holds(frames):
         return
-    for offset_s in (EPICS_EPOCH_S, -EPICS_EPOCH_S):
-        if log.later_by(offset_s).holds(frames):
-            earlier = "log" if offset_s > 0 else "frames"
-            yield (
-                f"They are {EPICS_EPOCH_S} s apart, as 1990 is from 1970: the {earlier} may be counted from the EPICS "
-                f"epoch; --readbacks-offset-s {offset_s}."
-            )
-            return
+    for offset_s in _shifts(frames, log, (EPICS_EPOCH_S, -EPICS_EPOCH_S)):
+        earlier = "log" if offset_s > 0 else "frames"
+        yield (
+            f"They are {EPICS_EPOCH_S} s apart, as 1990 is from 1970: the {earlier} may be counted from the EPICS "
+            f"epoch; --readbacks-offset-s {offset_s}."
+        )
+        return
     zones = range(HALF_HOUR_S, FURTHEST_ZONE_S + 1, HALF_HOUR_S)
-    found = [offset_s for zone_s in zones for offset_s in (zone_s, -zone_s) if log.later_by(offset_s).holds(frames)]
-    if found:
+    if found := _shifts(frames, log, [offset_s for zone_s in zones for offset_s in (zone_s, -zone_s)]):
         hours = ", ".join(f"{offset_s / 3600:+g}" for offset_s in found[:3])
         yield (
             f"With {hours} hours they fit: one of them may be in local time and the other in UTC; "
             f"--readbacks-offset-s {found[0]}."
         )
+
+
+def _shifts(frames: Span, log: Span, offsets_s: Sequence[int]) -> list[int]:
+    """Offsets with which the log holds the frames; else, without a common moment, the one that covers most of them."""
+    found = [offset_s for offset_s in offsets_s if log.later_by(offset_s).holds(frames)]
+    if found or frames.overlaps(log):
+        return found
+    best_s = max(offsets_s, key=lambda offset_s: log.later_by(offset_s).in_common_ns(frames))
+    return [best_s] if 2 * log.later_by(best_s).in_common_ns(frames) > frames.end_ns - frames.start_ns else []

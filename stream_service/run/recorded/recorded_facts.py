@@ -88,6 +88,11 @@ def check_names_of_frames(recording: Recording, settings: IngestSettings, frames
                 f"--first-id {first_id}: {recording.path} has no frame of this or a later uniqueId; the last is "
                 f"{last_id}"
             )
+        if first_id > recording.first_unique_id:
+            raise ConfigError(
+                f"--first-id {first_id}: {recording.path} begins with uniqueId {recording.first_unique_id}, before it: "
+                "give the uniqueId of the scan's first frame, or leave it out"
+            )
     span = 0 if last_id is None else last_id - first_id + 1  # ids that are missing have their places
     n_places = max(n_frames, recording.n_expected or 0, span)
     if frames_per_row > n_places:

@@ -153,12 +153,13 @@ def _proved_way(rows: Rows, frames: Frames) -> Match:
     fits = offsets_that_fit(index, numbers)
     if begin_alike and fits == [0] and not (rows.n == frames.n and rows_are_whole):
         return Match.NUMBER  # as many whole rows as frames with a hole could also be a row for each frame that is left
-    why = "which do not begin alike" if not begin_alike else "and the first frame may not be the first of the scan"
+    why = "which do not begin alike and"
+    if begin_alike:
+        why = "the first frame may not be the first of the scan (--first-id says which uniqueId began it), and they"
     raise _refusal(
         f"there {agrees(rows.n, 'is')} {counted(rows.n, 'row')} for {counted(frames.n, 'frame')}, the rows' "
         f"frame_index runs over {_range(np.sort(index))} and "
-        f"the frames' numbers over {_range(numbers)}, {why}, and do not correspond one to one from the first to the "
-        "last",
+        f"the frames' numbers over {_range(numbers)}, {why} do not correspond one to one from the first to the last",
         rows,
         frames,
         describe_offsets(fits, "frame_index"),

@@ -271,6 +271,7 @@ def test_rejected_positions_are_kept_in_the_file_and_not_used(tmp_path: Path) ->
     [
         ({"rejected": frozenset({2, 500})}, r"names position 2, 500, but scan.h5 has 2 positions, 0 to 1:"),
         ({"first_unique_id": 7}, r"--first-id 7: scan.h5 has no frame of this or a later uniqueId; the last is 6"),
+        ({"first_unique_id": 2}, r"--first-id 2: scan.h5 begins with uniqueId 1, before it: .* leave it out"),
         ({"preprocessing": Preprocessing(frames_per_position=7)}, r"--frames-per-pos 7: scan.h5 has 6 frames"),
         (
             {"preprocessing": Preprocessing(roi_center="40,2")},

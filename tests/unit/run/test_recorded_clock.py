@@ -81,6 +81,18 @@ def test_log_of_another_time_is_refused_with_both_times_and_the_likely_cause(
     assert not (tmp_path / "out.h5").exists()
 
 
+@pytest.mark.parametrize(
+    ("offset_s", "found_s"), [(-EPICS_S, EPICS_S), (EPICS_S, -EPICS_S), (-7200, 7200), (3600, -3600)]
+)
+def test_cause_is_named_for_a_log_that_begins_after_the_first_frame(
+    tmp_path: Path, offset_s: float, found_s: int
+) -> None:
+    """A log with a line for each frame, written after its readout, never holds the middle of the first exposure."""
+    path = log(tmp_path / "l.csv", 0.005, 0.2, offset_s)
+    with pytest.raises(SourceError, match=rf"--readbacks-offset-s {found_s}\. Give the log of this scan"):
+        made(tmp_path, recording(), load_readbacks(path))
+
+
 def test_offset_that_the_operator_states_is_added_and_recorded(tmp_path: Path) -> None:
     readbacks = load_readbacks(log(tmp_path / "l.csv", -1, 1, -EPICS_S), EPICS_S)
     (x_um, flags, _), _, _ = made(tmp_path, recording(), readbacks)
