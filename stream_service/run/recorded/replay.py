@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from stream_service.errors import SourceError
 from stream_service.run.file_system import check_new_file
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_run import RecordedRun
@@ -18,6 +19,7 @@ from stream_service.run.recorded.recorded_sources import as_recorded, at_rate
 from stream_service.run.run_file import SUFFIX
 from stream_service.settings.service_status import RunStatus
 from stream_service.sources.recording import Recording
+from stream_service.text.counted import counted
 
 WITHOUT_STAMPS_HZ = 100.0
 """Rate of a recording that does not say when its frames were taken."""
@@ -47,7 +49,12 @@ def replay(
         rate_hz = WITHOUT_STAMPS_HZ
     pauses = as_recorded(speed) if rate_hz is None else at_rate(rate_hz)
     recorded = RecordedRun(scan, RecordedSetup(scan, scan_name(recording, settings), path, is_live=True), pauses)
-    recorded.work(lambda: on_progress(recorded.run.status()))
+    try:
+        recorded.work(lambda: on_progress(recorded.run.status()))
+    except SourceError as error:
+        if not (rows := recorded.run.status().rows):
+            raise
+        raise SourceError(f"{error}; {path} keeps the {counted(rows, 'row')} before that, and is FAILED") from error
     for note in (*notes, *recorded.closing_notes()):
         on_note(note)
     return recorded.run.status()
