@@ -149,14 +149,16 @@ class RowPipeline:
         if block.n_rows:
             self._file.append(block)
         self._file.flush()
-        if block.n_rows:
-            for sink in self._others:
-                sink.append(block)
-            used = block.rows[block.rows["keep"] != 0]
-            self._used_m.append(np.stack([used["x_m"], used["y_m"]], axis=1))
-        block.clear()
         self._ledger.mark(self._unflushed, FrameStatus.STORED)
         self._unflushed.clear()
+        try:
+            if block.n_rows:
+                for sink in self._others:
+                    sink.append(block)
+                used = block.rows[block.rows["keep"] != 0]
+                self._used_m.append(np.stack([used["x_m"], used["y_m"]], axis=1))
+        finally:
+            block.clear()  # they are in the file, whatever became of a sink
 
     def finish(self) -> None:
         """No more exposures: enter the groups that never filled, and settle the saturation mask."""
