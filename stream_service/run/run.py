@@ -28,8 +28,8 @@ from stream_service.run.frame_intake import FrameIntake
 from stream_service.run.notes import RunNotes
 from stream_service.run.run_file import RunFile
 from stream_service.run.run_rows import RunRows
-from stream_service.run.run_watch import RunWatch
 from stream_service.run.setup import RunSetup
+from stream_service.run.source_watch import SourceWatch
 from stream_service.run.sources import Sources
 from stream_service.run.status import ShownRow
 from stream_service.run.verdict import Verdict, settle
@@ -69,7 +69,7 @@ class Run:
         self._rules = rules = setup.rules
         self._rows = RunRows(setup, sources, clock)
         self._intake = FrameIntake(sources, Begin(first_unique_id=0), setup.n_planned)
-        self._watch = RunWatch(sources, rules.gone_s)
+        self._watch = SourceWatch(sources, rules.gone_s)
         self._headline = ""
         self._end_reason = ""
         self._ending = Ending(rules.grace_s, rules.drain_s, rules.gone_s, rules.armed_timeout_s)

@@ -18,7 +18,9 @@ class FrameSource(Protocol):
     queue: FrameQueue[Any]
     """Messages as they came; `Sources.decode` makes events of them."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let nothing more in; what is in the queue can still be taken."""
+        ...
 
 
 class ReadbackSource(Protocol):
@@ -42,7 +44,9 @@ class DetectorSource(Protocol):
     """The detector's own state."""
 
     @property
-    def is_acquiring(self) -> bool: ...
+    def is_acquiring(self) -> bool:
+        """True while more frames may be made: such a detector is not done, however quiet it is."""
+        ...
 
     def counter(self) -> int:
         """The uniqueId of the latest frame the detector made. Raises `SourceError` if it does not answer."""
@@ -50,7 +54,7 @@ class DetectorSource(Protocol):
 
 
 class Sources(Protocol):
-    """The sources of one run; see `LiveSources` for what each method promises."""
+    """The sources of one run, and of no other."""
 
     budget_bytes: int
     """For the frames that wait for their readbacks."""
@@ -64,7 +68,11 @@ class Sources(Protocol):
     @property
     def detector(self) -> DetectorSource: ...
 
-    def connect(self, cancellation: Cancellation) -> None: ...
+    def connect(self, cancellation: Cancellation) -> None:
+        """See that everything answers, and listen from now on. Raises `SourceError` naming what does not answer,
+        `ConfigError` where its frames could not be told from those of the run, and `CancelledError`.
+        """
+        ...
 
     def begin(self) -> Begin:
         """Facts of the series to come, once it is connected."""
@@ -87,16 +95,20 @@ class Sources(Protocol):
         ...
 
     @property
-    def detector_answers(self) -> bool: ...
+    def detector_answers(self) -> bool:
+        """False while no frame can come."""
+        ...
 
     @property
     def stream_problem(self) -> str:
         """Reason why no frame can come, as far as the detector's switches tell; empty if they are as they must be."""
         ...
 
-    @property
-    def stream_detour(self) -> str:
-        """Plugin between the detector and its frames' channel; empty if there is none, or nobody tells."""
+    def missing_problem(self, n_missing: int, *, is_first: bool) -> str:
+        """What to say of frames that the detector has made and that did not come, in a sentence; `is_first` if none
+        has come yet."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Listen no more; may be called more than once."""
+        ...

@@ -20,6 +20,7 @@ from stream_service.sources.live.ca_readbacks import CaReadbacks, Follow
 from stream_service.sources.live.ca_stream import CaStream, camera_prefix, plugin_prefix
 from stream_service.sources.live.ntndarray import decode_ntndarray, identity_of
 from stream_service.sources.live.pva_frames import UNKNOWN_FRAME_BYTES, PvaFrames, Received
+from stream_service.text.counted import counted
 
 log = logging.getLogger(__name__)
 
@@ -181,10 +182,12 @@ class LiveSources:
         """Reason why no frame can come, as far as the detector's switches tell; empty if they are as they must be."""
         return self._stream.problem
 
-    @property
-    def stream_detour(self) -> str:
-        """Plugin between the camera and its PVA channel; empty if there is none, or nobody tells."""
-        return self._stream.detour
+    def missing_problem(self, n_missing: int, *, is_first: bool) -> str:
+        """How many frames the detector has taken that did not come over PVA, and why, or what to look at."""
+        taken = f"the detector has taken {counted(n_missing, 'frame')}"
+        taken += ", none came over PVA" if is_first else " more, which did not come over PVA"
+        why = self.stream_problem or self._stream.detour
+        return f"{taken}: {why or f'is the plugin behind {self.frames.channel} enabled?'}"
 
     def close(self) -> None:
         """Listen no more; the monitors go on."""

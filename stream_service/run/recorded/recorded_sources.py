@@ -115,7 +115,7 @@ class RecordedSources:
 
     budget_bytes = QUEUE_BYTES
     detector_answers = True
-    stream_problem = stream_detour = ""
+    stream_problem = ""
 
     def __init__(self, scan: RecordedScan, pauses: Pauses = no_pause) -> None:
         self.frames = RecordedFrames(scan, pauses)
@@ -162,6 +162,10 @@ class RecordedSources:
     def silent(self) -> list[str]:
         """Nothing of a recording is silent."""
         return []
+
+    def missing_problem(self, n_missing: int, *, is_first: bool) -> str:
+        """Nobody knows of frames that were made and are not here: see `Begin.is_counted`."""
+        return ""
 
     def close(self) -> None:
         """End the reading."""

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable
 
 from stream_service.run.sources import Sources
-from stream_service.text.counted import counted
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ QUIET_S = 3.0
 MOST_NAMED = 5
 
 
-class RunWatch:
+class SourceWatch:
     """The sources of one run, looked at now and then."""
 
     def __init__(self, sources: Sources, gone_s: float) -> None:
@@ -49,7 +48,8 @@ class RunWatch:
             self._missing = ""
         elif now_s - self._asked_s >= QUIET_S and self.answers:
             self._asked_s = now_s
-            self._missing = self._describe_missing(n_missing(), is_waiting=is_waiting)
+            n = n_missing()
+            self._missing = self._sources.missing_problem(n, is_first=is_waiting) if n else ""
         problem = self._describe_silent(silent) or self._missing or (self._sources.stream_problem if is_waiting else "")
         if problem and problem != self.problem:
             log.warning("%s", problem)
@@ -61,12 +61,3 @@ class RunWatch:
         names = ", ".join(silent[:MOST_NAMED]) + (f" and {len(silent) - MOST_NAMED} more" * (len(silent) > MOST_NAMED))
         text = f"no answer from {names}: is the IOC running?"
         return text if self.answers else f"{text} The run ends unless the detector is back within {self._gone_s:g} s"
-
-    def _describe_missing(self, n_missing: int | None, *, is_waiting: bool) -> str:
-        if not n_missing:
-            return ""
-        taken = f"the detector has taken {counted(n_missing, 'frame')}, none came over PVA"
-        if not is_waiting:
-            taken = f"the detector has taken {counted(n_missing, 'frame')} more, which did not come over PVA"
-        why = self._sources.stream_problem or self._sources.stream_detour
-        return f"{taken}: {why or f'is the plugin behind {self._sources.frames.channel} enabled?'}"
