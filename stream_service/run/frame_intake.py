@@ -36,9 +36,10 @@ class FrameIntake:
         self.notes = RunNotes()
         self.end: End | None = None
         """Once the stream has told it."""
-        self.n_frames = 0
-        """Taken so far, whatever the ledger made of them."""
         self.is_counted = begin.is_counted
+        """True if the detector can be asked for the uniqueId of its latest frame."""
+        self._n_taken = 0
+        """Frames so far, whatever the ledger made of them: the time of those without a stamp."""
         self._has_stamps = begin.has_stamps
         self._sources = sources
         self._intake = Intake(ledger)
@@ -63,8 +64,8 @@ class FrameIntake:
         except SourceError as error:
             self.notes.refuse(str(error))
             return []
-        self.n_frames += 1
-        return self._new(self._intake.admit(event, None if self._has_stamps else self.n_frames))
+        self._n_taken += 1
+        return self._new(self._intake.admit(event, None if self._has_stamps else self._n_taken))
 
     def _end(self, end: End) -> None:
         self.end = end

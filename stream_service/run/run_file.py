@@ -21,9 +21,7 @@ import numpy as np
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.history import Readback
 from stream_service.core.run import RunState
-from stream_service.kernels import (
-    FrameReducer,
-)
+from stream_service.kernels import FrameReducer
 from stream_service.run.rows.pipeline import RowPipeline
 from stream_service.run.settings import RunSettings
 from stream_service.standard_file import FileHeader, LedgerColumns, StandardFile

@@ -25,7 +25,6 @@ TOLERANCE_UM = 0.003
 EXPOSURE_S = 0.01
 RULE = ChannelRule("x", How.TIMESTAMP, scale=1e-6, moving="x_moving", tolerance=TOLERANCE_UM * 1e-6)
 PIXELS = np.zeros((1, 1), np.uint16)
-LONGEST_WAIT_S = 5.0
 
 Motion = Literal["DMOV", "MOVN"]
 

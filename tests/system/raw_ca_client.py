@@ -9,7 +9,6 @@ from typing import Any, Self
 import caproto
 from limits import HANG_S
 
-VERSION = 13
 DBE_VALUE = 1
 SMALL_BUFFER = 4096
 """So that what is not read soon waits in the server."""

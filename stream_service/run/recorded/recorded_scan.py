@@ -23,8 +23,6 @@ from stream_service.sources.recording import Facts, Recording
 
 OF_THE_SCAN = ChannelRule("energy", How.ATTRIBUTE, attribute="energy of the scan")
 """Where one energy is that of all frames."""
-
-
 KINDS = re.compile(r"_(raw|std)$")
 """Endings that tell the files of one scan apart, as the service and the plans name them."""
 IN_A_PATTERN = re.compile(r"\[[^\]]*\]|[*?]")

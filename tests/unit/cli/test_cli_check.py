@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,6 @@ from stream_service.cli.beamline.check import within
 from stream_service.run.live.check_finding import Finding
 
 LONG_S = 1000.0
-PLACEHOLDERS = Path("xml_layouts/hermes/profile.yaml")
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:

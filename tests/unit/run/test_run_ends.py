@@ -152,10 +152,6 @@ def test_stop_before_the_first_frame_leaves_no_file(bench):
     assert not run.setup.path.exists()
 
 
-def counts_in(file: h5py.File) -> dict[str, int]:
-    return {name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "not_exposed")}
-
-
 def test_full_disk_ends_the_run_with_its_file_closed(bench, monkeypatch):
     b = bench(n_positions=20)
 
