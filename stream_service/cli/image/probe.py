@@ -13,7 +13,7 @@ from stream_service.text.terminal import console, show_notes
 
 EPILOG = (
     "Examples: ptychostream probe demo_std.h5 --output demo_probe.cxi;   "
-    "ptychostream probe demo_std.h5 --output demo_probe.cxi --estimate"
+    "ptychostream probe demo_std.h5 --output demo_estimate.cxi --estimate"
 )
 
 
