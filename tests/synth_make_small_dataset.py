@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from iocsim.detector.camera import Camera, CameraSpec
-from iocsim.detector.frames import SimulatedFrames
+from iocsim.detector.frames import Conditions, SimulatedFrames
 from iocsim.physics.beamline import BeamlineConfig, fermat_positions_m
 from iocsim.physics.sample import ChiralSpecimen
 
@@ -40,7 +40,9 @@ def make_dataset(path: Path, n_frames: int, raw_shape: tuple[int, int]) -> None:
         entry = file.create_group("entry")
         frames = entry.create_dataset("data", (n_frames, *source.raw_shape), source.dtype)
         for index, (x_m, y_m) in enumerate(positions_m):
-            frames[index] = source.frame(index, x_m, y_m, EXPOSURE_S, optics.energy_eV, RING_CURRENT_MA, True)
+            frames[index] = source.frame(
+                index, EXPOSURE_S, Conditions(x_m, y_m, optics.energy_eV, RING_CURRENT_MA, shutter_open=True)
+            )
         entry["pos"] = positions_m
         entry["energy_eV"] = optics.energy_eV
         entry["det_dist_m"] = optics.det_dist_m
