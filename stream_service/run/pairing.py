@@ -4,7 +4,7 @@ A frame that waits makes the readback source prove that no update is on its way.
 time-out (`pairing_timeout_s`), and no more of them than the memory budget holds: the one that came first leaves then,
 with its row flagged, so that a silent PV costs no frame. How far data time has come is told by the frames themselves,
 by the middle one of the last three: a single frame with a stamp in the future must not make the readbacks of all
-others look complete.
+others look complete. A record is asked for each frame by itself: it tells what it knows, whatever the stamps are.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Pairing:
         self._frame_time = rules.frame_time
         self._pairer = Pairer(rules.channels, rules.clock_limit_s, rules.frame_delay_s)
         self._timeout_s = rules.pairing_timeout_s
+        self._is_in_order = rules.is_in_order
         self._arrivals_s: OrderedDict[int, float] = OrderedDict()
         """Of the frames that wait, by ordinal, in the order in which they came."""
         self.beside_bytes = 0
@@ -83,6 +84,8 @@ class Pairing:
             if window.end_ns < self._reached_ns - self._limit_s * NS_PER_S:
                 self._take_back(now_s)
         received_ns = None if frame.received_s is None else round(frame.received_s * NS_PER_S)
+        if self._is_in_order:
+            self._readbacks.ask(window.end_ns, now_s)
         self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window, received_ns)
 
     def take_readbacks(self) -> Iterator[list[Readback]]:
@@ -159,7 +162,7 @@ class Pairing:
                 log.warning("frames wait too long for their readbacks; their rows are flagged")
             self._gave_up_s = now_s
             ready += self._leaving(self._pairer.give_up(1))
-        if self._pairer and now_s - self._last_asked_s >= ASK_S:
+        if self._pairer and not self._is_in_order and now_s - self._last_asked_s >= ASK_S:
             self._ask(now_s)
         return sorted(ready, key=lambda exposure: exposure.ordinal)
 

@@ -185,7 +185,7 @@ class Run:
         while not self._is_over(self._clock()):
             for message in frames.take(IDLE_S):
                 self._receive(message)
-                if self._rules.is_in_order or self._rows.pairing.is_over_budget:
+                if self._rows.pairing.is_over_budget:
                     self._rows.pair()
             self._rows.pair()
             self._rows.publish(self._clock())
@@ -207,6 +207,8 @@ class Run:
             if self.state is RunState.ARMED:
                 self._take(RunEvent.FRAME)
                 self._say(f"receiving {self.setup.scan_id}")
+            if self._rules.is_in_order:
+                self._rows.pair()
 
     def _look_around(self, now: float) -> None:
         """See whether everything is there that the run listens to, and say what is not."""

@@ -57,7 +57,12 @@ class RunRows:
         self.pairing.add(frame, receipt, self._setup.exposure_of(frame), self._clock())
 
     def pair(self) -> None:
-        """Enter what the channels did, and store the frames that are known by that, or can wait no longer."""
+        """Enter what the channels did, and store the frames that are known by that, or can wait no longer.
+
+        A record goes on for a frame that waits only: the histories do not hold all of it.
+        """
+        if self._setup.rules.is_in_order and not len(self.pairing):
+            return
         self._record_readbacks()
         self._store(self.pairing.ready(self._clock()))
         while len(self.pairing) and self._readbacks.go_on():
@@ -77,6 +82,7 @@ class RunRows:
 
     def finish(self) -> None:
         """No more frames: the last rows, and what is known of all of them."""
+        self._readbacks.finish()
         self._record_readbacks()
         if self.out is not None:
             self.out.pipeline.finish()

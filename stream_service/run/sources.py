@@ -39,6 +39,10 @@ class ReadbackSource(Protocol):
         updates come by themselves."""
         ...
 
+    def finish(self) -> None:
+        """No frame comes any more: what is left of a record comes with the next `take`."""
+        ...
+
 
 class DetectorSource(Protocol):
     """The detector's own state."""

@@ -112,6 +112,9 @@ class Readbacks:
     def go_on(self) -> bool:
         return False
 
+    def finish(self) -> None:
+        pass
+
     def latest(self, channel: str) -> float:
         return 700.0
 

@@ -1,4 +1,4 @@
-"""A log of readbacks as a source of a run: its histories, given out as far as frames were taken.
+"""A log of readbacks as a source of a run: its histories, given out as far as frames are paired.
 
 Everything of a log is known up to its end, so no frame ever waits for it; what was after its end nobody wrote down, so
 the last value is not held there. A long log is never held as single updates in memory.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stream_service.core.clock import BEFORE_ALL_TIME
-from stream_service.core.frame import Window
 from stream_service.core.pairing.history import Readback
 from stream_service.core.readback_events import Ends, ReadbackEvent, Watermark
 from stream_service.sources.tables.recorded_readbacks import RecordedHistory, RecordedReadbacks
@@ -29,17 +28,8 @@ class RecordedLog:
         self._until_ns = BEFORE_ALL_TIME
         self._events: list[ReadbackEvent] = [Ends(name, self._ends_ns) for name in self._channels]
 
-    def reach(self, window: Window) -> None:
-        """A frame with this window was taken. One that is stamped beyond the end says nothing of how far time is."""
-        if window.mid_ns <= self._ends_ns:
-            self._until_ns = max(self._until_ns, window.end_ns)
-
-    def reach_end(self) -> None:
-        """The last frame was taken: what moved on after it tells where it was before."""
-        self._until_ns = END_OF_TIME
-
     def take(self) -> list[ReadbackEvent]:
-        """The updates up to and with the first one of each channel after the last exposure; see `ReadbackSource`."""
+        """The updates up to and with the first one of each channel after the last frame that asked."""
         events, self._events = self._events, []
         for channel in self._channels.values():
             for update in channel.until(self._until_ns):
@@ -58,7 +48,13 @@ class RecordedLog:
         return bool(more)
 
     def ask(self, frame_end_ns: int, arrived_at: float) -> None:
-        """Everything is said by `take` already."""
+        """A frame is to be paired. One that is stamped beyond the end says nothing of how far time is."""
+        if frame_end_ns <= self._ends_ns:
+            self._until_ns = max(self._until_ns, frame_end_ns)
+
+    def finish(self) -> None:
+        """See `ReadbackSource`."""
+        self._until_ns = END_OF_TIME
 
 
 class _Channel:

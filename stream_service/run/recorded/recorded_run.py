@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import stream_service.run
 from stream_service.core.plausibility import ScanGeometry, scan_doubts
+from stream_service.errors import SourceError
 from stream_service.interruption import at_steps_only, raise_if_interrupted
 from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.run.recorded.recorded_setup import RecordedSetup
@@ -67,6 +68,10 @@ class RecordedRun:
                 self.run.join()
         if self.run.failure is not None:
             raise self.run.failure
+        if self.run.out is None and self.run.verdict is not None:
+            raise SourceError(
+                f"{self._scan.recording.path}: no frame can be stored, so there is no file: {self.run.verdict.sentence}"
+            )
 
     def closing_notes(self) -> Iterator[str]:
         """Notes on frames, rows and the scan as a whole; to be read when it has ended."""

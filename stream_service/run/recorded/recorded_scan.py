@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from stream_service.core.exposure import Exposure
-from stream_service.core.frame import Frame, FrameTime, Window
+from stream_service.core.frame import Frame, FrameTime
 from stream_service.core.pairing.pairer import ChannelRule, How, channels_followed
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -74,11 +74,6 @@ class RecordedScan:
         if isinstance(own, int | float) and 0 <= own < math.inf:
             return float(own)
         return self.facts.exposure_s
-
-    def window_of(self, frame: Frame) -> Window:
-        """The time in which a frame was exposed, in the clock of the log."""
-        exposure_s = self.exposure_of(frame)
-        return self.rules.frame_time.window(frame.timestamp_ns, exposure_s if math.isfinite(exposure_s) else 0.0)
 
     def see(self, exposure: Exposure) -> None:
         """Look at an exposure on its way into the file."""

@@ -144,14 +144,12 @@ class RecordedSources:
         self.frames.start()
 
     def decode(self, message: Any) -> StreamEvent:
-        """The event itself; the readbacks go on with it."""
+        """The event itself."""
         event: StreamEvent = message
         if isinstance(event, End):
             self.detector.is_acquiring = False
-            self.readbacks.reach_end()
         else:
             self.n_taken += 1
-            self.readbacks.reach(self._scan.window_of(event))
         self._ended_s = time.monotonic()
         return event
 

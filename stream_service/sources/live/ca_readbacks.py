@@ -231,6 +231,9 @@ class ReadbackStream:
         """Updates come by themselves."""
         return False
 
+    def finish(self) -> None:
+        """No record, so nothing is left of it."""
+
     def latest(self, channel: str) -> float:
         """The last value received, in the channel's own unit."""
         return self._source.latest(channel)
