@@ -16,7 +16,7 @@ from stream_service.testing.loopback import process_environment
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PAGE = (CHECKOUT / "docs" / "how-to" / "check-orientation.md").read_text(encoding="utf-8")
-SMOKE_TEST, _, _ = PAGE.partition("## Let the frames say it")
+SMOKE_TEST, _, _ = PAGE.partition("## Measure it from the frames")
 """What follows is for a scan of one's own."""
 STARTS = {"python": [sys.executable], "ptychostream": [sys.executable, "-m", "stream_service.cli"]}
 
