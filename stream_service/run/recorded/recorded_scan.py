@@ -59,6 +59,13 @@ class RecordedScan:
         given = self.settings.first_unique_id
         return self.recording.first_unique_id if given is None else given
 
+    @property
+    def n_recorded(self) -> int:
+        """Frames from the first to the last that is there, whether they can be read or not."""
+        identities = self.recording.identities
+        last_id = int(identities[0].max()) if identities is not None and len(identities[0]) else 0
+        return max(self.recording.n_frames, last_id - self.first_unique_id + 1)
+
     def frames(self) -> Iterator[Frame]:
         """Every frame once, with the values of the scan and of its row in the log among its attributes."""
         for frame in itertools.chain((self.first,), self._frames):

@@ -96,7 +96,9 @@ class RecordedFrames:
         except Exception as error:  # noqa: BLE001  raised again by the thread that works on the run
             failure = error
         recording = self._scan.recording
-        self.queue.put(End(EndReason.RECORDING_READ, recording.n_expected, recording.n_exposed, failure), 0)
+        # what is there and could not be read is lost
+        n_exposed = recording.n_exposed if failure is None else self._scan.n_recorded
+        self.queue.put(End(EndReason.RECORDING_READ, recording.n_expected, n_exposed, failure), 0)
 
     def _paced(self) -> Iterator[Frame]:
         """The frames, each when its time has come."""

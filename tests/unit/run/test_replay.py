@@ -150,6 +150,7 @@ def test_recording_that_breaks_in_the_middle_is_told_and_its_rows_are_kept(tmp_p
         assert len(file["/entry/data"]) == 3
         assert file["/entry/run/state"][()].decode() == RunState.FAILED
         assert "frames 3 to 5 cannot be read" in file["/entry/run/message"][()].decode()
+        assert (file["/entry/ledger/expected"][()], file["/entry/ledger/lost"][()]) == (6, 3)
 
 
 def test_replay_never_overwrites_a_file(tmp_path: Path) -> None:

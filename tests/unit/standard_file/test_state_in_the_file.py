@@ -144,7 +144,7 @@ def test_cause_of_a_failure_is_in_the_file_of_an_ingest(tmp_path: Path) -> None:
     with pytest.raises(SourceError):
         ingest(Breaking(frames_of(6), attributes_of(6)), tmp_path / "out.h5", IngestSettings(), live=True)
     with h5py.File(tmp_path / "out.h5") as file:
-        assert file["/entry/run/message"][()].startswith(b"frames 3 to 5 cannot be read; 3 of 3 frames stored")
+        assert file["/entry/run/message"][()].startswith(b"frames 3 to 5 cannot be read; 3 of 6 frames stored")
 
 
 def test_state_and_account_follow_a_replay(tmp_path: Path, watch: Watch) -> None:
