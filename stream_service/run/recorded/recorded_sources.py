@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from stream_service.cancellation import Cancellation
-from stream_service.core.frame import NS_PER_S, Frame
+from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin, End, StreamEvent
 from stream_service.run.recorded.recorded_log import RecordedLog
@@ -43,7 +43,7 @@ def as_recorded(speed: float = 1.0) -> Pauses:
     """The rhythm of the recording, `speed` times as fast."""
 
     def pause_s(timestamp_ns: int, before_ns: int | None) -> float:
-        if before_ns is None:
+        if before_ns is None or NO_STAMP in (timestamp_ns, before_ns):
             return 0.0
         return min(max(0.0, (timestamp_ns - before_ns) / NS_PER_S / speed), LONGEST_PAUSE_S)
 
