@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import settings
 
 settings.register_profile("any machine", deadline=None)  # how long an example takes says what else the machine does
 settings.load_profile("any machine")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs, and by all that they start
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
