@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from stream_service.channel_access.library import ca, epics
 
+_may_lack_circuits = False
+
+
+def descriptors_ran_short() -> None:
+    """From now on a channel without a server may be one whose connection could not be opened for want of a descriptor.
+
+    libca never searches for such a channel again, and ends the process when it is cleared ("channel was expected to be
+    in a search timer, but wasn't"); so `let_go` abandons it.
+    """
+    global _may_lack_circuits
+    _may_lack_circuits = True
+
 
 def let_go(pv: epics.PV) -> None:
     """Disconnect; a channel without a server is given up, so that whoever opens it next searches for it at once.
@@ -14,5 +26,9 @@ def let_go(pv: epics.PV) -> None:
     channel, is_dead = pv.chid, not pv.connected
     pv.disconnect()
     known = ca.get_cache(pv.pvname)
-    if is_dead and channel is not None and known is not None and not known.callbacks:
+    if not is_dead or channel is None or known is None or known.callbacks:
+        return
+    if _may_lack_circuits:
+        ca._cache[ca.current_context()].pop(pv.pvname, None)
+    else:
         ca.clear_channel(channel)

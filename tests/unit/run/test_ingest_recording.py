@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from limits import HANG_S
 
+from stream_service.core.frame import Frame
 from stream_service.core.run import EndReason
 from stream_service.errors import ConfigError, PtychostreamError, SourceError
 from stream_service.kernels import Corrections, Geometry
@@ -347,9 +349,21 @@ def test_followed_recording_that_is_interrupted_leaves_the_rows_so_far_and_says_
         def progress(self, done: int, total: int | None) -> None:
             raise KeyboardInterrupt
 
-    recording = MemoryRecording(frames_of(6), attributes_of(6))
+    is_over = threading.Event()
+
+    class Growing(MemoryRecording):
+        """The last frames have not come yet."""
+
+        def frames(self) -> Iterator[Frame]:
+            for place, frame in enumerate(super().frames()):
+                if place == 3:
+                    is_over.wait(HANG_S)
+                yield frame
+
+    recording = Growing(frames_of(6), attributes_of(6))
     with pytest.raises(KeyboardInterrupt):
         ingest(recording, tmp_path / "out.h5", IngestSettings(), live=True, listener=Interrupting())
+    is_over.set()
     with h5py.File(tmp_path / "out.h5") as file:
         assert file["/entry/run/state"][()] == b"ABORTED"
         assert len(file["/entry/data"]) > 0
