@@ -49,10 +49,9 @@ class Run:
     stands still never calls anything late: it is that of a recording which is whole.
     """
 
-    def __init__(
-        self, setup: RunSetup, sources: Sources, clock: Callable[[], float] = time.monotonic, run_number: int = 1
-    ) -> None:
-        self.run_number = run_number
+    def __init__(self, setup: RunSetup, sources: Sources, clock: Callable[[], float] = time.monotonic) -> None:
+        self.run_number = 1
+        """Given by the service, which counts its runs."""
         self.setup = setup
         self.state = RunState.IDLE
         self.message = "arming"
@@ -116,7 +115,7 @@ class Run:
     def start(self) -> None:
         """Let the armed run `work` in a thread of its own. A machine without a free thread makes it FAILED."""
         # made here and not before: a thread that was never started would keep its run, and the run its arrays
-        thread = threading.Thread(target=self.work, name=f"run-{self.run_number}", daemon=True)
+        thread = threading.Thread(target=self.work, name=f"run of {self.setup.scan_id}", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:
@@ -318,6 +317,7 @@ class Run:
                 log.error("and on the way to its end: %s", words)
                 self.message += f"; {words}"
         self._take(RunEvent.FAIL)
+        _forget_frames(error)
 
     def _write_last_rows(self) -> None:
         if self.out is not None:
@@ -344,6 +344,17 @@ class Run:
         self.state = after(self.state, event)
         if self.out is not None and not self.state.has_ended:
             self.out.enter_state(self.state)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Let an error that is kept not keep the run and its arrays, by the frames of its traceback.
+
+    A defect keeps its own: who asks for it looks for where it is.
+    """
+    while isinstance(error, PtychostreamError):
+        error.__traceback__, error = None, error.__cause__ or error.__context__
+    if isinstance(error, OSError):  # the last cause of an error of ours, which says what it was
+        error.__traceback__ = None
 
 
 def _in_words(error: Exception) -> str:

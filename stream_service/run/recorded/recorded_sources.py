@@ -16,6 +16,7 @@ from stream_service.cancellation import Cancellation
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin, End, StreamEvent
+from stream_service.errors import SourceError
 from stream_service.run.recorded.recorded_log import RecordedLog
 from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.sources.frame_queue import FrameQueue
@@ -61,8 +62,8 @@ class RecordedDetector:
     is_acquiring = True
 
     def counter(self) -> int:
-        """Nobody asks: see `Begin.is_counted`."""
-        raise NotImplementedError
+        """See `DetectorSource`; nobody asks, since the series is not counted (`Begin.is_counted`)."""
+        raise SourceError("a recording has no counter")
 
 
 class RecordedFrames:

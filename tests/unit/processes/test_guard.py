@@ -235,6 +235,9 @@ def endless(path: Path, which: int) -> Path:
         ("validate {}", 1),
         ("recipe {} --out {}.py", 0),
         ("repair {}", 0),
+        pytest.param("validate {}", 0, marks=pytest.mark.long),
+        pytest.param("recipe {} --out {}.py", 1, marks=pytest.mark.long),
+        pytest.param("repair {}", 1, marks=pytest.mark.long),
     ],
 )
 def test_every_command_says_which_file_is_endless(tmp_path: Path, words: str, which: int) -> None:

@@ -41,8 +41,17 @@ def complete(bench: Bench) -> None:
     assert bench.play(frames([1, 2])).state is RunState.COMPLETE
 
 
+def fail(bench: Bench) -> None:
+    run = weakref.proxy(bench.run)  # the script is one of its parts
+
+    def breaks() -> None:
+        run.out.file.close()
+
+    assert bench.play(frames([1]), breaks, frames([2])).state is RunState.FAILED
+
+
 @pytest.mark.usefixtures("no_collector")
-@pytest.mark.parametrize("end", [disarm, abort_in_its_thread, complete])
+@pytest.mark.parametrize("end", [disarm, abort_in_its_thread, complete, fail])
 def test_run_that_has_ended_is_no_garbage(tmp_path: Path, end: Callable[[Bench], None]) -> None:
     bench = Bench(tmp_path, latest_before=frame(0), n_positions=2)
     end(bench)

@@ -102,6 +102,12 @@ def hostile_file(tmp_path: Path) -> Path:
         ("layout lint FOLDER/].xml", "UTF-8"),
         ("status --prefix FOLDER: --timeout-s 0.1", "C"),
         ("run FOLDER/].yaml", "UTF-8"),
+        pytest.param("recipe FILE", "UTF-8", marks=pytest.mark.long),
+        pytest.param("export FILE --pynx --out FOLDER/].cxi", "C", marks=pytest.mark.long),
+        pytest.param("replay FILE --out FOLDER --rate 1000", "UTF-8", marks=pytest.mark.long),
+        pytest.param("layout lint FOLDER/].xml", "C", marks=pytest.mark.long),
+        pytest.param("status --prefix FOLDER: --timeout-s 0.1", "UTF-8", marks=pytest.mark.long),
+        pytest.param("run FOLDER/].yaml", "C", marks=pytest.mark.long),
     ],
 )
 def test_no_command_fails_or_sends_what_is_in_a_file(hostile_file: Path, command: str, locale: str) -> None:
