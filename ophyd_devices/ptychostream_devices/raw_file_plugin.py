@@ -18,6 +18,7 @@ from ophyd.signal import EpicsSignalBase
 
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
 from ptychostream_devices.restoring import restore, take_settings
+from stream_service.text.names_of_now import name_of_now
 from stream_service.text.utf8 import from_bytes_of_characters, waveform_of
 
 SETTING_TIMEOUT_S = 10.0  # for the plugin to take a layout
@@ -82,7 +83,7 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
         Raises `FileExistsError`, `NotADirectoryError`, and `LayoutError` when the IOC does not take the layout.
         """
         now = datetime.now()
-        next_file, self._next_file = self._next_file or PurePosixPath(now.strftime("%Y%m%d_%H%M%S_raw")), None
+        next_file, self._next_file = self._next_file or PurePosixPath(name_of_now("scan") + "_raw"), None
         path = Path(self.file_for(next_file.name, str(next_file.parent)))
         if path.exists():
             raise FileExistsError(f"{path} exists already: choose another scan_id, or move the file away")

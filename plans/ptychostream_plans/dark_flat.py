@@ -17,6 +17,7 @@ from ptychostream_devices.shutter import Shutter
 from ptychostream_plans.queueable import queueable
 from ptychostream_plans.references import ReferenceConditions, median_frame, write_references
 from ptychostream_plans.stubs import check_raw_file
+from stream_service.text.names_of_now import name_of_now
 
 
 @queueable
@@ -68,7 +69,7 @@ def dark_flat(
     """
     if n_frames < 1:
         raise ValueError(f"n_frames is {n_frames}; a median needs at least one frame")
-    name = name or datetime.now().strftime("references_%Y%m%d_%H%M%S")
+    name = name or name_of_now("references")
     files = [Path(folder) / f"{name}_{1e3 * exposure_s:g}ms.h5" for exposure_s in exposures_s]
     if len(set(files)) < len(files):
         raise ValueError(f"exposures_s has an exposure time twice: {list(exposures_s)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any, Unpack
 
 import bluesky.plan_stubs as bps
@@ -18,6 +17,7 @@ from ptychostream_plans.scan_options import CommonOptions
 from ptychostream_plans.step_scan import step_scan
 from ptychostream_plans.streamed_run import Fact
 from ptychostream_plans.trajectories.trajectory import from_positions
+from stream_service.text.names_of_now import name_of_now
 
 Focus = Callable[[float], MsgGenerator[float]]
 """From the energy in eV to a plan that brings the beam into focus again, and gives a distance in metres to record."""
@@ -65,7 +65,7 @@ def ptycho_energy_stack(
     if not energies_eV:
         raise ValueError("energies_eV is empty; a stack has at least one energy")
     trajectory = from_positions(positions_m)
-    stack_id = scan.get("scan_id") or datetime.now().strftime("stack_%Y%m%d_%H%M%S")
+    stack_id = scan.get("scan_id") or name_of_now("stack")
     moved: Any = energy  # ophyd's annotations are looser than bluesky's protocols
 
     def at(index: int, energy_eV: float) -> MsgGenerator[str]:

@@ -8,7 +8,6 @@ and the first frame is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Unpack
 from uuid import uuid4
 
@@ -24,6 +23,7 @@ from ptychostream_plans.scan_options import DEFAULTS, ScanOptions
 from ptychostream_plans.stubs import check_raw_file, collect_stream, stream_service_wrapper
 from ptychostream_plans.trajectories.trajectory import Trajectory
 from stream_service.settings.request import RequestedReferences, ScanRequest
+from stream_service.text.names_of_now import name_of_now
 
 Fact = str | int | float
 
@@ -51,7 +51,7 @@ def streamed_run(
     exposure_s, frames_per_position, path = options["exposure_s"], options["frames_per_position"], options["path"]
     energy, references, md = options["energy"], options["references"], options["md"]
     probe_diameter_m = options["probe_diameter_m"]
-    scan_id = options["scan_id"] = options["scan_id"] or datetime.now().strftime("ptycho_%Y%m%d_%H%M%S")
+    scan_id = options["scan_id"] = options["scan_id"] or name_of_now("ptycho")
     n_frames = len(trajectory) * frames_per_position
     if references is not None:
         check_references(detector, exposure_s, references)

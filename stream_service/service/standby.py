@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
@@ -23,6 +23,7 @@ from stream_service.run.run_file import RunFile
 from stream_service.service.arming import Arming
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
+from stream_service.text.names_of_now import name_of_now
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class AutoSetup(LiveSetup):
 
     def open(self, frame: Frame, ledger: Ledger) -> RunFile:
         """See `LiveSetup.open`."""
-        self.rename(datetime.now().strftime(f"{self.scan_id}_%Y%m%d_%H%M%S"))
+        self.rename(name_of_now(self.scan_id, lambda name: not os.path.lexists(self.path_of(name))))
         return super().open(frame, ledger)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from pathlib import Path
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.exposure import Exposure
@@ -70,8 +71,12 @@ class LiveSetup:
     def rename(self, scan_id: str) -> None:
         """Give the run another name while it has no file; raises `PtychostreamError` if that one is taken."""
         self._request = self._request.model_copy(update={"scan_id": scan_id})
-        self.scan_id, self.path = scan_id, file_path(self._profile, self._request)
+        self.scan_id, self.path = scan_id, self.path_of(scan_id)
         check_new_file(self.path)
+
+    def path_of(self, scan_id: str) -> Path:
+        """The file, if the run had that name."""
+        return file_path(self._profile, self._request.model_copy(update={"scan_id": scan_id}))
 
     def prepare(self) -> None:
         """Make the kernel for frames like the last one before this run, and try everything that the file will need.
