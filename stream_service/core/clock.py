@@ -11,6 +11,9 @@ than the limit was stamped by a clock that had stepped.
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 BLOCK = 256
 """Messages: the least lag is that of this many, up to twice as many, so that a clock may drift slowly."""
 BEFORE_ALL_TIME = -(2**63)
@@ -98,13 +101,16 @@ class FrameClock(Clock):
     """The clock of frames, of which a single one may be stamped far ahead without spoiling those after it.
 
     Without a receipt that tells, such a frame is admitted, and found out by the next one, which goes on from the frame
-    before it. The first of all is found out by the next two, whose receipts agree with each other.
+    before it. The first of all is found out by the next two, whose receipts agree with each other. One that is stamped
+    far behind is found out at once, and does no more than that if the next one goes on from the frame before it.
     """
 
     def __init__(self, limit_ns: int) -> None:
         super().__init__(limit_ns)
         self._before_ns = BEFORE_ALL_TIME
         """The newest stamp before the newest."""
+        self._behind_ns: int | None = None
+        """The stamp of the last message, if it was the one that stepped back."""
         self._n_received = 0
         self._refused_lag_ns: int | None = None
         """Of the message after the first one, if its stamp was no time."""
@@ -117,8 +123,11 @@ class FrameClock(Clock):
         elif self._was_first_ahead(lag_ns):
             self.newest_ns, self.has_stepped_back, self._n_received = BEFORE_ALL_TIME, False, 0
             self._usual, self._recent = Least(), Least()
-        before_ns = self.newest_ns
+        elif received_ns is None and self._was_behind(stamp_ns):
+            self.has_stepped_back = False
+        before_ns, had_stepped_back = self.newest_ns, self.has_stepped_back
         is_time = super().admit(stamp_ns, received_ns)
+        self._behind_ns = stamp_ns if self.has_stepped_back and not had_stepped_back else None
         if is_time:
             self._before_ns = before_ns
             self._n_received += received_ns is not None
@@ -130,8 +139,31 @@ class FrameClock(Clock):
         ahead_ns, step_ns = self.newest_ns - stamp_ns, stamp_ns - self._before_ns
         return not self.has_stepped_back and ahead_ns > FAR_AHEAD_NS and 0 < step_ns * FAR_AHEAD_STEPS < ahead_ns
 
+    def _was_behind(self, stamp_ns: int) -> bool:
+        """True if the last message alone was out of line: this one goes on from the stamp before it."""
+        if self._behind_ns is None:
+            return False
+        behind_ns, step_ns = self.newest_ns - self._behind_ns, stamp_ns - self.newest_ns
+        return behind_ns > FAR_AHEAD_NS and 0 < step_ns * FAR_AHEAD_STEPS < behind_ns
+
     def _was_first_ahead(self, lag_ns: int | None) -> bool:
         refused_ns, first_ns = self._refused_lag_ns, self._usual.value
         if lag_ns is None or refused_ns is None or first_ns is None or refused_ns < first_ns:
             return False
         return abs(lag_ns - refused_ns) <= self._limit_ns < lag_ns - first_ns
+
+
+def lone_stamps(stamps_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Places of single stamps far out of line, in a row of stamps that is whole: those around them go on without them.
+
+    A recording is known before it is paired, so that such a stamp is found before it does harm; see `FrameClock`.
+    """
+    if len(stamps_ns) < 3:
+        return np.empty(0, np.intp)
+    before, own, after = stamps_ns[:-2], stamps_ns[1:-1], stamps_ns[2:]
+    off_ns, step_ns = np.minimum(np.abs(own - before), np.abs(own - after)), after - before
+    is_lone = np.zeros(len(stamps_ns), bool)
+    is_lone[1:-1] = (off_ns > FAR_AHEAD_NS) & (step_ns >= 0) & (step_ns < off_ns // FAR_AHEAD_STEPS)
+    ahead_ns, step_ns = stamps_ns[0] - stamps_ns[1], stamps_ns[2] - stamps_ns[1]
+    is_lone[0] = ahead_ns > FAR_AHEAD_NS and 0 <= step_ns < ahead_ns // FAR_AHEAD_STEPS
+    return np.flatnonzero(is_lone)

@@ -47,6 +47,7 @@ class Pairing:
         self._pairer = Pairer(rules.channels, rules.clock_limit_s, rules.frame_delay_s)
         self._timeout_s = rules.pairing_timeout_s
         self._is_in_order = rules.is_in_order
+        self._wrong_stamps = rules.wrong_stamps
         self._arrivals_s: OrderedDict[int, float] = OrderedDict()
         """Of the frames that wait, by ordinal, in the order in which they came."""
         self.beside_bytes = 0
@@ -79,14 +80,18 @@ class Pairing:
         """Take a frame that the ledger calls new and that arrived just now."""
         window = self._frame_time.window(frame.timestamp_ns, 0.0 if math.isnan(exposure_s) else exposure_s)
         self._arrivals_s[receipt.ordinal] = now_s
-        if frame.timestamp_ns != NO_STAMP:
+        stamp = (frame.unique_id, frame.timestamp_ns)
+        is_stamped = frame.timestamp_ns != NO_STAMP and stamp not in self._wrong_stamps
+        if is_stamped:
             self._newest.append((window.end_ns, now_s))
             if window.end_ns < self._reached_ns - self._limit_s * NS_PER_S:
                 self._take_back(now_s)
         received_ns = None if frame.received_s is None else round(frame.received_s * NS_PER_S)
-        if self._is_in_order:
+        if self._is_in_order and is_stamped:
             self._readbacks.ask(window.end_ns, now_s)
-        self._pairer.add_frame(frame, receipt.id, receipt.ordinal, exposure_s, window, received_ns)
+        self._pairer.add_frame(
+            frame, receipt.id, receipt.ordinal, exposure_s, window, received_ns, is_stamped=is_stamped
+        )
 
     def take_readbacks(self) -> Iterator[list[Readback]]:
         """Enter what the channels did since the last call; the updates, to be recorded."""

@@ -33,5 +33,7 @@ class RunRules:
     """How long a detector may not answer before its run ends."""
     armed_timeout_s: float = math.inf
     """How long an armed run waits for its first frame."""
+    wrong_stamps: frozenset[tuple[int, int]] = frozenset()
+    """uniqueIds and stamps of frames whose stamps are known beforehand to be no times."""
     is_in_order: bool = False
     """Each frame is paired before the next one is looked at, so that equal recordings have their rows in one order."""

@@ -15,7 +15,7 @@ too.
 from __future__ import annotations
 
 import math
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,7 +25,7 @@ from stream_service.core.clock import DEFAULT_LIMIT_S, Clock, FrameClock
 from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, FrameId, Window
 from stream_service.core.pairing.attributes import attribute_doubt, attribute_reading
-from stream_service.core.pairing.history import END_OF_TIME, History, Readback
+from stream_service.core.pairing.history import History, Readback
 from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
 from stream_service.core.pairing.waiting import Line
 
@@ -33,6 +33,8 @@ INTERPOLATION_GAP_S = 0.25
 """Updates of a moving axis come closer than this (motor records post at 10 Hz or faster while moving)."""
 POSITION_TOLERANCE_M = 3e-9
 """Half a pixel of a good soft X-ray reconstruction: what is more in doubt would be seen in it."""
+LAST_FRAMES = 3
+"""One of the last frames may be stamped wrongly: how far time has come is told by the earliest of so many."""
 REORDER_NS = 10 * NS_PER_S
 """Frames overtake each other by less than this; readbacks are remembered so long."""
 
@@ -107,8 +109,8 @@ class Pairer:
         """In the order in which they came, by a number of ours."""
         self._n_came = self._n_looked_at = 0
         self._lines = {rule.name: self._line_of(rule) for rule in rules if rule.name in self._histories}
-        self._left_ns = END_OF_TIME
-        """Start of the earliest exposure among the frames that are leaving."""
+        self._left_ns: deque[int] = deque(maxlen=LAST_FRAMES)
+        """Starts of the last exposures that have left, of those that have a time."""
         self.waiting_bytes = 0
         self.n_given_up: Counter[str] = Counter()
         """Frames that left before a channel was known, by its name; for the caller to clear."""
@@ -129,9 +131,14 @@ class Pairer:
         exposure_s: float,
         window: Window,
         received_ns: int | None = None,
+        *,
+        is_stamped: bool = True,
     ) -> None:
-        """Take a frame that the ledger calls new; `received_ns` tells when it came, if it came without waiting."""
-        has_time = frame.timestamp_ns != NO_STAMP and self._has_time(ordinal, window, received_ns)
+        """Take a frame that the ledger calls new; `received_ns` tells when it came, if it came without waiting.
+
+        `is_stamped` False: it is known beforehand that its stamp is no time.
+        """
+        has_time = is_stamped and self._has_time(ordinal, window, received_ns)
         self._waiting[self._n_came] = _Waiting(frame, id, ordinal, exposure_s, window, has_time)
         self._n_came += 1
         self.waiting_bytes += frame.pixels.nbytes
@@ -220,17 +227,16 @@ class Pairer:
     def _leave(self, number: int) -> None:
         left = self._waiting.pop(number)
         self.waiting_bytes -= left.frame.pixels.nbytes
-        self._left_ns = min(self._left_ns, left.window.start_ns)
+        if left.has_time:
+            self._left_ns.append(left.window.start_ns)
 
     def _left(self, ready: dict[int, Exposure]) -> list[Exposure]:
         """The exposures in the order in which their frames came; what no later one needs of the histories is let go."""
-        if ready:
+        if ready and len(self._left_ns) == LAST_FRAMES:
             firsts = (line.first_ns for line in self._lines.values())
-            oldest_ns = min(self._left_ns, *(first_ns for first_ns in firsts if first_ns is not None), END_OF_TIME)
+            oldest_ns = min(*self._left_ns, *(first_ns for first_ns in firsts if first_ns is not None))
             for history in self._histories.values():
-                # a frame whose stamp lies in the future must not take the history from those after it
                 history.forget_before(min(oldest_ns, history.newest_ns) - REORDER_NS)
-            self._left_ns = END_OF_TIME
         return [ready[number] for number in sorted(ready)]
 
     def _resolve(self, waiting: _Waiting, *, force: bool) -> Exposure | str:

@@ -90,7 +90,8 @@ class CorrectionOptions:
         "--readbacks-on-change",
     )
     match: Match | None = option(
-        "How rows of --readbacks (or of a hand-made sidecar) find frames, where that cannot be proved (auto)."
+        "How rows of --readbacks (or of a hand-made sidecar) find frames, where that cannot be proved (auto). order: "
+        "the n-th row, or the n-th entry of a log by time, is that of the n-th frame."
     )
     row_offset: int | None = option("frame_index (unique_id) of a row minus that of its frame: 1 if rows count from 1.")
     reject_json: Path | None = option("ptypy_indices.json: rows not to be used (keep = 0).", metavar="FILE")
@@ -142,10 +143,11 @@ class CorrectionOptions:
         )
 
     def _load_readbacks(self, match: Match) -> RecordedReadbacks | None:
+        from stream_service.sources.tables.entries_of_frames import entries_as_rows
         from stream_service.sources.tables.recorded_readbacks import load_readbacks
 
         if self.readbacks is not None:
-            return load_readbacks(
+            loaded = load_readbacks(
                 self.readbacks,
                 self.readbacks_offset_s,
                 match,
@@ -154,6 +156,7 @@ class CorrectionOptions:
                 columns=pairs_of(self.column, "--column"),
                 units=pairs_of(self.unit, "--unit"),
             )
+            return entries_as_rows(loaded) if match is Match.ORDER and loaded.histories else loaded
         about_readbacks = {
             "--readbacks-offset-s": self.readbacks_offset_s is not None,
             "--readbacks-on-change": self.readbacks_on_change,

@@ -12,6 +12,7 @@ from stream_service.run.recorded.recorded_clock import span_of_log
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
 from stream_service.text.counted import agrees, counted
 
+ON_CHANGE = "if there is an entry whenever an axis moved, say --readbacks-on-change"
 MOST_NAMES = 5
 """Frames that a note lists."""
 
@@ -20,11 +21,20 @@ class LogCoverage:
     """Looks at each exposure on its way into the file."""
 
     def __init__(
-        self, rules: Sequence[ChannelRule], frame_time: FrameTime, readbacks: RecordedReadbacks | None
+        self,
+        rules: Sequence[ChannelRule],
+        frame_time: FrameTime,
+        readbacks: RecordedReadbacks | None,
+        *,
+        are_of_frames: bool = False,
     ) -> None:
+        """`are_of_frames`: the entries of the log are stamped as the frames are."""
         self._sampled = [rule.name for rule in rules if _is_doubtful_between_entries(rule)]
         self._frame_time = frame_time
         by_time = channels_followed(rules)
+        entries = [readbacks.histories[axis] for axis in "xy" if readbacks and readbacks.has(axis)]
+        self._n_entries = max((len(history.values) for history in entries), default=0)
+        self._are_of_frames = are_of_frames
         self._log = span_of_log(readbacks, by_time) if readbacks and by_time else None
         self._n_frames = self._n_before = self._n_after = self._n_uncertain = 0
         self._without_time: list[int] = []
@@ -48,17 +58,12 @@ class LogCoverage:
             shown = ", ".join(map(str, self._without_time[:MOST_NAMES])) + (", ..." if n > MOST_NAMES else "")
             yield (
                 f"{n} of {counted(self._n_frames, 'frame')} {agrees(n, 'has')} the stamp of the frame "
-                f"before, an earlier one or "
-                f"none, so that nobody knows when {'it was' if n == 1 else 'they were'} taken: "
+                f"before, an earlier one or none, or one far from those beside it, so that nobody knows when "
+                f"{'it was' if n == 1 else 'they were'} taken: "
                 f"{'it is' if n == 1 else 'they are'} stored, and not used: uniqueId {shown}"
             )
         if self._n_uncertain and self._sampled:
-            yield (
-                f"{self._n_uncertain} of {counted(self._n_frames, 'frame')} "
-                f"{agrees(self._n_uncertain, 'lies')} between entries of the log too far apart to tell "
-                f"how {' and '.join(self._sampled)} moved between them; if there is an entry whenever an axis moved, "
-                "say --readbacks-on-change"
-            )
+            yield f"{self._n_uncertain} of {counted(self._n_frames, 'frame')} {self._why_uncertain()}"
         for n, where in ((self._n_before, "before the log of readbacks begins"), (self._n_after, "after it ends")):
             if n:
                 they = "it is" if n == 1 else "they are"
@@ -66,6 +71,22 @@ class LogCoverage:
                     f"{n} of {counted(self._n_frames, 'frame')} {agrees(n, 'was')} taken {where}: {they} "
                     f"stored, and not used"
                 )
+
+    def _why_uncertain(self) -> str:
+        moved = f"how {' and '.join(self._sampled)} moved between them"
+        why = f"{agrees(self._n_uncertain, 'lies')} between entries "
+        if self._are_of_frames:
+            why += f"that are stamped as the frames are, which do not tell {moved}"
+        else:
+            why += f"of the log too far apart to tell {moved}"
+        if self._n_entries == self._n_frames:
+            why += "; if each entry is the position at which one frame was taken, say --match order"
+        elif self._are_of_frames:
+            why += (
+                "; if each entry is the position at which one frame was taken, give it the unique_id or the "
+                f"frame_index of that frame: there are {self._n_entries} entries"
+            )
+        return why if self._are_of_frames else f"{why}; {ON_CHANGE}"
 
 
 def _is_doubtful_between_entries(rule: ChannelRule) -> bool:

@@ -16,6 +16,7 @@ from stream_service.core.pairing.pairer import POSITION_TOLERANCE_M, ChannelRule
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.run.recorded.recorded_clock import has_entries_of_frames
 from stream_service.run.recorded.recorded_rows import row_attribute
 from stream_service.settings.profile import PAIRED_CHANNELS, POSITION_CHANNELS, Profile, moving_channel
 from stream_service.sources.recording import Recording
@@ -23,6 +24,8 @@ from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
 
 ON_SAMPLE = StageMap(1.0, 0.0, 0.0, 1.0)
 """Positions are those of the beam on the sample already."""
+NO_LINE_S = 1e-9
+"""No two updates are as close: nothing is interpolated between them."""
 MOST_NAMES = 30
 """Attributes of a frame that an error message lists."""
 
@@ -55,7 +58,7 @@ def channels_of(
     from_recording: set[str] = set()
     for name in PAIRED_CHANNELS:
         if readbacks is not None and readbacks.has(name):
-            rules[name] = _history_rule(name, readbacks, profile)
+            rules[name] = _history_rule(name, recording, readbacks, profile)
         elif readbacks is not None and readbacks.rows is not None and name in readbacks.rows.columns:
             rules[name] = ChannelRule(name, How.ATTRIBUTE, attribute=row_attribute(name))
         elif name in recorded and (name in given or recording.is_on_sample or profile is None):
@@ -98,7 +101,9 @@ def _energy_as_given(energy_eV: float, instead: ChannelRule, attributes: Mapping
     return f"{said} ({first * instead.scale:g} eV in the first)" if isinstance(first, int | float) else said
 
 
-def _history_rule(name: str, readbacks: RecordedReadbacks, profile: Profile | None) -> ChannelRule:
+def _history_rule(
+    name: str, recording: Recording, readbacks: RecordedReadbacks, profile: Profile | None
+) -> ChannelRule:
     moving, history = moving_channel(name), readbacks.histories[name]
     rule = ChannelRule(
         name,
@@ -111,6 +116,8 @@ def _history_rule(name: str, readbacks: RecordedReadbacks, profile: Profile | No
     if name in POSITION_CHANNELS:
         tolerance_m = profile.position_tolerance_m if profile is not None else POSITION_TOLERANCE_M
         rule = replace(rule, tolerance=tolerance_m)
+        if not rule.moving and has_entries_of_frames(readbacks, recording):  # whatever else is said of it
+            return replace(rule, gap_s=NO_LINE_S, is_sampled=True, rests_in_silence=history.is_constant)
     if profile is None:
         return rule
     channel = profile.channels[name]

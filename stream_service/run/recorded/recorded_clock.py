@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stream_service.core.frame import EPICS_EPOCH_S, NS_PER_S, FrameTime
+from stream_service.core.clock import lone_stamps
+from stream_service.core.frame import EPICS_EPOCH_S, NO_STAMP, NS_PER_S, FrameTime
 from stream_service.errors import SourceError
-from stream_service.sources.recording import Recording
+from stream_service.sources.recording import Identities, Recording
+from stream_service.sources.tables.entries_of_frames import is_stamped_as_frames
 from stream_service.sources.tables.log_time import in_words
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
 
@@ -53,6 +55,29 @@ def span_of_log(readbacks: RecordedReadbacks, channels: Sequence[str]) -> Span:
     return Span(max(firsts), readbacks.known_until_ns)
 
 
+def wrong_stamps(recording: Recording) -> frozenset[tuple[int, int]]:
+    """uniqueIds and stamps of single frames that are stamped far out of line; none while the recording grows."""
+    if recording.identities is None:
+        return frozenset()
+    ids, stamps_ns = _stamped(recording.identities)
+    lone = lone_stamps(stamps_ns)
+    return frozenset(zip(ids[lone].tolist(), stamps_ns[lone].tolist(), strict=True))
+
+
+def has_entries_of_frames(readbacks: RecordedReadbacks, recording: Recording) -> bool:
+    """True if the entries of x or y are stamped as the frames are; False while the recording grows."""
+    if recording.identities is None or not recording.has_timestamps:
+        return False
+    _, stamps_ns = _stamped(recording.identities)
+    there = [readbacks.histories[axis].timestamps_ns for axis in "xy" if readbacks.has(axis)]
+    return any(is_stamped_as_frames(entries_ns, stamps_ns) for entries_ns in there)
+
+
+def _stamped(identities: Identities) -> Identities:
+    ids, stamps_ns = identities
+    return ids[stamps_ns != NO_STAMP], stamps_ns[stamps_ns != NO_STAMP]
+
+
 def check_clocks(
     recording: Recording,
     readbacks: RecordedReadbacks,
@@ -67,7 +92,8 @@ def check_clocks(
     """
     log = span_of_log(readbacks, channels)
     identities = recording.identities
-    stamps_ns = np.array([first_stamp_ns]) if identities is None else identities[1][identities[1] != 0]
+    stamps_ns = np.array([first_stamp_ns]) if identities is None else _stamped(identities)[1]
+    stamps_ns = np.delete(stamps_ns, lone_stamps(stamps_ns))
     if not recording.has_timestamps or not stamps_ns.size:
         raise SourceError(
             f"{readbacks.path} is a log by time, but the frames of {recording.path} have no time stamps: give a log "

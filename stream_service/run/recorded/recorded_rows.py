@@ -19,6 +19,7 @@ from stream_service.core.ledger import Arrival, Ledger
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.sources.recording import Recording
+from stream_service.sources.tables.entries_of_frames import place_out_of_step
 from stream_service.sources.tables.recorded_readbacks import FrameRows
 from stream_service.sources.tables.sidecar_matching import NONE, Frames, Match, Matching, match_rows
 from stream_service.text.counted import agrees, counted
@@ -115,7 +116,19 @@ class RowsOfFrames:
             raise SourceError(f"the log of readbacks and {self._path}: {error}") from error
         row_of_frame = np.full(len(ids), NONE, np.int64)
         row_of_frame[counted] = found.row_of_frame
+        if self._rows.stamps_ns is not None and self._has_timestamps:
+            self._check_step(self._rows.stamps_ns[found.row_of_frame], stamps_ns[counted])
         return replace(found, row_of_frame=row_of_frame)
+
+    def _check_step(self, rows_ns: Ints, frames_ns: Ints) -> None:
+        """Rows that are matched by order are as far from their frames as all others."""
+        if (out := place_out_of_step(rows_ns, frames_ns)) is not None:
+            place, lag_s, usual_s = out
+            raise SourceError(
+                f"the log of readbacks and {self._path} are not in step: row {place + 1} is stamped {lag_s:.3f} s "
+                f"after the frame that has its place, others {usual_s:.3f} s, so that a row or a frame is missing: "
+                "give each row the unique_id or frame_index of its frame"
+            )
 
     def _row_growing(self, frame: Frame) -> int:
         """Of a recording of which more may come."""

@@ -15,7 +15,7 @@ from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.log_coverage import LogCoverage
 from stream_service.run.recorded.recorded_channels import RecordedChannels, channels_of
-from stream_service.run.recorded.recorded_clock import check_clocks
+from stream_service.run.recorded.recorded_clock import check_clocks, has_entries_of_frames, wrong_stamps
 from stream_service.run.recorded.recorded_facts import notes_on_facts
 from stream_service.run.recorded.recorded_rows import RowsOfFrames
 from stream_service.run.rules import RunRules
@@ -50,8 +50,11 @@ class RecordedScan:
         has_energy = self.channels.has("energy")
         self._constants = {} if has_energy else {OF_THE_SCAN.attribute: facts.energy_eV}
         rules = self.channels.rules if has_energy else (*self.channels.rules, OF_THE_SCAN)
-        self.rules = RunRules(channels=rules, frame_time=frame_time, is_in_order=True)
-        self._coverage = LogCoverage(self.channels.rules, frame_time, readbacks)
+        self.rules = RunRules(
+            channels=rules, frame_time=frame_time, is_in_order=True, wrong_stamps=wrong_stamps(recording)
+        )
+        are_of_frames = readbacks is not None and has_entries_of_frames(readbacks, recording)
+        self._coverage = LogCoverage(self.channels.rules, frame_time, readbacks, are_of_frames=are_of_frames)
 
     @property
     def first_unique_id(self) -> int:

@@ -78,6 +78,8 @@ class FrameRows:
     """What the rows say of whose they are."""
     columns: Mapping[str, npt.NDArray[np.float64]]
     """By channel; (rows,) each, NaN where the log has no number."""
+    stamps_ns: npt.NDArray[np.int64] | None = None
+    """(rows,) where the log has them, too."""
 
     def values(self, row: int) -> dict[str, float]:
         """The values of one row by channel."""
