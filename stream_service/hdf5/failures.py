@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from stream_service.errors import SourceError
 from stream_service.processes.reading import reading
@@ -15,14 +14,17 @@ LONGEST_REASON = 160
 """Characters of HDF5's own explanation that go into a message."""
 
 
-@contextmanager
-def readable(what: str) -> Iterator[None]:
-    """Turn what h5py raises into a `SourceError` about `what`."""
-    try:
-        with reading(what):
-            yield
-    except HDF5_ERRORS as error:
-        raise SourceError(f"{what} cannot be read: {reason_of(error)}") from error
+class readable(reading):  # noqa: N801  (as `reading`)
+    """Turn what h5py raises into a `SourceError` about `what`, which is being read within."""
+
+    __slots__ = ()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        if isinstance(error, HDF5_ERRORS):
+            raise SourceError(f"{self.what} cannot be read: {reason_of(error)}") from error
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """Messages of compressed frames with defects at every depth: the message, its claims, the payload, the codec's header.
 
-`mutations` combines them at random, the same ones for the same seed; a third or so are still frames. `BOMBS` are small
+`mutated` combines them at random, the same ones for the same seed; a third or so are still frames. `BOMBS` are small
 and would be large.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -47,30 +47,30 @@ def frames_of(codec: str) -> list[tuple[Array, Array]]:
     return [(frame, payloads.encode(codec, frame, **option)) for frame in frames for option in options]
 
 
-def mutations(codec: str, seed: int, count: int) -> Iterator[Value]:
-    """`count` messages of one codec, with one to three defects each, most of them in the payload."""
-    rng = random.Random(seed)
-    good = frames_of(codec)
-    others = [payload for other in payloads.CODECS if other != codec for _, payload in frames_of(other)[::7]]
-    made = 0
-    while made < count:
-        frame, payload = rng.choice(good)
+@cache
+def _payloads_of_others(codec: str) -> list[Array]:
+    return [payload for other in payloads.CODECS if other != codec for _, payload in frames_of(other)[::7]]
+
+
+def mutated(codec: str, seed: int) -> Value:
+    """Message number `seed` of a codec, with one to three defects, most of them in the payload."""
+    rng = random.Random(f"{codec} {seed}")
+    while True:
+        frame, payload = rng.choice(frames_of(codec))
         message = Message(unique_id=rng.randrange(1000), seconds=STAMP_S, nanoseconds=rng.randrange(10**9))
         message.compress(codec, frame, payload)
         for _ in range(rng.choice((1, 1, 2))):
             message.pixels = rng.choice(_PAYLOAD_MISTAKES)(
-                rng, message.pixels, rng.choice((payload, rng.choice(others)))
+                rng, message.pixels, rng.choice((payload, rng.choice(_payloads_of_others(codec))))
             )
         if rng.random() < 0.5 and message.pixels is not None:
             message.pixels = _with_true_header(codec, message.pixels, frame.nbytes)
         if rng.random() < 0.3:
             rng.choice(_MESSAGE_MISTAKES)(rng, message)
         try:
-            value = message.build()
+            return message.build()
         except (RuntimeError, KeyError, ValueError, TypeError, OverflowError):  # p4p refuses: it cannot be on the wire
             continue
-        made += 1
-        yield value
 
 
 def _with_true_header(codec: str, payload: Array, n_bytes: int) -> Array:

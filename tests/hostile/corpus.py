@@ -1,14 +1,14 @@
 """Messages that break the contract of a frame source: one corpus, for the decoder and for a whole run.
 
 Every message is a `Value` as p4p would deliver it, in ADCore's own type or in one that is not quite it. `BAD` and `ODD`
-name the single mistakes; `mutations` combines them at random, the same ones for the same seed. What is wrong inside a
+name the single mistakes; `mutated` combines them at random, the same ones for the same seed. What is wrong inside a
 compressed payload is the matter of `compressed_corpus`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -275,6 +275,8 @@ ODD: dict[str, Callable[[Message], None]] = {
 }
 """What looks strange but can be decoded; the ids and stamps are for the ledger to judge."""
 
+CHANGES = [*BAD.values(), *ODD.values()]
+
 WRONG_TYPES: dict[str, Value] = {
     "a scalar PV": OTHER_STRUCTURE,
     "an empty structure": Value(Type([]), {}),
@@ -289,12 +291,10 @@ def single(change: Callable[[Message], None], **settings: Any) -> Value:
     return message.build()
 
 
-def mutations(seed: int, count: int) -> Iterator[Value]:
-    """`count` messages of any pixel type and size with up to three defects each; some have none."""
-    rng = random.Random(seed)
-    changes = [*BAD.values(), *ODD.values()]
-    made = 0
-    while made < count:
+def mutated(seed: int) -> Value:
+    """Message number `seed`: of any pixel type and size, with up to three defects; some have none."""
+    rng = random.Random(f"message {seed}")
+    while True:
         code = rng.choice(sorted(SCALAR_TYPE))
         nx, ny = rng.randrange(1, 40), rng.randrange(1, 40)
         message = Message(
@@ -304,11 +304,9 @@ def mutations(seed: int, count: int) -> Iterator[Value]:
             seconds=STAMP_S + rng.randrange(-10, 10),
             nanoseconds=rng.randrange(10**9),
         )
-        for change in rng.sample(changes, rng.randrange(4)):
+        for change in rng.sample(CHANGES, rng.randrange(4)):
             change(message)
         try:
-            value = message.build()
+            return message.build()
         except (RuntimeError, KeyError, ValueError):  # p4p itself refuses to make it: it cannot be on the wire
             continue
-        made += 1
-        yield value

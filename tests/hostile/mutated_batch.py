@@ -1,4 +1,7 @@
-"""Decodes compressed messages with defects in a process of its own: `mutated_batch.py CODEC SEED COUNT`, or `bombs`.
+"""Decodes compressed messages with defects in a process of its own; a script.
+
+`python mutated_batch.py CODEC FIRST LAST FOLDER` prints as JSON what became of them;
+CODEC may be `bombs`, too. The number of the message at hand stands in a file in the folder.
 
 A C library that reads or writes where it must not ends this process only, and is found out: payloads are decoded a
 second time at the very end of a page behind which there is none, and addresses are limited. What came of it is printed
@@ -12,15 +15,18 @@ import faulthandler
 import json
 import math
 import mmap
+import os
 import resource
 import sys
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import compressed_corpus
 import corpus
 import numpy as np
 from p4p import Value
+from reader_script import SAID_EVERY, Counts
 
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.errors import SourceError
@@ -112,31 +118,35 @@ def is_consistent(value: Value) -> bool:
     )
 
 
-def mutated(codec: str, seed: int, count: int) -> dict[str, int]:
-    """Decode `count` messages, and after each that is refused a good frame, which must be new to the ledger."""
+def mutated(codec: str, first: int, last: int, folder: Path) -> Counts:
+    """Decode the messages, and after each that is refused a good frame, which must be new to the ledger."""
     good, ledger, end_of_page = corpus.good(1, codec=codec), Ledger(1, None), EndOfPage(1 << 20)
-    n_frames = n_refused = 0
+    counts = {"frames": 0, "refused": 0}
     decode(good)
-    next(compressed_corpus.mutations(codec, seed, 1))  # makes all good payloads, which take more than a message
+    compressed_corpus.mutated(codec, first)  # makes all good payloads, which take more than a message
     before_bytes = _limit_memory()
-    for value in compressed_corpus.mutations(codec, seed, count):
-        pixels = decode_within_limit(value)
-        if is_consistent(value):
-            again = decode_at_end_of_page(value, end_of_page)
-            assert (None if pixels is None else pixels.tobytes()) == (None if again is None else again.tobytes())
-        if pixels is not None:
-            n_frames += 1
-            continue
-        n_refused += 1
-        good["uniqueId"] = n_refused
-        good["timeStamp.nanoseconds"] = n_refused
-        frame = decode_ntndarray(good)
-        assert ledger.receive(frame.unique_id, frame.timestamp_ns).arrival is Arrival.NEW
-        np.testing.assert_array_equal(frame.pixels.shape, (6, 8))
-    return {"frames": n_frames, "refused": n_refused, "growth_bytes": _growth_bytes(before_bytes)}
+    with open(folder / "message.txt", "wb", buffering=0) as note:
+        for number in range(first, last):
+            os.pwrite(note.fileno(), b"%12d" % number, 0)
+            value = compressed_corpus.mutated(codec, number)
+            pixels = decode_within_limit(value)
+            if is_consistent(value):
+                again = decode_at_end_of_page(value, end_of_page)
+                assert (None if pixels is None else pixels.tobytes()) == (None if again is None else again.tobytes())
+            counts["frames" if pixels is not None else "refused"] += 1
+            if pixels is None:
+                good["uniqueId"] = counts["refused"]
+                good["timeStamp.nanoseconds"] = counts["refused"]
+                frame = decode_ntndarray(good)
+                assert ledger.receive(frame.unique_id, frame.timestamp_ns).arrival is Arrival.NEW
+                np.testing.assert_array_equal(frame.pixels.shape, (6, 8))
+            if number % SAID_EVERY == 0:
+                print(json.dumps(counts), flush=True)
+    _check_growth(before_bytes)
+    return counts
 
 
-def bombs() -> dict[str, int]:
+def bombs() -> Counts:
     """Decode what is small and would be large, many times over, so that what a library does not free adds up."""
     values = {name: message.build() for name, message in compressed_corpus.BOMBS.items()}
     for codec in MOST_RATIOS:
@@ -145,7 +155,8 @@ def bombs() -> dict[str, int]:
     for _ in range(N_REPEATS):
         believed = [name for name, value in values.items() if decode_within_limit(value) is not None]
         assert not believed, believed
-    return {"refused": len(values), "growth_bytes": _growth_bytes(before_bytes)}
+    _check_growth(before_bytes)
+    return {"refused": len(values)}
 
 
 def _limit_memory() -> int:
@@ -155,10 +166,9 @@ def _limit_memory() -> int:
     return _most_resident_bytes()
 
 
-def _growth_bytes(before_bytes: int) -> int:
+def _check_growth(before_bytes: int) -> None:
     growth_bytes = _most_resident_bytes() - before_bytes
     assert growth_bytes <= MOST_GROWTH_BYTES, f"{growth_bytes} bytes more in use"
-    return growth_bytes
 
 
 def _address_bytes() -> int:
@@ -172,4 +182,5 @@ def _most_resident_bytes() -> int:
 
 if __name__ == "__main__":
     faulthandler.enable()
-    print(json.dumps(bombs() if sys.argv[1] == "bombs" else mutated(sys.argv[1], *map(int, sys.argv[2:]))))
+    kind, first, last, folder = sys.argv[1:]
+    print(json.dumps(bombs() if kind == "bombs" else mutated(kind, int(first), int(last), Path(folder))))

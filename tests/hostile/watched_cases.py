@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from reader_script import SAID_EVERY
 
 from stream_service.errors import SourceError
 from stream_service.processes.guard import Limits, guarded
@@ -23,6 +25,8 @@ AT_ONCE_S = 1.0
 LONGEST_MESSAGE = 1500
 OUT_OF_MEMORY = 3
 """Exit code."""
+READ, REFUSED, ENDED, CASE = range(4)
+"""Places of the counts."""
 
 
 def attempt_all(
@@ -30,12 +34,11 @@ def attempt_all(
 ) -> dict[str, int]:
     """Outcome of each case: an attempt reads the file at `path`, or raises `SourceError`; anything else fails.
 
-    `after` is called when something was refused, and must find the reader in order.
+    `after` is called when something was refused, and must find the reader in order. How far it is is said now and then.
     """
     counts: Any = np.frombuffer(mmap.mmap(-1, 4 * 8), np.int64)  # the child counts, too
-    counts[3] = first
-    n_ended = 0
-    while counts[3] < last:
+    counts[CASE] = first
+    while counts[CASE] < last:
         ended = guarded(Limits(_data_bytes() + MOST_MEMORY_BYTES, LONGEST_CALL_S))
         if ended is None:
             try:
@@ -45,24 +48,30 @@ def attempt_all(
             os._exit(0)
         if ended.reason or ended.exit_code == OUT_OF_MEMORY:
             is_named = ended.reason.startswith(str(path)) or ended.exit_code == OUT_OF_MEMORY
-            assert is_named and "\n" not in ended.reason, (int(counts[3]), ended.reason)
-            n_ended += 1
-            counts[3] += 1
+            assert is_named and "\n" not in ended.reason, (int(counts[CASE]), ended.reason)
+            counts[ENDED] += 1
+            counts[CASE] += 1
         else:
-            assert ended.exit_code == 0, f"case {counts[3]}: exit code {ended.exit_code}"
-    return {"read": int(counts[0]), "refused": int(counts[1]), "ended": n_ended}
+            assert ended.exit_code == 0, f"case {counts[CASE]}: exit code {ended.exit_code}"
+    return _by_name(counts)
 
 
 def _go_on(attempt: Callable[[int], object], last: int, counts: Any, after: Callable[[], object]) -> None:
-    while counts[3] < last:
+    while counts[CASE] < last:
         began_s = time.process_time()
-        is_refused = _is_refused(attempt, int(counts[3]))
+        is_refused = _is_refused(attempt, int(counts[CASE]))
         assert not is_refused or time.process_time() - began_s < AT_ONCE_S
-        counts[int(is_refused)] += 1
-        counts[3] += 1
-        if is_refused and counts[1] % 10 == 0:
+        counts[REFUSED if is_refused else READ] += 1
+        counts[CASE] += 1
+        if is_refused and counts[REFUSED] % 10 == 0:
             after()
+        if counts[CASE] % SAID_EVERY == 0:
+            print(json.dumps(_by_name(counts)), flush=True)
     after()
+
+
+def _by_name(counts: Any) -> dict[str, int]:
+    return {"read": int(counts[READ]), "refused": int(counts[REFUSED]), "ended": int(counts[ENDED])}
 
 
 def _is_refused(attempt: Callable[[int], object], case: int) -> bool:

@@ -6,8 +6,9 @@ places are asked in an order, and a number that no photon can have is passed ove
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from stream_service.core.plausibility import HC_EV_M, number_doubt
@@ -26,14 +27,20 @@ SAME_ENERGY = 1e-3
 class Light:
     """A place where the photon energy may stand."""
 
-    path: str
+    group: str
+    name: str
     is_wavelength: bool
+
+    @property
+    def path(self) -> str:
+        """That of the dataset."""
+        return f"{self.group}/{self.name}"
 
 
 def light_in(*groups: str) -> tuple[Light, ...]:
     """The places in some h5 groups."""
     return tuple(
-        Light(f"{group}/{name}", names is WAVELENGTHS)
+        Light(group, name, names is WAVELENGTHS)
         for group in groups
         for names in (ENERGIES, WAVELENGTHS)
         for name in names
@@ -72,7 +79,7 @@ def add_photon_energy(
         return
     taken: tuple[StoredDataset, float] | None = None
     odd: list[tuple[StoredDataset, Light, float]] = []
-    for place in places:
+    for place in _in_groups_of(tree, places):
         stored = tree.find(place.path)
         if stored is None or not is_fit(stored):
             continue
@@ -96,6 +103,13 @@ def add_photon_energy(
             finder.note(f"{stored.path} is {energy_eV:g} eV, no photon's energy: that of {taken[0].path} is taken")
     elif odd:
         _add(finder, *odd[0][:2])
+
+
+def _in_groups_of(tree: Hdf5Tree, places: Iterable[Light]) -> Iterator[Light]:
+    """The places whose h5 group is there: most files have few of them, and a look for each name takes longer."""
+    for group, in_group in itertools.groupby(places, lambda place: place.group):
+        if tree.has_group(group):
+            yield from in_group
 
 
 def _add(finder: ChannelFinder, stored: StoredDataset, place: Light) -> None:
