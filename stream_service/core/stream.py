@@ -7,6 +7,9 @@ their source makes the begin from the detector's state when a run is armed, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from stream_service.core.frame import Frame
 from stream_service.core.run import EndReason
@@ -14,9 +17,10 @@ from stream_service.core.run import EndReason
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Facts of a series, known before its first frame."""
+    """Facts of a series, known before its first frame; None where nobody knows."""
 
-    first_unique_id: int
+    first_unique_id: int | None = None
+    """Where a source of frames does not know it, the detector's counter or the profile tells it."""
     restart_unique_id: int = 1
     """With which the detector begins to count anew."""
     last_before: tuple[int, int] | None = None
@@ -25,6 +29,12 @@ class Begin:
     """True if the detector can be asked for the uniqueId of its latest frame."""
     has_stamps: bool = True
     """False if no frame has a time; then they are in the order in which they were taken."""
+    shape: tuple[int, int] | None = None
+    """(y, x) of its frames."""
+    dtype: np.dtype[Any] | None = None
+    """Of their pixels."""
+    exposure_s: float | None = None
+    """Exposure time of each frame."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,9 @@ class FrameReducer:
         kept = self._saturated_in_raw_axes.copy(), self.n_frames_seen
         n_frames = 1 if self.grouping is Grouping.NONE else n_frames
         frames = np.zeros((n_frames, *self.geometry.raw_shape), _supported(dtype or self.dtype))
-        self.reduce(frames, np.ones(n_frames), np.empty(self.out_shape, np.float32))
+        stored = np.empty(self.out_shape, np.float32)
+        summary = self.reduce(frames, np.ones(n_frames), stored)
+        self.measure(stored, ~self._is_good, summary.features)
         self._saturated_in_raw_axes[:], self.n_frames_seen = kept
 
     def reduce(

@@ -26,6 +26,7 @@ class FrameIntake:
 
     def __init__(self, sources: Sources, begin: Begin, n_planned: int | None, n_extra: int = 0) -> None:
         """`n_planned` frames are to come (None: not known), `n_extra` more may."""
+        assert begin.first_unique_id is not None, "the sources of a run say it"
         self.ledger = ledger = Ledger(
             begin.first_unique_id,
             n_planned,
@@ -55,7 +56,7 @@ class FrameIntake:
         A message that cannot be a frame of this run (`problem_with` says why) is counted, no more.
         """
         try:
-            event = self._sources.decode(message)
+            event = self._sources.frames.decode(message)
             if isinstance(event, End):
                 self._end(event)
                 return []

@@ -97,9 +97,10 @@ class Run:
             self.message = "waiting for PVs and the frames' channel"
             self._sources.connect(cancellation)
             self.message = "making a file on trial"
-            self.setup.prepare()
+            begin = self._sources.begin()
+            self.setup.prepare(begin)
             cancellation.check()
-            self._intake = FrameIntake(self._sources, self._sources.begin(), self.setup.n_planned, self.setup.n_extra)
+            self._intake = FrameIntake(self._sources, begin, self.setup.n_planned, self.setup.n_extra)
             doubts = [*self.setup.notes, *self._sources.doubts()]
         except BaseException:
             self._sources.close()

@@ -23,6 +23,9 @@ from stream_service.kernels import (
 from stream_service.settings.profile import Preprocessing
 from stream_service.standard_file import ChannelColumn
 
+UNKNOWN_DTYPE = np.uint16
+"""Taken for a detector that has sent no frame yet: most count in 16 bits."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RunSettings:
@@ -83,8 +86,8 @@ def build_reducer(
     return reducer
 
 
-def warm_up(preprocessing: Preprocessing, frames_per_row: int) -> FrameReducer:
-    """Compile the kernel for a detector that has sent no frame yet, for the pixel type that most have; for trials."""
+def warm_up(preprocessing: Preprocessing, frames_per_row: int, dtype: npt.DTypeLike | None) -> FrameReducer:
+    """Compile the kernel for a detector of unknown shape, for this type of pixels if it is known; for trials."""
     reducer = FrameReducer(Geometry(raw_shape=(8, 8)), Corrections(), Grouping(preprocessing.grouping))
-    reducer.warm_up(np.dtype(np.uint16), frames_per_row)
+    reducer.warm_up(np.dtype(dtype or UNKNOWN_DTYPE), frames_per_row)
     return reducer

@@ -12,6 +12,7 @@ from stream_service.cancellation import Cancellation
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
+from stream_service.core.stream import Begin
 from stream_service.run.rules import RunRules
 from stream_service.run.run_file import RunFile
 
@@ -35,8 +36,11 @@ class RunSetup(Protocol):
         """Checks that need no source. Raises `PtychostreamError`."""
         ...
 
-    def prepare(self) -> None:
-        """What needs the sources connected: so the first frame need not wait. Raises `PtychostreamError`."""
+    def prepare(self, begin: Begin) -> None:
+        """What needs the sources connected, and the facts of the series: so the first frame need not wait.
+
+        Raises `PtychostreamError`.
+        """
         ...
 
     def exposure_of(self, frame: Frame) -> float:

@@ -5,18 +5,45 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from stream_service.cancellation import Cancellation
+from stream_service.core.frame import Frame
 from stream_service.core.readback_events import ReadbackEvent
 from stream_service.core.stream import Begin, StreamEvent
 from stream_service.sources.frame_queue import FrameQueue
 
 
 class FrameSource(Protocol):
-    """A stream of frames."""
+    """A stream of frames, whatever brings them."""
 
     channel: str
     """Its name, for messages."""
+    transport: str
+    """What brings the frames, for messages: `PVA`."""
     queue: FrameQueue[Any]
-    """Messages as they came; `Sources.decode` makes events of them."""
+    """Messages as they came."""
+
+    @property
+    def is_connected(self) -> bool:
+        """False while no frame can come."""
+        ...
+
+    def start(self, cancellation: Cancellation | None = None) -> None:
+        """Let messages come. Raises `SourceError` when nothing answers, and `CancelledError`."""
+        ...
+
+    def begin(self) -> Begin:
+        """What the source knows of the series that begins now; what came until now is from before it."""
+        ...
+
+    def latest_frame(self) -> Frame | None:
+        """The last frame from before the series, with all that came with it; None if there is none, or nobody knows.
+
+        Raises `SourceError` if it cannot be decoded.
+        """
+        ...
+
+    def decode(self, message: Any) -> StreamEvent:
+        """The event in a message of the queue; raises `SourceError` if it is none."""
+        ...
 
     def close(self) -> None:
         """Let nothing more in; what is in the queue can still be taken."""
@@ -79,15 +106,11 @@ class Sources(Protocol):
         ...
 
     def begin(self) -> Begin:
-        """Facts of the series to come, once it is connected."""
+        """Facts of the series that begins now, once all is connected; its first id is one of them."""
         ...
 
     def attach_thread(self) -> None:
         """Called first in the thread that works on the run."""
-        ...
-
-    def decode(self, message: Any) -> StreamEvent:
-        """The event in a message; raises `SourceError` if it is none."""
         ...
 
     def doubts(self) -> list[str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-
-from p4p.client.thread import Context
+from contextlib import closing
 
 from stream_service.core.frame import Frame
 from stream_service.core.pairing.pairer import How
@@ -13,11 +12,12 @@ from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
 from stream_service.run.corrections import corrections_from, images_of, load_references
 from stream_service.run.file_system import space_problem, swmr_problem
+from stream_service.run.live.beamline_monitors import DMOV, MOVN, followed_channels
 from stream_service.run.live.check_attributes import Latest, check_attributes
 from stream_service.run.live.check_clocks import check_channel_clocks, check_stamp
 from stream_service.run.live.check_finding import Finding, problem_of
 from stream_service.run.live.check_numbers import check_energy, unit_problem
-from stream_service.run.live.live_sources import DMOV, MOVN, followed_channels
+from stream_service.run.live.frame_transport import FrameTransport
 from stream_service.run.settings import build_reducer
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_arrival, check_newest, check_stream
@@ -25,8 +25,6 @@ from stream_service.settings.placeholders import placeholder_problem
 from stream_service.settings.profile import POSITION_CHANNELS, Profile, moving_channel
 from stream_service.sources.live.ca_detector import CaDetector
 from stream_service.sources.live.ca_readbacks import CaReadbacks
-from stream_service.sources.live.ntndarray import decode_ntndarray
-from stream_service.sources.live.pva_frames import PvaFrames
 
 
 def check_profile(profile: Profile) -> Iterator[Finding]:
@@ -65,25 +63,20 @@ def _check_frames(
     profile: Profile, corrections: Corrections | None, detector: CaDetector | None, latest: Mapping[str, Latest]
 ) -> Iterator[Finding]:
     """The last frame, if the detector has sent one: its shape, what it carries, its stamp."""
-    with Context("pva", nt=False) as pva:
-        frames = PvaFrames(pva, profile.detector.frames_pva, 1 << 24)
+    with FrameTransport(profile) as transport, closing(transport.source()) as frames:
         if problem := problem_of(frames.start):
             yield Finding("error", "frames", problem)
             return
         frames.begin()
         if detector is not None and detector.is_acquiring:
-            yield from check_arrival(profile, frames, detector)
-        frames.close()
-    if frames.latest_before is None:
-        yield Finding(
-            "warning", "frames", f"{profile.detector.frames_pva} answers, but has sent no frame yet: take one"
-        )
-        yield from check_energy(profile, {}, latest)
-        return
+            yield from check_arrival(frames, detector)
     try:
-        frame = decode_ntndarray(frames.latest_before, profile.detector.frame_time.field)
-        shape = f"{frame.pixels.shape[0]} rows x {frame.pixels.shape[1]} columns of {frame.pixels.dtype}"
-        yield from _check_shape(profile, frame, shape)
+        frame = frames.latest_frame()
+        if frame is None:
+            yield Finding("warning", "frames", f"{frames.channel} answers, but has sent no frame yet: take one")
+            yield from check_energy(profile, {}, latest)
+            return
+        yield from _check_shape(profile, frames.channel, frame)
         if corrections is not None:
             stored = build_reducer(profile.preprocessing, corrections, frame.pixels.shape, 1, frame.pixels.dtype)
             yield Finding("ok", "preprocessing", f"stored frames are {stored.out_shape[0]} x {stored.out_shape[1]}")
@@ -91,7 +84,7 @@ def _check_frames(
         yield from check_energy(profile, frame.attributes, latest)
         if detector is not None:
             yield from check_stamp(profile, frame, detector)
-            yield from check_newest(profile, frame.unique_id, detector)
+            yield from check_newest(profile, frames, frame.unique_id, detector)
     except PtychostreamError as error:
         yield Finding("error", "frames", str(error))
 
@@ -118,16 +111,17 @@ def _check_detector(profile: Profile, detector: CaDetector) -> Iterator[Finding]
         yield Finding("warning", "detector", text)
 
 
-def _check_shape(profile: Profile, frame: Frame, shape: str) -> Iterator[Finding]:
+def _check_shape(profile: Profile, channel: str, frame: Frame) -> Iterator[Finding]:
     sensor = profile.detector.sensor_shape
+    shape = f"{frame.pixels.shape[0]} rows x {frame.pixels.shape[1]} columns of {frame.pixels.dtype}"
     if sensor is not None and frame.pixels.shape != sensor:
         text = (
-            f"{profile.detector.frames_pva}: {shape}, but detector.sensor_shape in the profile is {sensor[0]} x "
+            f"{channel}: {shape}, but detector.sensor_shape in the profile is {sensor[0]} x "
             f"{sensor[1]}: a readout ROI or binning is set, or the profile is wrong"
         )
         yield Finding("warning", "frames", text)
     else:
-        yield Finding("ok", "frames", f"{profile.detector.frames_pva}: {shape}")
+        yield Finding("ok", "frames", f"{channel}: {shape}")
 
 
 def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Finding]:

@@ -1,13 +1,14 @@
-"""The way of the frames from the detector over PVA, checked. Stock plugins start disabled, and nothing else says so."""
+"""The way of the frames from the detector to us, checked. Stock plugins start disabled, and nothing else says so."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from stream_service.run.live.check_finding import Finding
-from stream_service.run.live.live_sources import stream_of
+from stream_service.run.live.frame_transport import frame_switches
+from stream_service.run.sources import FrameSource
 from stream_service.settings.profile import Profile
 from stream_service.text.counted import counted
 
@@ -26,48 +27,45 @@ class Counting(Protocol):
     def counter(self) -> int: ...
 
 
-class Arriving(Protocol):
-    """A subscription to frames."""
-
-    @property
-    def queue(self) -> Any: ...
-
-
 def check_stream(profile: Profile) -> Iterator[Finding]:
-    """Look at the switches between the camera and its PVA channel, as far as they are known."""
-    stream = stream_of(profile.detector)
-    stream.connect()
+    """Look at the switches between the camera and the plugin that sends its frames, as far as they are known."""
+    switches = frame_switches(profile.detector)
+    switches.connect()
     try:
-        stream.wait(ANSWER_S)
-        if problem := stream.problem:
+        switches.wait(ANSWER_S)
+        if problem := switches.problem:
             yield Finding("warning", "frames", f"{problem} (a plan may do it, too)")
-        elif detour := stream.detour:
+        elif detour := switches.detour:
             yield Finding("warning", "frames", detour)
     finally:
-        stream.close()
+        switches.close()
 
 
-def check_newest(profile: Profile, unique_id: int, detector: Counting) -> Iterator[Finding]:
-    """The last frame over PVA must be the one that the detector counted last; `detector` is idle or close to it."""
+def check_newest(profile: Profile, frames: FrameSource, unique_id: int, detector: Counting) -> Iterator[Finding]:
+    """The last frame that came must be the one that the detector counted last; `detector` is idle or close to it."""
     counter = detector.counter()
     if profile.detector.first_id != "after_counter" or counter == unique_id:
         return
+    over = f"over {frames.transport}"
     yield Finding(
         "warning",
         "frames",
-        f"{profile.detector.counter_pv} is {counter}, but the last frame over PVA has the id {unique_id}: frames do "
-        "not come over PVA (EnableCallbacks of the plugin, ArrayCallbacks of the camera), or the counter was set. "
-        "Take a frame to see",
+        f"{profile.detector.counter_pv} is {counter}, but the last frame {over} has the id {unique_id}: frames do not "
+        f"come {over} (EnableCallbacks of the plugin, ArrayCallbacks of the camera), or the counter was set. Take a "
+        "frame to see",
     )
 
 
-def check_arrival(profile: Profile, frames: Arriving, detector: Counting) -> Iterator[Finding]:
+def check_arrival(
+    frames: FrameSource, detector: Counting, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Finding]:
     """Watch a detector that acquires: what it counts must come."""
     before = detector.counter()
-    deadline = time.monotonic() + max(LEAST_ARRIVAL_S, 3 * detector.exposure_s)
-    while time.monotonic() < deadline:
-        if frames.queue.take(deadline - time.monotonic(), 1):
+    deadline_s = clock() + max(LEAST_ARRIVAL_S, 3 * detector.exposure_s)
+    while (left_s := deadline_s - clock()) > 0:
+        if frames.queue.take(left_s, 1):
             return
     if (taken := detector.counter() - before) > 0:
-        text = f"the detector has taken {counted(taken, 'frame')}, none came over PVA as {profile.detector.frames_pva}"
+        came = f"none came over {frames.transport} as {frames.channel}"
+        text = f"the detector has taken {counted(taken, 'frame')}, {came}"
         yield Finding("error", "frames", f"{text}: enable the plugin (EnableCallbacks) and the camera's ArrayCallbacks")

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
-from p4p.client.thread import Context
 from pydantic import ValidationError
 
 from stream_service.channel_access.library import log_ca_exceptions
@@ -27,8 +26,9 @@ from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.descriptors import raise_limit
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.publishers.service_pvs import Command, Order
+from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.live.live_setup import LiveSetup
-from stream_service.run.live.live_sources import BeamlineMonitors, LiveSources
+from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.run import Run
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
@@ -89,7 +89,7 @@ class Service:
     def _serve(self, on_ready: Callable[[], None]) -> int:
         self._ca.start()
         self._pictures = RunPictures(PvaImages(self._profile.service.prefix, ServiceImage))
-        with Context("pva", nt=False) as pva, closing(BeamlineMonitors(self._profile, pva)) as self._monitors:
+        with closing(BeamlineMonitors(self._profile)) as self._monitors:
             try:
                 self._publish()
                 on_ready()

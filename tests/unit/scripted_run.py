@@ -1,4 +1,4 @@
-"""A run with scripted sources and a clock that only the script moves: for tests of the service without a network."""
+"""A run whose sources a script plays, with the profile, request and file of a test around it."""
 
 from __future__ import annotations
 
@@ -11,185 +11,87 @@ import corpus
 import h5py
 import numpy as np
 
-from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import FrameStatus
-from stream_service.core.pairing.history import Readback
-from stream_service.core.readback_events import Watermark
 from stream_service.core.run import RunState
-from stream_service.errors import SourceError
+from stream_service.core.stream import Begin, StreamEvent
+from stream_service.run.live.frame_transport import wanted_attributes
 from stream_service.run.live.live_setup import LiveSetup
-from stream_service.run.live.live_sources import LiveSources, wanted_attributes
+from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.run import Run
 from stream_service.settings.profile import Preprocessing, Profile
 from stream_service.settings.request import ScanRequest
-from stream_service.sources.live.pva_frames import Received
+from stream_service.sources.live.pva_frames import PvaFrames, Received
 from stream_service.testing.manual_clock import ManualClock
+from stream_service.testing.scripted_beamline import ScriptedBeamline
+from stream_service.testing.scripted_frames import ScriptedFrames, Step
+from stream_service.testing.scripted_readbacks import ScriptedReadbacks
 
 BEFORE_NS = (corpus.STAMP_S - 10) * 1_000_000_000
-MOST_IDLE_LOOPS = 10_000
-
-Step = list[Any] | Callable[[], None]
-"""Messages that arrive together, or something that happens."""
+AT_REST = {"x": 3.0, "y": -4.0, "x_moving": 0.0, "y_moving": 0.0, "ring_current": 200.0}
 
 
-class ScriptedQueue:
-    """The frame queue: each `take` plays the next step; when the script is at its end, time passes."""
+class PvaScript(ScriptedFrames):
+    """Messages as PVA brings them, through the decoder of the real source."""
 
-    def __init__(self, clock: ManualClock, script: Iterator[Step]) -> None:
-        self.held_bytes = 0
-        self.is_closed = False
-        self.is_endless = False
-        """There is always one more frame, until the subscription is closed."""
-        self._clock = clock
-        self._script = script
-        self._n_idle = 0
+    transport = "PVA"
 
-    def __len__(self) -> int:
-        return int(self.is_endless and not self.is_closed)
+    def __init__(self, profile: Profile, clock: ManualClock, latest_before: Any = None) -> None:
+        """`latest_before` is the last frame of an earlier run."""
+        super().__init__(clock)
+        self._pva: Any = PvaFrames(
+            None,  # type: ignore[arg-type]  it is not started
+            self.channel,
+            1 << 20,
+            timestamp_field=profile.detector.frame_time.field,
+            wanted=wanted_attributes(profile),
+        )
+        if latest_before is not None:
+            self._pva.queue.put(Received(latest_before, None), 0)
 
-    def take(self, timeout_s: float) -> list[Any]:
-        step = None if self.is_closed else next(self._script, None)
-        if isinstance(step, list):
-            return step
-        if step is not None:
-            step()
-            return []
-        self.wait(timeout_s)
-        return []
+    def begin(self) -> Begin:
+        return self._pva.begin()
 
-    def wait(self, timeout_s: float) -> None:
-        self._n_idle += 1
-        assert self._n_idle < MOST_IDLE_LOOPS, "the run does not end"
-        self._clock.now_s += timeout_s
+    def latest_frame(self) -> Frame | None:
+        return self._pva.latest_frame()
 
-    def wake(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-class Frames:
-    """A subscription; `latest_before` is the last frame of an earlier run."""
-
-    def __init__(self, queue: ScriptedQueue, latest_before: Any) -> None:
-        self.queue = queue
-        self.latest_before = latest_before
-        self.channel = "SIM:Image"
-        self.is_connected = True
-
-    def close(self) -> None:
-        self.queue.close()
-
-
-class Readbacks:
-    """Channels at rest; every question is answered at once, but for the channels that are dead."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
-        self.events: list[Any] = [
-            Readback("x", 3.0, BEFORE_NS),
-            Readback("y", -4.0, BEFORE_NS),
-            Readback("x_moving", 0.0, BEFORE_NS),
-            Readback("y_moving", 0.0, BEFORE_NS),
-            Readback("ring_current", 200.0, BEFORE_NS),
-        ]
-        self.dead: set[str] = set()
-        self.gone: set[str] = set()
-        """Of the dead ones, those whose PV is disconnected."""
-        self.is_closed = False
-
-    def take(self) -> list[Any]:
-        taken, self.events = self.events, []
-        return taken
-
-    def ask(self, frame_end_ns: int, arrived_at: float) -> None:
-        until_ns = frame_end_ns + round((self._clock() - arrived_at) * 1e9)
-        for channel in {"x", "y", "x_moving", "y_moving"} - self.dead:
-            self.events.append(Watermark(channel, until_ns))
-
-    def go_on(self) -> bool:
-        return False
-
-    def finish(self) -> None:
-        pass
-
-    def latest(self, channel: str) -> float:
-        return 700.0
-
-    def silent(self) -> list[str]:
-        return [f"SIM:{channel}" for channel in sorted(self.dead & self.gone)]
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-class Detector:
-    def __init__(self) -> None:
-        self.is_acquiring = True
-        self.exposure_s = 0.001
-        self.shown: int | None = 0
-        """What its counter shows; None: it does not answer."""
-        self.answers = True
-
-    def counter(self) -> int:
-        if self.shown is None or not self.answers:
-            raise SourceError("the counter does not answer")
-        return self.shown
-
-    def silent(self) -> list[str]:
-        return [] if self.answers else ["SIM:Acquire", "SIM:Counter"]
-
-
-class Stream:
-    """The switches between camera and PVA channel."""
-
-    def __init__(self) -> None:
-        self.problem = self.detour = ""
+    def decode(self, message: Any) -> StreamEvent:
+        return self._pva.decode(message if isinstance(message, Received) else Received(message, None))
 
 
 class ScriptedSources(LiveSources):
     """The sources of a run, without any network."""
 
-    def __init__(self, profile: Profile, clock: ManualClock, latest_before: Any = None) -> None:
-        self.script: Iterable[Step] = ()
-        self.budget_bytes = 1 << 27
-        self.queue = ScriptedQueue(clock, iter(self._steps()))
-        self.frames: Any = Frames(self.queue, latest_before)
-        self.readbacks: Any = Readbacks(clock)
-        self.detector: Any = Detector()
-        self._stream: Any = Stream()
-        self._settings = profile.detector
-        self._wanted = wanted_attributes(profile)
+    def __init__(self, profile: Profile, beamline: ScriptedBeamline) -> None:
+        monitors: Any = beamline
+        super().__init__(profile, monitors)
+        self.queue = beamline.frames.queue
 
-    def _steps(self) -> Iterator[Step]:
-        yield from self.script
-
-    def connect(self, cancellation: Cancellation) -> None:
-        pass
-
-    def attach_thread(self) -> None:
-        pass
-
-    def doubts(self) -> list[str]:
+    def doubts(self) -> list[str]:  # they are about the clock of this machine
         return []
-
-    def decode(self, message: Any) -> Frame:
-        return super().decode(message if isinstance(message, Received) else Received(message, None))
 
 
 class Bench:
     """One run with everything around it."""
 
     def __init__(
-        self, folder: Path, latest_before: Any = None, preprocessing: Mapping[str, Any] | None = None, **request: Any
+        self,
+        folder: Path,
+        latest_before: Any = None,
+        preprocessing: Mapping[str, Any] | None = None,
+        begin: Begin | None = None,
+        **request: Any,
     ) -> None:
+        """With `begin` the frames come from a source that says it, as events; else over PVA."""
         self.clock = ManualClock()
         settings = Preprocessing(**preprocessing or {})
         self.profile = profile_for(folder).model_copy(update={"preprocessing": settings})
-        self.sources = ScriptedSources(self.profile, self.clock, latest_before)
-        self.detector = self.sources.detector
+        self.frames = (
+            PvaScript(self.profile, self.clock, latest_before) if begin is None else ScriptedFrames(self.clock, begin)
+        )
+        self.beamline = ScriptedBeamline(self.frames, ScriptedReadbacks(self.clock, AT_REST, BEFORE_NS))
+        self.sources = ScriptedSources(self.profile, self.beamline)
+        self.detector = self.beamline.detector
         self.request = ScanRequest(scan_id="scan", **request)
         self.prepare(self.profile)
 
@@ -206,7 +108,7 @@ class Bench:
         """Arm, and run the script to the end of the run, in this thread. Frames count up the detector's counter."""
         self.run.arm()
         assert self.run.state is RunState.ARMED
-        self.sources.script = itertools.chain.from_iterable(
+        self.frames.script = itertools.chain.from_iterable(
             step if isinstance(step, Iterator) else [step] for step in script
         )
         self.run.work()

@@ -6,13 +6,17 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
+
+from numpy.typing import DTypeLike
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.exposure import Exposure
-from stream_service.core.frame import Frame
+from stream_service.core.frame import AttributeValue, Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.plausibility import number_doubt
+from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, SourceError
 from stream_service.kernels import Corrections, FrameReducer
 from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
@@ -30,7 +34,7 @@ from stream_service.run.live.live_settings import (
 from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.live.run_trial import check_space, try_file
 from stream_service.run.run_file import RunFile, open_run_file
-from stream_service.run.settings import RunSettings, warm_up
+from stream_service.run.settings import UNKNOWN_DTYPE, RunSettings, warm_up
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 
@@ -51,6 +55,7 @@ class LiveSetup:
         self._corrections = Corrections()
         self._reducer: FrameReducer | None = None
         self._exposure_s = self._armed_exposure_s = math.nan
+        self._series_exposure_s: float | None = None
         self.notes: tuple[str, ...] = ()
         """What is to be said of the references and the planned scan, in sentences."""
 
@@ -78,54 +83,54 @@ class LiveSetup:
         """The file, if the run had that name."""
         return file_path(self._profile, self._request.model_copy(update={"scan_id": scan_id}))
 
-    def prepare(self) -> None:
-        """Make the kernel for frames like the last one before this run, and try everything that the file will need.
+    def prepare(self, begin: Begin) -> None:
+        """Make the kernel for the frames of this series, and try everything that the file will need.
 
         So the first frame need not wait, and what cannot be written is refused now. Raises `PtychostreamError`.
         """
-        frame = self._sources.latest_frame()
-        if frame is not None:
-            reducer = self._reducer_for(frame)
+        if begin.shape is not None:
+            reducer = self._reducer_for(begin.shape, begin.dtype)
         else:
-            reducer = warm_up(self._profile.preprocessing, self._frames_per_row)
-        self._armed_exposure_s = self._request.exposure_s or self._sources.detector.exposure_s
-        if frame is not None:
-            energy_eV = self._energy_at(frame)
+            reducer = warm_up(self._profile.preprocessing, self._frames_per_row, begin.dtype)
+        self._series_exposure_s = begin.exposure_s
+        self._armed_exposure_s = self._asked_exposure_s()
+        if begin.shape is not None:
+            frame = self._sources.latest_frame()
+            energy_eV = self._energy_at(frame.attributes if frame is not None else {})
             self.notes += tuple(planned_doubts(self._profile, self._request, reducer.out_shape, energy_eV))
-        row_bytes = 4 * math.prod(reducer.out_shape) if frame is not None else 0
+        row_bytes = 4 * math.prod(reducer.out_shape) if begin.shape is not None else 0
         check_space(self.path, row_bytes * (self.n_rows_expected or 0))
         try_file(self.path, self._settings, reducer)
 
     def exposure_of(self, frame: Frame) -> float:
-        """Exposure time by the frame; else by the plan; else by the detector at the first frame."""
+        """Exposure time by the frame; else by the plan, or the series; else by the detector at the first frame."""
         own = frame.attributes.get(self._profile.detector.exposure_attribute)
         if isinstance(own, int | float) and 0 <= own < math.inf:
             return float(own)
         if math.isnan(self._exposure_s):
-            self._exposure_s = self._asked_exposure_s()
+            try:
+                self._exposure_s = self._asked_exposure_s()
+            except SourceError as error:
+                log.warning("the exposure time is taken as it was when the run was armed: %s", error)
+                self._exposure_s = self._armed_exposure_s
         return self._exposure_s
 
     def _asked_exposure_s(self) -> float:
-        if self._request.exposure_s is not None:
-            return self._request.exposure_s
-        try:
-            return self._sources.detector.exposure_s
-        except SourceError as error:
-            log.warning("the exposure time is taken as it was when the run was armed: %s", error)
-            return self._armed_exposure_s
+        return self._request.exposure_s or self._series_exposure_s or self._sources.detector.exposure_s
 
     def see(self, exposure: Exposure) -> None:
         """Nothing is to be said of single exposures that their flags do not say."""
 
     def open(self, frame: Frame, ledger: Ledger) -> RunFile:
         """Create the file for frames like this one; raises `PtychostreamError` when it or the settings do not fit."""
+        rows, columns = frame.pixels.shape
         return open_run_file(
             self.path,
             self._settings,
-            self._reducer_for(frame),
+            self._reducer_for((rows, columns), frame.pixels.dtype),
             ledger,
             dtype=frame.pixels.dtype,
-            energy_eV=self._energy_at(frame),
+            energy_eV=self._energy_at(frame.attributes),
             exposure_s=self.exposure_of(frame),
             start_timestamp_ns=time.time_ns(),
         )
@@ -134,14 +139,13 @@ class LiveSetup:
     def _settings(self) -> RunSettings:
         return live_settings(self._profile, self._request, self._corrections, self.notes)
 
-    def _reducer_for(self, frame: Frame) -> FrameReducer:
-        shape, dtype = frame.pixels.shape, frame.pixels.dtype
+    def _reducer_for(self, shape: tuple[int, int], dtype: DTypeLike | None) -> FrameReducer:
         if self._reducer is None or self._reducer.geometry.raw_shape != shape:
-            self._reducer = self._settings.reducer(shape, dtype)
+            self._reducer = self._settings.reducer(shape, dtype or UNKNOWN_DTYPE)
         return self._reducer
 
-    def _energy_at(self, frame: Frame) -> float:
+    def _energy_at(self, attributes: Mapping[str, AttributeValue]) -> float:
         """The energy a reader finds before the first row; that of the rows replaces it at the end."""
         channel = self._profile.channels["energy"]
-        raw = frame.attributes.get(channel.attribute) if channel.attribute else self._sources.readbacks.latest("energy")
+        raw = attributes.get(channel.attribute) if channel.attribute else self._sources.readbacks.latest("energy")
         return float(raw) * self._profile.scale_of("energy") if isinstance(raw, int | float) else math.nan

@@ -96,7 +96,7 @@ def _work(recorded: RecordedRun, setup: RecordedSetup, recording: Recording, lis
         nonlocal n_told
         n_there = recording.n_frames
         total = n_there if recording.n_expected is None else max(n_there, recording.n_expected)
-        listener.progress(recorded.sources.n_taken, total)
+        listener.progress(recorded.sources.frames.n_taken, total)
         for note in recording.notes[n_told:]:
             listener.note(note)
             n_told += 1
@@ -118,7 +118,7 @@ def _work(recorded: RecordedRun, setup: RecordedSetup, recording: Recording, lis
         run.out.file.n_rows,
         run.state,
         run.verdict.sentence,
-        recorded.sources.frames_per_s,
+        recorded.sources.frames.frames_per_s,
         run.out.pipeline.flags.sentence,
     )
 

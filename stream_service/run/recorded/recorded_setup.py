@@ -13,6 +13,7 @@ from stream_service.cancellation import Cancellation
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
+from stream_service.core.stream import Begin
 from stream_service.kernels import FrameReducer, Geometry
 from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -64,10 +65,11 @@ class RecordedSetup:
         if not self.is_growing:
             check_names_of_frames(scan.recording, scan.settings, self._frames_per_row)
 
-    def prepare(self) -> None:
+    def prepare(self, begin: Begin) -> None:
         """Load the references, and make the kernel."""
         self._settings = recorded_settings(self._scan, self.scan_id, self.n_rows_expected, self._frames_per_row)
-        self._reducer = self._settings.reducer(self._scan.recording.frame_shape, self._scan.recording.dtype)
+        assert begin.shape is not None, "a recording knows it"
+        self._reducer = self._settings.reducer(begin.shape, begin.dtype)
 
     def exposure_of(self, frame: Frame) -> float:
         """See `RecordedScan.exposure_of`."""

@@ -1,16 +1,16 @@
 """Sources of a run that is fed from a recording: a thread reads its frames ahead, at once or in their own rhythm.
 
-It puts them into the same bounded queue that PVA would; a run that is slower makes it wait, so nothing is lost here.
-HDF5 lets one thread at a time into the library, so reading and writing take turns; what runs beside them are the kernel
-and the waiting for frames that are not there yet.
+It puts them into the same bounded queue that a live source would; a run that is slower makes it wait, so nothing is
+lost here. HDF5 lets one thread at a time into the library, so reading and writing take turns; what runs beside them are
+the kernel and the waiting for frames that are not there yet.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
@@ -56,30 +56,58 @@ def at_rate(rate_hz: float) -> Pauses:
     return lambda timestamp_ns, before_ns: 0.0 if before_ns is None else 1.0 / rate_hz
 
 
-class RecordedDetector:
-    """The detector as the recording shows it: it acquires until the last frame was taken."""
-
-    is_acquiring = True
-
-    def counter(self) -> int:
-        """See `DetectorSource`; nobody asks, since the series is not counted (`Begin.is_counted`)."""
-        raise SourceError("a recording has no counter")
-
-
 class RecordedFrames:
-    """The frames of a recording on their way into the run."""
+    """The frames of a recording on their way into the run; see `FrameSource`."""
+
+    transport = "a recording"
+    is_connected = True
 
     def __init__(self, scan: RecordedScan, pauses: Pauses) -> None:
         self.channel = str(scan.recording.path)
         self.queue: FrameQueue[StreamEvent] = FrameQueue(QUEUE_BYTES)
+        self.has_ended = False
+        """True once the run has taken the end."""
+        self.n_taken = 0
+        """Frames that the run has taken."""
+        self._began_s = self._ended_s = 0.0
         self._scan = scan
         self._pauses = pauses
         self._is_closing = threading.Event()
         self._feeder = threading.Thread(target=self._feed, name="reading", daemon=True)
 
-    def start(self) -> None:
+    def start(self, cancellation: Cancellation | None = None) -> None:
         """Let the frames come."""
+        self._began_s = time.monotonic()
         self._feeder.start()
+
+    def begin(self) -> Begin:
+        """As the recording or the operator says."""
+        recording, exposure_s = self._scan.recording, self._scan.facts.exposure_s
+        return Begin(
+            self._scan.first_unique_id,
+            has_stamps=recording.has_timestamps,
+            shape=recording.frame_shape,
+            dtype=recording.dtype,
+            exposure_s=exposure_s if math.isfinite(exposure_s) else None,
+        )
+
+    def latest_frame(self) -> Frame | None:
+        """None: a recording begins with its first frame."""
+        return None
+
+    def decode(self, message: StreamEvent) -> StreamEvent:
+        """The event itself."""
+        if isinstance(message, End):
+            self.has_ended = True
+        else:
+            self.n_taken += 1
+        self._ended_s = time.monotonic()
+        return message
+
+    @property
+    def frames_per_s(self) -> float:
+        """From the first frame to the last, without what a process needs to begin."""
+        return self.n_taken / max(self._ended_s - self._began_s, 1e-9)
 
     def close(self) -> None:
         """Read no more; what is in the queue is lost to the run, which asked for it."""
@@ -113,6 +141,21 @@ class RecordedFrames:
             yield frame
 
 
+class RecordedDetector:
+    """The detector as the recording shows it: it acquires until the last frame was taken."""
+
+    def __init__(self, frames: RecordedFrames) -> None:
+        self._frames = frames
+
+    @property
+    def is_acquiring(self) -> bool:
+        return not self._frames.has_ended
+
+    def counter(self) -> int:
+        """See `DetectorSource`; nobody asks, since the series is not counted (`Begin.is_counted`)."""
+        raise SourceError("a recording has no counter")
+
+
 class RecordedSources:
     """See `Sources`."""
 
@@ -123,38 +166,18 @@ class RecordedSources:
     def __init__(self, scan: RecordedScan, pauses: Pauses = no_pause) -> None:
         self.frames = RecordedFrames(scan, pauses)
         self.readbacks = RecordedLog(scan.settings.readbacks)
-        self.detector = RecordedDetector()
-        self.n_taken = 0
-        """Frames that the run has taken."""
-        self._scan = scan
-        self._began_s = self._ended_s = 0.0
-
-    @property
-    def frames_per_s(self) -> float:
-        """From the first frame to the last, without what a process needs to begin."""
-        return self.n_taken / max(self._ended_s - self._began_s, 1e-9)
+        self.detector = RecordedDetector(self.frames)
 
     def connect(self, cancellation: Cancellation) -> None:
         """Nothing to connect to: the recording is open."""
 
     def begin(self) -> Begin:
-        """As the recording or the operator says."""
-        return Begin(self._scan.first_unique_id, has_stamps=self._scan.recording.has_timestamps)
+        """See `RecordedFrames.begin`."""
+        return self.frames.begin()
 
     def attach_thread(self) -> None:
         """The run is ready: let the frames come."""
-        self._began_s = time.monotonic()
         self.frames.start()
-
-    def decode(self, message: Any) -> StreamEvent:
-        """The event itself."""
-        event: StreamEvent = message
-        if isinstance(event, End):
-            self.detector.is_acquiring = False
-        else:
-            self.n_taken += 1
-        self._ended_s = time.monotonic()
-        return event
 
     def doubts(self) -> list[str]:
         """None: see `RecordedScan.notes`."""

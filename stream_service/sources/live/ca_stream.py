@@ -1,4 +1,4 @@
-"""The switches of a camera and of its NDPluginPva, which tell whether frames leave an areaDetector over PVA.
+"""The switches of a camera and of the plugin that sends its frames, which tell whether they leave an areaDetector.
 
 The PVs are those that every areaDetector has, found by the names in the profile; one that does not answer is left out,
 and nobody waits for it. Stock plugins start disabled, and nothing else tells that no frame will ever come.
@@ -27,7 +27,7 @@ def camera_prefix(counter_pv: str) -> str:
 
 
 class CaStream:
-    """The switches between a camera and its PVA channel, read only."""
+    """The switches between a camera and the plugin that sends its frames, read only."""
 
     def __init__(self, plugin: str, camera: str) -> None:
         """Prefixes; an empty one is not asked."""
@@ -58,7 +58,7 @@ class CaStream:
 
     @property
     def problem(self) -> str:
-        """Reason why no frame can come over PVA, as far as the switches tell; empty if they are as they must be."""
+        """Reason why no frame can come, as far as the switches tell; empty if they are as they must be."""
         if self._value(f"{self._camera}ArrayCallbacks_RBV") == 0:
             return (
                 f"ArrayCallbacks of {self._camera.rstrip(':')} is 0, so the camera gives its frames to no plugin: put 1"
@@ -69,7 +69,7 @@ class CaStream:
 
     @property
     def detour(self) -> str:
-        """The plugin between camera and NDPluginPva, if there is one; empty if there is none, or nobody tells."""
+        """The plugin between camera and sending plugin, if there is one; empty if there is none, or nobody tells."""
         source, port = self._value(f"{self._plugin}NDArrayPort_RBV"), self._value(f"{self._camera}PortName_RBV")
         if not source or not port or source == port:
             return ""

@@ -1,4 +1,4 @@
-"""Frames of one areaDetector over PV Access.
+"""Frames of one areaDetector over PV Access, a source of a run (`FrameSource`).
 
 Policy. The monitor's callback only enqueues: an exception in it would end the subscription for ever. `pipeline` stays
 off: real NDPluginPva servers replay old frames with it. `queueSize` follows from a budget of bytes, since at its
@@ -12,6 +12,8 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Container
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from p4p.client.raw import Context as RawContext
@@ -19,9 +21,18 @@ from p4p.client.thread import Cancelled, Context
 from p4p.wrapper import Value
 
 from stream_service.cancellation import Cancellation
+from stream_service.core.frame import Frame
+from stream_service.core.stream import Begin
 from stream_service.errors import SourceError
 from stream_service.sources.frame_queue import FrameQueue
-from stream_service.sources.live.ntndarray import held_bytes, is_empty, is_ntndarray
+from stream_service.sources.live.ntndarray import (
+    TimestampField,
+    decode_ntndarray,
+    held_bytes,
+    identity_of,
+    is_empty,
+    is_ntndarray,
+)
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +66,33 @@ def queue_size(frame_bytes: int, budget_bytes: int) -> int:
 
 
 class PvaFrames:
-    """A subscription to an NTNDArray channel. `latest_before` is the old frame that every new subscriber gets first."""
+    """A subscription to an NTNDArray channel."""
+
+    transport = "PVA"
 
     def __init__(
-        self, context: Context, channel: str, budget_bytes: int, frame_bytes: int = UNKNOWN_FRAME_BYTES
+        self,
+        context: Context,
+        channel: str,
+        budget_bytes: int,
+        frame_bytes: int = UNKNOWN_FRAME_BYTES,
+        *,
+        timestamp_field: TimestampField = "timeStamp",
+        wanted: Container[str] | None = None,
     ) -> None:
-        """`frame_bytes` sizes the queue until a first frame has shown its size."""
+        """`frame_bytes` sizes the queue until a first frame has shown its size.
+
+        `timestamp_field` is the one that tells when a frame was taken; of the NDAttributes those that are `wanted`
+        (None: all) are read.
+        """
         self.channel = channel
         self.queue: FrameQueue[Received] = FrameQueue(budget_bytes)
-        self.latest_before: Value | None = None
         self.is_connected = False
         """False while the channel does not answer."""
+        self._timestamp_field: TimestampField = timestamp_field
+        self._wanted = wanted
+        self._latest_before: Value | None = None
+        """The old frame that every new subscriber gets first."""
         self._was_held_up = False
         self._context = context
         self._first_update = threading.Event()
@@ -95,7 +122,7 @@ class PvaFrames:
         )
 
     def _subscribe(self, size: int) -> None:
-        """Each subscription has its own first update, the old frame, which must come before `begin`."""
+        """Each subscription has its own first update, the old frame, which must come before the series begins."""
         self._first_update = first_update = threading.Event()
         self._subscription = self._context.monitor(
             self.channel,
@@ -124,10 +151,35 @@ class PvaFrames:
             raise SourceError(f"{self.channel} is not an NTNDArray: name NDPluginPva's Image channel in the profile")
         return present
 
-    def begin(self) -> None:
-        """Discard what came so far; the newest of it becomes `latest_before`. The detector must be idle."""
+    def begin(self) -> Begin:
+        """What came so far is from before the series, and the newest of it tells what its frames will be like.
+
+        PVA has no begins: the detector must be idle.
+        """
         while taken := self.queue.take(0.0):
-            self.latest_before = taken[-1].message
+            self._latest_before = taken[-1].message
+        begin = Begin()
+        if self._latest_before is None:
+            return begin
+        try:
+            begin = Begin(last_before=identity_of(self._latest_before, self._timestamp_field))
+            pixels = decode_ntndarray(self._latest_before, self._timestamp_field, wanted=()).pixels
+        except SourceError as error:
+            log.warning("the last frame before the run cannot be used to prepare it: %s", error)
+            return begin
+        rows, columns = pixels.shape
+        return replace(begin, shape=(rows, columns), dtype=pixels.dtype)
+
+    def latest_frame(self) -> Frame | None:
+        """The last frame before the series with all its NDAttributes; None if there is none.
+
+        Raises `SourceError` if it cannot be decoded.
+        """
+        return decode_ntndarray(self._latest_before, self._timestamp_field) if self._latest_before is not None else None
+
+    def decode(self, message: Received) -> Frame:
+        """The frame in a message; raises `SourceError` if it is none."""
+        return decode_ntndarray(message.message, self._timestamp_field, message.at_s, self._wanted)
 
     def close(self) -> None:
         """End the subscription; a receiver that waits for room is released."""

@@ -48,10 +48,11 @@ def test_first_update_that_p4p_loses_is_got_by_another_subscription(
     ):
         frames = PvaFrames(context, CHANNEL, 1 << 20)
         frames.start()
-        frames.begin()
+        begin = frames.begin()
         frames.close()
     assert LOST in caplog.text and n_subscriptions >= 2
-    assert frames.is_connected and frames.latest_before is not None
+    assert frames.is_connected and frames.latest_frame() is not None
+    assert (begin.shape, begin.dtype) == ((6, 8), np.uint16)
 
 
 def test_subscription_that_is_closed_keeps_no_frame() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scripted_run import Readbacks, profile_for
+from scripted_run import AT_REST, BEFORE_NS, profile_for
 
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId
@@ -16,6 +16,7 @@ from stream_service.core.pairing.history import Readback
 from stream_service.run.live.live_settings import live_rules
 from stream_service.run.pairing import ASK_S, Pairing
 from stream_service.testing.manual_clock import ManualClock
+from stream_service.testing.scripted_readbacks import ScriptedReadbacks
 
 T0_NS = 1_795_218_868_000_000_000
 HOUR_NS = 3600 * 10**9
@@ -27,7 +28,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.readbacks = Readbacks(self.clock)
+        self.readbacks = ScriptedReadbacks(self.clock, AT_REST, BEFORE_NS)
         self.asked: list[tuple[int, float]] = []
         ask = self.readbacks.ask
 

@@ -213,7 +213,7 @@ def test_arming_refuses_a_dark_of_another_exposure_time(bench, tmp_path):
 def test_run_works_in_a_thread_of_its_own(bench):
     b = bench(n_positions=3)
     b.run.arm()
-    b.sources.script = frames([1, 2, 3])
+    b.frames.script = frames([1, 2, 3])
     b.run.start()
     assert b.run.join(30)
     assert b.run.state is RunState.COMPLETE

@@ -195,7 +195,7 @@ def silent(b: Bench) -> Iterator[list[object]]:
 @pytest.mark.parametrize("received", [[], [1, 2]])
 def test_frames_that_do_not_come_over_pva_are_told_with_the_reason(bench, received):
     b = bench(n_positions=12)
-    b.sources._stream.problem = SWITCHED_OFF
+    b.beamline.switches.problem = SWITCHED_OFF
     said = []
 
     def listen() -> None:
@@ -209,12 +209,12 @@ def test_frames_that_do_not_come_over_pva_are_told_with_the_reason(bench, receiv
 
 def test_switched_off_plugin_is_told_when_the_run_is_armed_and_forgotten_when_frames_come(bench):
     b = bench(n_positions=2)
-    b.sources._stream.problem = SWITCHED_OFF
+    b.beamline.switches.problem = SWITCHED_OFF
     said = []
 
     def switched_on() -> None:
         said.append(b.run.message)
-        b.sources._stream.problem = ""
+        b.beamline.switches.problem = ""
 
     run = b.play(b.waits(0), switched_on, frames([1, 2]))
     assert "EnableCallbacks of SIM:Pva1 is 0" in said[0]

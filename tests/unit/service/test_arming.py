@@ -15,6 +15,7 @@ from scripted_run import Bench
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.run import RunState
+from stream_service.core.stream import Begin
 from stream_service.errors import SourceError
 from stream_service.publishers.service_pvs import Command, Order
 from stream_service.service.arming import Arming
@@ -90,7 +91,7 @@ def test_run_that_is_armed_after_all_is_given_up_too(dead: DeadIoc, monkeypatch:
     """The last step does not notice the cancellation: a disk that hangs, and then does not."""
     hangs, is_there = threading.Event(), threading.Event()
 
-    def prepare() -> None:
+    def prepare(begin: Begin) -> None:
         is_there.set()
         assert hangs.wait(HANG_S)
 

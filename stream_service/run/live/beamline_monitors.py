@@ -1,0 +1,77 @@
+"""The PVs of a profile, monitored from the start of the service to its end; runs share them (ADR 0015)."""
+
+from __future__ import annotations
+
+from stream_service.cancellation import Cancellation
+from stream_service.channel_access.library import attach_thread
+from stream_service.errors import ConfigError
+from stream_service.run.live.frame_transport import FrameTransport, frame_switches
+from stream_service.run.sources import FrameSource
+from stream_service.settings.profile import Motion, Profile, moving_channel
+from stream_service.sources.live.ca_detector import CaDetector
+from stream_service.sources.live.ca_readbacks import CaReadbacks, Follow
+
+DMOV, MOVN = ".DMOV", ".MOVN"
+
+
+class BeamlineMonitors:
+    """Readbacks, detector and switches over CA; and the transport of the frames, of which each run has its source."""
+
+    def __init__(self, profile: Profile) -> None:
+        """Nothing is waited for: what does not answer is named when a run is armed."""
+        detector = profile.detector
+        self.readbacks = CaReadbacks(followed_channels(profile))
+        self.detector = CaDetector(detector.acquire_pv, detector.counter_pv, detector.exposure_pv)
+        self.switches = frame_switches(detector)
+        self.switches.connect()
+        self._acquire_pv = detector.acquire_pv
+        self._transport = FrameTransport(profile)
+
+    def frame_source(self) -> FrameSource:
+        """A source of the frames of one run, which is not started yet."""
+        return self._transport.source()
+
+    def connect(self, cancellation: Cancellation) -> None:
+        """See that everything answers. Raises `SourceError` naming what does not, `ConfigError` when the detector
+        already acquires (its frames could not be told from those of the run to come), and `CancelledError`.
+        """
+        self.attach_thread()
+        self.switches.connect()
+        self.detector.connect(cancellation)
+        if self.detector.is_acquiring:
+            raise ConfigError(
+                f"{self._acquire_pv} says that the detector is already acquiring: "
+                "stop it, then arm the service, then start it"
+            )
+        self.readbacks.connect(cancellation)
+
+    def attach_thread(self) -> None:
+        """Let the calling thread ask the PVs; needed once in the thread that works on a run."""
+        attach_thread()
+
+    def close(self) -> None:
+        """End all monitors."""
+        self._transport.close()
+        self.readbacks.close()
+        self.detector.close()
+        self.switches.close()
+
+
+def followed_channels(profile: Profile) -> dict[str, Follow]:
+    """Every PV of the profile whose history is followed, by channel name; the motion of an axis is one of its own."""
+    follow: dict[str, Follow] = {}
+    for name, channel in profile.channels.items():
+        if channel.pv:
+            follow[name] = Follow(channel.pv)
+        if channel.moving:
+            follow[moving_channel(name)] = _follow_motion(channel.moving)
+    return follow
+
+
+def _follow_motion(motion: Motion) -> Follow:
+    """A motor record stamps DMOV = 0 with the end of the *previous* move, so its MOVN is followed where there is
+    one."""
+    declared = Follow(motion.pv, motion.moving_when)
+    if not motion.pv.endswith(DMOV):
+        return declared
+    return Follow(motion.pv.removesuffix(DMOV) + MOVN, moving_when=1, instead_of=declared)

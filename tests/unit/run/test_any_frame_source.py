@@ -1,0 +1,120 @@
+"""A run takes any source of frames: what the source knows of its series holds, and messages name its transport."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import corpus
+import numpy as np
+import numpy.typing as npt
+import pytest
+from numba import njit
+from scripted_run import Bench, Step
+
+from stream_service.core.frame import Frame
+from stream_service.core.run import EndReason, RunState
+from stream_service.core.stream import Begin, End
+from stream_service.errors import SourceError
+from stream_service.kernels import fused
+from stream_service.kernels.pixelpass import reduce_pixels
+
+SHAPE = (6, 8)
+
+
+def frame(n: int, dtype: npt.DTypeLike = np.uint16) -> Frame:
+    return Frame(n, corpus.STAMP_S * 10**9 + n * 10**6, np.full(SHAPE, n, dtype), {"energy": 700.0})
+
+
+def frames(ids: Iterable[int], dtype: npt.DTypeLike = np.uint16) -> Iterator[Step]:
+    return iter([[frame(n, dtype)] for n in ids])
+
+
+def test_series_that_its_source_counts_needs_no_counter(tmp_path: Path) -> None:
+    b = Bench(tmp_path, begin=Begin(0), n_positions=3)
+    b.detector.shown = None
+    run = b.play(frames([0, 2]), b.detector_stops, [End(EndReason.DETECTOR_STOPPED, n_exposed=3)])
+    assert run.state is RunState.INCOMPLETE
+    assert b.rows() == [0, 2]
+    assert "1 lost (missing ids: 1)" in run.message and "counter" not in run.message
+
+
+def test_first_id_of_a_series_that_nobody_counts_is_that_after_the_counter(tmp_path: Path) -> None:
+    b = Bench(tmp_path, begin=Begin(), n_positions=2)
+    b.detector.shown = 41
+    assert b.play(frames([42, 43])).state is RunState.COMPLETE
+
+
+def test_end_of_a_stream_ends_the_run(tmp_path: Path) -> None:
+    b = Bench(tmp_path, begin=Begin(0))
+    run = b.play(frames([0, 1]), b.detector_stops, [End(EndReason.DETECTOR_IDLE, n_expected=2, n_exposed=2)])
+    assert run.state is RunState.COMPLETE
+    assert b.clock.now_s < 1000.2, "nothing is waited for"
+
+
+def test_bad_message_of_any_source_is_counted_and_skipped(tmp_path: Path) -> None:
+    b = Bench(tmp_path, begin=Begin(1), n_positions=2)
+    run = b.play(frames([1]), [SourceError("a part of the message is missing")], frames([2]))
+    assert (run.state, run.status().bad_messages) == (RunState.COMPLETE, 1)
+    assert "a part of the message is missing" in run.message
+
+
+def test_frames_that_do_not_come_are_told_by_the_name_of_their_transport(tmp_path: Path) -> None:
+    b = Bench(tmp_path, begin=Begin(), n_positions=12)
+    said = []
+
+    def silent() -> Iterator[Step]:
+        for _ in range(10):
+            b.clock.now_s += 0.5
+            yield []
+
+    def gone() -> None:
+        b.frames.is_connected = False
+        b.clock.now_s += 1
+
+    def listen() -> None:
+        said.append(b.run.message)
+
+    b.play(b.exposed(12), silent(), listen, gone, b.waits(0.1), listen, b.stop)
+    assert "12 frames, none came over script: is the plugin behind SIM:Image enabled?" in said[0]
+    assert "no answer from SIM:Image (script)" in said[1]
+    assert "PVA" not in said[0] + said[1]
+
+
+@pytest.mark.parametrize("shape", [SHAPE, None])
+def test_pixel_type_that_the_series_tells_is_compiled_when_the_run_is_armed(tmp_path: Path, shape) -> None:
+    dtype = np.dtype(np.int64 if shape else np.uint64)  # no other test here sends these
+    b = Bench(tmp_path, begin=Begin(1, shape=shape, dtype=dtype), n_positions=2)
+    armed = []
+    run = b.play(lambda: armed.extend(reduce_pixels.signatures), frames([1, 2], dtype))
+    assert run.state is RunState.COMPLETE, run.message
+    assert reduce_pixels.signatures == armed, "nothing is compiled while frames come"
+
+
+def test_row_to_be_mended_makes_nothing_compile_while_frames_come(tmp_path: Path, monkeypatch) -> None:
+    measure_pixels = njit(fused.measure_pixels.py_func)  # of which nothing is compiled
+    monkeypatch.setattr(fused, "measure_pixels", measure_pixels)
+    b = Bench(tmp_path, begin=Begin(1, shape=SHAPE, dtype=np.dtype(np.float32)), n_positions=3)
+    spoilt = frame(2, np.float32)
+    spoilt.pixels[2, 3] = np.nan
+    armed = []
+    run = b.play(
+        lambda: armed.extend(measure_pixels.signatures), frames([1], np.float32), [spoilt], frames([3], np.float32)
+    )
+    assert run.state is RunState.COMPLETE, run.message
+    assert len(armed) == 1 and measure_pixels.signatures == armed
+
+
+def test_exposure_time_of_a_series_needs_no_pv(tmp_path: Path) -> None:
+    b = Bench(tmp_path, begin=Begin(1, exposure_s=0.25), n_positions=1)
+    b.detector.exposure_s = float("nan")
+    b.play(frames([1]))
+    with b.file() as file:
+        assert file["/entry/exposure_s"][()] == 0.25
+        assert file["/entry/frames/exposure_s"][0] == 0.25
+
+
+def test_shape_of_a_series_is_tried_when_the_run_is_armed(tmp_path: Path) -> None:
+    b = Bench(tmp_path, begin=Begin(1, shape=SHAPE), preprocessing={"roi": (100, 100)}, n_positions=1)
+    with pytest.raises(Exception, match="frames of 6 rows and 8 columns"):
+        b.run.arm()
