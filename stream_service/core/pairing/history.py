@@ -92,6 +92,8 @@ class History:
             self._lose_time(readback.timestamp_ns)
         elif self.untimed_ns and self.untimed_ns[-1][1] == END_OF_TIME:
             self.untimed_ns[-1] = (self.untimed_ns[-1][0], readback.timestamp_ns)
+        if not self.readbacks:  # of the time before it nothing will come any more
+            self.n_breaks += 1
         if readback.is_after_gap and readback.timestamp_ns > self.known_until_ns:
             self.gaps_ns.append((self.known_until_ns, readback.timestamp_ns))
             self.n_breaks += 1

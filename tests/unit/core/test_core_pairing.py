@@ -187,6 +187,24 @@ def test_frame_during_a_disconnection_is_flagged_at_once(motor):
     assert (exposure.values["x"], exposure.flags) == (10.0, Flag.DISCONNECTED)
 
 
+def test_first_update_lets_a_frame_leave_that_the_lost_motion_flags():
+    bench = Bench(MOTOR)
+    bench.posts("x_moving", (0, 0.0))
+    bench.frame(100)
+    bench.pairer.disconnect("x_moving")
+    assert bench.pairer.take() == []
+    bench.posts("x", (50, 1.0))
+    assert bench.one().flags == Flag.DISCONNECTED
+
+
+def test_frame_before_the_first_update_leaves_whatever_is_known_of_the_motion():
+    bench = Bench(MOTOR)
+    bench.frame(100)
+    assert bench.pairer.take() == []
+    bench.posts("x", (200, 1.0))
+    assert bench.one().flags == Flag.UNBRACKETED
+
+
 def test_frame_before_a_disconnection_is_not_flagged(motor):
     motor.confirms(1500)
     motor.pairer.disconnect("x")
