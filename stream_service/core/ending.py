@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from stream_service.core.ledger import Account
-from stream_service.core.run import EndReason, RunEvent, RunState
+from stream_service.core.run import FAILURES, EndReason, RunEvent, RunState
 
 LONGEST_DRAIN = 5
 """A stop waits at most this many drain times, even for a detector that goes on sending."""
@@ -120,10 +120,11 @@ def true_reason(reason: EndReason, account: Account, *, is_planned: bool) -> End
 
     `is_planned`: the number of frames was known beforehand.
     """
-    if reason in (EndReason.ABORTED, EndReason.FAILED, EndReason.SERVICE_ENDED):
+    if reason in FAILURES or reason in (EndReason.ABORTED, EndReason.SERVICE_ENDED):
         return reason
-    if reason is EndReason.RECORDING_READ:
-        return EndReason.ALL_IN if account.is_complete else reason
+    if reason is EndReason.RECORDING_READ:  # a frame that was not taken for its id may be one that nobody misses
+        is_whole = account.is_complete and (is_planned or not account.implausible)
+        return EndReason.ALL_IN if is_whole else reason
     if not is_planned:
         return EndReason.DETECTOR_IDLE if reason is EndReason.DETECTOR_STOPPED else reason
     if account.is_complete:

@@ -97,6 +97,7 @@ class Intake:
     def _goes_on(self, frame: _Came) -> bool:
         """True for the next id, and for what is not newer than the last frame: a late one, or a duplicate."""
         is_late = frame.unique_id <= self._last_id and frame.timestamp_ns <= self._last_ns
+        is_late = is_late and not self._ledger.belies_begin(frame.unique_id)
         return is_late or frame.unique_id == _next_id(self._last_id)
 
     def _confirms(self, frame: _Came, waiting: _Came) -> bool:

@@ -98,7 +98,8 @@ class Ledger:
 
     `first_unique_id` is the id that the first frame of the run must have; `n_expected` the number planned (None: not
     known), `n_extra` how many more may come (repeats); `restart_unique_id` the first id after the detector restarts
-    its counter; `last_before` the id and stamp of the last frame before the run, which a new subscriber is sent first.
+    its counter; `last_before` the id and stamp of the last frame before the run, which a new subscriber is sent first;
+    `is_begin_certain` False where the first id is that of the first frame which was found.
     """
 
     def __init__(
@@ -109,10 +110,12 @@ class Ledger:
         n_extra: int = 0,
         restart_unique_id: int = 1,
         last_before: tuple[int, int] | None = None,
+        is_begin_certain: bool = True,
     ) -> None:
         self.n_expected = n_expected
         self.first_unique_id = first_unique_id
         self.restart_unique_id = restart_unique_id
+        self._is_begin_certain = is_begin_certain
         self._n_most = None if n_expected is None else n_expected + n_extra
         self._n_ignored = dict.fromkeys(Arrival, 0)
         self._n_with = dict.fromkeys(FrameStatus, 0)
@@ -137,6 +140,10 @@ class Ledger:
         if self.n_received or self._last_before is None:
             return False
         return (unique_id, timestamp_ns) == self._last_before or self._last_before[0] < unique_id < self.first_unique_id
+
+    def belies_begin(self, unique_id: int) -> bool:
+        """True for an id before the first one where that was a guess: such a frame is late only if others say so."""
+        return not self._is_begin_certain and len(self._epochs) == 1 and unique_id < self.first_unique_id
 
     def receive(self, unique_id: int, timestamp_ns: int, *, is_confirmed: bool = False) -> Receipt:
         """Enter a frame that came in, and say what it is. Only a `NEW` one may go on into the file.

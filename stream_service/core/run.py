@@ -56,9 +56,15 @@ class EndReason(StrEnum):
     DETECTOR_IDLE = "the detector stopped"
     DETECTOR_GONE = "the detector did not answer any more"
     RECORDING_READ = "the recording was read to its end"
+    RECORDING_BROKEN = "the recording cannot be read to its end"
+    REFUSED = "the settings do not fit the frames"
     ABORTED = "aborted by the plan or the operator"
     SERVICE_ENDED = "the service was asked to end"
     FAILED = "the service could not go on"
+
+
+FAILURES = frozenset({EndReason.RECORDING_BROKEN, EndReason.REFUSED, EndReason.FAILED})
+"""Reasons of a run that has FAILED."""
 
 
 class IllegalTransition(Exception):  # noqa: N818  (a claim about the caller, not an error of the run)

@@ -21,6 +21,8 @@ class Begin:
 
     first_unique_id: int | None = None
     """Where a source of frames does not know it, the detector's counter or the profile tells it."""
+    is_certain: bool = True
+    """False if that is only the first frame that was found: another one may have begun the series."""
     restart_unique_id: int = 1
     """With which the detector begins to count anew."""
     last_before: tuple[int, int] | None = None

@@ -33,6 +33,7 @@ class FrameIntake:
             n_extra=n_extra,
             restart_unique_id=begin.restart_unique_id,
             last_before=begin.last_before,
+            is_begin_certain=begin.is_certain,
         )
         self.notes = RunNotes()
         self.end: End | None = None

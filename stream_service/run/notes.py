@@ -56,12 +56,16 @@ class RunNotes:
             return f"{self.n_refused} messages were refused, the first because {self.first_refusal}"
         return self.first_refusal
 
-    def sentences(self) -> list[str]:
-        """All that was not stored so far."""
-        dropped = [
+    @property
+    def dropped(self) -> list[str]:
+        """Frames that were not stored so far, in a sentence for each kind."""
+        return [
             f"1 frame {kind} is not stored (id {first})"
             if count == 1
             else f"{count} frames {kind} are not stored (the first has id {first})"
             for kind, (count, first) in self._dropped.items()
         ]
-        return [*dropped, *([self.refusals] if self.n_refused else [])]
+
+    def sentences(self) -> list[str]:
+        """All that was not stored so far."""
+        return [*self.dropped, *([self.refusals] if self.n_refused else [])]

@@ -23,7 +23,7 @@ from stream_service.core.intake import Entered
 from stream_service.core.ledger import Ledger
 from stream_service.core.run import EndReason, RunEvent, RunState, after
 from stream_service.core.stream import Begin
-from stream_service.errors import OverrunError, PtychostreamError
+from stream_service.errors import ConfigError, OverrunError, PtychostreamError
 from stream_service.run.frame_intake import FrameIntake
 from stream_service.run.notes import RunNotes
 from stream_service.run.run_file import RunFile
@@ -278,6 +278,8 @@ class Run:
     def _finish(self) -> None:
         """Settle the account, and close the file with it."""
         self._rows.finish()
+        if not self._ending.is_aborted:
+            self.setup.check_end()
         verdict = self._settle(EndReason.ABORTED if self._ending.is_aborted else self._ending.reason)
         if verdict.reason in (EndReason.ALL_IN, EndReason.BEYOND_PLAN) and not self._sources.detector.is_acquiring:
             self.counter_at_end = self._intake.counter()
@@ -327,7 +329,12 @@ class Run:
                 self.out.pipeline.flush()
 
     def _tell_account(self) -> None:
-        self.message += f"; {self._settle(EndReason.FAILED).sentence}"
+        self.message += f"; {self._settle(self._reason_of_failure()).sentence}"
+
+    def _reason_of_failure(self) -> EndReason:
+        if (end := self._intake.end) is not None and end.failure is self.failure:
+            return end.reason
+        return EndReason.REFUSED if isinstance(self.failure, ConfigError) else EndReason.FAILED
 
     def _close_failed(self) -> None:
         if self.out is not None:

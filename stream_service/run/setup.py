@@ -52,5 +52,9 @@ class RunSetup(Protocol):
         ...
 
     def see(self, exposure: Exposure) -> None:
-        """Called with every exposure that goes into the file."""
+        """Called with every exposure that goes into the file. Raises `PtychostreamError` if that cannot be meant."""
+        ...
+
+    def check_end(self) -> None:
+        """Called when all exposures are in the file. Raises `PtychostreamError` likewise."""
         ...

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stream_service.core.ending import Ending, true_reason
 from stream_service.core.ledger import Account, FrameStatus
-from stream_service.core.run import EndReason, RunEvent
+from stream_service.core.run import FAILURES, EndReason, RunEvent
 from stream_service.run.frame_intake import FrameIntake
 from stream_service.run.status import describe_account
 
@@ -23,15 +23,17 @@ class Verdict:
     """The reason, with that of the first refused messages where frames were lost."""
     sentence: str
     """What became of the frames."""
+    dropped: tuple[str, ...] = ()
+    """Frames that were not stored and why, in sentences."""
 
     @property
     def event(self) -> RunEvent:
         """Event that ends the run in its table of states."""
         if self.reason is EndReason.ABORTED:
             return RunEvent.ABORT
-        if self.reason is EndReason.FAILED:
+        if self.reason in FAILURES:
             return RunEvent.FAIL
-        is_complete = self.account.is_complete and self.reason is not EndReason.NOT_BEGUN
+        is_complete = self.account.is_complete and self.reason not in (EndReason.NOT_BEGUN, EndReason.RECORDING_READ)
         return RunEvent.ALL_ACCOUNTED if is_complete else RunEvent.NOT_ALL_ACCOUNTED
 
 
@@ -54,4 +56,4 @@ def settle(intake: FrameIntake, ending: Ending, asked: EndReason, rows: int, *, 
         refusals,
     )
     end_reason = f"{reason}: {refusals}" if account.lost and refusals else str(reason)
-    return Verdict(reason, account, end_reason, "; ".join(filter(None, said)))
+    return Verdict(reason, account, end_reason, "; ".join(filter(None, said)), tuple(intake.notes.dropped))

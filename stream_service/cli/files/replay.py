@@ -53,9 +53,6 @@ def replay(
             progress.update(status.received, recording.n_frames, what=f"{file.name} {status.state}", more=readable)
 
         with at_steps_only():
-            notes: list[str] = []
-            status = feed(recording, out, settings, rate_hz=rate, speed=speed, on_progress=show, on_note=notes.append)
-        for note in (*recording.notes, *notes):
-            progress.note(note)
+            status = feed(recording, out, settings, rate_hz=rate, speed=speed, on_progress=show, on_note=progress.note)
     console.print(f"{status.state}: {status.file}: {status.message}", soft_wrap=True)
     raise typer.Exit(int(status.state is not RunState.COMPLETE))

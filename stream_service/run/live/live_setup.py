@@ -121,6 +121,9 @@ class LiveSetup:
     def see(self, exposure: Exposure) -> None:
         """Nothing is to be said of single exposures that their flags do not say."""
 
+    def check_end(self) -> None:
+        """Nor of all of them."""
+
     def open(self, frame: Frame, ledger: Ledger) -> RunFile:
         """Create the file for frames like this one; raises `PtychostreamError` when it or the settings do not fit."""
         rows, columns = frame.pixels.shape

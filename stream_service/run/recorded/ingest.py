@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stream_service.core.ledger import Account
 from stream_service.core.run import RunState
-from stream_service.errors import ConfigError, WriteError
+from stream_service.errors import SourceError, WriteError
 from stream_service.output_file import check_output, give_name, temporary_name
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_run import RecordedRun, time_stands_still
@@ -22,6 +22,7 @@ from stream_service.run.recorded.recorded_setup import RecordedSetup
 from stream_service.sources.recording import Recording
 from stream_service.standard_file import StandardFile
 from stream_service.standard_file.write.write_errors import write_error
+from stream_service.text.counted import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,14 @@ def ingest(
         name = scan_name(recording, settings)
         setup = RecordedSetup(scan, name, partial, is_live=live, is_growing=live, on_open=give_its_name)
         recorded = RecordedRun(scan, setup, clock=time.monotonic if live else time_stands_still)
-        outcome = _work(recorded, setup, recording, listener)
+        try:
+            outcome = _work(recorded, setup, recording, listener)
+        except SourceError as error:
+            if not live or not (rows := recorded.run.status().rows):
+                raise
+            raise SourceError(
+                f"{error}; {output} keeps the {counted(rows, 'row')} before that, and is FAILED"
+            ) from error
         if not live:
             _name(output, partial, replace=force)
         return outcome
@@ -103,13 +111,7 @@ def _work(recorded: RecordedRun, setup: RecordedSetup, recording: Recording, lis
 
     recorded.work(tell)
     tell()
-    try:
-        setup.check_end()
-    except ConfigError as error:
-        if not setup.is_growing:
-            raise
-        listener.note(str(error))
-    for note in recorded.closing_notes():
+    for note in (*setup.doubts_at_end(), *recorded.closing_notes()):
         listener.note(note)
     run = recorded.run
     assert run.out is not None and run.verdict is not None, "a run that did not fail has a file and an account"

@@ -75,6 +75,8 @@ class RecordedRun:
 
     def closing_notes(self) -> Iterator[str]:
         """Notes on frames, rows and the scan as a whole; to be read when it has ended."""
+        if self.run.verdict is not None:
+            yield from self.run.verdict.dropped
         yield from self._scan.closing_notes()
         if self.run.out is not None:
             yield from self.run.out.pipeline.notes()

@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from stream_service.core.exposure import Exposure
-from stream_service.core.frame import Frame, FrameTime
+from stream_service.core.frame import NO_STAMP, Frame, FrameTime
 from stream_service.core.pairing.pairer import ChannelRule, How, channels_followed
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -20,11 +22,14 @@ from stream_service.run.recorded.recorded_facts import notes_on_facts
 from stream_service.run.recorded.recorded_rows import RowsOfFrames
 from stream_service.run.rules import RunRules
 from stream_service.sources.recording import Facts, Recording
+from stream_service.text.counted import agrees, counted
 
 OF_THE_SCAN = ChannelRule("energy", How.ATTRIBUTE, attribute="energy of the scan")
 """Where one energy is that of all frames."""
 KINDS = re.compile(r"_(raw|std)$")
 """Endings that tell the files of one scan apart, as the service and the plans name them."""
+MOST_NAMES = 10
+"""Positions that a note lists."""
 IN_A_PATTERN = re.compile(r"\[[^\]]*\]|[*?]")
 
 
@@ -60,7 +65,12 @@ class RecordedScan:
     def first_unique_id(self) -> int:
         """The uniqueId with which the scan begins, whether that frame is there or not."""
         given = self.settings.first_unique_id
-        return self.recording.first_unique_id if given is None else given
+        return first_id_of(self.recording) if given is None else given
+
+    @property
+    def is_begin_known(self) -> bool:
+        """False if the first id is that of the first frame that is there."""
+        return self.settings.first_unique_id is not None
 
     @property
     def n_recorded(self) -> int:
@@ -73,6 +83,10 @@ class RecordedScan:
         """Every frame once, with the values of the scan and of its row in the log among its attributes."""
         for frame in itertools.chain((self.first,), self._frames):
             yield (replace(frame, attributes={**frame.attributes, **self._constants}) if self._constants else frame)
+
+    def start_ns(self, frame: Frame) -> int:
+        """When the scan began, by the stamp of its first stored frame; 0 if that is no time."""
+        return NO_STAMP if (frame.unique_id, frame.timestamp_ns) in self.rules.wrong_stamps else frame.timestamp_ns
 
     def exposure_of(self, frame: Frame) -> float:
         """Exposure time by the operator; else by the frame; else by the recording."""
@@ -93,6 +107,14 @@ class RecordedScan:
         """Sentences on what was decided, and on the clocks. Raises `SourceError` if those cannot be compared."""
         yield from self.channels.notes
         yield from notes_on_facts(self.settings, self.recording, self.first.attributes)
+        if n := len(self.settings.rejected):
+            shown = ", ".join(map(str, sorted(self.settings.rejected)[:MOST_NAMES])) + (
+                ", ..." if n > MOST_NAMES else ""
+            )
+            yield (
+                f"{counted(n, 'position')} {agrees(n, 'is')} stored and not used (keep = 0), as the reject list says: "
+                f"{shown}"
+            )
         readbacks, by_time = self.settings.readbacks, channels_followed(self.channels.rules)
         if readbacks is None:
             return
@@ -116,6 +138,20 @@ class RecordedScan:
             if rule.name == "energy" and isinstance(own, int | float) and math.isfinite(own):
                 return own * rule.scale
         return self.facts.energy_eV
+
+
+def first_id_of(recording: Recording) -> int:
+    """The uniqueId with which a recording begins: that of the frame that was taken first.
+
+    The first one in the file need not be it, and may have a wrong id.
+    """
+    first_id, identities = recording.first_unique_id, recording.identities
+    if identities is None or not recording.has_timestamps or first_id not in identities[0]:
+        return first_id
+    ids, stamps_ns = identities
+    stamped = stamps_ns != NO_STAMP
+    earliest = int(ids[stamped][np.argmin(stamps_ns[stamped])])
+    return min(first_id, earliest)
 
 
 def scan_name(recording: Recording, settings: IngestSettings) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.stream import Begin
+from stream_service.errors import ConfigError
 from stream_service.kernels import FrameReducer, Geometry
 from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -76,18 +76,26 @@ class RecordedSetup:
         return self._scan.exposure_of(frame)
 
     def see(self, exposure: Exposure) -> None:
-        """Raises `ConfigError` as soon as it is plain that the groups are no positions, where nobody reads yet."""
+        """Raises `ConfigError` as soon as it is plain that the groups of a recording that is whole are no positions."""
         self._scan.see(exposure)
-        if not self._is_live and self._out is not None and self._out.pipeline.spread.n_judged == JUDGED_GROUPS:
-            check_groups(self._out.pipeline.spread, self._scan.settings.preprocessing, self._scan.recording.path)
+        if not self.is_growing and self._out is not None and self._out.pipeline.spread.n_judged == JUDGED_GROUPS:
+            self._check_groups(self._out)
 
     def check_end(self) -> None:
-        """Checks of the names of frames and of the groups that need all frames. Raises `ConfigError`."""
-        scan = self._scan
+        """Raises `ConfigError` if the groups of a short scan are no positions."""
+        if not self.is_growing and self._out is not None and self._out.pipeline.spread.n_judged < JUDGED_GROUPS:
+            self._check_groups(self._out)
+
+    def _check_groups(self, out: RunFile) -> None:
+        check_groups(out.pipeline.spread, self._scan.settings.preprocessing, self._scan.recording.path)
+
+    def doubts_at_end(self) -> Iterator[str]:
+        """Names of frames that a recording which grew does not have after all, in sentences."""
         if self.is_growing:
-            check_names_of_frames(scan.recording, scan.settings, self._frames_per_row)
-        if not self._is_live and self._out is not None and self._out.pipeline.spread.n_judged < JUDGED_GROUPS:
-            check_groups(self._out.pipeline.spread, scan.settings.preprocessing, scan.recording.path)
+            try:
+                check_names_of_frames(self._scan.recording, self._scan.settings, self._frames_per_row)
+            except ConfigError as error:
+                yield str(error)
 
     def open(self, frame: Frame, ledger: Ledger) -> RunFile:
         """Create the file."""
@@ -100,7 +108,7 @@ class RecordedSetup:
             dtype=self._scan.recording.dtype,
             energy_eV=self._scan.facts.energy_eV,
             exposure_s=self._scan.facts.exposure_s,
-            start_timestamp_ns=frame.timestamp_ns or time.time_ns(),
+            start_timestamp_ns=self._scan.start_ns(frame),
             swmr=self._is_live,
         )
         self._on_open(out.file)

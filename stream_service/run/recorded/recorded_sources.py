@@ -85,6 +85,7 @@ class RecordedFrames:
         recording, exposure_s = self._scan.recording, self._scan.facts.exposure_s
         return Begin(
             self._scan.first_unique_id,
+            is_certain=self._scan.is_begin_known,
             has_stamps=recording.has_timestamps,
             shape=recording.frame_shape,
             dtype=recording.dtype,
@@ -127,7 +128,7 @@ class RecordedFrames:
         recording = self._scan.recording
         # what is there and could not be read is lost
         n_exposed = recording.n_exposed if failure is None else self._scan.n_recorded
-        self.queue.put(End(EndReason.RECORDING_READ, recording.n_expected, n_exposed, failure), 0)
+        self.queue.put(End(_reason(failure), recording.n_expected, n_exposed, failure), 0)
 
     def _paced(self) -> Iterator[Frame]:
         """The frames, each when its time has come."""
@@ -139,6 +140,12 @@ class RecordedFrames:
                 if self._is_closing.wait(min(left_s, TICK_S)):
                     return
             yield frame
+
+
+def _reason(failure: Exception | None) -> EndReason:
+    if failure is None:
+        return EndReason.RECORDING_READ
+    return EndReason.RECORDING_BROKEN if isinstance(failure, SourceError) else EndReason.FAILED
 
 
 class RecordedDetector:

@@ -68,7 +68,12 @@ def cxi_datasets(header: FileHeader) -> tuple[DatasetSpec, ...]:
     i4 = np.dtype(np.int32)
     return (
         *cxi_head(header.scan_id, header.energy_eV),
-        text_dataset(paths.START_TIME, "Start of the run, ISO 8601.", iso_time(header.start_timestamp_ns), TIME_LENGTH),
+        text_dataset(
+            paths.START_TIME,
+            "Start of the run, ISO 8601; empty if nobody knows.",
+            iso_time(header.start_timestamp_ns) if header.start_timestamp_ns else "",
+            TIME_LENGTH,
+        ),
         text_dataset(paths.END_TIME, "End of the run, ISO 8601; empty until then.", "", TIME_LENGTH),
         text_dataset(f"{paths.SAMPLE}/name", "Name of the sample.", header.sample),
         number_dataset(paths.BEAM_ENERGY, "Photon energy.", header.energy_eV, "eV"),

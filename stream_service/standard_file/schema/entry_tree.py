@@ -140,7 +140,7 @@ def _run(header: FileHeader) -> tuple[DatasetSpec, ...]:
         ),
         DatasetSpec(
             paths.START_TIMESTAMP,
-            "Start of the run, since 1970 UTC.",
+            "Start of the run, since 1970 UTC; 0 if nobody knows.",
             i8,
             value=np.int64(header.start_timestamp_ns),
             units="ns",

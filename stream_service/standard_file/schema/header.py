@@ -49,7 +49,7 @@ class FileHeader:
     exposure_s: float
     """Exposure time of a row (summed, if its frames are summed); NaN while unknown."""
     start_timestamp_ns: int
-    """Start of the run, nanoseconds since 1970 UTC."""
+    """Start of the run, nanoseconds since 1970 UTC; 0 if nobody knows."""
     frames_per_row: int = 1
     n_rows_expected: int | None = None
     """Rows that may come, repeats included; None when the length of the scan is not known."""

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from stream_service.core.row import RowBlock
-from stream_service.core.run import RunState
-from stream_service.errors import SourceError
+from stream_service.core.run import EndReason, RunState
+from stream_service.errors import ConfigError, SourceError
 from stream_service.qc.maps import RowValues
 from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -180,3 +180,57 @@ def test_a_sink_that_dies_stores_no_row_twice(tmp_path, monkeypatch):
         ids = file["entry/frames/unique_id"][:, 0].tolist()
         assert ids == list(range(1, len(ids) + 1)) and ids
         assert int(file["entry/ledger/stored"][()]) == len(ids)
+
+
+def test_replay_refuses_groups_that_are_no_positions_as_an_ingest_does(tmp_path: Path) -> None:
+    """Soon, of a long scan, and at its end, of a short one; the file that others may follow says so."""
+    settings = IngestSettings(preprocessing=Preprocessing(frames_per_position=3))
+    for n in (60, 24):
+        recording = MemoryRecording(frames_of(n), attributes_of(n))
+        with pytest.raises(ConfigError, match=r"give --frames-per-pos 1, or --allow-spread") as offline:
+            ingest(recording, tmp_path / "offline.h5", settings)
+        with pytest.raises(ConfigError) as live:
+            replay(recording, tmp_path / str(n), settings, rate_hz=1000.0)
+        path = tmp_path / str(n) / "scan_std.h5"
+        if n == 24:
+            assert str(live.value).startswith(f"{offline.value}; {path} keeps the ")
+        with h5py.File(path) as file:
+            assert file["/entry/run/state"][()] == b"FAILED"
+            assert file["/entry/run/end_reason"][()].decode() == EndReason.REFUSED
+
+
+def test_reason_of_a_recording_that_breaks_is_the_recording(tmp_path: Path) -> None:
+    with pytest.raises(SourceError):
+        replay(Breaking(frames_of(6), attributes_of(6)), tmp_path, IngestSettings(), rate_hz=1000.0)
+    with pytest.raises(SourceError, match=r"out.h5 keeps the 3 rows before that, and is FAILED"):
+        ingest(Breaking(frames_of(6), attributes_of(6)), tmp_path / "out.h5", IngestSettings(), live=True)
+    for name in ("scan_std.h5", "out.h5"):
+        with h5py.File(tmp_path / name) as file:
+            assert file["/entry/run/end_reason"][()].decode() == "the recording cannot be read to its end"
+
+
+def test_notes_of_a_replay_come_as_they_are_known_and_once(tmp_path: Path) -> None:
+    heard: list[str] = []
+    rows = []
+    recording = MemoryRecording(frames_of(6), attributes_of(6), notes=["the recording says something"])
+    status = replay(
+        recording,
+        tmp_path,
+        IngestSettings(rejected=frozenset({1, 4})),
+        rate_hz=100.0,
+        on_note=lambda text: (heard.append(text), rows.append((tmp_path / "scan_std.h5").exists()))[0],
+    )
+    assert heard.count("the recording says something") == 1
+    (about_rejected,) = [text for text in heard if "reject list" in text]
+    assert about_rejected == "2 positions are stored and not used (keep = 0), as the reject list says: 1, 4"
+    assert not rows[heard.index(about_rejected)], "before the first frame"
+    assert len(set(heard)) == len(heard) and not any(text in status.message for text in heard)
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("demo_std.h5", "demo_replay_std.h5"), ("s7_raw.h5", "s7_replay_std.h5"), ("a b.cxi", "a_b_std.h5")],
+)
+def test_file_of_a_replay_never_has_the_name_of_the_scans_own(tmp_path: Path, name: str, made: str) -> None:
+    replay(MemoryRecording(frames_of(2), attributes_of(2), path=Path(name)), tmp_path, IngestSettings(), rate_hz=1e3)
+    assert [path.name for path in tmp_path.iterdir()] == [made]
