@@ -21,7 +21,7 @@ from stream_service.hdf5.failures import readable
 from stream_service.hdf5.storage import MOST_SOURCES, check_storage, opened
 from stream_service.hdf5.targets import AlsoBelow, Pointer, followed_target, has_target
 from stream_service.processes.reading import reading
-from stream_service.text.utf8 import decoded
+from stream_service.text.utf8 import decoded, escaped, unescaped
 
 MOST_HOPS = 64
 """Links followed to one object."""
@@ -37,15 +37,22 @@ Opener = Callable[[Path, "BoundedFile"], "BoundedFile"]
 """Opens a file that another leads to."""
 
 
-class _Attributes(h5py.AttributeManager):
+class _Named:
+    """Names that are text whatever their bytes are: h5py would give those as `bytes` that are not UTF-8."""
+
+    def _d(self, name: bytes | None) -> str | None:
+        return None if name is None else escaped(name)
+
+
+class _Attributes(_Named, h5py.AttributeManager):
     """HDF5 attributes, which may lie in heaps of their own."""
 
     def __getitem__(self, name: str) -> Any:
         with reading(f"{os.fsdecode(h5f.get_name(self._id))}:{_path_of(self._id)}@{name}"):
-            return super().__getitem__(name)
+            return super().__getitem__(unescaped(name))
 
 
-class BoundedDataset(h5py.Dataset):
+class BoundedDataset(_Named, h5py.Dataset):
     """A dataset of a bounded file."""
 
     def __init__(self, id: h5d.DatasetID) -> None:
@@ -66,7 +73,7 @@ class BoundedDataset(h5py.Dataset):
             super().read_direct(dest, source_sel, dest_sel)
 
 
-class _Bounded(h5py.Group):
+class _Bounded(_Named, h5py.Group):
     """Common part of groups and the file itself; `_bounds` is the file that the group is in."""
 
     _bounds: BoundedFile
@@ -83,7 +90,7 @@ class _Bounded(h5py.Group):
     def __getitem__(self, name: Any) -> Any:
         if not isinstance(name, str | bytes):
             raise TypeError(f"{name!r} is not a path")
-        return self._bounds.reached(self.id, name if isinstance(name, str) else name.decode("utf-8", "surrogateescape"))
+        return self._bounds.reached(self.id, name if isinstance(name, str) else escaped(name))
 
     def __contains__(self, name: Any) -> bool:
         return self.get(name) is not None
@@ -231,7 +238,7 @@ class BoundedFile(_Bounded, h5py.File):  # pyright: ignore[reportIncompatibleMet
         if address in self._datasets:
             return self._datasets[address]
         with readable(f"{self.path}:{_path_of(group, name)}"):
-            found = opened(group, name.encode("utf-8", "surrogateescape"))
+            found = opened(group, unescaped(name))
         if isinstance(found, h5d.DatasetID):
             self._datasets[address] = found
         return found
@@ -254,13 +261,13 @@ def _parts(path: str) -> list[str]:
 
 
 def _path_of(id: h5g.GroupID | h5d.DatasetID, name: str = "") -> str:
-    place = (h5i.get_name(id) or b"").decode("utf-8", "surrogateescape")
+    place = escaped(h5i.get_name(id) or b"")
     return f"{place.rstrip('/')}/{name}" if name else place
 
 
 def _address(group: h5g.GroupID, name: str) -> int | None:
     """That of the object; None for a link that is not hard. Raises `KeyError` if there is none of this name."""
-    encoded = name.encode("utf-8", "surrogateescape")
+    encoded = unescaped(name)
     with readable(f"{os.fsdecode(h5f.get_name(group))}:{_path_of(group, name)}"):
         is_there = group.links.exists(encoded)
         info = group.links.get_info(encoded) if is_there else None
@@ -270,7 +277,7 @@ def _address(group: h5g.GroupID, name: str) -> int | None:
 
 
 def _link_of(group: h5g.GroupID, name: str) -> h5py.HardLink | h5py.SoftLink | h5py.ExternalLink:
-    encoded = name.encode("utf-8", "surrogateescape")
+    encoded = unescaped(name)
     if not group.links.exists(encoded):
         raise KeyError(f"there is nothing at {_path_of(group, name)}")
     kind = group.links.get_info(encoded).type
@@ -280,6 +287,6 @@ def _link_of(group: h5g.GroupID, name: str) -> h5py.HardLink | h5py.SoftLink | h
         raise KeyError(f"{_path_of(group, name)} is a link of a kind that only its author knows")
     value = group.links.get_val(encoded)
     if kind == h5l.TYPE_SOFT:
-        return h5py.SoftLink(value.decode("utf-8", "surrogateescape"))
+        return h5py.SoftLink(escaped(value))
     file_name, path = value
-    return h5py.ExternalLink(os.fsdecode(file_name), path.decode("utf-8", "surrogateescape"))
+    return h5py.ExternalLink(os.fsdecode(file_name), escaped(path))

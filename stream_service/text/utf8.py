@@ -34,7 +34,7 @@ def decoded(data: bytes | str) -> str:
         try:
             data.encode()
         except UnicodeEncodeError:
-            data = data.encode("utf-8", "surrogateescape")
+            data = unescaped(data)
         else:
             return data
     try:
@@ -42,6 +42,24 @@ def decoded(data: bytes | str) -> str:
     except UnicodeDecodeError as error:
         was_cut = error.start > len(data) - LONGEST_CHARACTER and error.reason == "unexpected end of data"
         return data[: error.start].decode() if was_cut else data.decode("latin-1")
+
+
+def escaped(name: bytes) -> str:
+    """A name in a file of others; bytes that are not UTF-8 stay what they are, so that `unescaped` finds it again."""
+    return name.decode("utf-8", "surrogateescape")
+
+
+def unescaped(name: str) -> bytes:
+    """The bytes of such a name."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def shown_name(name: str) -> str:
+    """Such a name as people read it, for new files and messages: UTF-8, or Latin-1. Unlike a value it is never cut."""
+    try:
+        return unescaped(name).decode()
+    except UnicodeDecodeError:
+        return unescaped(name).decode("latin-1")
 
 
 def text_in_waveform(value: Any) -> str:

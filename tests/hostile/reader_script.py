@@ -38,6 +38,7 @@ class _Reader:
         self.cases = f"{kind} {first} to {last}, the last of them in {folder},"
         self.counts: Counts = {}
         self._complaints = folder / "complaints.txt"
+        self.command = f"tests/hostile/{script} {kind} N N+1 FOLDER"
         command = [sys.executable, "-W", "error", Path(__file__).with_name(script), kind, str(first), str(last), folder]
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with self._complaints.open("wb") as complaints:
@@ -54,7 +55,7 @@ class _Reader:
     def check_end(self) -> None:
         code, complained = self.process.wait(), self._complaints.read_text(errors="replace")
         died = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        assert code == 0, f"reading {self.cases} ended {died}:\n{complained}"
+        assert code == 0, f"reading {self.cases} ended {died}; one case alone: {self.command}\n{complained}"
         assert complained == "", "nothing may leak to the terminal"
 
 

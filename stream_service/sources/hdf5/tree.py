@@ -18,6 +18,7 @@ from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.failures import HDF5_ERRORS, readable
 from stream_service.hdf5.storage import is_virtual
 from stream_service.sources.hdf5.dataset import StoredDataset, read_text
+from stream_service.text.utf8 import escaped, shown_name
 
 MOST_OBJECTS = 100_000
 """Of a file; far more than any beamline's."""
@@ -50,7 +51,7 @@ class Hdf5Tree:
             if len(self._seen) >= MOST_OBJECTS:
                 raise SourceError(f"{self.path} exceeds the limit of {MOST_OBJECTS} objects")
             self._seen.add(address)
-            text = name.decode("utf-8", "surrogateescape")
+            text = escaped(name)
             path = f"{place.rstrip('/')}/{text}"
             try:
                 found = self._file.opened(group, text, address)
@@ -86,7 +87,10 @@ class Hdf5Tree:
     def names_in(self, path: str = "/") -> str:
         """Names in an h5 group, for an error message."""
         group = self._file.get(path)
-        return ", ".join(list(group)[:20] if isinstance(group, h5py.Group) else ()) or "nothing"
+        return (
+            ", ".join(shown_name(name) for name in (list(group)[:20] if isinstance(group, h5py.Group) else ()))
+            or "nothing"
+        )
 
     def group_text(self, path: str, name: str) -> str:
         """An HDF5 attribute of an h5 group as text; empty if either is not there."""

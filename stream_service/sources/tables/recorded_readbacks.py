@@ -35,6 +35,7 @@ from stream_service.sources.tables.sidecar_matching import Match, Rows
 from stream_service.standard_file.schema import paths
 from stream_service.text.counted import agrees, counted
 from stream_service.text.units import ELECTRONVOLTS, METRES, UnitTable, is_same_unit
+from stream_service.text.utf8 import shown_name
 
 CSV_SUFFIXES = (".csv", ".txt", ".tsv", ".dat")
 READBACKS = paths.READBACKS
@@ -236,16 +237,16 @@ def _from_hdf5(
                     f"{READBACKS}/x and {READBACKS}/y, each with value and timestamp_ns, or a log (.csv)"
                 )
             members = list(found.items())  # h5py holds its lock from the first to the last: no error may come between
+            groups = {shown_name(name): group for name, group in members if isinstance(group, h5py.Group)}
             histories = {
                 name: _history(path, name, group, offset_ns, on_change=on_change, given_unit=units.get(name, ""))
-                for name, group in members
-                if isinstance(group, h5py.Group)
+                for name, group in groups.items()
             }
             confirmed_until_ns = end_of_live_run(file)
             notes = [
                 f"{path}:{READBACKS}/{name} is taken in {unit}, as --unit says; the file says {own}"
                 for name, unit in units.items()
-                if name in histories and (own := _own_unit(file, name)) and not is_same_unit(own, unit)
+                if name in histories and (own := _own_unit(groups[name])) and not is_same_unit(own, unit)
             ]
     except OSError as error:
         raise SourceError(f"{path} cannot be read as readbacks: {error}") from error
@@ -264,9 +265,8 @@ def _from_hdf5(
     )
 
 
-def _own_unit(file: h5py.File, name: str) -> str:
-    value = file.get(f"{READBACKS}/{name}/value")
-    return units_of(value) if isinstance(value, h5py.Dataset) else ""
+def _own_unit(group: h5py.Group) -> str:
+    return units_of(value) if isinstance(value := group.get("value"), h5py.Dataset) else ""
 
 
 def _history(

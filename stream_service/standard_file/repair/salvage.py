@@ -27,6 +27,7 @@ from stream_service.standard_file.schema.contents import text_in
 from stream_service.standard_file.schema.ledger_columns import LEDGER_COLUMNS
 from stream_service.standard_file.schema.row_columns import row_column_specs, translation
 from stream_service.standard_file.schema.spec import Attribute, DatasetSpec, Tree
+from stream_service.text.utf8 import shown_name, unescaped
 
 DERIVED = (paths.TRANSLATION, paths.POS_X, paths.POS_Y)
 OWN_ATTRIBUTES = ("description", "units")
@@ -118,16 +119,16 @@ class _Members:
         """Enter all below an h5 group. Of several names a dataset has the one by which the writer calls it."""
         self.groups[path] = _attributes(group)
         for name in map(str, group):
-            place = f"{path.rstrip('/')}/{name}"
+            place = f"{path.rstrip('/')}/{shown_name(name)}"
             link = group.get(name, getlink=True)
             if isinstance(link, h5py.SoftLink):
-                self.soft_links[place] = link.path
+                self.soft_links[place] = shown_name(link.path)
             elif isinstance(link, h5py.HardLink):
                 member = group[name]
                 if isinstance(member, h5py.Group):
                     self.walk(member, place)
                 elif isinstance(member, h5py.Dataset):
-                    self._enter(place, member, group.id.links.get_info(name.encode()).u)
+                    self._enter(place, member, group.id.links.get_info(unescaped(name)).u)
 
     def _enter(self, place: str, dataset: h5py.Dataset, address: int) -> None:
         known = self._paths.setdefault(address, place)
@@ -159,7 +160,7 @@ class _Members:
 
 
 def _attributes(member: h5py.Group | h5py.Dataset) -> dict[str, Any]:
-    return {str(name): value for name, value in member.attrs.items()}
+    return {shown_name(str(name)): value for name, value in member.attrs.items()}
 
 
 def _there(dataset: h5py.Dataset, n_rows: int, n_bytes: int) -> npt.NDArray[np.bool_]:
