@@ -8,7 +8,8 @@ ArrayCounter: the streaming service reads it when it is armed and counts from th
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ class DetectorSetup:
     """Name of the NDFileHDF5 file, without `.h5`; None names it by the time."""
     raw_folder: str = ""
     """Folder below the detector's write path."""
+    moment: datetime = field(default_factory=datetime.now, compare=False)
+    """The time that is filled into the templates of folders: the path that a plan announces is the one that is written,
+    also at midnight."""
 
 
 class CountedPva(PvaPlugin_V34):
@@ -137,7 +141,7 @@ class PtychoDetector(TriggerBase, DetectorBase):
 
     def raw_file(self, setup: DetectorSetup) -> str | None:
         """Path of the raw file that a scan with this setup will write, as readers see it; None if not yet known."""
-        return None if setup.raw_name is None else self.hdf.file_for(setup.raw_name, setup.raw_folder)
+        return None if setup.raw_name is None else self.hdf.file_for(setup.raw_name, setup.raw_folder, setup.moment)
 
     def prepare(self, value: DetectorSetup) -> StatusBase:
         """Set up the next scan; before `stage`, because staging starts the capture of the raw file.
@@ -148,7 +152,7 @@ class PtychoDetector(TriggerBase, DetectorBase):
             raise RuntimeError(f"{self.name} is staged already: prepare it before it is staged")
         self.stage_sigs["cam.num_images"] = value.frames_per_trigger
         if value.raw_name is not None:
-            self.hdf.name_next_file(value.raw_name, value.raw_folder)
+            self.hdf.name_next_file(value.raw_name, value.raw_folder, value.moment)
         self.cam.acquire_period.put(value.exposure_s)  # not awaited: many cameras make it longer by their readout
         return self.cam.acquire_time.set(value.exposure_s, timeout=SETTING_TIMEOUT_S)
 

@@ -48,7 +48,7 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self._next_file: PurePosixPath | None = None
+        self._next_file: tuple[PurePosixPath, datetime] | None = None
         self._fn: str = ""
         self._told: list[tuple[str, dict[str, Any]]] = []
         self._must_tell_again = False
@@ -69,28 +69,31 @@ class RawFilePlugin(HDF5Plugin_V34, FileStoreIterativeWrite):
             ]
         )
 
-    def file_for(self, name: str, folder: str = "") -> str:
-        """Path of the file `name`.h5, as readers see it, in `folder` below the root that the device was given."""
-        return str(PurePosixPath(datetime.now().strftime(self.read_path_template), folder, f"{name}.h5"))
+    def file_for(self, name: str, folder: str, moment: datetime) -> str:
+        """Path of the file `name`.h5, as readers see it, in `folder` below the root that the device was given.
 
-    def name_next_file(self, name: str, folder: str = "") -> None:
+        `moment` is filled into the template of that root.
+        """
+        return str(PurePosixPath(moment.strftime(self.read_path_template), folder, f"{name}.h5"))
+
+    def name_next_file(self, name: str, folder: str, moment: datetime) -> None:
         """The next stage will write this file. Without it, the file is named by the time."""
-        self._next_file = PurePosixPath(folder, name)
+        self._next_file = PurePosixPath(folder, name), moment
 
     def stage(self) -> None:
         """Set up the plugin and start its capture.
 
         Raises `FileExistsError`, `NotADirectoryError`, and `LayoutError` when the IOC does not take the layout.
         """
-        now = datetime.now()
-        next_file, self._next_file = self._next_file or PurePosixPath(name_of_now("scan") + "_raw"), None
-        path = Path(self.file_for(next_file.name, str(next_file.parent)))
+        named, self._next_file = self._next_file, None
+        next_file, moment = named or (PurePosixPath(name_of_now("scan") + "_raw"), datetime.now())
+        path = Path(self.file_for(next_file.name, str(next_file.parent), moment))
         if path.exists():
             raise FileExistsError(f"{path} exists already: choose another scan_id, or move the file away")
         if self.file_write_mode.get(as_string=True) != "Single":
             self.capture.set(0).wait()
         self.create_directory.set(CREATE_FOLDERS).wait()  # before the path: it decides what writing the path does
-        folder = f"{PurePosixPath(now.strftime(self.write_path_template), next_file.parent)}/"
+        folder = f"{PurePosixPath(moment.strftime(self.write_path_template), next_file.parent)}/"
         set_text(self.file_path, folder)
         set_text(self.file_name, next_file.name)
         if not self.file_path_exists.get():

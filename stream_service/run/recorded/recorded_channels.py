@@ -16,7 +16,6 @@ from stream_service.core.pairing.pairer import POSITION_TOLERANCE_M, ChannelRule
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
-from stream_service.run.recorded.recorded_clock import has_entries_of_frames
 from stream_service.run.recorded.recorded_rows import row_attribute
 from stream_service.settings.profile import PAIRED_CHANNELS, POSITION_CHANNELS, Profile, moving_channel
 from stream_service.sources.recording import Recording
@@ -45,9 +44,14 @@ class RecordedChannels:
 
 
 def channels_of(
-    recording: Recording, settings: IngestSettings, attributes: Mapping[str, AttributeValue]
+    recording: Recording,
+    settings: IngestSettings,
+    attributes: Mapping[str, AttributeValue],
+    *,
+    are_of_frames: bool = False,
 ) -> RecordedChannels:
-    """Decide, by what the operator says; `attributes` are those of the first frame.
+    """Decide, by what the operator says; `attributes` are those of the first frame, and `are_of_frames` tells that the
+    entries of the log are stamped as the frames are.
 
     Raises `SourceError` if positions are nowhere to be found.
     """
@@ -58,7 +62,7 @@ def channels_of(
     from_recording: set[str] = set()
     for name in PAIRED_CHANNELS:
         if readbacks is not None and readbacks.has(name):
-            rules[name] = _history_rule(name, recording, readbacks, profile)
+            rules[name] = _history_rule(name, readbacks, profile, are_of_frames=are_of_frames)
         elif readbacks is not None and readbacks.rows is not None and name in readbacks.rows.columns:
             rules[name] = ChannelRule(name, How.ATTRIBUTE, attribute=row_attribute(name))
         elif name in recorded and (name in given or recording.is_on_sample or profile is None):
@@ -102,7 +106,7 @@ def _energy_as_given(energy_eV: float, instead: ChannelRule, attributes: Mapping
 
 
 def _history_rule(
-    name: str, recording: Recording, readbacks: RecordedReadbacks, profile: Profile | None
+    name: str, readbacks: RecordedReadbacks, profile: Profile | None, *, are_of_frames: bool
 ) -> ChannelRule:
     moving, history = moving_channel(name), readbacks.histories[name]
     rule = ChannelRule(
@@ -116,7 +120,7 @@ def _history_rule(
     if name in POSITION_CHANNELS:
         tolerance_m = profile.position_tolerance_m if profile is not None else POSITION_TOLERANCE_M
         rule = replace(rule, tolerance=tolerance_m)
-        if not rule.moving and has_entries_of_frames(readbacks, recording):  # whatever else is said of it
+        if not rule.moving and are_of_frames:  # whatever else is said of it
             return replace(rule, gap_s=NO_LINE_S, is_sampled=True, rests_in_silence=history.is_constant)
     if profile is None:
         return rule

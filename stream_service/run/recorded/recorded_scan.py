@@ -46,7 +46,10 @@ class RecordedScan:
             raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
         self.first = first
         """Read already; `frames` begins with it."""
-        self.channels: RecordedChannels = channels_of(recording, settings, first.attributes)
+        are_of_frames = readbacks is not None and has_entries_of_frames(readbacks, recording)
+        self.channels: RecordedChannels = channels_of(
+            recording, settings, first.attributes, are_of_frames=are_of_frames
+        )
         facts = settings.facts_of(recording.facts)
         self.facts: Facts = facts
         """Of the whole scan, as they are known before the second frame."""
@@ -58,7 +61,6 @@ class RecordedScan:
         self.rules = RunRules(
             channels=rules, frame_time=frame_time, is_in_order=True, wrong_stamps=wrong_stamps(recording)
         )
-        are_of_frames = readbacks is not None and has_entries_of_frames(readbacks, recording)
         self._coverage = LogCoverage(self.channels.rules, frame_time, readbacks, are_of_frames=are_of_frames)
 
     @property

@@ -71,9 +71,9 @@ def flags_of_all(rig: Rig, first: int) -> dict[int, int]:
 
 def test_silent_readback_costs_no_frame_and_flags_the_rows_without_it(rig: Rig, rate_hz: int) -> None:
     first = begin(rig, rate_hz)
-    wait_for_frame(rig, first + rate_hz)
+    rig.service.wait_until(lambda: rig.service.get("Rows") >= rate_hz)  # their positions were known
     rig.beamline.put("Sim:SilentPvs", "X.RBV")
-    wait_for_frame(rig, first + (1.5 + 2 * WAITING_S[rate_hz]) * rate_hz)
+    wait_for_frame(rig, rig.counter() + (0.5 + 2 * WAITING_S[rate_hz]) * rate_hz)
     rig.service.wait_until(lambda: "was not known in time" in rig.service.get("Message"))
     most_waiting = 2 * (WAITING_S[rate_hz] * rate_hz + 1)  # the frame that fills a budget is within it
     assert rig.service.get("QueueBytes") <= most_waiting * FRAME_BYTES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ def test_first_scan_ends_and_puts_back_what_can_be(fresh: Any, tmp_path: Path) -
     assert client.get("HDF1:NumFramesFlush_RBV") == 1  # its 0 of before is not taken: NumFramesChunks is 1 now
     with h5py.File(tmp_path / "first.h5") as file:
         assert len(file["/entry/data/data"]) == 3  # type: ignore[arg-type]
+
+
+def test_raw_file_is_written_where_it_was_announced_whatever_day_it_is_by_then(fresh: Any, tmp_path: Path) -> None:
+    detector, _ = fresh
+    detector.hdf.write_path_template = detector.hdf.read_path_template = str(tmp_path / "%Y-%m-%d")
+    setup = DetectorSetup(0.002, raw_name="late", moment=datetime(2026, 11, 28, 23, 59, 59))
+    count(detector, setup, 1)
+    path = tmp_path / "2026-11-28" / "late.h5"
+    assert detector.raw_file(setup) == str(path) and path.exists()
 
 
 def test_raw_file_without_a_frame_fails_the_scan_also_when_the_error_is_gone(fresh: Any) -> None:
