@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from stream_service.ptycho.ptypy.ptypy_python import VARIABLE as PTYPY_VARIABLE
 from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
+LOG_SHOWN = 5_000
+"""Characters of a log with the report of a failed test."""
 SIGNAL_S = 20.0
 """Of ophyd's signals, which give a loaded machine 1 to 5 s by themselves."""
 NETWORK = LoopbackEpics.reserve(["ioc", "service"])
@@ -67,6 +69,17 @@ class IocProcess:
         finally:
             if self.process.stdout is not None:
                 self.process.stdout.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a failure the end of what the processes of the test have logged."""
+    report = yield
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    if report.failed and folder is not None:
+        for log in sorted(folder.rglob("*.log")):
+            report.sections.append((f"end of {log.name}", log.read_text(errors="replace")[-LOG_SHOWN:]))
+    return report
 
 
 @pytest.fixture(scope="session")
