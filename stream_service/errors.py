@@ -7,13 +7,26 @@ reported and skipped at the boundary; a failed write ends the run.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class PtychostreamError(Exception):
     """Base of every error this project raises on purpose; its text can be shown to an operator as it is."""
 
+    exit_code: ClassVar[int] = 1
+    """Of a command that it ends: 2 where options or the profile are wrong, 1 where a file or the beamline is."""
+
 
 class ConfigError(PtychostreamError):
     """The operator asked for something that cannot be: a wrong field, PV, path or option."""
+
+    exit_code = 2
+
+
+class InputFileError(ConfigError):
+    """A file that the operator named beside the frames cannot be read, or is not what it should be."""
+
+    exit_code = 1
 
 
 class SourceError(PtychostreamError):
@@ -22,6 +35,12 @@ class SourceError(PtychostreamError):
 
 class WriteError(PtychostreamError):
     """The disk or the output file failed; the run ends, what was flushed before stays readable."""
+
+
+class OutputPathError(ConfigError, WriteError):
+    """The operator named an output that cannot be made: it is there already, or its folder is not."""
+
+    exit_code = 1
 
 
 class OverrunError(PtychostreamError):

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from stream_service.errors import ConfigError, PtychostreamError, WriteError
+from stream_service.errors import OutputPathError, WriteError
 from stream_service.processes.reading import removed_at_the_end
 
 IN_HEX_BYTES = 4
@@ -26,28 +26,32 @@ def check_output(
     force: bool,
     inputs: Iterable[Path] = (),
     option: str = "--output",
-    error: type[PtychostreamError] = ConfigError,
 ) -> None:
     """Refuse what cannot be written, or would be replaced unasked, before anything long is begun.
 
-    One of the `inputs` is refused with `force`, too. Raises `ConfigError`, and `error` for what is wrong with the disk.
+    One of the `inputs` is refused with `force`, too. Raises `OutputPathError`.
     """
     check_is_no_input(output, inputs, option)
     if os.path.lexists(output) and not force:
-        raise error(f"{output} exists already: choose another {option}, or replace it with --force")
+        raise OutputPathError(f"{output} exists already: choose another {option}, or replace it with --force")
     if output.is_dir():
-        raise error(f"{output} is a folder: choose another {option}")
+        raise OutputPathError(f"{output} is a folder: choose another {option}")
+    check_folder(output, option)
+
+
+def check_folder(output: Path, option: str = "--output") -> None:
+    """Raise `OutputPathError` if the folder of an output is not there."""
     folder = output.absolute().parent
     if not folder.is_dir():
-        raise error(f"the folder {folder} does not exist: make it, or choose another {option}")
+        raise OutputPathError(f"the folder {folder} does not exist: make it, or choose another {option}")
 
 
 def check_is_no_input(output: Path, inputs: Iterable[Path], option: str = "--output") -> None:
-    """Raise `ConfigError` if the output is one of the inputs, by whatever name: a link, a hard link, capitals."""
+    """Raise `OutputPathError` if the output is one of the inputs, by whatever name: a link, a hard link, capitals."""
     for read in inputs:
         if is_same_file(output, read):
             known_as = "" if output == read else f" ({read})"
-            raise ConfigError(
+            raise OutputPathError(
                 f"{option} {output} is one of the files that are read{known_as}, and would destroy it: choose another "
                 f"{option}"
             )

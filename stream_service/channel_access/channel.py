@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from stream_service.channel_access.library import ca, epics
-
-_may_lack_circuits = False
-
-
-def descriptors_ran_short() -> None:
-    """From now on a channel without a server may be one whose connection could not be opened for want of a descriptor.
-
-    libca never searches for such a channel again, and ends the process when it is cleared ("channel was expected to be
-    in a search timer, but wasn't"); so `let_go` abandons it.
-    """
-    global _may_lack_circuits
-    _may_lack_circuits = True
+from stream_service.channel_access.library import ca, epics, may_lack_circuits
 
 
 def let_go(pv: epics.PV) -> None:
     """Disconnect; a channel without a server is given up, so that whoever opens it next searches for it at once.
 
     CA searches for a lost channel ever more seldom, up to minutes apart where no CA repeater tells that a server has
-    started, and pyepics would hand out the same channel again. One that another `PV` holds is left to it.
+    started, and pyepics would hand out the same channel again. One that another `PV` holds is left to it. Once a
+    connection could not be opened for want of a file descriptor, channels are abandoned instead (`may_lack_circuits`).
     """
     channel, is_dead = pv.chid, not pv.connected
     pv.disconnect()
     known = ca.get_cache(pv.pvname)
     if not is_dead or channel is None or known is None or known.callbacks:
         return
-    if _may_lack_circuits:
+    if may_lack_circuits():
         ca._cache[ca.current_context()].pop(pv.pvname, None)
     else:
         ca.clear_channel(channel)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import logging
 import sys
+import threading
+from functools import cache
 from typing import Any
 
 # isort: off
@@ -15,6 +18,8 @@ from epics import ca
 # isort: on
 
 INVALID_ALARM = 3
+NO_CIRCUIT = b"virtual circuit creation"
+"""In what libca says of a connection that cannot be opened (EPICS 7.0)."""
 CONNECTION_TIMEOUT_S = 5.0
 CA_FAILURES = (ca.ChannelAccessException, ca.ChannelAccessGetFailure, ca.CASeverityException)
 """What pyepics raises when a PV goes away while it is asked."""
@@ -35,9 +40,55 @@ class PV(epics.PV):
     sending buffer until the next request, which may never come (seen in 1 of 20 to 1 of 200 processes).
     """
 
+    def __init__(self, *words: Any, **options: Any) -> None:
+        _listen_to_errlog()
+        super().__init__(*words, **options)
+
     def _check_auto_monitor(self) -> None:
         super()._check_auto_monitor()
         ca.flush_io()
+
+
+_lacks_circuit = threading.Event()
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
+def _hear_of_circuit(_: int | None, message: bytes | None) -> None:
+    if message and NO_CIRCUIT in message:
+        _lacks_circuit.set()
+
+
+@cache
+def _listen_to_errlog() -> None:
+    """Let libCom's log of errors tell of connections that libca cannot open; nothing else tells of them."""
+    ca.use_initial_context()
+    library: Any = ca.libca
+    library.errlogAddListener(_hear_of_circuit, None)
+    atexit.unregister(ca.finalize_libca)
+    atexit.register(_finalize)
+
+
+def _finalize() -> None:
+    """End of the process: as pyepics does it, who clears all channels, or as far as that may be done."""
+    if not may_lack_circuits():
+        ca.finalize_libca()
+        return
+    for channel in list(ca._chid_cache):
+        if ca.isConnected(channel):  # libca must call nobody when Python is gone
+            ca.clear_channel(channel)
+    ca.flush_io()
+    ca.libca = ca._LIBCA_FINALIZED  # what is left of channels asks for nothing any more
+
+
+def may_lack_circuits() -> bool:
+    """True once libca could not open a connection, as where file descriptors have run short, however briefly.
+
+    libca never searches again for a channel that it was for, and ends the process when that is cleared ("channel was
+    expected to be in a search timer, but wasn't"). Which channel it was, nothing tells.
+    """
+    library: Any = ca.libca
+    library.errlogFlush()  # it is told by a thread of libCom
+    return _lacks_circuit.is_set()
 
 
 class _Exception(ctypes.Structure):
@@ -79,4 +130,5 @@ __all__ = [
     "ca",
     "epics",
     "log_ca_exceptions",
+    "may_lack_circuits",
 ]

@@ -1,7 +1,7 @@
 """The command `ptychostream`. Each command is thin: it reads its options, calls one function, and says what went wrong.
 
-Exit codes: 0 all is well; 1 it was tried and failed, or what was made is not whole; 2 the options or the profile are
-wrong; 130 interrupted. docs/reference/commands.md has the table.
+Exit codes: 0 all is well; 1 a file, the beamline or the disk is wrong, or what was made is not whole; 2 the options
+or the profile are; 130 interrupted. docs/reference/commands.md has the table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stream_service.cli.app import App, Commands
 from stream_service.cli.beamline import check, demo, init, layout, run, status
 from stream_service.cli.files import ingest, repair, replay, sidecar, validate
 from stream_service.cli.image import export, orient, probe, recipe, reconstruct
-from stream_service.errors import ConfigError, PtychostreamError
+from stream_service.errors import PtychostreamError
 from stream_service.interruption import catch_signals
 from stream_service.processes.guard import lift_limits, out_of_memory
 from stream_service.processes.reading import last_read, removed_at_the_end
@@ -94,7 +94,7 @@ def main() -> None:
         app()
     except PtychostreamError as error:
         errors.print(Text("error:", "red"), str(error), soft_wrap=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        sys.exit(error.exit_code)
     except MemoryError:
         what, why = last_read(), out_of_memory()
         lift_limits()  # a library may have kept all that was allowed

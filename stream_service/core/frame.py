@@ -16,6 +16,8 @@ import numpy.typing as npt
 NS_PER_S = 1_000_000_000
 EPICS_EPOCH_S = 631_152_000
 """1990-01-01, from which EPICS counts, in seconds of the Unix epoch."""
+MOST_FRAME_BYTES = 256 << 20
+"""Limit of a frame: the largest detectors have 16 million pixels of 4 bytes."""
 NO_STAMP = 0
 """Of a frame for which nobody wrote down when it was taken."""
 
@@ -44,9 +46,6 @@ class Frame:
     received_s: float | None = None
     """When it came, on a clock of ours that never steps; None if that does not tell how long it took: it was recorded,
     or had to wait for room."""
-    epoch: int | None = None
-    """What its source calls the counting of the detector that its id belongs to, a number that grows with each reset;
-    None: the source does not know of resets, and the ledger finds them."""
 
 
 class Marks(StrEnum):

@@ -24,8 +24,8 @@ from stream_service.ptycho.optics.near_field import NearField
 from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.settings.profile import Optics
 from stream_service.standard_file.read.announced_rows import standard_rows
+from stream_service.standard_file.read.run_end import RunEnd
 from stream_service.standard_file.schema import paths
-from stream_service.standard_file.schema.codes import END_STATES
 from stream_service.standard_file.schema.contents import as_text, dataset_at, group_at, number_in, text_in
 from stream_service.standard_file.schema.entry_tree import OPEN_KEY_CAPACITY
 from stream_service.text.validation_messages import explain
@@ -41,7 +41,7 @@ class ScanFile:
     path: Path
     scan_id: str
     state: str
-    """Of the run: RECEIVING ... COMPLETE, INCOMPLETE, ABORTED, FAILED."""
+    """Of the run: RECEIVING ... COMPLETE, INCOMPLETE, ABORTED, FAILED; empty if the file does not say."""
     is_growing: bool
     """It is open for writing, or its writer was killed: it opens with `swmr=True` only, or has rows not to be read."""
     n_rows: int
@@ -66,6 +66,8 @@ class ScanFile:
     """Tried instead of what `axis_signs` say."""
     also: AlsoBelow = NOWHERE_ELSE
     """Folders to which the file may lead beside its own."""
+    why: str = ""
+    """Why the run ended, in words."""
     notes: tuple[str, ...] = ()
     """What there is to say of its rows, for whoever shows it."""
 
@@ -85,7 +87,7 @@ class ScanFile:
     def _from_file(cls, path: Path, file: BoundedFile) -> Self:
         if not file.is_standard:
             raise SourceError(f"{path} is not a standard file: make one of it with `ptychostream ingest`")
-        state = text_in(dataset_at(file, paths.STATE)) or ""  # first: once a run has ended, all its rows are there
+        end = RunEnd.of(file)  # first: once a run has ended, all its rows are there
         rows = standard_rows(file)
         is_growing, n_rows = rows.n_beyond > 0 or not rows.is_closed, rows.n_rows
         data, keep = dataset_at(file, paths.DATA), dataset_at(file, paths.KEEP)
@@ -105,7 +107,8 @@ class ScanFile:
         return cls(
             path=path,
             scan_id=text_in(dataset_at(file, paths.SCAN_ID)) or path.stem,
-            state=state,
+            state=end.state,
+            why=end.why,
             is_growing=is_growing,
             n_rows=n_rows,
             n_kept=int(np.count_nonzero(keep[:n_rows])),
@@ -141,9 +144,14 @@ class ScanFile:
         return self.settings.get("preprocessing") or self.profile.get("preprocessing") or {}
 
     @property
+    def end(self) -> RunEnd:
+        """State and reason."""
+        return RunEnd(self.state, self.why)
+
+    @property
     def has_ended(self) -> bool:
         """The run is over: no row will come."""
-        return self.state in END_STATES
+        return self.end.has_ended
 
     @property
     def wavelength_m(self) -> float:

@@ -12,7 +12,6 @@ from p4p.nt import NTNDArray
 from p4p.server import Server
 from p4p.server.thread import SharedPV
 
-from stream_service.channel_access.channel import descriptors_ran_short
 from stream_service.publishers.descriptors import RESERVE, n_left
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,6 @@ class PvaImages:
         left, now_s = n_left(), time.monotonic()
         if self._server is not None and left < RESERVE // 2:
             self.close()
-            descriptors_ran_short()
             self._away_since_s = now_s
             log.warning(
                 "no images over PVA for %g s, clients are disconnected: only %d file descriptors were left, which "

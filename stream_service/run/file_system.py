@@ -9,9 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from stream_service.errors import ConfigError, WriteError
-from stream_service.standard_file.write.guarded_file import GuardedFile
-from stream_service.standard_file.write.write_errors import write_error
+from stream_service.errors import OutputPathError, WriteError
+from stream_service.standard_file import GuardedFile, write_error
 
 NETWORK_TYPES = {"nfs": "NFS", "nfs4": "NFS", "cifs": "SMB", "smb3": "SMB", "smbfs": "SMB", "fuse.sshfs": "sshfs"}
 """SWMR needs ordered writes that these do not promise (HDF5 documentation, SWMR; local disks, GPFS and Lustre do)."""
@@ -19,10 +18,10 @@ LITTLE_SPACE_BYTES = 5 << 30
 
 
 def check_new_file(path: Path) -> None:
-    """Make the folder and see that a new file can be written there; raises `ConfigError` or `WriteError`."""
+    """Make the folder and see that a new file can be written there; raises `OutputPathError` or `WriteError`."""
     try:
         if path.exists() or os.path.lexists(path):  # a link to nothing has the name, too
-            raise ConfigError(f"{path} exists already and is never overwritten: choose another scan_id or folder")
+            raise OutputPathError(f"{path} exists already and is never overwritten: choose another scan_id or folder")
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WriteError(f"cannot make the folder {path.parent}: {error.strerror}") from error

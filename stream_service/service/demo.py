@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from stream_service.core.run import RunState
-from stream_service.errors import ConfigError
+from stream_service.errors import WriteError
 from stream_service.output_file import check_is_no_input, whole_file
 from stream_service.processes.subprocesses import Subprocess, SubprocessError
 from stream_service.qc.pictures import draw_overview
@@ -29,7 +29,7 @@ from stream_service.settings.profile_file import load_profile
 from stream_service.settings.status_table import ServicePV, StatusValue
 from stream_service.sources.hdf5.recording import Hdf5Recording
 from stream_service.sources.recording import Translation
-from stream_service.standard_file.schema import paths
+from stream_service.standard_file import paths
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 READY_TIMEOUT_S = 60.0
@@ -93,6 +93,8 @@ class Demo:
 
     def run(self, report: Callable[[Progress], None]) -> Outcome:
         """Run it; `report` is called a few times a second. No process is left, whatever happens."""
+        if self._replay is not None:  # before anything is replaced or started
+            Hdf5Recording(self._replay, translation=self._translation).close()
         self._clear()
         standard, truth, picture = self._file("_std.h5"), self._file("_truth.npz"), self._file(".png")
         with ExitStack() as processes:
@@ -205,7 +207,7 @@ class Demo:
             for old in earlier:
                 old.unlink()
         except OSError as error:
-            raise ConfigError(
+            raise WriteError(
                 f"the demo cannot write into {self._out}: {error.strerror}; choose another --output"
             ) from error
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from stream_service.core.frame import Frame
@@ -18,7 +18,6 @@ from stream_service.core.ledger import Ledger
 from stream_service.core.run import RunState
 from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
-from stream_service.run.rows.sink import Sink
 from stream_service.run.run import Run
 from stream_service.run.run_file import RunFile
 from stream_service.service.arming import Arming
@@ -39,10 +38,10 @@ class AutoSetup(LiveSetup):
         super().__init__(profile, request, sources)
         self.rules = replace(self.rules, armed_timeout_s=math.inf)
 
-    def open(self, frame: Frame, ledger: Ledger, sinks: Iterable[Sink]) -> RunFile:
+    def open(self, frame: Frame, ledger: Ledger) -> RunFile:
         """See `LiveSetup.open`."""
         self.rename(name_of_now(self.scan_id, lambda name: not os.path.lexists(self.path_of(name))))
-        return super().open(frame, ledger, sinks)
+        return super().open(frame, ledger)
 
 
 class Standby:

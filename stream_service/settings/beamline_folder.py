@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from stream_service.errors import ConfigError, WriteError
+from stream_service.errors import ConfigError, OutputPathError, WriteError
 from stream_service.settings.beamlines import PROFILE, layouts_folder
 from stream_service.settings.placeholders import PLACEHOLDER
 
@@ -31,7 +31,7 @@ def make_beamline_folder(folder: Path, prefix: str, name: str) -> tuple[Path, ..
         raise ConfigError(f"--name {name!r} is not a name: give one line of at most {LONGEST_NAME} characters")
     paths = tuple(folder / file for file in FILES)
     if there := [path for path in paths if path.exists() or path.is_symlink()]:
-        raise ConfigError(f"{there[0]} exists already and is not overwritten: give another folder")
+        raise OutputPathError(f"{there[0]} exists already and is not overwritten: give another folder")
     texts = [_filled_in(file, prefix, name) for file in FILES]
     try:
         folder.mkdir(parents=True, exist_ok=True)

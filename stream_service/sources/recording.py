@@ -20,8 +20,6 @@ import numpy.typing as npt
 from stream_service.core.frame import Frame
 from stream_service.core.pairing.pairer import ChannelRule
 
-MOST_FRAME_BYTES = 256 << 20
-"""Limit of a frame: the largest detectors have 16 million pixels of 4 bytes."""
 MOST_FRAMES = 10_000_000
 """Limit of a recording, so that no column of it can exhaust the memory."""
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from stream_service.cli.app import App
 from stream_service.cli.options import OUTPUT
-from stream_service.errors import ConfigError
+from stream_service.errors import InputFileError, WriteError
 from stream_service.layout_xml import (
     Finding,
     Level,
@@ -75,25 +75,26 @@ def render(
     ] = False,
 ) -> None:
     """Write the profile's distance and pixel size into the constants det_dist_m and pixel_m of a layout."""
-    from stream_service.output_file import check_is_no_input, whole_file
+    from stream_service.output_file import check_folder, check_is_no_input, whole_file
     from stream_service.settings.beamlines import find_profile, load_named_profile
 
     if out is not None:
         check_is_no_input(out, [layout, find_profile(profile)], "--output")
+        check_folder(out)
     detector = load_named_profile(profile).detector
     try:
         text = render_constants(_text(layout), {"det_dist_m": detector.distance_m, "pixel_m": detector.pixel_m})
     except KeyError as missing:
-        raise ConfigError(
+        raise InputFileError(
             f"{layout} has no constant {missing.args[0]}: add it as xml_layouts/template does"
         ) from missing
     except XmlSyntaxError as problem:
-        raise ConfigError(f"{layout}, line {problem.line}: it is no XML: {problem}") from problem
+        raise InputFileError(f"{layout}, line {problem.line}: it is no XML: {problem}") from problem
     if inline:
         text = shortest_xml(text)
     errors = [finding for finding in lint_layout(text, is_inline=inline) if finding.level is Level.ERROR]
     if errors:
-        raise ConfigError(
+        raise InputFileError(
             "\n".join([f"{layout} cannot be used:", *(f"  line {error.line}: {error}" for error in errors)])
         )
     if out is None:
@@ -104,7 +105,7 @@ def render(
         with whole_file(out) as unfinished, unfinished.open("x", encoding="utf-8", newline="") as file:
             file.write(text)
     except OSError as problem:
-        raise ConfigError(f"cannot write {out}: {problem.strerror}") from problem
+        raise WriteError(f"cannot write {out}: {problem.strerror}") from problem
     console.print(f"{out}: distance {detector.distance_m:g} m, pixel {detector.pixel_m:g} m", soft_wrap=True)
 
 
@@ -112,9 +113,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")  # line ends stay what they are
     except OSError as problem:
-        raise ConfigError(f"cannot read {path}: {problem.strerror}") from problem
+        raise InputFileError(f"cannot read {path}: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
-        raise ConfigError(f"{path} is not a text in UTF-8") from problem
+        raise InputFileError(f"{path} is not a text in UTF-8") from problem
 
 
 def _show(path: Path, findings: tuple[Finding, ...], is_strict: bool) -> int:

@@ -27,8 +27,8 @@ def repair(
     force: ForceOption = False,
 ) -> None:
     """Repair a file whose writer was killed, or that was cut off: a closed file of the rows that are whole."""
+    from stream_service.standard_file import repair_file as put_in_order
     from stream_service.standard_file import validate_file
-    from stream_service.standard_file.repair.repair import repair as put_in_order
 
     done = put_in_order(file, out, force=force)
     if not done.is_new:

@@ -28,14 +28,13 @@ def probe(
     force: ForceOption = False,
 ) -> None:
     """Compute the wave on the sample, from the optics or from the frames, as CXI's source_1/illumination."""
-    from stream_service.errors import WriteError
     from stream_service.output_file import check_is_no_input, check_output
     from stream_service.ptycho.image.image_pictures import draw_probe
     from stream_service.ptycho.optics.probe_file import write_probe
     from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 
     picture = out.with_suffix(".png")
-    check_output(out, force=force, inputs=[file], error=WriteError)
+    check_output(out, force=force, inputs=[file])
     check_is_no_input(picture, [file, out], "the picture of --output")
     choices = ScanChoices(estimate_probe=estimate, defocus_m=defocus, also=AlsoBelow(tuple(also_below or ())))
     scan = choices.read_scan(file)

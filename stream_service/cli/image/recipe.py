@@ -9,7 +9,7 @@ import typer
 
 from stream_service.cli.image.recipe_options import RecipeOptions
 from stream_service.cli.options import OUTPUT, StandardFileArgument, shares_options
-from stream_service.text.terminal import NOTE, console
+from stream_service.text.terminal import console, show_notes
 
 EPILOG = "Examples: ptychostream recipe demo_std.h5;   ptychostream recipe demo_std.h5 --modes 2 --gpu --output try.py"
 
@@ -26,6 +26,5 @@ def recipe(
     from stream_service.ptycho.ptypy.recipe import write_recipe
 
     out = out or file.with_name(file.stem.removesuffix("_std") + "_recipe.py")
-    for remark in write_recipe(file, out, options.settings(), options.choices(), force=options.force):
-        console.print(NOTE, remark, soft_wrap=True)
+    show_notes(write_recipe(file, out, options.settings(), options.choices(), force=options.force))
     console.print(f"{out}: run it with a Python that has PtyPy", soft_wrap=True)

@@ -47,7 +47,6 @@ def reconstruct(
     """Reconstruct with PtyPy: image, probe, errors, pictures. Exit code 1: it failed, or the scan is not COMPLETE."""
     from stream_service.cli.image.reconstruct_progress import Shown
     from stream_service.core.run import RunState
-    from stream_service.errors import WriteError
     from stream_service.output_file import check_output
     from stream_service.ptycho.image.image_file import default_image_path
     from stream_service.ptycho.ptypy.follow import follow as follow_run
@@ -60,8 +59,9 @@ def reconstruct(
         raise ConfigError("--refine-positions needs the complete scan: use it without --follow when the scan has ended")
     out, choices = out or default_image_path(file), options.choices()
     # what is wrong with the files is said first: PtyPy takes longer to be put right
-    check_output(out, force=options.force, inputs=(file, *choices.files), error=WriteError)
-    state = "" if follow else choices.read_scan(file).state
+    check_output(out, force=options.force, inputs=(file, *choices.files))
+    scan = None if follow else choices.read_scan(file)
+    choices.check_files()
     request = Request(
         data=file,
         settings=options.settings(),
@@ -80,8 +80,9 @@ def reconstruct(
             outcome, sentence, is_complete = followed.outcome, followed.sentence, followed.is_complete
         else:
             outcome = reconstruct_file(request, shown)
-            is_complete = state in ("", RunState.COMPLETE)
-            sentence = "" if is_complete else f"the scan in {file} is {state}: the image is of the rows that are there"
+            is_complete = scan is None or scan.state in ("", RunState.COMPLETE)
+            if scan is not None and not is_complete:
+                sentence = f"the run in {file} is {scan.end}; the image is of the rows that are there"
     if sentence:
         console.print(Text(sentence, "green" if is_complete else "red"), soft_wrap=True)
     console.print(

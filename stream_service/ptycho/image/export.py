@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.errors import ConfigError, SourceError, WriteError
+from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.output_file import check_output
 from stream_service.ptycho.image.export_image import RecoveredImage
@@ -104,7 +104,7 @@ def export(
     Raises `SourceError`, `ConfigError` (also if `out` is `data` or `recon`), and `WriteError` if `out` exists already
     or cannot be written.
     """
-    check_output(out, force=force, inputs=filter(None, (data, recon)), error=WriteError)
+    check_output(out, force=force, inputs=filter(None, (data, recon)))
     suffixes = (".cxi", ".h5") if layout is Layout.PYNX else (".h5", ".hdf5")
     if out.suffix not in suffixes:
         raise ConfigError(f"--output {out}: the name must end in {' or '.join(suffixes)}")

@@ -66,7 +66,7 @@ def write_recipe(
 
     Raises `ConfigError`, `SourceError`, and `WriteError` if `out` exists already.
     """
-    check_output(out, force=force, inputs=(data, *choices.files), error=WriteError)
+    check_output(out, force=force, inputs=(data, *choices.files))
     scan = choices.read_scan(data)
     output = Output(out.parent, out.stem.removesuffix("_recipe"))
     try:

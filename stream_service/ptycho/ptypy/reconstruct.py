@@ -80,7 +80,7 @@ class Outcome:
 def prepare(request: Request) -> None:
     """See that results can be written. Raises `WriteError` or `ConfigError`."""
     inputs = (request.data, *request.choices.files)
-    check_output(request.out, force=request.force, inputs=inputs, error=WriteError)
+    check_output(request.out, force=request.force, inputs=inputs)
     if request.out.suffix not in (".cxi", ".h5"):
         raise ConfigError(
             f"--output {request.out}: the name must end in .cxi, such as {default_image_path(request.data)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.errors import ConfigError
+from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.ptycho.frame_remarks import frame_remarks
 from stream_service.ptycho.optics.illumination import (
@@ -47,6 +47,12 @@ class ScanChoices:
     def files(self) -> tuple[Path, ...]:
         """Files that are read beside the scan."""
         return () if self.probe is None else (self.probe,)
+
+    def check_files(self) -> None:
+        """Raise `SourceError` for one that is not there."""
+        for path in self.files:
+            if not path.is_file():
+                raise SourceError(f"{path}: there is no such file")
 
     def read_scan(self, path: Path) -> ScanFile:
         """The scan with these choices made. Raises `SourceError`."""

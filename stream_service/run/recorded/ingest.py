@@ -20,8 +20,7 @@ from stream_service.run.recorded.recorded_run import RecordedRun, time_stands_st
 from stream_service.run.recorded.recorded_scan import RecordedScan, scan_name
 from stream_service.run.recorded.recorded_setup import RecordedSetup
 from stream_service.sources.recording import Recording
-from stream_service.standard_file import StandardFile
-from stream_service.standard_file.write.write_errors import write_error
+from stream_service.standard_file import StandardFile, write_error
 from stream_service.text.counted import counted
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from stream_service.core.stage_map import StageMap
-from stream_service.errors import ConfigError
+from stream_service.errors import InputFileError
 from stream_service.settings.profile import Preprocessing, Profile
 from stream_service.sources.recording import Facts, Translation
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
@@ -71,18 +71,18 @@ class IngestSettings:
 
 
 def load_rejected(path: Path) -> frozenset[int]:
-    """The positions that a `ptypy_indices.json` rejects. Raises `ConfigError` naming what is wrong with it."""
+    """The positions that a `ptypy_indices.json` rejects. Raises `InputFileError` naming what is wrong with it."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        raise InputFileError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from error
+        raise InputFileError(f"{path} is not JSON: {error}") from error
     lists = [document[key] for key in REJECT_KEYS if key in document] if isinstance(document, dict) else []
     if not lists:
-        raise ConfigError(f"{path} has no list '{REJECT_KEYS[0]}' of the positions to be left out, counted from 0")
+        raise InputFileError(f"{path} has no list '{REJECT_KEYS[0]}' of the positions to be left out, counted from 0")
     if not isinstance(lists[0], list) or not all(type(index) is int and index >= 0 for index in lists[0]):
-        raise ConfigError(f"'{REJECT_KEYS[0]}' in {path} must be a list of positions, whole numbers from 0 on")
+        raise InputFileError(f"'{REJECT_KEYS[0]}' in {path} must be a list of positions, whole numbers from 0 on")
     return frozenset(lists[0])
 
 

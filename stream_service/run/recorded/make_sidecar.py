@@ -19,7 +19,7 @@ from stream_service.sources.tables.references import read_references, reference_
 from stream_service.sources.tables.sidecar_matching import NONE, Match, Rows, match_rows
 from stream_service.sources.tables.sidecar_pairing import describe_gaps, frames_of
 from stream_service.sources.tiff.frames import TiffFrames
-from stream_service.standard_file.write.sidecar_file import SidecarContents, write_sidecar
+from stream_service.standard_file import SidecarContents, write_sidecar
 
 NOT_NEEDED = {"energy_eV": "energy-eV", "det_dist_m": "det-dist-m", "pixel_m": "pixel-m", "exposure_s": "exposure-s"}
 """Columns that a log may lack, with the options of `ingest tiff` that say the same."""

@@ -15,10 +15,11 @@ import hdf5plugin  # noqa: F401  (its import makes the compression filters of ar
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.errors import SourceError
 from stream_service.hdf5.failures import readable
 from stream_service.hdf5.storage import is_elsewhere
-from stream_service.sources.recording import MOST_FRAME_BYTES, MOST_FRAMES
+from stream_service.sources.recording import MOST_FRAMES
 from stream_service.sources.tables.recorded_units import text_of
 
 NUMBERS = "iuf"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.dataset import StoredDataset
-from stream_service.sources.recording import MOST_FRAME_BYTES
 
 BLOCK_BYTES = 4 << 20
 """Frames are read in blocks of about this size. Measured: 2 to 8 MiB stay in the processor's cache and are fastest;

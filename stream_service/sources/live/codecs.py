@@ -18,8 +18,8 @@ import numpy as np
 from imagecodecs import bitshuffle_decode, blosc_decode, deflate_decode, jpeg8_decode, lz4_decode, lz4h5_decode
 from numpy.typing import NDArray
 
+from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.errors import SourceError
-from stream_service.sources.recording import MOST_FRAME_BYTES
 
 DTYPES: dict[int, np.dtype[Any]] = {
     code: np.dtype(name)

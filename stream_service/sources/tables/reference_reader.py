@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.errors import ConfigError, PtychostreamError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.processes.limited import limit_this_process
@@ -26,8 +27,6 @@ from stream_service.processes.limited import limit_this_process
 MiB = 1 << 20
 MOST_BYTES = 1024 * MiB
 """Of what a file holds of a reference: 128 frames of 4 million pixels of 2 bytes."""
-MOST_FRAME_BYTES = 256 * MiB
-"""Of the one frame that comes of it: the largest detectors have 16 million pixels, of 8 bytes at most."""
 MEMORY_BYTES = 3 * MOST_BYTES
 """Of the process: the stack, a copy of it where its bytes must be turned, and the libraries."""
 MEDIAN_BYTES = 64 * MiB

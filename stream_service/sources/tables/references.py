@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.cancellation import Cancellation
-from stream_service.errors import ConfigError
+from stream_service.errors import ConfigError, InputFileError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.processes.limited import LimitedProcessError, run_limited
 
@@ -61,7 +61,7 @@ def read_references(
     """References by kind (dark, flat, mask), which is also the default name inside a file of several.
 
     A stack of frames (n, y, x) gives its median. `also` names folders below which a file may lead, beside its own.
-    Raises `ConfigError` naming the file and what it lacks, and `CancelledError`.
+    Raises `InputFileError` naming the file and what it lacks, and `CancelledError`.
     """
     if not locations:
         return {}
@@ -79,7 +79,9 @@ def read_references(
     for kind, location in locations.items():
         answer, said = _answer(said)
         if answer is None:
-            raise ConfigError(f"cannot read the {kind} {reference_path(location)}: {failure or 'it ended too early'}")
+            raise InputFileError(
+                f"cannot read the {kind} {reference_path(location)}: {failure or 'it ended too early'}"
+            )
         found[kind] = answer
     return found
 
@@ -91,7 +93,7 @@ def _answer(said: bytes) -> tuple[Reference | None, bytes]:
         return None, b""
     facts = json.loads(line)
     if "error" in facts:
-        raise ConfigError(facts["error"])
+        raise InputFileError(facts["error"])
     dtype, shape = np.dtype(facts["dtype"]), tuple(facts["shape"])
     n_bytes = math.prod(shape) * dtype.itemsize
     if len(rest) < n_bytes:

@@ -26,11 +26,11 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from stream_service.core.frame import EPICS_EPOCH_S, NS_PER_S, AttributeValue
+from stream_service.core.frame import EPICS_EPOCH_S, MOST_FRAME_BYTES, NS_PER_S, AttributeValue
 from stream_service.errors import SourceError
 from stream_service.processes.reading import reading
 from stream_service.sources.hdf5.contents import TimestampField
-from stream_service.sources.recording import MOST_FRAME_BYTES, MOST_FRAMES
+from stream_service.sources.recording import MOST_FRAMES
 
 AREADETECTOR = "EPICS areaDetector"
 TIMESTAMP, UNIQUE_ID, EPICS_S, EPICS_NS, FIRST_ATTRIBUTE = 65000, 65001, 65002, 65003, 65010

@@ -20,9 +20,9 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.cut_short import is_shorter, pieces_of
 from stream_service.hdf5.failures import readable
+from stream_service.standard_file.read.run_end import RunEnd
 from stream_service.standard_file.schema import paths
-from stream_service.standard_file.schema.codes import END_STATES
-from stream_service.text.utf8 import decoded
+from stream_service.text.counted import counted
 
 POSITIONS = (paths.POS, paths.POS_X, paths.POS_Y, paths.KEEP)
 
@@ -37,8 +37,7 @@ class StandardRows:
     n_beyond: int
     """In the file behind them, and not announced."""
     is_closed: bool
-    has_ended: bool
-    """The run has, by its state."""
+    end: RunEnd
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -48,8 +47,10 @@ class StandardRows:
         repair = f"`ptychostream repair {self.path}` puts it in order"
         if not self.is_closed:
             return (f"{self.path} was not closed: {rows}. If its writer still lives, wait; if it died, {repair}",)
-        if self.n_beyond or not self.has_ended:
+        if self.n_beyond or not self.end.has_ended:
             return (f"{self.path} is a copy of a file that grew, or its writer died: {rows}; {repair}",)
+        if self.end.is_unmeant:
+            return (f"the run in {self.path} is {self.end}; it has {counted(self.n_rows, 'row')}",)
         return ()
 
 
@@ -77,14 +78,13 @@ def standard_rows(file: BoundedFile) -> StandardRows:
             raise SourceError(f"{path} has no frames (row, y, x) at {paths.DATA}: `ptychostream validate` says more")
         if len(keys) != len(paths.LIVE_KEYS):
             raise SourceError(f"{path} has no live keys in /entry/live: `ptychostream validate` says more")
-        state = file.get(paths.STATE)
-        has_ended = isinstance(state, h5py.Dataset) and decoded(state[()]) in END_STATES
+        end = RunEnd.of(file)
         is_closed, n_stored = not file.swmr_mode, int(data.shape[0])
         n_rows = min(map(n_announced, keys))
-        if is_closed and has_ended and n_rows == len(keys[0]):
+        if is_closed and end.has_ended and n_rows == len(keys[0]):
             n_rows = max(n_rows, n_stored)
         _check_there(file, data, n_rows)
-    return StandardRows(path, n_rows, max(0, n_stored - n_rows), is_closed, has_ended)
+    return StandardRows(path, n_rows, max(0, n_stored - n_rows), is_closed, end)
 
 
 def _check_there(file: BoundedFile, data: h5py.Dataset, n_rows: int) -> None:

@@ -74,7 +74,7 @@ def repair(
     output that is the input; `WriteError`.
     """
     if output is not None:
-        check_output(output, force=force, inputs=(path,), error=WriteError)
+        check_output(output, force=force, inputs=(path,))
     place = path.resolve() if output is None else output
     beside = place.with_name(f"{place.stem}_unrepaired{place.suffix}")
     with open_cut(path) as file:

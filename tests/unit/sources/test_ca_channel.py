@@ -1,10 +1,48 @@
-"""Subscriptions of PVs."""
+"""Channels of Channel Access: subscribed to at once, and let go without harm."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+from limits import HANG_S
 
 from stream_service.channel_access.library import PV, ca, epics
+from stream_service.processes.subprocesses import Subprocess
+from stream_service.testing.loopback import LoopbackEpics, process_environment
+
+SERVER = """
+import threading
+from stream_service.publishers.ca_server import CaServer
+server = CaServer("ROOM:")
+server.start()
+print("ready", flush=True)
+threading.Event().wait()
+"""
+CLIENT = f"""
+import os, resource, time
+from stream_service.channel_access.channel import let_go
+from stream_service.channel_access.library import PV, may_lack_circuits
+
+nobody = PV("NOBODY:HAS:THIS")  # with it libca opens what it needs to search
+let_go(nobody)
+assert not may_lack_circuits()
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+free = os.dup(0)
+os.close(free)
+resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+pv = PV("ROOM:State")
+end_s = time.monotonic() + {HANG_S}
+while not may_lack_circuits() and time.monotonic() < end_s:
+    time.sleep(0.01)
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+assert may_lack_circuits() and not pv.connected
+let_go(pv)
+again = PV("ROOM:State")
+print("connected" if again.wait_for_connection({HANG_S}) else "not connected", flush=True)
+"""
 
 
 def test_a_subscription_is_sent_as_soon_as_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -13,3 +51,13 @@ def test_a_subscription_is_sent_as_soon_as_it_is_made(monkeypatch: pytest.Monkey
     monkeypatch.setattr(ca, "flush_io", lambda: done.append("sent"))
     PV.__new__(PV)._check_auto_monitor()
     assert done == ["subscribed", "sent"]
+
+
+def test_a_channel_that_found_no_descriptor_for_a_moment_is_let_go_and_connects_again(tmp_path: Path) -> None:
+    network = LoopbackEpics.reserve(["room"])
+    environment = process_environment(network.server_environment("room"))
+    with Subprocess("server", ["-c", SERVER], environment, tmp_path / "server.log") as server:
+        server.wait_for("ready", HANG_S)
+        environment = process_environment(network.client_environment())
+        done = subprocess.run([sys.executable, "-c", CLIENT], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "connected\n"), done.stderr

@@ -14,8 +14,8 @@ import pytest
 import tifffile
 from tiff_scan import write_tiff
 
+from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.errors import SourceError
-from stream_service.sources.recording import MOST_FRAME_BYTES
 from stream_service.sources.tiff.file import TiffFile
 from stream_service.sources.tiff.files import find_tiff_files
 from stream_service.sources.tiff.frames import TiffFrames

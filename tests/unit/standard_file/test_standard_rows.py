@@ -9,8 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from recipe_parameters import OPTICS
 from typer.testing import CliRunner
-from unclosed_files import N_BEYOND, N_ROWS, cut, end_of_row, h5clear, write_finished, write_killed
+from unclosed_files import GEOMETRY, N_BEYOND, N_ROWS, cut, end_of_row, h5clear, write_finished, write_killed
 
 from stream_service.cli.main import app
 from stream_service.errors import SourceError
@@ -21,7 +22,14 @@ from stream_service.ptycho.scan_file import ScanFile
 from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
 from stream_service.standard_file.read.announced_rows import n_announced, standard_rows
 from stream_service.standard_file.rules.validate import validate_file
-from stream_service.testing.example_file import example_pixels
+from stream_service.standard_file.write.swmr_file import StandardFile
+from stream_service.testing.example_file import (
+    START_NS,
+    append_example_rows,
+    example_header,
+    example_ledger,
+    example_pixels,
+)
 
 
 def killed(folder: Path) -> Path:
@@ -95,6 +103,40 @@ def test_a_finished_file_is_read_without_a_note(tmp_path: Path, capsys: pytest.C
     assert not ScanFile.read(path).notes and not capsys.readouterr().err
     with open_hdf5(path).file as file:
         assert standard_rows(file).n_rows == N_ROWS
+
+
+def short(path: Path, state: str) -> None:
+    """A run that ended before its last frame."""
+    settings = {"preprocessing": {"rotate": 0, "flip": "none"}}
+    header = example_header(N_ROWS + 1, optics=OPTICS, settings=settings, **GEOMETRY)
+    with StandardFile.create(path, header) as file:
+        append_example_rows(file, 0, N_ROWS)
+        file.write_ledger(example_ledger(N_ROWS))
+        file.set_state(state, "the detector stopped", START_NS + 60_000_000_000, "1 frame not exposed")
+
+
+@pytest.mark.parametrize("state", ["INCOMPLETE", "FAILED"])
+def test_a_run_that_is_not_whole_is_read_with_a_note(tmp_path: Path, state: str) -> None:
+    path = tmp_path / "short_std.h5"
+    short(path, state)
+    said = f"the run in {path} is {state}: the detector stopped: 1 frame not exposed; it has 40 rows"
+    assert ScanFile.read(path).notes == (said,)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["orient @", "probe @ --output p.cxi", "recipe @ --output r.py", "export @ --tike --output e.h5",
+     "ingest hdf5 @ --output i.h5", "replay @ --output new --rate 1000"],
+)  # fmt: skip
+def test_every_command_tells_of_a_failed_run_once_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    short(Path("short_std.h5"), "FAILED")
+    done = CliRunner().invoke(app, command.replace("@", "short_std.h5").split())
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert done.output.count("note: the run in short_std.h5 is FAILED: the detector stopped: ") == 1, done.output
+    assert done.output.count("short_std.h5 is FAILED") == 1
 
 
 @pytest.mark.parametrize("whole_rows", [0, 1, 20, N_ROWS - 1])
