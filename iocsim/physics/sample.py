@@ -170,8 +170,8 @@ def _grains(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Absorption and refraction of round grains scattered over the specimen, each of its own strength."""
-    absorbing = np.zeros((y_m.size, x_m.size))
-    refracting = np.zeros((y_m.size, x_m.size))
+    absorbing = np.zeros(y_m.size * x_m.size)  # flat: numpy adds at one index several times faster than at two
+    refracting = np.zeros_like(absorbing)
     dy, dx = float(y_m[1] - y_m[0]), float(x_m[1] - x_m[0])
     for per_um2, smallest_m, largest_m in GRAIN_CLASSES:
         n = round(per_um2 * 4e12 * half_x_m * half_y_m)
@@ -186,8 +186,9 @@ def _grains(
                 row, column = row0 + row_step, column0 + column_step
                 inside = (row >= 0) & (row < y_m.size) & (column >= 0) & (column < x_m.size)
                 row, column = row[inside], column[inside]
+                pixel = row * x_m.size + column
                 distance_m = np.hypot(y_m[row] - centre_y_m[inside], x_m[column] - centre_x_m[inside])
                 cover = _step(radius_m[inside] - distance_m)
-                np.add.at(absorbing, (row, column), absorbs[inside] * cover)
-                np.add.at(refracting, (row, column), refracts[inside] * cover)
-    return absorbing, refracting
+                np.add.at(absorbing, pixel, absorbs[inside] * cover)
+                np.add.at(refracting, pixel, refracts[inside] * cover)
+    return absorbing.reshape(y_m.size, -1), refracting.reshape(y_m.size, -1)

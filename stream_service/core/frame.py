@@ -46,6 +46,9 @@ class Frame:
     received_s: float | None = None
     """When it came, on a clock of ours that never steps; None if that does not tell how long it took: it was recorded,
     or had to wait for room."""
+    epoch: int | None = None
+    """What its source calls the counting of the detector that its id belongs to, a number that grows with each reset;
+    None: the source does not know of resets, and the ledger finds them."""
 
 
 class Marks(StrEnum):

@@ -4,7 +4,8 @@ Policy. A frame whose id follows the last one is entered at once. One whose id d
 detector has reset its counter, or the id is wrong) waits. The next frames decide: if one follows the waiting frame, the
 gap is real and both are entered; if one follows the last frame entered, the id of the waiting one is implausible: it is
 counted as such and not stored. Where no next frame comes, the detector's counter decides. So one wrong id moves
-nothing, and nothing that was received goes missing from the account.
+nothing, and nothing that was received goes missing from the account. Where the source says the epoch of its frames,
+only ids within one epoch are compared: a smaller one is late, and the first one of a new epoch follows.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from stream_service.core.clock import BEFORE_ALL_TIME
+from stream_service.core.epochs import INT32_MAX
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import INT32_MAX, Arrival, Ledger, Receipt
+from stream_service.core.ledger import Arrival, Ledger, Receipt
 
 NEAR = 10_000
 """Ids this close are of one epoch: 10 s of frames at 1 kHz may be lost between two that confirm each other."""
@@ -36,6 +38,8 @@ class _Came(NamedTuple):
     frame: Frame
     unique_id: int
     timestamp_ns: int
+    epoch: int | None
+    """None if its source does not say it."""
 
 
 class Intake:
@@ -43,6 +47,7 @@ class Intake:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._last_epoch = ledger.first_epoch
         self._last_id = ledger.first_unique_id - 1
         self._last_ns = BEFORE_ALL_TIME
         self._waiting: list[_Came] = []
@@ -57,28 +62,24 @@ class Intake:
 
         `timestamp_ns` tells frames apart that carry no stamps of their own.
         """
-        frame = _Came(came, came.unique_id, came.timestamp_ns if timestamp_ns is None else timestamp_ns)
-        if self._ledger.is_from_before(frame.unique_id, frame.timestamp_ns):
+        time_ns = came.timestamp_ns if timestamp_ns is None else timestamp_ns
+        frame = _Came(came, came.unique_id, time_ns, came.epoch)
+        if self._ledger.is_from_before(frame.unique_id, frame.timestamp_ns, frame.epoch):
             return [self._enter(frame)]
+        if not self._waiting and self._goes_on(frame):  # as nearly all do
+            return [self._enter(frame)]
+        entered = self.decide(None, is_last=True) if self._ends_what_waits(frame) else []
         confirmed = next((waiting for waiting in reversed(self._waiting) if self._confirms(frame, waiting)), None)
         if confirmed is None and not self._goes_on(frame):
             self._waiting.append(frame)
-            return [] if len(self._waiting) <= MOST_WAITING else [self._refuse(self._waiting.pop(0))]
+            return entered if len(self._waiting) <= MOST_WAITING else [*entered, self._refuse(self._waiting.pop(0))]
         if confirmed is None:
-            entered = [self._enter(frame)]
+            entered.append(self._enter(frame))
         elif frame.unique_id < confirmed.unique_id:
-            entered = [self._enter(frame, is_confirmed=True), *self._release(confirmed)]
+            entered += [self._enter(frame, is_confirmed=True), *self._release(confirmed)]
         else:
-            entered = [*self._release(confirmed), self._enter(frame, is_confirmed=True)]
-        for waiting in tuple(self._waiting):
-            if not any(waiting is still for still in self._waiting):
-                continue
-            if waiting.unique_id == _next_id(self._last_id):  # it had overtaken this frame
-                entered += self._release(waiting)
-            elif not (frame.unique_id < waiting.unique_id and frame.timestamp_ns < waiting.timestamp_ns):
-                self._waiting = [still for still in self._waiting if still is not waiting]
-                entered.append(self._refuse(waiting))
-        return entered
+            entered += [*self._release(confirmed), self._enter(frame, is_confirmed=True)]
+        return entered + self._judge_waiting(frame)
 
     def decide(self, counter: int | None, *, is_last: bool = False) -> list[Entered]:
         """No frame has followed those that wait: let the detector's counter decide (None: it cannot tell).
@@ -94,17 +95,52 @@ class Intake:
             self._waiting.clear()
         return entered
 
+    def _judge_waiting(self, entered: _Came) -> list[Entered]:
+        """After a frame was entered: what follows it now had overtaken it, what it has overtaken goes on waiting."""
+        judged = []
+        while follows := next((each for each in self._waiting if each.unique_id == self._next_id_for(each)), None):
+            judged += self._enter_waiting(follows)
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if entered.unique_id < each.unique_id and entered.timestamp_ns < each.timestamp_ns:
+                self._waiting.append(each)
+            else:
+                judged.append(self._refuse(each))
+        return judged
+
+    def _ends_what_waits(self, frame: _Came) -> bool:
+        """True for the first frame of a later epoch by its source's word: nothing more comes to confirm the others."""
+        before = self._waiting[-1].epoch if self._waiting else None
+        return before is not None and frame.epoch is not None and frame.epoch > before
+
+    def _last_id_before(self, frame: _Came) -> int:
+        """The last id of the epoch of a frame; that before its first one if it begins it."""
+        if frame.epoch is None or frame.epoch <= self._last_epoch:
+            return self._last_id
+        return self._ledger.restart_unique_id - 1
+
     def _goes_on(self, frame: _Came) -> bool:
         """True for the next id, and for what is not newer than the last frame: a late one, or a duplicate."""
-        is_late = frame.unique_id <= self._last_id and frame.timestamp_ns <= self._last_ns
-        is_late = is_late and not self._ledger.belies_begin(frame.unique_id)
-        return is_late or frame.unique_id == _next_id(self._last_id)
+        last_id = self._last_id_before(frame)
+        if frame.epoch is None:
+            is_late = frame.unique_id <= last_id and frame.timestamp_ns <= self._last_ns
+            is_late = is_late and not self._ledger.belies_begin(frame.unique_id)
+        else:
+            is_late = frame.unique_id <= last_id or frame.epoch < self._last_epoch
+        return is_late or frame.unique_id == _next_id(last_id)
+
+    def _next_id_for(self, frame: _Came) -> int:
+        return _next_id(self._last_id_before(frame))
+
+    def _has_restarted(self, waiting: _Came) -> bool:
+        """True for a frame that waits and whose id counts back; one whose source says its epoch does not."""
+        return waiting.epoch is None and waiting.unique_id <= self._last_id
 
     def _confirms(self, frame: _Came, waiting: _Came) -> bool:
         """True if `frame` and `waiting` are of one epoch, and `frame` is not of the one before."""
-        if _is_same(frame, waiting):
+        if _is_same(frame, waiting) or frame.epoch != waiting.epoch:
             return False
-        has_restarted = waiting.unique_id <= self._last_id
+        has_restarted = self._has_restarted(waiting)
         if has_restarted and frame.unique_id == waiting.unique_id:
             return True  # a detector that counts from the beginning at every position, or does not count at all
         if has_restarted and frame.unique_id > self._last_id:
@@ -112,13 +148,13 @@ class Intake:
         step = frame.unique_id - waiting.unique_id
         if frame.unique_id == _next_id(waiting.unique_id) or 0 < step <= NEAR:
             return True
-        is_overtaken = frame.unique_id > self._last_id + 1 and frame.timestamp_ns < waiting.timestamp_ns
+        is_overtaken = frame.unique_id > self._last_id_before(frame) + 1 and frame.timestamp_ns < waiting.timestamp_ns
         return is_overtaken and -NEAR <= step < 0
 
     def _is_counted(self, waiting: _Came, counter: int | None) -> bool:
-        has_restarted = waiting.unique_id <= self._last_id
+        has_restarted = self._has_restarted(waiting)
         if counter is None:
-            ahead = waiting.unique_id - self._last_id
+            ahead = waiting.unique_id - self._last_id_before(waiting)
             begins = (self._ledger.restart_unique_id, self._last_id)
             return waiting.unique_id in begins if has_restarted else ahead <= UNCONFIRMED
         return waiting.unique_id <= counter and not (has_restarted and counter > self._last_id)
@@ -128,24 +164,34 @@ class Intake:
         entered = []
         while not _is_same(self._waiting[0], trusted):
             entered.append(self._refuse(self._waiting.pop(0)))
+        return entered + self._enter_waiting(trusted)
+
+    def _enter_waiting(self, trusted: _Came) -> list[Entered]:
+        """Enter a frame that waits, and its duplicates."""
         same = [waiting for waiting in self._waiting if _is_same(waiting, trusted)]
         self._waiting = [waiting for waiting in self._waiting if not _is_same(waiting, trusted)]
-        return entered + [self._enter(frame, is_confirmed=n == 0) for n, frame in enumerate(same)]
+        return [self._enter(frame, is_confirmed=n == 0) for n, frame in enumerate(same)]
 
     def _refuse(self, frame: _Came) -> Entered:
         return Entered(frame.frame, self._ledger.refuse(frame.unique_id))
 
     def _enter(self, frame: _Came, *, is_confirmed: bool = False) -> Entered:
-        receipt = self._ledger.receive(frame.unique_id, frame.timestamp_ns, is_confirmed=is_confirmed)
-        if receipt.arrival is not Arrival.BEFORE_RUN and (
-            is_confirmed or frame.unique_id == _next_id(self._last_id) or frame.timestamp_ns > self._last_ns
-        ):
+        receipt = self._ledger.receive(
+            frame.unique_id, frame.timestamp_ns, epoch=frame.epoch, is_confirmed=is_confirmed
+        )
+        if receipt.arrival is not Arrival.BEFORE_RUN and self._is_newest(frame, is_confirmed=is_confirmed):
             self._last_id, self._last_ns = frame.unique_id, frame.timestamp_ns
+            self._last_epoch = self._last_epoch if frame.epoch is None else frame.epoch
         return Entered(frame.frame, receipt)
+
+    def _is_newest(self, frame: _Came, *, is_confirmed: bool) -> bool:
+        if frame.epoch is not None:
+            return (frame.epoch, frame.unique_id) > (self._last_epoch, self._last_id)
+        return is_confirmed or frame.unique_id == _next_id(self._last_id) or frame.timestamp_ns > self._last_ns
 
 
 def _is_same(one: _Came, other: _Came) -> bool:
-    return (one.unique_id, one.timestamp_ns) == (other.unique_id, other.timestamp_ns)
+    return one[1:] == other[1:]
 
 
 def _next_id(unique_id: int) -> int:

@@ -3,7 +3,8 @@
 Policy. The ids expected follow from the start of the run (the detector's counter, the number planned), never from
 the first frame that happened to arrive: lost head and tail frames count. Identity is (epoch, unique_id): a detector
 that restarts its counter begins a new epoch, and its frames are not duplicates. Every frame has an ordinal, its place
-in the run across epochs, so that losing the first frame shifts nothing. The counts add up to the ids expected, always.
+in the run across epochs (`Epochs`), so that losing the first frame shifts nothing. The counts add up to the ids
+expected, always.
 
 Whether a frame came before is told by its identity, id and stamp: a clock that is set back makes no frame old. Ids
 that do not follow the last one are looked at first by `Intake`.
@@ -19,13 +20,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.clock import BEFORE_ALL_TIME
+from stream_service.core.epochs import MAX_JUMP, Epochs, grown
 from stream_service.core.frame import FrameId
-
-MAX_JUMP = 1 << 22
-"""Most frames that can have been lost at once (4 million: over an hour at 1 kHz)."""
-INT32_MAX = (1 << 31) - 1
-"""areaDetector's uniqueId is a 32-bit integer."""
 
 
 class FrameStatus(IntEnum):
@@ -86,20 +82,14 @@ class Account:
         return self.pending == 0 and self.stored + self.backfilled == self.expected
 
 
-class _Epoch(NamedTuple):
-    first_unique_id: int
-    first_ordinal: int
-    after_ns: int
-    """Its frames are stamped later than this; the last stamp of the epoch before."""
-
-
 class Ledger:
     """The account of one run, by ordinal.
 
     `first_unique_id` is the id that the first frame of the run must have; `n_expected` the number planned (None: not
     known), `n_extra` how many more may come (repeats); `restart_unique_id` the first id after the detector restarts
-    its counter; `last_before` the id and stamp of the last frame before the run, which a new subscriber is sent first;
-    `is_begin_certain` False where the first id is that of the first frame which was found.
+    its counter; `epoch` what the source of frames calls the epoch in which the run begins; `last_before` the id and
+    stamp of the last frame before the run, which a new subscriber is sent first; `is_begin_certain` False where the
+    first id is that of the first frame which was found.
     """
 
     def __init__(
@@ -109,12 +99,14 @@ class Ledger:
         *,
         n_extra: int = 0,
         restart_unique_id: int = 1,
+        epoch: int = 0,
         last_before: tuple[int, int] | None = None,
         is_begin_certain: bool = True,
     ) -> None:
         self.n_expected = n_expected
         self.first_unique_id = first_unique_id
         self.restart_unique_id = restart_unique_id
+        self.first_epoch = epoch
         self._is_begin_certain = is_begin_certain
         self._n_most = None if n_expected is None else n_expected + n_extra
         self._n_ignored = dict.fromkeys(Arrival, 0)
@@ -122,48 +114,50 @@ class Ledger:
         """Frames by what became of them, counted as they are marked; but for those that are `PENDING`."""
         self.n_received = 0
         """Frames that came in, each counted once."""
-        self.n_seen = 0
-        """Ordinals up to the last frame seen: frames the detector has made for certain."""
         self._last_before = last_before
         self._ends_at: int | None = None
         self._n_beyond = self._n_implausible = 0
-        self._epochs = [_Epoch(first_unique_id, 0, BEFORE_ALL_TIME)]
-        self._last_unique_id = first_unique_id - 1
-        self._last_timestamp_ns = BEFORE_ALL_TIME
         capacity = n_expected if n_expected is not None else 1024
+        self._epochs = Epochs(first_unique_id, restart_unique_id, epoch, capacity)
         self._status = np.zeros(capacity, np.uint8)
         self._n_received = np.zeros(capacity, np.uint16)
-        self._stamps_ns = np.zeros(capacity, np.int64)
 
-    def is_from_before(self, unique_id: int, timestamp_ns: int) -> bool:
+    @property
+    def n_seen(self) -> int:
+        """Ordinals up to the last frame seen: frames the detector has made for certain."""
+        return self._epochs.n_seen
+
+    def is_from_before(self, unique_id: int, timestamp_ns: int, epoch: int | None = None) -> bool:
         """True for the very frame that stood there before the run, and for those between it and the run's first."""
-        if self.n_received or self._last_before is None:
+        if self.n_received or self._last_before is None or (epoch is not None and epoch > self.first_epoch):
             return False
         return (unique_id, timestamp_ns) == self._last_before or self._last_before[0] < unique_id < self.first_unique_id
 
     def belies_begin(self, unique_id: int) -> bool:
         """True for an id before the first one where that was a guess: such a frame is late only if others say so."""
-        return not self._is_begin_certain and len(self._epochs) == 1 and unique_id < self.first_unique_id
+        return not self._is_begin_certain and self._epochs.current == 0 and unique_id < self.first_unique_id
 
-    def receive(self, unique_id: int, timestamp_ns: int, *, is_confirmed: bool = False) -> Receipt:
+    def receive(
+        self, unique_id: int, timestamp_ns: int, *, epoch: int | None = None, is_confirmed: bool = False
+    ) -> Receipt:
         """Enter a frame that came in, and say what it is. Only a `NEW` one may go on into the file.
 
-        `is_confirmed`: another frame, or the detector's counter, confirms that its id is right (see `Intake`).
+        `epoch` is what its source calls its epoch; None: it is found. `is_confirmed`: another frame, or the detector's
+        counter, confirms that its id is right (see `Intake`).
         """
-        epoch = self._epoch_for(unique_id, timestamp_ns, is_confirmed)
-        frame_id = FrameId(epoch, unique_id)
-        if self.is_from_before(unique_id, timestamp_ns):
+        epochs = self._epochs
+        if epoch is None:
+            place = epochs.place_of(unique_id, timestamp_ns, is_confirmed=is_confirmed)
+        else:
+            place = epochs.place_in(epoch, unique_id, is_confirmed=is_confirmed)
+        frame_id, ordinal = FrameId(place.epoch, unique_id), place.ordinal
+        if self.is_from_before(unique_id, timestamp_ns, epoch):
             return self._ignore(Arrival.BEFORE_RUN, frame_id)
-        ordinal = self._ordinal_of(frame_id)
-        begun = self._begun_by(frame_id, timestamp_ns, is_confirmed)
-        if begun:
-            frame_id = FrameId(len(self._epochs) if self.n_seen else 0, unique_id)
-            ordinal = begun.first_ordinal + unique_id - begun.first_unique_id
-            if not self._may_begin_at(unique_id):
-                return self._refuse(frame_id, ordinal)
-        elif not self._is_within(epoch, ordinal):
+        if place.begins is not None and not epochs.may_begin_at(unique_id):
+            return self._refuse(frame_id, ordinal)
+        if not place.is_within:
             return self._ignore(Arrival.BEFORE_RUN, frame_id) if ordinal < 0 else self._refuse(frame_id)
-        elif self._has(ordinal):
+        if place.begins is None and epochs.has(ordinal):
             self._n_received[ordinal] += self._n_received[ordinal] < np.iinfo(np.uint16).max
             return self._ignore(Arrival.DUPLICATE, frame_id, ordinal)
         if ordinal - self.n_seen > MAX_JUMP:
@@ -172,14 +166,16 @@ class Ledger:
             return self._ignore(Arrival.UNEXPECTED, frame_id, ordinal)
         if self._ends_at is not None and ordinal >= self._ends_at:
             return self._ignore(Arrival.AFTER_RUN, frame_id, ordinal)
-        if begun:  # only now: a frame that is ignored must not change how the next ones are counted
-            self._epochs[frame_id.epoch :] = [begun]
-        self._enter(ordinal, unique_id, timestamp_ns, is_confirmed)
+        # only now: a frame that is ignored must not change how the next ones are counted
+        epochs.enter(place, unique_id, timestamp_ns, is_certain=is_confirmed or epoch is not None)
+        self._reserve(ordinal + 1)
+        self._n_received[ordinal] = 1
+        self.n_received += 1
         return Receipt(Arrival.NEW, frame_id, ordinal)
 
     def refuse(self, unique_id: int) -> Receipt:
         """Count a frame whose uniqueId was found to be implausible."""
-        return self._refuse(FrameId(len(self._epochs) - 1, unique_id))
+        return self._refuse(FrameId(self._epochs.current, unique_id))
 
     def end_at(self, n_exposed: int) -> None:
         """The run was told to end when the detector had made this many of its frames: later ones are not the run's."""
@@ -217,7 +213,7 @@ class Ledger:
 
         Those seen, where the counter is behind them (it was reset) or implausibly far ahead.
         """
-        made = self._ordinal_of(FrameId(len(self._epochs) - 1, counter)) + 1
+        made = self._epochs.ordinal_now(counter) + 1
         return max(made, self.n_seen) if made - self.n_seen <= MAX_JUMP else self.n_seen
 
     def close(self, n_exposed: int | None = None) -> Account:
@@ -229,8 +225,8 @@ class Ledger:
         if self._n_most is not None:
             self._n_beyond = max(self._n_beyond, made - self._n_most)
             made = min(made, self._n_most)
-        self.n_seen = made
-        made, total = self.n_seen, self.n_total
+        self._epochs.n_seen = made
+        total = self.n_total
         self._reserve(total)
         open_ones = self._status[:total] == FrameStatus.PENDING
         self._status[:made][open_ones[:made]] = FrameStatus.LOST
@@ -264,11 +260,7 @@ class Ledger:
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
         """Epoch, unique_id, status and times received of every frame of the run, in order; (M,) each."""
         total = self.n_total
-        firsts = np.array([epoch.first_ordinal for epoch in self._epochs])
-        ordinals = np.arange(total)
-        epochs = (np.searchsorted(firsts, ordinals, side="right") - 1).astype(np.int32)
-        first_ids = np.array([epoch.first_unique_id for epoch in self._epochs], np.int64)
-        unique_ids = first_ids[epochs] + ordinals - firsts[epochs]
+        epochs, unique_ids = self._epochs.identities(total)
         return epochs, unique_ids, self._status[:total].copy(), self._n_received[:total].copy()
 
     def ranges_with(self, *statuses: FrameStatus) -> list[tuple[FrameId, FrameId]]:
@@ -285,57 +277,6 @@ class Ledger:
             for i, k in zip(firsts, lasts, strict=True)
         ]
 
-    def _epoch_for(self, unique_id: int, timestamp_ns: int, is_confirmed: bool) -> int:
-        """The epoch of a frame: that of its stamp, unless only the order of ids leaves room for it."""
-        current = len(self._epochs) - 1
-        epoch = self._epoch_at(timestamp_ns)
-        ordinal = self._ordinal_of(FrameId(epoch, unique_id))
-        has_room = self._is_within(epoch, ordinal) and not self._is_taken_by_another(ordinal, timestamp_ns)
-        goes_on = unique_id == self._last_unique_id + 1 or (is_confirmed and unique_id > self._last_unique_id)
-        return current if goes_on and not has_room else epoch
-
-    def _begun_by(self, frame_id: FrameId, timestamp_ns: int, is_confirmed: bool) -> _Epoch | None:
-        """The epoch that begins with this frame: its place is taken by another one, or it counts back or far ahead."""
-        unique_id, ordinal = frame_id.unique_id, self._ordinal_of(frame_id)
-        counts_back = unique_id <= self._last_unique_id and (is_confirmed or timestamp_ns > self._last_timestamp_ns)
-        is_taken = self._is_within(frame_id.epoch, ordinal) and self._is_taken_by_another(ordinal, timestamp_ns)
-        if is_taken or (counts_back and not self._has(ordinal)):
-            first = min(self.restart_unique_id, unique_id)
-        elif (
-            is_confirmed and ordinal - self.n_seen > MAX_JUMP
-        ):  # someone set the counter: what is between was never made
-            first = unique_id
-        else:
-            return None
-        return _Epoch(first, self.n_seen, self._last_timestamp_ns)
-
-    def _is_taken_by_another(self, ordinal: int, timestamp_ns: int) -> bool:
-        return self._has(ordinal) and int(self._stamps_ns[ordinal]) != timestamp_ns
-
-    def _epoch_at(self, timestamp_ns: int) -> int:
-        epoch = len(self._epochs) - 1
-        while epoch and timestamp_ns <= self._epochs[epoch].after_ns:
-            epoch -= 1
-        return epoch
-
-    def _ordinal_of(self, frame_id: FrameId) -> int:
-        epoch = self._epochs[frame_id.epoch]
-        return epoch.first_ordinal + frame_id.unique_id - epoch.first_unique_id
-
-    def _has(self, ordinal: int) -> bool:
-        return 0 <= ordinal < self.n_seen and bool(self._n_received[ordinal])
-
-    def _is_within(self, epoch: int, ordinal: int) -> bool:
-        """True if an epoch can hold this place in the run: it ends where the next one begins."""
-        is_last = epoch == len(self._epochs) - 1
-        return self._epochs[epoch].first_ordinal <= ordinal and (
-            is_last or ordinal < self._epochs[epoch + 1].first_ordinal
-        )
-
-    def _may_begin_at(self, unique_id: int) -> bool:
-        """An epoch never begins below zero, but for a 32-bit counter that has run over."""
-        return unique_id >= 0 or self._last_unique_id > INT32_MAX - MAX_JUMP
-
     def _ignore(self, arrival: Arrival, frame_id: FrameId, ordinal: int = -1) -> Receipt:
         self._n_ignored[arrival] += 1
         return Receipt(arrival, frame_id, ordinal)
@@ -344,23 +285,5 @@ class Ledger:
         self._n_implausible += 1
         return self._ignore(Arrival.UNEXPECTED, frame_id, ordinal)
 
-    def _enter(self, ordinal: int, unique_id: int, timestamp_ns: int, is_confirmed: bool) -> None:
-        self._reserve(ordinal + 1)
-        self._n_received[ordinal] = 1
-        self._stamps_ns[ordinal] = timestamp_ns
-        self.n_received += 1
-        goes_on = ordinal >= self.n_seen and (is_confirmed or unique_id == self._last_unique_id + 1)
-        self.n_seen = max(self.n_seen, ordinal + 1)
-        if goes_on or timestamp_ns > self._last_timestamp_ns:
-            self._last_timestamp_ns = timestamp_ns
-            self._last_unique_id = unique_id
-
     def _reserve(self, n: int) -> None:
-        if n <= len(self._status):
-            return
-        capacity = max(n, 2 * len(self._status))
-        for name in ("_status", "_n_received", "_stamps_ns"):
-            old = getattr(self, name)
-            new = np.zeros(capacity, old.dtype)
-            new[: len(old)] = old
-            setattr(self, name, new)
+        self._status, self._n_received = grown(self._status, n), grown(self._n_received, n)

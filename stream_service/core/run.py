@@ -5,6 +5,7 @@ An event that the table does not know raises `IllegalTransition` and changes not
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -65,6 +66,17 @@ class EndReason(StrEnum):
 
 FAILURES = frozenset({EndReason.RECORDING_BROKEN, EndReason.REFUSED, EndReason.FAILED})
 """Reasons of a run that has FAILED."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run has ended."""
+
+    state: RunState
+    reason: str
+    """An `EndReason`, with what is to be added to it."""
+    message: str
+    """What became of its frames, in sentences."""
 
 
 class IllegalTransition(Exception):  # noqa: N818  (a claim about the caller, not an error of the run)

@@ -25,6 +25,8 @@ class Begin:
     """False if that is only the first frame that was found: another one may have begun the series."""
     restart_unique_id: int = 1
     """With which the detector begins to count anew."""
+    epoch: int = 0
+    """What the source calls the epoch of the first frame, where it says `Frame.epoch`."""
     last_before: tuple[int, int] | None = None
     """Id and stamp of the last frame of the series before, which may be sent again."""
     is_counted: bool = False

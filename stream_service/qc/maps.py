@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.row import RowBlock
+from stream_service.core.run import RunOutcome
 
 MAX_PIXELS = 512
 """Longest side of a map."""
@@ -39,7 +40,9 @@ class ScanMap:
 
 
 class RowValues:
-    """Positions and one value of every row so far; appended by the run, read by whoever draws."""
+    """Positions and intensities of every row so far: a sink of the run, read by whoever draws."""
+
+    name = "the map of the scan"
 
     def __init__(self, capacity: int = 1024) -> None:
         self._table = np.empty((capacity, 3))
@@ -52,6 +55,12 @@ class RowValues:
         """Add rows with their intensity; those whose position is not known, or cannot be, are left out."""
         rows = block.rows
         self.add(np.stack([rows["x_m"], rows["y_m"], rows["features"]["intensity"]], axis=1))
+
+    def flush(self) -> None:
+        """It is drawn when someone looks."""
+
+    def finish(self, outcome: RunOutcome) -> None:
+        """It stays as it is."""
 
     def add(self, values: npt.NDArray[np.float64]) -> None:
         """Add rows (n, 3): x and y in metres, value."""

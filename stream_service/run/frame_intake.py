@@ -32,6 +32,7 @@ class FrameIntake:
             n_planned,
             n_extra=n_extra,
             restart_unique_id=begin.restart_unique_id,
+            epoch=begin.epoch,
             last_before=begin.last_before,
             is_begin_certain=begin.is_certain,
         )

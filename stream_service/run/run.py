@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -21,11 +21,13 @@ from stream_service.cancellation import Cancellation
 from stream_service.core.ending import Ending
 from stream_service.core.intake import Entered
 from stream_service.core.ledger import Ledger
-from stream_service.core.run import EndReason, RunEvent, RunState, after
+from stream_service.core.run import EndReason, RunEvent, RunOutcome, RunState, after
 from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, OverrunError, PtychostreamError
+from stream_service.qc.maps import RowValues
 from stream_service.run.frame_intake import FrameIntake
 from stream_service.run.notes import RunNotes
+from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
 from stream_service.run.run_rows import RunRows
 from stream_service.run.setup import RunSetup
@@ -45,11 +47,18 @@ IDLE_S = 0.02
 class Run:
     """`arm` checks and connects everything; `start` lets the run work until it has ended.
 
-    `sources` are its own and closed with it; `clock` tells liveness only, in seconds, and never goes back. A clock that
-    stands still never calls anything late: it is that of a recording which is whole.
+    `sources` are its own and closed with it; `sinks` get the rows that are in its file, beside the map of the scan.
+    `clock` tells liveness only, in seconds, and never goes back; one that stands still never calls anything late: it is
+    that of a recording which is whole.
     """
 
-    def __init__(self, setup: RunSetup, sources: Sources, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        setup: RunSetup,
+        sources: Sources,
+        clock: Callable[[], float] = time.monotonic,
+        sinks: Iterable[Sink] = (),
+    ) -> None:
         self.run_number = 1
         """Given by the service, which counts its runs."""
         self.setup = setup
@@ -66,7 +75,8 @@ class Run:
         self._sources = sources
         self._clock = clock
         self._rules = rules = setup.rules
-        self._rows = RunRows(setup, sources, clock)
+        self._map = RowValues()
+        self._rows = RunRows(setup, sources, clock, (self._map, *sinks))
         self._intake = FrameIntake(sources, Begin(first_unique_id=0), setup.n_planned)
         self._watch = SourceWatch(sources, rules.gone_s)
         self._headline = ""
@@ -163,7 +173,7 @@ class Run:
 
     def scan_table(self) -> npt.NDArray[np.float64]:
         """(n, 3) x and y in metres, and intensity, of the rows so far."""
-        return self.out.pipeline.intensities.table() if self.out else np.empty((0, 3))
+        return self._map.table()
 
     # The thread
 
@@ -237,7 +247,10 @@ class Run:
     def _severity_in(self, state: RunState, problem: str) -> Severity:
         if problem or self._ending.reason is EndReason.DETECTOR_GONE:
             return Severity.MAJOR
-        return Severity.NONE if self._notes.is_empty and state is not RunState.INCOMPLETE else Severity.MINOR
+        is_well = (
+            self._notes.is_empty and state is not RunState.INCOMPLETE and not (self.out and self.out.side_sinks.notes)
+        )
+        return Severity.NONE if is_well else Severity.MINOR
 
     # The end
 
@@ -293,8 +306,7 @@ class Run:
         self.message = "; ".join(filter(None, words))
         end_state = after(self.state, verdict.event)
         self.severity = self._severity_in(end_state, problem)
-        if self.out is not None:
-            self.out.close(end_state, self._end_reason, self.message)
+        self._close(end_state)
         self.state = end_state
         log.info("%s: %s", end_state, self.message)
 
@@ -337,8 +349,18 @@ class Run:
         return EndReason.REFUSED if isinstance(self.failure, ConfigError) else EndReason.FAILED
 
     def _close_failed(self) -> None:
-        if self.out is not None:
-            self.out.close(RunState.FAILED, self._end_reason, self.message)
+        self._close(RunState.FAILED)
+
+    def _close(self, state: RunState) -> None:
+        """Close the file with the end of the run in it; a sink that fails at this is told of."""
+        if self.out is None:
+            return
+        sinks = self.out.side_sinks
+        n_told = len(sinks.notes)
+        try:
+            self.out.close(RunOutcome(state, self._end_reason, self.message))
+        finally:
+            self.message = "; ".join((self.message, *sinks.notes[n_told:]))
 
     @property
     def _ledger(self) -> Ledger:

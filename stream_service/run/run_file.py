@@ -20,9 +20,11 @@ import numpy as np
 
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.history import Readback
-from stream_service.core.run import RunState
+from stream_service.core.run import RunOutcome, RunState
 from stream_service.kernels import FrameReducer
 from stream_service.run.rows.pipeline import RowPipeline
+from stream_service.run.rows.side_sinks import SideSinks
+from stream_service.run.rows.sink import Sink
 from stream_service.run.settings import RunSettings
 from stream_service.standard_file import LEDGER_COUNTS, FileHeader, LedgerColumns, StandardFile
 
@@ -45,6 +47,11 @@ class RunFile:
     dtype: np.dtype[Any]
     _counted_s: float = -math.inf
     _n_updates: int = 0
+
+    @property
+    def side_sinks(self) -> SideSinks:
+        """Sinks beside the file."""
+        return self.pipeline.side_sinks
 
     def accepts(self, pixels: np.ndarray[Any, Any]) -> bool:
         """True for a frame of the shape and type with which the run began."""
@@ -71,23 +78,32 @@ class RunFile:
             self._counted_s = now_s
             self.file.write_counts(ledger_counts(self.ledger))
 
-    def close(self, state: RunState, reason: str, message: str) -> None:
-        """Write the last rows, the account and how the run ended, and close the file."""
+    def close(self, outcome: RunOutcome) -> None:
+        """Write the last rows, the account and how the run ended, and close the file; then the sinks beside it.
+
+        A run whose file cannot be closed is closed once more, as one that has FAILED.
+        """
         try:
-            if self.file.failure is None:
-                self.pipeline.flush()
-            self.file.write_ledger(ledger_columns(self.ledger))
-            energy_eV, exposure_s = self.pipeline.energies.energy_eV, self.pipeline.exposure_s
-            self.file.set_scalars(
-                energy_eV=energy_eV if math.isfinite(energy_eV) else None,
-                exposure_s=exposure_s if math.isfinite(exposure_s) else None,
-            )
-            self.file.set_state(state.value, str(reason), time.time_ns(), message)
-            self.file.close()
+            self._close_file(outcome)
         except BaseException:
-            if state is RunState.FAILED:  # there is no second attempt
-                self.file.close()
+            if outcome.state is RunState.FAILED:  # there is no second attempt
+                try:
+                    self.file.close()
+                finally:
+                    self.side_sinks.finish(outcome)
             raise
+        self.side_sinks.finish(outcome)
+
+    def _close_file(self, outcome: RunOutcome) -> None:
+        if self.file.failure is None:
+            self.pipeline.flush()
+        self.file.write_ledger(ledger_columns(self.ledger))
+        energy_eV, exposure_s = self.pipeline.energies.energy_eV, self.pipeline.exposure_s
+        self.file.set_scalars(
+            energy_eV=energy_eV if math.isfinite(energy_eV) else None,
+            exposure_s=exposure_s if math.isfinite(exposure_s) else None,
+        )
+        self.file.finish(outcome)
 
 
 def ledger_columns(ledger: Ledger) -> LedgerColumns:
@@ -112,11 +128,13 @@ def open_run_file(
     energy_eV: float,
     exposure_s: float,
     start_timestamp_ns: int,
+    sinks: Iterable[Sink] = (),
     swmr: bool = True,
 ) -> RunFile:
     """Create the standard file of a run; with `swmr` it is readable from this moment on.
 
-    `energy_eV` and `exposure_s` are those of the first frame, NaN where they are not known.
+    `energy_eV` and `exposure_s` are those of the first frame, NaN where they are not known. The rows that are in the
+    file go on to the `sinks`.
     """
     preprocessing = settings.preprocessing
     header = FileHeader(
@@ -154,6 +172,7 @@ def open_run_file(
         allow_spread=preprocessing.allow_spread,
         gaps=preprocessing.gaps,
         about_references=settings.about_references,
+        sinks=sinks,
     )
     return RunFile(file, pipeline, ledger, reducer.geometry.raw_shape, np.dtype(dtype))
 

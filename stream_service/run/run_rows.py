@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger, Receipt
 from stream_service.core.pairing.history import Readback
 from stream_service.run.pairing import Pairing
+from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
 from stream_service.run.setup import RunSetup
 from stream_service.run.sources import Sources
@@ -29,7 +30,8 @@ MAX_EARLY_READBACKS = 100_000
 class RunRows:
     """The rows of one run; used in its thread only, but for `out` and `shown_row`."""
 
-    def __init__(self, setup: RunSetup, sources: Sources, clock: Callable[[], float]) -> None:
+    def __init__(self, setup: RunSetup, sources: Sources, clock: Callable[[], float], sinks: Sequence[Sink]) -> None:
+        """`sinks` get the rows that are in the file."""
         self.out: RunFile | None = None
         """The file, from the first frame on."""
         self.shown_row: ShownRow | None = None
@@ -38,6 +40,7 @@ class RunRows:
         self._setup = setup
         self._readbacks = sources.readbacks
         self._clock = clock
+        self._sinks = sinks
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
         self._last_flush_at = self._last_image_at = 0.0
 
@@ -89,7 +92,7 @@ class RunRows:
             self._copy_row(self.out)
 
     def _open(self, frame: Frame, ledger: Ledger) -> RunFile:
-        out = self._setup.open(frame, ledger)
+        out = self._setup.open(frame, ledger, self._sinks)
         out.pipeline.is_waiting = self.pairing.is_waiting
         out.record(self._early_readbacks)
         self._early_readbacks.clear()

@@ -5,6 +5,7 @@ Live it is made of a profile and a request (`LiveSetup`), else of a recording an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.stream import Begin
+from stream_service.run.rows.sink import Sink
 from stream_service.run.rules import RunRules
 from stream_service.run.run_file import RunFile
 
@@ -47,8 +49,8 @@ class RunSetup(Protocol):
         """Exposure time of a frame in seconds; NaN if nobody says it."""
         ...
 
-    def open(self, frame: Frame, ledger: Ledger) -> RunFile:
-        """Create the file for frames like this one. Raises `PtychostreamError`."""
+    def open(self, frame: Frame, ledger: Ledger, sinks: Iterable[Sink]) -> RunFile:
+        """Create the file for frames like this one; its rows go on to the `sinks`. Raises `PtychostreamError`."""
         ...
 
     def see(self, exposure: Exposure) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from stream_service.core.ledger import MAX_JUMP
+from stream_service.core.epochs import MAX_JUMP
 from stream_service.settings.service_status import RunStatus
 from stream_service.text.counted import counted
 

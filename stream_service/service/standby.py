@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from stream_service.core.frame import Frame
@@ -18,6 +18,7 @@ from stream_service.core.ledger import Ledger
 from stream_service.core.run import RunState
 from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.rows.sink import Sink
 from stream_service.run.run import Run
 from stream_service.run.run_file import RunFile
 from stream_service.service.arming import Arming
@@ -38,10 +39,10 @@ class AutoSetup(LiveSetup):
         super().__init__(profile, request, sources)
         self.rules = replace(self.rules, armed_timeout_s=math.inf)
 
-    def open(self, frame: Frame, ledger: Ledger) -> RunFile:
+    def open(self, frame: Frame, ledger: Ledger, sinks: Iterable[Sink]) -> RunFile:
         """See `LiveSetup.open`."""
         self.rename(name_of_now(self.scan_id, lambda name: not os.path.lexists(self.path_of(name))))
-        return super().open(frame, ledger)
+        return super().open(frame, ledger, sinks)
 
 
 class Standby:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from stream_service.core.stream import Begin, StreamEvent
 from stream_service.run.live.frame_transport import wanted_attributes
 from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.rows.sink import Sink
 from stream_service.run.run import Run
 from stream_service.settings.profile import Preprocessing, Profile
 from stream_service.settings.request import ScanRequest
@@ -80,6 +81,7 @@ class Bench:
         latest_before: Any = None,
         preprocessing: Mapping[str, Any] | None = None,
         begin: Begin | None = None,
+        sinks: Sequence[Sink] = (),
         **request: Any,
     ) -> None:
         """With `begin` the frames come from a source that says it, as events; else over PVA."""
@@ -93,11 +95,12 @@ class Bench:
         self.sources = ScriptedSources(self.profile, self.beamline)
         self.detector = self.beamline.detector
         self.request = ScanRequest(scan_id="scan", **request)
+        self.sinks = sinks
         self.prepare(self.profile)
 
     def prepare(self, profile: Profile) -> None:
         """Make the run again, of another profile."""
-        self.run = Run(LiveSetup(profile, self.request, self.sources), self.sources, self.clock)
+        self.run = Run(LiveSetup(profile, self.request, self.sources), self.sources, self.clock, self.sinks)
 
     def set_budget(self, n_bytes: int) -> None:
         """Make the run again, with so much memory for the frames that wait."""

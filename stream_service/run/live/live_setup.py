@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from numpy.typing import DTypeLike
@@ -33,6 +33,7 @@ from stream_service.run.live.live_settings import (
 )
 from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.live.run_trial import check_space, try_file
+from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile, open_run_file
 from stream_service.run.settings import UNKNOWN_DTYPE, RunSettings, warm_up
 from stream_service.settings.profile import Profile
@@ -124,7 +125,7 @@ class LiveSetup:
     def check_end(self) -> None:
         """Nor of all of them."""
 
-    def open(self, frame: Frame, ledger: Ledger) -> RunFile:
+    def open(self, frame: Frame, ledger: Ledger, sinks: Iterable[Sink]) -> RunFile:
         """Create the file for frames like this one; raises `PtychostreamError` when it or the settings do not fit."""
         rows, columns = frame.pixels.shape
         return open_run_file(
@@ -136,6 +137,7 @@ class LiveSetup:
             energy_eV=self._energy_at(frame.attributes),
             exposure_s=self.exposure_of(frame),
             start_timestamp_ns=time.time_ns(),
+            sinks=sinks,
         )
 
     @property

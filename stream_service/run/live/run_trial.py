@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from stream_service.core.ledger import Ledger
-from stream_service.core.run import EndReason, RunState
+from stream_service.core.run import EndReason, RunOutcome, RunState
 from stream_service.errors import ConfigError, WriteError
 from stream_service.kernels import FrameReducer
 from stream_service.run.run_file import open_run_file
@@ -51,7 +51,7 @@ def try_file(path: Path, settings: RunSettings, reducer: FrameReducer) -> None:
                 exposure_s=1.0,
                 start_timestamp_ns=time.time_ns(),
             )
-            out.close(RunState.ABORTED, EndReason.ABORTED, "only tried")
+            out.close(RunOutcome(RunState.ABORTED, EndReason.ABORTED, "only tried"))
     except OSError as error:
         raise WriteError(f"no file can be made in {path.parent}: {error.strerror or error}") from error
     except NOT_STORABLE as error:

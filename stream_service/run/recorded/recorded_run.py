@@ -14,6 +14,8 @@ from stream_service.interruption import at_steps_only, raise_if_interrupted
 from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.run.recorded.recorded_setup import RecordedSetup
 from stream_service.run.recorded.recorded_sources import Pauses, RecordedSources, no_pause
+from stream_service.run.recorded.used_positions import UsedPositions
+from stream_service.run.rows.sink import Sink
 from stream_service.run.run import Run
 
 TELL_S = 0.1
@@ -46,9 +48,11 @@ class RecordedRun:
         setup: RecordedSetup,
         pauses: Pauses = no_pause,
         clock: Callable[[], float] = time.monotonic,
+        sinks: tuple[Sink, ...] = (),
     ) -> None:
         self.sources = RecordedSources(scan, pauses)
-        self.run = Run(setup, self.sources, clock)
+        self._used = UsedPositions()
+        self.run = Run(setup, self.sources, clock, sinks=(self._used, *sinks))
         self._scan = scan
 
     def work(self, on_tick: Callable[[], None]) -> None:
@@ -97,5 +101,5 @@ class RecordedRun:
             is_near_field=None if optics is None else optics.propagation == "near_field",
             defocus_m=None if optics is None else optics.defocus_m,
         )
-        for doubt in scan_doubts(geometry, pipeline.used_positions_m):
+        for doubt in scan_doubts(geometry, self._used.positions_m):
             yield f"the scan {doubt.message} ({doubt.correction})"

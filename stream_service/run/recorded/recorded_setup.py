@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from stream_service.run.recorded.recorded_channels import RecordedChannels
 from stream_service.run.recorded.recorded_facts import check_facts, check_names_of_frames
 from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.run.rows.group_check import JUDGED_GROUPS, check_groups
+from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile, open_run_file
 from stream_service.run.settings import RunSettings, frames_per_row
 from stream_service.sources.recording import Recording
@@ -97,7 +98,7 @@ class RecordedSetup:
             except ConfigError as error:
                 yield str(error)
 
-    def open(self, frame: Frame, ledger: Ledger) -> RunFile:
+    def open(self, frame: Frame, ledger: Ledger, sinks: Iterable[Sink]) -> RunFile:
         """Create the file."""
         assert self._settings is not None and self._reducer is not None, "prepare comes first"
         self._out = out = open_run_file(
@@ -109,6 +110,7 @@ class RecordedSetup:
             energy_eV=self._scan.facts.energy_eV,
             exposure_s=self._scan.facts.exposure_s,
             start_timestamp_ns=self._scan.start_ns(frame),
+            sinks=sinks,
             swmr=self._is_live,
         )
         self._on_open(out.file)

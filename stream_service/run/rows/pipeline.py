@@ -7,12 +7,11 @@ the block that the sinks get, so a frame's pixels are read once and written once
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import reduce
 from operator import or_
 
 import numpy as np
-import numpy.typing as npt
 
 from stream_service.core.energies import RowEnergies
 from stream_service.core.exposure import Exposure, Flag
@@ -23,11 +22,11 @@ from stream_service.core.spread import SpreadJudge
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.kernels import CorrectionError, FrameReducer, Gaps, GapSetting, Grouping
-from stream_service.qc.maps import RowValues
 from stream_service.run.rows.first_frames import FirstFrames
 from stream_service.run.rows.flag_counts import FlagCounts
 from stream_service.run.rows.gap_watch import GapWatch
 from stream_service.run.rows.saturation import SaturationShare
+from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
 from stream_service.run.rows.spread_check import SpreadCheck
 from stream_service.run.rows.unmeasured import UnmeasuredPixels
@@ -50,17 +49,16 @@ class RowPipeline:
         allow_spread: bool = False,
         gaps: GapSetting = "auto",
         about_references: tuple[str, ...] = (),
+        sinks: Iterable[Sink] = (),
     ) -> None:
         """`rejected` are positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0).
 
         With `allow_spread` the exposures of a row may have been taken at more than one position. `gaps`
         says how pixels that do not measure are found; `about_references` is told with what is to be said of the rows.
+        `sinks` are those beside the file; they get what is in it.
         """
-        self.intensities = RowValues()
-        """Position and intensity of every row: the STXM map."""
         self._file = file
-        self._others: tuple[Sink, ...] = (self.intensities,)
-        """Sinks beside the file; they see what is in it."""
+        self.side_sinks = SideSinks(sinks)
         self._block = RowBlock(reducer.out_shape, frames_per_row)
         self._reducer = reducer
         self._ledger = ledger
@@ -84,8 +82,6 @@ class RowPipeline:
         """Exposure time of the latest row."""
         self.energies = RowEnergies()
         """Of every row."""
-        self._used_m: list[npt.NDArray[np.float64]] = []
-        """x and y of the rows that are used, block by block."""
         self._unflushed: list[int] = []
         self.latest_slot: np.ndarray | None = None
         """Pixels of the row appended last, (y, x) float32; overwritten by later rows, so copy it at once."""
@@ -94,11 +90,6 @@ class RowPipeline:
     def spread(self) -> SpreadJudge:
         """Of rows that are made of several exposures."""
         return self._spread_check.judge
-
-    @property
-    def used_positions_m(self) -> npt.NDArray[np.float64]:
-        """(n, 2) x and y of the beam on the sample, of the rows that are used and visible to readers."""
-        return np.concatenate([np.empty((0, 2)), *self._used_m])
 
     @property
     def held_bytes(self) -> int:
@@ -150,14 +141,10 @@ class RowPipeline:
         self._file.flush()
         self._ledger.mark(self._unflushed, FrameStatus.STORED)
         self._unflushed.clear()
-        try:
-            if block.n_rows:
-                for sink in self._others:
-                    sink.append(block)
-                used = block.rows[block.rows["keep"] != 0]
-                self._used_m.append(np.stack([used["x_m"], used["y_m"]], axis=1))
-        finally:
-            block.clear()  # they are in the file, whatever became of a sink
+        if block.n_rows:
+            self.side_sinks.append(block)
+            block.clear()
+        self.side_sinks.flush()
 
     def finish(self) -> None:
         """No more exposures: enter the groups that never filled, and settle the saturation mask."""
@@ -196,6 +183,7 @@ class RowPipeline:
         yield from self._saturation.notes()
         yield from self.energies.notes()
         yield from self._spread_check.notes(self._grouper.frames_per_position)
+        yield from self.side_sinks.notes
 
     def _take(self, group: Group) -> None:
         """Append a complete group; the first one only when its spread can be judged."""

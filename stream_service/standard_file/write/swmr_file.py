@@ -14,6 +14,7 @@ in the file from the start, are written there by plain system calls; the rows so
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.row import RowBlock
+from stream_service.core.run import RunOutcome
 from stream_service.errors import WriteError
 from stream_service.standard_file.schema import cxi_tree, paths
 from stream_service.standard_file.schema.codes import END_STATES, LEDGER_COUNTS, RUN_STATES
@@ -69,6 +71,11 @@ class StandardFile:
         path = Path(path)
         file, datasets = create_file(path, standard_tree(header), swmr=swmr)
         return cls(path, header, file, datasets)
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(self.path)
 
     @property
     def path(self) -> Path:
@@ -198,6 +205,11 @@ class StandardFile:
                 self._fixed.write(paths.SOURCE_ENERGY, energy_eV * JOULES_PER_EV)
             if exposure_s is not None:
                 self._fixed.write(paths.EXPOSURE, exposure_s)
+
+    def finish(self, outcome: RunOutcome) -> None:
+        """Say how the run has ended, and close. Raises `WriteError`."""
+        self.set_state(outcome.state.value, outcome.reason, time.time_ns(), outcome.message)
+        self.close()
 
     def close(self) -> None:
         """Flush and close; afterwards the file opens like any other. Does nothing the second time.

@@ -22,8 +22,9 @@ from stream_service.kernels.pixelpass import reduce_pixels
 SHAPE = (6, 8)
 
 
-def frame(n: int, dtype: npt.DTypeLike = np.uint16) -> Frame:
-    return Frame(n, corpus.STAMP_S * 10**9 + n * 10**6, np.full(SHAPE, n, dtype), {"energy": 700.0})
+def frame(n: int, dtype: npt.DTypeLike = np.uint16, epoch: int | None = None) -> Frame:
+    stamp_ns = corpus.STAMP_S * 10**9 + ((epoch or 0) * 10 + n) * 10**6
+    return Frame(n, stamp_ns, np.full(SHAPE, n, dtype), {"energy": 700.0}, epoch=epoch)
 
 
 def frames(ids: Iterable[int], dtype: npt.DTypeLike = np.uint16) -> Iterator[Step]:
@@ -43,6 +44,16 @@ def test_first_id_of_a_series_that_nobody_counts_is_that_after_the_counter(tmp_p
     b = Bench(tmp_path, begin=Begin(), n_positions=2)
     b.detector.shown = 41
     assert b.play(frames([42, 43])).state is RunState.COMPLETE
+
+
+def test_epochs_that_a_source_says_are_those_of_the_rows(tmp_path: Path) -> None:
+    """A detector that is armed anew within a run, and counts from 0 each time, which its source knows."""
+    b = Bench(tmp_path, begin=Begin(0, restart_unique_id=0, epoch=7), n_positions=4)
+    run = b.play(iter([[frame(n, epoch=epoch)] for epoch in (7, 8) for n in (0, 1)]))
+    assert run.state is RunState.COMPLETE, run.message
+    assert b.rows() == [0, 1, 0, 1]
+    with b.file() as file:
+        assert file["/entry/frames/epoch"][:, 0].tolist() == [0, 0, 1, 1]
 
 
 def test_end_of_a_stream_ends_the_run(tmp_path: Path) -> None:

@@ -12,10 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from stream_service.core.row import RowBlock
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError, SourceError
-from stream_service.qc.maps import RowValues
 from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.replay import replay
@@ -167,19 +165,6 @@ def test_replay_loads_no_library_of_epics():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-
-
-def test_a_sink_that_dies_stores_no_row_twice(tmp_path, monkeypatch):
-    def die(self: RowValues, block: RowBlock) -> None:
-        raise RuntimeError("no map today")
-
-    monkeypatch.setattr(RowValues, "append", die)
-    with pytest.raises(RuntimeError, match="no map today"):
-        replay(MemoryRecording(frames_of(3), attributes_of(3)), tmp_path, IngestSettings(), rate_hz=1000)
-    with h5py.File(tmp_path / "scan_std.h5") as file:
-        ids = file["entry/frames/unique_id"][:, 0].tolist()
-        assert ids == list(range(1, len(ids) + 1)) and ids
-        assert int(file["entry/ledger/stored"][()]) == len(ids)
 
 
 def test_replay_refuses_groups_that_are_no_positions_as_an_ingest_does(tmp_path: Path) -> None:

@@ -1,0 +1,190 @@
+"""Places of frames in a run: from uniqueId and epoch to the ordinal, which counts frames across epochs.
+
+A detector that resets its counter begins an epoch. Which one a frame belongs to is said by its source where that knows
+(`Frame.epoch`: a series of ZMQ, an arming of SIMPLON), else found by its id and stamp: an id that counts back, or whose
+place another frame has, begins a new epoch. An epoch ends where the next one begins: what comes later of it and was not
+made before has no place any more.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from operator import attrgetter
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.clock import BEFORE_ALL_TIME
+
+MAX_JUMP = 1 << 22
+"""Most frames that can have been lost at once (4 million: over an hour at 1 kHz)."""
+INT32_MAX = (1 << 31) - 1
+"""areaDetector's uniqueId is a 32-bit integer."""
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+class Epoch(NamedTuple):
+    """One counting of the detector."""
+
+    first_unique_id: int
+    first_ordinal: int
+    after_ns: int
+    """Its frames are stamped later than this; the last stamp of the epoch before."""
+    given: int
+    """What its source calls it; where none does, one more than the epoch before."""
+
+    def ordinal_of(self, unique_id: int) -> int:
+        return self.first_ordinal + unique_id - self.first_unique_id
+
+
+_given = attrgetter("given")
+
+
+class Place(NamedTuple):
+    """The place of a frame, whether it is taken or not."""
+
+    epoch: int
+    """Counted from 0."""
+    ordinal: int
+    is_within: bool
+    """False if the epoch does not hold it: it is before the run, or the next epoch has begun."""
+    begins: Epoch | None = None
+    """The epoch that begins with this frame."""
+
+
+class Epochs:
+    """The epochs of one run, the first of which begins with `first_unique_id`."""
+
+    def __init__(self, first_unique_id: int, restart_unique_id: int, given: int, capacity: int) -> None:
+        self.n_seen = 0
+        """Ordinals up to the last frame seen: frames the detector has made for certain."""
+        self.restart_unique_id = restart_unique_id
+        self._epochs = [Epoch(first_unique_id, 0, BEFORE_ALL_TIME, given)]
+        self._last_unique_id = first_unique_id - 1
+        self._last_timestamp_ns = BEFORE_ALL_TIME
+        # of zeros: a long plan takes no memory before its frames
+        self._is_taken = np.zeros(capacity, np.bool_)
+        self._stamps_ns = np.zeros(capacity, np.int64)
+
+    @property
+    def current(self) -> int:
+        """The epoch that began last."""
+        return len(self._epochs) - 1
+
+    def has(self, ordinal: int) -> bool:
+        """True if a frame has come to this place."""
+        return 0 <= ordinal < len(self._is_taken) and bool(self._is_taken[ordinal])
+
+    def ordinal_now(self, unique_id: int) -> int:
+        """The place of an id in the current epoch."""
+        return self._epochs[-1].ordinal_of(unique_id)
+
+    def place_in(self, given: int, unique_id: int, *, is_confirmed: bool) -> Place:
+        """The place of a frame whose source says its epoch: stamps tell nothing then. A new epoch begins with it."""
+        epoch = self.current
+        if given != self._epochs[epoch].given:
+            epoch = bisect_right(self._epochs, given, key=_given) - 1
+        if epoch < 0:
+            return Place(0, -1, is_within=False)
+        while epoch and self._epochs[epoch - 1].given == given and unique_id < self._epochs[epoch].first_unique_id:
+            epoch -= 1  # someone had set the counter ahead
+        known = self._epochs[epoch]
+        if known.given != given and epoch < self.current:
+            return Place(epoch, self._epochs[epoch + 1].first_ordinal, is_within=False)  # nothing of it had come
+        if known.given != given:
+            known = self._after_last(min(self.restart_unique_id, unique_id), given)
+            return self._beginning(known, unique_id, is_confirmed=is_confirmed)
+        ordinal = known.ordinal_of(unique_id)
+        if epoch == self.current and is_confirmed and ordinal - self.n_seen > MAX_JUMP:
+            return self._beginning(known, unique_id, is_confirmed=True)
+        return Place(epoch, ordinal, self._is_within(epoch, ordinal))
+
+    def place_of(self, unique_id: int, timestamp_ns: int, *, is_confirmed: bool) -> Place:
+        """The place of a frame by its id and stamp; it may begin an epoch."""
+        if unique_id == self._last_unique_id + 1 and timestamp_ns > self._last_timestamp_ns:  # as nearly all do
+            ordinal = self._epochs[-1].ordinal_of(unique_id)
+            if ordinal >= self.n_seen:
+                return Place(self.current, ordinal, is_within=True)
+        epoch = self._epoch_for(unique_id, timestamp_ns, is_confirmed)
+        ordinal = self._epochs[epoch].ordinal_of(unique_id)
+        is_within = self._is_within(epoch, ordinal)
+        counts_back = unique_id <= self._last_unique_id and (is_confirmed or timestamp_ns > self._last_timestamp_ns)
+        is_taken = is_within and self._is_taken_by_another(ordinal, timestamp_ns)
+        if is_taken or (counts_back and not self.has(ordinal)):
+            first = min(self.restart_unique_id, unique_id)
+        elif is_confirmed and ordinal - self.n_seen > MAX_JUMP:
+            first = unique_id  # someone set the counter: what is between was never made
+        else:
+            return Place(epoch, ordinal, is_within)
+        begun = self._after_last(first, self._epochs[-1].given + 1)
+        return self._beginning(begun, unique_id, is_confirmed=False)
+
+    def may_begin_at(self, unique_id: int) -> bool:
+        """An epoch never begins below zero, but for a 32-bit counter that has run over."""
+        return unique_id >= 0 or self._last_unique_id > INT32_MAX - MAX_JUMP
+
+    def enter(self, place: Place, unique_id: int, timestamp_ns: int, *, is_certain: bool) -> None:
+        """A frame has come to its place; `is_certain`: its id is no mistake."""
+        if place.begins is not None:
+            self._epochs[place.epoch :] = [place.begins]
+        self._is_taken = grown(self._is_taken, place.ordinal + 1)
+        self._stamps_ns = grown(self._stamps_ns, place.ordinal + 1)
+        self._is_taken[place.ordinal] = True
+        self._stamps_ns[place.ordinal] = timestamp_ns
+        goes_on = place.ordinal >= self.n_seen and (is_certain or unique_id == self._last_unique_id + 1)
+        self.n_seen = max(self.n_seen, place.ordinal + 1)
+        if goes_on or timestamp_ns > self._last_timestamp_ns:
+            self._last_timestamp_ns = timestamp_ns
+            self._last_unique_id = unique_id
+
+    def identities(self, n: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Epoch and unique_id of the first `n` ordinals."""
+        firsts = np.array([epoch.first_ordinal for epoch in self._epochs])
+        ordinals = np.arange(n)
+        epochs = (np.searchsorted(firsts, ordinals, side="right") - 1).astype(np.int32)
+        first_ids = np.array([epoch.first_unique_id for epoch in self._epochs], np.int64)
+        return epochs, first_ids[epochs] + ordinals - firsts[epochs]
+
+    def _after_last(self, first_unique_id: int, given: int) -> Epoch:
+        return Epoch(first_unique_id, self.n_seen, self._last_timestamp_ns, given)
+
+    def _beginning(self, begun: Epoch, unique_id: int, *, is_confirmed: bool) -> Place:
+        """The place of a frame that begins an epoch; one that is confirmed lies not too far ahead."""
+        if is_confirmed and begun.ordinal_of(unique_id) - self.n_seen > MAX_JUMP:
+            begun = self._after_last(unique_id, begun.given)
+        index = len(self._epochs) if self.n_seen else 0  # a reset before the first frame is the beginning
+        return Place(index, begun.ordinal_of(unique_id), is_within=True, begins=begun)
+
+    def _epoch_for(self, unique_id: int, timestamp_ns: int, is_confirmed: bool) -> int:
+        """The epoch of a frame: that of its stamp, unless only the order of ids leaves room for it."""
+        epoch = self._epoch_at(timestamp_ns)
+        ordinal = self._epochs[epoch].ordinal_of(unique_id)
+        has_room = self._is_within(epoch, ordinal) and not self._is_taken_by_another(ordinal, timestamp_ns)
+        goes_on = unique_id == self._last_unique_id + 1 or (is_confirmed and unique_id > self._last_unique_id)
+        return self.current if goes_on and not has_room else epoch
+
+    def _epoch_at(self, timestamp_ns: int) -> int:
+        epoch = self.current
+        while epoch and timestamp_ns <= self._epochs[epoch].after_ns:
+            epoch -= 1
+        return epoch
+
+    def _is_taken_by_another(self, ordinal: int, timestamp_ns: int) -> bool:
+        return self.has(ordinal) and int(self._stamps_ns[ordinal]) != timestamp_ns
+
+    def _is_within(self, epoch: int, ordinal: int) -> bool:
+        """True if an epoch can hold this place in the run: it ends where the next one begins."""
+        is_last = epoch == self.current
+        return self._epochs[epoch].first_ordinal <= ordinal and (
+            is_last or ordinal < self._epochs[epoch + 1].first_ordinal
+        )
+
+
+def grown(array: npt.NDArray[Scalar], n: int) -> npt.NDArray[Scalar]:
+    """The array with room for `n` entries at least: the same, or a longer copy."""
+    if n <= len(array):
+        return array
+    longer = np.zeros(max(n, 2 * len(array)), array.dtype)
+    longer[: len(array)] = array
+    return longer

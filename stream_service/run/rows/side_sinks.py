@@ -1,0 +1,57 @@
+"""The sinks of a run beside its file, and what is said of one that fails: the run and its file go on without it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from stream_service.core.row import RowBlock
+from stream_service.core.run import RunOutcome
+from stream_service.errors import PtychostreamError
+from stream_service.run.rows.sink import Sink
+from stream_service.text.counted import counted
+
+log = logging.getLogger(__name__)
+
+
+class SideSinks:
+    """Some sinks, each of which gets every row until it raises; then it is told of, once, and gets nothing more."""
+
+    def __init__(self, sinks: Iterable[Sink] = ()) -> None:
+        self.notes: tuple[str, ...] = ()
+        """What is to be said of those that failed, in sentences."""
+        self._sinks = tuple(sinks)
+        self._n_rows = 0
+
+    def append(self, block: RowBlock) -> None:
+        """Give them rows that are in the file."""
+        self._each(lambda sink: sink.append(block))
+        self._n_rows += block.n_rows
+
+    def flush(self) -> None:
+        """Let them show what they have."""
+        self._each(lambda sink: sink.flush())
+
+    def finish(self, outcome: RunOutcome) -> None:
+        """Tell them how the run has ended."""
+        self._each(lambda sink: sink.finish(outcome))
+        self._sinks = ()
+
+    def _each(self, call: Callable[[Sink], object]) -> None:
+        for sink in self._sinks:
+            try:
+                call(sink)
+            except Exception as error:  # noqa: BLE001  (a sink that is dead is told of; the file must not suffer by it)
+                self._sinks = tuple(other for other in self._sinks if other is not sink)
+                self.notes += (self._farewell(sink, error),)
+
+    def _farewell(self, sink: Sink, error: Exception) -> str:
+        if isinstance(error, PtychostreamError):
+            why = str(error)
+        else:
+            log.error("%s stopped on a defect of the service", sink.name, exc_info=error)
+            why = f"a defect of the service, {type(error).__name__}: {error} (where it is stands in the service's log)"
+        after = f"after {counted(self._n_rows, 'row')}"
+        note = f"{sink.name} has stopped {after}, which affects neither the file nor the next run: {why}"
+        log.warning("%s", note)
+        return note
