@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from stream_service.core.ending import Ending
 from stream_service.core.intake import Entered
 from stream_service.core.ledger import Ledger
 from stream_service.core.run import EndReason, RunEvent, RunOutcome, RunState, after
-from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, OverrunError, PtychostreamError
 from stream_service.qc.maps import RowValues
 from stream_service.run.frame_intake import FrameIntake
@@ -35,7 +35,7 @@ from stream_service.run.source_watch import SourceWatch
 from stream_service.run.sources import Sources
 from stream_service.run.status import ShownRow
 from stream_service.run.verdict import Verdict, settle
-from stream_service.settings.service_status import RunStatus, Severity
+from stream_service.settings.service_status import NO_RUN, RunStatus, Severity
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,8 @@ class Run:
         self._rules = rules = setup.rules
         self._map = RowValues()
         self._rows = RunRows(setup, sources, clock, (self._map, *sinks))
-        self._intake = FrameIntake(sources, Begin(first_unique_id=0), setup.n_planned)
+        self._intake: FrameIntake
+        """From the arming on: it begins with the series of its source."""
         self._watch = SourceWatch(sources, rules.gone_s)
         self._headline = ""
         self._end_reason = ""
@@ -154,6 +155,8 @@ class Run:
 
     def status(self) -> RunStatus:
         """The run at this moment; may be called from any thread, so it only looks at what the run's own has said."""
+        if self.state is RunState.IDLE:
+            return replace(NO_RUN, run_number=self.run_number, scan_id=self.setup.scan_id, message=self.message)
         return RunStatus(
             run_number=self.run_number,
             scan_id=self.setup.scan_id,

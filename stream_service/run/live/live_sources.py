@@ -40,9 +40,10 @@ class LiveSources:
         begin, settings = self.frames.begin(), self._profile.detector
         if begin.first_unique_id is not None:
             return begin
-        is_counted = settings.first_id == "after_counter"
-        first = self.detector.counter() + 1 if settings.first_id == "after_counter" else settings.first_id
-        return replace(begin, first_unique_id=first, restart_unique_id=settings.restart_id, is_counted=is_counted)
+        begin = replace(begin, restart_unique_id=settings.restart_id)
+        if settings.first_id == "after_counter":
+            return replace(begin, first_unique_id=self.detector.counter() + 1, is_counted=True)
+        return replace(begin, first_unique_id=settings.first_id)
 
     def attach_thread(self) -> None:
         """See `BeamlineMonitors.attach_thread`."""

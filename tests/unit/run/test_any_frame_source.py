@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from numba import njit
-from scripted_run import Bench, Step
+from scripted_run import Bench, ScriptedSources, Step
 
 from stream_service.core.frame import Frame
 from stream_service.core.run import EndReason, RunState
@@ -44,6 +44,23 @@ def test_first_id_of_a_series_that_nobody_counts_is_that_after_the_counter(tmp_p
     b = Bench(tmp_path, begin=Begin(), n_positions=2)
     b.detector.shown = 41
     assert b.play(frames([42, 43])).state is RunState.COMPLETE
+
+
+def test_first_id_that_the_profile_says_asks_no_counter(tmp_path: Path) -> None:
+    b = Bench(tmp_path, begin=Begin(), n_positions=2)
+    detector = b.profile.detector.model_copy(update={"first_id": 5, "restart_id": 3})
+    b.detector.shown = None
+    begin = ScriptedSources(b.profile.model_copy(update={"detector": detector}), b.beamline).begin()
+    assert (begin.first_unique_id, begin.restart_unique_id, begin.is_counted) == (5, 3, False)
+
+
+def test_run_that_is_not_armed_has_no_frames_of_a_series_that_nobody_knows(tmp_path: Path) -> None:
+    b = Bench(tmp_path, begin=Begin(7), n_positions=2)
+    before = b.run.status()
+    assert (before.scan_id, before.state, before.message) == ("scan", RunState.IDLE, "arming")
+    assert (before.account.expected, before.account.pending, before.received) == (0, 0, 0)
+    b.run.arm()
+    assert b.run.status().account.expected == 2
 
 
 def test_epochs_that_a_source_says_are_those_of_the_rows(tmp_path: Path) -> None:
