@@ -1,20 +1,27 @@
-"""Full-size tests are run with `--long` only; what takes long begins first."""
+"""Full-size tests are run with `--long` only; what takes long begins first.
+
+Properties are tried with the same examples every time, so that the verdict on a change is about the change; the long
+tests try them with others, and many more, and remember what failed.
+"""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-settings.register_profile("any machine", deadline=None)  # how long an example takes says what else the machine does
-settings.load_profile("any machine")
+# No deadline: how long an example takes says what else the machine does.
+settings.register_profile("the same", deadline=None, derandomize=True, max_examples=100)
+settings.register_profile("others", deadline=None, derandomize=False, max_examples=1000)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs, and by all that they start
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the full-size tests, too")
+    parser.addoption("--one-case", action="store_true", help="of a test with several cases, run the first only")
 
 
 FIRST = ("system", "hostile", "property", "unit")
@@ -23,6 +30,11 @@ LONG_FILES = ("test_failing_disk.py", "test_terminal.py", "test_guard.py", "test
 """Of their room these come first, for the same reason: each takes 10 s and more."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("others" if config.getoption("--long") else "the same")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m long` selects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     rooms = {room: number for number, room in enumerate(FIRST)}
@@ -33,8 +45,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     items.sort(key=place)
     if config.getoption("--long"):
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+        for item in items:
+            if item.path.parent.name == "property":
+                item.add_marker(pytest.mark.long)
+    else:
+        keep(config, items, lambda item: item.get_closest_marker("long") is None)
+    if config.getoption("--one-case"):
+        first = {item.nodeid.partition("[")[0]: item for item in reversed(items)}
+        keep(config, items, lambda item: item is first[item.nodeid.partition("[")[0]])
+
+
+def keep(config: pytest.Config, items: list[pytest.Item], is_wanted: Callable[[pytest.Item], bool]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])
+    items[:] = [item for item in items if is_wanted(item)]

@@ -7,13 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from stream_service.kernels import Corrections, FrameReducer, FrameSummary, Geometry, Grouping, reference
-
-kernel_settings = settings(max_examples=150)
 
 ROTATIONS = st.sampled_from([0, 90, 180, 270])
 FLIPS = st.sampled_from(["none", "h", "v", "hv"])
@@ -82,7 +80,6 @@ def reduce(
     return out, reducer.reduce(frames, times_s or [1.0] * len(frames), out)
 
 
-@kernel_settings
 @given(runs())
 def test_the_kernel_gives_the_bits_of_the_definition(run: Any) -> None:
     frames, times_s, geometry, corrections, grouping = run
@@ -105,7 +102,6 @@ def test_the_kernel_gives_the_bits_of_the_definition(run: Any) -> None:
         )
 
 
-@kernel_settings
 @given(runs())
 def test_bad_references_never_spread_into_good_pixels(run: Any) -> None:
     frames, times_s, geometry, corrections, grouping = run
@@ -118,7 +114,6 @@ def test_bad_references_never_spread_into_good_pixels(run: Any) -> None:
     assert reducer.flat_applied is None or (reducer.flat_applied[reducer.mask == 0] > 0).all()
 
 
-@kernel_settings
 @given(st.data(), geometries())
 def test_orientation_moves_pixels_and_changes_none(data: st.DataObject, geometry: Geometry) -> None:
     """Over the same raw window; the window itself may shift by a pixel, see the geometry tests."""
@@ -132,7 +127,6 @@ def test_orientation_moves_pixels_and_changes_none(data: st.DataObject, geometry
     assert summary.features["intensity"] == plain_summary.features["intensity"]
 
 
-@kernel_settings
 @given(st.data(), geometries(), st.sampled_from([Grouping.SUM, Grouping.MEAN]))
 def test_a_sum_is_linear_in_its_frames(data: st.DataObject, geometry: Geometry, grouping: Grouping) -> None:
     frames = data.draw(npst.arrays("i2", (3, *geometry.raw_shape)))
@@ -143,7 +137,6 @@ def test_a_sum_is_linear_in_its_frames(data: st.DataObject, geometry: Geometry, 
     np.testing.assert_array_equal(together, (alone / divisor).astype(np.float32))
 
 
-@kernel_settings
 @given(st.data(), geometries())
 def test_a_bin_conserves_counts(data: st.DataObject, geometry: Geometry) -> None:
     frames = data.draw(npst.arrays("u1", (1, *geometry.raw_shape)))
@@ -151,7 +144,6 @@ def test_a_bin_conserves_counts(data: st.DataObject, geometry: Geometry) -> None
     assert summary.features["intensity"] == geometry.crop(frames).sum()
 
 
-@kernel_settings
 @given(st.data(), geometries(), st.sampled_from(["keep", "interpolate"]))
 def test_a_uniform_frame_stays_uniform_whatever_is_masked(
     data: st.DataObject, geometry: Geometry, bad_pixels: Any
@@ -171,7 +163,6 @@ def test_a_uniform_frame_stays_uniform_whatever_is_masked(
         assert not out[~where].any()
 
 
-@kernel_settings
 @given(st.lists(st.floats(1e-3, 10), min_size=2, max_size=4, unique=True), st.floats(1e-3, 1e5))
 def test_unequal_exposures_of_a_steady_beam_give_its_rate(times_s: list[float], rate: float) -> None:
     counts = np.array(times_s) * rate
@@ -182,7 +173,6 @@ def test_unequal_exposures_of_a_steady_beam_give_its_rate(times_s: list[float], 
     assert summary.features["n_saturated"] == 0
 
 
-@kernel_settings
 @given(st.data())
 def test_running_saturation_counts_are_the_sum_over_rows(data: st.DataObject) -> None:
     frames = data.draw(npst.arrays("u1", (5, 1, 3, 4)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stream_service.core.frame import Frame, FrameId
@@ -33,7 +33,6 @@ def adds_up(account: Account) -> bool:
     return statuses + account.pending == account.expected
 
 
-@settings(max_examples=150)
 def lost_ids(ledger: Ledger) -> list[FrameId]:
     ranges = ledger.ranges_with(FrameStatus.LOST)
     return [
@@ -139,7 +138,6 @@ def deliveries(draw: st.DrawFn, n_epochs: st.SearchStrategy[int]) -> Delivery:
     return Delivery(first_id, restart_id, made, arrived)
 
 
-@settings(max_examples=200)
 @given(deliveries(st.just(1)), st.integers(0, 10))
 def test_ledger_names_exactly_the_frames_that_did_not_come(delivery, n_never_made):
     """Head and tail loss, gaps, duplicates and overtaking, with the detector's counter to say how many were made."""
@@ -161,7 +159,6 @@ def test_ledger_names_exactly_the_frames_that_did_not_come(delivery, n_never_mad
     assert account.unexpected == account.before_run == 0
 
 
-@settings(max_examples=200)
 @given(deliveries(st.integers(2, 4)))
 def test_frames_of_a_restarted_counter_are_new_frames_with_an_epoch_of_their_own(delivery):
     """As far as it can be told: the first frame of each counting that comes must not continue the one before."""
@@ -192,7 +189,6 @@ def test_frames_of_a_restarted_counter_are_new_frames_with_an_epoch_of_their_own
     assert set(lost_ids(ledger)) <= missing
 
 
-@settings(max_examples=100)
 @given(st.lists(st.integers(-(2**31), -1) | st.integers(2**23, 2**31 - 1), max_size=10), st.sampled_from([None, 20]))
 def test_later_good_frames_are_stored_after_ids_that_cannot_be(hostile, n_expected):
     """Three good frames, bad ones that do not look like a plausible count, then the next good ones."""
@@ -228,7 +224,6 @@ def spoilt_counts(draw: st.DrawFn) -> tuple[int, list[tuple[int, bool]]]:
     return first, came
 
 
-@settings(max_examples=300)
 @given(spoilt_counts(), st.sampled_from([None, 40]), st.integers(0, 1), st.sampled_from([0, 7]))
 def test_wrong_ids_move_no_right_frame_and_none_goes_missing(spoilt, n_expected, restart_id, step_ns):
     first, came = spoilt
@@ -256,7 +251,6 @@ def test_wrong_ids_move_no_right_frame_and_none_goes_missing(spoilt, n_expected,
         assert account.expected == last_id - first + 1, "no wrong id makes the run longer or shorter"
 
 
-@settings(max_examples=150)
 @given(
     st.sampled_from([0, 1, 1000, 2**31 - 3]),
     st.none() | st.integers(1, 30),

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_service.core.exposure import Exposure, Flag
@@ -213,7 +213,6 @@ def mid_ns(frame: Frame, exposure_s: float) -> int:
 orders = st.sampled_from(["frames first", "frames last"]) | st.integers(0, 2**32)
 
 
-@settings(max_examples=200)
 @given(scans(), st.lists(orders, min_size=2, max_size=4))
 def test_any_interleaving_gives_the_same_exposures(scan, seeds):
     expected = outcome(exposures_of(scan, "frames last", incremental=False))
@@ -222,13 +221,11 @@ def test_any_interleaving_gives_the_same_exposures(scan, seeds):
         assert outcome(exposures_of(scan, seed)) == expected
 
 
-@settings(max_examples=50)
 @given(scans(), st.integers(0, 2**32))
 def test_incremental_equals_all_at_once(scan, seed):
     assert outcome(exposures_of(scan, seed)) == outcome(exposures_of(scan, seed, incremental=False))
 
 
-@settings(max_examples=200)
 @given(scans(), orders)
 def test_positions_are_those_at_mid_exposure(scan, seed):
     for frame, exposure in zip(scan.frames, exposures_of(scan, seed), strict=True):
@@ -259,7 +256,6 @@ def cut(events: list[Event], draw: st.DrawFn, channel: str) -> list[Event]:
     ]
 
 
-@settings(max_examples=200)
 @given(st.data(), scans(), st.sampled_from(["x", "x_moving", "y", "y_moving"]), orders)
 def test_after_a_lost_connection_a_position_is_true_or_flagged(data, scan, channel, seed):
     scan = replace(scan, readbacks=scan.readbacks | {channel: cut(scan.readbacks[channel], data.draw, channel)})
@@ -274,7 +270,6 @@ def test_after_a_lost_connection_a_position_is_true_or_flagged(data, scan, chann
             assert exposure.values[name] == pytest.approx(truth_um * 1e-6, abs=tolerance_um * 1e-6, rel=0)
 
 
-@settings(max_examples=100)
 @given(scans(), st.integers(0, 2**32), st.floats(0, 1))
 def test_when_the_time_out_is_over_every_frame_leaves_and_none_is_wrong_without_a_flag(scan, seed, share):
     pairer = Pairer(RULES)
@@ -299,7 +294,6 @@ def some_cut(draw: st.DrawFn, scan: Scan) -> Scan:
     return replace(scan, readbacks=scan.readbacks | {channel: cut(scan.readbacks[channel], draw, channel)})
 
 
-@settings(max_examples=200)
 @given(st.data(), scans(), orders)
 def test_no_frame_waits_that_is_known(data, scan, seed):
     """Frames are not looked at again and again, and are seen all the same as soon as they are known."""
@@ -312,7 +306,6 @@ def test_no_frame_waits_that_is_known(data, scan, seed):
             assert isinstance(pairer._resolve(waiting, force=False), str)
 
 
-@settings(max_examples=200)
 @given(st.data(), scans(), orders, st.sampled_from(["x", "x_moving", "y", "z", "shutter"]), st.integers(1, 4))
 def test_stalled_channel_flags_the_frames_that_leave_for_it_and_no_other(data, scan, seed, stalled, most):
     """It says nothing from some message on, perhaps until the end; no more than `most` frames may wait meanwhile."""
@@ -340,7 +333,6 @@ def test_stalled_channel_flags_the_frames_that_leave_for_it_and_no_other(data, s
         assert Flag.UNBRACKETED in exposure.flags
 
 
-@settings(max_examples=200)
 @given(st.data(), scans(), orders)
 def test_frame_stamped_far_ahead_changes_nothing_for_the_others(data, scan, seed):
     """It waits until it is given up; the others leave as if it were not there."""

@@ -30,7 +30,7 @@ def deliveries(draw: st.DrawFn) -> tuple[int, list[list[int]]]:
 
 
 @pytest.mark.parametrize("frames_per_position", [1, 2, 3])
-@settings(max_examples=12)
+@settings(max_examples=max(12, settings.default.max_examples // 10))  # each is a file
 @given(delivery=deliveries(), n_never_made=st.integers(0, 3))
 def test_rows_are_right_and_the_ledger_names_the_rest(tmp_path_factory, frames_per_position, delivery, n_never_made):
     n_made, batches = delivery

@@ -92,12 +92,12 @@ def test_second_process_saw_only_complete_rows_while_the_file_grew(followed) -> 
 
 
 def test_lost_and_duplicated_frames_are_named_and_nothing_else_is_wrong(tmp_path: Path) -> None:
-    n, options = 100, ["--drop", "0.05", "--drop-ids", "1,100", "--duplicate", "0.02", "--duplicate-ids", "5"]
+    n, options = N, ["--drop", "0.05", "--drop-ids", f"1,{N}", "--duplicate", "0.02", "--duplicate-ids", "5"]
     demo = run_demo(tmp_path, "--points", str(n), "--", *options)
     truth = demo.truth()
     sent = dict(zip(truth["unique_id"].tolist(), truth["status"].astype(str).tolist(), strict=True))
     dropped = {uid for uid, what in sent.items() if what == "dropped"}
-    assert {1, 100} <= dropped and len(dropped) > 2
+    assert {1, N} <= dropped and len(dropped) > 2
     assert demo.exit_code == 1 and demo.text("/entry/run/state") == "INCOMPLETE", demo.output
 
     status = demo.column("/entry/ledger/status")

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from stream_service.testing.example_file import write_example
 from stream_service.testing.loopback import process_environment
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -154,13 +153,12 @@ def test_running_writes_nothing_into_the_installation(installation: Installation
     """Root may write where nobody may, so the files are compared, too."""
     before = installation.files()
     command = installation.folder / "bin" / "ptychostream"
-    write_example(tmp_path / "recorded.h5", 4)
-    run([command, "ingest", "hdf5", "--input", "recorded.h5", "--output", "made.h5", "--rotate", "90"], tmp_path)
-    run([command, "validate", "made.h5"], tmp_path)
     assert "next:" in run([command, "init", "bl1", "--prefix", "BL1:"], tmp_path)
     run([command, "layout", "render", "bl1/beamline_cxi_layout.xml", "--profile", "bl1/profile.yaml"], tmp_path)
     run([command, "demo", "--points", "10", "--out", "demo"], tmp_path)
-    assert (tmp_path / "demo" / "demo_std.h5").exists()
+    recorded, profile = (tmp_path / "demo" / name for name in ("demo_raw.h5", "demo_profile.yaml"))
+    run([command, "ingest", "hdf5", "--input", recorded, "--output", "made.h5", "--profile", profile], tmp_path)
+    run([command, "validate", "made.h5"], tmp_path)
     assert installation.files() == before
 
 

@@ -23,8 +23,9 @@ from stream_service.testing.memory_recording import START_NS, MemoryRecording, f
 N = 30
 PERIOD_NS = 100_000_000
 HOUR_NS = 3600 * 10**9
-EVERY_NS = 50_000_000
-LOG_NS = START_NS + np.arange(-HOUR_NS - 10**10, HOUR_NS + 10**10, EVERY_NS)
+AFAR_NS = np.arange(10**10, HOUR_NS + 10**10, 5 * 10**9)
+LOG_NS = START_NS + np.concatenate((-AFAR_NS[::-1], np.arange(-(10**10) + 1, 10**10, 50_000_000), AFAR_NS))
+"""Often while there are frames, now and then as far as a wrong stamp may be."""
 X_UM = (LOG_NS - START_NS) / PERIOD_NS
 """A step of 1 um a frame."""
 

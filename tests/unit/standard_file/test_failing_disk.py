@@ -19,7 +19,7 @@ from stream_service.standard_file import validate_file
 SCRIPT = Path(__file__).parents[1] / "failing_disk.py"
 WHOLE_BYTES = 1_250_000
 """Of the file of the scenario `standard_file`: 60 rows of 64 x 64."""
-ROOMS = [0, 47, 4096, 50_000, 200_000, *range(300_000, WHOLE_BYTES, 229_629)]
+ROOMS = [0, 47, 50_000, *range(300_000, WHOLE_BYTES, 400_000)]
 MORE_ROOMS = [0, 47, 1000, 4096, 8192, 50_000, 130_000, 200_000, *range(300_000, WHOLE_BYTES, 76_543)]
 """Bytes that a file of this scenario finds, from none to nearly enough."""
 Tried = Callable[[str, str, str, Path, list[int]], list[dict[str, Any]]]

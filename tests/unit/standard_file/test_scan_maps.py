@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_service.qc.maps import LONGEST_TRAVEL_M, MAX_PIXELS, RowValues, scan_map
@@ -69,7 +69,6 @@ def test_line_scan_is_a_line(axis):
     assert sorted(image.shape) == [1, 50]
 
 
-@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(
