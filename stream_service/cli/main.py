@@ -12,7 +12,6 @@ import os
 import shutil
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +53,8 @@ app.command(epilog=export.EPILOG)(export.export)
 
 def _show_version(is_wanted: bool) -> None:
     if is_wanted:
+        from importlib.metadata import version
+
         print(f"ptychostream {version('ptychostream')}")
         raise typer.Exit
 

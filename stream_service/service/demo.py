@@ -26,9 +26,9 @@ from stream_service.qc.pictures import draw_overview
 from stream_service.settings.beamlines import profile_path
 from stream_service.settings.profile import Profile
 from stream_service.settings.profile_file import load_profile
+from stream_service.settings.recorded_choices import Translation
 from stream_service.settings.status_table import ServicePV, StatusValue
 from stream_service.sources.hdf5.recording import Hdf5Recording
-from stream_service.sources.recording import Translation
 from stream_service.standard_file import paths
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 

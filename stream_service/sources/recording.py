@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -32,15 +31,6 @@ class Facts:
     det_dist_m: float = math.nan
     pixel_m: float = math.nan
     exposure_s: float = math.nan
-
-
-class Translation(StrEnum):
-    """The object that moves by the `translation` of a CXI file."""
-
-    SAMPLE = "sample"
-    """As the CXI specification has it: the beam on the sample goes the other way."""
-    PROBE = "probe"
-    """Where the probe is on the sample, as many programs write it."""
 
 
 Identities = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_service.errors import SourceError
-from stream_service.sources.tables.sidecar_matching import NONE, Frames, Match, Matching, Rows, match_rows
+from stream_service.settings.recorded_choices import Match
+from stream_service.sources.tables.sidecar_matching import NONE, Frames, Matching, Rows, match_rows
 
 Subset = st.sets(st.integers(0, 24), min_size=1)
 

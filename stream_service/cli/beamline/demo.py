@@ -15,7 +15,7 @@ from stream_service.cli.options import OUTPUT
 from stream_service.cli.progress import Progress as Shown
 from stream_service.errors import ConfigError
 from stream_service.interruption import raise_if_interrupted
-from stream_service.sources.recording import Translation
+from stream_service.settings.recorded_choices import Translation
 from stream_service.text.terminal import console
 
 if TYPE_CHECKING:

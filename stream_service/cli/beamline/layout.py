@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -11,21 +11,14 @@ from rich.text import Text
 from stream_service.cli.app import App
 from stream_service.cli.options import OUTPUT
 from stream_service.errors import InputFileError, WriteError
-from stream_service.layout_xml import (
-    Finding,
-    Level,
-    PluginSettings,
-    XmlSyntaxError,
-    lint_attributes,
-    lint_layout,
-    render_constants,
-    shortest_xml,
-)
 from stream_service.text.counted import counted
 from stream_service.text.terminal import bold, console
 
+if TYPE_CHECKING:
+    from stream_service.layout_xml import Finding
+
 app = App(help="Layout XML of areaDetector's HDF5 plugin: lint it, fill in its constants.")
-MARKS = {Level.ERROR: Text("ERROR:", "red"), Level.WARNING: Text("warning:", "yellow")}
+MARKS = {"error": Text("ERROR:", "red"), "warning": Text("warning:", "yellow")}
 
 
 @app.command(
@@ -51,6 +44,8 @@ def lint(
 
     The IOC accepts wrong layouts (XMLValid only means that it is XML) and then records less, or nothing.
     """
+    from stream_service.layout_xml import PluginSettings, lint_attributes, lint_layout
+
     attributes_text: str | None = None
     n_bad = 0
     if attributes is not None:
@@ -75,6 +70,7 @@ def render(
     ] = False,
 ) -> None:
     """Write the profile's distance and pixel size into the constants det_dist_m and pixel_m of a layout."""
+    from stream_service.layout_xml import Level, XmlSyntaxError, lint_layout, render_constants, shortest_xml
     from stream_service.output_file import check_folder, check_is_no_input, whole_file
     from stream_service.settings.beamlines import find_profile, load_named_profile
 
@@ -123,7 +119,7 @@ def _show(path: Path, findings: tuple[Finding, ...], is_strict: bool) -> int:
     for finding in findings:
         where = bold(f"{path}:{finding.line}:")
         console.print(where, MARKS[finding.level], str(finding), soft_wrap=True, highlight=False)
-    n_errors = sum(finding.level is Level.ERROR for finding in findings)
+    n_errors = sum(finding.level == "error" for finding in findings)
     n_warnings = len(findings) - n_errors
     said = [counted(n, word) for n, word in ((n_errors, "error"), (n_warnings, "warning")) if n]
     console.print(f"{path}: {', '.join(said) or 'nothing wrong'}", soft_wrap=True, highlight=False)

@@ -15,7 +15,7 @@ from stream_service.cli.options import OUTPUT, ForceOption, shares_options
 from stream_service.cli.progress import Progress
 from stream_service.interruption import raise_if_interrupted
 from stream_service.run.recorded.correction_options import CorrectionOptions
-from stream_service.sources.recording import Translation
+from stream_service.settings.recorded_choices import Translation
 from stream_service.text.counted import counted
 from stream_service.text.terminal import console
 

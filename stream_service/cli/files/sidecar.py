@@ -10,7 +10,7 @@ import typer
 from stream_service.cli.options import OUTPUT, AlsoBelowOption, ForceOption
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.run.recorded.correction_options import pairs_of
-from stream_service.sources.tables.sidecar_matching import Match
+from stream_service.settings.recorded_choices import Match
 from stream_service.text.counted import counted
 from stream_service.text.terminal import WARNING, console
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def try_file(path: Path, settings: RunSettings, reducer: FrameReducer) -> None:
         with tempfile.TemporaryDirectory(prefix=".ptychostream-try-", dir=path.parent) as folder:
             out = open_run_file(
                 Path(folder) / path.name,
-                settings,
+                replace(settings, n_rows_expected=settings.n_rows_expected or 1),  # not the 12 MiB of an open end
                 reducer,
                 Ledger(0, None),
                 dtype=np.dtype(np.uint16),

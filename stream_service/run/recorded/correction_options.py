@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.settings.option import ALSO_BELOW, option
-from stream_service.sources.tables.sidecar_matching import Match
+from stream_service.settings.recorded_choices import Match
 from stream_service.text.counted import agrees
 
 if TYPE_CHECKING:

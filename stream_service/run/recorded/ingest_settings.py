@@ -14,9 +14,9 @@ import numpy.typing as npt
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import InputFileError
 from stream_service.settings.profile import Preprocessing, Profile
-from stream_service.sources.recording import Facts, Translation
+from stream_service.settings.recorded_choices import Match, Translation
+from stream_service.sources.recording import Facts
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
-from stream_service.sources.tables.sidecar_matching import Match
 
 REJECT_KEYS = ("reject_indices", "rejected_indices", "reject", "rejected")
 """Under which a list of rejected positions is found in a JSON; the first is what `evaluate` writes."""

@@ -13,10 +13,11 @@ from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.output_file import check_is_no_input, check_output
+from stream_service.settings.recorded_choices import Match
 from stream_service.sources.tables.epics_columns import FRAME_INDEX, TIMESTAMP, UNIQUE_ID
 from stream_service.sources.tables.epics_csv import EpicsTable, read_epics_csv
 from stream_service.sources.tables.references import read_references, reference_path
-from stream_service.sources.tables.sidecar_matching import NONE, Match, Rows, match_rows
+from stream_service.sources.tables.sidecar_matching import NONE, Rows, match_rows
 from stream_service.sources.tables.sidecar_pairing import describe_gaps, frames_of
 from stream_service.sources.tiff.frames import TiffFrames
 from stream_service.standard_file import SidecarContents, write_sidecar

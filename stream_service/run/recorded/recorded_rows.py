@@ -18,10 +18,11 @@ from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.settings.recorded_choices import Match
 from stream_service.sources.recording import Recording
 from stream_service.sources.tables.entries_of_frames import place_out_of_step
 from stream_service.sources.tables.recorded_readbacks import FrameRows
-from stream_service.sources.tables.sidecar_matching import NONE, Frames, Match, Matching, match_rows
+from stream_service.sources.tables.sidecar_matching import NONE, Frames, Matching, match_rows
 from stream_service.text.counted import agrees, counted
 
 Ints = npt.NDArray[np.int64]

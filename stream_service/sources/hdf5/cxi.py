@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
+from stream_service.settings.recorded_choices import Translation
 from stream_service.sources.hdf5.contents import (
     ChannelFinder,
     Contents,
@@ -26,7 +27,6 @@ from stream_service.sources.hdf5.frames import FrameStack
 from stream_service.sources.hdf5.masks import add_own_mask
 from stream_service.sources.hdf5.numbers import Light, add_photon_energy, light_in
 from stream_service.sources.hdf5.tree import Hdf5Tree
-from stream_service.sources.recording import Translation
 from stream_service.sources.tables.recorded_units import text_of
 from stream_service.standard_file.schema import paths as cxi
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stream_service.errors import SourceError
+from stream_service.settings.recorded_choices import Translation
 from stream_service.sources.hdf5.areadetector import is_areadetector, read_areadetector
 from stream_service.sources.hdf5.contents import ChannelFinder, Contents, Hdf5Paths, TimestampField, identities_of
 from stream_service.sources.hdf5.cxi import is_cxi, read_cxi
@@ -11,7 +12,6 @@ from stream_service.sources.hdf5.frames import FrameStack
 from stream_service.sources.hdf5.masks import add_own_mask
 from stream_service.sources.hdf5.numbers import add_nexus_numbers
 from stream_service.sources.hdf5.tree import Hdf5Tree
-from stream_service.sources.recording import Translation
 
 UNKNOWN = "unknown layout"
 

@@ -15,13 +15,14 @@ from stream_service.core.frame import Frame
 from stream_service.errors import SourceError
 from stream_service.hdf5.opening import OpenFile, open_hdf5, writer_flags
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
+from stream_service.settings.recorded_choices import Translation
 from stream_service.sources.hdf5.contents import Hdf5Paths, TimestampField
 from stream_service.sources.hdf5.growth import Follow, Growth
 from stream_service.sources.hdf5.layouts import read_contents
 from stream_service.sources.hdf5.rows import RecordedRows
 from stream_service.sources.hdf5.title import recorded_title
 from stream_service.sources.hdf5.tree import Hdf5Tree
-from stream_service.sources.recording import Identities, Translation
+from stream_service.sources.recording import Identities
 from stream_service.standard_file.read.announced_rows import standard_rows
 from stream_service.text.counted import agrees, counted
 

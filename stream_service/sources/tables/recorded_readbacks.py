@@ -24,6 +24,7 @@ from stream_service.core.pairing.history import BEFORE_ALL_TIME
 from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
+from stream_service.settings.recorded_choices import Match
 from stream_service.sources.hdf5.columns import MOST_NS
 from stream_service.sources.recording import MOST_FRAMES
 from stream_service.sources.tables.epics_columns import FRAME_INDEX, LONGEST_LIST, TIMESTAMP, UNIQUE_ID
@@ -31,7 +32,7 @@ from stream_service.sources.tables.epics_csv import EpicsTable, read_epics_csv
 from stream_service.sources.tables.live_run_end import end_of_live_run
 from stream_service.sources.tables.log_time import in_order_of_time
 from stream_service.sources.tables.recorded_units import units_of
-from stream_service.sources.tables.sidecar_matching import Match, Rows
+from stream_service.sources.tables.sidecar_matching import Rows
 from stream_service.standard_file.schema import paths
 from stream_service.text.counted import agrees, counted
 from stream_service.text.units import ELECTRONVOLTS, METRES, UnitTable, is_same_unit

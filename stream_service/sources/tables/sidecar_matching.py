@@ -18,12 +18,12 @@ their first one is equally long.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
+from stream_service.settings.recorded_choices import Match
 from stream_service.sources.tables.row_offsets import describe_offsets, offsets_that_fit
 from stream_service.text.counted import agrees, counted
 
@@ -36,15 +36,6 @@ MOST_KEY = 2**53
 """No counter comes this far, and beyond it a float does not hold every whole number."""
 MOST_KEYS = 5
 """Repeated keys that a message lists."""
-
-
-class Match(StrEnum):
-    """Ways to match rows and frames."""
-
-    AUTO = "auto"
-    UNIQUE_ID = "unique_id"
-    NUMBER = "number"
-    ORDER = "order"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import SourceError
+from stream_service.settings.recorded_choices import Match
 from stream_service.sources.tables.sidecar import Sidecar
-from stream_service.sources.tables.sidecar_matching import NONE, Frames, Match, Matching, Rows, match_rows
+from stream_service.sources.tables.sidecar_matching import NONE, Frames, Matching, Rows, match_rows
 from stream_service.sources.tiff.files import MOST_NAMES, listing
 from stream_service.sources.tiff.frames import TiffFrames
 from stream_service.text.counted import agrees, counted

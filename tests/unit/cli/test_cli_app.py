@@ -159,3 +159,11 @@ def test_a_command_without_its_input_says_how_to_give_it() -> None:
     assert str(result.exception) == "give the file to read: as the first word, or with --input"
     result = CliRunner().invoke(stream_service.cli.main.app, ["ingest", "tiff", "--output", "c.h5"])
     assert str(result.exception) == "give the pattern of the TIFFs: as the first word, or with --pattern"
+
+
+def test_help_waits_for_no_library_of_numbers_or_files() -> None:
+    loads = (
+        "import stream_service.cli.main, sys; print(sorted({'numpy', 'h5py', 'numba', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

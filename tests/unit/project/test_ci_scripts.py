@@ -147,7 +147,7 @@ def test_newest_python_runs_everything_and_the_oldest_a_selection(tmp_path: Path
     assert code == 0
     newest, oldest = asked.index(next(line for line in asked if line.endswith("lint types test"))), asked[-1]
     assert ".venv-3.13" in asked[newest] and ".venv-3.11" in oldest
-    assert "test ARGS=tests/unit tests/system/project/test_demo.py" in oldest
+    assert "test ARGS=--one-case tests/unit tests/system/project/test_demo.py" in oldest
     assert sum(line.endswith(" venv") for line in asked) == 1, "both environments are made at once"
 
 

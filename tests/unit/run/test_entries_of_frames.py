@@ -15,8 +15,8 @@ from stream_service.run.recorded.correction_options import CorrectionOptions
 from stream_service.run.recorded.ingest import Listener, ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.replay import replay
+from stream_service.settings.recorded_choices import Match
 from stream_service.sources.recording import Facts
-from stream_service.sources.tables.sidecar_matching import Match
 from stream_service.testing.memory_recording import START_NS, MemoryRecording, frames_of
 
 N = 12

@@ -12,8 +12,8 @@ import pytest
 from stream_service.errors import PtychostreamError, SourceError
 from stream_service.run.recorded.ingest import Listener, ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.settings.recorded_choices import Match
 from stream_service.sources.tables.recorded_readbacks import load_readbacks
-from stream_service.sources.tables.sidecar_matching import Match
 from stream_service.testing.memory_recording import START_NS, MemoryRecording, frames_of
 
 

@@ -19,8 +19,8 @@ from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.replay import replay
 from stream_service.settings.beamlines import load_named_profile
 from stream_service.settings.profile import Preprocessing
+from stream_service.settings.recorded_choices import Match
 from stream_service.sources.tables.recorded_readbacks import RecordedHistory, RecordedReadbacks, load_readbacks
-from stream_service.sources.tables.sidecar_matching import Match
 from stream_service.testing.memory_recording import (
     PERIOD_NS,
     STAGE,

@@ -16,8 +16,8 @@ from stream_service.cli.files.sidecar import sidecar
 from stream_service.core.stage_map import parse_stage_map
 from stream_service.errors import ConfigError, SourceError, WriteError
 from stream_service.run.recorded.make_sidecar import make_sidecar
+from stream_service.settings.recorded_choices import Match
 from stream_service.sources.tables.sidecar import Sidecar, read_sidecar
-from stream_service.sources.tables.sidecar_matching import Match
 from stream_service.standard_file.write.sidecar_file import DATASETS, SidecarContents, write_sidecar
 
 SHAPE = (6, 8)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stream_service.errors import SourceError
-from stream_service.sources.tables.sidecar_matching import Frames, Match, Matching, Rows, match_rows
+from stream_service.settings.recorded_choices import Match
+from stream_service.sources.tables.sidecar_matching import Frames, Matching, Rows, match_rows
 
 
 def ints(values) -> np.ndarray:

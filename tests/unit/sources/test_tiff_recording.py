@@ -17,8 +17,8 @@ from stream_service.core.ledger import Account, FrameStatus, Ledger
 from stream_service.core.pairing.pairer import How, Pairer
 from stream_service.errors import SourceError
 from stream_service.run.recorded.make_sidecar import make_sidecar
+from stream_service.settings.recorded_choices import Match
 from stream_service.sources.recording import MOST_FRAMES, Recording
-from stream_service.sources.tables.sidecar_matching import Match
 from stream_service.sources.tiff.recording import TiffRecording
 
 N = 6
