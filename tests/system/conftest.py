@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import epicscorelibs.path.pyepics  # noqa: F401 - one set of EPICS libraries for pyepics and p4p
 import pytest
@@ -28,6 +29,9 @@ from stream_service.errors import ConfigError
 from stream_service.ptycho.ptypy.ptypy_python import VARIABLE as PTYPY_VARIABLE
 from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
 from stream_service.testing.loopback import LoopbackEpics, process_environment
+
+if TYPE_CHECKING:
+    from rig import Rigs
 
 LOG_SHOWN = 5_000
 """Characters of a log with the report of a failed test."""
@@ -75,9 +79,10 @@ class IocProcess:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With a failure the end of what the processes of the test have logged."""
     report = yield
-    folder = getattr(item, "funcargs", {}).get("tmp_path")
-    if report.failed and folder is not None:
-        for log in sorted(folder.rglob("*.log")):
+    fixtures = getattr(item, "funcargs", {})
+    if report.failed:
+        folders = {fixtures.get("tmp_path"), *(getattr(value, "folder", None) for value in fixtures.values())} - {None}
+        for log in sorted({log for folder in folders for log in folder.rglob("*.log")}):
             report.sections.append((f"end of {log.name}", log.read_text(errors="replace")[-LOG_SHOWN:]))
     return report
 
@@ -113,6 +118,16 @@ def start_ioc(epics: LoopbackEpics) -> Iterator[Callable[..., IocProcess]]:
     yield start
     while running:
         running.pop().stop()
+
+
+@pytest.fixture(scope="module")
+def rigs(epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rigs]:
+    """The daemon of the tests of a module."""
+    from rig import Rigs  # not before the variables are set
+
+    running = Rigs(epics, lambda: tmp_path_factory.mktemp("rig"))
+    yield running
+    running.close()
 
 
 def _ready_line(process: subprocess.Popen[str]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,13 @@ class Rig:
         return "slow.npy"
 
     def readers(self) -> list[int]:
-        """The daemon's processes that read references."""
-        tasks = Path(f"/proc/{self.child.process.pid}/task").glob("*/children")
-        return [int(number) for children in tasks for number in children.read_text().split()]
+        """The daemon's processes that read references; one that is being started is a copy of the daemon still."""
+        found = []
+        for children in Path(f"/proc/{self.child.process.pid}/task").glob("*/children"):
+            with suppress(OSError):  # one that has just ended
+                numbers = [int(number) for number in children.read_text().split()]
+                found += [n for n in numbers if "reference_reader" in Path(f"/proc/{n}/cmdline").read_text()]
+        return found
 
     def record(self, name: str, n_frames: int, *, column_chunk: int = 1) -> Path:
         """Let HDF1 record the next frames, too, with SWMR; the file it makes at the first one."""
@@ -134,3 +139,37 @@ def start_rig(
     rig = Rig(beamline, BeamlineClient(prefix), child, folder)
     child.wait_for("ready", HANG_S)
     return rig
+
+
+class Rigs:
+    """The daemon of a module's tests: that of the test before, if it still runs and its settings are the same.
+
+    There is one at a time: two cannot share the CA port.
+    """
+
+    def __init__(self, epics: LoopbackEpics, new_folder: Callable[[], Path]) -> None:
+        self._epics = epics
+        self._new_folder = new_folder
+        self._running: tuple[Rig, tuple[str, dict[str, Any]]] | None = None
+
+    def beside(self, ioc_prefix: str, **settings: Any) -> Rig:
+        """A daemon beside this beamline, ready for a run; `settings` are those of `start_rig`."""
+        if self._running is not None:
+            rig, made_for = self._running
+            if made_for == (ioc_prefix, settings) and rig.child.exit_code is None:
+                return rig
+        self.close()
+        rig = start_rig(ioc_prefix, self._epics, self._new_folder(), **settings)
+        self._running = rig, (ioc_prefix, settings)
+        return rig
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the daemon that runs."""
+        return None if self._running is None else self._running[0].folder
+
+    def close(self) -> None:
+        """End the daemon that runs, if any."""
+        if self._running is not None:
+            self._running[0].close()
+            self._running = None

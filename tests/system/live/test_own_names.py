@@ -5,14 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from limits import HANG_S
-from rig import Rig, profile_for, start_rig
+from rig import Rig, Rigs, profile_for, start_rig
 
 from stream_service.processes.subprocesses import Subprocess
 from stream_service.testing.loopback import LoopbackEpics, process_environment
@@ -51,9 +51,8 @@ def ioc(start_ioc: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def rig(ioc: Any, epics: LoopbackEpics, tmp_path: Path) -> Iterator[Rig]:
-    with closing(start_rig(ioc.prefix, epics, tmp_path)) as rig:
-        yield rig
+def rig(ioc: Any, rigs: Rigs) -> Rig:
+    return rigs.beside(ioc.prefix)
 
 
 def refusal(profile: Path, environment: dict[str, str]) -> str:
@@ -88,8 +87,9 @@ def test_killed_daemon_is_in_nobodys_way(rig: Rig, ioc: Any, epics: LoopbackEpic
 
 @pytest.mark.parametrize(("script", "name"), [(FOREIGN, "Rows"), (FOREIGN_PVA, "STXM")])
 def test_one_name_of_an_ioc_is_enough_to_refuse(
-    ioc: Any, epics: LoopbackEpics, tmp_path: Path, script: str, name: str
+    ioc: Any, rigs: Rigs, epics: LoopbackEpics, tmp_path: Path, script: str, name: str
 ) -> None:
+    rigs.close()
     environment = process_environment(epics.server_environment("service"))
     prefix = f"{ioc.prefix}One:"
     with Subprocess("foreign", ["-c", script, prefix + name], environment, tmp_path / "foreign.log") as foreign:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,14 @@ import pytest
 from beamline_client import BeamlineClient
 from limits import HANG_S
 from p4p.client.thread import Context
-from rig import Rig, profile_for, start_rig
+from rig import Rig, Rigs, profile_for, start_rig
+from typer.testing import CliRunner, Result
 
+from stream_service.cli.main import app
 from stream_service.core.exposure import Flag
+from stream_service.errors import ConfigError
 from stream_service.standard_file.rules.validate import validate_file
-from stream_service.testing.loopback import LoopbackEpics, process_environment
+from stream_service.testing.loopback import LoopbackEpics
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +31,9 @@ def ioc(start_ioc: Callable[..., Any]) -> Any:
     return start_ioc("--stack", "16")
 
 
-@pytest.fixture(scope="module")
-def rigs() -> Iterator[list[Rig]]:
-    """The rig in use, if any: a daemon serves many tests, since it compiles for a second when it is first armed."""
-    running: list[Rig] = []
-    yield running
-    for rig in running:
-        rig.close()
-
-
 @pytest.fixture
-def rig(ioc: Any, rigs: list[Rig], epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory) -> Rig:
-    """A daemon beside the module's beamline: the one of the test before if it still runs."""
-    if not rigs or rigs[0].child.exit_code is not None:
-        while rigs:
-            rigs.pop().close()
-        rigs.append(start_rig(ioc.prefix, epics, tmp_path_factory.mktemp("rig")))
-    return rigs[0]
+def rig(ioc: Any, rigs: Rigs) -> Rig:
+    return rigs.beside(ioc.prefix)
 
 
 def ids(file: h5py.File) -> list[int]:
@@ -249,44 +236,42 @@ def test_signal_finishes_the_file_cleanly(rig: Rig, signal_name: str) -> None:
         assert errors_in(file) == []
 
 
-def test_check_names_what_is_wrong(ioc: Any, epics: LoopbackEpics, tmp_path: Path) -> None:
+def test_check_names_what_is_wrong(ioc: Any, tmp_path: Path) -> None:
     with closing(BeamlineClient(ioc.prefix)) as beamline:
         beamline.acquire(1)
 
-    def check(**changes: Any) -> subprocess.CompletedProcess[str]:
+    def check(**changes: Any) -> Result:
         profile = profile_for(ioc.prefix, "UNUSED:", tmp_path, **changes)
-        command = [sys.executable, "-m", "stream_service.cli", "check", str(profile)]
-        environment = process_environment(epics.client_environment())
-        return subprocess.run(command, env=environment, capture_output=True, text=True)
+        return CliRunner().invoke(app, ["check", str(profile)])
 
     good = check()
-    assert good.returncode == 0, good.stdout + good.stderr
+    assert good.exit_code == 0, good.stdout + good.stderr
     assert "between the last frame's stamp and its counter" in good.stdout
 
     off = check(detector={"frame_time": {"offset_s": -3600.0}, "sensor_shape": [64, 64]})
-    assert off.returncode == 1 and re.search(r"3\d{3}\.\d s before its counter was posted", off.stdout)
+    assert off.exit_code == 1 and re.search(r"3\d{3}\.\d s before its counter was posted", off.stdout)
     assert "detector.sensor_shape in the profile is 64 x 64" in off.stdout
 
     x = {"how": "timestamp", "pv": f"{ioc.prefix}NoSuch.RBV", "unit": "um"}
     missing = check(channels={"x": x})
-    assert missing.returncode == 1 and f"no value from x ({ioc.prefix}NoSuch.RBV)" in missing.stdout
+    assert missing.exit_code == 1 and f"no value from x ({ioc.prefix}NoSuch.RBV)" in missing.stdout
 
     x = {"how": "timestamp", "pv": f"{ioc.prefix}X.RBV", "unit": "mm"}
     wrong = check(channels={"x": x, "energy": {"how": "attribute", "attribute": "enrgy", "unit": "eV"}})
-    assert wrong.returncode == 1
+    assert wrong.exit_code == 1
     assert "is in mm, the IOC says um" in wrong.stdout and "no NDAttribute enrgy" in wrong.stdout
 
     typo = check(detector={"distnce_m": 0.1})
-    assert typo.returncode == 2 and "detector.distnce_m: there is no such setting" in typo.stderr
+    assert isinstance(typo.exception, ConfigError)
+    assert "detector.distnce_m: there is no such setting" in str(typo.exception)
 
 
 @pytest.mark.parametrize(("rotate", "flip"), [(90, "h"), pytest.param(180, "none", marks=pytest.mark.long)])
 def test_profile_undoes_how_the_camera_is_mounted(
-    start_ioc: Callable[..., Any], rigs: list[Rig], epics: LoopbackEpics, tmp_path: Path, rotate: int, flip: str
+    start_ioc: Callable[..., Any], rigs: Rigs, epics: LoopbackEpics, tmp_path: Path, rotate: int, flip: str
 ) -> None:
     """The simulated sensor turns with the camera, so every mounting gives the same stored frames but for shot noise."""
-    while rigs:  # two daemons cannot share the CA port
-        rigs.pop().close()
+    rigs.close()
     stored = []
     for k, mirror in ((0, "none"), (rotate, flip)):
         ioc = start_ioc("--rotate", k, "--flip", mirror)

@@ -20,11 +20,16 @@ from ptychostream_devices import DetectorSetup, PtychoDetector
 NO_FRAMES = '<?xml version="1.0"?><hdf5_layout><group name="entry"/></hdf5_layout>'
 
 
+@pytest.fixture(scope="module")
+def ioc(start_ioc: Callable[..., Any]) -> Any:
+    return start_ioc("--shape", "32,48", "--stack", "4")
+
+
 @pytest.fixture
-def fresh(start_ioc: Callable[..., Any], tmp_path: Path) -> Iterator[tuple[PtychoDetector, BeamlineClient]]:
-    prefix = start_ioc("--shape", "32,48", "--stack", "4").prefix
-    client = BeamlineClient(prefix)
-    yield PtychoDetector(prefix, name="detector", write_path_template=str(tmp_path)), client
+def fresh(ioc: Any, tmp_path: Path) -> Iterator[tuple[PtychoDetector, BeamlineClient]]:
+    """A new device; the IOC is as it was started but for what no device can put back."""
+    client = BeamlineClient(ioc.prefix)
+    yield PtychoDetector(ioc.prefix, name="detector", write_path_template=str(tmp_path)), client
     client.close()
 
 
@@ -61,6 +66,7 @@ def test_raw_file_without_a_frame_fails_the_scan_also_when_the_error_is_gone(fre
     client.put("HDF1:XMLFileName", NO_FRAMES)
     with pytest.raises(FailedStatus) as error:
         count(detector, DetectorSetup(0.002, frames_per_trigger=2, raw_name="none"), 1)
+    client.put("HDF1:XMLFileName", "")
     assert "captured no frame" in str(error.value.__cause__)
 
 
@@ -92,11 +98,12 @@ def test_stage_that_fails_half_way_can_be_tried_again(fresh: Any, monkeypatch: p
     count(detector, DetectorSetup(0.002, raw_name="again"), 1)
 
 
-def test_detector_whose_ioc_is_gone_can_be_unstaged(fresh: Any, start_ioc: Callable[..., Any]) -> None:
+def test_detector_whose_ioc_is_gone_can_be_unstaged(fresh: Any, ioc: Any) -> None:
+    """Last: the beamline is gone afterwards."""
     detector, client = fresh
     detector.prepare(DetectorSetup(0.002, raw_name="gone")).wait(HANG_S)
     detector.stage()
-    start_ioc("--shape", "32,48", "--stack", "4")  # another; the first one ends
+    ioc.stop()
     client.wait_until(lambda: not detector.cam.acquire.connected)
     detector.unstage()
     assert detector._staged.value == "no"
