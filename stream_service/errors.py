@@ -45,3 +45,14 @@ class OutputPathError(ConfigError, WriteError):
 
 class OverrunError(PtychostreamError):
     """The daemon is too slow for what arrives, and a frame could neither be stored nor left to backfill."""
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Let an error that is kept not keep the run and its arrays, by the frames of its traceback.
+
+    A defect keeps its own: who asks for it looks for where it is.
+    """
+    while isinstance(error, PtychostreamError):
+        error.__traceback__, error = None, error.__cause__ or error.__context__
+    if isinstance(error, OSError):  # the last cause of an error of ours, which says what it was
+        error.__traceback__ = None

@@ -1,7 +1,11 @@
-"""Events of a stream of frames: its begin, its frames, its end. Each source makes them of its own messages.
+"""Events of streams: the begin, frames and end of a series; and those of the channels. Each source makes them of its
+own messages.
 
 Some dialects of ZMQ have real begins and ends, as a recording has. The frames of an areaDetector over PVA have none:
 their source makes the begin from the detector's state when a run is armed, and the run finds the end by other signs.
+
+A channel has updates (`Readback`), watermarks ("complete until t"), the end of a record, and is gone; its own events
+come in order. They know nothing of where they come from: Channel Access or a recording.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from stream_service.core.frame import Frame
+from stream_service.core.pairing.history import Readback
 from stream_service.core.run import EndReason
 
 
@@ -56,3 +61,29 @@ class End:
 
 StreamEvent = Frame | End
 """After the begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """Every update of `channel` stamped at or before `until_ns` has been delivered."""
+
+    channel: str
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The record of `channel` ends at `at_ns`: nothing is known after it. Told before its first update."""
+
+    channel: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The PV behind `channel` is disconnected; the first update after it is marked `is_after_gap`."""
+
+    channel: str
+
+
+ReadbackEvent = Readback | Watermark | Ends | Gone

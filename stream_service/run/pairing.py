@@ -19,7 +19,7 @@ from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
 from stream_service.core.pairing.history import Readback
 from stream_service.core.pairing.pairer import Pairer
-from stream_service.core.readback_events import Ends, Gone, ReadbackEvent, Watermark
+from stream_service.core.stream import Ends, Gone, ReadbackEvent, Watermark
 from stream_service.run.rules import RunRules
 from stream_service.run.sources import ReadbackSource
 from stream_service.text.counted import agrees, counted

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger, Receipt
 from stream_service.core.pairing.history import Readback
+from stream_service.core.run import RunOutcome, RunState
+from stream_service.errors import PtychostreamError
+from stream_service.qc.maps import RowValues
 from stream_service.run.pairing import Pairing
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
 from stream_service.run.setup import RunSetup
 from stream_service.run.sources import Sources
-from stream_service.run.status import ShownRow
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +34,30 @@ MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownRow:
+    """A copy of a stored row for screens: its place in the file, and its pixels (y, x)."""
+
+    row: int
+    pixels: npt.NDArray[np.float32]
+
+
 class RunRows:
     """The rows of one run; used in its thread only, but for `out` and `shown_row`."""
 
     def __init__(self, setup: RunSetup, sources: Sources, clock: Callable[[], float], sinks: Sequence[Sink]) -> None:
-        """`sinks` get the rows that are in the file."""
+        """`sinks` get the rows that are in the file, beside the map of the scan."""
         self.out: RunFile | None = None
         """The file, from the first frame on."""
         self.shown_row: ShownRow | None = None
         """A recent row, renewed a few times a second."""
+        self.map = RowValues()
+        """Position and intensity of the rows so far."""
         self.pairing = Pairing(setup.rules, sources.readbacks, sources.budget_bytes)
         self._setup = setup
         self._readbacks = sources.readbacks
         self._clock = clock
-        self._sinks = sinks
+        self._sinks = (self.map, *sinks)
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
         self._last_flush_at = self._last_image_at = 0.0
 
@@ -89,7 +106,35 @@ class RunRows:
         self._record_readbacks()
         if self.out is not None:
             self.out.pipeline.finish()
+            self.out.file.set_clock_offsets(self.pairing.clock_offsets_s())
             self._copy_row(self.out)
+
+    def release(self) -> None:
+        """The run has failed: the last rows that can still be had."""
+        if self.out is not None:
+            with suppress(PtychostreamError):  # the file may be what failed
+                self.out.pipeline.release()
+                self.out.pipeline.flush()
+
+    def enter_state(self, state: RunState) -> None:
+        """Let readers of the file know where the run is."""
+        if self.out is not None and not state.has_ended:
+            self.out.enter_state(state)
+
+    def close(self, outcome: RunOutcome) -> None:
+        """Close the file with the end of the run in it, and then the sinks."""
+        if self.out is not None:
+            self.out.close(outcome)
+
+    def notes(self) -> Iterator[str]:
+        """Remarks on the rows so far, in sentences."""
+        if self.out is not None:
+            yield from self.out.pipeline.notes()
+
+    @property
+    def sink_notes(self) -> tuple[str, ...]:
+        """What is to be said of sinks beside the file that failed, in sentences."""
+        return () if self.out is None else self.out.side_sinks.notes
 
     def _open(self, frame: Frame, ledger: Ledger) -> RunFile:
         out = self._setup.open(frame, ledger, self._sinks)

@@ -6,8 +6,7 @@ from typing import Any, Protocol
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
-from stream_service.core.readback_events import ReadbackEvent
-from stream_service.core.stream import Begin, StreamEvent
+from stream_service.core.stream import Begin, ReadbackEvent, StreamEvent
 from stream_service.sources.frame_queue import FrameQueue
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stream_service.core.ending import Ending, true_reason
+from stream_service.core.frame import FrameId
 from stream_service.core.ledger import Account, FrameStatus
 from stream_service.core.run import FAILURES, EndReason, RunEvent
+from stream_service.core.stream import End
+from stream_service.errors import ConfigError
 from stream_service.run.frame_intake import FrameIntake
-from stream_service.run.status import describe_account
+from stream_service.text.counted import counted
 
+MOST_IDS_NAMED = 20
 COUNTER_SILENT = "the detector's counter did not answer: frames lost at the end are told as never exposed"
 
 
@@ -57,3 +62,42 @@ def settle(intake: FrameIntake, ending: Ending, asked: EndReason, rows: int, *, 
     )
     end_reason = f"{reason}: {refusals}" if account.lost and refusals else str(reason)
     return Verdict(reason, account, end_reason, "; ".join(filter(None, said)), tuple(intake.notes.dropped))
+
+
+def reason_of_failure(failure: Exception | None, end: End | None) -> EndReason:
+    """The reason of a run that has failed and whose stream has ended like this."""
+    if end is not None and end.failure is failure:
+        return end.reason
+    return EndReason.REFUSED if isinstance(failure, ConfigError) else EndReason.FAILED
+
+
+def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]], rows: int) -> str:
+    """One sentence that says what became of the frames of a run, and names the ranges that are missing."""
+    parts = [
+        f"{account.stored + account.backfilled} of {counted(account.expected, 'frame')} stored in "
+        f"{counted(rows, 'row')}"
+    ]
+    for count, what in (
+        (account.lost, "lost"),
+        (account.incomplete, "in groups that never filled"),
+        (account.not_exposed, "never exposed"),
+        (account.duplicates, "duplicates ignored"),
+        (account.unexpected - account.implausible, "beyond the number expected, ignored"),
+        (account.implausible, "with an implausible id, ignored"),
+        (account.before_run, "from before the run, ignored"),
+    ):
+        if count:
+            parts.append(f"{count} {what}")
+    named = describe_ids(missing)
+    return ", ".join(parts) + (f" (missing ids: {named})" if named else "")
+
+
+def describe_ids(ranges: Sequence[tuple[FrameId, FrameId]]) -> str:
+    """Ranges of ids, `1, 7-9, 100`; those of later epochs as `epoch:id`; cut after 20."""
+    texts = []
+    for first, last in ranges[:MOST_IDS_NAMED]:
+        epoch = f"{first.epoch}:" if first.epoch else ""
+        texts.append(f"{epoch}{first.unique_id}" + (f"-{last.unique_id}" if last != first else ""))
+    if len(ranges) > MOST_IDS_NAMED:
+        texts.append(f"and {counted(len(ranges) - MOST_IDS_NAMED, 'more range')}")
+    return ", ".join(texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.qc.maps import scan_map
 from stream_service.run.run import Run
-from stream_service.run.status import ShownRow
+from stream_service.run.run_rows import ShownRow
 from stream_service.settings.status_table import ServiceImage
 
 PERIOD_S = 0.5

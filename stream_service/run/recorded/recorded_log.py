@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from stream_service.core.clock import BEFORE_ALL_TIME
 from stream_service.core.pairing.history import Readback
-from stream_service.core.readback_events import Ends, ReadbackEvent, Watermark
+from stream_service.core.stream import Ends, ReadbackEvent, Watermark
 from stream_service.sources.tables.recorded_readbacks import RecordedHistory, RecordedReadbacks
 
 END_OF_TIME = 2**63 - 1

@@ -18,7 +18,7 @@ from stream_service.cancellation import Cancellation
 from stream_service.channel_access.library import CONNECTION_TIMEOUT_S, ca
 from stream_service.core.frame import NS_PER_S
 from stream_service.core.pairing.history import Readback
-from stream_service.core.readback_events import Gone, ReadbackEvent, Watermark
+from stream_service.core.stream import Gone, ReadbackEvent, Watermark
 from stream_service.errors import OverrunError, SourceError
 from stream_service.sources.live.ca_monitor import CaMonitor, Update
 

@@ -16,10 +16,10 @@ from scripted_run import Bench, Step, frame, frames
 
 from stream_service.core.exposure import Flag
 from stream_service.core.ledger import FrameStatus
-from stream_service.core.readback_events import Gone
 from stream_service.core.run import EndReason, RunState
+from stream_service.core.stream import Gone
 from stream_service.errors import ConfigError
-from stream_service.run.notes import RunNotes
+from stream_service.run.frame_intake import RunNotes
 from stream_service.run.pairing import Pairing
 from stream_service.standard_file import validate_file
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stream_service.core.frame import FrameId
 from stream_service.core.ledger import Account, FrameStatus, Ledger
-from stream_service.run.status import MOST_IDS_NAMED, describe_account, describe_ids
+from stream_service.run.verdict import MOST_IDS_NAMED, describe_account, describe_ids
 
 
 def ids(*unique_ids: int, epoch: int = 0) -> list[tuple[FrameId, FrameId]]:

@@ -11,7 +11,7 @@ import pytest
 
 from stream_service.channel_access.library import ca
 from stream_service.core.pairing.history import Readback
-from stream_service.core.readback_events import Gone, Watermark
+from stream_service.core.stream import Gone, Watermark
 from stream_service.sources.live import ca_readbacks
 from stream_service.sources.live.ca_monitor import Update
 from stream_service.sources.live.ca_readbacks import INSTEAD_S, CaReadbacks, Follow

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream_service.run.notes import RunNotes
+from stream_service.run.frame_intake import RunNotes
 from stream_service.text.log_rate import LogRate
 
 log = logging.getLogger("flood")

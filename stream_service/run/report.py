@@ -1,0 +1,92 @@
+"""What a run says of itself: its message in sentences, and how grave that is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from stream_service.core.ending import Ending
+from stream_service.core.run import EndReason, RunState
+from stream_service.errors import PtychostreamError
+from stream_service.run.frame_intake import RunNotes
+from stream_service.run.run_rows import RunRows
+from stream_service.run.source_watch import SourceWatch
+from stream_service.run.verdict import Verdict
+from stream_service.settings.service_status import Severity
+
+SAY_S = 0.1
+"""How often the message is renewed: as often as it is shown, and not with every frame."""
+log = logging.getLogger(__name__)
+
+
+class RunReport:
+    """The message of one run; written by the thread that arms it, then by its own."""
+
+    def __init__(self, notes: RunNotes, rows: RunRows, watch: SourceWatch, ending: Ending) -> None:
+        self.message = "arming"
+        self.severity = Severity.NONE
+        """Of what the message says."""
+        self._headline = ""
+        self._said_s = 0.0
+        self._notes = notes
+        self._rows = rows
+        self._watch = watch
+        self._ending = ending
+
+    def renew(self, state: RunState, now_s: float) -> None:
+        """Say again what the run dropped and what is wrong, if it is time to."""
+        if now_s - self._said_s >= SAY_S:
+            self._said_s = now_s
+            self.say(state, self._headline)
+
+    def say(self, state: RunState, headline: str) -> None:
+        """Renew the message: where the run is, what it dropped, what is wrong."""
+        self._headline = headline
+        problem = self._problem()
+        self._set(self._headline, *self._notes.sentences(), *self._rows.notes(), problem)
+        self.severity = self._severity_in(state, problem)
+
+    def end(self, state: RunState, verdict: Verdict) -> None:
+        """Say how the run ends."""
+        out, problem = self._rows.out, self._problem()
+        about_rows = "no frame came, so there is no file" if out is None else out.pipeline.flags.sentence
+        self._set(verdict.sentence, problem, about_rows, *self._rows.notes())
+        self.severity = self._severity_in(state, problem)
+
+    def fail(self, error: Exception) -> None:
+        """Say why the run has failed."""
+        self.message, self.severity = _in_words(error), Severity.MAJOR
+        log.error("the run failed: %s", self.message)
+
+    def fail_again(self, error: Exception) -> None:
+        """Say what failed on the way to the end of a run that has failed."""
+        self.add((words := _in_words(error),))
+        log.error("and on the way to its end: %s", words)
+
+    def add(self, sentences: Iterable[str]) -> None:
+        """Say more at the end."""
+        added = tuple(sentences)
+        self._set(self.message, *added)
+        if added and self.severity is Severity.NONE:
+            self.severity = Severity.MINOR
+
+    def _set(self, *sentences: str) -> None:
+        self.message = "; ".join(filter(None, sentences))
+
+    def _problem(self) -> str:
+        """Present problem of the run's sources; empty if there is none."""
+        return "; ".join(filter(None, (self._watch.problem, self._rows.pairing.problem)))
+
+    def _severity_in(self, state: RunState, problem: str) -> Severity:
+        if problem or self._ending.reason is EndReason.DETECTOR_GONE:
+            return Severity.MAJOR
+        is_well = self._notes.is_empty and state is not RunState.INCOMPLETE and not self._rows.sink_notes
+        return Severity.NONE if is_well else Severity.MINOR
+
+
+def _in_words(error: Exception) -> str:
+    """The failure in words; a defect of the service is logged with its traceback."""
+    if isinstance(error, PtychostreamError):
+        return str(error)
+    log.error("the run stopped on a defect of the service", exc_info=error)
+    return f"a defect of the service, {type(error).__name__}: {error}"

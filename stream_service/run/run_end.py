@@ -1,0 +1,114 @@
+"""The end of a run: what has to come yet once it begins to end, its account, its words, and the closing of its file."""
+
+from __future__ import annotations
+
+import logging
+
+from stream_service.core.ending import Ending
+from stream_service.core.intake import Entered
+from stream_service.core.run import EndReason, RunOutcome, RunState, after
+from stream_service.run.frame_intake import FrameIntake
+from stream_service.run.report import RunReport
+from stream_service.run.run_rows import RunRows
+from stream_service.run.setup import RunSetup
+from stream_service.run.sources import Sources
+from stream_service.run.verdict import Verdict, reason_of_failure, settle
+
+log = logging.getLogger(__name__)
+
+
+class RunEnd:
+    """The end of one run, which is known from its arming on."""
+
+    def __init__(
+        self,
+        setup: RunSetup,
+        sources: Sources,
+        intake: FrameIntake,
+        rows: RunRows,
+        ending: Ending,
+        report: RunReport,
+    ) -> None:
+        self.verdict: Verdict | None = None
+        """What became of the frames, once the run has ended."""
+        self.counter_at_end: int | None = None
+        """What the counter of an idle detector showed when the run had all that was announced; None for other ends."""
+        self._setup = setup
+        self._sources = sources
+        self._intake = intake
+        self._rows = rows
+        self._ending = ending
+        self._report = report
+
+    @property
+    def reason(self) -> str:
+        """Why the run has ended; empty while it has not."""
+        return self.verdict.end_reason if self.verdict is not None else ""
+
+    def begin(self, now_s: float) -> list[Entered]:
+        """Ask once what the detector has made: that is the run's, later frames are not.
+
+        Gives the frames that had waited and are new ones by that.
+        """
+        ending = self._ending
+        confirmed = [] if ending.has_stream_ended else self._intake.ask_counter()
+        n_exposed = self._intake.n_exposed()
+        ending.begin_draining(now_s, n_exposed)
+        if n_exposed is not None and not ending.has_stream_ended and ending.reason is not EndReason.ALL_IN:
+            self._intake.ledger.end_at(n_exposed)
+        return confirmed
+
+    def has_all(self, now_s: float) -> bool:
+        """True if no frame is to come any more; some may still wait, to be decided on or for their readbacks."""
+        ending, ledger = self._ending, self._intake.ledger
+        if ending.is_too_long(now_s):  # a detector that goes on sending: what has arrived is all there will be
+            self._sources.frames.close()
+        if ending.reason is EndReason.ALL_IN:
+            return not self._sources.detector.is_acquiring or ending.has_looked_beyond(now_s)
+        if len(self._sources.frames.queue) and not ending.has_all_exposed(ledger.n_seen):
+            return False
+        return ledger.all_in or ending.is_drained(now_s, ledger.n_seen)
+
+    def finish(self, state: RunState) -> RunState:
+        """Settle the account, and close the file with it; the state in which the run ends."""
+        self._rows.finish()
+        if not self._ending.is_aborted:
+            self._setup.check_end()
+        asked = EndReason.ABORTED if self._ending.is_aborted else self._ending.reason or EndReason.STOPPED
+        verdict = self._settle(state, asked)
+        if verdict.reason in (EndReason.ALL_IN, EndReason.BEYOND_PLAN) and not self._sources.detector.is_acquiring:
+            self.counter_at_end = self._intake.counter()
+        end_state = after(state, verdict.event)
+        self._report.end(end_state, verdict)
+        self._close(end_state)
+        log.info("%s: %s", end_state, self._report.message)
+        return end_state
+
+    def fail(self, state: RunState, failure: Exception) -> None:
+        """Write the rows, the account and the file of a run that has failed, as far as they can be had."""
+
+        def tell_account() -> None:
+            verdict = self._settle(state, reason_of_failure(failure, self._intake.end))
+            self._report.add([verdict.sentence])
+
+        self._report.fail(failure)
+        for step in (self._rows.release, tell_account, lambda: self._close(RunState.FAILED)):
+            try:
+                step()
+            except Exception as second:  # noqa: BLE001  (told; a run that has failed ends all the same)
+                self._report.fail_again(second)
+
+    def _settle(self, state: RunState, asked: EndReason) -> Verdict:
+        n_rows = self._rows.out.file.n_rows if self._rows.out is not None else 0
+        is_counted_already = state is RunState.DRAINING
+        verdict = settle(self._intake, self._ending, asked, n_rows, is_counted_already=is_counted_already)
+        self._ending.reason, self.verdict = verdict.reason, verdict
+        return verdict
+
+    def _close(self, state: RunState) -> None:
+        """Close the file with the end of the run in it; sinks that fail at that are told of."""
+        told = self._rows.sink_notes
+        try:
+            self._rows.close(RunOutcome(state, self.reason, self._report.message))
+        finally:
+            self._report.add(self._rows.sink_notes[len(told) :])
