@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 FIRST = ("system", "hostile", "property", "unit")
 """Rooms in this order: long files first, so that no process is left alone with one when the others are done."""
-LONG_FILES = ("test_failing_disk.py", "test_terminal.py", "test_guard.py", "test_kernels_fused.py")
+LONG_FILES = ("test_failing_disk.py", "test_terminal.py", "test_guard.py", "test_stalls.py")
 """Of their room these come first, for the same reason: each takes 10 s and more."""
 
 

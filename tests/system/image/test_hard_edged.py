@@ -118,7 +118,13 @@ def test_orient_asks_for_the_optics_first_where_only_the_side_of_the_focus_tells
     told = CliRunner().invoke(app, [*command, "--defocus", "12e-6"])
     assert told.exit_code == 0, told.output
     assert "is right as it stands: frames and positions fit" in told.stdout
-    # a distance that is not known well, but its side
-    about = CliRunner().invoke(app, [*command, "--defocus", "30e-6"])
+
+
+@pytest.mark.long
+def test_orient_takes_a_distance_that_is_not_known_well_for_the_side_it_tells(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    path = simulated.ingest(tmp_path / "scan_std.h5", optics=False)
+    about = CliRunner().invoke(app, ["orient", str(path), "--defocus", "30e-6"])
     assert about.exit_code == 0, about.output
     assert "is right as it stands" in about.stdout
