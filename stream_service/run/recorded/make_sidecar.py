@@ -62,6 +62,7 @@ def make_sidecar(
     locations = (references or {}).values()
     check_output(output, force=force, inputs=(csv, *map(reference_path, locations)))
     frames = TiffFrames(pattern)
+    frames.check_undamaged()
     check_is_no_input(output, frames.files.paths)
     table = read_epics_csv(csv, aliases, units)
     rows = Rows(table.n_rows, table.identities.get(FRAME_INDEX), table.identities.get(UNIQUE_ID))

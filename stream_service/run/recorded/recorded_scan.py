@@ -21,7 +21,7 @@ from stream_service.run.recorded.recorded_clock import check_clocks, has_entries
 from stream_service.run.recorded.recorded_facts import notes_on_facts
 from stream_service.run.recorded.recorded_rows import RowsOfFrames
 from stream_service.run.rules import RunRules
-from stream_service.sources.recording import Facts, Recording
+from stream_service.sources.recording import Facts, Recording, UnreadableFrame
 from stream_service.text.counted import agrees, counted
 
 OF_THE_SCAN = ChannelRule("energy", How.ATTRIBUTE, attribute="energy of the scan")
@@ -41,11 +41,9 @@ class RecordedScan:
         readbacks = settings.readbacks
         self._rows = RowsOfFrames(recording, readbacks.rows, settings) if readbacks and readbacks.rows else None
         self._frames = self._rows.attach(recording.frames()) if self._rows else recording.frames()
-        first = next(self._frames, None)
-        if first is None:
-            raise SourceError(f"{recording.path} ({recording.layout}) holds no frames")
-        self.first = first
-        """Read already; `frames` begins with it."""
+        self._read: list[Frame] = []
+        """Already; `frames` begins with them."""
+        self.first = first = self._first_readable()
         are_of_frames = readbacks is not None and has_entries_of_frames(readbacks, recording)
         self.channels: RecordedChannels = channels_of(
             recording, settings, first.attributes, are_of_frames=are_of_frames
@@ -62,6 +60,18 @@ class RecordedScan:
             channels=rules, frame_time=frame_time, is_in_order=True, wrong_stamps=wrong_stamps(recording)
         )
         self._coverage = LogCoverage(self.channels.rules, frame_time, readbacks, are_of_frames=are_of_frames)
+
+    def _first_readable(self) -> Frame:
+        """The first frame that says what frames are."""
+        for frame in self._frames:
+            self._read.append(frame)
+            if not isinstance(frame, UnreadableFrame):
+                return frame
+        path, layout = self.recording.path, self.recording.layout
+        if self._read:
+            reason = getattr(self._read[0], "reason", "")
+            raise SourceError(f"{path} ({layout}): none of its {len(self._read)} frames can be read: {reason}")
+        raise SourceError(f"{path} ({layout}) holds no frames")
 
     @property
     def first_unique_id(self) -> int:
@@ -83,7 +93,7 @@ class RecordedScan:
 
     def frames(self) -> Iterator[Frame]:
         """Every frame once, with the values of the scan and of its row in the log among its attributes."""
-        for frame in itertools.chain((self.first,), self._frames):
+        for frame in itertools.chain(self._read, self._frames):
             yield (replace(frame, attributes={**frame.attributes, **self._constants}) if self._constants else frame)
 
     def start_ns(self, frame: Frame) -> int:

@@ -20,6 +20,7 @@ from stream_service.errors import SourceError
 from stream_service.run.recorded.recorded_log import RecordedLog
 from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.sources.frame_queue import FrameQueue
+from stream_service.sources.recording import UnreadableFrame
 
 FRAME_BYTES = 4096
 """What a frame takes beside its pixels."""
@@ -28,6 +29,8 @@ LONGEST_PAUSE_S = 5.0
 """Between two frames, even if the recording had a longer one."""
 TICK_S = 0.2
 """How soon a feeder that pauses notices that it is to end."""
+MOST_REASONS = 20
+"""Notes on frames that cannot be read; the account names all of them."""
 CLOSING_S = 1.0
 """How long the end waits for a feeder that waits for frames itself."""
 
@@ -97,7 +100,9 @@ class RecordedFrames:
         return None
 
     def decode(self, message: StreamEvent) -> StreamEvent:
-        """The event itself."""
+        """The event itself. Raises `SourceError` for a frame of which the pixels cannot be read."""
+        if isinstance(message, UnreadableFrame):
+            raise SourceError(message.reason)
         if isinstance(message, End):
             self.has_ended = True
         else:
@@ -118,16 +123,23 @@ class RecordedFrames:
             self._feeder.join(CLOSING_S)
 
     def _feed(self) -> None:
-        failure = None
+        failure, reasons = None, 0
+        recording, latest = self._scan.recording, ""
         try:
             for frame in self._paced():
+                if isinstance(frame, UnreadableFrame) and frame.reason != latest:
+                    reasons, latest = reasons + 1, frame.reason
+                    if reasons <= MOST_REASONS:
+                        recording.notes.append(latest)
                 if not self.queue.put(frame, frame.pixels.nbytes + FRAME_BYTES):
                     return
         except Exception as error:  # noqa: BLE001  raised again by the thread that works on the run
             failure = error
-        recording = self._scan.recording
+        if reasons > MOST_REASONS:
+            recording.notes.append(f"so it is at {reasons - MOST_REASONS} more places of {recording.path}")
         # what is there and could not be read is lost
-        n_exposed = recording.n_exposed if failure is None else self._scan.n_recorded
+        is_whole = failure is None and not reasons
+        n_exposed = recording.n_exposed if is_whole else max(recording.n_exposed or 0, self._scan.n_recorded)
         self.queue.put(End(_reason(failure), recording.n_expected, n_exposed, failure), 0)
 
     def _paced(self) -> Iterator[Frame]:

@@ -116,7 +116,8 @@ class StoredDataset:
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Rows `start` to `stop` - 1, a new array in native byte order."""
-        with readable(f"{self.where}, rows {start} to {stop - 1},"):
+        rows = f"rows {start} to {stop - 1}" if stop - start > 1 else f"row {start}"
+        with readable(f"{self.where}, {rows},"):
             return self._view[start:stop]
 
     def whole(self) -> npt.NDArray[Any]:

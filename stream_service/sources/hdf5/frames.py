@@ -67,6 +67,12 @@ class FrameStack:
         """Frames `start` to `stop` - 1, (n, y, x): a new array that belongs to the caller."""
         return self.stored.read(0, self.frame_shape[0])[np.newaxis] if self.is_single else self.stored.read(start, stop)
 
+    @property
+    def piece_frames(self) -> int:
+        """Frames that are damaged together: those of a chunk."""
+        chunks = self.stored.chunks
+        return 1 if chunks is None or self.is_single else min(chunks[0], self.block_frames)
+
     def _block_frames(self) -> int:
         """Frames of a block: whole chunks, so that none is decompressed twice."""
         chunks = self.stored.chunks

@@ -17,7 +17,7 @@ from stream_service.core.frame import AttributeValue, Frame
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.contents import Contents
 from stream_service.sources.hdf5.dataset import StoredDataset
-from stream_service.sources.recording import Identities
+from stream_service.sources.recording import Identities, UnreadableFrame, no_pixels
 from stream_service.text.counted import agrees, counted
 
 WINDOW_BYTES = 8 << 20
@@ -108,10 +108,31 @@ class RecordedRows:
         step = self._contents.frames.block_frames
         while start < stop:
             end = min(stop, (start // step + 1) * step)
-            for row, pixels in enumerate(self._contents.frames.block(start, end), start):
+            for row, pixels in enumerate(self._pixels(start, end), start):
                 id, stamp_ns, attributes = next(values)
-                if row not in self._holes:
+                if row in self._holes:
+                    continue
+                if isinstance(pixels, SourceError):
+                    empty = no_pixels(self._contents.frames.frame_shape, self._contents.frames.dtype)
+                    yield UnreadableFrame(id, stamp_ns, empty, attributes, reason=str(pixels))
+                else:
                     yield Frame(id, stamp_ns, pixels, attributes)
+            start = end
+
+    def _pixels(self, start: int, stop: int) -> Iterator[npt.NDArray[Any] | SourceError]:
+        """Of a block; for those of a piece of it that cannot be read, why."""
+        stack = self._contents.frames
+        try:
+            yield from stack.block(start, stop)
+            return
+        except SourceError:
+            step = stack.piece_frames
+        while start < stop:
+            end = min(stop, (start // step + 1) * step)
+            try:
+                yield from stack.block(start, end)
+            except SourceError as error:
+                yield from [error] * (end - start)
             start = end
 
     def _attributes(self, start: int, stop: int) -> Iterator[dict[str, AttributeValue]]:

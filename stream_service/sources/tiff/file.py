@@ -60,6 +60,10 @@ DAMAGED = (
 """What tifffile and its codecs raise for a file that is not what it claims."""
 
 
+class DamagedTiffError(SourceError):
+    """A file that was cut off, or changed; what else is wrong with files is wrong with all of a scan."""
+
+
 @dataclass(frozen=True, slots=True)
 class TiffIdentity:
     """Identity of an image, as far as the file says."""
@@ -90,7 +94,7 @@ class TiffFile:
                 raise SourceError(f"{path} is not a file: narrow the pattern")
             self._file_bytes = status.st_size
             if not self._file_bytes:
-                raise SourceError(f"{path} is empty: was it copied completely?")
+                raise DamagedTiffError(f"{path} is empty: was it copied completely?")
             self._handle = path.open("rb")
         try:
             with _damage(path):
@@ -198,9 +202,9 @@ def _damage(path: Path) -> Iterator[None]:
     except (FileNotFoundError, PermissionError) as error:
         raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
     except DAMAGED as error:
-        raise SourceError(f"{path} cannot be read as a TIFF: {str(error)[:200]}") from error
+        raise DamagedTiffError(f"{path} cannot be read as a TIFF: {str(error)[:200]}") from error
     if _complaints.first:
-        raise SourceError(f"{path} is damaged, or not a plain TIFF: {_complaints.first[:200]}")
+        raise DamagedTiffError(f"{path} is damaged, or not a plain TIFF: {_complaints.first[:200]}")
 
 
 def _check_is_a_frame(path: Path, page: tifffile.TiffPage) -> None:
@@ -235,11 +239,11 @@ def _check_size(path: Path, page: tifffile.TiffPage, file_bytes: int) -> None:
     stored = sum(page.databytecounts)
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if not ends or max(ends) > file_bytes or len(page.dataoffsets) != len(page.databytecounts):
-        raise SourceError(
+        raise DamagedTiffError(
             f"{path} is truncated: its pixels end at byte {max(ends, default=0)}, the file at {file_bytes}"
         )
     if page.compression == 1 and stored < math.prod(page.shape) * dtype.itemsize:
-        raise SourceError(f"{path} holds fewer pixels than its {page.shape[-2]} x {page.shape[-1]}")
+        raise DamagedTiffError(f"{path} holds fewer pixels than its {page.shape[-2]} x {page.shape[-1]}")
 
 
 def _check_segments(path: Path, page: tifffile.TiffPage) -> None:
@@ -247,7 +251,7 @@ def _check_segments(path: Path, page: tifffile.TiffPage) -> None:
     for numbers in (page.dataoffsets, page.databytecounts):
         is_whole = isinstance(numbers, tuple) and len(numbers) >= math.prod(page.chunked)
         if not is_whole or not all(isinstance(number, int) and number > 0 for number in numbers):
-            raise SourceError(f"{path} was not written completely: a strip or tile is nowhere in the file")
+            raise DamagedTiffError(f"{path} was not written completely: a strip or tile is nowhere in the file")
     if page.predictor == FLOAT_PREDICTOR and page.dtype is not None and page.dtype.kind != "f":
         raise SourceError(f"{path} has whole numbers with the predictor of floats: it is damaged")
 

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from stream_service.core.frame import AttributeValue
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.contents import TimestampField
-from stream_service.sources.recording import MOST_FRAMES
-from stream_service.sources.tiff.file import TiffFile, TiffImage
+from stream_service.sources.recording import MOST_FRAMES, no_pixels
+from stream_service.sources.tiff.file import DamagedTiffError, TiffFile, TiffImage
 from stream_service.sources.tiff.files import find_tiff_files
 
 Ints = npt.NDArray[np.int64]
@@ -29,6 +29,8 @@ class TiffFrame(NamedTuple):
 
     pixels: npt.NDArray[Any]
     attributes: dict[str, AttributeValue]
+    reason: str = ""
+    """Why the pixels cannot be read; then they are `no_pixels`."""
 
 
 class TiffFrames:
@@ -46,8 +48,17 @@ class TiffFrames:
         self._kind = ""
         """Of the first frame, in words."""
         ids, stamps_ns = array("q"), array("q")
-        for path in self.files.paths:
-            with TiffFile(path) as file:
+        self._damaged: dict[int, DamagedTiffError] = {}
+        """By the place of the file: of each of these one frame is lost."""
+        for place, path in enumerate(self.files.paths):
+            try:
+                file = TiffFile(path)
+            except DamagedTiffError as error:
+                self._damaged[place] = error
+                self._n_images.append(1)
+                self._n += 1
+                continue
+            with file:
                 self._n_images.append(len(file))
                 self._n += len(file)
                 for page in range(len(file)):
@@ -59,10 +70,30 @@ class TiffFrames:
             if len(self) > MOST_FRAMES:
                 raise SourceError(f"{pattern!r} holds more than {MOST_FRAMES} frames: it is not one scan")
         self.is_stack = max(self._n_images) > 1
-        self.unique_id = _if_all(ids, len(self))
+        if self.is_stack or len(self._damaged) == len(self):
+            self.check_undamaged()  # how many frames it had, or what they are, nothing tells
+        self.unique_id = self._ids_by_number(_if_all(ids, len(self) - len(self._damaged)))
         """(n,) int64: the uniqueId of each frame, None unless all have one."""
-        self.timestamp_ns = _if_all(stamps_ns, len(self))
-        """(n,) int64 Unix epoch, likewise."""
+        self.timestamp_ns = _if_all(stamps_ns, len(self) - len(self._damaged))
+        """(n,) int64 Unix epoch, likewise; 0 of those whose file is damaged."""
+        if self.timestamp_ns is not None:
+            self.timestamp_ns = self._at_readable(self.timestamp_ns)
+
+    def _ids_by_number(self, ids: Ints | None) -> Ints | None:
+        """Those of the files that can be read, and of the others by their numbers."""
+        if ids is None or not self._damaged:
+            return ids
+        all_ids = self._at_readable(ids)
+        offsets = np.delete(all_ids - self.files.numbers, list(self._damaged))
+        if np.ptp(offsets):
+            self.check_undamaged()  # which frame it was, nothing tells
+        return self.files.numbers + offsets[0]
+
+    def _at_readable(self, values: Ints) -> Ints:
+        """(n,) `values` at the places of files that can be read, else 0."""
+        at = np.zeros(len(self), np.int64)
+        at[np.delete(np.arange(len(self)), list(self._damaged))] = values
+        return at
 
     def __len__(self) -> int:
         return self._n
@@ -75,6 +106,11 @@ class TiffFrames:
         is_whole = len(set(self._n_images[:-1])) <= 1 and self._n_images[-1] <= self._n_images[0]
         return np.arange(len(self), dtype=np.int64) if is_whole and not self.files.n_missing else None
 
+    def check_undamaged(self) -> None:
+        """Raise `SourceError` for the first file that is damaged."""
+        for error in self._damaged.values():
+            raise error
+
     def places(self) -> Iterator[tuple[str, int]]:
         """The name of the file of each frame, and the image in it, from 0."""
         for path, n_images in zip(self.files.paths, self._n_images, strict=True):
@@ -83,13 +119,21 @@ class TiffFrames:
 
     def read(self) -> Iterator[TiffFrame]:
         """Every frame in order; each is a new array."""
-        for path, n_images in zip(self.files.paths, self._n_images, strict=True):
+        for place, (path, n_images) in enumerate(zip(self.files.paths, self._n_images, strict=True)):
+            if place in self._damaged:
+                yield TiffFrame(no_pixels(self.shape, self.dtype), {}, str(self._damaged[place]))
+                continue
             with TiffFile(path) as file:
                 if len(file) != n_images:
                     raise SourceError(f"{path} changed while it was read: it had {n_images} images, now {len(file)}")
                 for page in range(n_images):
                     image = self._checked(file, page)
-                    yield TiffFrame(file.pixels(image), file.attributes(image))
+                    attributes = file.attributes(image)
+                    try:
+                        found = TiffFrame(file.pixels(image), attributes)
+                    except DamagedTiffError as error:
+                        found = TiffFrame(no_pixels(self.shape, self.dtype), attributes, str(error))
+                    yield found
 
     def _checked(self, file: TiffFile, page: int) -> TiffImage:
         """An image that is like the first one; its pixels are not read."""

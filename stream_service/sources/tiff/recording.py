@@ -21,7 +21,7 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.settings.recorded_choices import Match
 from stream_service.sources.hdf5.contents import TimestampField
-from stream_service.sources.recording import MOST_FRAMES, Facts, Identities
+from stream_service.sources.recording import MOST_FRAMES, Facts, Identities, UnreadableFrame
 from stream_service.sources.tables.sidecar import Sidecar, read_sidecar
 from stream_service.sources.tables.sidecar_matching import NONE
 from stream_service.sources.tables.sidecar_pairing import Extent, describe_gaps, extent, pair_sidecar
@@ -95,7 +95,11 @@ class TiffRecording:
         for index, found in enumerate(self._frames.read()):
             stamp_ns = 0 if self._stamps_ns is None else int(self._stamps_ns[index])
             attributes = self._attributes(int(self._row_of_frame[index]), found.attributes)
-            yield Frame(int(self._unique_ids[index]), stamp_ns, found.pixels, attributes)
+            unique_id = int(self._unique_ids[index])
+            if found.reason:
+                yield UnreadableFrame(unique_id, stamp_ns, found.pixels, attributes, reason=found.reason)
+            else:
+                yield Frame(unique_id, stamp_ns, found.pixels, attributes)
 
     def close(self) -> None:
         """Nothing is open between frames."""

@@ -22,6 +22,7 @@ from stream_service.core.pairing.pairer import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
 from stream_service.sources.live.ntndarray import decode_ntndarray
+from stream_service.sources.recording import UnreadableFrame
 from stream_service.testing.example_file import START_NS as EXAMPLE_START_NS
 from stream_service.testing.example_file import write_example
 
@@ -663,5 +664,8 @@ def test_unreadable_frames_are_named(tmp_path: Path) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[chunk.byte_offset : chunk.byte_offset + 8] = b"\xff" * 8
     path.write_bytes(damaged)
-    with Hdf5Recording(path) as recording, pytest.raises(SourceError, match="data, rows 0 to 6, cannot be read"):
-        list(recording.frames())
+    with Hdf5Recording(path) as recording:
+        frames = list(recording.frames())
+    (unreadable,) = [frame for frame in frames if isinstance(frame, UnreadableFrame)]
+    assert "data, row 4, cannot be read" in unreadable.reason and frames[4] is unreadable
+    assert [frame.unique_id for frame in frames] == list(range(1, 8))
