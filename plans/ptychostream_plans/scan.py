@@ -81,12 +81,12 @@ def scan(
     as_json: Annotated[bool, typer.Option("--json", help="Print progress as lines of JSON.")] = False,
 ) -> None:
     """Scan the sample and stream the frames into one standardized file."""
+    trajectory = None if positions is None else _read_positions(positions)
     _log_to_stderr()
     EpicsSignalBase.set_defaults(connection_timeout=timeout_s, timeout=timeout_s, write_timeout=SETTING_TIMEOUT_S)
     engine = RunEngine({}, context_managers=[])
     interruption = Interruption(engine)
     try:
-        trajectory = None if positions is None else _read_positions(positions)
         devices = _connect(ioc, service, raw_dir, layout, attributes, timeout_s)
         options: dict[str, Any] = {
             "exposure_s": exposure_s,
@@ -106,8 +106,6 @@ def scan(
     except (RunEngineInterrupted, KeyboardInterrupt):
         typer.echo("the scan was interrupted", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    except typer.Exit:
-        raise
     except Exception as error:  # whatever a device or a plan raised becomes one sentence and exit code 1
         raise _failed(error, 1) from error
     finally:

@@ -12,6 +12,9 @@ from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import PV
 from stream_service.text.utf8 import text_in_waveform
 
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.1
+"""Between two looks at a condition: pyepics takes a core while it waits for an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -79,10 +82,11 @@ class BeamlineClient:
 
     def wait_until(self, condition: Any, timeout_s: float = HANG_S) -> None:
         """Wait until the condition is true; fails after the timeout."""
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s, pause_s = time.monotonic() + timeout_s, SHORTEST_PAUSE_S
         while not condition():
             assert time.monotonic() < deadline_s, "it did not come true in time"
-            time.sleep(0.02)
+            time.sleep(pause_s)
+            pause_s = min(1.3 * pause_s, LONGEST_PAUSE_S)
 
     def wait_for(self, name: str, value: Any) -> None:
         """Wait until the server has this value."""

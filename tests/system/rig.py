@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,6 +72,15 @@ class Rig:
                 numbers = [int(number) for number in children.read_text().split()]
                 found += [n for n in numbers if "reference_reader" in Path(f"/proc/{n}/cmdline").read_text()]
         return found
+
+    def hold_reader(self) -> int:
+        """Stop the process that reads a reference as soon as there is one, so that it never ends by itself; its id."""
+        while True:
+            self.service.wait_until(self.readers)
+            with suppress(ValueError, ProcessLookupError):  # it has just ended
+                (reader,) = self.readers()
+                os.kill(reader, signal.SIGSTOP)
+                return reader
 
     def record(self, name: str, n_frames: int, *, column_chunk: int = 1) -> Path:
         """Let HDF1 record the next frames, too, with SWMR; the file it makes at the first one."""

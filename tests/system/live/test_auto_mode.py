@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from rig import Rig, start_rig
+from limits import HANG_S
+from rig import Rig, Rigs
 
 from stream_service.standard_file import validate_file
-from stream_service.testing.loopback import LoopbackEpics
 
-GRACE_S = 8.0
+GRACE_S = HANG_S
 """Between two frames of a step scan, however long the machine is held up in between."""
+SHORT_GRACE_S = 0.5
 
 
 @pytest.fixture(scope="module")
-def rig(start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("auto")
-    running = start_rig(start_ioc().prefix, epics, folder, service={"auto": True, "grace_s": GRACE_S})
-    yield running
-    running.close()
+def ioc(start_ioc: Callable[..., Any]) -> Any:
+    return start_ioc()
 
 
-@pytest.fixture(autouse=True)
-def waits_for_the_detector(rig: Rig) -> None:
+@pytest.fixture
+def rig(ioc: Any, rigs: Rigs) -> Rig:
+    """A daemon that waits for the detector."""
+    rig = rigs.beside(ioc.prefix, service={"auto": True, "grace_s": GRACE_S})
     rig.service.wait_for("Standby", 1)
+    return rig
 
 
 def files(rig: Rig) -> set[Path]:
     return set(rig.folder.glob("*_std.h5"))
 
 
-def step_scan(rig: Rig, n_points: int, *, is_stopped: bool = False) -> tuple[int, Path]:
+def step_scan(rig: Rig, n_points: int) -> tuple[int, Path]:
     """A scan by hand: a position, a start of the detector, and so on, and a stop; the id before it, and its file."""
     before, old = rig.counter(), files(rig)
     runs = rig.service.get("RunNumber")
@@ -43,8 +44,8 @@ def step_scan(rig: Rig, n_points: int, *, is_stopped: bool = False) -> tuple[int
         rig.beamline.put("X", 0.2 * point)
         rig.beamline.acquire(1)
     rig.service.wait_until(lambda: rig.service.get("RunNumber") == runs + 1)
-    if is_stopped:
-        rig.service.put("Stop", 1)
+    rig.service.wait_until(lambda: rig.service.get("FramesReceived") == n_points)
+    rig.service.put("Stop", 1)
     assert rig.wait_for_end() == "COMPLETE"
     (made,) = files(rig) - old
     return before, made
@@ -60,9 +61,9 @@ def test_software_step_scan_is_one_run(rig: Rig) -> None:
 
 
 def test_next_scan_is_the_next_run(rig: Rig) -> None:
-    first_before, first = step_scan(rig, 2, is_stopped=True)
+    first_before, first = step_scan(rig, 2)
     rig.service.wait_for("Standby", 1)
-    second_before, second = step_scan(rig, 3, is_stopped=True)
+    second_before, second = step_scan(rig, 3)
     assert second_before == first_before + 2 and first != second
     with h5py.File(second) as file:
         assert len(file["/entry/data"]) == 3
@@ -93,3 +94,11 @@ def test_plan_need_not_wait_until_a_snapshot_is_over(rig: Rig) -> None:
         with h5py.File(path) as file:
             assert len(file["/entry/data"]) == n_rows
             assert file["/entry/run/state"][()] == b"COMPLETE"
+
+
+def test_scan_ends_when_the_detector_has_rested(ioc: Any, rigs: Rigs) -> None:
+    rig = rigs.beside(ioc.prefix, service={"auto": True, "grace_s": SHORT_GRACE_S})
+    rig.service.wait_for("Standby", 1)
+    rig.beamline.acquire(1)
+    assert rig.wait_for_end() == "COMPLETE"
+    assert "auto" in {path.name.split("_")[0] for path in files(rig)}

@@ -12,7 +12,8 @@ from rig import Rig, start_rig
 from stream_service.core.run import EndReason
 from stream_service.testing.loopback import LoopbackEpics
 
-GONE_S = 3.0
+GONE_S = 10.0
+"""The message until then is read, however long the machine is held up."""
 MAJOR = 2
 
 

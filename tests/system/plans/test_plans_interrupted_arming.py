@@ -18,6 +18,7 @@ import bluesky.preprocessors as bpp
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import FailedStatus, MsgGenerator, RunEngineInterrupted
+from limits import HANG_S
 from rig import Rig, start_rig
 
 from ptychostream_devices import StreamServiceDevice
@@ -30,8 +31,8 @@ import sys
 from ptychostream_devices import StreamServiceDevice
 from stream_service.settings.request import ScanRequest
 stream = StreamServiceDevice(sys.argv[1], name="stream")
-stream.stage().wait(30)
-stream.prepare(ScanRequest.model_validate_json(sys.argv[2])).wait(60)
+stream.stage().wait(300)
+stream.prepare(ScanRequest.model_validate_json(sys.argv[2])).wait(300)
 """
 Interrupt = Callable[[RunEngine], object]
 
@@ -50,7 +51,7 @@ def slow(rig: Rig) -> ScanRequest:
 
 
 def make_device(rig: Rig, **settings: Any) -> StreamServiceDevice:
-    return StreamServiceDevice(rig.service.prefix, name="stream", connect_timeout_s=20.0, **settings)
+    return StreamServiceDevice(rig.service.prefix, name="stream", connect_timeout_s=HANG_S, **settings)
 
 
 def scan(device: StreamServiceDevice, request: ScanRequest) -> MsgGenerator:
@@ -96,7 +97,7 @@ def test_plan_that_is_ended_while_it_arms_leaves_no_run(rig: Rig, slow: ScanRequ
     engine = RunEngine({}, context_managers=[])
 
     def when_arming() -> None:
-        rig.service.wait_until(rig.readers, 30)
+        rig.hold_reader()
         engine.request_pause()
 
     watching = threading.Thread(target=when_arming)
@@ -114,7 +115,7 @@ def test_plan_that_is_ended_while_it_arms_leaves_no_run(rig: Rig, slow: ScanRequ
 def test_client_that_ends_while_it_arms_leaves_no_run(rig: Rig, slow: ScanRequest, how: signal.Signals) -> None:
     command = [sys.executable, "-c", CLIENT, rig.service.prefix, slow.model_dump_json()]
     with subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.DEVNULL) as client:
-        rig.service.wait_until(rig.readers, 60)
+        rig.hold_reader()
         client.send_signal(how)
     rig.service.wait_for("Arm", 0)
     assert "the client that armed has gone" in str(rig.service.get("ArmError"))
@@ -124,13 +125,13 @@ def test_client_that_ends_while_it_arms_leaves_no_run(rig: Rig, slow: ScanReques
 def test_second_client_that_gives_up_leaves_the_run_of_the_first_alone(rig: Rig, slow: ScanRequest) -> None:
     first, second = make_device(rig), make_device(rig, arm_timeout_s=0.0)
     for device in (first, second):
-        device.stage().wait(30)
-    first.prepare(ScanRequest(scan_id="theirs", n_positions=1)).wait(60)
-    assert second.prepare(slow).exception(60) is not None
-    second.abort().wait(30)
-    second.unstage().wait(30)
+        device.stage().wait(HANG_S)
+    first.prepare(ScanRequest(scan_id="theirs", n_positions=1)).wait(HANG_S)
+    assert second.prepare(slow).exception(HANG_S) is not None
+    second.abort().wait(HANG_S)
+    second.unstage().wait(HANG_S)
     assert (rig.service.get("State"), rig.service.get("ScanId")) == ("ARMED", "theirs")
     rig.beamline.acquire(1)
-    first.complete().wait(30)
+    first.complete().wait(HANG_S)
     assert rig.service.get("State") == "COMPLETE"
     assert_nothing_is_left(rig)

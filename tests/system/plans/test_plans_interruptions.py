@@ -153,7 +153,8 @@ def test_everything_ends_in_a_defined_state(bench: PlanBench, interruption: Inte
     assert ledger["lost"] == 0 or interruption.state == "ABORTED"  # it ends at once: frames may be on their way
     assert ledger["expected"] == ledger["stored"] + ledger["lost"] + ledger["not_exposed"] == N_POINTS
     assert (n_rows == N_POINTS) is (interruption.state == "COMPLETE")
-    assert_next_scan_is_complete(bench)
+    assert bench.rig.arm(bench.scan_id("next"), n_positions=1) == ""  # the devices are used by the next of these tests
+    bench.rig.service.put("Abort", 1)
 
 
 def test_halted_engine_has_its_devices_unstaged_and_the_run_stopped_in_good_order(bench: PlanBench) -> None:

@@ -16,7 +16,9 @@ import pytest
 from beamline_client import BeamlineClient
 from fake_service import served
 from limits import HANG_S
+from typer.testing import CliRunner
 
+from ptychostream_plans.scan import app
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 
@@ -132,9 +134,9 @@ def test_beamline_that_is_not_there_is_named(command):
     assert "Traceback" not in err
 
 
-def test_file_without_positions_is_a_wrong_option(command):
-    path = command.raw_folder / "positions.csv"
+def test_file_without_positions_is_a_wrong_option(tmp_path):
+    path = tmp_path / "positions.csv"
     path.write_text("x_m,y_m\n1e-6\n")
-    code, _, err = command.run("--positions", str(path))
-    assert code == 2
-    assert f"{path}, line 2" in err
+    done = CliRunner().invoke(app, ["--positions", str(path)])
+    assert done.exit_code == 2
+    assert f"{path}, line 2" in done.stderr
