@@ -30,7 +30,7 @@ from stream_service.settings.recorded_choices import Translation
 from stream_service.settings.status_table import ServicePV, StatusValue
 from stream_service.sources.hdf5.recording import Hdf5Recording
 from stream_service.standard_file import paths
-from stream_service.testing.loopback import LoopbackEpics, process_environment
+from stream_service.testing.loopback import LOOPBACK, LoopbackEpics, process_environment
 
 READY_TIMEOUT_S = 60.0
 SCAN_ID = "demo"
@@ -90,6 +90,12 @@ class Demo:
         self._translation = translation
         self._notes: list[str] = []
         self._network = LoopbackEpics.reserve(["ioc", "service"])
+
+    @property
+    def status_command(self) -> str:
+        """Command line that shows the status of its service in another terminal, whatever EPICS is set to there."""
+        address = f"{LOOPBACK}:{self._network.ca_ports['service']}"
+        return f"EPICS_CA_AUTO_ADDR_LIST=NO EPICS_CA_ADDR_LIST={address} ptychostream status"
 
     def run(self, report: Callable[[Progress], None]) -> Outcome:
         """Run it; `report` is called a few times a second. No process is left, whatever happens."""

@@ -56,13 +56,18 @@ def show_demo(
 
     try:
         with Shown("row", "demo") as shown:
+            demonstration, is_told = Demo(out, n_points, replay, ioc_options, translation), False
 
             def report(progress: Progress) -> None:
+                nonlocal is_told
                 raise_if_interrupted()
+                if progress.rows_expected and not is_told:  # its service answers
+                    is_told = True
+                    shown.note(f"in another terminal: {demonstration.status_command}")
                 rate = f"{progress.rows_per_second:.0f}/s"
                 shown.update(progress.rows, progress.rows_expected or None, what=progress.step, more=rate)
 
-            outcome = Demo(out, n_points, replay, ioc_options, translation).run(report)
+            outcome = demonstration.run(report)
     except KeyboardInterrupt:
         console.print("interrupted: the simulated beamline, the service and the plan were ended in order")
         return 130

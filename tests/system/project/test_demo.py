@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +118,14 @@ def test_lost_and_duplicated_frames_are_named_and_nothing_else_is_wrong(tmp_path
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_interrupted_demo_ends_in_order_and_leaves_nothing_running(tmp_path: Path, how: signal.Signals) -> None:
     process = start_demo(tmp_path, "--points", "2000")
+    assert process.stdout is not None
+    said = next((line for line in iter(process.stdout.readline, "") if "in another terminal: " in line), "")
+    pasted = said.partition("in another terminal: ")[2].replace(
+        "ptychostream", f"{sys.executable} -m stream_service.cli"
+    )
+    elsewhere = {**os.environ, "EPICS_CA_ADDR_LIST": "192.0.2.1", "COLUMNS": "200"}
+    shown = subprocess.run(pasted, shell=True, env=elsewhere, capture_output=True, text=True)
+    assert shown.returncode == 0 and re.search(r"Health +(READY|BUSY)\b", shown.stdout), (said, shown)
     deadline = time.monotonic() + HANG_S
     while not (tmp_path / "demo_std.h5").exists() and time.monotonic() < deadline:
         assert process.poll() is None
