@@ -100,12 +100,12 @@ class Run:
     @property
     def verdict(self) -> Verdict | None:
         """See `RunEnd.verdict`."""
-        return self._end.verdict
+        return None if self.state is RunState.IDLE else self._end.verdict
 
     @property
     def counter_at_end(self) -> int | None:
         """See `RunEnd.counter_at_end`."""
-        return self._end.counter_at_end
+        return None if self.state is RunState.IDLE else self._end.counter_at_end
 
     def arm(self, cancellation: Cancellation | None = None) -> None:
         """Check and connect everything. Raises `PtychostreamError`; then nothing is left running."""

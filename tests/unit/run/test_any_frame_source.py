@@ -59,6 +59,7 @@ def test_run_that_is_not_armed_has_no_frames_of_a_series_that_nobody_knows(tmp_p
     before = b.run.status()
     assert (before.scan_id, before.state, before.message) == ("scan", RunState.IDLE, "arming")
     assert (before.account.expected, before.account.pending, before.received) == (0, 0, 0)
+    assert (b.run.verdict, b.run.counter_at_end) == (None, None)
     b.run.arm()
     assert b.run.status().account.expected == 2
 
