@@ -11,10 +11,10 @@ import stream_service.run
 from stream_service.core.plausibility import ScanGeometry, scan_doubts
 from stream_service.errors import SourceError
 from stream_service.interruption import at_steps_only, raise_if_interrupted
+from stream_service.qc.used_positions import UsedPositions
 from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.run.recorded.recorded_setup import RecordedSetup
 from stream_service.run.recorded.recorded_sources import Pauses, RecordedSources, no_pause
-from stream_service.run.recorded.used_positions import UsedPositions
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run import Run
 
