@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# No deadline: how long an example takes says what else the machine does.
-settings.register_profile("the same", deadline=None, derandomize=True, max_examples=100)
-settings.register_profile("others", deadline=None, derandomize=False, max_examples=1000)
+# How long an example takes, or its making, says what else the machine does.
+ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("the same", ANY_MACHINE, derandomize=True, max_examples=100)
+settings.register_profile("others", ANY_MACHINE, derandomize=False, max_examples=1000)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs, and by all that they start
 
 
