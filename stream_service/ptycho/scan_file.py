@@ -22,7 +22,7 @@ from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.ptycho.optics.near_field import NearField
 from stream_service.ptycho.orientation.detector_orientation import Orientation
-from stream_service.settings.profile import Optics
+from stream_service.settings.optics import Optics
 from stream_service.standard_file.read.announced_rows import standard_rows
 from stream_service.standard_file.read.run_end import RunEnd
 from stream_service.standard_file.schema import paths

@@ -12,7 +12,8 @@ from stream_service.cancellation import Cancellation
 from stream_service.errors import ConfigError
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.kernels import CorrectionError, Corrections, FlatKind, recognise_flat
-from stream_service.settings.profile import Preprocessing, Profile
+from stream_service.settings.preprocessing import Preprocessing
+from stream_service.settings.profile import Profile
 from stream_service.sources.tables.references import Reference, read_references
 
 _Image = npt.NDArray[Any]

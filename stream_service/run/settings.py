@@ -20,7 +20,7 @@ from stream_service.kernels import (
     Grouping,
     parse_center,
 )
-from stream_service.settings.profile import Preprocessing
+from stream_service.settings.preprocessing import Preprocessing
 from stream_service.standard_file import ChannelColumn
 
 UNKNOWN_DTYPE = np.uint16

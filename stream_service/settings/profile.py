@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.core.exposure import POSITION_CHANNELS
@@ -18,6 +18,9 @@ from stream_service.core.frame import FrameTime, Marks
 from stream_service.core.pairing.pairer import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, How
 from stream_service.core.plausibility import number_doubt
 from stream_service.core.stage_map import StageMap
+from stream_service.settings.base import Settings
+from stream_service.settings.optics import Optics
+from stream_service.settings.preprocessing import Preprocessing, References
 from stream_service.text.units import ELECTRONVOLTS, METRES
 
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
@@ -26,12 +29,6 @@ MOVING = "_moving"
 """Ends the name under which the motion of a channel is followed."""
 RENAMED = {"pairing_patience_s": "pairing_timeout_s"}
 """Settings by their earlier names, which profiles may still have."""
-
-
-class Settings(BaseModel):
-    """Base of all settings: frozen; a field nobody knows, or a number that is none, is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ServiceSettings(Settings):
@@ -177,55 +174,6 @@ class ChannelSettings(Settings):
         return self
 
 
-class Preprocessing(Settings):
-    """Corrections, geometry and grouping of frames; the order and the arithmetic are in ADR 0002. Live and offline."""
-
-    frames_per_position: Annotated[int, Field(ge=1)] = 1
-    """Exposures at each scan position; a plan's request overrides it."""
-    grouping: Literal["sum", "mean", "first", "best", "none"] = "sum"
-    """How the exposures of a position become one row; `none` keeps a row for each."""
-    allow_spread: bool = False
-    """Combine exposures of a row even if they were taken at different places; else such rows are flagged."""
-    roi: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
-    """Rows and columns kept, in raw detector axes, before binning."""
-    roi_center: str | None = None
-    """`row,column` in raw detector axes; a fraction of the sensor when written with a decimal point and below 1."""
-    rotate: Literal[0, 90, 180, 270] = 0
-    """Degrees counter-clockwise (numpy's rot90), before the flip."""
-    flip: Literal["none", "h", "v", "hv"] = "none"
-    """h mirrors left and right, v mirrors up and down."""
-    bin: Annotated[int, Field(ge=1)] = 1
-    """Raw pixels per stored pixel on each axis."""
-    sat: float | None = None
-    """Raw value from which a pixel is saturated."""
-    sat_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """A pixel goes into the mask if it saturates in more than this fraction of the frames; 0 = in any frame."""
-    gaps: Literal["auto", "none"] | float = "auto"
-    """Pixels that hold a marker and no measurement (gaps, dead pixels), told by the first frames: `auto` knows the
-    markers of the pixel type (4294967295, -1, -2, NaN; 65535 where no measurement comes near it); a number is the
-    marker itself; `none` takes all but NaN for measurements."""
-    flat_is: Literal["auto", "raw", "normalised"] = "auto"
-    """`raw`: as measured, the dark is subtracted from it; `normalised`: its mean is about 1, and it has no dark in it;
-    `auto` recognises which, or asks."""
-    bad_pixels: Literal["keep", "interpolate"] = "keep"
-    """The mask is a weight for the reconstruction; interpolation from good neighbours only on request."""
-    gain: Annotated[float, Field(gt=0)] = 1.0
-    """ADU per photon; frames are divided by it."""
-    negatives: Literal["clip", "keep"] = "clip"
-    """Values below 0 after dark subtraction: PtyPy's engines take square roots, so they are clipped by default."""
-
-
-class References(Settings):
-    """Files with the dark, the flat and the mask in raw detector axes: `.npy`, `.npz` or HDF5 (`FILE:/dataset`)."""
-
-    dark: str | None = None
-    """No-beam reference, ADU."""
-    flat: str | None = None
-    """No-sample reference, as measured or normalised (preprocessing.flat_is)."""
-    mask: str | None = None
-    """0 = good, anything else = bad."""
-
-
 class RawFile(Settings):
     """The raw file that areaDetector writes beside the standard file: every frame that PVA may lose is in it."""
 
@@ -235,33 +183,6 @@ class RawFile(Settings):
     """Its layout XML, relative to the profile."""
     attributes: str | None = None
     """The camera's NDAttributes XML, relative to the profile."""
-
-
-class Optics(Settings):
-    """Optics that make the probe; written into the file so that a reconstruction can start from it."""
-
-    kind: Literal["zone_plate", "kb", "unknown"] = "unknown"
-    """What focuses the beam; the fields below that belong to it are read."""
-    propagation: Literal["far_field", "near_field"] = "far_field"
-    """From sample to detector: `near_field` where the detector sees a magnified in-line hologram of the sample."""
-    zone_plate_diameter_m: float | None = None
-    """Diameter of the zone plate."""
-    outermost_zone_width_m: float | None = None
-    """Width of its outermost zone: the focal spot's scale; with the diameter it gives the focal length."""
-    central_stop_m: float | None = None
-    """Diameter of the central stop."""
-    osa_diameter_m: float | None = None
-    """Diameter of the order-sorting aperture, if it may cut into the cone."""
-    osa_to_sample_m: float | None = None
-    """How far before the sample it stands."""
-    focal_length_m: tuple[float, ...] | None = None
-    """One for a zone plate; horizontal and vertical for a KB pair, from each mirror to the common focus."""
-    aperture_m: tuple[float, ...] | None = None
-    """Opening of a KB pair, horizontal and vertical."""
-    defocus_m: float | None = None
-    """Sample minus focus along the beam: positive when the sample is downstream of the focus.
-
-    In the near field the magnification follows from it; without it the beam is parallel there."""
 
 
 class Profile(Settings):

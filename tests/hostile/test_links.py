@@ -21,7 +21,7 @@ from stream_service.errors import ConfigError, PtychostreamError, SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import AlsoBelow
 from stream_service.service.check import check_profile
-from stream_service.settings.profile import References
+from stream_service.settings.preprocessing import References
 from stream_service.sources.tables.references import read_references
 from stream_service.standard_file.rules.validate import validate_file
 from stream_service.testing.example_file import write_example

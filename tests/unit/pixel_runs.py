@@ -13,7 +13,7 @@ from scripted_run import Bench
 
 from stream_service.run.recorded.ingest import Listener, ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
-from stream_service.settings.profile import Preprocessing
+from stream_service.settings.preprocessing import Preprocessing
 from stream_service.standard_file import validate_file
 from stream_service.testing.memory_recording import MemoryRecording, attributes_of
 

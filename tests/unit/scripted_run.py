@@ -20,7 +20,8 @@ from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run import Run
-from stream_service.settings.profile import Preprocessing, Profile
+from stream_service.settings.preprocessing import Preprocessing
+from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 from stream_service.sources.live.pva_frames import PvaFrames, Received
 from stream_service.testing.manual_clock import ManualClock

@@ -12,7 +12,7 @@ from stream_service.output_file import whole_file
 from stream_service.ptycho.optics.near_field import NearField
 from stream_service.ptycho.optics.probe import Cone
 from stream_service.ptycho.scan_file import ScanFile
-from stream_service.settings.profile import Optics
+from stream_service.settings.optics import Optics
 from stream_service.text.printable import printable
 
 Complex = npt.NDArray[np.complex64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stream_service.errors import ConfigError
-from stream_service.settings.profile import Optics
+from stream_service.settings.optics import Optics
 
 
 @dataclass(frozen=True, slots=True)

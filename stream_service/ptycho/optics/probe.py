@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.errors import ConfigError
-from stream_service.settings.profile import Optics
+from stream_service.settings.optics import Optics
 
 Complex = npt.NDArray[np.complex64]
 Floats = npt.NDArray[np.floating[Any]]

@@ -13,7 +13,8 @@ from stream_service.kernels import Corrections, FlatKind
 from stream_service.run.rules import RunRules
 from stream_service.run.run_file import SUFFIX
 from stream_service.run.settings import RunSettings, frames_per_row
-from stream_service.settings.profile import Preprocessing, Profile, References, moving_channel
+from stream_service.settings.preprocessing import Preprocessing, References
+from stream_service.settings.profile import Profile, moving_channel
 from stream_service.settings.request import ScanRequest
 from stream_service.sources.tables.references import Reference, check_place
 from stream_service.standard_file import ChannelColumn

@@ -1,7 +1,7 @@
 """The options that all commands share which make a standard file of recorded frames: one table, used by each of them.
 
 An option that is not given is as the profile says; without a profile, as the default of the setting in
-`settings.profile.Preprocessing` says.
+`settings.preprocessing` says.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stream_service.text.counted import agrees
 
 if TYPE_CHECKING:
     from stream_service.run.recorded.ingest_settings import IngestSettings
-    from stream_service.settings.profile import Preprocessing
+    from stream_service.settings.preprocessing import Preprocessing
     from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
 
 REFERENCE = "FILE[:DATASET]"
@@ -171,7 +171,7 @@ class CorrectionOptions:
         """The given settings over those of the profile; raises `ConfigError` naming what cannot be."""
         from pydantic import ValidationError
 
-        from stream_service.settings.profile import Preprocessing
+        from stream_service.settings.preprocessing import Preprocessing
         from stream_service.text.validation_messages import explain
 
         given = {name: getattr(self, name) for name in OF_ONE_NAME}

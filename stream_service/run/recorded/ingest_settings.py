@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import InputFileError
-from stream_service.settings.profile import Preprocessing, Profile
+from stream_service.settings.preprocessing import Preprocessing
+from stream_service.settings.profile import Profile
 from stream_service.settings.recorded_choices import Match, Translation
 from stream_service.sources.recording import Facts
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks

@@ -7,7 +7,7 @@ from statistics import median_low
 
 from stream_service.core.spread import SpreadJudge
 from stream_service.errors import ConfigError
-from stream_service.settings.profile import Preprocessing
+from stream_service.settings.preprocessing import Preprocessing
 
 JUDGED_GROUPS = 12
 """After so many groups it is plain whether the number is right."""

@@ -141,7 +141,7 @@ def test_frames_without_a_sample_decide_nothing() -> None:
 
 
 def example_optics(defocus_m: float) -> Any:
-    from stream_service.settings.profile import Optics
+    from stream_service.settings.optics import Optics
 
     return Optics(defocus_m=defocus_m)
 

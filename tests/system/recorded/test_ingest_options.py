@@ -27,7 +27,7 @@ from stream_service.kernels import Corrections, Grouping, reference
 from stream_service.run.corrections import corrections_from
 from stream_service.run.rows.pipeline import RowPipeline
 from stream_service.run.settings import build_reducer
-from stream_service.settings.profile import Preprocessing
+from stream_service.settings.preprocessing import Preprocessing
 
 N_FRAMES, FRAMES_PER_POSITION = 6, 3
 PIXEL_M = 75e-6

@@ -12,7 +12,7 @@ from iocsim.physics.optics import Optics as SimulatedOptics
 from iocsim.physics.optics import zone_plate_probe
 from stream_service.errors import ConfigError
 from stream_service.ptycho.optics.probe import optics_probe
-from stream_service.settings.profile import Optics
+from stream_service.settings.optics import Optics
 
 WAVELENGTH_M = 1.75e-9
 SHAPE = (256, 320)

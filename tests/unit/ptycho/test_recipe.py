@@ -19,7 +19,7 @@ from stream_service.ptycho.ptypy.recipe import recipe_text, write_recipe
 from stream_service.ptycho.ptypy.recipe_settings import Output, RecipeSettings, Start
 from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
-from stream_service.settings.profile import Optics
+from stream_service.settings.optics import Optics
 from stream_service.standard_file.schema.entry_tree import OPEN_KEY_CAPACITY
 from stream_service.testing.example_file import write_example
 

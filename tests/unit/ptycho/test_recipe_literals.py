@@ -20,7 +20,7 @@ from stream_service.ptycho.ptypy.recipe_settings import Output, RecipeSettings, 
 from stream_service.ptycho.ptypy.reconstruct import Request
 from stream_service.ptycho.ptypy.scan_choices import ScanChoices
 from stream_service.ptycho.scan_file import ScanFile
-from stream_service.settings.profile import Optics
+from stream_service.settings.optics import Optics
 from stream_service.testing.example_file import write_example
 
 CODE = "open('ran', 'w')"

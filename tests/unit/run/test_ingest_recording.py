@@ -22,7 +22,7 @@ from stream_service.kernels.reference import reduce_frames
 from stream_service.run.recorded.ingest import Listener, Outcome, ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings, load_rejected
 from stream_service.settings.beamlines import load_named_profile
-from stream_service.settings.profile import Preprocessing
+from stream_service.settings.preprocessing import Preprocessing
 from stream_service.sources.recording import Facts
 from stream_service.sources.tables.recorded_readbacks import RecordedHistory, RecordedReadbacks, load_readbacks
 from stream_service.testing.memory_recording import (

@@ -14,7 +14,7 @@ from stream_service.errors import ConfigError
 from stream_service.run.recorded.ingest import Listener, Outcome, ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.replay import replay
-from stream_service.settings.profile import Preprocessing
+from stream_service.settings.preprocessing import Preprocessing
 from stream_service.testing.memory_recording import MemoryRecording, frames_of
 
 

@@ -18,7 +18,7 @@ from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.replay import replay
 from stream_service.settings.beamlines import load_named_profile
-from stream_service.settings.profile import Preprocessing
+from stream_service.settings.preprocessing import Preprocessing
 from stream_service.settings.recorded_choices import Match
 from stream_service.sources.tables.recorded_readbacks import RecordedHistory, RecordedReadbacks, load_readbacks
 from stream_service.testing.memory_recording import (

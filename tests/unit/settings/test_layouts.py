@@ -9,7 +9,7 @@ import pytest
 
 from stream_service.errors import ConfigError
 from stream_service.settings import beamlines as layouts
-from stream_service.settings.profile import Preprocessing
+from stream_service.settings.preprocessing import Preprocessing
 from stream_service.settings.profile_file import load_profile
 
 CHECKOUT = Path(__file__).resolve().parents[3]

@@ -18,7 +18,7 @@ from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest import Listener, ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.replay import replay
-from stream_service.settings.profile import Preprocessing
+from stream_service.settings.preprocessing import Preprocessing
 from stream_service.settings.service_status import RunStatus
 from stream_service.standard_file import StandardFile
 from stream_service.testing.example_file import START_NS, append_example_rows, example_header, example_ledger
