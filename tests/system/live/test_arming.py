@@ -139,9 +139,10 @@ def test_armings_that_are_aborted_leave_nothing_behind(rig: Rig, n_cycles: int) 
 
 def test_put_without_callback_is_armed_for_whoever_sent_it(rig: Rig, epics: LoopbackEpics) -> None:
     rig.service.put("Request", json.dumps({"scan_id": "caput", "n_positions": 1}))
+    heard = rig.service.watch("Arm")  # which is 1 for a moment only
     client = RawCaClient(epics.ca_ports["service"])
     client.put(client.open(f"{rig.service.prefix}Arm"), 1, notify=False)
-    rig.service.wait_for("Arm", 1)
+    rig.service.wait_until(lambda: any(event.value == 1 for event in heard))
     client.socket.close()
     rig.service.wait_for("State", "ARMED")
     assert rig.service.get("ScanId") == "caput"
