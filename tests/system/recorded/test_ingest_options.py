@@ -126,9 +126,10 @@ BINS = (1, 2, 3)
 
 
 def pairs_of(options: Options) -> set[frozenset[tuple[str, object]]]:
-    """The values of every two options, an ROI standing for itself, its centre and the frames it is cut from."""
+    """The values of every two options; an ROI stands for its centre and frames, too, and meets every orientation."""
     values = [(one.name, getattr(options, one.name)) for one in fields(options)]
-    return {frozenset(pair) for pair in itertools.combinations(values, 2)}
+    oriented: tuple[str, object] = "orientation", (options.rotate, options.flip)
+    return {*map(frozenset, itertools.combinations(values, 2)), frozenset((("region", options.region), oriented))}
 
 
 def by_file() -> list[Options]:
