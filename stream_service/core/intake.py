@@ -66,7 +66,7 @@ class Intake:
         frame = _Came(came, came.unique_id, time_ns, came.epoch)
         if self._ledger.is_from_before(frame.unique_id, frame.timestamp_ns, frame.epoch):
             return [self._enter(frame)]
-        if not self._waiting and self._goes_on(frame):  # as nearly all do
+        if self._is_late(frame) or (not self._waiting and self._goes_on(frame)):  # as nearly all do
             return [self._enter(frame)]
         entered = self.decide(None, is_last=True) if self._ends_what_waits(frame) else []
         confirmed = next((waiting for waiting in reversed(self._waiting) if self._confirms(frame, waiting)), None)
@@ -113,6 +113,10 @@ class Intake:
         before = self._waiting[-1].epoch if self._waiting else None
         return before is not None and frame.epoch is not None and frame.epoch > before
 
+    def _is_late(self, frame: _Came) -> bool:
+        """True for one that its source's word puts before the last frame: it says nothing of those that wait."""
+        return frame.epoch is not None and (frame.epoch, frame.unique_id) <= (self._last_epoch, self._last_id)
+
     def _last_id_before(self, frame: _Came) -> int:
         """The last id of the epoch of a frame; that before its first one if it begins it."""
         if frame.epoch is None or frame.epoch <= self._last_epoch:
@@ -122,11 +126,10 @@ class Intake:
     def _goes_on(self, frame: _Came) -> bool:
         """True for the next id, and for what is not newer than the last frame: a late one, or a duplicate."""
         last_id = self._last_id_before(frame)
+        is_late = frame.unique_id <= last_id
         if frame.epoch is None:
-            is_late = frame.unique_id <= last_id and frame.timestamp_ns <= self._last_ns
+            is_late = is_late and frame.timestamp_ns <= self._last_ns
             is_late = is_late and not self._ledger.belies_begin(frame.unique_id)
-        else:
-            is_late = frame.unique_id <= last_id or frame.epoch < self._last_epoch
         return is_late or frame.unique_id == _next_id(last_id)
 
     def _next_id_for(self, frame: _Came) -> int:
@@ -186,7 +189,7 @@ class Intake:
 
     def _is_newest(self, frame: _Came, *, is_confirmed: bool) -> bool:
         if frame.epoch is not None:
-            return (frame.epoch, frame.unique_id) > (self._last_epoch, self._last_id)
+            return not self._is_late(frame)
         return is_confirmed or frame.unique_id == _next_id(self._last_id) or frame.timestamp_ns > self._last_ns
 
 

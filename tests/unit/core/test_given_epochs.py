@@ -75,6 +75,15 @@ def test_late_frame_of_an_epoch_before_has_its_place_there():
     assert sorted(new(entered)) == [((0, 0), 0), ((0, 1), 1), ((0, 2), 2), ((0, 3), 3), ((1, 0), 4), ((1, 1), 5)]
 
 
+@pytest.mark.parametrize("late", [(0, 2), (0, 4), (0, 3), (1, 0), (1, 1)])
+def test_late_frame_costs_no_frame_that_waits(late):
+    """It follows neither the last frame nor the one that waits: it says nothing of the gap before that."""
+    ledger = Ledger(0, None, restart_unique_id=0)
+    entered = enter(ledger, (0, 0), (0, 1), (0, 3), (0, 4), (1, 1), (1, 2), (1, 5), late, (1, 6), (1, 7))
+    assert {(1, 5), (1, 6), (1, 7)} <= {frame_id for frame_id, _ in new(entered)}
+    assert ledger.account().implausible == 0
+
+
 def test_late_frame_beyond_the_last_of_its_epoch_has_no_place_and_is_told():
     """The next epoch has begun where it would belong: places of frames that are stored do not move."""
     ledger = Ledger(0, None, restart_unique_id=0)
