@@ -16,6 +16,7 @@ from stream_service.core.ledger import Arrival, Ledger
 from stream_service.core.stream import Begin, End
 from stream_service.errors import SourceError
 from stream_service.run.sources import Sources
+from stream_service.sources.recording import UnreadableFrame
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,13 @@ class FrameIntake:
             return None
 
     def _new(self, decided: list[Entered]) -> list[Entered]:
+        """The new ones. One whose pixels cannot be read is lost in its place: its id confirms others as any id does."""
+        new = []
         for entered in decided:
             if entered.receipt.arrival is not Arrival.NEW:
                 self.notes.drop(entered)
-        return [entered for entered in decided if entered.receipt.arrival is Arrival.NEW]
+            elif isinstance(entered.frame, UnreadableFrame):
+                self.notes.refuse(entered.frame.reason)
+            else:
+                new.append(entered)
+        return new

@@ -13,13 +13,13 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.frame import Frame
+from stream_service.core.frame import NO_STAMP, Frame
 from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.settings.recorded_choices import Match
-from stream_service.sources.recording import Recording
+from stream_service.sources.recording import Identities, Recording
 from stream_service.sources.tables.entries_of_frames import place_out_of_step
 from stream_service.sources.tables.recorded_readbacks import FrameRows
 from stream_service.sources.tables.sidecar_matching import NONE, Frames, Matching, match_rows
@@ -46,7 +46,7 @@ class RowsOfFrames:
         self._rows = rows
         self._settings = settings
         self._path = recording.path
-        self._ledger = Ledger(_first_id(recording, settings), None)
+        self._ledger = ledger_of(recording, settings)
         self._has_timestamps = recording.has_timestamps
         self._is_begin_known = settings.first_unique_id is not None
         self._used = np.zeros(rows.identity.n, bool)
@@ -56,7 +56,7 @@ class RowsOfFrames:
         self._place_of_key: dict[int, int] = {}
         self._matching: Matching | None = None
         if (identities := recording.identities) is not None:
-            self._matching = self._match(*identities)
+            self._matching = self._match(recording, identities)
             self._by = self._matching.by
 
     def attach(self, frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -98,14 +98,10 @@ class RowsOfFrames:
                 f"{_listed(shown.tolist(), alone.size)}"
             )
 
-    def _match(self, ids: Ints, stamps_ns: Ints) -> Matching:
+    def _match(self, recording: Recording, identities: Identities) -> Matching:
         """Of a recording that is whole."""
-        times = stamps_ns.tolist() if self._has_timestamps else range(len(ids))
-        ordinals = np.full(len(ids), NONE, np.int64)
-        intake = Intake(self._ledger)  # the same that decides on the frames when they are read
-        for place, (id, time_ns) in enumerate(zip(ids.tolist(), times, strict=True)):
-            _enter(intake.admit(Frame(id, time_ns, NO_PIXELS, {PLACE: place})), ordinals)
-        _enter(intake.decide(None, is_last=True), ordinals)
+        ids, stamps_ns = identities
+        ordinals = places_in(self._ledger, recording, identities)
         counted = np.flatnonzero(ordinals != NONE)
         counted = counted[np.argsort(ordinals[counted])]  # in the order in which they were taken
         numbers = ordinals[counted]
@@ -185,14 +181,43 @@ class RowsOfFrames:
         return f"rows of the log and frames are matched by {self._by.value}: {name} is {what}{more}"
 
 
+def first_id_of(recording: Recording, settings: IngestSettings) -> int:
+    """The uniqueId with which a scan begins: as the operator says it, else that of the frame that was taken first.
+
+    The first one in the file need not be it, and may have a wrong id.
+    """
+    first_id, identities = recording.first_unique_id, recording.identities
+    if settings.first_unique_id is not None:
+        return settings.first_unique_id
+    if identities is None or not recording.has_timestamps or first_id not in identities[0]:
+        return first_id
+    ids, stamps_ns = identities
+    stamped = stamps_ns != NO_STAMP
+    earliest = int(ids[stamped][np.argmin(stamps_ns[stamped])])
+    return min(first_id, earliest)
+
+
+def ledger_of(recording: Recording, settings: IngestSettings) -> Ledger:
+    """An account that begins as that of the run over this recording."""
+    return Ledger(first_id_of(recording, settings), None, is_begin_certain=settings.first_unique_id is not None)
+
+
+def places_in(ledger: Ledger, recording: Recording, identities: Identities) -> Ints:
+    """(n,) the place of each frame in the run, by the intake that decides when it is read; `NONE` for want of one."""
+    ids, stamps_ns = identities
+    times = stamps_ns.tolist() if recording.has_timestamps else range(len(ids))
+    ordinals = np.full(len(ids), NONE, np.int64)
+    intake = Intake(ledger)
+    for place, (id, time_ns) in enumerate(zip(ids.tolist(), times, strict=True)):
+        _enter(intake.admit(Frame(id, time_ns, NO_PIXELS, {PLACE: place})), ordinals)
+    _enter(intake.decide(None, is_last=True), ordinals)
+    return ordinals
+
+
 def _enter(decided: list[Entered], ordinals: Ints) -> None:
     for frame, receipt in decided:
         if receipt.arrival is Arrival.NEW:
             ordinals[cast("int", frame.attributes[PLACE])] = receipt.ordinal
-
-
-def _first_id(recording: Recording, settings: IngestSettings) -> int:
-    return recording.first_unique_id if settings.first_unique_id is None else settings.first_unique_id
 
 
 def _listed(names: list[int], n: int) -> str:

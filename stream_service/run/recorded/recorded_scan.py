@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import NO_STAMP, Frame, FrameTime
 from stream_service.core.pairing.pairer import ChannelRule, How, channels_followed
@@ -19,7 +17,7 @@ from stream_service.run.recorded.log_coverage import LogCoverage
 from stream_service.run.recorded.recorded_channels import RecordedChannels, channels_of
 from stream_service.run.recorded.recorded_clock import check_clocks, has_entries_of_frames, wrong_stamps
 from stream_service.run.recorded.recorded_facts import notes_on_facts
-from stream_service.run.recorded.recorded_rows import RowsOfFrames
+from stream_service.run.recorded.recorded_rows import RowsOfFrames, first_id_of, ledger_of, places_in
 from stream_service.run.rules import RunRules
 from stream_service.sources.recording import Facts, Recording, UnreadableFrame
 from stream_service.text.counted import agrees, counted
@@ -76,8 +74,7 @@ class RecordedScan:
     @property
     def first_unique_id(self) -> int:
         """The uniqueId with which the scan begins, whether that frame is there or not."""
-        given = self.settings.first_unique_id
-        return first_id_of(self.recording) if given is None else given
+        return first_id_of(self.recording, self.settings)
 
     @property
     def is_begin_known(self) -> bool:
@@ -86,10 +83,12 @@ class RecordedScan:
 
     @property
     def n_recorded(self) -> int:
-        """Frames from the first to the last that is there, whether they can be read or not."""
-        identities = self.recording.identities
-        last_id = int(identities[0].max()) if identities is not None and len(identities[0]) else 0
-        return max(self.recording.n_frames, last_id - self.first_unique_id + 1)
+        """Frames from the first to the last that is there, whether they can be read or not; as the run counts them."""
+        if self.recording.identities is None:
+            return self.recording.n_frames
+        ledger = ledger_of(self.recording, self.settings)
+        places_in(ledger, self.recording, self.recording.identities)
+        return ledger.n_seen
 
     def frames(self) -> Iterator[Frame]:
         """Every frame once, with the values of the scan and of its row in the log among its attributes."""
@@ -150,20 +149,6 @@ class RecordedScan:
             if rule.name == "energy" and isinstance(own, int | float) and math.isfinite(own):
                 return own * rule.scale
         return self.facts.energy_eV
-
-
-def first_id_of(recording: Recording) -> int:
-    """The uniqueId with which a recording begins: that of the frame that was taken first.
-
-    The first one in the file need not be it, and may have a wrong id.
-    """
-    first_id, identities = recording.first_unique_id, recording.identities
-    if identities is None or not recording.has_timestamps or first_id not in identities[0]:
-        return first_id
-    ids, stamps_ns = identities
-    stamped = stamps_ns != NO_STAMP
-    earliest = int(ids[stamped][np.argmin(stamps_ns[stamped])])
-    return min(first_id, earliest)
 
 
 def scan_name(recording: Recording, settings: IngestSettings) -> str:

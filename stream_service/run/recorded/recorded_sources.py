@@ -100,9 +100,7 @@ class RecordedFrames:
         return None
 
     def decode(self, message: StreamEvent) -> StreamEvent:
-        """The event itself. Raises `SourceError` for a frame of which the pixels cannot be read."""
-        if isinstance(message, UnreadableFrame):
-            raise SourceError(message.reason)
+        """The event itself."""
         if isinstance(message, End):
             self.has_ended = True
         else:
@@ -137,9 +135,8 @@ class RecordedFrames:
             failure = error
         if reasons > MOST_REASONS:
             recording.notes.append(f"so it is at {reasons - MOST_REASONS} more places of {recording.path}")
-        # what is there and could not be read is lost
-        is_whole = failure is None and not reasons
-        n_exposed = recording.n_exposed if is_whole else max(recording.n_exposed or 0, self._scan.n_recorded)
+        # what is there and was not reached is lost
+        n_exposed = recording.n_exposed if failure is None else max(recording.n_exposed or 0, self._scan.n_recorded)
         self.queue.put(End(_reason(failure), recording.n_expected, n_exposed, failure), 0)
 
     def _paced(self) -> Iterator[Frame]:

@@ -45,8 +45,8 @@ class TiffFrames:
         self._n_images = array("q")
         """Of each file."""
         self._n = 0
-        self._kind = ""
-        """Of the first frame, in words."""
+        self._kind = self._first_name = ""
+        """What the first frame that can be read is, in words, and the name of its file."""
         ids, stamps_ns = array("q"), array("q")
         self._damaged: dict[int, DamagedTiffError] = {}
         """By the place of the file: of each of these one frame is lost."""
@@ -141,10 +141,11 @@ class TiffFrames:
         kind = _kind(image)
         if not self._kind:
             self._kind, self.shape, self.dtype = kind, image.shape, image.dtype
+            self._first_name = file.path.name
         if kind != self._kind:
             where = f"{file.path}, image {page}," if len(file) > 1 else f"{file.path}"
             raise SourceError(
-                f"{where} is {kind}, but {self.files.paths[0].name} is {self._kind}: the frames of a scan are alike"
+                f"{where} is {kind}, but {self._first_name} is {self._kind}: the frames of a scan are alike"
             )
         return image
 

@@ -33,6 +33,13 @@ class Growing(MemoryRecording):
         return None
 
 
+class BegunWrongly(MemoryRecording):
+    """A recording whose first frame has a stamp from long after the last one."""
+
+    def __init__(self, *words: Any, stamps_ns: list[int], **more: Any) -> None:
+        super().__init__(*words, stamps_ns=[stamps_ns[0] + 10**13, *stamps_ns[1:]], **more)
+
+
 def positions(
     tmp_path: Path,
     ids: list[int],
@@ -147,6 +154,11 @@ def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
 def test_one_wrong_id_moves_no_row(tmp_path: Path) -> None:
     found, keep, _ = positions(tmp_path, [1, 2, 3, 4000, 5, 6], {"frame_index": range(6)})
     assert found == [0, 1, 2, 4, 5] and keep == [1] * 5
+
+
+def test_rows_are_counted_from_the_frame_that_was_taken_first_as_the_run_is(tmp_path: Path) -> None:
+    found, keep, _ = positions(tmp_path, [500, 2, 3, 4, 5, 6], {"frame_index": range(5)}, kind=BegunWrongly)
+    assert found == [0, 1, 2, 3, 4] and keep == [1] * 5
 
 
 # of a recording that grows, nobody knows how many frames come

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -12,10 +13,16 @@ from tiff_scan import write_tiff
 from typer.testing import CliRunner
 
 from stream_service.cli.main import app
+from stream_service.core.frame import Frame
+from stream_service.core.intake import UNCONFIRMED
 from stream_service.errors import SourceError
-from stream_service.sources.recording import UnreadableFrame
+from stream_service.run.recorded.ingest import ingest
+from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.run.recorded.recorded_scan import RecordedScan
+from stream_service.sources.recording import UnreadableFrame, no_pixels
 from stream_service.sources.tiff.recording import TiffRecording
 from stream_service.testing.example_file import START_NS, example_pixels
+from stream_service.testing.memory_recording import PERIOD_NS, MemoryRecording, attributes_of, frames_of
 
 N = 12
 COMMANDS = ["ingest hdf5 scan.h5 --output out_std.h5", "replay scan.h5 --output . --scan-id out --rate 10000"]
@@ -65,6 +72,38 @@ def test_exactly_the_frames_of_damaged_chunks_are_lost(
         ids, status = file["/entry/ledger/unique_id"][()], file["/entry/ledger/status"][()]
         assert ids[status == 3].tolist() == bad and ids[status == 1].tolist() == good
         assert "cannot be read" in file["/entry/run/message"][()].decode()
+
+
+class Damaged(MemoryRecording):
+    """A recording of which the pixels of these frames, counted from 0, cannot be read."""
+
+    unreadable: frozenset[int] = frozenset()
+
+    def frames(self) -> Iterator[Frame]:
+        for place, frame in enumerate(super().frames()):
+            if place in self.unreadable:
+                empty = no_pixels(self.frame_shape, self.dtype)
+                yield UnreadableFrame(frame.unique_id, frame.timestamp_ns, empty, frame.attributes, reason="damaged")
+            else:
+                yield frame
+
+
+def test_a_long_damaged_stretch_costs_no_frame_behind_it(tmp_path: Path) -> None:
+    """Its ids are known: the last frame is none that nothing confirms."""
+    n = UNCONFIRMED + 20
+    recording = Damaged(frames_of(n), attributes_of(n), unreadable=frozenset(range(5, n - 1)))
+    account = ingest(recording, tmp_path / "out_std.h5", IngestSettings()).account
+    assert (account.expected, account.stored, account.lost, account.implausible) == (n, 6, n - 6, 0)
+
+
+def test_a_wrong_id_beside_a_damaged_frame_makes_no_millions_of_lost_ones(tmp_path: Path) -> None:
+    ids = list(range(1, N + 1))
+    ids[5] = 40_000_000
+    stamps_ns = [START_NS + place * PERIOD_NS for place in range(N)]
+    recording = Damaged(frames_of(N), attributes_of(N), ids=ids, stamps_ns=stamps_ns, unreadable=frozenset([8, N - 1]))
+    account = ingest(recording, tmp_path / "out_std.h5", IngestSettings()).account
+    assert (account.expected, account.lost, account.implausible) == (N, 3, 1)
+    assert RecordedScan(recording, IngestSettings()).n_recorded == N, "where reading ends early, too"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -119,6 +158,14 @@ def test_a_damaged_tiff_of_areadetector_has_the_unique_id_of_its_number(tmp_path
     frames = list(TiffRecording(str(tmp_path / "scan_*.tif")).frames())
     assert [frame.unique_id for frame in frames] == [11, 12, 13, 14, 15]
     assert [isinstance(frame, UnreadableFrame) for frame in frames] == [False, False, True, False, False]
+
+
+def test_a_frame_of_another_shape_is_compared_with_one_that_can_be_read(tmp_path: Path) -> None:
+    for number, rows in enumerate([6, 6, 5]):
+        write_tiff(tmp_path / f"scan_{number}.tif", np.ones((rows, 8), np.uint16))
+    (tmp_path / "scan_0.tif").write_bytes((tmp_path / "scan_0.tif").read_bytes()[:60])
+    with pytest.raises(SourceError, match=r"scan_2\.tif is 5 x 8 uint16, but scan_1\.tif is 6 x 8 uint16"):
+        TiffRecording(str(tmp_path / "scan_*.tif"))
 
 
 def test_a_damaged_tiff_of_which_nothing_tells_the_unique_id_is_refused(tmp_path: Path) -> None:
