@@ -70,11 +70,14 @@ def _listen_to_errlog() -> None:
 
 def _finalize() -> None:
     """End of the process: as pyepics does it, who clears all channels, or as far as that may be done."""
-    if not may_lack_circuits():
+    library: Any = ca.libca
+    lacks_circuit = may_lack_circuits()
+    library.errlogRemoveListeners(_hear_of_circuit, None)  # its thread must call nobody when Python is gone
+    if not lacks_circuit:
         ca.finalize_libca()
         return
     for channel in list(ca._chid_cache):
-        if ca.isConnected(channel):  # libca must call nobody when Python is gone
+        if ca.isConnected(channel):  # nor must libca
             ca.clear_channel(channel)
     ca.flush_io()
     ca.libca = ca._LIBCA_FINALIZED  # what is left of channels asks for nothing any more

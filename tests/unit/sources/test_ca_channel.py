@@ -53,6 +53,27 @@ def test_a_subscription_is_sent_as_soon_as_it_is_made(monkeypatch: pytest.Monkey
     assert done == ["subscribed", "sent"]
 
 
+AT_THE_END = """
+import atexit
+from stream_service.channel_access import library
+
+def say():
+    libcom.errlogPrintf(b"virtual circuit creation failed\\n")
+    libcom.errlogFlush()
+    print("heard" if library._lacks_circuit.is_set() else "not heard")
+
+atexit.register(say)  # it is called after those that are registered later
+pv = library.PV("NOBODY:HAS:THIS")
+libcom = library.ca.libca
+"""
+
+
+def test_nothing_of_the_log_of_errors_calls_python_when_it_ends(tmp_path: Path) -> None:
+    environment = process_environment(LoopbackEpics.reserve(["room"]).client_environment())
+    done = subprocess.run([sys.executable, "-c", AT_THE_END], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "not heard\n"), done.stderr
+
+
 def test_a_channel_that_found_no_descriptor_for_a_moment_is_let_go_and_connects_again(tmp_path: Path) -> None:
     network = LoopbackEpics.reserve(["room"])
     environment = process_environment(network.server_environment("room"))
