@@ -47,6 +47,12 @@ class OverrunError(PtychostreamError):
     """The daemon is too slow for what arrives, and a frame could neither be stored nor left to backfill."""
 
 
+def in_words(error: Exception) -> str:
+    """What an error says to an operator; one that is none of ours is a defect of the service."""
+    is_ours = isinstance(error, PtychostreamError)
+    return str(error) if is_ours else f"a defect of the service, {type(error).__name__}: {error}"
+
+
 def forget_frames(error: BaseException | None) -> None:
     """Let an error that is kept not keep the run and its arrays, by the frames of its traceback.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from stream_service.core.ending import Ending
 from stream_service.core.run import EndReason, RunState
-from stream_service.errors import PtychostreamError
+from stream_service.errors import PtychostreamError, in_words
 from stream_service.run.frame_intake import RunNotes
 from stream_service.run.run_rows import RunRows
 from stream_service.run.source_watch import SourceWatch
@@ -55,12 +55,12 @@ class RunReport:
 
     def fail(self, error: Exception) -> None:
         """Say why the run has failed."""
-        self.message, self.severity = _in_words(error), Severity.MAJOR
+        self.message, self.severity = _logged(error), Severity.MAJOR
         log.error("the run failed: %s", self.message)
 
     def fail_again(self, error: Exception) -> None:
         """Say what failed on the way to the end of a run that has failed."""
-        self.add((words := _in_words(error),))
+        self.add((words := _logged(error),))
         log.error("and on the way to its end: %s", words)
 
     def add(self, sentences: Iterable[str]) -> None:
@@ -84,9 +84,8 @@ class RunReport:
         return Severity.NONE if is_well else Severity.MINOR
 
 
-def _in_words(error: Exception) -> str:
+def _logged(error: Exception) -> str:
     """The failure in words; a defect of the service is logged with its traceback."""
-    if isinstance(error, PtychostreamError):
-        return str(error)
-    log.error("the run stopped on a defect of the service", exc_info=error)
-    return f"a defect of the service, {type(error).__name__}: {error}"
+    if not isinstance(error, PtychostreamError):
+        log.error("the run stopped on a defect of the service", exc_info=error)
+    return in_words(error)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from stream_service.core.row import RowBlock
 from stream_service.core.run import RunOutcome
-from stream_service.errors import PtychostreamError
+from stream_service.errors import PtychostreamError, in_words
 from stream_service.run.rows.sink import Sink
 from stream_service.text.counted import counted
 
@@ -46,12 +46,9 @@ class SideSinks:
                 self.notes += (self._farewell(sink, error),)
 
     def _farewell(self, sink: Sink, error: Exception) -> str:
-        if isinstance(error, PtychostreamError):
-            why = str(error)
-        else:
+        if not isinstance(error, PtychostreamError):
             log.error("%s stopped on a defect of the service", sink.name, exc_info=error)
-            why = f"a defect of the service, {type(error).__name__}: {error} (where it is stands in the service's log)"
         after = f"after {counted(self._n_rows, 'row')}"
-        note = f"{sink.name} has stopped {after}, which affects neither the file nor the next run: {why}"
+        note = f"{sink.name} has stopped {after}, which affects neither the file nor the next run: {in_words(error)}"
         log.warning("%s", note)
         return note
