@@ -56,7 +56,7 @@ def test_every_row_comes_back_as_it_was_given(tmp_path, k):
     assert_rows_are_those_of_the_example(tmp_path / "a.h5", 2 * MAX_ROWS + 3, k)
 
 
-@settings(max_examples=5)
+@settings(max_examples=settings.default.max_examples // 20)  # each is two files
 @given(bursts=st.lists(st.integers(0, 40), max_size=8))
 def test_rhythm_of_flushes_does_not_change_the_file(tmp_path_factory, bursts):
     folder = tmp_path_factory.mktemp("rhythm")
