@@ -24,7 +24,7 @@ from stream_service.ptycho.optics.near_field import NearField
 from stream_service.ptycho.orientation.detector_orientation import Orientation
 from stream_service.settings.optics import Optics
 from stream_service.standard_file.read.announced_rows import standard_rows
-from stream_service.standard_file.read.run_end import RunEnd
+from stream_service.standard_file.read.stored_end import StoredEnd
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import as_text, dataset_at, group_at, number_in, text_in
 from stream_service.standard_file.schema.entry_tree import OPEN_KEY_CAPACITY
@@ -87,7 +87,7 @@ class ScanFile:
     def _from_file(cls, path: Path, file: BoundedFile) -> Self:
         if not file.is_standard:
             raise SourceError(f"{path} is not a standard file: make one of it with `ptychostream ingest`")
-        end = RunEnd.of(file)  # first: once a run has ended, all its rows are there
+        end = StoredEnd.of(file)  # first: once a run has ended, all its rows are there
         rows = standard_rows(file)
         is_growing, n_rows = rows.n_beyond > 0 or not rows.is_closed, rows.n_rows
         data, keep = dataset_at(file, paths.DATA), dataset_at(file, paths.KEEP)
@@ -144,9 +144,9 @@ class ScanFile:
         return self.settings.get("preprocessing") or self.profile.get("preprocessing") or {}
 
     @property
-    def end(self) -> RunEnd:
+    def end(self) -> StoredEnd:
         """State and reason."""
-        return RunEnd(self.state, self.why)
+        return StoredEnd(self.state, self.why)
 
     @property
     def has_ended(self) -> bool:

@@ -20,7 +20,7 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.cut_short import is_shorter, pieces_of
 from stream_service.hdf5.failures import readable
-from stream_service.standard_file.read.run_end import RunEnd
+from stream_service.standard_file.read.stored_end import StoredEnd
 from stream_service.standard_file.schema import paths
 from stream_service.text.counted import counted
 
@@ -37,7 +37,7 @@ class StandardRows:
     n_beyond: int
     """In the file behind them, and not announced."""
     is_closed: bool
-    end: RunEnd
+    end: StoredEnd
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def standard_rows(file: BoundedFile) -> StandardRows:
             raise SourceError(f"{path} has no frames (row, y, x) at {paths.DATA}: `ptychostream validate` says more")
         if len(keys) != len(paths.LIVE_KEYS):
             raise SourceError(f"{path} has no live keys in /entry/live: `ptychostream validate` says more")
-        end = RunEnd.of(file)
+        end = StoredEnd.of(file)
         is_closed, n_stored = not file.swmr_mode, int(data.shape[0])
         n_rows = min(map(n_announced, keys))
         if is_closed and end.has_ended and n_rows == len(keys[0]):

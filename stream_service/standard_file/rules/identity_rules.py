@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from stream_service.standard_file.read.announced_rows import n_announced
-from stream_service.standard_file.read.run_end import RunEnd
+from stream_service.standard_file.read.stored_end import StoredEnd
 from stream_service.standard_file.rules.finding import Finding, error, warning
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import (
@@ -171,7 +171,7 @@ def _run_findings(file: h5py.File, state: str | None) -> Iterator[Finding]:
             paths.STATE, f"is {state}: the run has not ended, or its writer was killed (then: 'ptychostream repair')."
         )
     elif state != "COMPLETE":
-        yield warning(paths.STATE, f"is {RunEnd.of(file)}.")
+        yield warning(paths.STATE, f"is {StoredEnd.of(file)}.")
     start = number_in(dataset_at(file, paths.START_TIMESTAMP))
     end = number_in(dataset_at(file, paths.END_TIMESTAMP))
     if state in END_STATES and start is not None and end and end < start:

@@ -14,7 +14,7 @@ from stream_service.standard_file.schema.contents import dataset_at, text_in
 
 
 @dataclass(frozen=True, slots=True)
-class RunEnd:
+class StoredEnd:
     """State of the run in a file, and why it ended; both empty where the file does not say."""
 
     state: str
