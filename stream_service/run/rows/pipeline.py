@@ -128,10 +128,12 @@ class RowPipeline:
             self._ledger.mark((lost.ordinal for lost in given_up), FrameStatus.INCOMPLETE)
 
     def release(self) -> None:
-        """There may be no more exposures: take those that wait for the gaps to be known."""
+        """There may be no more exposures: take those that wait for the gaps, or for the usual step, to be known."""
         if self._first_frames is not None:
             kept = self._first_frames.end()
             self._begin(self._first_frames.gaps, kept)
+        for group in self._spread_check.release():
+            self._append(group)
 
     def flush(self) -> None:
         """Make the rows so far visible to readers; only now are their frames stored, in the ledger's sense."""
@@ -149,8 +151,6 @@ class RowPipeline:
     def finish(self) -> None:
         """No more exposures: enter the groups that never filled, and settle the saturation mask."""
         self.release()
-        for group in self._spread_check.release():
-            self._append(group)
         self.flush()
         leftover = self._grouper.leftover()
         self._ledger.mark((exposure.ordinal for exposure in leftover), FrameStatus.INCOMPLETE)

@@ -151,6 +151,13 @@ def test_recording_that_breaks_in_the_middle_is_told_and_its_rows_are_kept(tmp_p
         assert (file["/entry/ledger/expected"][()], file["/entry/ledger/lost"][()]) == (6, 3)
 
 
+def test_group_that_waits_to_be_judged_is_kept_where_a_recording_breaks(tmp_path: Path) -> None:
+    """The first one, whose exposures lie apart, waits for the second, which tells the usual step."""
+    settings = IngestSettings(preprocessing=Preprocessing(frames_per_position=3, allow_spread=True))
+    with pytest.raises(SourceError, match=r"scan_std.h5 keeps the 1 row before that"):
+        replay(Breaking(frames_of(6), attributes_of(6)), tmp_path, settings, rate_hz=1000.0)
+
+
 def test_replay_never_overwrites_a_file(tmp_path: Path) -> None:
     recording = MemoryRecording(frames_of(2), attributes_of(2))
     replay(recording, tmp_path, IngestSettings(), rate_hz=1000.0)
