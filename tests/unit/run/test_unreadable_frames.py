@@ -21,7 +21,7 @@ from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.sources.recording import UnreadableFrame, no_pixels
 from stream_service.sources.tiff.recording import TiffRecording
-from stream_service.testing.example_file import START_NS, example_pixels
+from stream_service.testing.example_file import START_NS, example_pixels, write_example
 from stream_service.testing.memory_recording import PERIOD_NS, MemoryRecording, attributes_of, frames_of
 
 N = 12
@@ -104,6 +104,26 @@ def test_a_wrong_id_beside_a_damaged_frame_makes_no_millions_of_lost_ones(tmp_pa
     account = ingest(recording, tmp_path / "out_std.h5", IngestSettings()).account
     assert (account.expected, account.lost, account.implausible) == (N, 3, 1)
     assert RecordedScan(recording, IngestSettings()).n_recorded == N, "where reading ends early, too"
+
+
+@pytest.mark.parametrize("bad", [3, N - 1])
+def test_a_damaged_row_of_a_standard_file_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int
+) -> None:
+    """Compressed by someone: without a filter nothing tells of damage."""
+    monkeypatch.chdir(tmp_path)
+    write_example(tmp_path / "scan_std.h5", N)
+    with h5py.File("scan_std.h5", "r+") as file:
+        pixels = file["/entry/data"][()]
+        del file["/entry/data"]
+        data = file.create_dataset("/entry/data", data=pixels, chunks=(1, 6, 8), compression="gzip")
+        file.flush()
+        place = data.id.get_chunk_info(bad).byte_offset
+    damaged = bytearray(Path("scan_std.h5").read_bytes())
+    damaged[place : place + 8] = b"\xff" * 8
+    Path("scan_std.h5").write_bytes(damaged)
+    done = CliRunner().invoke(app, ["ingest", "hdf5", "scan_std.h5", "--output", "out_std.h5"])
+    assert f"{N - 1} of {N} frames stored" in done.output and f"row {bad}, cannot be read" in done.output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
