@@ -157,7 +157,7 @@ class Ledger:
             return self._refuse(frame_id, ordinal)
         if not place.is_within:
             return self._ignore(Arrival.BEFORE_RUN, frame_id) if ordinal < 0 else self._refuse(frame_id)
-        if place.begins is None and epochs.has(ordinal):
+        if place.begins is None and epochs.has(ordinal) and self._n_received[ordinal]:
             self._n_received[ordinal] += self._n_received[ordinal] < np.iinfo(np.uint16).max
             return self._ignore(Arrival.DUPLICATE, frame_id, ordinal)
         if ordinal - self.n_seen > MAX_JUMP:
@@ -176,6 +176,11 @@ class Ledger:
     def refuse(self, unique_id: int) -> Receipt:
         """Count a frame whose uniqueId was found to be implausible."""
         return self._refuse(FrameId(self._epochs.current, unique_id))
+
+    def give_back(self, receipt: Receipt) -> None:
+        """A `NEW` frame cannot be stored: it counts as not received, and is lost, unless another copy of it comes."""
+        self._n_received[receipt.ordinal] = 0
+        self.n_received -= 1
 
     def end_at(self, n_exposed: int) -> None:
         """The run was told to end when the detector had made this many of its frames: later ones are not the run's."""

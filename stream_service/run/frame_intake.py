@@ -175,6 +175,7 @@ class FrameIntake:
             if entered.receipt.arrival is not Arrival.NEW:
                 self.notes.drop(entered)
             elif isinstance(entered.frame, UnreadableFrame):
+                self.ledger.give_back(entered.receipt)
                 self.notes.refuse(entered.frame.reason)
             else:
                 new.append(entered)

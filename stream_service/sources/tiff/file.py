@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,14 @@ class TiffIdentity:
     timestamp_ns: int | None = None
 
 
+class Version(NamedTuple):
+    """What differs in a file that was written anew, or that another one was put in the place of."""
+
+    mtime_ns: int
+    n_bytes: int
+    inode: int
+
+
 class TiffImage:
     """One image of a file, checked, its pixels not read yet."""
 
@@ -93,6 +101,7 @@ class TiffFile:
             if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting
                 raise SourceError(f"{path} is not a file: narrow the pattern")
             self._file_bytes = status.st_size
+            self.version = Version(status.st_mtime_ns, status.st_size, status.st_ino)
             if not self._file_bytes:
                 raise DamagedTiffError(f"{path} is empty: was it copied completely?")
             self._handle = path.open("rb")

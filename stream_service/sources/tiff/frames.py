@@ -18,7 +18,7 @@ from stream_service.core.frame import AttributeValue
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.contents import TimestampField
 from stream_service.sources.recording import MOST_FRAMES, no_pixels
-from stream_service.sources.tiff.file import DamagedTiffError, TiffFile, TiffImage
+from stream_service.sources.tiff.file import DamagedTiffError, TiffFile, TiffImage, Version
 from stream_service.sources.tiff.files import find_tiff_files
 
 Ints = npt.NDArray[np.int64]
@@ -47,6 +47,8 @@ class TiffFrames:
         self._n = 0
         self._kind = self._first_name = ""
         """What the first frame that can be read is, in words, and the name of its file."""
+        self._versions = [array("q"), array("q"), array("Q")]
+        """Of each file."""
         ids, stamps_ns = array("q"), array("q")
         self._damaged: dict[int, DamagedTiffError] = {}
         """By the place of the file: of each of these one frame is lost."""
@@ -55,12 +57,10 @@ class TiffFrames:
                 file = TiffFile(path)
             except DamagedTiffError as error:
                 self._damaged[place] = error
-                self._n_images.append(1)
-                self._n += 1
+                self._add_file(1, Version(0, 0, 0))
                 continue
             with file:
-                self._n_images.append(len(file))
-                self._n += len(file)
+                self._add_file(len(file), file.version)
                 for page in range(len(file)):
                     identity = file.identity(self._checked(file, page), timestamp_field)
                     if identity.unique_id is not None:
@@ -78,6 +78,12 @@ class TiffFrames:
         """(n,) int64 Unix epoch, likewise; 0 of those whose file is damaged."""
         if self.timestamp_ns is not None:
             self.timestamp_ns = self._at_readable(self.timestamp_ns)
+
+    def _add_file(self, n_images: int, version: Version) -> None:
+        self._n_images.append(n_images)
+        self._n += n_images
+        for column, value in zip(self._versions, version, strict=True):
+            column.append(value)
 
     def _ids_by_number(self, ids: Ints | None) -> Ints | None:
         """Those of the files that can be read, and of the others by their numbers."""
@@ -119,21 +125,36 @@ class TiffFrames:
 
     def read(self) -> Iterator[TiffFrame]:
         """Every frame in order; each is a new array."""
-        for place, (path, n_images) in enumerate(zip(self.files.paths, self._n_images, strict=True)):
-            if place in self._damaged:
-                yield TiffFrame(no_pixels(self.shape, self.dtype), {}, str(self._damaged[place]))
+        for place, n_images in enumerate(self._n_images):
+            found = self._open_again(place)
+            if isinstance(found, SourceError):
+                yield from [TiffFrame(no_pixels(self.shape, self.dtype), {}, str(found))] * n_images
                 continue
-            with TiffFile(path) as file:
-                if len(file) != n_images:
-                    raise SourceError(f"{path} changed while it was read: it had {n_images} images, now {len(file)}")
+            with found as file:
                 for page in range(n_images):
-                    image = self._checked(file, page)
-                    attributes = file.attributes(image)
-                    try:
-                        found = TiffFrame(file.pixels(image), attributes)
-                    except DamagedTiffError as error:
-                        found = TiffFrame(no_pixels(self.shape, self.dtype), attributes, str(error))
-                    yield found
+                    yield self._read(file, page)
+
+    def _open_again(self, place: int) -> TiffFile | SourceError:
+        """A file; the reason where its frames are lost: it is damaged, or is not any more what it was."""
+        path = self.files.paths[place]
+        if place in self._damaged:
+            return self._damaged[place]
+        try:
+            file = TiffFile(path)
+        except SourceError as error:  # it has gone, or was cut off in the meantime
+            return error
+        if file.version == tuple(column[place] for column in self._versions):
+            return file
+        file.close()
+        return SourceError(f"{path} was written anew while it was read: it may be a frame of another scan")
+
+    def _read(self, file: TiffFile, page: int) -> TiffFrame:
+        image = self._checked(file, page)
+        attributes = file.attributes(image)
+        try:
+            return TiffFrame(file.pixels(image), attributes)
+        except DamagedTiffError as error:
+            return TiffFrame(no_pixels(self.shape, self.dtype), attributes, str(error))
 
     def _checked(self, file: TiffFile, page: int) -> TiffImage:
         """An image that is like the first one; its pixels are not read."""

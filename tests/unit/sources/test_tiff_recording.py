@@ -18,7 +18,7 @@ from stream_service.core.pairing.pairer import How, Pairer
 from stream_service.errors import SourceError
 from stream_service.run.recorded.make_sidecar import make_sidecar
 from stream_service.settings.recorded_choices import Match
-from stream_service.sources.recording import MOST_FRAMES, Recording
+from stream_service.sources.recording import MOST_FRAMES, Recording, UnreadableFrame
 from stream_service.sources.tiff.recording import TiffRecording
 
 N = 6
@@ -297,11 +297,11 @@ def test_stacks_that_cannot_be_numbered_need_ids_or_the_operators_word(tmp_path)
 
 
 def test_frames_are_read_one_by_one(tmp_path):
-    """A file that is broken after the first look does not take the frames before it with it."""
+    """A file that is broken after the first look does not take any other frame with it."""
     pattern, _ = write_tiff_scan(tmp_path, FRAMES, x=0, y=0)
     recording = TiffRecording(pattern)
     (tmp_path / "scan001_0004.tif").write_bytes(b"")
-    frames = recording.frames()
-    assert [next(frames).unique_id for _ in range(3)] == [1, 2, 3]
-    with pytest.raises(SourceError, match=r"scan001_0004\.tif is empty"):
-        next(frames)
+    frames = list(recording.frames())
+    assert [frame.unique_id for frame in frames] == [*range(1, len(FRAMES) + 1)]
+    (lost,) = [frame for frame in frames if isinstance(frame, UnreadableFrame)]
+    assert lost.unique_id == 4 and "scan001_0004.tif is empty" in lost.reason
