@@ -114,10 +114,15 @@ def guarded(limits: Limits) -> Ended | None:
         notes.close()
 
 
-def end_with_parent(number: signal.Signals) -> None:
-    """Let this process get a signal when the thread that started it is no more; only Linux does that."""
+def end_with_parent(number: signal.Signals, parent: int) -> None:
+    """Let this process get a signal when the thread of `parent` that started it is no more; only Linux does that.
+
+    To be called before it begins anything: where the parent has ended already, which nobody tells, it ends here.
+    """
     if sys.platform == "linux":
         LIBC.prctl(PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def lift_limits() -> None:
@@ -132,9 +137,7 @@ def _limit(limits: Limits, parent: int) -> None:
     wanted = [limit for limit in (limits.memory_bytes, soft, hard) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_DATA, (min(wanted), hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    end_with_parent(signal.SIGTERM)
-    if os.getppid() != parent:  # it ended in the meantime
-        os.kill(os.getpid(), signal.SIGTERM)
+    end_with_parent(signal.SIGTERM, parent)
 
 
 class _Watch:

@@ -83,10 +83,7 @@ def limit_this_process(memory_bytes: int, output_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
     with suppress(OSError, ValueError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    if sys.platform == "linux":
-        end_with_parent(signal.SIGKILL)
-        if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):  # it ended in the meantime
-            os.kill(os.getpid(), signal.SIGKILL)
+    end_with_parent(signal.SIGKILL, int(os.environ.get(PARENT, os.getppid())))
 
 
 def _reason(code: int, error: bytes) -> str:

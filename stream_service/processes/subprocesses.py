@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Self
 
@@ -58,7 +59,7 @@ class Subprocess:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
-                preexec_fn=_ends_with_its_parent,
+                preexec_fn=partial(_ends_with, os.getpid()),
             )
 
     def lines(self, timeout_s: float) -> list[str]:
@@ -114,6 +115,6 @@ class Subprocess:
         self.end()
 
 
-def _ends_with_its_parent() -> None:
+def _ends_with(parent: int) -> None:
     lift_limits()
-    end_with_parent(signal.SIGTERM)
+    end_with_parent(signal.SIGTERM, parent)

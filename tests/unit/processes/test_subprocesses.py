@@ -26,6 +26,23 @@ time.sleep(3600)
 """
 
 
+SLOW_TO_BEGIN = """
+import os, sys, time
+from pathlib import Path
+from stream_service.processes import subprocesses
+parent, told = os.getpid(), os.dup(1)
+
+def wait_for_its_end():
+    os.write(told, f"{os.getpid()}{os.linesep}".encode())
+    while os.getppid() == parent:
+        time.sleep(0.01)
+
+subprocesses.lift_limits = wait_for_its_end  # done by the child first
+code = "import time; time.sleep(3600)"
+subprocesses.Subprocess("child", ["-c", code], dict(os.environ), Path(sys.argv[1]))
+"""
+
+
 def is_there(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -34,8 +51,9 @@ def is_there(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent was killed")
-def test_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PARENT, str(tmp_path / "log")]
+@pytest.mark.parametrize("code", [PARENT, SLOW_TO_BEGIN], ids=["after it has begun", "before it begins"])
+def test_child_ends_when_its_parent_is_killed(tmp_path: Path, code: str) -> None:
+    command = [sys.executable, "-c", code, str(tmp_path / "log")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
