@@ -59,7 +59,10 @@ def pair_sidecar(sidecar: Sidecar, frames: TiffFrames, how: Match, offset: int |
 
 
 def extent(sidecar: Sidecar, frames: TiffFrames, matching: Matching) -> Extent:
-    """Numbers of rows beyond the frames on both sides, where rows and frames are counted alike."""
+    """Numbers of rows beyond the frames on both sides, where rows and frames are counted alike, or rows name files."""
+    if (places := places_in_scan(sidecar, frames, matching)) is not None:
+        n_files = sum(bool(name) for name, _ in sidecar.files or ())
+        return Extent(int(places[0]), n_files - 1 - int(places[-1]))
     of_rows, of_frames = sidecar.rows.frame_index, frames.numbers
     if matching.by is Match.UNIQUE_ID:
         of_rows, of_frames = sidecar.rows.unique_id, frames.unique_id
@@ -72,6 +75,23 @@ def extent(sidecar: Sidecar, frames: TiffFrames, matching: Matching) -> Extent:
         return Extent()
     before, after = int(of_frames[0]) - int(of_rows.min()), int(of_rows.max()) - int(of_frames[-1])
     return Extent(max(before, 0), max(after, 0))
+
+
+def places_in_scan(sidecar: Sidecar, frames: TiffFrames, matching: Matching) -> Ints | None:
+    """Place of each frame among those that there were when the sidecar was made, from 0, where order alone matched them.
+
+    None unless it names the file of every frame that is there, in their order.
+    """
+    if sidecar.files is None or matching.by is not Match.ORDER or (matching.row_of_frame == NONE).any():
+        return None
+    places = _files_before(sidecar)[matching.row_of_frame]
+    return places if (np.diff(places) > 0).all() else None
+
+
+def _files_before(sidecar: Sidecar) -> Ints:
+    """How many of the rows before each row have a file."""
+    has_file = np.array([bool(name) for name, _ in sidecar.files or ()], np.int64)
+    return np.cumsum(has_file) - has_file
 
 
 def describe_gaps(rows: Rows, frames: TiffFrames, matching: Matching) -> list[str]:

@@ -24,7 +24,7 @@ from stream_service.sources.hdf5.contents import TimestampField
 from stream_service.sources.recording import MOST_FRAMES, Facts, Identities, UnreadableFrame
 from stream_service.sources.tables.sidecar import Sidecar, read_sidecar
 from stream_service.sources.tables.sidecar_matching import NONE
-from stream_service.sources.tables.sidecar_pairing import Extent, describe_gaps, extent, pair_sidecar
+from stream_service.sources.tables.sidecar_pairing import Extent, describe_gaps, extent, pair_sidecar, places_in_scan
 from stream_service.sources.tiff.frames import TiffFrames
 
 Ints = npt.NDArray[np.int64]
@@ -65,18 +65,19 @@ class TiffRecording:
         self.references: Mapping[str, npt.NDArray[Any]] = {}
         self.axis_signs: tuple[int, int] | None = None
         self.problems: Mapping[str, str] = {}
-        beyond, by = Extent(), Match.NUMBER
+        beyond, by, places = Extent(), Match.NUMBER, None
         if sidecar is not None:
             self._sidecar = own = read_sidecar(sidecar, self.frame_shape, also)
             self._take(own)
             if own.n_rows:
                 matching = pair_sidecar(own, self._frames, match, row_offset)
                 beyond, by = extent(own, self._frames, matching), matching.by
+                places = places_in_scan(own, self._frames, matching)
                 self._row_of_frame = matching.row_of_frame
                 if own.files is None:
                     self.notes.append(f"rows of {own.path} and frames are matched by {matching.by.value}")
                 self.notes += describe_gaps(own.rows, self._frames, matching)
-        self._unique_ids = self._identities(by)
+        self._unique_ids = self._identities(by, places)
         self._stamps_ns = self._stamps()
         self.has_timestamps = self._stamps_ns is not None
         self._count(beyond)
@@ -137,7 +138,7 @@ class TiffRecording:
             )
         return mean
 
-    def _identities(self, by: Match) -> Ints:
+    def _identities(self, by: Match, places: Ints | None) -> Ints:
         ids = None if self._sidecar is None else self._sidecar.rows.unique_id
         numbers = self._frames.numbers
         if ids is not None and (self._row_of_frame != NONE).all():
@@ -145,8 +146,9 @@ class TiffRecording:
         if self._frames.unique_id is not None:
             return self._frames.unique_id
         if by is Match.ORDER:
-            first = 0 if numbers is None else int(numbers[0])
-            return np.arange(first, first + len(self._frames), dtype=np.int64)
+            places = np.arange(len(self._frames), dtype=np.int64) if places is None else places
+            first = 0 if numbers is None else max(int(numbers[0]) - int(places[0]), 0)
+            return first + places
         if numbers is None:
             raise SourceError(
                 f"{self.path}: the frames cannot be numbered: a stack is missing or shorter than the others, and they "

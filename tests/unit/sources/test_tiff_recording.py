@@ -109,6 +109,24 @@ def test_first_and_last_frames_are_expected_because_they_have_rows(tmp_path, mis
     assert (found.expected, found.lost, found.not_exposed) == (N, len(missing), 0)
 
 
+@pytest.mark.parametrize("missing", [(0,), (3,), (2, 3), (5,), (0, 1, 5)])
+def test_file_that_went_missing_after_the_sidecar_was_made_is_lost_though_matched_by_order(tmp_path, missing):
+    """Rows from 1 and files from 0, as the log of a scan and its TIFFs often are: order matches them, names hold it."""
+    pattern, csv = write_tiff_scan(tmp_path, FRAMES, x=X_M, y=Y_M, first_number=0)
+    header, *lines = csv.read_text().splitlines()
+    rows = (f"{i + 1},{line.partition(',')[2]}" for i, line in enumerate(lines))
+    csv.write_text("\n".join([header, *rows]))
+    make_sidecar(pattern, csv, tmp_path / "s.h5")
+    for number in missing:
+        (tmp_path / f"scan001_{number:04d}.tif").unlink()
+    recording = TiffRecording(pattern, tmp_path / "s.h5")
+    there = [number for number in range(N) if number not in missing]
+    assert ids(recording) == there
+    assert [frame.attributes["x"] for frame in recording.frames()] == X_M[there].tolist()
+    found = account(recording)
+    assert (found.expected, found.stored, found.lost) == (N, len(there), len(missing))
+
+
 def test_frame_without_a_row_has_no_position_and_its_row_says_so(tmp_path):
     pattern, csv = write_tiff_scan(tmp_path, FRAMES, x=X_M, y=Y_M)
     lines = csv.read_text().splitlines()
