@@ -13,6 +13,8 @@ BOOLEANS = ("true", "false")
 IGNORED = "ADCore ignores it without a word"
 NO_DATASET = "the dataset is skipped with a line on the IOC's console, and XMLValid says Yes"
 ROOT = "hdf5_layout"
+ATTRIBUTES_ROOT = "Attributes"
+"""Outermost element of a camera's NDAttributes file."""
 KILLS = "the IOC crashes (segmentation fault) when the file is opened"
 MOVES_UP = "is not made, and the rest of the layout moves up one h5 group, towards the root"
 """What the parser makes of a group or dataset that it does not take: its end goes up from where nothing went down."""
@@ -92,6 +94,14 @@ def structure_findings(root: Element) -> Iterator[Finding]:
             f"put everything into one <{ROOT}>",
         )
         return
+    if root.tag == ATTRIBUTES_ROOT:
+        yield error(
+            root.line,
+            f"it is an attributes file (<{root.tag}>), no layout",
+            "as a layout it is taken (XMLValid says Yes), and nothing is recorded",
+            "a layout here; `ptychostream layout lint LAYOUT --attributes FILE` checks an attributes file",
+        )
+        return
     if root.tag != ROOT:
         yield warning(
             root.line,
@@ -104,7 +114,7 @@ def structure_findings(root: Element) -> Iterator[Finding]:
 
 def is_read(root: Element) -> bool:
     """True if the plugin takes the content of this outermost element for a layout."""
-    return root.tag == ROOT or root.tag not in RULES
+    return root.tag == ROOT or root.tag not in (*RULES, ATTRIBUTES_ROOT)
 
 
 def _element(element: Element, kind: str) -> Iterator[Finding]:

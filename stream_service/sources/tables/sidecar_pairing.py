@@ -78,7 +78,7 @@ def extent(sidecar: Sidecar, frames: TiffFrames, matching: Matching) -> Extent:
 
 
 def places_in_scan(sidecar: Sidecar, frames: TiffFrames, matching: Matching) -> Ints | None:
-    """Place of each frame among those that there were when the sidecar was made, from 0, where order alone matched them.
+    """Place of each frame among those that were there when the sidecar was made, from 0, where order matched them.
 
     None unless it names the file of every frame that is there, in their order.
     """

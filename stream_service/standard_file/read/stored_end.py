@@ -24,6 +24,9 @@ class StoredEnd:
     def of(cls, file: h5py.Group) -> Self:
         """That of a file, which may still grow, or not be a standard file."""
         reason, message = (text_in(dataset_at(file, path)) for path in (paths.END_REASON, paths.MESSAGE))
+        if reason and message:
+            head, _, detail = reason.partition(": ")
+            reason = head if detail and detail in message else reason  # said once
         texts = [text.rstrip(".") for text in (reason, message) if text]
         return cls(text_in(dataset_at(file, paths.STATE)) or "", ": ".join(texts))
 

@@ -30,6 +30,8 @@ def validate_file(path: str | os.PathLike[str], also: AlsoBelow = NOWHERE_ELSE) 
     `also` names folders to which it may lead, beside its own.
     """
     where = str(path)
+    if Path(path).is_dir():
+        return [error(where, "is a folder; give a file.")]
     if not Path(path).is_file():
         return [error(where, "there is no such file; check the path.")]
     try:

@@ -149,6 +149,12 @@ def test_what_kills_the_ioc_is_an_error_that_says_so(old: str, new: str) -> None
     ]
 
 
+def test_an_attributes_file_in_place_of_a_layout_is_one_error_that_says_what_it_is() -> None:
+    (finding,) = lint_layout(ATTRIBUTES)
+    assert finding.level is Level.ERROR and finding.problem == "it is an attributes file (<Attributes>), no layout"
+    assert "--attributes" in finding.remedy
+
+
 def test_another_outermost_element_is_a_warning_and_the_rest_is_looked_over() -> None:
     text = GOOD.replace("hdf5_layout>", "layout>")
     (finding,) = lint_layout(text, ATTRIBUTES, SWMR)

@@ -105,14 +105,14 @@ def test_a_finished_file_is_read_without_a_note(tmp_path: Path, capsys: pytest.C
         assert standard_rows(file).n_rows == N_ROWS
 
 
-def short(path: Path, state: str) -> None:
+def short(path: Path, state: str, reason: str = "the detector stopped", message: str = "1 frame not exposed") -> None:
     """A run that ended before its last frame."""
     settings = {"preprocessing": {"rotate": 0, "flip": "none"}}
     header = example_header(N_ROWS + 1, optics=OPTICS, settings=settings, **GEOMETRY)
     with StandardFile.create(path, header) as file:
         append_example_rows(file, 0, N_ROWS)
         file.write_ledger(example_ledger(N_ROWS))
-        file.set_state(state, "the detector stopped", START_NS + 60_000_000_000, "1 frame not exposed")
+        file.set_state(state, reason, START_NS + 60_000_000_000, message)
 
 
 @pytest.mark.parametrize("state", ["INCOMPLETE", "FAILED"])
@@ -121,6 +121,21 @@ def test_a_run_that_is_not_whole_is_read_with_a_note(tmp_path: Path, state: str)
     short(path, state)
     said = f"the run in {path} is {state}: the detector stopped: 1 frame not exposed; it has 40 rows"
     assert ScanFile.read(path).notes == (said,)
+
+
+def test_what_the_reason_and_the_message_both_say_is_said_once(tmp_path: Path) -> None:
+    path, cause = tmp_path / "short_std.h5", "raw.h5:/data, row 10, cannot be read"
+    short(path, "INCOMPLETE", f"the recording was read to its end: {cause}", f"39 of 40 stored; {cause}")
+    assert ScanFile.read(path).why == f"the recording was read to its end: 39 of 40 stored; {cause}"
+
+
+@pytest.mark.parametrize(
+    "command", ["validate", "repair", "orient", "recipe", "export --pynx --output e.cxi", "replay"]
+)
+def test_a_folder_is_said_to_be_one(tmp_path: Path, command: str) -> None:
+    done = CliRunner().invoke(app, [*command.split(), str(tmp_path)])
+    said = " ".join(f"{done.output} {done.exception}".split())
+    assert done.exit_code == 1 and "is a folder; give a file" in said, said
 
 
 @pytest.mark.parametrize(
