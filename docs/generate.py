@@ -123,17 +123,22 @@ def sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[Base
 
 def profile() -> str:
     """All settings of a profile, section by section."""
-    head = ("setting", "value", "default", "meaning")
-    parts = [table(head, setting_rows(Profile))]
-    for path, model, note in sections(Profile, ""):
-        about = " ".join(part for part in (inspect.getdoc(model), note) if part)
-        parts.append(f"\n### `{path}`\n\n{about}\n\n{table(head, setting_rows(model))}")
-    return "".join(parts)
+    return with_sections(Profile, "setting")
 
 
 def request() -> str:
-    """The fields of a request."""
-    return table(("field", "value", "default", "meaning"), setting_rows(ScanRequest))
+    """The fields of a request, those within others in tables of their own."""
+    return with_sections(ScanRequest, "field")
+
+
+def with_sections(model: type[BaseModel], what: str) -> str:
+    """Tables of all settings of a model and of its sections."""
+    head = (what, "value", "default", "meaning")
+    parts = [table(head, setting_rows(model))]
+    for path, section, note in sections(model, ""):
+        about = " ".join(part for part in (inspect.getdoc(section), note) if part)
+        parts.append(f"\n### `{path}`\n\n{about}\n\n{table(head, setting_rows(section))}")
+    return "".join(parts)
 
 
 # -- PVs --------------------------------------------------------------------------------------------------------------

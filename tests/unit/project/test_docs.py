@@ -27,6 +27,7 @@ from iocsim.ioc import Ioc
 from iocsim.physics.beamline import BeamlineConfig, make_beamline
 from stream_service.core.run import RunState
 from stream_service.settings.profile import Profile
+from stream_service.settings.request import RequestedReferences, ScanRequest
 from stream_service.settings.status_table import ServiceImage, ServicePV
 from stream_service.standard_file.schema.codes import FLAG_CODES, STATUS_CODES
 from stream_service.testing.example_file import write_example
@@ -231,3 +232,9 @@ def test_settings_in_yaml_examples_exist(page: Path) -> None:
     whole = yaml.safe_load((CHECKOUT / "xml_layouts" / "sim" / "profile.yaml").read_text(encoding="utf-8"))
     for block in blocks(page, "yaml"):
         Profile.model_validate(whole | yaml.safe_load(block.text))
+
+
+def test_every_field_of_a_request_is_in_the_reference() -> None:
+    page = (DOCS / "reference" / "service-pvs.md").read_text(encoding="utf-8")
+    fields = (*ScanRequest.model_fields, *RequestedReferences.model_fields)
+    assert [name for name in fields if f"`{name}`" not in page] == []
