@@ -47,7 +47,7 @@ class OverrunError(PtychostreamError):
     """The daemon is too slow for what arrives, and a frame could neither be stored nor left to backfill."""
 
 
-def in_words(error: Exception) -> str:
+def in_words(error: BaseException) -> str:
     """What an error says to an operator; one that is none of ours is a defect of the service."""
     is_ours = isinstance(error, PtychostreamError)
     return str(error) if is_ours else f"a defect of the service, {type(error).__name__}: {error}"

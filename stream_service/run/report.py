@@ -53,7 +53,7 @@ class RunReport:
         self._set(verdict.sentence, problem, about_rows, *self._rows.notes())
         self.severity = self._severity_in(state, problem)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Say why the run has failed."""
         self.message, self.severity = _logged(error), Severity.MAJOR
         log.error("the run failed: %s", self.message)
@@ -84,7 +84,7 @@ class RunReport:
         return Severity.NONE if is_well else Severity.MINOR
 
 
-def _logged(error: Exception) -> str:
+def _logged(error: BaseException) -> str:
     """The failure in words; a defect of the service is logged with its traceback."""
     if not isinstance(error, PtychostreamError):
         log.error("the run stopped on a defect of the service", exc_info=error)

@@ -59,7 +59,7 @@ class Run:
         """Given by the service, which counts its runs."""
         self.setup = setup
         self.state = RunState.IDLE
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         """What ended a run that has FAILED."""
         self._sources = sources
         self._clock = clock
@@ -197,7 +197,7 @@ class Run:
             self._sources.attach_thread()
             self._follow()
             self.state = self._end.finish(self.state)
-        except Exception as error:  # noqa: BLE001  (the one place where a dead stage becomes a failed run)
+        except BaseException as error:  # noqa: BLE001  (the one place where a dead stage becomes a failed run)
             self._fail(error)
         finally:
             self._sources.close()
@@ -260,7 +260,7 @@ class Run:
         self._enter(self._intake.settle())
         return not len(self._rows.pairing)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         self.failure = error
         self._end.fail(self.state, error)
         self._take(RunEvent.FAIL)

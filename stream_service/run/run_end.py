@@ -84,7 +84,7 @@ class RunEnd:
         log.info("%s: %s", end_state, self._report.message)
         return end_state
 
-    def fail(self, state: RunState, failure: Exception) -> None:
+    def fail(self, state: RunState, failure: BaseException) -> None:
         """Write the rows, the account and the file of a run that has failed, as far as they can be had."""
 
         def tell_account() -> None:

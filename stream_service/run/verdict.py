@@ -64,7 +64,7 @@ def settle(intake: FrameIntake, ending: Ending, asked: EndReason, rows: int, *, 
     return Verdict(reason, account, end_reason, "; ".join(filter(None, said)), tuple(intake.notes.dropped))
 
 
-def reason_of_failure(failure: Exception | None, end: End | None) -> EndReason:
+def reason_of_failure(failure: BaseException | None, end: End | None) -> EndReason:
     """The reason of a run that has failed and whose stream has ended like this."""
     if end is not None and end.failure is failure:
         return end.reason

@@ -41,11 +41,11 @@ class SideSinks:
         for sink in self._sinks:
             try:
                 call(sink)
-            except Exception as error:  # noqa: BLE001  (a sink that is dead is told of; the file must not suffer by it)
+            except BaseException as error:  # noqa: BLE001  (a sink that is dead is told of; the file must not suffer by it)
                 self._sinks = tuple(other for other in self._sinks if other is not sink)
                 self.notes += (self._farewell(sink, error),)
 
-    def _farewell(self, sink: Sink, error: Exception) -> str:
+    def _farewell(self, sink: Sink, error: BaseException) -> str:
         if not isinstance(error, PtychostreamError):
             log.error("%s stopped on a defect of the service", sink.name, exc_info=error)
         after = f"after {counted(self._n_rows, 'row')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -60,6 +61,11 @@ def defect() -> NoReturn:
     raise RuntimeError("no scores today")
 
 
+def cancelled() -> NoReturn:
+    """What a publisher raises whose event loop ends; it is no `Exception`."""
+    raise asyncio.CancelledError("no loop")
+
+
 def disk_full() -> NoReturn:
     raise WriteError("scores.json: the disk is full, make room")
 
@@ -80,7 +86,7 @@ def test_sink_gets_the_rows_of_the_file_once_and_how_the_run_ended(tmp_path: Pat
 
 @either
 @pytest.mark.parametrize("where", ["on_append", "on_flush", "on_finish"])
-@pytest.mark.parametrize("failure", [defect, disk_full])
+@pytest.mark.parametrize("failure", [defect, disk_full, cancelled])
 def test_sink_that_fails_is_told_once_and_costs_no_row(
     tmp_path: Path, play: Callable[..., Done], where: str, failure: Callable[[], NoReturn], caplog
 ) -> None:
@@ -91,8 +97,12 @@ def test_sink_that_fails_is_told_once_and_costs_no_row(
     assert len(good.outcomes) == 1
     assert bad.calls.count(where.removeprefix("on_")) == 1 and where.endswith(bad.calls[-1]), "nothing after that"
     (said,) = {part for note in done.notes for part in note.split("; ") if "the quality of the rows" in part}
-    why = "a defect of the service, RuntimeError: no scores today" if failure is defect else "scores.json: the disk is"
-    assert said.startswith("the quality of the rows has stopped after ") and why in said
+    why = {
+        defect: "a defect of the service, RuntimeError: no scores today",
+        disk_full: "scores.json: the disk is",
+        cancelled: "a defect of the service, CancelledError: no loop",
+    }
+    assert said.startswith("the quality of the rows has stopped after ") and why[failure] in said
     assert "affects neither the file nor the next run" in said
 
 
