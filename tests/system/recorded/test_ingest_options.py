@@ -2,12 +2,13 @@
 
 In memory, from the options as an operator gives them to the rows as the file would get them: every combination but that
 with each saturation (with --long, with each of them). Through the command line, from file to file: every pair of values
-of any two options.
+of any two options (with --long, also every ROI in every orientation).
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -126,27 +127,32 @@ BINS = (1, 2, 3)
 
 
 def pairs_of(options: Options) -> set[frozenset[tuple[str, object]]]:
-    """The values of every two options; an ROI stands for its centre and frames, too, and meets every orientation."""
+    """The values of every two options; an ROI stands for its centre and frames, too."""
     values = [(one.name, getattr(options, one.name)) for one in fields(options)]
-    oriented: tuple[str, object] = "orientation", (options.rotate, options.flip)
-    return {*map(frozenset, itertools.combinations(values, 2)), frozenset((("region", options.region), oriented))}
+    return set(map(frozenset, itertools.combinations(values, 2)))
 
 
-def by_file() -> list[Options]:
-    """Combinations that hold every pair of values: bin, grouping and saturation go round by region and orientation."""
-    chosen: list[Options] = []
-    held: set[frozenset[tuple[str, object]]] = set()
+def oriented_regions() -> Iterator[Options]:
+    """Every ROI in every orientation; bin, grouping and saturation go round."""
     for n, (region, (rotate, flip)) in enumerate(itertools.product(REGIONS, ORIENTATIONS)):
         every = (Options(region, GROUPINGS[n % 5], rotate, flip, bin, SATURATIONS[n // 2 % 3]) for bin in BINS)
         fitting = [options for options in every if options.divides]
-        one = fitting[(n // len(ORIENTATIONS) + n) % len(fitting)]
+        yield fitting[(n // len(ORIENTATIONS) + n) % len(fitting)]
+
+
+def in_pairs(every: Iterable[Options]) -> list[Options]:
+    """As few of them as hold every pair of values."""
+    chosen: list[Options] = []
+    held: set[frozenset[tuple[str, object]]] = set()
+    for one in every:
         if pairs_of(one) - held:
             chosen.append(one)
             held |= pairs_of(one)
     return chosen
 
 
-BY_FILE = by_file()
+ORIENTED_REGIONS = list(oriented_regions())
+IN_PAIRS = in_pairs(ORIENTED_REGIONS)
 
 
 @dataclass(frozen=True)
@@ -303,16 +309,19 @@ def test_every_combination_is_the_definition_and_centred(
 def test_files_hold_every_pair_of_options() -> None:
     every = itertools.starmap(Options, itertools.product(REGIONS, GROUPINGS, ROTATIONS, FLIPS, BINS, SATURATIONS))
     wanted = set().union(*(pairs_of(options) for options in every if options.divides))
-    assert wanted - set().union(*(pairs_of(options) for options in BY_FILE)) == set()
+    assert wanted - set().union(*(pairs_of(options) for options in IN_PAIRS)) == set()
 
 
+@pytest.mark.parametrize(
+    "chosen", [IN_PAIRS, pytest.param(ORIENTED_REGIONS, marks=pytest.mark.long)], ids=["pairs", "all"]
+)
 @pytest.mark.parametrize("region", REGIONS, ids=str)
 def test_from_file_to_file_is_the_definition_and_centred(
-    recordings: dict[Region, Recorded], tmp_path: Path, region: Region
+    recordings: dict[Region, Recorded], tmp_path: Path, region: Region, chosen: list[Options]
 ) -> None:
     recorded = recordings[region]
     source = write_raw(tmp_path / "raw.h5", recorded)
-    for number, options in enumerate(options for options in BY_FILE if options.region is region):
+    for number, options in enumerate(options for options in chosen if options.region is region):
         output = tmp_path / f"{number}_std.h5"
         stored = ingest(source, output, options.words)
         assert_is_definition(stored, recorded, options)
