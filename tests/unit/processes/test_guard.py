@@ -123,12 +123,16 @@ def test_programs_that_are_started_are_not_limited(tmp_path: Path) -> None:
     assert done.stdout == "limit -1\n", done.stderr
 
 
+CATCH = "from stream_service.interruption import catch_signals, raise_if_interrupted; catch_signals()\n"
+UNTIL_INTERRUPTED = "try:\n  print('begun', flush=True)\n  while True: time.sleep(0.05); raise_if_interrupted()\n"
+"""As commands do: a signal that comes just before one long sleep would not end it."""
+
+
 @contextmanager
 def waiting(code: str) -> Iterator[subprocess.Popen[str]]:
     """A watched process that has begun to read, and catches signals as commands do."""
-    catch = "from stream_service.interruption import catch_signals; catch_signals()\n"
     with subprocess.Popen(
-        command(catch + code),
+        command(CATCH + code),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -141,11 +145,7 @@ def waiting(code: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_parent_interrupts_the_child_once(number: signal.Signals) -> None:
-    code = (
-        "try: print('begun', flush=True); time.sleep(3600)\n"
-        "except KeyboardInterrupt: print('once', flush=True)\n"
-        "time.sleep(0.3); sys.exit(130)"
-    )
+    code = UNTIL_INTERRUPTED + "except KeyboardInterrupt: print('once', flush=True)\ntime.sleep(0.3); sys.exit(130)"
     with waiting(code) as process:
         process.send_signal(number)
         said, _ = process.communicate()
@@ -157,9 +157,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_child_once() -> None:
 
     parent, child_end = pty.openpty()
     code = (
-        "from stream_service.interruption import catch_signals; catch_signals()\n"
-        "try: print('begun', flush=True); time.sleep(3600)\n"
-        "except KeyboardInterrupt: print('once', flush=True)\n"
+        CATCH + UNTIL_INTERRUPTED + "except KeyboardInterrupt: print('once', flush=True)\n"
         "time.sleep(0.5); sys.exit(130)"
     )
     take_terminal = (
@@ -195,7 +193,7 @@ def test_a_command_that_hangs_can_be_interrupted() -> None:
 
 
 def test_the_child_ends_in_order_when_the_parent_is_killed(tmp_path: Path) -> None:
-    code = "try: print('begun', flush=True); time.sleep(3600)\nexcept KeyboardInterrupt: print('in order', flush=True)"
+    code = UNTIL_INTERRUPTED + "except KeyboardInterrupt: print('in order', flush=True)"
     with waiting(code) as process:
         process.kill()
         said, _ = process.communicate()
