@@ -68,6 +68,7 @@ class Service:
         counter_pv = profile.detector.counter_pv
         self._afterwards = Afterwards(lambda: CaCounter(counter_pv), profile.service.grace_s)
         self._signals = 0
+        self._began_s = time.monotonic()
         self._wake = threading.Event()
         self._to_arm = ArmingQueue(self._make_run, self._decided, self._wake.set)
 
@@ -266,7 +267,7 @@ class Service:
         health = Health.BUSY if busy else Health.FAULTED if status.state is RunState.FAILED else Health.READY
         self._pace = self._pace.at(status, now)
         is_standing_by = self._standby is not None and self._standby.is_armed
-        return ServiceStatus(health, status, self._pace, self._arm_error, is_standing_by, now)
+        return ServiceStatus(health, status, self._pace, self._arm_error, is_standing_by, now - self._began_s)
 
     def _show_images(self) -> None:
         if self._pictures is not None:

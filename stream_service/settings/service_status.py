@@ -95,4 +95,4 @@ class ServiceStatus:
     is_standing_by: bool = False
     """Armed by auto mode, for whatever the detector does next."""
     time_s: float = 0.0
-    """Of any clock that never steps."""
+    """Since the service began, by a clock that never steps."""

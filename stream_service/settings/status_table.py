@@ -153,7 +153,7 @@ class ServicePV(StrEnum):
     QUEUE_BYTES = "QueueBytes", "memory that frames not stored yet take", IN_BYTES, lambda s: s.run.queue_bytes
 
     STANDBY = "Standby", "1: auto mode, armed for whatever the detector does next", SWITCH, lambda s: s.is_standing_by
-    HEARTBEAT = "Heartbeat", "counts seconds while the service lives", IN_SECONDS, lambda s: int(s.time_s)
+    HEARTBEAT = "Heartbeat", "seconds since the service started", IN_SECONDS, lambda s: int(s.time_s)
 
     @property
     def takes_puts(self) -> bool:

@@ -17,6 +17,7 @@ from stream_service.publishers.service_pvs import Command, Order
 from stream_service.service import daemon
 from stream_service.service.daemon import Service
 from stream_service.settings.service_status import ServiceStatus, Severity
+from stream_service.settings.status_table import ServicePV
 
 
 class Shown:
@@ -49,6 +50,16 @@ class BrokenPictures:
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
     monkeypatch.setattr(daemon, "CaServer", lambda prefix: Shown())
     return daemon.Service(profile_for(tmp_path))
+
+
+def test_heartbeat_counts_from_the_start_of_the_service_not_of_the_machine(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began_s = daemon.time.monotonic()
+    monkeypatch.setattr(daemon.time, "monotonic", lambda: began_s + 1000.0)
+    service._publish()
+    shown: Any = service._ca
+    assert ServicePV.HEARTBEAT.value_in(shown.status) in range(1000, 1060)
 
 
 def test_defect_of_the_images_is_told_and_taken_back(service: Service, caplog: pytest.LogCaptureFixture) -> None:
