@@ -59,9 +59,9 @@ class RunNotes:
 
     @property
     def refusals(self) -> str:
-        """The refused messages in a sentence; empty if there were none."""
+        """The frames that could not be used, in a sentence; empty if there were none."""
         if self.n_refused > 1:
-            return f"{self.n_refused} messages were refused, the first because {self.first_refusal}"
+            return f"{self.n_refused} frames could not be used, the first because {self.first_refusal}"
         return self.first_refusal
 
     @property

@@ -111,10 +111,11 @@ def test_reason_of_the_first_refused_frames_is_in_message_reason_and_file(bench)
     )
     why = "frame 4 is (4, 4) uint16, but the run began with (6, 8) uint16: the readout must not change during a run"
     assert run.message == (
-        f"3 of 6 frames stored in 3 rows, 3 lost (missing ids: 4-6); 3 messages were refused, the first because {why}"
+        "3 of 6 frames stored in 3 rows, 3 lost (missing ids: 4-6); "
+        f"3 frames could not be used, the first because {why}"
     )
     assert run.status().end_reason.startswith(
-        f"{EndReason.FRAMES_LOST}: 3 messages were refused, the first because {why}"
+        f"{EndReason.FRAMES_LOST}: 3 frames could not be used, the first because {why}"
     )
     with b.file() as file:
         assert text_in(file[MESSAGE]) == run.message
