@@ -34,7 +34,7 @@ def check_output(
     check_is_no_input(output, inputs, option)
     if os.path.lexists(output) and not force:
         raise OutputPathError(f"{output} exists already: choose another {option}, or replace it with --force")
-    if output.is_dir():
+    if os.path.isdir(output):
         raise OutputPathError(f"{output} is a folder: choose another {option}")
     check_folder(output, option)
 
@@ -42,7 +42,7 @@ def check_output(
 def check_folder(output: Path, option: str = "--output") -> None:
     """Raise `OutputPathError` if the folder of an output is not there."""
     folder = output.absolute().parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise OutputPathError(f"the folder {folder} does not exist: make it, or choose another {option}")
 
 

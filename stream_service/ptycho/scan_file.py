@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ class ScanFile:
     @classmethod
     def read(cls, path: Path, also: AlsoBelow = NOWHERE_ELSE) -> Self:
         """Read it, closed or growing. Raises `SourceError`: what is missing, and what to do."""
-        if not (path.is_file() or path.is_dir()):  # of a folder, what opens it says so
+        if not (os.path.isfile(path) or os.path.isdir(path)):  # of a folder, what opens it says so
             raise SourceError(f"{path} is not there: give a standard file (<scan>_std.h5)")
         with open_hdf5(path, also).file as file, readable(str(path)):
             return cls._from_file(path, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from stream_service.errors import ConfigError
@@ -26,7 +27,7 @@ def profile_path(beamline: str) -> Path:
     """The profile of a beamline by name; raises `ConfigError` naming those there are."""
     shelf = layouts_folder()
     path = shelf / beamline / PROFILE
-    if not path.is_file():
+    if not os.path.isfile(path):  # False, too, for what no name can be
         known = ", ".join(sorted(found.parent.name for found in shelf.glob(f"*/{PROFILE}")))
         raise ConfigError(f"there is no beamline '{beamline}': choose one of {known}, or give the path of a profile")
     return path

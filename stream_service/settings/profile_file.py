@@ -22,6 +22,8 @@ def load_profile(path: Path) -> Profile:
         raise ConfigError(f"the profile {path} is not a text in UTF-8") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"the profile {path} is not valid YAML: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"the profile {path} has hundreds of brackets within each other: it is no profile") from None
     if not isinstance(document, dict):
         raise ConfigError(f"the profile {path} holds no settings: see xml_layouts/sim/profile.yaml for an example")
     try:

@@ -75,7 +75,7 @@ def repair(
     """
     if output is not None:
         check_output(output, force=force, inputs=(path,))
-    place = path.resolve() if output is None else output
+    place = Path(os.path.realpath(path)) if output is None else output  # a link to itself is refused by who opens it
     beside = place.with_name(f"{place.stem}_unrepaired{place.suffix}")
     with open_cut(path) as file:
         if not file.is_standard:

@@ -30,9 +30,9 @@ def validate_file(path: str | os.PathLike[str], also: AlsoBelow = NOWHERE_ELSE) 
     `also` names folders to which it may lead, beside its own.
     """
     where = str(path)
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         return [error(where, "is a folder; give a file.")]
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # so, too, for what no name can be
         return [error(where, "there is no such file; check the path.")]
     try:
         if not h5py.is_hdf5(path):

@@ -225,3 +225,18 @@ def test_every_exit_code_is_in_one_table() -> None:
     page = (CHECKOUT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     table = page[page.index("## Exit codes") : page.index("<!-- generated")]
     assert re.findall(r"^\| (\d+) \|", table, re.MULTILINE) == ["0", "1", "2", "130"]
+
+
+@pytest.mark.parametrize(
+    "command", ["validate", "repair", "check", "run", "recipe", "layout lint", "ingest hdf5 -o o.h5"]
+)
+@pytest.mark.parametrize("name", ["a" * 300, "loop", "brackets.yaml"], ids=["too long", "link to itself", "brackets"])
+def test_name_or_file_that_cannot_be_is_one_sentence(
+    command: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    Path("brackets.yaml").write_text("[" * 5000, encoding="utf-8")
+    error = CliRunner().invoke(cli.app, [*command.split(), name]).exception
+    assert isinstance(error, SystemExit | PtychostreamError), error
+    assert not isinstance(error, SystemExit) or error.code in (1, 2)
