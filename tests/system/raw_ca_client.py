@@ -41,12 +41,11 @@ class RawCaClient:
         self._send(channel.write((value,), notify=notify))
 
     def wait_for(self, kind: type) -> Any:
-        """Read until a message of this kind comes."""
+        """The first message of this kind; those of other kinds are kept for who waits for them."""
         while True:
             for index, command in enumerate(self._heard):
                 if isinstance(command, kind):
-                    del self._heard[: index + 1]
-                    return command
+                    return self._heard.pop(index)
             commands, _ = self._circuit.recv(self.socket.recv(1 << 16))
             for command in commands:
                 self._circuit.process_command(command)
