@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,19 @@ class Frame:
     epoch: int | None = None
     """What its source calls the counting of the detector that its id belongs to, a number that grows with each reset;
     None: the source does not know of resets, and the ledger finds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableFrame(Frame):
+    """A frame that was recorded and of which the pixels cannot be read: they are `no_pixels`, and not to be used."""
+
+    reason: str = ""
+    """Why, in a sentence that names the file and the frames."""
+
+
+def no_pixels(shape: tuple[int, int], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """(y, x) of which every pixel is the same one; it takes no memory, and cannot be written."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 class Marks(StrEnum):

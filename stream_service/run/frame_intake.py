@@ -10,13 +10,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from stream_service.core.frame import Frame
+from stream_service.core.frame import Frame, UnreadableFrame
 from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.core.stream import Begin, End
 from stream_service.errors import SourceError
 from stream_service.run.sources import Sources
-from stream_service.sources.recording import UnreadableFrame
 
 log = logging.getLogger(__name__)
 

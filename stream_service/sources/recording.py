@@ -33,19 +33,6 @@ class Facts:
     exposure_s: float = math.nan
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadableFrame(Frame):
-    """A frame that was recorded and of which the pixels cannot be read: they are `no_pixels`, and not to be used."""
-
-    reason: str = ""
-    """Why, in a sentence that names the file and the frames."""
-
-
-def no_pixels(shape: tuple[int, int], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """(y, x) of which every pixel is the same one; it takes no memory, and cannot be written."""
-    return np.broadcast_to(np.zeros((), dtype), shape)
-
-
 Identities = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """uniqueIds of frames, and their stamps in nanoseconds of the Unix epoch; 0 for want of a stamp."""
 

@@ -9,11 +9,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_service.core.frame import Frame, FrameId
+from stream_service.core.frame import Frame, FrameId, UnreadableFrame
 from stream_service.core.ledger import FrameStatus
 from stream_service.core.stream import Begin
 from stream_service.run.frame_intake import FrameIntake, RunNotes
-from stream_service.sources.recording import UnreadableFrame
 
 PIXELS = np.zeros((1, 1), np.uint16)
 SOURCES: Any = SimpleNamespace(frames=SimpleNamespace(decode=lambda frame: frame))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from stream_service.core.exposure import Exposure
-from stream_service.core.frame import NO_STAMP, Frame, FrameTime
+from stream_service.core.frame import NO_STAMP, Frame, FrameTime, UnreadableFrame
 from stream_service.core.pairing.pairer import ChannelRule, How, channels_followed
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -19,7 +19,7 @@ from stream_service.run.recorded.recorded_clock import check_clocks, has_entries
 from stream_service.run.recorded.recorded_facts import notes_on_facts
 from stream_service.run.recorded.recorded_rows import RowsOfFrames, first_id_of, ledger_of, places_in
 from stream_service.run.rules import RunRules
-from stream_service.sources.recording import Facts, Recording, UnreadableFrame
+from stream_service.sources.recording import Facts, Recording
 from stream_service.text.counted import agrees, counted
 
 OF_THE_SCAN = ChannelRule("energy", How.ATTRIBUTE, attribute="energy of the scan")

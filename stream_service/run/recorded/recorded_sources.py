@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 
 from stream_service.cancellation import Cancellation
-from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
+from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, UnreadableFrame
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin, End, StreamEvent
 from stream_service.errors import SourceError
 from stream_service.run.recorded.recorded_log import RecordedLog
 from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.sources.frame_queue import FrameQueue
-from stream_service.sources.recording import UnreadableFrame
 
 FRAME_BYTES = 4096
 """What a frame takes beside its pixels."""

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.frame import AttributeValue, Frame
+from stream_service.core.frame import AttributeValue, Frame, UnreadableFrame, no_pixels
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.contents import Contents
 from stream_service.sources.hdf5.dataset import StoredDataset
-from stream_service.sources.recording import Identities, UnreadableFrame, no_pixels
+from stream_service.sources.recording import Identities
 from stream_service.text.counted import agrees, counted
 
 WINDOW_BYTES = 8 << 20

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.frame import AttributeValue
+from stream_service.core.frame import AttributeValue, no_pixels
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.contents import TimestampField
-from stream_service.sources.recording import MOST_FRAMES, no_pixels
+from stream_service.sources.recording import MOST_FRAMES
 from stream_service.sources.tiff.file import DamagedTiffError, TiffFile, TiffImage, Version
 from stream_service.sources.tiff.files import find_tiff_files
 

@@ -15,13 +15,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.frame import AttributeValue, Frame
+from stream_service.core.frame import AttributeValue, Frame, UnreadableFrame
 from stream_service.core.pairing.pairer import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.settings.recorded_choices import Match
 from stream_service.sources.hdf5.contents import TimestampField
-from stream_service.sources.recording import MOST_FRAMES, Facts, Identities, UnreadableFrame
+from stream_service.sources.recording import MOST_FRAMES, Facts, Identities
 from stream_service.sources.tables.sidecar import Sidecar, read_sidecar
 from stream_service.sources.tables.sidecar_matching import NONE
 from stream_service.sources.tables.sidecar_pairing import Extent, describe_gaps, extent, pair_sidecar, places_in_scan

@@ -13,13 +13,12 @@ from tiff_scan import write_tiff
 from typer.testing import CliRunner
 
 from stream_service.cli.main import app
-from stream_service.core.frame import Frame
+from stream_service.core.frame import Frame, UnreadableFrame, no_pixels
 from stream_service.core.intake import UNCONFIRMED
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_scan import RecordedScan
-from stream_service.sources.recording import UnreadableFrame, no_pixels
 from stream_service.sources.tiff.recording import TiffRecording
 from stream_service.testing.example_file import START_NS, example_pixels, write_example
 from stream_service.testing.memory_recording import PERIOD_NS, MemoryRecording, attributes_of, frames_of

@@ -17,12 +17,11 @@ from hdf5_trees import FRAMES, J_PER_EV, POSITIONS_M, N, cxi_tree, seed_tree, wr
 from hdf5_writer import SHAPE, attributes_of, nd_frame, pixels_of
 
 from iocsim.detector.ntndarray import encode
-from stream_service.core.frame import Frame
+from stream_service.core.frame import Frame, UnreadableFrame
 from stream_service.core.pairing.pairer import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
 from stream_service.sources.live.ntndarray import decode_ntndarray
-from stream_service.sources.recording import UnreadableFrame
 from stream_service.testing.example_file import START_NS as EXAMPLE_START_NS
 from stream_service.testing.example_file import write_example
 

@@ -12,13 +12,13 @@ import pytest
 from tiff_scan import write_tiff, write_tiff_scan
 
 from stream_service.core.exposure import Flag
-from stream_service.core.frame import Frame, Window
+from stream_service.core.frame import Frame, UnreadableFrame, Window
 from stream_service.core.ledger import Account, FrameStatus, Ledger
 from stream_service.core.pairing.pairer import How, Pairer
 from stream_service.errors import SourceError
 from stream_service.run.recorded.make_sidecar import make_sidecar
 from stream_service.settings.recorded_choices import Match
-from stream_service.sources.recording import MOST_FRAMES, Recording, UnreadableFrame
+from stream_service.sources.recording import MOST_FRAMES, Recording
 from stream_service.sources.tiff.recording import TiffRecording
 
 N = 6
