@@ -8,7 +8,7 @@ from stream_service.kernels.flat import FlatKind, recognise_flat
 from stream_service.kernels.fused import RAW_DTYPES, FrameReducer
 from stream_service.kernels.gaps import FIRST_FRAMES, Gaps, GapSetting, find_gaps, may_have_gaps
 from stream_service.kernels.geometry import Geometry, GeometryError, parse_center
-from stream_service.kernels.reduction import FrameSummary, Grouping
+from stream_service.kernels.reduction import FrameSummary, Grouping, ReducedRows
 
 __all__ = [
     "FIRST_FRAMES",
@@ -23,6 +23,7 @@ __all__ = [
     "Geometry",
     "GeometryError",
     "Grouping",
+    "ReducedRows",
     "find_gaps",
     "may_have_gaps",
     "parse_center",

@@ -22,6 +22,7 @@ from stream_service.kernels.pixelpass import N_LINES, N_SUMS, TILE, measure_pixe
 from stream_service.kernels.reduction import (
     FrameSummary,
     Grouping,
+    ReducedRows,
     best_score,
     combines_by_exposure,
     row_exposure_s,
@@ -220,6 +221,27 @@ class FrameReducer:
         )
         self.n_frames_seen += frames.shape[0]
         return FrameSummary(features[0], chosen, exposure_s)
+
+    def reduce_rows(
+        self,
+        groups: Sequence[Sequence[NDArray[Any]]],
+        exposures_s: NDArray[np.float64],
+        out: NDArray[np.float32],
+        features: NDArray[np.void],
+    ) -> ReducedRows:
+        """Reduce the exposures of n positions, each in the order of time, into the n frames of `out`.
+
+        `groups` are n of k raw frames (y, x), all of one raw dtype; they are only read, without a copy when they are
+        C-contiguous, aligned and in native byte order. `exposures_s` is (n, k) seconds, NaN where unknown. `out` is
+        (n, ny, nx) float32, C-contiguous; `features` is (n,) of `FEATURES_DTYPE`, with any stride, so a field of a
+        block's rows will do. Both are the caller's. Raises ValueError when shapes or dtypes are not these; nothing is
+        counted then.
+        """
+        chosen, row_s = np.empty(len(groups), np.int64), np.empty(len(groups))
+        for row, group in enumerate(groups):
+            summary = self.reduce(np.stack(group), exposures_s[row], out[row])
+            features[row], chosen[row], row_s[row] = summary
+        return ReducedRows(chosen, row_s)
 
     def measure(self, stored: NDArray[np.float32], mask: NDArray[np.bool_], features: np.void) -> None:
         """Enter anew what the pixels of a stored frame tell that are not masked; saturation stays as it is."""

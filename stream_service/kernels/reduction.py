@@ -45,6 +45,15 @@ class FrameSummary(NamedTuple):
     """Exposure time of the row in seconds: summed (`sum`), averaged (`mean`), or that of the exposure kept."""
 
 
+class ReducedRows(NamedTuple):
+    """What is known of a block of rows beside their pixels and features."""
+
+    chosen: NDArray[np.int64]
+    """(n,) the exposure of each row that was kept (`first`, `best`), counted from 0; -1 when all were combined."""
+    exposure_s: NDArray[np.float64]
+    """(n,) exposure time of each row, see `FrameSummary`."""
+
+
 def combines_by_exposure(grouping: Grouping, exposures_s: Sequence[float]) -> bool:
     """True for `sum` and `mean` of exposures whose times are all known (above 0 and finite) and not all equal."""
     if grouping not in (Grouping.SUM, Grouping.MEAN):

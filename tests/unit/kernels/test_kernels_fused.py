@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream_service.core.row import FEATURES_DTYPE
 from stream_service.kernels import RAW_DTYPES, Corrections, FrameReducer, Geometry, Grouping, reference
 from stream_service.kernels.pixelpass import reduce_pixels
 
+nan = math.nan
 RAW_SHAPE = (10, 12)
 ROIS_AND_BINS = [  # none, even, odd, oblong
     (None, 1),
@@ -209,6 +211,30 @@ def test_a_row_is_written_into_the_callers_block() -> None:
     block = np.full((3, 2, 2), -1, np.float32)
     FrameReducer(Geometry((2, 2))).reduce(np.ones((1, 2, 2), np.uint16), [1.0], block[1])
     assert block.tolist() == [[[-1, -1]] * 2, [[1, 1]] * 2, [[-1, -1]] * 2]
+
+
+@pytest.mark.parametrize("grouping", list(Grouping))
+def test_a_block_of_rows_equals_its_rows_one_by_one(grouping: Grouping) -> None:
+    """Features go into a field of wider rows, and a row of a different exposure time into the same block."""
+    rng = np.random.default_rng(11)
+    k = 1 if grouping is Grouping.NONE else 3
+    groups = [list(random_frames(rng, np.dtype(np.uint16), k)) for _ in range(5)]
+    times_s = np.full((5, k), 0.1)
+    times_s[2, 0], times_s[3, -1] = 0.3, nan
+    settings = (Geometry(RAW_SHAPE, (6, 8), rotate=90), Corrections(**references(rng), saturation_level=50), grouping)
+    reducer, one_by_one = FrameReducer(*settings), FrameReducer(*settings)
+    out, expected = (np.full((5, *reducer.out_shape), nan, np.float32) for _ in range(2))
+    rows = np.zeros(5, [("before", "u2"), ("features", FEATURES_DTYPE), ("after", "f8")])
+    reduced = reducer.reduce_rows(groups, times_s, out, rows["features"])
+    for row, group in enumerate(groups):
+        summary = one_by_one.reduce(np.stack(group), times_s[row], expected[row])
+        assert rows["features"][row] == summary.features
+        assert reduced.chosen[row] == summary.best_index
+        np.testing.assert_array_equal(reduced.exposure_s[row], summary.exposure_s)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(reducer.saturated_counts, one_by_one.saturated_counts)
+    assert reducer.n_frames_seen == one_by_one.n_frames_seen
+    assert not rows["before"].any() and not rows["after"].any()
 
 
 @pytest.mark.parametrize(
