@@ -1,6 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`. Everything makes its own .venv when that is missing or outdated.
-# Variables: PYTHON (an interpreter), VENV (folder of the environment), OUT (folder of the demo), ARGS (more options for
-# demo, test, bench, ...).
+# Variables: PYTHON (an interpreter), VENV (folder of the environment), OUT (folder of the demo, or of the
+# benchmark), ARGS (more options for demo, test, bench, ...).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -68,8 +68,9 @@ format: venv ## put the code into the format that lint checks
 types: venv ## type check
 	@'$(BIN)'/pyright --pythonpath '$(BIN)/python'
 
-bench: venv ## rates, losses and costs of the live and the offline path on this machine (ARGS="--only offline")
-	@'$(BIN)'/python tests/benchmarks/bench.py $(ARGS)
+bench: OUT = $(PLACE)/bench-output
+bench: venv ## what this service carries here beside others: tables, JSON, figure (OUT=, ARGS="--only live --long")
+	@'$(BIN)'/python tests/benchmarks/bench.py --out '$(OUT)' $(ARGS)
 
 docs: venv ## write the generated tables of docs/reference anew
 	@'$(BIN)'/python docs/generate.py

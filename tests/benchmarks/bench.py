@@ -1,126 +1,108 @@
-"""`make bench`: what the live path and the offline path carry on this machine, in two tables of one run.
+"""`make bench`: what this service carries on this machine, beside what others carry, in tables, JSON and a figure.
 
-Live, the same simulated detector feeds a bare p4p client and then the service with everything on. Offline, one file of
-3 GB is copied by plain h5py and ingested, turn by turn. Only figures of one run are to be compared, since machines
-differ and are noisy. `python tests/benchmarks/bench.py [--seconds S] [--megabytes M] [--only live|offline]`.
+Parts, each a script beside this one that prints lines of JSON: `live` (contenders in front of one detector), `latency`
+(until a reader sees a row), `overload` (offered more than it carries), `kernel`, `writer`, `offline` (ingest beside a
+plain copy). Only figures of one run are to be compared, since machines differ and are noisy.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from report import figure, table_of_lines, table_of_live, table_of_threads, verdicts
 from rich.console import Console
-from rich.table import Table
 
-LIVE = Path(__file__).with_name("measure_live.py")
-OFFLINE = Path(__file__).with_name("measure_ingest.py")
-MOST_TIMES_PLAIN, MOST_MIB = 1.5, 600.0
-"""What an ingest may take: wall time, of that of a plain copy, and memory."""
-FLOOR_HZ = 1000.0
-CASES = ((128, FLOOR_HZ), (128, 4000.0), (256, FLOOR_HZ), (256, 2000.0))
-"""Frame size and offered rate: the floor that must hold, and a rate near what the machine carries."""
-COLUMNS = (
-    "who",
-    "frame",
-    "offered",
-    "at",
-    "received",
-    "lost",
-    "unaccounted",
-    "rows/s",
-    "CPU/frame",
-    "peak memory",
-    "end",
+HERE = Path(__file__).parent
+CROPPED = ("2048", "--crop", "1024", "--per-position", "3")
+CASES: tuple[tuple[str, ...], ...] = (("256",), ("128",))
+LONG_CASES = (
+    *CASES,
+    ("512",),
+    ("1024",),
+    CROPPED,
+    *(("--codec", "bslz4", *case) for case in (("128",), ("256",), ("512",), ("1024",), CROPPED)),
 )
+PARTS = ("live", "latency", "overload", "kernel", "writer", "offline")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def measured(script: Path, *arguments: object) -> dict[str, Any]:
-    """One line of a table, measured in a process of its own."""
-    command = [sys.executable, str(script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command[1:])} failed:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+def lines_of(script: str, *arguments: str) -> Iterator[dict[str, Any]]:
+    """What a script measures, as it comes; a script that fails ends the benchmark."""
+    command = [sys.executable, str(HERE / script), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process:
+        for line in process.stdout:
+            if line.startswith("{"):
+                yield json.loads(line)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command[1:])} failed with exit code {process.returncode}")
 
 
-def cells(found: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        found["who"],
-        f"{found['size']}² uint16",
-        str(found["offered"]),
-        f"{found['offered_hz']:.0f}/s",
-        str(found["received"]),
-        str(found["lost"]),
-        str(found.get("unaccounted", "–")),
-        f"{found['rows_per_s']:.0f}" if found["rows"] else "–",
-        f"{found['cpu_us_per_frame']:.0f} µs",
-        f"{found['peak_MiB']:.0f} MiB",
-        found.get("state", "–"),
-    )
+def arguments_of(part: str, is_long: bool) -> list[list[str]]:
+    """How often the script of a part is run, and with which options."""
+    match part:
+        case "live":
+            return [list(case) for case in (LONG_CASES if is_long else CASES)]
+        case "latency":
+            return [["--rows", "1000000"] if is_long else ["--rows", "20000"]]
+        case "overload":
+            return [["--seconds", "60" if is_long else "10"]]
+    return [[]]
 
 
-def bench_live(console: Console, seconds: float) -> bool:
-    """A bare p4p client and the service, with the same detector; True if the floor holds."""
-    table = Table(title="live path: bare p4p client beside the service with everything on", title_justify="left")
-    for column in COLUMNS:
-        table.add_column(column, justify="right")
-    floor_holds = True
-    for size, rate_hz in CASES:
-        for who in ("client", "service"):
-            with console.status(f"{who}, {size}x{size} at {rate_hz:.0f}/s"):
-                found = measured(LIVE, who, size, rate_hz, seconds)
-            table.add_row(*cells(found))
-            if who == "service" and size == 256 and rate_hz == FLOOR_HZ:
-                floor_holds = found["unaccounted"] == 0 and found["rows_per_s"] > 0.95 * found["offered_hz"]
-    console.print(table)
-    console.print(
-        f"floor, 256² at {FLOOR_HZ:.0f}/s with 0 frames unaccounted: {'holds' if floor_holds else 'DOES NOT HOLD'}"
-    )
-    return floor_holds
-
-
-def bench_offline(console: Console, megabytes: int) -> bool:
-    """An ingest and a plain h5py copy of one file; True if it is fast and small enough."""
-    with console.status(f"ingest of {megabytes} MB"):
-        found = measured(OFFLINE, "--megabytes", megabytes)
-    table = Table(
-        title=f"offline path: {found['input_MB']:.0f} MB, {found['frames']} frames of {found['size']}² uint32"
-    )
-    for column in ("", *(f"round {number}" for number in range(1, len(found["plain_s"]) + 1)), "peak memory"):
-        table.add_column(column, justify="right")
-    for name, seconds, peak in (
-        ("plain h5py copy", found["plain_s"], found["plain_peak_MiB"]),
-        ("ptychostream ingest hdf5", found["ingest_s"], found["peak_MiB"]),
-    ):
-        table.add_row(name, *(f"{took:.1f} s" for took in seconds), f"{peak} MiB")
-    console.print(table)
-    holds = found["ratio"] <= MOST_TIMES_PLAIN and found["peak_MiB"] <= MOST_MIB
-    console.print(
-        f"ingest takes {found['ratio']:.2f} times as long as a plain copy (median of the rounds); at most "
-        f"{MOST_TIMES_PLAIN:g} times and {MOST_MIB:g} MiB: {'holds' if holds else 'DOES NOT HOLD'}"
-    )
-    return holds
-
-
+@app.command()
 def bench(
-    seconds: Annotated[float, typer.Option(help="Length of each live measurement.")] = 8.0,
-    megabytes: Annotated[int, typer.Option(help="Size of the file to ingest.")] = 3000,
-    only: Annotated[str, typer.Option(help="live or offline; else both.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder of bench.json and bench.png.")] = Path("bench-output"),
+    only: Annotated[str, typer.Option(help=f"Some of {', '.join(PARTS)}; else all.")] = "",
+    long: Annotated[bool, typer.Option("--long", help="All sizes, bslz4, a million rows: about two hours.")] = False,
+    contenders: Annotated[str, typer.Option(help="Some of client, pvapy, raw, full; else all.")] = "",
+    seconds: Annotated[float, typer.Option(help="Length of each live measurement.")] = 5.0,
+    rounds: Annotated[int, typer.Option(help="Measurements of each contender.")] = 3,
 ) -> None:
-    """Measure both paths; exit code 1 if one does not reach what it must."""
-    console = Console(width=140)
+    """Measure, print the tables, write the figures; exit code 1 if one does not reach what it must."""
+    parts = only.split(",") if only else list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        raise typer.BadParameter(f"--only {only}: {', '.join(sorted(unknown))} is none of {', '.join(PARTS)}")
+    console = Console(width=160)
+    out.mkdir(parents=True, exist_ok=True)
+    found: dict[str, list[dict[str, Any]]] = {}
+    began = time.monotonic()
+    for part in (part for part in PARTS if part in parts):
+        script = {"offline": "measure_ingest.py"}.get(part, f"measure_{part}.py")
+        if not (HERE / script).exists():
+            continue
+        for arguments in arguments_of(part, long):
+            if part == "live":
+                arguments += ["--seconds", str(seconds), "--rounds", str(rounds)]
+                arguments += ["--only", contenders] if contenders else []
+            with console.status(f"{script} {' '.join(arguments)}") as status:
+                for line in lines_of(script, *arguments):
+                    found.setdefault(part, []).append(line)
+                    status.update(f"{script} {' '.join(arguments)}: {len(found[part])} lines, {line.get('who', '')}")
+        if part == "live":
+            console.print(table_of_live(found[part]), table_of_threads(found[part]))
+        else:
+            console.print(table_of_lines(part, found[part]))
+        (out / "bench.json").write_text(json.dumps({"cores": os.cpu_count(), "parts": found}, indent=1))
+    if "live" in found:
+        figure(found["live"], out / "bench.png")
     holds = True
-    if only != "offline":
-        holds &= bench_live(console, seconds)
-    if only != "live":
-        holds &= bench_offline(console, megabytes)
+    for sentence, is_reached in verdicts(found):
+        console.print(f"{'reached    ' if is_reached else 'NOT REACHED'} {sentence}", highlight=False)
+        holds &= is_reached
+    console.print(f"{(time.monotonic() - began) / 60:.0f} minutes; {out / 'bench.json'}, {out / 'bench.png'}")
     raise typer.Exit(int(not holds))
 
 
 if __name__ == "__main__":
-    typer.run(bench)
+    app()

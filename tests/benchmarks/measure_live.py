@@ -1,217 +1,143 @@
-"""One measurement of the live path, in a process of its own: `python measure_live.py WHO SIZE RATE_HZ SECONDS`.
+"""Contenders side by side in front of one detector: `python measure_live.py SIZE [--only full,pvapy] [--codec bslz4]`.
 
-WHO is `client` (a bare p4p monitor that only counts ids) or `service` (the daemon with everything on: dark, flat, mask,
-saturation, positions paired by timestamp from a moving stage, SWMR file, STXM). Prints one line of JSON.
+Each is offered more than it carries, but not much more, since the source takes its share of the machine: in moments
+of `PROBE_S` the rate goes up by `BEYOND` until the contender is left behind, or the source cannot send any faster. Then
+its queue fills, and what it does per second until the detector sends its last frame is what it sustains. Contenders
+take turns, round by round, in front of the same simulated beamline; each begins as a new process. Nothing
+is tied to a core: source and contender share the machine as the kernel gives it to them. Prints one line of JSON for
+each measurement.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import psutil
-import yaml
+import numpy as np
+import typer
+from contenders import CONTENDERS, PVAPY_PYTHON, Contender
+from machine import cpu_s_by_thread, disk_MB_per_s, peak_MiB, used_s
+from source import Camera, beamline
 
-from stream_service.processes.subprocesses import Subprocess
-from stream_service.settings.beamlines import profile_path
-from stream_service.testing.loopback import LoopbackEpics, process_environment
-
-CLIENT = """
-import sys, time
-from p4p.client.thread import Context
-seen = set()
-def count(value):
-    uid = value["uniqueId"]
-    if uid and value["value"] is not None:
-        seen.add(int(uid))
-with Context("pva", nt=False) as context:
-    size = int(sys.argv[1])
-    context.monitor("SIM:Pva1:Image", count, request=f"field()record[queueSize={size},pipeline=false]")
-    print("ready", flush=True)
-    sys.stdin.read()
-    print(len(seen), flush=True)
-"""
+BEYOND = 1.25
+PROBE_S = 2.0
+WARM_UP_S = 0.7
+"""Of each acquisition, not counted: the first frames, and pages that are touched for the first time."""
+FIRST_BYTES_PER_S, FIRST_MOST_HZ = 1e8, 1200.0
+"""The rate of the first moment: less than any contender carries, in bytes of pixels and in frames."""
+OUTPUT_BYTES = 3 << 30
+"""Most that one measurement may write."""
+KEEPS_UP = 0.97
 
 
-@contextmanager
-def beamline(folder: Path, size: int) -> Iterator[LoopbackEpics]:
-    """A simulated beamline that sends precomputed frames of size x size uint16."""
-    network = LoopbackEpics.reserve(["ioc", "service"])
-    options = ["--shape", f"{size},{size}", "--stack", "32", "--references", str(folder / "references.npz")]
-    environment = process_environment(network.server_environment("ioc"))
-    with Subprocess("ioc", ["-m", "iocsim", *options], environment, folder / "ioc.log") as ioc:
-        ioc.wait_for("ready", 120)
-        os.environ.update(network.client_environment())
-        yield network
+@dataclass(frozen=True)
+class Case:
+    """What the detector sends, and what of it is kept."""
+
+    size: int
+    codec: str = "none"
+    crop: int = 0
+    frames_per_position: int = 1
+
+    @property
+    def first_rate_hz(self) -> float:
+        return min(FIRST_MOST_HZ, FIRST_BYTES_PER_S / (2 * self.size * self.size))
 
 
-def write_profile(folder: Path, size: int) -> Path:
-    document = yaml.safe_load(profile_path("sim").read_text(encoding="utf-8"))
-    references = str(folder / "references.npz")
-    document["references"] = {"dark": references, "flat": references, "mask": references}
-    document["detector"]["sensor_shape"] = [size, size]
-    document["service"]["data_root"] = str(folder)
-    path = folder / "profile.yaml"
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return path
-
-
-def touch_memory(folder: Path, n_bytes: int) -> None:
-    """Fill the page cache once and let it go: on a virtual machine its first touch costs ten writes."""
-    block = b"\1" * (1 << 20)
-    path = folder / "touch.bin"
-    with path.open("wb") as file:
-        for _ in range(n_bytes >> 20):
-            file.write(block)
-    path.unlink()
-
-
-class Camera:
-    """The simulated camera and stage, driven over CA."""
-
-    def __init__(self) -> None:
-        from stream_service.channel_access.library import epics
-
-        self.put = lambda name, value, **options: epics.caput(f"SIM:{name}", value, timeout=30, **options)
-        self.get = lambda name: epics.caget(f"SIM:{name}", use_monitor=False, timeout=10)
-
-    def prepare(self, n_frames: int, period_s: float) -> None:
-        for name, value in (
-            ("Pva1:EnableCallbacks", 1),
-            ("cam1:ImageMode", 1),
-            ("cam1:NumImages", n_frames),
-            ("cam1:AcquireTime", min(period_s / 2, 0.0005)),
-            ("cam1:AcquirePeriod", period_s),
-        ):
-            self.put(name, value, wait=True)
-
-    def acquire(self, seconds: float) -> float:
-        """Acquire while the stage moves; the time it took."""
-        self.put("X.VELO", 5.0)
-        self.put("X.VAL", 5.0 * (seconds + 5))
-        began = time.perf_counter()
-        self.put("cam1:Acquire", 1)
-        time.sleep(0.2)
-        while self.get("cam1:Acquire_RBV"):
-            time.sleep(0.05)
-        return time.perf_counter() - began
-
-
-def peak_MiB(process: psutil.Process) -> float:
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) / 1024
-    return math.nan
-
-
-def cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
-
-
-def measure_client(folder: Path, size: int, rate_hz: float, seconds: float) -> dict[str, Any]:
-    import subprocess
-
-    with beamline(folder, size) as network:
-        n = int(rate_hz * seconds)
-        queue = max(4, min(4096, (128 << 20) // (size * size * 2)))
-        client = subprocess.Popen(
-            [sys.executable, "-c", CLIENT, str(queue)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=process_environment(network.client_environment()),
-        )
-        assert client.stdout is not None
-        client.stdout.readline()
-        camera = Camera()
-        camera.prepare(n, 1 / rate_hz)
-        process = psutil.Process(client.pid)
-        before = cpu_s(process)
-        took = camera.acquire(seconds)
-        time.sleep(1.0)
-        used, peak = cpu_s(process) - before, peak_MiB(process)
-        out, _ = client.communicate("", timeout=30)
-        received = int(out)
-    return result("bare p4p client", size, n, received, n - received, took, used, peak, rows=0)
-
-
-def measure_service(folder: Path, size: int, rate_hz: float, seconds: float) -> dict[str, Any]:
-    with ExitStack() as stack:
-        network = stack.enter_context(beamline(folder, size))
-        environment = process_environment(network.server_environment("service"))
-        options = ["run", str(write_profile(folder, size))]
-        service = stack.enter_context(
-            Subprocess("service", ["-m", "stream_service.cli", *options], environment, folder / "service.log")
-        )
-        service.wait_for("ready", 120)
-        from stream_service.channel_access.library import epics
-        from stream_service.service.remote import RemoteService
-
-        n = int(rate_hz * seconds)
-        touch_memory(folder, int(1.2 * 4 * size * size * n))
-        camera = Camera()
-        camera.prepare(n, 1 / rate_hz)
-        epics.caput("PTYCHO:Request", json.dumps({"scan_id": "bench", "n_positions": n}), wait=True, timeout=10)
-        epics.caput("PTYCHO:Arm", 1, wait=True, timeout=30)
-        remote = RemoteService("PTYCHO:", 5)
-        while remote.read()["State"] != "ARMED":
-            time.sleep(0.05)
-        process = psutil.Process(service.process.pid)
-        before, began = cpu_s(process), time.perf_counter()
-        took = camera.acquire(seconds)
-        epics.caput("PTYCHO:Stop", 1)
-        while remote.read()["State"] not in ("COMPLETE", "INCOMPLETE", "FAILED", "ABORTED"):
-            time.sleep(0.05)
-        whole = time.perf_counter() - began
-        used, peak = cpu_s(process) - before, peak_MiB(process)
-        time.sleep(0.3)
-        status = remote.read()
-        accounted = (
-            status["FramesStored"] + status["FramesLost"] + status["FramesNotExposed"] + status["FramesIncomplete"]
-        )
-        found = result(
-            "this service",
-            size,
-            n,
-            int(status["FramesReceived"]),
-            int(status["FramesLost"]),
-            took,
-            used,
-            peak,
-            rows=int(status["Rows"]),
-        )
-        return found | {"unaccounted": int(n - accounted), "state": status["State"], "whole_s": whole}
-
-
-def result(
-    who: str, size: int, offered: int, received: int, lost: int, took_s: float, cpu: float, peak: float, rows: int
-) -> dict[str, Any]:
-    return {
-        "who": who,
-        "size": size,
-        "offered": offered,
-        "offered_hz": offered / took_s,
-        "received": received,
-        "lost": lost,
-        "rows": rows,
-        "rows_per_s": rows / took_s,
-        "cpu_us_per_frame": 1e6 * cpu / max(received, 1),
-        "peak_MiB": peak,
-        "took_s": took_s,
+def measure(contender: Contender, camera: Camera, rate_hz: float, seconds: float) -> dict[str, Any]:
+    """One acquisition at `rate_hz`, and what became of it."""
+    seconds = min(seconds, OUTPUT_BYTES / max(1.0, contender.bytes_per_frame * rate_hz))
+    n = max(2, round(rate_hz * seconds / contender.frames_per_position)) * contender.frames_per_position
+    contender.arm(n)
+    sent_before = camera.n_sent
+    samples: list[tuple[float, int, int, int]] = []
+    began = time.perf_counter()
+    camera.start(n, rate_hz)
+    cpu: list[tuple[float, dict[str, float], dict[str, float]]] = []
+    while camera.is_acquiring:
+        received, done = contender.counts()
+        now = time.perf_counter()
+        samples.append((now, camera.n_sent - sent_before, received, done))
+        cpu.append((now, cpu_s_by_thread(contender.pid), cpu_s_by_thread(camera.pid)))
+        time.sleep(0.05)
+    took = time.perf_counter() - began
+    kept = [index for index, sample in enumerate(samples) if sample[0] >= samples[0][0] + min(WARM_UP_S, seconds / 4)]
+    if len(kept) < 5:
+        raise SystemExit(f"{contender.name}: the acquisition was too short to be measured")
+    table = np.array([samples[index] for index in kept])
+    sent_hz, received_hz, done_hz = (
+        np.polyfit(table[:, 0] - table[0, 0], table[:, column], 1)[0] for column in (1, 2, 3)
+    )
+    first, last = cpu[kept[0]], cpu[kept[-1]]
+    n_done, n_sent = (max(1.0, slope * (last[0] - first[0])) for slope in (done_hz, sent_hz))
+    own, of_source = used_s(first[1], last[1]), used_s(first[2], last[2])
+    found = {
+        "who": contender.name,
+        "asked_hz": rate_hz,
+        "offered": n,
+        "offered_hz": sent_hz,
+        "received_hz": received_hz,
+        "sustained_hz": done_hz,
+        "is_beyond": bool(done_hz < KEEPS_UP * sent_hz),
+        "cpu_us_per_frame": 1e6 * sum(own.values()) / n_done,
+        "cpu_us_by_thread": {name: 1e6 * s / n_done for name, s in sorted(own.items()) if 1e6 * s / n_done >= 0.5},
+        "source_us_per_frame": 1e6 * sum(of_source.values()) / n_sent,
+        "MB_per_s": contender.bytes_per_frame * done_hz / 1e6,
+        "took_s": took,
     }
+    return found | contender.finish(n) | {"peak_MiB": peak_MiB(contender.pid)}
+
+
+def rate_beyond(contender: Contender, camera: Camera, rate_hz: float) -> float:
+    """A rate of which the contender does not carry all, or the fastest of the source."""
+    while True:
+        found = measure(contender, camera, rate_hz, PROBE_S)
+        if found["is_beyond"] or found["offered_hz"] < rate_hz / BEYOND:
+            return max(rate_hz, BEYOND * found["sustained_hz"])
+        rate_hz *= BEYOND
+
+
+def measure_case(case: Case, names: list[str], rounds: int, seconds: float, rate_hz: float, folder: Path) -> None:
+    """All contenders, turn by turn, each as often as there are rounds."""
+    crop = case.crop or case.size
+    disk = disk_MB_per_s(folder, OUTPUT_BYTES)
+    print(json.dumps({"disk_MB_per_s": disk}), flush=True)
+    offered_hz: dict[str, float] = {}
+    with beamline(folder, case.size, case.codec, sees="service") as (network, camera):
+        for number in range(rounds):
+            for name in names:
+                with CONTENDERS[name](folder, network, case.size, crop, case.frames_per_position) as contender:
+                    if name not in offered_hz:
+                        offered_hz[name] = rate_hz or rate_beyond(contender, camera, case.first_rate_hz)
+                    found = measure(contender, camera, offered_hz[name], seconds)
+                said = {"size": case.size, "codec": case.codec, "crop": crop, "per_position": case.frames_per_position}
+                print(json.dumps(said | {"round": number} | found), flush=True)
+
+
+def main(
+    size: Annotated[int, typer.Argument(help="Rows and columns of a frame.")],
+    codec: Annotated[str, typer.Option(help="none or bslz4.")] = "none",
+    crop: Annotated[int, typer.Option(help="Rows and columns that are kept; else all.")] = 0,
+    per_position: Annotated[int, typer.Option(help="Frames at each position, summed.")] = 1,
+    only: Annotated[str, typer.Option(help=f"Some of {', '.join(CONTENDERS)}; else all.")] = "",
+    rounds: Annotated[int, typer.Option(help="Measurements of each.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Length of each.")] = 5.0,
+    rate: Annotated[float, typer.Option(help="Frames per second offered; else more than it carries.")] = 0.0,
+) -> None:
+    """Print one line of JSON for each measurement."""
+    names = only.split(",") if only else list(CONTENDERS)
+    if "pvapy" in names and (codec != "none" or PVAPY_PYTHON not in os.environ):
+        names.remove("pvapy")
+        why = "it has no bslz4" if codec != "none" else f"{PVAPY_PYTHON} names no Python that has it"
+        print(json.dumps({"note": f"pvapy is left out: {why}"}), flush=True)
+    with tempfile.TemporaryDirectory(dir=os.environ.get("PTYCHOSTREAM_BENCH_DIR")) as folder:
+        measure_case(Case(size, codec, crop, per_position), names, rounds, seconds, rate, Path(folder))
 
 
 if __name__ == "__main__":
-    who, size, rate_hz, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
-    with tempfile.TemporaryDirectory(dir=os.environ.get("PTYCHOSTREAM_BENCH_DIR")) as name:
-        measure = {"client": measure_client, "service": measure_service}[who]
-        print(json.dumps(measure(Path(name), size, rate_hz, seconds)))
+    typer.run(main)

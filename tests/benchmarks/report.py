@@ -1,0 +1,171 @@
+"""Tables, figure and verdicts of a benchmark, from the lines of JSON that its parts print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.table import Table
+
+Line = dict[str, Any]
+NAMES = {
+    "client": "bare p4p client",
+    "pvapy": "pvapy Hdf5AdImageWriter",
+    "raw": "this service, no correction",
+    "full": "this service, everything on",
+}
+THREADS_SHOWN = 7
+
+
+def case_of(line: Line) -> str:
+    """What the detector sends and what is kept of it, in words."""
+    words = f"{line['size']}²"
+    if line["crop"] != line["size"]:
+        words += f" to {line['crop']}², {line['per_position']} a position"
+    return words if line["codec"] == "none" else f"{words} {line['codec']}"
+
+
+def cases(lines: list[Line]) -> dict[str, dict[str, list[Line]]]:
+    """The measurements by case and contender."""
+    found: dict[str, dict[str, list[Line]]] = {}
+    for line in lines:
+        if "who" in line:
+            found.setdefault(case_of(line), {}).setdefault(line["who"], []).append(line)
+    return found
+
+
+def middle(lines: list[Line], key: str) -> float:
+    return median(line[key] for line in lines)
+
+
+def threads(lines: list[Line]) -> str:
+    """CPU time of a frame by thread, the medians of the rounds, the largest first."""
+    names = {name.rstrip("0123456789") for line in lines for name in line["cpu_us_by_thread"]}
+    medians = {
+        name: median(
+            sum(us for thread, us in line["cpu_us_by_thread"].items() if thread.rstrip("0123456789") == name)
+            for line in lines
+        )
+        for name in names
+    }
+    largest = sorted(medians.items(), key=lambda item: -item[1])[:THREADS_SHOWN]
+    return " · ".join(f"{name} {us:.0f}" for name, us in largest if us >= 1.0)
+
+
+def table_of_live(lines: list[Line]) -> Table:
+    """Each contender's median in each case; ratios to pvapy and to the bare client of the same case."""
+    table = Table(title="live: sustained with more offered than is carried, medians", title_justify="left")
+    for column in ("frame", "who", "offered/s", "sustained/s", "/ pvapy", "/ client", "lost", "unaccounted"):
+        table.add_column(column, justify="left" if column in ("frame", "who") else "right")
+    for column in ("CPU/frame", "source", "peak", "written", "disk"):
+        table.add_column(column, justify="right")
+    disk = [line["disk_MB_per_s"]["disk"] for line in lines if "disk_MB_per_s" in line]
+    for case, contenders in cases(lines).items():
+        sustained = {who: middle(rounds, "sustained_hz") for who, rounds in contenders.items()}
+        for who, rounds in contenders.items():
+            at_least = "" if all(line["is_beyond"] for line in rounds) else "≥ "
+            ratios = (
+                f"{sustained[who] / sustained[other]:.2f}" if other in sustained and other != who else "–"
+                for other in ("pvapy", "client")
+            )
+            table.add_row(
+                case,
+                NAMES[who],
+                f"{middle(rounds, 'offered_hz'):.0f}",
+                f"{at_least}{sustained[who]:.0f}",
+                *ratios,
+                str(sum(line["lost"] for line in rounds)),
+                str(sum(line["unaccounted"] for line in rounds)) if "unaccounted" in rounds[0] else "–",
+                f"{middle(rounds, 'cpu_us_per_frame'):.0f} µs",
+                f"{middle(rounds, 'source_us_per_frame'):.0f} µs",
+                f"{max(line['peak_MiB'] for line in rounds):.0f} MiB",
+                f"{middle(rounds, 'MB_per_s'):.0f} MB/s",
+                f"{median(disk):.0f} MB/s" if disk else "–",
+            )
+        table.add_section()
+    return table
+
+
+def table_of_threads(lines: list[Line]) -> Table:
+    """Where the CPU time of a frame goes, by thread."""
+    table = Table(title="live: CPU time of a frame by thread, µs, medians", title_justify="left")
+    for column in ("frame", "who", "all", "by thread"):
+        table.add_column(column, justify="right" if column == "all" else "left")
+    for case, contenders in cases(lines).items():
+        for who, rounds in contenders.items():
+            table.add_row(case, NAMES[who], f"{middle(rounds, 'cpu_us_per_frame'):.0f}", threads(rounds))
+        table.add_section()
+    return table
+
+
+def table_of_lines(part: str, lines: list[Line]) -> Table:
+    """The lines of any other part as they are."""
+    keys = list(dict.fromkeys(key for line in lines for key in line))
+    table = Table(title=part, title_justify="left")
+    for key in keys:
+        table.add_column(key.replace("_", " "), justify="right")
+    for line in lines:
+        table.add_row(*(_cell(line.get(key, "–")) for key in keys))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return ", ".join(map(_cell, value)) if isinstance(value, list) else str(value)
+
+
+def figure(lines: list[Line], path: Path) -> None:
+    """Sustained rate and CPU time of a frame of each contender, case by case."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    found = cases(lines)
+    panels, axes = pyplot.subplots(1, 2, figsize=(4 + 2 * len(found), 5), constrained_layout=True)
+    for axis, key, label in (
+        (axes[0], "sustained_hz", "frames per second, sustained"),
+        (axes[1], "cpu_us_per_frame", "CPU time of a frame, µs"),
+    ):
+        for number, (who, name) in enumerate(NAMES.items()):
+            places = [place for place, contenders in enumerate(found.values()) if who in contenders]
+            values = [[line[key] for line in contenders[who]] for contenders in found.values() if who in contenders]
+            middles = [median(value) for value in values]
+            spread = [
+                [middle - min(value) for middle, value in zip(middles, values, strict=True)],
+                [max(value) - middle for middle, value in zip(middles, values, strict=True)],
+            ]
+            axis.bar([place + 0.2 * (number - 1.5) for place in places], middles, 0.2, yerr=spread, label=name)
+        axis.set_xticks(range(len(found)), found, rotation=20, ha="right")
+        axis.set_ylabel(label)
+        axis.set_yscale("log")
+    axes[0].legend()
+    panels.savefig(path, dpi=120)
+    pyplot.close(panels)
+
+
+def verdicts(found: dict[str, list[Line]]) -> Iterator[tuple[str, bool]]:
+    """What the project sets itself, each with what was measured."""
+    for case, contenders in cases(found.get("live", [])).items():
+        sustained = {who: middle(rounds, "sustained_hz") for who, rounds in contenders.items()}
+        lines = [line for rounds in contenders.values() for line in rounds if "unaccounted" in line]
+        if lines:
+            missing = sum(line["unaccounted"] for line in lines)
+            yield f"{case}: {missing} frames unaccounted for, of {sum(line['offered'] for line in lines)}", not missing
+        for who, other, limit in (("full", "pvapy", 1.0), ("raw", "pvapy", 1.2)):
+            if case == "256²" and who in sustained and other in sustained:
+                ratio = sustained[who] / sustained[other]
+                yield f"{case}: {NAMES[who]} sustains {ratio:.2f} × {NAMES[other]} (at least {limit:g})", ratio >= limit
+        if case == "128²" and "full" in sustained and "client" in sustained:
+            ratio, rate = sustained["full"] / sustained["client"], sustained["full"]
+            yield (
+                f"{case}: {NAMES['full']} sustains {rate:.0f}/s, {ratio:.2f} × {NAMES['client']} (6,000/s or 0.7)",
+                rate >= 6000 or ratio >= 0.7,
+            )
+    for line in found.get("offline", []):
+        if "ratio" in line:
+            yield f"ingest takes {line['ratio']:.2f} × a plain copy (at most 1.5)", line["ratio"] <= 1.5
+            yield f"ingest takes {line['peak_MiB']:.0f} MiB (at most 600)", line["peak_MiB"] <= 600
