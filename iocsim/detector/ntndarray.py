@@ -16,6 +16,9 @@ from p4p import Type, Value
 from iocsim.detector.ndarray import NDArray, NDAttribute
 from iocsim.pv import EPICS_EPOCH_S
 
+_ATTRIBUTE_ID = "epics:nt/NTAttribute:1.0"
+_ATTRIBUTE_FIELDS = [("name", "s"), ("value", "v"), ("descriptor", "s"), ("sourceType", "i"), ("source", "s")]
+_ATTRIBUTE = Type(_ATTRIBUTE_FIELDS, id=_ATTRIBUTE_ID)
 _TIME = ("S", "time_t", [("secondsPastEpoch", "l"), ("nanoseconds", "i"), ("userTag", "i")])
 
 NTNDARRAY = Type(
@@ -53,14 +56,7 @@ NTNDARRAY = Type(
         ),
         ("uniqueId", "i"),
         ("dataTimeStamp", _TIME),
-        (
-            "attribute",
-            (
-                "aS",
-                "epics:nt/NTAttribute:1.0",
-                [("name", "s"), ("value", "v"), ("descriptor", "s"), ("sourceType", "i"), ("source", "s")],
-            ),
-        ),
+        ("attribute", ("aS", _ATTRIBUTE_ID, _ATTRIBUTE_FIELDS)),
         ("descriptor", "s"),
         ("alarm", ("S", "alarm_t", [("severity", "i"), ("status", "i"), ("message", "s")])),
         ("timeStamp", _TIME),
@@ -108,19 +104,13 @@ def encode(array: NDArray) -> Value:
 
     Compressed pixels are bytes, and only `codec.parameters` still says of what type the pixels are.
     """
-    pixels: Array[Any] = np.ascontiguousarray(array.pixels).reshape(-1)
-    code = pixels.dtype.str[1:]
-    if array.compressed is None:
-        value = (UNION_FIELD[code], pixels)
-    else:
-        value = ("ubyteValue", np.frombuffer(array.compressed.payload, np.uint8))
     return Value(
         NTNDARRAY,
         {
-            "value": value,
-            "codec": {"name": array.codec, "parameters": ("i", SCALAR_TYPE[code])},
+            "value": _value(array),
+            "codec": {"name": array.codec, "parameters": ("i", SCALAR_TYPE[_code(array)])},
             "compressedSize": array.compressed_bytes,
-            "uncompressedSize": pixels.nbytes,
+            "uncompressedSize": array.pixels.nbytes,
             "dimension": _dimensions(array.dimensions, array.offset, array.binning, array.reverse),
             "uniqueId": array.unique_id,
             "dataTimeStamp": _data_timestamp(array),
@@ -131,6 +121,70 @@ def encode(array: NDArray) -> Value:
             "display": {"limitLow": 0.0, "limitHigh": 0.0, "description": "", "format": "", "units": ""},
         },
     )
+
+
+class Encoder:
+    """Arrays as updates, one after the other: of an array like the last, only what differs is made anew.
+
+    It takes less than half the time of `encode`. An update that was posted must not be changed by the next: p4p posts a
+    copy of it, whose pixels and whose elements of `attribute` are still those of the update. Both are replaced here,
+    never written to: setting `attribute` copies its elements.
+    """
+
+    def __init__(self) -> None:
+        self._last: NDArray | None = None
+        self._update = fresh()
+        self._attributes: list[Value] = []
+
+    def encode(self, array: NDArray) -> Value:
+        """As the function does; the update is good until the next call."""
+        last, update = self._last, self._update
+        self._last = array
+        if last is None or not _is_alike(array, last):
+            self._update = encode(array)
+            self._attributes = [Value(_ATTRIBUTE, _attribute(attribute)) for attribute in array.attributes]
+            return self._update
+        update["value"] = _value(array)
+        update["compressedSize"] = array.compressed_bytes
+        update["uniqueId"] = array.unique_id
+        for field, stamp in (("timeStamp", _timestamp(array.timestamp_ns)), ("dataTimeStamp", _data_timestamp(array))):
+            for part in ("secondsPastEpoch", "nanoseconds"):
+                update[f"{field}.{part}"] = stamp[part]
+        for element, attribute, before in zip(self._attributes, array.attributes, last.attributes, strict=True):
+            if attribute.value != before.value:
+                element["value"] = _attribute_value(attribute)
+        update["attribute"] = self._attributes
+        return update
+
+
+def _is_alike(array: NDArray, other: NDArray) -> bool:
+    """They differ in pixels, identity, time and values of attributes at most."""
+    return (
+        array.pixels.dtype == other.pixels.dtype
+        and array.pixels.shape == other.pixels.shape
+        and array.codec == other.codec
+        and (array.offset, array.binning, array.reverse) == (other.offset, other.binning, other.reverse)
+        and len(array.attributes) == len(other.attributes)
+        and all(
+            one.name == another.name
+            and type(one.value) is type(another.value)
+            and (one.description, one.source_type, one.source)
+            == (another.description, another.source_type, another.source)
+            for one, another in zip(array.attributes, other.attributes, strict=True)
+        )
+    )
+
+
+def _code(array: NDArray) -> str:
+    """Type of the pixels as numpy codes it, without the byte order."""
+    return array.pixels.dtype.str[1:]
+
+
+def _value(array: NDArray) -> tuple[str, Array[Any]]:
+    """The member of the union `value`, and what it holds."""
+    if array.compressed is None:
+        return UNION_FIELD[_code(array)], np.ascontiguousarray(array.pixels).reshape(-1)
+    return "ubyteValue", np.frombuffer(array.compressed.payload, np.uint8)
 
 
 @lru_cache(maxsize=32)
@@ -167,11 +221,15 @@ def _data_timestamp(array: NDArray) -> dict[str, int]:
 
 
 def _attribute(attribute: NDAttribute) -> dict[str, Any]:
-    value: Any = attribute.value
     return {
         "name": attribute.name,
-        "value": ("i", value) if isinstance(value, int) else value,
+        "value": _attribute_value(attribute),
         "descriptor": attribute.description,
         "sourceType": int(attribute.source_type),
         "source": attribute.source,
     }
+
+
+def _attribute_value(attribute: NDAttribute) -> Any:
+    value = attribute.value
+    return ("i", value) if isinstance(value, int) else value

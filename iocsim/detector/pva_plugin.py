@@ -28,6 +28,7 @@ class PvaPlugin(Plugin):
         self.pv_name = f"{table.prefix}Image"
         table.readback("PvName_RBV", Text(self.pv_name))
         self.channel = SharedPV(initial=ntndarray.fresh())
+        self._encoder = ntndarray.Encoder()
         self._faults = faults
         self.n_sent = 0
         self.n_dropped_on_purpose = 0
@@ -44,7 +45,7 @@ class PvaPlugin(Plugin):
         copies = self._faults.now.copies(array.unique_id)
         if copies:
             sent_id = self._faults.now.sent_id(array.unique_id)
-            update = ntndarray.encode(array if sent_id == array.unique_id else replace(array, unique_id=sent_id))
+            update = self._encoder.encode(array if sent_id == array.unique_id else replace(array, unique_id=sent_id))
             for _ in range(copies):
                 self.channel.post(update)
             self.n_sent += 1

@@ -45,9 +45,9 @@ class Move:
     def position_at(self, time_ns: int) -> float:
         """Position of the axis; exactly `start` before and exactly `target` after the move."""
         elapsed_s = (time_ns - self.start_ns) / 1e9
-        remaining_s = self.duration_s - elapsed_s
-        if elapsed_s <= 0.0:
+        if elapsed_s <= 0.0 or self.start == self.target:  # at rest there is no duration to work out
             return self.start
+        remaining_s = self.duration_s - elapsed_s
         if remaining_s <= 0.0:
             return self.target
         direction = math.copysign(1.0, self.target - self.start)

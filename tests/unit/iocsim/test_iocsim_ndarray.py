@@ -1,6 +1,7 @@
 """The NTNDArray of the simulated detector, against a recording of a real one."""
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,29 @@ def test_readout_cuts_then_bins_then_reverses():
 def test_a_region_beyond_the_sensor_is_moved_onto_it():
     readout = Readout.within((4, 6), np.dtype(np.uint16), minimum=(5, -3), size=(100, 100))
     assert (readout.min_x, readout.size_x, readout.min_y, readout.size_y) == (5, 1, 0, 4)
+
+
+def a_series(*, n: int) -> list[NDArray]:
+    """Arrays as a detector makes them one after the other, with a plugin that changes its mind halfway."""
+    first = an_array()
+    series = []
+    for index in range(n):
+        attributes = tuple(
+            replace(attribute, value=9.1 + index) if attribute.name == "posx" else attribute
+            for attribute in first.attributes
+        )
+        if index >= n // 2:
+            attributes = (replace(attributes[0], value="Mono"), *attributes[2:])
+        pixels = first.pixels + np.uint16(index)
+        series.append(
+            replace(first, pixels=pixels, unique_id=index, timestamp_ns=END_NS + index * 10**9, attributes=attributes)
+        )
+    return series
+
+
+def test_a_series_is_encoded_as_each_of_its_arrays_alone():
+    encoder = ntndarray.Encoder()
+    for array in [*a_series(n=4), an_array(np.zeros((4, 4), np.float32)), an_array()]:
+        update, alone = encoder.encode(array), ntndarray.encode(array)
+        assert str(update) == str(alone)
+        assert update.changedSet(expand=True) == alone.changedSet(expand=True)
