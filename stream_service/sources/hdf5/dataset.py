@@ -18,6 +18,7 @@ import numpy.typing as npt
 from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.errors import SourceError
 from stream_service.hdf5.failures import readable
+from stream_service.hdf5.in_place import RowsInPlace, rows_in_place
 from stream_service.hdf5.storage import is_elsewhere
 from stream_service.sources.recording import MOST_FRAMES
 from stream_service.sources.tables.recorded_units import text_of
@@ -119,6 +120,11 @@ class StoredDataset:
         rows = f"rows {start} to {stop - 1}" if stop - start > 1 else f"row {start}"
         with readable(f"{self.where}, {rows},"):
             return self._view[start:stop]
+
+    def in_place(self) -> RowsInPlace | None:
+        """Its rows as they lie in the file, as long as that is not written; None if HDF5 has to read them."""
+        with readable(self.where):
+            return rows_in_place(self._dataset.id)
 
     def whole(self) -> npt.NDArray[Any]:
         """All of it; for single numbers and images, not for what grows."""

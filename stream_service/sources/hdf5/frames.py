@@ -1,8 +1,9 @@
-"""The frames of a recording as a dataset (N, y, x), read in blocks."""
+"""The frames of a recording as a dataset (N, y, x), read in blocks: beside HDF5 where they lie as in memory."""
 
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.errors import SourceError
+from stream_service.hdf5.in_place import RowsInPlace
 from stream_service.sources.hdf5.dataset import StoredDataset
 
 BLOCK_BYTES = 4 << 20
@@ -65,7 +67,17 @@ class FrameStack:
 
     def block(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Frames `start` to `stop` - 1, (n, y, x): a new array that belongs to the caller."""
-        return self.stored.read(0, self.frame_shape[0])[np.newaxis] if self.is_single else self.stored.read(start, stop)
+        if self.is_single:
+            return self.stored.read(0, self.frame_shape[0])[np.newaxis]
+        if self._in_place is not None:
+            frames = np.empty((stop - start, *self.frame_shape), self.dtype)
+            if self._in_place.read_into(start, frames):
+                return frames
+        return self.stored.read(start, stop)
+
+    @cached_property
+    def _in_place(self) -> RowsInPlace | None:
+        return self.stored.in_place()
 
     @property
     def piece_frames(self) -> int:
