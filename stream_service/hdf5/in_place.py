@@ -36,6 +36,8 @@ class RowsInPlace:
         self._places = places
         self._rows_at_once = rows_at_once
         self._row_bytes = row_bytes
+        if hasattr(os, "posix_fadvise"):  # not on macOS: a file that is not in memory comes up to twice as fast
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         weakref.finalize(self, os.close, fd)
 
     def read_into(self, start: int, out: npt.NDArray[Any]) -> bool:

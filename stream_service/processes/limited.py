@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,9 +38,15 @@ class LimitedProcessError(PtychostreamError):
 
 
 def run_limited(
-    module: str, arguments: Sequence[str], timeout_s: float, cancellation: Cancellation | None = None
+    module: str,
+    arguments: Sequence[str],
+    timeout_s: float,
+    cancellation: Cancellation | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> bytes:
     """Standard output of `python -m module`. The module calls `limit_this_process` before all else.
+
+    `meanwhile` is called once the process works, and before it is waited for.
 
     Raises `LimitedProcessError`, and `CancelledError`; the process is ended then, at once.
     """
@@ -60,6 +66,8 @@ def run_limited(
             start_new_session=True,
         )
         try:
+            if meanwhile is not None:
+                meanwhile()
             if cancellation.wait_until(lambda: process.poll() is not None, timeout_s):
                 error.seek(0)
                 reason = _reason(process.returncode, error.read()) if process.returncode else ""

@@ -129,7 +129,10 @@ class CorrectionOptions:
         numbers = (self.energy_eV, self.det_dist_m, self.pixel_m, self.exposure_s)
         return IngestSettings(
             preprocessing=self.preprocessing(profile.preprocessing if profile else None),
-            references={kind: found.image for kind, found in read_references(locations, self.also).items()},
+            references={
+                kind: found.image
+                for kind, found in read_references(locations, self.also, meanwhile=_load_the_run).items()
+            },
             facts=Facts(*(math.nan if number is None else number for number in numbers)),
             profile=profile,
             given=given,
@@ -185,6 +188,11 @@ class CorrectionOptions:
             return Preprocessing(**base | {name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
             raise ConfigError(f"these options cannot be:\n{explain(error)}") from error
+
+
+def _load_the_run() -> None:
+    """Import what works on frames, numba foremost, which takes as long as the references do."""
+    import stream_service.run.recorded.ingest  # noqa: F401
 
 
 def _marker(text: str) -> float | str:

@@ -1,8 +1,8 @@
 """Sources of a run that is fed from a recording: a thread reads its frames ahead, at once or in their own rhythm.
 
 It puts them into the same bounded queue that a live source would; a run that is slower makes it wait, so nothing is
-lost here. HDF5 lets one thread at a time into the library, so reading and writing take turns; what runs beside them are
-the kernel and the waiting for frames that are not there yet.
+lost here. Frames that lie in their file as they are in memory are read while others are reduced and written. HDF5 lets
+one thread at a time into the library: those that it has to read (compressed, growing) come in turns with the writing.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,15 @@ def check_place(location: str, kind: str, folders: Iterable[Path]) -> None:
 
 
 def read_references(
-    locations: Mapping[str, str], also: AlsoBelow = NOWHERE_ELSE, cancellation: Cancellation | None = None
+    locations: Mapping[str, str],
+    also: AlsoBelow = NOWHERE_ELSE,
+    cancellation: Cancellation | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> dict[str, Reference]:
     """References by kind (dark, flat, mask), which is also the default name inside a file of several.
 
     A stack of frames (n, y, x) gives its median. `also` names folders below which a file may lead, beside its own.
+    `meanwhile` is called while they are being read.
     Raises `InputFileError` naming the file and what it lacks, and `CancelledError`.
     """
     if not locations:
@@ -72,7 +76,7 @@ def read_references(
     question = {"wanted": wanted, "folders": [str(folder) for folder in also.folders], "option": also.option}
     failure = ""
     try:
-        said = run_limited(READER, [json.dumps(question)], TIMEOUT_S, cancellation)
+        said = run_limited(READER, [json.dumps(question)], TIMEOUT_S, cancellation, meanwhile)
     except LimitedProcessError as error:
         said, failure = error.output, str(error)
     found: dict[str, Reference] = {}

@@ -91,6 +91,18 @@ def test_process_that_takes_too_long_is_ended(folder: Path) -> None:
     assert not (folder / "number").exists() or not is_there(number_in(folder))
 
 
+def test_work_is_done_while_the_process_works(folder: Path) -> None:
+    cancellation = Cancellation()
+
+    def meanwhile() -> None:
+        number_in(folder)  # which the process writes
+        cancellation.cancel()
+
+    with pytest.raises(CancelledError):
+        run_limited("reader", [str(folder), ""], 3600.0, cancellation, meanwhile)
+    assert not is_there(number_in(folder))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_process_ends_with_the_command_that_waits_for_it(folder: Path, how: signal.Signals) -> None:
