@@ -23,7 +23,8 @@ from stream_service.run.run import Run
 from stream_service.settings.preprocessing import Preprocessing
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
-from stream_service.sources.live.pva_frames import PvaFrames, Received
+from stream_service.sources.live.pva_frames import PvaFrames
+from stream_service.sources.live.pva_queue import Received
 from stream_service.testing.manual_clock import ManualClock
 from stream_service.testing.scripted_beamline import ScriptedBeamline
 from stream_service.testing.scripted_frames import ScriptedFrames, Step

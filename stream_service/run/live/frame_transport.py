@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from p4p.client.thread import Context
+from p4p.client.raw import Context
 
 from stream_service.run.sources import FrameSource
 from stream_service.settings.profile import DetectorSettings, Profile
@@ -19,7 +19,7 @@ class FrameTransport:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._pva = Context("pva", nt=False)
+        self._pva = Context("pva", nt=False, useenv=True)
 
     def source(self) -> FrameSource:
         """A source of the frames of one run, which is not started yet."""

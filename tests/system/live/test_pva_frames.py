@@ -3,73 +3,139 @@
 from __future__ import annotations
 
 import gc
-import logging
+import threading
 import time
 import weakref
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import numpy as np
 import pytest
-from p4p.client import raw
-from p4p.client.thread import Context
+from limits import HANG_S
+from p4p.client.raw import Context
 from p4p.nt import NTNDArray
 from p4p.server import Server
 from p4p.server.thread import SharedPV
 
-from stream_service.sources.live import pva_frames
+from stream_service.sources.live import pva_queue
 from stream_service.sources.live.pva_frames import PvaFrames
+from stream_service.sources.live.pva_queue import Received
 
 CHANNEL = "T:Image"
-LATE_S = 0.5
-LOST = "Lost Subscription update"
+BUDGET_BYTES = 4 << 20
+"""Of the transport's queue: 1,000 updates of these small frames."""
 
 
-def test_first_update_that_p4p_loses_is_got_by_another_subscription(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    subscribe, n_subscriptions = raw.Context.monitor, 0
-
-    def subscribe_late(*arguments: Any, **options: Any) -> Any:
-        """As if the thread that subscribes were held up before it knows its subscription, the first time."""
-        nonlocal n_subscriptions
-        n_subscriptions += 1
-        subscription = subscribe(*arguments, **options)
-        while n_subscriptions == 1 and LOST not in caplog.text:
-            time.sleep(0.01)
-        return subscription
-
-    monkeypatch.setattr(raw.Context, "monitor", subscribe_late)
-    monkeypatch.setattr(pva_frames, "SUBSCRIBE_AGAIN_S", LATE_S)
-    image = SharedPV(nt=NTNDArray(), initial=np.zeros((6, 8), np.uint16))
-    with (
-        caplog.at_level(logging.ERROR, "p4p.client.thread"),
-        Server(providers=[{CHANNEL: image}], isolate=True) as server,
-        Context("pva", conf=server.conf(), useenv=False, nt=False) as context,
-    ):
-        frames = PvaFrames(context, CHANNEL, 1 << 20)
-        frames.start()
-        begin = frames.begin()
-        frames.close()
-    assert LOST in caplog.text and n_subscriptions >= 2
-    assert frames.is_connected and frames.latest_frame() is not None
-    assert (begin.shape, begin.dtype) == ((6, 8), np.uint16)
+def wait_until(claim: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + HANG_S
+    while not claim():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
 
 
-def test_subscription_that_is_closed_keeps_no_frame() -> None:
-    """Python's collector would free it, but comes seldom: it counts objects, and a frame is one."""
-    image = SharedPV(nt=NTNDArray(), initial=np.zeros((6, 8), np.uint16))
+@pytest.fixture
+def image() -> SharedPV:
+    return SharedPV(nt=NTNDArray(), initial=np.zeros((6, 8), np.uint16))
+
+
+@pytest.fixture
+def context(image: SharedPV) -> Iterator[Context]:
     with (
         Server(providers=[{CHANNEL: image}], isolate=True) as server,
         Context("pva", conf=server.conf(), useenv=False, nt=False) as context,
     ):
-        gc.collect()
-        gc.disable()
-        frames = PvaFrames(context, CHANNEL, 1 << 20)
+        yield context
+
+
+@pytest.fixture
+def frames(context: Context) -> Iterator[PvaFrames]:
+    with closing(PvaFrames(context, CHANNEL, BUDGET_BYTES)) as frames:
         frames.start()
         frames.begin()
-        frames.close()
-        freed = weakref.ref(frames)
-        del frames
-        is_freed = freed() is None
-        gc.enable()
+        yield frames
+
+
+def take(frames: PvaFrames, n: int) -> list[Received]:
+    """The next `n` updates."""
+    taken: list[Received] = []
+
+    def has_all() -> bool:
+        taken.extend(frames.queue.take(0.1, n - len(taken)))
+        return len(taken) == n
+
+    wait_until(has_all)
+    return taken
+
+
+def test_last_frame_before_tells_what_comes(frames: PvaFrames) -> None:
+    assert frames.is_connected and frames.latest_frame() is not None
+    assert (frames.begin().shape, frames.begin().dtype) == ((6, 8), np.uint16)
+
+
+def test_frames_are_taken_in_order_however_long_they_wait(image: SharedPV, frames: PvaFrames) -> None:
+    for number in range(300):
+        image.post(np.full((6, 8), number, np.uint16))
+    pixels = [int(frames.decode(received).pixels[0, 0]) for received in take(frames, 300)]
+    assert pixels == list(range(300))
+    assert frames.queue.held_bytes == 0 and len(frames.queue) == 0
+
+
+def test_frame_that_may_have_waited_does_not_tell_when_it_came(
+    image: SharedPV, frames: PvaFrames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pva_queue, "PROMPT_S", HANG_S)
+    image.post(np.ones((6, 8), np.uint16))
+    before_s = time.monotonic() - HANG_S
+    (prompt,) = take(frames, 1)
+    assert prompt.at_s is not None and before_s < prompt.at_s <= time.monotonic()
+    monkeypatch.setattr(pva_queue, "PROMPT_S", -1.0)
+    image.post(np.ones((6, 8), np.uint16))
+    (late,) = take(frames, 1)
+    assert late.at_s is None
+
+
+def test_take_ends_when_it_is_woken(frames: PvaFrames) -> None:
+    waiting = threading.Thread(target=frames.queue.take, args=(HANG_S,))
+    waiting.start()
+    while waiting.is_alive():
+        frames.queue.wake()
+        waiting.join(0.01)
+
+
+def test_what_has_come_can_be_taken_after_the_end(image: SharedPV, frames: PvaFrames) -> None:
+    image.post(np.ones((6, 8), np.uint16))
+    wait_until(lambda: len(frames.queue) == 1)
+    frames.close()
+    image.post(np.ones((6, 8), np.uint16))
+    assert len(frames.queue.take(0.0)) == 1
+    assert frames.queue.take(0.0) == []
+
+
+def test_channel_that_goes_and_comes_back_is_told(image: SharedPV, caplog: pytest.LogCaptureFixture) -> None:
+    server = Server(providers=[{CHANNEL: image}], isolate=True)
+    conf = server.conf()
+    with (
+        Context("pva", conf=conf, useenv=False, nt=False) as context,
+        closing(PvaFrames(context, CHANNEL, BUDGET_BYTES)) as f,
+    ):
+        f.start()
+        server.stop()
+        wait_until(lambda: not f.queue.take(0.01) and not f.is_connected)
+        assert "does not answer over PVA any more" in caplog.text
+        with Server(providers=[{CHANNEL: image}], conf=conf, useenv=False):
+            wait_until(lambda: not f.queue.take(0.01) and f.is_connected)
+
+
+def test_subscription_that_is_closed_keeps_no_frame(context: Context) -> None:
+    """Python's collector would free it, but comes seldom: it counts objects, and a frame is one."""
+    gc.collect()
+    gc.disable()
+    frames = PvaFrames(context, CHANNEL, BUDGET_BYTES)
+    frames.start()
+    frames.begin()
+    frames.close()
+    freed = weakref.ref(frames)
+    del frames
+    is_freed = freed() is None
+    gc.enable()
     assert is_freed

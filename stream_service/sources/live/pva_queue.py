@@ -1,0 +1,125 @@
+"""The updates of one PVA subscription, taken by the thread that works on them: the way from the network to the run.
+
+pvxs keeps the updates that came, up to the `queueSize` of the subscription; p4p's raw client only says that there are
+some. Whoever works on them takes them out in batches, so that no frame costs a change of threads, and none waits
+between two of them for Python's lock. What comes while the subscription's queue is full is overwritten by the
+transport, and the ledger sees the gap: there is one place of loss.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Any, NamedTuple, Protocol
+
+from p4p.client.raw import Cancelled
+from p4p.wrapper import Value
+
+from stream_service.sources.live.ntndarray import held_bytes, is_empty
+
+MOST_TAKEN_BYTES = 32 << 20
+"""Taken out of the subscription before the run has worked on them, so that it is seen how much waits."""
+PROMPT_S = 0.02
+"""An update that is taken out so soon after the queue was empty came just now, by the measure of clocks."""
+
+
+class Subscription(Protocol):
+    """p4p's raw one."""
+
+    def pop(self) -> Value | Exception | None:
+        """The next update, or what became of the connection; None if there is none now."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Received(NamedTuple):
+    """An update with pixels, and when it came, on the monotonic clock; None if it may have waited."""
+
+    message: Value
+    at_s: float | None
+
+
+class PvaQueue:
+    """Updates in the order in which they came; `signal` is the handler of the subscription it takes them from.
+
+    Updates without pixels, which a channel sends before its first frame, show only that it answers.
+    """
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+        """Of the updates that are known to wait; more may be in the subscription."""
+        self.has_answered = False
+        """True once an update came."""
+        self.disconnection: Exception | None = None
+        """What became of the connection; None while it stands."""
+        self._taken: deque[tuple[Received, int]] = deque()
+        self._subscription: Subscription | None = None
+        self._has_news = threading.Event()
+        self._lock = threading.Lock()
+        """`close` may be called beside `take`."""
+        self._signalled_s = 0.0
+
+    def __len__(self) -> int:
+        self._fill()
+        return len(self._taken)
+
+    def signal(self) -> None:
+        """The subscription has updates, after it had none."""
+        self._signalled_s = time.monotonic()
+        self._has_news.set()
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Take updates from now on."""
+        self._subscription = subscription
+
+    def look(self) -> None:
+        """See what has come, without taking it."""
+        self._fill()
+
+    def take(self, timeout_s: float, at_most: int = 64) -> list[Received]:
+        """Up to `at_most` updates in order; waits up to `timeout_s` for the first one."""
+        self._has_news.clear()
+        self._fill()
+        if not self._taken and self._has_news.wait(timeout_s):
+            self._fill()
+        batch = []
+        while self._taken and len(batch) < at_most:
+            received, n_bytes = self._taken.popleft()
+            self.held_bytes -= n_bytes
+            batch.append(received)
+        return batch
+
+    def wake(self) -> None:
+        """End a `take` that waits, with nothing."""
+        self._has_news.set()
+
+    def close(self) -> None:
+        """Let nothing more in; what has come, as far as it is held here, can still be taken."""
+        self._fill()
+        with self._lock:
+            if self._subscription is not None:
+                self._subscription.close()
+                self._subscription = None  # its handler keeps this queue, and that its frames: a circle
+        self._has_news.set()
+
+    def _fill(self) -> None:
+        with self._lock:
+            if self._subscription is None:
+                return
+            now_s = time.monotonic()
+            at_s = now_s if now_s - self._signalled_s <= PROMPT_S else None
+            while self.held_bytes < MOST_TAKEN_BYTES and (update := self._subscription.pop()) is not None:
+                self._enter(update, at_s)
+
+    def _enter(self, update: Any, at_s: float | None) -> None:
+        if not isinstance(update, Value):
+            if not isinstance(update, Cancelled):
+                self.disconnection = update
+            return
+        self.has_answered, self.disconnection = True, None
+        if not is_empty(update):
+            n_bytes = held_bytes(update)
+            self._taken.append((Received(update, at_s), n_bytes))
+            self.held_bytes += n_bytes
