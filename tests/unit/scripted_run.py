@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import corpus
@@ -50,7 +51,8 @@ class PvaScript(ScriptedFrames):
             wanted=wanted_attributes(profile),
         )
         if latest_before is not None:
-            self._pva.queue.put(Received(latest_before, None), 0)
+            updates = iter([latest_before])
+            self._pva.queue.subscribe(SimpleNamespace(pop=lambda: next(updates, None), close=lambda: None))
 
     def begin(self) -> Begin:
         return self._pva.begin()
