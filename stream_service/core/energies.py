@@ -12,7 +12,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stream_service.core.plausibility import number_doubt
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.plausibility import LIMITS
 from stream_service.text.counted import agrees, counted
 
 TOLERANCE = 1e-3
@@ -38,19 +41,27 @@ class RowEnergies:
         self._bins: dict[int, _Bin] = {}
         self._lowest_eV, self._highest_eV = math.inf, -math.inf
 
-    def add(self, energy_eV: float, spread_eV: float = 0.0) -> None:
-        """Count a row; `spread_eV` is how far the energies of its frames lie apart."""
-        self.n_rows += 1
-        if math.isnan(energy_eV) or number_doubt("energy_eV", energy_eV) is not None:
-            self.n_unknown += 1
+    def add(self, energy_eV: npt.ArrayLike, spread_eV: npt.ArrayLike = 0.0) -> None:
+        """Count a row, or (n,) rows; `spread_eV` is how far the energies of the frames of each lie apart.
+
+        Where a run is cut into blocks makes no difference, not in the last bit.
+        """
+        energies_eV, limits = np.atleast_1d(np.asarray(energy_eV, np.float64)), LIMITS["energy_eV"]
+        is_known = (energies_eV >= limits.low) & (energies_eV <= limits.high)
+        known_eV = energies_eV[is_known]
+        self.n_rows += len(energies_eV)
+        self.n_unknown += len(energies_eV) - len(known_eV)
+        if not len(known_eV):
             return
-        if spread_eV > TOLERANCE * energy_eV:
-            self.n_mixed += 1
-        found = self._bins.setdefault(round(math.log(energy_eV) / (TOLERANCE / 2)), _Bin())
-        found.n += 1
-        found.sum_eV += energy_eV
-        self._lowest_eV = min(self._lowest_eV, energy_eV)
-        self._highest_eV = max(self._highest_eV, energy_eV)
+        self.n_mixed += int(np.count_nonzero((np.asarray(spread_eV) > TOLERANCE * energies_eV) & is_known))
+        keys = np.rint(np.log(known_eV) / (TOLERANCE / 2)).astype(np.int64)
+        for key in dict.fromkeys(keys.tolist()):  # in the order in which they come
+            of_key_eV = known_eV[keys == key]
+            found = self._bins.setdefault(key, _Bin())
+            found.n += len(of_key_eV)
+            found.sum_eV = float(np.add.accumulate(np.append(found.sum_eV, of_key_eV))[-1])  # one after the other
+        self._lowest_eV = min(self._lowest_eV, float(known_eV.min()))
+        self._highest_eV = max(self._highest_eV, float(known_eV.max()))
 
     @property
     def is_one(self) -> bool:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from stream_service.errors import ConfigError
+
+Metres = TypeVar("Metres", float, npt.NDArray[np.float64])
+"""One number, or (n,) of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +27,12 @@ class StageMap:
     yx: float = 0.0
     yy: float = -1.0
 
-    def beam_on_sample(self, stage_x_m: float, stage_y_m: float) -> tuple[float, float]:
+    def beam_on_sample(self, stage_x_m: Metres, stage_y_m: Metres) -> tuple[Metres, Metres]:
         """Position of the beam on the sample in metres, x then y."""
         return _sum(self.xx, stage_x_m, self.xy, stage_y_m), _sum(self.yx, stage_x_m, self.yy, stage_y_m)
 
 
-def _sum(a: float, x_m: float, b: float, y_m: float) -> float:
+def _sum(a: float, x_m: Metres, b: float, y_m: Metres) -> Metres:
     """a·x + b·y, where a zero factor leaves its axis out: it must not pass on a value that is not a number."""
     if not b:
         return a * x_m

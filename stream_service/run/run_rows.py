@@ -30,6 +30,8 @@ FLUSH_S = 0.1
 """Rows become visible to readers at least this often; a flush costs a few milliseconds."""
 IMAGE_S = 0.5
 """How often a copy of the latest row is made for screens."""
+MOST_PAIRED = 64
+"""Exposures that are handed over at once, from one turn of the run."""
 MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
 
@@ -58,6 +60,8 @@ class RunRows:
         self._readbacks = sources.readbacks
         self._clock = clock
         self._sinks = (self.map, *sinks)
+        self._paired: list[Exposure] = []
+        """Those that are not handed over yet."""
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
         self._last_flush_at = self._last_image_at = 0.0
 
@@ -91,7 +95,8 @@ class RunRows:
         assert not (self._setup.rules.is_in_order and len(self.pairing)), "a record has told all, and a frame waits"
 
     def publish(self, now_s: float) -> None:
-        """Make the rows so far visible, if it is time to."""
+        """Make rows of what is paired, and make them visible, if it is time to."""
+        self._hand_over()
         if self.out is None or now_s - self._last_flush_at < FLUSH_S:
             return
         self._last_flush_at = now_s
@@ -104,6 +109,7 @@ class RunRows:
         """No more frames: the last rows, and what is known of all of them."""
         self._readbacks.finish()
         self._record_readbacks()
+        self._hand_over()
         if self.out is not None:
             self.out.pipeline.finish()
             self.out.file.set_clock_offsets(self.pairing.clock_offsets_s())
@@ -113,6 +119,7 @@ class RunRows:
         """The run has failed: the last rows that can still be had."""
         if self.out is not None:
             with suppress(PtychostreamError):  # the file may be what failed
+                self._hand_over()
                 self.out.pipeline.release()
                 self.out.pipeline.flush()
 
@@ -152,11 +159,18 @@ class RunRows:
                 self.out.record(updates)
 
     def _store(self, exposures: list[Exposure]) -> None:
-        for exposure in exposures:
+        self._paired += exposures
+        if len(self._paired) >= MOST_PAIRED:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Let what is paired become rows: many at once cost less."""
+        paired, self._paired = self._paired, []
+        if paired:
             assert self.out is not None, "a frame was paired before there was a file"
-            self._setup.see(exposure)
-            self.out.pipeline.add(exposure)
-        if self.out is not None:
+            for exposure in paired:
+                self._setup.see(exposure)
+            self.out.pipeline.add(paired)
             self.pairing.beside_bytes = self.out.pipeline.held_bytes
 
     def _copy_row(self, out: RunFile) -> None:

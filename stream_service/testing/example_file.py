@@ -59,8 +59,8 @@ def example_pixels(index: int, frame_shape: tuple[int, int] = (6, 8)) -> npt.NDA
 
 def example_row(index: int, frames_per_row: int = 1, **changes: Any) -> np.void:
     """Row `index` of the scan: `frames_per_row` frames, all stored, in order; `changes` replace fields or features."""
-    block = RowBlock((1, 1), frames_per_row, capacity=1)
-    row = block.append()
+    rows, _ = RowBlock((1, 1), frames_per_row, capacity=1).next_rows()
+    row = rows[0]
     first = FIRST_UNIQUE_ID + index * frames_per_row
     row["unique_id"] = np.arange(first, first + frames_per_row)
     row["epoch"] = 0
@@ -81,9 +81,9 @@ def example_row(index: int, frames_per_row: int = 1, **changes: Any) -> np.void:
 def append_row(file: StandardFile, row: np.void, pixels: npt.NDArray[Any]) -> None:
     """Append one row and its pixels (ny, nx)."""
     block = RowBlock((pixels.shape[0], pixels.shape[1]), len(row["unique_id"]), capacity=1)
-    block.next_pixels()[...] = pixels
+    rows, block_pixels = block.next_rows()
+    rows[0], block_pixels[0] = row, pixels
     block.append()
-    block.rows[-1] = row
     file.append(block)
 
 

@@ -12,6 +12,7 @@ from stream_service.cancellation import Cancellation
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
+from stream_service.core.spread import SpreadJudge
 from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError
 from stream_service.kernels import FrameReducer, Geometry
@@ -77,18 +78,22 @@ class RecordedSetup:
         return self._scan.exposure_of(frame)
 
     def see(self, exposure: Exposure) -> None:
-        """Raises `ConfigError` as soon as it is plain that the groups of a recording that is whole are no positions."""
+        """See `RecordedScan.see`."""
         self._scan.see(exposure)
-        if not self.is_growing and self._out is not None and self._out.pipeline.spread.n_judged == JUDGED_GROUPS:
-            self._check_groups(self._out)
 
     def check_end(self) -> None:
         """Raises `ConfigError` if the groups of a short scan are no positions."""
-        if not self.is_growing and self._out is not None and self._out.pipeline.spread.n_judged < JUDGED_GROUPS:
-            self._check_groups(self._out)
+        if self._out is not None and self._out.pipeline.spread.n_judged < JUDGED_GROUPS:
+            self._check_groups(self._out.pipeline.spread)
 
-    def _check_groups(self, out: RunFile) -> None:
-        check_groups(out.pipeline.spread, self._scan.settings.preprocessing, self._scan.recording.path)
+    def _see_groups(self, spread: SpreadJudge) -> None:
+        """Raises `ConfigError` as soon as it is plain that the groups are no positions."""
+        if spread.n_judged == JUDGED_GROUPS:
+            self._check_groups(spread)
+
+    def _check_groups(self, spread: SpreadJudge) -> None:
+        if not self.is_growing:  # one that grows is there to be looked at
+            check_groups(spread, self._scan.settings.preprocessing, self._scan.recording.path)
 
     def doubts_at_end(self) -> Iterator[str]:
         """Names of frames that a recording which grew does not have after all, in sentences."""
@@ -113,6 +118,7 @@ class RecordedSetup:
             sinks=sinks,
             swmr=self._is_live,
         )
+        out.pipeline.on_judged(self._see_groups)
         self._on_open(out.file)
         return out
 

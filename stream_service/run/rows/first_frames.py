@@ -7,6 +7,8 @@ holds for the whole run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stream_service.core.exposure import Exposure
 from stream_service.kernels import FIRST_FRAMES, Gaps, GapSetting, find_gaps, may_have_gaps
 from stream_service.kernels.gaps import is_blank
@@ -25,14 +27,16 @@ class FirstFrames:
         self.gaps: Gaps | None = None
         """What was found; None while it is not known, or where there is nothing to find."""
 
-    def add(self, exposure: Exposure) -> list[Exposure]:
-        """Take an exposure; gives all that are kept as soon as the gaps are known."""
-        self._kept.append(exposure)
-        self._n_bytes += exposure.frame.pixels.nbytes
-        if len(self._kept) == 1 and not self._must_wait(exposure):
-            return self._take()
-        is_enough = len(self._kept) >= FIRST_FRAMES or (len(self._kept) > 1 and self._n_bytes > MOST_BYTES)
-        return self.end() if is_enough else []
+    def add(self, exposures: Sequence[Exposure]) -> list[Exposure]:
+        """Take exposures; gives all that are kept, and those of them that are not needed, once the gaps are known."""
+        for n, exposure in enumerate(exposures, 1):
+            self._kept.append(exposure)
+            self._n_bytes += exposure.frame.pixels.nbytes
+            if len(self._kept) == 1 and not self._must_wait(exposure):
+                return [*self._take(), *exposures[n:]]
+            if len(self._kept) >= FIRST_FRAMES or (len(self._kept) > 1 and self._n_bytes > MOST_BYTES):
+                return [*self.end(), *exposures[n:]]
+        return []
 
     def end(self) -> list[Exposure]:
         """There are no more, or enough: decide by those that are kept."""

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+import numpy.typing as npt
+
 from stream_service.core.exposure import Flag
 from stream_service.text.counted import agrees, counted
 
+Flags = npt.NDArray[np.uint32]
+"""Bits of `Flag`."""
+
 
 class FlagCounts:
-    """Counts rows as they are appended."""
+    """Counts of the rows that were appended."""
 
     def __init__(self) -> None:
         self.n_rows = self.n_unused = self.n_used = 0
@@ -17,15 +23,14 @@ class FlagCounts:
         self._of_position: Counter[Flag] = Counter()
         self._of_others: Counter[Flag] = Counter()
 
-    def add(self, flags: Flag, position_flags: Flag) -> None:
-        """Count a row; `position_flags` are those of `flags` for which it is not used."""
-        self.n_rows += 1
-        if position_flags:
-            self.n_unused += 1
-            self._of_position.update(position_flags)
-        elif flags:
-            self.n_used += 1
-            self._of_others.update(flags)
+    def add(self, flags: Flags, position_flags: Flags) -> None:
+        """Count rows, (n,) each; `position_flags` are those of `flags` for which a row is not used."""
+        self.n_rows += len(flags)
+        if not flags.any():
+            return
+        is_unused = position_flags != 0
+        self.n_unused += _count(position_flags[is_unused], self._of_position)
+        self.n_used += _count(flags[~is_unused & (flags != 0)], self._of_others)
 
     @property
     def sentence(self) -> str:
@@ -42,6 +47,14 @@ class FlagCounts:
                 f"{agrees(self.n_used, 'its')} energy ({_listed(self._of_others)}): used"
             )
         return "; ".join(said)
+
+
+def _count(flags: Flags, counts: Counter[Flag]) -> int:
+    """Enter what rows are flagged for; how many they are."""
+    for value, n in zip(*np.unique(flags, return_counts=True), strict=True):
+        for flag in Flag(int(value)):
+            counts[flag] += int(n)
+    return len(flags)
 
 
 def _listed(counts: Counter[Flag]) -> str:

@@ -6,7 +6,7 @@ done when the rows have doubled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from stream_service.text.counted import agrees, counted
 
 
 class GapWatch:
-    """Of one run; `look` takes raw frames (y, x), one of each row after those that told of the gaps."""
+    """Of one run; `look` takes raw frames (y, x), one of each row."""
 
     def __init__(self, is_gap: npt.NDArray[np.bool_], first: npt.NDArray[Any]) -> None:
         """`first` is a frame that told of the gaps: it has their markers."""
@@ -26,10 +26,16 @@ class GapWatch:
         self._has_measured = np.zeros(self._where.size, bool)
         self._n_looked = 0
 
-    def look(self, frame: npt.NDArray[Any]) -> None:
-        """See whether gaps measure, in one of a few frames."""
-        self._n_looked += 1
-        if self._n_looked & (self._n_looked - 1) or is_uniform(frame):  # 1, 2, 4, 8, ...
+    def look(self, frames: Sequence[npt.NDArray[Any]]) -> None:
+        """See whether gaps measure, in one of a few frames: the first, second, fourth, eighth, ..."""
+        n_before, self._n_looked = self._n_looked, self._n_looked + len(frames)
+        number = 1 << n_before.bit_length()
+        while number <= self._n_looked:
+            self._look(frames[number - n_before - 1])
+            number *= 2
+
+    def _look(self, frame: npt.NDArray[Any]) -> None:
+        if is_uniform(frame):
             return
         values = frame.ravel()[self._where]
         is_marker = np.isin(values, self._markers)

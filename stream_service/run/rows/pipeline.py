@@ -7,28 +7,28 @@ the block that the sinks get, so a frame's pixels are read once and written once
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import reduce
-from operator import or_
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from stream_service.core.energies import RowEnergies
 from stream_service.core.exposure import Exposure, Flag
-from stream_service.core.grouping import Group, Grouper
+from stream_service.core.grouping import Grouper
 from stream_service.core.ledger import FrameStatus, Ledger
 from stream_service.core.row import RowBlock
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.kernels import CorrectionError, FrameReducer, Gaps, GapSetting, Grouping
+from stream_service.run.rows.exposure_columns import ExposureColumns
 from stream_service.run.rows.first_frames import FirstFrames
 from stream_service.run.rows.flag_counts import FlagCounts
 from stream_service.run.rows.gap_watch import GapWatch
 from stream_service.run.rows.saturation import SaturationShare
 from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
-from stream_service.run.rows.spread_check import SpreadCheck
+from stream_service.run.rows.spread_check import Exposures, Judged, SpreadCheck
 from stream_service.run.rows.unmeasured import UnmeasuredPixels
 from stream_service.standard_file import PixelFlag, StandardFile
 
@@ -70,7 +70,7 @@ class RowPipeline:
         self._unmeasured: UnmeasuredPixels | None = None
         self._saturation = SaturationShare(sat_fraction)
         self._about_gaps: tuple[str, ...] = ()
-        self._rejected = rejected
+        self._rejected = np.fromiter(rejected, np.int64)
         self.frames_per_row = frames_per_row
         self._grouper = Grouper(frames_per_row)
         self.is_waiting: Callable[[int], bool] = lambda ordinal: False
@@ -91,20 +91,25 @@ class RowPipeline:
         """Of rows that are made of several exposures."""
         return self._spread_check.judge
 
+    def on_judged(self, call: Callable[[SpreadJudge], None]) -> None:
+        """See `SpreadCheck.on_judged`."""
+        self._spread_check.on_judged = call
+
     @property
     def held_bytes(self) -> int:
         """Pixels of exposures whose groups are open."""
         return self._grouper.held_bytes
 
-    def add(self, exposure: Exposure) -> None:
-        """Take one exposure; a row is appended when its group is full, and the gaps are known."""
+    def add(self, exposures: Sequence[Exposure]) -> None:
+        """Take exposures; a row is written when its group is full, and the gaps are known."""
         if self._first_frames is None:
-            self._add(exposure)
-        elif kept := self._first_frames.add(exposure):
-            self._begin(self._first_frames.gaps, kept)
+            self._take(exposures)
+        elif known := self._first_frames.add(exposures):
+            self._begin(self._first_frames.gaps)
+            self._take(known)
 
-    def _begin(self, gaps: Gaps | None, kept: list[Exposure]) -> None:
-        """The gaps are known: correct for them, and take the exposures that had to wait."""
+    def _begin(self, gaps: Gaps | None) -> None:
+        """The gaps are known: correct for them."""
         self._first_frames = None
         if gaps is not None:
             is_settled = self._gap_setting == "auto" and self._reducer.corrections.saturation_level is not None
@@ -118,22 +123,30 @@ class RowPipeline:
             self._file.write_applied(self._reducer.dark_applied, self._reducer.flat_applied)
             self._write_mask()
             self._gap_watch = GapWatch(gaps.is_gap, gaps.told_by[0])
-        for exposure in kept:
-            self._add(exposure)
 
-    def _add(self, exposure: Exposure) -> None:
-        if (group := self._grouper.add(exposure)) is not None:
-            self._take(group)
-        if given_up := self._grouper.take_given_up(self.is_waiting):
-            self._ledger.mark((lost.ordinal for lost in given_up), FrameStatus.INCOMPLETE)
+    def _take(self, exposures: Sequence[Exposure]) -> None:
+        """Find the rows that are complete, and write them."""
+        if self.frames_per_row == 1:
+            self._write([(exposure,) for exposure in exposures])
+            return
+        judged: list[Judged] = []
+        for exposure in exposures:
+            if (group := self._grouper.add(exposure)) is not None:
+                if self._combines:
+                    judged += self._spread_check.see(group.exposures)
+                else:
+                    judged.append((group.exposures, Flag.NONE))
+            if given_up := self._grouper.take_given_up(self.is_waiting):
+                self._ledger.mark((lost.ordinal for lost in given_up), FrameStatus.INCOMPLETE)
+        self._write_judged(judged)
 
     def release(self) -> None:
         """There may be no more exposures: take those that wait for the gaps, or for the usual step, to be known."""
         if self._first_frames is not None:
             kept = self._first_frames.end()
-            self._begin(self._first_frames.gaps, kept)
-        for group in self._spread_check.release():
-            self._append(group)
+            self._begin(self._first_frames.gaps)
+            self._take(kept)
+        self._write_judged(list(self._spread_check.release()))
 
     def flush(self) -> None:
         """Make the rows so far visible to readers; only now are their frames stored, in the ledger's sense."""
@@ -185,65 +198,57 @@ class RowPipeline:
         yield from self._spread_check.notes(self._grouper.frames_per_position)
         yield from self.side_sinks.notes
 
-    def _take(self, group: Group) -> None:
-        """Append a complete group; the first one only when its spread can be judged."""
-        for judged in self._spread_check.see(group) if self._combines else (group,):
-            self._append(judged)
+    def _write_judged(self, judged: list[Judged]) -> None:
+        self._write([group for group, _ in judged], [flags for _, flags in judged])
 
-    def _append(self, group: Group) -> None:
-        exposures = group.exposures
-        if self._block.is_full:
-            self.flush()
-        slot = self._block.next_pixels()
-        if len(exposures) == 1:
-            pixels = exposures[0].frame.pixels[np.newaxis]
-        else:
-            pixels = np.stack([exposure.frame.pixels for exposure in exposures])
+    def _write(self, groups: Sequence[Exposures], flags: Sequence[Flag] = ()) -> None:
+        """Put complete groups into blocks; `flags` are theirs beside those of the exposures."""
+        while groups:
+            if not self._block.n_free:
+                self.flush()
+            n = self._block.n_free
+            self._fill(ExposureColumns(groups[:n]), flags[:n])
+            groups, flags = groups[n:], flags[n:]
+
+    def _fill(self, exposures: ExposureColumns, more_flags: Sequence[Flag]) -> None:
+        """Reduce as many groups as the block has room for into its rows."""
+        n, ordinals = len(exposures.groups), exposures.ordinals
+        rows, pixels = self._block.next_rows(n)
+        features, frames = rows["features"], exposures.frames
         if self._gap_watch is not None:
-            self._gap_watch.look(pixels[0])
-        times_s = np.array([exposure.exposure_s for exposure in exposures])
-        features, best_index, exposure_s = self._reducer.reduce(pixels, times_s, slot)
-        chosen = slice(None) if best_index < 0 else slice(best_index, best_index + 1)
-        used = exposures[chosen]
-        is_measured = self._look_at(pixels[chosen], slot, features)
-        x_m, y_m, energy_eV = self._values(used)
-        more_flags = Flag.NONE if is_measured else Flag.INVALID
-        if self._combines:
-            more_flags |= self._spread_check.flags(group)
-        flags = reduce(or_, (exposure.flags for exposure in used), more_flags)
-        position_flags = reduce(or_, (exposure.position_flags for exposure in used), more_flags)
+            self._gap_watch.look([group[0] for group in frames])
+        reduced = self._reducer.reduce_rows(frames, exposures.exposure_s, pixels, features)
+        kept = exposures.kept(reduced.chosen)
+        more = np.where(self._look_at(kept.frames, pixels, features), np.uint32(0), np.uint32(Flag.INVALID))
+        if more_flags:
+            more |= np.array(more_flags, np.uint32)
+        flags, position_flags = (of_exposures | more for of_exposures in kept.flags())
+        with np.errstate(over="ignore", invalid="ignore"):  # what a channel says may be no number
+            (x_m, y_m), (energies_eV, spreads_eV) = kept.position_m(self._stage_map), kept.energy_eV()
+        exposures.fill(rows)
+        rows["status"] = FrameStatus.STORED
+        rows["x_m"], rows["y_m"], rows["energy_eV"] = x_m, y_m, energies_eV
+        rows["exposure_s"] = reduced.exposure_s
+        rows["flags"] = flags
+        rows["keep"] = np.isfinite(x_m) & np.isfinite(y_m) & (position_flags == 0)
+        if len(self._rejected):
+            rows["keep"] &= ~np.isin(ordinals[:, 0] // self.frames_per_row, self._rejected)
+        self._block.append(n)
         self.flags.add(flags, position_flags)
-        is_known = x_m - x_m == 0 and y_m - y_m == 0
-        row = self._block.append()
-        row["unique_id"] = [exposure.id.unique_id for exposure in exposures]
-        row["epoch"] = [exposure.id.epoch for exposure in exposures]
-        row["timestamp_ns"] = [exposure.frame.timestamp_ns for exposure in exposures]
-        row["status"] = FrameStatus.STORED
-        row["n_frames"] = len(exposures)
-        row["x_m"], row["y_m"], row["energy_eV"] = x_m, y_m, energy_eV
-        row["exposure_s"] = exposure_s
-        row["flags"] = flags
-        row["keep"] = is_known and not position_flags and group.position not in self._rejected
-        row["features"] = features
-        self.latest_slot = slot
-        self.exposure_s = exposure_s
-        energies_eV = [exposure.values["energy"] for exposure in used]
-        self.energies.add(energy_eV, max(energies_eV) - min(energies_eV))
-        self._unflushed += [exposure.ordinal for exposure in exposures]
+        self.energies.add(energies_eV, spreads_eV)
+        self.latest_slot = pixels[-1]
+        self.exposure_s = float(reduced.exposure_s[-1])
+        self._unflushed += ordinals.ravel().tolist()
 
-    def _look_at(self, pixels: np.ndarray, slot: np.ndarray, features: np.void) -> bool:
-        """Take out of a row what is not a measurement; whether it is to be used."""
+    def _look_at(
+        self, frames: list[list[np.ndarray]], pixels: npt.NDArray[np.float32], features: npt.NDArray[np.void]
+    ) -> npt.NDArray[np.bool_]:
+        """Take out of rows what is not a measurement; (n,) whether each is to be used."""
         if self._unmeasured is None:
-            self._unmeasured = UnmeasuredPixels(self._reducer, pixels.dtype, self._gap_setting)
+            self._unmeasured = UnmeasuredPixels(self._reducer, frames[0][0].dtype, self._gap_setting)
         before = self._unmeasured.mask
-        is_measured = self._unmeasured.look(pixels, slot, features)
+        is_measured = self._unmeasured.look(frames, pixels, features)
         if self._unmeasured.mask is not before:
             self._write_mask()
-        self._saturation.add(int(features["n_saturated"]), self._reducer)
+        self._saturation.add(features["n_saturated"], self._reducer)
         return is_measured
-
-    def _values(self, exposures: tuple[Exposure, ...]) -> tuple[float, float, float]:
-        """Mean position of the beam on the sample, and mean energy, of the exposures that the row is made of."""
-        n = len(exposures)
-        mean = {name: sum(exposure.values[name] for exposure in exposures) / n for name in ("x", "y", "energy")}
-        return *self._stage_map.beam_on_sample(mean["x"], mean["y"]), mean["energy"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from stream_service.kernels import FrameReducer
 from stream_service.text.counted import counted
@@ -25,13 +27,12 @@ class SaturationShare:
         self.masks_all = False
         """Whether the mask would call every pixel bad; then saturation is left out of it."""
 
-    def add(self, n_saturated: int, reducer: FrameReducer) -> None:
-        """A row was appended."""
-        self._n_rows += 1
-        if n_saturated:
-            self._n_saturated += 1
-            if self._n_saturated & (self._n_saturated - 1) == 0:  # 1, 2, 4, 8, ...
-                self.settle(reducer)
+    def add(self, n_saturated: npt.NDArray[np.integer[Any]], reducer: FrameReducer) -> None:
+        """Rows were appended; (n,) pixels of each."""
+        self._n_rows += len(n_saturated)
+        n_before, self._n_saturated = self._n_saturated, self._n_saturated + int(np.count_nonzero(n_saturated))
+        if self._n_saturated.bit_length() > n_before.bit_length():  # 1, 2, 4, 8, ...
+            self.settle(reducer)
 
     def settle(self, reducer: FrameReducer) -> np.ndarray:
         """(ny, nx) bool, the pixels to be masked by the rows so far."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from stream_service.core.exposure import Flag
-from stream_service.core.grouping import Group
-from stream_service.core.spread import SpreadJudge
+from stream_service.core.exposure import Exposure, Flag
+from stream_service.core.spread import Place, SpreadJudge
 from stream_service.core.stage_map import StageMap
 from stream_service.text.counted import counted
+
+Exposures = Sequence[Exposure]
+"""Of a row."""
+Judged = tuple[Exposures, Flag]
+"""`SPREAD` for a group that is not a single position, unless that is allowed; counted."""
 
 
 class SpreadCheck:
@@ -19,28 +23,30 @@ class SpreadCheck:
         self._stage_map = stage_map
         self._allow_spread = allow_spread
         self.judge = SpreadJudge()
-        self._first_group: Group | None = None
-        """Waits for the second one, which says how far a step is."""
+        self.on_judged: Callable[[SpreadJudge], None] = lambda judge: None
+        """Called after each group; what it raises ends the run."""
+        self._first: Exposures | None = None
+        """Waits for the second group, which says how far a step is."""
 
-    def see(self, group: Group) -> Iterator[Group]:
-        """Take a group; gives those that can be judged now, in order."""
+    def see(self, group: Exposures) -> Iterator[Judged]:
+        """Take a group; gives those that can be judged now, in order, with their flags."""
         places = self._places(group)
         self.judge.see(places)
-        if self._first_group is None and self.judge.must_wait(places):
-            self._first_group = group
+        if self._first is None and self.judge.must_wait(places):
+            self._first = group
             return
         yield from self.release()
-        yield group
+        yield group, self._flags(places)
 
-    def release(self) -> Iterator[Group]:
+    def release(self) -> Iterator[Judged]:
         """There may be no more: give the one that waits."""
-        if self._first_group is not None:
-            first, self._first_group = self._first_group, None
-            yield first
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first, self._flags(self._places(first))
 
-    def flags(self, group: Group) -> Flag:
-        """`SPREAD` for a group that is not a single position, unless that is allowed; counted."""
-        is_apart = self.judge.is_apart(self._places(group))
+    def _flags(self, places: list[Place]) -> Flag:
+        is_apart = self.judge.is_apart(places)
+        self.on_judged(self.judge)
         return Flag.SPREAD if is_apart and not self._allow_spread else Flag.NONE
 
     def notes(self, frames_per_position: int) -> Iterator[str]:
@@ -55,8 +61,6 @@ class SpreadCheck:
                 f"{frames_per_position} the number of frames at a position?"
             )
 
-    def _places(self, group: Group) -> list[tuple[float, float]]:
+    def _places(self, group: Exposures) -> list[Place]:
         """Position of each exposure on the sample."""
-        return [
-            self._stage_map.beam_on_sample(exposure.values["x"], exposure.values["y"]) for exposure in group.exposures
-        ]
+        return [self._stage_map.beam_on_sample(exposure.values["x"], exposure.values["y"]) for exposure in group]

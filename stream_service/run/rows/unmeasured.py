@@ -8,7 +8,7 @@ intensity is in order, so this costs nothing where all is well.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ MOST_MASKED = 0.01
 """Share of the pixels that may be masked for what happened in single rows."""
 SUSPICIOUS_SHARE = 0.25
 """Of a marker, in the intensity of a row: below it the row holds none, whatever the flat made of it."""
+
+Frames = Sequence[npt.NDArray[Any]]
+"""Raw (y, x)."""
 
 
 class UnmeasuredPixels:
@@ -46,17 +49,24 @@ class UnmeasuredPixels:
         self._kept_bad = np.flatnonzero(is_bad) if dtype.kind == "f" and reducer.geometry.bin == 1 else ()
         """Bad pixels that keep what the detector sent, which does not show in the intensity."""
 
-    def look(self, frames: npt.NDArray[Any], stored: npt.NDArray[np.float32], features: np.void) -> bool:
-        """Mend a row in place, its pixels and its features, and say whether it is to be used.
+    def look(
+        self, groups: Sequence[Frames], stored: npt.NDArray[np.float32], features: npt.NDArray[np.void]
+    ) -> npt.NDArray[np.bool_]:
+        """Mend rows in place, their pixels (n, ny, nx) and features (n,); True for each that is to be used.
 
-        `frames` (k, y, x) are what it is made of.
+        `groups` are the frames that each is made of, as many for all.
         """
-        self._n_rows += 1
-        intensity = float(features["intensity"])
-        is_plain = intensity - intensity == 0 and intensity < self._limit / len(frames)
-        if is_plain and not (intensity <= 0 and self._may_be_negative) and not self._bad_is_no_number(stored):
-            return True
-        return self._mend(frames, stored, features)
+        intensity = features["intensity"]
+        is_plain = np.isfinite(intensity) & (intensity < self._limit / len(groups[0]))
+        if self._may_be_negative:
+            is_plain &= intensity > 0
+        if len(self._kept_bad):
+            is_plain &= np.isfinite(stored.reshape(len(stored), -1)[:, self._kept_bad]).all(axis=1)
+        is_used = np.ones(len(groups), bool)
+        for row in np.flatnonzero(~is_plain).tolist():
+            is_used[row] = self._mend(self._n_rows + row, groups[row], stored[row], features[row])
+        self._n_rows += len(groups)
+        return is_used
 
     def notes(self) -> Iterator[str]:
         """Notes on such rows, in sentences."""
@@ -73,13 +83,10 @@ class UnmeasuredPixels:
                 f"{why} hold a marker"
             )
 
-    def _bad_is_no_number(self, stored: npt.NDArray[np.float32]) -> bool:
-        return len(self._kept_bad) > 0 and not np.isfinite(stored.ravel()[self._kept_bad]).all()
-
-    def _mend(self, frames: npt.NDArray[Any], stored: npt.NDArray[np.float32], features: np.void) -> bool:
+    def _mend(self, row: int, frames: Frames, stored: npt.NDArray[np.float32], features: np.void) -> bool:
         is_lost = ~np.isfinite(stored)
         if math.isfinite(self._marker) and not stored.max() < self._limit / len(frames):
-            is_lost |= self._reducer.stored_where(np.logical_or.reduce(frames >= self._marker))
+            is_lost |= self._reducer.stored_where(np.logical_or.reduce([frame >= self._marker for frame in frames]))
         is_used = not is_lost.all() and not (self._knows_markers and any(is_blank(frame) for frame in frames))
         if not is_used:
             is_lost[:] = True
@@ -94,13 +101,13 @@ class UnmeasuredPixels:
                 self.mask, self._n_masked = grown, n_masked
         else:
             is_used = False
-            self._first_unused = self._first_unused if self._n_unused else self._n_rows - 1
+            self._first_unused = self._first_unused if self._n_unused else row
             self._n_unused += 1
             self._take_saturation_back(frames, features)
         self._reducer.measure(stored, (self._reducer.mask != 0) | self.mask, features)
         return is_used
 
-    def _take_saturation_back(self, frames: npt.NDArray[Any], features: np.void) -> None:
+    def _take_saturation_back(self, frames: Frames, features: np.void) -> None:
         """A marker in every pixel lies above the saturation level, too, and would mask every pixel of the run."""
         if (level := self._saturation_level) is None:
             return

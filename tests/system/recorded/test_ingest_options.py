@@ -209,10 +209,12 @@ def in_memory(recorded: Recorded, options: Options) -> Stored:
     ledger = Ledger(0, N_FRAMES)
     unturned = StageMap(1.0, 0.0, 0.0, 1.0)
     pipeline = RowPipeline(stored, reducer, ledger, unturned, options.frames_per_row, settings.sat_fraction)
+    exposures = []
     for unique_id, (pixels, (x, y)) in enumerate(zip(recorded.frames, recorded.positions_m, strict=True)):
         receipt = ledger.receive(unique_id, unique_id)
         frame = Frame(unique_id, unique_id, pixels, {})
-        pipeline.add(Exposure(frame, receipt.id, receipt.ordinal, 0.1, {"x": x, "y": y, "energy": 700.0}))
+        exposures.append(Exposure(frame, receipt.id, receipt.ordinal, 0.1, {"x": x, "y": y, "energy": 700.0}))
+    pipeline.add(exposures)
     pipeline.finish()
     return stored
 

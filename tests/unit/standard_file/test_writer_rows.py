@@ -79,16 +79,16 @@ def test_rhythm_of_flushes_does_not_change_the_file(tmp_path_factory, bursts):
 def test_rows_of_a_block_lie_side_by_side():
     """The reducer writes into the block and nothing copies it: frames of one block are neighbours in memory."""
     block = RowBlock((6, 8), 1)
-    first = block.next_pixels()
+    _, first = block.next_rows()
     block.append()
-    second = block.next_pixels()
-    assert first.base is second.base
-    assert first.flags.c_contiguous
-    assert second.ctypes.data - first.ctypes.data == first.nbytes
+    _, next_ones = block.next_rows(3)
+    assert first.base is next_ones.base
+    assert first.flags.c_contiguous and next_ones.flags.c_contiguous
+    assert next_ones.ctypes.data - first.ctypes.data == first.nbytes
 
 
 def test_a_row_that_is_not_filled_in_says_so():
-    row = RowBlock((1, 1), 2).append()
+    (row,), _ = RowBlock((1, 1), 2).next_rows()
     assert row["unique_id"].tolist() == row["epoch"].tolist() == [-1, -1], "0 is a valid id"
     assert (row["replaces"], row["keep"]) == (-1, 0)
     assert np.isnan([row["x_m"], row["energy_eV"], row["features"]["intensity"]]).all()
