@@ -54,9 +54,9 @@ def arguments_of(part: str, is_long: bool) -> list[list[str]]:
         case "live":
             return [list(case) for case in (LONG_CASES if is_long else CASES)]
         case "latency":
-            return [["--rows", "1000000"] if is_long else ["--rows", "20000"]]
+            return [["--rows", "100000"], ["--rows", "1000000", "--size", "32"]] if is_long else [["--rows", "20000"]]
         case "overload":
-            return [["--seconds", "60" if is_long else "10"]]
+            return [["--seconds", "60"] if is_long else ["--seconds", "10", "--queue", "16"]]
     return [[]]
 
 

@@ -180,6 +180,7 @@ class Service(Contender):
         super().__init__(*arguments)
         self._process: Subprocess | None = None
         self._n_armed = 0
+        self.queue_MiB = QUEUE_BYTES >> 20
 
     @property
     def bytes_per_frame(self) -> float:
@@ -191,7 +192,7 @@ class Service(Contender):
         references = str(self.folder / "references.npz")
         document["references"] = {"dark": references, "flat": references, "mask": references}
         document["detector"]["sensor_shape"] = [self.size, self.size]
-        document["service"]["data_root"] = str(self.folder)
+        document["service"] |= {"data_root": str(self.folder), "frame_queue_MiB": self.queue_MiB}
         preprocessing = document["preprocessing"]
         preprocessing["frames_per_position"] = self.frames_per_position
         if self.crop != self.size:
@@ -233,16 +234,39 @@ class Service(Contender):
         status = self._status()
         return int(status["FramesReceived"]), int(status["Rows"]) * self.frames_per_position
 
-    def finish(self, n_frames: int) -> dict[str, Any]:
+    @property
+    def next_file(self) -> Path:
+        """Of the run that is armed: it is made with its first frame."""
+        return self.folder / f"bench{self._n_armed}_std.h5"
+
+    @property
+    def file(self) -> Path:
+        """Of the newest run."""
+        return Path(self._status()["File"])
+
+    def stop(self) -> float:
+        """Ask for the end of the run; seconds until its state says that it was heard."""
         began = time.perf_counter()
         self._caput("PTYCHO:Stop", 1, wait=False)
+        while self._status()["State"] in ("ARMED", "RECEIVING"):
+            time.sleep(0.005)
+        return time.perf_counter() - began
+
+    def finish(self, n_frames: int) -> dict[str, Any]:
+        found = self.account(n_frames)
+        self.file.unlink(missing_ok=True)
+        return found
+
+    def account(self, n_frames: int) -> dict[str, Any]:
+        """End the run if it has not ended; what became of the frames. Its file is left."""
+        began = time.perf_counter()
+        self.stop()
         while self._status()["State"] not in ("COMPLETE", "INCOMPLETE", "FAILED", "ABORTED"):
             time.sleep(0.02)
         ended_s = time.perf_counter() - began
         time.sleep(0.3)
         status = self._status()
         accounted = sum(status[f"Frames{name}"] for name in ("Stored", "Lost", "NotExposed", "Incomplete"))
-        Path(status["File"]).unlink(missing_ok=True)
         return {
             "received": int(status["FramesReceived"]),
             "lost": int(status["FramesLost"]),

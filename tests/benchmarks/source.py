@@ -71,7 +71,7 @@ def beamline(folder: Path, size: int, codec: str, *, sees: str) -> Iterator[tupl
     """
     network = LoopbackEpics.reserve(["ioc", sees])
     n_stack = max(4, min(32, STACK_BYTES // (2 * size * size)))
-    options = ["--shape", f"{size},{size}", "--stack", str(n_stack), "--codec", codec, "--motor-poll", "0.02"]
+    options = ["--shape", f"{size},{size}", "--stack", str(n_stack), "--codec", codec]
     options += ["--references", str(folder / "references.npz")]
     environment = process_environment(network.server_environment("ioc"))
     script = str(Path(__file__).with_name("named_threads.py"))
