@@ -11,7 +11,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -67,8 +67,8 @@ class CaServer:
         shown = {pv: (pv.value_in(status), pv.severity_in(status)) for pv in reversed(STATUS)}
         changed = {pv: now for pv, now in shown.items() if self._published.get(pv) != now}
         self._published = shown
-        for pv, (value, severity) in changed.items():
-            self._submit(self._post(pv, value, severity))
+        if changed:
+            self._submit(self._post(changed))
         if self._defects:
             raise self._defects.popleft()
 
@@ -94,12 +94,16 @@ class CaServer:
         if not done.cancelled() and (defect := done.exception()) is not None:
             self._defects.append(defect)
 
-    async def _post(self, pv: ServicePV, value: StatusValue, severity: Severity) -> None:
+    async def _post(self, changed: Mapping[ServicePV, Shown]) -> None:
         async with self._in_order:
-            if pv.type.kind is Kind.CHAR:
-                value = encoded(str(value), pv.type.max_bytes - 1).decode()  # a screen that reads it wants its NUL
-            status = AlarmStatus.STATE if severity else AlarmStatus.NO_ALARM
-            await self._group.channel(pv).write(value, status=status, severity=AlarmSeverity(severity))
+            for pv, (value, severity) in changed.items():
+                if pv.type.kind is Kind.CHAR:
+                    value = encoded(str(value), pv.type.max_bytes - 1).decode()  # a screen that reads it wants its NUL
+                status = AlarmStatus.STATE if severity else AlarmStatus.NO_ALARM
+                try:
+                    await self._group.channel(pv).write(value, status=status, severity=AlarmSeverity(severity))
+                except Exception as defect:  # noqa: BLE001  (raised by the next call of `publish`; the others are posted)
+                    self._defects.append(defect)
 
     async def _answer(self, order: Order) -> None:
         async with self._in_order:

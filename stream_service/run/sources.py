@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
 from stream_service.core.stream import Begin, ReadbackEvent, StreamEvent
-from stream_service.sources.frame_queue import FrameQueue
+
+
+class Messages(Protocol):
+    """The messages of a source that wait for the run, bounded in bytes."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Of those that are known to wait."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, timeout_s: float) -> Sequence[Any]:
+        """Some of them, in order; waits up to `timeout_s` for the first one."""
+        ...
+
+    def wake(self) -> None:
+        """End a `take` that waits, with nothing."""
+        ...
 
 
 class FrameSource(Protocol):
@@ -17,8 +36,11 @@ class FrameSource(Protocol):
     """Its name, for messages."""
     transport: str
     """What brings the frames, for messages: `PVA`."""
-    queue: FrameQueue[Any]
-    """Messages as they came."""
+
+    @property
+    def queue(self) -> Messages:
+        """Messages as they came."""
+        ...
 
     @property
     def is_connected(self) -> bool:

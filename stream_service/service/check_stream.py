@@ -63,7 +63,7 @@ def check_arrival(
     before = detector.counter()
     deadline_s = clock() + max(LEAST_ARRIVAL_S, 3 * detector.exposure_s)
     while (left_s := deadline_s - clock()) > 0:
-        if frames.queue.take(left_s, 1):
+        if frames.queue.take(left_s):
             return
     if (taken := detector.counter() - before) > 0:
         came = f"none came over {frames.transport} as {frames.channel}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream_service.publishers.pva_images import PvaImages
-from stream_service.qc.maps import scan_map
+from stream_service.qc.maps import GrowingMap
 from stream_service.run.run import Run
 from stream_service.run.run_rows import ShownRow
 from stream_service.settings.status_table import ServiceImage
@@ -18,7 +18,9 @@ class RunPictures:
         self._images = images
         self._shown_s = 0.0
         self._row: ShownRow | None = None
-        self._map = (0, 0)
+        self._shown_map = (0, 0)
+        """Run and rows of it."""
+        self._map = GrowingMap()
 
     def show(self, run: Run | None, now_s: float) -> None:
         """Post what is new of the run, twice a second."""
@@ -32,9 +34,11 @@ class RunPictures:
             self._row = shown
             self._images.post(ServiceImage.FRAME, shown.pixels, of_run | {"row": float(shown.row)})
         table = run.scan_table()
-        if len(table) and (run.run_number, len(table)) != self._map:
-            self._map = (run.run_number, len(table))
-            stxm = scan_map(table[:, 0], table[:, 1], table[:, 2])
+        if len(table) and (run.run_number, len(table)) != self._shown_map:
+            if run.run_number != self._shown_map[0]:
+                self._map = GrowingMap()
+            self._shown_map = (run.run_number, len(table))
+            stxm = self._map.draw(table)
             place = {"pixel_m": stxm.pixel_m, "x0_m": stxm.x0_m, "y0_m": stxm.y0_m}
             self._images.post(ServiceImage.STXM, stxm.image, of_run | place)
 

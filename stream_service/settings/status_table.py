@@ -150,7 +150,12 @@ class ServicePV(StrEnum):
         lambda s: s.run.account.before_run,
     )
     BAD_MESSAGES = "BadMessages", "messages that were not usable frames", COUNT, lambda s: s.run.bad_messages
-    QUEUE_BYTES = "QueueBytes", "memory that frames not stored yet take", IN_BYTES, lambda s: s.run.queue_bytes
+    QUEUE_BYTES = (
+        "QueueBytes",
+        "memory that frames not stored yet take here, without PVA's queue",
+        IN_BYTES,
+        lambda s: s.run.queue_bytes,
+    )
 
     STANDBY = "Standby", "1: auto mode, armed for whatever the detector does next", SWITCH, lambda s: s.is_standing_by
     HEARTBEAT = "Heartbeat", "seconds since the service started", IN_SECONDS, lambda s: int(s.time_s)

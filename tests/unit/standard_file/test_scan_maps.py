@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_service.qc.maps import LONGEST_TRAVEL_M, MAX_PIXELS, RowValues, scan_map
+from stream_service.qc import maps
+from stream_service.qc.maps import LONGEST_TRAVEL_M, MAX_PIXELS, GrowingMap, RowValues, scan_map
 
 
 def grid(ny: int, nx: int, step_m: float = 1e-6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -101,3 +103,36 @@ def test_rows_are_kept_as_their_number_grows():
     table = values.table()
     values.add(np.zeros((1, 3)))
     np.testing.assert_array_equal(table[:, 2], np.arange(100.0))
+
+
+def raster(n: int) -> np.ndarray:
+    """(n * n, 3) rows of a scan line by line, whose value is that of the line and column."""
+    fast, slow = np.meshgrid(np.arange(n), np.arange(n))
+    return np.stack([fast * 1e-6, slow * 1e-6, (1000 * slow + fast).astype(float)], axis=-1).reshape(-1, 3)
+
+
+def test_map_that_grows_shows_what_one_of_all_rows_shows() -> None:
+    rows, growing = raster(12), GrowingMap()
+    for n in range(1, len(rows) + 1, 5):
+        drawn = growing.draw(rows[:n])
+        column = np.rint((rows[:n, 0] - drawn.x0_m) / drawn.pixel_m).astype(int)
+        row = np.rint((rows[:n, 1] - drawn.y0_m) / drawn.pixel_m).astype(int)
+        for at in zip(row, column, strict=True):
+            is_there = (row == at[0]) & (column == at[1])
+            assert drawn.image[at] == pytest.approx(rows[:n, 2][is_there].mean())
+    assert drawn.pixel_m == pytest.approx(scan_map(*rows.T).pixel_m, rel=0.3)
+
+
+def test_look_at_a_long_scan_takes_the_new_rows_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    binned: list[int] = []
+    bincount = np.bincount
+
+    def counted(flat: np.ndarray, **options: Any) -> np.ndarray:
+        binned.append(len(flat))
+        return bincount(flat, **options)
+
+    monkeypatch.setattr(maps.np, "bincount", counted)
+    rows, growing = raster(100), GrowingMap()
+    for n in range(100, len(rows) + 1, 100):
+        growing.draw(rows[:n])
+    assert sum(binned) / 2 < 8 * len(rows)
