@@ -93,12 +93,15 @@ def measure(contender: Contender, camera: Camera, rate_hz: float, seconds: float
     return found | contender.finish(n) | {"peak_MiB": peak_MiB(contender.pid)}
 
 
-def rate_beyond(contender: Contender, camera: Camera, rate_hz: float) -> float:
-    """A rate of which the contender does not carry all, or the fastest of the source."""
+def measure_beyond(contender: Contender, camera: Camera, rate_hz: float, seconds: float) -> dict[str, Any]:
+    """As `measure`, at this rate or the first higher one of which the contender does not carry all.
+
+    If the source cannot send so fast, it is the fastest that it can.
+    """
     while True:
-        found = measure(contender, camera, rate_hz, PROBE_S)
+        found = measure(contender, camera, rate_hz, seconds)
         if found["is_beyond"] or found["offered_hz"] < rate_hz / BEYOND:
-            return max(rate_hz, BEYOND * found["sustained_hz"])
+            return found
         rate_hz *= BEYOND
 
 
@@ -112,9 +115,14 @@ def measure_case(case: Case, names: list[str], rounds: int, seconds: float, rate
         for number in range(rounds):
             for name in names:
                 with CONTENDERS[name](folder, network, case.size, crop, case.frames_per_position) as contender:
-                    if name not in offered_hz:
-                        offered_hz[name] = rate_hz or rate_beyond(contender, camera, case.first_rate_hz)
-                    found = measure(contender, camera, offered_hz[name], seconds)
+                    if rate_hz:
+                        found = measure(contender, camera, rate_hz, seconds)
+                    else:
+                        if name not in offered_hz:
+                            probed = measure_beyond(contender, camera, case.first_rate_hz, PROBE_S)
+                            offered_hz[name] = max(probed["asked_hz"], BEYOND * probed["sustained_hz"])
+                        found = measure_beyond(contender, camera, offered_hz[name], seconds)
+                        offered_hz[name] = found["asked_hz"]
                 said = {"size": case.size, "codec": case.codec, "crop": crop, "per_position": case.frames_per_position}
                 print(json.dumps(said | {"round": number} | found), flush=True)
 
