@@ -167,5 +167,21 @@ def verdicts(found: dict[str, list[Line]]) -> Iterator[tuple[str, bool]]:
             )
     for line in found.get("offline", []):
         if "ratio" in line:
-            yield f"ingest takes {line['ratio']:.2f} × a plain copy (at most 1.5)", line["ratio"] <= 1.5
-            yield f"ingest takes {line['peak_MiB']:.0f} MiB (at most 600)", line["peak_MiB"] <= 600
+            what = f"ingest of {line.get('case', 'uint32')}"
+            yield f"{what} takes {line['ratio']:.2f} × a plain copy (at most 1.5)", line["ratio"] <= 1.5
+            yield f"{what} takes {line['peak_MiB']:.0f} MiB (at most 600)", line["peak_MiB"] <= 600
+    for line in found.get("latency", []):
+        if "p99_ms" in line:
+            yield (
+                f"{line['frame']}, {line['where']}: seen after {line['p99_ms']:.0f} ms (99 %; < 250)",
+                line["p99_ms"] < 250,
+            )
+        if "end_s" in line:
+            yield f"{line['frame']}, {line['where']}: {line['end_s']:.2f} s (< 1)", line["end_s"] < 1
+    for line in found.get("overload", []):
+        is_named = line["lost"] == line["lost_and_named"] and not line["unaccounted"] + line["ids_without_account"]
+        yield f"overload: {line['lost']} of {line['exposed']} frames lost, each named", is_named
+        yield (
+            f"overload: Stop answered after {line['stop_answered_s']:.2f} s (at most 0.5)",
+            line["stop_answered_s"] <= 0.5,
+        )
