@@ -5,9 +5,10 @@
 
 from stream_service.kernels.correction import CorrectionError, Corrections
 from stream_service.kernels.flat import FlatKind, recognise_flat
-from stream_service.kernels.fused import RAW_DTYPES, FrameReducer
+from stream_service.kernels.fused import FrameReducer
 from stream_service.kernels.gaps import FIRST_FRAMES, Gaps, GapSetting, find_gaps, may_have_gaps
 from stream_service.kernels.geometry import Geometry, GeometryError, parse_center
+from stream_service.kernels.raw_frames import RAW_DTYPES
 from stream_service.kernels.reduction import FrameSummary, Grouping, ReducedRows
 
 __all__ = [

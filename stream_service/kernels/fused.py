@@ -18,18 +18,16 @@ from stream_service.core.row import FEATURES_DTYPE, blank_features
 from stream_service.kernels.correction import Corrections
 from stream_service.kernels.geometry import Geometry
 from stream_service.kernels.neighbours import find_neighbours, without_neighbours
-from stream_service.kernels.pixelpass import N_LINES, N_SUMS, TILE, measure_pixels, reduce_pixels
+from stream_service.kernels.pixelpass import LANES, N_LINES, N_SUMS, TILE, measure_pixels, reduce_pixels
+from stream_service.kernels.raw_frames import RAW_DTYPES, RawFrames, supported
 from stream_service.kernels.reduction import (
     FrameSummary,
     Grouping,
     ReducedRows,
     best_score,
-    combines_by_exposure,
-    row_exposure_s,
+    row_exposures_s,
+    rows_by_exposure,
 )
-
-RAW_DTYPES = tuple(np.dtype(name) for name in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"))
-"""What areaDetector can send."""
 
 
 class FrameReducer:
@@ -49,7 +47,7 @@ class FrameReducer:
         self.geometry = geometry
         self.corrections = Corrections() if corrections is None else corrections
         self.grouping = grouping
-        self.dtype = _supported(dtype)
+        self.dtype = supported(dtype)
         self.n_frames_seen = 0
         """Frames that went into rows so far: all of a group for `sum` and `mean`, the kept one for `first`, `best`."""
         self._prepare_references()
@@ -87,8 +85,9 @@ class FrameReducer:
             )
             self.flat_applied = self._oriented(flat if geometry.bin == 1 else mean_flat, np.float32)
         self._is_good = self.mask == 0
-        self._references = (dark, inverse_flat, good.view(np.uint8), counts.view(np.uint8))
-        self._bins = (scale, np.ascontiguousarray(is_good).view(np.uint8))
+        images = (dark, inverse_flat, good.view(np.uint8), counts.view(np.uint8))
+        self._references = (*map(_as_lines, images), scale)
+        self._stored_good = _as_lines(np.ascontiguousarray(is_good).view(np.uint8))
         gaps = np.zeros(geometry.raw_shape, bool) if corrections.gaps is None else corrections.gaps
         if interpolates:
             neighbours = find_neighbours(calibration.good, rows, columns)
@@ -100,19 +99,17 @@ class FrameReducer:
             calibration.dark[at_neighbours],
             calibration.inverse_flat[at_neighbours],
         )
-        self._window = (rows.start, columns.start, geometry.bin)
+        self._window = (geometry.raw_shape, rows.start, columns.start, geometry.bin)
         self._orientation = (geometry.transposes, *geometry.is_reversed)
 
     def _prepare_scratch(self) -> None:
         n_columns = self.geometry.binned_shape[1]
         self._saturated_in_raw_axes = np.zeros(self.geometry.binned_shape, np.uint32)
         self._uncounted = np.zeros(self.geometry.binned_shape, np.uint32)
-        self._candidate = np.zeros(self.out_shape, np.float32)
         self._scratch = (
             np.zeros((TILE, n_columns), np.float32),
-            np.zeros(self._references[0].shape[1], np.float32),
+            np.zeros(n_columns * self.geometry.bin, np.float32),
             np.zeros((N_LINES, n_columns)),
-            np.zeros((N_SUMS, n_columns)),
             np.zeros(n_columns, np.uint8),
             np.zeros(n_columns, np.int32),
             np.zeros(n_columns, np.int32),
@@ -170,7 +167,7 @@ class FrameReducer:
         """
         kept = self._saturated_in_raw_axes.copy(), self.n_frames_seen
         n_frames = 1 if self.grouping is Grouping.NONE else n_frames
-        frames = np.zeros((n_frames, *self.geometry.raw_shape), _supported(dtype or self.dtype))
+        frames = np.zeros((n_frames, *self.geometry.raw_shape), supported(dtype or self.dtype))
         stored = np.empty(self.out_shape, np.float32)
         summary = self.reduce(frames, np.ones(n_frames), stored)
         self.measure(stored, ~self._is_good, summary.features)
@@ -182,45 +179,17 @@ class FrameReducer:
         exposures_s: NDArray[np.float64] | Sequence[float],
         out: NDArray[np.float32],
     ) -> FrameSummary:
-        """Reduce the exposures of one position, in the order of time, into `out`.
+        """Reduce the exposures (k, y, x) of one position, in the order of time, into `out` (ny, nx), see `reduce_rows`.
 
-        `frames` is (k, y, x) of one raw dtype, k >= 1 (for k = 1 pass `frame[None]`, which copies nothing); it is only
-        read, without a copy when it is C-contiguous, aligned and in native byte order. `exposures_s` is (k,) seconds,
-        NaN where unknown. `out` is (ny, nx) float32, C-contiguous, and is the caller's. Raises ValueError when shapes
-        or dtypes are not these; nothing is counted then.
+        `exposures_s` is (k,) seconds.
         """
-        frames = self._as_kernel_input(frames)
-        times_s = np.asarray(exposures_s, np.float64)
-        k = frames.shape[0]
-        if times_s.shape != (k,):
-            raise ValueError(f"{k} frames but exposure times of shape {times_s.shape}: give one per frame")
-        if out.shape != self.out_shape or out.dtype != np.float32 or not out.flags.c_contiguous:
-            raise ValueError(f"out must be C-contiguous float32 {self.out_shape}, not {out.dtype} {out.shape}")
-        chosen = self._chosen(frames)
-        if chosen >= 0:
-            frames = frames[chosen : chosen + 1]
-        listed_s = times_s.tolist()
-        exposure_s = row_exposure_s(self.grouping, listed_s, chosen)
-        by_exposure = combines_by_exposure(self.grouping, listed_s)
-        group = (self.grouping is Grouping.MEAN, by_exposure, times_s, int(times_s.argmin()), exposure_s)
-        features = self._blank_features.copy()
-        _reduce_pixels(
-            frames,
-            self._window,
-            self._references,
-            self._bins,
-            self._saturation[frames.dtype],
-            self._limits,
-            self._neighbours,
-            group,
-            self._orientation,
-            out,
-            self._saturated_in_raw_axes,
-            self._scratch,
-            features,
+        if frames.ndim != 3 or len(frames) < 1 or frames.shape[1:] != self.geometry.raw_shape:
+            raise ValueError(f"frames of shape {frames.shape} are not (k, y, x) of {self.geometry.raw_shape}")
+        features = np.empty(1, FEATURES_DTYPE)
+        chosen, exposure_s = self.reduce_rows(
+            [list(frames)], np.asarray(exposures_s, np.float64)[None], out[None], features
         )
-        self.n_frames_seen += frames.shape[0]
-        return FrameSummary(features[0], chosen, exposure_s)
+        return FrameSummary(features[0], int(chosen[0]), float(exposure_s[0]))
 
     def reduce_rows(
         self,
@@ -231,80 +200,98 @@ class FrameReducer:
     ) -> ReducedRows:
         """Reduce the exposures of n positions, each in the order of time, into the n frames of `out`.
 
-        `groups` are n of k raw frames (y, x), all of one raw dtype; they are only read, without a copy when they are
-        C-contiguous, aligned and in native byte order. `exposures_s` is (n, k) seconds, NaN where unknown. `out` is
+        `groups` are n of k >= 1 raw frames (y, x), all of one raw dtype; they are only read, without a copy when they
+        are C-contiguous, aligned and in native byte order. `exposures_s` is (n, k) seconds, NaN where unknown. `out` is
         (n, ny, nx) float32, C-contiguous; `features` is (n,) of `FEATURES_DTYPE`, with any stride, so a field of a
         block's rows will do. Both are the caller's. Raises ValueError when shapes or dtypes are not these; nothing is
         counted then.
         """
-        chosen, row_s = np.empty(len(groups), np.int64), np.empty(len(groups))
-        for row, group in enumerate(groups):
-            summary = self.reduce(np.stack(group), exposures_s[row], out[row])
-            features[row], chosen[row], row_s[row] = summary
+        frames = RawFrames(groups, self.geometry.raw_shape)
+        addresses = frames.addresses
+        n, k = addresses.shape
+        times_s = np.array(exposures_s, np.float64, order="C")
+        if times_s.shape != (n, k):
+            raise ValueError(f"{n} rows of {k} frames but exposure times of shape {times_s.shape}: give one per frame")
+        expected = (n, *self.out_shape)
+        if out.shape != expected or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"out must be C-contiguous float32 {expected}, not {out.dtype} {out.shape}")
+        if features.shape != (n,) or features.dtype != FEATURES_DTYPE:
+            raise ValueError(f"features must be FEATURES_DTYPE ({n},), not {features.dtype} {features.shape}")
+        chosen = self._chosen(frames)
+        if k > 1 and chosen[0] >= 0:
+            addresses = np.take_along_axis(addresses, chosen[:, None], axis=1)
+        row_s = row_exposures_s(self.grouping, times_s, chosen)
+        group = (
+            self.grouping is Grouping.MEAN,
+            rows_by_exposure(self.grouping, times_s),
+            times_s,
+            times_s.argmin(axis=1),
+            row_s,
+        )
+        measured = self._run_kernel(
+            addresses, self._saturation[frames.dtype], self._limits, group, out, self._saturated_in_raw_axes
+        )
+        self.n_frames_seen += addresses.size
+        features[:] = measured
         return ReducedRows(chosen, row_s)
 
     def measure(self, stored: NDArray[np.float32], mask: NDArray[np.bool_], features: np.void) -> None:
         """Enter anew what the pixels of a stored frame tell that are not masked; saturation stays as it is."""
         measured = self._blank_features.copy()
         measured["n_saturated"] = features["n_saturated"]
-        measure_pixels(stored, (~mask).view(np.uint8), np.zeros((N_SUMS, stored.shape[1])), measured)
+        measure_pixels(stored, (~mask).view(np.uint8), np.zeros((N_SUMS, LANES)), measured)
         for name in FEATURES_DTYPE.names or ():
             features[name] = measured[0][name]
 
-    def _chosen(self, frames: NDArray[Any]) -> int:
-        """The exposure to keep, or -1 to combine them all."""
-        if self.grouping is Grouping.NONE and frames.shape[0] != 1:
-            raise ValueError(f"grouping none makes a row of every frame: got {frames.shape[0]} frames at once")
-        if self.grouping is Grouping.FIRST:
-            return 0
-        if self.grouping is not Grouping.BEST:
-            return -1
-        if frames.shape[0] == 1:
-            return 0
-        scores = [self._score(frames[j : j + 1]) for j in range(frames.shape[0])]
+    def _chosen(self, frames: RawFrames) -> NDArray[np.int64]:
+        """(n,) the exposure of each row to keep, or -1 to combine them all."""
+        n, k = frames.addresses.shape
+        if self.grouping is Grouping.NONE and k != 1:
+            raise ValueError(f"grouping none makes a row of every frame: got {k} frames at once")
+        if self.grouping is Grouping.BEST and k > 1:
+            return np.array([self._best(group, frames.dtype) for group in frames.addresses[:, :, None]])
+        return np.full(n, 0 if self.grouping in (Grouping.FIRST, Grouping.BEST) else -1)
+
+    def _best(self, addresses: NDArray[np.int64], dtype: np.dtype[Any]) -> int:
+        """The exposure (k, 1) of the best score, raw values capped at the saturation level."""
+        k = len(addresses)
+        never_saturated = (False, self._saturation[dtype][1])
+        candidates = np.empty((k, *self.out_shape), np.float32)
+        group = (False, np.zeros(k, bool), np.ones((k, 1)), np.zeros(k, np.int64), np.ones(k))
+        self._run_kernel(addresses, never_saturated, self._capped_limits, group, candidates, self._uncounted)
+        scores = [best_score(candidate, self._is_good) for candidate in candidates]
         return scores.index(max(scores))
 
-    def _score(self, frame: NDArray[Any]) -> tuple[float, float]:
-        """`best_score` of one exposure (1, y, x), raw values capped at the saturation level."""
-        never_saturated = (False, self._saturation[frame.dtype][1])
-        _reduce_pixels(
-            frame,
+    def _run_kernel(
+        self, addresses: NDArray[np.int64], saturation: Any, limits: Any, group: Any, out: Any, saturated_counts: Any
+    ) -> NDArray[np.void]:
+        """Features (n,) of the rows, see `reduce_pixels`."""
+        n = len(addresses)
+        features = np.repeat(self._blank_features, n)
+        arguments = (
+            np.ascontiguousarray(addresses),
             self._window,
             self._references,
-            self._bins,
-            never_saturated,
-            self._capped_limits,
+            self._stored_good,
+            saturation,
+            limits,
             self._neighbours,
-            (False, False, np.ones(1), 0, 1.0),
+            group,
             self._orientation,
-            self._candidate,
-            self._uncounted,
+            out,
+            saturated_counts,
             self._scratch,
-            self._blank_features.copy(),
+            np.zeros((n, N_SUMS, LANES)),
+            features,
         )
-        return best_score(self._candidate, self._is_good)
-
-    def _as_kernel_input(self, frames: NDArray[Any]) -> NDArray[Any]:
-        if frames.ndim != 3 or frames.shape[0] < 1 or frames.shape[1:] != self.geometry.raw_shape:
-            raise ValueError(f"frames of shape {frames.shape} are not (k, y, x) of {self.geometry.raw_shape}")
-        dtype = _supported(frames.dtype)
-        if not (frames.flags.c_contiguous and frames.flags.aligned and frames.dtype.isnative):
-            frames = np.require(frames, dtype, ["C", "A"])
-        if frames.flags.writeable:  # numba compiles anew for read-only arrays: let all be read-only
-            frames = frames.view()
-            frames.flags.writeable = False
-        return frames
+        try:
+            reduce_pixels(*arguments)
+        except OSError:  # the disk is too full to keep the machine code: a run goes on, by now it is compiled
+            reduce_pixels(*arguments)
+        return features
 
     def _oriented(self, image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
         return np.array(self.geometry.orient(image), dtype, order="C")
-
-
-def _reduce_pixels(*arguments: Any) -> Any:
-    """The kernel. A disk that is too full to keep its machine code must not stop a run."""
-    try:
-        return reduce_pixels(*arguments)
-    except OSError:  # it could not be kept, but it is compiled by now
-        return reduce_pixels(*arguments)
 
 
 def _bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:
@@ -314,9 +301,6 @@ def _bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:
     return image.reshape(ny // bin, bin, nx // bin, bin).sum(axis=(1, 3), dtype=wide)
 
 
-def _supported(dtype: DTypeLike) -> np.dtype[Any]:
-    native = np.dtype(dtype).newbyteorder("=")
-    if native not in RAW_DTYPES:
-        names = ", ".join(known.name for known in RAW_DTYPES)
-        raise ValueError(f"frames of dtype {np.dtype(dtype).name} are not supported: use one of {names}")
-    return native
+def _as_lines(image: NDArray[Any]) -> NDArray[Any]:
+    """The image; or its first line, if all are alike: a kernel then need not read the others."""
+    return image[:1].copy() if (image == image[:1]).all() else image

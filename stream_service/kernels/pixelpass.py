@@ -1,15 +1,18 @@
-"""The fused numba kernel: from the raw exposures of a group to one stored frame, in one pass over the pixels.
+"""The fused numba kernel: from the raw frames of a block of rows to stored frames, in one pass over the pixels.
 
-It computes what `reference.py` defines, with the same float operations in the same order, a row of the stored frame at
-a time: every intermediate is one row long and stays in the first-level cache, raw frames are read along their rows, and
-transposed frames are written in tiles of `TILE` raw rows, one cache line at a time.
+It computes what `reference.py` defines, with the same float operations in the same order. All rows of the block go
+through the same `TILE` raw lines before the next ones, so that dark, flat and mask are read once for the block: at
+1024² they are as large as three frames. Between two lines nothing is kept but what fits in the first-level cache.
+Transposed frames are written a tile at a time, one cache line after the other.
 
-One function body serves every setting. A setting that is off is a neutral number (dark 0, 1/flat 1, cap +inf, floor
--inf, gain 1), so numba compiles once per raw dtype, and there is no second code path to get wrong. Sums for the centre
-of mass run down the columns, side by side: vectorised without reordering, so every machine gets the same bits.
+One body serves every setting. A setting that is off is a neutral number (dark 0, 1/flat 1, cap +inf, floor -inf), and a
+reference whose lines are all alike is passed as one line, so it costs no memory traffic. numba compiles once per raw
+dtype. A feature of a row is measured in `_measure_line`, which sees each line once, in raw axes, bad pixels as 0.
+Its sums run in `LANES` parts side by side: vectorised without reordering, so every machine gets the same bits.
 
 The machine code is kept on disk (numba's cache), where a folder for it can be written: a start then takes 0.2 s instead
-of 1.8 s. The cache notices a change of this file only, so everything that is compiled stands in it.
+of 2 s. The cache notices a change of this file only, so everything that is compiled stands in it. Loops count in
+unsigned integers (`N`): numba then knows that no index counts from the end, and they vectorise.
 `error_model="numpy"`: no division here can be by zero, and checks would prevent vectorisation. No `fastmath`: it would
 change bits.
 """
@@ -19,32 +22,164 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+N = np.uintp
 
 TILE = 16
-"""Raw rows collected before a transposed write: 16 float32 are the 64 bytes of one cache line."""
+"""Raw rows taken together: 16 float32 are the 64 bytes of one cache line of a transposed frame."""
+LANES = 16
+"""Parts of a sum: enough to hide the time of an addition (four of 4 float64 with AVX2)."""
 
+TOTAL, ROW_MOMENT, CHUNK_MOMENT = range(3)
+N_SUMS = 3
+"""Rows of `LANES` float64 for what is measured: over the frame, times the row, times x // LANES."""
 N_LINES = 4
-"""Rows of float64 scratch for the corrected values, see `reduce_pixels`."""
-N_SUMS = 2
-"""Rows of float64 scratch for what is measured, see `_measure_line`."""
+"""Rows of float64 scratch for the corrected values, see `_reduce_row`."""
+
+
+def _array_at_address(_: Any, address: Any, like: Any, shape: Any) -> Any:
+    """The C-contiguous array of this shape at an address, of values of the type of `like`."""
+    array = types.Array(like, len(shape), "C", readonly=True)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        made = context.make_array(array)(context, builder)
+        index = context.get_value_type(types.intp)
+        size = ir.Constant(index, like.bitwidth // 8)
+        lengths = cgutils.unpack_tuple(builder, args[2])
+        strides = [size]
+        for length in reversed(lengths[1:]):
+            strides.insert(0, builder.mul(strides[0], length))
+        data = builder.inttoptr(args[0], context.get_value_type(types.CPointer(like)))
+        populate_array(made, data, lengths, strides, size, meminfo=None)
+        return made._getvalue()
+
+    return array(address, like, shape), generate
+
+
+_array_at: Any = intrinsic(_array_at_address)
+
+
+def _add_line_chunks(_: Any, line: Any, good: Any, row: Any, sums: Any) -> Any:
+    """Add the good (u1) pixels of a line (f4) to `sums`, as many as fill chunks of `LANES`.
+
+    Written in LLVM's vectors, because a sum in a loop is vectorised only where its order is left to the compiler.
+    From right to left: adding the sum so far before each chunk multiplies every pixel by the number of its chunk.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> None:
+        pixels, goods, table = (context.make_array(signature.args[i])(context, builder, args[i]) for i in (0, 1, 3))
+        floats, doubles = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.DoubleType(), LANES)
+        bytes_ = ir.VectorType(ir.IntType(8), LANES)
+        index = pixels.nitems.type
+        places = builder.bitcast(table.data, doubles.as_pointer())
+        place = [builder.gep(places, [ir.Constant(index, i)]) for i in range(N_SUMS)]
+        line_sum = cgutils.alloca_once_value(builder, ir.Constant(doubles, None))
+        moment = cgutils.alloca_once_value(builder, builder.load(place[CHUNK_MOMENT], align=8))
+        n_chunks = builder.udiv(pixels.nitems, ir.Constant(index, LANES))
+        with cgutils.for_range(builder, n_chunks) as loop:
+            chunk = builder.sub(builder.sub(n_chunks, loop.index), ir.Constant(index, 1))
+            first = builder.mul(chunk, ir.Constant(index, LANES))
+            value = builder.load(builder.bitcast(builder.gep(pixels.data, [first]), floats.as_pointer()), align=4)
+            is_good = builder.load(builder.bitcast(builder.gep(goods.data, [first]), bytes_.as_pointer()), align=1)
+            is_good = builder.icmp_unsigned("!=", is_good, ir.Constant(bytes_, None))
+            value = builder.select(is_good, value, ir.Constant(floats, None))
+            before = builder.load(line_sum)
+            builder.store(builder.fadd(builder.load(moment), before), moment)
+            builder.store(builder.fadd(before, builder.fpext(value, doubles)), line_sum)
+        summed = builder.load(line_sum)
+        rows = ir.Constant(doubles, ir.Undefined)
+        for lane in range(LANES):
+            rows = builder.insert_element(rows, args[2], ir.Constant(ir.IntType(32), lane))
+        for i, value in (
+            (TOTAL, builder.fadd(builder.load(place[TOTAL], align=8), summed)),
+            (ROW_MOMENT, builder.fadd(builder.load(place[ROW_MOMENT], align=8), builder.fmul(summed, rows))),
+            (CHUNK_MOMENT, builder.load(moment)),
+        ):
+            builder.store(value, place[i], align=8)
+
+    return types.void(line, good, row, sums), generate
+
+
+_add_chunks: Any = intrinsic(_add_line_chunks)
 
 
 @njit(error_model="numpy", inline="always")
-def _corrected(count: Any, dark: Any, inverse_flat: Any, cap: Any, floor: Any, gain: Any) -> Any:
-    """One raw value corrected, float32. Written with comparisons that leave NaN as it is."""
+def _measure_line(row: Any, line: Any, good: Any, sums: Any) -> None:
+    """Add a line of the stored frame, in raw axes, to what is measured; bad pixels count as 0."""
+    _add_chunks(line, good, np.float64(row), sums)
+    n_chunks = N(line.size // LANES)
+    first = n_chunks * N(LANES)
+    for lane in range(N(line.size) - first):
+        if good[first + lane] != 0:
+            value = np.float64(line[first + lane])
+            sums[TOTAL, lane] += value
+            sums[ROW_MOMENT, lane] += row * value
+            sums[CHUNK_MOMENT, lane] += n_chunks * value
+
+
+@njit(error_model="numpy", inline="always")
+def _end_measuring(sums: Any, shape: Any, orientation: Any, feature: Any) -> None:
+    """Enter what was measured in raw axes (of this shape) in the record, the centre of mass in stored axes."""
+    transposes, reverses_rows, reverses_columns = orientation
+    intensity = 0.0
+    moment_rows = 0.0
+    moment_columns = 0.0
+    for lane in range(LANES):
+        intensity += sums[TOTAL, lane]
+        moment_rows += sums[ROW_MOMENT, lane]
+        moment_columns += LANES * sums[CHUNK_MOMENT, lane] + lane * sums[TOTAL, lane]
+    feature.intensity = intensity
+    if intensity == 0.0:
+        return
+    row, column = moment_rows / intensity, moment_columns / intensity
+    if reverses_rows:
+        row = shape[0] - 1 - row
+    if reverses_columns:
+        column = shape[1] - 1 - column
+    feature.com_y = column if transposes else row
+    feature.com_x = row if transposes else column
+
+
+@njit(error_model="numpy", inline="always")
+def _line_of(image: Any, y: Any) -> Any:
+    """Line y of a reference; one whose lines are all alike has one line."""
+    return image[y if image.shape[0] > 1 else 0]
+
+
+@njit(error_model="numpy", inline="always")
+def _corrected(count: Any, dark: Any, inverse_flat: Any, cap: Any, floor: Any) -> Any:
+    """One raw value corrected but for the gain, float32. Written with comparisons that leave NaN as it is."""
     value = np.float32(count)
     if value > cap:
         value = cap
     value = (value - dark) * inverse_flat
     if value < floor:
         value = floor
-    return value / gain
+    return value
 
 
 @njit(error_model="numpy", inline="always")
-def _interpolate_row(
-    frame: Any, y: Any, neighbours: Any, saturation: Any, limits: Any, bin: Any, pixels: Any, spoiled: Any
+def _correct_line(raw: Any, dark: Any, inverse_flat: Any, level: Any, limits: Any, values: Any) -> Any:
+    """Correct a raw line into `values`; whether any of its counts is at the level or above."""
+    cap, floor, gain = limits
+    reaches = False
+    for x in range(N(values.size)):
+        reaches |= raw[x] >= level
+        values[x] = _corrected(raw[x], dark[x], inverse_flat[x], cap, floor)
+    if gain != 1:  # dividing takes as long as all the rest
+        for x in range(N(values.size)):
+            values[x] /= gain
+    return reaches
+
+
+@njit(error_model="numpy", inline="always")
+def _interpolate_line(
+    frame: Any, y: Any, neighbours: Any, saturation: Any, limits: Any, bin: Any, values: Any, spoiled: Any
 ) -> Any:
     """Give the listed pixels of ROI row y the mean of their neighbours, 0 without; true when a neighbour saturated."""
     first_bad, bad_column, first_neighbour, row, column, dark, inverse_flat = neighbours
@@ -55,117 +190,164 @@ def _interpolate_row(
         total = 0.0
         for i in range(first_neighbour[bad], first_neighbour[bad + 1]):
             count = frame[row[i], column[i]]
-            total += np.float64(_corrected(count, dark[i], inverse_flat[i], cap, floor, gain))
+            total += np.float64(_corrected(count, dark[i], inverse_flat[i], cap, floor) / gain)
             if judges and count >= level:
                 is_spoiled = True
                 spoiled[bad_column[bad] // bin] = 1
-        pixels[bad_column[bad]] = np.float32(total / max(first_neighbour[bad + 1] - first_neighbour[bad], 1))
+        values[bad_column[bad]] = np.float32(total / max(first_neighbour[bad + 1] - first_neighbour[bad], 1))
     return is_spoiled
 
 
 @njit(error_model="numpy", inline="always")
 def _mark_saturated(raw: Any, level: Any, good: Any, bin: Any, spoiled: Any, n_spoiled: Any) -> Any:
-    """Mark the bins of a raw row in which a good pixel saturated; how many such pixels there are."""
+    """Mark the bins of a raw line in which a good pixel saturated; how many such pixels there are."""
     n = 0
-    reaches = False  # a row in which nothing does is the rule, and this loop is vectorised
     for x in range(good.size):
-        reaches |= raw[x] >= level
-    if reaches:
-        for x in range(good.size):
-            if raw[x] >= level and good[x] != 0:
-                n += 1
-                spoiled[x // bin] = 1
-                n_spoiled[x // bin] += 1
+        if raw[x] >= level and good[x] != 0:
+            n += 1
+            spoiled[x // bin] = 1
+            n_spoiled[x // bin] += 1
     return n
 
 
 @njit(error_model="numpy", inline="always")
-def _slot(row: Any, reverses_rows: Any) -> Any:
-    """Place of a row in the tile: from the bottom up when it must leave in reverse order."""
-    return TILE - 1 - row % TILE if reverses_rows else row % TILE
+def _add_to_bins(values: Any, counts: Any, bin: Any, binned: Any) -> None:
+    for x in range(binned.size):
+        total = binned[x]
+        for i in range(x * bin, x * bin + bin):
+            if counts[i] != 0:
+                total += np.float64(values[i])
+        binned[x] = total
 
 
 @njit(error_model="numpy", inline="always")
-def _store_row(row: Any, n_rows: Any, tile: Any, orientation: Any, out: Any) -> None:
-    """Write the row to `out`, or, transposed, the tile that it completes."""
-    # Unsigned indices: numba then knows that none counts from the end, and the loops vectorise (-10 µs per 256² frame).
-    transposes, reverses_rows, reverses_columns = orientation
-    n_columns = np.uintp(tile.shape[1])
-    last = np.uintp(tile.shape[1] - 1)
-    if not transposes:
-        line = tile[_slot(row, reverses_rows)]
-        target = out[n_rows - 1 - row if reverses_rows else row]
-        if reverses_columns:
+def _add_up(values: Any, total: Any, is_first: Any) -> None:
+    if is_first:
+        for x in range(N(total.size)):
+            total[x] = np.float64(values[x])
+    else:
+        for x in range(N(total.size)):
+            total[x] += np.float64(values[x])
+
+
+@njit(error_model="numpy", inline="always")
+def _reduce_row(
+    row: Any,
+    addresses: Any,
+    window: Any,
+    references: Any,
+    saturation: Any,
+    limits: Any,
+    neighbours: Any,
+    group: Any,
+    saturated_counts: Any,
+    scratch: Any,
+    line: Any,
+) -> Any:
+    """Reduce a row of the stored frame from the raw frames at `addresses` into `line`; saturated readings in it."""
+    raw_shape, first_row, first_column, bin = window
+    dark, inverse_flat, good, counts, scale = references
+    judges, level = saturation
+    divides, by_exposure, exposures_s, shortest, row_exposure_s = group
+    first_bad = neighbours[0]
+    pixels, lines, spoiled, n_spoiled, n_spoiled_shortest = scratch
+    total, time_s, fallback, binned = lines[0], lines[1], lines[2], lines[3]
+    k = addresses.size
+    nx, n_columns = pixels.size, line.size
+    is_plain = k == 1 and bin == 1  # then float64 would change nothing
+    values = line if is_plain else pixels
+    n_saturated = 0
+    if by_exposure:
+        total[:] = 0.0
+        time_s[:] = 0.0
+    for j in range(k):
+        frame = _array_at(addresses[j], level, raw_shape)
+        is_spoiled = False
+        if bin > 1:
+            binned[:] = 0.0
+        for y in range(row * bin, row * bin + bin):
+            raw = frame[first_row + y, first_column : first_column + nx]
+            reaches = _correct_line(raw, _line_of(dark, y), _line_of(inverse_flat, y), level, limits, values)
+            if judges and reaches:
+                n = _mark_saturated(raw, level, _line_of(good, y), bin, spoiled, n_spoiled)
+                is_spoiled |= n > 0
+                if not by_exposure:
+                    n_saturated += n
+            if first_bad[y + 1] > first_bad[y]:  # only then worth the call
+                is_spoiled |= _interpolate_line(frame, y, neighbours, saturation, limits, bin, values, spoiled)
+            if bin > 1:
+                _add_to_bins(values, _line_of(counts, y), bin, binned)
+        if bin > 1:
+            for x in range(N(n_columns)):
+                binned[x] *= scale[row, x]
+        if by_exposure:
+            if bin == 1:
+                _add_up(values, binned, True)
             for x in range(n_columns):
-                target[last - x] = line[x]
-        else:
+                if spoiled[x] == 0:
+                    total[x] += binned[x]
+                    time_s[x] += exposures_s[j]
+                if j == shortest:
+                    fallback[x] = binned[x]
+                    n_spoiled_shortest[x] = n_spoiled[x]
+        elif bin > 1:
+            _add_up(binned, total, j == 0)
+        elif not is_plain:
+            _add_up(values, total, j == 0)
+        if is_spoiled:
             for x in range(n_columns):
-                target[x] = line[x]
-    elif row % TILE == TILE - 1 or row == n_rows - 1:
-        n_tile = row % TILE + 1
-        first = np.uintp(TILE - n_tile if reverses_rows else 0)
-        start = np.uintp(n_rows - 1 - row if reverses_rows else row - n_tile + 1)
+                if not by_exposure:
+                    saturated_counts[row, x] += spoiled[x]
+                spoiled[x] = 0
+                n_spoiled[x] = 0
+    if by_exposure:
         for x in range(n_columns):
-            target = out[last - x if reverses_columns else x]
-            for i in range(np.uintp(n_tile)):
-                target[start + i] = tile[first + i, x]
+            if time_s[x] > 0.0:
+                line[x] = np.float32(total[x] / time_s[x] * row_exposure_s)
+            else:
+                line[x] = np.float32(fallback[x] / exposures_s[shortest] * row_exposure_s)
+                saturated_counts[row, x] += np.uint32(k)
+                n_saturated += n_spoiled_shortest[x]
+    elif not is_plain:
+        divisor = np.float64(k) if divides else 1.0
+        for x in range(N(n_columns)):
+            line[x] = np.float32(total[x] / divisor)
+    return n_saturated
 
 
 @njit(error_model="numpy", inline="always")
-def _begin_measuring(sums: Any) -> None:
-    for x in range(sums.shape[1]):
-        sums[0, x] = 0.0
-        sums[1, x] = 0.0
-
-
-@njit(error_model="numpy", inline="always")
-def _measure_line(row: Any, line: Any, good: Any, sums: Any) -> None:
-    """Add a row of the stored frame to what is measured; bad pixels count as 0."""
-    column_sum, column_moment = sums[0], sums[1]
-    row_number = np.float64(row)
-    for x in range(line.size):
-        value = np.float64(line[x]) if good[x] != 0 else 0.0
-        column_sum[x] += value
-        column_moment[x] += row_number * value
-
-
-@njit(error_model="numpy", inline="always")
-def _end_measuring(sums: Any, n_rows: Any, orientation: Any, features: Any) -> None:
-    """Enter what was measured in raw axes in the record, the centre of mass in stored axes."""
+def _store_tile(tile: Any, first: Any, n_rows: Any, orientation: Any, out: Any) -> None:
+    """Write raw rows `first` and following, which are the lines of the tile in the order of the frame, to a frame."""
     transposes, reverses_rows, reverses_columns = orientation
-    column_sum, column_moment = sums[0], sums[1]
-    intensity = 0.0
-    moment_rows = 0.0
-    moment_columns = 0.0
-    for x in range(column_sum.size):
-        intensity += column_sum[x]
-        moment_rows += column_moment[x]
-        moment_columns += x * column_sum[x]
-    features[0].intensity = intensity
-    if intensity == 0.0:
-        return
-    row, column = moment_rows / intensity, moment_columns / intensity
-    if reverses_rows:
-        row = n_rows - 1 - row
-    if reverses_columns:
-        column = column_sum.size - 1 - column
-    features[0].com_y = column if transposes else row
-    features[0].com_x = row if transposes else column
+    n_tile, n_columns = tile.shape
+    last = N(n_columns - 1)
+    start = N(n_rows - first - n_tile if reverses_rows else first)
+    if transposes:
+        for x in range(N(n_columns)):
+            target = out[last - x if reverses_columns else x]
+            for i in range(N(n_tile)):
+                target[start + i] = tile[i, x]
+    else:  # only then come columns in reverse
+        for i in range(N(n_tile)):
+            target = out[start + i]
+            for x in range(N(n_columns)):
+                target[last - x] = tile[i, x]
 
 
 def _compiled(function: Any) -> Any:
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
     try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
+        return njit(cache=True, **options)(function)
     except RuntimeError:  # no folder for the cache can be written
-        return njit(nogil=True, error_model="numpy")(function)
+        return njit(**options)(function)
 
 
 @_compiled
 def reduce_pixels(
-    frames: Any,
+    addresses: Any,
     window: Any,
     references: Any,
-    bins: Any,
+    stored_good: Any,
     saturation: Any,
     limits: Any,
     neighbours: Any,
@@ -174,121 +356,69 @@ def reduce_pixels(
     out: Any,
     saturated_counts: Any,
     scratch: Any,
+    sums: Any,
     features: Any,
 ) -> Any:
-    """Reduce the raw exposures (k, y, x) of one group into `out`, and count saturation in `saturated_counts`.
+    """Reduce the raw frames at `addresses` (n, k) to n rows in `out`, and count saturation in `saturated_counts`.
 
-    What the pixels tell goes into `features`, (1,) of `FEATURES_DTYPE`; what is not known stays as it is there.
+    What the pixels tell goes into `features`, (n,) of `FEATURES_DTYPE`, blank before; what is not known stays so.
 
-    Settings come in tuples, in the order in which `FrameReducer` prepares them:
+    Settings come in tuples, in the order in which `FrameReducer` prepares them. An image of which all lines are alike
+    may come as one line:
 
-    - `window`: first raw row, first raw column, bin
-    - `references`: dark f4, 1/flat f4, good u1, counts-in-the-bin u1, each (y, x) of the ROI
-    - `bins`: scale f8, good u1, each of the binned shape (the scale is not read when bin is 1)
-    - `saturation`: whether to judge, level in the raw dtype
+    - `window`: shape of a raw frame, first raw row, first raw column, bin
+    - `references`: dark f4, 1/flat f4, good u1, counts-in-the-bin u1, each (y, x) of the ROI; scale of a bin f8, of the
+      binned shape (not read when bin is 1)
+    - `stored_good`: u1, of the binned shape
+    - `saturation`: whether to judge, level in the raw dtype, which tells that of the frames
     - `limits`: cap of raw values, floor of corrected ones, gain, each f4
     - `neighbours`: `Neighbours`, then dark f4 and 1/flat f4 of each neighbour
-    - `group`: divides by k, combines by exposure, exposures_s (k,) f8, index of the shortest, exposure_s of the row
+    - `group`: divides by k, then (n,) combines by exposure, (n, k) exposures_s, (n,) index of the shortest, (n,)
+      exposure_s of the row
     - `orientation`: transposes, reverses raw rows, reverses raw columns
-    - `scratch`: tile (TILE, n_columns) f4, pixels (ROI columns) f4, lines (N_LINES, n_columns) f8, sums (N_SUMS,
-      n_columns) f8, spoiled u1, n_spoiled i4 and n_spoiled_shortest i4 (n_columns), the last but two all zero
+    - `scratch`: tile (TILE, n_columns) f4, pixels (ROI columns) f4, lines (N_LINES, n_columns) f8, spoiled u1,
+      n_spoiled i4 and n_spoiled_shortest i4 (n_columns), all but the last two of these zero
+    - `sums`: scratch (n, N_SUMS, LANES) f8, all zero
     """
-    first_row, first_column, bin = window
-    dark, inverse_flat, good, counts = references
-    scale, stored_good = bins
-    judges, level = saturation
-    cap, floor, gain = limits
+    transposes, reverses_rows, reverses_columns = orientation
     divides, by_exposure, exposures_s, shortest, row_exposure_s = group
-    first_bad = neighbours[0]
-    tile, pixels, lines, sums, spoiled, n_spoiled, n_spoiled_shortest = scratch
-    total, time_s, fallback, binned = lines[0], lines[1], lines[2], lines[3]
-    k = frames.shape[0]
-    nx = good.shape[1]
-    n_rows, n_columns = stored_good.shape
-    n_saturated = 0
-    _begin_measuring(sums)
-    for row in range(n_rows):
-        line = tile[_slot(row, orientation[1])]
-        if by_exposure:
-            for x in range(n_columns):
-                total[x] = 0.0
-                time_s[x] = 0.0
-        for j in range(k):
-            is_spoiled = False
-            for y in range(row * bin, row * bin + bin):
-                raw = frames[j, first_row + y, first_column : first_column + nx]
-                row_dark, row_inverse_flat = dark[y], inverse_flat[y]
-                for x in range(nx):
-                    pixels[x] = _corrected(raw[x], row_dark[x], row_inverse_flat[x], cap, floor, gain)
-                if judges:
-                    n = _mark_saturated(raw, level, good[y], bin, spoiled, n_spoiled)
-                    if n > 0:
-                        is_spoiled = True
-                        if not by_exposure:
-                            n_saturated += n
-                if first_bad[y + 1] > first_bad[y]:  # only then worth the call
-                    is_spoiled |= _interpolate_row(frames[j], y, neighbours, saturation, limits, bin, pixels, spoiled)
-                if bin == 1:
-                    for x in range(nx):
-                        binned[x] = np.float64(pixels[x])
-                else:
-                    row_counts = counts[y]
-                    for x in range(n_columns):
-                        bin_sum = binned[x] if y > row * bin else 0.0
-                        for i in range(x * bin, x * bin + bin):
-                            if row_counts[i] != 0:
-                                bin_sum += np.float64(pixels[i])
-                        binned[x] = bin_sum
-            if bin > 1:
-                for x in range(n_columns):
-                    binned[x] *= scale[row, x]
-            if by_exposure:
-                for x in range(n_columns):
-                    if spoiled[x] == 0:
-                        total[x] += binned[x]
-                        time_s[x] += exposures_s[j]
-                    if j == shortest:
-                        fallback[x] = binned[x]
-                        n_spoiled_shortest[x] = n_spoiled[x]
-            elif j == 0:
-                for x in range(n_columns):
-                    total[x] = binned[x]
-            else:
-                for x in range(n_columns):
-                    total[x] += binned[x]
-            if is_spoiled:
-                for x in range(n_columns):
-                    if not by_exposure:
-                        saturated_counts[row, x] += spoiled[x]
-                    spoiled[x] = 0
-                    n_spoiled[x] = 0
-        if by_exposure:
-            for x in range(n_columns):
-                if time_s[x] > 0.0:
-                    line[x] = np.float32(total[x] / time_s[x] * row_exposure_s)
-                else:
-                    line[x] = np.float32(fallback[x] / exposures_s[shortest] * row_exposure_s)
-                    saturated_counts[row, x] += np.uint32(k)
-                    n_saturated += n_spoiled_shortest[x]
-        elif divides:
-            for x in range(n_columns):
-                line[x] = np.float32(total[x] / k)
-        else:
-            for x in range(n_columns):
-                line[x] = np.float32(total[x])
-        _measure_line(row, line, stored_good[row], sums)
-        _store_row(row, n_rows, tile, orientation, out)
-    features[0].n_saturated = n_saturated
-    _end_measuring(sums, n_rows, orientation, features)
+    tile = scratch[0]
+    n_rows = saturated_counts.shape[0]
+    fills_tile = transposes or reverses_columns
+    for first in range(0, n_rows, TILE):
+        n_tile = min(TILE, n_rows - first)
+        for i in range(addresses.shape[0]):
+            of_row = (divides, by_exposure[i], exposures_s[i], shortest[i], row_exposure_s[i])
+            for row in range(first, first + n_tile):
+                in_tile = first + n_tile - 1 - row if reverses_rows else row - first
+                in_frame = n_rows - 1 - row if reverses_rows else row
+                line = tile[in_tile] if fills_tile else out[i, in_frame]
+                features[i].n_saturated += _reduce_row(
+                    row,
+                    addresses[i],
+                    window,
+                    references,
+                    saturation,
+                    limits,
+                    neighbours,
+                    of_row,
+                    saturated_counts,
+                    scratch[1:],
+                    line,
+                )
+                _measure_line(row, line, _line_of(stored_good, row), sums[i])
+            if fills_tile:
+                _store_tile(tile[:n_tile], first, n_rows, orientation, out[i])
+    for i in range(addresses.shape[0]):
+        _end_measuring(sums[i], saturated_counts.shape, orientation, features[i])
 
 
 @_compiled
 def measure_pixels(stored: Any, good: Any, sums: Any, features: Any) -> Any:
-    """Features of the pixels of a stored frame (y, x) f4, into `features`, but for saturation.
+    """Features of the pixels of a stored frame (y, x) f4, into `features` (1,), but for saturation.
 
-    `good` is u1; `sums` (N_SUMS, x) f8 is scratch.
+    `good` is u1; `sums` (N_SUMS, LANES) f8 is scratch, all zero.
     """
-    _begin_measuring(sums)
     for row in range(stored.shape[0]):
         _measure_line(row, stored[row], good[row], sums)
-    _end_measuring(sums, stored.shape[0], (False, False, False), features)
+    _end_measuring(sums, stored.shape, (False, False, False), features[0])

@@ -74,6 +74,24 @@ def row_exposure_s(grouping: Grouping, exposures_s: Sequence[float], chosen: int
     return total_s / len(exposures_s) if grouping is Grouping.MEAN else total_s
 
 
+def rows_by_exposure(grouping: Grouping, exposures_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(n,) `combines_by_exposure` of the rows of a block, whose exposures are (n, k)."""
+    n, k = exposures_s.shape
+    if k == 1:
+        return np.zeros(n, np.bool_)
+    return np.array([combines_by_exposure(grouping, of_row) for of_row in exposures_s.tolist()], np.bool_)
+
+
+def row_exposures_s(
+    grouping: Grouping, exposures_s: NDArray[np.float64], chosen: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(n,) `row_exposure_s` of the rows of a block, whose exposures are (n, k)."""
+    if exposures_s.shape[1] == 1:
+        return exposures_s[:, 0].copy()
+    rows = zip(exposures_s.tolist(), chosen.tolist(), strict=True)
+    return np.array([row_exposure_s(grouping, of_row, kept) for of_row, kept in rows])
+
+
 def best_score(stored: NDArray[np.float32], is_good: NDArray[np.bool_]) -> tuple[float, float]:
     """Score that `best` compares, the larger the better: median and sum over the good pixels of a stored frame.
 

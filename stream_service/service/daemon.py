@@ -30,6 +30,8 @@ from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.run import Run
+from stream_service.run.run_file import versions
+from stream_service.run.settings import frames_per_row, warm_up
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
 from stream_service.service.own_names import only_daemon_of, refuse_taken_names
@@ -85,7 +87,14 @@ class Service:
         prefix = self._profile.service.prefix
         with only_daemon_of(prefix):
             refuse_taken_names(prefix, ServicePV, ServiceImage)
+            self._warm_up()
             return self._serve(on_ready)
+
+    def _warm_up(self) -> None:
+        """Load all that the first run needs, or compile it where the cache has none, before a run can be ordered."""
+        preprocessing = self._profile.preprocessing
+        warm_up(preprocessing, frames_per_row(preprocessing, preprocessing.frames_per_position), None)
+        versions()
 
     def _serve(self, on_ready: Callable[[], None]) -> int:
         self._ca.start()

@@ -191,19 +191,3 @@ def test_armed_run_that_nobody_begins_ends_with_its_reason(ioc: Any, rigs: Rigs)
     assert rig.service.get("EndReason") == EndReason.NOT_BEGUN
     assert "no file" in str(rig.service.get("Message")) and not list(rig.folder.glob("forgotten*"))
     assert rig.arm("next", n_positions=1) == ""
-
-
-def test_service_answers_while_the_kernel_is_compiled(ioc: Any, rigs: Rigs, tmp_path: Path) -> None:
-    rig = rigs.beside(ioc.prefix, variables={"NUMBA_CACHE_DIR": str(tmp_path)})
-    rig.beamline.acquire(1)
-    beats = rig.service.watch("Heartbeat")
-    rig.service.put("Request", json.dumps({"scan_id": "compiles", "n_positions": 1}))
-    rig.service.put("Arm", 1, wait=False)
-    rig.service.wait_until(lambda: "a file on trial" in str(rig.service.get("Message")))
-    n_beats = len(beats)
-    rig.service.wait_until(lambda: len(beats) >= n_beats + 2)
-    assert rig.service.get("Arm") == 1, "it compiles still"
-    rig.service.put("Abort", 1)
-    assert (rig.service.get("Arm"), rig.service.get("State")) == (0, "IDLE")
-    n_compiled = len(list(tmp_path.rglob("*.nbc")))
-    rig.service.wait_until(lambda: len(list(tmp_path.rglob("*.nbc"))) > n_compiled)  # it went on after the answer
