@@ -101,6 +101,7 @@ class RowBlock:
         frame_bytes = 4 * frame_shape[0] * frame_shape[1]
         self.capacity = max(1, min(capacity, MAX_BYTES // frame_bytes))
         self.n_rows = 0
+        self._frames_per_row = frames_per_row
         dtype = row_dtype(frames_per_row)
         blank = np.zeros(self.capacity, dtype)
         for column in (*FRAME_COLUMNS, *ROW_COLUMNS, *POSITION_COLUMNS, KEEP):
@@ -139,6 +140,10 @@ class RowBlock:
     def append(self, n: int = 1) -> None:
         """Take the next rows, which are filled in by now."""
         self.n_rows += n
+
+    def like(self) -> RowBlock:
+        """Another one of the same kind, empty."""
+        return RowBlock(self._pixels.shape[1:], self._frames_per_row, self.capacity)
 
     def clear(self) -> None:
         """The rows are where they belong: begin again."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from functools import cache
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.history import Readback
 from stream_service.core.run import RunOutcome, RunState
 from stream_service.kernels import FrameReducer
+from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.pipeline import RowPipeline
 from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
@@ -40,13 +41,19 @@ RECORDED_VERSIONS = ("ptychostream", "numpy", "numba", "h5py", "p4p", "pyepics",
 class RunFile:
     """An open file, and the pipeline that fills it."""
 
-    file: StandardFile
+    thread: FileThread
     pipeline: RowPipeline
     ledger: Ledger
     raw_shape: tuple[int, int]
     dtype: np.dtype[Any]
     _counted_s: float = -math.inf
-    _n_updates: int = 0
+    _updates: list[Readback] = field(default_factory=list)
+    """Not on their way into the file yet."""
+
+    @property
+    def file(self) -> StandardFile:
+        """To be read; its methods are called in its thread."""
+        return self.thread.file
 
     @property
     def side_sinks(self) -> SideSinks:
@@ -59,24 +66,34 @@ class RunFile:
 
     def record(self, updates: Iterable[Readback]) -> None:
         """Enter readbacks as they came."""
-        for update in updates:
-            self.file.add_readback(update.channel, update.value, update.timestamp_ns)
-            self._n_updates += 1
-        if self._n_updates >= MOST_UPDATES:  # a long log beside few frames
-            self._n_updates = 0
-            self.pipeline.flush()
+        self._updates += updates
+        if len(self._updates) >= MOST_UPDATES:  # a long log beside few frames
+            self._flush_rows()
 
     def enter_state(self, state: RunState) -> None:
         """Let readers know where the run is, after the next flush."""
-        self.file.set_state(state.value)
+        self.thread.post(lambda: self.file.set_state(state.value))
 
     def flush(self) -> None:
-        """Make the rows so far visible to readers; and some times a second, the account as it stands."""
-        self.pipeline.flush()
+        """Let the rows so far become visible to readers; and some times a second, the account as it stands."""
+        self._flush_rows()
         now_s = time.monotonic()
         if now_s - self._counted_s >= COUNTS_S:
             self._counted_s = now_s
-            self.file.write_counts(ledger_counts(self.ledger))
+            self.thread.post(partial(self.file.write_counts, ledger_counts(self.ledger)))
+
+    def set_clock_offsets(self, offsets_s: Mapping[str, float]) -> None:
+        """Enter by how much the clocks of channels were ahead of that of the frames."""
+        self.thread.call(lambda: self.file.set_clock_offsets(offsets_s))
+
+    def _flush_rows(self) -> None:
+        self._post_updates()
+        self.pipeline.flush()
+
+    def _post_updates(self) -> None:
+        updates, self._updates = self._updates, []
+        if updates:
+            self.thread.post(partial(_add_readbacks, self.file, updates))
 
     def close(self, outcome: RunOutcome) -> None:
         """Write the last rows, the account and how the run ended, and close the file; then the sinks beside it.
@@ -88,22 +105,35 @@ class RunFile:
         except BaseException:
             if outcome.state is RunState.FAILED:  # there is no second attempt
                 try:
-                    self.file.close()
+                    self.thread.call(lambda: self.file.close())
                 finally:
+                    self.thread.end()
                     self.side_sinks.finish(outcome)
             raise
+        self.thread.end()
         self.side_sinks.finish(outcome)
 
     def _close_file(self, outcome: RunOutcome) -> None:
         if self.file.failure is None:
-            self.pipeline.flush()
-        self.file.write_ledger(ledger_columns(self.ledger))
+            self._post_updates()
+            self.pipeline.drain()
+        ledger = ledger_columns(self.ledger)
         energy_eV, exposure_s = self.pipeline.energies.energy_eV, self.pipeline.exposure_s
-        self.file.set_scalars(
-            energy_eV=energy_eV if math.isfinite(energy_eV) else None,
-            exposure_s=exposure_s if math.isfinite(exposure_s) else None,
-        )
-        self.file.finish(outcome)
+
+        def end() -> None:
+            self.file.write_ledger(ledger)
+            self.file.set_scalars(
+                energy_eV=energy_eV if math.isfinite(energy_eV) else None,
+                exposure_s=exposure_s if math.isfinite(exposure_s) else None,
+            )
+            self.file.finish(outcome)
+
+        self.thread.call(end)
+
+
+def _add_readbacks(file: StandardFile, updates: Iterable[Readback]) -> None:
+    for update in updates:
+        file.add_readback(update.channel, update.value, update.timestamp_ns)
 
 
 def ledger_columns(ledger: Ledger) -> LedgerColumns:
@@ -160,9 +190,9 @@ def open_run_file(
         center=reducer.geometry.center,
         axis_signs=settings.axis_signs,
     )
-    file = StandardFile.create(path, header, swmr=swmr)
+    thread = FileThread(StandardFile.create(path, header, swmr=swmr))
     pipeline = RowPipeline(
-        file,
+        thread,
         reducer,
         ledger,
         settings.stage_map,
@@ -174,7 +204,7 @@ def open_run_file(
         about_references=settings.about_references,
         sinks=sinks,
     )
-    return RunFile(file, pipeline, ledger, reducer.geometry.raw_shape, np.dtype(dtype))
+    return RunFile(thread, pipeline, ledger, reducer.geometry.raw_shape, np.dtype(dtype))
 
 
 @cache

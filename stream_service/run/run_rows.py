@@ -6,10 +6,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
@@ -19,6 +15,7 @@ from stream_service.core.run import RunOutcome, RunState
 from stream_service.errors import PtychostreamError
 from stream_service.qc.maps import RowValues
 from stream_service.run.pairing import Pairing
+from stream_service.run.rows.latest_row import LatestRow, ShownRow
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
 from stream_service.run.setup import RunSetup
@@ -28,20 +25,10 @@ log = logging.getLogger(__name__)
 
 FLUSH_S = 0.1
 """Rows become visible to readers at least this often; a flush costs a few milliseconds."""
-IMAGE_S = 0.5
-"""How often a copy of the latest row is made for screens."""
 MOST_PAIRED = 64
 """Exposures that are handed over at once, from one turn of the run."""
 MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ShownRow:
-    """A copy of a stored row for screens: its place in the file, and its pixels (y, x)."""
-
-    row: int
-    pixels: npt.NDArray[np.float32]
 
 
 class RunRows:
@@ -51,19 +38,23 @@ class RunRows:
         """`sinks` get the rows that are in the file, beside the map of the scan."""
         self.out: RunFile | None = None
         """The file, from the first frame on."""
-        self.shown_row: ShownRow | None = None
-        """A recent row, renewed a few times a second."""
         self.map = RowValues()
         """Position and intensity of the rows so far."""
         self.pairing = Pairing(setup.rules, sources.readbacks, sources.budget_bytes)
         self._setup = setup
         self._readbacks = sources.readbacks
         self._clock = clock
-        self._sinks = (self.map, *sinks)
+        self._latest = LatestRow(clock)
+        self._sinks = (self.map, self._latest, *sinks)
         self._paired: list[Exposure] = []
         """Those that are not handed over yet."""
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
-        self._last_flush_at = self._last_image_at = 0.0
+        self._last_flush_at = 0.0
+
+    @property
+    def shown_row(self) -> ShownRow | None:
+        """See `LatestRow.shown`."""
+        return self._latest.shown
 
     def problem_with(self, frame: Frame) -> str:
         """Reason why a frame cannot be one of this run, in a sentence; empty if there is none."""
@@ -78,6 +69,8 @@ class RunRows:
         """Take a frame that the ledger calls new."""
         if self.out is None:
             self.out = self._open(frame, ledger)
+            self.out.record(self._early_readbacks)
+            self._early_readbacks.clear()
         self.pairing.add(frame, receipt, self._setup.exposure_of(frame), self._clock())
 
     def pair(self) -> None:
@@ -101,9 +94,6 @@ class RunRows:
             return
         self._last_flush_at = now_s
         self.out.flush()
-        if now_s - self._last_image_at >= IMAGE_S:
-            self._last_image_at = now_s
-            self._copy_row(self.out)
 
     def finish(self) -> None:
         """No more frames: the last rows, and what is known of all of them."""
@@ -112,8 +102,7 @@ class RunRows:
         self._hand_over()
         if self.out is not None:
             self.out.pipeline.finish()
-            self.out.file.set_clock_offsets(self.pairing.clock_offsets_s())
-            self._copy_row(self.out)
+            self.out.set_clock_offsets(self.pairing.clock_offsets_s())
 
     def release(self) -> None:
         """The run has failed: the last rows that can still be had."""
@@ -121,7 +110,7 @@ class RunRows:
             with suppress(PtychostreamError):  # the file may be what failed
                 self._hand_over()
                 self.out.pipeline.release()
-                self.out.pipeline.flush()
+                self.out.pipeline.drain()
 
     def enter_state(self, state: RunState) -> None:
         """Let readers of the file know where the run is."""
@@ -144,11 +133,9 @@ class RunRows:
         return () if self.out is None else self.out.side_sinks.notes
 
     def _open(self, frame: Frame, ledger: Ledger) -> RunFile:
+        log.info("writing %s", self._setup.path)
         out = self._setup.open(frame, ledger, self._sinks)
         out.pipeline.is_waiting = self.pairing.is_waiting
-        out.record(self._early_readbacks)
-        self._early_readbacks.clear()
-        log.info("writing %s", self._setup.path)
         return out
 
     def _record_readbacks(self) -> None:
@@ -172,7 +159,3 @@ class RunRows:
                 self._setup.see(exposure)
             self.out.pipeline.add(paired)
             self.pairing.beside_bytes = self.out.pipeline.held_bytes
-
-    def _copy_row(self, out: RunFile) -> None:
-        if out.pipeline.latest_slot is not None:
-            self.shown_row = ShownRow(out.file.n_rows - 1, out.pipeline.latest_slot.copy())

@@ -7,7 +7,10 @@ the block that the sinks get, so a frame's pixels are read once and written once
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +25,7 @@ from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.kernels import CorrectionError, FrameReducer, Gaps, GapSetting, Grouping
 from stream_service.run.rows.exposure_columns import ExposureColumns
+from stream_service.run.rows.file_thread import FileCall, FileThread
 from stream_service.run.rows.first_frames import FirstFrames
 from stream_service.run.rows.flag_counts import FlagCounts
 from stream_service.run.rows.gap_watch import GapWatch
@@ -32,13 +36,25 @@ from stream_service.run.rows.spread_check import Exposures, Judged, SpreadCheck
 from stream_service.run.rows.unmeasured import UnmeasuredPixels
 from stream_service.standard_file import PixelFlag, StandardFile
 
+MOST_BLOCKS = 3
+"""One is filled, one is written, and one is ready in between; two of frames that are a block each."""
+
+
+class Posted(NamedTuple):
+    """A block on its way into the file, and a flush; or a flush alone."""
+
+    block: RowBlock | None
+    ordinals: list[int]
+    flushed: FileCall
+    """Done when readers can see the rows."""
+
 
 class RowPipeline:
     """Exposures in, rows in `file`; what cannot become a row is entered in `ledger`."""
 
     def __init__(
         self,
-        file: StandardFile,
+        file: FileThread,
         reducer: FrameReducer,
         ledger: Ledger,
         stage_map: StageMap,
@@ -60,6 +76,12 @@ class RowPipeline:
         self._file = file
         self.side_sinks = SideSinks(sinks)
         self._block = RowBlock(reducer.out_shape, frames_per_row)
+        """It is filled."""
+        self._ordinals: list[int] = []
+        """Of the frames in it."""
+        self._free: list[RowBlock] = []
+        self._posted: deque[Posted] = deque()
+        """On their way into the file, in order."""
         self._reducer = reducer
         self._ledger = ledger
         self._stage_map = stage_map
@@ -82,9 +104,6 @@ class RowPipeline:
         """Exposure time of the latest row."""
         self.energies = RowEnergies()
         """Of every row."""
-        self._unflushed: list[int] = []
-        self.latest_slot: np.ndarray | None = None
-        """Pixels of the row appended last, (y, x) float32; overwritten by later rows, so copy it at once."""
 
     @property
     def spread(self) -> SpreadJudge:
@@ -120,7 +139,8 @@ class RowPipeline:
                 self._reducer = self._reducer.with_gaps(gaps.is_gap)
             except CorrectionError as error:
                 raise ConfigError(str(error)) from error
-            self._file.write_applied(self._reducer.dark_applied, self._reducer.flat_applied)
+            applied = self._reducer.dark_applied, self._reducer.flat_applied
+            self._file.post(lambda: self._file.file.write_applied(*applied))
             self._write_mask()
             self._gap_watch = GapWatch(gaps.is_gap, gaps.told_by[0])
 
@@ -149,22 +169,54 @@ class RowPipeline:
         self._write_judged(list(self._spread_check.release()))
 
     def flush(self) -> None:
-        """Make the rows so far visible to readers; only now are their frames stored, in the ledger's sense."""
-        block = self._block
-        if block.n_rows:
-            self._file.append(block)
-        self._file.flush()
-        self._ledger.mark(self._unflushed, FrameStatus.STORED)
-        self._unflushed.clear()
-        if block.n_rows:
-            self.side_sinks.append(block)
-            block.clear()
+        """Let the rows so far become visible to readers; those that are by now are stored, in the ledger's sense.
+
+        Without new rows there is time to wait for those on their way.
+        """
+        self._settle(MOST_BLOCKS if self._block.n_rows else 0)
+        self._post()
         self.side_sinks.flush()
+
+    def _post(self) -> None:
+        """Have the block written and flushed, and go on with the next one."""
+        if not self._block.n_rows:
+            self._posted.append(Posted(None, [], self._file.post(self._file.file.flush)))
+            return
+        block, ordinals, following = self._block, self._ordinals, self._next_block()
+        self._posted.append(Posted(block, ordinals, self._file.post(partial(_append, self._file.file, block))))
+        self._block, self._ordinals = following, []
+
+    def _next_block(self) -> RowBlock:
+        n_blocks = 1 + sum(posted.block is not None for posted in self._posted)
+        if not self._free and n_blocks < (MOST_BLOCKS if self._block.capacity > 1 else 2):
+            return self._block.like()
+        while not self._free:
+            self._settle(len(self._posted) - 1)
+        return self._free.pop()
+
+    def _settle(self, n_open: int) -> None:
+        """Take back blocks that are in the file; wait until no more than `n_open` are on their way.
+
+        They are the sinks' from then on, and their frames are stored.
+        """
+        while self._posted and (len(self._posted) > n_open or self._posted[0].flushed.is_made):
+            block, ordinals, flushed = self._posted.popleft()
+            self._file.result(flushed)
+            if block is not None:
+                self._ledger.mark(ordinals, FrameStatus.STORED)
+                self.side_sinks.append(block)
+                block.clear()
+                self._free.append(block)
+
+    def drain(self) -> None:
+        """Make the rows so far visible to readers, and wait until they are."""
+        self.flush()
+        self._settle(0)
 
     def finish(self) -> None:
         """No more exposures: enter the groups that never filled, and settle the saturation mask."""
         self.release()
-        self.flush()
+        self.drain()
         leftover = self._grouper.leftover()
         self._ledger.mark((exposure.ordinal for exposure in leftover), FrameStatus.INCOMPLETE)
         saturated = self._saturation.settle(self._reducer)
@@ -183,7 +235,7 @@ class RowPipeline:
             if more is not None:
                 mask |= more
                 flags[more] |= np.uint32(flag)
-        self._file.write_mask(mask.astype(np.uint8), flags)
+        self._file.post(partial(self._file.file.write_mask, mask.astype(np.uint8), flags))
 
     def notes(self) -> Iterator[str]:
         """Remarks on the references, the pixels and the rows so far, in sentences."""
@@ -204,11 +256,11 @@ class RowPipeline:
     def _write(self, groups: Sequence[Exposures], flags: Sequence[Flag] = ()) -> None:
         """Put complete groups into blocks; `flags` are theirs beside those of the exposures."""
         while groups:
-            if not self._block.n_free:
-                self.flush()
             n = self._block.n_free
             self._fill(ExposureColumns(groups[:n]), flags[:n])
             groups, flags = groups[n:], flags[n:]
+            if not self._block.n_free:
+                self._post()
 
     def _fill(self, exposures: ExposureColumns, more_flags: Sequence[Flag]) -> None:
         """Reduce as many groups as the block has room for into its rows."""
@@ -236,9 +288,8 @@ class RowPipeline:
         self._block.append(n)
         self.flags.add(flags, position_flags)
         self.energies.add(energies_eV, spreads_eV)
-        self.latest_slot = pixels[-1]
         self.exposure_s = float(reduced.exposure_s[-1])
-        self._unflushed += ordinals.ravel().tolist()
+        self._ordinals += ordinals.ravel().tolist()
 
     def _look_at(
         self, frames: list[list[np.ndarray]], pixels: npt.NDArray[np.float32], features: npt.NDArray[np.void]
@@ -252,3 +303,8 @@ class RowPipeline:
             self._write_mask()
         self._saturation.add(features["n_saturated"], self._reducer)
         return is_measured
+
+
+def _append(file: StandardFile, block: RowBlock) -> None:
+    file.append(block)
+    file.flush()

@@ -26,6 +26,7 @@ from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.kernels import Corrections, Grouping, reference
 from stream_service.run.corrections import corrections_from
+from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.pipeline import RowPipeline
 from stream_service.run.settings import build_reducer
 from stream_service.settings.preprocessing import Preprocessing
@@ -181,6 +182,8 @@ def record(region: Region) -> Recorded:
 class Stored:
     """Content of a standard file; in memory it stands for the file."""
 
+    name = "in memory"
+
     data: list[np.ndarray] = field(default_factory=list)
     unique_ids: list[np.ndarray] = field(default_factory=list)
     pos_m: list[tuple[float, float]] = field(default_factory=list)
@@ -208,7 +211,8 @@ def in_memory(recorded: Recorded, options: Options) -> Stored:
     stored = Stored(mask=reducer.mask)
     ledger = Ledger(0, N_FRAMES)
     unturned = StageMap(1.0, 0.0, 0.0, 1.0)
-    pipeline = RowPipeline(stored, reducer, ledger, unturned, options.frames_per_row, settings.sat_fraction)
+    thread = FileThread(stored)
+    pipeline = RowPipeline(thread, reducer, ledger, unturned, options.frames_per_row, settings.sat_fraction)
     exposures = []
     for unique_id, (pixels, (x, y)) in enumerate(zip(recorded.frames, recorded.positions_m, strict=True)):
         receipt = ledger.receive(unique_id, unique_id)
@@ -216,6 +220,7 @@ def in_memory(recorded: Recorded, options: Options) -> Stored:
         exposures.append(Exposure(frame, receipt.id, receipt.ordinal, 0.1, {"x": x, "y": y, "energy": 700.0}))
     pipeline.add(exposures)
     pipeline.finish()
+    thread.end()
     return stored
 
 

@@ -16,6 +16,7 @@ from stream_service.core.ledger import FrameStatus, Ledger
 from stream_service.core.row import RowBlock
 from stream_service.core.stage_map import StageMap
 from stream_service.kernels import Corrections, FrameReducer, Geometry, Grouping
+from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.pipeline import RowPipeline
 
 N, SHAPE, MARKER = 150, (6, 8), 2**32 - 1
@@ -25,6 +26,8 @@ N, SHAPE, MARKER = 150, (6, 8), 2**32 - 1
 @dataclass
 class Stored:
     """What a file would hold."""
+
+    name = "in memory"
 
     rows: list[np.ndarray[Any, Any]] = field(default_factory=list)
     pixels: list[np.ndarray[Any, Any]] = field(default_factory=list)
@@ -80,13 +83,15 @@ def stored(cuts: list[int], grouping: str, frames_per_row: int) -> list[Any]:
         Grouping(grouping),
         np.uint32,
     )
-    pipeline = RowPipeline(file, reducer, ledger, StageMap(), frames_per_row, rejected={0, 5, 64, 99})
+    thread = FileThread(file)
+    pipeline = RowPipeline(thread, reducer, ledger, StageMap(), frames_per_row, rejected={0, 5, 64, 99})
     left, turn = exposures_of(ledger, 1.0 if frames_per_row == 2 else 0.1), 0
     while left:
         n = cuts[turn % len(cuts)]
         pipeline.add(left[:n])
         left, turn = left[n:], turn + 1
     pipeline.finish()
+    thread.end()
     return [
         np.concatenate(file.rows).tobytes(),
         np.concatenate(file.pixels).tobytes(),
@@ -113,9 +118,12 @@ def test_rows_are_the_same_however_the_exposures_are_cut(grouping: str, frames_p
 
 def test_frames_are_stored_once_their_block_is_flushed() -> None:
     ledger = Ledger(0, N)
-    pipeline = RowPipeline(Stored(), FrameReducer(Geometry(SHAPE), dtype=np.uint32), ledger, StageMap(), 1)  # type: ignore[arg-type]
+    file: Any = Stored()
+    thread = FileThread(file)
+    pipeline = RowPipeline(thread, FrameReducer(Geometry(SHAPE), dtype=np.uint32), ledger, StageMap(), 1)
     pipeline.add(exposures_of(ledger)[:10])
     assert ledger.account().stored == 0
-    pipeline.flush()
+    pipeline.drain()
+    thread.end()
     assert ledger.account().stored == 10
     assert FrameStatus(int(ledger.columns()[2][7])) is FrameStatus.PENDING, "it never came"
