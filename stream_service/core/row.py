@@ -76,7 +76,7 @@ FEATURES_DTYPE = np.dtype([(column.name, column.dtype) for column in FEATURES])
 MAX_BYTES = 16 << 20
 """Of the pixels of a block: 0.04 s of a disk that sustains 390 MB/s."""
 MAX_ROWS = 64
-"""With 64 rows the fixed cost of a flush, 0.4 ms, is a tenth of writing the frames (256² float32, measured)."""
+"""With 64 rows the fixed cost of a flush, 0.4 ms, is a fifteenth of writing the frames (256² float32, measured)."""
 
 
 def row_dtype(frames_per_row: int) -> np.dtype[Any]:

