@@ -27,6 +27,17 @@ def stored(ledger: Ledger, *ids: int, at_ns: int = 1000) -> None:
         ledger.mark([receipt.ordinal], FrameStatus.STORED)
 
 
+def test_frame_that_is_marked_twice_at_once_is_counted_once() -> None:
+    ledger = Ledger(1, 4)
+    for unique_id in (1, 2, 3):
+        ledger.receive(unique_id, unique_id)
+    ledger.mark([0, 1, 0, 1], FrameStatus.INCOMPLETE)
+    ledger.mark(iter([1, 2]), FrameStatus.STORED)
+    ledger.mark([], FrameStatus.STORED)
+    account = ledger.account()
+    assert (account.stored, account.incomplete, account.pending) == (2, 1, 1)
+
+
 @pytest.mark.parametrize("first", [0, 1, 100])
 def test_ids_begin_where_the_detector_begins(first):
     ledger = Ledger(first, 3)
