@@ -177,6 +177,24 @@ def test_frames_are_read_while_another_thread_is_in_hdf5(tmp_path: Path) -> None
         reader.join()
 
 
+def test_memory_of_a_block_is_used_again_once_no_frame_of_it_is_held(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", chunks=(1, *SHAPE))
+    with h5py.File(path) as file:
+        stack = stack_of(file)
+        first = stack.block(0, 3)
+        held, address = first[1], first.ctypes.data
+        del first
+        others = [stack.block(start, start + 2) for start in range(3, 9)]
+        assert len({block.ctypes.data for block in others} | {address}) == 1 + len(others)
+        np.testing.assert_array_equal(held, FRAMES[1])
+        for start, block in enumerate(others):
+            np.testing.assert_array_equal(block, FRAMES[3 + start : 5 + start])
+        del held
+        again = stack.block(4, 6)
+        assert again.ctypes.data == address
+        np.testing.assert_array_equal(again, FRAMES[4:6])
+
+
 def test_the_file_is_let_go_of_with_its_rows(tmp_path: Path) -> None:
     path, before = written(tmp_path / "a.h5", chunks=(1, *SHAPE)), set(os.listdir("/proc/self/fd"))
     rows = found(path)
