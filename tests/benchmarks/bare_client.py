@@ -18,14 +18,18 @@ def main(channel: str, counts: str, queue: int) -> None:
     with Context("pva", nt=False, useenv=True) as context:
         request = f"field()record[queueSize={queue},pipeline=false]"
         subscription = context.monitor(channel, there.set, request=request)
-        print("ready", flush=True)
-        n = 0
+        n = -1  # the first update is an old one
         while True:
             value = subscription.pop()
             if value is None:
                 there.wait()
                 there.clear()
-            elif not isinstance(value, Exception) and value["uniqueId"] and value["value"] is not None:
+            elif isinstance(value, Exception):
+                continue
+            elif n < 0:
+                n = 0
+                print("ready", flush=True)
+            elif value["uniqueId"] and value["value"] is not None:
                 n += 1
                 count[0] = count[1] = n
 
