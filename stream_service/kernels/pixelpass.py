@@ -225,7 +225,7 @@ def _measure_line(row: Any, line: Any, good: Any, sums: Any) -> None:
             sums[CHUNK_MOMENT, lane] += n_chunks * value
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def _end_measuring(sums: Any, shape: Any, orientation: Any, feature: Any) -> None:
     """Enter what was measured in raw axes (of this shape) in the record, the centre of mass in stored axes."""
     transposes, reverses_rows, reverses_columns = orientation
@@ -266,7 +266,7 @@ def _corrected(count: Any, dark: Any, inverse_flat: Any, cap: Any, floor: Any) -
     return value
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def _correct_line(raw: Any, dark: Any, inverse_flat: Any, level: Any, limits: Any, values: Any) -> Any:
     """Correct a raw line into `values`; whether any of its counts is at the level or above."""
     cap, floor, gain = limits
@@ -280,7 +280,7 @@ def _correct_line(raw: Any, dark: Any, inverse_flat: Any, level: Any, limits: An
     return reaches
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def _interpolate_line(
     frame: Any, y: Any, neighbours: Any, saturation: Any, limits: Any, bin: Any, values: Any, spoiled: Any
 ) -> Any:
@@ -301,7 +301,7 @@ def _interpolate_line(
     return is_spoiled
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def _mark_saturated(raw: Any, level: Any, good: Any, bin: Any, spoiled: Any, n_spoiled: Any) -> Any:
     """Mark the bins of a raw line in which a good pixel saturated; how many such pixels there are."""
     n = 0
@@ -313,7 +313,7 @@ def _mark_saturated(raw: Any, level: Any, good: Any, bin: Any, spoiled: Any, n_s
     return n
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def _count_saturated(
     row: Any, addresses: Any, window: Any, good: Any, saturation: Any, saturated_counts: Any, scratch: Any
 ) -> Any:
@@ -334,7 +334,7 @@ def _count_saturated(
     return n
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def _add_to_bins(values: Any, counts: Any, bin: Any, binned: Any) -> None:
     for x in range(binned.size):
         total = binned[x]
@@ -344,7 +344,7 @@ def _add_to_bins(values: Any, counts: Any, bin: Any, binned: Any) -> None:
         binned[x] = total
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def _add_up(values: Any, total: Any, is_first: Any) -> None:
     if is_first:
         for x in range(N(total.size)):
@@ -354,7 +354,7 @@ def _add_up(values: Any, total: Any, is_first: Any) -> None:
             total[x] += np.float64(values[x])
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def _reduce_row(
     row: Any,
     addresses: Any,
@@ -441,7 +441,7 @@ def _reduce_row(
     return n_saturated
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def _store_tile(tile: Any, first: Any, n_rows: Any, orientation: Any, out: Any) -> None:
     """Write raw rows `first` and following, which are the lines of the tile in the order of the frame, to a frame."""
     transposes, reverses_rows, reverses_columns = orientation
