@@ -101,7 +101,8 @@ def table_of_threads(lines: list[Line]) -> Table:
 
 
 def table_of_lines(part: str, lines: list[Line]) -> Table:
-    """The lines of any other part as they are."""
+    """The lines of any other part as they are; a line of lines is a row for each."""
+    lines = [row for line in lines for row in _rows(line)]
     keys = list(dict.fromkeys(key for line in lines for key in line))
     table = Table(title=part, title_justify="left")
     for key in keys:
@@ -109,6 +110,14 @@ def table_of_lines(part: str, lines: list[Line]) -> Table:
     for line in lines:
         table.add_row(*(_cell(line.get(key, "–")) for key in keys))
     return table
+
+
+def _rows(line: Line, path: str = "") -> Iterator[Line]:
+    if line and all(isinstance(value, dict) for value in line.values()):
+        for name, inner in line.items():
+            yield from _rows(inner, f"{path} {name}".strip())
+    else:
+        yield {"what": path} | line if path else line
 
 
 def _cell(value: Any) -> str:
