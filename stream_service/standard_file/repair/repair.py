@@ -38,7 +38,7 @@ from stream_service.text.counted import counted
 from stream_service.text.units import JOULES_PER_EV
 
 SILENCE_S = 3.0
-"""A writer that lives flushes ten times a second, whether frames come or not."""
+"""A writer that lives flushes twenty times a second, whether frames come or not."""
 LOOK_S = 0.1
 BLOCK_BYTES = 32 << 20
 MOST_RANGES = 5
