@@ -55,8 +55,8 @@ class ServiceSettings(Settings):
     clock_limit_s: Annotated[float, Field(gt=0)] = DEFAULT_LIMIT_S
     """How far the clocks of frames and readbacks may differ; rows paired by time across more are flagged, not used."""
     frame_queue_MiB: Annotated[float, Field(gt=0)] = 128.0
-    """Budget of the PVA queue (queueSize follows from it), and of the frames that wait for readbacks, each: when more
-    wait, the one that came first is stored with its row flagged."""
+    """Budget of the frames that wait for the run (PVA's queueSize follows from it), and of those that wait for
+    readbacks, each: when more of these wait, the one that came first is stored with its row flagged."""
 
 
 class FrameTimeSettings(Settings):

@@ -28,7 +28,7 @@ from stream_service.sources.live.ntndarray import (
     is_empty,
     is_ntndarray,
 )
-from stream_service.sources.live.pva_queue import PvaQueue, Received
+from stream_service.sources.live.pva_queue import TAKEN_OUT, PvaQueue, Received
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,9 @@ UNKNOWN_FRAME_BYTES = 2 << 20
 
 
 def queue_size(frame_bytes: int, budget_bytes: int) -> int:
-    """Elements of the PVA monitor's queue that fit into the budget; at least 4."""
-    return max(4, min(MAX_QUEUE_SIZE, budget_bytes // max(frame_bytes, 1)))
+    """Elements of the PVA monitor's queue that fit into its part of the budget; at least 4."""
+    own_bytes = budget_bytes - budget_bytes // TAKEN_OUT
+    return max(4, min(MAX_QUEUE_SIZE, own_bytes // max(frame_bytes, 1)))
 
 
 class PvaFrames:
@@ -67,7 +68,7 @@ class PvaFrames:
         (None: all) are read.
         """
         self.channel = channel
-        self.queue = PvaQueue()
+        self.queue = PvaQueue(budget_bytes)
         self._timestamp_field: TimestampField = timestamp_field
         self._wanted = wanted
         self._latest_before: Value | None = None

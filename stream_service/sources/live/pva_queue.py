@@ -18,8 +18,9 @@ from p4p.wrapper import Value
 
 from stream_service.sources.live.ntndarray import held_bytes, is_empty
 
-MOST_TAKEN_BYTES = 32 << 20
-"""Taken out of the subscription before the run has worked on them, so that it is seen how much waits."""
+TAKEN_OUT = 4
+"""One in so many bytes of the budget is for updates that were taken out and wait here, where it is seen how much waits;
+the others are for the subscription."""
 PROMPT_S = 0.02
 """An update that is taken out so soon after the queue was empty came just now, by the measure of clocks."""
 
@@ -47,7 +48,8 @@ class PvaQueue:
     Updates without pixels, which a channel sends before its first frame, show only that it answers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget_bytes: int) -> None:
+        """`budget_bytes` is for all that waits, here and in the subscription."""
         self.held_bytes = 0
         """Of the updates that are known to wait; more may be in the subscription."""
         self.has_answered = False
@@ -55,6 +57,7 @@ class PvaQueue:
         self.disconnection: Exception | None = None
         """What became of the connection; None while it stands."""
         self._taken: deque[tuple[Received, int]] = deque()
+        self._most_bytes = budget_bytes // TAKEN_OUT
         self._subscription: Subscription | None = None
         self._has_news = threading.Event()
         self._lock = threading.Lock()
@@ -110,7 +113,7 @@ class PvaQueue:
                 return
             now_s = time.monotonic()
             at_s = now_s if now_s - self._signalled_s <= PROMPT_S else None
-            while self.held_bytes < MOST_TAKEN_BYTES and (update := self._subscription.pop()) is not None:
+            while self.held_bytes < self._most_bytes and (update := self._subscription.pop()) is not None:
                 self._enter(update, at_s)
 
     def _enter(self, update: Any, at_s: float | None) -> None:
