@@ -7,6 +7,7 @@ not known or not in the file, a type that HDF5 would convert), the answer is Non
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import weakref
@@ -83,9 +84,21 @@ def rows_in_place(id: h5d.DatasetID) -> RowsInPlace | None:
             return None
         row_bytes = math.prod(id.shape[1:]) * id.dtype.itemsize
         found = _pieces(id, row_bytes)
-        return None if found is None else RowsInPlace(os.dup(file.get_vfd_handle()), *found, row_bytes)
+        return None if found is None else RowsInPlace(_opened_again(file), *found, row_bytes)
     except HDF5_ERRORS:
         return None
+
+
+def _opened_again(file: h5f.FileID) -> int:
+    """A descriptor of its own for a file: a duplicate would keep the lock of HDF5 when that has closed the file.
+
+    Raises `OSError`, also if another file has the name by now.
+    """
+    fd = os.open(file.name, os.O_RDONLY | os.O_CLOEXEC)
+    if not os.path.sameopenfile(fd, file.get_vfd_handle()):
+        os.close(fd)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file.name)
+    return fd
 
 
 def _pieces(id: h5d.DatasetID, row_bytes: int) -> tuple[npt.NDArray[np.int64], int] | None:

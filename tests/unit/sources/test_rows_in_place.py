@@ -203,3 +203,22 @@ def test_the_file_is_let_go_of_with_its_rows(tmp_path: Path) -> None:
     np.testing.assert_array_equal(out, FRAMES)
     del rows
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_file_that_is_closed_again_can_be_written_by_others(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", chunks=(1, *SHAPE))
+    rows = found(path)
+    assert rows is not None
+    with h5py.File(path, "a", locking=True) as file:
+        file["more"] = 1
+    out = np.empty((N, *SHAPE), np.uint16)
+    assert rows.read_into(0, out)
+    np.testing.assert_array_equal(out, FRAMES)
+
+
+def test_file_of_which_another_has_the_name_is_read_by_hdf5(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", chunks=(1, *SHAPE))
+    with h5py.File(path) as file:
+        os.replace(written(tmp_path / "b.h5", FRAMES[::-1], chunks=(1, *SHAPE)), path)
+        assert rows_in_place(file["frames"].id) is None
+        np.testing.assert_array_equal(stack_of(file).block(0, 1), FRAMES[:1])
