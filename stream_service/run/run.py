@@ -1,8 +1,9 @@
 """One run, from arming to its end, in a thread of its own: frames and readbacks in, rows of one file out.
 
 A scan at the beamline, a replay and an ingest are this same run; they differ in set-up, sources and clock. The thread
-is the only one that touches the pairer, the ledger, the reducer and the file. Whatever goes wrong in it ends
-the run as FAILED, with the rows so far in the file and the reason in words; it never hangs.
+is the only one that touches the pairer, the ledger and the reducer; the file has a thread of its own (ADR 0022).
+Whatever goes wrong in either ends the run as FAILED, with the rows so far in the file and the reason in words; it never
+hangs.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ RECORDED_VERSIONS = ("ptychostream", "numpy", "numba", "h5py", "p4p", "pyepics",
 class RunFile:
     """An open file, and the pipeline that fills it."""
 
-    thread: FileThread
+    file: FileThread
     pipeline: RowPipeline
     ledger: Ledger
     raw_shape: tuple[int, int]
@@ -49,11 +49,6 @@ class RunFile:
     _counted_s: float = -math.inf
     _updates: list[Readback] = field(default_factory=list)
     """Not on their way into the file yet."""
-
-    @property
-    def file(self) -> StandardFile:
-        """To be read; its methods are called in its thread."""
-        return self.thread.file
 
     @property
     def side_sinks(self) -> SideSinks:
@@ -72,7 +67,7 @@ class RunFile:
 
     def enter_state(self, state: RunState) -> None:
         """Let readers know where the run is, after the next flush."""
-        self.thread.post(lambda: self.file.set_state(state.value))
+        self.file.post(lambda file: file.set_state(state.value))
 
     def flush(self) -> None:
         """Let the rows so far become visible to readers; and some times a second, the account as it stands."""
@@ -80,11 +75,12 @@ class RunFile:
         now_s = time.monotonic()
         if now_s - self._counted_s >= COUNTS_S:
             self._counted_s = now_s
-            self.thread.post(partial(self.file.write_counts, ledger_counts(self.ledger)))
+            counts = ledger_counts(self.ledger)
+            self.file.post(lambda file: file.write_counts(counts))
 
     def set_clock_offsets(self, offsets_s: Mapping[str, float]) -> None:
         """Enter by how much the clocks of channels were ahead of that of the frames."""
-        self.thread.call(lambda: self.file.set_clock_offsets(offsets_s))
+        self.file.call(lambda file: file.set_clock_offsets(offsets_s))
 
     def _flush_rows(self) -> None:
         self._post_updates()
@@ -93,7 +89,7 @@ class RunFile:
     def _post_updates(self) -> None:
         updates, self._updates = self._updates, []
         if updates:
-            self.thread.post(partial(_add_readbacks, self.file, updates))
+            self.file.post(lambda file: _add_readbacks(file, updates))
 
     def close(self, outcome: RunOutcome) -> None:
         """Write the last rows, the account and how the run ended, and close the file; then the sinks beside it.
@@ -105,12 +101,12 @@ class RunFile:
         except BaseException:
             if outcome.state is RunState.FAILED:  # there is no second attempt
                 try:
-                    self.thread.call(lambda: self.file.close())
+                    self.file.call(lambda file: file.close())
                 finally:
-                    self.thread.end()
+                    self.file.end()
                     self.side_sinks.finish(outcome)
             raise
-        self.thread.end()
+        self.file.end()
         self.side_sinks.finish(outcome)
 
     def _close_file(self, outcome: RunOutcome) -> None:
@@ -120,15 +116,15 @@ class RunFile:
         ledger = ledger_columns(self.ledger)
         energy_eV, exposure_s = self.pipeline.energies.energy_eV, self.pipeline.exposure_s
 
-        def end() -> None:
-            self.file.write_ledger(ledger)
-            self.file.set_scalars(
+        def end(file: StandardFile) -> None:
+            file.write_ledger(ledger)
+            file.set_scalars(
                 energy_eV=energy_eV if math.isfinite(energy_eV) else None,
                 exposure_s=exposure_s if math.isfinite(exposure_s) else None,
             )
-            self.file.finish(outcome)
+            file.finish(outcome)
 
-        self.thread.call(end)
+        self.file.call(end)
 
 
 def _add_readbacks(file: StandardFile, updates: Iterable[Readback]) -> None:
@@ -190,9 +186,9 @@ def open_run_file(
         center=reducer.geometry.center,
         axis_signs=settings.axis_signs,
     )
-    thread = FileThread(StandardFile.create(path, header, swmr=swmr))
+    file = FileThread(StandardFile.create(path, header, swmr=swmr))
     pipeline = RowPipeline(
-        thread,
+        file,
         reducer,
         ledger,
         settings.stage_map,
@@ -204,7 +200,7 @@ def open_run_file(
         about_references=settings.about_references,
         sinks=sinks,
     )
-    return RunFile(thread, pipeline, ledger, reducer.geometry.raw_shape, np.dtype(dtype))
+    return RunFile(file, pipeline, ledger, reducer.geometry.raw_shape, np.dtype(dtype))
 
 
 @cache

@@ -91,14 +91,13 @@ class RecordedRun:
         assert self.run.out is not None, "a run without a file says nothing"
         pipeline, settings, facts = self.run.out.pipeline, self._scan.settings, self._scan.facts
         optics = settings.profile.optics if settings.profile else None
-        file = self.run.out.file
-        if not file.n_rows:
+        if not self.run.out.file.n_rows:
             return
         geometry = ScanGeometry(
             energy_eV=pipeline.energies.energy_eV,
             det_dist_m=facts.det_dist_m,
             pixel_m=facts.pixel_m * settings.preprocessing.bin,
-            frame_shape=file.frame_shape,
+            frame_shape=pipeline.frame_shape,
             is_near_field=None if optics is None else optics.propagation == "near_field",
             defocus_m=None if optics is None else optics.defocus_m,
         )

@@ -119,7 +119,7 @@ class RecordedSetup:
             swmr=self._is_live,
         )
         out.pipeline.on_judged(self._see_groups)
-        self._on_open(out.file)
+        out.file.call(self._on_open)
         return out
 
 

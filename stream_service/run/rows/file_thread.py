@@ -1,6 +1,7 @@
 """The thread in which all calls on the open file of a run are made, in order: rows are written while others are made.
 
-It begins with the first call that is not waited for, and has ended when the run has closed its file. A call that fails
+Nobody else has the file: a call is a function of it, and what may be known of it at any time is told here. The thread
+begins with the first call that is not waited for, and has ended when the run has closed its file. A call that fails
 does not end it, since a file that takes no more rows still takes the account and the end of the run. The run is told
 of the failure at its next call, once.
 """
@@ -28,8 +29,8 @@ Result = TypeVar("Result")
 class FileCall(Generic[Result]):
     """A call that was posted."""
 
-    def __init__(self, call: Callable[[], Result]) -> None:
-        self._call: Callable[[], Result] | None = call
+    def __init__(self, call: Callable[[StandardFile], Result]) -> None:
+        self._call: Callable[[StandardFile], Result] | None = call
         self._made = threading.Event()
         self._result: Result | None = None
         self._failure: BaseException | None = None
@@ -40,11 +41,11 @@ class FileCall(Generic[Result]):
         """True once it was made, well or not."""
         return self._made.is_set()
 
-    def make(self) -> None:
+    def make(self, file: StandardFile) -> None:
         """In the thread of the file."""
         assert self._call is not None, "it is made once"
         try:
-            self._result = self._call()
+            self._result = self._call(file)
         except BaseException as error:  # noqa: BLE001  (raised again in the thread of the run)
             self._failure, self.has_failed = error, True
         finally:
@@ -70,33 +71,42 @@ class FileThread:
     """Of one open file. All methods are the run's, in its thread."""
 
     def __init__(self, file: StandardFile) -> None:
-        self.file = file
-        """Its methods are called here only; what it says of itself may be read."""
+        self._file = file
         self._calls: SimpleQueue[FileCall | None] = SimpleQueue()
         self._posted: deque[FileCall] = deque()
         """Those of which the run does not know yet what became of them."""
         self._thread: threading.Thread | None = None
 
-    def post(self, call: Callable[[], Result]) -> FileCall[Result]:
+    @property
+    def n_rows(self) -> int:
+        """Rows that readers can see; may be asked for in any thread."""
+        return self._file.n_rows
+
+    @property
+    def failure(self) -> WriteError | None:
+        """Why no more rows can be written; None while they can, by the calls that were made until now."""
+        return self._file.failure
+
+    def post(self, call: Callable[[StandardFile], Result]) -> FileCall[Result]:
         """Have a call made after those before, and go on. Raises what has failed by now."""
         self._look()
         if self._thread is None:
-            self._thread = _started(self._calls, self.file.name)
+            self._thread = _started(self._file, self._calls)
         return self._put(call)
 
-    def call(self, call: Callable[[], Result]) -> Result:
+    def call(self, call: Callable[[StandardFile], Result]) -> Result:
         """Have a call made after those before, and wait for it. Raises what failed of them all, when it is made."""
-        return call() if self._thread is None else self.result(self._put(call))
+        return call(self._file) if self._thread is None else self.result(self._put(call))
 
     def result(self, posted: FileCall[Result]) -> Result:
         """The result of a call, which is waited for. Raises what failed of it and those before."""
         while not posted.wait(LOOK_S):
             if self._thread is None or not self._thread.is_alive():
-                raise OverrunError(f"the thread that writes {self.file.name} has died: start the run again")
-            log.warning("%s: the run has waited %g s for the disk: is it slow, or away?", self.file.name, LOOK_S)
+                raise OverrunError(f"the thread that writes {self._file.name} has died: start the run again")
+            log.warning("%s: the run has waited %g s for the disk: is it slow, or away?", self._file.name, LOOK_S)
         self._look()
         if posted.has_failed:
-            raise WriteError(f"{self.file.name}: nothing was written, because of the failure that was told")
+            raise WriteError(f"{self._file.name}: nothing was written, because of the failure that was told")
         return posted.result
 
     def end(self) -> None:
@@ -106,7 +116,7 @@ class FileThread:
             self._thread.join()
             self._thread = None
 
-    def _put(self, call: Callable[[], Result]) -> FileCall[Result]:
+    def _put(self, call: Callable[[StandardFile], Result]) -> FileCall[Result]:
         posted = FileCall(call)
         self._posted.append(posted)
         self._calls.put(posted)
@@ -121,16 +131,16 @@ class FileThread:
                     del failure  # see `take_failure`
 
 
-def _started(calls: SimpleQueue[FileCall | None], name: str) -> threading.Thread:
-    thread = threading.Thread(target=_work, args=(calls,), name=f"writing {name}", daemon=True)
+def _started(file: StandardFile, calls: SimpleQueue[FileCall | None]) -> threading.Thread:
+    thread = threading.Thread(target=_work, args=(file, calls), name=f"writing {file.name}", daemon=True)
     try:
         thread.start()
     except RuntimeError as error:
-        raise OverrunError(f"no thread can be started to write {name} ({error}): end other programs") from error
+        raise OverrunError(f"no thread can be started to write {file.name} ({error}): end other programs") from error
     return thread
 
 
-def _work(calls: SimpleQueue[FileCall | None]) -> None:
+def _work(file: StandardFile, calls: SimpleQueue[FileCall | None]) -> None:
     while (posted := calls.get()) is not None:
-        posted.make()
+        posted.make(file)
         del posted  # what it holds is free before the next one comes

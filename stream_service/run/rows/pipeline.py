@@ -1,4 +1,4 @@
-"""From exposures to rows of the file: grouping, reduction, appending, and the ledger's marks.
+"""From exposures to rows: grouping, reduction, what else stands in a row, and the marks of frames that make none.
 
 Live and offline use this same code; they differ only in where exposures come from. The reduction writes straight into
 the block that the sinks get, so a frame's pixels are read once and written once.
@@ -7,10 +7,7 @@ the block that the sinks get, so a frame's pixels are read once and written once
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,28 +22,17 @@ from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.kernels import CorrectionError, FrameReducer, Gaps, GapSetting, Grouping
 from stream_service.run.rows.exposure_columns import ExposureColumns
-from stream_service.run.rows.file_thread import FileCall, FileThread
+from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.first_frames import FirstFrames
 from stream_service.run.rows.flag_counts import FlagCounts
 from stream_service.run.rows.gap_watch import GapWatch
+from stream_service.run.rows.row_blocks import RowBlocks
 from stream_service.run.rows.saturation import SaturationShare
 from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
 from stream_service.run.rows.spread_check import Exposures, Judged, SpreadCheck
 from stream_service.run.rows.unmeasured import UnmeasuredPixels
-from stream_service.standard_file import PixelFlag, StandardFile
-
-MOST_BLOCKS = 3
-"""One is filled, one is written, and one is ready in between; two of frames that are a block each."""
-
-
-class Posted(NamedTuple):
-    """A block on its way into the file, and a flush; or a flush alone."""
-
-    block: RowBlock | None
-    ordinals: list[int]
-    flushed: FileCall
-    """Done when readers can see the rows."""
+from stream_service.standard_file import PixelFlag
 
 
 class RowPipeline:
@@ -75,13 +61,7 @@ class RowPipeline:
         """
         self._file = file
         self.side_sinks = SideSinks(sinks)
-        self._block = RowBlock(reducer.out_shape, frames_per_row)
-        """It is filled."""
-        self._ordinals: list[int] = []
-        """Of the frames in it."""
-        self._free: list[RowBlock] = []
-        self._posted: deque[Posted] = deque()
-        """On their way into the file, in order."""
+        self._blocks = RowBlocks(RowBlock(reducer.out_shape, frames_per_row), file, ledger, self.side_sinks)
         self._reducer = reducer
         self._ledger = ledger
         self._stage_map = stage_map
@@ -104,6 +84,11 @@ class RowPipeline:
         """Exposure time of the latest row."""
         self.energies = RowEnergies()
         """Of every row."""
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(ny, nx) of a stored frame."""
+        return self._reducer.out_shape
 
     @property
     def spread(self) -> SpreadJudge:
@@ -140,7 +125,7 @@ class RowPipeline:
             except CorrectionError as error:
                 raise ConfigError(str(error)) from error
             applied = self._reducer.dark_applied, self._reducer.flat_applied
-            self._file.post(lambda: self._file.file.write_applied(*applied))
+            self._file.post(lambda file: file.write_applied(*applied))
             self._write_mask()
             self._gap_watch = GapWatch(gaps.is_gap, gaps.told_by[0])
 
@@ -169,49 +154,12 @@ class RowPipeline:
         self._write_judged(list(self._spread_check.release()))
 
     def flush(self) -> None:
-        """Let the rows so far become visible to readers; those that are by now are stored, in the ledger's sense.
-
-        Without new rows there is time to wait for those on their way.
-        """
-        self._settle(MOST_BLOCKS if self._block.n_rows else 0)
-        self._post()
-        self.side_sinks.flush()
-
-    def _post(self) -> None:
-        """Have the block written and flushed, and go on with the next one."""
-        if not self._block.n_rows:
-            self._posted.append(Posted(None, [], self._file.post(self._file.file.flush)))
-            return
-        block, ordinals, following = self._block, self._ordinals, self._next_block()
-        self._posted.append(Posted(block, ordinals, self._file.post(partial(_append, self._file.file, block))))
-        self._block, self._ordinals = following, []
-
-    def _next_block(self) -> RowBlock:
-        n_blocks = 1 + sum(posted.block is not None for posted in self._posted)
-        if not self._free and n_blocks < (MOST_BLOCKS if self._block.capacity > 1 else 2):
-            return self._block.like()
-        while not self._free:
-            self._settle(len(self._posted) - 1)
-        return self._free.pop()
-
-    def _settle(self, n_open: int) -> None:
-        """Take back blocks that are in the file; wait until no more than `n_open` are on their way.
-
-        They are the sinks' from then on, and their frames are stored.
-        """
-        while self._posted and (len(self._posted) > n_open or self._posted[0].flushed.is_made):
-            block, ordinals, flushed = self._posted.popleft()
-            self._file.result(flushed)
-            if block is not None:
-                self._ledger.mark(ordinals, FrameStatus.STORED)
-                self.side_sinks.append(block)
-                block.clear()
-                self._free.append(block)
+        """See `RowBlocks.flush`."""
+        self._blocks.flush()
 
     def drain(self) -> None:
-        """Make the rows so far visible to readers, and wait until they are."""
-        self.flush()
-        self._settle(0)
+        """See `RowBlocks.drain`."""
+        self._blocks.drain()
 
     def finish(self) -> None:
         """No more exposures: enter the groups that never filled, and settle the saturation mask."""
@@ -235,7 +183,7 @@ class RowPipeline:
             if more is not None:
                 mask |= more
                 flags[more] |= np.uint32(flag)
-        self._file.post(partial(self._file.file.write_mask, mask.astype(np.uint8), flags))
+        self._file.post(lambda file: file.write_mask(mask.astype(np.uint8), flags))
 
     def notes(self) -> Iterator[str]:
         """Remarks on the references, the pixels and the rows so far, in sentences."""
@@ -256,16 +204,14 @@ class RowPipeline:
     def _write(self, groups: Sequence[Exposures], flags: Sequence[Flag] = ()) -> None:
         """Put complete groups into blocks; `flags` are theirs beside those of the exposures."""
         while groups:
-            n = self._block.n_free
+            n = self._blocks.n_free
             self._fill(ExposureColumns(groups[:n]), flags[:n])
             groups, flags = groups[n:], flags[n:]
-            if not self._block.n_free:
-                self._post()
 
     def _fill(self, exposures: ExposureColumns, more_flags: Sequence[Flag]) -> None:
-        """Reduce as many groups as the block has room for into its rows."""
+        """Reduce groups, as many as the block has room for at the most, into its rows."""
         n, ordinals = len(exposures.groups), exposures.ordinals
-        rows, pixels = self._block.next_rows(n)
+        rows, pixels = self._blocks.next_rows(n)
         features, frames = rows["features"], exposures.frames
         if self._gap_watch is not None:
             self._gap_watch.look([group[0] for group in frames])
@@ -285,11 +231,10 @@ class RowPipeline:
         rows["keep"] = np.isfinite(x_m) & np.isfinite(y_m) & (position_flags == 0)
         if len(self._rejected):
             rows["keep"] &= ~np.isin(ordinals[:, 0] // self.frames_per_row, self._rejected)
-        self._block.append(n)
         self.flags.add(flags, position_flags)
         self.energies.add(energies_eV, spreads_eV)
         self.exposure_s = float(reduced.exposure_s[-1])
-        self._ordinals += ordinals.ravel().tolist()
+        self._blocks.append(n, ordinals.ravel().tolist())
 
     def _look_at(
         self, frames: list[list[np.ndarray]], pixels: npt.NDArray[np.float32], features: npt.NDArray[np.void]
@@ -303,8 +248,3 @@ class RowPipeline:
             self._write_mask()
         self._saturation.add(features["n_saturated"], self._reducer)
         return is_measured
-
-
-def _append(file: StandardFile, block: RowBlock) -> None:
-    file.append(block)
-    file.flush()

@@ -9,9 +9,10 @@ from stream_service.core.run import RunOutcome
 
 
 class Sink(Protocol):
-    """Takes rows in blocks, in their order, in the thread of the run: it never waits for anything.
+    """Takes rows in blocks, in their order.
 
-    A sink beside the file gets the rows that are in the file, and nothing of a run that has none.
+    A sink beside the file gets the rows that are in the file, in the thread of the run: it never waits for anything. It
+    gets nothing of a run that has no file. The file itself is called in a thread of its own, see `FileThread`.
     """
 
     @property

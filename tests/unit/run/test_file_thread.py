@@ -19,7 +19,8 @@ from stream_service.errors import OverrunError, WriteError
 from stream_service.kernels import FrameReducer, Geometry
 from stream_service.run.rows import file_thread
 from stream_service.run.rows.file_thread import FileThread
-from stream_service.run.rows.pipeline import MOST_BLOCKS, RowPipeline
+from stream_service.run.rows.pipeline import RowPipeline
+from stream_service.run.rows.row_blocks import MOST_BLOCKS
 
 SHAPE = (6, 8)
 
@@ -28,7 +29,7 @@ def thread_of(file: Any = SimpleNamespace(name="scan_std.h5")) -> FileThread:  #
     return FileThread(file)
 
 
-def fails() -> None:
+def fails(_: Any) -> None:
     raise WriteError("scan_std.h5: the disk is full")
 
 
@@ -74,35 +75,39 @@ class Rows:
 def test_calls_are_made_in_order_in_one_other_thread() -> None:
     thread, made = thread_of(), []
     for number in range(100):
-        thread.post(lambda number=number: made.append((number, threading.get_ident())))
-    assert thread.call(lambda: len(made)) == 100
+        thread.post(lambda _, number=number: made.append((number, threading.get_ident())))
+    assert thread.call(lambda _: len(made)) == 100
     thread.end()
     assert [number for number, _ in made] == list(range(100))
     assert len({ident for _, ident in made}) == 1 and threading.get_ident() not in {ident for _, ident in made}
 
 
 def test_there_is_no_thread_before_the_first_row_and_none_after_the_end() -> None:
-    before = threading.active_count()
-    thread = thread_of()
-    assert thread.call(threading.get_ident) == threading.get_ident() and threading.active_count() == before
-    thread.post(lambda: None)
-    assert threading.active_count() == before + 1
+    name = "of_this_test_std.h5"
+
+    def n_threads() -> int:
+        return sum(one.name == f"writing {name}" for one in threading.enumerate())
+
+    thread = thread_of(SimpleNamespace(name=name))
+    assert thread.call(lambda _: threading.get_ident()) == threading.get_ident() and n_threads() == 0
+    thread.post(lambda _: None)
+    assert n_threads() == 1
     thread.end()
-    assert threading.active_count() == before
-    assert thread.call(lambda: "closed") == "closed"
+    assert n_threads() == 0
+    assert thread.call(lambda _: "closed") == "closed"
 
 
 @pytest.mark.parametrize("failure", [WriteError("the disk is full"), ZeroDivisionError("a defect"), SystemExit("none")])
 def test_failure_is_told_once_and_later_calls_are_made_all_the_same(failure: BaseException) -> None:
-    def raises() -> None:
+    def raises(_: Any) -> None:
         raise failure
 
     thread = thread_of()
     failed = thread.post(raises)
     with pytest.raises(type(failure)) as told:
-        thread.call(lambda: None)
+        thread.call(lambda _: None)
     assert told.value is failure
-    assert thread.call(lambda: "the account") == "the account"
+    assert thread.call(lambda _: "the account") == "the account"
     with pytest.raises(WriteError, match="nothing was written, because of the failure that was told"):
         thread.result(failed)
     thread.end()
@@ -112,18 +117,18 @@ def test_failure_is_told_by_whatever_comes_next() -> None:
     thread = thread_of()
     assert thread.post(fails).wait(HANG_S)
     with pytest.raises(WriteError, match="the disk is full"):
-        thread.post(lambda: None)
+        thread.post(lambda _: None)
     thread.end()
 
 
 def test_thread_that_dies_is_no_wait_for_ever(monkeypatch) -> None:
     monkeypatch.setattr(file_thread, "LOOK_S", 0.01)
     thread = thread_of()
-    thread.post(lambda: None)
+    thread.post(lambda _: None)
     thread.end()
     thread._thread = threading.Thread()  # it never runs
     with pytest.raises(OverrunError, match=r"the thread that writes scan_std\.h5 has died"):
-        thread.call(lambda: None)
+        thread.call(lambda _: None)
 
 
 def test_machine_without_a_free_thread_is_told(monkeypatch) -> None:
@@ -132,7 +137,7 @@ def test_machine_without_a_free_thread_is_told(monkeypatch) -> None:
 
     monkeypatch.setattr(threading.Thread, "start", refused)
     with pytest.raises(OverrunError, match=r"no thread can be started to write scan_std\.h5"):
-        thread_of().post(lambda: None)
+        thread_of().post(lambda _: None)
 
 
 def test_rows_are_made_while_others_are_written_and_no_more_than_the_blocks_hold() -> None:
@@ -156,7 +161,7 @@ def test_frames_are_stored_in_the_account_once_they_are_in_the_file() -> None:
     rows.add(2 * rows.capacity)
     assert rows.ledger.account().stored == 0
     rows.file.may_write.release()
-    rows.pipeline._settle(1)
+    rows.pipeline._blocks.settle(1)
     assert rows.ledger.account().stored == rows.capacity == len(rows.file.unique_ids)
     rows.file.may_write.release(1000)
     rows.pipeline.drain()
@@ -169,7 +174,7 @@ def test_wait_for_a_block_ends_when_the_file_fails(failure: Exception) -> None:
     rows = Rows()
     rows.file.may_write.release()
     rows.add(rows.capacity + 1)
-    rows.pipeline._settle(0)
+    rows.pipeline._blocks.settle(0)
     rows.file.failure = failure
     rows.file.may_write.release(1000)
     with pytest.raises(type(failure), match=str(failure)):

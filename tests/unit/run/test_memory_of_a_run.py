@@ -45,7 +45,7 @@ def fail(bench: Bench) -> None:
     run = weakref.proxy(bench.run)  # the script is one of its parts
 
     def breaks() -> None:
-        run.out.thread.call(run.out.file.close)
+        run.out.file.call(lambda file: file.close())
 
     assert bench.play(frames([1]), breaks, frames([2])).state is RunState.FAILED
 

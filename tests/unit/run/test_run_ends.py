@@ -15,6 +15,7 @@ from scripted_run import Bench, Step, frame, frames
 from stream_service.core.ledger import FrameStatus
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import SourceError
+from stream_service.run.run_file import RunFile
 from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.paths import MESSAGE, STATE
 from stream_service.standard_file.write.guarded_file import GuardedFile
@@ -218,11 +219,20 @@ def defect(*_: Any, **__: Any) -> Any:
     raise ZeroDivisionError("a defect")
 
 
+def break_call(out: RunFile, where: str) -> None:
+    """Let a call on a part of the run's file raise."""
+    part, name = where.split(".")
+    if part == "file":
+        out.file.call(lambda file: setattr(file, name, defect))
+    else:
+        setattr(getattr(out, part), name, defect)
+
+
 @pytest.mark.parametrize(
     "where",
     [
         "pipeline.finish",
-        "pipeline.flush",
+        "pipeline.drain",
         "pipeline.notes",
         "file.write_ledger",
         "file.set_clock_offsets",
@@ -235,11 +245,9 @@ def defect(*_: Any, **__: Any) -> Any:
 def test_defect_on_the_way_to_the_end_leaves_a_failed_run_that_says_so(bench, end, where):
     b = bench(n_positions=5)
 
-    def breaks() -> None:
-        parent, name = where.split(".")
-        setattr(getattr(b.run.out, parent), name, defect)
-
-    run = b.play(frames([1, 2]), b.settles(), breaks, b.run.abort if end == "abort" else b.stop)
+    run = b.play(
+        frames([1, 2]), b.settles(), lambda: break_call(b.run.out, where), b.run.abort if end == "abort" else b.stop
+    )
     assert run.state is RunState.FAILED
     assert DEFECT in run.message
     assert b.sources.queue.is_closed and b.sources.readbacks.is_closed
@@ -254,8 +262,8 @@ def test_defects_that_follow_a_failure_do_not_hide_it(bench):
 
     def breaks() -> None:
         assert b.run.out is not None
-        for part, name in ((b.run.out.pipeline, "release"), (b.run.out.ledger, "close"), (b.run.out.file, "close")):
-            setattr(part, name, defect)
+        for where in ("pipeline.release", "ledger.close", "file.close"):
+            break_call(b.run.out, where)
         raise SourceError("the stage has gone")
 
     run = b.play(frames([1, 2]), b.settles(), breaks)

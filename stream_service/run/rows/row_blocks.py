@@ -1,0 +1,114 @@
+"""The blocks of rows of a run: one is filled while others are on their way into the file.
+
+Where none is free the run waits, which bounds their memory. Once readers can see the rows of a block, its frames are
+stored, in the ledger's sense; the sinks beside the file get it, and it is filled again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.ledger import FrameStatus, Ledger
+from stream_service.core.row import RowBlock
+from stream_service.run.rows.file_thread import FileCall, FileThread
+from stream_service.run.rows.side_sinks import SideSinks
+from stream_service.standard_file import StandardFile
+
+MOST_BLOCKS = 3
+"""One is filled, one is written, and one is ready in between; two of frames that are a block each."""
+
+
+class Posted(NamedTuple):
+    """A block on its way into the file, and a flush; or a flush alone."""
+
+    block: RowBlock | None
+    ordinals: list[int]
+    flushed: FileCall
+    """Done when readers can see the rows."""
+
+
+class RowBlocks:
+    """Rows in, blocks of them to the file and then to the sinks beside it."""
+
+    def __init__(self, first: RowBlock, file: FileThread, ledger: Ledger, side_sinks: SideSinks) -> None:
+        """`first` is empty; the others are like it."""
+        self._file = file
+        self._ledger = ledger
+        self._side_sinks = side_sinks
+        self._block = first
+        """It is filled."""
+        self._ordinals: list[int] = []
+        """Of the frames in it."""
+        self._free: list[RowBlock] = []
+        self._posted: deque[Posted] = deque()
+        """On their way into the file, in order."""
+
+    @property
+    def n_free(self) -> int:
+        """Rows that can be taken at once; at least 1."""
+        return self._block.n_free
+
+    def next_rows(self, n: int) -> tuple[np.ndarray[Any, Any], npt.NDArray[np.float32]]:
+        """See `RowBlock.next_rows`."""
+        return self._block.next_rows(n)
+
+    def append(self, n: int, ordinals: list[int]) -> None:
+        """Take the next `n` rows, which are filled in by now, made of the frames of these ordinals."""
+        self._block.append(n)
+        self._ordinals += ordinals
+        if not self._block.n_free:
+            self._post()
+
+    def flush(self) -> None:
+        """Let the rows so far become visible to readers; those that are by now are stored, in the ledger's sense.
+
+        Without new rows there is time to wait for those on their way.
+        """
+        self.settle(MOST_BLOCKS if self._block.n_rows else 0)
+        self._post()
+        self._side_sinks.flush()
+
+    def drain(self) -> None:
+        """Make the rows so far visible to readers, and wait until they are."""
+        self.flush()
+        self.settle(0)
+
+    def settle(self, n_open: int) -> None:
+        """Take back blocks that are in the file; wait until no more than `n_open` are on their way.
+
+        They are the sinks' from then on, and their frames are stored.
+        """
+        while self._posted and (len(self._posted) > n_open or self._posted[0].flushed.is_made):
+            block, ordinals, flushed = self._posted.popleft()
+            self._file.result(flushed)
+            if block is not None:
+                self._ledger.mark(ordinals, FrameStatus.STORED)
+                self._side_sinks.append(block)
+                block.clear()
+                self._free.append(block)
+
+    def _post(self) -> None:
+        """Have the block written and flushed, and go on with the next one."""
+        if not self._block.n_rows:
+            self._posted.append(Posted(None, [], self._file.post(lambda file: file.flush())))
+            return
+        block, ordinals, following = self._block, self._ordinals, self._next_block()
+
+        def write(file: StandardFile) -> None:
+            file.append(block)
+            file.flush()
+
+        self._posted.append(Posted(block, ordinals, self._file.post(write)))
+        self._block, self._ordinals = following, []
+
+    def _next_block(self) -> RowBlock:
+        n_blocks = 1 + sum(posted.block is not None for posted in self._posted)
+        if not self._free and n_blocks < (MOST_BLOCKS if self._block.capacity > 1 else 2):
+            return self._block.like()
+        while not self._free:
+            self.settle(len(self._posted) - 1)
+        return self._free.pop()
