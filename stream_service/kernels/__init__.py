@@ -1,6 +1,7 @@
 """From raw exposures to stored frames: corrections, geometry, reduction. Pure numpy and numba, no transport, no clock.
 
-`reference.py` is the definition in plain numpy; `FrameReducer` gives the same bits in one pass over the pixels.
+`reference.py` is the definition in plain numpy; `FrameReducer` gives the same frames, bit for bit, in one pass over the
+pixels.
 """
 
 from stream_service.kernels.correction import CorrectionError, Corrections

@@ -1,12 +1,12 @@
-"""The reducer of a run: prepared once from its settings, then one kernel call per row.
+"""The reducer of a run: prepared once from its settings, then one kernel call for a block of rows.
 
 A `FrameReducer` owns its prepared references, its scratch lines and the running saturation counts, so one thread at a
-time may use it; the kernel releases the GIL meanwhile. Its results are those of `reference.py`, bit for bit.
+time may use it; the kernel releases the GIL meanwhile. Its results are those of `reference.py`, bit for bit but for
+intensity and centre of mass, whose sums are taken in another order (ADR 0002).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,9 +17,9 @@ from numpy.typing import DTypeLike, NDArray
 from stream_service.core.row import FEATURES_DTYPE, blank_features
 from stream_service.kernels.correction import Corrections
 from stream_service.kernels.geometry import Geometry
-from stream_service.kernels.neighbours import find_neighbours, without_neighbours
+from stream_service.kernels.kernel_settings import KernelSettings, bin_sum
 from stream_service.kernels.pixelpass import LANES, N_LINES, N_SUMS, TILE, measure_pixels, reduce_pixels
-from stream_service.kernels.raw_frames import RAW_DTYPES, RawFrames, supported
+from stream_service.kernels.raw_frames import RawFrames, supported
 from stream_service.kernels.reduction import (
     FrameSummary,
     Grouping,
@@ -50,57 +50,17 @@ class FrameReducer:
         self.dtype = supported(dtype)
         self.n_frames_seen = 0
         """Frames that went into rows so far: all of a group for `sum` and `mean`, the kept one for `first`, `best`."""
-        self._prepare_references()
-        self._prepare_scratch()
-        self._saturation = {raw_dtype: self._saturation_of(raw_dtype) for raw_dtype in RAW_DTYPES}
-
-    def _prepare_references(self) -> None:
-        geometry, corrections = self.geometry, self.corrections
-        calibration = corrections.calibrate(geometry.raw_shape)
-        rows, columns = geometry.roi_slices
-        dark, flat, inverse_flat, good = (
-            np.ascontiguousarray(geometry.crop(image))
-            for image in (calibration.dark, calibration.flat, calibration.inverse_flat, calibration.good)
-        )
-        interpolates = corrections.bad_pixels == "interpolate"
-        counts = np.ones_like(good) if interpolates else good
-        n_counting = _bin_sum(counts, geometry.bin)
-        scale = np.divide(geometry.bin**2, n_counting, out=np.zeros(geometry.binned_shape), where=n_counting > 0)
-        n_good = _bin_sum(good, geometry.bin)
-        is_good = n_good > 0
+        self._settings = settings = KernelSettings(geometry, self.corrections)
         self.out_shape = geometry.out_shape
-        self.mask = self._oriented(~is_good, np.uint8)
+        self.mask = settings.mask
         """(ny, nx) uint8, 1 where no good raw pixel is in the stored pixel (mask, dark, flat), else 0."""
-        self.dark_applied: NDArray[np.float32] | None = None
+        self.dark_applied = settings.dark_applied
         """(ny, nx) what was subtracted from each exposure, binned like the frames; None without a dark."""
-        self.flat_applied: NDArray[np.float32] | None = None
+        self.flat_applied = settings.flat_applied
         """(ny, nx) what each exposure was divided by, averaged over the good pixels of a bin; None without a flat."""
-        if corrections.dark is not None:
-            good_dark = dark if geometry.bin == 1 else _bin_sum(np.where(good, dark, 0), geometry.bin)
-            share = np.divide(geometry.bin**2, n_good, out=np.zeros(n_good.shape), where=is_good)
-            self.dark_applied = self._oriented(dark if geometry.bin == 1 else good_dark * share, np.float32)
-        if corrections.flat is not None:
-            mean_flat = np.divide(
-                _bin_sum(np.where(good, flat, 0), geometry.bin), n_good, out=np.ones(n_good.shape), where=is_good
-            )
-            self.flat_applied = self._oriented(flat if geometry.bin == 1 else mean_flat, np.float32)
         self._is_good = self.mask == 0
-        images = (dark, inverse_flat, good.view(np.uint8), counts.view(np.uint8))
-        self._references = (*map(_as_lines, images), scale)
-        self._stored_good = _as_lines(np.ascontiguousarray(is_good).view(np.uint8))
-        gaps = np.zeros(geometry.raw_shape, bool) if corrections.gaps is None else corrections.gaps
-        if interpolates:
-            neighbours = find_neighbours(calibration.good, rows, columns)
-        else:
-            neighbours = without_neighbours(gaps[rows, columns])
-        at_neighbours = (neighbours.raw_row, neighbours.raw_column)
-        self._neighbours = (
-            *neighbours,
-            calibration.dark[at_neighbours],
-            calibration.inverse_flat[at_neighbours],
-        )
-        self._window = (geometry.raw_shape, rows.start, columns.start, geometry.bin)
-        self._orientation = (geometry.transposes, *geometry.is_reversed)
+        self._limits, self._capped_limits = (settings.limits(is_capped=is_capped) for is_capped in (False, True))
+        self._prepare_scratch()
 
     def _prepare_scratch(self) -> None:
         n_columns = self.geometry.binned_shape[1]
@@ -115,23 +75,6 @@ class FrameReducer:
             np.zeros(n_columns, np.int32),
         )
         self._blank_features = np.array([blank_features()])
-        floor = 0.0 if self.corrections.negatives == "clip" else -math.inf
-        level, gain = self.corrections.saturation_level, self.corrections.gain
-        cap = math.inf if level is None else level
-        self._limits = (np.float32(math.inf), np.float32(floor), np.float32(gain))
-        self._capped_limits = (np.float32(cap), np.float32(floor), np.float32(gain))
-
-    def _saturation_of(self, dtype: np.dtype[Any]) -> tuple[bool, Any]:
-        """True if saturation can happen, and the smallest raw value of this dtype at or above the level."""
-        level = self.corrections.saturation_level
-        if level is None:
-            return False, dtype.type(0)
-        if dtype.kind == "f":
-            nearest = dtype.type(level)
-            return True, nearest if float(nearest) >= level else np.nextafter(nearest, dtype.type(math.inf))
-        smallest, largest = np.iinfo(dtype).min, np.iinfo(dtype).max
-        threshold = math.ceil(level)
-        return threshold <= largest, dtype.type(min(max(threshold, smallest), largest))
 
     def with_gaps(self, gaps: NDArray[np.bool_]) -> FrameReducer:
         """A new reducer that differs in the gaps (y, x) alone. Raises `CorrectionError` when no good pixel is left."""
@@ -140,7 +83,7 @@ class FrameReducer:
 
     def stored_where(self, raw: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """(ny, nx) the stored pixels in which any raw pixel (y, x) is True."""
-        return self._oriented(_bin_sum(self.geometry.crop(raw), self.geometry.bin) > 0, np.bool_)
+        return self._settings.as_stored(bin_sum(self.geometry.crop(raw), self.geometry.bin) > 0, np.bool_)
 
     @property
     def saturated_counts(self) -> NDArray[np.uint32]:
@@ -149,7 +92,7 @@ class FrameReducer:
         One good raw pixel saturates a bin, and one neighbour an interpolated pixel. In groups of unequal exposure a
         pixel counts, once for each frame, only when it saturates in all of them.
         """
-        return self._oriented(self._saturated_in_raw_axes, np.uint32)
+        return self._settings.as_stored(self._saturated_in_raw_axes, np.uint32)
 
     def saturated_mask(self, fraction: float) -> NDArray[np.uint8]:
         """(ny, nx) 1 where a pixel saturated in more than `fraction` of the frames so far; 0 means in any frame."""
@@ -229,7 +172,7 @@ class FrameReducer:
             row_s,
         )
         measured = self._run_kernel(
-            addresses, self._saturation[frames.dtype], self._limits, group, out, self._saturated_in_raw_axes
+            addresses, self._settings.saturation[frames.dtype], self._limits, group, out, self._saturated_in_raw_axes
         )
         self.n_frames_seen += addresses.size
         features[:] = measured
@@ -255,7 +198,7 @@ class FrameReducer:
     def _best(self, addresses: NDArray[np.int64], dtype: np.dtype[Any]) -> int:
         """The exposure (k, 1) of the best score, raw values capped at the saturation level."""
         k = len(addresses)
-        never_saturated = (False, self._saturation[dtype][1])
+        never_saturated = (False, self._settings.saturation[dtype][1])
         candidates = np.empty((k, *self.out_shape), np.float32)
         group = (False, np.zeros(k, bool), np.ones((k, 1)), np.zeros(k, np.int64), np.ones(k))
         self._run_kernel(addresses, never_saturated, self._capped_limits, group, candidates, self._uncounted)
@@ -266,18 +209,18 @@ class FrameReducer:
         self, addresses: NDArray[np.int64], saturation: Any, limits: Any, group: Any, out: Any, saturated_counts: Any
     ) -> NDArray[np.void]:
         """Features (n,) of the rows, see `reduce_pixels`."""
-        n = len(addresses)
+        n, settings = len(addresses), self._settings
         features = np.repeat(self._blank_features, n)
         arguments = (
             np.ascontiguousarray(addresses),
-            self._window,
-            self._references,
-            self._stored_good,
+            settings.window,
+            settings.references,
+            settings.stored_good,
             saturation,
             limits,
-            self._neighbours,
+            settings.neighbours,
             group,
-            self._orientation,
+            settings.orientation,
             out,
             saturated_counts,
             self._scratch,
@@ -289,18 +232,3 @@ class FrameReducer:
         except OSError:  # the disk is too full to keep the machine code: a run goes on, by now it is compiled
             reduce_pixels(*arguments)
         return features
-
-    def _oriented(self, image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
-        return np.array(self.geometry.orient(image), dtype, order="C")
-
-
-def _bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:
-    """Sum of the pixels of each bin, int64 or float64."""
-    ny, nx = image.shape
-    wide = np.float64 if image.dtype.kind == "f" else np.int64
-    return image.reshape(ny // bin, bin, nx // bin, bin).sum(axis=(1, 3), dtype=wide)
-
-
-def _as_lines(image: NDArray[Any]) -> NDArray[Any]:
-    """The image; or its first line, if all are alike: a kernel then need not read the others."""
-    return image[:1].copy() if (image == image[:1]).all() else image
