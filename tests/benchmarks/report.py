@@ -174,6 +174,9 @@ def verdicts(found: dict[str, list[Line]]) -> Iterator[tuple[str, bool]]:
                 f"{case}: {NAMES['full']} sustains {rate:.0f}/s, {ratio:.2f} × {NAMES['client']} (6,000/s or 0.7)",
                 rate >= 6000 or ratio >= 0.7,
             )
+    for line in found.get("kernel", []):
+        ratio = line["1024"]["1 per row"]["ratio"]
+        yield f"kernel at 1024²: {ratio:.2f} × reading the raw and writing the stored frame (at most 1.5)", ratio <= 1.5
     for line in found.get("offline", []):
         if "ratio" in line:
             what = f"ingest of {line.get('case', 'uint32')}"

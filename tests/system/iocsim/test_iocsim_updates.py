@@ -28,25 +28,23 @@ def test_what_is_sent_next_does_not_change_what_waits():
     """p4p posts a copy of an update that shares its pixels and attributes."""
     channel, encoder = SharedPV(initial=fresh()), Encoder()
     there = threading.Event()
-    received: list[Value] = []
     with (
         Server(providers=[{"T:Image": channel}], isolate=True) as server,
         Context("pva", nt=False, conf=server.conf(), useenv=False) as context,
     ):
         request = f"field()record[queueSize={2 * N},pipeline=false]"
         subscription = context.monitor("T:Image", there.set, request=request)
-        while not any(isinstance(update, Value) for update in received):
-            assert there.wait(HANG_S)
-            there.clear()
-            received.append(subscription.pop())
+
+        def next_update() -> Value:
+            """It is told of only if none was there before."""
+            while not isinstance(update := subscription.pop(), Value):
+                if update is None:
+                    assert there.wait(HANG_S)
+                    there.clear()
+            return update
+
+        assert next_update()["uniqueId"] == 0
         for index in range(1, N + 1):
             channel.post(encoder.encode(array(index)))
-        while received[-1] is None or received[-1]["uniqueId"] != N:
-            update = subscription.pop()
-            if update is None:
-                assert there.wait(HANG_S)
-                there.clear()
-            else:
-                received.append(update)
-    sent = [update for update in received if isinstance(update, Value) and update["uniqueId"]]
-    assert [str(update) for update in sent] == [str(encode(array(index))) for index in range(1, N + 1)]
+        received = [next_update() for _ in range(N)]
+    assert [str(update) for update in received] == [str(encode(array(index))) for index in range(1, N + 1)]

@@ -32,16 +32,13 @@ def test_nothing_is_imported_or_compiled_while_the_first_run_is_armed(
 def test_service_answers_while_the_kernel_is_compiled(
     start_ioc: Callable[..., Any], rigs: Rigs, tmp_path: Path
 ) -> None:
-    """For a type of pixels that was not expected."""
+    """For a type of pixels that was not expected, which takes a second or more on any machine."""
     rig = rigs.beside(start_ioc("--dtype", "uint32").prefix, variables={"NUMBA_CACHE_DIR": str(tmp_path)})
     rig.beamline.acquire(1)
-    beats = rig.service.watch("Heartbeat")
     rig.service.put("Request", json.dumps({"scan_id": "compiles", "n_positions": 1}))
     rig.service.put("Arm", 1, wait=False)
     rig.service.wait_until(lambda: "a file on trial" in str(rig.service.get("Message")))
-    n_beats = len(beats)
-    rig.service.wait_until(lambda: len(beats) >= n_beats + 2)
-    assert rig.service.get("Arm") == 1, "it compiles still"
+    assert rig.service.get("Arm") == 1, "it is busy with that"
     rig.service.put("Abort", 1)
     assert (rig.service.get("Arm"), rig.service.get("State")) == (0, "IDLE")
     n_compiled = len(compiled(tmp_path))
