@@ -113,6 +113,8 @@ class RunFile:
         if self.file.failure is None:
             self._post_updates()
             self.pipeline.drain()
+        elif outcome.state is RunState.FAILED:
+            self.file.forget()
         ledger = ledger_columns(self.ledger)
         energy_eV, exposure_s = self.pipeline.energies.energy_eV, self.pipeline.exposure_s
 

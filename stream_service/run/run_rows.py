@@ -107,10 +107,9 @@ class RunRows:
     def release(self) -> None:
         """The run has failed: the last rows that can still be had."""
         if self.out is not None:
-            with suppress(PtychostreamError):  # the file may be what failed
-                self._hand_over()
-                self.out.pipeline.release()
-                self.out.pipeline.drain()
+            for step in (self._hand_over, self.out.pipeline.release, self.out.pipeline.drain):
+                with suppress(PtychostreamError):  # the file may be what failed
+                    step()
 
     def enter_state(self, state: RunState) -> None:
         """Let readers of the file know where the run is."""

@@ -109,6 +109,10 @@ class FileThread:
             raise WriteError(f"{self._file.name}: nothing was written, because of the failure that was told")
         return posted.result
 
+    def forget(self) -> None:
+        """Tell nothing more of the calls so far: the run knows why the file takes no more, and they fail by that."""
+        self._posted.clear()
+
     def end(self) -> None:
         """No more calls are posted: end the thread, once it has made them all."""
         if self._thread is not None:

@@ -78,14 +78,23 @@ class RowBlocks:
         self.settle(0)
 
     def settle(self, n_open: int) -> None:
-        """Take back blocks that are in the file; wait until no more than `n_open` are on their way.
-
-        They are the sinks' from then on, and their frames are stored.
-        """
+        """Take back blocks that are in the file; wait until no more than `n_open` are on their way."""
         while self._posted and (len(self._posted) > n_open or self._posted[0].flushed.is_made):
+            try:
+                self._file.result(self._posted[0].flushed)
+            finally:  # it raises what any call failed of, and these rows can be seen all the same
+                self._take_back()
+
+    def _take_back(self) -> None:
+        """Take back the block that was waited for, and those behind it that are in the file.
+
+        They are the sinks' from then on, and their frames are stored; not those of a block that failed.
+        """
+        is_first = True
+        while self._posted and self._posted[0].flushed.is_made and (is_first or not self._posted[0].flushed.has_failed):
             block, ordinals, flushed = self._posted.popleft()
-            self._file.result(flushed)
-            if block is not None:
+            is_first = False
+            if block is not None and not flushed.has_failed:
                 self._ledger.mark(ordinals, FrameStatus.STORED)
                 self._side_sinks.append(block)
                 block.clear()

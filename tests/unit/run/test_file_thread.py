@@ -121,6 +121,14 @@ def test_failure_is_told_by_whatever_comes_next() -> None:
     thread.end()
 
 
+def test_failures_that_follow_from_a_known_one_are_not_told() -> None:
+    thread = thread_of()
+    assert thread.post(fails).wait(HANG_S)
+    thread.forget()
+    assert thread.call(lambda _: "the account") == "the account"
+    thread.end()
+
+
 def test_thread_that_dies_is_no_wait_for_ever(monkeypatch) -> None:
     monkeypatch.setattr(file_thread, "LOOK_S", 0.01)
     thread = thread_of()
@@ -191,3 +199,33 @@ def test_idle_flush_has_stored_what_was_on_its_way() -> None:
     rows.pipeline.flush()
     assert rows.ledger.account().stored == 3
     rows.thread.end()
+
+
+def test_rows_that_readers_can_see_are_stored_though_a_later_block_failed() -> None:
+    """The account and the sinks have what is in the file, also when both blocks were settled at once."""
+    rows = Rows()
+    rows.add(3 * rows.capacity - 1)
+    first, second = (posted.flushed for posted in rows.pipeline._blocks._posted)
+    rows.file.may_write.release()
+    assert first.wait(HANG_S)
+    rows.file.failure = WriteError("scan_std.h5: the disk is full")
+    rows.file.may_write.release(1000)
+    assert second.wait(HANG_S)
+    with pytest.raises(WriteError, match="the disk is full"):
+        rows.pipeline.drain()
+    rows.thread.end()
+    assert len(rows.file.unique_ids) == rows.capacity
+    assert rows.ledger.account().stored == rows.capacity
+
+
+def test_rows_that_readers_can_see_are_stored_though_an_earlier_call_failed() -> None:
+    rows = Rows()
+    rows.thread.post(lambda file: rows.file.may_write.acquire(timeout=HANG_S) and fails(file))
+    rows.add(2 * rows.capacity)
+    rows.file.may_write.release(1000)
+    assert all(posted.flushed.wait(HANG_S) for posted in rows.pipeline._blocks._posted)
+    with pytest.raises(WriteError, match="the disk is full"):
+        rows.pipeline.drain()
+    rows.thread.end()
+    assert rows.file.unique_ids == list(range(2 * rows.capacity))
+    assert rows.ledger.account().stored == 2 * rows.capacity

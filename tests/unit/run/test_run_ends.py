@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,17 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from limits import HANG_S
 from scripted_run import Bench, Step, frame, frames
 
 from stream_service.core.ledger import FrameStatus
+from stream_service.core.row import RowBlock
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import SourceError
+from stream_service.run import run_rows
+from stream_service.run.rows.pipeline import RowPipeline
 from stream_service.run.run_file import RunFile
+from stream_service.standard_file import StandardFile
 from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.paths import MESSAGE, STATE
 from stream_service.standard_file.write.guarded_file import GuardedFile
@@ -174,6 +180,37 @@ def test_full_disk_ends_the_run_with_its_file_closed(bench, monkeypatch):
             name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "not_exposed")
         }
     assert counts == {"expected": 20, "stored": 2, "lost": 4, "not_exposed": 14}, "what never reached the disk is lost"
+
+
+def test_full_disk_is_told_once_however_many_blocks_were_on_their_way(bench, monkeypatch):
+    """Those behind the one that failed fail by that, and what readers can see is stored in the account."""
+    b = bench(n_positions=400)
+    append, fill = StandardFile.append, RowPipeline._fill
+
+    def full_disk(file: StandardFile, block: RowBlock) -> None:
+        if file.n_rows:  # the first block is written
+            monkeypatch.setattr(GuardedFile, "reserve", refuse)
+        append(file, block)
+
+    def refuse(file: GuardedFile, n_bytes: int) -> None:
+        raise NoRoomError(errno.ENOSPC, 4096, n_bytes)
+
+    def slow(pipeline: RowPipeline, *args: Any) -> None:
+        assert all(posted.flushed.wait(HANG_S) for posted in pipeline._blocks._posted), (
+            "the disk is faster than the run"
+        )
+        fill(pipeline, *args)
+
+    monkeypatch.setattr(StandardFile, "append", full_disk)
+    monkeypatch.setattr(RowPipeline, "_fill", slow)
+    monkeypatch.setattr(run_rows, "FLUSH_S", math.inf)  # so that nothing but blocks is on its way
+    run = b.play([frame(n) for n in range(1, 301)], b.exposed(300), b.settles(), b.settles())
+    assert run.state is RunState.FAILED
+    assert run.message.count("could not write rows") == 1
+    n_rows = len(b.rows())
+    assert f"{n_rows} of 400 frames stored in {n_rows} rows, {300 - n_rows} lost" in run.message
+    assert n_rows == run.status().account.stored > 0
+    assert len(run.scan_table()) == n_rows, "the sinks have what readers can see"
 
 
 def test_write_that_hdf5_could_not_do_ends_the_run_and_leaves_the_rows_so_far(bench, monkeypatch):
