@@ -58,6 +58,8 @@ class PvaQueue:
         """What became of the connection; None while it stands."""
         self._taken: deque[tuple[Received, int]] = deque()
         self._most_bytes = budget_bytes // TAKEN_OUT
+        self._most_in_a_batch_bytes = self._most_bytes // 2
+        """Where frames are large, the rest of those taken out shows that they wait."""
         self._subscription: Subscription | None = None
         self._has_news = threading.Event()
         self._lock = threading.Lock()
@@ -82,15 +84,17 @@ class PvaQueue:
         self._fill()
 
     def take(self, timeout_s: float, at_most: int = 64) -> list[Received]:
-        """Up to `at_most` updates in order; waits up to `timeout_s` for the first one."""
+        """Some updates in order, `at_most` or half of what may be held; waits up to `timeout_s` for the first one."""
         self._has_news.clear()
         self._fill()
         if not self._taken and self._has_news.wait(timeout_s):
             self._fill()
-        batch = []
-        while self._taken and len(batch) < at_most:
+        batch: list[Received] = []
+        batch_bytes = 0
+        while self._taken and len(batch) < at_most and batch_bytes <= self._most_in_a_batch_bytes:
             received, n_bytes = self._taken.popleft()
             self.held_bytes -= n_bytes
+            batch_bytes += n_bytes
             batch.append(received)
         return batch
 

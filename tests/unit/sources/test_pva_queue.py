@@ -1,0 +1,49 @@
+"""Updates are taken out of a subscription in order, in batches, and it is seen how much waits, whatever their size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import corpus
+import numpy as np
+import pytest
+
+from stream_service.sources.live.pva_queue import TAKEN_OUT, PvaQueue
+
+BUDGET_BYTES = 128 << 20
+MOST_TAKEN_BYTES = BUDGET_BYTES // TAKEN_OUT
+MEGABYTE_FRAME = np.zeros((512, 1024), np.uint16)
+
+
+def queue_of(frames: Iterator[Any]) -> PvaQueue:
+    queue = PvaQueue(BUDGET_BYTES)
+    queue.subscribe(SimpleNamespace(pop=lambda: next(frames, None), close=lambda: None))
+    return queue
+
+
+def frames_of(pixels: np.ndarray, n: int) -> Iterator[Any]:
+    return (corpus.good(unique_id, pixels=pixels) for unique_id in range(1, n + 1))
+
+
+def test_every_update_comes_once_and_in_order() -> None:
+    queue, ids = queue_of(frames_of(MEGABYTE_FRAME, 100)), []
+    while batch := queue.take(0.0):
+        ids += [received.message["uniqueId"] for received in batch]
+    assert ids == list(range(1, 101))
+    assert queue.held_bytes == 0
+
+
+@pytest.mark.parametrize("size", [(32, 64), (512, 512), (1024, 1024), (2048, 2048)])
+def test_run_that_is_behind_is_seen_in_what_waits(size: tuple[int, int]) -> None:
+    """Large frames, too: the batch that the run works on does not empty what was taken out."""
+    pixels = np.zeros(size, np.uint16)
+    queue = queue_of(frames_of(pixels, 1 + 2 * MOST_TAKEN_BYTES // pixels.nbytes))
+    assert queue.take(0.0)
+    assert MOST_TAKEN_BYTES / 4 < queue.held_bytes < MOST_TAKEN_BYTES + pixels.nbytes + 1024
+
+
+def test_frame_larger_than_what_may_be_held_comes_all_the_same() -> None:
+    queue = queue_of(frames_of(np.zeros((4096, 8192), np.uint16), 2))
+    assert [len(queue.take(0.0)) for _ in range(3)] == [1, 1, 0]
