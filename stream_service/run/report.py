@@ -13,9 +13,12 @@ from stream_service.run.run_rows import RunRows
 from stream_service.run.source_watch import SourceWatch
 from stream_service.run.verdict import Verdict
 from stream_service.settings.service_status import Severity
+from stream_service.text.counted import counted
 
 SAY_S = 0.1
 """How often the message is renewed: as often as it is shown, and not with every frame."""
+BEHIND_BYTES = 8 << 20
+"""With so many bytes of frames waiting, the run is behind its detector. A full queue shows at least twice as many."""
 log = logging.getLogger(__name__)
 
 
@@ -27,23 +30,31 @@ class RunReport:
         self.severity = Severity.NONE
         """Of what the message says."""
         self._headline = ""
+        self._about_losses = ""
         self._said_s = 0.0
         self._notes = notes
         self._rows = rows
         self._watch = watch
         self._ending = ending
 
-    def renew(self, state: RunState, now_s: float) -> None:
-        """Say again what the run dropped and what is wrong, if it is time to."""
+    def renew(self, state: RunState, now_s: float, n_lost: int, waiting_bytes: int) -> None:
+        """Say again what the run dropped and what is wrong, if it is time to.
+
+        `n_lost` frames were overtaken by later ones so far, and `waiting_bytes` of frames wait for the run.
+        """
         if now_s - self._said_s >= SAY_S:
             self._said_s = now_s
+            about_losses = describe_losses(n_lost, waiting_bytes)
+            if about_losses and not self._about_losses:
+                log.warning("%s", about_losses)
+            self._about_losses = about_losses
             self.say(state, self._headline)
 
     def say(self, state: RunState, headline: str) -> None:
         """Renew the message: where the run is, what it dropped, what is wrong."""
         self._headline = headline
         problem = self._problem()
-        self._set(self._headline, *self._notes.sentences(), *self._rows.notes(), problem)
+        self._set(self._headline, self._about_losses, *self._notes.sentences(), *self._rows.notes(), problem)
         self.severity = self._severity_in(state, problem)
 
     def end(self, state: RunState, verdict: Verdict) -> None:
@@ -81,7 +92,18 @@ class RunReport:
         if problem or self._ending.reason is EndReason.DETECTOR_GONE:
             return Severity.MAJOR
         is_well = self._notes.is_empty and state is not RunState.INCOMPLETE and not self._rows.sink_notes
-        return Severity.NONE if is_well else Severity.MINOR
+        is_losing = bool(self._about_losses) and not state.has_ended
+        return Severity.NONE if is_well and not is_losing else Severity.MINOR
+
+
+def describe_losses(n_lost: int, waiting_bytes: int) -> str:
+    """One sentence on the frames lost so far, while the run goes on, and whether it is behind its detector."""
+    if not n_lost:
+        return ""
+    lost = f"{counted(n_lost, 'frame')} lost so far (gaps in uniqueId)"
+    if waiting_bytes < BEHIND_BYTES:
+        return lost
+    return f"{lost}, and {waiting_bytes >> 20} MiB of frames wait: the detector sends more than the service can store"
 
 
 def _logged(error: BaseException) -> str:

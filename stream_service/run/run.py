@@ -169,17 +169,18 @@ class Run:
         """The run at this moment; may be called from any thread, so it only looks at what the run's own has said."""
         if self.state is RunState.IDLE:
             return replace(NO_RUN, run_number=self.run_number, scan_id=self.setup.scan_id, message=self.message)
+        held_up = self.out.thread.problem if self.out else ""  # the run's own thread waits, and says nothing
         return RunStatus(
             run_number=self.run_number,
             scan_id=self.setup.scan_id,
             state=self.state,
             file=str(self.setup.path) if self.out else "",
-            message=self.message,
+            message=f"{self.message}; {held_up}" if held_up else self.message,
             end_reason=self._end.reason,
-            severity=self.severity,
+            severity=Severity.MAJOR if held_up else self.severity,
             account=self._ledger.account(),
             received=self._ledger.n_received,
-            gaps=self._ledger.n_seen - self._ledger.n_received,
+            gaps=self._n_gaps,
             bad_messages=self._notes.n_refused,
             rows=self.out.file.n_rows if self.out else 0,
             rows_expected=self.setup.n_rows_expected or 0,
@@ -243,7 +244,7 @@ class Run:
         if self._intake.has_waiting and min(quiet_s, now - self._last_asked_at) > self._rules.confirmation_s:
             self._last_asked_at = now
             self._enter(self._intake.ask_counter())
-        self._report.renew(self.state, now)
+        self._report.renew(self.state, now, self._n_gaps, self._sources.frames.queue.held_bytes)
 
     def _is_over(self, now: float) -> bool:
         """True if nothing more is to be expected; moves the run on to DRAINING when it begins to end."""
@@ -270,6 +271,11 @@ class Run:
     @property
     def _ledger(self) -> Ledger:
         return self._intake.ledger
+
+    @property
+    def _n_gaps(self) -> int:
+        """Frames that later ones have overtaken, so far."""
+        return self._ledger.n_seen - self._ledger.n_received
 
     def _take(self, event: RunEvent) -> None:
         self.state = after(self.state, event)

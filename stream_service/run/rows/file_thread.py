@@ -21,7 +21,7 @@ from stream_service.standard_file import StandardFile
 log = logging.getLogger(__name__)
 
 LOOK_S = 5.0
-"""Between two looks whether the thread that is waited for is alive; a disk that takes longer is told of in the log."""
+"""Between two looks whether the thread that is waited for is alive; a disk that takes longer is told of."""
 
 Result = TypeVar("Result")
 
@@ -72,6 +72,8 @@ class FileThread:
 
     def __init__(self, file: StandardFile) -> None:
         self._file = file
+        self.problem = ""
+        """A sentence while the run has waited long for the disk, else empty; any thread may look."""
         self._calls: SimpleQueue[FileCall | None] = SimpleQueue()
         self._posted: deque[FileCall] = deque()
         """Those of which the run does not know yet what became of them."""
@@ -100,10 +102,16 @@ class FileThread:
 
     def result(self, posted: FileCall[Result]) -> Result:
         """The result of a call, which is waited for. Raises what failed of it and those before."""
-        while not posted.wait(LOOK_S):
-            if self._thread is None or not self._thread.is_alive():
-                raise OverrunError(f"the thread that writes {self._file.name} has died: start the run again")
-            log.warning("%s: the run has waited %g s for the disk: is it slow, or away?", self._file.name, LOOK_S)
+        waited_s = 0.0
+        try:
+            while not posted.wait(LOOK_S):
+                if self._thread is None or not self._thread.is_alive():
+                    raise OverrunError(f"the thread that writes {self._file.name} has died: start the run again")
+                waited_s += LOOK_S
+                self.problem = f"{self._file.name}: the run has waited {waited_s:g} s for the disk: is it slow, or away?"
+                log.warning("%s", self.problem)
+        finally:
+            self.problem = ""
         self._look()
         if posted.has_failed:
             raise WriteError(f"{self._file.name}: nothing was written, because of the failure that was told")

@@ -91,7 +91,7 @@ class PvaQueue:
             self._fill()
         batch: list[Received] = []
         batch_bytes = 0
-        while self._taken and len(batch) < at_most and batch_bytes <= self._most_in_a_batch_bytes:
+        while self._taken and (not batch or (len(batch) < at_most and batch_bytes < self._most_in_a_batch_bytes)):
             received, n_bytes = self._taken.popleft()
             self.held_bytes -= n_bytes
             batch_bytes += n_bytes

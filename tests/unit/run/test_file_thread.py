@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -137,6 +138,22 @@ def test_thread_that_dies_is_no_wait_for_ever(monkeypatch) -> None:
     thread._thread = threading.Thread()  # it never runs
     with pytest.raises(OverrunError, match=r"the thread that writes scan_std\.h5 has died"):
         thread.call(lambda _: None)
+
+
+def test_disk_that_takes_nothing_is_told_of_while_it_is_waited_for(monkeypatch) -> None:
+    monkeypatch.setattr(file_thread, "LOOK_S", 0.01)
+    thread, may_write = thread_of(), threading.Event()
+    posted = thread.post(lambda: may_write.wait(HANG_S))
+    waits = threading.Thread(target=lambda: thread.result(posted))
+    waits.start()
+    limit_s = time.monotonic() + HANG_S
+    while "s for the disk: is it slow, or away?" not in thread.problem and time.monotonic() < limit_s:
+        time.sleep(0.001)
+    assert thread.problem.startswith("scan_std.h5: the run has waited ")
+    may_write.set()
+    waits.join(HANG_S)
+    assert thread.problem == ""
+    thread.end()
 
 
 def test_machine_without_a_free_thread_is_told(monkeypatch) -> None:

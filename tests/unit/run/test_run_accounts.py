@@ -208,6 +208,41 @@ def test_frames_that_do_not_come_over_pva_are_told_with_the_reason(bench, receiv
     assert said[0][1] is Severity.MAJOR
 
 
+@pytest.mark.parametrize(
+    ("waiting_bytes", "cause"),
+    [(0, ""), (20 << 20, ", and 20 MiB of frames wait: the detector sends more than the service can store")],
+)
+def test_losses_are_told_with_an_alarm_while_the_run_goes_on(bench, waiting_bytes, cause):
+    b = bench(n_positions=6)
+    said = []
+
+    def listen() -> None:
+        b.sources.frames.queue.held_bytes = waiting_bytes
+        said.append((b.run.message, b.run.status().severity))
+
+    run = b.play(
+        frames([1, 2]), b.waits(0.2), listen, b.waits(0.2), frames([5, 6]), b.waits(0.2), listen, b.exposed(6), b.stop
+    )
+    assert said[0] == ("receiving scan", Severity.NONE)
+    assert said[1] == (f"receiving scan; 2 frames lost so far (gaps in uniqueId){cause}", Severity.MINOR)
+    assert run.message == "4 of 6 frames stored in 4 rows, 2 lost (missing ids: 3-4)"
+
+
+def test_disk_that_the_run_waits_for_is_told_with_an_alarm(bench):
+    b = bench(n_positions=2)
+    said = []
+
+    def listen() -> None:
+        b.run.out.thread.problem = "scan_std.h5: the run has waited 5 s for the disk: is it slow, or away?"
+        said.append((b.run.status().message, b.run.status().severity))
+        b.run.out.thread.problem = ""
+
+    run = b.play(frames([1]), listen, frames([2]))
+    assert said[0][0].endswith("; scan_std.h5: the run has waited 5 s for the disk: is it slow, or away?")
+    assert said[0][1] is Severity.MAJOR
+    assert (run.status().message, run.status().severity) == ("2 of 2 frames stored in 2 rows", Severity.NONE)
+
+
 def test_switched_off_plugin_is_told_when_the_run_is_armed_and_forgotten_when_frames_come(bench):
     b = bench(n_positions=2)
     b.beamline.switches.problem = SWITCHED_OFF
