@@ -88,7 +88,7 @@ venv: ## make the environment ready for development; every target above does it 
 venv-sim:
 	@.ci/venv sim
 
-clean: ## remove the environments, caches and what the demo wrote, as far as they are in the checkout
-	@rm -rf .venv .venv-* .venv.lock demo-output build dist
+clean: ## remove the environments, caches and what demo and benchmark wrote, as far as they are in the checkout
+	@rm -rf .venv .venv-* .venv.lock demo-output bench-output build dist
 	@rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -92,13 +92,15 @@ def bench(
         else:
             console.print(table_of_lines(part, found[part]))
         (out / "bench.json").write_text(json.dumps({"cores": os.cpu_count(), "parts": found}, indent=1))
+    made = [out / "bench.json"]
     if "live" in found:
         figure(found["live"], out / "bench.png")
+        made.append(out / "bench.png")
     holds = True
     for sentence, is_reached in verdicts(found):
         console.print(f"{'reached    ' if is_reached else 'NOT REACHED'} {sentence}", highlight=False)
         holds &= is_reached
-    console.print(f"{(time.monotonic() - began) / 60:.0f} minutes; {out / 'bench.json'}, {out / 'bench.png'}")
+    console.print(f"{(time.monotonic() - began) / 60:.0f} minutes; {', '.join(map(str, made))}")
     raise typer.Exit(int(not holds))
 
 
