@@ -12,12 +12,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from report import figure, table_of_lines, table_of_live, table_of_threads, verdicts
+from report import NAMES, figure, table_of_lines, table_of_live, table_of_threads, verdicts
 from rich.console import Console
 
 HERE = Path(__file__).parent
@@ -60,19 +60,26 @@ def arguments_of(part: str, is_long: bool) -> list[list[str]]:
     return [[]]
 
 
+def some_of(known: Iterable[str], option: str, said: str) -> list[str]:
+    """The names that an option lists; all that are known if it is not given."""
+    names = said.split(",") if said else list(known)
+    if unknown := set(names) - set(known):
+        raise typer.BadParameter(f"{option} {said}: {', '.join(sorted(unknown))} is none of {', '.join(known)}")
+    return names
+
+
 @app.command()
 def bench(
     out: Annotated[Path, typer.Option(help="Folder of bench.json and bench.png.")] = Path("bench-output"),
     only: Annotated[str, typer.Option(help=f"Some of {', '.join(PARTS)}; else all.")] = "",
     long: Annotated[bool, typer.Option("--long", help="All sizes, bslz4, a million rows: about two hours.")] = False,
-    contenders: Annotated[str, typer.Option(help="Some of client, pvapy, raw, full; else all.")] = "",
+    contenders: Annotated[str, typer.Option(help=f"Some of {', '.join(NAMES)}; else all.")] = "",
     seconds: Annotated[float, typer.Option(help="Length of each live measurement.")] = 5.0,
     rounds: Annotated[int, typer.Option(help="Measurements of each contender.")] = 3,
 ) -> None:
     """Measure, print the tables, write the figures; exit code 1 if one does not reach what it must."""
-    parts = only.split(",") if only else list(PARTS)
-    if unknown := set(parts) - set(PARTS):
-        raise typer.BadParameter(f"--only {only}: {', '.join(sorted(unknown))} is none of {', '.join(PARTS)}")
+    parts = some_of(PARTS, "--only", only)
+    some_of(NAMES, "--contenders", contenders)
     console = Console(width=160)
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[dict[str, Any]]] = {}
@@ -86,6 +93,8 @@ def bench(
             with console.status(f"{script} {' '.join(arguments)}") as status:
                 for line in lines_of(script, *arguments):
                     found.setdefault(part, []).append(line)
+                    if "note" in line:
+                        console.print(line["note"], highlight=False)
                     status.update(f"{script} {' '.join(arguments)}: {len(found[part])} lines, {line.get('who', '')}")
         if part == "live":
             console.print(table_of_live(found[part]), table_of_threads(found[part]))
@@ -93,7 +102,7 @@ def bench(
             console.print(table_of_lines(part, found[part]))
         (out / "bench.json").write_text(json.dumps({"cores": os.cpu_count(), "parts": found}, indent=1))
     made = [out / "bench.json"]
-    if "live" in found:
+    if any("who" in line for line in found.get("live", [])):
         figure(found["live"], out / "bench.png")
         made.append(out / "bench.png")
     holds = True

@@ -56,7 +56,10 @@ def threads(lines: list[Line]) -> str:
 
 def table_of_live(lines: list[Line]) -> Table:
     """Each contender's median in each case; ratios to pvapy and to the bare client of the same case."""
-    table = Table(title="live: sustained with more offered than is carried, medians", title_justify="left")
+    table = Table(
+        title="live: sustained with more offered than is carried; medians of the rounds, lost and unaccounted are sums",
+        title_justify="left",
+    )
     for column in ("frame", "who", "offered/s", "sustained/s", "/ pvapy", "/ client", "lost", "unaccounted"):
         table.add_column(column, justify="left" if column in ("frame", "who") else "right")
     for column in ("CPU/frame", "source", "peak", "written", "disk"):
@@ -127,31 +130,44 @@ def _cell(value: Any) -> str:
 
 
 def figure(lines: list[Line], path: Path) -> None:
-    """Sustained rate and CPU time of a frame of each contender, case by case."""
+    """Sustained rate and CPU time of a frame, case by case: medians of the rounds, with the least and the most."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     found = cases(lines)
-    panels, axes = pyplot.subplots(1, 2, figsize=(4 + 2 * len(found), 5), constrained_layout=True)
+    panels, axes = pyplot.subplots(1, 2, figsize=(5 + 2 * len(found), 5), layout="constrained")
     for axis, key, label in (
-        (axes[0], "sustained_hz", "frames per second, sustained"),
-        (axes[1], "cpu_us_per_frame", "CPU time of a frame, µs"),
+        (axes[0], "sustained_hz", "frames per second, sustained\n▲: at least, the source was the limit"),
+        (axes[1], "cpu_us_per_frame", "CPU time of a frame, µs\nmedians of the rounds, with the least and the most"),
     ):
         for number, (who, name) in enumerate(NAMES.items()):
-            places = [place for place, contenders in enumerate(found.values()) if who in contenders]
-            values = [[line[key] for line in contenders[who]] for contenders in found.values() if who in contenders]
-            middles = [median(value) for value in values]
-            spread = [
-                [middle - min(value) for middle, value in zip(middles, values, strict=True)],
-                [max(value) - middle for middle, value in zip(middles, values, strict=True)],
-            ]
-            axis.bar([place + 0.2 * (number - 1.5) for place in places], middles, 0.2, yerr=spread, label=name)
+            for place, contenders in enumerate(found.values()):
+                if who not in contenders:
+                    continue
+                values = [line[key] for line in contenders[who]]
+                middle_value = median(values)
+                is_bound = key == "sustained_hz" and not all(line["is_beyond"] for line in contenders[who])
+                axis.errorbar(
+                    place + 0.15 * (number - 1.5),
+                    middle_value,
+                    [[middle_value - min(values)], [max(values) - middle_value]],
+                    fmt="^" if is_bound else "o",
+                    color=f"C{number}",
+                    capsize=3,
+                )
+            axis.plot([], [], "o", color=f"C{number}", label=name)
         axis.set_xticks(range(len(found)), found, rotation=20, ha="right")
-        axis.set_ylabel(label)
+        axis.set_xlim(-0.5, len(found) - 0.5)
+        axis.set_title(label, fontsize="medium")
         axis.set_yscale("log")
-    axes[0].legend()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.grid(axis="y", alpha=0.3)
+    panels.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     panels.savefig(path, dpi=120)
     pyplot.close(panels)
 
