@@ -127,6 +127,12 @@ class Ledger:
         """Ordinals up to the last frame seen: frames the detector has made for certain."""
         return self._epochs.n_seen
 
+    @property
+    def n_passed(self) -> int:
+        """As `n_seen`; once a frame came that was exposed after the end, all up to the end: no earlier one comes."""
+        is_past = self._n_ignored[Arrival.AFTER_RUN] > 0
+        return self._ends_at if is_past and self._ends_at is not None else self.n_seen
+
     def is_from_before(self, unique_id: int, timestamp_ns: int, epoch: int | None = None) -> bool:
         """True for the very frame that stood there before the run, and for those between it and the run's first."""
         if self.n_received or self._last_before is None or (epoch is not None and epoch > self.first_epoch):

@@ -65,9 +65,9 @@ class RunEnd:
             self._sources.frames.close()
         if ending.reason is EndReason.ALL_IN:
             return not self._sources.detector.is_acquiring or ending.has_looked_beyond(now_s)
-        if len(self._sources.frames.queue) and not ending.has_all_exposed(ledger.n_seen):
+        if len(self._sources.frames.queue) and not ending.has_all_exposed(ledger.n_passed):
             return False
-        return ledger.all_in or ending.is_drained(now_s, ledger.n_seen)
+        return ledger.all_in or ending.is_drained(now_s, ledger.n_passed)
 
     def finish(self, state: RunState) -> RunState:
         """Settle the account, and close the file with it; the state in which the run ends."""

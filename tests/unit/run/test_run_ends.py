@@ -68,6 +68,18 @@ def test_stop_ends_even_if_the_detector_never_does(bench):
     assert run.message == "7 of 7 frames stored in 7 rows"
 
 
+def test_stop_does_not_wait_for_frames_that_later_ones_have_overtaken(bench):
+    """A detector that sends more than is carried goes on: frame 7, the last that counts, was overwritten on its way."""
+    b = bench(n_positions=None)
+    later = (step for n in range(9, 10_000) for step in ([frame(n)], b.waits(0.1)))
+    run = b.play(frames([1, 2]), b.exposed(7), b.stop, [frame(3)], later)
+    assert (run.state, run.message) == (
+        RunState.INCOMPLETE,
+        "3 of 7 frames stored in 3 rows, 4 lost (missing ids: 4-7)",
+    )
+    assert b.clock.now_s < 1001, "no drain time was waited for"
+
+
 def test_stop_ends_even_if_nobody_knows_what_was_exposed(bench):
     b = bench(n_positions=None)
     b.sources.queue.is_endless = True
