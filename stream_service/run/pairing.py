@@ -53,6 +53,8 @@ class Pairing:
         self.beside_bytes = 0
         """Of exposures that wait elsewhere for a frame that waits here; they count as much."""
         self._gave_up_s = -math.inf
+        self._has_no_room = False
+        """Frames left since no more may wait, lately; else it was the time-out."""
         self._newest: deque[tuple[int, float]] = deque(maxlen=3)
         """End of the exposure, and arrival, of the last frames."""
         self._last_asked_s = 0.0
@@ -128,10 +130,15 @@ class Pairing:
             return ""
         n_frames = max(counts.values())
         rows = "its row is" if n_frames == 1 else "their rows are"
+        if self._has_no_room:
+            why = (
+                "more wait than service.frame_queue_MiB holds; is a readback late, or does the detector send too fast?"
+            )
+        else:
+            why = "does the IOC behind it answer, and do the frames have the right time stamps?"
         return (
             f"{' and '.join(sorted(counts))} {agrees(len(counts), 'was')} not known in time for "
-            f"{counted(n_frames, 'frame')}: {rows} flagged; does the IOC behind it answer, and do the frames have the "
-            "right time stamps?"
+            f"{counted(n_frames, 'frame')}: {rows} flagged; {why}"
         )
 
     @property
@@ -162,10 +169,12 @@ class Pairing:
         ready = self._leaving(self._pairer.take())
         if now_s - self._gave_up_s > TOLD_S:
             self._pairer.n_given_up.clear()
+            self._has_no_room = False
         while self._arrivals_s and (self.is_over_budget or now_s - self._first_arrival_s > self._timeout_s):
             if not self._pairer.n_given_up:
                 log.warning("frames wait too long for their readbacks; their rows are flagged")
             self._gave_up_s = now_s
+            self._has_no_room |= self.is_over_budget
             ready += self._leaving(self._pairer.give_up(1))
         if self._pairer and not self._is_in_order and now_s - self._last_asked_s >= ASK_S:
             self._ask(now_s)
