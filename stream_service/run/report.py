@@ -17,20 +17,22 @@ from stream_service.text.counted import counted
 
 SAY_S = 0.1
 """How often the message is renewed: as often as it is shown, and not with every frame."""
-BEHIND_BYTES = 8 << 20
-"""With so many bytes of frames waiting, the run is behind its detector. A full queue shows at least twice as many."""
+BEHIND = 16
+"""One in so many bytes of the budget: with more waiting, a run is behind its detector: a full queue shows twice it."""
 log = logging.getLogger(__name__)
 
 
 class RunReport:
     """The message of one run; written by the thread that arms it, then by its own."""
 
-    def __init__(self, notes: RunNotes, rows: RunRows, watch: SourceWatch, ending: Ending) -> None:
+    def __init__(self, notes: RunNotes, rows: RunRows, watch: SourceWatch, ending: Ending, budget_bytes: float) -> None:
+        """`budget_bytes` is for the frames that wait for the run."""
         self.message = "arming"
         self.severity = Severity.NONE
         """Of what the message says."""
         self._headline = ""
         self._about_losses = ""
+        self._budget_bytes = budget_bytes
         self._said_s = 0.0
         self._notes = notes
         self._rows = rows
@@ -44,7 +46,7 @@ class RunReport:
         """
         if now_s - self._said_s >= SAY_S:
             self._said_s = now_s
-            about_losses = describe_losses(n_lost, waiting_bytes)
+            about_losses = describe_losses(n_lost, waiting_bytes, self._budget_bytes)
             if about_losses and not self._about_losses:
                 log.warning("%s", about_losses)
             self._about_losses = about_losses
@@ -96,12 +98,12 @@ class RunReport:
         return Severity.NONE if is_well and not is_losing else Severity.MINOR
 
 
-def describe_losses(n_lost: int, waiting_bytes: int) -> str:
+def describe_losses(n_lost: int, waiting_bytes: int, budget_bytes: float) -> str:
     """One sentence on the frames lost so far, while the run goes on, and whether it is behind its detector."""
     if not n_lost:
         return ""
     lost = f"{counted(n_lost, 'frame')} lost so far (gaps in uniqueId)"
-    if waiting_bytes < BEHIND_BYTES:
+    if waiting_bytes < budget_bytes / BEHIND:
         return lost
     return f"{lost}, and {waiting_bytes >> 20} MiB of frames wait: the detector sends more than the service can store"
 

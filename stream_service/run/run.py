@@ -72,7 +72,7 @@ class Run:
         self._watch = SourceWatch(sources, rules.gone_s)
         self._ending = Ending(rules.grace_s, rules.drain_s, rules.gone_s, rules.armed_timeout_s)
         self._notes = RunNotes()
-        self._report = RunReport(self._notes, self._rows, self._watch, self._ending)
+        self._report = RunReport(self._notes, self._rows, self._watch, self._ending, sources.budget_bytes)
         self._last_asked_at = 0.0
         self._thread: threading.Thread | None = None
 
@@ -169,7 +169,7 @@ class Run:
         """The run at this moment; may be called from any thread, so it only looks at what the run's own has said."""
         if self.state is RunState.IDLE:
             return replace(NO_RUN, run_number=self.run_number, scan_id=self.setup.scan_id, message=self.message)
-        held_up = self.out.thread.problem if self.out else ""  # the run's own thread waits, and says nothing
+        held_up = self.out.file.problem if self.out else ""  # the run's own thread waits, and says nothing
         return RunStatus(
             run_number=self.run_number,
             scan_id=self.setup.scan_id,

@@ -108,7 +108,9 @@ class FileThread:
                 if self._thread is None or not self._thread.is_alive():
                     raise OverrunError(f"the thread that writes {self._file.name} has died: start the run again")
                 waited_s += LOOK_S
-                self.problem = f"{self._file.name}: the run has waited {waited_s:g} s for the disk: is it slow, or away?"
+                self.problem = (
+                    f"{self._file.name}: the run has waited {waited_s:g} s for the disk: is it slow, or away?"
+                )
                 log.warning("%s", self.problem)
         finally:
             self.problem = ""

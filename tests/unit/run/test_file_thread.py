@@ -143,7 +143,7 @@ def test_thread_that_dies_is_no_wait_for_ever(monkeypatch) -> None:
 def test_disk_that_takes_nothing_is_told_of_while_it_is_waited_for(monkeypatch) -> None:
     monkeypatch.setattr(file_thread, "LOOK_S", 0.01)
     thread, may_write = thread_of(), threading.Event()
-    posted = thread.post(lambda: may_write.wait(HANG_S))
+    posted = thread.post(lambda _: may_write.wait(HANG_S))
     waits = threading.Thread(target=lambda: thread.result(posted))
     waits.start()
     limit_s = time.monotonic() + HANG_S

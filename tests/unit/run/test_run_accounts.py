@@ -233,9 +233,9 @@ def test_disk_that_the_run_waits_for_is_told_with_an_alarm(bench):
     said = []
 
     def listen() -> None:
-        b.run.out.thread.problem = "scan_std.h5: the run has waited 5 s for the disk: is it slow, or away?"
+        b.run.out.file.problem = "scan_std.h5: the run has waited 5 s for the disk: is it slow, or away?"
         said.append((b.run.status().message, b.run.status().severity))
-        b.run.out.thread.problem = ""
+        b.run.out.file.problem = ""
 
     run = b.play(frames([1]), listen, frames([2]))
     assert said[0][0].endswith("; scan_std.h5: the run has waited 5 s for the disk: is it slow, or away?")
