@@ -62,22 +62,25 @@ class Clock:
         """Receipt minus stamp, of the promptest of the last messages; None without receipts."""
         return self._recent.value
 
-    def admit(self, stamp_ns: int, received_ns: int | None = None) -> bool:
+    def admit(self, stamp_ns: int, received_ns: int | None = None, *, has_waited: bool = False) -> bool:
         """Enter the next message of the sender; False if its stamp is not a time.
 
-        It is none if it is ahead of the clock as it was, or earlier than the message before; and after a step back no
-        stamp is a time until, by its receipt, the clock is again where it was (or, where no receipt was known before,
-        begins anew). What the same stamp twice means is for the caller to say.
+        A stamp is none if it is ahead of the clock as it was, or earlier than the message before; and after a step back
+        no stamp is a time until, by its receipt, the clock is again where it was (or, where no receipt was known
+        before, begins anew). What the same stamp twice means is for the caller to say. The receipt of a message that
+        `has_waited` is known roughly: it tells of a stamp that is ahead, and nothing else.
         """
         usual_ns = self._usual.value
         if received_ns is not None and usual_ns is not None:
             change_ns = received_ns - stamp_ns - usual_ns
             if change_ns < -self._limit_ns:
                 return False
-            if change_ns <= self._limit_ns:
+            if change_ns <= self._limit_ns and not has_waited:
                 self.has_stepped_back = False
                 self._enter(stamp_ns, received_ns)
                 return True
+        if has_waited:
+            received_ns = None
         if stamp_ns < self.newest_ns:
             self.has_stepped_back = True
         if self.has_stepped_back and (received_ns is None or usual_ns is not None or stamp_ns < self.newest_ns):
@@ -115,22 +118,23 @@ class FrameClock(Clock):
         self._refused_lag_ns: int | None = None
         """Of the message after the first one, if its stamp was no time."""
 
-    def admit(self, stamp_ns: int, received_ns: int | None = None) -> bool:
+    def admit(self, stamp_ns: int, received_ns: int | None = None, *, has_waited: bool = False) -> bool:
         """See `Clock.admit`."""
-        lag_ns = None if received_ns is None else received_ns - stamp_ns
+        tells_lag = received_ns is not None and not has_waited
+        lag_ns = received_ns - stamp_ns if received_ns is not None and tells_lag else None
         if self._was_ahead(stamp_ns):
             self.newest_ns = self._before_ns
         elif self._was_first_ahead(lag_ns):
             self.newest_ns, self.has_stepped_back, self._n_received = BEFORE_ALL_TIME, False, 0
             self._usual, self._recent = Least(), Least()
-        elif received_ns is None and self._was_behind(stamp_ns):
+        elif not tells_lag and self._was_behind(stamp_ns):
             self.has_stepped_back = False
         before_ns, had_stepped_back = self.newest_ns, self.has_stepped_back
-        is_time = super().admit(stamp_ns, received_ns)
+        is_time = super().admit(stamp_ns, received_ns, has_waited=has_waited)
         self._behind_ns = stamp_ns if self.has_stepped_back and not had_stepped_back else None
         if is_time:
             self._before_ns = before_ns
-            self._n_received += received_ns is not None
+            self._n_received += tells_lag
         self._refused_lag_ns = lag_ns if self._n_received == 1 and not is_time else None
         return is_time
 

@@ -44,11 +44,12 @@ class Frame:
     attributes: Mapping[str, AttributeValue]
     """NDAttributes by name; None where the PV behind one was not connected."""
     received_s: float | None = None
-    """When it came, on a clock of ours that never steps; None if that does not tell how long it took: it was recorded,
-    or had to wait for room."""
+    """When it came, on a clock of ours that never steps; None if nobody knows: it was recorded."""
     epoch: int | None = None
     """What its source calls the counting of the detector that its id belongs to, a number that grows with each reset;
     None: the source does not know of resets, and the ledger finds them."""
+    has_waited: bool = False
+    """True if `received_s` is known roughly, so that it does not tell how long the frame took."""
 
 
 @dataclass(frozen=True, slots=True)

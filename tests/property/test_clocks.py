@@ -133,9 +133,17 @@ def fly_scan(dice: random.Random, n_frames: int) -> Scan:
 
 
 def pair(
-    scan: Scan, motion: Motion, dice: random.Random, frame_clock: ClockFault, stage_clock: ClockFault
+    scan: Scan,
+    motion: Motion,
+    dice: random.Random,
+    frame_clock: ClockFault,
+    stage_clock: ClockFault,
+    batch_s: float = 0.0,
 ) -> list[tuple[bool, float]]:
-    """Let everything come in true time: per frame, whether it is flagged, and how far off it is in micrometres."""
+    """Let everything come in true time: per frame, whether it is flagged, and how far off it is in micrometres.
+
+    Frames are taken as they come, or every `batch_s`: then it is known of the first one alone when it came.
+    """
     pairer = Pairer([RULE])
     origin_ns = round((T0_S - 86400) * NS_PER_S)
     for name in ("x", "x_moving"):
@@ -148,18 +156,25 @@ def pair(
         if name in ("RBV", motion):
             last_received_s = max(last_received_s, post_s + dice.uniform(0.0005, 0.004))
             messages.append((last_received_s, len(messages), ("x" if name == "RBV" else "x_moving", value, stamp_ns)))
+    came_s = last_taken_s = -1.0
     for number, end_s in enumerate(scan.frame_ends_s):
         received_s, end_ns = end_s + dice.uniform(0.003, 0.015), frame_clock.stamp_ns(end_s)
-        messages.append((received_s, len(messages), (number, end_ns)))
+        taken_s = -(-received_s // batch_s) * batch_s if batch_s else received_s
+        has_waited = batch_s > 0 and taken_s == last_taken_s
+        came_s, last_taken_s = came_s if has_waited else received_s, taken_s
+        messages.append((taken_s, len(messages), (number, end_ns, came_s, has_waited)))
         if dice.random() < 0.8:  # the answer to a get that was sent then: after all updates that were posted before
-            messages.append((received_s + dice.uniform(0.0045, 0.006), len(messages), end_ns))
+            messages.append((taken_s + dice.uniform(0.0045, 0.006), len(messages), end_ns))
     exposures = []
     for received_s, _, message in sorted(messages):
         received_ns = round(received_s * NS_PER_S)
         match message:
-            case (int(number), int(end_ns)):
-                frame, window = Frame(number, end_ns, PIXELS, {}), FrameTime().window(end_ns, EXPOSURE_S)
-                pairer.add_frame(frame, FrameId(0, number), number, EXPOSURE_S, window, received_ns)
+            case (int(number), int(end_ns), float(came_s), bool(has_waited)):
+                frame, window = (
+                    Frame(number, end_ns, PIXELS, {}, has_waited=has_waited),
+                    FrameTime().window(end_ns, EXPOSURE_S),
+                )
+                pairer.add_frame(frame, FrameId(0, number), number, EXPOSURE_S, window, round(came_s * NS_PER_S))
             case (str(name), float(value), int(stamp_ns)):
                 pairer.add_readback(Readback(name, value, stamp_ns, received_ns=received_ns))
             case int(end_ns):
@@ -184,7 +199,7 @@ def fault_of(dice: random.Random, scan: Scan, *, of_frames: bool) -> ClockFault:
     return ClockFault(kind, at_s, by_s * dice.choice([1, -1]))
 
 
-def count_wrong(n_frames: int, seed: str) -> tuple[int, int, int]:
+def count_wrong(n_frames: int, seed: str, batch_s: float = 0.0) -> tuple[int, int, int]:
     """Frames looked at, flagged ones, wrong ones without a flag; over many scans with one wrong clock each."""
     dice = random.Random(seed)
     n_done = n_flagged = n_wrong = 0
@@ -193,7 +208,7 @@ def count_wrong(n_frames: int, seed: str) -> tuple[int, int, int]:
         of_frames = dice.random() < 0.5
         fault = fault_of(dice, scan, of_frames=of_frames)
         clocks = (fault, ClockFault()) if of_frames else (ClockFault(), fault)
-        results = pair(scan, dice.choice(["DMOV", "MOVN"]), dice, *clocks)
+        results = pair(scan, dice.choice(["DMOV", "MOVN"]), dice, *clocks, batch_s)
         assert len(results) == len(scan.frame_ends_s)
         n_done += len(results)
         n_flagged += sum(is_flagged for is_flagged, _ in results)
@@ -222,5 +237,12 @@ def test_wrong_clock_gives_flags_and_no_wrong_position(seed: str) -> None:
     """A hundred thousand frames in all, of which 20,000 every time."""
     n_done, n_flagged, n_wrong = count_wrong(20_000, seed)
     print(f"{n_done} frames, {n_flagged} flagged, {n_wrong} wrong without a flag")
+    assert n_wrong == 0
+    assert n_flagged > 0
+
+
+@pytest.mark.parametrize("batch_s", [0.05, pytest.param(0.09, marks=pytest.mark.long)])
+def test_wrong_clock_gives_flags_where_frames_are_taken_in_batches(batch_s: float) -> None:
+    _, n_flagged, n_wrong = count_wrong(5000, f"batches of {batch_s}", batch_s)
     assert n_wrong == 0
     assert n_flagged > 0

@@ -134,22 +134,22 @@ class Pairer:
         *,
         is_stamped: bool = True,
     ) -> None:
-        """Take a frame that the ledger calls new; `received_ns` tells when it came, if it came without waiting.
+        """Take a frame that the ledger calls new; `received_ns` tells when it came (roughly, if it has waited).
 
         `is_stamped` False: it is known beforehand that its stamp is no time.
         """
-        has_time = is_stamped and self._has_time(ordinal, window, received_ns)
+        has_time = is_stamped and self._has_time(ordinal, window, received_ns, has_waited=frame.has_waited)
         self._waiting[self._n_came] = _Waiting(frame, id, ordinal, exposure_s, window, has_time)
         self._n_came += 1
         self.waiting_bytes += frame.pixels.nbytes
 
-    def _has_time(self, ordinal: int, window: Window, received_ns: int | None) -> bool:
+    def _has_time(self, ordinal: int, window: Window, received_ns: int | None, *, has_waited: bool) -> bool:
         """True if a frame is stamped later than the one before it, by a clock that has not stepped."""
         clock = self._frame_clock
         if ordinal <= self._furthest_ordinal:  # it was overtaken
             return window.end_ns < clock.newest_ns and not clock.has_stepped_back
         self._furthest_ordinal = ordinal
-        return window.end_ns != clock.newest_ns and clock.admit(window.end_ns, received_ns)
+        return window.end_ns != clock.newest_ns and clock.admit(window.end_ns, received_ns, has_waited=has_waited)
 
     @property
     def moving_at_rest(self) -> list[str]:

@@ -75,8 +75,10 @@ def decode_ntndarray(
     timestamp_field: TimestampField = "timeStamp",
     received_s: float | None = None,
     wanted: Container[str] | None = None,
+    *,
+    has_waited: bool = False,
 ) -> Frame:
-    """A frame from a p4p `Value` (a context with `nt=False`) that came at `received_s`.
+    """A frame from a p4p `Value` (a context with `nt=False`) that came at `received_s` (see `Frame`).
 
     Plain pixels are the message's own memory, not a copy; compressed ones are decoded into a new array. Of the
     NDAttributes those that are `wanted` (None: all) and are scalars or texts are the frame's. Raises `SourceError` if
@@ -108,7 +110,7 @@ def decode_ntndarray(
         pixels = _pixels(value, codec, content, (sizes[1], sizes[0]))
     except SourceError as error:
         raise SourceError(f"frame {unique_id}: {error}") from error
-    return Frame(unique_id, timestamp_ns, pixels, scalars, received_s)
+    return Frame(unique_id, timestamp_ns, pixels, scalars, received_s, has_waited=has_waited)
 
 
 def _pixels(value: Value, codec: str, content: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

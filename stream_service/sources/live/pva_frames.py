@@ -159,7 +159,8 @@ class PvaFrames:
 
     def decode(self, message: Received) -> Frame:
         """The frame in a message; raises `SourceError` if it is none."""
-        return decode_ntndarray(message.message, self._timestamp_field, message.at_s, self._wanted)
+        update, at_s, has_waited = message
+        return decode_ntndarray(update, self._timestamp_field, at_s, self._wanted, has_waited=has_waited)
 
     def close(self) -> None:
         """End the subscription; what has come can still be taken."""

@@ -21,8 +21,9 @@ from stream_service.sources.live.ntndarray import held_bytes, is_empty
 TAKEN_OUT = 4
 """One in so many bytes of the budget is for updates that were taken out and wait here, where it is seen how much waits;
 the others are for the subscription."""
-PROMPT_S = 0.02
-"""An update that is taken out so soon after the queue was empty came just now, by the measure of clocks."""
+PROMPT_S = 0.1
+"""What is taken out so soon after an update was signalled came with it, by the measure of clocks, which differ by three
+times as much before it matters."""
 
 
 class Subscription(Protocol):
@@ -36,10 +37,12 @@ class Subscription(Protocol):
 
 
 class Received(NamedTuple):
-    """An update with pixels, and when it came, on the monotonic clock; None if it may have waited."""
+    """An update with pixels, and when it came, on the monotonic clock; None if nobody looked at a clock."""
 
     message: Value
     at_s: float | None
+    has_waited: bool = False
+    """True if that is known roughly."""
 
 
 class PvaQueue:
@@ -65,6 +68,8 @@ class PvaQueue:
         self._lock = threading.Lock()
         """`close` may be called beside `take`."""
         self._signalled_s = 0.0
+        self._was_emptied = False
+        """True if the next update is the one that was signalled."""
 
     def __len__(self) -> int:
         self._fill()
@@ -116,11 +121,18 @@ class PvaQueue:
             if self._subscription is None:
                 return
             now_s = time.monotonic()
-            at_s = now_s if now_s - self._signalled_s <= PROMPT_S else None
-            while self.held_bytes < self._most_bytes and (update := self._subscription.pop()) is not None:
-                self._enter(update, at_s)
+            at_s = self._signalled_s if now_s - self._signalled_s <= PROMPT_S else now_s
+            while self.held_bytes < self._most_bytes:
+                if (update := self._subscription.pop()) is None:
+                    self._was_emptied = True
+                    return
+                if self._was_emptied:
+                    self._enter(update, self._signalled_s, has_waited=False)
+                    self._was_emptied = False
+                else:
+                    self._enter(update, at_s, has_waited=True)
 
-    def _enter(self, update: Any, at_s: float | None) -> None:
+    def _enter(self, update: Any, at_s: float, *, has_waited: bool) -> None:
         if not isinstance(update, Value):
             if not isinstance(update, Cancelled):
                 self.disconnection = update
@@ -128,5 +140,5 @@ class PvaQueue:
         self.has_answered, self.disconnection = True, None
         if not is_empty(update):
             n_bytes = held_bytes(update)
-            self._taken.append((Received(update, at_s), n_bytes))
+            self._taken.append((Received(update, at_s, has_waited), n_bytes))
             self.held_bytes += n_bytes
