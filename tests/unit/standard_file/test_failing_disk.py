@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,15 +60,20 @@ def tried(script: subprocess.Popen[str]) -> Tried:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own; root only."""
+def small_disk() -> Iterator[Path]:
+    """A file system of its own; root only. Not below `tmp_path`: pytest could not remove what a killed test mounted."""
+    folder = Path(tempfile.mkdtemp(prefix="small-disk-"))
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(tmp_path)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], capture_output=True, check=False
     )
-    if mounted.returncode != 0:
-        pytest.skip("only root may mount a small disk")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    try:
+        if mounted.returncode != 0:
+            pytest.skip("only root may mount a small disk")
+        yield folder
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        folder.rmdir()
 
 
 def assert_all_is_told(results: list[dict[str, Any]], words: str) -> None:
