@@ -120,21 +120,20 @@ class FrameClock(Clock):
 
     def admit(self, stamp_ns: int, received_ns: int | None = None, *, has_waited: bool = False) -> bool:
         """See `Clock.admit`."""
-        tells_lag = received_ns is not None and not has_waited
-        lag_ns = received_ns - stamp_ns if received_ns is not None and tells_lag else None
+        lag_ns = None if received_ns is None or has_waited else received_ns - stamp_ns
         if self._was_ahead(stamp_ns):
             self.newest_ns = self._before_ns
         elif self._was_first_ahead(lag_ns):
             self.newest_ns, self.has_stepped_back, self._n_received = BEFORE_ALL_TIME, False, 0
             self._usual, self._recent = Least(), Least()
-        elif not tells_lag and self._was_behind(stamp_ns):
+        elif lag_ns is None and self._was_behind(stamp_ns):
             self.has_stepped_back = False
         before_ns, had_stepped_back = self.newest_ns, self.has_stepped_back
         is_time = super().admit(stamp_ns, received_ns, has_waited=has_waited)
         self._behind_ns = stamp_ns if self.has_stepped_back and not had_stepped_back else None
         if is_time:
             self._before_ns = before_ns
-            self._n_received += tells_lag
+            self._n_received += lag_ns is not None
         self._refused_lag_ns = lag_ns if self._n_received == 1 and not is_time else None
         return is_time
 
