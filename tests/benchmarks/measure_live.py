@@ -1,8 +1,9 @@
 """Contenders side by side in front of one detector: `python measure_live.py SIZE [--only full,pvapy] [--codec bslz4]`.
 
-Each is offered more than it carries, but not much more, since the source takes its share of the machine: in moments
-of `PROBE_S` the rate goes up by `BEYOND` until the contender is left behind, or the source cannot send any faster. Then
-its queue fills, and what it does per second until the detector sends its last frame is what it sustains. Contenders
+Each is offered more than it carries, but no more than `BEYOND`, since every frame that is sent takes its share of the
+machine, from source and contender. In moments of `PROBE_S` the rate goes up by `PROBE_STEP` until the contender is left
+behind, or the source cannot send any faster. From what it carried then the rate goes up by `BEYOND` in the same way, so
+that all are as far beyond what they carry. Then its queue fills, and what it does per second until the detector sends its last frame is what it sustains. Contenders
 take turns, round by round, in front of the same simulated beamline; each begins as a new process. Nothing
 is tied to a core: source and contender share the machine as the kernel gives it to them. Prints one line of JSON for
 each measurement.
@@ -24,7 +25,7 @@ from contenders import CONTENDERS, PVAPY_PYTHON, Contender
 from machine import cpu_s_by_thread, disk_MB_per_s, peak_MiB, used_s
 from source import Camera, beamline
 
-BEYOND = 1.25
+PROBE_STEP, BEYOND = 1.25, 1.08
 PROBE_S = 2.0
 WARM_UP_S = 0.7
 """Of each acquisition, not counted: the first frames, and pages that are touched for the first time."""
@@ -93,20 +94,22 @@ def measure(contender: Contender, camera: Camera, rate_hz: float, seconds: float
     return found | contender.finish(n) | {"peak_MiB": peak_MiB(contender.pid)}
 
 
-def measure_beyond(contender: Contender, camera: Camera, rate_hz: float, seconds: float) -> dict[str, Any]:
-    """As `measure`, at this rate or the first higher one of which the contender does not carry all.
+def measure_beyond(
+    contender: Contender, camera: Camera, rate_hz: float, seconds: float, step: float
+) -> dict[str, Any]:
+    """As `measure`, at this rate or the first higher one, step by step, of which the contender does not carry all.
 
     If the source cannot send so fast, and not because something held it up once, it is the fastest that it can.
     """
     n_slow = 0
     while True:
         found = measure(contender, camera, rate_hz, seconds)
-        is_slow = found["offered_hz"] < rate_hz / BEYOND
+        is_slow = found["offered_hz"] < rate_hz / step
         n_slow += is_slow
         if found["is_beyond"] or n_slow == 2:
             return found
         if not is_slow:
-            rate_hz *= BEYOND
+            rate_hz *= step
 
 
 def measure_case(case: Case, names: list[str], rounds: int, seconds: float, rate_hz: float, folder: Path) -> None:
@@ -123,10 +126,10 @@ def measure_case(case: Case, names: list[str], rounds: int, seconds: float, rate
                         found = measure(contender, camera, rate_hz, seconds)
                     else:
                         if name not in offered_hz:
-                            probed = measure_beyond(contender, camera, case.first_rate_hz, PROBE_S)
-                            offered_hz[name] = max(probed["asked_hz"], BEYOND * probed["sustained_hz"])
-                        found = measure_beyond(contender, camera, offered_hz[name], seconds)
-                        offered_hz[name] = found["asked_hz"]
+                            probed = measure_beyond(contender, camera, case.first_rate_hz, PROBE_S, PROBE_STEP)
+                            offered_hz[name] = BEYOND * probed["sustained_hz"]
+                        found = measure_beyond(contender, camera, offered_hz[name], seconds, BEYOND)
+                        offered_hz[name] = BEYOND * found["sustained_hz"]
                 said = {"size": case.size, "codec": case.codec, "crop": crop, "per_position": case.frames_per_position}
                 print(json.dumps(said | {"round": number} | found), flush=True)
 
