@@ -18,7 +18,7 @@ import numpy as np
 import typer
 from contenders import Service
 from machine import cpu_s_by_thread, peak_MiB, used_s
-from measure_live import Case, measure_beyond
+from measure_live import PROBE_STEP, Case, measure_beyond
 from source import beamline
 
 from stream_service.testing.loopback import LoopbackEpics
@@ -47,7 +47,7 @@ def main(
         beamline(Path(name), size, "none", sees="service") as (network, camera),
         service_of(Path(name), network, size, queue) as service,
     ):
-        carried = measure_beyond(service, camera, Case(size).first_rate_hz, 3.0)["sustained_hz"]
+        carried = measure_beyond(service, camera, Case(size).first_rate_hz, 3.0, PROBE_STEP)["sustained_hz"]
         rate_hz = BEYOND * carried
         free = os.statvfs(name)
         room = free.f_bavail * free.f_frsize - BYTES_LEFT_FREE
