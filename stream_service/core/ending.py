@@ -44,6 +44,11 @@ class Ending:
         """Stop gracefully; the first reason counts."""
         self._stop_reason = self._stop_reason or reason
 
+    @property
+    def is_asked(self) -> bool:
+        """True once somebody wants the run to end, whether it has come to it or not."""
+        return self.is_aborted or self._stop_reason is not None
+
     def stream_ended(self, reason: EndReason) -> None:
         """The stream has told its end: nothing more comes."""
         self.has_stream_ended = True

@@ -173,7 +173,7 @@ class Run:
         return RunStatus(
             run_number=self.run_number,
             scan_id=self.setup.scan_id,
-            state=self.state,
+            state=self._state_shown,
             file=str(self.setup.path) if self.out else "",
             message=f"{self.message}; {held_up}" if held_up else self.message,
             end_reason=self._end.reason,
@@ -186,6 +186,12 @@ class Run:
             rows_expected=self.setup.n_rows_expected or 0,
             queue_bytes=self._sources.frames.queue.held_bytes + self._rows.pairing.waiting_bytes,
         )
+
+    @property
+    def _state_shown(self) -> RunState:
+        """A run that is asked to end is draining, even while its thread waits for the disk and has not heard of it."""
+        state = self.state
+        return RunState.DRAINING if self._ending.is_asked and not state.has_ended else state
 
     def scan_table(self) -> npt.NDArray[np.float64]:
         """(n, 3) x and y in metres, and intensity, of the rows so far."""

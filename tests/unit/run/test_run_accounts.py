@@ -243,6 +243,20 @@ def test_disk_that_the_run_waits_for_is_told_with_an_alarm(bench):
     assert (run.status().message, run.status().severity) == ("2 of 2 frames stored in 2 rows", Severity.NONE)
 
 
+@pytest.mark.parametrize("is_abort", [False, True])
+def test_run_that_is_asked_to_end_shows_it_before_its_thread_hears_of_it(bench, is_abort):
+    b = bench(n_positions=2)
+    shown = []
+
+    def ask() -> None:
+        (b.run.abort if is_abort else b.run.stop)()  # in the run's own thread, which can hear nothing meanwhile
+        shown.append((b.run.state, b.run.status().state))
+
+    run = b.play(frames([1]), ask)
+    assert shown == [(RunState.RECEIVING, RunState.DRAINING)]
+    assert run.status().state is (RunState.ABORTED if is_abort else RunState.INCOMPLETE)
+
+
 def test_switched_off_plugin_is_told_when_the_run_is_armed_and_forgotten_when_frames_come(bench):
     b = bench(n_positions=2)
     b.beamline.switches.problem = SWITCHED_OFF
