@@ -88,9 +88,12 @@ class RunRows:
         assert not (self._setup.rules.is_in_order and len(self.pairing)), "a record has told all, and a frame waits"
 
     def publish(self, now_s: float) -> None:
-        """Make rows of what is paired, and make them visible, if it is time to."""
+        """Make rows of what is paired, and make them visible, if it is time to; those that are go on to the sinks."""
         self._hand_over()
-        if self.out is None or now_s - self._last_flush_at < FLUSH_S:
+        if self.out is None:
+            return
+        self.out.pipeline.take_stored()
+        if now_s - self._last_flush_at < FLUSH_S:
             return
         self._last_flush_at = now_s
         self.out.flush()

@@ -153,6 +153,10 @@ class RowPipeline:
             self._take(kept)
         self._write_judged(list(self._spread_check.release()))
 
+    def take_stored(self) -> None:
+        """See `RowBlocks.take_stored`."""
+        self._blocks.take_stored()
+
     def flush(self) -> None:
         """See `RowBlocks.flush`."""
         self._blocks.flush()

@@ -77,6 +77,10 @@ class RowBlocks:
         self.flush()
         self.settle(0)
 
+    def take_stored(self) -> None:
+        """Take back the blocks that are in the file by now; nothing is waited for."""
+        self.settle(len(self._posted))
+
     def settle(self, n_open: int) -> None:
         """Take back blocks that are in the file; wait until no more than `n_open` are on their way."""
         while self._posted and (len(self._posted) > n_open or self._posted[0].flushed.is_made):

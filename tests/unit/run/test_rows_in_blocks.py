@@ -16,6 +16,7 @@ from stream_service.core.ledger import FrameStatus, Ledger
 from stream_service.core.row import RowBlock
 from stream_service.core.stage_map import StageMap
 from stream_service.kernels import Corrections, FrameReducer, Geometry, Grouping
+from stream_service.qc.maps import RowValues
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.pipeline import RowPipeline
 
@@ -127,3 +128,20 @@ def test_frames_are_stored_once_their_block_is_flushed() -> None:
     thread.end()
     assert ledger.account().stored == 10
     assert FrameStatus(int(ledger.columns()[2][7])) is FrameStatus.PENDING, "it never came"
+
+
+def test_sinks_have_the_rows_as_soon_as_they_are_in_the_file_and_not_with_the_next_flush() -> None:
+    ledger = Ledger(0, N)
+    file: Any = Stored()
+    thread = FileThread(file)
+    pipeline = RowPipeline(
+        thread, FrameReducer(Geometry(SHAPE), dtype=np.uint32), ledger, StageMap(), 1, sinks=[rows := RowValues()]
+    )
+    pipeline.add(exposures_of(ledger)[:10])
+    pipeline.flush()
+    thread.call(lambda file: None)  # what was posted is done
+    assert ledger.account().stored == 0
+    pipeline.take_stored()
+    thread.end()
+    assert ledger.account().stored == 10
+    assert 0 < len(rows) <= 10, "but for those without a position"
