@@ -13,6 +13,8 @@ from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 STACK_BYTES = 64 << 20
 SPEED_UM_PER_S = 5.0
+FURTHEST_UM = 1e6
+"""Soft limits of the stage: it is to move until the last frame of a million."""
 
 
 class Camera:
@@ -24,10 +26,12 @@ class Camera:
         self.pid = pid
         self.log = log
         names = ("Pva1:EnableCallbacks", "cam1:ImageMode", "cam1:NumImages", "cam1:AcquireTime", "cam1:AcquirePeriod")
-        names += ("cam1:Acquire", "cam1:Acquire_RBV", "cam1:ArrayCounter_RBV", "X.VELO", "X.VAL")
+        names += ("cam1:Acquire", "cam1:Acquire_RBV", "cam1:ArrayCounter_RBV", "X.VELO", "X.VAL", "X.HLM", "X.LLM")
         self._pvs: dict[str, Any] = {name: PV(f"SIM:{name}", auto_monitor=True) for name in names}
         for pv in self._pvs.values():
             pv.wait_for_connection(20)
+        self.put("X.HLM", FURTHEST_UM)
+        self.put("X.LLM", -FURTHEST_UM)
 
     def put(self, name: str, value: float, *, wait: bool = True) -> None:
         self._pvs[name].put(value, wait=wait, timeout=30)
