@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +83,7 @@ def bench(
     some_of(NAMES, "--contenders", contenders)
     console = Console(width=160)
     out.mkdir(parents=True, exist_ok=True)
+    machine = {"date": time.strftime("%Y-%m-%d"), "version": version("ptychostream"), "cores": os.cpu_count()}
     found: dict[str, list[dict[str, Any]]] = {}
     began = time.monotonic()
     for part in (part for part in PARTS if part in parts):
@@ -100,7 +102,7 @@ def bench(
             console.print(table_of_live(found[part]), table_of_threads(found[part]))
         else:
             console.print(table_of_lines(part, found[part]))
-        (out / "bench.json").write_text(json.dumps({"cores": os.cpu_count(), "parts": found}, indent=1))
+        (out / "bench.json").write_text(json.dumps(machine | {"parts": found}, indent=1))
     made = [out / "bench.json"]
     if any("who" in line for line in found.get("live", [])):
         figure(found["live"], out / "bench.png")

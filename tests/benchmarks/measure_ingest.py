@@ -209,6 +209,8 @@ def measure(
     cases: Annotated[str, typer.Option(help=f"Some of {', '.join(CASES)}.")] = "uint32",
 ) -> None:
     """Measure each case."""
+    if unknown := set(cases.split(",")) - set(CASES):
+        raise typer.BadParameter(f"--cases: {', '.join(sorted(unknown))} is none of {', '.join(CASES)}")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for name in cases.split(","):
         print(json.dumps(measure_case(name, megabytes, rounds)), flush=True)

@@ -7,7 +7,6 @@ the scan, and for the state. Everything is on, as in `measure_live.py`.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -84,7 +83,7 @@ def main(
 ) -> None:
     """A scan of 1,000 rows, then one of as many as asked for."""
     with (
-        tempfile.TemporaryDirectory(dir=os.environ.get("PTYCHOSTREAM_BENCH_DIR")) as name,
+        tempfile.TemporaryDirectory() as name,
         beamline(Path(name), size, "none", sees="service") as (network, camera),
         SERVICES[who](Path(name), network, size, size, 1) as service,
     ):

@@ -3,10 +3,10 @@
 Each is offered more than it carries, but no more than `BEYOND`, since every frame that is sent takes its share of the
 machine, from source and contender. In moments of `PROBE_S` the rate goes up by `PROBE_STEP` until the contender is left
 behind, or the source cannot send any faster. From what it carried then the rate goes up by `BEYOND` in the same way, so
-that all are as far beyond what they carry. Then its queue fills, and what it does per second until the detector sends its last frame is what it sustains. Contenders
-take turns, round by round, in front of the same simulated beamline; each begins as a new process. Nothing
-is tied to a core: source and contender share the machine as the kernel gives it to them. Prints one line of JSON for
-each measurement.
+that all are as far beyond what they carry. Then its queue fills, and what it does per second until the detector sends
+its last frame is what it sustains. Contenders take turns, round by round, in front of the same simulated beamline; each
+begins as a new process. Nothing is tied to a core: source and contender share the machine as the kernel gives it to
+them. Prints one line of JSON for each measurement.
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ def measure(contender: Contender, camera: Camera, rate_hz: float, seconds: float
     return found | contender.finish(n) | {"peak_MiB": peak_MiB(contender.pid)}
 
 
-def measure_beyond(
-    contender: Contender, camera: Camera, rate_hz: float, seconds: float, step: float
-) -> dict[str, Any]:
+def measure_beyond(contender: Contender, camera: Camera, rate_hz: float, seconds: float, step: float) -> dict[str, Any]:
     """As `measure`, at this rate or the first higher one, step by step, of which the contender does not carry all.
 
     If the source cannot send so fast, and not because something held it up once, it is the fastest that it can.
@@ -150,7 +148,7 @@ def main(
         names.remove("pvapy")
         why = "it has no bslz4" if codec != "none" else f"{PVAPY_PYTHON} names no Python that has it"
         print(json.dumps({"note": f"pvapy is left out: {why}"}), flush=True)
-    with tempfile.TemporaryDirectory(dir=os.environ.get("PTYCHOSTREAM_BENCH_DIR")) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         measure_case(Case(size, codec, crop, per_position), names, rounds, seconds, rate, Path(folder))
 
 

@@ -43,7 +43,7 @@ def main(
 ) -> None:
     """Find what it carries, offer a fifth more, stop in the middle of it."""
     with (
-        tempfile.TemporaryDirectory(dir=os.environ.get("PTYCHOSTREAM_BENCH_DIR")) as name,
+        tempfile.TemporaryDirectory() as name,
         beamline(Path(name), size, "none", sees="service") as (network, camera),
         service_of(Path(name), network, size, queue) as service,
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from stream_service.testing.loopback import LoopbackEpics, process_environment
 
 STACK_BYTES = 64 << 20
 SPEED_UM_PER_S = 5.0
+MOST_TO_BEGIN_S = 10.0
 FURTHEST_UM = 1e6
 """Soft limits of the stage: it is to move until the last frame of a million."""
 
@@ -51,9 +53,12 @@ class Camera:
         here = self._pvs["X.VAL"].get(use_monitor=False)
         way = SPEED_UM_PER_S * (n_frames * period_s * 2 + 5)
         self.put("X.VAL", here + way if here <= 0 else here - way, wait=False)
+        before = self.n_sent
         self.put("cam1:Acquire", 1, wait=False)
-        while not self.is_acquiring:
-            pass
+        until = time.monotonic() + MOST_TO_BEGIN_S
+        while not self.is_acquiring and self.n_sent == before:  # a short acquisition may have ended by now
+            if time.monotonic() > until:
+                raise SystemExit(f"the simulated camera has not begun to acquire after {MOST_TO_BEGIN_S:g} s")
 
     def stop(self) -> None:
         self.put("cam1:Acquire", 0)
