@@ -1,0 +1,119 @@
+"""How far each row is from its neighbours, in units of what is usual there.
+
+A row is compared with the median of the nearest rows that are good themselves. The unit is made of the scatter of such
+differences in the whole scan and around the row (median absolute deviations), and of a floor: where the sample has an
+edge, differences are large and no fault. Which rows are good is found out by doing it several times: runs of faulty
+rows, as whole lines in a raster, are so eaten up from their ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.qc.neighbours import Neighbours
+from stream_service.qc.row_kernels import median_of_neighbours
+from stream_service.qc.row_table import N_FEATURES, RowTable
+
+Floats = npt.NDArray[np.float32]
+
+N_CANDIDATES, N_COMPARED = 24, 12
+"""Neighbours looked for, and the good ones among them that are compared with: two rings of a raster."""
+FEWEST = 3
+"""With fewer good neighbours a row is compared with all rows."""
+N_ROUNDS = 3
+MAD = 1.4826
+"""Standard deviation of a normal distribution in median absolute deviations."""
+SUSPICIOUS = 6.0
+"""A row that deviates by more is no measure for others."""
+CHUNK = 1 << 16
+"""Rows worked on at once: bounds the memory of what lies between."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deviations:
+    """Of m rows."""
+
+    difference: Floats
+    """(m, f) from the median of the neighbours."""
+    ratio: Floats
+    """(m, f) the same, in units of what is usual."""
+    combined: Floats
+    """(m,) one number of them, by the weight of features and embedding."""
+
+
+class Comparison:
+    """Compares the rows of a table with their neighbours: all of them, or new ones by what is known from all."""
+
+    def __init__(self, table: RowTable, w_feat: float) -> None:
+        self._table, self._w_feat = table, w_feat
+        self._neighbours = Neighbours(table)
+        self._middle = self._scatter = np.empty(0, np.float32)
+
+    def of_all(self, may_be_good: npt.NDArray[np.bool_]) -> Deviations:
+        """Of every row; those that are rejected already (n,) are no measure for others."""
+        table, values = self._table, self._table.with_coordinates()
+        self._neighbours.sort()
+        found = self._neighbours.of(np.arange(len(table)), N_CANDIDATES)
+        is_good, scatter = table["is_good"], table["scatter"]
+        is_good[:] = may_be_good
+        for last in (False,) * (N_ROUNDS - 1) + (True,):
+            self._middle = _median(values[is_good])
+            difference = values - self._expected(values, found)
+            np.abs(difference, out=scatter)
+            self._scatter = np.maximum(MAD * _median(scatter[is_good]), table.floors).astype(np.float32)
+            deviations = self._judged(difference, found)
+            if last:
+                return deviations
+            is_good[:] = may_be_good & (deviations.combined <= SUSPICIOUS)
+        raise AssertionError
+
+    def of_new(self, first: int, may_be_good: npt.NDArray[np.bool_]) -> Deviations:
+        """Of the rows from `first`, which is where the last call ended; provisional."""
+        table, values = self._table, self._table.with_coordinates()
+        self._neighbours.sort_in()
+        found = self._neighbours.of(np.arange(first, len(table)), N_CANDIDATES)
+        difference = values[first:] - self._expected(values, found)
+        np.abs(difference, out=table["scatter"][first:])
+        deviations = self._judged(difference, found)
+        table["is_good"][first:] = may_be_good & (deviations.combined <= SUSPICIOUS)
+        return deviations
+
+    def _expected(self, values: Floats, found: npt.NDArray[Any]) -> Floats:
+        expected, n_used = _medians(values, found, self._table["is_good"])
+        expected[n_used < FEWEST] = self._middle
+        return expected
+
+    def _judged(self, difference: Floats, found: npt.NDArray[Any]) -> Deviations:
+        ratio = np.empty_like(difference)
+        for first in range(0, len(ratio), CHUNK):
+            at = slice(first, first + CHUNK)
+            around, n_used = _medians(self._table["scatter"], found[at], self._table["is_good"])
+            around[n_used < FEWEST] = 0
+            ratio[at] = difference[at] / np.sqrt(self._scatter**2 + (MAD * around) ** 2)
+        ratio[~np.isfinite(ratio)] = 0
+        return Deviations(difference, ratio, combined(ratio, self._w_feat))
+
+
+def combined(ratio: Floats, w_feat: float) -> Floats:
+    """The largest deviation of the features and that of the embedding, weighted."""
+    size = np.abs(ratio)
+    return w_feat * size[:, :N_FEATURES].max(axis=1) + (1 - w_feat) * size[:, N_FEATURES:].max(axis=1)
+
+
+def _medians(
+    values: Floats, found: npt.NDArray[Any], is_good: npt.NDArray[np.bool_]
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Median of the good neighbours (m, f), and how many those were (m,)."""
+    medians, n_used = np.empty((len(found), values.shape[1]), np.float32), np.empty(len(found), np.int64)
+    median_of_neighbours(values, found, is_good, N_COMPARED, medians, n_used)
+    return medians, n_used
+
+
+def _median(values: Floats) -> Floats:
+    """(f,) of the columns (n, f), without what is no number; 0 of none."""
+    known = (column[np.isfinite(column)] for column in values.T)
+    return np.array([np.median(column) if len(column) else 0.0 for column in known], np.float32)

@@ -1,0 +1,178 @@
+"""The table of a run: of every row so far the thirty numbers by which it is judged.
+
+It depends on the rows and their order alone, not on the blocks in which they come. A million rows take 250 MB.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.exposure import Flag
+from stream_service.qc.embedding import FLOOR, N_RINGS, Basis, ring_of_cell
+from stream_service.qc.row_kernels import BANDS, describe, fingerprint
+
+Floats = npt.NDArray[np.float64]
+
+WARM_UP_ROWS = 512
+"""The basis of the embedding is made of these and then frozen: their cells take half a megabyte, and 512 rows hold
+40 times as much as is asked of them, 12 components."""
+GROWTH = 1.25
+
+SMALLEST = 1e-6
+"""Under a logarithm: less is nothing."""
+
+
+class Value(NamedTuple):
+    """A number by which a row is compared with its neighbours."""
+
+    name: str
+    floor: float
+    """Differences below this do not matter, however quiet a scan is: the unit of a deviation at the least."""
+
+
+FEATURE_VALUES = (
+    Value("log_intensity", 0.01),  # steps of a top-up
+    Value("com_y", 0.3),
+    Value("com_x", 0.3),  # pixels; drifts of the pointing are slower than a scan
+    Value("log_contrast", 0.02),
+    Value("log_fine", 0.02),
+    Value("log_max", 0.05),
+    Value("zero_share", 0.005),
+    Value("log_saturated", 0.5),
+    Value("lower", 0.01),
+    Value("right", 0.01),
+    *(Value(f"ring_{ring}", 0.005) for ring in range(N_RINGS)),
+)
+LOG_INTENSITY, COM_Y, COM_X, LOG_CONTRAST, LOG_FINE, LOG_MAX, ZERO_SHARE, LOG_SATURATED, LOWER, RIGHT = range(10)
+N_FEATURES = len(FEATURE_VALUES)
+COORDINATE_FLOOR, ERROR_FLOOR = 0.1, 0.02
+
+
+class RowTable:
+    """Columns that grow by `add`.
+
+    `values` (n, f) are the features, the coordinates and the error of the embedding. `is_good` and `scatter` (n, f) are
+    what the last judgement left there: rows that others are compared with, and their own differences.
+    """
+
+    def __init__(self, frame_shape: tuple[int, int], pca_k: int) -> None:
+        self.n_pixels = frame_shape[0] * frame_shape[1]
+        self.floors = np.array([*(value.floor for value in FEATURE_VALUES), *(COORDINATE_FLOOR,) * pca_k, ERROR_FLOOR])
+        self._pca_k = pca_k
+        self._basis: Basis | None = None
+        self._first_logs = np.empty((0, 0))
+        self._n = 0
+        self._columns: dict[str, npt.NDArray[Any]] = {
+            "x_m": np.empty(0),
+            "y_m": np.empty(0),
+            "energy_eV": np.empty(0),
+            "ring_current_mA": np.empty(0, np.float32),
+            "is_open": np.empty(0, bool),
+            "is_placed": np.empty(0, bool),
+            "dark": np.empty(0, np.uint32),
+            "fingerprint": np.empty(0, np.uint64),
+            "values": np.empty((0, len(self.floors)), np.float32),
+            "is_good": np.empty(0, bool),
+            "scatter": np.empty((0, len(self.floors)), np.float32),
+        }
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self._columns[name][: self._n]
+
+    def add(
+        self,
+        rows: np.ndarray[Any, Any],
+        ring_current_mA: npt.ArrayLike | None = None,
+        is_open: npt.ArrayLike | None = None,
+        cells: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        """Add rows (n,) of `row_dtype`, with what else is known of each.
+
+        `cells` (n, side, side), always of one side, take the place of those of the rows.
+        """
+        if not len(rows):
+            return
+        first, n = self._n, len(rows)
+        self._reserve(first + n)
+        at = slice(first, first + n)
+        column = self._columns
+        for name in ("x_m", "y_m", "energy_eV"):
+            column[name][at] = rows[name]
+        column["ring_current_mA"][at] = np.nan if ring_current_mA is None else ring_current_mA
+        column["is_open"][at] = True if is_open is None else is_open
+        is_known = np.isfinite(rows["x_m"]) & np.isfinite(rows["y_m"])
+        is_flagged = (rows["flags"] & Flag.SPREAD != 0) | ((rows["flags"] != 0) & (rows["keep"] == 0))
+        column["is_placed"][at] = is_known & ~is_flagged
+        features = np.ascontiguousarray(rows["features"])
+        fingerprint(features.view(np.uint8).reshape(n, -1), column["fingerprint"][at])
+        cells = np.ascontiguousarray(features["cells"] if cells is None else cells)
+        logs, rings, halves = np.empty((n, cells[0].size)), np.empty((n, N_RINGS)), np.empty((n, 2))
+        describe(cells, FLOOR, ring_of_cell(cells.shape[1]), logs, rings, halves, column["dark"][at])
+        values = column["values"][at]
+        values[:, LOWER : RIGHT + 1], values[:, RIGHT + 1 : N_FEATURES] = halves, rings
+        self._measure(features, values)
+        self._n += n
+        self._embed(first, logs)
+
+    def with_coordinates(self) -> npt.NDArray[np.float32]:
+        """(n, f) all values; while the basis is not frozen its part is that of the rows so far."""
+        if self._basis is None and self._n:
+            self._project(Basis.of(self._first_logs, self._pca_k), 0, self._first_logs)
+        return self["values"]
+
+    def usual_bands(self) -> tuple[Floats, Floats]:
+        """Share of the light that bands of rows, and of columns, usually get."""
+        basis = self._basis or Basis.of(self._first_logs, self._pca_k)
+        side = math.isqrt(len(basis.centre))
+        cells = np.maximum(np.exp(basis.centre) - FLOOR, 0).reshape(side, side)
+        band = np.arange(side) * min(side, BANDS) // side
+        total = max(float(cells.sum()), SMALLEST)
+        begins = np.flatnonzero(np.diff(band, prepend=-1))
+        rows, columns = (np.add.reduceat(cells.sum(axis=axis) / total, begins) for axis in (1, 0))
+        return rows, columns
+
+    def _reserve(self, n: int) -> None:
+        capacity = len(self._columns["x_m"])
+        if n > capacity:
+            more = max(n, int(GROWTH * capacity), 2 * WARM_UP_ROWS) - capacity
+            for name, column in self._columns.items():
+                self._columns[name] = np.concatenate([column, np.zeros((more, *column.shape[1:]), column.dtype)])
+
+    def _measure(self, features: npt.NDArray[Any], out: npt.NDArray[np.float32]) -> None:
+        intensity, square_sum, neighbour_sum, max_counts = (
+            np.ascontiguousarray(features[name], np.float64)
+            for name in ("intensity", "square_sum", "neighbour_sum", "max_counts")
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out[:, LOG_INTENSITY] = np.log(np.maximum(intensity, SMALLEST))
+            out[:, COM_Y], out[:, COM_X] = features["com_y"], features["com_x"]
+            out[:, LOG_CONTRAST] = np.log(np.maximum(square_sum * self.n_pixels / intensity**2, SMALLEST))
+            out[:, LOG_FINE] = np.log(np.maximum(2.0 - neighbour_sum / square_sum, SMALLEST))
+            out[:, LOG_MAX] = np.log(np.maximum(max_counts / intensity, SMALLEST))
+        out[:, ZERO_SHARE] = features["n_zero"] / self.n_pixels
+        out[:, LOG_SATURATED] = np.log1p(np.ascontiguousarray(features["n_saturated"], np.float64))
+
+    def _embed(self, first: int, logs: Floats) -> None:
+        n_missing = WARM_UP_ROWS - first
+        if n_missing > 0:
+            self._first_logs = np.concatenate([self._first_logs.reshape(-1, logs.shape[1]), logs[:n_missing]])
+            if len(self._first_logs) < WARM_UP_ROWS:
+                return
+            self._basis = Basis.of(self._first_logs, self._pca_k)
+            self._project(self._basis, 0, self._first_logs)
+            first, logs = WARM_UP_ROWS, logs[n_missing:]
+        if self._basis is not None and len(logs):
+            self._project(self._basis, first, logs)
+
+    def _project(self, basis: Basis, first: int, logs: Floats) -> None:
+        out = self._columns["values"][first : first + len(logs), N_FEATURES:]
+        coordinates, errors = basis.coordinates(logs)
+        out[:, :-1] = coordinates
+        out[:, -1] = np.log(np.maximum(errors, SMALLEST))
