@@ -20,10 +20,11 @@ from typer.core import TyperCommand
 
 from iocsim.clocks import ClockFaults, Step
 from iocsim.detector.codecs import COMPRESSORS
-from iocsim.faults import Faults, parse_ids
+from iocsim.faults import Faults
 from iocsim.ioc import Ioc
 from iocsim.physics.beamline import Beamline, BeamlineConfig, make_beamline
 from iocsim.replay import ReplayFrames
+from iocsim.unique_ids import parse_ids
 from iocsim.whole_file import whole_file
 
 DEFAULT_CA_PORT = 5064

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from iocsim.faults import FaultError, ids_text, parse_ids, sets
+from iocsim.faults import ids_text, sets
 from iocsim.pv import PvTable, Text
+from iocsim.unique_ids import FaultError, parse_ids
 
 
 @dataclass(frozen=True, slots=True)

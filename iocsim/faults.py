@@ -11,13 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from iocsim.pv import PutHook, PvTable, Text
+from iocsim.unique_ids import chance, parse_ids
 
 FAR_AHEAD = 4_000_000
 """As one wrong bit does: beyond every frame of a long run."""
-
-
-class FaultError(ValueError):
-    """A list of uniqueIds that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +31,15 @@ class Faults:
 
     def copies(self, unique_id: int) -> int:
         """Number of times the frame is posted: 0, 1 or 2."""
-        if unique_id in self.drop_ids or self._chance(unique_id, salt=1) < self.drop_fraction:
+        if unique_id in self.drop_ids or chance(self.seed, unique_id, salt=1) < self.drop_fraction:
             return 0
-        if unique_id in self.duplicate_ids or self._chance(unique_id, salt=2) < self.duplicate_fraction:
+        if unique_id in self.duplicate_ids or chance(self.seed, unique_id, salt=2) < self.duplicate_fraction:
             return 2
         return 1
 
     def sent_id(self, unique_id: int) -> int:
         """The uniqueId under which the frame is posted."""
         return unique_id + FAR_AHEAD if unique_id in self.far_ids else unique_id
-
-    def _chance(self, unique_id: int, salt: int) -> float:
-        """A number in [0, 1) that belongs to the frame: the SplitMix64 generator, one step from its own state."""
-        state = (self.seed * 0x9E3779B97F4A7C15 + unique_id * 0xD1B54A32D192ED03 + salt) & MASK64
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK64
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & MASK64
-        return (state ^ (state >> 31)) / 2.0**64
-
-
-MASK64 = (1 << 64) - 1
-
-
-def parse_ids(text: str) -> frozenset[int]:
-    """uniqueIds from text such as `1,7,100-104`; empty text is no id. Raises FaultError."""
-    ids: set[int] = set()
-    for part in text.replace(" ", "").split(","):
-        if not part:
-            continue
-        first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
-            raise FaultError(f"{part!r} is no uniqueId: write them as 1,7,100-104")
-        ids.update(range(int(first), int(last or first) + 1))
-    return frozenset(ids)
 
 
 class FaultPvs:

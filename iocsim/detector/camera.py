@@ -140,12 +140,22 @@ class Camera:
         """The random generator of exposure `index` (>= 0)."""
         return self._rng(_Stream.FRAME, index)
 
-    def expose(self, photons: NDArray[np.floating] | None, exposure_s: float, rng: np.random.Generator) -> NDArray[Any]:
-        """One raw frame, C order: `photons` are those expected per pixel, stored axes; None when it is dark."""
+    def expose(
+        self,
+        photons: NDArray[np.floating] | None,
+        exposure_s: float,
+        rng: np.random.Generator,
+        *,
+        drifted_ADU: float = 0.0,
+    ) -> NDArray[Any]:
+        """One raw frame, C order: `photons` are those expected per pixel, stored axes; None when it is dark.
+
+        `drifted_ADU` is what the offset of all pixels has gone up by.
+        """
         spec = self.spec
         frame = rng.standard_normal(spec.shape, np.float32)
         frame *= self._noise_ADU
-        frame += self._offset_ADU
+        frame += self._offset_ADU + np.float32(drifted_ADU)
         frame += self._current_ADU_per_s * np.float32(exposure_s)
         if photons is not None:
             counts = rng.poisson(photons * self._sensitivity)

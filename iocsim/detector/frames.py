@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from iocsim.detector.camera import Camera
+from iocsim.physics.deviation import STEADY, VIBRATION_M_PER_PX, Deviation, blade
 from iocsim.physics.optics import Optics, zone_plate_probe
 from iocsim.physics.sample import Sample, Specimen
 
@@ -32,6 +33,8 @@ class Conditions:
     energy_eV: float
     ring_current_mA: float
     shutter_open: bool
+    deviation: Deviation = STEADY
+    """Of the light from what a steady beamline would give; simulated frames only."""
 
 
 class FrameSource(Protocol):
@@ -109,20 +112,69 @@ class SimulatedFrames:
 
     def frame(self, index: int, exposure_s: float, there: Conditions) -> NDArray[Any]:
         """One raw frame; without beam (shutter closed, or no current) a dark frame."""
+        deviation = there.deviation
         n_photons = self._flux.photons(exposure_s, there.ring_current_mA) if there.shutter_open else 0.0
-        expected = n_photons * self.diffraction(there.x_m, there.y_m, there.energy_eV) if n_photons > 0 else None
-        return self.camera.expose(expected, exposure_s, self.camera.noise_of(index))
+        expected = None
+        if n_photons > 0:
+            expected = self._exposed(there)
+            if deviation.overexposure:
+                full_well = self.camera.spec.saturation_ADU / self.camera.spec.gain_ADU_per_photon
+                n_photons = deviation.overexposure * full_well / float(expected.max())
+            expected *= n_photons * deviation.flux
+        noise = self.camera.noise_of(index)
+        return self.camera.expose(expected, exposure_s, noise, drifted_ADU=deviation.dark_ADU)
 
-    def diffraction(self, x_m: float, y_m: float, energy_eV: float) -> NDArray[np.float32]:
-        """Share of the incident photons that each pixel gets, (ny, nx), stored axes; sums to what is not absorbed."""
+    def diffraction(
+        self, x_m: float, y_m: float, energy_eV: float, deviation: Deviation = STEADY
+    ) -> NDArray[np.float32]:
+        """Share of the incident photons that each pixel gets, (ny, nx), stored axes; sums to what is not absorbed.
+
+        Of the deviation blade and pointing count: what swings is a mean of several of these.
+        """
         setting = self._setting(energy_eV)
         window, rest_y, rest_x = setting.sample.window(x_m, y_m, self.optics.shape)
         ramp = np.exp(rest_y * self._ramp_y).astype(np.complex64)
         ramp = ramp * np.exp(rest_x * self._ramp_x).astype(np.complex64)
-        exit_wave = np.fft.ifft2(setting.probe_spectrum * ramp)
+        spectrum = setting.probe_spectrum
+        if deviation.blocked:
+            spectrum = spectrum * np.sqrt(self._blade(spectrum, deviation))
+        exit_wave = np.fft.ifft2(spectrum * ramp)
         exit_wave *= window
+        shift_y, shift_x = deviation.pointing_yx_px
+        if shift_y or shift_x:
+            exit_wave *= self._tilt(shift_y, shift_x)
         far_field = np.fft.fft2(exit_wave, norm="ortho")
-        return np.fft.fftshift(far_field.real**2 + far_field.imag**2).astype(np.float32, copy=False)
+        pattern = np.fft.fftshift(far_field.real**2 + far_field.imag**2).astype(np.float32, copy=False)
+        _clear_margin(pattern, shift_y)
+        _clear_margin(pattern.T, shift_x)
+        return pattern
+
+    def _exposed(self, there: Conditions) -> NDArray[np.float32]:
+        """The mean over what swings during the exposure."""
+        deviation = there.deviation
+        swings = deviation.swings_yx_px()
+        pattern = np.zeros(self.optics.shape, np.float32)
+        for y_px, x_px in swings:
+            pattern += self.diffraction(
+                there.x_m + VIBRATION_M_PER_PX * x_px,
+                there.y_m + VIBRATION_M_PER_PX * y_px,
+                there.energy_eV,
+                deviation.moved(y_px, x_px),
+            )
+        pattern /= len(swings)
+        return pattern
+
+    def _blade(self, spectrum: NDArray[np.complex64], deviation: Deviation) -> NDArray[np.float32]:
+        """What the blade lets pass of the pupil, zero frequency first."""
+        light = np.fft.fftshift(spectrum.real**2 + spectrum.imag**2)
+        return np.fft.ifftshift(blade(light, deviation.blocked, deviation.blade_side))
+
+    def _tilt(self, shift_y: float, shift_x: float) -> NDArray[np.complex64]:
+        """The phase on the exit wave that moves the pattern by (y, x) pixels."""
+        ny, nx = self.optics.shape
+        rows = np.exp(2j * np.pi * shift_y / ny * np.arange(ny)).astype(np.complex64)
+        columns = np.exp(2j * np.pi * shift_x / nx * np.arange(nx)).astype(np.complex64)
+        return rows[:, np.newaxis] * columns
 
     def sample_at(self, energy_eV: float) -> Sample:
         """The sample as drawn for this energy's pixel."""
@@ -142,6 +194,15 @@ class SimulatedFrames:
                 del self._settings[next(iter(self._settings))]
             self._settings[step] = setting
         return setting
+
+
+def _clear_margin(pattern: NDArray[np.float32], shift: float) -> None:
+    """Empty the rows that a transform takes from the other side of the detector, where a moved pattern has gone out."""
+    whole = round(shift)
+    if whole > 0:
+        pattern[:whole] = 0.0
+    elif whole < 0:
+        pattern[whole:] = 0.0
 
 
 class StackFrames:

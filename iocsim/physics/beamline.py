@@ -56,6 +56,12 @@ class BeamlineConfig:
     "noise": random numbers, for measuring throughput alone."""
     stack_frames: int = 256
     """Length of the precomputed stack when `frames` is not "simulated"."""
+    contrast: float = 1.0
+    """Of the sample: 1 is strong, 0.15 weak."""
+    empty_share: float = 0.0
+    """Share of the sample's area that is bare membrane."""
+    thick_edges: bool = False
+    """The sample is thick at the border of what is empty."""
     replay: Path | None = None
     """A CXI or `/entry` file: its frames, positions, energy and geometry take the place of the simulated ones."""
     probe_moves: bool = False
@@ -134,6 +140,10 @@ def make_beamline(config: BeamlineConfig) -> Beamline:
             "photons_per_frame, reference_exposure_s and reference_ring_current_mA must be positive, not "
             f"{config.photons_per_frame}, {config.reference_exposure_s}, {config.reference_ring_current_mA}"
         )
+    if not config.contrast > 0 or not 0 <= config.empty_share < 1:
+        raise ValueError(
+            f"contrast = {config.contrast:g} must be above 0, empty_share = {config.empty_share:g} from 0 to below 1"
+        )
     optics = config.optics()
     camera = Camera(CameraSpec.for_dtype(config.shape, config.dtype, config.seed, config.rotate, config.flip))
     if config.frames == "noise":
@@ -141,7 +151,14 @@ def make_beamline(config: BeamlineConfig) -> Beamline:
         return Beamline(config, noise, config.energy_eV, optics.det_dist_m, optics.pixel_m)
     optics.check()
     flux = Flux(config.photons_per_frame, config.reference_exposure_s, config.reference_ring_current_mA)
-    specimen = ChiralSpecimen(config.seed, config.scan_range_x_m, config.scan_range_y_m)
+    specimen = ChiralSpecimen(
+        config.seed,
+        config.scan_range_x_m,
+        config.scan_range_y_m,
+        config.contrast,
+        config.empty_share,
+        config.thick_edges,
+    )
     simulated = SimulatedFrames(optics, specimen, camera, flux)
     frames: FrameSource = simulated
     if config.frames == "stack":

@@ -20,6 +20,11 @@ AMPLITUDE_MIN = 0.6
 PHASE_MAX_RAD = 1.5
 EDGE_M = 12e-9  # half width of every edge: about one pixel at the sample, so the pattern is sharp, not aliased
 
+RIM_HALF_WIDTH_M = 150e-9
+RIM_AMPLITUDE = 0.7  # of the rim itself: half of the light
+RIM_REFRACTION = 1.0
+PATCHES_STREAM = 6  # of the random streams of one seed, see `frame_faults`
+
 SPIRAL_CENTRE_M = (-0.45e-6, 0.3e-6)  # x, y
 SPIRAL_ARMS = 7
 SPIRAL_WINDING = 5.0  # phase in radians per factor e in radius
@@ -92,6 +97,12 @@ class ChiralSpecimen:
     scan_range_x_m: float = 10e-6
     """The beam may be anywhere within +- half of this; the pattern reaches half a window beyond."""
     scan_range_y_m: float = 10e-6
+    contrast: float = 1.0
+    """Factor on absorption and refraction: 1 is strong; 0.15 is a thin section without stain."""
+    empty_share: float = 0.0
+    """Share of the area that is bare membrane, in a few patches."""
+    thick_edges: bool = False
+    """The sample is thick where it borders on bare membrane, as the rim of a section or of a dried drop."""
 
     def draw(self, optics: Optics) -> Sample:
         """The sample on a grid whose element (rows // 2, columns // 2) is at position (0, 0)."""
@@ -106,13 +117,33 @@ class ChiralSpecimen:
         half_x_m, half_y_m = self.scan_range_x_m / 2 + 3e-6, self.scan_range_y_m / 2 + 3e-6
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, 0])))
         absorbing, refracting = _grains(x_m, y_m, half_x_m, half_y_m, rng)
-        absorption = 0.35 * spiral + 1.2 * letters + absorbing
-        refraction = 0.35 * _swell(x_m, y_m, rng) + 0.6 * spiral + 0.9 * letters + refracting
+        absorption = self.contrast * (0.35 * spiral + 1.2 * letters + absorbing)
+        refraction = self.contrast * (0.35 * _swell(x_m, y_m, rng) + 0.6 * spiral + 0.9 * letters + refracting)
+        rim: NDArray[np.float64] | float = 0.0
+        if self.empty_share:
+            covered, rim = self._patches(x_m, y_m)
+            absorption *= covered
+            refraction *= covered
         amplitude = 1 - (1 - AMPLITUDE_MIN) * (1 - np.exp(-absorption))
+        if self.thick_edges:
+            amplitude *= RIM_AMPLITUDE**rim
+            refraction += RIM_REFRACTION * rim
         phase_rad = PHASE_MAX_RAD * (1 - np.exp(-refraction))
         transmission = (amplitude * np.exp(1j * phase_rad)).astype(np.complex64)
         transmission.setflags(write=False)
         return Sample(transmission, dy, dx, float(y_m[0]), float(x_m[0]))
+
+    def _patches(
+        self, x_m: NDArray[np.float64], y_m: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the sample is (1) and is not (0), and its rim (1 on the border, falling off to both sides)."""
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, PATCHES_STREAM])))
+        height = _swell(x_m, y_m, rng)
+        inside = height[np.ix_(np.abs(y_m) <= self.scan_range_y_m / 2, np.abs(x_m) <= self.scan_range_x_m / 2)]
+        level = float(np.quantile(inside, self.empty_share))
+        slope_y, slope_x = np.gradient(height, y_m, x_m)
+        distance_m = (height - level) / np.maximum(np.hypot(slope_y, slope_x), 1.0)
+        return _step(distance_m), np.exp(-((distance_m / RIM_HALF_WIDTH_M) ** 2))
 
 
 def _step(distance_m: NDArray[np.float64]) -> NDArray[np.float64]:

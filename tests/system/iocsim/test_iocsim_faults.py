@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocsim.faults import FaultError, Faults, parse_ids
+from iocsim.faults import Faults
+from iocsim.unique_ids import FaultError, parse_ids
 
 
 def test_without_faults_every_frame_goes_once():

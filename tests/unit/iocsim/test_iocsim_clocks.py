@@ -3,8 +3,9 @@
 import pytest
 
 from iocsim.clocks import ClockFaults, FaultyClock, Step
-from iocsim.faults import FaultError, Faults
+from iocsim.faults import Faults
 from iocsim.pv import PvTable
+from iocsim.unique_ids import FaultError
 
 SECOND = 1_000_000_000
 
