@@ -1,9 +1,10 @@
 """How far each row is from its neighbours, in units of what is usual there.
 
-A row is compared with the median of the nearest rows that are good themselves. The unit is made of the scatter of such
-differences in the whole scan and around the row (median absolute deviations), and of a floor: where the sample has an
-edge, differences are large and no fault. Which rows are good is found out by doing it several times: runs of faulty
-rows, as whole lines in a raster, are so eaten up from their ends.
+A row is compared with the nearest rows that are good themselves: with their median first, which half of them cannot
+mislead, at last with a plane through them, since at the border of a scan they lie to one side. The unit is made of the
+scatter of such differences in the whole scan and around the row (median absolute deviations), and of a floor: where the
+sample has an edge, differences are large and no fault. Which rows are good is found out by doing it several times: runs
+of faulty rows, as whole lines in a raster, are so eaten up from their ends.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.qc.neighbours import Neighbours
-from stream_service.qc.row_kernels import median_of_neighbours
+from stream_service.qc.row_kernels import median_of_neighbours, plane_of_neighbours
 from stream_service.qc.row_table import N_FEATURES, RowTable
 
 Floats = npt.NDArray[np.float32]
@@ -25,6 +26,8 @@ N_CANDIDATES, N_COMPARED = 24, 12
 FEWEST = 3
 """With fewer good neighbours a row is compared with all rows."""
 N_ROUNDS = 3
+RIDGE = 3.0
+"""Neighbours' worth of level ground under the plane: of 12, enough to keep a slope from running off at a corner."""
 MAD = 1.4826
 """Standard deviation of a normal distribution in median absolute deviations."""
 SUSPICIOUS = 6.0
@@ -62,7 +65,7 @@ class Comparison:
         is_good[:] = may_be_good
         for last in (False,) * (N_ROUNDS - 1) + (True,):
             self._middle = _median(values[is_good])
-            difference = values - self._expected(values, found)
+            difference = values - self._expected(values, 0, found, by_plane=last)
             np.abs(difference, out=scatter)
             self._scatter = np.maximum(MAD * _median(scatter[is_good]), table.floors).astype(np.float32)
             deviations = self._judged(difference, found)
@@ -76,16 +79,27 @@ class Comparison:
         table, values = self._table, self._table.with_coordinates()
         self._neighbours.sort_in()
         found = self._neighbours.of(np.arange(first, len(table)), N_CANDIDATES)
-        difference = values[first:] - self._expected(values, found)
+        difference = values[first:] - self._expected(values, first, found, by_plane=True)
         np.abs(difference, out=table["scatter"][first:])
         deviations = self._judged(difference, found)
         table["is_good"][first:] = may_be_good & (deviations.combined <= SUSPICIOUS)
         return deviations
 
-    def _expected(self, values: Floats, found: npt.NDArray[Any]) -> Floats:
-        expected, n_used = _medians(values, found, self._table["is_good"])
+    def _expected(self, values: Floats, first: int, found: npt.NDArray[Any], *, by_plane: bool) -> Floats:
+        """What the neighbours of the rows from `first` let expect there."""
+        if by_plane:
+            expected, n_used = self._planes(values, first, found)
+        else:
+            expected, n_used = _medians(values, found, self._table["is_good"])
         expected[n_used < FEWEST] = self._middle
         return expected
+
+    def _planes(self, values: Floats, first: int, found: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[np.int64]]:
+        planes, n_used = np.empty((len(found), values.shape[1]), np.float32), np.empty(len(found), np.int64)
+        x_m, y_m, is_good = (self._table[name] for name in ("x_m", "y_m", "is_good"))
+        rows = np.arange(first, first + len(found))
+        plane_of_neighbours(values, x_m, y_m, rows, found, is_good, N_COMPARED, RIDGE, planes, n_used)
+        return planes, n_used
 
     def _judged(self, difference: Floats, found: npt.NDArray[Any]) -> Deviations:
         ratio = np.empty_like(difference)
@@ -99,9 +113,9 @@ class Comparison:
 
 
 def combined(ratio: Floats, w_feat: float) -> Floats:
-    """The largest deviation of the features and that of the embedding, weighted."""
-    size = np.abs(ratio)
-    return w_feat * size[:, :N_FEATURES].max(axis=1) + (1 - w_feat) * size[:, N_FEATURES:].max(axis=1)
+    """The largest deviation of the features and that of the embedding: the root of their weighted mean square."""
+    square = np.square(ratio)
+    return np.sqrt(w_feat * square[:, :N_FEATURES].max(axis=1) + (1 - w_feat) * square[:, N_FEATURES:].max(axis=1))
 
 
 def _medians(

@@ -196,3 +196,92 @@ def median_of_neighbours(values: Any, neighbours: Any, counts: Any, most: int, m
                 medians[i, f] = np.nan
             else:
                 medians[i, f] = 0.5 * (sorted_values[(m - 1) // 2] + sorted_values[m // 2])
+
+
+@_compiled
+def plane_of_neighbours(
+    values: Any,
+    x: Any,
+    y: Any,
+    rows: Any,
+    neighbours: Any,
+    counts: Any,
+    most: int,
+    ridge: float,
+    planes: Any,
+    used: Any,
+) -> None:
+    """Values (m, f) at the places of the `rows` (m,), of planes through those of neighbours, as above.
+
+    Least squares, whose slopes are held back by `ridge` neighbours' worth of level ground; values further than twice
+    the usual distance (median) from a first plane are moved there, once.
+    """
+    n_values = values.shape[1]
+    chosen = np.empty(most, np.int64)
+    east, north, value = np.empty(most), np.empty(most), np.empty(most)
+    off, ordered = np.empty(most), np.empty(most)
+    for i in range(neighbours.shape[0]):
+        n = 0
+        square = 0.0
+        for j in range(neighbours.shape[1]):
+            other = neighbours[i, j]
+            if other < 0 or n == most:
+                break
+            if counts[other]:
+                chosen[n] = other
+                east[n], north[n] = x[other] - x[rows[i]], y[other] - y[rows[i]]
+                square += east[n] * east[n] + north[n] * north[n]
+                n += 1
+        used[i] = n
+        if n == 0:
+            planes[i, :] = np.nan
+            continue
+        scale = math.sqrt(square / n) if square > 0.0 else 1.0
+        for j in range(n):
+            east[j] /= scale
+            north[j] /= scale
+        for f in range(n_values):
+            m = 0
+            for j in range(n):
+                value[j] = float(values[chosen[j], f])
+                if math.isnan(value[j]):
+                    m = n + 1
+            if m > n:
+                planes[i, f] = np.nan
+                continue
+            level, slope_east, slope_north = _plane(east, north, value, n, ridge)
+            for j in range(n):
+                off[j] = value[j] - (level + slope_east * east[j] + slope_north * north[j])
+                size = abs(off[j])
+                place = j
+                while place > 0 and ordered[place - 1] > size:
+                    ordered[place] = ordered[place - 1]
+                    place -= 1
+                ordered[place] = size
+            furthest = 2.0 * 1.4826 * 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
+            for j in range(n):
+                value[j] -= off[j] - min(max(off[j], -furthest), furthest)
+            planes[i, f] = _plane(east, north, value, n, ridge)[0]
+
+
+@_compiled
+def _plane(east: Any, north: Any, value: Any, n: int, ridge: float) -> Any:
+    """Level at the origin and slopes, by Cramer's rule."""
+    e = no = ee = en = nn = v = ev = nv = 0.0
+    for j in range(n):
+        e += east[j]
+        no += north[j]
+        ee += east[j] * east[j]
+        en += east[j] * north[j]
+        nn += north[j] * north[j]
+        v += value[j]
+        ev += east[j] * value[j]
+        nv += north[j] * value[j]
+    ee += ridge
+    nn += ridge
+    k = float(n)
+    determinant = k * (ee * nn - en * en) - e * (e * nn - en * no) + no * (e * en - ee * no)
+    level = v * (ee * nn - en * en) - e * (ev * nn - en * nv) + no * (ev * en - ee * nv)
+    slope_east = k * (ev * nn - en * nv) - v * (e * nn - en * no) + no * (e * nv - ev * no)
+    slope_north = k * (ee * nv - ev * en) - e * (e * nv - ev * no) + v * (e * en - ee * no)
+    return level / determinant, slope_east / determinant, slope_north / determinant

@@ -26,7 +26,7 @@ from stream_service.qc.row_table import (
 
 Floats = npt.NDArray[np.float64]
 
-DEVIATION_AT_HALF = 6.0
+DEVIATION_AT_HALF = 4.5
 """The deviation with a score of 0.5, in units of what is usual."""
 WORTH_A_REASON = 2.0
 """A smaller deviation is usual, and no reason is given for it."""
