@@ -13,19 +13,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import h5py
-import numpy as np
 import typer
 from typer.core import TyperCommand
 
 from iocsim.clocks import ClockFaults, Step
 from iocsim.detector.codecs import COMPRESSORS
 from iocsim.faults import Faults
+from iocsim.frame_fault_pvs import fault_ids_shown, kinds_shown
 from iocsim.ioc import Ioc
 from iocsim.physics.beamline import Beamline, BeamlineConfig, make_beamline
-from iocsim.replay import ReplayFrames
+from iocsim.physics.drifts import Drifts
+from iocsim.physics.frame_faults import FrameFaults
+from iocsim.references import write_references
 from iocsim.unique_ids import parse_ids
-from iocsim.whole_file import whole_file
 
 DEFAULT_CA_PORT = 5064
 
@@ -89,6 +89,28 @@ def run(
     drop_ids: Annotated[str, typer.Option(help="uniqueIds that PVA loses, as 1,7,100-104.")] = "",
     duplicate_ids: Annotated[str, typer.Option(help="uniqueIds that PVA sends twice.")] = "",
     far_ids: Annotated[str, typer.Option(help="uniqueIds that PVA sends as 4,000,000 more.")] = "",
+    fault_share: Annotated[float, typer.Option(help="Fraction of the exposures that go wrong.")] = 0.0,
+    fault_kinds: Annotated[
+        str,
+        typer.Option(help="How they go wrong, as beam_dump,vibration: all kinds if none is named.", metavar="KINDS"),
+    ] = "",
+    fault_ids: Annotated[
+        str,
+        typer.Option(
+            help="uniqueIds of exposures that go wrong, as beam_dump:100-120,130,vibration:7.", metavar="KIND:IDS"
+        ),
+    ] = "",
+    healthy: Annotated[
+        bool,
+        typer.Option(
+            "--healthy", help="With what a healthy beamline has: slow drifts of intensity, pointing and dark, top-up."
+        ),
+    ] = False,
+    contrast: Annotated[float, typer.Option(help="Contrast of the sample: 1 is strong, 0.15 weak.")] = 1.0,
+    empty: Annotated[float, typer.Option(help="Fraction of the sample's area that is bare membrane.")] = 0.0,
+    thick_edges: Annotated[
+        bool, typer.Option("--thick-edges", help="The sample is thick where it borders on bare membrane.")
+    ] = False,
     frame_clock_offset: Annotated[float, typer.Option(help="Seconds by which the detector's clock is ahead.")] = 0.0,
     frame_clock_step: Annotated[
         str,
@@ -122,6 +144,10 @@ def run(
 
         iocsim --prefix SIM: --shape 256,256 --drop 0.05 --drop-ids 1 --truth /tmp/truth.npz
 
+    One in fifty of its exposures goes wrong, and the truth says how; the beam is dumped during exposures 100 to 120:
+
+        iocsim --healthy --fault-share 0.02 --fault-ids beam_dump:100-120 --truth /tmp/truth.npz
+
     Then, elsewhere: `caput SIM:cam1:Acquire 1`. Ctrl-C ends it.
     """
     try:
@@ -134,10 +160,13 @@ def run(
             dtype=dtype,
             frames="stack" if stack else "simulated",
             replay=replay,
+            contrast=contrast,
+            empty_share=empty,
+            thick_edges=thick_edges,
             probe_moves=_one_of("--translation", translation, ("sample", "probe")) == "probe",
             **{name: value for name, value in given.items() if value is not None},
         )
-        for option, fraction in (("--drop", drop), ("--duplicate", duplicate)):
+        for option, fraction in (("--drop", drop), ("--duplicate", duplicate), ("--fault-share", fault_share)):
             if not 0.0 <= fraction <= 1.0:
                 raise ValueError(f"{option} {fraction:g}: a fraction lies between 0 and 1")
         if not 0.0 <= motor_poll < float("inf"):
@@ -149,6 +178,15 @@ def run(
             if path is not None and replay is not None and path.exists() and path.samefile(replay):
                 raise ValueError(f"{option} {path} is the file that is replayed, and would destroy it: choose another")
         faults = Faults(seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids), parse_ids(far_ids))
+        frames_are_given = replay is not None or stack > 0
+        frame_faults = FrameFaults(
+            seed,
+            fault_share,
+            kinds_shown(fault_kinds, frames_are_given=frames_are_given),
+            fault_ids_shown(fault_ids, frames_are_given=frames_are_given),
+        )
+        if healthy and frames_are_given:
+            raise ValueError("--healthy is for frames that are simulated one by one: leave out --stack and --replay")
         frame_clock = ClockFaults(frame_clock_offset, Step.parse(frame_clock_step), parse_ids(frame_clock_freeze))
         motor_clock = ClockFaults(motor_clock_offset, Step.parse(motor_clock_step), parse_ids(motor_clock_freeze))
         _refuse_taken_ports(interface)
@@ -166,6 +204,8 @@ def run(
                 interface,
                 quiet,
                 faults=faults,
+                frame_faults=frame_faults,
+                drifts=Drifts.healthy(seed) if healthy else Drifts(),
                 frame_clock=frame_clock,
                 motor_clock=motor_clock,
                 truth_file=truth,
@@ -237,27 +277,3 @@ def _refuse_taken_ports(interface: str) -> None:
                     f"port {port} on {interface} cannot be used ({error.strerror}): another server runs there; "
                     f"set {name} to a free port"
                 ) from error
-
-
-def write_references(beamline: Beamline, path: Path) -> None:
-    """Write `dark`, `flat` and `mask` in the axes of the raw frames, as a beamline would have measured them.
-
-    A replayed file has a mask only. Raises ValueError for a suffix other than .npz or .h5, OSError.
-    """
-    arrays: dict[str, np.ndarray] = {}
-    if beamline.camera is not None:
-        exposure_s = beamline.config.reference_exposure_s
-        arrays["dark"] = beamline.camera.dark_reference(exposure_s)
-        arrays["flat"] = beamline.camera.flat_reference(exposure_s)
-        arrays["mask"] = beamline.camera.bad_pixel_mask()
-    elif isinstance(beamline.frames, ReplayFrames) and beamline.frames.mask is not None:
-        arrays["mask"] = beamline.frames.mask
-    if path.suffix not in (".npz", ".h5", ".hdf5"):
-        raise ValueError(f"--references {path}: the name must end in .npz or .h5")
-    with whole_file(path) as file:
-        if path.suffix == ".npz":
-            np.savez(file, allow_pickle=False, **arrays)
-        else:
-            with h5py.File(file, "w") as hdf5:
-                for name, array in arrays.items():
-                    hdf5[name] = array

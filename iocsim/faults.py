@@ -49,8 +49,8 @@ class FaultPvs:
         self.now = faults
         """The faults in force; replaced as a whole, so any thread may read it."""
         for name in ("drop", "duplicate"):
-            fraction = f"{name}_fraction"
-            table.pair(f"{name.title()}Fraction", getattr(faults, fraction), on_put=sets(self, fraction, _fraction))
+            field = f"{name}_fraction"
+            table.pair(f"{name.title()}Fraction", getattr(faults, field), on_put=sets(self, field, fraction))
         for name in ("drop", "duplicate", "far"):
             ids = f"{name}_ids"
             table.pair(f"{name.title()}Ids", ids_text(getattr(faults, ids)), on_put=sets(self, ids, parse_ids))
@@ -67,7 +67,8 @@ def sets(faulty: Any, field: str, read: Callable[[Any], Any] = lambda value: val
     return put
 
 
-def _fraction(value: float) -> float:
+def fraction(value: float) -> float:
+    """The nearest number from 0 to 1."""
     return min(1.0, max(0.0, value))
 
 

@@ -19,20 +19,26 @@ from iocsim.detector.acquisition import FrameCounter
 from iocsim.detector.codec_plugin import CODEC_PORT, CodecPlugin
 from iocsim.detector.codecs import NO_COMPRESSOR
 from iocsim.detector.detector import Detector
+from iocsim.detector.faulty_frames import FaultyFrames
 from iocsim.detector.ndarray import NDArray
 from iocsim.detector.plugin import DRIVER_PORT
 from iocsim.detector.pva_plugin import PvaPlugin
 from iocsim.detector.stats_plugin import StatsPlugin
 from iocsim.faults import Faults
+from iocsim.frame_fault_pvs import DriftPvs, FrameFaultPvs
 from iocsim.hdf5.plugin import Hdf5Plugin
 from iocsim.physics.beamline import Beamline
+from iocsim.physics.drifts import Drifts
 from iocsim.physics.endstation import Endstation
+from iocsim.physics.frame_faults import FrameFaults
 from iocsim.pv import PvTable
 from iocsim.session import Session
 from iocsim.silence import Silence
 
 REFRESH_PERIOD_S = 0.05
 SOUND = ClockFaults()
+ALL_SOUND = FrameFaults()
+AT_REST = Drifts()
 
 
 class Ioc:
@@ -44,6 +50,8 @@ class Ioc:
         prefix: str,
         *,
         faults: Faults,
+        frame_faults: FrameFaults = ALL_SOUND,
+        drifts: Drifts = AT_REST,
         frame_clock: ClockFaults = SOUND,
         motor_clock: ClockFaults = SOUND,
         truth_file: Path | None = None,
@@ -69,13 +77,15 @@ class Ioc:
             table, beamline.energy_eV, beamline.energy_limits_eV, config.seed, motor_poll_s, clocks[1]
         )
         self._session = Session(sim, self._truth, truth_file, faults)
+        frame_fault_pvs = FrameFaultPvs(sim, frame_faults, frames_are_given=beamline.frames_are_given)
+        drift_pvs = DriftPvs(sim, drifts, frames_are_given=beamline.frames_are_given)
         pva_source = DRIVER_PORT if compressor == NO_COMPRESSOR else CODEC_PORT
         self._pva = PvaPlugin(table.below("Pva1:"), self._session.faults, pva_source)
         self._codec = CodecPlugin(table.below("Codec1:"), compressor)
         self._detector = Detector(
             table.below("cam1:"),
             sim,
-            beamline.frames,
+            FaultyFrames(beamline.frames, beamline.sensor, lambda: frame_fault_pvs.now, lambda: drift_pvs.now),
             self._endstation,
             self._truth,
             self._send,

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from iocsim.detector.camera import Flip, Rotate, mount
 from iocsim.detector.frames import Conditions
+from iocsim.physics.given_frames import largest_value
 
 COPY = "copy the data into one file (h5repack, h5copy), since no file is followed into others"
 MOST_LINKS = 16  # soft links on the way to one dataset; a circle has no end
 READ_AT_ONCE_BYTES = 256 * 2**20
+FIRST_FRAMES = 16  # that show how bright a pixel can be
 EQUALLY_NEAR_M = 1e-12  # far below any stage, far above the rounding of micrometres into metres
 JOULE_PER_EV = 1.602176634e-19  # exact in the SI of 2019
 LARGEST_JOULES = 1e-3  # an energy without units above this cannot be joules, so it is eV
@@ -124,6 +126,11 @@ class ReplayFrames:
     def dtype(self) -> np.dtype[Any]:
         """The file's pixel type, in native byte order."""
         return self._dtype
+
+    @property
+    def largest_value(self) -> float:
+        """The largest value that its detector can read, or was seen to read in the first frames of a large file."""
+        return largest_value(self._stack if self._stack is not None else self._data[:FIRST_FRAMES])
 
     def __len__(self) -> int:
         """Number of recorded frames."""

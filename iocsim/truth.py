@@ -7,6 +7,7 @@ clock, exact. Recording costs one tuple per frame; arrays are made only when the
 from __future__ import annotations
 
 import json
+import math
 import os
 import zlib
 from collections.abc import Mapping
@@ -17,9 +18,11 @@ from typing import Any, NamedTuple, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from iocsim.physics.frame_faults import Fault
 from iocsim.whole_file import whole_file
 
 NO_CHECKSUM = -1
+NO_FAULT = ""
 
 
 class FrameStatus(StrEnum):
@@ -44,17 +47,20 @@ class _FrameRecord(NamedTuple):
     exposure_s: float
     status: str
     crc32: int
+    fault: str
+    magnitude: float
 
 
 COLUMN_DTYPES = {
-    name: {int: "i8", float: "f8", str: "U10"}[kind] for name, kind in get_type_hints(_FrameRecord).items()
+    name: {int: "i8", float: "f8", str: "U16"}[kind] for name, kind in get_type_hints(_FrameRecord).items()
 }
 
 
 class Truth:
     """The record of one session of the simulated beamline.
 
-    The file holds one array (N,) per column of the record (`crc32` is -1 where none was taken), the beamline's
+    The file holds one array (N,) per column of the record (`crc32` is -1 where none was taken; of a
+    sound frame `fault` is empty and `magnitude` NaN), the beamline's
     `arrays` under their own names, and `facts`, a JSON text. It is written without pickles.
     """
 
@@ -79,14 +85,29 @@ class Truth:
         exposure_s: float,
         status: FrameStatus,
         pixels: NDArray[Any] | None = None,
+        fault: Fault | None = None,
     ) -> None:
         """Enter one frame: (x_m, y_m) is the beam on the sample at mid-exposure.
 
         With `pixels` the CRC-32 of its bytes in C order is kept; it takes about 15 us per 100 kB.
         """
         crc32 = NO_CHECKSUM if pixels is None else zlib.crc32(np.ascontiguousarray(pixels).data)
+        kind, magnitude = (NO_FAULT, math.nan) if fault is None else (fault.kind.value, fault.magnitude)
         self._records.append(
-            _FrameRecord(unique_id, epoch, x_m, y_m, start_ns, end_ns, energy_eV, exposure_s, status.value, crc32)
+            _FrameRecord(
+                unique_id,
+                epoch,
+                x_m,
+                y_m,
+                start_ns,
+                end_ns,
+                energy_eV,
+                exposure_s,
+                status.value,
+                crc32,
+                kind,
+                magnitude,
+            )
         )
 
     def __len__(self) -> int:

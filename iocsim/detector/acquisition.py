@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from iocsim.detector.frames import FrameSource
+from iocsim.detector.faulty_frames import FaultyFrames
 from iocsim.detector.ndarray import NDArray, NDAttribute, SourceType
 from iocsim.detector.readout import Readout
 from iocsim.physics.endstation import Endstation
@@ -64,7 +64,7 @@ class Acquisition:
 
     def __init__(
         self,
-        source: FrameSource,
+        source: FaultyFrames,
         endstation: Endstation,
         settings: Callable[[], ExposureSettings],
         attributes: Callable[[int], tuple[NDAttribute, ...]],
@@ -72,13 +72,15 @@ class Acquisition:
         counter: FrameCounter,
         truth: Truth,
         stamp: Callable[[int, int], int],
+        energy_goes_wrong: Callable[[float, int], None],
         *,
         n_images: int | None,
         first_index: int,
         keeps_checksums: bool,
     ) -> None:
         """`attributes` gives the NDAttributes of a frame by its uniqueId, `send` the times it went out by PVA,
-        `stamp` what the detector's clock says at a true time (Unix ns) for a uniqueId.
+        `stamp` what the detector's clock says at a true time (Unix ns) for a uniqueId; `energy_goes_wrong` lets the
+        PVs show so much of the energy from a time on.
 
         `n_images` None is endless.
         """
@@ -90,6 +92,8 @@ class Acquisition:
         self._counter = counter
         self._truth = truth
         self._stamp = stamp
+        self._energy_goes_wrong = energy_goes_wrong
+        self._energy_factor = 1.0
         self._n_images = n_images
         self._first_index = first_index
         self._keeps_checksums = keeps_checksums
@@ -113,12 +117,19 @@ class Acquisition:
 
         The sensor is double-buffered: an exposure may run while the frame before it is made, and no further.
         """
+        try:
+            self._expose_all()
+        finally:
+            self._show_energy(1.0, time.time_ns())
+
+    def _expose_all(self) -> None:
         planned_ns = free_ns = time.time_ns()
         while self._n_images is None or self.n_done < self._n_images:
             settings = self._settings()
             start_ns = max(planned_ns, free_ns)
             end_ns = start_ns + round(settings.exposure_s * 1e9)
             self.exposure_end_ns = end_ns
+            self._show_energy(self._energy_factor_of_next(start_ns), start_ns)
             lead_s = (end_ns - time.time_ns()) / 1e9
             if self._stop.wait(lead_s) if lead_s > SHORTEST_WAIT_S else self._stop.is_set():
                 return
@@ -129,12 +140,22 @@ class Acquisition:
             if free_ns - planned_ns > LONGEST_BACKLOG_S * 1e9:
                 planned_ns = free_ns
 
+    def _energy_factor_of_next(self, start_ns: int) -> float:
+        fault = self._source.fault_of(self._counter.value + 1)
+        return fault.energy_factor if fault is not None and self._endstation.shutter.is_open_at(start_ns) else 1.0
+
+    def _show_energy(self, factor: float, time_ns: int) -> None:
+        if factor != self._energy_factor:
+            self._energy_goes_wrong(factor, time_ns)
+            self._energy_factor = factor
+
     def _read_out(self, settings: ExposureSettings, start_ns: int, end_ns: int) -> None:
         endstation, readout = self._endstation, settings.readout
         there = endstation.conditions_at((start_ns + end_ns) // 2)
         attributes = self._attributes(self._counter.value + 1)
-        frame = self._source.frame(self._first_index + self.n_done, settings.exposure_s, there)
-        pixels = readout.apply(frame)
+        next_id = self._counter.value + 1
+        taken = self._source.take(next_id, self._first_index + self.n_done, settings.exposure_s, there)
+        pixels = readout.apply(taken.frame)
         unique_id, epoch = self._counter.next()
         array = NDArray(
             pixels=pixels,
@@ -153,10 +174,11 @@ class Acquisition:
             there.y_m,
             start_ns,
             end_ns,
-            there.energy_eV,
+            taken.energy_eV,
             settings.exposure_s,
             _status(copies),
             pixels if self._keeps_checksums else None,
+            taken.fault,
         )
 
 

@@ -14,7 +14,7 @@ from caproto import SkipWrite
 
 from iocsim.clocks import FaultyClock
 from iocsim.detector.acquisition import Acquisition, ExposureSettings, FrameCounter
-from iocsim.detector.frames import FrameSource
+from iocsim.detector.faulty_frames import FaultyFrames
 from iocsim.detector.nd_attributes import NDAttributesFile
 from iocsim.detector.ndarray import DATA_TYPES, NDArray, NDAttribute, SourceType, data_type, data_type_name
 from iocsim.detector.plugin import ADCORE_VERSION, DRIVER_PORT, ENABLED, ArrayCount
@@ -43,13 +43,13 @@ DETECTOR_STATES = Choice(
 
 
 class Detector:
-    """An ADSimDetector look-alike in front of a FrameSource."""
+    """An ADSimDetector look-alike in front of a source of frames."""
 
     def __init__(
         self,
         table: PvTable,
         sim: PvTable,
-        source: FrameSource,
+        source: FaultyFrames,
         endstation: Endstation,
         truth: Truth,
         send: Callable[[NDArray], int],
@@ -192,6 +192,11 @@ class Detector:
 
     async def _acquire_images(self) -> None:
         n_images = {"Single": 1, "Multiple": self._n_images.value}.get(self._image_mode.value)
+        loop = asyncio.get_running_loop()
+
+        def energy_goes_wrong(factor: float, time_ns: int) -> None:
+            asyncio.run_coroutine_threadsafe(self._endstation.energy.go_wrong(factor, time_ns), loop).result()
+
         acquisition = Acquisition(
             self._source,
             self._endstation,
@@ -201,6 +206,7 @@ class Detector:
             self._frame_counter,
             self._truth,
             self._clock.stamp,
+            energy_goes_wrong,
             n_images=n_images,
             first_index=self._n_exposures,
             keeps_checksums=self._keeps_checksums,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from iocsim.detector.frames import Conditions, FrameSource, SimulatedFrames
@@ -38,6 +39,16 @@ class FaultyFrames:
         self._faults = faults
         self._drifts = drifts
         self._before: NDArray[Any] | None = None
+
+    @property
+    def raw_shape(self) -> tuple[int, int]:
+        """Rows and columns of every frame."""
+        return self._source.raw_shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Pixel type of every frame."""
+        return self._source.dtype
 
     def fault_of(self, unique_id: int) -> Fault | None:
         """The fault that a frame has, if there is light."""

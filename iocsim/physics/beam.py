@@ -39,10 +39,18 @@ class Energy:
         self._setpoint.on_put = self._put
         self.readback = table.readback("Energy_RBV", float(energy_eV), units="eV")
         self._done = table.readback("EnergyDone", 1)
+        self._factor = 1.0
 
     def energy_eV_at(self, time_ns: int) -> float:
-        """The true energy at a time in the past (Unix ns). Any thread."""
+        """The true energy at a time in the past (Unix ns), but for what went wrong. Any thread."""
         return self._track.position_at(time_ns)
+
+    async def go_wrong(self, factor: float, time_ns: int) -> None:
+        """The monochromator slips to so much of the energy at this time, and its readback says so; 1 is back."""
+        at_rest_eV = self.readback.value / self._factor
+        await self.readback.post(self.readback.value, time_ns - 1)  # what it was until then
+        self._factor = factor
+        await self.readback.post(factor * at_rest_eV, time_ns)
 
     async def _put(self, energy_eV: float) -> Any:
         lowest_eV, highest_eV = self._limits_eV
@@ -68,8 +76,8 @@ class Energy:
         while (remaining_s := (move.end_ns - time.time_ns()) / 1e9) > 0.0:
             await asyncio.sleep(min(SLEW_UPDATE_S, remaining_s))
             now_ns = min(time.time_ns(), move.end_ns)
-            await self.readback.post(move.position_at(now_ns), now_ns)
-        await self.readback.post(move.target, move.end_ns)
+            await self.readback.post(self._factor * move.position_at(now_ns), now_ns)
+        await self.readback.post(self._factor * move.target, move.end_ns)
         await self._done.post(1)
         self._there.set()
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from iocsim.detector.camera import Camera, CameraSpec, Flip, Rotate
 from iocsim.detector.frames import Flux, FrameSource, SimulatedFrames, StackFrames
+from iocsim.physics.given_frames import Sensor, largest_value
 from iocsim.physics.optics import Optics, zone_plate_probe
 from iocsim.physics.sample import ChiralSpecimen, Sample
 from iocsim.replay import ReplayFrames
@@ -103,6 +104,21 @@ class Beamline:
         """The lowest and highest energy the monochromator of this beamline should be let go to."""
         return ENERGY_RANGE[0] * self.energy_eV, ENERGY_RANGE[1] * self.energy_eV
 
+    @property
+    def frames_are_given(self) -> bool:
+        """They are not simulated one by one: the light of an exposure can be changed in its pixels only."""
+        return not isinstance(self.frames, SimulatedFrames)
+
+    @property
+    def sensor(self) -> Sensor:
+        """What the faults of frames have to know of the camera."""
+        if self.camera is not None:
+            spec = self.camera.spec
+            return Sensor(spec.saturation_ADU, self._arrays["dark"], spec.gain_ADU_per_photon)
+        if self.replay is not None:
+            return Sensor(self.replay.largest_value)
+        return Sensor(largest_value(np.ones(1, self.frames.dtype)))
+
     def new_truth(self) -> Truth:
         """An empty record that already knows object, probe, optics, references and seed."""
         config = asdict(self.config) | {"replay": None if self.config.replay is None else str(self.config.replay)}
@@ -140,10 +156,10 @@ def make_beamline(config: BeamlineConfig) -> Beamline:
             "photons_per_frame, reference_exposure_s and reference_ring_current_mA must be positive, not "
             f"{config.photons_per_frame}, {config.reference_exposure_s}, {config.reference_ring_current_mA}"
         )
-    if not config.contrast > 0 or not 0 <= config.empty_share < 1:
-        raise ValueError(
-            f"contrast = {config.contrast:g} must be above 0, empty_share = {config.empty_share:g} from 0 to below 1"
-        )
+    if not 0 < config.contrast < math.inf:
+        raise ValueError(f"contrast = {config.contrast:g}: it must be above 0, and 1 is strong")
+    if not 0 <= config.empty_share < 1:
+        raise ValueError(f"empty_share = {config.empty_share:g}: it lies between 0 and below 1")
     optics = config.optics()
     camera = Camera(CameraSpec.for_dtype(config.shape, config.dtype, config.seed, config.rotate, config.flip))
     if config.frames == "noise":
@@ -196,6 +212,8 @@ def fermat_positions_m(n_positions: int, step_m: float) -> list[tuple[float, flo
 
 
 def _replayed(config: BeamlineConfig, path: Path) -> Beamline:
+    if config.contrast != 1.0 or config.empty_share or config.thick_edges:
+        raise ValueError(f"{path} is replayed: contrast, empty regions and thick edges are those of its own sample")
     frames = ReplayFrames(path, config.rotate, config.flip, probe_moves=config.probe_moves)
     arrays: dict[str, NDArray[Any]] = {"recorded_positions_xy_m": frames.positions_m}
     if frames.mask is not None:

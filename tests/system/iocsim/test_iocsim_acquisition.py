@@ -1,6 +1,7 @@
 """The schedule of exposures, without EPICS and in a time of our own."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,18 @@ from limits import HANG_S
 
 from iocsim.detector import acquisition as module
 from iocsim.detector.acquisition import LONGEST_BACKLOG_S, Acquisition, ExposureSettings, FrameCounter
+from iocsim.detector.faulty_frames import FaultyFrames
 from iocsim.detector.frames import Conditions
 from iocsim.detector.ndarray import NDArray
 from iocsim.detector.readout import Readout
+from iocsim.physics.drifts import Drifts
+from iocsim.physics.frame_faults import FaultKind, FrameFaults
+from iocsim.physics.given_frames import Sensor
 
 UINT16 = np.dtype(np.uint16)
 START_NS = 1_800_000_000_000_000_000
 MS = 1_000_000
+ALL_SOUND = FrameFaults()
 
 
 class Clock:
@@ -62,10 +68,16 @@ class SlowFrames:
 
 
 class MovingStage:
-    """Stands in for the endstation: x is the time itself."""
+    """Stands in for the endstation: x is the time itself, and the shutter is open."""
+
+    def __init__(self) -> None:
+        self.shutter = self
+
+    def is_open_at(self, time_ns: int) -> bool:
+        return time_ns > 0
 
     def conditions_at(self, time_ns: int) -> Conditions:
-        return Conditions(time_ns * 1e-9, 0.0, 710.0, 500.0, True)
+        return Conditions(time_ns * 1e-9, 0.0, 710.0, 500.0, shutter_open=self.shutter.is_open_at(time_ns))
 
 
 class Record:
@@ -79,7 +91,12 @@ class Record:
 
 
 def acquisition_of(
-    n_images: int | None, exposure_s: float, period_s: float, source: SlowFrames
+    n_images: int | None,
+    exposure_s: float,
+    period_s: float,
+    source: SlowFrames,
+    faults: FrameFaults = ALL_SOUND,
+    energy_goes_wrong: Callable[[float, int], None] = lambda factor, time_ns: None,
 ) -> tuple[Acquisition, list[NDArray], Record]:
     sent: list[NDArray] = []
     record = Record()
@@ -90,7 +107,7 @@ def acquisition_of(
         return 1
 
     acquisition = Acquisition(
-        source,
+        FaultyFrames(source, Sensor(65535.0), lambda: faults, Drifts),
         MovingStage(),  # type: ignore[arg-type]
         lambda: ExposureSettings(exposure_s, period_s, readout),
         lambda unique_id: (),
@@ -98,6 +115,7 @@ def acquisition_of(
         FrameCounter(),
         record,  # type: ignore[arg-type]
         lambda true_ns, _: true_ns,
+        energy_goes_wrong,
         n_images=n_images,
         first_index=10,
         keeps_checksums=False,
@@ -172,3 +190,18 @@ def test_counting_back_is_a_new_epoch_and_counting_on_is_not():
     assert counter.next() == (6, 0)
     counter.set(0)
     assert counter.next() == (1, 1)
+
+
+def test_the_energy_goes_wrong_for_its_exposures_and_is_right_again_in_the_end(clock: Clock):
+    shown: list[tuple[float, int]] = []
+    faults = FrameFaults(ids={FaultKind.WRONG_ENERGY: frozenset({2, 4}), FaultKind.REPEATED: frozenset({3})})
+    acquisition, sent, record = acquisition_of(
+        4, 0.001, 0.004, SlowFrames(clock), faults, lambda factor, time_ns: shown.append((factor, time_ns - START_NS))
+    )
+    acquisition._stop = clock  # type: ignore[assignment]
+    acquisition.run()
+    wrong = [fault.energy_factor for unique_id in (2, 4) if (fault := faults.of(unique_id)) is not None]
+    assert 1.0 not in wrong
+    assert shown == [(wrong[0], 4 * MS), (1.0, 8 * MS), (wrong[1], 12 * MS), (1.0, 13 * MS)]
+    assert [row[6] for row in record.rows] == [710.0, wrong[0] * 710.0, 710.0, wrong[1] * 710.0]
+    assert sent[2].pixels.tolist() == sent[1].pixels.tolist()

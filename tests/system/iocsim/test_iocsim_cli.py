@@ -45,6 +45,13 @@ def test_help_shows_an_example(epics: LoopbackEpics):
         (["--replay", "/no/such/file.cxi"], "/no/such/file.cxi"),
         (["--references", "/tmp/refs.txt"], ".npz or .h5"),
         (["--drop", "2"], "--drop 2"),
+        (["--fault-share", "-1"], "--fault-share -1"),
+        (["--fault-kinds", "earthquake"], "'earthquake' is no kind of fault: use beam_dump"),
+        (["--fault-ids", "100-120"], "write KIND:IDS"),
+        (["--stack", "2", "--fault-ids", "wrong_energy:3"], "wrong_energy cannot be made of frames that are given"),
+        (["--stack", "2", "--healthy"], "--healthy is for frames that are simulated"),
+        (["--contrast", "0"], "contrast = 0"),
+        (["--empty", "1"], "empty_share = 1"),
     ],
 )
 def test_a_bad_option_is_one_sentence_and_exit_code_2(arguments: list[str], words: str):

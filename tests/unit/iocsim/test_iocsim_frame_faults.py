@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,10 @@ def test_the_ring_is_topped_up_in_steps_of_one_percent():
     assert np.diff(flux)[steps] == pytest.approx(0.01, rel=0.02)
     assert set(np.diff(steps)) == {TOP_UP_FRAMES}
     assert (np.delete(np.diff(flux), steps) < 0).all()
+
+
+def test_magnitudes_are_those_of_the_documentation():
+    lines = (Path(__file__).parents[3] / "docs" / "reference" / "iocsim.md").read_text(encoding="utf-8").splitlines()
+    documented = {line.split("`")[1]: line.split("|")[2].replace("−", "-") for line in lines if line.startswith("| `")}
+    for kind, (low, high) in MAGNITUDES.items():
+        assert f"{low:g}" in documented[kind] and f"{high:g}" in documented[kind], kind

@@ -8,16 +8,18 @@ import zlib
 import numpy as np
 import pytest
 
+from iocsim.physics.frame_faults import Fault, FaultKind
 from iocsim.truth import FrameStatus, Truth
 
 FRAME = np.arange(12, dtype=np.uint16).reshape(3, 4)
+DUMP = Fault(FaultKind.BEAM_DUMP, -0.62, (7, 2))
 T0_NS = 1_795_219_200_123_456_789  # a double cannot hold this
 
 
 def filled():
     truth = Truth({"mask": np.zeros((3, 4), np.uint8)}, {"seed": 7})
     truth.record(1, 0, 1e-6, -2e-6, T0_NS, T0_NS + 20_000_001, 710.0, 0.02, FrameStatus.SENT, FRAME)
-    truth.record(2, 0, 1.1e-6, -2e-6, T0_NS + 1, T0_NS + 2, 710.0, 0.02, FrameStatus.DROPPED)
+    truth.record(2, 0, 1.1e-6, -2e-6, T0_NS + 1, T0_NS + 2, 710.0, 0.02, FrameStatus.DROPPED, fault=DUMP)
     truth.record(0, 1, 1.2e-6, -2e-6, T0_NS + 3, T0_NS + 4, 710.0, 0.02, FrameStatus.DUPLICATED)
     return truth
 
@@ -31,6 +33,8 @@ def test_saved_record_comes_back_exactly_and_without_pickles(tmp_path):
         assert truth["start_ns"].tolist() == [T0_NS, T0_NS + 1, T0_NS + 3]
         assert truth["end_ns"][0] == T0_NS + 20_000_001
         assert truth["status"].tolist() == ["sent", "dropped", "duplicated"]
+        assert truth["fault"].tolist() == ["", "beam_dump", ""]
+        assert np.array_equal(truth["magnitude"], [np.nan, -0.62, np.nan], equal_nan=True)
         assert truth["crc32"].tolist() == [zlib.crc32(FRAME.tobytes()), -1, -1]
         assert json.loads(str(truth["facts"])) == {"seed": 7}
         assert truth["mask"].shape == (3, 4)
