@@ -167,7 +167,8 @@ def row_columns() -> str:
     for path, column in PLACES:
         if path.startswith((paths.FRAMES, paths.FEATURES)):
             kind = np.dtype(column.dtype)
-            shape = "(N, k)" if column in FRAME_COLUMNS else "(N,)"
+            of_row = ("k",) if column in FRAME_COLUMNS else tuple(map(str, column.shape))
+            shape = f"(N, {', '.join(of_row)})" if of_row else "(N,)"
             unit = f" In {column.unit}." if column.unit else ""
             about = column.about + unit
             if column.codes is not None:

@@ -32,6 +32,10 @@ class Column:
     """What stands where nothing was written; None = NaN for floating point, else 0."""
     codes: type[IntEnum] | type[IntFlag] | None = None
     """Names of its numbers."""
+    shape: tuple[int, ...] = ()
+    """Of its value in a row."""
+    is_optional: bool = False
+    """Files of earlier versions have none."""
 
     @property
     def blank(self) -> float | int:
@@ -64,15 +68,38 @@ POSITION_COLUMNS = (
 
 KEEP = Column("keep", np.uint8, "1 = use this row, 0 = leave it out (PtyPy's framefilter).")
 
+CELLS_SIDE = 16
+"""A frame in 16 x 16 cells is 1 KiB beside its pixels, and shows which part of it is empty or has moved."""
+
 FEATURES = (
     Column("intensity", np.float64, "Sum of the good pixels.", "counts"),
     Column("com_y", np.float64, "Centre of mass of the good pixels, row.", "pixel"),
     Column("com_x", np.float64, "Centre of mass of the good pixels, column.", "pixel"),
     Column("n_saturated", np.uint32, "Pixels saturated in any frame of the row."),
+    Column("square_sum", np.float64, "Sum of the squares of the good pixels.", "counts^2", is_optional=True),
+    Column(
+        "neighbour_sum",
+        np.float64,
+        "Sum of the products of good pixels side by side, along rows and along columns: twice square_sum without fine "
+        "structure, less with it.",
+        "counts^2",
+        is_optional=True,
+    ),
+    Column("max_counts", np.float32, "Largest good pixel.", "counts", is_optional=True),
+    Column("n_zero", np.uint32, "Good pixels that read nothing: 0 or less.", is_optional=True),
+    Column(
+        "cells",
+        np.float32,
+        "Mean of the good pixels of each of 16 x 16 cells of the frame, NaN without any; pixel x of nx is in cell "
+        "x * 16 // nx. NaN throughout in frames of fewer rows or columns.",
+        "counts",
+        shape=(CELLS_SIDE, CELLS_SIDE),
+        is_optional=True,
+    ),
 )
 """What the kernels measure on the pixels of a row."""
 
-FEATURES_DTYPE = np.dtype([(column.name, column.dtype) for column in FEATURES])
+FEATURES_DTYPE = np.dtype([(column.name, column.dtype, column.shape) for column in FEATURES])
 MAX_BYTES = 32 << 20
 """Of the pixels of a block: 0.08 s of a disk that sustains 390 MB/s. Eight frames of 1024² share a reading of dark and
 flat: a tenth less time of the kernel than with four."""
@@ -83,13 +110,16 @@ MAX_ROWS = 64
 def row_dtype(frames_per_row: int) -> np.dtype[Any]:
     """A row: the fields are the columns by name, and `features`, a record of `FEATURES_DTYPE`."""
     of_frames = [(column.name, column.dtype, (frames_per_row,)) for column in FRAME_COLUMNS]
-    of_row = [(column.name, column.dtype) for column in (*ROW_COLUMNS, *POSITION_COLUMNS, KEEP)]
+    of_row = [(column.name, column.dtype, column.shape) for column in (*ROW_COLUMNS, *POSITION_COLUMNS, KEEP)]
     return np.dtype([*of_frames, *of_row, ("features", FEATURES_DTYPE)])
 
 
 def blank_features() -> np.void:
     """A record for a kernel to fill; what it does not measure reads as not known."""
-    return np.array([tuple(column.blank for column in FEATURES)], FEATURES_DTYPE)[0]
+    blank = np.zeros(1, FEATURES_DTYPE)
+    for column in FEATURES:
+        blank[column.name] = column.blank
+    return blank[0]
 
 
 class RowBlock:

@@ -11,6 +11,7 @@ from stream_service.kernels.gaps import FIRST_FRAMES, Gaps, GapSetting, find_gap
 from stream_service.kernels.geometry import Geometry, GeometryError, parse_center
 from stream_service.kernels.raw_frames import RAW_DTYPES
 from stream_service.kernels.reduction import FrameSummary, Grouping, ReducedRows
+from stream_service.kernels.stored_frames import measure_rows
 
 __all__ = [
     "FIRST_FRAMES",
@@ -28,6 +29,7 @@ __all__ = [
     "ReducedRows",
     "find_gaps",
     "may_have_gaps",
+    "measure_rows",
     "parse_center",
     "recognise_flat",
 ]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from stream_service.core.row import FEATURES_DTYPE, blank_features
+from stream_service.core.row import CELLS_SIDE, FEATURES_DTYPE, blank_features
 from stream_service.kernels.correction import Corrections
 from stream_service.kernels.geometry import Geometry
 from stream_service.kernels.kernel_settings import KernelSettings, bin_sum
-from stream_service.kernels.pixelpass import LANES, N_LINES, N_SUMS, TILE, measure_pixels, reduce_pixels
+from stream_service.kernels.pixelpass import N_LINES, TILE, reduce_pixels
 from stream_service.kernels.raw_frames import RawFrames, supported
 from stream_service.kernels.reduction import (
     FrameSummary,
@@ -28,6 +28,7 @@ from stream_service.kernels.reduction import (
     row_exposures_s,
     rows_by_exposure,
 )
+from stream_service.kernels.stored_frames import measure_rows, measuring_scratch
 
 
 class FrameReducer:
@@ -74,6 +75,7 @@ class FrameReducer:
             np.zeros(n_columns, np.int32),
             np.zeros(n_columns, np.int32),
         )
+        self._measuring = measuring_scratch(1, n_columns, CELLS_SIDE)
         self._blank_features = np.array([blank_features()])
 
     def with_gaps(self, gaps: NDArray[np.bool_]) -> FrameReducer:
@@ -180,11 +182,10 @@ class FrameReducer:
 
     def measure(self, stored: NDArray[np.float32], mask: NDArray[np.bool_], features: np.void) -> None:
         """Enter anew what the pixels of a stored frame tell that are not masked; saturation stays as it is."""
-        measured = self._blank_features.copy()
-        measured["n_saturated"] = features["n_saturated"]
-        measure_pixels(stored, (~mask).view(np.uint8), np.zeros((N_SUMS, LANES)), measured)
+        row = np.array([features], FEATURES_DTYPE)
+        measure_rows(stored[None], ~mask, row)
         for name in FEATURES_DTYPE.names or ():
-            features[name] = measured[0][name]
+            features[name] = row[0][name]
 
     def _chosen(self, frames: RawFrames) -> NDArray[np.int64]:
         """(n,) the exposure of each row to keep, or -1 to combine them all."""
@@ -211,6 +212,8 @@ class FrameReducer:
         """Features (n,) of the rows, see `reduce_pixels`."""
         n, settings = len(addresses), self._settings
         features = np.repeat(self._blank_features, n)
+        if n > len(self._measuring[0]):
+            self._measuring = measuring_scratch(n, self.geometry.binned_shape[1], CELLS_SIDE)
         arguments = (
             np.ascontiguousarray(addresses),
             settings.window,
@@ -224,8 +227,10 @@ class FrameReducer:
             out,
             saturated_counts,
             self._scratch,
-            np.zeros((n, N_SUMS, LANES)),
+            settings.cells,
+            self._measuring,
             features,
+            features["cells"],
         )
         try:
             reduce_pixels(*arguments)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from stream_service.core.row import CELLS_SIDE
+from stream_service.kernels.cells import cell_layout
 from stream_service.kernels.correction import Corrections
 from stream_service.kernels.geometry import Geometry
 from stream_service.kernels.neighbours import find_neighbours, without_neighbours
@@ -60,6 +62,7 @@ class KernelSettings:
         self.neighbours = (*neighbours, calibration.dark[at_neighbours], calibration.inverse_flat[at_neighbours])
         self.window = (geometry.raw_shape, rows.start, columns.start, geometry.bin)
         self.orientation = (geometry.transposes, *geometry.is_reversed)
+        self.cells = tuple(cell_layout(self.mask == 0, self.orientation, CELLS_SIDE))
         self.saturation = {dtype: self._saturation_of(dtype) for dtype in RAW_DTYPES}
         """By the dtype of raw frames."""
 

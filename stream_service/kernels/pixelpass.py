@@ -36,10 +36,14 @@ TILE = 16
 """Raw rows taken together: 16 float32 are the 64 bytes of one cache line of a transposed frame."""
 LANES = 16
 """Parts of a sum: enough to hide the time of an addition (four of 4 float64 with AVX2)."""
+HALF = LANES // 2
 
-TOTAL, ROW_MOMENT, CHUNK_MOMENT = range(3)
+ROW_MOMENT, SQUARES, NEIGHBOURS = range(3)
 N_SUMS = 3
-"""Rows of `LANES` float64 for what is measured: over the frame, times the row, times x // LANES."""
+"""Rows of `LANES` float64 for what is measured: times the row, squared, times the pixels to the left and above."""
+IN_CELLS, IN_FRAME = range(2)
+N_COLUMN_SUMS = 2
+"""Rows of float64, an entry a column: sums since a row of cells began, and over the frame."""
 N_LINES = 4
 """Rows of float64 scratch for the corrected values, see `_reduce_row`."""
 
@@ -66,7 +70,7 @@ def _array_at_address(_: Any, address: Any, like: Any, shape: Any) -> Any:
 _array_at: Any = intrinsic(_array_at_address)
 
 
-FLOATS, DOUBLES = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.DoubleType(), LANES)
+FLOATS, DOUBLES, INTS = (ir.VectorType(of, LANES) for of in (ir.FloatType(), ir.DoubleType(), ir.IntType(32)))
 
 
 def _splat(builder: Any, value: Any) -> Any:
@@ -82,53 +86,77 @@ def _load(builder: Any, data: Any, first: Any, align: int) -> Any:
     return builder.load(builder.bitcast(builder.gep(data, [first]), vector.as_pointer()), align=align)
 
 
+def _vectors(builder: Any, array: Any, i: int) -> Any:
+    """Where the vector `i` of an array stands."""
+    vectors = ir.VectorType(array.data.type.pointee, LANES).as_pointer()
+    return builder.gep(builder.bitcast(array.data, vectors), [ir.Constant(array.nitems.type, i)])
+
+
 def _arrays(context: Any, builder: Any, signature: Any, args: Any, indices: Sequence[int]) -> list[Any]:
     return [context.make_array(signature.args[i])(context, builder, args[i]) for i in indices]
 
 
-def _measure_chunks(builder: Any, pixels: Any, good: Any, row: Any, sums: Any, values: Callable[[Any], Any]) -> None:
-    """Add the good pixels of a line, as many as fill chunks of `LANES`, to `sums`; `values` gives those from an index.
+def _add_to(builder: Any, place: Any, value: Any, align: int) -> None:
+    builder.store(builder.fadd(builder.load(place, align=align), value), place, align=align)
+
+
+def _measure_chunks(builder: Any, line: Any, good: Any, row: Any, lanes: Any, values: Callable[[Any], Any]) -> None:
+    """Measure the good pixels of a line, as many as fill chunks of `LANES`; `values` gives those from an index.
 
     Written in LLVM's vectors, because a sum in a loop is vectorised only where its order is left to the compiler.
-    The sum so far, added up after each chunk, counts a chunk the more often the more to the left it is: that saves a
-    multiplication with its number.
+    `lanes` are the arrays of that name in `measuring_scratch`.
     """
-    index = pixels.nitems.type
-    zero = ir.Constant(DOUBLES, None)
-    n_chunks = builder.udiv(pixels.nitems, ir.Constant(index, LANES))
-    line_sum, from_right = cgutils.alloca_once_value(builder, zero), cgutils.alloca_once_value(builder, zero)
-    builder.store(zero, line_sum)  # for each line: what is above stands at the begin of the function
-    builder.store(zero, from_right)
+    sums, columns, above, largest, n_zero = lanes
+    index = line.nitems.type
+    n_chunks = builder.udiv(line.nitems, ir.Constant(index, LANES))
+    no_doubles, no_floats = ir.Constant(DOUBLES, None), ir.Constant(FLOATS, None)
+    line_sum, squares, neighbours, before = (cgutils.alloca_once(builder, DOUBLES) for _ in range(4))
+    for place in (line_sum, squares, neighbours, before):
+        builder.store(no_doubles, place)
+    maxima, zeros = (_vectors(builder, array, 0) for array in (largest, n_zero))
+    line_largest, line_zeros = cgutils.alloca_once(builder, FLOATS), cgutils.alloca_once(builder, INTS)
+    builder.store(builder.load(maxima, align=4), line_largest)
+    builder.store(builder.load(zeros, align=4), line_zeros)
+    one_before = ir.Constant(INTS, [LANES - 1 + lane for lane in range(LANES)])
     with cgutils.for_range(builder, n_chunks) as loop:
         first = builder.mul(loop.index, ir.Constant(index, LANES))
         value = values(first)
         is_good = _load(builder, good.data, first, 1)
         is_good = builder.icmp_unsigned("!=", is_good, ir.Constant(is_good.type, None))
-        value = builder.select(is_good, value, ir.Constant(FLOATS, None))
-        added = builder.fadd(builder.load(line_sum), builder.fpext(value, DOUBLES))
-        builder.store(added, line_sum)
-        builder.store(builder.fadd(builder.load(from_right), added), from_right)
-    summed = builder.load(line_sum)
-    all_chunks = _splat(builder, builder.uitofp(n_chunks, ir.DoubleType()))
-    places = builder.bitcast(sums.data, DOUBLES.as_pointer())
-    for i, value in (
-        (TOTAL, summed),
-        (ROW_MOMENT, builder.fmul(summed, _splat(builder, row))),
-        (CHUNK_MOMENT, builder.fsub(builder.fmul(summed, all_chunks), builder.load(from_right))),
-    ):
-        place = builder.gep(places, [ir.Constant(index, i)])
-        builder.store(builder.fadd(builder.load(place, align=8), value), place, align=8)
+        most = builder.load(line_largest)
+        greater = builder.select(builder.fcmp_ordered(">", value, most), value, most)
+        builder.store(builder.select(is_good, greater, most), line_largest)
+        is_zero = builder.and_(is_good, builder.fcmp_ordered("<=", value, no_floats))
+        builder.store(builder.add(builder.load(line_zeros), builder.zext(is_zero, INTS)), line_zeros)
+        value = builder.select(is_good, value, no_floats)
+        place = builder.bitcast(builder.gep(above.data, [first]), FLOATS.as_pointer())
+        upper = builder.fpext(builder.load(place, align=4), DOUBLES)
+        builder.store(value, place, align=4)
+        value = builder.fpext(value, DOUBLES)
+        left = builder.shuffle_vector(builder.load(before), value, one_before)
+        builder.store(value, before)
+        _add_to(builder, line_sum, value, 8)
+        _add_to(builder, squares, builder.fmul(value, value), 8)
+        _add_to(builder, neighbours, builder.fmul(value, builder.fadd(left, upper)), 8)
+        _add_to(builder, builder.bitcast(builder.gep(columns.data, [first]), DOUBLES.as_pointer()), value, 8)
+    builder.store(builder.load(line_largest), maxima, align=4)
+    builder.store(builder.load(line_zeros), zeros, align=4)
+    moment = builder.fmul(builder.load(line_sum), _splat(builder, row))
+    for i, total in ((ROW_MOMENT, moment), (SQUARES, builder.load(squares)), (NEIGHBOURS, builder.load(neighbours))):
+        _add_to(builder, _vectors(builder, sums, i), total, 8)
 
 
 @intrinsic
-def _add_line_chunks(_: Any, line: Any, good: Any, row: Any, sums: Any) -> Any:
+def _add_line_chunks(
+    _: Any, line: Any, good: Any, row: Any, sums: Any, columns: Any, above: Any, largest: Any, n_zero: Any
+) -> Any:
     """Measure a line (f4) that is in memory."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> None:
-        pixels, goods, table = _arrays(context, builder, signature, args, (0, 1, 3))
-        _measure_chunks(builder, pixels, goods, args[2], table, lambda first: _load(builder, pixels.data, first, 4))
+        pixels, goods, *lanes = _arrays(context, builder, signature, args, (0, 1, 3, 4, 5, 6, 7))
+        _measure_chunks(builder, pixels, goods, args[2], lanes, lambda first: _load(builder, pixels.data, first, 4))
 
-    return types.void(line, good, row, sums), generate
+    return types.void(line, good, row, sums, columns, above, largest, n_zero), generate
 
 
 @intrinsic
@@ -138,6 +166,10 @@ def _reduce_line_chunks(
     good: Any,
     row: Any,
     sums: Any,
+    columns: Any,
+    above: Any,
+    largest: Any,
+    n_zero: Any,
     addresses: Any,
     offset: Any,
     level: Any,
@@ -153,9 +185,11 @@ def _reduce_line_chunks(
     raw_type = level
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pixels, goods, table, frames, darks, flats = _arrays(context, builder, signature, args, (0, 1, 3, 4, 7, 8))
+        pixels, goods, *lanes = _arrays(context, builder, signature, args, (0, 1, 3, 4, 5, 6, 7))
+        frames, darks, flats = _arrays(context, builder, signature, args, (8, 11, 12))
         raw = context.get_value_type(types.CPointer(raw_type))
-        levels, caps, floors = (_splat(builder, args[i]) for i in (6, 9, 10))
+        offset = args[9]
+        levels, caps, floors = (_splat(builder, args[i]) for i in (10, 13, 14))
         bits = ir.VectorType(ir.IntType(1), LANES)
         reaches = cgutils.alloca_once(builder, bits)
         builder.store(ir.Constant(bits, None), reaches)
@@ -163,7 +197,7 @@ def _reduce_line_chunks(
 
         def corrected(frame: Any, first: Any) -> Any:
             data = builder.inttoptr(builder.load(builder.gep(frames.data, [frame])), raw)
-            count = _load(builder, data, builder.add(first, args[5]), raw_type.bitwidth // 8)
+            count = _load(builder, data, builder.add(first, offset), raw_type.bitwidth // 8)
             if isinstance(raw_type, types.Float):
                 is_reached = builder.fcmp_ordered(">=", count, levels)
                 value = builder.fptrunc(count, FLOATS) if raw_type.bitwidth == 64 else count
@@ -195,55 +229,130 @@ def _reduce_line_chunks(
         with builder.if_else(builder.icmp_unsigned("==", frames.nitems, one)) as (single, several):
             with single:  # where float64 would change nothing
                 _measure_chunks(
-                    builder, pixels, goods, args[2], table, lambda first: stored(first, corrected(zero, first))
+                    builder, pixels, goods, args[2], lanes, lambda first: stored(first, corrected(zero, first))
                 )
             with several:
-                _measure_chunks(builder, pixels, goods, args[2], table, reduced)
+                _measure_chunks(builder, pixels, goods, args[2], lanes, reduced)
         found = builder.bitcast(builder.load(reaches), ir.IntType(LANES))
         return builder.icmp_unsigned("!=", found, ir.Constant(found.type, 0))
 
-    arguments = (line, good, row, sums, addresses, offset, level, dark, inverse_flat, cap, floor)
-    return types.boolean(*arguments), generate
+    lanes = (sums, columns, above, largest, n_zero)
+    return types.boolean(line, good, row, *lanes, addresses, offset, level, dark, inverse_flat, cap, floor), generate
+
+
+@intrinsic
+def _sum_at(_: Any, values: Any, first: Any) -> Any:
+    """Sum of `HALF` values of the first line of an array (f8)."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        (array,) = _arrays(context, builder, signature, args, (0,))
+        place = builder.bitcast(builder.gep(array.data, [args[1]]), ir.VectorType(ir.DoubleType(), HALF).as_pointer())
+        vector = builder.load(place, align=8)
+        width = HALF
+        while width > 1:
+            width //= 2
+            low, high = (
+                builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), width), lanes))
+                for lanes in (list(range(width)), list(range(width, 2 * width)))
+            )
+            vector = builder.fadd(low, high)
+        return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+    return types.float64(values, first), generate
 
 
 add_line_chunks: Any = _add_line_chunks
 reduce_line_chunks: Any = _reduce_line_chunks
+sum_at: Any = _sum_at
 """As they are called in kernels: without the typing context."""
 
 
 @njit(error_model="numpy", inline="always")
-def _measure_line(row: Any, line: Any, good: Any, sums: Any) -> None:
+def _measure_line(
+    row: Any, line: Any, good: Any, sums: Any, columns: Any, above: Any, largest: Any, n_zero: Any
+) -> None:
     """Add a line of the stored frame, in raw axes, to what is measured; bad pixels count as 0."""
-    add_line_chunks(line, good, np.float64(row), sums)
-    n_chunks = N(line.size // LANES)
-    first = n_chunks * N(LANES)
+    add_line_chunks(line, good, np.float64(row), sums, columns, above, largest, n_zero)
+    first = N(line.size // LANES * LANES)
     for lane in range(N(line.size) - first):
-        if good[first + lane] != 0:
-            value = np.float64(line[first + lane])
-            sums[TOTAL, lane] += value
-            sums[ROW_MOMENT, lane] += row * value
-            sums[CHUNK_MOMENT, lane] += n_chunks * value
+        x = first + lane
+        value = np.float32(0)
+        if good[x] != 0:
+            value = line[x]
+            if value > largest[lane]:
+                largest[lane] = value
+            if value <= 0:
+                n_zero[lane] += 1
+        left = 0.0
+        if x > 0 and good[x - N(1)] != 0:
+            left = np.float64(line[x - N(1)])
+        wide = np.float64(value)
+        sums[ROW_MOMENT, lane] += row * wide
+        sums[SQUARES, lane] += wide * wide
+        sums[NEIGHBOURS, lane] += wide * (left + np.float64(above[x]))
+        columns[IN_CELLS, x] += wide
+        above[x] = value
 
 
 @njit(error_model="numpy")
-def _end_measuring(sums: Any, shape: Any, orientation: Any, feature: Any) -> None:
-    """Enter what was measured in raw axes (of this shape) in the record, the centre of mass in stored axes."""
+def _end_cells(place: Any, columns: Any, firsts: Any, transposes: Any, cell_sums: Any) -> None:
+    """Enter the column sums of a line of cells, `place` of the stored frame, in the sums of its cells and columns."""
+    for cell in range(firsts.shape[0]):
+        first, stop = firsts[cell]
+        total = 0.0
+        while first + HALF <= stop:
+            total += sum_at(columns, first)
+            first += HALF
+        for x in range(first, stop):
+            total += columns[IN_CELLS, x]
+        if transposes:
+            cell_sums[cell, place] = total
+        else:
+            cell_sums[place, cell] = total
+    for x in range(N(columns.shape[1])):
+        columns[IN_FRAME, x] += columns[IN_CELLS, x]
+    columns[IN_CELLS] = 0.0
+
+
+@njit(error_model="numpy")
+def _end_measuring(shape: Any, orientation: Any, n_good: Any, i: Any, scratch: Any, feature: Any, cells: Any) -> None:
+    """Enter what was measured in raw axes (of this shape) in the record, in stored axes; the scratch is as before."""
     transposes, reverses_rows, reverses_columns = orientation
-    intensity = 0.0
-    moment_rows = 0.0
-    moment_columns = 0.0
+    sums, columns, above, largest, n_zero = scratch[0][i], scratch[1][i], scratch[2][i], scratch[3][i], scratch[4][i]
+    cell_sums = scratch[5][i]
+    intensity, moment_rows, moment_columns, squares, neighbours = 0.0, 0.0, 0.0, 0.0, 0.0
+    most = np.float32(-np.inf)
+    zeros = 0
+    for x in range(N(shape[1])):
+        intensity += columns[IN_FRAME, x]
+        moment_columns += x * columns[IN_FRAME, x]
     for lane in range(LANES):
-        intensity += sums[TOTAL, lane]
         moment_rows += sums[ROW_MOMENT, lane]
-        moment_columns += LANES * sums[CHUNK_MOMENT, lane] + lane * sums[TOTAL, lane]
+        squares += sums[SQUARES, lane]
+        neighbours += sums[NEIGHBOURS, lane]
+        most = max(most, largest[lane])
+        zeros += n_zero[lane]
+    sums[:] = 0.0
+    columns[:] = 0.0
+    above[:] = 0.0
+    largest[:] = -np.inf
+    n_zero[:] = 0
+    for y in range(n_good.shape[0]):
+        for x in range(n_good.shape[1]):
+            cells[y, x] = cell_sums[y, x] / n_good[y, x]  # NaN without a good pixel
     feature.intensity = intensity
+    feature.square_sum = squares
+    feature.neighbour_sum = neighbours
+    if most > -np.inf:
+        feature.max_counts = most
+    feature.n_zero = zeros
     if intensity == 0.0:
         return
-    row, column = moment_rows / intensity, moment_columns / intensity
-    if reverses_rows:
-        row = shape[0] - 1 - row
+    if reverses_rows:  # before the division: exact where the counts are whole
+        moment_rows = (shape[0] - 1) * intensity - moment_rows
     if reverses_columns:
-        column = shape[1] - 1 - column
+        moment_columns = (shape[1] - 1) * intensity - moment_columns
+    row, column = moment_rows / intensity, moment_columns / intensity
     feature.com_y = column if transposes else row
     feature.com_x = row if transposes else column
 
@@ -482,8 +591,10 @@ def reduce_pixels(
     out: Any,
     saturated_counts: Any,
     scratch: Any,
-    sums: Any,
+    layout: Any,
+    measuring: Any,
     features: Any,
+    cells: Any,
 ) -> Any:
     """Reduce the raw frames at `addresses` (n, k) to n rows in `out`, and count saturation in `saturated_counts`.
 
@@ -504,7 +615,9 @@ def reduce_pixels(
     - `orientation`: transposes, reverses raw rows, reverses raw columns
     - `scratch`: tile (TILE, n_columns) f4, pixels (ROI columns) f4, lines (N_LINES, n_columns) f8, spoiled u1,
       n_spoiled i4 and n_spoiled_shortest i4 (n_columns), all but the last two of these zero
-    - `sums`: scratch (n, N_SUMS, LANES) f8, all zero
+    - `layout`: `CellLayout`
+    - `measuring`: `measuring_scratch` of n frames or more
+    - `cells`: (n, side, side) f4, blank before
     """
     transposes, reverses_rows, reverses_columns = orientation
     divides, by_exposure, exposures_s, shortest, row_exposure_s = group
@@ -514,6 +627,8 @@ def reduce_pixels(
     cap, floor, gain = limits
     first_bad = neighbours[0]
     tile = scratch[0]
+    ends, firsts, n_good = layout
+    sums, columns, above, largest, n_zero, cell_sums = measuring
     n_rows, n_columns = saturated_counts.shape
     is_simple = bin == 1 and gain == 1 and n_columns % LANES == 0 and not (divides and addresses.shape[1] > 1)
     fills_tile = transposes or reverses_columns
@@ -532,6 +647,10 @@ def reduce_pixels(
                         row_good,
                         np.float64(row),
                         sums[i],
+                        columns[i],
+                        above[i],
+                        largest[i],
+                        n_zero[i],
                         addresses[i],
                         (first_row + row) * raw_shape[1] + first_column,
                         level,
@@ -543,33 +662,41 @@ def reduce_pixels(
                         features[i].n_saturated += _count_saturated(
                             row, addresses[i], window, good, saturation, saturated_counts, scratch
                         )
-                    continue
-                features[i].n_saturated += _reduce_row(
-                    row,
-                    addresses[i],
-                    window,
-                    references,
-                    saturation,
-                    limits,
-                    neighbours,
-                    of_row,
-                    saturated_counts,
-                    scratch[1:],
-                    line,
-                )
-                _measure_line(row, line, row_good, sums[i])
+                else:
+                    features[i].n_saturated += _reduce_row(
+                        row,
+                        addresses[i],
+                        window,
+                        references,
+                        saturation,
+                        limits,
+                        neighbours,
+                        of_row,
+                        saturated_counts,
+                        scratch[1:],
+                        line,
+                    )
+                    _measure_line(row, line, row_good, sums[i], columns[i], above[i], largest[i], n_zero[i])
+                if ends[row] >= 0:
+                    _end_cells(ends[row], columns[i], firsts, transposes, cell_sums[i])
             if fills_tile:
                 _store_tile(tile[:n_tile], first, n_rows, orientation, out[i])
     for i in range(addresses.shape[0]):
-        _end_measuring(sums[i], saturated_counts.shape, orientation, features[i])
+        _end_measuring(saturated_counts.shape, orientation, n_good, i, measuring, features[i], cells[i])
 
 
 @_compiled
-def measure_pixels(stored: Any, good: Any, sums: Any, features: Any) -> Any:
-    """Features of the pixels of a stored frame (y, x) f4, into `features` (1,), but for saturation.
+def measure_pixels(stored: Any, good: Any, layout: Any, measuring: Any, features: Any, cells: Any) -> Any:
+    """Features of the pixels of stored frames (n, y, x) f4 into `features` (n,), but for saturation, and their cells.
 
-    `good` is u1; `sums` (N_SUMS, LANES) f8 is scratch, all zero.
+    `good` is u1; `measuring` of one frame or more; the rest as in `reduce_pixels`.
     """
-    for row in range(stored.shape[0]):
-        _measure_line(row, stored[row], good[row], sums)
-    _end_measuring(sums, stored.shape, (False, False, False), features[0])
+    ends, firsts, n_good = layout
+    sums, columns, above, largest, n_zero, cell_sums = measuring
+    for i in range(stored.shape[0]):
+        for row in range(stored.shape[1]):
+            line = stored[i, row]
+            _measure_line(row, line, good[row], sums[0], columns[0], above[0], largest[0], n_zero[0])
+            if ends[row] >= 0:
+                _end_cells(ends[row], columns[0], firsts, False, cell_sums[0])
+        _end_measuring(good.shape, (False, False, False), n_good, 0, measuring, features[i], cells[i])

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_service.core.row import blank_features
+from stream_service.core.row import CELLS_SIDE, blank_features
 from stream_service.kernels.correction import Calibration, Corrections
 from stream_service.kernels.geometry import Geometry
 from stream_service.kernels.reduction import (
@@ -89,8 +89,7 @@ def reduce_frames(
         saturated = np.sum([frame.is_saturated for frame in binned], axis=0)
         n_saturated = sum(int(frame.n_saturated.sum()) for frame in binned)
     out = np.ascontiguousarray(geometry.orient(value.astype(np.float32)))
-    features = blank_features()
-    features["intensity"], features["com_y"], features["com_x"] = moments(out, mask)
+    features = measured(out, mask)
     features["n_saturated"] = n_saturated
     return ReferenceRow(
         out,
@@ -193,6 +192,35 @@ def stored_mask(geometry: Geometry, calibration: Calibration) -> NDArray[np.uint
     """(ny, nx) 1 where no good raw pixel is in the stored pixel, else 0."""
     n_good = _bin_sum(geometry.crop(calibration.good).astype(np.int64), geometry.bin)
     return np.ascontiguousarray(geometry.orient(n_good == 0)).astype(np.uint8)
+
+
+def measured(stored: NDArray[np.float32], mask: NDArray[np.uint8]) -> np.void:
+    """What the pixels of a stored frame tell; `FEATURES` says what that is. Blank what they do not."""
+    good = mask == 0
+    value = np.where(good, stored, 0.0).astype(np.float64)
+    features = blank_features()
+    features["intensity"], features["com_y"], features["com_x"] = moments(stored, mask)
+    features["square_sum"] = (value * value).sum()
+    features["neighbour_sum"] = (value[:, 1:] * value[:, :-1]).sum() + (value[1:] * value[:-1]).sum()
+    most = np.fmax.reduce(stored[good], initial=-np.inf)
+    features["max_counts"] = most if most > -np.inf else math.nan
+    features["n_zero"] = np.count_nonzero(stored[good] <= 0)
+    features["cells"] = cell_means(stored, mask, CELLS_SIDE)
+    return features
+
+
+def cell_means(stored: NDArray[np.float32], mask: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """(side, side) mean of the good pixels of each cell of a stored frame; NaN where there are none."""
+    cells = np.full((side, side), math.nan, np.float32)
+    if min(stored.shape) < side:
+        return cells
+    of_row, of_column = (np.arange(n) * side // n for n in stored.shape)
+    for y, x in np.ndindex(side, side):
+        inside = np.ix_(of_row == y, of_column == x)
+        good = stored[inside][mask[inside] == 0].astype(np.float64)
+        if good.size:
+            cells[y, x] = good.sum() / good.size
+    return cells
 
 
 def moments(stored: NDArray[np.float32], mask: NDArray[np.uint8]) -> tuple[float, float, float]:

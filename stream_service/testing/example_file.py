@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.ledger import FrameStatus
-from stream_service.core.row import FEATURES_DTYPE, RowBlock
+from stream_service.core.row import CELLS_SIDE, FEATURES_DTYPE, RowBlock
 from stream_service.standard_file.schema.header import ChannelColumn, FileHeader
 from stream_service.standard_file.schema.ledger_columns import LedgerColumns
 from stream_service.standard_file.write.swmr_file import StandardFile
@@ -72,7 +72,9 @@ def example_row(index: int, frames_per_row: int = 1, **changes: Any) -> np.void:
     row["energy_eV"] = 710.0 + 1e-3 * index
     row["exposure_s"] = 0.01 * frames_per_row
     row["keep"] = 1
-    features = {"intensity": index, "com_y": 3.0, "com_x": 4.0 + 1e-3 * index, "n_saturated": index}
+    cells = np.arange(CELLS_SIDE**2, dtype=np.float32).reshape(CELLS_SIDE, CELLS_SIDE) + index
+    features = {"intensity": index, "com_y": 3.0, "com_x": 4.0 + 1e-3 * index, "n_saturated": index, "cells": cells}
+    features |= {"square_sum": index**2, "neighbour_sum": index, "max_counts": index, "n_zero": index}
     for name, value in {**features, **changes}.items():
         (row["features"] if name in (FEATURES_DTYPE.names or ()) else row)[name] = value
     return row

@@ -96,6 +96,10 @@ def test_the_kernel_gives_the_bits_of_the_definition(run: Any) -> None:
     good = out[reducer.mask == 0].astype(np.float64)
     if np.isfinite(good).all():
         assert abs(summary.features["intensity"] - row.summary.features["intensity"]) <= 1e-12 * np.abs(good).sum()
+        for name in ("square_sum", "neighbour_sum"):
+            assert abs(summary.features[name] - row.summary.features[name]) <= 1e-12 * np.square(good).sum()
+        for name in ("max_counts", "n_zero"):
+            np.testing.assert_equal(summary.features[name], row.summary.features[name])
     else:
         np.testing.assert_array_equal(
             math.isfinite(summary.features["intensity"]), math.isfinite(row.summary.features["intensity"])
@@ -124,7 +128,8 @@ def test_orientation_moves_pixels_and_changes_none(data: st.DataObject, geometry
     expected = np.rot90(plain, geometry.rotate // 90)
     axes = tuple(axis for axis, letter in ((0, "v"), (1, "h")) if letter in geometry.flip)
     np.testing.assert_array_equal(turned, np.flip(expected, axes))
-    assert summary.features["intensity"] == plain_summary.features["intensity"]
+    for name in ("intensity", "square_sum", "neighbour_sum", "max_counts", "n_zero"):
+        assert summary.features[name] == plain_summary.features[name]
 
 
 @given(st.data(), geometries(), st.sampled_from([Grouping.SUM, Grouping.MEAN]))

@@ -26,7 +26,7 @@ from stream_service.standard_file.schema.codes import END_STATES
 from stream_service.standard_file.schema.contents import text_in
 from stream_service.standard_file.schema.ledger_columns import LEDGER_COLUMNS
 from stream_service.standard_file.schema.row_columns import row_column_specs, translation
-from stream_service.standard_file.schema.spec import Attribute, DatasetSpec, Tree
+from stream_service.standard_file.schema.spec import CHUNK_ROWS, Attribute, DatasetSpec, Tree
 from stream_service.text.utf8 import shown_name, unescaped
 
 DERIVED = (paths.TRANSLATION, paths.POS_X, paths.POS_Y)
@@ -76,6 +76,7 @@ def salvage(file: BoundedFile) -> Salvage:
     announced = min(map(n_announced, keys))
     if has_ended and announced == len(keys[0]):
         announced = max(announced, int(data.shape[0]))
+    specs = {path: spec for path, spec in specs.items() if path in found.datasets or not spec.is_optional}
     if missing := [path for path in specs if path not in found.datasets]:
         raise SourceError(f"{file.path} lacks {missing[0]}, which every standard file has: it cannot be repaired")
     whole = np.ones(announced, bool)
@@ -155,7 +156,7 @@ class _Members:
             links=tuple(self.names[path]),
             attributes={name: value for name, value in attributes.items() if name not in OWN_ATTRIBUTES},
             fill=dataset.fillvalue if is_growing else None,
-            chunk_rows=dataset.chunks[0] if dataset.chunks else 1024,
+            chunk_rows=dataset.chunks[0] if dataset.chunks else CHUNK_ROWS,
         )
 
 

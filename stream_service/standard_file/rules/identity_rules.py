@@ -70,7 +70,8 @@ def _column_findings(file: h5py.File, extent: RowExtent, frame_shape: tuple[int,
             continue
         column = dataset_at(file, spec.path)
         if column is None:
-            yield error(spec.path, "is missing; every standard file has it.")
+            if not spec.is_optional:
+                yield error(spec.path, "is missing; every standard file has it.")
         elif not extent.fits(column, *spec.item_shape):
             expected = (n_rows, *spec.item_shape)
             yield error(spec.path, f"has shape {column.shape}; for {n_rows} frames it must be {expected}.")

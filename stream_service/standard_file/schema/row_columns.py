@@ -10,7 +10,7 @@ import numpy as np
 from stream_service.core.row import FEATURES, FRAME_COLUMNS, KEEP, POSITION_COLUMNS, ROW_COLUMNS, Column
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import codes_as_text, names_of
-from stream_service.standard_file.schema.spec import DatasetSpec
+from stream_service.standard_file.schema.spec import CHUNK_ROWS, DatasetSpec
 
 PLACES: tuple[tuple[str, Column], ...] = (
     *zip((paths.POS_X, paths.POS_Y), POSITION_COLUMNS, strict=True),
@@ -21,6 +21,8 @@ PLACES: tuple[tuple[str, Column], ...] = (
 """Path of each column."""
 COLUMN_PATHS = (paths.POS, paths.TRANSLATION, *(path for path, _ in PLACES))
 """All that grows by rows, but the pixels."""
+ARRAY_CHUNK_ROWS = 32
+"""Of a column whose value is an array: 32 KiB with `cells`, 16 x 16 float32."""
 
 
 def row_column_specs(frame_shape: tuple[int, int], frames_per_row: int) -> tuple[DatasetSpec, ...]:
@@ -56,10 +58,12 @@ def _column_specs(frames_per_row: int) -> Iterator[DatasetSpec]:
             path,
             column.about,
             np.dtype(column.dtype),
-            (frames_per_row,) if column in FRAME_COLUMNS else (),
+            (frames_per_row,) if column in FRAME_COLUMNS else column.shape,
             units=column.unit,
             attributes={"codes": codes_as_text(names_of(column.codes))} if column.codes is not None else {},
             fill=column.blank,
+            chunk_rows=ARRAY_CHUNK_ROWS if column.shape else CHUNK_ROWS,
+            is_optional=column.is_optional,
         )
 
 

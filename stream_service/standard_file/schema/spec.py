@@ -16,6 +16,9 @@ import numpy as np
 
 from stream_service.text.utf8 import encoded
 
+CHUNK_ROWS = 1024
+"""8 KiB for a column of float64: small enough to be rewritten at every flush."""
+
 Attribute = str | bool | int | float | np.ndarray[Any, Any]
 
 
@@ -37,8 +40,10 @@ class DatasetSpec:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     fill: float | int | None = None
     """Growing: what a reader sees where nothing was written; None = 0, or NaN for floating point."""
-    chunk_rows: int = 1024
-    """Growing: entries per chunk (8 KiB for a column of float64: small enough to be rewritten at every flush)."""
+    chunk_rows: int = CHUNK_ROWS
+    """Growing: entries per chunk."""
+    is_optional: bool = False
+    """Files of earlier versions have none."""
 
     @property
     def fill_value(self) -> float | int:

@@ -27,6 +27,7 @@ READER = r"""
 '''Follow a file as the reference page says. Each line on stdin asks for a look, "" ends; answers are JSON lines.'''
 import json, sys, time
 import h5py, numpy as np
+from stream_service.core.row import FEATURES_DTYPE
 from stream_service.testing.example_file import example_pixels, example_row
 
 path, mode = sys.argv[1:]
@@ -35,7 +36,7 @@ keys = {n: file[f"/entry/live/{n}"] for n in ("key_data", "key_x", "key_y")}
 columns = {n: file["/entry/" + n] for n in (
     "data", "pos", "posx_m", "posy_m", "keep", "frames/unique_id", "frames/epoch", "frames/timestamp_ns",
     "frames/status", "frames/n_frames", "frames/energy_eV", "frames/exposure_s", "frames/replaces", "frames/flags",
-    "qc/features/intensity", "qc/features/com_y", "qc/features/com_x", "qc/features/n_saturated")}
+    *(f"qc/features/{name}" for name in FEATURES_DTYPE.names))}
 texts = {n: file["/entry/run/" + n] for n in ("state", "end_reason", "heartbeat")}
 scalars = {n: file["/entry/" + n] for n in (
     "energy_eV", "mask", "ledger/stored", "ledger/unique_id", "readbacks/x/value")}
@@ -53,8 +54,7 @@ def check_row(i):
         ("frames/timestamp_ns", row["timestamp_ns"]),
         ("frames/status", row["status"]), ("frames/n_frames", row["n_frames"]), ("frames/energy_eV", row["energy_eV"]),
         ("frames/exposure_s", row["exposure_s"]), ("frames/replaces", -1), ("frames/flags", 0),
-        ("qc/features/intensity", row["features"]["intensity"]), ("qc/features/com_y", row["features"]["com_y"]),
-        ("qc/features/com_x", row["features"]["com_x"]), ("qc/features/n_saturated", row["features"]["n_saturated"])):
+        *((f"qc/features/{name}", row["features"][name]) for name in FEATURES_DTYPE.names)):
         if not np.array_equal(columns[name][i], value):
             problems.append(f"row {i}: {name} is {columns[name][i]}")
 

@@ -62,6 +62,14 @@ def assert_kernel_is_definition(
         for name in ("com_y", "com_x"):
             found, expected = summary.features[name], row.summary.features[name]
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-10, err_msg=setting)
+    for name in ("max_counts", "n_zero"):
+        np.testing.assert_equal(summary.features[name], row.summary.features[name], err_msg=f"{name} {setting}")
+    if np.isfinite(scale):
+        squares = np.square(out[reducer.mask == 0], dtype=np.float64).sum()
+        for name, scale_of in (("square_sum", squares), ("neighbour_sum", squares), ("cells", scale)):
+            found, expected = summary.features[name], row.summary.features[name]
+            rtol = 1e-12 if name != "cells" else 1e-7
+            np.testing.assert_allclose(found, expected, rtol, atol=1e-12 * scale_of, err_msg=f"{name} {setting}")
 
 
 @pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.long)], ids=["every third", "all"])
@@ -254,7 +262,7 @@ def test_a_block_of_rows_equals_its_rows_one_by_one(grouping: Grouping) -> None:
     reduced = reducer.reduce_rows(groups, times_s, out, rows["features"])
     for row, group in enumerate(groups):
         summary = one_by_one.reduce(np.stack(group), times_s[row], expected[row])
-        assert rows["features"][row] == summary.features
+        assert rows["features"][row].tobytes() == summary.features.tobytes()
         assert reduced.chosen[row] == summary.best_index
         np.testing.assert_array_equal(reduced.exposure_s[row], summary.exposure_s)
     np.testing.assert_array_equal(out, expected)

@@ -219,7 +219,8 @@ def test_gap_is_stored_as_zero_or_interpolated_and_counts_in_nothing(bin, bad_pi
     reducer = FrameReducer(geometry, Corrections(**settings), dtype="u4")
     out, expected = np.empty((2, *reducer.out_shape), np.float32)
     summary = reducer.reduce(frames[:1], [1.0], out)
-    assert summary == FrameReducer(geometry, Corrections(**settings), dtype="u4").reduce(clean[:1], [1.0], expected)
+    of_clean = FrameReducer(geometry, Corrections(**settings), dtype="u4").reduce(clean[:1], [1.0], expected)
+    assert summary.features.tobytes() == of_clean.features.tobytes() and summary[1:] == of_clean[1:]
     np.testing.assert_array_equal(out, expected)
     assert summary.features["n_saturated"] == 0 and out.max() < 1000
     if bad_pixels == "keep":

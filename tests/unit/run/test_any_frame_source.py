@@ -16,7 +16,7 @@ from stream_service.core.frame import Frame
 from stream_service.core.run import EndReason, RunState
 from stream_service.core.stream import Begin, End
 from stream_service.errors import SourceError
-from stream_service.kernels import fused
+from stream_service.kernels import stored_frames
 from stream_service.kernels.pixelpass import reduce_pixels
 
 SHAPE = (6, 8)
@@ -121,8 +121,8 @@ def test_pixel_type_that_the_series_tells_is_compiled_when_the_run_is_armed(tmp_
 
 
 def test_row_to_be_mended_makes_nothing_compile_while_frames_come(tmp_path: Path, monkeypatch) -> None:
-    measure_pixels = njit(fused.measure_pixels.py_func)  # of which nothing is compiled
-    monkeypatch.setattr(fused, "measure_pixels", measure_pixels)
+    measure_pixels = njit(stored_frames.measure_pixels.py_func)  # of which nothing is compiled
+    monkeypatch.setattr(stored_frames, "measure_pixels", measure_pixels)
     b = Bench(tmp_path, begin=Begin(1, shape=SHAPE, dtype=np.dtype(np.float32)), n_positions=3)
     spoilt = frame(2, np.float32)
     spoilt.pixels[2, 3] = np.nan
