@@ -1,7 +1,8 @@
 """Salvage of a standard file that was not closed, or cut off: the rows that are whole, and all around them.
 
 A row is whole if its live key announces it, its frame and every column of it lie in the file, and its identity was
-written. What follows from another column (`translation`, `posx_m`, `posy_m` from `pos`) is made again.
+written; of columns that are optional the fill stands where a value is lost. What follows from another column
+(`translation`, `posx_m`, `posy_m` from `pos`) is made again.
 """
 
 from __future__ import annotations
@@ -80,14 +81,14 @@ def salvage(file: BoundedFile) -> Salvage:
     if missing := [path for path in specs if path not in found.datasets]:
         raise SourceError(f"{file.path} lacks {missing[0]}, which every standard file has: it cannot be repaired")
     whole = np.ones(announced, bool)
-    for path in specs:
-        if path not in DERIVED:
+    for path, spec in specs.items():
+        if path not in DERIVED and not spec.is_optional:
             whole &= _there(found.datasets[path], announced, n_bytes)
     for row in np.flatnonzero(whole)[::-1]:  # what is cut is cut at the end
         if not is_empty(data, found.datasets[paths.INTENSITY], int(row)):
             break
         whole[row] = False
-    columns = _columns(found, specs, whole)
+    columns = _columns(found, specs, whole, n_bytes)
     readbacks = _readbacks(found, n_bytes)
     ledger = _ledger(found, n_bytes)
     growing = {*specs, *readbacks, *(f"{paths.LEDGER}/{name}" for name in LEDGER_COLUMNS)}
@@ -179,15 +180,18 @@ def _there(dataset: h5py.Dataset, n_rows: int, n_bytes: int) -> npt.NDArray[np.b
 
 
 def _columns(
-    found: _Members, specs: Mapping[str, DatasetSpec], whole: npt.NDArray[np.bool_]
+    found: _Members, specs: Mapping[str, DatasetSpec], whole: npt.NDArray[np.bool_], n_bytes: int
 ) -> dict[str, np.ndarray[Any, Any]]:
     """The columns of the rows that are whole; takes those from `whole` whose values were not written."""
     last = int(np.flatnonzero(whole)[-1]) + 1 if whole.any() else 0
-    columns = {
-        path: _rows_of(found.datasets[path], whole[:last])
-        for path in specs
-        if path != paths.CXI_DATA and path not in DERIVED
-    }
+    columns = {}
+    for path, spec in specs.items():
+        if spec.is_optional:
+            there = _there(found.datasets[path], last, n_bytes)
+            columns[path] = np.full((whole.sum(), *spec.item_shape), spec.fill_value, spec.dtype)
+            columns[path][there[whole[:last]]] = _rows_of(found.datasets[path], whole[:last] & there)
+        elif path != paths.CXI_DATA and path not in DERIVED:
+            columns[path] = _rows_of(found.datasets[path], whole[:last])
     known = np.isfinite(columns[paths.POS]).all(axis=1) | (columns[paths.FLAGS] != 0)
     is_written = (columns[paths.EPOCH] >= 0).any(axis=1) & known
     whole[np.flatnonzero(whole)[~is_written]] = False

@@ -284,3 +284,14 @@ def test_validate_names_what_is_wrong_wherever_a_file_was_cut(write: Callable[[P
         copy = tmp_path / "cut_std.h5"
         copy.write_bytes(whole.read_bytes()[: whole.stat().st_size * part // 200])
         assert validate_file(copy), f"cut after {part} of 200 parts"
+
+
+def test_row_of_which_only_an_optional_column_was_cut_off_is_kept(tmp_path: Path) -> None:
+    """The cells of row 32 lie behind its frame, in a chunk of their own."""
+    short = cut(path := write_killed(tmp_path), end_of_row(path, 33) - 1)
+    assert repaired(short, tmp_path / "new_std.h5").n_rows == 33
+    with h5py.File(tmp_path / "new_std.h5") as file:
+        cells: Any = file["/entry/qc/features/cells"]
+        for row in range(32):
+            np.testing.assert_array_equal(cells[row], example_row(row)["features"]["cells"])
+        assert np.isnan(cells[32]).all(), "not known"
