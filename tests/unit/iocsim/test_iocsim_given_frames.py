@@ -9,7 +9,11 @@ import h5py
 import numpy as np
 import pytest
 
-from iocsim.physics.frame_faults import FaultKind
+from iocsim.detector.faulty_frames import FaultyFrames
+from iocsim.detector.frames import Conditions
+from iocsim.physics.beamline import BeamlineConfig, make_beamline
+from iocsim.physics.drifts import Drifts
+from iocsim.physics.frame_faults import FaultKind, FrameFaults
 from iocsim.physics.given_frames import GIVEN_KINDS, Sensor, apply_faults
 from iocsim.unique_ids import FaultError
 
@@ -117,3 +121,23 @@ def test_frames_of_floating_point_are_scaled():
     made = apply_faults(frames, fault_ids={FaultKind.BEAM_DUMP: frozenset({2})})
     np.testing.assert_allclose(made.frames[1], 0.5 * (1 + made.magnitudes[1]), rtol=1e-6)
     assert made.frames.dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", GIVEN_KINDS)
+def test_a_replayed_recording_shows_each_fault_in_its_own_frame(tmp_path, kind):
+    recording = tmp_path / "scan.h5"
+    frames = np.random.default_rng(3).poisson(300.0, (4, 40, 50)).astype(np.int32)
+    with h5py.File(recording, "w") as file:
+        file["entry/data"] = frames
+        file["entry/pos"] = np.arange(8.0).reshape(4, 2) * 1e-6
+        file["entry/energy_eV"], file["entry/det_dist_m"], file["entry/pixel_m"] = 710.0, 0.1, 75e-6
+    beamline = make_beamline(BeamlineConfig(replay=recording))
+    assert beamline.frames_are_given
+    assert beamline.sensor.saturation_ADU == frames.max()
+    faults = FrameFaults(ids={kind: frozenset({3})})
+    source = FaultyFrames(beamline.frames, beamline.sensor, lambda: faults, Drifts)
+    places = [Conditions(2e-6 * row, 1e-6 + 2e-6 * row, 710.0, 200.0, shutter_open=True) for row in range(4)]
+    taken = [source.take(row + 1, row, 0.02, there) for row, there in enumerate(places)]
+    assert [one.fault.kind if one.fault else "" for one in taken] == ["", "", kind, ""]
+    assert [bool((one.frame != frame).any()) for one, frame in zip(taken, frames, strict=True)] == [0, 0, 1, 0]
+    beamline.close()
