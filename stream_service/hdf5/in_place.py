@@ -83,7 +83,7 @@ def rows_in_place(id: h5d.DatasetID) -> RowsInPlace | None:
         if id.dtype.kind not in NUMBERS or not id.dtype.isnative or not id.rank or 0 in id.shape[1:]:
             return None
         row_bytes = math.prod(id.shape[1:]) * id.dtype.itemsize
-        found = _pieces(id, row_bytes)
+        found = pieces_of_rows(id, row_bytes)
         return None if found is None else RowsInPlace(_opened_again(file), *found, row_bytes)
     except HDF5_ERRORS:
         return None
@@ -101,7 +101,7 @@ def _opened_again(file: h5f.FileID) -> int:
     return fd
 
 
-def _pieces(id: h5d.DatasetID, row_bytes: int) -> tuple[npt.NDArray[np.int64], int] | None:
+def pieces_of_rows(id: h5d.DatasetID, row_bytes: int) -> tuple[npt.NDArray[np.int64], int] | None:
     """Places of the pieces of a dataset, and the rows of each; None if rows are not whole there."""
     properties = id.get_create_plist()
     if properties.get_external_count():

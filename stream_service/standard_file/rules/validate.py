@@ -21,6 +21,7 @@ from stream_service.standard_file.rules.elsewhere_rules import elsewhere_finding
 from stream_service.standard_file.rules.entry_rules import consistency_findings, entry_findings
 from stream_service.standard_file.rules.finding import Finding, error, warning
 from stream_service.standard_file.rules.identity_rules import identity_findings, row_extent
+from stream_service.standard_file.rules.verdict_rules import verdict_findings
 from stream_service.standard_file.schema import paths
 
 
@@ -55,7 +56,7 @@ def _growing_file_findings(file: BoundedFile, where: str) -> list[Finding]:
 def _closed_file_findings(file: BoundedFile) -> list[Finding]:
     findings = list(cxi_findings(file))
     if paths.ENTRY in file:
-        findings += [*_own_findings(file, is_growing=False), *consistency_findings(file)]
+        findings += [*_own_findings(file, is_growing=False), *consistency_findings(file), *verdict_findings(file)]
     return findings
 
 

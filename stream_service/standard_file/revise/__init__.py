@@ -1,0 +1,1 @@
+"""Revision of files whose run has ended."""
