@@ -31,8 +31,10 @@ from stream_service.sources.tables.recorded_units import text_of
 from stream_service.standard_file.schema import paths as cxi
 
 LAYOUT = "CXI (/entry_1)"
-FRAMES = (f"{cxi.PLOT_1}/data", cxi.CXI_DATA)
+FRAMES = (f"{cxi.PLOT_1}/data", cxi.CXI_DATA, f"{cxi.CXI_ENTRY}/data/data")
 TRANSLATIONS = (cxi.TRANSLATION, f"{cxi.PLOT_1}/translation", f"{cxi.DETECTOR}/translation")
+POSITIONERS = f"{cxi.CXI_ENTRY}/instrument/positioners"
+"""With `x` and `y` of a stage, as some write them beside `data/data`."""
 BEAM = light_in(cxi.BEAM, f"{cxi.SAMPLE}/beam_1")
 SOURCE = light_in(cxi.SOURCE)
 MONOCHROMATOR = light_in(f"{cxi.INSTRUMENT}/monochromator_1")
@@ -55,6 +57,8 @@ def read_cxi(tree: Hdf5Tree, paths: Hdf5Paths, translation: Translation | None =
     finder = ChannelFinder(frames.n_frames)
     finder.add_given(tree, paths)
     is_on_sample = not (finder.has("x") or finder.has("y"))
+    if is_on_sample and tree.first(*TRANSLATIONS) is None:
+        is_on_sample = not _add_positioners(finder, tree, paths)
     _add_translation(finder, tree, paths, translation)
     add_photon_energy(finder, tree, _light_of(finder, tree))
     exposure = tree.first(*EXPOSURES)
@@ -110,6 +114,16 @@ def _add_translation(finder: ChannelFinder, tree: Hdf5Tree, paths: Hdf5Paths, mo
             f"{found.path} is taken as the motion of the sample, as CXI has it, so the beam on the sample is minus it; "
             "if it is where the probe is, the image comes out rotated by 180 degrees: give --translation probe"
         )
+
+
+def _add_positioners(finder: ChannelFinder, tree: Hdf5Tree, paths: Hdf5Paths) -> bool:
+    """x and y of a stage; True if both are there."""
+    axes = {name: found for name in "xy" if (found := tree.find(f"{POSITIONERS}/{name}")) is not None}
+    if len(axes) < 2:
+        return False
+    for name, stored in axes.items():
+        finder.add_position(name, stored.path, stored, None, finder.position_scale(stored, paths))
+    return True
 
 
 def _text_at(tree: Hdf5Tree, path: str) -> str:

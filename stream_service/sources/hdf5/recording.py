@@ -17,6 +17,7 @@ from stream_service.hdf5.opening import OpenFile, open_hdf5, writer_flags
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.settings.recorded_choices import Translation
 from stream_service.sources.hdf5.contents import Hdf5Paths, TimestampField
+from stream_service.sources.hdf5.dataset import StoredDataset
 from stream_service.sources.hdf5.growth import Follow, Growth
 from stream_service.sources.hdf5.layouts import read_contents
 from stream_service.sources.hdf5.rows import RecordedRows
@@ -83,7 +84,7 @@ class Hdf5Recording:
 
     def _read(self) -> None:
         """Read the content of the file; once more when its writer has closed it."""
-        tree = Hdf5Tree(self._opened.file, self.path)
+        self._tree = tree = Hdf5Tree(self._opened.file, self.path)
         self._contents = contents = read_contents(tree, self._paths, self._timestamp_field, self._translation)
         self._growth = Growth(contents)
         self._rows = RecordedRows(contents, self.path)
@@ -135,6 +136,31 @@ class Hdf5Recording:
             n_rows = self._n_rows
             yield from self._rows.frames(done, n_rows)
             done = n_rows
+
+    def frame(self, index: int) -> Frame:
+        """One of `frames` again, by its place among them; only once no more can come."""
+        return self._rows.frame(index)
+
+    @property
+    def is_standard(self) -> bool:
+        """True for a standard file, which has columns of its rows beside the frames."""
+        return self._opened.file.is_standard
+
+    @property
+    def is_closed(self) -> bool:
+        """False for one that is being written, or was when its writer died."""
+        return self._opened.is_closed
+
+    @property
+    def read_from(self) -> dict[str, str]:
+        """Paths in the file: of the frames, `data`, and of each channel that is recorded with them, by its name."""
+        of_attribute = {column.name: column.stored.path for column in self._contents.columns}
+        named = {rule.name: of_attribute[rule.attribute] for rule in self.rules if rule.attribute in of_attribute}
+        return {"data": self._contents.frames.stored.path, **named}
+
+    def stored(self, path: str) -> StoredDataset | None:
+        """The dataset at a path of the file; None if there is none."""
+        return self._tree.find(path)
 
     def _wait_for(self, row: int) -> bool:
         """True if there is a row of this index; of a growing file, once it is known."""

@@ -79,6 +79,13 @@ class RecordedRows:
             yield from self._frames_of(start, end)
             start = end
 
+    def frame(self, index: int) -> Frame:
+        """Once settled: the frame at this place among all."""
+        row = index
+        for hole in sorted(self._holes):
+            row += hole <= row
+        return next(self.frames(row, row + 1))
+
     def settle(self, n_rows: int, *, is_closed: bool) -> None:
         """Nothing more will come than `n_rows` frames. Raises `SourceError` where a closed file contradicts itself."""
         if self._contents.is_appended:
