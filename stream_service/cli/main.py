@@ -20,7 +20,7 @@ from rich.text import Text
 
 from stream_service.cli.app import App, Commands
 from stream_service.cli.beamline import check, demo, init, layout, run, status
-from stream_service.cli.files import ingest, repair, replay, sidecar, validate
+from stream_service.cli.files import evaluate, ingest, repair, replay, sidecar, validate
 from stream_service.cli.image import export, orient, probe, recipe, reconstruct
 from stream_service.errors import PtychostreamError
 from stream_service.interruption import catch_signals
@@ -42,6 +42,7 @@ app.command(epilog=status.EPILOG)(status.status)
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.command(epilog=replay.EPILOG)(replay.replay)
 app.command(epilog=sidecar.EPILOG)(sidecar.sidecar)
+app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=repair.EPILOG)(repair.repair)
 app.command(epilog=orient.EPILOG)(orient.orient)

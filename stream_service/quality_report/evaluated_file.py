@@ -1,0 +1,166 @@
+"""A file that is evaluated: its rows in blocks, with what is measured on their pixels, stored there or measured now.
+
+A standard file has the features of its rows, so that no pixel is read. Other files (CXI, datasets that the operator
+names), and another part of the frame or other cells than those stored, are measured on the stored frames.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.frame import Frame, UnreadableFrame
+from stream_service.core.row import CELLS_SIDE, FEATURES, MAX_BYTES, MAX_ROWS, RowBlock, blank_features
+from stream_service.kernels import measure_rows
+from stream_service.quality_report.view import View
+from stream_service.settings.quality import QualitySettings
+from stream_service.sources.hdf5.dataset import StoredDataset
+from stream_service.sources.hdf5.recording import Hdf5Recording
+from stream_service.sources.tables.recorded_units import text_of
+from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.row_columns import PLACES
+
+STORED_ROWS = 4096
+"""Read at once where features are stored: 4 MB of cells."""
+LONGEST_TRAVEL_M = 10.0
+"""No stage reaches further; a position beyond it is a wrong number."""
+
+Step = Callable[[int], None]
+"""Told how many rows are done."""
+Rows = np.ndarray[Any, Any]
+Cells = npt.NDArray[np.float32] | None
+"""(n, side, side) of another side than those of the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row whose pixels cannot be read, and why."""
+
+    row: int
+    reason: str
+
+
+class EvaluatedFile:
+    """The rows of an open recording, seen through a view."""
+
+    def __init__(self, recording: Hdf5Recording, view: View) -> None:
+        self.recording = recording
+        self.view = view
+        self.n_rows = recording.n_frames
+        mask = recording.references.get("mask")
+        self.good = np.ones(recording.frame_shape, bool) if mask is None else mask == 0
+        """(y, x) of the stored frame."""
+        self._columns = {path: found for path, _ in PLACES if (found := self._column(path)) is not None}
+        self.reads_pixels = not (view.is_as_stored(recording.frame_shape) and self._has_features)
+        self.unreadable: list[Unreadable] = []
+        """Known once all rows were read."""
+        self._attributes = {rule.name: rule.attribute for rule in recording.rules}
+        saturation = None if recording.is_standard else recording.stored(paths.SATURATION_VALUE)
+        self._saturation = None if saturation is None or not saturation.is_numeric else saturation.first_number
+        if not self.good.any():
+            self.good[:] = True
+
+    def _column(self, path: str) -> StoredDataset | None:
+        if not self.recording.is_standard:
+            return None
+        found = self.recording.stored(path)
+        return found if found is not None and found.is_numeric and found.rows >= self.n_rows else None
+
+    @property
+    def _has_features(self) -> bool:
+        return all(f"{paths.FEATURES}/{column.name}" in self._columns for column in FEATURES)
+
+    @property
+    def has_positions(self) -> bool:
+        """False for a file that does not say where the beam was."""
+        return {"x", "y"} <= set(self._attributes)
+
+    @property
+    def axis_signs(self) -> tuple[int, int]:
+        """+1 where rows (columns) of a frame grow with +y (+x) of the beam on the sample, also where nobody says it."""
+        return self.recording.axis_signs or (1, 1)
+
+    def quality(self, **given: Any) -> QualitySettings:
+        """Those of the profile with which the file was made, if it has them; `given` ones come before."""
+        stored = self.recording.stored(paths.SETTINGS) if self.recording.is_standard else None
+        try:
+            profile = {} if stored is None else (json.loads(text_of(stored.whole()[()])).get("profile") or {})
+            return QualitySettings.model_validate({**(profile.get("quality") or {}), **given})
+        except (ValueError, AttributeError, TypeError):  # of another version, or no settings at all
+            return QualitySettings.model_validate(given)
+
+    @property
+    def energy_eV(self) -> float | None:
+        """Photon energy of the scan; None where the file does not say it."""
+        return self.recording.facts.energy_eV if math.isfinite(self.recording.facts.energy_eV) else None
+
+    def blocks(self, step: Step = lambda _: None) -> Iterator[tuple[Rows, Cells]]:
+        """All rows in their order, fields of `row_dtype`."""
+        done = 0
+        for rows, cells in self._measured() if self.reads_pixels else self._stored():
+            for name in ("x_m", "y_m"):
+                rows[name][~(np.abs(rows[name]) <= LONGEST_TRAVEL_M)] = math.nan
+            yield rows, cells
+            done += len(rows)
+            step(done)
+
+    def pixels(self, row: int) -> npt.NDArray[np.generic] | None:
+        """The stored frame of a row, (y, x); None if it cannot be read."""
+        frame = self.recording.frame(row)
+        return None if isinstance(frame, UnreadableFrame) else frame.pixels
+
+    def _stored(self) -> Iterator[tuple[Rows, Cells]]:
+        for start in range(0, self.n_rows, STORED_ROWS):
+            yield self._read_columns(start, min(start + STORED_ROWS, self.n_rows)), None
+
+    def _measured(self) -> Iterator[tuple[Rows, Cells]]:
+        frames = iter(self.recording.frames())
+        frame_bytes = 4 * math.prod(self.view.shape)
+        n_most = max(1, min(MAX_ROWS, MAX_BYTES // frame_bytes))
+        side = self.view.embed_side
+        pixels, good = np.empty((n_most, *self.view.shape), np.float32), self.view.mask(self.good)
+        for start in range(0, self.n_rows, n_most):
+            stop = min(start + n_most, self.n_rows)
+            rows = self._read_columns(start, stop)
+            lost = []
+            for place, frame in enumerate(islice(frames, stop - start)):
+                if isinstance(frame, UnreadableFrame):
+                    self.unreadable.append(Unreadable(start + place, frame.reason))
+                    lost.append(place)
+                    pixels[place] = math.nan
+                else:
+                    self.view.frame_into(frame.pixels, self.good, pixels[place])
+                if not self.recording.is_standard:
+                    self._enter(frame, rows[place])
+            cells = None if side == CELLS_SIDE else np.empty((stop - start, side, side), np.float32)
+            measure_rows(pixels[: stop - start], good, rows["features"], cells)
+            rows["features"][lost] = blank_features()
+            yield rows, cells
+
+    def _read_columns(self, start: int, stop: int) -> Rows:
+        ids = self._columns.get(paths.UNIQUE_ID)
+        k = ids.shape[1] if ids is not None and len(ids.shape) == 2 else 1
+        rows, _ = RowBlock((1, 1), k, stop - start).next_rows(stop - start)
+        rows["keep"] = 1
+        for path, column in PLACES:
+            if (stored := self._columns.get(path)) is not None:
+                (rows["features"] if column in FEATURES else rows)[column.name] = stored.read(start, stop)
+        return rows
+
+    def _enter(self, frame: Frame, row: np.void) -> None:
+        """What was recorded with a frame of others: position and energy, and the saturation of pixels still raw."""
+        for name, field in (("x", "x_m"), ("y", "y_m"), ("energy", "energy_eV")):
+            value = frame.attributes.get(self._attributes.get(name, ""))
+            if isinstance(value, int | float):
+                row[field] = value
+        if self._saturation is not None:
+            row["features"]["n_saturated"] = np.count_nonzero(
+                (np.asarray(frame.pixels, np.float64) >= self._saturation) & self.good
+            )

@@ -1,0 +1,193 @@
+"""Evaluation of a file: scores of its rows, which of them are rejected, and the maps of the scan, as values.
+
+Scores, reasons and maps are those of `qc.Evaluator`, which a run holds, too: the same rows, in the same order, give the
+same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.reason import Reason, words
+from stream_service.errors import ConfigError, SourceError
+from stream_service.qc.evaluator import Evaluator
+from stream_service.qc.verdicts import Verdicts
+from stream_service.quality_report.evaluated_file import EvaluatedFile
+from stream_service.quality_report.region import Region
+from stream_service.quality_report.rejection import Rejection
+from stream_service.quality_report.row_numbers import RowNumbers
+from stream_service.settings.quality import QualitySettings
+from stream_service.text.counted import agrees, counted
+
+UM = 1e6
+STEP_M = 1e-6
+"""Between rows without positions, which are laid out in their order: their neighbours are those before and after."""
+KINDS = {reason: reason.name.lower().replace("_", " ") for reason in Reason}
+UNREADABLE = "unreadable pixels"
+Numbers = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+RowIndices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """What the operator asks for."""
+
+    rejection: Rejection = field(default_factory=Rejection)
+    region: Region | None = None
+    quality: QualitySettings = field(default_factory=QualitySettings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """An evaluated file. Numbers of rows outside of the region are NaN."""
+
+    numbers: RowNumbers
+    score: Numbers
+    """(n,) 0 to 1."""
+    evaluated: Flags
+    """(n,) True within the region; without one, everywhere."""
+    rejected: Flags
+    stxm: Numbers
+    """(n,) natural logarithm of the counts in a row."""
+    dpc_x: Numbers
+    """(n,) shift of the centre of mass from its median along +x of the beam on the sample, in stored pixels."""
+    dpc_y: Numbers
+    settings: EvaluationSettings
+    reads_pixels: bool
+    notes: tuple[str, ...]
+    _verdicts: Verdicts
+    _unreadable: frozenset[int]
+    _bin: int
+    """Stored pixels in one of those that were measured."""
+
+    @property
+    def n_rows(self) -> int:
+        return self.numbers.n_rows
+
+    @property
+    def mask_indices(self) -> RowIndices:
+        """Rows that were evaluated."""
+        return np.flatnonzero(self.evaluated)
+
+    @property
+    def reject_indices(self) -> RowIndices:
+        """Rows to leave out."""
+        return np.flatnonzero(self.rejected)
+
+    @property
+    def accept_indices(self) -> RowIndices:
+        """Rows that were evaluated, and are not to be left out."""
+        return np.flatnonzero(self.evaluated & ~self.rejected)
+
+    @property
+    def worst_first(self) -> RowIndices:
+        """Evaluated rows by their score; of equal ones the earlier first."""
+        rows = self.mask_indices
+        return rows[np.argsort(-self.score[rows], kind="stable")]
+
+    @property
+    def rule(self) -> str:
+        """By which rows were rejected, in words."""
+        return self.settings.rejection.said(self.settings.quality.threshold)
+
+    def kinds(self) -> list[str]:
+        """The kind of reason of each evaluated row, without numbers; empty where nothing is conspicuous."""
+        return [
+            UNREADABLE if row in self._unreadable else KINDS[Reason(code)] if code else ""
+            for row, code in zip(self.mask_indices.tolist(), self._verdicts.reason.tolist(), strict=True)
+        ]
+
+    def reasons(self) -> list[str]:
+        """Of each row, in words; empty for one in which nothing is conspicuous, or that is not evaluated."""
+        said, rows = [""] * self.n_rows, self.mask_indices
+        codes, pairs = self._verdicts.reason.tolist(), self._verdicts.numbers.tolist()
+        for row, code, (first, second) in zip(rows.tolist(), codes, pairs, strict=True):
+            if row in self._unreadable:
+                said[row] = UNREADABLE
+            elif code == Reason.REPEATED:
+                said[row] = words(code, float(rows[int(first)]), second)
+            elif code == Reason.CENTRE:
+                said[row] = words(code, first * self._bin, second)
+            elif code:
+                said[row] = words(code, first, second)
+        return said
+
+
+def evaluate(
+    file: EvaluatedFile, settings: EvaluationSettings, step: Callable[[int], None] = lambda _: None
+) -> Evaluation:
+    """Read all rows once and judge those of the region. Raises `SourceError`, and `ConfigError` for an empty region."""
+    region, numbers = settings.region, RowNumbers(file.n_rows)
+    if region is not None and not file.has_positions:
+        raise ConfigError(f"{file.recording.path} has no positions, so that {region} cannot be told from the rest")
+    evaluator = Evaluator(settings.quality, file.view.shape, file.energy_eV)
+    evaluated = np.ones(file.n_rows, bool)
+    for rows, cells in file.blocks(step):
+        place = numbers.add(rows)
+        if region is not None:
+            evaluated[place] = region.contains(rows["x_m"], rows["y_m"])
+        if not file.has_positions:
+            rows["x_m"], rows["y_m"] = STEP_M * np.arange(place.start, place.stop), 0.0
+        inside = evaluated[place]
+        evaluator.add(rows[inside], cells=None if cells is None else cells[inside])
+    if not evaluated.any():
+        raise ConfigError(f"no row lies in {region}: {_extent(numbers)}")
+    verdicts, maps = evaluator.verdicts(), evaluator.maps()
+    unreadable = frozenset(lost.row for lost in file.unreadable)
+    score, is_bad = _of_all(verdicts.score, evaluated), np.zeros(file.n_rows, bool)
+    is_bad[evaluated] = verdicts.is_rejected
+    for row in unreadable:
+        score[row], is_bad[row] = 1.0 if evaluated[row] else np.nan, True
+    sign_y, sign_x = file.axis_signs
+    return Evaluation(
+        numbers=numbers,
+        score=score,
+        evaluated=evaluated,
+        rejected=settings.rejection.rejected(score, is_bad, evaluated),
+        stxm=_of_all(maps.stxm, evaluated),
+        dpc_x=_of_all(sign_x * file.view.bin * maps.dpc_x, evaluated),
+        dpc_y=_of_all(sign_y * file.view.bin * maps.dpc_y, evaluated),
+        settings=settings,
+        reads_pixels=file.reads_pixels,
+        notes=tuple(_notes(file, numbers)),
+        _verdicts=verdicts,
+        _unreadable=unreadable,
+        _bin=file.view.bin,
+    )
+
+
+def _of_all(values: Numbers, evaluated: Flags) -> Numbers:
+    of_all = np.full(len(evaluated), np.nan)
+    of_all[evaluated] = values
+    return of_all
+
+
+def _extent(numbers: RowNumbers) -> str:
+    known = numbers.has_position
+    if not known.any():
+        return "the position of no row is known"
+    edges = [(name, numbers[f"{name}_m"][known] * UM) for name in "xy"]
+    return "positions go in " + " and ".join(f"{name} from {v.min():.6g} to {v.max():.6g} µm" for name, v in edges)
+
+
+def _notes(file: EvaluatedFile, numbers: RowNumbers) -> list[str]:
+    notes = [*file.recording.notes, *file.view.notes]
+    n = int(np.count_nonzero(~numbers.has_position))
+    if not file.has_positions:
+        notes.append(
+            "it has no positions (--pos-x-path, --pos-y-path): rows are compared with those before and after them, and "
+            "there are no maps"
+        )
+    elif n:
+        notes.append(f"the position of {counted(n, 'row')} is not known: {agrees(n, 'it')} {agrees(n, 'is')} rejected")
+    if file.unreadable:
+        n, why = len(file.unreadable), file.unreadable[0].reason
+        if n == file.n_rows:
+            raise SourceError(f"{file.recording.path}: no frame can be read: {why}")
+        notes.append(f"the pixels of {counted(n, 'row')} cannot be read: {why}")
+    return notes

@@ -1,0 +1,340 @@
+"""`ptychostream evaluate`: the seed's line, every flag and every output, on files of every layout that it takes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pytest
+from evaluated_scans import DIM, MOVED, N_ROWS, SIDE, positions_m, write_cxi, write_seed_layout
+from matplotlib.image import imread
+from typer.testing import CliRunner
+
+from stream_service.cli import main as cli
+from stream_service.quality_report.report import NAMES
+from stream_service.standard_file import paths, validate_file
+
+DATA = Path(os.environ.get("PTYCHOSTREAM_TEST_DATA", Path(__file__).parents[3].parent / "shared" / "data"))
+P25 = DATA / "petra3_p25_nearfield.cxi"
+SEEDS_LINE = """ptychostream evaluate /path/to/data.cxi \\
+  --data-path /entry_1/data/data \\
+  --pos-x-path /entry_1/instrument/positioners/x \\
+  --pos-y-path /entry_1/instrument/positioners/y \\
+  --roi 1024 --bin 4 --embed-side 32 --pca-k 12 --w-feat 0.5 \\
+  --reject-topp 0.02 --rect 0 0 50 50 \\
+  --emit-ptypy-json qc_run/ptypy_indices.json \\
+  --thumbs-topk 48 --thumbs-size 256 \\
+  --out qc_run"""
+INGEST = ("--exposure-s", "0.1", "--translation", "sample")
+
+
+def run(*words: str | Path, code: int = 0) -> str:
+    result = CliRunner().invoke(cli.app, [str(word) for word in words], env={"COLUMNS": "300"})
+    if code == 0 or result.exception is None or isinstance(result.exception, SystemExit):
+        assert result.exit_code == code, result.output
+        return result.output
+    assert result.exception.exit_code == code, result.exception  # type: ignore[attr-defined]
+    return str(result.exception)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def array(folder: Path, name: str) -> npt.NDArray[Any]:
+    return np.load(folder / f"{name}.npy")
+
+
+@pytest.fixture(scope="module")
+def seed_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the seed's line was run, as a program of its own, but for the place of the file."""
+    folder = tmp_path_factory.mktemp("seed")
+    file = write_seed_layout(folder / "data.cxi")
+    before = digest(file)
+    line = SEEDS_LINE.replace("ptychostream ", f"{sys.executable} -m stream_service.cli ", 1)
+    line = line.replace("/path/to/data.cxi", str(file))
+    done = subprocess.run(line, shell=True, cwd=folder, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert digest(file) == before
+    (folder / "said.txt").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def standard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same scan as a standard file."""
+    folder = tmp_path_factory.mktemp("standard")
+    cxi = write_cxi(folder / "scan.cxi")
+    run("ingest", "hdf5", cxi, "--output", folder / "scan_std.h5", *INGEST)
+    return folder / "scan_std.h5"
+
+
+@pytest.fixture
+def own(standard: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copyfile(standard, tmp_path / "scan_std.h5"))
+
+
+def test_the_seeds_line_makes_all_its_outputs_and_says_what_it_found_in_three_sentences(seed_run: Path) -> None:
+    out = seed_run / "qc_run"
+    assert {path.name for path in out.iterdir()} == {*NAMES, "ptypy_indices.json"}
+    sentences = (seed_run / "said.txt").read_text().strip().splitlines()
+    assert len(sentences) == 3
+    assert "100 rows of 48 x 48 pixels" in sentences[0] and "50 µm x 50 µm about x 0 µm, y 0 µm" in sentences[0]
+    assert re.search(r"2 rows \(2 %\) are rejected \(the worst 2 % of the rows\): ", sentences[1]), sentences[1]
+    assert "qc_run" in sentences[2] and "is as it was" in sentences[2]
+
+
+def test_the_bad_rows_are_the_worst(seed_run: Path) -> None:
+    out = seed_run / "qc_run"
+    score = array(out, "outlier_score")
+    assert score.shape == (N_ROWS,) and ((score >= 0) & (score <= 1)).all()
+    assert set(np.argsort(-score)[:2].tolist()) == {DIM, MOVED}
+    assert array(out, "reject_indices").tolist() == [DIM, MOVED]
+    assert array(out, "mask_indices").tolist() == list(range(N_ROWS))
+    accepted = array(out, "accept_indices").tolist()
+    assert accepted == [row for row in range(N_ROWS) if row not in (DIM, MOVED)]
+
+
+def test_maps_are_of_each_row(seed_run: Path) -> None:
+    out = seed_run / "qc_run"
+    with h5py.File(seed_run / "data.cxi") as file:
+        pixels: Any = np.asarray(file["/entry_1/data/data"], np.float64)
+    total = pixels.sum(axis=(1, 2))
+    assert array(out, "stxm") == pytest.approx(np.log(total), abs=1e-6)
+    for axis, name in ((2, "dpcx"), (1, "dpcy")):
+        profile = pixels.sum(axis=3 - axis)
+        com = (profile * np.arange(SIDE)).sum(axis=1) / total
+        assert array(out, name) == pytest.approx(com - np.median(com), abs=0.05)  # by pixels of four
+    assert array(out, "dpcx")[MOVED] == pytest.approx(6, abs=0.5)
+    picture = imread(out / "qc_maps.png")
+    assert picture.shape[0] > 800 and picture.shape[1] > 800
+    is_red = (picture[..., 0] > 0.9) & (picture[..., 1] < 0.1) & (picture[..., 2] < 0.1)
+    assert is_red.sum() > 100, "rejected rows are marked in red"
+
+
+def test_summary_has_a_line_for_each_row(seed_run: Path) -> None:
+    with (seed_run / "qc_run" / "qc_summary.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [int(line["index"]) for line in lines] == list(range(N_ROWS))
+    assert [[float(line["pos_x_m"]), float(line["pos_y_m"])] for line in lines] == pytest.approx(positions_m())
+    assert {int(line["index"]) for line in lines if line["rejected"] == "1"} == {DIM, MOVED}
+    assert all(line["in_mask"] == "1" for line in lines)
+    assert re.fullmatch(r"intensity -6\d % against its neighbours", lines[DIM]["reason"])
+    assert re.fullmatch(r"(centre of mass moved|pattern unlike its neighbours).*", lines[MOVED]["reason"])
+    assert float(lines[DIM]["score"]) == pytest.approx(array(seed_run / "qc_run", "outlier_score")[DIM], abs=1e-6)
+
+
+def test_meta_has_the_run_of_the_evaluation(seed_run: Path) -> None:
+    meta = json.loads((seed_run / "qc_run" / "qc_meta.json").read_text())
+    assert meta["options"]["rect"] == ["0", "0", "50", "50"]
+    assert meta["options"]["roi"] == "1024" and meta["options"]["pca_k"] == 12 and meta["options"]["w_feat"] == 0.5
+    assert meta["region"]["width_m"] == pytest.approx(50e-6) and "50 µm" in meta["region"]["said"]
+    assert (meta["n_rows"], meta["n_rejected"], meta["n_accepted"]) == (N_ROWS, 2, N_ROWS - 2)
+    assert meta["paths"]["data"] == "/entry_1/data/data"
+    assert meta["program"].startswith("ptychostream ")
+
+
+def test_gallery_is_static_and_shows_the_worst_first(seed_run: Path) -> None:
+    folder = seed_run / "qc_run" / "thumbs"
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<img src="(row_\d+\.png)" width="256" height="256"', page)
+    assert len(shown) == 48 and set(shown) == {path.name for path in folder.glob("*.png")}
+    assert {int(name[4:11]) for name in shown[:2]} == {DIM, MOVED}
+    assert imread(folder / shown[0]).shape[:2] == (256, 256)
+    assert not re.search(r"https?:|<script|@import|url\(", page)
+    assert re.search(rf"row {DIM}: rejected, score 0\.\d+<br>x -4.5 µm, y 0.5 µm<br>intensity -6\d %", page)
+
+
+def test_the_json_is_what_ingest_takes(seed_run: Path, tmp_path: Path) -> None:
+    json_file = seed_run / "qc_run" / "ptypy_indices.json"
+    document = json.loads(json_file.read_text())
+    assert document["reject_indices"] == [DIM, MOVED]
+    assert document["accept_indices"] == array(seed_run / "qc_run", "accept_indices").tolist()
+    assert (document["data_path"], document["n_rows"]) == ("/entry_1/data/data", N_ROWS)
+    cxi = write_cxi(tmp_path / "scan.cxi")
+    run("ingest", "hdf5", cxi, "--output", tmp_path / "scan_std.h5", "--reject-json", json_file, *INGEST)
+    with h5py.File(tmp_path / "scan_std.h5") as file:
+        assert np.flatnonzero(np.asarray(file[paths.KEEP]) == 0).tolist() == [DIM, MOVED]
+
+
+def test_the_paths_of_the_seed_are_found_without_being_named(seed_run: Path, tmp_path: Path) -> None:
+    run("evaluate", seed_run / "data.cxi", "--out", tmp_path / "out", "--bin", "4", "--thumbs-topk", "0")
+    assert array(tmp_path / "out", "outlier_score") == pytest.approx(
+        array(seed_run / "qc_run", "outlier_score"), abs=1e-12
+    )
+    assert not (tmp_path / "out" / "thumbs").exists()
+
+
+def test_standard_file_is_judged_by_its_features_as_by_its_pixels(standard: Path, own: Path, tmp_path: Path) -> None:
+    said = run("evaluate", standard, "--out", tmp_path / "stored")
+    assert "by the features stored with them" in said
+    with h5py.File(own, "r+") as file:
+        del file[f"{paths.FEATURES}/cells"]
+    said = run("evaluate", own, "--out", tmp_path / "measured")
+    assert "as measured on their pixels" in said
+    for name in ("outlier_score", "stxm", "dpcx", "dpcy"):
+        assert array(tmp_path / "measured", name) == pytest.approx(array(tmp_path / "stored", name), abs=1e-6), name
+    for name in ("accept_indices", "reject_indices"):
+        assert array(tmp_path / "measured", name).tolist() == array(tmp_path / "stored", name).tolist()
+    assert {DIM, MOVED} <= set(array(tmp_path / "stored", "reject_indices").tolist())
+
+
+def test_cxi_and_the_standard_file_made_of_it_agree(standard: Path, tmp_path: Path) -> None:
+    cxi = write_cxi(tmp_path / "scan.cxi")
+    for file, out in ((cxi, "cxi"), (standard, "standard")):
+        run("evaluate", file, "--out", tmp_path / out)
+    for name in ("outlier_score", "stxm", "dpcx", "dpcy"):
+        assert array(tmp_path / "cxi", name) == pytest.approx(array(tmp_path / "standard", name), abs=1e-6), name
+
+
+@pytest.mark.parametrize(
+    ("words", "n_rejected"),
+    [(("--reject-topk", "5"), 5), (("--reject-topp", "0.1"), 10), (("--reject-thresh", "0"), 100), ((), 2)],
+)
+def test_rejection(standard: Path, tmp_path: Path, words: tuple[str, ...], n_rejected: int) -> None:
+    run("evaluate", standard, "--out", tmp_path, *words, "--thumbs-topk", "0")
+    rejected = array(tmp_path, "reject_indices")
+    assert len(rejected) == n_rejected
+    assert {DIM, MOVED} <= set(rejected.tolist())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--rect", "-2.5", "0", "4.2um", "20"), "the rectangle of 4.2 µm x 20 µm about x -2.5 µm, y 0 µm"),
+        (("--circ", "0", "0", "0.003mm"), "the circle of radius 0.003 mm about x 0 µm, y 0 µm"),
+    ],
+)
+def test_region_is_echoed_and_leaves_the_rest_alone(
+    standard: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    assert said in run("evaluate", standard, "--out", tmp_path, *words)
+    x_um, y_um = positions_m().T * 1e6
+    inside = np.abs(x_um + 2.5) <= 2.1 if words[0] == "--rect" else np.hypot(x_um, y_um) <= 3
+    mask = array(tmp_path, "mask_indices")
+    assert mask.tolist() == np.flatnonzero(inside).tolist()
+    score = array(tmp_path, "outlier_score")
+    assert np.isfinite(score[mask]).all() and np.isnan(np.delete(score, mask)).all()
+    both = sorted([*array(tmp_path, "accept_indices"), *array(tmp_path, "reject_indices")])
+    assert both == mask.tolist()
+    assert json.loads((tmp_path / "qc_meta.json").read_text())["region"]["said"] == said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--rect", "0", "0", "1um", "1", "--circ", "0", "0", "1"), 2, "--rect and --circ exclude each other"),
+        (("--rect", "500", "0", "1", "1"), 2, "no row lies in the rectangle .*: positions go in x from -4.5 to 4.5 µm"),
+        (("--reject-topk", "1", "--reject-thresh", "1"), 2, "exclude each other"),
+        (("--reject-topp", "1.5"), 2, "--reject-topp 1.5 must lie between 0 and 1"),
+        (("--bin", "100"), 2, "--bin 100 is more than the 48 x 48 pixels"),
+        (("--roi", "1,2,3"), 2, "--roi '1,2,3' is not a size"),
+        (("--data-path", "/nowhere"), 1, "has no dataset /nowhere"),
+        (("--pos-x-path", "/entry/mask"), 1, "positions are"),
+    ],
+)
+def test_wrong_options_are_one_sentence(
+    standard: Path, tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    found = run("evaluate", standard, "--out", tmp_path / "out", *words, code=code)
+    assert re.search(said, found), found
+
+
+def test_outputs_are_no_inputs_and_no_files(standard: Path, own: Path, tmp_path: Path) -> None:
+    assert "is not a folder" in run("evaluate", standard, "--out", own, code=1)
+    found = run("evaluate", own, "--out", tmp_path / "out", "--emit-ptypy-json", own, code=1)
+    assert "is one of the files that are read" in found
+    link = tmp_path / "again" / "qc_meta.json"
+    link.parent.mkdir()
+    os.link(own, link)
+    assert "is one of the files that are read" in run("evaluate", own, "--out", link.parent, code=1)
+    assert digest(own) == digest(standard)
+
+
+def test_a_second_evaluation_replaces_the_first(standard: Path, tmp_path: Path) -> None:
+    for n_thumbs in ("9", "4"):
+        run("evaluate", standard, "--out", tmp_path, "--thumbs-topk", n_thumbs)
+    assert len(list((tmp_path / "thumbs").glob("*.png"))) == 4
+
+
+def test_without_out_the_folder_stands_beside_the_file(own: Path) -> None:
+    run("evaluate", own, "--thumbs-topk", "0")
+    assert (own.parent / "scan_quality" / "qc_meta.json").is_file()
+
+
+def test_rows_without_a_position_are_told_and_not_in_the_maps(own: Path, tmp_path: Path) -> None:
+    with h5py.File(own, "r+") as file:
+        for path in (paths.POS_X, paths.POS):
+            file[path][[3, 8]] = np.nan
+    said = run("evaluate", own, "--out", tmp_path / "out")
+    assert "the position of 2 rows is not known" in said
+    assert {3, 8} <= set(array(tmp_path / "out", "reject_indices").tolist())
+    said = run("evaluate", own, "--out", tmp_path / "out", "--circ", "0", "0", "1mm")
+    assert not {3, 8} & set(array(tmp_path / "out", "mask_indices").tolist())
+
+
+def test_a_file_without_positions_is_judged_by_the_order_of_its_rows(seed_run: Path, tmp_path: Path) -> None:
+    with h5py.File(seed_run / "data.cxi") as file, h5py.File(tmp_path / "bare.h5", "w") as bare:
+        bare["frames"] = np.asarray(file["/entry_1/data/data"])
+    words = ("evaluate", tmp_path / "bare.h5", "--data-path", "/frames", "--out", tmp_path / "out")
+    assert "it has no positions" in run(*words)
+    assert {DIM, MOVED} <= set(array(tmp_path / "out", "reject_indices").tolist())
+    assert "has no positions" in run(*words, "--circ", "0", "0", "1", code=2)
+
+
+def test_frames_that_cannot_be_read_are_rejected_and_named(seed_run: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.h5"
+    with h5py.File(seed_run / "data.cxi") as file, h5py.File(damaged, "w") as copy:
+        pixels = np.asarray(file["/entry_1/data/data"])
+        stored = copy.create_dataset("/entry_1/data/data", data=pixels, chunks=(1, SIDE, SIDE), compression="gzip")
+        place = stored.id.get_chunk_info(7)
+        file.copy("/entry_1/instrument", copy["/entry_1"], "instrument")
+    with damaged.open("r+b") as bytes_of_it:
+        bytes_of_it.seek(place.byte_offset)
+        bytes_of_it.write(b"\xff" * place.size)
+    said = run("evaluate", damaged, "--out", tmp_path / "out")
+    assert "the pixels of 1 row cannot be read" in said
+    assert 7 in array(tmp_path / "out", "reject_indices")
+    assert "its pixels cannot be read" in (tmp_path / "out" / "thumbs" / "index.html").read_text()
+
+
+def test_apply_changes_the_file_and_nothing_but_its_verdicts(own: Path, tmp_path: Path) -> None:
+    words = ("evaluate", own, "--out", tmp_path / "out", "--apply", "--thumbs-topk", "0")
+    said = run(*words)
+    assert f"{own} says so now: /entry/keep" in said
+    assert validate_file(own) == []
+    rejected = array(tmp_path / "out", "reject_indices").tolist()
+    with h5py.File(own) as file:
+        assert np.flatnonzero(np.asarray(file[paths.KEEP]) == 0).tolist() == rejected
+        assert np.flatnonzero(np.asarray(file[paths.TAGS])).tolist() == rejected
+        assert np.asarray(file[paths.SCORE]) == pytest.approx(array(tmp_path / "out", "outlier_score"), abs=0)
+    once = digest(own)
+    run(*words)
+    assert digest(own) == once, "the same verdicts change nothing"
+
+
+def test_apply_says_what_it_cannot_change_before_anything_long(seed_run: Path, tmp_path: Path) -> None:
+    found = run("evaluate", seed_run / "data.cxi", "--out", tmp_path / "out", "--apply", code=1)
+    assert "has no frames at /entry/data or /entry_1/instrument_1/detector_1/data" in found
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not P25.is_file(), reason=f"the real scan {P25.name} is not in PTYCHOSTREAM_TEST_DATA")
+def test_the_real_scan_has_no_bad_rows_and_is_only_read(tmp_path: Path) -> None:
+    before = digest(P25)
+    run("evaluate", P25, "--out", tmp_path, "--thumbs-topk", "4")
+    assert digest(P25) == before
+    assert len(array(tmp_path, "outlier_score")) == 200
+    assert len(array(tmp_path, "reject_indices")) <= 1
