@@ -34,7 +34,7 @@ from stream_service.run.setup import RunSetup
 from stream_service.run.source_watch import SourceWatch
 from stream_service.run.sources import Sources
 from stream_service.run.verdict import Verdict
-from stream_service.settings.service_status import NO_RUN, RunStatus, Severity
+from stream_service.settings.service_status import NO_RUN, Judged, RunStatus, Severity
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +185,7 @@ class Run:
             rows=self.out.file.n_rows if self.out else 0,
             rows_expected=self.setup.n_rows_expected or 0,
             queue_bytes=self._sources.frames.queue.held_bytes + self._rows.pairing.waiting_bytes,
+            judged=self.out.quality.shown if self.out else Judged(),
         )
 
     @property

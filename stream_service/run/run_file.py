@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.history import Readback
 from stream_service.core.run import RunOutcome, RunState
 from stream_service.kernels import FrameReducer
+from stream_service.qc import Evaluator
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.pipeline import RowPipeline
+from stream_service.run.rows.row_quality import RowQuality, stored_verdicts
 from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
 from stream_service.run.settings import RunSettings
@@ -43,6 +45,7 @@ class RunFile:
 
     file: FileThread
     pipeline: RowPipeline
+    quality: RowQuality
     ledger: Ledger
     raw_shape: tuple[int, int]
     dtype: np.dtype[Any]
@@ -84,7 +87,13 @@ class RunFile:
 
     def _flush_rows(self) -> None:
         self._post_updates()
+        self._post_verdicts()
         self.pipeline.flush()
+
+    def _post_verdicts(self) -> None:
+        for verdicts in self.quality.take():
+            first, table = verdicts.first, stored_verdicts(verdicts)
+            self.file.post(partial(StandardFile.write_verdicts, first=first, verdicts=table))
 
     def _post_updates(self) -> None:
         updates, self._updates = self._updates, []
@@ -113,6 +122,8 @@ class RunFile:
         if self.file.failure is None:
             self._post_updates()
             self.pipeline.drain()
+            self.side_sinks.attempt(self.quality, self.quality.end)
+            self._post_verdicts()
         elif outcome.state is RunState.FAILED:
             self.file.forget()
         ledger = ledger_columns(self.ledger)
@@ -188,6 +199,7 @@ def open_run_file(
         center=reducer.geometry.center,
         axis_signs=settings.axis_signs,
     )
+    quality = RowQuality(Evaluator(settings.quality, reducer.out_shape))
     file = FileThread(StandardFile.create(path, header, swmr=swmr))
     pipeline = RowPipeline(
         file,
@@ -200,9 +212,9 @@ def open_run_file(
         allow_spread=preprocessing.allow_spread,
         gaps=preprocessing.gaps,
         about_references=settings.about_references,
-        sinks=sinks,
+        sinks=(quality, *sinks),
     )
-    return RunFile(file, pipeline, ledger, reducer.geometry.raw_shape, np.dtype(dtype))
+    return RunFile(file, pipeline, quality, ledger, reducer.geometry.raw_shape, np.dtype(dtype))
 
 
 @cache

@@ -21,6 +21,7 @@ from stream_service.kernels import (
     parse_center,
 )
 from stream_service.settings.preprocessing import Preprocessing
+from stream_service.settings.quality import QualitySettings
 from stream_service.standard_file import ChannelColumn
 
 UNKNOWN_DTYPE = np.uint16
@@ -51,6 +52,8 @@ class RunSettings:
     """(N, 2) planned positions of the beam on the sample."""
     rejected: frozenset[int] = frozenset()
     """Positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0)."""
+    quality: QualitySettings
+    """How rows are judged."""
     about_references: tuple[str, ...] = ()
     """What is to be said of dark, flat and mask, in sentences."""
     record: Mapping[str, Any]

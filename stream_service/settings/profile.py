@@ -21,6 +21,7 @@ from stream_service.core.stage_map import StageMap
 from stream_service.settings.base import Settings
 from stream_service.settings.optics import Optics
 from stream_service.settings.preprocessing import Preprocessing, References
+from stream_service.settings.quality import QualitySettings
 from stream_service.text.units import ELECTRONVOLTS, METRES
 
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
@@ -202,6 +203,7 @@ class Profile(Settings):
     references: References = References()
     raw_file: RawFile = RawFile()
     optics: Optics = Optics()
+    quality: QualitySettings = QualitySettings()
 
     @field_validator("channels")
     @classmethod

@@ -31,6 +31,30 @@ class Severity(IntEnum):
     """Something does not answer, or the run has failed."""
 
 
+MINOR_SHARE, MAJOR_SHARE = 0.05, 0.2
+"""Of the latest rows that are rejected: more than single bad ones, and a scan that is not worth its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Quality of the rows of a run, as far as they are judged by now."""
+
+    n_rows: int = 0
+    n_rejected: int = 0
+    recent_share: float = 0.0
+    """Rejected of the latest rows, 0 to 1."""
+    last_score: float = 0.0
+    last_rejected: str = ""
+    """The latest row that is rejected, and why, in words."""
+
+    @property
+    def severity(self) -> Severity:
+        """Of a share of the latest rows."""
+        if self.recent_share >= MAJOR_SHARE:
+            return Severity.MAJOR
+        return Severity.MINOR if self.recent_share >= MINOR_SHARE else Severity.NONE
+
+
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """A run as it stands."""
@@ -50,6 +74,7 @@ class RunStatus:
     rows_expected: int
     queue_bytes: int
     severity: Severity = Severity.NONE
+    judged: Judged = Judged()
 
     @property
     def missing(self) -> int:

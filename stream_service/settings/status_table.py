@@ -50,6 +50,7 @@ class PVType:
 TEXT = PVType(Kind.CHAR, max_bytes=TEXT_BYTES)
 SWITCH = PVType(Kind.LONG, limits=(0, 1))
 COUNT = PVType(Kind.LONG)
+SHARE = PVType(Kind.DOUBLE, precision=3, limits=(0, 1))
 IN_ROWS = PVType(Kind.LONG, "rows")
 IN_FRAMES = PVType(Kind.LONG, "frames")
 IN_SECONDS = PVType(Kind.LONG, "s")
@@ -67,6 +68,10 @@ def _rate(count: Callable[[RunStatus], int]) -> Callable[[ServiceStatus], float]
 
 def _of_the_run(status: ServiceStatus) -> Severity:
     return status.run.severity
+
+
+def _of_quality(status: ServiceStatus) -> Severity:
+    return status.run.judged.severity
 
 
 class ServicePV(StrEnum):
@@ -155,6 +160,29 @@ class ServicePV(StrEnum):
         "memory that frames not stored yet take here, without PVA's queue",
         IN_BYTES,
         lambda s: s.run.queue_bytes,
+    )
+
+    ROWS_REJECTED = (
+        "RowsRejected",
+        "rows rejected for their quality, so far; they stay in the file",
+        IN_ROWS,
+        lambda s: s.run.judged.n_rejected,
+        _of_quality,
+    )
+    REJECTED_SHARE = (
+        "RejectedShare",
+        "share of the latest 100 rows that is rejected for its quality",
+        SHARE,
+        lambda s: s.run.judged.recent_share,
+        _of_quality,
+    )
+    LAST_SCORE = "LastScore", "score of the latest row, 0 to 1 (rejected)", SHARE, lambda s: s.run.judged.last_score
+    LAST_REJECTED = (
+        "LastRejected",
+        "the latest row that is rejected for its quality, and why",
+        TEXT,
+        lambda s: s.run.judged.last_rejected,
+        _of_quality,
     )
 
     STANDBY = "Standby", "1: auto mode, armed for whatever the detector does next", SWITCH, lambda s: s.is_standing_by

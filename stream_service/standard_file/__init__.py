@@ -12,6 +12,7 @@ from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import LEDGER_COUNTS, PixelFlag
 from stream_service.standard_file.schema.header import ChannelColumn, FileHeader
 from stream_service.standard_file.schema.ledger_columns import LedgerColumns
+from stream_service.standard_file.schema.verdict_columns import VERDICTS_DTYPE
 from stream_service.standard_file.write.guarded_file import GuardedFile
 from stream_service.standard_file.write.sidecar_file import SidecarContents, write_sidecar
 from stream_service.standard_file.write.swmr_file import StandardFile
@@ -20,6 +21,7 @@ from stream_service.standard_file.write.write_errors import write_error
 
 __all__ = [
     "LEDGER_COUNTS",
+    "VERDICTS_DTYPE",
     "ChannelColumn",
     "Check",
     "FileHeader",

@@ -65,6 +65,7 @@ def live_settings(
         optics=profile.optics.model_dump(mode="json"),
         sample=request.sample,
         planned_m=planned_m,
+        quality=profile.quality,
         about_references=about_references,
         record={
             "profile": profile.model_dump(mode="json"),

@@ -25,6 +25,7 @@ from stream_service.run.rows.group_check import JUDGED_GROUPS, check_groups
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile, open_run_file
 from stream_service.run.settings import RunSettings, frames_per_row
+from stream_service.settings.quality import QualitySettings
 from stream_service.sources.recording import Recording
 from stream_service.standard_file import ChannelColumn, StandardFile
 
@@ -145,6 +146,7 @@ def recorded_settings(
         channels=_channel_columns(settings),
         optics=profile.optics.model_dump(mode="json") if profile else {},
         rejected=settings.rejected,
+        quality=profile.quality if profile else QualitySettings(),
         about_references=tuple(reference_notes(preprocessing, references, corrections, is_own_mask=is_own_mask)),
         record=_settings_record(recording, settings, channels),
     )

@@ -37,13 +37,19 @@ class SideSinks:
         self._each(lambda sink: sink.finish(outcome))
         self._sinks = ()
 
+    def attempt(self, sink: Sink, call: Callable[[], object]) -> None:
+        """Make a call on one of them, unless it has failed before."""
+        if sink not in self._sinks:
+            return
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001  (a sink that is dead is told of; the file must not suffer by it)
+            self._sinks = tuple(other for other in self._sinks if other is not sink)
+            self.notes += (self._farewell(sink, error),)
+
     def _each(self, call: Callable[[Sink], object]) -> None:
         for sink in self._sinks:
-            try:
-                call(sink)
-            except BaseException as error:  # noqa: BLE001  (a sink that is dead is told of; the file must not suffer by it)
-                self._sinks = tuple(other for other in self._sinks if other is not sink)
-                self.notes += (self._farewell(sink, error),)
+            self.attempt(sink, lambda sink=sink: call(sink))
 
     def _farewell(self, sink: Sink, error: BaseException) -> str:
         if not isinstance(error, PtychostreamError):

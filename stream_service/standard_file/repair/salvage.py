@@ -28,6 +28,7 @@ from stream_service.standard_file.schema.contents import text_in
 from stream_service.standard_file.schema.ledger_columns import LEDGER_COLUMNS
 from stream_service.standard_file.schema.row_columns import row_column_specs, translation
 from stream_service.standard_file.schema.spec import CHUNK_ROWS, Attribute, DatasetSpec, Tree
+from stream_service.standard_file.schema.verdict_columns import verdict_specs
 from stream_service.text.utf8 import shown_name, unescaped
 
 DERIVED = (paths.TRANSLATION, paths.POS_X, paths.POS_Y)
@@ -91,7 +92,8 @@ def salvage(file: BoundedFile) -> Salvage:
     columns = _columns(found, specs, whole, n_bytes)
     readbacks = _readbacks(found, n_bytes)
     ledger = _ledger(found, n_bytes)
-    growing = {*specs, *readbacks, *(f"{paths.LEDGER}/{name}" for name in LEDGER_COLUMNS)}
+    verdicts = (spec.path for spec in verdict_specs())  # made again by who evaluates the file
+    growing = {*specs, *readbacks, *(f"{paths.LEDGER}/{name}" for name in LEDGER_COLUMNS), *verdicts}
     try:
         datasets = tuple(found.spec(path, is_growing=path in growing) for path in found.datasets)
     except HDF5_ERRORS as error:

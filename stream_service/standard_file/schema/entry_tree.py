@@ -14,6 +14,7 @@ from stream_service.standard_file.schema.codes import RUN_STATES
 from stream_service.standard_file.schema.header import FileHeader
 from stream_service.standard_file.schema.ledger_columns import ledger_specs
 from stream_service.standard_file.schema.spec import Attribute, DatasetSpec, plot_of, scalar, text_dataset
+from stream_service.standard_file.schema.verdict_columns import verdict_specs
 
 FORMAT_VERSION = 1
 
@@ -69,6 +70,7 @@ def entry_datasets(header: FileHeader) -> tuple[DatasetSpec, ...]:
         *_live_keys(header),
         *_planned(header),
         *_readbacks(header),
+        *verdict_specs(),
         *ledger_specs(),
         *_run(header),
         *_process(header),

@@ -33,6 +33,7 @@ from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.header import FileHeader
 from stream_service.standard_file.schema.ledger_columns import LEDGER_COLUMNS, LedgerColumns
 from stream_service.standard_file.schema.tree import standard_tree
+from stream_service.standard_file.schema.verdict_columns import VERDICTS_DTYPE
 from stream_service.standard_file.write.creation import create_file
 from stream_service.standard_file.write.fixed_datasets import FixedDatasets
 from stream_service.standard_file.write.growing_rows import GrowingRows
@@ -53,6 +54,7 @@ class StandardFile:
         self._rows = GrowingRows(datasets, self._fixed)
         self._readbacks = ReadbackBuffer((channel.name for channel in header.channels), datasets)
         self._ledger = {name: GrowingColumn(datasets[f"{paths.LEDGER}/{name}"]) for name in LEDGER_COLUMNS}
+        self._verdicts = {name: GrowingColumn(datasets[f"{paths.QC}/{name}"]) for name in VERDICTS_DTYPE.names or ()}
         self._n_flushes = 0
         self._flush_bytes = sum(int(np.prod(c.chunks)) * c.dtype.itemsize for c in datasets.values() if c.chunks)
         """At most what a flush adds to the file beside the pixels: a chunk of every column."""
@@ -145,6 +147,17 @@ class StandardFile:
             for path, image in ((paths.DARK, dark), (paths.FLAT, flat)):
                 if image is not None:
                     self._fixed.replace(path, image)
+
+    def write_verdicts(self, first: int, verdicts: np.ndarray[Any, Any]) -> None:
+        """Write or replace the verdicts (n,) of `VERDICTS_DTYPE` on the rows from `first` on, which are the last ones.
+
+        Readers see them after the next flush. Raises `WriteError`.
+        """
+        self._check_can_grow()
+        self._make_sure(lambda: self._file.reserve(verdicts.nbytes + self._flush_bytes))
+        with self._writing("write verdicts"):
+            for name, column in self._verdicts.items():
+                column.write(first, np.ascontiguousarray(verdicts[name]))
 
     def write_ledger(self, ledger: LedgerColumns) -> None:
         """Replace the account of the run; readers see all of it after the next flush.

@@ -1,0 +1,147 @@
+"""Quality of the rows of a run, while they come: a sink that judges them in a thread of its own.
+
+The run hands over copies of the rows that are in the file, without their pixels, and takes verdicts back, which it
+writes into the file. New rows are judged by what was usual among those before. All are judged again when they are
+`RENEWAL` times as many as the last time, and once more at the end: that last judgement is a function of the rows alone,
+the same as when the file is evaluated afterwards (ADR 0024).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from stream_service.core.row import RowBlock
+from stream_service.core.run import RunOutcome
+from stream_service.errors import OverrunError
+from stream_service.qc import Evaluator, Verdicts
+from stream_service.settings.service_status import Judged
+from stream_service.standard_file import VERDICTS_DTYPE
+
+Rows = np.ndarray[Any, Any]
+
+RENEWAL = 1.5
+"""What all judgements of all rows cost together is then three times what the last one does."""
+RECENT = 100
+"""Rows of which a share is told: an operator sees within seconds that something goes wrong."""
+
+
+class RowQuality:
+    """See `Sink`; all methods are the run's, in its thread. Any thread may look at `shown`."""
+
+    name = "the judgement of the rows"
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.shown = Judged()
+        self._evaluator = evaluator
+        """The thread's, once that has begun."""
+        self._rows: SimpleQueue[Rows | None] = SimpleQueue()
+        """None: no more come."""
+        self._verdicts: deque[Verdicts] = deque()
+        """Not taken yet."""
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self._is_rejected = np.zeros(0, bool)
+        self._n_together = 0
+        """Rows that were judged all at once the last time."""
+
+    def append(self, block: RowBlock) -> None:
+        """Take a copy of the rows. Raises what the judgement of earlier ones failed of."""
+        self._check()
+        if self._thread is None:
+            self._thread = self._started()
+        self._rows.put(block.rows.copy())
+
+    def flush(self) -> None:
+        """Verdicts are shown when they are there."""
+
+    def take(self) -> Iterator[Verdicts]:
+        """Verdicts since the last call, in order; later ones take the place of earlier ones on the same rows."""
+        while self._verdicts:
+            yield self._verdicts.popleft()
+
+    def end(self) -> None:
+        """No more rows come: wait until all are judged. Raises what that failed of."""
+        self._stop()
+        self._check()
+
+    def finish(self, outcome: RunOutcome) -> None:
+        """The thread ends, if it has not."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._thread is not None:
+            self._rows.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _check(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _started(self) -> threading.Thread:
+        thread = threading.Thread(target=self._work, name="judging rows", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise OverrunError(f"no thread can be started to judge rows ({error}): end other programs") from error
+        return thread
+
+    def _work(self) -> None:
+        try:
+            goes_on = True
+            while goes_on:
+                goes_on = self._add()
+                is_time = len(self._evaluator) >= RENEWAL * self._n_together
+                self._judge(all_rows=is_time or not goes_on)
+        except BaseException as error:  # noqa: BLE001  (raised again in the thread of the run, which tells of it)
+            self._failure = error
+
+    def _add(self) -> bool:
+        """Wait for rows and add all that have come; False if they were the last."""
+        rows = self._rows.get()
+        while rows is not None:
+            self._evaluator.add(rows)
+            try:
+                rows = self._rows.get_nowait()
+            except Empty:
+                return True
+        return False
+
+    def _judge(self, *, all_rows: bool) -> None:
+        n_rows = len(self._evaluator)
+        if not n_rows:
+            return
+        verdicts = self._evaluator.verdicts() if all_rows else self._evaluator.latest()
+        if verdicts.first == 0:
+            self._n_together = n_rows
+        self._is_rejected = np.concatenate([self._is_rejected[: verdicts.first], verdicts.is_rejected])
+        self._verdicts.append(verdicts)
+        self.shown = self._judged(verdicts)
+
+    def _judged(self, verdicts: Verdicts) -> Judged:
+        said = self.shown.last_rejected if verdicts.first else ""
+        if (rejected := np.flatnonzero(verdicts.is_rejected)).size:
+            last = int(rejected[-1])
+            said = f"row {verdicts.first + last}: {verdicts.words(last)}"
+        return Judged(
+            n_rows=len(self._is_rejected),
+            n_rejected=int(np.count_nonzero(self._is_rejected)),
+            recent_share=float(self._is_rejected[-RECENT:].mean()),
+            last_score=float(verdicts.score[-1]),
+            last_rejected=said,
+        )
+
+
+def stored_verdicts(verdicts: Verdicts) -> np.ndarray[Any, Any]:
+    """Verdicts (n,) as the file has them."""
+    table = np.zeros(len(verdicts), VERDICTS_DTYPE)
+    table["score"], table["reason"], table["gates"] = verdicts.score, verdicts.reason, verdicts.gates
+    table["number"], table["second"] = verdicts.numbers.T
+    return table
