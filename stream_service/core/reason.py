@@ -63,9 +63,7 @@ GATES = tuple(reason for reason in Reason if Reason.NONE < reason <= Reason.PART
 
 VERDICT_COLUMNS = (
     Column("score", np.float64, "0: as its neighbours, to 1: rejected by a gate; NaN: not judged."),
-    Column(
-        "reason", np.uint8, "Why the score is not 0; of gates the first one.", codes=Reason
-    ),
+    Column("reason", np.uint8, "Why the score is not 0; of gates the first one.", codes=Reason),
     Column("number", np.float64, "What the reason is made of, see `ptychostream evaluate`."),
     Column("second", np.float64, "Another number of it."),
     Column("gates", np.uint32, "Bit 2**reason of every gate that rejects the row."),

@@ -42,22 +42,27 @@ class ScanMap:
         return left, left + nx * self.pixel_m, bottom, bottom + ny * self.pixel_m
 
 
+INTENSITY, COM_Y, COM_X = range(2, 5)
+"""Columns of the table of `RowValues`, behind x and y."""
+
+
 class RowValues:
-    """Positions and intensities of every row so far: a sink of the run, read by whoever draws."""
+    """Positions, intensities and centres of mass of every row so far: a sink of the run, read by whoever draws."""
 
     name = "the map of the scan"
 
     def __init__(self, capacity: int = 1024) -> None:
-        self._table = np.empty((capacity, 3))
+        self._table = np.empty((capacity, 5))
         self._n = 0
 
     def __len__(self) -> int:
         return self._n
 
     def append(self, block: RowBlock) -> None:
-        """Add rows with their intensity; those whose position is not known, or cannot be, are left out."""
-        rows = block.rows
-        self.add(np.stack([rows["x_m"], rows["y_m"], rows["features"]["intensity"]], axis=1))
+        """Add rows; those whose position is not known, or cannot be, are left out."""
+        rows, features = block.rows, block.rows["features"]
+        columns = (rows["x_m"], rows["y_m"], features["intensity"], features["com_y"], features["com_x"])
+        self.add(np.stack(columns, axis=1))
 
     def flush(self) -> None:
         """It is drawn when someone looks."""
@@ -66,31 +71,33 @@ class RowValues:
         """It stays as it is."""
 
     def add(self, values: npt.NDArray[np.float64]) -> None:
-        """Add rows (n, 3): x and y in metres, value."""
+        """Add rows (n, 5): x and y in metres, intensity, centre of mass."""
         with np.errstate(invalid="ignore"):
             values = values[(np.abs(values[:, :2]) < LONGEST_TRAVEL_M).all(axis=1)]
         n = self._n + len(values)
         if n > len(self._table):
-            self._table = np.concatenate([self._table, np.empty((max(len(self._table), n), 3))])
+            self._table = np.concatenate([self._table, np.empty((max(len(self._table), n), 5))])
         self._table[self._n : n] = values
         self._n = n
 
     def table(self) -> npt.NDArray[np.float64]:
-        """(n, 3) x and y in metres, value, not to be written to: rows never change, and later ones are not in it."""
+        """(n, 5) as they were added, not to be written to: rows never change, and later ones are not in it."""
         return self._table[: self._n]
 
 
 class GrowingMap:
     """The map of rows that keep coming."""
 
-    def __init__(self) -> None:
+    def __init__(self, column: int = 2) -> None:
+        """`column` of their table is what is drawn."""
+        self._column = column
         self._n_begun = self._n_drawn = 0
         """Rows when it was begun, and those that are in it now."""
         self._pixel_m = self._x0_m = self._y0_m = 0.0
         self._total = self._count = np.zeros((0, 0))
 
     def draw(self, table: npt.NDArray[np.float64]) -> ScanMap:
-        """Draw all rows (n, 3), x and y in metres and value; those of the last call come first, unchanged.
+        """Draw all rows (n, c), x and y in metres and values; those of the last call come first, unchanged.
 
         A pixel is as wide as the mean spacing of the rows was when the map was begun, and shows the mean of its rows.
         One without a row takes the mean of the pixels around it that have one; NaN where there is none.
@@ -124,7 +131,7 @@ class GrowingMap:
             return False
         flat = (row * nx + column).astype(np.intp)
         self._count += np.bincount(flat, minlength=nx * ny).reshape(ny, nx)
-        self._total += np.bincount(flat, weights=rows[:, 2], minlength=nx * ny).reshape(ny, nx)
+        self._total += np.bincount(flat, weights=rows[:, self._column], minlength=nx * ny).reshape(ny, nx)
         return True
 
     def _cut_out(self) -> ScanMap:

@@ -195,8 +195,12 @@ class Run:
         return RunState.DRAINING if self._ending.is_asked and not state.has_ended else state
 
     def scan_table(self) -> npt.NDArray[np.float64]:
-        """(n, 3) x and y in metres, and intensity, of the rows so far."""
+        """(n, 5) of the rows so far, see `RowValues`."""
         return self._rows.map.table()
+
+    def score_table(self) -> npt.NDArray[np.float64] | None:
+        """(n, 3) x and y in metres, and score, of the rows judged so far, another array whenever it is renewed."""
+        return self.out.quality.scores if self.out else None
 
     # The thread
 

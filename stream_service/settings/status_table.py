@@ -243,3 +243,9 @@ class ServiceImage(StrEnum):
         "STXM",
         "intensity of the good pixels over the scanned area; NDAttributes `pixel_m`, `x0_m`, `y0_m` say where",
     )
+    DPC_X = (
+        "DPCX",
+        "pixels by which the centre of mass lies beside its median, to larger columns of the stored frame; placed as `STXM`",
+    )
+    DPC_Y = "DPCY", "the same, to larger rows of the stored frame"
+    SCORE = "Score", "score of the rows, 0 to 1 (rejected); placed as `STXM`"

@@ -8,18 +8,22 @@ the same as when the file is evaluated afterwards (ADR 0024).
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from stream_service.core.row import RowBlock
 from stream_service.core.run import RunOutcome
 from stream_service.errors import OverrunError
 from stream_service.qc import Evaluator, Verdicts
+from stream_service.qc.maps import LONGEST_TRAVEL_M
 from stream_service.settings.service_status import Judged
 from stream_service.standard_file import VERDICTS_DTYPE
 
@@ -27,6 +31,8 @@ Rows = np.ndarray[Any, Any]
 
 RENEWAL = 1.5
 """What all judgements of all rows cost together is then three times what the last one does."""
+SHOWN_S = 1.0
+"""Between two maps of the scores, but for the first and the last one."""
 RECENT = 100
 """Rows of which a share is told: an operator sees within seconds that something goes wrong."""
 
@@ -46,7 +52,12 @@ class RowQuality:
         """Not taken yet."""
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self.scores: npt.NDArray[np.float64] | None = None
+        """(n, 3) x and y in metres, and score, of the rows that have a position; another array when it is renewed."""
+        self._table = np.empty((1024, 3))
+        """The same of all rows, with room for more."""
         self._is_rejected = np.zeros(0, bool)
+        self._shown_s = -math.inf
         self._n_together = 0
         """Rows that were judged all at once the last time."""
 
@@ -107,6 +118,7 @@ class RowQuality:
         """Wait for rows and add all that have come; False if they were the last."""
         rows = self._rows.get()
         while rows is not None:
+            self._place(rows)
             self._evaluator.add(rows)
             try:
                 rows = self._rows.get_nowait()
@@ -122,8 +134,20 @@ class RowQuality:
         if verdicts.first == 0:
             self._n_together = n_rows
         self._is_rejected = np.concatenate([self._is_rejected[: verdicts.first], verdicts.is_rejected])
+        self._table[verdicts.first : n_rows, 2] = verdicts.score
         self._verdicts.append(verdicts)
         self.shown = self._judged(verdicts)
+        if all_rows or time.monotonic() - self._shown_s > SHOWN_S:
+            placed = self._table[:n_rows]
+            self.scores = placed[(np.abs(placed[:, :2]) < LONGEST_TRAVEL_M).all(axis=1)]
+            self._shown_s = time.monotonic()
+
+    def _place(self, rows: Rows) -> None:
+        first = len(self._evaluator)
+        last = first + len(rows)
+        if last > len(self._table):
+            self._table = np.concatenate([self._table, np.empty((max(last, len(self._table)), 3))])
+        self._table[first:last, 0], self._table[first:last, 1] = rows["x_m"], rows["y_m"]
 
     def _judged(self, verdicts: Verdicts) -> Judged:
         said = self.shown.last_rejected if verdicts.first else ""

@@ -14,6 +14,11 @@ from stream_service.qc import maps
 from stream_service.qc.maps import LONGEST_TRAVEL_M, MAX_PIXELS, GrowingMap, RowValues, scan_map
 
 
+def padded(rows: np.ndarray) -> np.ndarray:
+    """Rows (n, 3) with a centre of mass, (n, 5)."""
+    return np.pad(rows, ((0, 0), (0, 2)))
+
+
 def grid(ny: int, nx: int, step_m: float = 1e-6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     row, column = np.mgrid[:ny, :nx]
     return column.ravel() * step_m, row.ravel() * step_m, (10.0 * row + column).ravel()
@@ -82,7 +87,7 @@ def test_line_scan_is_a_line(axis):
 )  # fmt: skip
 def test_any_rows_make_a_map_of_bounded_size(rows):
     values = RowValues()
-    values.add(np.array(rows))
+    values.add(padded(np.array(rows)))
     table = values.table()
     image = scan_map(table[:, 0], table[:, 1], table[:, 2]).image
     assert max(image.shape) <= MAX_PIXELS
@@ -92,16 +97,16 @@ def test_any_rows_make_a_map_of_bounded_size(rows):
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, 1e300, LONGEST_TRAVEL_M])
 def test_row_without_a_possible_position_is_left_out(wrong):
     values = RowValues()
-    values.add(np.array([[wrong, 0.0, 1.0], [0.0, wrong, 1.0]]))
+    values.add(padded(np.array([[wrong, 0.0, 1.0], [0.0, wrong, 1.0]])))
     assert len(values) == 0
 
 
 def test_rows_are_kept_as_their_number_grows():
     values = RowValues(capacity=2)
     for n in range(100):
-        values.add(np.array([[n * 1e-6, 0.0, float(n)]]))
+        values.add(padded(np.array([[n * 1e-6, 0.0, float(n)]])))
     table = values.table()
-    values.add(np.zeros((1, 3)))
+    values.add(np.zeros((1, 5)))
     np.testing.assert_array_equal(table[:, 2], np.arange(100.0))
 
 
