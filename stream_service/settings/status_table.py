@@ -245,7 +245,7 @@ class ServiceImage(StrEnum):
     )
     DPC_X = (
         "DPCX",
-        "pixels by which the centre of mass lies beside its median, to larger columns of the stored frame; placed as `STXM`",
+        "pixels of the centre of mass beside its median, to larger columns of the stored frame; placed as `STXM`",
     )
     DPC_Y = "DPCY", "the same, to larger rows of the stored frame"
     SCORE = "Score", "score of the rows, 0 to 1 (rejected); placed as `STXM`"
