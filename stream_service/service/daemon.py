@@ -29,6 +29,7 @@ from stream_service.publishers.service_pvs import Command, Order
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.rows.row_quality import warm_up as warm_up_judgement
 from stream_service.run.run import Run
 from stream_service.run.run_file import versions
 from stream_service.run.settings import frames_per_row, warm_up
@@ -95,6 +96,7 @@ class Service:
         log.info("loading the kernel; the first start on a machine compiles it, which takes some ten seconds")
         preprocessing = self._profile.preprocessing
         warm_up(preprocessing, frames_per_row(preprocessing, preprocessing.frames_per_position), None)
+        warm_up_judgement()
         versions()
 
     def _serve(self, on_ready: Callable[[], None]) -> int:

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.row import RowBlock
+from stream_service.core.row import CELLS_SIDE, RowBlock
 from stream_service.core.run import RunOutcome
 from stream_service.errors import OverrunError
 from stream_service.qc import Evaluator, Verdicts
 from stream_service.qc.maps import LONGEST_TRAVEL_M
+from stream_service.settings.quality import QualitySettings
 from stream_service.settings.service_status import Judged
 from stream_service.standard_file import VERDICTS_DTYPE
 
@@ -169,3 +170,15 @@ def stored_verdicts(verdicts: Verdicts) -> np.ndarray[Any, Any]:
     table["score"], table["reason"], table["gates"] = verdicts.score, verdicts.reason, verdicts.gates
     table["number"], table["second"] = verdicts.numbers.T
     return table
+
+
+def warm_up() -> None:
+    """Load the machine code of the judgement, or compile it where the cache has none, before a run needs it."""
+    shape, n = (CELLS_SIDE, CELLS_SIDE), 8
+    block = RowBlock(shape, 1, n)
+    rows, _ = block.next_rows(n)
+    rows["x_m"] = rows["y_m"] = np.arange(n) * 1e-6
+    block.append(n)
+    evaluator = Evaluator(QualitySettings(), shape)
+    evaluator.add(block.rows)
+    evaluator.verdicts()

@@ -95,8 +95,8 @@ def test_a_row_that_is_not_filled_in_says_so():
 
 
 def test_buffer_is_bounded_in_bytes():
-    assert RowBlock((2048, 2048), 1).capacity == 1
-    assert RowBlock((1024, 1024), 1).capacity == 4
+    assert RowBlock((2048, 2048), 1).capacity == 2
+    assert RowBlock((1024, 1024), 1).capacity == 8
     assert RowBlock((16, 16), 1).capacity == MAX_ROWS
 
 

@@ -1,0 +1,95 @@
+"""Rows are judged while they come, and once more at the end: what the file says is what an evaluation of it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_service.core.row import RowBlock
+from stream_service.core.run import EndReason, RunOutcome, RunState
+from stream_service.kernels import measure_rows
+from stream_service.qc import Evaluator, Verdicts
+from stream_service.run.rows.row_quality import RowQuality, stored_verdicts
+from stream_service.settings.quality import QualitySettings
+
+SHAPE = (32, 32)
+N = 300
+DUMPED = (50, 120, 299)
+"""Rows that have lost most of their light."""
+
+
+def blocks(sizes: list[int]) -> list[RowBlock]:
+    """A raster of `N` rows, of which some have lost their light, in blocks of these sizes, turn by turn."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[-1:1:32j, -1:1:32j]
+    pattern = 400 * np.exp(-4 * (x**2 + y**2))
+    made, n_made, turn = [], 0, 0
+    while n_made < N:
+        n = min(sizes[turn % len(sizes)], N - n_made)
+        block = RowBlock(SHAPE, 1, n)
+        rows, pixels = block.next_rows(n)
+        for i in range(n):
+            row = n_made + i
+            pixels[i] = rng.poisson(pattern * (0.2 if row in DUMPED else 1.0))
+            rows["x_m"][i], rows["y_m"][i] = row % 20 * 1e-6, row // 20 * 1e-6
+        measure_rows(pixels, np.ones(SHAPE, np.uint8), rows["features"])
+        rows["features"]["n_saturated"] = 0
+        rows["keep"] = 1
+        block.append(n)
+        made.append(block)
+        n_made, turn = n_made + n, turn + 1
+    return made
+
+
+def evaluator() -> Evaluator:
+    return Evaluator(QualitySettings(), SHAPE)
+
+
+def at_once() -> Verdicts:
+    """What an evaluation of all rows says."""
+    afterwards = evaluator()
+    for block in blocks([N]):
+        afterwards.add(block.rows)
+    return afterwards.verdicts()
+
+
+@pytest.mark.parametrize("sizes", [[1], [64], [7, 1, 30], [N]])
+def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(sizes: list[int]) -> None:
+    quality = RowQuality(evaluator())
+    table: np.ndarray[Any, Any] = np.zeros(0, stored_verdicts(at_once()).dtype)
+    for block in blocks(sizes):
+        quality.append(block)
+        for verdicts in quality.take():
+            table = np.concatenate([table[: verdicts.first], stored_verdicts(verdicts)])
+    quality.end()
+    for verdicts in quality.take():
+        table = np.concatenate([table[: verdicts.first], stored_verdicts(verdicts)])
+    np.testing.assert_array_equal(table, stored_verdicts(at_once()))
+    assert sorted(np.flatnonzero(at_once().is_rejected)) == list(DUMPED)
+    assert (quality.shown.n_rows, quality.shown.n_rejected) == (N, len(DUMPED))
+    assert quality.shown.last_rejected.startswith("row 299: intensity -")
+    assert quality.shown.recent_share == pytest.approx(0.01)
+    assert quality.scores is not None
+    np.testing.assert_array_equal(quality.scores[:, 2], at_once().score)
+
+
+def test_judgement_that_fails_is_told_with_the_next_rows_and_ends_its_thread() -> None:
+    judged = evaluator()
+    quality = RowQuality(judged)
+    some = blocks([10])
+    del judged._table  # a defect
+    quality.append(some[0])
+    with pytest.raises(AttributeError):
+        quality.end()
+    quality.finish(RunOutcome(RunState.COMPLETE, EndReason.ALL_IN, ""))
+    assert list(quality.take()) == []
+
+
+def test_no_rows_are_no_verdicts(tmp_path: Path) -> None:
+    quality = RowQuality(evaluator())
+    quality.end()
+    assert list(quality.take()) == []
+    assert quality.scores is None
