@@ -105,55 +105,38 @@ def project(logs: Any, centre: Any, basis: Any, coordinates: Any, errors: Any) -
 
 
 @_compiled
-def places(order: Any, along: Any, of_rows: Any, found: Any) -> None:
-    """Where in `order`, which sorts rows by `along`, rows begin that are as far as each of `of_rows` (m,)."""
-    for at in range(of_rows.size):
-        a = along[of_rows[at]]
-        low, high = 0, order.size
-        while low < high:
-            middle = (low + high) // 2
-            if along[order[middle]] < a:
-                low = middle + 1
-            else:
-                high = middle
-        found[at] = low
-
-
-@_compiled
 def nearest(
-    order: Any, along: Any, across: Any, is_placed: Any, of_rows: Any, first: Any, most_looked_at: int, found: Any
+    order: Any, along: Any, across: Any, of_rows: Any, first: Any, a: Any, b: Any, most_looked_at: int, found: Any
 ) -> None:
     """Indices of the nearest rows (m, k) of the rows `of_rows` (m,), nearest first, -1 where there are no more.
 
-    `order` sorts the rows with a position by `along` (n,), and `first` (m,) is the place of each row there. From there
-    the search goes both ways, until no row further on can be nearer, or it has looked at so many on a side. Of equally
-    distant rows the earlier one is nearer.
+    `order` (n,) are the rows that are searched, sorted by their coordinate `along` one axis; `across` is the other one.
+    Each of `of_rows` has the coordinates `a`, `b` (m,) and belongs at `first` (m,) in that order. From there the search
+    goes both ways, until no row further on can be nearer, or it has looked at so many on a side. Of equally distant
+    rows the earlier one is nearer. Rows without a place (NaN) have no neighbours.
     """
     k = found.shape[1]
     squares = np.empty(k)
     for at in range(of_rows.size):
         row = of_rows[at]
-        a, b = along[row], across[row]
         for j in range(k):
             found[at, j] = -1
             squares[j] = np.inf
-        if not is_placed[row]:
+        if math.isnan(a[at]) or math.isnan(b[at]):
             continue
         for side in range(2):
             place, step = (first[at], 1) if side == 0 else (first[at] - 1, -1)
             looked_at = 0
             while 0 <= place < order.size and looked_at < most_looked_at:
+                off_a, off_b = along[place] - a[at], across[place] - b[at]
+                if off_a * off_a > squares[k - 1]:
+                    break
+                square = off_a * off_a + off_b * off_b
                 other = order[place]
                 place += step
                 looked_at += 1
-                off_a, off_b = along[other] - a, across[other] - b
-                if off_a * off_a > squares[k - 1]:
-                    break
-                if other == row:
-                    continue
-                square = off_a * off_a + off_b * off_b
                 j = k - 1
-                if square > squares[j] or (square == squares[j] and found[at, j] >= 0 and other > found[at, j]):
+                if square > squares[j] or other == row or (square == squares[j] and 0 <= found[at, j] < other):
                     continue
                 while j > 0 and (square < squares[j - 1] or (square == squares[j - 1] and other < found[at, j - 1])):
                     squares[j], found[at, j] = squares[j - 1], found[at, j - 1]
@@ -169,33 +152,23 @@ def median_of_neighbours(values: Any, neighbours: Any, counts: Any, most: int, m
     """
     n_values = values.shape[1]
     chosen = np.empty(most, np.int64)
-    sorted_values = np.empty(most)
+    taken, n_known = np.empty((most, n_values), np.float32), np.empty(n_values, np.int64)
     for i in range(neighbours.shape[0]):
-        n = 0
-        for j in range(neighbours.shape[1]):
-            other = neighbours[i, j]
-            if other < 0 or n == most:
-                break
-            if counts[other]:
-                chosen[n] = other
-                n += 1
-        used[i] = n
-        for f in range(n_values):
-            m = 0
-            for j in range(n):
-                value = float(values[chosen[j], f])
+        n = used[i] = _choose(neighbours[i], counts, most, chosen)
+        n_known[:] = n
+        n_unknown = 0
+        for j in range(n):
+            for f in range(n_values):
+                value = values[chosen[j], f]
+                taken[j, f] = value
                 if math.isnan(value):
-                    continue
-                place = m
-                while place > 0 and sorted_values[place - 1] > value:
-                    sorted_values[place] = sorted_values[place - 1]
-                    place -= 1
-                sorted_values[place] = value
-                m += 1
-            if m == 0:
-                medians[i, f] = np.nan
-            else:
-                medians[i, f] = 0.5 * (sorted_values[(m - 1) // 2] + sorted_values[m // 2])
+                    taken[j, f] = np.inf  # goes to the end
+                    n_known[f] -= 1
+                    n_unknown += 1
+        _sort(taken, n, n if n_unknown > 0 else n // 2 + 1)
+        for f in range(n_values):
+            m = n_known[f]
+            medians[i, f] = np.nan if m == 0 else 0.5 * (taken[(m - 1) // 2, f] + taken[m // 2, f])
 
 
 @_compiled
@@ -214,74 +187,94 @@ def plane_of_neighbours(
     """Values (m, f) at the places of the `rows` (m,), of planes through those of neighbours, as above.
 
     Least squares, whose slopes are held back by `ridge` neighbours' worth of level ground; values further than twice
-    the usual distance (median) from a first plane are moved there, once.
+    the usual distance (median) from a first plane are moved there, once. NaN where any value is no number.
     """
     n_values = values.shape[1]
     chosen = np.empty(most, np.int64)
-    east, north, value = np.empty(most), np.empty(most), np.empty(most)
-    off, ordered = np.empty(most), np.empty(most)
+    weights = np.empty((most, 3))
+    off, ordered = np.empty((most, n_values)), np.empty((most, n_values))
+    level, east, north = np.empty(n_values), np.empty(n_values), np.empty(n_values)
     for i in range(neighbours.shape[0]):
-        n = 0
-        square = 0.0
-        for j in range(neighbours.shape[1]):
-            other = neighbours[i, j]
-            if other < 0 or n == most:
-                break
-            if counts[other]:
-                chosen[n] = other
-                east[n], north[n] = x[other] - x[rows[i]], y[other] - y[rows[i]]
-                square += east[n] * east[n] + north[n] * north[n]
-                n += 1
-        used[i] = n
+        n = used[i] = _choose(neighbours[i], counts, most, chosen)
         if n == 0:
             planes[i, :] = np.nan
             continue
-        scale = math.sqrt(square / n) if square > 0.0 else 1.0
+        places = _plane_weights(x, y, rows[i], chosen, n, ridge, weights)
+        level[:] = 0.0
+        east[:] = 0.0
+        north[:] = 0.0
         for j in range(n):
-            east[j] /= scale
-            north[j] /= scale
+            for f in range(n_values):
+                value = values[chosen[j], f]
+                level[f] += weights[j, 0] * value
+                east[f] += weights[j, 1] * value
+                north[f] += weights[j, 2] * value
+        for j in range(n):
+            for f in range(n_values):
+                off[j, f] = values[chosen[j], f] - (level[f] + places[j, 0] * east[f] + places[j, 1] * north[f])
+                ordered[j, f] = abs(off[j, f])
+        _sort(ordered, n, n // 2 + 1)
         for f in range(n_values):
-            m = 0
-            for j in range(n):
-                value[j] = float(values[chosen[j], f])
-                if math.isnan(value[j]):
-                    m = n + 1
-            if m > n:
-                planes[i, f] = np.nan
-                continue
-            level, slope_east, slope_north = _plane(east, north, value, n, ridge)
-            for j in range(n):
-                off[j] = value[j] - (level + slope_east * east[j] + slope_north * north[j])
-                size = abs(off[j])
-                place = j
-                while place > 0 and ordered[place - 1] > size:
-                    ordered[place] = ordered[place - 1]
-                    place -= 1
-                ordered[place] = size
-            furthest = 2.0 * 1.4826 * 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
-            for j in range(n):
-                value[j] -= off[j] - min(max(off[j], -furthest), furthest)
-            planes[i, f] = _plane(east, north, value, n, ridge)[0]
+            planes[i, f] = 0.0
+            east[f] = 2.0 * 1.4826 * 0.5 * (ordered[(n - 1) // 2, f] + ordered[n // 2, f])
+            north[f] = level[f]
+        for j in range(n):
+            for f in range(n_values):
+                north[f] += weights[j, 0] * (min(max(off[j, f], -east[f]), east[f]) - off[j, f])
+        for f in range(n_values):
+            planes[i, f] = north[f]
 
 
 @_compiled
-def _plane(east: Any, north: Any, value: Any, n: int, ridge: float) -> Any:
-    """Level at the origin and slopes, by Cramer's rule."""
-    e = no = ee = en = nn = v = ev = nv = 0.0
+def _choose(neighbours: Any, counts: Any, most: int, chosen: Any) -> int:
+    """How many of the first `most` neighbours count; they are entered in `chosen`."""
+    n = 0
+    for j in range(neighbours.size):
+        other = neighbours[j]
+        if other < 0 or n == most:
+            break
+        if counts[other]:
+            chosen[n] = other
+            n += 1
+    return n
+
+
+@_compiled
+def _sort(values: Any, n: int, n_largest: int) -> None:
+    """Bring the largest of each column of `values` (n, f) to its end, in order: swapping whole lines vectorises."""
+    for done in range(n_largest):
+        for j in range(n - 1 - done):
+            for f in range(values.shape[1]):
+                one, two = values[j, f], values[j + 1, f]
+                values[j, f] = one if one < two else two
+                values[j + 1, f] = two if one < two else one
+
+
+@_compiled
+def _plane_weights(x: Any, y: Any, row: int, chosen: Any, n: int, ridge: float, weights: Any) -> Any:
+    """Weights (n, 3) that make of the values of neighbours the level at `row` and the slopes; their places (n, 2)."""
+    places = np.empty((n, 2))
+    square = 0.0
     for j in range(n):
-        e += east[j]
-        no += north[j]
-        ee += east[j] * east[j]
-        en += east[j] * north[j]
-        nn += north[j] * north[j]
-        v += value[j]
-        ev += east[j] * value[j]
-        nv += north[j] * value[j]
+        places[j, 0], places[j, 1] = x[chosen[j]] - x[row], y[chosen[j]] - y[row]
+        square += places[j, 0] * places[j, 0] + places[j, 1] * places[j, 1]
+    scale = math.sqrt(square / n) if square > 0.0 else 1.0
+    e = no = ee = en = nn = 0.0
+    for j in range(n):
+        places[j, 0] /= scale
+        places[j, 1] /= scale
+        e += places[j, 0]
+        no += places[j, 1]
+        ee += places[j, 0] * places[j, 0]
+        en += places[j, 0] * places[j, 1]
+        nn += places[j, 1] * places[j, 1]
     ee += ridge
     nn += ridge
     k = float(n)
     determinant = k * (ee * nn - en * en) - e * (e * nn - en * no) + no * (e * en - ee * no)
-    level = v * (ee * nn - en * en) - e * (ev * nn - en * nv) + no * (ev * en - ee * nv)
-    slope_east = k * (ev * nn - en * nv) - v * (e * nn - en * no) + no * (e * nv - ev * no)
-    slope_north = k * (ee * nv - ev * en) - e * (e * nv - ev * no) + v * (e * en - ee * no)
-    return level / determinant, slope_east / determinant, slope_north / determinant
+    for j in range(n):  # the inverse of the symmetric matrix ((k, e, no), (e, ee, en), (no, en, nn)) times (1, x, y)
+        x_j, y_j = places[j, 0], places[j, 1]
+        weights[j, 0] = (ee * nn - en * en + (en * no - e * nn) * x_j + (e * en - ee * no) * y_j) / determinant
+        weights[j, 1] = (en * no - e * nn + (k * nn - no * no) * x_j + (e * no - k * en) * y_j) / determinant
+        weights[j, 2] = (e * en - ee * no + (e * no - k * en) * x_j + (k * ee - e * e) * y_j) / determinant
+    return places
