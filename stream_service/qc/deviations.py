@@ -22,15 +22,18 @@ from stream_service.qc.row_table import N_FEATURES, RowTable
 Floats = npt.NDArray[np.float32]
 
 N_CANDIDATES, N_COMPARED = 24, 12
-"""Neighbours looked for, and the good ones among them that are compared with: two rings of a raster."""
+"""Neighbours looked for, two rings of a raster, and the nearest good ones of them that are compared with. Before it is
+known which are good, all are: of the nearest twelve seven lie in two lines that may both be faulty."""
+FEWEST_ROWS = 12
+"""Fewer do not tell what is usual: none of them is doubted."""
 FEWEST = 3
 """With fewer good neighbours a row is compared with all rows."""
-N_ROUNDS = 3
+N_ROUNDS = 4
 RIDGE = 3.0
 """Neighbours' worth of level ground under the plane: of 12, enough to keep a slope from running off at a corner."""
 MAD = 1.4826
 """Standard deviation of a normal distribution in median absolute deviations."""
-SUSPICIOUS = 6.0
+SUSPICIOUS = 4.0
 """A row that deviates by more is no measure for others."""
 CHUNK = 1 << 16
 """Rows worked on at once: bounds the memory of what lies between."""
@@ -61,36 +64,39 @@ class Comparison:
         table, values = self._table, self._table.with_coordinates()
         self._neighbours.sort()
         found = self._neighbours.of(np.arange(len(table)), N_CANDIDATES)
-        is_good, scatter = table["is_good"], table["scatter"]
+        is_good = table["is_good"]
         is_good[:] = may_be_good
-        for last in (False,) * (N_ROUNDS - 1) + (True,):
-            self._middle = _median(values[is_good])
-            difference = values - self._expected(values, 0, found, by_plane=last)
-            np.abs(difference, out=scatter)
-            self._scatter = np.maximum(MAD * _median(scatter[is_good]), table.floors).astype(np.float32)
-            deviations = self._judged(difference, found)
-            if last:
-                return deviations
+        for most in (N_CANDIDATES, *(N_COMPARED,) * (N_ROUNDS - 2)):
+            deviations = self._round(values, found, most, by_plane=False)
             is_good[:] = may_be_good & (deviations.combined <= SUSPICIOUS)
-        raise AssertionError
+        return self._round(values, found, N_COMPARED, by_plane=True)
+
+    def _round(self, values: Floats, found: npt.NDArray[Any], most: int, *, by_plane: bool) -> Deviations:
+        table = self._table
+        is_good, scatter = table["is_good"], table["scatter"]
+        self._middle = _median(values[is_good])
+        difference = values - self._expected(values, 0, found, most, by_plane=by_plane)
+        np.abs(difference, out=scatter)
+        self._scatter = np.maximum(MAD * _median(scatter[is_good]), table.floors).astype(np.float32)
+        return self._judged(difference, found, most)
 
     def of_new(self, first: int, may_be_good: npt.NDArray[np.bool_]) -> Deviations:
         """Of the rows from `first`, which is where the last call ended; provisional."""
         table, values = self._table, self._table.with_coordinates()
         self._neighbours.sort_in()
         found = self._neighbours.of(np.arange(first, len(table)), N_CANDIDATES)
-        difference = values[first:] - self._expected(values, first, found, by_plane=True)
+        difference = values[first:] - self._expected(values, first, found, N_COMPARED, by_plane=True)
         np.abs(difference, out=table["scatter"][first:])
-        deviations = self._judged(difference, found)
+        deviations = self._judged(difference, found, N_COMPARED)
         table["is_good"][first:] = may_be_good & (deviations.combined <= SUSPICIOUS)
         return deviations
 
-    def _expected(self, values: Floats, first: int, found: npt.NDArray[Any], *, by_plane: bool) -> Floats:
+    def _expected(self, values: Floats, first: int, found: npt.NDArray[Any], most: int, *, by_plane: bool) -> Floats:
         """What the neighbours of the rows from `first` let expect there."""
         if by_plane:
             expected, n_used = self._planes(values, first, found)
         else:
-            expected, n_used = _medians(values, found, self._table["is_good"])
+            expected, n_used = _medians(values, found, self._table["is_good"], most)
         expected[n_used < FEWEST] = self._middle
         return expected
 
@@ -101,14 +107,16 @@ class Comparison:
         plane_of_neighbours(values, x_m, y_m, rows, found, is_good, N_COMPARED, RIDGE, planes, n_used)
         return planes, n_used
 
-    def _judged(self, difference: Floats, found: npt.NDArray[Any]) -> Deviations:
+    def _judged(self, difference: Floats, found: npt.NDArray[Any], most: int) -> Deviations:
         ratio = np.empty_like(difference)
         for first in range(0, len(ratio), CHUNK):
             at = slice(first, first + CHUNK)
-            around, n_used = _medians(self._table["scatter"], found[at], self._table["is_good"])
+            around, n_used = _medians(self._table["scatter"], found[at], self._table["is_good"], most)
             around[n_used < FEWEST] = 0
             ratio[at] = difference[at] / np.sqrt(self._scatter**2 + (MAD * around) ** 2)
         ratio[~np.isfinite(ratio)] = 0
+        if np.count_nonzero(self._table["is_good"]) < FEWEST_ROWS:
+            ratio[:] = 0
         return Deviations(difference, ratio, combined(ratio, self._w_feat))
 
 
@@ -119,11 +127,11 @@ def combined(ratio: Floats, w_feat: float) -> Floats:
 
 
 def _medians(
-    values: Floats, found: npt.NDArray[Any], is_good: npt.NDArray[np.bool_]
+    values: Floats, found: npt.NDArray[Any], is_good: npt.NDArray[np.bool_], most: int
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Median of the good neighbours (m, f), and how many those were (m,)."""
     medians, n_used = np.empty((len(found), values.shape[1]), np.float32), np.empty(len(found), np.int64)
-    median_of_neighbours(values, found, is_good, N_COMPARED, medians, n_used)
+    median_of_neighbours(values, found, is_good, most, medians, n_used)
     return medians, n_used
 
 

@@ -35,6 +35,8 @@ PRECEDENCE = 0.4
 what is a fault by itself: light that is lost shows in the pattern, too."""
 LEFT_IN_THE_DARK = 0.3
 """Of its usual light is left in a half that is called dark, at the most."""
+LEFT_BY_A_BLADE = 0.05
+"""Of the light of the neighbours, at the least: with less it is not a half that is dark."""
 BRIGHTER = 2.0
 """The brightest pixel of a hot frame, relative to that of its neighbours, at the least."""
 
@@ -88,11 +90,12 @@ def reasons_of(table: RowTable, first: int, deviations: Deviations) -> tuple[npt
     moved = np.hypot(difference[:, COM_Y], difference[:, COM_X])
     times = np.exp(np.minimum(difference[:, LOG_MAX] + difference[:, LOG_INTENSITY], 80.0).astype(np.float64))
     saturated = np.expm1(table["values"][first:, LOG_SATURATED].astype(np.float64)) / table.n_pixels
+    is_lit = difference[:, LOG_INTENSITY] > np.log(LEFT_BY_A_BLADE)
     size = np.abs(ratio)
     candidates = (
         (Reason.CLIPPED, np.maximum(ratio[:, LOG_SATURATED], 0), saturated),
         (Reason.HOT, np.where(times > BRIGHTER, ratio[:, LOG_MAX], 0), times),
-        (Reason.HALF_DARK, np.where(left < LEFT_IN_THE_DARK, darkening, 0), side),
+        (Reason.HALF_DARK, np.where((left < LEFT_IN_THE_DARK) & is_lit, darkening, 0), side),
         (Reason.INTENSITY, size[:, LOG_INTENSITY], np.expm1(difference[:, LOG_INTENSITY].astype(np.float64))),
         (Reason.CENTRE, size[:, COM_Y : COM_X + 1].max(axis=1), moved),
         (Reason.FINE, size[:, LOG_FINE], np.expm1(difference[:, LOG_FINE].astype(np.float64))),

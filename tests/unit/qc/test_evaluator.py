@@ -1,0 +1,144 @@
+"""The evaluator: verdicts that depend on the rows and their order alone, and provisional ones on the way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scanned_rows import Scan
+
+from stream_service.qc import Evaluator
+from stream_service.qc.row_table import WARM_UP_ROWS
+from stream_service.settings.quality import QualitySettings
+
+COLUMNS = ("score", "reason", "numbers", "gates", "is_rejected")
+
+
+def faulty_rows():
+    scan = Scan(side=26)
+    scan.frames[100] *= 0.3
+    scan.frames[300] = scan.frames[299]
+    scan.frames[500, :32] = 0
+    scan.frames[600] = np.roll(scan.frames[600], 9, axis=0)
+    return scan.rows()
+
+
+ROWS = faulty_rows()
+
+
+def evaluator():
+    return Evaluator(QualitySettings(), (64, 64))
+
+
+def of_all_at_once():
+    whole = evaluator()
+    whole.add(ROWS)
+    return whole.verdicts()
+
+
+AT_ONCE = of_all_at_once()
+
+
+def is_same(one, other):
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in COLUMNS)
+
+
+def test_the_scan_is_longer_than_the_warm_up():
+    assert len(ROWS) > WARM_UP_ROWS
+    assert np.flatnonzero(AT_ONCE.is_rejected).tolist() == [100, 300, 500, 600]
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    cuts=st.sets(st.integers(1, len(ROWS) - 1), max_size=12),
+    asks=st.lists(st.sampled_from(["nothing", "latest", "all", "maps"]), min_size=13, max_size=13),
+)
+def test_neither_blocks_nor_questions_on_the_way_change_a_bit(cuts, asks):
+    grown = evaluator()
+    for rows, asked in zip(np.split(ROWS, sorted(cuts)), asks, strict=False):
+        grown.add(rows)
+        if asked == "latest":
+            grown.latest()
+        elif asked == "all":
+            grown.verdicts()
+        elif asked == "maps":
+            grown.maps()
+    assert is_same(grown.verdicts(), AT_ONCE)
+
+
+def test_one_that_begins_again_with_the_rows_of_the_file_ends_the_same():
+    first = evaluator()
+    first.add(ROWS[:400])
+    first.latest()
+    resumed = evaluator()
+    resumed.add(ROWS[:400])
+    resumed.add(ROWS[400:])
+    assert is_same(resumed.verdicts(), AT_ONCE)
+
+
+def test_latest_are_those_since_somebody_asked():
+    growing = evaluator()
+    seen = []
+    for rows in np.array_split(ROWS, 20):
+        growing.add(rows)
+        latest = growing.latest()
+        seen += range(latest.first, latest.first + len(latest))
+    assert seen == list(range(len(ROWS)))
+    assert len(growing.latest()) == 0
+
+
+def test_provisional_verdicts_find_the_faults_as_they_come(monkeypatch):
+    monkeypatch.setattr("stream_service.qc.evaluator.FEW_ROWS", 64)
+    growing = evaluator()
+    rejected = []
+    for rows in np.array_split(ROWS, 40):
+        growing.add(rows)
+        latest = growing.latest()
+        rejected += (latest.first + np.flatnonzero(latest.is_rejected)).tolist()
+    assert {100, 300, 500, 600} <= set(rejected)
+    assert len(rejected) < 0.02 * len(ROWS)
+    assert is_same(growing.verdicts(), AT_ONCE)
+
+
+def test_rows_may_be_overwritten_once_they_were_added():
+    rows = ROWS.copy()
+    whole = evaluator()
+    whole.add(rows)
+    rows[:] = 0
+    assert is_same(whole.verdicts(), AT_ONCE)
+
+
+def test_a_verdict_has_words():
+    assert AT_ONCE.words(300) == "the same frame as row 299"
+    assert AT_ONCE.since(300).words(0) == "the same frame as row 299"
+    assert AT_ONCE.words(int(AT_ONCE.score.argmin())) == ""
+
+
+def test_maps_show_where_the_light_went():
+    whole = evaluator()
+    whole.add(ROWS)
+    maps = whole.maps()
+    assert maps.stxm == pytest.approx(np.log(ROWS["features"]["intensity"]), rel=1e-6)
+    assert maps.dpc_y[600] == pytest.approx(9, abs=2)
+    assert np.median(maps.dpc_x) == pytest.approx(0, abs=1e-6)
+    assert np.array_equal(maps.x_m, ROWS["x_m"])
+
+
+@pytest.mark.parametrize("side", [4, 8, 24, 32])
+def test_cells_of_another_number_may_be_compared(side):
+    cells = np.repeat(np.repeat(ROWS["features"]["cells"], 6, axis=1), 6, axis=2)
+    cells = cells.reshape(len(ROWS), side, 96 // side, side, 96 // side).mean(axis=(2, 4)).astype(np.float32)
+    whole = evaluator()
+    whole.add(ROWS, cells=cells)
+    verdicts = whole.verdicts()
+    assert np.flatnonzero(verdicts.is_rejected).tolist() == [100, 300, 500, 600]
+    assert verdicts.words(500) == "upper half empty"
+
+
+def test_pixels_without_a_measurement_do_not_count():
+    rows = ROWS.copy()
+    rows["features"]["cells"][:, 0, :] = np.nan
+    whole = evaluator()
+    whole.add(rows)
+    assert np.flatnonzero(whole.verdicts().is_rejected).tolist() == [100, 300, 500, 600]
