@@ -8,7 +8,7 @@ from __future__ import annotations
 from iocsim.faults import fraction, sets
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import FaultKind, FrameFaults, fault_ids_text, parse_fault_ids, parse_kinds
-from iocsim.physics.given_frames import GIVEN_KINDS, refuse_wrong_energy
+from iocsim.physics.pixel_faults import GIVEN_KINDS, refuse_wrong_energy
 from iocsim.pv import PvTable, Text
 from iocsim.unique_ids import FaultError
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from iocsim.detector.camera import Flip, Rotate, mount
 from iocsim.detector.frames import Conditions
-from iocsim.physics.given_frames import largest_value
+from iocsim.physics.pixel_faults import largest_value
 
 COPY = "copy the data into one file (h5repack, h5copy), since no file is followed into others"
 MOST_LINKS = 16  # soft links on the way to one dataset; a circle has no end

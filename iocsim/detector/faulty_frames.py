@@ -5,7 +5,7 @@ In the dark nothing drifts and nothing is faulty: references stay what they shou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iocsim.detector.frames import Conditions, FrameSource, SimulatedFrames
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import LIGHT_KINDS, Fault, FaultKind, FrameFaults
-from iocsim.physics.given_frames import Sensor, disturbed
+from iocsim.physics.pixel_faults import Sensor, disturbed
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,20 @@ class Taken:
     frame: NDArray[Any]
     energy_eV: float
     fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFrames:
+    """Frames with what is wrong with them. Row i is the frame with the uniqueId i + 1."""
+
+    frames: NDArray[Any]
+    """(n, ny, nx), raw."""
+    energy_eV: NDArray[np.float64]
+    """(n,): what it truly was."""
+    kinds: NDArray[np.str_]
+    """(n,): the kind of fault, empty for a sound frame."""
+    magnitudes: NDArray[np.float64]
+    """(n,): in the unit of the kind, NaN for a sound frame."""
 
 
 class FaultyFrames:
@@ -77,3 +91,16 @@ class FaultyFrames:
             frame = fault.read_out(frame, self._before, self._sensor.saturation_ADU)
         self._before = frame
         return Taken(frame, there.energy_eV, fault)
+
+    def take_all(self, places: Sequence[Conditions], exposure_s: float) -> LabelledFrames:
+        """Frames with the uniqueIds 1 to n, one for each of these conditions."""
+        n = len(places)
+        scan = LabelledFrames(
+            np.empty((n, *self.raw_shape), self.dtype), np.empty(n), np.full(n, "", "U16"), np.full(n, np.nan)
+        )
+        for row, there in enumerate(places):
+            taken = self.take(row + 1, row, exposure_s, there)
+            scan.frames[row], scan.energy_eV[row] = taken.frame, taken.energy_eV
+            if taken.fault is not None:
+                scan.kinds[row], scan.magnitudes[row] = taken.fault.kind, taken.fault.magnitude
+        return scan

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from iocsim.detector.camera import Camera, CameraSpec, Flip, Rotate
 from iocsim.detector.frames import Flux, FrameSource, SimulatedFrames, StackFrames
-from iocsim.physics.given_frames import Sensor, largest_value
 from iocsim.physics.optics import Optics, zone_plate_probe
+from iocsim.physics.pixel_faults import Sensor, largest_value
 from iocsim.physics.sample import ChiralSpecimen, Sample
 from iocsim.replay import ReplayFrames
 from iocsim.truth import Truth

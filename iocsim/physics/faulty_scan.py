@@ -18,7 +18,6 @@ from iocsim.detector.frames import Conditions
 from iocsim.physics.beamline import BeamlineConfig, fermat_positions_m, make_beamline
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import ALL_KINDS, FaultKind, FrameFaults, faults_among
-from iocsim.physics.given_frames import Sensor
 from iocsim.physics.optics import Optics
 
 Trajectory = Literal["fermat", "raster"]
@@ -103,40 +102,26 @@ def faulty_scan(
     ids = faults_among(n_positions, fault_share, kinds, seed) if fault_ids is None else fault_ids
     faults = FrameFaults(seed, ids=ids)
     drifts = Drifts.healthy(seed) if healthy else Drifts()
-    source = FaultyFrames(
-        beamline.frames,
-        Sensor(camera.spec.saturation_ADU),
-        lambda: faults,
-        lambda: drifts,
-    )
-    frames = np.empty((n_positions, *camera.raw_shape), camera.dtype)
-    energy_eV = np.full(n_positions, settings.energy_eV)
-    labels = np.full(n_positions, "", "U16")
-    magnitudes = np.full(n_positions, np.nan)
-    for row in range(n_positions):
-        there = Conditions(
-            x_m[row], y_m[row], settings.energy_eV, settings.reference_ring_current_mA, shutter_open=True
-        )
-        taken = source.take(row + 1, row, settings.reference_exposure_s, there)
-        frames[row] = taken.frame
-        energy_eV[row] = taken.energy_eV
-        if taken.fault is not None:
-            labels[row], magnitudes[row] = taken.fault.kind, taken.fault.magnitude
+    source = FaultyFrames(beamline.frames, beamline.sensor, lambda: faults, lambda: drifts)
+    exposure_s = settings.reference_exposure_s
+    there = Conditions(0.0, 0.0, settings.energy_eV, settings.reference_ring_current_mA, shutter_open=True)
+    places = [replace(there, x_m=x, y_m=y) for x, y in zip(x_m, y_m, strict=True)]
+    taken = source.take_all(places, exposure_s)
     return FaultyScan(
-        frames,
+        taken.frames,
         x_m,
         y_m,
-        energy_eV,
-        labels,
-        magnitudes,
-        dark=camera.dark_reference(settings.reference_exposure_s),
-        flat=camera.flat_reference(settings.reference_exposure_s),
+        taken.energy_eV,
+        taken.kinds,
+        taken.magnitudes,
+        dark=camera.dark_reference(exposure_s),
+        flat=camera.flat_reference(exposure_s),
         mask=camera.bad_pixel_mask(),
         object=sample.transmission,
         object_pixel_yx_m=(sample.pixel_y_m, sample.pixel_x_m),
         object_origin_yx_m=(sample.origin_y_m, sample.origin_x_m),
         optics=beamline.optics,
-        exposure_s=settings.reference_exposure_s,
+        exposure_s=exposure_s,
         saturation_ADU=camera.spec.saturation_ADU,
     )
 

@@ -17,7 +17,7 @@ from iocsim.detector.ndarray import NDArray
 from iocsim.detector.readout import Readout
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import FaultKind, FrameFaults
-from iocsim.physics.given_frames import Sensor
+from iocsim.physics.pixel_faults import Sensor
 
 UINT16 = np.dtype(np.uint16)
 START_NS = 1_800_000_000_000_000_000

@@ -14,7 +14,8 @@ from iocsim.detector.frames import Conditions
 from iocsim.physics.beamline import BeamlineConfig, make_beamline
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import FaultKind, FrameFaults
-from iocsim.physics.given_frames import GIVEN_KINDS, Sensor, apply_faults
+from iocsim.physics.given_frames import apply_faults
+from iocsim.physics.pixel_faults import GIVEN_KINDS, Sensor
 from iocsim.unique_ids import FaultError
 
 RECORDED = Path(os.environ.get("PTYCHOSTREAM_TEST_DATA", "../shared/data")) / "petra3_p25_nearfield.cxi"
