@@ -12,6 +12,8 @@ from stream_service.run.run_rows import ShownRow
 from stream_service.settings.status_table import ServiceImage
 
 PERIOD_S = 0.5
+MAPS_S = 1.0
+"""A map of a large scan takes some 10 ms to draw."""
 COLUMNS = {ServiceImage.STXM: INTENSITY, ServiceImage.DPC_X: COM_X, ServiceImage.DPC_Y: COM_Y}
 """Maps of what was measured, by the column of a run's table."""
 
@@ -21,7 +23,7 @@ class RunPictures:
 
     def __init__(self, images: PvaImages) -> None:
         self._images = images
-        self._shown_s = 0.0
+        self._shown_s = self._maps_s = 0.0
         self._row: ShownRow | None = None
         self._shown_map = (0, 0)
         """Run and rows of them."""
@@ -29,7 +31,7 @@ class RunPictures:
         self._maps: dict[ServiceImage, GrowingMap] = {}
 
     def show(self, run: Run | None, now_s: float) -> None:
-        """Post what is new of the run, twice a second."""
+        """Post what is new of the run: its latest frame twice a second, its maps once."""
         self._images.make_room()
         if run is None or now_s - self._shown_s < PERIOD_S:
             return
@@ -39,6 +41,9 @@ class RunPictures:
         if shown is not None and shown is not self._row:
             self._row = shown
             self._images.post(ServiceImage.FRAME, shown.pixels, of_run | {"row": float(shown.row)})
+        if now_s - self._maps_s < MAPS_S and not run.state.has_ended:
+            return
+        self._maps_s = now_s
         table = run.scan_table()
         if len(table) and (run.run_number, len(table)) != self._shown_map:
             self._show_maps(run.run_number, table, of_run)

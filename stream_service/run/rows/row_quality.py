@@ -30,8 +30,8 @@ from stream_service.standard_file import VERDICTS_DTYPE
 
 Rows = np.ndarray[Any, Any]
 
-RENEWAL = 1.5
-"""What all judgements of all rows cost together is then three times what the last one does."""
+RENEWAL = 2.0
+"""What all judgements of all rows cost together is then twice what the last one does."""
 SHOWN_S = 1.0
 """Between two maps of the scores, but for the first and the last one."""
 RECENT = 100
