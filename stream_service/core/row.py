@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.aligned import aligned_zeros
 from stream_service.core.exposure import Flag
 from stream_service.core.ledger import FrameStatus
 
@@ -142,7 +143,7 @@ class RowBlock:
         self._bytes, self._blank_bytes = (
             rows.view(np.uint8).reshape(self.capacity, -1) for rows in (self._rows, blank)
         )
-        self._pixels = np.zeros((self.capacity, *frame_shape), np.float32)
+        self._pixels = aligned_zeros((self.capacity, *frame_shape), np.float32)
 
     @property
     def n_free(self) -> int:

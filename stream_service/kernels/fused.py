@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from stream_service.core.aligned import aligned_zeros
 from stream_service.core.row import CELLS_SIDE, FEATURES_DTYPE, blank_features
 from stream_service.kernels.correction import Corrections
 from stream_service.kernels.geometry import Geometry
@@ -68,7 +69,7 @@ class FrameReducer:
         self._saturated_in_raw_axes = np.zeros(self.geometry.binned_shape, np.uint32)
         self._uncounted = np.zeros(self.geometry.binned_shape, np.uint32)
         self._scratch = (
-            np.zeros((TILE, n_columns), np.float32),
+            aligned_zeros((TILE, n_columns), np.float32),
             np.zeros(n_columns * self.geometry.bin, np.float32),
             np.zeros((N_LINES, n_columns)),
             np.zeros(n_columns, np.uint8),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from stream_service.core.aligned import aligned_zeros
 from stream_service.core.row import CELLS_SIDE
 from stream_service.kernels.cells import cell_layout
 from stream_service.kernels.correction import Corrections
@@ -99,4 +100,7 @@ def bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:
 
 def _as_lines(image: NDArray[Any]) -> NDArray[Any]:
     """The image; or its first line, if all are alike: a kernel then need not read the others."""
-    return image[:1].copy() if (image == image[:1]).all() else image
+    needed = image[:1] if (image == image[:1]).all() else image
+    lines = aligned_zeros(needed.shape, image.dtype)
+    lines[:] = needed
+    return lines

@@ -70,7 +70,7 @@ def _array_at_address(_: Any, address: Any, like: Any, shape: Any) -> Any:
 _array_at: Any = intrinsic(_array_at_address)
 
 
-FLOATS, DOUBLES, INTS = (ir.VectorType(of, LANES) for of in (ir.FloatType(), ir.DoubleType(), ir.IntType(32)))
+FLOATS, DOUBLES = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.DoubleType(), LANES)
 
 
 def _splat(builder: Any, value: Any) -> Any:
@@ -100,6 +100,13 @@ def _add_to(builder: Any, place: Any, value: Any, align: int) -> None:
     builder.store(builder.fadd(builder.load(place, align=align), value), place, align=align)
 
 
+def _add_product(builder: Any, place: Any, value: Any, factor: Any) -> None:
+    """Rounded once: one instruction, and the same bits on every machine."""
+    kind = ir.FunctionType(DOUBLES, [DOUBLES] * 3)
+    fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f64")
+    builder.store(builder.call(fused, [value, factor, builder.load(place)]), place)
+
+
 def _measure_chunks(builder: Any, line: Any, good: Any, row: Any, lanes: Any, values: Callable[[Any], Any]) -> None:
     """Measure the good pixels of a line, as many as fill chunks of `LANES`; `values` gives those from an index.
 
@@ -113,11 +120,11 @@ def _measure_chunks(builder: Any, line: Any, good: Any, row: Any, lanes: Any, va
     line_sum, squares, neighbours, before = (cgutils.alloca_once(builder, DOUBLES) for _ in range(4))
     for place in (line_sum, squares, neighbours, before):
         builder.store(no_doubles, place)
-    maxima, zeros = (_vectors(builder, array, 0) for array in (largest, n_zero))
-    line_largest, line_zeros = cgutils.alloca_once(builder, FLOATS), cgutils.alloca_once(builder, INTS)
+    maxima = _vectors(builder, largest, 0)
+    line_largest, line_zeros = cgutils.alloca_once(builder, FLOATS), cgutils.alloca_once(builder, index)
     builder.store(builder.load(maxima, align=4), line_largest)
-    builder.store(builder.load(zeros, align=4), line_zeros)
-    one_before = ir.Constant(INTS, [LANES - 1 + lane for lane in range(LANES)])
+    builder.store(builder.load(n_zero.data), line_zeros)
+    one_before = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [LANES - 1 + lane for lane in range(LANES)])
     with cgutils.for_range(builder, n_chunks) as loop:
         first = builder.mul(loop.index, ir.Constant(index, LANES))
         value = values(first)
@@ -127,7 +134,8 @@ def _measure_chunks(builder: Any, line: Any, good: Any, row: Any, lanes: Any, va
         greater = builder.select(builder.fcmp_ordered(">", value, most), value, most)
         builder.store(builder.select(is_good, greater, most), line_largest)
         is_zero = builder.and_(is_good, builder.fcmp_ordered("<=", value, no_floats))
-        builder.store(builder.add(builder.load(line_zeros), builder.zext(is_zero, INTS)), line_zeros)
+        zeros = builder.zext(builder.ctpop(builder.bitcast(is_zero, ir.IntType(LANES))), index)
+        builder.store(builder.add(builder.load(line_zeros), zeros), line_zeros)
         value = builder.select(is_good, value, no_floats)
         place = builder.bitcast(builder.gep(above.data, [first]), FLOATS.as_pointer())
         upper = builder.fpext(builder.load(place, align=4), DOUBLES)
@@ -136,11 +144,11 @@ def _measure_chunks(builder: Any, line: Any, good: Any, row: Any, lanes: Any, va
         left = builder.shuffle_vector(builder.load(before), value, one_before)
         builder.store(value, before)
         _add_to(builder, line_sum, value, 8)
-        _add_to(builder, squares, builder.fmul(value, value), 8)
-        _add_to(builder, neighbours, builder.fmul(value, builder.fadd(left, upper)), 8)
+        _add_product(builder, squares, value, value)
+        _add_product(builder, neighbours, value, builder.fadd(left, upper))
         _add_to(builder, builder.bitcast(builder.gep(columns.data, [first]), DOUBLES.as_pointer()), value, 8)
     builder.store(builder.load(line_largest), maxima, align=4)
-    builder.store(builder.load(line_zeros), zeros, align=4)
+    builder.store(builder.load(line_zeros), n_zero.data)
     moment = builder.fmul(builder.load(line_sum), _splat(builder, row))
     for i, total in ((ROW_MOMENT, moment), (SQUARES, builder.load(squares)), (NEIGHBOURS, builder.load(neighbours))):
         _add_to(builder, _vectors(builder, sums, i), total, 8)
@@ -282,7 +290,7 @@ def _measure_line(
             if value > largest[lane]:
                 largest[lane] = value
             if value <= 0:
-                n_zero[lane] += 1
+                n_zero[0] += 1
         left = 0.0
         if x > 0 and good[x - N(1)] != 0:
             left = np.float64(line[x - N(1)])
@@ -297,18 +305,19 @@ def _measure_line(
 @njit(error_model="numpy")
 def _end_cells(place: Any, columns: Any, firsts: Any, transposes: Any, cell_sums: Any) -> None:
     """Enter the column sums of a line of cells, `place` of the stored frame, in the sums of its cells and columns."""
-    for cell in range(firsts.shape[0]):
-        first, stop = firsts[cell]
+    for cell in range(N(firsts.shape[0])):
+        first, stop = N(firsts[cell, 0]), N(firsts[cell, 1])
         total = 0.0
-        while first + HALF <= stop:
+        while first + N(HALF) <= stop:
             total += sum_at(columns, first)
-            first += HALF
-        for x in range(first, stop):
-            total += columns[IN_CELLS, x]
+            first += N(HALF)
+        while first < stop:
+            total += columns[IN_CELLS, first]
+            first += N(1)
         if transposes:
-            cell_sums[cell, place] = total
+            cell_sums[cell, N(place)] = total
         else:
-            cell_sums[place, cell] = total
+            cell_sums[N(place), cell] = total
     for x in range(N(columns.shape[1])):
         columns[IN_FRAME, x] += columns[IN_CELLS, x]
     columns[IN_CELLS] = 0.0
@@ -322,7 +331,6 @@ def _end_measuring(shape: Any, orientation: Any, n_good: Any, i: Any, scratch: A
     cell_sums = scratch[5][i]
     intensity, moment_rows, moment_columns, squares, neighbours = 0.0, 0.0, 0.0, 0.0, 0.0
     most = np.float32(-np.inf)
-    zeros = 0
     for x in range(N(shape[1])):
         intensity += columns[IN_FRAME, x]
         moment_columns += x * columns[IN_FRAME, x]
@@ -331,21 +339,20 @@ def _end_measuring(shape: Any, orientation: Any, n_good: Any, i: Any, scratch: A
         squares += sums[SQUARES, lane]
         neighbours += sums[NEIGHBOURS, lane]
         most = max(most, largest[lane])
-        zeros += n_zero[lane]
     sums[:] = 0.0
     columns[:] = 0.0
     above[:] = 0.0
     largest[:] = -np.inf
-    n_zero[:] = 0
-    for y in range(n_good.shape[0]):
-        for x in range(n_good.shape[1]):
+    for y in range(N(n_good.shape[0])):
+        for x in range(N(n_good.shape[1])):
             cells[y, x] = cell_sums[y, x] / n_good[y, x]  # NaN without a good pixel
     feature.intensity = intensity
     feature.square_sum = squares
     feature.neighbour_sum = neighbours
     if most > -np.inf:
         feature.max_counts = most
-    feature.n_zero = zeros
+    feature.n_zero = n_zero[0]
+    n_zero[0] = 0
     if intensity == 0.0:
         return
     if reverses_rows:  # before the division: exact where the counts are whole

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_service.core.aligned import aligned_zeros
 from stream_service.core.row import CELLS_SIDE, blank_features
 from stream_service.kernels.cells import IN_STORED_AXES, cell_layout
 from stream_service.kernels.pixelpass import LANES, N_COLUMN_SUMS, N_SUMS, measure_pixels
@@ -18,7 +19,7 @@ MeasuringScratch = tuple[
     NDArray[np.float64],
     NDArray[np.float32],
     NDArray[np.float32],
-    NDArray[np.int32],
+    NDArray[np.int64],
     NDArray[np.float64],
 ]
 
@@ -27,14 +28,14 @@ def measuring_scratch(n: int, n_columns: int, side: int) -> MeasuringScratch:
     """What the kernel needs to measure n rows at a time, in raw axes; it leaves it as it is here.
 
     Sums (N_SUMS, LANES) and of columns (N_COLUMN_SUMS, n_columns), the good pixels of the line above (n_columns), the
-    largest (LANES), how many read nothing (LANES), sums of cells (side, side); each for n rows.
+    largest (LANES), how many read nothing (1), sums of cells (side, side); each for n rows.
     """
     return (
-        np.zeros((n, N_SUMS, LANES)),
-        np.zeros((n, N_COLUMN_SUMS, n_columns)),
-        np.zeros((n, n_columns), np.float32),
+        aligned_zeros((n, N_SUMS, LANES), np.float64),
+        aligned_zeros((n, N_COLUMN_SUMS, n_columns), np.float64),
+        aligned_zeros((n, n_columns), np.float32),
         np.full((n, LANES), -np.inf, np.float32),
-        np.zeros((n, LANES), np.int32),
+        np.zeros((n, 1), np.int64),
         np.zeros((n, side, side)),
     )
 

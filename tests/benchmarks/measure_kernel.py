@@ -53,7 +53,7 @@ class Case:
         self._n, self._k = block.capacity, k
         n_raw = max(RING_BYTES // (2 * size * size), self._n * k)
         self._raw = [random.integers(0, 4000, shape, np.uint16) for _ in range(n_raw)]
-        self._out = np.zeros((self._n, *shape), np.float32)
+        _, self._out = block.next_rows(self._n)
         self._features = np.zeros(self._n, FEATURES_DTYPE)
         self._times_s = np.full((self._n, k), 0.01)
         corrections = Corrections(
