@@ -58,6 +58,7 @@ class EvaluatedFile:
         self.good = np.ones(recording.frame_shape, bool) if mask is None else mask == 0
         """(y, x) of the stored frame."""
         self._columns = {path: found for path, _ in PLACES if (found := self._column(path)) is not None}
+        self._tags = self._column(paths.TAGS)
         self.reads_pixels = not (view.is_as_stored(recording.frame_shape) and self._has_features)
         self.unreadable: list[Unreadable] = []
         """Known once all rows were read."""
@@ -95,11 +96,6 @@ class EvaluatedFile:
             return QualitySettings.model_validate({**(profile.get("quality") or {}), **given})
         except (ValueError, AttributeError, TypeError):  # of another version, or no settings at all
             return QualitySettings.model_validate(given)
-
-    @property
-    def energy_eV(self) -> float | None:
-        """Photon energy of the scan; None where the file does not say it."""
-        return self.recording.facts.energy_eV if math.isfinite(self.recording.facts.energy_eV) else None
 
     def blocks(self, step: Step = lambda _: None) -> Iterator[tuple[Rows, Cells]]:
         """All rows in their order, fields of `row_dtype`."""
@@ -152,6 +148,8 @@ class EvaluatedFile:
         for path, column in PLACES:
             if (stored := self._columns.get(path)) is not None:
                 (rows["features"] if column in FEATURES else rows)[column.name] = stored.read(start, stop)
+        if self._tags is not None:
+            rows["keep"][self._tags.read(start, stop) != 0] = 1  # left out by an earlier evaluation alone
         return rows
 
     def _enter(self, frame: Frame, row: np.void) -> None:

@@ -125,7 +125,7 @@ def evaluate(
     region, numbers = settings.region, RowNumbers(file.n_rows)
     if region is not None and not file.has_positions:
         raise ConfigError(f"{file.recording.path} has no positions, so that {region} cannot be told from the rest")
-    evaluator = Evaluator(settings.quality, file.view.shape, file.energy_eV)
+    evaluator = Evaluator(settings.quality, file.view.shape)
     evaluated = np.ones(file.n_rows, bool)
     for rows, cells in file.blocks(step):
         place = numbers.add(rows)

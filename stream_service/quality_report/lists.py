@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import numpy as np
+import numpy.typing as npt
 
 from stream_service.output_file import whole_file
 from stream_service.quality_report.evaluation import Evaluation
+from stream_service.sources.hdf5.recording import Hdf5Recording
 from stream_service.standard_file import write_error
 
 COLUMNS = (
@@ -83,14 +85,28 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
         file.write("\n")
 
 
-def ptypy_document(file: Path, evaluation: Evaluation, read_from: Mapping[str, str]) -> dict[str, Any]:
-    """What `ptypy_indices.json` holds: where frames and positions are, and which rows to take."""
+def ptypy_document(recording: Hdf5Recording, evaluation: Evaluation) -> dict[str, Any]:
+    """What `ptypy_indices.json` holds: where frames and positions are, and which rows to take.
+
+    `reject_positions`, if frames are lost or late, has the places of the rejected rows in the scan, for `ingest`.
+    """
+    read_from, places = recording.read_from, _places_in_scan(recording)
+    is_row = (places == np.arange(len(places))).all()
     return {
-        "file": str(file),
+        "file": str(recording.path),
         "data_path": read_from["data"],
         "pos_x_path": read_from.get("x", ""),
         "pos_y_path": read_from.get("y", ""),
         "n_rows": evaluation.n_rows,
         "accept_indices": evaluation.accept_indices.tolist(),
         "reject_indices": evaluation.reject_indices.tolist(),
+        **({} if is_row else {"reject_positions": sorted(places[evaluation.reject_indices].tolist())}),
     }
+
+
+def _places_in_scan(recording: Hdf5Recording) -> npt.NDArray[np.int64]:
+    """(n,) of each row, by its uniqueId as `ingest` counts them; where these do not tell, that in the file."""
+    identities = recording.identities
+    ids = np.arange(recording.n_frames) if identities is None else identities[0] - recording.first_unique_id
+    is_told = ids.min() >= 0 and len(np.unique(ids)) == len(ids)
+    return ids if is_told else np.arange(recording.n_frames)

@@ -73,7 +73,7 @@ class Report:
         if self.n_thumbs:
             write_gallery(self.folder / "thumbs", file, evaluation, self.n_thumbs, self.thumb_size, step)
         if self.ptypy_json is not None:
-            write_json(self.ptypy_json, ptypy_document(recording.path, evaluation, recording.read_from))
+            write_json(self.ptypy_json, ptypy_document(recording, evaluation))
         write_json(self.folder / "qc_meta.json", self._meta(file, evaluation, asked))
 
     def _meta(self, file: EvaluatedFile, evaluation: Evaluation, asked: dict[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from stream_service.settings.recorded_choices import Match, Translation
 from stream_service.sources.recording import Facts
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
 
-REJECT_KEYS = ("reject_indices", "rejected_indices", "reject", "rejected")
-"""Under which a list of rejected positions is found in a JSON; the first is what `evaluate` writes."""
+REJECT_KEYS = ("reject_positions", "reject_indices", "rejected_indices", "reject", "rejected")
+"""Under which a list of rejected positions is found in a JSON; the first two are what `evaluate` writes:
+positions where frames are lost or late, so that rows are not positions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,9 +82,9 @@ def load_rejected(path: Path) -> frozenset[int]:
         raise InputFileError(f"{path} is not JSON: {error}") from error
     lists = [document[key] for key in REJECT_KEYS if key in document] if isinstance(document, dict) else []
     if not lists:
-        raise InputFileError(f"{path} has no list '{REJECT_KEYS[0]}' of the positions to be left out, counted from 0")
+        raise InputFileError(f"{path} has no list '{REJECT_KEYS[1]}' of the positions to be left out, counted from 0")
     if not isinstance(lists[0], list) or not all(type(index) is int and index >= 0 for index in lists[0]):
-        raise InputFileError(f"'{REJECT_KEYS[0]}' in {path} must be a list of positions, whole numbers from 0 on")
+        raise InputFileError(f"'{REJECT_KEYS[1]}' in {path} must be a list of positions, whole numbers from 0 on")
     return frozenset(lists[0])
 
 

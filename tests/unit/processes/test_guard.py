@@ -230,6 +230,7 @@ def endless(path: Path, which: int) -> Path:
     [
         ("ingest hdf5 {} --output {}.out", 1),
         ("validate {}", 1),
+        ("evaluate {} --output {}_quality", 1),
         ("recipe {} --out {}.py", 0),
         ("repair {}", 0),
         pytest.param("ingest hdf5 {} --output {}.out", 0, marks=pytest.mark.long),

@@ -169,6 +169,19 @@ def test_the_json_is_what_ingest_takes(seed_run: Path, tmp_path: Path) -> None:
         assert np.flatnonzero(np.asarray(file[paths.KEEP]) == 0).tolist() == [DIM, MOVED]
 
 
+def test_where_a_frame_is_lost_the_json_names_positions_for_ingest(own: Path, tmp_path: Path) -> None:
+    with h5py.File(own, "r+") as file:
+        file[paths.UNIQUE_ID][20:] += 1
+    run("evaluate", own, "--out", tmp_path, "--emit-ptypy-json", tmp_path / "rows.json", "--reject-topk", "2")
+    document = json.loads((tmp_path / "rows.json").read_text())
+    assert (document["reject_indices"], document["reject_positions"]) == ([DIM, MOVED], [DIM + 1, MOVED + 1])
+    again = tmp_path / "again_std.h5"
+    words = ("--reject-json", tmp_path / "rows.json", *INGEST)
+    run("ingest", "hdf5", own, "--output", again, *words, code=1)  # a frame is lost
+    with h5py.File(again) as file:
+        assert np.flatnonzero(np.asarray(file[paths.KEEP]) == 0).tolist() == [DIM, MOVED]
+
+
 def test_the_paths_of_the_seed_are_found_without_being_named(seed_run: Path, tmp_path: Path) -> None:
     run("evaluate", seed_run / "data.cxi", "--out", tmp_path / "out", "--bin", "4", "--thumbs-topk", "0")
     assert array(tmp_path / "out", "outlier_score") == pytest.approx(
@@ -189,6 +202,13 @@ def test_standard_file_is_judged_by_its_features_as_by_its_pixels(standard: Path
     for name in ("accept_indices", "reject_indices"):
         assert array(tmp_path / "measured", name).tolist() == array(tmp_path / "stored", name).tolist()
     assert {DIM, MOVED} <= set(array(tmp_path / "stored", "reject_indices").tolist())
+
+
+def test_scores_are_those_that_the_run_stored(standard: Path, tmp_path: Path) -> None:
+    run("evaluate", standard, "--out", tmp_path, "--thumbs-topk", "0")
+    with h5py.File(standard) as file:
+        stored = np.asarray(file[f"{paths.QC}/score"])
+    assert array(tmp_path, "outlier_score") == pytest.approx(stored, abs=1e-6)
 
 
 def test_cxi_and_the_standard_file_made_of_it_agree(standard: Path, tmp_path: Path) -> None:
@@ -311,18 +331,21 @@ def test_frames_that_cannot_be_read_are_rejected_and_named(seed_run: Path, tmp_p
 
 
 def test_apply_changes_the_file_and_nothing_but_its_verdicts(own: Path, tmp_path: Path) -> None:
+    with h5py.File(own, "r+") as file:
+        file[paths.FLAGS][[9, DIM]] = 1  # a row that is flagged, and left out by others, has no position to be trusted
     words = ("evaluate", own, "--out", tmp_path / "out", "--apply", "--thumbs-topk", "0")
     said = run(*words)
     assert f"{own} says so now: /entry/keep" in said
-    assert validate_file(own) == []
+    assert [finding for finding in validate_file(own) if finding.level == "error"] == []
     rejected = array(tmp_path / "out", "reject_indices").tolist()
     with h5py.File(own) as file:
         assert np.flatnonzero(np.asarray(file[paths.KEEP]) == 0).tolist() == rejected
         assert np.flatnonzero(np.asarray(file[paths.TAGS])).tolist() == rejected
         assert np.asarray(file[paths.SCORE]) == pytest.approx(array(tmp_path / "out", "outlier_score"), abs=0)
-    once = digest(own)
+    once, scores = digest(own), array(tmp_path / "out", "outlier_score")
     run(*words)
     assert digest(own) == once, "the same verdicts change nothing"
+    assert (array(tmp_path / "out", "outlier_score") == scores).all(), "what was written is no reason for a score"
 
 
 def test_apply_says_what_it_cannot_change_before_anything_long(seed_run: Path, tmp_path: Path) -> None:
