@@ -9,6 +9,7 @@ of faulty rows, as whole lines in a raster, are so eaten up from their ends.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +42,9 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deviations:
-    """Of m rows."""
+    """Of m rows, from row `first` on."""
 
+    first: int
     difference: Floats
     """(m, f) from the median of the neighbours."""
     ratio: Floats
@@ -59,65 +61,69 @@ class Comparison:
         self._neighbours = Neighbours(table)
         self._middle = self._scatter = np.empty(0, np.float32)
 
-    def of_all(self, may_be_good: npt.NDArray[np.bool_]) -> Deviations:
-        """Of every row; those that are rejected already (n,) are no measure for others."""
-        table, values = self._table, self._table.with_coordinates()
+    def of_all(self, may_be_good: npt.NDArray[np.bool_]) -> Iterator[Deviations]:
+        """Of every row, in parts; those that are rejected already (n,) are no measure for others."""
         self._neighbours.sort()
-        found = self._neighbours.of(np.arange(len(table)), N_CANDIDATES)
-        is_good = table["is_good"]
+        n, is_good = len(self._table), self._table["is_good"]
+        found = self._neighbours.of(np.arange(n), N_CANDIDATES)
         is_good[:] = may_be_good
         for most in (N_CANDIDATES, *(N_COMPARED,) * (N_ROUNDS - 2)):
-            deviations = self._round(values, found, most, by_plane=False)
-            is_good[:] = may_be_good & (deviations.combined <= SUSPICIOUS)
-        return self._round(values, found, N_COMPARED, by_plane=True)
+            self._round(found, most, by_plane=False)
+            is_unusual = [self._judged(at, found[at], most).combined > SUSPICIOUS for at in _parts(n)]
+            is_good[:] = may_be_good & ~np.concatenate([np.empty(0, bool), *is_unusual])
+        self._round(found, N_COMPARED, by_plane=True)
+        for at in _parts(n):
+            yield self._judged(at, found[at], N_COMPARED)
 
-    def _round(self, values: Floats, found: npt.NDArray[Any], most: int, *, by_plane: bool) -> Deviations:
-        table = self._table
-        is_good, scatter = table["is_good"], table["scatter"]
-        self._middle = _median(values[is_good])
-        difference = values - self._expected(values, 0, found, most, by_plane=by_plane)
-        np.abs(difference, out=scatter)
-        self._scatter = np.maximum(MAD * _median(scatter[is_good]), table.floors).astype(np.float32)
-        return self._judged(difference, found, most)
-
-    def of_new(self, first: int, may_be_good: npt.NDArray[np.bool_]) -> Deviations:
+    def of_new(self, first: int, may_be_good: npt.NDArray[np.bool_]) -> Iterator[Deviations]:
         """Of the rows from `first`, which is where the last call ended; provisional."""
-        table, values = self._table, self._table.with_coordinates()
         self._neighbours.sort_in()
-        found = self._neighbours.of(np.arange(first, len(table)), N_CANDIDATES)
-        difference = values[first:] - self._expected(values, first, found, N_COMPARED, by_plane=True)
-        np.abs(difference, out=table["scatter"][first:])
-        deviations = self._judged(difference, found, N_COMPARED)
-        table["is_good"][first:] = may_be_good & (deviations.combined <= SUSPICIOUS)
-        return deviations
+        at = slice(first, len(self._table))
+        found = self._neighbours.of(np.arange(first, len(self._table)), N_CANDIDATES)
+        self._compare(self._table.with_coordinates(), at, found, N_COMPARED, by_plane=True)
+        deviations = self._judged(at, found, N_COMPARED)
+        self._table["is_good"][at] = may_be_good & (deviations.combined <= SUSPICIOUS)
+        yield deviations
 
-    def _expected(self, values: Floats, first: int, found: npt.NDArray[Any], most: int, *, by_plane: bool) -> Floats:
-        """What the neighbours of the rows from `first` let expect there."""
+    def _round(self, found: npt.NDArray[Any], most: int, *, by_plane: bool) -> None:
+        table, values = self._table, self._table.with_coordinates()
+        is_good = table["is_good"]
+        self._middle = _median(values, is_good)
+        for at in _parts(len(table)):
+            self._compare(values, at, found[at], most, by_plane=by_plane)
+        sizes = _median(table["difference"], is_good, np.abs)
+        self._scatter = np.maximum(MAD * sizes, table.floors).astype(np.float32)
+
+    def _compare(self, values: Floats, at: slice, found: npt.NDArray[Any], most: int, *, by_plane: bool) -> None:
+        """Enter how far rows are from what their neighbours let expect."""
         if by_plane:
-            expected, n_used = self._planes(values, first, found)
+            expected, n_used = self._planes(values, at, found)
         else:
             expected, n_used = _medians(values, found, self._table["is_good"], most)
         expected[n_used < FEWEST] = self._middle
-        return expected
+        np.subtract(values[at], expected, out=self._table["difference"][at])
 
-    def _planes(self, values: Floats, first: int, found: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    def _planes(self, values: Floats, at: slice, found: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[np.int64]]:
         planes, n_used = np.empty((len(found), values.shape[1]), np.float32), np.empty(len(found), np.int64)
         x_m, y_m, is_good = (self._table[name] for name in ("x_m", "y_m", "is_good"))
-        rows = np.arange(first, first + len(found))
+        rows = np.arange(at.start, at.stop)
         plane_of_neighbours(values, x_m, y_m, rows, found, is_good, N_COMPARED, RIDGE, planes, n_used)
         return planes, n_used
 
-    def _judged(self, difference: Floats, found: npt.NDArray[Any], most: int) -> Deviations:
-        ratio = np.empty_like(difference)
-        for first in range(0, len(ratio), CHUNK):
-            at = slice(first, first + CHUNK)
-            around, n_used = _medians(self._table["scatter"], found[at], self._table["is_good"], most)
-            around[n_used < FEWEST] = 0
-            ratio[at] = difference[at] / np.sqrt(self._scatter**2 + (MAD * around) ** 2)
+    def _judged(self, at: slice, found: npt.NDArray[Any], most: int) -> Deviations:
+        difference, is_good = self._table["difference"], self._table["is_good"]
+        around, n_used = _medians(difference, found, is_good, most, sizes=True)
+        around[n_used < FEWEST] = 0
+        ratio = difference[at].copy()
+        ratio /= np.sqrt(self._scatter**2 + (MAD * around) ** 2)
         ratio[~np.isfinite(ratio)] = 0
-        if np.count_nonzero(self._table["is_good"]) < FEWEST_ROWS:
+        if np.count_nonzero(is_good) < FEWEST_ROWS:
             ratio[:] = 0
-        return Deviations(difference, ratio, combined(ratio, self._w_feat))
+        return Deviations(at.start, difference[at], ratio, combined(ratio, self._w_feat))
+
+
+def _parts(n: int) -> list[slice]:
+    return [slice(first, min(first + CHUNK, n)) for first in range(0, n, CHUNK)]
 
 
 def combined(ratio: Floats, w_feat: float) -> Floats:
@@ -127,15 +133,15 @@ def combined(ratio: Floats, w_feat: float) -> Floats:
 
 
 def _medians(
-    values: Floats, found: npt.NDArray[Any], is_good: npt.NDArray[np.bool_], most: int
+    values: Floats, found: npt.NDArray[Any], is_good: npt.NDArray[np.bool_], most: int, *, sizes: bool = False
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Median of the good neighbours (m, f), and how many those were (m,)."""
+    """Median of the good neighbours, or of their sizes (m, f), and how many those were (m,)."""
     medians, n_used = np.empty((len(found), values.shape[1]), np.float32), np.empty(len(found), np.int64)
-    median_of_neighbours(values, found, is_good, most, medians, n_used)
+    median_of_neighbours(values, found, is_good, most, sizes, medians, n_used)
     return medians, n_used
 
 
-def _median(values: Floats) -> Floats:
-    """(f,) of the columns (n, f), without what is no number; 0 of none."""
-    known = (column[np.isfinite(column)] for column in values.T)
-    return np.array([np.median(column) if len(column) else 0.0 for column in known], np.float32)
+def _median(values: Floats, counts: npt.NDArray[np.bool_], of: Callable[[Floats], Floats] = np.asarray) -> Floats:
+    """(f,) of the columns (n, f), of rows that count (n,), without what is no number; 0 of none."""
+    columns = (of(column[counts & np.isfinite(column)]) for column in values.T)
+    return np.array([np.median(column) if len(column) else 0.0 for column in columns], np.float32)

@@ -6,6 +6,7 @@ who asked in between. Not safe for use by several threads at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,17 +103,18 @@ class Evaluator:
         )
 
     def _verdicts(
-        self, first: int, gates: tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], Floats], deviations: Deviations
+        self,
+        first: int,
+        gates: tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], Floats],
+        deviations: Iterable[Deviations],
     ) -> Verdicts:
         bits, reasons, numbers = gates
-        of_score, numbers_of_score = reasons_of(self._table, first, deviations)
         is_gated = bits != 0
-        score = np.where(is_gated, 1.0, score_of(deviations.combined))
-        return Verdicts(
-            score,
-            np.where(is_gated, reasons, of_score),
-            np.where(is_gated[:, None], numbers, numbers_of_score),
-            bits,
-            score >= self.settings.threshold,
-            first,
-        )
+        score = np.ones(len(bits))
+        for part in deviations:
+            at = slice(part.first - first, part.first - first + len(part.combined))
+            of_score, numbers_of_score = reasons_of(self._table, part)
+            score[at] = np.where(is_gated[at], 1.0, score_of(part.combined))
+            reasons[at] = np.where(is_gated[at], reasons[at], of_score)
+            numbers[at] = np.where(is_gated[at, None], numbers[at], numbers_of_score)
+        return Verdicts(score, reasons, numbers, bits, score >= self.settings.threshold, first)

@@ -145,8 +145,10 @@ def nearest(
 
 
 @_compiled
-def median_of_neighbours(values: Any, neighbours: Any, counts: Any, most: int, medians: Any, used: Any) -> None:
-    """Median (m, f) of `values` (n, f) over the first `most` of the `neighbours` (m, k) that count (n,).
+def median_of_neighbours(
+    values: Any, neighbours: Any, counts: Any, most: int, sizes: bool, medians: Any, used: Any
+) -> None:
+    """Median (m, f) of `values` (n, f), or of their sizes, over neighbours (m, k): the first `most` that count (n,).
 
     `used` (m,) says how many those were; the median of none is NaN. Values that are no number are left out.
     """
@@ -159,7 +161,7 @@ def median_of_neighbours(values: Any, neighbours: Any, counts: Any, most: int, m
         n_unknown = 0
         for j in range(n):
             for f in range(n_values):
-                value = values[chosen[j], f]
+                value = abs(values[chosen[j], f]) if sizes else values[chosen[j], f]
                 taken[j, f] = value
                 if math.isnan(value):
                     taken[j, f] = np.inf  # goes to the end

@@ -55,8 +55,8 @@ COORDINATE_FLOOR, ERROR_FLOOR = 0.1, 0.02
 class RowTable:
     """Columns that grow by `add`.
 
-    `values` (n, f) are the features, the coordinates and the error of the embedding. `is_good` and `scatter` (n, f) are
-    what the last judgement left there: rows that others are compared with, and their own differences.
+    `values` (n, f) are the features, the coordinates and the error of the embedding. `is_good` and `difference` (n, f)
+    are what the last judgement left there: rows that others are compared with, and how far each is from its neighbours.
     """
 
     def __init__(self, frame_shape: tuple[int, int], pca_k: int) -> None:
@@ -77,7 +77,7 @@ class RowTable:
             "fingerprint": np.empty(0, np.uint64),
             "values": np.empty((0, len(self.floors)), np.float32),
             "is_good": np.empty(0, bool),
-            "scatter": np.empty((0, len(self.floors)), np.float32),
+            "difference": np.empty((0, len(self.floors)), np.float32),
         }
 
     def __len__(self) -> int:

@@ -78,18 +78,19 @@ def score_of(deviation: npt.NDArray[np.floating]) -> Floats:
     return square / (square + DEVIATION_AT_HALF**2)
 
 
-def reasons_of(table: RowTable, first: int, deviations: Deviations) -> tuple[npt.NDArray[np.uint8], Floats]:
-    """What is most unlike its neighbours in the rows from `first`: codes (m,) and numbers (m, 2)."""
+def reasons_of(table: RowTable, deviations: Deviations) -> tuple[npt.NDArray[np.uint8], Floats]:
+    """What is most unlike its neighbours: codes (m,) and numbers (m, 2)."""
     ratio, difference = deviations.ratio, deviations.difference
     m = len(ratio)
+    values = table["values"][deviations.first : deviations.first + m]
     reasons, numbers = np.zeros(m, np.uint8), np.zeros((m, 2))
     pattern = np.abs(ratio[:, RIGHT + 1 :]).max(axis=1)
     strongest = np.maximum(np.abs(ratio[:, :N_FEATURES]).max(axis=1), pattern)
-    side, left = _darkest_side(table["values"][first:], difference)
+    side, left = _darkest_side(values, difference)
     darkening = np.abs(ratio[:, LOWER : RIGHT + 1]).max(axis=1)
     moved = np.hypot(difference[:, COM_Y], difference[:, COM_X])
     times = np.exp(np.minimum(difference[:, LOG_MAX] + difference[:, LOG_INTENSITY], 80.0).astype(np.float64))
-    saturated = np.expm1(table["values"][first:, LOG_SATURATED].astype(np.float64)) / table.n_pixels
+    saturated = np.expm1(values[:, LOG_SATURATED].astype(np.float64)) / table.n_pixels
     is_lit = difference[:, LOG_INTENSITY] > np.log(LEFT_BY_A_BLADE)
     size = np.abs(ratio)
     candidates = (
