@@ -115,6 +115,17 @@ def row_dtype(frames_per_row: int) -> np.dtype[Any]:
     return np.dtype([*of_frames, *of_row, ("features", FEATURES_DTYPE)])
 
 
+LONGEST_TRAVEL_M = 10.0
+"""No stage reaches further; a position beyond it is a wrong number."""
+
+
+def forget_wrong_positions(rows: np.ndarray[Any, Any]) -> None:
+    """Make positions of rows (n,) that cannot be, as those in a wrong unit, ones that are not known (NaN)."""
+    for column in POSITION_COLUMNS:
+        values_m = rows[column.name]
+        values_m[~(np.abs(values_m) < LONGEST_TRAVEL_M)] = np.nan
+
+
 def blank_features() -> np.void:
     """A record for a kernel to fill; what it does not measure reads as not known."""
     blank = np.zeros(1, FEATURES_DTYPE)

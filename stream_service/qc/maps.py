@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.row import RowBlock
+from stream_service.core.row import LONGEST_TRAVEL_M, RowBlock
 from stream_service.core.run import RunOutcome
 
 MAX_PIXELS = 512
 """Longest side of a map."""
 MARGIN = 0.25
 """Share of a map's width and height that stays free on every side for rows to come."""
-LONGEST_TRAVEL_M = 10.0
-"""No stage reaches further; a position beyond it is a wrong number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,7 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import Frame, UnreadableFrame
-from stream_service.core.row import CELLS_SIDE, FEATURES, MAX_BYTES, MAX_ROWS, RowBlock, blank_features
+from stream_service.core.row import (
+    CELLS_SIDE,
+    FEATURES,
+    MAX_BYTES,
+    MAX_ROWS,
+    RowBlock,
+    blank_features,
+    forget_wrong_positions,
+)
 from stream_service.kernels import measure_rows
 from stream_service.quality_report.view import View
 from stream_service.settings.quality import QualitySettings
@@ -29,8 +37,6 @@ from stream_service.standard_file.schema.row_columns import PLACES
 
 STORED_ROWS = 4096
 """Read at once where features are stored: 4 MB of cells."""
-LONGEST_TRAVEL_M = 10.0
-"""No stage reaches further; a position beyond it is a wrong number."""
 
 Step = Callable[[int], None]
 """Told how many rows are done."""
@@ -101,8 +107,7 @@ class EvaluatedFile:
         """All rows in their order, fields of `row_dtype`."""
         done = 0
         for rows, cells in self._measured() if self.reads_pixels else self._stored():
-            for name in ("x_m", "y_m"):
-                rows[name][~(np.abs(rows[name]) <= LONGEST_TRAVEL_M)] = math.nan
+            forget_wrong_positions(rows)
             yield rows, cells
             done += len(rows)
             step(done)

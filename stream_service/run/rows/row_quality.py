@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.row import CELLS_SIDE, RowBlock
+from stream_service.core.row import CELLS_SIDE, RowBlock, forget_wrong_positions
 from stream_service.core.run import RunOutcome
 from stream_service.errors import OverrunError
 from stream_service.qc import Evaluator, Verdicts
-from stream_service.qc.maps import LONGEST_TRAVEL_M
 from stream_service.settings.quality import QualitySettings
 from stream_service.settings.service_status import Judged
 from stream_service.standard_file import VERDICTS_DTYPE
@@ -67,7 +66,9 @@ class RowQuality:
         self._check()
         if self._thread is None:
             self._thread = self._started()
-        self._rows.put(block.rows.copy())
+        rows = block.rows.copy()
+        forget_wrong_positions(rows)
+        self._rows.put(rows)
 
     def flush(self) -> None:
         """Verdicts are shown when they are there."""
@@ -140,7 +141,7 @@ class RowQuality:
         self.shown = self._judged(verdicts)
         if all_rows or time.monotonic() - self._shown_s > SHOWN_S:
             placed = self._table[:n_rows]
-            self.scores = placed[(np.abs(placed[:, :2]) < LONGEST_TRAVEL_M).all(axis=1)]
+            self.scores = placed[np.isfinite(placed[:, :2]).all(axis=1)]
             self._shown_s = time.monotonic()
 
     def _place(self, rows: Rows) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream_service.core.reason import Reason
 from stream_service.core.row import RowBlock
 from stream_service.core.run import EndReason, RunOutcome, RunState
 from stream_service.kernels import measure_rows
@@ -35,7 +36,7 @@ def blocks(sizes: list[int]) -> list[RowBlock]:
             row = n_made + i
             pixels[i] = rng.poisson(pattern * (0.2 if row in DUMPED else 1.0))
             rows["x_m"][i], rows["y_m"][i] = row % 20 * 1e-6, row // 20 * 1e-6
-        measure_rows(pixels, np.ones(SHAPE, np.uint8), rows["features"])
+        measure_rows(pixels, np.ones(SHAPE, bool), rows["features"])
         rows["features"]["n_saturated"] = 0
         rows["keep"] = 1
         block.append(n)
@@ -74,6 +75,18 @@ def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(sizes: list[i
     assert quality.shown.recent_share == pytest.approx(0.01)
     assert quality.scores is not None
     np.testing.assert_array_equal(quality.scores[:, 2], at_once().score)
+
+
+def test_a_position_in_a_wrong_unit_is_one_that_is_not_known() -> None:
+    quality = RowQuality(evaluator())
+    (block,) = blocks([N])
+    block.rows["x_m"][70] = 15.0
+    quality.append(block)
+    quality.end()
+    (verdicts,) = quality.take()
+    assert np.flatnonzero(verdicts.gates == 1 << Reason.POSITION).tolist() == [70]
+    assert quality.scores is not None
+    assert len(quality.scores) == N - 1
 
 
 def test_judgement_that_fails_is_told_with_the_next_rows_and_ends_its_thread() -> None:

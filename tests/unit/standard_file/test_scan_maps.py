@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_service.core.row import LONGEST_TRAVEL_M
 from stream_service.qc import maps
-from stream_service.qc.maps import LONGEST_TRAVEL_M, MAX_PIXELS, GrowingMap, RowValues, scan_map
+from stream_service.qc.maps import MAX_PIXELS, GrowingMap, RowValues, scan_map
 
 
 def padded(rows: np.ndarray) -> np.ndarray:
