@@ -199,7 +199,7 @@ def open_run_file(
         center=reducer.geometry.center,
         axis_signs=settings.axis_signs,
     )
-    quality = RowQuality(Evaluator(settings.quality, reducer.out_shape))
+    quality = RowQuality(Evaluator(settings.quality, reducer.out_shape), is_followed=swmr)
     file = FileThread(StandardFile.create(path, header, swmr=swmr))
     pipeline = RowPipeline(
         file,

@@ -42,8 +42,10 @@ class RowQuality:
 
     name = "the judgement of the rows"
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, evaluator: Evaluator, *, is_followed: bool = True) -> None:
+        """Where nobody follows (`is_followed` False), rows are judged at the end only."""
         self.shown = Judged()
+        self._is_followed = is_followed
         self._evaluator = evaluator
         """The thread's, once that has begun."""
         self._rows: SimpleQueue[Rows | None] = SimpleQueue()
@@ -112,7 +114,8 @@ class RowQuality:
             while goes_on:
                 goes_on = self._add()
                 is_time = len(self._evaluator) >= RENEWAL * self._n_together
-                self._judge(all_rows=is_time or not goes_on)
+                if self._is_followed or not goes_on:
+                    self._judge(all_rows=is_time or not goes_on)
         except BaseException as error:  # noqa: BLE001  (raised again in the thread of the run, which tells of it)
             self._failure = error
 

@@ -57,9 +57,10 @@ def at_once() -> Verdicts:
     return afterwards.verdicts()
 
 
+@pytest.mark.parametrize("is_followed", [False, True])
 @pytest.mark.parametrize("sizes", [[1], [64], [7, 1, 30], [N]])
-def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(sizes: list[int]) -> None:
-    quality = RowQuality(evaluator())
+def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(sizes: list[int], is_followed: bool) -> None:
+    quality = RowQuality(evaluator(), is_followed=is_followed)
     table: np.ndarray[Any, Any] = np.zeros(0, stored_verdicts(at_once()).dtype)
     for block in blocks(sizes):
         quality.append(block)
