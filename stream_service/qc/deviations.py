@@ -80,13 +80,13 @@ class Comparison:
         self._neighbours.sort_in()
         at = slice(first, len(self._table))
         found = self._neighbours.of(np.arange(first, len(self._table)), N_CANDIDATES)
-        self._compare(self._table.with_coordinates(), at, found, N_COMPARED, by_plane=True)
+        self._compare(self._table["values"], at, found, N_COMPARED, by_plane=True)
         deviations = self._judged(at, found, N_COMPARED)
         self._table["is_good"][at] = may_be_good & (deviations.combined <= SUSPICIOUS)
         yield deviations
 
     def _round(self, found: npt.NDArray[Any], most: int, *, by_plane: bool) -> None:
-        table, values = self._table, self._table.with_coordinates()
+        table, values = self._table, self._table["values"]
         is_good = table["is_good"]
         self._middle = _median(values, is_good)
         for at in _parts(len(table)):

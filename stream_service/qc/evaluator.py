@@ -21,9 +21,6 @@ from stream_service.settings.quality import QualitySettings
 
 Floats = npt.NDArray[np.float64]
 
-FEW_ROWS = 1024
-"""Fewer are judged all at once whenever somebody asks: it takes some 20 ms."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowMaps:
@@ -72,18 +69,20 @@ class Evaluator:
     def verdicts(self) -> Verdicts:
         """Verdicts on all rows so far."""
         if self._all is None or len(self._all) != len(self):
+            self._table.renew_basis()
+            self._gates.look()
             gates = self._gates.of(0)
             self._all = self._verdicts(0, gates, self._comparison.of_all(gates[0] == 0))
             self._n_judged = len(self)
         return self._all
 
     def latest(self) -> Verdicts:
-        """Verdicts on the rows since anybody asked, by what is usual among those before: provisional.
+        """Verdicts on the rows since anybody asked, by what was usual when all rows were judged: provisional.
 
-        The first time, and while they are few, all rows are judged.
+        The first time, that is done.
         """
         first = self._n_judged
-        if self._all is None or len(self._all) < min(FEW_ROWS, len(self)):
+        if self._all is None:
             return self.verdicts().since(first)
         gates = self._gates.of(first)
         self._n_judged = len(self)

@@ -25,11 +25,25 @@ ROWS_BACK = 4096
 Numbers = npt.NDArray[np.float64]
 
 
+BAND_BITS = np.uint32(1) << np.arange(2 * BANDS, dtype=np.uint32)
+"""Of bands of rows, then of columns, in what the table says of dark ones."""
+
+
 class Gates:
     """Gates over a table; `energy_eV` is the requested one, None for that of most rows."""
 
     def __init__(self, table: RowTable, settings: QualitySettings, energy_eV: float | None) -> None:
         self._table, self._settings, self._energy_eV = table, settings, energy_eV
+        self._usual_eV = math.nan
+        self._is_unusual = np.zeros(2 * BANDS, bool)
+        """Bands that read nothing in few rows only."""
+
+    def look(self) -> None:
+        """See what is usual among all rows so far."""
+        energies_eV, dark = self._table["energy_eV"], self._table["dark"]
+        known_eV = energies_eV[np.isfinite(energies_eV)]
+        self._usual_eV = self._energy_eV or (float(np.median(known_eV)) if len(known_eV) else math.nan)
+        self._is_unusual = np.array([np.count_nonzero(dark & bit) <= MOST_USUAL * len(dark) for bit in BAND_BITS])
 
     def of(self, first: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], Numbers]:
         """Of the rows from `first` (m,): the gates that reject, bit by `Reason`; the first of them; numbers (m, 2)."""
@@ -50,11 +64,9 @@ class Gates:
             case Reason.REPEATED:
                 return self._repeated(first)
             case Reason.ENERGY:
-                energies_eV = table["energy_eV"]
-                known_eV = energies_eV[np.isfinite(energies_eV)]
-                usual_eV = self._energy_eV or (float(np.median(known_eV)) if len(known_eV) else np.nan)
-                off_eV = np.abs(energies_eV[first:] - usual_eV)
-                return _numbered(off_eV > limits.energy_tolerance * usual_eV, energies_eV[first:], usual_eV)
+                energies_eV, usual_eV = table["energy_eV"][first:], self._usual_eV
+                off_eV = np.abs(energies_eV - usual_eV)
+                return _numbered(off_eV > limits.energy_tolerance * usual_eV, energies_eV, usual_eV)
             case Reason.SHUTTER:
                 return _numbered(~table["is_open"][first:])
             case Reason.RING_CURRENT:
@@ -75,16 +87,14 @@ class Gates:
 
     def _partial(self, first: int) -> tuple[npt.NDArray[np.bool_], Numbers]:
         """Whole bands of the frame read nothing, which others do not, and in which something was to be expected."""
-        dark = self._table["dark"]
-        bits = np.uint32(1) << np.arange(2 * BANDS, dtype=np.uint32)
-        is_unusual = np.array([np.count_nonzero(dark & bit) <= MOST_USUAL * len(dark) for bit in bits])
-        suspects = np.flatnonzero(dark[first:] & np.bitwise_or.reduce(bits[is_unusual]))
-        rejects, numbers = np.zeros(len(dark) - first, bool), np.zeros((len(dark) - first, 2))
+        dark, is_unusual = self._table["dark"][first:], self._is_unusual
+        suspects = np.flatnonzero(dark & np.bitwise_or.reduce(BAND_BITS[is_unusual]))
+        rejects, numbers = np.zeros(len(dark), bool), np.zeros((len(dark), 2))
         if not len(suspects):
             return rejects, numbers
         of_rows, of_columns = self._table.usual_bands()
         for row in suspects.tolist():
-            is_missing = (dark[first + row] & bits != 0) & is_unusual
+            is_missing = (dark[row] & BAND_BITS != 0) & is_unusual
             rows, columns = is_missing[: len(of_rows)], is_missing[BANDS : BANDS + len(of_columns)]
             lost = min(max(float(of_rows[rows].sum()), float(of_columns[columns].sum())), MOST_LOST)
             intensity = math.exp(float(self._table["values"][first + row, LOG_INTENSITY]))

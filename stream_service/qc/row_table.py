@@ -64,6 +64,9 @@ class RowTable:
         self.floors = np.array([*(value.floor for value in FEATURE_VALUES), *(COORDINATE_FLOOR,) * pca_k, ERROR_FLOOR])
         self._pca_k = pca_k
         self._basis: Basis | None = None
+        """Frozen, once there are rows enough."""
+        self._draft: Basis | None = None
+        """Until then: that of the rows when it was renewed."""
         self._first_logs = np.empty((0, 0))
         self._n = 0
         self._columns: dict[str, npt.NDArray[Any]] = {
@@ -121,15 +124,16 @@ class RowTable:
         self._n += n
         self._embed(first, logs)
 
-    def with_coordinates(self) -> npt.NDArray[np.float32]:
-        """(n, f) all values; while the basis is not frozen its part is that of the rows so far."""
+    def renew_basis(self) -> None:
+        """Embed all rows so far in the basis that they make, while it is not frozen."""
         if self._basis is None and self._n:
-            self._project(Basis.of(self._first_logs, self._pca_k), 0, self._first_logs)
-        return self["values"]
+            self._draft = Basis.of(self._first_logs, self._pca_k)
+            self._project(self._draft, 0, self._first_logs)
 
     def usual_bands(self) -> tuple[Floats, Floats]:
         """Share of the light that bands of rows, and of columns, usually get."""
-        basis = self._basis or Basis.of(self._first_logs, self._pca_k)
+        basis = self._basis or self._draft
+        assert basis is not None, "there are rows, and it was renewed with them"
         side = math.isqrt(len(basis.centre))
         cells = np.maximum(np.exp(basis.centre) - FLOOR, 0).reshape(side, side)
         band = np.arange(side) * min(side, BANDS) // side
@@ -163,13 +167,13 @@ class RowTable:
         n_missing = WARM_UP_ROWS - first
         if n_missing > 0:
             self._first_logs = np.concatenate([self._first_logs.reshape(-1, logs.shape[1]), logs[:n_missing]])
-            if len(self._first_logs) < WARM_UP_ROWS:
-                return
-            self._basis = Basis.of(self._first_logs, self._pca_k)
-            self._project(self._basis, 0, self._first_logs)
-            first, logs = WARM_UP_ROWS, logs[n_missing:]
-        if self._basis is not None and len(logs):
-            self._project(self._basis, first, logs)
+            if len(self._first_logs) == WARM_UP_ROWS:
+                self._basis = Basis.of(self._first_logs, self._pca_k)
+                self._project(self._basis, 0, self._first_logs)
+                first, logs = WARM_UP_ROWS, logs[n_missing:]
+        basis = self._basis or self._draft
+        if basis is not None and len(logs):
+            self._project(basis, first, logs)
 
     def _project(self, basis: Basis, first: int, logs: Floats) -> None:
         out = self._columns["values"][first : first + len(logs), N_FEATURES:]

@@ -88,12 +88,13 @@ def test_latest_are_those_since_somebody_asked():
     assert len(growing.latest()) == 0
 
 
-def test_provisional_verdicts_find_the_faults_as_they_come(monkeypatch):
-    monkeypatch.setattr("stream_service.qc.evaluator.FEW_ROWS", 64)
+def test_provisional_verdicts_find_the_faults_as_they_come():
     growing = evaluator()
-    rejected = []
+    rejected, n_together = [], 0
     for rows in np.array_split(ROWS, 40):
         growing.add(rows)
+        if len(growing) >= 2 * n_together:
+            n_together = len(growing.verdicts())
         latest = growing.latest()
         rejected += (latest.first + np.flatnonzero(latest.is_rejected)).tolist()
     assert {100, 300, 500, 600} <= set(rejected)
