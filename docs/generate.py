@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 import iocsim.cli
 import stream_service.cli.main
+from stream_service.core.reason import Reason
 from stream_service.core.row import FRAME_COLUMNS
 from stream_service.core.run import TRANSITIONS, RunEvent, RunState
 from stream_service.settings.profile import Profile
@@ -177,6 +178,17 @@ def row_columns() -> str:
     return table(("dataset", "shape, type", "meaning"), rows)
 
 
+def reasons() -> str:
+    """The reasons of verdicts, and the numbers that are stored with each."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(Reason)).body if isinstance(node, ast.ClassDef))
+    rows = []
+    for member, below in pairwise(body):
+        match member, below:
+            case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(note))):
+                rows.append((str(int(Reason[name])), f"`{name.lower()}`", " ".join(note.split())))
+    return table(("code", "reason", "meaning"), rows)
+
+
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 
@@ -255,6 +267,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "service-pvs": service_pvs,
     "service-images": service_images,
     "row-columns": row_columns,
+    "reasons": reasons,
     "commands": commands,
     "iocsim-options": iocsim_options,
     "run-states": run_states,

@@ -18,7 +18,7 @@ class Reason(IntEnum):
     REPEATED = 2
     """Gate: its frame is that of an earlier row, bit for bit; numbers: that row."""
     ENERGY = 3
-    """Gate: not taken at the requested photon energy; numbers: energy and requested energy, eV."""
+    """Gate: off the requested photon energy, or that of most rows; numbers: energy and that one, eV."""
     SHUTTER = 4
     """Gate: the shutter was not open."""
     RING_CURRENT = 5
@@ -36,15 +36,15 @@ class Reason(IntEnum):
     HOT = 11
     """Numbers: brightest pixel relative to that of its neighbours, and how many times the usual deviation that is."""
     CLIPPED = 12
-    """More pixels saturated than in its neighbours; numbers: share of the pixels, and as above."""
+    """More pixels saturated than in its neighbours; numbers: share of the pixels, and times the usual deviation."""
     FINE = 13
-    """Numbers: relative change of the fine structure, and as above."""
+    """Numbers: relative change of the fine structure, and times the usual deviation."""
     CONTRAST = 14
-    """Numbers: relative change of the speckle contrast, and as above."""
+    """Numbers: relative change of the speckle contrast, and times the usual deviation."""
     EMPTY_PIXELS = 15
-    """Numbers: change of the share of pixels that read nothing, and as above."""
+    """Numbers: change of the share of pixels that read nothing, and times the usual deviation."""
     PATTERN = 16
-    """The distribution over the frame (rings, embedding); numbers: how many times the usual deviation, and limit."""
+    """The distribution over the frame (rings, embedding); number: how many times the usual deviation that is."""
 
 
 class Side(IntEnum):

@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class QualitySettings(Settings):
-    """Score and gates; how a score comes about is in ADR 0024."""
+    """Score and gates; how a score comes about is in ADR 0026."""
 
     threshold: Share = 0.5
     """Rows with this score or more are rejected; the score of a row that a gate rejects is 1."""
