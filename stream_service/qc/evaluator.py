@@ -91,14 +91,14 @@ class Evaluator:
     def maps(self) -> RowMaps:
         """The values of all rows so far."""
         values = self._table["values"][:, :N_FEATURES].astype(np.float64)
-        known = values[self._table["is_placed"]]
-        usual = np.nanmedian(known, axis=0) if len(known) else np.zeros(values.shape[1])
+        is_placed = self._table["is_placed"]
+        usual_y, usual_x = (_usual(values[is_placed, column]) for column in (COM_Y, COM_X))
         return RowMaps(
             self._table["x_m"].copy(),
             self._table["y_m"].copy(),
             values[:, LOG_INTENSITY],
-            values[:, COM_X] - usual[COM_X],
-            values[:, COM_Y] - usual[COM_Y],
+            values[:, COM_X] - usual_x,
+            values[:, COM_Y] - usual_y,
         )
 
     def _verdicts(
@@ -117,3 +117,9 @@ class Evaluator:
             reasons[at] = np.where(is_gated[at], reasons[at], of_score)
             numbers[at] = np.where(is_gated[at, None], numbers[at], numbers_of_score)
         return Verdicts(score, reasons, numbers, bits, score >= self.settings.threshold, first)
+
+
+def _usual(values: Floats) -> float:
+    """The median of those that are numbers; 0 if none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 0.0

@@ -22,6 +22,8 @@ WARM_UP_ROWS = 512
 40 times as much as is asked of them, 12 components."""
 GROWTH = 1.25
 
+FURTHEST_PIXELS = 1e9
+"""Of the centre of mass of counts whose sum is all but zero: the square of more is no number."""
 SMALLEST = 1e-6
 """Under a logarithm: less is nothing."""
 
@@ -156,7 +158,8 @@ class RowTable:
         )
         with np.errstate(invalid="ignore", divide="ignore"):
             out[:, LOG_INTENSITY] = np.log(np.maximum(intensity, SMALLEST))
-            out[:, COM_Y], out[:, COM_X] = features["com_y"], features["com_x"]
+            out[:, COM_Y] = np.clip(features["com_y"], -FURTHEST_PIXELS, FURTHEST_PIXELS)
+            out[:, COM_X] = np.clip(features["com_x"], -FURTHEST_PIXELS, FURTHEST_PIXELS)
             out[:, LOG_CONTRAST] = np.log(np.maximum(square_sum * self.n_pixels / intensity**2, SMALLEST))
             out[:, LOG_FINE] = np.log(np.maximum(2.0 - neighbour_sum / square_sum, SMALLEST))
             out[:, LOG_MAX] = np.log(np.maximum(max_counts / intensity, SMALLEST))

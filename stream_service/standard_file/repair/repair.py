@@ -34,7 +34,7 @@ from stream_service.standard_file.schema.spec import DatasetSpec, fixed_string
 from stream_service.standard_file.write.creation import create_file
 from stream_service.standard_file.write.guarded_file import GuardedFile
 from stream_service.standard_file.write.write_errors import write_error
-from stream_service.text.counted import counted
+from stream_service.text.counted import agrees, counted
 from stream_service.text.units import JOULES_PER_EV
 
 SILENCE_S = 3.0
@@ -177,6 +177,11 @@ class _Story:
         ]
         if len(lost):
             said.append(f"lost are the rows {named}, as they were numbered before")
+        if found.left_out:
+            said.append(
+                f"{' and '.join(found.left_out)} {agrees(len(found.left_out), 'is')} not whole and left out: "
+                "`ptychostream evaluate --apply` writes them again"
+            )
         before = text(paths.MESSAGE)
         message = "; ".join(said) + (f". Before that: {before}" if before else "")
         end_ns = number(paths.END_TIMESTAMP) or os.stat(path).st_mtime_ns

@@ -1,8 +1,9 @@
 """Salvage of a standard file that was not closed, or cut off: the rows that are whole, and all around them.
 
 A row is whole if its live key announces it, its frame and every column of it lie in the file, and its identity was
-written; of columns that are optional the fill stands where a value is lost. What follows from another column
-(`translation`, `posx_m`, `posy_m` from `pos`) is made again.
+written; of columns that are optional the fill stands where a value is lost. Verdicts that were written into a finished
+file lie behind all else in it: they follow the rows, or are left out where they are not whole. What follows from
+another column (`translation`, `posx_m`, `posy_m` from `pos`) is made again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import h5py
@@ -32,6 +33,8 @@ from stream_service.standard_file.schema.verdict_columns import verdict_specs
 from stream_service.text.utf8 import shown_name, unescaped
 
 DERIVED = (paths.TRANSLATION, paths.POS_X, paths.POS_Y)
+APPLIED = (paths.SCORE, paths.TAGS)
+"""A value of every row, written by `evaluate --apply` after the run."""
 OWN_ATTRIBUTES = ("description", "units")
 """Of a `DatasetSpec`, which has fields for them."""
 
@@ -51,6 +54,8 @@ class Salvage:
     readbacks: Mapping[str, np.ndarray[Any, Any]]
     ledger: Mapping[str, np.ndarray[Any, Any]] | None
     """Its columns; None if they were not written, or are not whole."""
+    left_out: tuple[str, ...]
+    """Paths of applied verdicts that are not whole."""
 
     @property
     def n_lost(self) -> int:
@@ -69,7 +74,7 @@ def salvage(file: BoundedFile) -> Salvage:
     try:
         data, ids = file[paths.CXI_DATA], file[paths.UNIQUE_ID]
         specs = {spec.path: spec for spec in row_column_specs(data.shape[1:], ids.shape[1])}
-        found = _Members()
+        found = _Members(n_bytes)
         found.walk(file, "/")
         keys = [np.asarray(file[path]) for path in paths.LIVE_KEYS]
         has_ended = text_in(file[paths.STATE]) in END_STATES
@@ -90,16 +95,26 @@ def salvage(file: BoundedFile) -> Salvage:
             break
         whole[row] = False
     columns = _columns(found, specs, whole, n_bytes)
+    rows = np.flatnonzero(whole)
     readbacks = _readbacks(found, n_bytes)
     ledger = _ledger(found, n_bytes)
     verdicts = (spec.path for spec in verdict_specs())  # made again by who evaluates the file
     growing = {*specs, *readbacks, *(f"{paths.LEDGER}/{name}" for name in LEDGER_COLUMNS), *verdicts}
     try:
-        datasets = tuple(found.spec(path, is_growing=path in growing) for path in found.datasets)
+        datasets = tuple(
+            _of_rows(found.spec(path, is_growing=path in growing), rows, len(data)) for path in found.datasets
+        )
     except HDF5_ERRORS as error:
         raise _hopeless(file, error) from error
     tree = Tree(found.groups, datasets, found.soft_links)
-    return Salvage(file, tree, announced, np.flatnonzero(whole), columns, readbacks, ledger)
+    return Salvage(file, tree, announced, rows, columns, readbacks, ledger, tuple(found.left_out))
+
+
+def _of_rows(spec: DatasetSpec, rows: npt.NDArray[np.intp], n_rows: int) -> DatasetSpec:
+    """A dataset with its values of these rows, if it has one of each."""
+    if spec.path not in APPLIED or spec.value is None or spec.value.shape != (n_rows,):
+        return spec
+    return replace(spec, value=np.asarray(spec.value)[rows])
 
 
 def _hopeless(file: BoundedFile, error: BaseException) -> SourceError:
@@ -113,10 +128,13 @@ def _hopeless(file: BoundedFile, error: BaseException) -> SourceError:
 class _Members:
     """Everything in a file: groups and their attributes, each dataset once with its other names, soft links."""
 
+    n_bytes: int
     groups: dict[str, Mapping[str, Attribute]] = field(default_factory=dict)
     datasets: dict[str, h5py.Dataset] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)
     soft_links: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+    """Paths of what is not whole, and can be spared."""
     _paths: dict[int, str] = field(default_factory=dict)
 
     def walk(self, group: h5py.Group, path: str) -> None:
@@ -127,12 +145,25 @@ class _Members:
             link = group.get(name, getlink=True)
             if isinstance(link, h5py.SoftLink):
                 self.soft_links[place] = shown_name(link.path)
+            elif place in APPLIED and not self._is_whole(group, name):
+                self.left_out.append(place)
             elif isinstance(link, h5py.HardLink):
                 member = group[name]
                 if isinstance(member, h5py.Group):
                     self.walk(member, place)
                 elif isinstance(member, h5py.Dataset):
                     self._enter(place, member, group.id.links.get_info(unescaped(name)).u)
+
+    def _is_whole(self, group: h5py.Group, name: str) -> bool:
+        """False for a dataset of rows of which something lies beyond the end of the file."""
+        try:
+            dataset: Any = group[name]
+            for attribute in map(dataset.attrs.get_id, dataset.attrs):
+                if attribute.get_type().get_class() == h5py.h5t.STRING and attribute.get_type().is_variable_str():
+                    return dataset.file.id.get_filesize() <= self.n_bytes  # HDF5 never returns from a heap cut off
+            return bool(_there(dataset, dataset.shape[0], self.n_bytes).all())
+        except (SourceError, KeyError, *HDF5_ERRORS):
+            return False
 
     def _enter(self, place: str, dataset: h5py.Dataset, address: int) -> None:
         known = self._paths.setdefault(address, place)

@@ -143,3 +143,25 @@ def test_pixels_without_a_measurement_do_not_count():
     whole = evaluator()
     whole.add(rows)
     assert np.flatnonzero(whole.verdicts().is_rejected).tolist() == [100, 300, 500, 600]
+
+
+@pytest.mark.parametrize("column", ["com_y", "com_x", "max_counts"])
+@pytest.mark.parametrize(("value", "w_feat"), [(1e30, 0.0), (-1e30, 0.5), (np.inf, 1.0), (np.nan, 0.5)])
+def test_scores_are_numbers_whatever_is_measured(column, value, w_feat):
+    rows = ROWS[:60].copy()
+    rows["features"][column][[7, 8]] = value
+    judged = Evaluator(QualitySettings(w_feat=w_feat), (64, 64))
+    judged.add(rows)
+    verdicts = judged.verdicts()
+    assert ((verdicts.score >= 0) & (verdicts.score <= 1)).all()
+    if column == "com_y" and abs(value) == 1e30 and w_feat:
+        assert verdicts.is_rejected[[7, 8]].all()
+
+
+def test_frames_without_light_have_maps_without_a_warning():
+    rows = ROWS[:20].copy()
+    for name in ("com_y", "com_x"):
+        rows["features"][name] = np.nan
+    dark = evaluator()
+    dark.add(rows)
+    assert np.isnan(dark.maps().dpc_x).all()

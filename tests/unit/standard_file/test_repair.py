@@ -15,6 +15,7 @@ from unclosed_files import GEOMETRY, N_BEYOND, N_ROWS, cut, end_of_row, h5clear,
 
 from stream_service.errors import ConfigError, SourceError, WriteError
 from stream_service.ptycho.scan_file import ScanFile
+from stream_service.standard_file import RowVerdicts, apply_verdicts, paths
 from stream_service.standard_file.repair.repair import Repaired, repair
 from stream_service.standard_file.rules.validate import validate_file
 from stream_service.standard_file.schema.row_columns import row_column_specs
@@ -295,3 +296,58 @@ def test_row_of_which_only_an_optional_column_was_cut_off_is_kept(tmp_path: Path
         for row in range(32):
             np.testing.assert_array_equal(cells[row], example_row(row)["features"]["cells"])
         assert np.isnan(cells[32]).all(), "not known"
+
+
+def write_judged(folder: Path) -> Path:
+    """The finished scan, whose rows 3 and 20 were rejected afterwards."""
+    path = write_finished(folder)
+    is_rejected = np.isin(np.arange(N_ROWS), (3, 20))
+    apply_verdicts(path, RowVerdicts(np.linspace(0, 1, N_ROWS), is_rejected, np.ones(N_ROWS, bool)))
+    return path
+
+
+def first_verdict(path: Path) -> int:
+    """Where the first dataset begins that was written after the run."""
+    with h5py.File(path) as file:
+        return int(h5py.h5o.get_info(file[paths.SCORE].id).addr)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("n_lost", [0, 4])
+def test_rows_of_a_file_whose_applied_verdicts_are_cut_off_are_kept(tmp_path: Path, n_lost: int) -> None:
+    """Those lie behind the rows: whatever is cut off, they are lost first."""
+    whole = write_judged(tmp_path)
+    path = cut(whole, end_of_row(whole, N_ROWS - 1 - n_lost) if n_lost else first_verdict(whole))
+    done = repaired(path)
+    check_rows(path, N_ROWS - n_lost)
+    with h5py.File(path) as file:
+        assert paths.SCORE not in file and paths.TAGS not in file
+        assert np.flatnonzero(np.asarray(file[paths.KEEP]) == 0).tolist() == [3, 20]
+    assert f"{paths.SCORE} and {paths.TAGS} are not whole and left out: `ptychostream evaluate --apply`" in done.message
+
+
+def test_each_cut_of_the_applied_verdicts_leaves_them_whole_or_out(tmp_path: Path) -> None:
+    whole = write_judged(tmp_path)
+    with h5py.File(whole) as file:
+        before = {name: np.asarray(file[name]) for name in (paths.SCORE, paths.TAGS)}
+    for n_bytes in range(first_verdict(whole), whole.stat().st_size, 400):
+        new = tmp_path / "new.h5"
+        done = repaired(cut(whole, n_bytes), new, force=True)
+        assert errors_of(new) == []
+        with h5py.File(new) as file:
+            for name, values in before.items():
+                assert (name in file) != (name in done.message)
+                if name in file:
+                    np.testing.assert_array_equal(file[name], values)
+
+
+def test_applied_verdicts_follow_the_rows_that_are_kept(tmp_path: Path) -> None:
+    path = write_judged(tmp_path)
+    with h5py.File(path, "r+") as file:
+        epochs: Any = file[f"{paths.FRAMES}/epoch"]
+        epochs[10] = -1  # a row that was never written
+    assert errors_of(path)
+    assert "lost are the rows 10" in repaired(path).message
+    with h5py.File(path) as file:
+        assert np.flatnonzero(np.asarray(file[paths.TAGS])).tolist() == [3, 19]
+        assert np.asarray(file[paths.SCORE]) == pytest.approx(np.delete(np.linspace(0, 1, N_ROWS), 10), abs=0)
+    assert errors_of(path) == []
