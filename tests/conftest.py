@@ -33,6 +33,19 @@ LONG_FILES = ("test_failing_disk.py", "test_terminal.py", "test_guard.py", "test
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("others" if config.getoption("--long") else "the same")
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        compile_kernels()
+
+
+def compile_kernels() -> None:
+    """Have numba's cache filled before the processes of the tests begin, which else would all compile the same."""
+    import numpy as np
+
+    from stream_service.kernels import Corrections, FrameReducer, Geometry
+    from stream_service.run.rows import row_quality
+
+    row_quality.warm_up()
+    FrameReducer(Geometry((8, 8)), Corrections()).warm_up(np.dtype(np.uint16), 1)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m long` selects

@@ -54,6 +54,7 @@ class RowQuality:
         """Not taken yet."""
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._is_given_up = False
         self.scores: npt.NDArray[np.float64] | None = None
         """(n, 3) x and y in metres, and score, of the rows that have a position; another array when it is renewed."""
         self._table = np.empty((1024, 3))
@@ -86,7 +87,8 @@ class RowQuality:
         self._check()
 
     def finish(self, outcome: RunOutcome) -> None:
-        """The thread ends, if it has not."""
+        """The thread ends, if it has not; nobody wants its verdicts any more."""
+        self._is_given_up = True
         self._stop()
 
     def _stop(self) -> None:
@@ -113,6 +115,8 @@ class RowQuality:
             goes_on = True
             while goes_on:
                 goes_on = self._add()
+                if self._is_given_up:
+                    return
                 is_time = len(self._evaluator) >= RENEWAL * self._n_together
                 if self._is_followed or not goes_on:
                     self._judge(all_rows=is_time or not goes_on)

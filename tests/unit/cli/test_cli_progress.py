@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,10 @@ def test_standard_output_has_the_result_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "4 of 4 frames stored" in done.stdout
     assert "/entry (standard file), 4 frames" in done.stdout
-    assert done.stderr == ""
+    others = [
+        line for line in done.stderr.splitlines() if not re.fullmatch(r"out\.h5: \d of 4 frames, \d+ frames/s", line)
+    ]
+    assert others == [], "but for progress on a machine that compiles the kernels meanwhile"
     forced = subprocess.run(ingest(tmp_path, "--force"), capture_output=True, env=os.environ | {"FORCE_COLOR": "1"})
     assert not any(control in forced.stdout + forced.stderr for control in (b"\r", b"\x1b[?25l"))
 

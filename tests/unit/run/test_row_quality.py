@@ -107,3 +107,11 @@ def test_no_rows_are_no_verdicts(tmp_path: Path) -> None:
     quality.end()
     assert list(quality.take()) == []
     assert quality.scores is None
+
+
+def test_rows_of_a_run_that_has_failed_are_not_judged_once_more() -> None:
+    quality = RowQuality(evaluator(), is_followed=False)
+    quality.append(blocks([N])[0])
+    quality.finish(RunOutcome(RunState.FAILED, EndReason.ALL_IN, ""))
+    assert list(quality.take()) == []
+    assert quality.shown.n_rows == 0
