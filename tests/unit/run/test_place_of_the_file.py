@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from limits import HANG_S
 from live_reader import LiveReader
-from scripted_run import Bench, frames
+from scripted_run import Bench, frame, frames
 
 from stream_service.core.frame import Frame
 from stream_service.core.run import RunState
@@ -62,9 +62,12 @@ WHAT_HAPPENS: dict[str, tuple[Callable[[Path], object], str, str]] = {
 def test_run_fails_with_the_reason_and_the_rows_are_kept(tmp_path: Path, what: str) -> None:
     happen, sentence, where = WHAT_HAPPENS[what]
     b = Bench(tmp_path, n_positions=9, path="scan")
-    run = b.play(
-        frames([1, 2, 3]), b.settles(), lambda: happen(b.run.setup.path), frames([4, 5]), b.exposed(6), b.settles()
-    )
+
+    def with_the_next_frames() -> Iterator[list[Frame]]:  # at once: the run may hear of it before more come
+        happen(b.run.setup.path)
+        yield [frame(4), frame(5)]
+
+    run = b.play(frames([1, 2, 3]), b.settles(), b.exposed(6), with_the_next_frames(), b.settles())
     assert run.state is RunState.FAILED
     assert sentence in run.message
     assert str(tmp_path / where) in run.message
