@@ -12,7 +12,7 @@ LINE_BYTES = 64
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """As `np.zeros`, whose memory begins 16 bytes behind a line."""
+    """As `np.zeros`, which mostly gives memory that begins 16 bytes behind a line."""
     kind = np.dtype(dtype)
     n_bytes = math.prod(shape) * kind.itemsize
     memory = np.zeros(n_bytes + LINE_BYTES, np.uint8)

@@ -60,11 +60,10 @@ class Side(IntEnum):
 GATES = tuple(reason for reason in Reason if Reason.NONE < reason <= Reason.PARTIAL)
 """Each rejects a row by itself, whatever the score; of several the first one is the reason."""
 
-
 VERDICT_COLUMNS = (
     Column("score", np.float64, "0: as its neighbours, to 1: rejected by a gate; NaN: not judged."),
     Column("reason", np.uint8, "Why the score is not 0; of gates the first one.", codes=Reason),
-    Column("number", np.float64, "What the reason is made of, see `ptychostream evaluate`."),
+    Column("number", np.float64, "What the reason is made of: its meaning goes with `reason`, see file-format.md."),
     Column("second", np.float64, "Another number of it."),
     Column("gates", np.uint32, "Bit 2**reason of every gate that rejects the row."),
 )

@@ -46,7 +46,7 @@ class Deviations:
 
     first: int
     difference: Floats
-    """(m, f) from the median of the neighbours."""
+    """(m, f) from what the neighbours let expect."""
     ratio: Floats
     """(m, f) the same, in units of what is usual."""
     combined: Floats

@@ -154,7 +154,8 @@ class StandardFile:
         Readers see them after the next flush. Raises `WriteError`.
         """
         self._check_can_grow()
-        self._make_sure(lambda: self._file.reserve(verdicts.nbytes + self._flush_bytes))
+        n_more = max(0, first + len(verdicts) - self._verdicts["score"].n_rows)
+        self._make_sure(lambda: self._file.reserve(n_more * verdicts.itemsize + self._flush_bytes))
         with self._writing("write verdicts"):
             for name, column in self._verdicts.items():
                 column.write(first, np.ascontiguousarray(verdicts[name]))
