@@ -213,6 +213,7 @@ class FrameReducer:
         """Features (n,) of the rows, see `reduce_pixels`."""
         n, settings = len(addresses), self._settings
         features = np.repeat(self._blank_features, n)
+        cells = np.full((n, CELLS_SIDE, CELLS_SIDE), np.nan, np.float32)  # as a field: another type for several rows
         if n > len(self._measuring[0]):
             self._measuring = measuring_scratch(n, self.geometry.binned_shape[1], CELLS_SIDE)
         arguments = (
@@ -231,10 +232,11 @@ class FrameReducer:
             settings.cells,
             self._measuring,
             features,
-            features["cells"],
+            cells,
         )
         try:
             reduce_pixels(*arguments)
         except OSError:  # the disk is too full to keep the machine code: a run goes on, by now it is compiled
             reduce_pixels(*arguments)
+        features["cells"] = cells
         return features

@@ -93,7 +93,7 @@ class Service:
 
     def _warm_up(self) -> None:
         """Load all that the first run needs, or compile it where the cache has none, before a run can be ordered."""
-        log.info("loading the kernel; the first start on a machine compiles it, which takes some ten seconds")
+        log.info("loading the kernel; the first start on a machine compiles it, which takes a quarter of a minute")
         preprocessing = self._profile.preprocessing
         warm_up(preprocessing, frames_per_row(preprocessing, preprocessing.frames_per_position), None)
         warm_up_judgement()

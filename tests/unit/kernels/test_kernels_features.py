@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from stream_service.core.row import CELLS_SIDE, FEATURES_DTYPE
-from stream_service.kernels import Corrections, FrameReducer, Geometry, Grouping, measure_rows, reference
+from stream_service.core.row import CELLS_SIDE, FEATURES_DTYPE, RowBlock
+from stream_service.kernels import Corrections, FrameReducer, Geometry, Grouping, measure_rows, pixelpass, reference
 
 ORIENTATIONS = [(rotate, flip) for rotate in (0, 90, 180, 270) for flip in ("none", "h")]
 """All eight."""
@@ -139,3 +139,15 @@ def test_shapes_that_do_not_agree_are_refused(n_features: int, good_shape: tuple
         measure_rows(
             np.zeros((1, 4, 4), np.float32), np.ones(good_shape, bool), np.zeros(n_features, FEATURES_DTYPE), cells
         )
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_no_number_of_rows_is_compiled_anew_once_the_kernel_is_warm(n):
+    reducer = FrameReducer(Geometry((20, 24)), Corrections(saturation_level=100.0))
+    reducer.warm_up(np.uint16)
+    before = len(pixelpass.reduce_pixels.signatures)
+    block = RowBlock(reducer.out_shape, 1)
+    rows, pixels = block.next_rows(n)
+    frames = [[np.full((20, 24), row, np.uint16)] for row in range(n)]
+    reducer.reduce_rows(frames, np.full((n, 1), 0.1), pixels, rows["features"])
+    assert len(pixelpass.reduce_pixels.signatures) == before
