@@ -93,7 +93,7 @@ class RunReport:
     def _severity_in(self, state: RunState, problem: str) -> Severity:
         if problem or self._ending.reason is EndReason.DETECTOR_GONE:
             return Severity.MAJOR
-        is_well = self._notes.is_empty and state is not RunState.INCOMPLETE and not self._rows.sink_notes
+        is_well = self._notes.is_empty and state is not RunState.INCOMPLETE and not self._rows.side_notes
         is_losing = bool(self._about_losses) and not state.has_ended
         return Severity.NONE if is_well and not is_losing else Severity.MINOR
 

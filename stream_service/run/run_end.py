@@ -107,8 +107,8 @@ class RunEnd:
 
     def _close(self, state: RunState) -> None:
         """Close the file with the end of the run in it; sinks that fail at that are told of."""
-        told = self._rows.sink_notes
+        told = self._rows.side_notes
         try:
             self._rows.close(RunOutcome(state, self.reason, self._report.message))
         finally:
-            self._report.add(self._rows.sink_notes[len(told) :])
+            self._report.add(self._rows.side_notes[len(told) :])

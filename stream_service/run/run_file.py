@@ -52,11 +52,24 @@ class RunFile:
     _counted_s: float = -math.inf
     _updates: list[Readback] = field(default_factory=list)
     """Not on their way into the file yet."""
+    _has_room_for_verdicts: bool = True
+    """Of the thread of the file."""
 
     @property
     def side_sinks(self) -> SideSinks:
         """Sinks beside the file."""
         return self.pipeline.side_sinks
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of what stands beside the rows, in sentences."""
+        if self._has_room_for_verdicts:
+            return self.side_sinks.notes
+        about_verdicts = (
+            "the disk had no room for verdicts, and those in the file are not the last ones: free space, and let "
+            "`ptychostream evaluate` judge the rows of the file"
+        )
+        return (*self.side_sinks.notes, about_verdicts)
 
     def accepts(self, pixels: np.ndarray[Any, Any]) -> bool:
         """True for a frame of the shape and type with which the run began."""
@@ -93,7 +106,12 @@ class RunFile:
     def _post_verdicts(self) -> None:
         for verdicts in self.quality.take():
             first, table = verdicts.first, stored_verdicts(verdicts)
-            self.file.post(partial(StandardFile.write_verdicts, first=first, verdicts=table))
+            self.file.post(partial(self._write_verdicts, first=first, table=table))
+
+    def _write_verdicts(self, file: StandardFile, *, first: int, table: np.ndarray[Any, Any]) -> None:
+        """In the thread of the file."""
+        if self._has_room_for_verdicts:
+            self._has_room_for_verdicts = file.write_verdicts(first, table)
 
     def _post_updates(self) -> None:
         updates, self._updates = self._updates, []

@@ -128,11 +128,12 @@ class RunRows:
         """Remarks on the rows so far, in sentences."""
         if self.out is not None:
             yield from self.out.pipeline.notes()
+            yield from self.out.notes
 
     @property
-    def sink_notes(self) -> tuple[str, ...]:
-        """What is to be said of sinks beside the file that failed, in sentences."""
-        return () if self.out is None else self.out.side_sinks.notes
+    def side_notes(self) -> tuple[str, ...]:
+        """See `RunFile.notes`."""
+        return () if self.out is None else self.out.notes
 
     def _open(self, frame: Frame, ledger: Ledger) -> RunFile:
         log.info("writing %s", self._setup.path)

@@ -143,6 +143,11 @@ class Bench:
         """Time for the frames so far to be asked after, paired, and flushed."""
         return iter([self.waits(0.2)] * 3)
 
+    def file_is_written(self) -> None:
+        """What was posted until now is in the file, on any machine: what the disk does next meets the next rows."""
+        assert self.run.out is not None
+        self.run.out.file.call(lambda file: None)
+
     def detector_stops(self) -> None:
         self.detector.is_acquiring = False
 

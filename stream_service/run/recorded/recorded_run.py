@@ -84,6 +84,7 @@ class RecordedRun:
         yield from self._scan.closing_notes()
         if self.run.out is not None:
             yield from self.run.out.pipeline.notes()
+            yield from self.run.out.notes
             yield from self._scan_doubts()
 
     def _scan_doubts(self) -> Iterator[str]:

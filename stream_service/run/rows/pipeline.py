@@ -200,7 +200,6 @@ class RowPipeline:
         yield from self._saturation.notes()
         yield from self.energies.notes()
         yield from self._spread_check.notes(self._grouper.frames_per_position)
-        yield from self.side_sinks.notes
 
     def _write_judged(self, judged: list[Judged]) -> None:
         self._write([group for group, _ in judged], [flags for _, flags in judged])

@@ -148,17 +148,20 @@ class StandardFile:
                 if image is not None:
                     self._fixed.replace(path, image)
 
-    def write_verdicts(self, first: int, verdicts: np.ndarray[Any, Any]) -> None:
+    def write_verdicts(self, first: int, verdicts: np.ndarray[Any, Any]) -> bool:
         """Write or replace the verdicts (n,) of `VERDICTS_DTYPE` on the rows from `first` on, which are the last ones.
 
-        Readers see them after the next flush. Raises `WriteError`.
+        Readers see them after the next flush. False where there is no room for them: the rows do not need them, and go
+        on as far as they can. Raises `WriteError`.
         """
         self._check_can_grow()
         n_more = max(0, first + len(verdicts) - self._verdicts["score"].n_rows)
-        self._make_sure(lambda: self._file.reserve(n_more * verdicts.itemsize + self._flush_bytes))
+        if self._lacks_room_for(n_more * verdicts.itemsize) is not None:
+            return False
         with self._writing("write verdicts"):
             for name, column in self._verdicts.items():
                 column.write(first, np.ascontiguousarray(verdicts[name]))
+        return True
 
     def write_ledger(self, ledger: LedgerColumns) -> None:
         """Replace the account of the run; readers see all of it after the next flush.
@@ -167,7 +170,7 @@ class StandardFile:
         """
         columns = {name: np.ascontiguousarray(getattr(ledger, name), dtype) for name, dtype in LEDGER_COLUMNS.items()}
         with self._writing("write the ledger"):
-            if not self._is_abandoned and self._has_room_for(columns.values()):
+            if not self._is_abandoned and self._takes_ledger(columns.values()):
                 for name, column in columns.items():
                     self._ledger[name].replace(column)
         self.write_counts(ledger.counts)
@@ -291,14 +294,19 @@ class StandardFile:
             self._rows.withdraw()
         raise failure from cause
 
-    def _has_room_for(self, columns: Iterable[np.ndarray[Any, Any]]) -> bool:
+    def _takes_ledger(self, columns: Iterable[np.ndarray[Any, Any]]) -> bool:
+        error = self._lacks_room_for(sum(column.nbytes for column in columns))
+        if error is not None and self.failure is None:
+            self._refuse(write_error(self.path, "write the ledger", error), error)
+        return error is None
+
+    def _lacks_room_for(self, n_bytes: int) -> OSError | None:
+        """Why there is no room for so many bytes, and a flush."""
         try:
-            self._file.reserve(sum(column.nbytes for column in columns) + self._flush_bytes)
+            self._file.reserve(n_bytes + self._flush_bytes)
         except OSError as error:
-            if self.failure is None:
-                self._refuse(write_error(self.path, "write the ledger", error), error)
-            return False
-        return True
+            return error
+        return None
 
     @contextmanager
     def _writing(self, action: str) -> Iterator[None]:

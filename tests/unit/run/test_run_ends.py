@@ -180,7 +180,16 @@ def test_full_disk_ends_the_run_with_its_file_closed(bench, monkeypatch):
     def refuse(file: GuardedFile, n_bytes: int) -> None:
         raise NoRoomError(errno.ENOSPC, 4096, n_bytes)
 
-    run = b.play(frames([1, 2]), b.settles(), fill_the_disk, frames([3, 4]), b.exposed(6), b.settles(), frames([5]))
+    run = b.play(
+        frames([1, 2]),
+        b.settles(),
+        b.file_is_written,
+        fill_the_disk,
+        frames([3, 4]),
+        b.exposed(6),
+        b.settles(),
+        frames([5]),
+    )
     assert (run.state, run.status().end_reason) == (RunState.FAILED, EndReason.FAILED)
     assert "the disk is full" in run.message
     assert "2 of 20 frames stored in 2 rows, 4 lost, 14 never exposed (missing ids: 3-6)" in run.message
@@ -192,6 +201,28 @@ def test_full_disk_ends_the_run_with_its_file_closed(bench, monkeypatch):
             name: int(file[f"/entry/ledger/{name}"][()]) for name in ("expected", "stored", "lost", "not_exposed")
         }
     assert counts == {"expected": 20, "stored": 2, "lost": 4, "not_exposed": 14}, "what never reached the disk is lost"
+
+
+def test_disk_with_no_room_for_verdicts_takes_the_rows(bench, monkeypatch):
+    b = bench(n_positions=2)
+    write = StandardFile.write_verdicts
+
+    def full_disk(file: StandardFile, first: int, verdicts: Any) -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr(GuardedFile, "reserve", refuse)
+            return write(file, first, verdicts)
+
+    def refuse(file: GuardedFile, n_bytes: int) -> None:
+        raise NoRoomError(errno.ENOSPC, 4096, n_bytes)
+
+    monkeypatch.setattr(StandardFile, "write_verdicts", full_disk)
+    run = b.play(frames([1, 2]), b.settles())
+    assert run.state is RunState.COMPLETE
+    assert run.message.count("the disk had no room for verdicts") == 1
+    assert b.rows() == [1, 2]
+    with b.file() as file:
+        assert file[STATE][()].decode() == "COMPLETE"
+        assert len(file["/entry/qc/score"]) == 0
 
 
 def test_full_disk_is_told_once_however_many_blocks_were_on_their_way(bench, monkeypatch):
