@@ -1,4 +1,4 @@
-"""Images over PVA as NTNDArray: the latest stored frame and the STXM map, a few times a second."""
+"""Images over PVA as NTNDArray: the latest stored frame, and the maps of the scan, a few times a second."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ who asked in between. Not safe for use by several threads at once.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,26 +14,11 @@ import numpy.typing as npt
 
 from stream_service.qc.deviations import Comparison, Deviations
 from stream_service.qc.gates import Gates
-from stream_service.qc.row_table import COM_X, COM_Y, LOG_INTENSITY, N_FEATURES, RowTable
+from stream_service.qc.row_table import RowTable
 from stream_service.qc.verdicts import Verdicts, reasons_of, score_of
 from stream_service.settings.quality import QualitySettings
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RowMaps:
-    """A value of every row (n,), to be drawn where the beam was on the sample."""
-
-    x_m: Floats
-    y_m: Floats
-    stxm: Floats
-    """Logarithm of the intensity."""
-    dpc_x: Floats
-    """Pixels by which the centre of mass lies beside the usual one (the median), positive towards larger columns of the
-    stored frame: where these run as x does, the phase of the object grows with x."""
-    dpc_y: Floats
-    """The same, positive towards larger rows of the stored frame."""
 
 
 class Evaluator:
@@ -88,19 +72,6 @@ class Evaluator:
         self._n_judged = len(self)
         return self._verdicts(first, gates, self._comparison.of_new(first, gates[0] == 0))
 
-    def maps(self) -> RowMaps:
-        """The values of all rows so far."""
-        values = self._table["values"][:, :N_FEATURES].astype(np.float64)
-        is_placed = self._table["is_placed"]
-        usual_y, usual_x = (_usual(values[is_placed, column]) for column in (COM_Y, COM_X))
-        return RowMaps(
-            self._table["x_m"].copy(),
-            self._table["y_m"].copy(),
-            values[:, LOG_INTENSITY],
-            values[:, COM_X] - usual_x,
-            values[:, COM_Y] - usual_y,
-        )
-
     def _verdicts(
         self,
         first: int,
@@ -117,9 +88,3 @@ class Evaluator:
             reasons[at] = np.where(is_gated[at], reasons[at], of_score)
             numbers[at] = np.where(is_gated[at, None], numbers[at], numbers_of_score)
         return Verdicts(score, reasons, numbers, bits, score >= self.settings.threshold, first)
-
-
-def _usual(values: Floats) -> float:
-    """The median of those that are numbers; 0 if none is."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else 0.0

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.output_file import whole_file
 from stream_service.qc.maps import scan_map
+from stream_service.qc.scan_values import log_counts
 from stream_service.standard_file.read.announced_rows import standard_rows
 from stream_service.standard_file.schema import paths
 from stream_service.text.printable import printable
@@ -45,9 +46,9 @@ def draw_overview(file: Path, picture: Path) -> None:
     )
     positions.legend(loc="upper right", fontsize="small")
 
-    shown = _draw_stxm(stxm, x_m, y_m, intensity)
-    figure.colorbar(shown, ax=stxm, label="counts in the frame")
-    stxm.set(title="STXM: transmitted intensity", xlabel="x (µm)", ylabel="y (µm)", aspect="equal")
+    shown = _draw_stxm(stxm, x_m, y_m, log_counts(intensity))
+    figure.colorbar(shown, ax=stxm, label="ln(counts)")
+    stxm.set(title="STXM: transmitted light", xlabel="x (µm)", ylabel="y (µm)", aspect="equal")
 
     pixels = np.ma.masked_array(frame, bad)
     shown = pattern.imshow(pixels, norm=LogNorm(1, max(float(pixels.max()), 2.0), clip=True), cmap="inferno")
@@ -65,13 +66,13 @@ def save_picture(figure: Figure, picture: Path, dpi: int) -> None:
         figure.savefig(file, format="png", dpi=dpi)
 
 
-def _draw_stxm(axes: Axes, x_m: npt.NDArray[Any], y_m: npt.NDArray[Any], intensity: npt.NDArray[Any]) -> ScalarMappable:
+def _draw_stxm(axes: Axes, x_m: npt.NDArray[Any], y_m: npt.NDArray[Any], values: npt.NDArray[Any]) -> ScalarMappable:
     """Smooth between the rows where they span an area, as a map of pixels where they do not."""
     known = np.isfinite(x_m) & np.isfinite(y_m)
-    x_m, y_m, intensity = x_m[known], y_m[known], intensity[known]
+    x_m, y_m, values = x_m[known], y_m[known], values[known]
     spans_an_area = len(x_m) > 3 and np.linalg.matrix_rank(np.column_stack([x_m - x_m[0], y_m - y_m[0]])) == 2
     if spans_an_area:
-        return axes.tripcolor(x_m * UM, y_m * UM, intensity, shading="gouraud", cmap="gray")
-    drawn = scan_map(x_m, y_m, intensity)
+        return axes.tripcolor(x_m * UM, y_m * UM, values, shading="gouraud", cmap="gray")
+    drawn = scan_map(x_m, y_m, values)
     left, right, bottom, top = (edge * UM for edge in drawn.extent_m)
     return axes.imshow(drawn.image, origin="lower", extent=(left, right, bottom, top), cmap="gray")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.exposure import Flag
+from stream_service.core.row import has_trusted_position
 from stream_service.qc.embedding import FLOOR, N_RINGS, Basis, ring_of_cell
 from stream_service.qc.row_kernels import BANDS, describe, fingerprint
 
@@ -112,9 +112,7 @@ class RowTable:
             column[name][at] = rows[name]
         column["ring_current_mA"][at] = np.nan if ring_current_mA is None else ring_current_mA
         column["is_open"][at] = True if is_open is None else is_open
-        is_known = np.isfinite(rows["x_m"]) & np.isfinite(rows["y_m"])
-        is_flagged = (rows["flags"] & Flag.SPREAD != 0) | ((rows["flags"] != 0) & (rows["keep"] == 0))
-        column["is_placed"][at] = is_known & ~is_flagged
+        column["is_placed"][at] = has_trusted_position(rows)
         features = np.ascontiguousarray(rows["features"])
         fingerprint(features.view(np.uint8).reshape(n, -1), column["fingerprint"][at])
         cells = np.ascontiguousarray(features["cells"] if cells is None else cells)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from stream_service.core.reason import Reason, words
 from stream_service.errors import ConfigError, SourceError
 from stream_service.qc.evaluator import Evaluator
+from stream_service.qc.scan_values import ScanTable, measured, scan_values
 from stream_service.qc.verdicts import Verdicts
 from stream_service.quality_report.evaluated_file import EvaluatedFile
 from stream_service.quality_report.region import Region
@@ -53,9 +54,9 @@ class Evaluation:
     """(n,) True within the region; without one, everywhere."""
     rejected: Flags
     stxm: Numbers
-    """(n,) natural logarithm of the counts in a row."""
+    """(n,) ln(counts); this and the next two as `scan_values` has them, of rows in the region."""
     dpc_x: Numbers
-    """(n,) shift of the centre of mass from its median along +x of the beam on the sample, in stored pixels."""
+    """(n,) stored pixels."""
     dpc_y: Numbers
     settings: EvaluationSettings
     reads_pixels: bool
@@ -125,7 +126,7 @@ def evaluate(
     region, numbers = settings.region, RowNumbers(file.n_rows)
     if region is not None and not file.has_positions:
         raise ConfigError(f"{file.recording.path} has no positions, so that {region} cannot be told from the rest")
-    evaluator = Evaluator(settings.quality, file.view.shape)
+    evaluator, table = Evaluator(settings.quality, file.view.shape), ScanTable()
     evaluated = np.ones(file.n_rows, bool)
     for rows, cells in file.blocks(step):
         place = numbers.add(rows)
@@ -135,23 +136,23 @@ def evaluate(
             rows["x_m"], rows["y_m"] = STEP_M * np.arange(place.start, place.stop), 0.0
         inside = evaluated[place]
         evaluator.add(rows[inside], cells=None if cells is None else cells[inside])
+        table.add(measured(rows[inside], file.view.bin))
     if not evaluated.any():
         raise ConfigError(f"no row lies in {region}: {_extent(numbers)}")
-    verdicts, maps = evaluator.verdicts(), evaluator.maps()
+    verdicts, values = evaluator.verdicts(), scan_values(table.rows(), file.axis_signs)
     unreadable = frozenset(lost.row for lost in file.unreadable)
     score, is_bad = _of_all(verdicts.score, evaluated), np.zeros(file.n_rows, bool)
     is_bad[evaluated] = verdicts.is_rejected
     for row in unreadable:
         score[row], is_bad[row] = 1.0 if evaluated[row] else np.nan, True
-    sign_y, sign_x = file.axis_signs
     return Evaluation(
         numbers=numbers,
         score=score,
         evaluated=evaluated,
         rejected=settings.rejection.rejected(score, is_bad, evaluated),
-        stxm=_of_all(maps.stxm, evaluated),
-        dpc_x=_of_all(sign_x * file.view.bin * maps.dpc_x, evaluated),
-        dpc_y=_of_all(sign_y * file.view.bin * maps.dpc_y, evaluated),
+        stxm=_of_all(values.stxm.values, evaluated),
+        dpc_x=_of_all(values.dpc_x.values, evaluated),
+        dpc_y=_of_all(values.dpc_y.values, evaluated),
         settings=settings,
         reads_pixels=file.reads_pixels,
         notes=tuple(_notes(file, numbers)),

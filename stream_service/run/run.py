@@ -24,6 +24,7 @@ from stream_service.core.intake import Entered
 from stream_service.core.ledger import Ledger
 from stream_service.core.run import EndReason, RunEvent, RunState, after
 from stream_service.errors import OverrunError, forget_frames
+from stream_service.qc.scan_values import ScanValues
 from stream_service.run.frame_intake import FrameIntake, RunNotes
 from stream_service.run.report import RunReport
 from stream_service.run.rows.sink import Sink
@@ -194,9 +195,14 @@ class Run:
         state = self.state
         return RunState.DRAINING if self._ending.is_asked and not state.has_ended else state
 
-    def scan_table(self) -> npt.NDArray[np.float64]:
-        """(n, 5) of the rows so far, see `RowValues`."""
-        return self._rows.map.table()
+    @property
+    def n_scanned(self) -> int:
+        """Rows that `scan_values` are of."""
+        return self._rows.n_scanned
+
+    def scan_values(self) -> ScanValues | None:
+        """What maps show of the rows so far, as an evaluation of the file has it; None without a file."""
+        return self._rows.scan_values()
 
     def score_table(self) -> npt.NDArray[np.float64] | None:
         """(n, 3) x and y in metres, and score, of the rows judged so far, another array whenever it is renewed."""

@@ -47,6 +47,8 @@ class RunFile:
     pipeline: RowPipeline
     quality: RowQuality
     ledger: Ledger
+    axis_signs: tuple[int, int]
+    """Of a stored frame, see `FileHeader`."""
     raw_shape: tuple[int, int]
     dtype: np.dtype[Any]
     _counted_s: float = -math.inf
@@ -232,7 +234,7 @@ def open_run_file(
         about_references=settings.about_references,
         sinks=(quality, *sinks),
     )
-    return RunFile(file, pipeline, quality, ledger, reducer.geometry.raw_shape, np.dtype(dtype))
+    return RunFile(file, pipeline, quality, ledger, settings.axis_signs, reducer.geometry.raw_shape, np.dtype(dtype))
 
 
 @cache

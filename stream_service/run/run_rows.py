@@ -13,7 +13,7 @@ from stream_service.core.ledger import Ledger, Receipt
 from stream_service.core.pairing.history import Readback
 from stream_service.core.run import RunOutcome, RunState
 from stream_service.errors import PtychostreamError
-from stream_service.qc.maps import RowValues
+from stream_service.qc.scan_values import ScanTable, ScanValues, scan_values
 from stream_service.run.pairing import Pairing
 from stream_service.run.rows.latest_row import LatestRow, ShownRow
 from stream_service.run.rows.sink import Sink
@@ -38,14 +38,13 @@ class RunRows:
         """`sinks` get the rows that are in the file, beside the map of the scan."""
         self.out: RunFile | None = None
         """The file, from the first frame on."""
-        self.map = RowValues()
-        """Position and intensity of the rows so far."""
+        self._scan = ScanTable()
         self.pairing = Pairing(setup.rules, sources.readbacks, sources.budget_bytes)
         self._setup = setup
         self._readbacks = sources.readbacks
         self._clock = clock
         self._latest = LatestRow(clock)
-        self._sinks = (self.map, self._latest, *sinks)
+        self._sinks = (self._scan, self._latest, *sinks)
         self._paired: list[Exposure] = []
         """Those that are not handed over yet."""
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
@@ -55,6 +54,15 @@ class RunRows:
     def shown_row(self) -> ShownRow | None:
         """See `LatestRow.shown`."""
         return self._latest.shown
+
+    @property
+    def n_scanned(self) -> int:
+        """Rows that `scan_values` are of."""
+        return len(self._scan.rows())
+
+    def scan_values(self) -> ScanValues | None:
+        """What maps show of the rows so far, as an evaluation of the file has it; None without a file."""
+        return None if self.out is None else scan_values(self._scan.rows(), self.out.axis_signs)
 
     def problem_with(self, frame: Frame) -> str:
         """Reason why a frame cannot be one of this run, in a sentence; empty if there is none."""

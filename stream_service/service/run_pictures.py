@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 import numpy.typing as npt
 
 from stream_service.publishers.pva_images import PvaImages
-from stream_service.qc.maps import COM_X, COM_Y, INTENSITY, GrowingMap, ScanMap, scan_map
+from stream_service.qc.maps import GrowingMap, ScanMap, scan_map
+from stream_service.qc.scan_values import ScanValues
 from stream_service.run.run import Run
 from stream_service.run.run_rows import ShownRow
 from stream_service.settings.status_table import ServiceImage
@@ -14,8 +17,11 @@ from stream_service.settings.status_table import ServiceImage
 PERIOD_S = 0.5
 MAPS_S = 1.0
 """A map of a large scan takes some 10 ms to draw."""
-COLUMNS = {ServiceImage.STXM: INTENSITY, ServiceImage.DPC_X: COM_X, ServiceImage.DPC_Y: COM_Y}
-"""Maps of what was measured, by the column of a run's table."""
+MAPS = {
+    ServiceImage.STXM: attrgetter("stxm"),
+    ServiceImage.DPC_X: attrgetter("dpc_x"),
+    ServiceImage.DPC_Y: attrgetter("dpc_y"),
+}
 
 
 class RunPictures:
@@ -25,8 +31,8 @@ class RunPictures:
         self._images = images
         self._shown_s = self._maps_s = 0.0
         self._row: ShownRow | None = None
-        self._shown_map = (0, 0)
-        """Run and rows of them."""
+        self._shown_map = (0, 0, False)
+        """Run and rows of them, and whether it has ended."""
         self._scores: npt.NDArray[np.float64] | None = None
         self._maps: dict[ServiceImage, GrowingMap] = {}
 
@@ -44,23 +50,23 @@ class RunPictures:
         if now_s - self._maps_s < MAPS_S and not run.state.has_ended:
             return
         self._maps_s = now_s
-        table = run.scan_table()
-        if len(table) and (run.run_number, len(table)) != self._shown_map:
-            self._show_maps(run.run_number, table, of_run)
+        state = run.run_number, run.n_scanned, run.state.has_ended
+        if run.n_scanned and state != self._shown_map and (values := run.scan_values()) is not None:
+            self._show_maps(state, values, of_run)
         scores = run.score_table()
         if scores is not None and scores is not self._scores:
             self._scores = scores
             self._post(ServiceImage.SCORE, scan_map(*scores.T), of_run)
 
-    def _show_maps(self, run_number: int, table: npt.NDArray[np.float64], of_run: dict[str, float]) -> None:
-        if run_number != self._shown_map[0]:
-            self._maps = {image: GrowingMap(column) for image, column in COLUMNS.items()}
-        self._shown_map = (run_number, len(table))
+    def _show_maps(self, state: tuple[int, int, bool], values: ScanValues, of_run: dict[str, float]) -> None:
+        """Add the new rows to the maps; at the end they are drawn anew, as those of the file are."""
+        run_number, _, has_ended = state
+        if run_number != self._shown_map[0] or has_ended:
+            self._maps = {image: GrowingMap() for image in MAPS}
+        self._shown_map = state
         for image, growing in self._maps.items():
-            drawn = growing.draw(table)
-            if image is not ServiceImage.STXM:
-                drawn.image[...] -= np.nanmedian(drawn.image) if np.isfinite(drawn.image).any() else 0
-            self._post(image, drawn, of_run)
+            value = MAPS[image](values)
+            self._post(image, growing.draw(values.x_m, values.y_m, value.raw, value.usual), of_run)
 
     def _post(self, image: ServiceImage, drawn: ScanMap, of_run: dict[str, float]) -> None:
         place = {"pixel_m": drawn.pixel_m, "x0_m": drawn.x0_m, "y0_m": drawn.y0_m}

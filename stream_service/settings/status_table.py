@@ -241,11 +241,12 @@ class ServiceImage(StrEnum):
     FRAME = "Image", "a recent stored frame, axes (y, x); NDAttributes `run` (`RunNumber`) and `row` say which"
     STXM = (
         "STXM",
-        "intensity of the good pixels over the scanned area; NDAttributes `pixel_m`, `x0_m`, `y0_m` say where",
+        "ln(counts) of the good pixels over the scanned area; NDAttributes `pixel_m`, `x0_m`, `y0_m` say where",
     )
     DPC_X = (
         "DPCX",
-        "pixels of the centre of mass beside its median, to larger columns of the stored frame; placed as `STXM`",
+        "shift of the centre of mass from its median in stored pixels, positive towards +x of the beam on the sample; "
+        "placed as `STXM`",
     )
-    DPC_Y = "DPCY", "the same, to larger rows of the stored frame"
+    DPC_Y = "DPCY", "the same, positive towards +y"
     SCORE = "Score", "score of the rows, 0 to 1 (rejected); placed as `STXM`"

@@ -86,16 +86,21 @@ class Bench:
         preprocessing: Mapping[str, Any] | None = None,
         begin: Begin | None = None,
         sinks: Sequence[Sink] = (),
+        at_rest: Mapping[str, float] = AT_REST,
+        profile: Mapping[str, Any] | None = None,
         **request: Any,
     ) -> None:
-        """With `begin` the frames come from a source that says it, as events; else over PVA."""
+        """With `begin` the frames come from a source that says it, as events; else over PVA.
+
+        `at_rest` are the channels with a PV, `profile` what it has unlike others.
+        """
         self.clock = ManualClock()
         settings = Preprocessing(**preprocessing or {})
-        self.profile = profile_for(folder).model_copy(update={"preprocessing": settings})
+        self.profile = profile_for(folder).model_copy(update={"preprocessing": settings, **(profile or {})})
         self.frames = (
             PvaScript(self.profile, self.clock, latest_before) if begin is None else ScriptedFrames(self.clock, begin)
         )
-        self.beamline = ScriptedBeamline(self.frames, ScriptedReadbacks(self.clock, AT_REST, BEFORE_NS))
+        self.beamline = ScriptedBeamline(self.frames, ScriptedReadbacks(self.clock, at_rest, BEFORE_NS))
         self.sources = ScriptedSources(self.profile, self.beamline)
         self.detector = self.beamline.detector
         self.request = ScanRequest(scan_id="scan", **request)

@@ -52,7 +52,7 @@ def test_the_scan_is_longer_than_the_warm_up():
 @settings(max_examples=8, deadline=None)
 @given(
     cuts=st.sets(st.integers(1, len(ROWS) - 1), max_size=12),
-    asks=st.lists(st.sampled_from(["nothing", "latest", "all", "maps"]), min_size=13, max_size=13),
+    asks=st.lists(st.sampled_from(["nothing", "latest", "all"]), min_size=13, max_size=13),
 )
 def test_neither_blocks_nor_questions_on_the_way_change_a_bit(cuts, asks):
     grown = evaluator()
@@ -62,8 +62,6 @@ def test_neither_blocks_nor_questions_on_the_way_change_a_bit(cuts, asks):
             grown.latest()
         elif asked == "all":
             grown.verdicts()
-        elif asked == "maps":
-            grown.maps()
     assert is_same(grown.verdicts(), AT_ONCE)
 
 
@@ -116,16 +114,6 @@ def test_a_verdict_has_words():
     assert AT_ONCE.words(int(AT_ONCE.score.argmin())) == ""
 
 
-def test_maps_show_where_the_light_went():
-    whole = evaluator()
-    whole.add(ROWS)
-    maps = whole.maps()
-    assert maps.stxm == pytest.approx(np.log(ROWS["features"]["intensity"]), rel=1e-6)
-    assert maps.dpc_y[600] == pytest.approx(9, abs=2)
-    assert np.median(maps.dpc_x) == pytest.approx(0, abs=1e-6)
-    assert np.array_equal(maps.x_m, ROWS["x_m"])
-
-
 @pytest.mark.parametrize("side", [4, 8, 24, 32])
 def test_cells_of_another_number_may_be_compared(side):
     cells = np.repeat(np.repeat(ROWS["features"]["cells"], 6, axis=1), 6, axis=2)
@@ -156,12 +144,3 @@ def test_scores_are_numbers_whatever_is_measured(column, value, w_feat):
     assert ((verdicts.score >= 0) & (verdicts.score <= 1)).all()
     if column == "com_y" and abs(value) == 1e30 and w_feat:
         assert verdicts.is_rejected[[7, 8]].all()
-
-
-def test_frames_without_light_have_maps_without_a_warning():
-    rows = ROWS[:20].copy()
-    for name in ("com_y", "com_x"):
-        rows["features"][name] = np.nan
-    dark = evaluator()
-    dark.add(rows)
-    assert np.isnan(dark.maps().dpc_x).all()

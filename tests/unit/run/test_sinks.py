@@ -13,7 +13,7 @@ from scripted_run import Bench, frames
 
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import WriteError
-from stream_service.qc.maps import RowValues
+from stream_service.qc.scan_values import ScanTable
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_run import RecordedRun, time_stands_still
 from stream_service.run.recorded.recorded_scan import RecordedScan
@@ -131,7 +131,7 @@ def test_sink_that_failed_is_a_minor_alarm_in_the_message_while_the_run_goes_on(
 
 
 def test_map_that_fails_is_contained_like_any_other_sink(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(RowValues, "append", lambda self, block: defect())
+    monkeypatch.setattr(ScanTable, "append", lambda self, block: defect())
     done = live(tmp_path)
     assert done.run.state is RunState.COMPLETE and len(done.unique_ids) == N
     assert "the map of the scan has stopped after 0 rows" in done.run.message

@@ -12,12 +12,7 @@ from hypothesis import strategies as st
 
 from stream_service.core.row import LONGEST_TRAVEL_M
 from stream_service.qc import maps
-from stream_service.qc.maps import MAX_PIXELS, GrowingMap, RowValues, scan_map
-
-
-def padded(rows: np.ndarray) -> np.ndarray:
-    """Rows (n, 3) with a centre of mass, (n, 5)."""
-    return np.pad(rows, ((0, 0), (0, 2)))
+from stream_service.qc.maps import MAX_PIXELS, GrowingMap, scan_map
 
 
 def grid(ny: int, nx: int, step_m: float = 1e-6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -81,34 +76,30 @@ def test_line_scan_is_a_line(axis):
     st.lists(
         st.tuples(
             st.floats(-LONGEST_TRAVEL_M, LONGEST_TRAVEL_M), st.floats(-LONGEST_TRAVEL_M, LONGEST_TRAVEL_M),
-            st.floats(allow_nan=True, allow_infinity=False, width=32),
+            st.floats(allow_nan=True, allow_infinity=True, width=32),
         ),
         min_size=1, max_size=30,
     )
 )  # fmt: skip
 def test_any_rows_make_a_map_of_bounded_size(rows):
-    values = RowValues()
-    values.add(padded(np.array(rows)))
-    table = values.table()
-    image = scan_map(table[:, 0], table[:, 1], table[:, 2]).image
+    image = scan_map(*np.array(rows).T).image
     assert max(image.shape) <= MAX_PIXELS
     assert image.dtype == np.float32
 
 
-@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, 1e300, LONGEST_TRAVEL_M])
-def test_row_without_a_possible_position_is_left_out(wrong):
-    values = RowValues()
-    values.add(padded(np.array([[wrong, 0.0, 1.0], [0.0, wrong, 1.0]])))
-    assert len(values) == 0
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("what", range(3))
+def test_row_without_a_position_or_a_value_is_left_out(wrong, what):
+    rows = np.array(grid(3, 3)).T
+    more = np.concatenate([rows, rows[:1]])
+    more[-1, what] = wrong
+    np.testing.assert_array_equal(scan_map(*more.T).image, scan_map(*rows.T).image)
 
 
-def test_rows_are_kept_as_their_number_grows():
-    values = RowValues(capacity=2)
-    for n in range(100):
-        values.add(padded(np.array([[n * 1e-6, 0.0, float(n)]])))
-    table = values.table()
-    values.add(np.zeros((1, 5)))
-    np.testing.assert_array_equal(table[:, 2], np.arange(100.0))
+def test_values_count_from_what_is_usual_whenever_that_is_known():
+    rows, growing = raster(6), GrowingMap()
+    growing.draw(*rows.T, usual=-7.0)
+    np.testing.assert_array_equal(growing.draw(*rows.T, usual=2000.0).image, scan_map(*rows.T).image - 2000)
 
 
 def raster(n: int) -> np.ndarray:
@@ -120,7 +111,7 @@ def raster(n: int) -> np.ndarray:
 def test_map_that_grows_shows_what_one_of_all_rows_shows() -> None:
     rows, growing = raster(12), GrowingMap()
     for n in range(1, len(rows) + 1, 5):
-        drawn = growing.draw(rows[:n])
+        drawn = growing.draw(*rows[:n].T)
         column = np.rint((rows[:n, 0] - drawn.x0_m) / drawn.pixel_m).astype(int)
         row = np.rint((rows[:n, 1] - drawn.y0_m) / drawn.pixel_m).astype(int)
         for at in zip(row, column, strict=True):
@@ -140,5 +131,5 @@ def test_look_at_a_long_scan_takes_the_new_rows_only(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(maps.np, "bincount", counted)
     rows, growing = raster(100), GrowingMap()
     for n in range(100, len(rows) + 1, 100):
-        growing.draw(rows[:n])
+        growing.draw(*rows[:n].T)
     assert sum(binned) / 2 < 8 * len(rows)

@@ -1,0 +1,103 @@
+"""Maps on the screens at the end of a run are those that an evaluation of its file draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from corpus import Message
+from scripted_run import Bench, profile_for
+
+from stream_service.core.run import RunState
+from stream_service.qc.maps import ScanMap, scan_map
+from stream_service.quality_report.evaluated_file import EvaluatedFile
+from stream_service.quality_report.evaluation import Evaluation, EvaluationSettings, evaluate
+from stream_service.quality_report.view import View
+from stream_service.service.run_pictures import RunPictures
+from stream_service.settings.profile import ChannelSettings
+from stream_service.settings.status_table import ServiceImage
+from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
+
+SIDE, SHAPE = 9, (24, 20)
+LOST = 40
+"""A row whose position is no number."""
+DARK = 12
+
+
+class Screens:
+    """The latest of each image."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, ScanMap] = {}
+
+    def make_room(self) -> None:
+        """There is room."""
+
+    def post(self, name: str, image: np.ndarray[Any, Any], attributes: dict[str, float]) -> None:
+        if "pixel_m" in attributes:
+            self.shown[name] = ScanMap(image, *(attributes[key] for key in ("pixel_m", "x0_m", "y0_m")))
+
+
+def frame(row: int) -> list[Any]:
+    """A spot that wanders over the frame as the beam goes over the sample."""
+    slow, fast = divmod(row, SIDE)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    light = 300 * np.exp(-((y - 11 - 0.3 * slow) ** 2 + (x - 9 - 0.2 * fast) ** 2) / 12) * (1 + 0.02 * row)
+    message = Message(unique_id=row + 1, nanoseconds=(row + 1) * 1_000_000)
+    counts = np.random.default_rng(row).poisson(light if row != DARK else 0 * light)
+    message.pixels, message.sizes = counts.astype(np.uint16).reshape(-1), [SHAPE[1], SHAPE[0]]
+    x_um = float("nan") if row == LOST else 0.5 * fast
+    message.attributes = [("posx", x_um), ("posy", 0.5 * slow), ("energy", 700.0)]
+    return [message.build()]
+
+
+def evaluated(path: Path) -> Evaluation:
+    with Hdf5Recording(path, Hdf5Paths()) as recording:
+        return evaluate(
+            EvaluatedFile(recording, View.of(recording.frame_shape, None, None, None)), EvaluationSettings()
+        )
+
+
+@pytest.mark.parametrize("axis_signs", [(1, 1), (-1, 1), (1, -1)])
+def test_live_maps_at_the_end_are_those_of_the_file(tmp_path: Path, axis_signs: tuple[int, int]) -> None:
+    usual = profile_for(tmp_path)
+    axes = {
+        name: ChannelSettings.model_validate({"how": "attribute", "attribute": f"pos{name}", "unit": "um"})
+        for name in "xy"
+    }
+    detector = usual.detector.model_copy(update={"axis_signs": axis_signs})
+    profile = {"channels": usual.channels | axes, "detector": detector}
+    bench = Bench(tmp_path, at_rest={"ring_current": 200.0}, profile=profile, n_positions=SIDE**2)
+    screens: Any = Screens()
+    pictures, looks = RunPictures(screens), iter(range(10, 1000, 10))
+    look = lambda: pictures.show(bench.run, next(looks))  # noqa: E731
+    frames = [frame(row) for row in range(SIDE**2)]
+    script = [bench.exposed(SIDE**2)]
+    for first in range(0, SIDE**2, 20):
+        script += [*frames[first : first + 20], *bench.settles(), look]
+    run = bench.play(*script, bench.detector_stops)
+    assert run.state is RunState.COMPLETE, run.message
+    on_the_way = dict(screens.shown)
+    look()
+
+    found = evaluated(run.setup.path)
+    x_m, y_m = found.numbers["x_m"], found.numbers["y_m"]
+    assert np.isnan(x_m[LOST]) and np.isnan(found.dpc_x[DARK])
+    for image, values in (
+        (ServiceImage.STXM, found.stxm),
+        (ServiceImage.DPC_X, found.dpc_x),
+        (ServiceImage.DPC_Y, found.dpc_y),
+        (ServiceImage.SCORE, found.score),
+    ):
+        drawn, live = scan_map(x_m, y_m, values), screens.shown[image]
+        assert image in on_the_way or image is ServiceImage.SCORE, "while it went on"
+        assert (live.pixel_m, live.x0_m, live.y0_m) == (drawn.pixel_m, drawn.x0_m, drawn.y0_m)
+        np.testing.assert_allclose(live.image, drawn.image, rtol=1e-6, atol=1e-6)
+    slope_x, slope_y = (
+        float(np.nanmean(np.diff(screens.shown[image].image, axis=axis)))
+        for image, axis in ((ServiceImage.DPC_X, 1), (ServiceImage.DPC_Y, 0))
+    )
+    # the stage moves the sample: the beam goes to -x where the spot goes to larger columns
+    assert (np.sign(slope_y), np.sign(slope_x)) == (-axis_signs[0], -axis_signs[1])
