@@ -1,9 +1,9 @@
 """STXM, DPC-X and DPC-Y: what maps of a scan show of each row, live as in the file.
 
 STXM is the natural logarithm of the counts in the good pixels of a row. DPC-X and DPC-Y are the shift of their centre
-of mass in stored pixels, positive towards +x and +y of the beam on the sample, whatever way the camera is mounted:
-where the phase of the object grows with x, DPC-X is positive. They count from what is usual: the median of the rows
-whose position is trusted.
+of mass in stored pixels, positive towards +x and +y of the beam on the sample, whatever way the camera is mounted: in
+the focus DPC-X is positive where the phase of the object grows with x (docs/explanation/maps.md). They count from what
+is usual: the median of the rows whose position is trusted.
 """
 
 from __future__ import annotations

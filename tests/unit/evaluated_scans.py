@@ -1,4 +1,4 @@
-"""Small scans with two bad rows, as files of several layouts."""
+"""Small scans with two bad rows, as files of several layouts; and what is found in a file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import numpy.typing as npt
+
+from stream_service.quality_report.evaluated_file import EvaluatedFile
+from stream_service.quality_report.evaluation import Evaluation, EvaluationSettings, evaluate
+from stream_service.quality_report.view import View
+from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
 
 SIDE, N_ROWS = 48, 100
 DIM, MOVED = 50, 77
@@ -60,3 +65,10 @@ def write_cxi(path: Path) -> Path:
         file["/entry_1/data_1/data"] = h5py.SoftLink(f"{detector}/data")
         file["/entry_1/data_1/translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
     return path
+
+
+def evaluated(path: Path) -> Evaluation:
+    """What an evaluation of the whole file finds, without options."""
+    with Hdf5Recording(path, Hdf5Paths()) as recording:
+        view = View.of(recording.frame_shape, None, None, None)
+        return evaluate(EvaluatedFile(recording, view), EvaluationSettings())

@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import Message
+from evaluated_scans import evaluated
 from scripted_run import Bench, profile_for
 
 from stream_service.core.run import RunState
 from stream_service.qc.maps import ScanMap, scan_map
-from stream_service.quality_report.evaluated_file import EvaluatedFile
-from stream_service.quality_report.evaluation import Evaluation, EvaluationSettings, evaluate
-from stream_service.quality_report.view import View
 from stream_service.service.run_pictures import RunPictures
 from stream_service.settings.profile import ChannelSettings
 from stream_service.settings.status_table import ServiceImage
-from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
 
 SIDE, SHAPE = 9, (24, 20)
 LOST = 40
@@ -51,13 +48,6 @@ def frame(row: int) -> list[Any]:
     x_um = float("nan") if row == LOST else 0.5 * fast
     message.attributes = [("posx", x_um), ("posy", 0.5 * slow), ("energy", 700.0)]
     return [message.build()]
-
-
-def evaluated(path: Path) -> Evaluation:
-    with Hdf5Recording(path, Hdf5Paths()) as recording:
-        return evaluate(
-            EvaluatedFile(recording, View.of(recording.frame_shape, None, None, None)), EvaluationSettings()
-        )
 
 
 @pytest.mark.parametrize("axis_signs", [(1, 1), (-1, 1), (1, -1)])
