@@ -26,8 +26,9 @@ from stream_service.text.counted import agrees, counted
 
 log = logging.getLogger(__name__)
 
-ASK_S = 0.01
-"""Shortest time between two questions whether the readbacks are complete."""
+ASK_S = 0.025
+"""Shortest time between two questions whether the readbacks are complete: half of a flush. At 100 Hz no row is visible
+sooner, and it costs an IOC in Python a tenth of what it can do."""
 ALONE_S = 0.05
 """Data time is not taken from the first frame of a run, which may be stamped wrongly, before a second one had the time
 to come; a scan whose frames are further apart waits for nothing longer."""
