@@ -23,9 +23,10 @@ import stream_service.cli.main
 from stream_service.core.reason import Reason
 from stream_service.core.row import FRAME_COLUMNS
 from stream_service.core.run import TRANSITIONS, RunEvent, RunState
+from stream_service.publishers.messages import EVERY, FIELDS, TOPICS, Field
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
-from stream_service.settings.status_table import ServiceImage, ServicePV
+from stream_service.settings.status_table import ServiceImage, ServicePV, ServiceTable
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import names_of
 from stream_service.standard_file.schema.row_columns import PLACES
@@ -159,6 +160,26 @@ def service_images() -> str:
     return table(("PV", "meaning"), ((f"`{image}`", image.meaning) for image in ServiceImage))
 
 
+def service_tables() -> str:
+    """The tables that the service shows over PVA."""
+    return table(("PV", "meaning"), ((f"`{shown}`", shown.meaning) for shown in ServiceTable))
+
+
+def messages() -> str:
+    """The fields of the messages, topic by topic; those of every message first."""
+    head = ("field", "type", "meaning")
+
+    def rows(fields: Iterable[Field]) -> Iterator[tuple[str, ...]]:
+        for field in fields:
+            kind = " or ".join(filter(None, (field.kind, "null" if field.is_nullable else "")))
+            yield f"`{field.name}`", kind, field.about + (f" In {field.unit}." if field.unit else "")
+
+    parts = [f"## Every message\n\n{table(head, rows(EVERY))}"]
+    for topic, fields in FIELDS.items():
+        parts.append(f"\n## `{topic}`\n\nSent when {TOPICS[topic]}.\n\n{table(head, rows(fields[len(EVERY) :]))}")
+    return "".join(parts)
+
+
 # -- the standard file ------------------------------------------------------------------------------------------------
 
 
@@ -266,6 +287,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "request": request,
     "service-pvs": service_pvs,
     "service-images": service_images,
+    "service-tables": service_tables,
+    "messages": messages,
     "row-columns": row_columns,
     "reasons": reasons,
     "commands": commands,

@@ -58,6 +58,13 @@ ROW_COLUMNS = (
     Column("n_frames", np.uint16, "Frames that went into the row."),
     Column("energy_eV", np.float64, "Photon energy during the row.", "eV"),
     Column("exposure_s", np.float64, "Exposure time of the row in all.", "s"),
+    Column(
+        "planned",
+        np.int64,
+        "Planned position of the row, from 0 in the order of the scan; of a repeat the one that it repeats; -1 = none.",
+        fill=-1,
+        is_optional=True,
+    ),
     Column("replaces", np.int64, "The row that this one repeats; -1 = none.", fill=-1),
     Column("flags", np.uint32, "Why a value of the row is not to be trusted, bit by bit; 0 = all is well.", codes=Flag),
 )

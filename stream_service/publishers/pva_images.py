@@ -1,10 +1,11 @@
-"""Images over PVA as NTNDArray: the latest stored frame, and the maps of the scan, a few times a second."""
+"""What screens are shown over PVA, a few times a second: images as NTNDArray (latest frame, maps), and tables."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,24 +22,24 @@ AWAY_S = 30.0
 
 
 class PvaImages:
-    """A PVA server with one channel per image name below the service's prefix.
+    """A PVA server with one channel per image name below the service's prefix, and for each table.
 
     pvxs takes every client that comes. When their connections leave too few descriptors for a run, the server goes for
     a while: images are for screens, and the file comes first.
     """
 
-    def __init__(self, prefix: str, names: Iterable[str]) -> None:
+    def __init__(self, prefix: str, names: Iterable[str], tables: Mapping[Any, SharedPV] | None = None) -> None:
         self._wrap = NTNDArray()
         empty = np.zeros((1, 1), np.float32)
         # without nt=: a SharedPV with one would wrap what is already wrapped
         self._channels = {name: SharedPV(initial=self._wrap.wrap(empty)) for name in names}
-        self._prefix = prefix
+        self._served = {prefix + name: channel for name, channel in {**self._channels, **(tables or {})}.items()}
         self._n_posted = 0
         self._away_since_s = 0.0
         self._server: Server | None = self._serve()
 
     def _serve(self) -> Server:
-        return Server(providers=[{self._prefix + name: channel for name, channel in self._channels.items()}])
+        return Server(providers=[self._served])
 
     def make_room(self) -> None:
         """Give up the connections of all clients if a run would have no descriptors; serve again later."""

@@ -42,6 +42,7 @@ class Command(StrEnum):
     """Orders of a plan or an operator."""
 
     ARM = ServicePV.ARM
+    REPEAT = ServicePV.REPEAT
     STOP = ServicePV.STOP
     ABORT = ServicePV.ABORT
 

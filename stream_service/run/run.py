@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,12 +21,14 @@ import numpy.typing as npt
 from stream_service.cancellation import Cancellation
 from stream_service.core.ending import Ending
 from stream_service.core.intake import Entered
+from stream_service.core.judged_row import judged_dtype
 from stream_service.core.ledger import Ledger
 from stream_service.core.run import EndReason, RunEvent, RunState, after
-from stream_service.errors import OverrunError, forget_frames
+from stream_service.errors import ConfigError, OverrunError, forget_frames
 from stream_service.qc.scan_values import ScanValues
 from stream_service.run.frame_intake import FrameIntake, RunNotes
 from stream_service.run.report import RunReport
+from stream_service.run.rows.judged_rows import NewsListener
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_end import RunEnd
 from stream_service.run.run_file import RunFile
@@ -35,7 +37,7 @@ from stream_service.run.setup import RunSetup
 from stream_service.run.source_watch import SourceWatch
 from stream_service.run.sources import Sources
 from stream_service.run.verdict import Verdict
-from stream_service.settings.service_status import NO_RUN, Judged, RunStatus, Severity
+from stream_service.settings.service_status import NO_RUN, Coverage, Judged, RunStatus, Severity
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Run:
         sources: Sources,
         clock: Callable[[], float] = time.monotonic,
         sinks: Iterable[Sink] = (),
+        listeners: Sequence[NewsListener] = (),
     ) -> None:
         self.run_number = 1
         """Given by the service, which counts its runs."""
@@ -66,7 +69,7 @@ class Run:
         self._sources = sources
         self._clock = clock
         self._rules = rules = setup.rules
-        self._rows = RunRows(setup, sources, clock, tuple(sinks))
+        self._rows = RunRows(setup, sources, clock, tuple(sinks), listeners)
         self._intake: FrameIntake
         """From the arming on, as its end is: it begins with the series of its source."""
         self._end: RunEnd
@@ -159,6 +162,15 @@ class Run:
         self._ending.abort()
         self._sources.frames.queue.wake()
 
+    def repeat(self, positions: Sequence[int]) -> None:
+        """Say which planned positions are exposed again: all of the run, in order. Raises `ConfigError`.
+
+        To be called before the detector exposes the first of them.
+        """
+        if self.state is not RunState.RECEIVING or self.out is None:
+            raise ConfigError(f"run {self.setup.scan_id} is {self.state}: only one that receives frames takes repeats")
+        self.out.pipeline.planned.announce(positions)
+
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of the thread; True if it has ended."""
         if self._thread is None:
@@ -187,6 +199,7 @@ class Run:
             rows_expected=self.setup.n_rows_expected or 0,
             queue_bytes=self._sources.frames.queue.held_bytes + self._rows.pairing.waiting_bytes,
             judged=self.out.quality.shown if self.out else Judged(),
+            coverage=self._rows.judged.coverage() if self._rows.judged else Coverage(),
         )
 
     @property
@@ -207,6 +220,10 @@ class Run:
     def score_table(self) -> npt.NDArray[np.float64] | None:
         """(n, 3) x and y in metres, and score, of the rows judged so far, another array whenever it is renewed."""
         return self.out.quality.scores if self.out else None
+
+    def judged_rows(self, n: int) -> np.ndarray[Any, Any]:
+        """The latest `n` rows with their verdicts, of `judged_dtype`; fewer if there are not so many."""
+        return self._rows.judged.latest(n) if self._rows.judged else np.zeros(0, judged_dtype(1))
 
     # The thread
 

@@ -25,6 +25,7 @@ from stream_service.kernels import FrameReducer
 from stream_service.qc import Evaluator
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.pipeline import RowPipeline
+from stream_service.run.rows.planned_rows import PlannedRows
 from stream_service.run.rows.row_quality import RowQuality, stored_verdicts
 from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
@@ -104,6 +105,7 @@ class RunFile:
         self._post_updates()
         self._post_verdicts()
         self.pipeline.flush()
+        self._leave_out_replaced()
 
     def _post_verdicts(self) -> None:
         for verdicts in self.quality.take():
@@ -114,6 +116,11 @@ class RunFile:
         """In the thread of the file."""
         if self._has_room_for_verdicts:
             self._has_room_for_verdicts = file.write_verdicts(first, table)
+
+    def _leave_out_replaced(self) -> None:
+        """Rows that others replace are not used any more, once readers have those."""
+        if replaced := self.pipeline.planned.take_replaced():
+            self.file.post(partial(StandardFile.leave_out, rows=replaced))
 
     def _post_updates(self) -> None:
         updates, self._updates = self._updates, []
@@ -142,6 +149,7 @@ class RunFile:
         if self.file.failure is None:
             self._post_updates()
             self.pipeline.drain()
+            self._leave_out_replaced()
             self.side_sinks.attempt(self.quality, self.quality.end)
             self._post_verdicts()
         elif outcome.state is RunState.FAILED:
@@ -232,6 +240,13 @@ def open_run_file(
         allow_spread=preprocessing.allow_spread,
         gaps=preprocessing.gaps,
         about_references=settings.about_references,
+        planned=PlannedRows(
+            settings.frames_per_position,
+            settings.frames_per_row,
+            settings.n_positions,
+            settings.n_extra_frames,
+            settings.planned_m,
+        ),
         sinks=(quality, *sinks),
     )
     return RunFile(file, pipeline, quality, ledger, settings.axis_signs, reducer.geometry.raw_shape, np.dtype(dtype))

@@ -15,6 +15,7 @@ from stream_service.core.run import RunOutcome, RunState
 from stream_service.errors import PtychostreamError
 from stream_service.qc.scan_values import ScanTable, ScanValues, scan_values
 from stream_service.run.pairing import Pairing
+from stream_service.run.rows.judged_rows import JudgedRows, NewsListener
 from stream_service.run.rows.latest_row import LatestRow, ShownRow
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
@@ -34,8 +35,15 @@ MAX_EARLY_READBACKS = 100_000
 class RunRows:
     """The rows of one run; used in its thread only, but for `out` and `shown_row`."""
 
-    def __init__(self, setup: RunSetup, sources: Sources, clock: Callable[[], float], sinks: Sequence[Sink]) -> None:
-        """`sinks` get the rows that are in the file, beside the map of the scan."""
+    def __init__(
+        self,
+        setup: RunSetup,
+        sources: Sources,
+        clock: Callable[[], float],
+        sinks: Sequence[Sink],
+        listeners: Sequence[NewsListener] = (),
+    ) -> None:
+        """`sinks` get the rows that are in the file, beside the map of the scan; `listeners` the verdicts on them."""
         self.out: RunFile | None = None
         """The file, from the first frame on."""
         self._scan = ScanTable()
@@ -45,6 +53,9 @@ class RunRows:
         self._clock = clock
         self._latest = LatestRow(clock)
         self._sinks = (self._scan, self._latest, *sinks)
+        self._listeners = listeners
+        self.judged: JudgedRows | None = None
+        """Rows with their verdicts, from the first frame on."""
         self._paired: list[Exposure] = []
         """Those that are not handed over yet."""
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
@@ -147,6 +158,8 @@ class RunRows:
         log.info("writing %s", self._setup.path)
         out = self._setup.open(frame, ledger, self._sinks)
         out.pipeline.is_waiting = self.pairing.is_waiting
+        self.judged = JudgedRows(self._listeners, out.pipeline.planned.rows_per_position)
+        out.quality.on_judged(self.judged.judged)
         return out
 
     def _record_readbacks(self) -> None:

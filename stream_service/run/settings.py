@@ -37,6 +37,11 @@ class RunSettings:
     corrections: Corrections
     stage_map: StageMap
     frames_per_row: int
+    frames_per_position: int = 1
+    n_positions: int | None = None
+    """Planned; None when the length of the scan is not known."""
+    n_extra_frames: int = 0
+    """Frames that may come beyond them, as repeats."""
     n_rows_expected: int | None
     """Rows that may come, repeats included; None when the length of the scan is not known."""
     det_dist_m: float

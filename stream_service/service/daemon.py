@@ -16,8 +16,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
-from pydantic import ValidationError
-
 from stream_service.channel_access.library import log_ca_exceptions
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError
@@ -26,6 +24,7 @@ from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.descriptors import raise_limit
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.publishers.service_pvs import Command, Order
+from stream_service.publishers.zmq_messages import ZmqMessages
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
@@ -36,14 +35,15 @@ from stream_service.run.settings import frames_per_row, warm_up
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
 from stream_service.service.own_names import only_daemon_of, refuse_taken_names
+from stream_service.service.requests import parse_request, parsed
+from stream_service.service.run_news import RunNews
 from stream_service.service.run_pictures import RunPictures
 from stream_service.service.standby import AutoSetup, Standby
 from stream_service.settings.profile import Profile
-from stream_service.settings.request import ScanRequest
+from stream_service.settings.request import RepeatRequest, ScanRequest
 from stream_service.settings.service_status import NO_RUN, Health, Pace, RunStatus, ServiceStatus, Severity
-from stream_service.settings.status_table import ServiceImage, ServicePV
+from stream_service.settings.status_table import ServiceImage, ServicePV, ServiceTable
 from stream_service.sources.live.ca_detector import CaCounter
-from stream_service.text.validation_messages import explain
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Service:
         self._profile = profile
         self._ca = CaServer(profile.service.prefix)
         self._pictures: RunPictures | None = None
+        self._news = RunNews()
         self._monitors: BeamlineMonitors | None = None
         self._standby: Standby | None = None
         self._runs: list[Run] = []
@@ -87,7 +88,9 @@ class Service:
         log_ca_exceptions()
         prefix = self._profile.service.prefix
         with only_daemon_of(prefix):
-            refuse_taken_names(prefix, ServicePV, ServiceImage)
+            refuse_taken_names(prefix, ServicePV, (*ServiceImage, *ServiceTable))
+            if address := self._profile.service.messages:
+                self._news.send_by(ZmqMessages(address))
             self._warm_up()
             return self._serve(on_ready)
 
@@ -101,7 +104,8 @@ class Service:
 
     def _serve(self, on_ready: Callable[[], None]) -> int:
         self._ca.start()
-        self._pictures = RunPictures(PvaImages(self._profile.service.prefix, ServiceImage))
+        tables = {ServiceTable.VERDICTS: self._news.table.channel}
+        self._pictures = RunPictures(PvaImages(self._profile.service.prefix, ServiceImage, tables))
         with closing(BeamlineMonitors(self._profile)) as self._monitors:
             try:
                 self._publish()
@@ -128,6 +132,7 @@ class Service:
         self._afterwards.close()
         self._ca.close()
         self._pictures.close()
+        self._news.close()
         return int(self._newest.state is RunState.FAILED)
 
     @property
@@ -159,10 +164,27 @@ class Service:
         with contextlib.suppress(queue.Empty):
             while True:
                 order = self._ca.orders.get_nowait()
-                if order.command is Command.ARM:
-                    self._to_arm.add(order)
-                else:
-                    self._end_newest(order)
+                match order.command:
+                    case Command.ARM:
+                        self._to_arm.add(order)
+                    case Command.REPEAT:
+                        self._repeat(order)
+                    case _:
+                        self._end_newest(order)
+
+    def _repeat(self, order: Order) -> None:
+        """Let the newest run know which positions it gets once more, or say why it cannot take them."""
+        self._forget_arm_error()
+        try:
+            repeat = parsed(RepeatRequest, order.request)
+            if not self._runs or self._newest.scan_id != repeat.scan_id:
+                raise ConfigError(f"{repeat.scan_id} is not the newest run, whose positions alone can be repeated")
+            self._runs[-1].repeat(repeat.positions)
+        except ConfigError as error:
+            self._arm_error = str(error)
+            log.error("no repeat: %s", error)
+        self._publish()
+        self._ca.answer(order)
 
     def _end_newest(self, order: Order) -> None:
         """Stop or abort the newest run; one that is being armed is given up, and with it those ordered since."""
@@ -199,7 +221,8 @@ class Service:
     def _run(self, setup: type[LiveSetup], request: ScanRequest) -> Run:
         assert self._monitors is not None, "a run is made while the service serves"
         sources = LiveSources(self._profile, self._monitors)
-        return Run(setup(self._profile, request, sources), sources)
+        made = setup(self._profile, request, sources)
+        return self._news.of(lambda listeners: Run(made, sources, listeners=listeners))
 
     def _decided(self, order: Order, run: Run | None, error: str) -> None:
         """Let an armed run work, or say why there is none; then the order is answered, whatever happens."""
@@ -220,10 +243,13 @@ class Service:
         with contextlib.suppress(queue.Empty):
             while True:
                 order = self._ca.orders.get_nowait()
-                if order.command is not Command.ARM:
-                    self._end_newest(order)
-                    continue
-                self._decided(order, None, f"the arming was {ENDING}")
+                match order.command:
+                    case Command.ARM:
+                        self._decided(order, None, f"the arming was {ENDING}")
+                    case Command.REPEAT:
+                        self._repeat(order)
+                    case _:
+                        self._end_newest(order)
 
     def _make_way(self) -> None:
         """Let a plan's run be the next: one that auto mode began by itself is finished, any other is in the way.
@@ -244,6 +270,7 @@ class Service:
         self._n_armed += 1
         run.run_number = self._n_armed
         self._runs = [earlier for earlier in self._runs if not earlier.join(0)] + [run]
+        self._news.began(run)
 
     def _stand_by(self) -> None:
         if self._standby is None or self._to_arm.is_arming:
@@ -259,6 +286,7 @@ class Service:
         ended = [] if is_held else [(order, run) for order, run in self._endings if run.state.has_ended]
         self._attempt("the status cannot be shown", self._show_status)
         self._attempt("the images cannot be shown", self._show_images)
+        self._attempt("the messages cannot be sent", self._news.tell_ends)
         for ending in ended:
             self._endings.remove(ending)
             self._ca.answer(ending[0])
@@ -283,7 +311,9 @@ class Service:
 
     def _show_images(self) -> None:
         if self._pictures is not None:
-            self._pictures.show(self._runs[-1] if self._runs else None, time.monotonic())
+            newest = self._runs[-1] if self._runs else None
+            self._pictures.show(newest, time.monotonic())
+            self._news.show(newest, time.monotonic())
 
     def _end_runs(self) -> None:
         for run in self._runs:
@@ -294,14 +324,3 @@ class Service:
             if self._signals > 1:
                 for run in self._runs:
                     run.abort()
-
-
-def parse_request(text: str, profile: Profile) -> ScanRequest:
-    """The request of a plan; what it leaves open of the frames per position is as the profile says."""
-    try:
-        request = ScanRequest.model_validate_json(text)
-    except ValidationError as error:
-        raise ConfigError(f"the request is wrong:\n{explain(error)}") from error
-    if "frames_per_position" in request.model_fields_set:
-        return request
-    return request.model_copy(update={"frames_per_position": profile.preprocessing.frames_per_position})

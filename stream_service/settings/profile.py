@@ -41,6 +41,8 @@ class ServiceSettings(Settings):
     """Folder below which all files are written; a plan can only choose a path below it."""
     reference_roots: tuple[Path, ...] = ()
     """Folders beside data_root below which a request's references may lie, and to which reference files may lead."""
+    messages: str = ""
+    """ZMQ address at which verdicts are published as JSON, such as `tcp://*:5556`; empty: nowhere. See messages.md."""
     auto: bool = False
     """Take every scan, also those that no plan armed: such a run begins with the detector's first frame."""
     grace_s: Annotated[float, Field(gt=0)] = 60.0

@@ -148,6 +148,17 @@ class ScanRequest(BaseModel):
         return None if self.n_positions is None else self.n_positions * self.frames_per_position
 
 
+class RepeatRequest(BaseModel):
+    """Positions of the run that receives frames, which are exposed again after the planned ones, as extra frames."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scan_id: str
+    """Of the run."""
+    positions: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=MOST_FRAMES)]
+    """All that are repeated in the run, in order: planned positions, from 0. Those announced before come first."""
+
+
 def storable(text: str) -> str:
     """The text, if HDF5 can hold it; raises `ValueError`. Half characters are no `str` to pydantic already."""
     if "\0" in text:

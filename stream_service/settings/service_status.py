@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import ClassVar
 
 from stream_service.core.ledger import Account
 from stream_service.core.run import RunState
@@ -56,6 +57,18 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """Planned positions of a run, up to the latest one of which there is a row, that have no row which can be used."""
+
+    MOST_NAMED: ClassVar[int] = 500
+    """In a text of 4 KiB."""
+
+    n_lacking: int = 0
+    lacking: tuple[int, ...] = ()
+    """The first of them, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunStatus:
     """A run as it stands."""
 
@@ -75,6 +88,7 @@ class RunStatus:
     queue_bytes: int
     severity: Severity = Severity.NONE
     judged: Judged = Judged()
+    coverage: Coverage = Coverage()
 
     @property
     def missing(self) -> int:

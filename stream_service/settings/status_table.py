@@ -6,6 +6,7 @@ its order. A PV is posted after those below it: whoever waits for `State` finds 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,13 +99,18 @@ class ServicePV(StrEnum):
 
     REQUEST = "Request", "ScanRequest as JSON; then put Arm", PVType(Kind.CHAR, max_bytes=REQUEST_BYTES)
     ARM = "Arm", "put 1: arm for Request; 0, and the put complete, when decided", SWITCH
+    REPEAT = (
+        "Repeat",
+        "put 1: the positions in Request are exposed again next; 0, and the put complete, when decided",
+        SWITCH,
+    )
     STOP = "Stop", "put 1: stop gracefully (drain and close); 0, and the put complete, when the run has ended", SWITCH
     ABORT = "Abort", "put 1: end now, keep the rows; 0, and the put complete, when the run has ended", SWITCH
 
     STATE = "State", "state of the newest run", _one_of(RunState), lambda s: s.run.state, _of_the_run
     HEALTH = "Health", "state of the service", _one_of(Health), lambda s: s.health, _of_the_run
     MESSAGE = "Message", "what the service is doing, in words", TEXT, lambda s: s.run.message, _of_the_run
-    ARM_ERROR = "ArmError", "why the last arming failed; empty if it did not", TEXT, lambda s: s.arm_error
+    ARM_ERROR = "ArmError", "why the last Arm or Repeat was refused; empty if it was not", TEXT, lambda s: s.arm_error
 
     SCAN_ID = "ScanId", "scan of the newest run", TEXT, lambda s: s.run.scan_id
     RUN_NUMBER = "RunNumber", "runs armed since the service started", COUNT, lambda s: s.run.run_number
@@ -162,6 +168,7 @@ class ServicePV(StrEnum):
         lambda s: s.run.queue_bytes,
     )
 
+    ROWS_JUDGED = "RowsJudged", "rows with a verdict", IN_ROWS, lambda s: s.run.judged.n_rows
     ROWS_REJECTED = (
         "RowsRejected",
         "rows rejected for their quality, so far; they stay in the file",
@@ -183,6 +190,19 @@ class ServicePV(StrEnum):
         TEXT,
         lambda s: s.run.judged.last_rejected,
         _of_quality,
+    )
+
+    POSITIONS_LACKING = (
+        "PositionsLacking",
+        "planned positions up to the latest one of which no row can be used: lost, rejected, or without a position",
+        COUNT,
+        lambda s: s.run.coverage.n_lacking,
+    )
+    TO_REPEAT = (
+        "ToRepeat",
+        "the first 500 of them, from 0, as a list in JSON",
+        TEXT,
+        lambda s: json.dumps(s.run.coverage.lacking, separators=(",", ":")),
     )
 
     STANDBY = "Standby", "1: auto mode, armed for whatever the detector does next", SWITCH, lambda s: s.is_standing_by
@@ -250,3 +270,21 @@ class ServiceImage(StrEnum):
     )
     DPC_Y = "DPCY", "the same, positive towards +y"
     SCORE = "Score", "score of the rows, 0 to 1 (rejected); placed as `STXM`"
+
+
+class ServiceTable(StrEnum):
+    """Name of a table below the service's prefix, shown over PVA as NTTable, and its meaning."""
+
+    meaning: str
+
+    def __new__(cls, name: str, meaning: str) -> ServiceTable:
+        """A row of the table."""
+        table = str.__new__(cls, name)
+        table._value_, table.meaning = name, meaning
+        return table
+
+    VERDICTS = (
+        "Verdicts",
+        "the latest 200 rows of the newest run, the latest last: `row`, `unique_id` (of its first frame), `x_m`, "
+        "`y_m`, `score`, `reason` (in words), `rejected`; renewed twice a second at most",
+    )

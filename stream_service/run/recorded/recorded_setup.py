@@ -139,6 +139,7 @@ def recorded_settings(
         corrections=corrections,
         stage_map=channels.stage_map,
         frames_per_row=frames_per_row,
+        frames_per_position=preprocessing.frames_per_position,
         n_rows_expected=n_rows_expected,
         det_dist_m=scan.facts.det_dist_m,
         pixel_m=scan.facts.pixel_m,

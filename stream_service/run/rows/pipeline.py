@@ -26,6 +26,7 @@ from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.first_frames import FirstFrames
 from stream_service.run.rows.flag_counts import FlagCounts
 from stream_service.run.rows.gap_watch import GapWatch
+from stream_service.run.rows.planned_rows import PlannedRows
 from stream_service.run.rows.row_blocks import RowBlocks
 from stream_service.run.rows.saturation import SaturationShare
 from stream_service.run.rows.side_sinks import SideSinks
@@ -51,13 +52,14 @@ class RowPipeline:
         allow_spread: bool = False,
         gaps: GapSetting = "auto",
         about_references: tuple[str, ...] = (),
+        planned: PlannedRows | None = None,
         sinks: Iterable[Sink] = (),
     ) -> None:
         """`rejected` are positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0).
 
         With `allow_spread` the exposures of a row may have been taken at more than one position. `gaps`
         says how pixels that do not measure are found; `about_references` is told with what is to be said of the rows.
-        `sinks` are those beside the file; they get what is in it.
+        `planned` tells rows by their planned positions. `sinks` are those beside the file; they get what is in it.
         """
         self._file = file
         self.side_sinks = SideSinks(sinks)
@@ -74,6 +76,10 @@ class RowPipeline:
         self._about_gaps: tuple[str, ...] = ()
         self._rejected = np.fromiter(rejected, np.int64)
         self.frames_per_row = frames_per_row
+        self.planned = planned or PlannedRows(frames_per_row, frames_per_row)
+        """What becomes of the positions of the plan."""
+        self._n_rows = 0
+        """Filled so far."""
         self._grouper = Grouper(frames_per_row)
         self.is_waiting: Callable[[int], bool] = lambda ordinal: False
         """Whether the frame of this ordinal has come and will be added later: its group stays open."""
@@ -200,6 +206,7 @@ class RowPipeline:
         yield from self._saturation.notes()
         yield from self.energies.notes()
         yield from self._spread_check.notes(self._grouper.frames_per_position)
+        yield from self.planned.notes()
 
     def _write_judged(self, judged: list[Judged]) -> None:
         self._write([group for group, _ in judged], [flags for _, flags in judged])
@@ -234,6 +241,8 @@ class RowPipeline:
         rows["keep"] = np.isfinite(x_m) & np.isfinite(y_m) & (position_flags == 0)
         if len(self._rejected):
             rows["keep"] &= ~np.isin(ordinals[:, 0] // self.frames_per_row, self._rejected)
+        self.planned.enter(rows, ordinals[:, 0], self._n_rows)
+        self._n_rows += n
         self.flags.add(flags, position_flags)
         self.energies.add(energies_eV, spreads_eV)
         self.exposure_s = float(reduced.exposure_s[-1])

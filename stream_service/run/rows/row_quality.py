@@ -12,14 +12,14 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.row import CELLS_SIDE, RowBlock, forget_wrong_positions
+from stream_service.core.row import CELLS_SIDE, RowBlock, forget_wrong_positions, row_dtype
 from stream_service.core.run import RunOutcome
 from stream_service.errors import OverrunError
 from stream_service.qc import Evaluator, Verdicts
@@ -28,6 +28,9 @@ from stream_service.settings.service_status import Judged
 from stream_service.standard_file import VERDICTS_DTYPE
 
 Rows = np.ndarray[Any, Any]
+
+OnJudged = Callable[[Rows, Verdicts, bool], None]
+"""Called with the rows that are new, verdicts on rows so far, and whether they are the last ones; never waits."""
 
 RENEWAL = 2.0
 """What all judgements of all rows cost together is then twice what the last one does."""
@@ -61,8 +64,15 @@ class RowQuality:
         """The same of all rows, with room for more."""
         self._is_rejected = np.zeros(0, bool)
         self._shown_s = -math.inf
+        self._tell: OnJudged | None = None
+        self._new: list[Rows] = []
+        """Rows that were not judged yet."""
         self._n_together = 0
         """Rows that were judged all at once the last time."""
+
+    def on_judged(self, call: OnJudged) -> None:
+        """Let this be called with every judgement, in the thread of it; to be said before the first rows."""
+        self._tell = call
 
     def append(self, block: RowBlock) -> None:
         """Take a copy of the rows. Raises what the judgement of earlier ones failed of."""
@@ -119,7 +129,7 @@ class RowQuality:
                     return
                 is_time = len(self._evaluator) >= RENEWAL * self._n_together
                 if self._is_followed or not goes_on:
-                    self._judge(all_rows=is_time or not goes_on)
+                    self._judge(all_rows=is_time or not goes_on, is_last=not goes_on)
         except BaseException as error:  # noqa: BLE001  (raised again in the thread of the run, which tells of it)
             self._failure = error
 
@@ -129,13 +139,15 @@ class RowQuality:
         while rows is not None:
             self._place(rows)
             self._evaluator.add(rows)
+            if self._tell is not None:
+                self._new.append(rows)
             try:
                 rows = self._rows.get_nowait()
             except Empty:
                 return True
         return False
 
-    def _judge(self, *, all_rows: bool) -> None:
+    def _judge(self, *, all_rows: bool, is_last: bool) -> None:
         n_rows = len(self._evaluator)
         if not n_rows:
             return
@@ -145,6 +157,9 @@ class RowQuality:
         self._is_rejected = np.concatenate([self._is_rejected[: verdicts.first], verdicts.is_rejected])
         self._table[verdicts.first : n_rows, 2] = verdicts.score
         self._verdicts.append(verdicts)
+        if self._tell is not None:
+            new, self._new = np.concatenate(self._new) if self._new else np.zeros(0, row_dtype(1)), []
+            self._tell(new, verdicts, is_last)
         self.shown = self._judged(verdicts)
         if all_rows or time.monotonic() - self._shown_s > SHOWN_S:
             placed = self._table[:n_rows]

@@ -37,6 +37,10 @@ class GrowingColumn:
             self._id.write_direct_chunk(tuple(offset), frame)
             offset[0] += 1
 
+    def rewrite(self, start: int, block: np.ndarray[Any, Any]) -> None:
+        """Write over entries that are there, from row `start` on."""
+        self._write(start, block)
+
     def replace(self, block: np.ndarray[Any, Any]) -> None:
         """Rewrite the whole dataset. It never shrinks: what is beyond the block gets the fill value."""
         if len(block) < self.n_rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import h5py
 import numpy as np
@@ -12,6 +12,8 @@ from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.row_columns import COLUMN_PATHS, column_blocks
 from stream_service.standard_file.write.fixed_datasets import FixedDatasets
+
+LEFT_OUT = np.zeros(1, np.uint8)
 
 
 class GrowingRows:
@@ -39,6 +41,11 @@ class GrowingRows:
         for path, values in column_blocks(block.rows):
             self._columns[path].write(self.n_written, values)
         self.n_written += block.n_rows
+
+    def leave_out(self, rows: Iterable[int]) -> None:
+        """Say of rows that are written that they are not to be used."""
+        for row in rows:
+            self._columns[paths.KEEP].rewrite(row, LEFT_OUT)
 
     def announce(self) -> None:
         """Tell readers of all rows, which are flushed; those beyond the keys reserved are in the file without a key."""

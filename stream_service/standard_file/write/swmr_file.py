@@ -163,6 +163,12 @@ class StandardFile:
                 column.write(first, np.ascontiguousarray(verdicts[name]))
         return True
 
+    def leave_out(self, rows: Iterable[int]) -> None:
+        """Say of rows that others have taken their place (`/entry/keep` = 0); readers see it after the next flush."""
+        self._check_can_grow()
+        with self._writing("leave out rows"):
+            self._rows.leave_out(rows)
+
     def write_ledger(self, ledger: LedgerColumns) -> None:
         """Replace the account of the run; readers see all of it after the next flush.
 

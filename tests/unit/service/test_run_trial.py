@@ -13,7 +13,7 @@ from scripted_run import Bench, frame, frames
 from stream_service.core.run import RunState
 from stream_service.errors import ConfigError, PtychostreamError, SourceError, WriteError
 from stream_service.run.live import run_trial
-from stream_service.service.daemon import parse_request
+from stream_service.service.requests import parse_request
 
 
 def arm(folder: Path, **request: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream_service.errors import ConfigError
-from stream_service.service.daemon import parse_request
+from stream_service.service.requests import parse_request
 from stream_service.settings.beamlines import profile_path
 from stream_service.settings.profile import Profile
 from stream_service.settings.profile_file import load_profile

@@ -1,0 +1,130 @@
+"""Messages over ZMQ (PUB): topic and JSON, for whoever subscribes.
+
+They are made and sent in a thread of their own. Who gives them never waits: what the thread has not taken is bounded,
+and the oldest goes first; so does ZMQ with what a subscriber does not take. Nothing is made while nobody has subscribed
+to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+
+from stream_service.errors import ConfigError
+from stream_service.publishers.messages import Topic, encoded
+
+log = logging.getLogger(__name__)
+
+MOST_UNSENT = 20_000
+"""Messages that wait for the thread: some seconds of the fastest run."""
+HIGH_WATER_MARK = 10_000
+"""Messages for one subscriber that does not take them, 5 MB."""
+LOOK_S = 0.1
+"""Between two looks who has subscribed, while nothing is sent."""
+END_S = 2.0
+"""For the messages that wait at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsent:
+    topic: Topic
+    n: int
+    make: Callable[[], Iterator[dict[str, Any]]]
+
+
+class ZmqMessages:
+    """A publisher at one address; any thread may `send`."""
+
+    def __init__(self, address: str) -> None:
+        """Bind the address (`tcp://*:5556`). Raises `ConfigError` where that cannot be."""
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.XPUB)  # a PUB that is told of subscriptions
+        self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        try:
+            self._socket.bind(address)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise ConfigError(
+                f"messages cannot be sent at {address} (service.messages of the profile): {error.strerror}; "
+                "choose another port, or end the program that has it"
+            ) from error
+        self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        """As it was bound: with the port, where any was asked for (`tcp://*:*`)."""
+        self._prefixes: dict[bytes, int] = {}
+        """What has been subscribed to, and is not given up."""
+        self._unsent: deque[_Unsent] = deque()
+        self._n_unsent = 0
+        self._sequences = dict.fromkeys(Topic, 0)
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._work, name="messages", daemon=True)
+        self._thread.start()
+        log.info("messages at %s", self.address)
+
+    def is_wanted(self, topic: Topic) -> bool:
+        """True if anybody has subscribed to a topic."""
+        return any(str(topic).encode().startswith(prefix) for prefix in tuple(self._prefixes))
+
+    def send(self, topic: Topic, make: Callable[[], Iterator[dict[str, Any]]], n: int = 1) -> None:
+        """Send the `n` messages that `make` gives, in the thread that sends. Returns at once.
+
+        They count in the sequence, whether anybody wants them or not.
+        """
+        with self._changed:
+            self._unsent.append(_Unsent(topic, n, make))
+            self._n_unsent += n
+            while self._n_unsent > MOST_UNSENT and len(self._unsent) > 1:
+                self._pass_over(self._unsent.popleft())
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Send what waits, as far as that takes no time, and end."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join(END_S)
+
+    def _pass_over(self, dropped: _Unsent) -> None:
+        self._n_unsent -= dropped.n
+        self._sequences[dropped.topic] += dropped.n
+
+    def _work(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    if not self._unsent and not self._is_closed:
+                        self._changed.wait(LOOK_S)
+                    if not self._unsent and self._is_closed:
+                        return
+                    batch, self._unsent = self._unsent, deque()
+                self._look_who_subscribed()
+                for unsent in batch:
+                    self._send(unsent)
+        except Exception:
+            log.exception("no more messages are sent, on a defect of the service")
+        finally:
+            self._context.destroy(linger=0)
+
+    def _send(self, unsent: _Unsent) -> None:
+        with self._changed:
+            sequence = self._sequences[unsent.topic]
+            self._pass_over(unsent)
+        if self.is_wanted(unsent.topic):
+            for number, message in enumerate(unsent.make(), sequence):
+                self._socket.send_multipart(encoded(unsent.topic, number, message))
+
+    def _look_who_subscribed(self) -> None:
+        while self._socket.poll(0):
+            said = self._socket.recv()
+            prefix = said[1:]
+            if said[:1] == b"\1":
+                self._prefixes[prefix] = 1
+            else:
+                self._prefixes.pop(prefix, None)

@@ -1,0 +1,118 @@
+"""The planned positions of rows: of which one each row is, and which row it replaces where that one is repeated.
+
+Frames of a run are told apart by their place in it (ordinals), so that lost ones shift nothing. Those beyond the ones
+planned repeat the positions that were announced, in that order. A repeat counts only where it was taken: a row that
+lies elsewhere replaces nothing, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.spread import SHARE_OF_STEP, STANDSTILL_M
+from stream_service.errors import ConfigError
+from stream_service.text.counted import counted
+
+Floats = npt.NDArray[np.float64]
+
+
+class PlannedRows:
+    """Those of one run; the run's thread uses it, but for `announce`."""
+
+    def __init__(
+        self,
+        frames_per_position: int = 1,
+        frames_per_row: int = 1,
+        n_positions: int | None = None,
+        n_extra_frames: int = 0,
+        planned_m: Floats | None = None,
+    ) -> None:
+        """`n_extra_frames` beyond the positions planned may be repeats; `planned_m` (N, 2) is where those are."""
+        self.rows_per_position = max(1, frames_per_position // frames_per_row)
+        self._frames_per_row = frames_per_row
+        self._n_positions = n_positions
+        self._most = n_extra_frames // frames_per_position if n_positions is not None else 0
+        n_slots = (n_positions or 0) * self.rows_per_position if self._most else 0
+        self._row_of = np.full(n_slots, -1, np.int64)
+        """The row in which each planned one is now; -1: none."""
+        self._places_m = np.full((n_slots, 2), np.nan)
+        """(n, 2) where those are to be, or were taken where nobody says it."""
+        self._is_planned = planned_m is not None and len(planned_m) == n_positions
+        if planned_m is not None and self._is_planned and self._most:
+            self._places_m[:] = np.repeat(planned_m, self.rows_per_position, axis=0)
+        self._repeats: tuple[int, ...] = ()
+        self._replaced: list[int] = []
+        self._n_elsewhere = 0
+
+    def announce(self, positions: Sequence[int]) -> None:
+        """Say which planned positions the frames beyond the ones planned repeat: all of the run, in order.
+
+        Raises `ConfigError`, and then nothing has changed.
+        """
+        before = self._repeats
+        if self._n_positions is None or not self._most:
+            raise ConfigError("the run has no frames reserved for repeats (extra_frames of its request)")
+        if tuple(positions[: len(before)]) != before:
+            raise ConfigError(f"the {counted(len(before), 'repeat')} announced before must come first, as they were")
+        if len(positions) > self._most:
+            raise ConfigError(f"{counted(len(positions), 'repeat')}, but frames are reserved for {self._most}")
+        if wrong := [p for p in positions if not 0 <= p < self._n_positions]:
+            raise ConfigError(f"position {wrong[0]} was not planned: there are {self._n_positions}, counted from 0")
+        self._repeats = tuple(positions)
+
+    def enter(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
+        """Enter `planned` and `replaces` into rows (n,) whose first frames these are, which begin at `first_row`."""
+        slots = first_ordinals // self._frames_per_row
+        rows["planned"] = slots // self.rows_per_position
+        if not self._most:
+            return
+        is_extra = slots >= len(self._row_of)
+        usual = slots[~is_extra]
+        self._row_of[usual] = first_row + np.flatnonzero(~is_extra)
+        if not self._is_planned:
+            self._places_m[usual, 0], self._places_m[usual, 1] = rows["x_m"][~is_extra], rows["y_m"][~is_extra]
+        for i in np.flatnonzero(is_extra).tolist():
+            self._repeat(rows[i : i + 1], int(slots[i]) - len(self._row_of), first_row + i)
+
+    def take_replaced(self) -> list[int]:
+        """The rows that were replaced since the last call: they are not to be used any more."""
+        replaced, self._replaced = self._replaced, []
+        return replaced
+
+    def notes(self) -> list[str]:
+        """Remarks on the repeats so far, in sentences."""
+        if not self._n_elsewhere:
+            return []
+        return [
+            f"{counted(self._n_elsewhere, 'row')} beyond the ones planned {'is' if self._n_elsewhere == 1 else 'are'} "
+            "not where a position was announced to be repeated: they replace nothing"
+        ]
+
+    def _repeat(self, row: np.ndarray[Any, Any], extra: int, number: int) -> None:
+        """Enter one of the rows beyond the ones planned."""
+        nth, part = divmod(extra, self.rows_per_position)
+        position = self._repeats[nth] if nth < len(self._repeats) else -1
+        row["planned"] = -1
+        slot = position * self.rows_per_position + part
+        if position < 0 or not self._is_at(slot, float(row["x_m"][0]), float(row["y_m"][0])):
+            self._n_elsewhere += 1
+            return
+        row["planned"] = position
+        if not row["keep"][0]:
+            return
+        replaced, self._row_of[slot] = int(self._row_of[slot]), number
+        if replaced >= 0:
+            row["replaces"] = replaced
+            self._replaced.append(replaced)
+
+    def _is_at(self, slot: int, x_m: float, y_m: float) -> bool:
+        """True if a place is that of a planned row, and not nearly that of another position."""
+        there_m = self._places_m[slot]
+        steps_m = np.hypot(*(self._places_m - there_m).T)
+        steps_m = steps_m[steps_m > STANDSTILL_M]
+        limit_m = max(STANDSTILL_M, SHARE_OF_STEP * float(steps_m.min())) if len(steps_m) else STANDSTILL_M
+        return bool(np.hypot(x_m - there_m[0], y_m - there_m[1]) <= limit_m)
