@@ -41,6 +41,8 @@ class Judged:
     """Quality of the rows of a run, as far as they are judged by now."""
 
     n_rows: int = 0
+    n_together: int = 0
+    """Rows that were judged together with all that were there: only new rows change these verdicts."""
     n_rejected: int = 0
     recent_share: float = 0.0
     """Rejected of the latest rows, 0 to 1."""

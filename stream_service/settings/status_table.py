@@ -169,6 +169,12 @@ class ServicePV(StrEnum):
     )
 
     ROWS_JUDGED = "RowsJudged", "rows with a verdict", IN_ROWS, lambda s: s.run.judged.n_rows
+    ROWS_COMPARED = (
+        "RowsCompared",
+        "rows judged together with all before and after them; the latest ones, as soon as no more come",
+        IN_ROWS,
+        lambda s: s.run.judged.n_together,
+    )
     ROWS_REJECTED = (
         "RowsRejected",
         "rows rejected for their quality, so far; they stay in the file",

@@ -50,17 +50,17 @@ class JudgedRows:
         self._n_good = np.zeros(0, np.int64)
         """Good rows of each planned position up to the latest one seen."""
 
-    def judged(self, rows: Rows, verdicts: Verdicts, is_last: bool) -> None:
+    def judged(self, rows: Rows, verdicts: Verdicts, is_final: bool) -> None:
         """Take rows (n,) of `row_dtype` that were not there before, and verdicts, on whichever rows.
 
-        `is_last`: no more rows come, and verdicts do not change any more.
+        `is_final`: these verdicts do not change any more.
         """
         with self._lock:
             first = self._n_rows
             table = self._room_for(rows)
             enter_rows(table[first:], rows, first)
             of_verdicts = slice(verdicts.first, verdicts.first + len(verdicts))
-            news = self._enter(table[of_verdicts], verdicts, is_last=is_last)
+            news = self._enter(table[of_verdicts], verdicts, is_final=is_final)
             replaced = np.unique(rows["replaces"][(rows["replaces"] >= 0) & (rows["keep"] != 0)])
             self._is_replaced[replaced] = True
             self._count(of_verdicts)
@@ -95,12 +95,12 @@ class JudgedRows:
             )
         return self._table[: self._n_rows]
 
-    def _enter(self, table: Rows, verdicts: Verdicts, *, is_last: bool) -> Rows:
+    def _enter(self, table: Rows, verdicts: Verdicts, *, is_final: bool) -> Rows:
         """Enter verdicts on these rows; a copy of those that are news."""
         is_news = (table["reason"] != verdicts.reason) | (table["rejected"] != verdicts.is_rejected)
         is_news |= np.isnan(table["score"])
         table["score"], table["reason"], table["numbers"] = verdicts.score, verdicts.reason, verdicts.numbers
-        table["rejected"], table["provisional"] = verdicts.is_rejected, not is_last
+        table["rejected"], table["provisional"] = verdicts.is_rejected, not is_final
         return table[is_news]
 
     def _count(self, places: slice | npt.NDArray[np.int64]) -> None:

@@ -2,8 +2,9 @@
 
 The run hands over copies of the rows that are in the file, without their pixels, and takes verdicts back, which it
 writes into the file. New rows are judged by what was usual among those before. All are judged again when they are
-`RENEWAL` times as many as the last time, and once more at the end: that last judgement is a function of the rows alone,
-the same as when the file is evaluated afterwards (ADR 0024).
+`RENEWAL` times as many as the last time, when none come for a moment (a plan that waits for verdicts wants good ones),
+and once more at the end: that last judgement is a function of the rows alone, the same as when the file is evaluated
+afterwards (ADR 0024).
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ from stream_service.standard_file import VERDICTS_DTYPE
 Rows = np.ndarray[Any, Any]
 
 OnJudged = Callable[[Rows, Verdicts, bool], None]
-"""Called with the rows that are new, verdicts on rows so far, and whether they are the last ones; never waits."""
+"""Called with the rows that are new, verdicts on any rows so far, and whether those are final; it never waits."""
 
 RENEWAL = 2.0
 """What all judgements of all rows cost together is then twice what the last one does."""
+REST_S = 0.2
+"""Without new rows, until all are judged again; three times as long as that took the last time, if that is longer."""
 SHOWN_S = 1.0
 """Between two maps of the scores, but for the first and the last one."""
 RECENT = 100
@@ -67,8 +70,12 @@ class RowQuality:
         self._tell: OnJudged | None = None
         self._new: list[Rows] = []
         """Rows that were not judged yet."""
+        self._n_judged = 0
+        """Rows that were judged, be it provisionally."""
         self._n_together = 0
         """Rows that were judged all at once the last time."""
+        self._together_s = 0.0
+        """What that took."""
 
     def on_judged(self, call: OnJudged) -> None:
         """Let this be called with every judgement, in the thread of it; to be said before the first rows."""
@@ -127,15 +134,20 @@ class RowQuality:
                 goes_on = self._add()
                 if self._is_given_up:
                     return
-                is_time = len(self._evaluator) >= RENEWAL * self._n_together
+                n_rows = len(self._evaluator)
+                is_time = n_rows >= RENEWAL * self._n_together or n_rows == self._n_judged
                 if self._is_followed or not goes_on:
-                    self._judge(all_rows=is_time or not goes_on, is_last=not goes_on)
+                    self._judge(all_rows=is_time or not goes_on, is_final=not goes_on)
         except BaseException as error:  # noqa: BLE001  (raised again in the thread of the run, which tells of it)
             self._failure = error
 
     def _add(self) -> bool:
-        """Wait for rows and add all that have come; False if they were the last."""
-        rows = self._rows.get()
+        """Wait for rows, or for a moment without any, and add all that have come; False if they were the last."""
+        has_provisional = self._is_followed and len(self._evaluator) > self._n_together
+        try:
+            rows = self._rows.get(timeout=max(REST_S, 3 * self._together_s) if has_provisional else None)
+        except Empty:
+            return True
         while rows is not None:
             self._place(rows)
             self._evaluator.add(rows)
@@ -147,19 +159,21 @@ class RowQuality:
                 return True
         return False
 
-    def _judge(self, *, all_rows: bool, is_last: bool) -> None:
+    def _judge(self, *, all_rows: bool, is_final: bool) -> None:
         n_rows = len(self._evaluator)
         if not n_rows:
             return
+        began_s = time.monotonic()
         verdicts = self._evaluator.verdicts() if all_rows else self._evaluator.latest()
+        self._n_judged = n_rows
         if verdicts.first == 0:
-            self._n_together = n_rows
+            self._n_together, self._together_s = n_rows, time.monotonic() - began_s
         self._is_rejected = np.concatenate([self._is_rejected[: verdicts.first], verdicts.is_rejected])
         self._table[verdicts.first : n_rows, 2] = verdicts.score
         self._verdicts.append(verdicts)
         if self._tell is not None:
             new, self._new = np.concatenate(self._new) if self._new else np.zeros(0, row_dtype(1)), []
-            self._tell(new, verdicts, is_last)
+            self._tell(new, verdicts, is_final)
         self.shown = self._judged(verdicts)
         if all_rows or time.monotonic() - self._shown_s > SHOWN_S:
             placed = self._table[:n_rows]
@@ -180,6 +194,7 @@ class RowQuality:
             said = f"row {verdicts.first + last}: {verdicts.words(last)}"
         return Judged(
             n_rows=len(self._is_rejected),
+            n_together=self._n_together,
             n_rejected=int(np.count_nonzero(self._is_rejected)),
             recent_share=float(self._is_rejected[-RECENT:].mean()),
             last_score=float(verdicts.score[-1]),

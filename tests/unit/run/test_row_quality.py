@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from limits import HANG_S
 
 from stream_service.core.reason import Reason
 from stream_service.core.row import RowBlock
@@ -115,3 +117,24 @@ def test_rows_of_a_run_that_has_failed_are_not_judged_once_more() -> None:
     quality.finish(RunOutcome(RunState.FAILED, EndReason.ALL_IN, ""))
     assert list(quality.take()) == []
     assert quality.shown.n_rows == 0
+
+
+def test_rows_are_judged_together_when_none_come_any_more() -> None:
+    quality = RowQuality(evaluator())
+    heard: list[tuple[int, int, bool]] = []
+    has_rested = threading.Event()
+
+    def hear(rows: np.ndarray[Any, Any], verdicts: Verdicts, is_final: bool) -> None:
+        heard.append((len(rows), verdicts.first, is_final))
+        if sum(n for n, _, _ in heard) == N and verdicts.first == 0:
+            has_rested.set()
+
+    quality.on_judged(hear)
+    for block in blocks([200, 100]):
+        quality.append(block)
+    assert has_rested.wait(HANG_S)
+    quality.end()
+    assert (quality.shown.n_rows, quality.shown.n_together) == (N, N)
+    assert sorted(np.flatnonzero(list(quality.take())[-1].is_rejected)) == list(DUMPED)
+    assert (heard[-1][1], heard[-1][2]) == (0, True)
+    assert not any(is_final for *_, is_final in heard[:-1])
