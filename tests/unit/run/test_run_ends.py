@@ -253,7 +253,7 @@ def test_full_disk_is_told_once_however_many_blocks_were_on_their_way(bench, mon
     n_rows = len(b.rows())
     assert f"{n_rows} of 400 frames stored in {n_rows} rows, {300 - n_rows} lost" in run.message
     assert n_rows == run.status().account.stored > 0
-    assert len(run.scan_table()) == n_rows, "the sinks have what readers can see"
+    assert run.n_scanned == n_rows, "the sinks have what readers can see"
 
 
 def test_write_that_hdf5_could_not_do_ends_the_run_and_leaves_the_rows_so_far(bench, monkeypatch):
