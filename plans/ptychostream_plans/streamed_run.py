@@ -66,6 +66,7 @@ def streamed_run(
         planned_x_m=tuple(trajectory.x_m.tolist()),
         planned_y_m=tuple(trajectory.y_m.tolist()),
         exposure_s=exposure_s,
+        energy_eV=energy_eV if isinstance(energy_eV := (facts or {}).get("energy_eV"), int | float) else None,
         raw_file=detector.raw_file(setup),
         sample=str((md or {}).get("sample", "")),
         references=None if references is None else RequestedReferences(**references),

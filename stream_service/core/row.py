@@ -67,6 +67,20 @@ ROW_COLUMNS = (
     ),
     Column("replaces", np.int64, "The row that this one repeats; -1 = none.", fill=-1),
     Column("flags", np.uint32, "Why a value of the row is not to be trusted, bit by bit; 0 = all is well.", codes=Flag),
+    Column(
+        "ring_current_mA",
+        np.float64,
+        "Current stored in the ring, the least of the row's exposures, from channel `ring_current`; NaN = not known.",
+        "mA",
+        is_optional=True,
+    ),
+    Column(
+        "shutter_open",
+        np.int8,
+        "1 = the shutter was open in every exposure of the row, from channel `shutter`; 0 = not; -1 = not known.",
+        fill=-1,
+        is_optional=True,
+    ),
 )
 
 POSITION_COLUMNS = (

@@ -6,7 +6,6 @@ names), and another part of the frame or other cells than those stored, are meas
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,14 +26,16 @@ from stream_service.core.row import (
     forget_wrong_positions,
 )
 from stream_service.kernels import measure_rows
+from stream_service.quality_report.stored_conditions import stored_conditions
+from stream_service.quality_report.stored_settings import StoredSettings
 from stream_service.quality_report.view import View
-from stream_service.settings.quality import QualitySettings
 from stream_service.sources.hdf5.dataset import StoredDataset
 from stream_service.sources.hdf5.recording import Hdf5Recording
 from stream_service.sources.tables.recorded_units import text_of
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.row_columns import PLACES
 
+CONDITIONS = tuple(f"{paths.FRAMES}/{name}" for name in ("ring_current_mA", "shutter_open"))
 STORED_ROWS = 4096
 """Read at once where features are stored: 4 MB of cells."""
 
@@ -65,6 +66,11 @@ class EvaluatedFile:
         """(y, x) of the stored frame."""
         self._columns = {path: found for path, _ in PLACES if (found := self._column(path)) is not None}
         self._tags = self._column(paths.TAGS)
+        settings = recording.stored(paths.SETTINGS) if recording.is_standard else None
+        self.made_with = StoredSettings.read("" if settings is None else text_of(settings.whole()[()]))
+        self._has_conditions = all(path in self._columns for path in CONDITIONS)
+        reads_updates = recording.is_standard and not self._has_conditions
+        self._conditions = stored_conditions(recording, self.made_with, reads_updates=reads_updates)
         self.reads_pixels = not (view.is_as_stored(recording.frame_shape) and self._has_features)
         self.unreadable: list[Unreadable] = []
         """Known once all rows were read."""
@@ -94,15 +100,6 @@ class EvaluatedFile:
         """+1 where rows (columns) of a frame grow with +y (+x) of the beam on the sample, also where nobody says it."""
         return self.recording.axis_signs or (1, 1)
 
-    def quality(self, **given: Any) -> QualitySettings:
-        """Those of the profile with which the file was made, if it has them; `given` ones come before."""
-        stored = self.recording.stored(paths.SETTINGS) if self.recording.is_standard else None
-        try:
-            profile = {} if stored is None else (json.loads(text_of(stored.whole()[()])).get("profile") or {})
-            return QualitySettings.model_validate({**(profile.get("quality") or {}), **given})
-        except (ValueError, AttributeError, TypeError):  # of another version, or no settings at all
-            return QualitySettings.model_validate(given)
-
     def blocks(self, step: Step = lambda _: None) -> Iterator[tuple[Rows, Cells]]:
         """All rows in their order, fields of `row_dtype`."""
         done = 0
@@ -111,6 +108,11 @@ class EvaluatedFile:
             yield rows, cells
             done += len(rows)
             step(done)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the file, and of what its rows cannot be judged by; complete once all were read."""
+        return *self.recording.notes, *self._conditions.notes()
 
     def pixels(self, row: int) -> npt.NDArray[np.generic] | None:
         """The stored frame of a row, (y, x); None if it cannot be read."""
@@ -153,6 +155,10 @@ class EvaluatedFile:
         for path, column in PLACES:
             if (stored := self._columns.get(path)) is not None:
                 (rows["features"] if column in FEATURES else rows)[column.name] = stored.read(start, stop)
+        if self._has_conditions:
+            self._conditions.see(rows)
+        else:
+            self._conditions.fill(rows)
         if self._tags is not None:
             rows["keep"][self._tags.read(start, stop) != 0] = 1  # left out by an earlier evaluation alone
         return rows

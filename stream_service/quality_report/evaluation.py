@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.conditions import CLOSED
 from stream_service.core.reason import Reason, words
 from stream_service.errors import ConfigError, SourceError
 from stream_service.qc.evaluator import Evaluator
@@ -61,7 +62,8 @@ class Evaluation:
     settings: EvaluationSettings
     reads_pixels: bool
     notes: tuple[str, ...]
-    _verdicts: Verdicts
+    verdicts: Verdicts
+    """Of the rows that were evaluated."""
     _unreadable: frozenset[int]
     _bin: int
     """Stored pixels in one of those that were measured."""
@@ -100,13 +102,13 @@ class Evaluation:
         """The kind of reason of each evaluated row, without numbers; empty where nothing is conspicuous."""
         return [
             UNREADABLE if row in self._unreadable else KINDS[Reason(code)] if code else ""
-            for row, code in zip(self.mask_indices.tolist(), self._verdicts.reason.tolist(), strict=True)
+            for row, code in zip(self.mask_indices.tolist(), self.verdicts.reason.tolist(), strict=True)
         ]
 
     def reasons(self) -> list[str]:
         """Of each row, in words; empty for one in which nothing is conspicuous, or that is not evaluated."""
         said, rows = [""] * self.n_rows, self.mask_indices
-        codes, pairs = self._verdicts.reason.tolist(), self._verdicts.numbers.tolist()
+        codes, pairs = self.verdicts.reason.tolist(), self.verdicts.numbers.tolist()
         for row, code, (first, second) in zip(rows.tolist(), codes, pairs, strict=True):
             if row in self._unreadable:
                 said[row] = UNREADABLE
@@ -126,7 +128,8 @@ def evaluate(
     region, numbers = settings.region, RowNumbers(file.n_rows)
     if region is not None and not file.has_positions:
         raise ConfigError(f"{file.recording.path} has no positions, so that {region} cannot be told from the rest")
-    evaluator, table = Evaluator(settings.quality, file.view.shape), ScanTable()
+    evaluator = Evaluator(settings.quality, file.view.shape, file.made_with.energy_eV)
+    table = ScanTable()
     evaluated = np.ones(file.n_rows, bool)
     for rows, cells in file.blocks(step):
         place = numbers.add(rows)
@@ -135,7 +138,8 @@ def evaluate(
         if not file.has_positions:
             rows["x_m"], rows["y_m"] = STEP_M * np.arange(place.start, place.stop), 0.0
         inside = evaluated[place]
-        evaluator.add(rows[inside], cells=None if cells is None else cells[inside])
+        current_mA, is_open = rows["ring_current_mA"][inside], rows["shutter_open"][inside] != CLOSED
+        evaluator.add(rows[inside], current_mA, is_open, None if cells is None else cells[inside])
         table.add(measured(rows[inside], file.view.bin))
     if not evaluated.any():
         raise ConfigError(f"no row lies in {region}: {_extent(numbers)}")
@@ -156,7 +160,7 @@ def evaluate(
         settings=settings,
         reads_pixels=file.reads_pixels,
         notes=tuple(_notes(file, numbers)),
-        _verdicts=verdicts,
+        verdicts=verdicts,
         _unreadable=unreadable,
         _bin=file.view.bin,
     )
@@ -177,7 +181,7 @@ def _extent(numbers: RowNumbers) -> str:
 
 
 def _notes(file: EvaluatedFile, numbers: RowNumbers) -> list[str]:
-    notes = [*file.recording.notes, *file.view.notes]
+    notes = [*file.notes, *file.view.notes]
     n = int(np.count_nonzero(~numbers.has_position))
     if not file.has_positions:
         notes.append(

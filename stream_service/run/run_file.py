@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from stream_service.core.conditions import Conditions
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.history import Readback
 from stream_service.core.run import RunOutcome, RunState
@@ -78,9 +79,10 @@ class RunFile:
         """True for a frame of the shape and type with which the run began."""
         return pixels.shape == self.raw_shape and pixels.dtype == self.dtype
 
-    def record(self, updates: Iterable[Readback]) -> None:
+    def record(self, updates: Collection[Readback]) -> None:
         """Enter readbacks as they came."""
         self._updates += updates
+        self.pipeline.conditions.add(updates)
         if len(self._updates) >= MOST_UPDATES:  # a long log beside few frames
             self._flush_rows()
 
@@ -227,7 +229,8 @@ def open_run_file(
         center=reducer.geometry.center,
         axis_signs=settings.axis_signs,
     )
-    quality = RowQuality(Evaluator(settings.quality, reducer.out_shape), is_followed=swmr)
+    evaluator = Evaluator(settings.quality, reducer.out_shape, settings.energy_eV)
+    quality = RowQuality(evaluator, is_followed=swmr)
     file = FileThread(StandardFile.create(path, header, swmr=swmr))
     pipeline = RowPipeline(
         file,
@@ -246,6 +249,12 @@ def open_run_file(
             settings.n_positions,
             settings.n_extra_frames,
             settings.planned_m,
+        ),
+        conditions=Conditions(
+            {channel.name: channel.unit for channel in settings.channels},
+            settings.frame_time,
+            min_ring_current_mA=settings.quality.min_ring_current_mA,
+            open_when=settings.quality.shutter_open_when,
         ),
         sinks=(quality, *sinks),
     )

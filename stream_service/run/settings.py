@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.frame import FrameTime
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.kernels import (
@@ -59,6 +60,10 @@ class RunSettings:
     """Positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0)."""
     quality: QualitySettings
     """How rows are judged."""
+    frame_time: FrameTime
+    """Of a frame's stamp."""
+    energy_eV: float | None = None
+    """Photon energy that was asked for."""
     about_references: tuple[str, ...] = ()
     """What is to be said of dark, flat and mask, in sentences."""
     record: Mapping[str, Any]

@@ -24,6 +24,8 @@ class QualitySettings(Settings):
     max_saturated: Share = 0.01
     """Gate: share of the pixels of a frame that may be saturated."""
     energy_tolerance: Annotated[float, Field(gt=0)] = TOLERANCE
-    """Gate: relative, off the requested energy, or off that of most rows where none was requested."""
+    """Gate: relative, off the energy that the request asks for, or off that of most rows where it asks for none."""
     min_ring_current_mA: Annotated[float, Field(ge=0)] = 0.0
-    """Gate: rows taken with less are rejected, where the ring current is known."""
+    """Gate: rows taken with less are rejected, where the channel `ring_current` tells it; 0: none is."""
+    shutter_open_when: float = 1.0
+    """Gate: value of the channel `shutter` that means open; rows taken at another one are rejected."""

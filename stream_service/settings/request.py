@@ -64,6 +64,9 @@ class ScanRequest(BaseModel):
     """The same, y."""
     exposure_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Exposure time of one frame, if the plan knows it; else the service reads it from the detector."""
+    energy_eV: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Photon energy that the plan asks for: rows off it by more than `quality.energy_tolerance` are rejected. Left out:
+    rows off the energy of most of them."""
     raw_file: str | None = None
     """The NDFileHDF5 file of the same frames, if one is written: recorded in the file, used for recovery."""
     references: RequestedReferences | None = None

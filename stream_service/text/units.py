@@ -97,6 +97,10 @@ SECONDS = UnitTable(
         **_factor_of(60.0, "min", "minute", "minutes"),
     },
 )
+MILLIAMPERES = UnitTable(
+    usual=("mA", "A"), factors={**_factor_of(1.0, "ma"), **_factor_of(1e3, "a", "ampere", "amperes")}
+)
+"""Of the ring current."""
 TABLES = (METRES, ELECTRONVOLTS, SECONDS)
 
 

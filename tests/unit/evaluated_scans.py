@@ -71,4 +71,5 @@ def evaluated(path: Path) -> Evaluation:
     """What an evaluation of the whole file finds, without options."""
     with Hdf5Recording(path, Hdf5Paths()) as recording:
         view = View.of(recording.frame_shape, None, None, None)
-        return evaluate(EvaluatedFile(recording, view), EvaluationSettings())
+        file = EvaluatedFile(recording, view)
+        return evaluate(file, EvaluationSettings(quality=file.made_with.quality()))

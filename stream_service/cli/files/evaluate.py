@@ -91,7 +91,7 @@ def evaluate(
     asked = {name: said_of(value) for name, value in context.params.items() if value not in (None, "", (), False)}
     with Hdf5Recording(file, paths, translation=translation, also=also) as recording:
         scan = EvaluatedFile(recording, View.of(recording.frame_shape, roi, bin, embed_side))
-        settings = EvaluationSettings(rejection, region, scan.quality(**given))
+        settings = EvaluationSettings(rejection, region, scan.made_with.quality(**given))
         report.prepare(recording.files)
         with Progress("row", "comparing") as progress:
 

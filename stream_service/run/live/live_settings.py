@@ -69,6 +69,8 @@ def live_settings(
         sample=request.sample,
         planned_m=planned_m,
         quality=profile.quality,
+        frame_time=profile.detector.frame_time.to_core(),
+        energy_eV=request.energy_eV,
         about_references=about_references,
         record={
             "profile": profile.model_dump(mode="json"),

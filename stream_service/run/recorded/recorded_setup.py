@@ -148,6 +148,7 @@ def recorded_settings(
         optics=profile.optics.model_dump(mode="json") if profile else {},
         rejected=settings.rejected,
         quality=profile.quality if profile else QualitySettings(),
+        frame_time=scan.rules.frame_time,
         about_references=tuple(reference_notes(preprocessing, references, corrections, is_own_mask=is_own_mask)),
         record=_settings_record(recording, settings, channels),
     )

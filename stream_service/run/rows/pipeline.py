@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.conditions import Conditions
 from stream_service.core.energies import RowEnergies
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.grouping import Grouper
@@ -53,13 +54,15 @@ class RowPipeline:
         gaps: GapSetting = "auto",
         about_references: tuple[str, ...] = (),
         planned: PlannedRows | None = None,
+        conditions: Conditions | None = None,
         sinks: Iterable[Sink] = (),
     ) -> None:
         """`rejected` are positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0).
 
         With `allow_spread` the exposures of a row may have been taken at more than one position. `gaps`
         says how pixels that do not measure are found; `about_references` is told with what is to be said of the rows.
-        `planned` tells rows by their planned positions. `sinks` are those beside the file; they get what is in it.
+        `planned` tells rows by their planned positions; `conditions` are entered in rows as they are known by then.
+        `sinks` are those beside the file; they get what is in it.
         """
         self._file = file
         self.side_sinks = SideSinks(sinks)
@@ -68,6 +71,7 @@ class RowPipeline:
         self._ledger = ledger
         self._stage_map = stage_map
         self._about_references = about_references
+        self.conditions = conditions or Conditions()
         self._gap_setting: GapSetting = gaps
         self._first_frames: FirstFrames | None = FirstFrames(gaps)
         self._gap_watch: GapWatch | None = None
@@ -205,6 +209,7 @@ class RowPipeline:
             yield from self._unmeasured.notes()
         yield from self._saturation.notes()
         yield from self.energies.notes()
+        yield from self.conditions.notes()
         yield from self._spread_check.notes(self._grouper.frames_per_position)
         yield from self.planned.notes()
 
@@ -237,6 +242,7 @@ class RowPipeline:
         rows["status"] = FrameStatus.STORED
         rows["x_m"], rows["y_m"], rows["energy_eV"] = x_m, y_m, energies_eV
         rows["exposure_s"] = reduced.exposure_s
+        self.conditions.fill(rows)
         rows["flags"] = flags
         rows["keep"] = np.isfinite(x_m) & np.isfinite(y_m) & (position_flags == 0)
         if len(self._rejected):

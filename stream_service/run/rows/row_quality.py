@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.conditions import CLOSED
 from stream_service.core.row import CELLS_SIDE, RowBlock, forget_wrong_positions, row_dtype
 from stream_service.core.run import RunOutcome
 from stream_service.errors import OverrunError
@@ -150,7 +151,7 @@ class RowQuality:
             return True
         while rows is not None:
             self._place(rows)
-            self._evaluator.add(rows)
+            self._evaluator.add(rows, rows["ring_current_mA"], rows["shutter_open"] != CLOSED)
             if self._tell is not None:
                 self._new.append(rows)
             try:

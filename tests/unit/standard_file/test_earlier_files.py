@@ -11,9 +11,10 @@ from stream_service.core.row import FEATURES
 from stream_service.standard_file import validate_file
 from stream_service.standard_file.repair.repair import repair
 from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.row_columns import PLACES
 from stream_service.testing.example_file import example_row, write_example
 
-ADDED = [f"{paths.FEATURES}/{column.name}" for column in FEATURES if column.is_optional]
+ADDED = [path for path, column in PLACES if column.is_optional]
 
 
 def write_earlier(path: Path, n_rows: int, lacks: list[str]) -> Path:
