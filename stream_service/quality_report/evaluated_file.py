@@ -124,7 +124,7 @@ class EvaluatedFile:
             yield self._read_columns(start, min(start + STORED_ROWS, self.n_rows)), None
 
     def _measured(self) -> Iterator[tuple[Rows, Cells]]:
-        frames = iter(self.recording.frames())
+        frames, is_standard = iter(self.recording.frames()), self.recording.is_standard
         frame_bytes = 4 * math.prod(self.view.shape)
         n_most = max(1, min(MAX_ROWS, MAX_BYTES // frame_bytes))
         side = self.view.embed_side
@@ -140,7 +140,7 @@ class EvaluatedFile:
                     pixels[place] = math.nan
                 else:
                     self.view.frame_into(frame.pixels, self.good, pixels[place])
-                if not self.recording.is_standard:
+                if not is_standard:
                     self._enter(frame, rows[place])
             cells = None if side == CELLS_SIDE else np.empty((stop - start, side, side), np.float32)
             measure_rows(pixels[: stop - start], good, rows["features"], cells)

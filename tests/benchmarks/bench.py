@@ -2,7 +2,8 @@
 
 Parts, each a script beside this one that prints lines of JSON: `live` (contenders in front of one detector), `latency`
 (until a reader sees a row), `overload` (offered more than it carries), `kernel`, `writer`, `offline` (ingest beside a
-plain copy). Only figures of one run are to be compared, since machines differ and are noisy.
+plain copy), `evaluate` (beside numpy), `quality` (which faults are found: only in `bench.json` and the aims). Only
+figures of one run are to be compared, since machines differ and are noisy.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LONG_CASES = (
     CROPPED,
     *(("--codec", "bslz4", *case) for case in (("128",), ("256",), ("512",), ("1024",), CROPPED)),
 )
-PARTS = ("live", "latency", "overload", "kernel", "writer", "offline")
+PARTS = ("live", "latency", "overload", "kernel", "writer", "offline", "evaluate", "quality")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -58,6 +59,8 @@ def arguments_of(part: str, is_long: bool) -> list[list[str]]:
             return [["--rows", "100000"], ["--rows", "1000000", "--size", "32"]] if is_long else [["--rows", "20000"]]
         case "overload":
             return [["--seconds", "60"] if is_long else ["--seconds", "10", "--queue", "16"]]
+        case "quality" if not is_long:
+            return [["--seeds", "3", "--clean-seeds", "3", "--real-seeds", "5"]]
     return [[]]
 
 
@@ -100,7 +103,7 @@ def bench(
                     status.update(f"{script} {' '.join(arguments)}: {len(found[part])} lines, {line.get('who', '')}")
         if part == "live":
             console.print(table_of_live(found[part]), table_of_threads(found[part]))
-        else:
+        elif part != "quality":
             console.print(table_of_lines(part, found[part]))
         (out / "bench.json").write_text(json.dumps(machine | {"parts": found}, indent=1))
     made = [out / "bench.json"]

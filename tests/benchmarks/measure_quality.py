@@ -79,7 +79,7 @@ def main() -> None:
             }
     if REAL.exists() and asked.real_seeds:
         found["real"] = figures([real(seed, REAL_FAULT_SHARE) for seed in range(1, 1 + asked.real_seeds)])
-        found["real, as it is: rejected"] = round(float(np.mean(real(1, 0.0).verdicts.is_rejected)), 5)
+        found["real, as it is: rejected"] = {"mean": round(float(np.mean(real(1, 0.0).verdicts.is_rejected)), 5)}
     print(json.dumps(found))
 
 

@@ -213,3 +213,27 @@ def verdicts(found: dict[str, list[Line]]) -> Iterator[tuple[str, bool]]:
             f"overload: Stop answered after {line['stop_answered_s']:.2f} s (at most 0.5)",
             line["stop_answered_s"] <= 0.5,
         )
+    for line in found.get("evaluate", []):
+        ratio, peak_MiB = line["reference_over_evaluate"], line["peak_MiB"]
+        yield (
+            f"evaluate of {line['frames']}: {ratio:.1f} × as fast as measuring by plain numpy (at least 5)",
+            ratio >= 5,
+        )
+        yield f"evaluate of {line['frames']}: {peak_MiB:.0f} MiB (at most 600)", peak_MiB <= 600
+    for line in found.get("quality", []):
+        yield from verdicts_on_quality(line)
+
+
+def verdicts_on_quality(line: Line) -> Iterator[tuple[str, bool]]:
+    """Areas under the ROC curve, precision at the true number of faults, and sound rows that are rejected."""
+    for case, found in line.items():
+        if "auc" in found:
+            least = 0.97 if case == "real" else 0.99
+            worst_kind = min(found["auc_by_kind"].values())
+            yield f"{case}: ROC-AUC {found['auc']:.4f} (at least {least})", found["auc"] >= least
+            yield f"{case}: {worst_kind:.3f} for the worst kind of fault (at least 0.95)", worst_kind >= 0.95
+            hits = found["precision_at_true_number"]
+            yield f"{case}: precision and recall {hits:.3f} at the true number (at least 0.9)", hits >= 0.9
+        elif "mean" in found:
+            share = found["mean"]
+            yield f"{case} {100 * share:.2f} % (at most 0.5 %)", share <= 0.005
