@@ -16,6 +16,7 @@ from stream_service.core.ledger import FrameStatus
 from stream_service.core.row import CELLS_SIDE, FEATURES_DTYPE, RowBlock
 from stream_service.standard_file.schema.header import ChannelColumn, FileHeader
 from stream_service.standard_file.schema.ledger_columns import LedgerColumns
+from stream_service.standard_file.schema.verdict_columns import VERDICTS_DTYPE
 from stream_service.standard_file.write.swmr_file import StandardFile
 
 START_NS = 1_763_683_200_000_000_000
@@ -101,6 +102,11 @@ def example_ledger(n_frames: int) -> LedgerColumns:
     )
 
 
+def example_verdicts(n_rows: int) -> np.ndarray[Any, Any]:
+    """(n,) Every row is as its neighbours."""
+    return np.zeros(n_rows, VERDICTS_DTYPE)
+
+
 def append_example_rows(file: StandardFile, start: int, stop: int, frames_per_row: int = 1) -> None:
     """Append rows `start` to `stop` - 1 of the example, each with an update of its x readback."""
     for index in range(start, stop):
@@ -114,5 +120,6 @@ def write_example(path: str | os.PathLike[str], n_rows: int, *, swmr: bool = Tru
     header = example_header(n_rows, **changes)
     with StandardFile.create(path, header, swmr=swmr) as file:
         append_example_rows(file, 0, n_rows, header.frames_per_row)
+        file.write_verdicts(0, example_verdicts(n_rows))
         file.write_ledger(example_ledger(n_rows * header.frames_per_row))
         file.set_state("COMPLETE", "all expected frames were received", START_NS + 60_000_000_000, f"{n_rows} rows")

@@ -21,8 +21,9 @@ from stream_service.standard_file.rules.elsewhere_rules import elsewhere_finding
 from stream_service.standard_file.rules.entry_rules import consistency_findings, entry_findings
 from stream_service.standard_file.rules.finding import Finding, error, warning
 from stream_service.standard_file.rules.identity_rules import identity_findings, row_extent
-from stream_service.standard_file.rules.verdict_rules import verdict_findings
+from stream_service.standard_file.rules.verdict_rules import row_verdict_findings, verdict_findings
 from stream_service.standard_file.schema import paths
+from stream_service.standard_file.schema.contents import dataset_at, text_in
 
 
 def validate_file(path: str | os.PathLike[str], also: AlsoBelow = NOWHERE_ELSE) -> list[Finding]:
@@ -67,4 +68,5 @@ def _own_findings(file: BoundedFile, *, is_growing: bool) -> list[Finding]:
     findings = list(entry_findings(file, extent))
     if file.is_standard:
         findings += identity_findings(file, extent)
+        findings += row_verdict_findings(file, extent, text_in(dataset_at(file, paths.STATE)))
     return findings

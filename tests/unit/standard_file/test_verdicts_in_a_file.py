@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 import sys
@@ -171,3 +172,60 @@ def test_validate_finds_verdicts_that_contradict_each_other(path: Path) -> None:
     findings = {finding.where: finding.message for finding in validate_file(path)}
     assert "1 row is tagged as rejected and kept by /entry/keep (the first is row 3)" in findings[paths.TAGS]
     assert "is outside of 0 to 1 in 1 row" in findings[paths.SCORE]
+
+
+def remade(path: Path, name: str, values: Any) -> None:
+    """A verdict column of another length, type or content."""
+    with h5py.File(path, "r+") as file:
+        del file[f"{paths.QC}/{name}"]
+        file[f"{paths.QC}/{name}"] = values
+
+
+def said_of(path: Path, level: str) -> list[str]:
+    return [f"{found.where}: {found.message}" for found in validate_file(path) if found.level == level]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("score", np.full(N_ROWS, 1.5), "is no number from 0 to 1 in 40 rows"),
+        ("score", np.full(N_ROWS, -1e-9), "is no number from 0 to 1"),
+        ("score", np.r_[np.zeros(N_ROWS - 1), math.nan], "in 1 row, the first is 39"),
+        ("score", np.full(N_ROWS, math.inf), "is no number from 0 to 1"),
+        ("reason", np.full(N_ROWS, 200, np.uint8), "is a code that nobody knows"),
+        ("reason", np.full(N_ROWS, -1), "is a code that nobody knows"),
+        ("reason", np.full(N_ROWS, 0.5), "is a code that nobody knows"),
+        ("gates", np.full(N_ROWS, 1 << 30, np.uint32), "names a gate that nobody knows"),
+        ("gates", np.full(N_ROWS, -2), "names a gate that nobody knows"),
+        ("gates", np.full(N_ROWS, math.nan), "names a gate that nobody knows"),
+        ("score", np.zeros(N_ROWS + 1), f"has verdicts on {N_ROWS + 1} rows, but there are {N_ROWS}"),
+        ("gates", np.zeros(2 * N_ROWS, np.uint32), f"has verdicts on {2 * N_ROWS} rows"),
+        ("score", np.zeros((N_ROWS, 2)), "a verdict is one number for each row"),
+        ("reason", np.zeros(N_ROWS, complex), "a verdict is one number for each row"),
+        ("number", np.array([b"x"] * N_ROWS), "a verdict is one number for each row"),
+        ("second", 3.0, "a verdict is one number for each row"),
+    ],
+)
+def test_validate_finds_verdicts_that_are_none(path: Path, name: str, values: Any, said: str) -> None:
+    remade(path, name, values)
+    (found,) = said_of(path, "error")
+    assert found.startswith(f"{paths.QC}/{name}: ") and said in found
+
+
+@pytest.mark.parametrize("n", [0, N_ROWS - 3])
+def test_validate_says_what_to_do_about_rows_without_a_verdict(path: Path, n: int) -> None:
+    with h5py.File(path, "r+") as file:
+        for name in ("score", "reason", "number", "second", "gates"):
+            file[f"{paths.QC}/{name}"].resize(n, axis=0)  # type: ignore[union-attr]
+    (found,) = said_of(path, "warning")
+    assert f"no verdict on the last {N_ROWS - n} rows" in found and "evaluate --apply" in found
+    with h5py.File(path, "r+") as file:
+        file[paths.STATE][()] = b"INCOMPLETE"  # type: ignore[index]
+    assert not any("no verdict" in each for each in said_of(path, "warning"))
+
+
+def test_a_file_of_an_earlier_version_has_no_verdicts_and_is_as_good(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        for name in ("score", "reason", "number", "second", "gates"):
+            del file[f"{paths.QC}/{name}"]
+    assert validate_file(path) == []
