@@ -53,7 +53,7 @@ class _Attributes(_Named, h5py.AttributeManager):
 
 
 class BoundedDataset(_Named, h5py.Dataset):
-    """A dataset of a bounded file."""
+    """A dataset of a bounded file. What HDF5 cannot read of it raises `SourceError`."""
 
     def __init__(self, id: h5d.DatasetID) -> None:
         super().__init__(id, readonly=True)
@@ -64,12 +64,12 @@ class BoundedDataset(_Named, h5py.Dataset):
         return _Attributes(self)
 
     def __getitem__(self, args: Any, new_dtype: Any = None) -> Any:
-        with reading(self._where):
+        with readable(self._where):
             return super().__getitem__(args, new_dtype)
 
     def read_direct(self, dest: Any, source_sel: Any = None, dest_sel: Any = None) -> None:
         """As h5py's."""
-        with reading(self._where):
+        with readable(self._where):
             super().read_direct(dest, source_sel, dest_sel)
 
 

@@ -84,6 +84,16 @@ class ScanFile:
         """The file, open for reading; with `swmr=True` where it is being written, or was when its writer died."""
         return open_hdf5(self.path, self.also).file
 
+    def frame(self, data: h5py.Dataset, row: int, good: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+        """The stored frame (y, x) of a row, out of the dataset of frames. Raises `SourceError` for a damaged one."""
+        pixels = np.asarray(data[row])
+        if not np.isfinite(pixels[good]).all():
+            raise SourceError(
+                f"{self.path}: row {row} has good pixels that are no numbers: it is damaged; copy it again, or ingest "
+                "the raw file anew"
+            )
+        return pixels
+
     @classmethod
     def _from_file(cls, path: Path, file: BoundedFile) -> Self:
         if not file.is_standard:

@@ -77,11 +77,11 @@ class KeptRows:
         return self.scan.square_px
 
     def frames(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Each (side, side), upright, the axis at n // 2."""
-        square = self.scan.square
+        """Each (side, side), upright, the axis at n // 2. Raises `SourceError` for a damaged one."""
+        square, good = self.scan.square, self._mask == 0
         for row in self.rows:
             self._check()
-            yield self.scan.upright.apply(self._data[int(row)][square])
+            yield self.scan.upright.apply(self.scan.frame(self._data, int(row), good)[square])
 
     @property
     def mask(self) -> npt.NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import h5py
@@ -36,7 +37,7 @@ class ScanHolograms:
 
 
 def read_holograms(scan: ScanFile) -> ScanHolograms:
-    """Read them. Raises `SourceError` for a scan with too few rows."""
+    """Read them. Raises `SourceError` for a scan with too few rows, and for a damaged one."""
     with scan.open() as file:
         positions_yx_m = values_in(file, paths.POS, scan.n_rows)[:, ::-1]
         keep = values_in(file, paths.KEEP, scan.n_rows) > 0
@@ -47,10 +48,11 @@ def read_holograms(scan: ScanFile) -> ScanHolograms:
         data = file[paths.DATA]
         assert isinstance(data, h5py.Dataset)
         mean = np.zeros(scan.frame_shape)
-        for frame in _frames(data, rows):
+        frames = partial(_frames, scan, data, rows, good)
+        for frame in frames():
             mean += frame / len(rows)
         _check_there_is_something_to_see(scan, mean, good, positions_yx_m[rows])
-        holograms = InlineHolograms.of(_frames(data, rows), mean, good, scan.center_px, positions_yx_m[rows])
+        holograms = InlineHolograms.of(frames(), mean, good, scan.center_px, positions_yx_m[rows])
     return ScanHolograms(holograms, mean, good)
 
 
@@ -71,5 +73,7 @@ def _check_there_is_something_to_see(
         raise SourceError(f"{scan.path}: the frames are dark, or masked ({len(lit)} pixels have light)")
 
 
-def _frames(data: h5py.Dataset, rows: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[Any]]:
-    return (np.asarray(data[int(row)], np.float64) for row in rows)
+def _frames(
+    scan: ScanFile, data: h5py.Dataset, rows: npt.NDArray[np.intp], good: npt.NDArray[np.bool_]
+) -> Iterator[npt.NDArray[Any]]:
+    return (np.asarray(scan.frame(data, int(row), good), np.float64) for row in rows)

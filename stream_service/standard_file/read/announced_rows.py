@@ -96,7 +96,7 @@ def _check_there(file: BoundedFile, data: h5py.Dataset, n_rows: int) -> None:
         raise is_shorter(file.path, what, is_standard=True)
     try:
         is_cut = n_rows > 0 and is_empty(data, file.get(paths.INTENSITY), n_rows - 1)
-    except OSError:  # damaged, and not cut off: who reads its pixels says so
+    except SourceError:  # damaged, and not cut off: who reads its pixels says so
         is_cut = False
     if is_cut:
         what = f"of row {n_rows - 1}, the last, no pixel is in it"

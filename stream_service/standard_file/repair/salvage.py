@@ -104,7 +104,7 @@ def salvage(file: BoundedFile) -> Salvage:
         datasets = tuple(
             _of_rows(found.spec(path, is_growing=path in growing), rows, len(data)) for path in found.datasets
         )
-    except HDF5_ERRORS as error:
+    except (SourceError, *HDF5_ERRORS) as error:
         raise _hopeless(file, error) from error
     tree = Tree(found.groups, datasets, found.soft_links)
     return Salvage(file, tree, announced, rows, columns, readbacks, ledger, tuple(found.left_out))
