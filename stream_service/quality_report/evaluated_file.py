@@ -111,7 +111,7 @@ class EvaluatedFile:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of the file, and of what its rows cannot be judged by; complete once all were read."""
+        """What is to be said of the file, and of limits that its rows are not held to; complete once all were read."""
         return *self.recording.notes, *self._conditions.notes()
 
     def pixels(self, row: int) -> npt.NDArray[np.generic] | None:

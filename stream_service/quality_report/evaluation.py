@@ -99,14 +99,14 @@ class Evaluation:
         return self.settings.rejection.said(self.settings.quality.threshold)
 
     def kinds(self) -> list[str]:
-        """The kind of reason of each evaluated row, without numbers; empty where nothing is conspicuous."""
+        """The kind of reason of each evaluated row, without numbers; empty where it is as its neighbours."""
         return [
             UNREADABLE if row in self._unreadable else KINDS[Reason(code)] if code else ""
             for row, code in zip(self.mask_indices.tolist(), self.verdicts.reason.tolist(), strict=True)
         ]
 
     def reasons(self) -> list[str]:
-        """Of each row, in words; empty for one in which nothing is conspicuous, or that is not evaluated."""
+        """Of each row, in words; empty for one that is as its neighbours, or was not evaluated."""
         said, rows = [""] * self.n_rows, self.mask_indices
         codes, pairs = self.verdicts.reason.tolist(), self.verdicts.numbers.tolist()
         for row, code, (first, second) in zip(rows.tolist(), codes, pairs, strict=True):
@@ -121,10 +121,13 @@ class Evaluation:
         return said
 
 
-def evaluate(
+def evaluate_rows(
     file: EvaluatedFile, settings: EvaluationSettings, step: Callable[[int], None] = lambda _: None
 ) -> Evaluation:
-    """Read all rows once and judge those of the region. Raises `SourceError`, and `ConfigError` for an empty region."""
+    """Read all rows once and give those of the region their verdicts.
+
+    Raises `SourceError`, and `ConfigError` for an empty region.
+    """
     region, numbers = settings.region, RowNumbers(file.n_rows)
     if region is not None and not file.has_positions:
         raise ConfigError(f"{file.recording.path} has no positions, so that {region} cannot be told from the rest")

@@ -1,4 +1,4 @@
-"""The gallery `thumbs/index.html`: small pictures of the most conspicuous rows, with position, score and reason.
+"""The gallery `thumbs/index.html`: small pictures of the rows with the highest scores, with position, score and reason.
 
 The page is static, and asks for nothing but the pictures beside it.
 """
@@ -82,7 +82,7 @@ def _figure(evaluation: Evaluation, row: int, reason: str, shown: npt.NDArray[np
     x_um, y_um = table["x_m"][row] * UM, table["y_m"][row] * UM
     where = f"x {x_um:.4g} µm, y {y_um:.4g} µm" if table.has_position[row] else "position not known"
     state = "rejected" if evaluation.rejected[row] else "accepted"
-    said = html.escape(printable(reason) or "nothing conspicuous")
+    said = html.escape(printable(reason) or "as its neighbours")
     picture = "<p>its pixels cannot be read</p>"
     if shown is not None:
         height, width = shown.shape[:2]
@@ -95,7 +95,7 @@ def _figure(evaluation: Evaluation, row: int, reason: str, shown: npt.NDArray[np
 
 
 def _write_page(path: Path, name: str, evaluation: Evaluation, figures: list[str]) -> None:
-    title = html.escape(f"{printable(name)}: the most conspicuous of {counted(len(evaluation.mask_indices), 'row')}")
+    title = html.escape(f"{printable(name)}: the highest scores of {counted(len(evaluation.mask_indices), 'row')}")
     with text_output(path) as page:
         page.write(
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

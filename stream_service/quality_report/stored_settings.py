@@ -1,4 +1,4 @@
-"""Settings with which a standard file was made, as far as its rows are judged by them."""
+"""Settings with which a standard file was made, as far as its rows are evaluated by them."""
 
 from __future__ import annotations
 

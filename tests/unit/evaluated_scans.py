@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.quality_report.evaluated_file import EvaluatedFile
-from stream_service.quality_report.evaluation import Evaluation, EvaluationSettings, evaluate
+from stream_service.quality_report.evaluation import Evaluation, EvaluationSettings, evaluate_rows
 from stream_service.quality_report.view import View
 from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
 
@@ -72,4 +72,4 @@ def evaluated(path: Path) -> Evaluation:
     with Hdf5Recording(path, Hdf5Paths()) as recording:
         view = View.of(recording.frame_shape, None, None, None)
         file = EvaluatedFile(recording, view)
-        return evaluate(file, EvaluationSettings(quality=file.made_with.quality()))
+        return evaluate_rows(file, EvaluationSettings(quality=file.made_with.quality()))

@@ -69,8 +69,7 @@ def evaluate(
     """Score the rows of a file, reject the bad ones, say why; FILE is only read, unless --apply."""
     from stream_service.interruption import raise_if_interrupted
     from stream_service.quality_report.evaluated_file import EvaluatedFile
-    from stream_service.quality_report.evaluation import EvaluationSettings
-    from stream_service.quality_report.evaluation import evaluate as judge
+    from stream_service.quality_report.evaluation import EvaluationSettings, evaluate_rows
     from stream_service.quality_report.region import region_of
     from stream_service.quality_report.rejection import Rejection
     from stream_service.quality_report.report import Report
@@ -99,7 +98,7 @@ def evaluate(
                 raise_if_interrupted()
                 progress.update(done, scan.n_rows)
 
-            found = judge(scan, settings, compared)
+            found = evaluate_rows(scan, settings, compared)
         show_notes(found.notes)
         with Progress("thumbnail", report.folder.name) as progress:
 

@@ -38,7 +38,7 @@ HEADINGS = {paths.SCORE: "outlier score", paths.TAGS: REJECTED}
 """CXI 1.6 wants the names of scores and tags in an attribute `headings`."""
 DESCRIPTIONS = {
     paths.KEEP: KEEP.about,
-    paths.SCORE: "How conspicuous each row is: 0 to 1; NaN for one that was not judged.",
+    paths.SCORE: "How unlike its neighbours each row is: 0 to 1; NaN for one that was not evaluated.",
     paths.TAGS: "1 = the row is rejected for its quality.",
 }
 COPY_BYTES = 8 << 20
@@ -53,9 +53,9 @@ class RowVerdicts:
     """Verdicts on all rows of a file."""
 
     score: npt.NDArray[np.float64]
-    """(n,) 0 to 1; NaN for rows that are not judged."""
+    """(n,) 0 to 1; NaN for rows that were not evaluated."""
     rejected: Flags
-    judged: Flags
+    evaluated: Flags
     """Rows of which the verdict counts; what the file says of others stays."""
 
 
@@ -80,12 +80,12 @@ class _Said:
 
     def revised(self, verdicts: RowVerdicts) -> _Said:
         """With these verdicts."""
-        judged, rejected = verdicts.judged, verdicts.rejected
+        evaluated, rejected = verdicts.evaluated, verdicts.rejected
         is_ours = (self.keep != 0) | (self.tags != 0)  # else it is left out for a reason of somebody else
         return _Said(
-            np.where(judged, is_ours & ~rejected, self.keep).astype(np.uint8),
-            np.where(judged, verdicts.score, self.score),
-            np.where(judged, is_ours & rejected, self.tags).astype(np.uint8),
+            np.where(evaluated, is_ours & ~rejected, self.keep).astype(np.uint8),
+            np.where(evaluated, verdicts.score, self.score),
+            np.where(evaluated, is_ours & rejected, self.tags).astype(np.uint8),
         )
 
     def steps_to(self, after: _Said) -> Iterator[tuple[str, npt.NDArray[Any]]]:

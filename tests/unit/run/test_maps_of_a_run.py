@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from corpus import Message
@@ -16,6 +17,7 @@ from stream_service.qc.maps import ScanMap, scan_map
 from stream_service.service.run_pictures import RunPictures
 from stream_service.settings.profile import ChannelSettings
 from stream_service.settings.status_table import ServiceImage
+from stream_service.standard_file import RowVerdicts, apply_verdicts, paths, validate_file
 
 SIDE, SHAPE = 9, (24, 20)
 LOST = 40
@@ -50,16 +52,21 @@ def frame(row: int) -> list[Any]:
     return [message.build()]
 
 
-@pytest.mark.parametrize("axis_signs", [(1, 1), (-1, 1), (1, -1)])
-def test_live_maps_at_the_end_are_those_of_the_file(tmp_path: Path, axis_signs: tuple[int, int]) -> None:
-    usual = profile_for(tmp_path)
+def bench_of(folder: Path, axis_signs: tuple[int, int] = (1, 1)) -> Bench:
+    """Positions come with the frames."""
+    usual = profile_for(folder)
     axes = {
         name: ChannelSettings.model_validate({"how": "attribute", "attribute": f"pos{name}", "unit": "um"})
         for name in "xy"
     }
     detector = usual.detector.model_copy(update={"axis_signs": axis_signs})
     profile = {"channels": usual.channels | axes, "detector": detector}
-    bench = Bench(tmp_path, at_rest={"ring_current": 200.0}, profile=profile, n_positions=SIDE**2)
+    return Bench(folder, at_rest={"ring_current": 200.0}, profile=profile, n_positions=SIDE**2)
+
+
+@pytest.mark.parametrize("axis_signs", [(1, 1), (-1, 1), (1, -1)])
+def test_live_maps_at_the_end_are_those_of_the_file(tmp_path: Path, axis_signs: tuple[int, int]) -> None:
+    bench = bench_of(tmp_path, axis_signs)
     screens: Any = Screens()
     pictures, looks = RunPictures(screens), iter(range(10, 1000, 10))
     look = lambda: pictures.show(bench.run, next(looks))  # noqa: E731
@@ -91,3 +98,19 @@ def test_live_maps_at_the_end_are_those_of_the_file(tmp_path: Path, axis_signs: 
     )
     # the stage moves the sample: the beam goes to -x where the spot goes to larger columns
     assert (np.sign(slope_y), np.sign(slope_x)) == (-axis_signs[0], -axis_signs[1])
+
+
+def test_row_that_the_run_left_out_stays_out_and_is_not_tagged(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    bench.play(bench.exposed(SIDE**2), *[frame(row) for row in range(SIDE**2)], bench.detector_stops)
+    path, found = bench.run.setup.path, evaluated(bench.run.setup.path)
+    assert {LOST, DARK} <= set(found.reject_indices.tolist())
+    for _ in range(2):
+        apply_verdicts(path, RowVerdicts(found.score, found.rejected, found.evaluated))
+        with h5py.File(path) as file:
+            keep, tags, score = (np.asarray(file[place]) for place in (paths.KEEP, paths.TAGS, paths.SCORE))
+        assert np.flatnonzero(keep == 0).tolist() == found.reject_indices.tolist()
+        assert np.flatnonzero(tags).tolist() == [row for row in found.reject_indices.tolist() if row != LOST]
+        assert score[LOST] == 1
+    assert [finding for finding in validate_file(path) if finding.level == "error"] == []
+    np.testing.assert_array_equal(evaluated(path).score, found.score)
