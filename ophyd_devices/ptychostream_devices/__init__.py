@@ -11,6 +11,7 @@ import stream_service.channel_access.library  # noqa: F401  (before ophyd: it ch
 from ptychostream_devices.detector import DetectorError, DetectorSetup, PtychoDetector
 from ptychostream_devices.energy import Monochromator
 from ptychostream_devices.raw_file_layout import LayoutError, RawFileLayout
+from ptychostream_devices.run_verdicts import RunVerdicts
 from ptychostream_devices.shutter import Shutter
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice, StreamServiceError
@@ -22,6 +23,7 @@ __all__ = [
     "Monochromator",
     "PtychoDetector",
     "RawFileLayout",
+    "RunVerdicts",
     "ScanStage",
     "Shutter",
     "StreamServiceDevice",

@@ -26,6 +26,7 @@ MONITORED = (
     *RECORDED,
     *(ServicePV.ARM_ERROR, ServicePV.MESSAGE, ServicePV.RUN_NUMBER, ServicePV.SCAN_ID),
     *(ServicePV.FRAMES_RECEIVED, ServicePV.ROWS_EXPECTED),
+    *(ServicePV.REPEAT, ServicePV.ROWS_REJECTED, ServicePV.TO_REPEAT),
 )
 """What the device listens to: whether a command is answered, whose run is the newest, how far it is."""
 ENUMS = tuple(pv for pv in MONITORED if pv.type.kind is Kind.ENUM)

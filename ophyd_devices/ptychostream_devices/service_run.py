@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ptychostream_devices.run_verdicts import VerdictWatch
 from ptychostream_devices.service_pvs import ServicePVs
 from ptychostream_devices.status import JobStatus
 from stream_service.core.run import RunState
@@ -31,6 +32,7 @@ class ServiceRun:
     def __init__(self, pvs: ServicePVs, request: ScanRequest) -> None:
         self._pvs = pvs
         self._request = request
+        self.verdicts = VerdictWatch(pvs, request)
         self._number: int | None = None
         self.is_told_to_end = False
         """Whoever watches over it need not wonder at its end."""

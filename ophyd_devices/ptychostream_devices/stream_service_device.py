@@ -10,13 +10,14 @@ The device ends no run but its own (`service_run.py`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bluesky.protocols import Reading, StreamAsset
 from event_model import DataKey
 
 from ptychostream_devices.row_documents import RowDocuments
+from ptychostream_devices.run_verdicts import RunVerdicts
 from ptychostream_devices.service_pvs import EpicsServicePVs, ServicePVs
 from ptychostream_devices.service_run import ANSWER_S, UNSUCCESSFUL, ServiceRun, StreamServiceError
 from ptychostream_devices.status import JobStatus
@@ -178,6 +179,40 @@ class StreamServiceDevice:
             self._run.is_told_to_end = True
             self._pvs.wake()
         return self._run
+
+    # -- quality of rows ---------------------------------------------------------------------------------------
+
+    @property
+    def verdicts(self) -> RunVerdicts:
+        """How the rows of our run stand."""
+        return self._armed_run().verdicts.latest
+
+    def wait_for_verdicts(self, n_positions: int, timeout_s: float) -> JobStatus:
+        """Done when all rows of so many positions, repeats included, have been judged together, or after `timeout_s`.
+
+        Rows of frames that were lost do not come: who waits finds out by `verdicts`. Fails when our run has ended.
+        """
+
+        def wait(_: JobStatus) -> None:
+            run = self._armed_run()
+            self._pvs.wait_until(lambda: not run.is_running or run.verdicts.has(n_positions), timeout_s)
+            run.check()
+
+        return JobStatus(f"wait for the verdicts of {self.name}", wait)
+
+    def announce_repeats(self, positions: Sequence[int]) -> JobStatus:
+        """Tell the service which planned positions are exposed again: all of the run, in order, before the exposures.
+
+        Fails with the service's reason if it refuses.
+        """
+
+        def announce(_: JobStatus) -> None:
+            run = self._armed_run()
+            run.check()
+            if refusal := run.verdicts.announce(tuple(positions), self._connect_timeout_s):
+                raise StreamServiceError(refusal)
+
+        return JobStatus(f"announce repeats to {self.name}", announce)
 
     # -- WritesStreamAssets, Collectable -----------------------------------------------------------------------
 

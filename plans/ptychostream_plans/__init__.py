@@ -3,6 +3,7 @@
 from ptychostream_plans.dark_flat import dark_flat
 from ptychostream_plans.energy_stack import EnergyStackError, ptycho_energy_stack
 from ptychostream_plans.fly import ptycho_fly
+from ptychostream_plans.repeats import announce_repeats, repeat_rejected, wait_for_verdicts
 from ptychostream_plans.stubs import (
     abort_stream,
     arm_stream,
@@ -11,7 +12,7 @@ from ptychostream_plans.stubs import (
     stream_service_decorator,
     stream_service_wrapper,
 )
-from ptychostream_plans.suspenders import ring_current_suspender
+from ptychostream_plans.suspenders import QualitySuspender, ring_current_suspender
 from ptychostream_plans.trajectories import concentric_rings, fermat_spiral, random_jittered, raster_grid
 from ptychostream_plans.trajectories.trajectory import Trajectory, from_positions
 from ptychostream_plans.trajectory_plans import (
@@ -24,8 +25,10 @@ from ptychostream_plans.trajectory_plans import (
 
 __all__ = [
     "EnergyStackError",
+    "QualitySuspender",
     "Trajectory",
     "abort_stream",
+    "announce_repeats",
     "arm_stream",
     "collect_stream",
     "complete_stream",
@@ -42,7 +45,9 @@ __all__ = [
     "ptycho_raster",
     "random_jittered",
     "raster_grid",
+    "repeat_rejected",
     "ring_current_suspender",
     "stream_service_decorator",
     "stream_service_wrapper",
+    "wait_for_verdicts",
 ]

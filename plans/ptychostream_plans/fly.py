@@ -84,10 +84,11 @@ def ptycho_fly(
     motors: tuple[Any, Any] = (stage.x, stage.y)  # ophyd's annotations are looser than bluesky's protocols
     speeds: dict[Any, float] = {}
 
-    def exposures() -> MsgGenerator[None]:
+    def exposures() -> MsgGenerator[int]:
         for motor in motors:
             speeds[motor] = yield from bps.rd(motor.velocity)
         yield from bpp.finalize_wrapper(fly_all(), put_back)
+        return 0
 
     def put_back() -> MsgGenerator[None]:
         for motor, speed in speeds.items():

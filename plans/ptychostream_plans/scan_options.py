@@ -30,10 +30,12 @@ class ScanOptions(RunOptions, total=False):
     """Of a step scan."""
 
     frames_per_position: int
+    repeats: int
 
 
 DEFAULTS: Mapping[str, Any] = {
     "frames_per_position": 1,
+    "repeats": 0,
     "energy": None,
     "scan_id": None,
     "path": "",
@@ -52,6 +54,11 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = {
     "center_m": ("(x, y)", "Centre of the scan: beam on the sample, in metres."),
     "exposure_s": ("float", "Exposure time of one frame."),
     "frames_per_position": ("int", "Frames at each position; the service reduces them to one row."),
+    "repeats": (
+        "int",
+        "Positions that may be exposed again after the planned ones, because their frames were lost or rejected for "
+        "their quality.",
+    ),
     "energy": ("Readable, optional", "Monochromator, read before and after the scan."),
     "scan_id": (
         "str, optional",

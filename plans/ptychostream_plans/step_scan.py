@@ -11,6 +11,7 @@ from bluesky.utils import MsgGenerator
 from ptychostream_devices.detector import PtychoDetector
 from ptychostream_devices.stage import ScanStage
 from ptychostream_devices.stream_service_device import StreamServiceDevice
+from ptychostream_plans.repeats import repeat_rejected
 from ptychostream_plans.scan_options import ScanOptions
 from ptychostream_plans.streamed_run import Fact, streamed_run
 from ptychostream_plans.stubs import check_stream, expose_and_read
@@ -30,15 +31,25 @@ def step_scan(
 
     Raises `ValueError` before anything moves for positions out of a motor's limits.
     """
-    motors = stage.motor_positions(trajectory.positions_m)
+    motors = stage.motor_positions(trajectory.positions_m).tolist()
+    n_positions, most_repeats = len(motors), scan.get("repeats", 0)
+    if most_repeats and service is None:
+        raise ValueError("repeats are for positions that the streaming service rejects: give the plan the service, too")
 
-    def exposures() -> MsgGenerator[None]:
-        for x, y in motors.tolist():
-            yield from bps.checkpoint()
-            yield from bps.mv(stage.x, x, stage.y, y)
-            if service is not None:
-                yield from check_stream(service)
-            yield from expose_and_read(detector, [stage])
+    def expose(position: int) -> MsgGenerator[None]:
+        x, y = motors[position]
+        yield from bps.checkpoint()
+        yield from bps.mv(stage.x, x, stage.y, y)
+        if service is not None:
+            yield from check_stream(service)
+        yield from expose_and_read(detector, [stage])
+
+    def exposures() -> MsgGenerator[int]:
+        for position in range(n_positions):
+            yield from expose(position)
+        if service is None or not most_repeats:
+            return 0
+        return (yield from repeat_rejected(service, expose, n_positions, most_repeats))
 
     return (
         yield from streamed_run(
@@ -48,7 +59,7 @@ def step_scan(
             plan_name,
             trajectory,
             exposures=exposures,
-            n_events=len(trajectory),
+            n_events=n_positions,
             frames_per_trigger=scan.get("frames_per_position", 1),
             facts=facts,
             **scan,

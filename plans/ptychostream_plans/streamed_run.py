@@ -35,7 +35,7 @@ def streamed_run(
     plan_name: str,
     trajectory: Trajectory,
     *,
-    exposures: Callable[[], MsgGenerator[None]],
+    exposures: Callable[[], MsgGenerator[int]],
     n_events: int,
     frames_per_trigger: int,
     facts: Mapping[str, Fact] | None = None,
@@ -43,7 +43,8 @@ def streamed_run(
 ) -> MsgGenerator[str]:
     """One scan from arming to its account: what all plans have in common.
 
-    `exposures` takes the frames and emits `n_events` events of stream `primary`, within the open run; `facts` are
+    `exposures` takes the frames and emits `n_events` events of stream `primary`, within the open run; it gives the
+    number of positions that it exposed once more, an event each, of those that option `repeats` reserves. `facts` are
     recorded in the start document (`ptychostream`) and in the standardized file. Raises before anything moves:
     `ValueError` for positions without overlap and references that do not fit.
     """
@@ -63,6 +64,7 @@ def streamed_run(
         path=path,
         n_positions=len(trajectory),
         frames_per_position=frames_per_position,
+        extra_frames=options["repeats"] * frames_per_position,
         planned_x_m=tuple(trajectory.x_m.tolist()),
         planned_y_m=tuple(trajectory.y_m.tolist()),
         exposure_s=exposure_s,
@@ -109,8 +111,8 @@ def streamed_run(
     def documented() -> MsgGenerator[None]:
         if service is not None:
             yield from bps.kickoff(service, group="kickoff", wait=True)
-        yield from exposures()
-        yield from check_raw_file(detector, n_frames)
+        n_repeats = yield from exposures()
+        yield from check_raw_file(detector, n_frames + n_repeats * frames_per_position)
         if service is not None:
             yield from collect_stream(service)
 

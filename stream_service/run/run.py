@@ -183,6 +183,7 @@ class Run:
         if self.state is RunState.IDLE:
             return replace(NO_RUN, run_number=self.run_number, scan_id=self.setup.scan_id, message=self.message)
         held_up = self.out.file.problem if self.out else ""  # the run's own thread waits, and says nothing
+        judged = self.out.quality.shown if self.out else Judged()  # before the coverage, which is told of first
         return RunStatus(
             run_number=self.run_number,
             scan_id=self.setup.scan_id,
@@ -198,7 +199,8 @@ class Run:
             rows=self.out.file.n_rows if self.out else 0,
             rows_expected=self.setup.n_rows_expected or 0,
             queue_bytes=self._sources.frames.queue.held_bytes + self._rows.pairing.waiting_bytes,
-            judged=self.out.quality.shown if self.out else Judged(),
+            judged=judged,
+            n_repeats=self.out.pipeline.planned.n_announced if self.out else 0,
             coverage=self._rows.judged.coverage() if self._rows.judged else Coverage(),
         )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import ClassVar
 
+from pydantic import BaseModel, ConfigDict
+
 from stream_service.core.ledger import Account
 from stream_service.core.run import RunState
 
@@ -70,6 +72,21 @@ class Coverage:
     """The first of them, from 0."""
 
 
+class ToRepeat(BaseModel):
+    """What a plan needs to know to repeat positions, in one text: updates of several PVs have no order among them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int = 0
+    """Those that were judged together, `RowsCompared`."""
+    announced: int = 0
+    """Repeats that the service knows of."""
+    lacking: int = 0
+    """Planned positions of which no row can be used."""
+    positions: tuple[int, ...] = ()
+    """The first of these, from 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """A run as it stands."""
@@ -91,6 +108,19 @@ class RunStatus:
     severity: Severity = Severity.NONE
     judged: Judged = Judged()
     coverage: Coverage = Coverage()
+    n_repeats: int = 0
+    """Repeats that were announced."""
+
+    @property
+    def to_repeat(self) -> ToRepeat:
+        """For a plan."""
+        coverage = self.coverage
+        return ToRepeat(
+            rows=self.judged.n_together,
+            announced=self.n_repeats,
+            lacking=coverage.n_lacking,
+            positions=coverage.lacking,
+        )
 
     @property
     def missing(self) -> int:

@@ -6,7 +6,6 @@ its order. A PV is posted after those below it: whoever waits for `State` finds 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -206,9 +205,9 @@ class ServicePV(StrEnum):
     )
     TO_REPEAT = (
         "ToRepeat",
-        "the first 500 of them, from 0, as a list in JSON",
+        "JSON: `rows` (`RowsCompared`), `announced` (repeats), `lacking`, `positions` (the first 500 of them)",
         TEXT,
-        lambda s: json.dumps(s.run.coverage.lacking, separators=(",", ":")),
+        lambda s: s.run.to_repeat.model_dump_json(),
     )
 
     STANDBY = "Standby", "1: auto mode, armed for whatever the detector does next", SWITCH, lambda s: s.is_standing_by

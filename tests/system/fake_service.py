@@ -39,6 +39,7 @@ class FakeService(group_of(STATUS)):
 
     Request = pvproperty(value="", dtype=ChannelType.CHAR, max_length=1 << 20)
     Arm = pvproperty(value=0, dtype=ChannelType.LONG)
+    Repeat = pvproperty(value=0, dtype=ChannelType.LONG)
     Stop = pvproperty(value=0, dtype=ChannelType.LONG)
     Abort = pvproperty(value=0, dtype=ChannelType.LONG)
     FakeArmError = pvproperty(name="Fake:ArmError", value="", dtype=ChannelType.STRING)

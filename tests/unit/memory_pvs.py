@@ -9,7 +9,9 @@ from ptychostream_devices.service_pvs import MONITORED, ServicePVs
 from stream_service.settings.request import ScanRequest
 
 REQUEST = ScanRequest(scan_id="scan_1", n_positions=3)
-TEXTS = {"State": "IDLE", "Health": "READY"} | dict.fromkeys(("ArmError", "ScanId", "File", "Message", "EndReason"), "")
+TEXTS = {"State": "IDLE", "Health": "READY"} | dict.fromkeys(
+    ("ArmError", "ScanId", "File", "Message", "EndReason", "ToRepeat"), ""
+)
 
 
 class MemoryPVs(ServicePVs):

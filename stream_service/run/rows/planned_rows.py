@@ -48,6 +48,11 @@ class PlannedRows:
         self._replaced: list[int] = []
         self._n_elsewhere = 0
 
+    @property
+    def n_announced(self) -> int:
+        """Repeats that were announced; any thread may ask."""
+        return len(self._repeats)
+
     def announce(self, positions: Sequence[int]) -> None:
         """Say which planned positions the frames beyond the ones planned repeat: all of the run, in order.
 
