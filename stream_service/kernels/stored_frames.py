@@ -64,6 +64,7 @@ def measure_rows(
         np.require(frames, np.float32, ["C", "W"]),
         np.array(good, np.uint8, order="C"),
         tuple(layout),
+        IN_STORED_AXES,
         measuring_scratch(1, frames.shape[2], side),
         measured,
         found,
