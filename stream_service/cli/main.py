@@ -22,11 +22,12 @@ from stream_service.cli.app import App, Commands
 from stream_service.cli.beamline import check, demo, init, layout, run, status
 from stream_service.cli.files import evaluate, ingest, repair, replay, sidecar, validate
 from stream_service.cli.image import export, orient, probe, recipe, reconstruct
+from stream_service.compilation import tell_of_compilation
 from stream_service.errors import PtychostreamError
 from stream_service.interruption import catch_signals
 from stream_service.processes.guard import lift_limits, out_of_memory
 from stream_service.processes.reading import last_read, removed_at_the_end
-from stream_service.text.terminal import errors, show_what_cannot_be_encoded
+from stream_service.text.terminal import NOTE, errors, show_what_cannot_be_encoded
 
 app = App(
     name="ptychostream",
@@ -91,6 +92,7 @@ def main() -> None:
     """The command: an error that is meant for people is one sentence on stderr, never a traceback."""
     show_what_cannot_be_encoded()
     _keep_compiled_code()
+    tell_of_compilation(lambda text: errors.print(NOTE, text, soft_wrap=True))
     catch_signals()  # so that what is half made is removed
     try:
         app()

@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core import event
 from numba.core.caching import FunctionCache
+
+from stream_service.compilation import compilation_begins, compilation_ends
 
 _INNER: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """No Python and no C calls it: without what they would need, a kernel compiles in four fifths of the time."""
@@ -60,3 +63,16 @@ class _CacheOfFolder(FunctionCache):
 def _checksum(folder: Path) -> str:
     sources = [Path(__file__), *sorted(folder.glob("*.py"))]
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+class _ToldOn(event.Listener):
+    """Of all that numba compiles in this process."""
+
+    def on_start(self, event: Any) -> None:
+        compilation_begins()
+
+    def on_end(self, event: Any) -> None:
+        compilation_ends()
+
+
+event.register("numba:compile", _ToldOn())

@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from stream_service.channel_access.library import log_ca_exceptions
+from stream_service.compilation import tell_of_compilation
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError
 from stream_service.processes.heap import share_one_heap
@@ -96,7 +97,8 @@ class Service:
 
     def _warm_up(self) -> None:
         """Load all that the first run needs, or compile it where the cache has none, before a run can be ordered."""
-        log.info("loading the kernel; the first start on a machine compiles it, which takes a quarter of a minute")
+        log.info("loading the kernels")
+        tell_of_compilation(log.info)
         preprocessing = self._profile.preprocessing
         warm_up(preprocessing, frames_per_row(preprocessing, preprocessing.frames_per_position), None)
         warm_up_judgement()
