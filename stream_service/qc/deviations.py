@@ -2,146 +2,191 @@
 
 A row is compared with the nearest rows that are good themselves: with their median first, which half of them cannot
 mislead, at last with a plane through them, since at the border of a scan they lie to one side. The unit is made of the
-scatter of such differences in the whole scan and around the row (median absolute deviations), and of a floor: where the
+scatter of such differences among all rows and around the row (median absolute deviations), and of a floor: where the
 sample has an edge, differences are large and no fault. Which rows are good is found out by doing it several times: runs
 of faulty rows, as whole lines in a raster, are so eaten up from their ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.qc.neighbour_kernels import MAD, compare, in_units, scatter_around
 from stream_service.qc.neighbours import Neighbours
-from stream_service.qc.row_kernels import median_of_neighbours, plane_of_neighbours
-from stream_service.qc.row_table import N_FEATURES, RowTable
+from stream_service.qc.row_table import N_FEATURES, Columns
 
 Floats = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
 
 N_CANDIDATES, N_COMPARED = 24, 12
 """Neighbours looked for, two rings of a raster, and the nearest good ones of them that are compared with. Before it is
 known which are good, all are: of the nearest twelve seven lie in two lines that may both be faulty."""
 FEWEST_ROWS = 12
-"""Fewer do not tell what is usual: none of them is doubted."""
+"""Fewer do not tell what is usual: where nothing was before them, none of them is doubted."""
 FEWEST = 3
 """With fewer good neighbours a row is compared with all rows."""
-N_ROUNDS = 4
+N_ROUNDS = 3
+"""With medians."""
 RIDGE = 3.0
 """Neighbours' worth of level ground under the plane: of 12, enough to keep a slope from running off at a corner."""
-MAD = 1.4826
-"""Standard deviation of a normal distribution in median absolute deviations."""
 SUSPICIOUS = 4.0
 """A row that deviates by more is no measure for others."""
-CHUNK = 1 << 16
-"""Rows worked on at once: bounds the memory of what lies between."""
+MOST_SORTED = 4096
+"""Rows of which medians are taken, at equal steps of all: as good as those of all to a fiftieth of the scatter."""
+CHUNK = 2048
+"""Rows worked on at once: some milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """What is usual of all rows (f,): their median, and the scatter of how far they are from their neighbours."""
+
+    middle: Floats
+    scatter: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deviations:
-    """Of m rows, from row `first` on."""
+    """Of n rows."""
 
-    first: int
     difference: Floats
-    """(m, f) from what the neighbours let expect."""
+    """(n, f) from what the neighbours let expect."""
     ratio: Floats
-    """(m, f) the same, in units of what is usual."""
-    combined: Floats
-    """(m,) one number of them, by the weight of features and embedding."""
+    """(n, f) the same, in units of what is usual."""
+    combined: npt.NDArray[np.float64]
+    """(n,) one number of them, by the weight of features and embedding."""
+    is_good: Flags
+    """(n,) rows that others are compared with."""
+    unit: Unit
 
 
-class Comparison:
-    """Compares the rows of a table with their neighbours: all of them, or new ones by what is known from all."""
+class Together:
+    """The comparison of all rows of some columns with each other."""
 
-    def __init__(self, table: RowTable, w_feat: float) -> None:
-        self._table, self._w_feat = table, w_feat
-        self._neighbours = Neighbours(table)
-        self._middle = self._scatter = np.empty(0, np.float32)
+    def __init__(
+        self, columns: Columns, may_be_good: Flags, floors: Floats, w_feat: float, before: Unit | None
+    ) -> None:
+        """`floors` (f,) are units at the least. Rows that are rejected already are not in `may_be_good` (n,).
 
-    def of_all(self, may_be_good: npt.NDArray[np.bool_]) -> Iterator[Deviations]:
-        """Of every row, in parts; those that are rejected already (n,) are no measure for others."""
-        self._neighbours.sort()
-        n, is_good = len(self._table), self._table["is_good"]
-        found = self._neighbours.of(np.arange(n), N_CANDIDATES)
-        is_good[:] = may_be_good
-        for most in (N_CANDIDATES, *(N_COMPARED,) * (N_ROUNDS - 2)):
-            self._round(found, most, by_plane=False)
-            is_unusual = [self._judged(at, found[at], most).combined > SUSPICIOUS for at in _parts(n)]
-            is_good[:] = may_be_good & ~np.concatenate([np.empty(0, bool), *is_unusual])
-        self._round(found, N_COMPARED, by_plane=True)
-        for at in _parts(n):
-            yield self._judged(at, found[at], N_COMPARED)
+        These are no measure for others. Where too few rows are good to tell what is usual, it is what it was `before`.
+        """
+        self._columns, self._may_be_good, self._floors = columns, may_be_good, floors
+        self._w_feat, self._before = w_feat, before
+        self._values: Floats = columns["values"]
+        n = len(self._values)
+        self._rows = np.arange(n)
+        self._found = np.empty((n, N_CANDIDATES), np.int32)
+        self._is_good = may_be_good.copy()
+        self._difference, self._around = np.zeros_like(self._values), np.zeros_like(self._values)
+        self._unit = Unit(*np.zeros((2, self._values.shape[1]), np.float32))
 
-    def of_new(self, first: int, may_be_good: npt.NDArray[np.bool_]) -> Iterator[Deviations]:
-        """Of the rows from `first`, which is where the last call ended; provisional."""
-        self._neighbours.sort_in()
-        at = slice(first, len(self._table))
-        found = self._neighbours.of(np.arange(first, len(self._table)), N_CANDIDATES)
-        self._compare(self._table["values"], at, found, N_COMPARED, by_plane=True)
-        deviations = self._judged(at, found, N_COMPARED)
-        self._table["is_good"][at] = may_be_good & (deviations.combined <= SUSPICIOUS)
-        yield deviations
+    def steps(self) -> Generator[None, None, Deviations]:
+        """What it comes to, in steps of some milliseconds."""
+        yield from self._find()
+        is_stale = np.ones(len(self._rows), bool)
+        for n_round in range(N_ROUNDS):
+            most = N_CANDIDATES if n_round == 0 else N_COMPARED
+            yield from self._renew(is_stale, most, by_plane=False)
+            is_good = self._may_be_good & ~(self._in_units().combined > SUSPICIOUS)
+            has_changed, self._is_good = is_good != self._is_good, is_good
+            if n_round and not has_changed.any():
+                break
+            if n_round:
+                is_stale = self._near(has_changed) | (self._count_near(is_good) < FEWEST)
+            yield
+        yield from self._renew(np.ones(len(self._rows), bool), N_COMPARED, by_plane=True)
+        return self._in_units()
 
-    def _round(self, found: npt.NDArray[Any], most: int, *, by_plane: bool) -> None:
-        table, values = self._table, self._table["values"]
-        is_good = table["is_good"]
-        self._middle = _median(values, is_good)
-        for at in _parts(len(table)):
-            self._compare(values, at, found[at], most, by_plane=by_plane)
-        sizes = _median(table["difference"], is_good, np.abs)
-        self._scatter = np.maximum(MAD * sizes, table.floors).astype(np.float32)
+    def _find(self) -> Iterator[None]:
+        places = self._columns["x_m"], self._columns["y_m"], self._columns["is_placed"]
+        neighbours = Neighbours()
+        neighbours.sort(*places)
+        for rows in _parts(self._rows):
+            self._found[rows] = neighbours.of(rows, *places, N_CANDIDATES)
+            yield
 
-    def _compare(self, values: Floats, at: slice, found: npt.NDArray[Any], most: int, *, by_plane: bool) -> None:
-        """Enter how far rows are from what their neighbours let expect."""
-        if by_plane:
-            expected, n_used = self._planes(values, at, found)
-        else:
-            expected, n_used = _medians(values, found, self._table["is_good"], most)
-        expected[n_used < FEWEST] = self._middle
-        np.subtract(values[at], expected, out=self._table["difference"][at])
+    def _renew(self, is_stale: Flags, most: int, *, by_plane: bool) -> Iterator[None]:
+        """Work out the differences of rows anew, and what depends on them; the others stay what they are."""
+        x_m, y_m, good = self._columns["x_m"], self._columns["y_m"], self._is_good
+        middle = _medians(self._values, good) if self.has_good else self._unit_before.middle
+        for rows in _parts(np.flatnonzero(is_stale)):
+            found = self._found[rows]
+            compare(self._values, x_m, y_m, rows, found, good, most, FEWEST, by_plane, RIDGE, middle, self._difference)
+            yield
+        scatter = self._unit_before.scatter
+        if self.has_good:
+            scatter = np.maximum(MAD * _medians(self._difference, good, sizes=True), self._floors)
+        self._unit = Unit(middle, scatter.astype(np.float32))
+        for rows in _parts(np.flatnonzero(is_stale | self._near(is_stale))):
+            around = np.empty((len(rows), self._values.shape[1]), np.float32)
+            scatter_around(self._difference, self._found[rows], good, most, FEWEST, around)
+            self._around[rows] = around
+            yield
 
-    def _planes(self, values: Floats, at: slice, found: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[np.int64]]:
-        planes, n_used = np.empty((len(found), values.shape[1]), np.float32), np.empty(len(found), np.int64)
-        x_m, y_m, is_good = (self._table[name] for name in ("x_m", "y_m", "is_good"))
-        rows = np.arange(at.start, at.stop)
-        plane_of_neighbours(values, x_m, y_m, rows, found, is_good, N_COMPARED, RIDGE, planes, n_used)
-        return planes, n_used
+    @property
+    def has_good(self) -> bool:
+        """Enough of the rows are good to tell what is usual."""
+        return int(np.count_nonzero(self._is_good)) >= FEWEST_ROWS
 
-    def _judged(self, at: slice, found: npt.NDArray[Any], most: int) -> Deviations:
-        difference, is_good = self._table["difference"], self._table["is_good"]
-        around, n_used = _medians(difference, found, is_good, most, sizes=True)
-        around[n_used < FEWEST] = 0
-        ratio = difference[at].copy()
-        ratio /= np.sqrt(self._scatter**2 + (MAD * around) ** 2)
-        ratio[~np.isfinite(ratio)] = 0
-        if np.count_nonzero(is_good) < FEWEST_ROWS:
-            ratio[:] = 0
-        return Deviations(at.start, difference[at], ratio, combined(ratio, self._w_feat))
+    @property
+    def _unit_before(self) -> Unit:
+        if self._before is not None:
+            return self._before
+        return Unit(np.zeros_like(self._unit.middle), np.full_like(self._unit.scatter, np.inf))
 
+    def _in_units(self) -> Deviations:
+        ratio, combined = np.empty_like(self._difference), np.empty(len(self._difference))
+        in_units(self._difference, self._around, self._unit.scatter, N_FEATURES, self._w_feat, ratio, combined)
+        return Deviations(self._difference, ratio, combined, self._is_good, self._unit)
 
-def _parts(n: int) -> list[slice]:
-    return [slice(first, min(first + CHUNK, n)) for first in range(0, n, CHUNK)]
+    def _near(self, which: Flags) -> Flags:
+        """(n,) whether any neighbour of a row is one of these."""
+        return np.asarray(np.append(which, False)[self._found].any(axis=1))
 
-
-def combined(ratio: Floats, w_feat: float) -> Floats:
-    """The largest deviation of the features and that of the embedding: the root of their weighted mean square."""
-    square = np.square(ratio)
-    return np.sqrt(w_feat * square[:, :N_FEATURES].max(axis=1) + (1 - w_feat) * square[:, N_FEATURES:].max(axis=1))
-
-
-def _medians(
-    values: Floats, found: npt.NDArray[Any], is_good: npt.NDArray[np.bool_], most: int, *, sizes: bool = False
-) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Median of the good neighbours, or of their sizes (m, f), and how many those were (m,)."""
-    medians, n_used = np.empty((len(found), values.shape[1]), np.float32), np.empty(len(found), np.int64)
-    median_of_neighbours(values, found, is_good, most, sizes, medians, n_used)
-    return medians, n_used
+    def _count_near(self, which: Flags) -> npt.NDArray[np.int64]:
+        return np.append(which, False)[self._found].sum(axis=1)
 
 
-def _median(values: Floats, counts: npt.NDArray[np.bool_], of: Callable[[Floats], Floats] = np.asarray) -> Floats:
-    """(f,) of the columns (n, f), of rows that count (n,), without what is no number; 0 of none."""
-    columns = (of(column[counts & np.isfinite(column)]) for column in values.T)
-    return np.array([np.median(column) if len(column) else 0.0 for column in columns], np.float32)
+def of_new(
+    columns: Columns, rows: Rows, found: npt.NDArray[Any], may_be_good: Flags, w_feat: float, unit: Unit
+) -> Deviations:
+    """Of the last rows of some columns, `rows` (m,), by what was usual before them; what comes of it is entered there.
+
+    `found` (m, k) are their neighbours.
+    """
+    values, is_good, x_m, y_m = columns["values"], columns["is_good"], columns["x_m"], columns["y_m"]
+    compare(values, x_m, y_m, rows, found, is_good, N_COMPARED, FEWEST, True, RIDGE, unit.middle, columns["difference"])
+    difference = columns["difference"][len(values) - len(rows) :]
+    around, ratio, combined = np.empty_like(difference), np.empty_like(difference), np.empty(len(rows))
+    scatter_around(columns["difference"], found, is_good, N_COMPARED, FEWEST, around)
+    in_units(difference, around, unit.scatter, N_FEATURES, w_feat, ratio, combined)
+    now_good = is_good[len(values) - len(rows) :]
+    now_good[:] = may_be_good & (combined <= SUSPICIOUS)
+    return Deviations(difference, ratio, combined, now_good, unit)
+
+
+def _parts(rows: Rows) -> Iterator[Rows]:
+    for first in range(0, len(rows), CHUNK):
+        yield rows[first : first + CHUNK]
+
+
+def _medians(values: Floats, counts: Flags, *, sizes: bool = False) -> Floats:
+    """(f,) of the columns (n, f), or their sizes, of rows that count (n,), without what is no number; 0 of none."""
+    rows = np.flatnonzero(counts)
+    columns = np.ascontiguousarray(values[rows[:: -(-len(rows) // MOST_SORTED) or 1]].T)
+    if sizes:
+        np.abs(columns, out=columns)
+    n = columns.shape[1]
+    is_known = np.isfinite(columns)
+    if n and is_known.all():
+        middle = (n - 1) // 2, n // 2
+        parted = np.partition(columns, middle, axis=1)
+        return np.float32(0.5) * (parted[:, middle[0]] + parted[:, middle[1]])
+    known = (column[which] for column, which in zip(columns, is_known, strict=True))
+    return np.array([np.median(column) if len(column) else 0.0 for column in known], np.float32)

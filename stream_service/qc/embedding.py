@@ -7,6 +7,7 @@ a fault must not become a direction in which rows may differ.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ TRUSTED_SHARE = 0.9
 """Of the first rows, that are used for the basis: faults are a few per cent of a scan that is worth keeping."""
 
 
+@cache
 def ring_of_cell(side: int) -> npt.NDArray[np.int64]:
     """(side, side) number of the ring about the middle of the frame in which a cell lies, 0 innermost."""
     from_middle = np.arange(side) - (side - 1) / 2
@@ -56,5 +58,5 @@ class Basis:
     def coordinates(self, logs: Floats) -> tuple[Floats, Floats]:
         """(n, k) coordinates of rows (n, c), and the rms (n,) of what they leave."""
         coordinates, errors = np.empty((len(logs), len(self.components))), np.empty(len(logs))
-        project(logs, self.centre, self.components, coordinates, errors)
+        project(logs, self.centre, np.ascontiguousarray(self.components.T), coordinates, errors)
         return coordinates, errors

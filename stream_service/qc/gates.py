@@ -1,120 +1,133 @@
-"""Gates: what rejects a row by itself, for a stated reason and by a stated limit."""
+"""Gates: what rejects a row by itself, for a stated reason and by a stated limit.
+
+What is usual of a scan is what was so far: the energy of most rows, and bands of the frame that read nothing in many.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.reason import GATES, Reason, Side
 from stream_service.qc.row_kernels import BANDS
-from stream_service.qc.row_table import LOG_INTENSITY, LOG_SATURATED, SMALLEST, RowTable
+from stream_service.qc.row_table import LOG_INTENSITY, SMALLEST, Columns
+from stream_service.qc.verdict_kernels import gate
 from stream_service.settings.quality import QualitySettings
 
 MOST_USUAL = 0.25
 """A band of cells that reads nothing in more than this share of the rows is dark, not missing."""
-FEWEST_COUNTS = 100.0
-"""Expected in the bands that read nothing: with fewer, chance may have left them empty."""
-MOST_LOST = 0.999
-"""Of the light: what is left tells how much was to be expected."""
-ROWS_BACK = 4096
-"""Among which a repeated frame is looked for while rows come; all rows are searched when all are judged."""
-
-Numbers = npt.NDArray[np.float64]
-
-
 BAND_BITS = np.uint32(1) << np.arange(2 * BANDS, dtype=np.uint32)
 """Of bands of rows, then of columns, in what the table says of dark ones."""
+LEAST_LOG = math.log(SMALLEST) + 1
+"""Of the intensity of a row with light: frames without do not repeat each other."""
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What has been seen of a scan, in its rows before `n_rows`."""
+
+    n_rows: int = 0
+    energies_eV: tuple[float, ...] = ()
+    """The usual ones of the windows so far."""
+    n_dark: tuple[int, ...] = (0,) * (2 * BANDS)
+    """Rows in which each band reads nothing."""
+
+    def with_rows(self, columns: Columns, first: int) -> Seen:
+        """With those of a window, of which the first is row `first`."""
+        known_eV = columns["energy_eV"][np.isfinite(columns["energy_eV"])]
+        energies_eV = (float(np.median(known_eV)),) if len(known_eV) else ()
+        new = columns["dark"][self.n_rows - first :]
+        n_dark = (n + int(np.count_nonzero(new & bit)) for n, bit in zip(self.n_dark, BAND_BITS, strict=True))
+        return Seen(self.n_rows + len(new), (*self.energies_eV, *energies_eV), tuple(n_dark))
+
+    @property
+    def usual_eV(self) -> float:
+        """The energy of most rows; NaN if none is known."""
+        return float(np.median(self.energies_eV)) if self.energies_eV else math.nan
+
+    @property
+    def unusual_bands(self) -> int:
+        """Bits of the bands that read nothing in few rows only."""
+        most = MOST_USUAL * self.n_rows
+        return sum(int(bit) for n, bit in zip(self.n_dark, BAND_BITS, strict=True) if n <= most)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gated:
+    """Of n rows, what gates say."""
+
+    bits: npt.NDArray[np.uint32]
+    """(n,) `1 << reason` of each gate that rejects a row."""
+    reasons: npt.NDArray[np.uint8]
+    """(n,) the first of them."""
+    numbers: Floats
+    """(n, 2), as it says."""
 
 
 class Gates:
-    """Gates over a table; `energy_eV` is the requested one, None for that of most rows."""
+    """Gates of a scan as seen so far."""
 
-    def __init__(self, table: RowTable, settings: QualitySettings, energy_eV: float | None) -> None:
-        self._table, self._settings, self._energy_eV = table, settings, energy_eV
-        self._usual_eV = math.nan
-        self._is_unusual = np.zeros(2 * BANDS, bool)
-        """Bands that read nothing in few rows only."""
+    def __init__(
+        self, settings: QualitySettings, seen: Seen, energy_eV: float | None, usual_bands: tuple[Floats, Floats]
+    ) -> None:
+        """`energy_eV` is the requested one, None for that of most rows; `usual_bands` see `RowTable.usual_bands`."""
+        self._settings = settings
+        self._usual_eV = energy_eV or seen.usual_eV
+        self._unusual, self._usual_bands = seen.unusual_bands, usual_bands
 
-    def look(self) -> None:
-        """See what is usual among all rows so far."""
-        energies_eV, dark = self._table["energy_eV"], self._table["dark"]
-        known_eV = energies_eV[np.isfinite(energies_eV)]
-        self._usual_eV = self._energy_eV or (float(np.median(known_eV)) if len(known_eV) else math.nan)
-        self._is_unusual = np.array([np.count_nonzero(dark & bit) <= MOST_USUAL * len(dark) for bit in BAND_BITS])
-
-    def of(self, first: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], Numbers]:
-        """Of the rows from `first` (m,): the gates that reject, bit by `Reason`; the first of them; numbers (m, 2)."""
-        m = len(self._table) - first
-        bits, reasons, numbers = np.zeros(m, np.uint32), np.zeros(m, np.uint8), np.zeros((m, 2))
-        for reason in reversed(GATES):
-            rejects, values = self._gate(reason, first)
-            bits[rejects] |= np.uint32(1 << reason)
-            reasons[rejects] = reason
-            numbers[rejects] = values[rejects]
-        return bits, reasons, numbers
-
-    def _gate(self, reason: Reason, first: int) -> tuple[npt.NDArray[np.bool_], Numbers]:
-        table, limits = self._table, self._settings
-        match reason:
-            case Reason.POSITION:
-                return _numbered(~table["is_placed"][first:])
-            case Reason.REPEATED:
-                return self._repeated(first)
-            case Reason.ENERGY:
-                energies_eV, usual_eV = table["energy_eV"][first:], self._usual_eV
-                off_eV = np.abs(energies_eV - usual_eV)
-                return _numbered(off_eV > limits.energy_tolerance * usual_eV, energies_eV, usual_eV)
-            case Reason.SHUTTER:
-                return _numbered(~table["is_open"][first:])
-            case Reason.RING_CURRENT:
-                current_mA, least_mA = table["ring_current_mA"][first:], limits.min_ring_current_mA
-                return _numbered(current_mA < least_mA, current_mA, least_mA)
-            case Reason.SATURATED:
-                share = np.expm1(table["values"][first:, LOG_SATURATED].astype(np.float64)) / table.n_pixels
-                return _numbered(share > limits.max_saturated, share, limits.max_saturated)
-            case _:  # PARTIAL
-                return self._partial(first)
-
-    def _repeated(self, first: int) -> tuple[npt.NDArray[np.bool_], Numbers]:
-        begin = max(first - ROWS_BACK, 0)
-        _, at, which = np.unique(self._table["fingerprint"][begin:], return_index=True, return_inverse=True)
-        earliest = (begin + at[which])[first - begin :]
-        is_lit = self._table["values"][first:, LOG_INTENSITY] > np.log(SMALLEST) + 1
-        return _numbered((earliest < np.arange(first, len(self._table))) & is_lit, earliest)
-
-    def _partial(self, first: int) -> tuple[npt.NDArray[np.bool_], Numbers]:
-        """Whole bands of the frame read nothing, which others do not, and in which something was to be expected."""
-        dark, is_unusual = self._table["dark"][first:], self._is_unusual
-        suspects = np.flatnonzero(dark & np.bitwise_or.reduce(BAND_BITS[is_unusual]))
-        rejects, numbers = np.zeros(len(dark), bool), np.zeros((len(dark), 2))
-        if not len(suspects):
-            return rejects, numbers
-        of_rows, of_columns = self._table.usual_bands()
-        for row in suspects.tolist():
-            is_missing = (dark[row] & BAND_BITS != 0) & is_unusual
-            rows, columns = is_missing[: len(of_rows)], is_missing[BANDS : BANDS + len(of_columns)]
-            lost = min(max(float(of_rows[rows].sum()), float(of_columns[columns].sum())), MOST_LOST)
-            intensity = math.exp(float(self._table["values"][first + row, LOG_INTENSITY]))
-            rejects[row] = intensity * lost / (1 - lost) > FEWEST_COUNTS
-            numbers[row] = _side(rows, columns)
-        return rejects, numbers
+    def of(self, columns: Columns, repeats: Rows, n_pixels: int) -> Gated:
+        """Of rows (n,), with the row of which each is a copy, -1 for none."""
+        n, limits = len(repeats), self._settings
+        gated = Gated(np.empty(n, np.uint32), np.empty(n, np.uint8), np.empty((n, 2)))
+        gate(
+            columns["is_placed"],
+            repeats,
+            columns["energy_eV"],
+            self._usual_eV,
+            limits.energy_tolerance,
+            columns["is_open"],
+            columns["ring_current_mA"],
+            limits.min_ring_current_mA,
+            columns["values"],
+            n_pixels,
+            limits.max_saturated,
+            columns["dark"],
+            self._unusual,
+            *self._usual_bands,
+            gated.bits,
+            gated.reasons,
+            gated.numbers,
+        )
+        return gated
 
 
-def _side(rows: npt.NDArray[np.bool_], columns: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Which side of the frame it is, and its share of the frame."""
-    lines, low, high = (rows, Side.UPPER, Side.LOWER)
-    if columns.sum() > rows.sum():
-        lines, low, high = (columns, Side.LEFT, Side.RIGHT)
-    share = float(lines.mean())
-    if lines[0] == lines[-1]:
-        return float(Side.MIDDLE), share
-    return float(low if lines[0] else high), share
+def repeats_among(columns: Columns, first: int) -> Rows:
+    """(n,) the earliest of these rows with the same frame, if there is one before it, else -1; counted from `first`."""
+    _, at, which = np.unique(columns["fingerprint"], return_index=True, return_inverse=True)
+    earliest = at[which]
+    is_lit = columns["values"][:, LOG_INTENSITY] > LEAST_LOG
+    return np.where((earliest < np.arange(len(which))) & is_lit, first + earliest, -1)
 
 
-def _numbered(rejects: npt.NDArray[np.bool_], one: Any = 0.0, two: Any = 0.0) -> tuple[npt.NDArray[np.bool_], Numbers]:
-    numbers = np.empty((len(rejects), 2))
-    numbers[:, 0], numbers[:, 1] = one, two
-    return rejects, numbers
+class Frames:
+    """Fingerprints of rows, by which a repeated frame is found as it comes."""
+
+    def __init__(self, fingerprints: npt.NDArray[np.uint64], first: int) -> None:
+        """Those of the rows from `first` on (n,)."""
+        last = first + len(fingerprints)
+        self._earliest = dict(zip(fingerprints[::-1].tolist(), range(last - 1, first - 1, -1), strict=True))
+
+    def repeats(self, columns: Columns, first: int) -> Rows:
+        """(n,) of the next rows, of which the first is row `first`: the earliest row with the same frame, else -1."""
+        found = np.full(len(columns["fingerprint"]), -1)
+        is_lit = (columns["values"][:, LOG_INTENSITY] > LEAST_LOG).tolist()
+        for i, key in enumerate(columns["fingerprint"].tolist()):
+            earliest = self._earliest.setdefault(key, first + i)
+            if earliest < first + i and is_lit[i]:
+                found[i] = earliest
+        return found

@@ -48,23 +48,33 @@ class GrowingMap:
         self._pixel_m = self._x0_m = self._y0_m = 0.0
         self._total = self._count = np.zeros((0, 0))
 
-    def draw(self, x_m: Floats, y_m: Floats, values: Floats, usual: float = 0.0) -> ScanMap:
+    def draw(self, x_m: Floats, y_m: Floats, values: Floats, usual: float = 0.0, n_final: int | None = None) -> ScanMap:
         """Draw all rows (n,), those of the last call first and unchanged; their values count from the `usual` one.
+
+        With `n_final` only so many of them need be unchanged the next time.
 
         A pixel is as wide as the mean spacing of the rows was when the map was begun, and shows the mean of its rows.
         One without a row takes the mean of the pixels around it that have one; NaN where there is none. Rows without a
         position or a value are left out.
         """
         n, first = len(values), self._n_drawn
-        if n >= 2 * self._n_begun or not self._add(_known(x_m[first:], y_m[first:], values[first:])):
-            known = _known(x_m, y_m, values)
+        n_final = n if n_final is None else n_final
+        others = _known(x_m[n_final:], y_m[n_final:], values[n_final:])
+        final = _known(x_m[first:n_final], y_m[first:n_final], values[first:n_final])
+        if n >= 2 * self._n_begun or not self._holds(final) or not self._holds(others):
+            final = _known(x_m[:n_final], y_m[:n_final], values[:n_final])
+            known = np.concatenate([final, others])
             if not len(known):
                 return ScanMap(np.full((1, 1), np.nan, np.float32), 1e-9, 0.0, 0.0)
             self._begin(known)
-            self._add(known)
             self._n_begun = n
-        self._n_drawn = n
-        return self._cut_out(usual)
+        self._add(final, self._total, self._count)
+        self._n_drawn = n_final
+        if not len(others):
+            return self._cut_out(self._total, self._count, usual)
+        total, count = self._total.copy(), self._count.copy()
+        self._add(others, total, count)
+        return self._cut_out(total, count, usual)
 
     def _begin(self, table: Floats) -> None:
         x_m, y_m = table[:, 0], table[:, 1]
@@ -77,23 +87,28 @@ class GrowingMap:
         self._total = np.zeros((ny + 2 * margins[1], nx + 2 * margins[0]))
         self._count = np.zeros(self._total.shape)
 
-    def _add(self, rows: Floats) -> bool:
-        """Add rows, or none of them: False if not all of them lie within the map."""
-        column = np.floor((rows[:, 0] - self._x0_m) / self._pixel_m + 0.5)
+    def _pixels(self, rows: Floats) -> tuple[Floats, Floats]:
         row = np.floor((rows[:, 1] - self._y0_m) / self._pixel_m + 0.5)
-        ny, nx = self._total.shape
-        if not ((row >= 0) & (row < ny) & (column >= 0) & (column < nx)).all():
-            return False
-        flat = (row * nx + column).astype(np.intp)
-        self._count += np.bincount(flat, minlength=nx * ny).reshape(ny, nx)
-        self._total += np.bincount(flat, weights=rows[:, 2], minlength=nx * ny).reshape(ny, nx)
-        return True
+        return row, np.floor((rows[:, 0] - self._x0_m) / self._pixel_m + 0.5)
 
-    def _cut_out(self, usual: float) -> ScanMap:
-        rows, columns = (np.flatnonzero(self._count.any(axis=axis)) for axis in (1, 0))
+    def _holds(self, rows: Floats) -> bool:
+        """True if all rows lie within the map."""
+        if not len(rows):
+            return True
+        (row, column), (ny, nx) = self._pixels(rows), self._total.shape
+        return bool(((row >= 0) & (row < ny) & (column >= 0) & (column < nx)).all())
+
+    def _add(self, rows: Floats, total: Floats, count: Floats) -> None:
+        (row, column), (ny, nx) = self._pixels(rows), total.shape
+        flat = (row * nx + column).astype(np.intp)
+        count += np.bincount(flat, minlength=nx * ny).reshape(ny, nx)
+        total += np.bincount(flat, weights=rows[:, 2], minlength=nx * ny).reshape(ny, nx)
+
+    def _cut_out(self, total: Floats, count: Floats, usual: float) -> ScanMap:
+        rows, columns = (np.flatnonzero(count.any(axis=axis)) for axis in (1, 0))
         at = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         with np.errstate(invalid="ignore", divide="ignore"):
-            image = self._total[at] / self._count[at] - usual
+            image = total[at] / count[at] - usual
         _fill_gaps(image)
         x0_m, y0_m = self._x0_m + columns[0] * self._pixel_m, self._y0_m + rows[0] * self._pixel_m
         return ScanMap(image.astype(np.float32), self._pixel_m, float(x0_m), float(y0_m))

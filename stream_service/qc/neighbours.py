@@ -7,64 +7,81 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.qc.row_kernels import nearest
-from stream_service.qc.row_table import RowTable
+from stream_service.qc.neighbour_kernels import nearest
 
 MOST_LOOKED_AT = 4096
 """On either side along x, or y: in a square scan of four million rows the nearest 20 are among them."""
-ROWS_TO_SORT_IN = 256
-"""Sorting rows into a million costs 10 ms however many they are."""
-FEW_ROWS = 4096
+ROWS_TO_SORT_IN = 512
+"""Sorting rows into some ten thousand costs 0.1 ms however many they are; to look at each of them, 1 ns a row."""
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 class Neighbours:
-    """Search among the rows of a table that have a position."""
+    """Search among rows that have a position. Rows are counted from that at the beginning of the arrays (n,) given."""
 
-    def __init__(self, table: RowTable) -> None:
-        self._table = table
-        self._axes = "x_m", "y_m"
+    def __init__(self) -> None:
+        self._is_x_first = True
+        """Rows are sorted by x."""
         self._n_sorted = 0
         self._order = np.empty(0, np.int64)
         self._along = self._across = np.empty(0)
 
-    def sort(self) -> None:
-        """Sort all rows so far."""
-        placed = np.flatnonzero(self._table["is_placed"])
-        self._axes = max((("x_m", "y_m"), ("y_m", "x_m")), key=lambda axes: _spread(self._table[axes[0]][placed]))
-        along, across = self._coordinates(placed)
+    def sort(self, x_m: Floats, y_m: Floats, is_placed: Flags) -> None:
+        """Sort all rows, in place of those so far."""
+        placed = np.flatnonzero(is_placed)
+        self._is_x_first = _spread(x_m[placed]) >= _spread(y_m[placed])
+        along, across = (values_m[placed] for values_m in self._axes(x_m, y_m))
         by_place = np.argsort(along, kind="stable")
         self._order, self._along, self._across = placed[by_place], along[by_place], across[by_place]
-        self._n_sorted = len(self._table)
+        self._n_sorted = len(x_m)
 
-    def sort_in(self) -> None:
-        """Add the rows since to those that are searched, where they are many enough to be worth it."""
-        n = len(self._table)
-        if n - self._n_sorted < (1 if n < FEW_ROWS else ROWS_TO_SORT_IN):
-            return
-        new = self._n_sorted + np.flatnonzero(self._table["is_placed"][self._n_sorted :])
-        along, across = self._coordinates(new)
+    def of(
+        self, rows: npt.NDArray[np.int64], x_m: Floats, y_m: Floats, is_placed: Flags, k: int
+    ) -> npt.NDArray[np.int32]:
+        """(m, k) of these rows (m,), nearest first, the earlier of two equally near; -1 where there are no more.
+
+        The arrays (n,) begin with the rows that were sorted.
+        """
+        if len(x_m) - self._n_sorted >= ROWS_TO_SORT_IN:
+            self._sort_in(x_m, y_m, is_placed)
+        found = np.empty((len(rows), k), np.int32)
+        axes = self._axes(x_m, y_m)
+        along, across = (values_m[rows] for values_m in axes)
+        along[~is_placed[rows]] = np.nan
+        tail = self._n_sorted + np.flatnonzero(is_placed[self._n_sorted :])
+        tail_along, tail_across = (values_m[tail] for values_m in axes)
+        first = np.searchsorted(self._along, along)
+        nearest(
+            self._order,
+            self._along,
+            self._across,
+            tail,
+            tail_along,
+            tail_across,
+            rows,
+            first,
+            along,
+            across,
+            MOST_LOOKED_AT,
+            found,
+        )
+        return found
+
+    def _sort_in(self, x_m: Floats, y_m: Floats, is_placed: Flags) -> None:
+        new = self._n_sorted + np.flatnonzero(is_placed[self._n_sorted :])
+        along, across = (values_m[new] for values_m in self._axes(x_m, y_m))
         by_place = np.argsort(along, kind="stable")
         places = np.searchsorted(self._along, along[by_place], side="right")
         self._order, self._along, self._across = (
             np.insert(old, places, more[by_place])
             for old, more in ((self._order, new), (self._along, along), (self._across, across))
         )
-        self._n_sorted = n
+        self._n_sorted = len(x_m)
 
-    def of(self, rows: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int32]:
-        """(m, k) of these rows (m,), nearest first, the earlier of two equally near; -1 where there are no more."""
-        found = np.empty((len(rows), k), np.int32)
-        along, across = self._coordinates(rows)
-        along[~self._table["is_placed"][rows]] = np.nan
-        first = np.searchsorted(self._along, along)
-        nearest(self._order, self._along, self._across, rows, first, along, across, MOST_LOOKED_AT, found)
-        return found
-
-    def _coordinates(self, rows: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-        along, across = (self._table[axis][rows] for axis in self._axes)
-        return along, across
+    def _axes(self, x_m: Floats, y_m: Floats) -> tuple[Floats, Floats]:
+        return (x_m, y_m) if self._is_x_first else (y_m, x_m)
 
 
 def _spread(values_m: npt.NDArray[Any]) -> float:

@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.ending import Ending
@@ -29,6 +28,7 @@ from stream_service.qc.scan_values import ScanValues
 from stream_service.run.frame_intake import FrameIntake, RunNotes
 from stream_service.run.report import RunReport
 from stream_service.run.rows.judged_rows import NewsListener
+from stream_service.run.rows.score_table import Scores
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_end import RunEnd
 from stream_service.run.run_file import RunFile
@@ -198,11 +198,17 @@ class Run:
             bad_messages=self._notes.n_refused,
             rows=self.out.file.n_rows if self.out else 0,
             rows_expected=self.setup.n_rows_expected or 0,
-            queue_bytes=self._sources.frames.queue.held_bytes + self._rows.pairing.waiting_bytes,
+            queue_bytes=self._queue_bytes,
             judged=judged,
             n_repeats=self.out.pipeline.planned.n_announced if self.out else 0,
             coverage=self._rows.judged.coverage() if self._rows.judged else Coverage(),
         )
+
+    @property
+    def _queue_bytes(self) -> int:
+        """Of all that waits in memory to become rows, and of rows to be judged."""
+        judged = self.out.quality.waiting_bytes if self.out else 0
+        return self._sources.frames.queue.held_bytes + self._rows.pairing.waiting_bytes + judged
 
     @property
     def _state_shown(self) -> RunState:
@@ -219,8 +225,8 @@ class Run:
         """What maps show of the rows so far, as an evaluation of the file has it; None without a file."""
         return self._rows.scan_values()
 
-    def score_table(self) -> npt.NDArray[np.float64] | None:
-        """(n, 3) x and y in metres, and score, of the rows judged so far, another array whenever it is renewed."""
+    def scores(self) -> Scores | None:
+        """Of the rows judged so far, another object whenever there are more."""
         return self.out.quality.scores if self.out else None
 
     def judged_rows(self, n: int) -> np.ndarray[Any, Any]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-import numpy as np
-import numpy.typing as npt
-
 from stream_service.publishers.pva_images import PvaImages
-from stream_service.qc.maps import GrowingMap, ScanMap, scan_map
+from stream_service.qc.maps import GrowingMap, ScanMap
 from stream_service.qc.scan_values import ScanValues
+from stream_service.run.rows.score_table import Scores
 from stream_service.run.run import Run
 from stream_service.run.run_rows import ShownRow
 from stream_service.settings.status_table import ServiceImage
@@ -33,7 +31,9 @@ class RunPictures:
         self._row: ShownRow | None = None
         self._shown_map = (0, 0, False)
         """Run and rows of them, and whether it has ended."""
-        self._scores: npt.NDArray[np.float64] | None = None
+        self._scores: Scores | None = None
+        self._score_map = 0, GrowingMap()
+        """Run, and its map."""
         self._maps: dict[ServiceImage, GrowingMap] = {}
 
     def show(self, run: Run | None, now_s: float) -> None:
@@ -53,10 +53,10 @@ class RunPictures:
         state = run.run_number, run.n_scanned, run.state.has_ended
         if run.n_scanned and state != self._shown_map and (values := run.scan_values()) is not None:
             self._show_maps(state, values, of_run)
-        scores = run.score_table()
+        scores = run.scores()
         if scores is not None and scores is not self._scores:
             self._scores = scores
-            self._post(ServiceImage.SCORE, scan_map(*scores.T), of_run)
+            self._show_scores(run.run_number, scores, of_run)
 
     def _show_maps(self, state: tuple[int, int, bool], values: ScanValues, of_run: dict[str, float]) -> None:
         """Add the new rows to the maps; at the end they are drawn anew, as those of the file are."""
@@ -67,6 +67,12 @@ class RunPictures:
         for image, growing in self._maps.items():
             value = MAPS[image](values)
             self._post(image, growing.draw(values.x_m, values.y_m, value.raw, value.usual), of_run)
+
+    def _show_scores(self, run_number: int, scores: Scores, of_run: dict[str, float]) -> None:
+        if run_number != self._score_map[0]:
+            self._score_map = run_number, GrowingMap()
+        drawn = self._score_map[1].draw(*scores.table.T, n_final=scores.n_final)
+        self._post(ServiceImage.SCORE, drawn, of_run)
 
     def _post(self, image: ServiceImage, drawn: ScanMap, of_run: dict[str, float]) -> None:
         place = {"pixel_m": drawn.pixel_m, "x0_m": drawn.x0_m, "y0_m": drawn.y0_m}

@@ -1,30 +1,28 @@
 """Quality of the rows of a run, while they come: a sink that judges them in a thread of its own.
 
 The run hands over copies of the rows that are in the file, without their pixels, and takes verdicts back, which it
-writes into the file. New rows are judged by what was usual among those before. All are judged again when they are
-`RENEWAL` times as many as the last time, when none come for a moment (a plan that waits for verdicts wants good ones),
-and once more at the end: that last judgement is a function of the rows alone, the same as when the file is evaluated
-afterwards (ADR 0024).
+writes into the file. New rows are judged by what was usual among those before; between two steps of a judgement of many
+rows together it is looked whether there are any. When none come for a moment, all are judged together, since a plan
+that waits for verdicts wants those that stay. What is said of a row at the end is a function of the rows alone, the same
+as when the file is evaluated afterwards (ADR 0024, ADR 0026).
 """
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stream_service.core.conditions import CLOSED
 from stream_service.core.row import CELLS_SIDE, RowBlock, forget_wrong_positions, row_dtype
 from stream_service.core.run import RunOutcome
 from stream_service.errors import OverrunError
 from stream_service.qc import Evaluator, Verdicts
+from stream_service.run.rows.score_table import Scores, ScoreTable
+from stream_service.run.rows.waiting_rows import WaitingRows
 from stream_service.settings.quality import QualitySettings
 from stream_service.settings.service_status import Judged
 from stream_service.standard_file import VERDICTS_DTYPE
@@ -34,53 +32,51 @@ Rows = np.ndarray[Any, Any]
 OnJudged = Callable[[Rows, Verdicts, bool], None]
 """Called with the rows that are new, verdicts on any rows so far, and whether those are final; it never waits."""
 
-RENEWAL = 2.0
-"""What all judgements of all rows cost together is then twice what the last one does."""
 REST_S = 0.2
-"""Without new rows, until all are judged again; three times as long as that took the last time, if that is longer."""
-SHOWN_S = 1.0
-"""Between two maps of the scores, but for the first and the last one."""
+"""Without new rows, until all that are not final are judged together."""
+REST_S_PER_ROW = 1e-4
+"""Of these, if that is longer: six times what it takes. A slow scan would have them judged again with every row."""
 RECENT = 100
 """Rows of which a share is told: an operator sees within seconds that something goes wrong."""
 
 
 class RowQuality:
-    """See `Sink`; all methods are the run's, in its thread. Any thread may look at `shown`."""
+    """See `Sink`; all methods are the run's, in its thread. Any thread may look at `shown` and `scores`."""
 
     name = "the judgement of the rows"
 
     def __init__(self, evaluator: Evaluator, *, is_followed: bool = True) -> None:
-        """Where nobody follows (`is_followed` False), rows are judged at the end only."""
+        """Where nobody follows (`is_followed` False), verdicts are told at the end only."""
         self.shown = Judged()
         self._is_followed = is_followed
         self._evaluator = evaluator
         """The thread's, once that has begun."""
-        self._rows: SimpleQueue[Rows | None] = SimpleQueue()
-        """None: no more come."""
+        self._waiting = WaitingRows()
         self._verdicts: deque[Verdicts] = deque()
         """Not taken yet."""
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._is_given_up = False
-        self.scores: npt.NDArray[np.float64] | None = None
-        """(n, 3) x and y in metres, and score, of the rows that have a position; another array when it is renewed."""
-        self._table = np.empty((1024, 3))
-        """The same of all rows, with room for more."""
-        self._is_rejected = np.zeros(0, bool)
-        self._shown_s = -math.inf
-        self._tell: OnJudged | None = None
+        self.scores: Scores | None = None
+        """Of the rows that are judged and have a position; another object when there are new ones."""
+        self._score_table = ScoreTable()
+        self._is_rejected = np.zeros(1024, bool)
+        """Of all rows, with room for more."""
+        self._n_rejected = 0
+        self._last_rejected = -1
+        """The last row that is, as far as has been told."""
+        self._on_judged: OnJudged | None = None
         self._new: list[Rows] = []
-        """Rows that were not judged yet."""
-        self._n_judged = 0
-        """Rows that were judged, be it provisionally."""
-        self._n_together = 0
-        """Rows that were judged all at once the last time."""
-        self._together_s = 0.0
-        """What that took."""
+        """Rows that it was not called with."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of rows that wait to be judged."""
+        return self._waiting.n_bytes
 
     def on_judged(self, call: OnJudged) -> None:
         """Let this be called with every judgement, in the thread of it; to be said before the first rows."""
-        self._tell = call
+        self._on_judged = call
 
     def append(self, block: RowBlock) -> None:
         """Take a copy of the rows. Raises what the judgement of earlier ones failed of."""
@@ -89,7 +85,7 @@ class RowQuality:
             self._thread = self._started()
         rows = block.rows.copy()
         forget_wrong_positions(rows)
-        self._rows.put(rows)
+        self._waiting.put(rows)
 
     def flush(self) -> None:
         """Verdicts are shown when they are there."""
@@ -111,7 +107,7 @@ class RowQuality:
 
     def _stop(self) -> None:
         if self._thread is not None:
-            self._rows.put(None)
+            self._waiting.close()
             self._thread.join()
             self._thread = None
 
@@ -130,75 +126,71 @@ class RowQuality:
 
     def _work(self) -> None:
         try:
-            goes_on = True
-            while goes_on:
-                goes_on = self._add()
+            while self._add():
                 if self._is_given_up:
                     return
-                n_rows = len(self._evaluator)
-                is_time = n_rows >= RENEWAL * self._n_together or n_rows == self._n_judged
-                if self._is_followed or not goes_on:
-                    self._judge(all_rows=is_time or not goes_on, is_final=not goes_on)
+                if self._is_followed:
+                    self._tell(self._evaluator.latest())
+                    self._evaluator.step()
+            if not self._is_given_up:
+                self._tell(self._evaluator.last(), is_last=True)
         except BaseException as error:  # noqa: BLE001  (raised again in the thread of the run, which tells of it)
             self._failure = error
+        finally:
+            self._waiting.close()
 
     def _add(self) -> bool:
-        """Wait for rows, or for a moment without any, and add all that have come; False if they were the last."""
-        has_provisional = self._is_followed and len(self._evaluator) > self._n_together
-        try:
-            rows = self._rows.get(timeout=max(REST_S, 3 * self._together_s) if has_provisional else None)
-        except Empty:
-            return True
-        while rows is not None:
-            self._place(rows)
+        """Add all rows that have come, and wait for some if there is nothing else to do; False after the last ones."""
+        is_busy = self._is_followed and self._evaluator.is_due
+        is_provisional = self._is_followed and self._evaluator.n_together < len(self._evaluator)
+        n_open = len(self._evaluator) - self._evaluator.n_settled
+        rest_s = max(REST_S, REST_S_PER_ROW * n_open) if is_provisional else None
+        blocks = self._waiting.take(0.0 if is_busy else rest_s)
+        for rows in blocks or ():
+            self._score_table.add(rows["x_m"], rows["y_m"])
             self._evaluator.add(rows, rows["ring_current_mA"], rows["shutter_open"] != CLOSED)
-            if self._tell is not None:
+            if self._on_judged is not None:
                 self._new.append(rows)
-            try:
-                rows = self._rows.get_nowait()
-            except Empty:
-                return True
-        return False
+        if blocks == [] and not is_busy:
+            self._evaluator.judge_together()
+        return blocks is not None
 
-    def _judge(self, *, all_rows: bool, is_final: bool) -> None:
-        n_rows = len(self._evaluator)
-        if not n_rows:
-            return
-        began_s = time.monotonic()
-        verdicts = self._evaluator.verdicts() if all_rows else self._evaluator.latest()
-        self._n_judged = n_rows
-        if verdicts.first == 0:
-            self._n_together, self._together_s = n_rows, time.monotonic() - began_s
-        self._is_rejected = np.concatenate([self._is_rejected[: verdicts.first], verdicts.is_rejected])
-        self._table[verdicts.first : n_rows, 2] = verdicts.score
-        self._verdicts.append(verdicts)
-        if self._tell is not None:
-            new, self._new = np.concatenate(self._new) if self._new else np.zeros(0, row_dtype(1)), []
-            self._tell(new, verdicts, is_final)
-        self.shown = self._judged(verdicts)
-        if all_rows or time.monotonic() - self._shown_s > SHOWN_S:
-            placed = self._table[:n_rows]
-            self.scores = placed[np.isfinite(placed[:, :2]).all(axis=1)]
-            self._shown_s = time.monotonic()
+    def _tell(self, judged: list[Verdicts], *, is_last: bool = False) -> None:
+        n_settled = self._evaluator.n_settled
+        for verdicts in judged:
+            is_final = is_last or verdicts.last <= n_settled
+            self._enter(verdicts)
+            self._score_table.enter(verdicts, is_final=is_final)
+            self._verdicts.append(verdicts)
+            if self._on_judged is not None:
+                new, self._new = np.concatenate(self._new) if self._new else np.zeros(0, row_dtype(1)), []
+                self._on_judged(new, verdicts, is_final)
+            self.shown = self._judged(verdicts)
+        if judged:
+            self.scores = self._score_table.scores
 
-    def _place(self, rows: Rows) -> None:
-        first = len(self._evaluator)
-        last = first + len(rows)
-        if last > len(self._table):
-            self._table = np.concatenate([self._table, np.empty((max(last, len(self._table)), 3))])
-        self._table[first:last, 0], self._table[first:last, 1] = rows["x_m"], rows["y_m"]
+    def _enter(self, verdicts: Verdicts) -> None:
+        if verdicts.last > len(self._is_rejected):
+            more = max(len(self._is_rejected), verdicts.last - len(self._is_rejected))
+            self._is_rejected = np.concatenate([self._is_rejected, np.zeros(more, bool)])
+        before = self._is_rejected[verdicts.first : verdicts.last]
+        self._n_rejected += int(np.count_nonzero(verdicts.is_rejected)) - int(np.count_nonzero(before))
+        before[:] = verdicts.is_rejected
 
     def _judged(self, verdicts: Verdicts) -> Judged:
-        said = self.shown.last_rejected if verdicts.first else ""
-        if (rejected := np.flatnonzero(verdicts.is_rejected)).size:
-            last = int(rejected[-1])
-            said = f"row {verdicts.first + last}: {verdicts.words(last)}"
+        n_rows = max(verdicts.last, self.shown.n_rows)
+        said = self.shown.last_rejected
+        rejected = np.flatnonzero(verdicts.is_rejected)
+        last = verdicts.first + int(rejected[-1]) if rejected.size else -1
+        if verdicts.first <= self._last_rejected < verdicts.last or last > self._last_rejected:
+            self._last_rejected = last
+            said = f"row {last}: {verdicts.words(last - verdicts.first)}" if rejected.size else ""
         return Judged(
-            n_rows=len(self._is_rejected),
-            n_together=self._n_together,
-            n_rejected=int(np.count_nonzero(self._is_rejected)),
-            recent_share=float(self._is_rejected[-RECENT:].mean()),
-            last_score=float(verdicts.score[-1]),
+            n_rows=n_rows,
+            n_together=self._evaluator.n_together,
+            n_rejected=self._n_rejected,
+            recent_share=float(self._is_rejected[max(0, n_rows - RECENT) : n_rows].mean()),
+            last_score=float(verdicts.score[-1]) if verdicts.last == n_rows else self.shown.last_score,
             last_rejected=said,
         )
 

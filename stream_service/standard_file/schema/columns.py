@@ -29,6 +29,12 @@ class GrowingColumn:
         self._extend(start + len(block))
         self._write(start, block)
 
+    def revise(self, start: int, block: np.ndarray[Any, Any]) -> None:
+        """Write `block`, (n, *item_shape), from row `start` on; what is behind it stays."""
+        if start + len(block) > self.n_rows:
+            self._extend(start + len(block))
+        self._write(start, block)
+
     def write_chunks(self, start: int, frames: np.ndarray[Any, Any]) -> None:
         """The same for a dataset whose chunk is one frame: each goes to the disk as it lies in memory, uncopied."""
         self._extend(start + len(frames))

@@ -149,7 +149,7 @@ class StandardFile:
                     self._fixed.replace(path, image)
 
     def write_verdicts(self, first: int, verdicts: np.ndarray[Any, Any]) -> bool:
-        """Write or replace the verdicts (n,) of `VERDICTS_DTYPE` on the rows from `first` on, which are the last ones.
+        """Write or replace the verdicts (n,) of `VERDICTS_DTYPE` on the rows from `first` on; no row is left out.
 
         Readers see them after the next flush. False where there is no room for them: the rows do not need them, and go
         on as far as they can. Raises `WriteError`.
@@ -160,7 +160,7 @@ class StandardFile:
             return False
         with self._writing("write verdicts"):
             for name, column in self._verdicts.items():
-                column.write(first, np.ascontiguousarray(verdicts[name]))
+                column.revise(first, np.ascontiguousarray(verdicts[name]))
         return True
 
     def leave_out(self, rows: Iterable[int]) -> None:

@@ -10,6 +10,7 @@ from scanned_rows import Scan
 
 from stream_service.qc import Evaluator
 from stream_service.qc.row_table import WARM_UP_ROWS
+from stream_service.qc.windows import Windows
 from stream_service.settings.quality import QualitySettings
 
 COLUMNS = ("score", "reason", "numbers", "gates", "is_rejected")
@@ -27,17 +28,21 @@ def faulty_rows():
 ROWS = faulty_rows()
 
 
-def evaluator():
-    return Evaluator(QualitySettings(), (64, 64))
+ONE_WINDOW, MANY = Windows(), Windows(segment=100, before=60, after=40, warm_up=120)
 
 
-def of_all_at_once():
-    whole = evaluator()
+def evaluator(windows=ONE_WINDOW):
+    return Evaluator(QualitySettings(), (64, 64), windows=windows)
+
+
+def of_all_at_once(windows=ONE_WINDOW):
+    whole = evaluator(windows)
     whole.add(ROWS)
     return whole.verdicts()
 
 
 AT_ONCE = of_all_at_once()
+BY_SEGMENTS = of_all_at_once(MANY)
 
 
 def is_same(one, other):
@@ -49,20 +54,70 @@ def test_the_scan_is_longer_than_the_warm_up():
     assert np.flatnonzero(AT_ONCE.is_rejected).tolist() == [100, 300, 500, 600]
 
 
-@settings(max_examples=8, deadline=None)
+def asked(judged, question):
+    if question == "latest":
+        judged.latest()
+    elif question == "all":
+        judged.verdicts()
+    elif question == "last":
+        judged.last()
+    elif question == "step":
+        judged.step()
+    elif question == "steps":
+        while judged.is_due:
+            judged.step()
+
+
+@settings(max_examples=12, deadline=None)
 @given(
     cuts=st.sets(st.integers(1, len(ROWS) - 1), max_size=12),
-    asks=st.lists(st.sampled_from(["nothing", "latest", "all"]), min_size=13, max_size=13),
+    questions=st.lists(
+        st.sampled_from(["nothing", "latest", "all", "last", "step", "steps"]), min_size=13, max_size=13
+    ),
+    is_long=st.booleans(),
 )
-def test_neither_blocks_nor_questions_on_the_way_change_a_bit(cuts, asks):
-    grown = evaluator()
-    for rows, asked in zip(np.split(ROWS, sorted(cuts)), asks, strict=False):
+def test_neither_blocks_nor_questions_on_the_way_change_a_bit(cuts, questions, is_long):
+    grown = evaluator(MANY if is_long else ONE_WINDOW)
+    for rows, question in zip(np.split(ROWS, sorted(cuts)), questions, strict=False):
         grown.add(rows)
-        if asked == "latest":
-            grown.latest()
-        elif asked == "all":
-            grown.verdicts()
-    assert is_same(grown.verdicts(), AT_ONCE)
+        asked(grown, question)
+    assert is_same(grown.verdicts(), BY_SEGMENTS if is_long else AT_ONCE)
+
+
+def test_segments_find_what_the_whole_finds():
+    assert np.flatnonzero(BY_SEGMENTS.is_rejected).tolist() == [100, 300, 500, 600]
+    assert BY_SEGMENTS.words(300) == AT_ONCE.words(300)
+    assert BY_SEGMENTS.score == pytest.approx(AT_ONCE.score, abs=0.2)
+
+
+def test_the_verdicts_on_a_segment_are_final():
+    grown, settled = evaluator(MANY), {}
+    for rows in np.array_split(ROWS, 23):
+        grown.add(rows)
+        verdicts = grown.verdicts()
+        settled[grown.n_settled] = verdicts.of_rows(0, grown.n_settled)
+    assert list(settled) == [0, 100, 200, 300, 400, 500, 600]
+    assert all(is_same(verdicts, BY_SEGMENTS.of_rows(0, n)) for n, verdicts in settled.items())
+
+
+@settings(max_examples=8, deadline=None)
+@given(cuts=st.sets(st.integers(1, len(ROWS) - 1), max_size=12), n_steps=st.integers(0, 40))
+def test_verdicts_one_after_the_other_come_to_those_on_all(cuts, n_steps):
+    grown, score = evaluator(MANY), np.full(len(ROWS), np.nan)
+
+    def enter(verdicts):
+        score[verdicts.first : verdicts.last] = verdicts.score
+
+    for rows in np.split(ROWS, sorted(cuts)):
+        grown.add(rows)
+        for verdicts in grown.latest():
+            enter(verdicts)
+        assert np.isfinite(score[: len(grown)]).all()
+        for _ in range(n_steps):
+            grown.step()
+    for verdicts in grown.last():
+        enter(verdicts)
+    assert np.array_equal(score, BY_SEGMENTS.score)
 
 
 def test_one_that_begins_again_with_the_rows_of_the_file_ends_the_same():
@@ -80,22 +135,22 @@ def test_latest_are_those_since_somebody_asked():
     seen = []
     for rows in np.array_split(ROWS, 20):
         growing.add(rows)
-        latest = growing.latest()
-        seen += range(latest.first, latest.first + len(latest))
+        for latest in growing.latest():
+            seen += range(latest.first, latest.last)
     assert seen == list(range(len(ROWS)))
-    assert len(growing.latest()) == 0
+    assert growing.latest() == []
 
 
 def test_provisional_verdicts_find_the_faults_as_they_come():
     growing = evaluator()
-    rejected, n_together = [], 0
+    rejected = set()
     for rows in np.array_split(ROWS, 40):
         growing.add(rows)
-        if len(growing) >= 2 * n_together:
-            n_together = len(growing.verdicts())
-        latest = growing.latest()
-        rejected += (latest.first + np.flatnonzero(latest.is_rejected)).tolist()
-    assert {100, 300, 500, 600} <= set(rejected)
+        for latest in growing.latest():
+            rejected |= set((latest.first + np.flatnonzero(latest.is_rejected)).tolist())
+        while growing.is_due:
+            growing.step()
+    assert {100, 300, 500, 600} <= rejected
     assert len(rejected) < 0.02 * len(ROWS)
     assert is_same(growing.verdicts(), AT_ONCE)
 

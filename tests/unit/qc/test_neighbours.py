@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_service.core.row import row_dtype
+from stream_service.qc import neighbours as search
 from stream_service.qc.neighbours import Neighbours
-from stream_service.qc.row_table import RowTable
 
 K = 6
 PLACES = st.lists(
@@ -28,15 +29,12 @@ def by_all_distances(places):
 
 
 @settings(max_examples=60, deadline=None)
-@given(places=PLACES, n_first=st.integers(0, 60))
-def test_neighbours_are_the_nearest_in_order_however_rows_came(places, n_first):
-    rows = np.zeros(len(places), row_dtype(1))
-    rows["x_m"], rows["y_m"] = np.array(places, float).T
-    table = RowTable((64, 64), 2)
-    neighbours = Neighbours(table)
-    table.add(rows[:n_first])
-    neighbours.sort()
-    table.add(rows[n_first:])
-    neighbours.sort_in()
-    found = neighbours.of(np.arange(len(rows)), K)
+@given(places=PLACES, n_first=st.integers(0, 60), n_tail=st.sampled_from([1, 512]))
+def test_neighbours_are_the_nearest_in_order_however_rows_came(places, n_first, n_tail):
+    x_m, y_m = np.array(places, float).T
+    is_placed = np.isfinite(x_m)
+    neighbours = Neighbours()
+    neighbours.sort(x_m[:n_first], y_m[:n_first], is_placed[:n_first])
+    with mock.patch.object(search, "ROWS_TO_SORT_IN", n_tail):
+        found = neighbours.of(np.arange(len(places)), x_m, y_m, is_placed, K)
     assert found.tolist() == by_all_distances(np.array(places, float)).tolist()

@@ -67,17 +67,17 @@ def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(sizes: list[i
     for block in blocks(sizes):
         quality.append(block)
         for verdicts in quality.take():
-            table = np.concatenate([table[: verdicts.first], stored_verdicts(verdicts)])
+            table = np.concatenate([table[: verdicts.first], stored_verdicts(verdicts), table[verdicts.last :]])
     quality.end()
     for verdicts in quality.take():
-        table = np.concatenate([table[: verdicts.first], stored_verdicts(verdicts)])
+        table = np.concatenate([table[: verdicts.first], stored_verdicts(verdicts), table[verdicts.last :]])
     np.testing.assert_array_equal(table, stored_verdicts(at_once()))
     assert sorted(np.flatnonzero(at_once().is_rejected)) == list(DUMPED)
     assert (quality.shown.n_rows, quality.shown.n_rejected) == (N, len(DUMPED))
     assert quality.shown.last_rejected.startswith("row 299: intensity -")
     assert quality.shown.recent_share == pytest.approx(0.01)
     assert quality.scores is not None
-    np.testing.assert_array_equal(quality.scores[:, 2], at_once().score)
+    np.testing.assert_array_equal(quality.scores.table[:, 2], at_once().score)
 
 
 def test_a_position_in_a_wrong_unit_is_one_that_is_not_known() -> None:
@@ -86,10 +86,10 @@ def test_a_position_in_a_wrong_unit_is_one_that_is_not_known() -> None:
     block.rows["x_m"][70] = 15.0
     quality.append(block)
     quality.end()
-    (verdicts,) = quality.take()
+    *_, verdicts = quality.take()
     assert np.flatnonzero(verdicts.gates == 1 << Reason.POSITION).tolist() == [70]
     assert quality.scores is not None
-    assert len(quality.scores) == N - 1
+    assert len(quality.scores.table) == N - 1
 
 
 def test_judgement_that_fails_is_told_with_the_next_rows_and_ends_its_thread() -> None:

@@ -1,0 +1,54 @@
+"""The judgement of many rows together, those of a window: a function of their numbers and of what was usual before."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+from stream_service.qc.deviations import Deviations, Together, Unit
+from stream_service.qc.gates import Gates, Seen, repeats_among
+from stream_service.qc.row_table import RowTable
+from stream_service.qc.verdicts import Verdicts
+from stream_service.settings.quality import QualitySettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Usual:
+    """What is usual of a scan so far."""
+
+    seen: Seen = field(default_factory=Seen)
+    unit: Unit | None = None
+    """None as long as too few rows are good to tell."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """Of the rows of a window."""
+
+    verdicts: Verdicts
+    deviations: Deviations
+    usual: Usual
+    """With these rows."""
+    gates: Gates
+
+
+class Judge:
+    """Judges rows of a table by the settings of a run; `energy_eV` is the requested one, None for that of most rows."""
+
+    def __init__(self, table: RowTable, settings: QualitySettings, energy_eV: float | None) -> None:
+        self._table, self._settings, self._energy_eV = table, settings, energy_eV
+
+    def together(self, first: int, last: int, before: Usual) -> Generator[None, None, Judgement]:
+        """Judge the rows from `first` to before `last`, in steps of some milliseconds."""
+        table, settings = self._table, self._settings
+        columns = table.columns(first, last)
+        seen = before.seen.with_rows(columns, first)
+        gates = Gates(settings, seen, self._energy_eV, table.usual_bands())
+        gated = gates.of(columns, repeats_among(columns, first), table.n_pixels)
+        yield
+        together = Together(columns, gated.bits == 0, table.floors, settings.w_feat, before.unit)
+        deviations = yield from together.steps()
+        yield
+        verdicts = Verdicts.of(columns, gated, deviations, table.n_pixels, settings.threshold, first)
+        unit = deviations.unit if together.has_good else before.unit
+        return Judgement(verdicts, deviations, Usual(seen, unit), gates)
