@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from stream_service.qc.neighbour_kernels import MAD, compare, in_units, scatter_around
 from stream_service.qc.neighbours import Neighbours
-from stream_service.qc.row_table import N_FEATURES, Columns
+from stream_service.qc.row_table import LOG_INTENSITY, N_FEATURES, Columns
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -66,29 +66,47 @@ class Deviations:
     unit: Unit
 
 
+def neighbours_among(columns: Columns) -> Generator[None, None, npt.NDArray[np.int32]]:
+    """(n, `N_CANDIDATES`) the neighbours of rows among each other, in steps of some milliseconds."""
+    places = columns["x_m"], columns["y_m"], columns["is_placed"]
+    neighbours, n = Neighbours(), len(columns["x_m"])
+    neighbours.sort(*places)
+    found = np.empty((n, N_CANDIDATES), np.int32)
+    for rows in _parts(np.arange(n)):
+        found[rows] = neighbours.of(rows, *places, N_CANDIDATES)
+        yield
+    return found
+
+
 class Together:
     """The comparison of all rows of some columns with each other."""
 
     def __init__(
-        self, columns: Columns, may_be_good: Flags, floors: Floats, w_feat: float, before: Unit | None
+        self,
+        columns: Columns,
+        found: npt.NDArray[np.int32],
+        may_be_good: Flags,
+        dumped: Floats,
+        floors: npt.NDArray[np.float64],
+        w_feat: float,
+        before: Unit | None,
     ) -> None:
-        """`floors` (f,) are units at the least. Rows that are rejected already are not in `may_be_good` (n,).
+        """`found` (n, k) are the neighbours of the rows, `floors` (f,) units at the least.
 
-        These are no measure for others. Where too few rows are good to tell what is usual, it is what it was `before`.
+        Rows that are rejected already are not in `may_be_good` (n,), and others were `dumped` (n,), see `Dumps.sizes`:
+        they are no measure. Where too few rows are good to tell what is usual, it is what it was `before`.
         """
-        self._columns, self._may_be_good, self._floors = columns, may_be_good, floors
+        self._columns, self._found, self._dumped, self._floors = columns, found, dumped, floors
+        self._may_be_good = may_be_good & (dumped == 0)
         self._w_feat, self._before = w_feat, before
         self._values: Floats = columns["values"]
-        n = len(self._values)
-        self._rows = np.arange(n)
-        self._found = np.empty((n, N_CANDIDATES), np.int32)
-        self._is_good = may_be_good.copy()
+        self._rows = np.arange(len(self._values))
+        self._is_good = self._may_be_good.copy()
         self._difference, self._around = np.zeros_like(self._values), np.zeros_like(self._values)
         self._unit = Unit(*np.zeros((2, self._values.shape[1]), np.float32))
 
     def steps(self) -> Generator[None, None, Deviations]:
         """What it comes to, in steps of some milliseconds."""
-        yield from self._find()
         is_stale = np.ones(len(self._rows), bool)
         for n_round in range(N_ROUNDS):
             most = N_CANDIDATES if n_round == 0 else N_COMPARED
@@ -103,14 +121,6 @@ class Together:
         yield from self._renew(np.ones(len(self._rows), bool), N_COMPARED, by_plane=True)
         return self._in_units()
 
-    def _find(self) -> Iterator[None]:
-        places = self._columns["x_m"], self._columns["y_m"], self._columns["is_placed"]
-        neighbours = Neighbours()
-        neighbours.sort(*places)
-        for rows in _parts(self._rows):
-            self._found[rows] = neighbours.of(rows, *places, N_CANDIDATES)
-            yield
-
     def _renew(self, is_stale: Flags, most: int, *, by_plane: bool) -> Iterator[None]:
         """Work out the differences of rows anew, and what depends on them; the others stay what they are."""
         x_m, y_m, good = self._columns["x_m"], self._columns["y_m"], self._is_good
@@ -119,6 +129,9 @@ class Together:
             found = self._found[rows]
             compare(self._values, x_m, y_m, rows, found, good, most, FEWEST, by_plane, RIDGE, middle, self._difference)
             yield
+        if self._dumped.any():
+            is_inside = (self._dumped != 0) & (self._count_near(good) < FEWEST)
+            self._difference[is_inside, LOG_INTENSITY] = self._dumped[is_inside]
         scatter = self._unit_before.scatter
         if self.has_good:
             scatter = np.maximum(MAD * _medians(self._difference, good, sizes=True), self._floors)

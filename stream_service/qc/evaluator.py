@@ -192,7 +192,7 @@ class Evaluator:
         if is_final:
             first = self.n_settled
             self._settled.append(verdicts.of_rows(first, first + self._windows.segment))
-            self._usual = judgement.usual
+            self._usual = judgement.usual.until(self.n_settled)
             self._new_final.append(self._settled[-1])
             table.forget(self._windows.begin(len(self._settled)))
         else:

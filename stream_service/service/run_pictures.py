@@ -32,8 +32,8 @@ class RunPictures:
         self._shown_map = (0, 0, False)
         """Run and rows of them, and whether it has ended."""
         self._scores: Scores | None = None
-        self._score_map = 0, GrowingMap()
-        """Run, and its map."""
+        self._score_map = (0, False), GrowingMap()
+        """Run, whether it has ended, and its map."""
         self._maps: dict[ServiceImage, GrowingMap] = {}
 
     def show(self, run: Run | None, now_s: float) -> None:
@@ -56,7 +56,7 @@ class RunPictures:
         scores = run.scores()
         if scores is not None and scores is not self._scores:
             self._scores = scores
-            self._show_scores(run.run_number, scores, of_run)
+            self._show_scores((run.run_number, run.state.has_ended), scores, of_run)
 
     def _show_maps(self, state: tuple[int, int, bool], values: ScanValues, of_run: dict[str, float]) -> None:
         """Add the new rows to the maps; at the end they are drawn anew, as those of the file are."""
@@ -68,9 +68,9 @@ class RunPictures:
             value = MAPS[image](values)
             self._post(image, growing.draw(values.x_m, values.y_m, value.raw, value.usual), of_run)
 
-    def _show_scores(self, run_number: int, scores: Scores, of_run: dict[str, float]) -> None:
-        if run_number != self._score_map[0]:
-            self._score_map = run_number, GrowingMap()
+    def _show_scores(self, state: tuple[int, bool], scores: Scores, of_run: dict[str, float]) -> None:
+        if state != self._score_map[0]:
+            self._score_map = state, GrowingMap()
         drawn = self._score_map[1].draw(*scores.table.T, n_final=scores.n_final)
         self._post(ServiceImage.SCORE, drawn, of_run)
 

@@ -10,46 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-from stream_service.core.row import CELLS_SIDE, FEATURES_DTYPE, row_dtype
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from made_rows import SHAPE, raster, rows_at
+
 from stream_service.qc import Evaluator
 from stream_service.run.rows.row_quality import warm_up
 from stream_service.settings.quality import QualitySettings
-
-SHAPE = (256, 256)
-STEP_M = 1e-7
-
-
-def batches(n_rows: int, batch: int, line: int) -> Iterator[np.ndarray[Any, Any]]:
-    """Rows (m,) of `row_dtype`: a disk of light whose brightness, place and pattern change smoothly over the sample."""
-    dice = np.random.default_rng(1)
-    y, x = np.mgrid[:CELLS_SIDE, :CELLS_SIDE] - (CELLS_SIDE - 1) / 2
-    disk = 1 / (1 + np.exp((np.hypot(y, x) - 5) / 0.5))
-    shades = dice.normal(0, 0.3, (3, CELLS_SIDE, CELLS_SIDE))
-    for first in range(0, n_rows, batch):
-        row = np.arange(first, min(first + batch, n_rows))
-        i, j = row % line, row // line
-        waves = np.stack([np.sin(i / 6), np.cos(j / 8), np.sin((i + j) / 10)], axis=1)
-        cells = disk * np.exp(np.tensordot(waves, shades, 1)) * (1 + 0.2 * np.sin(i / 9) * np.cos(j / 7))[:, None, None]
-        cells = dice.poisson(200 * 256 * cells) / 256
-        features = np.zeros(len(row), FEATURES_DTYPE)
-        features["cells"] = cells
-        features["intensity"] = cells.sum(axis=(1, 2)) * 256
-        features["com_y"] = 16 * (cells * y).sum(axis=(1, 2)) / cells.sum(axis=(1, 2)) + dice.normal(0, 0.05, len(row))
-        features["com_x"] = 16 * (cells * x).sum(axis=(1, 2)) / cells.sum(axis=(1, 2)) + dice.normal(0, 0.05, len(row))
-        features["square_sum"] = (cells**2).sum(axis=(1, 2)) * 256
-        features["neighbour_sum"] = features["square_sum"] * dice.normal(1.8, 0.005, len(row))
-        features["max_counts"] = cells.max(axis=(1, 2)) * dice.normal(1.3, 0.02, len(row))
-        features["n_zero"] = 20_000
-        rows = np.zeros(len(row), row_dtype(1))
-        rows["x_m"], rows["y_m"], rows["keep"], rows["energy_eV"] = STEP_M * i, STEP_M * j, 1, 710.0
-        rows["features"] = features
-        yield rows
 
 
 def memory_MB() -> float:
@@ -69,7 +41,8 @@ def main() -> None:
     before_MB = memory_MB()
     evaluator = Evaluator(QualitySettings(), SHAPE)
     adding_s, latest_s, steps_s = [], [], []
-    for rows in batches(asked.rows, asked.batch, asked.line):
+    for first in range(0, asked.rows, asked.batch):
+        rows = rows_at(*raster(min(asked.batch, asked.rows - first), asked.line, first), seed=first)
         begin_s = time.thread_time()
         evaluator.add(rows)
         added_s = time.thread_time()

@@ -15,6 +15,8 @@ from stream_service.core.row import RowBlock
 from stream_service.core.run import EndReason, RunOutcome, RunState
 from stream_service.kernels import measure_rows
 from stream_service.qc import Evaluator, Verdicts
+from stream_service.qc.evaluator import WINDOWS
+from stream_service.qc.windows import Windows
 from stream_service.run.rows.row_quality import RowQuality, stored_verdicts
 from stream_service.settings.quality import QualitySettings
 
@@ -47,23 +49,32 @@ def blocks(sizes: list[int]) -> list[RowBlock]:
     return made
 
 
-def evaluator() -> Evaluator:
-    return Evaluator(QualitySettings(), SHAPE)
+MANY = Windows(segment=64, before=40, after=40, warm_up=100)
 
 
-def at_once() -> Verdicts:
+def evaluator(windows: Windows = WINDOWS) -> Evaluator:
+    return Evaluator(QualitySettings(), SHAPE, windows=windows)
+
+
+def at_once(windows: Windows = WINDOWS) -> Verdicts:
     """What an evaluation of all rows says."""
-    afterwards = evaluator()
+    afterwards = evaluator(windows)
     for block in blocks([N]):
         afterwards.add(block.rows)
     return afterwards.verdicts()
 
 
 @pytest.mark.parametrize("is_followed", [False, True])
-@pytest.mark.parametrize("sizes", [[1], [64], [7, 1, 30], [N]])
-def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(sizes: list[int], is_followed: bool) -> None:
-    quality = RowQuality(evaluator(), is_followed=is_followed)
+@pytest.mark.parametrize(("sizes", "windows"), [([1], WINDOWS), ([64], MANY), ([7, 1, 30], MANY), ([N], WINDOWS)])
+def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(
+    sizes: list[int], windows: Windows, is_followed: bool
+) -> None:
+    quality = RowQuality(evaluator(windows), is_followed=is_followed)
     table: np.ndarray[Any, Any] = np.zeros(0, stored_verdicts(at_once()).dtype)
+    final: list[int] = []
+    quality.on_judged(
+        lambda rows, verdicts, is_final: final.extend(range(verdicts.first, verdicts.last) if is_final else ())
+    )
     for block in blocks(sizes):
         quality.append(block)
         for verdicts in quality.take():
@@ -71,13 +82,14 @@ def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(sizes: list[i
     quality.end()
     for verdicts in quality.take():
         table = np.concatenate([table[: verdicts.first], stored_verdicts(verdicts), table[verdicts.last :]])
-    np.testing.assert_array_equal(table, stored_verdicts(at_once()))
+    np.testing.assert_array_equal(table, stored_verdicts(at_once(windows)))
+    assert final == list(range(N)), "each is final once, in the order of the rows"
     assert sorted(np.flatnonzero(at_once().is_rejected)) == list(DUMPED)
     assert (quality.shown.n_rows, quality.shown.n_rejected) == (N, len(DUMPED))
     assert quality.shown.last_rejected.startswith("row 299: intensity -")
     assert quality.shown.recent_share == pytest.approx(0.01)
     assert quality.scores is not None
-    np.testing.assert_array_equal(quality.scores.table[:, 2], at_once().score)
+    np.testing.assert_array_equal(quality.scores.table[:, 2], at_once(windows).score)
 
 
 def test_a_position_in_a_wrong_unit_is_one_that_is_not_known() -> None:

@@ -120,6 +120,22 @@ def test_map_that_grows_shows_what_one_of_all_rows_shows() -> None:
     assert drawn.pixel_m == pytest.approx(scan_map(*rows.T).pixel_m, rel=0.3)
 
 
+def test_values_that_are_not_final_are_drawn_as_they_are_now() -> None:
+    rows, growing = raster(12), GrowingMap()
+    for n in range(20, len(rows) + 1, 4):
+        now = rows[:n].copy()
+        now[n - 12 :, 2] -= n
+        drawn = growing.draw(*now.T, n_final=n - 12)
+        row, column = (
+            np.rint((now[:, 1 - axis] - low_m) / drawn.pixel_m).astype(int)
+            for axis, low_m in enumerate((drawn.y0_m, drawn.x0_m))
+        )
+        total, count = np.zeros((2, *drawn.image.shape))
+        np.add.at(total, (row, column), now[:, 2])
+        np.add.at(count, (row, column), 1)
+        assert drawn.image[count > 0] == pytest.approx(total[count > 0] / count[count > 0])
+
+
 def test_look_at_a_long_scan_takes_the_new_rows_only(monkeypatch: pytest.MonkeyPatch) -> None:
     binned: list[int] = []
     bincount = np.bincount

@@ -15,7 +15,14 @@ import numpy.typing as npt
 import pytest
 
 from stream_service.errors import SourceError, WriteError
-from stream_service.standard_file import RowVerdicts, apply_verdicts, check_takes_verdicts, paths, validate_file
+from stream_service.standard_file import (
+    VERDICTS_DTYPE,
+    RowVerdicts,
+    apply_verdicts,
+    check_takes_verdicts,
+    paths,
+    validate_file,
+)
 from stream_service.standard_file.write.swmr_file import StandardFile
 from stream_service.testing.example_file import append_example_rows, example_header, write_example
 
@@ -26,7 +33,7 @@ SCRIPT = """
 import os, signal, sys
 import numpy as np
 from pathlib import Path
-from stream_service.standard_file import RowVerdicts, apply_verdicts
+from stream_service.standard_file import VERDICTS_DTYPE, RowVerdicts, apply_verdicts
 path, n_left = Path(sys.argv[1]), int(sys.argv[2])
 name = sys.argv[3]
 real = getattr(os, name)
@@ -229,3 +236,15 @@ def test_a_file_of_an_earlier_version_has_no_verdicts_and_is_as_good(path: Path)
         for name in ("score", "reason", "number", "second", "gates"):
             del file[f"{paths.QC}/{name}"]
     assert validate_file(path) == []
+
+
+def test_verdicts_of_a_run_that_are_revised_leave_later_ones_as_they_are(tmp_path: Path) -> None:
+    score = np.zeros(N_ROWS)
+    with StandardFile.create(tmp_path / "scan_std.h5", example_header(N_ROWS)) as file:
+        append_example_rows(file, 0, N_ROWS)
+        for first, last, value in ((0, 10, 0.1), (10, N_ROWS, 0.2), (3, 7, 0.9)):
+            table = np.zeros(last - first, VERDICTS_DTYPE)
+            table["score"] = score[first:last] = value
+            assert file.write_verdicts(first, table)
+    with h5py.File(tmp_path / "scan_std.h5") as file:
+        np.testing.assert_array_equal(file["/entry/qc/score"], score)
