@@ -120,7 +120,7 @@ def _steps_of(log_intensity: Floats, found: npt.NDArray[np.int32], counts: Flags
     def across(weights: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """(n,) sums over the pairs of a row before and one at or after each."""
         begins, ends = (np.bincount(rows + 1, weights, n + 1)[:n] for rows in (older, newer))
-        return np.cumsum(begins - ends)
+        return np.cumsum(begins - ends).astype(np.float64)
 
     n_pairs = across(np.ones(len(change)))
     n_steps = np.maximum(across(change < -LEAST_STEP), across(change > LEAST_STEP))

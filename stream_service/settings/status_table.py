@@ -162,7 +162,7 @@ class ServicePV(StrEnum):
     BAD_MESSAGES = "BadMessages", "messages that were not usable frames", COUNT, lambda s: s.run.bad_messages
     QUEUE_BYTES = (
         "QueueBytes",
-        "memory that frames not stored yet take here, without PVA's queue",
+        "memory that frames not stored yet, and rows not judged yet, take here, without PVA's queue",
         IN_BYTES,
         lambda s: s.run.queue_bytes,
     )

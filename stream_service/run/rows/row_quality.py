@@ -3,8 +3,8 @@
 The run hands over copies of the rows that are in the file, without their pixels, and takes verdicts back, which it
 writes into the file. New rows are judged by what was usual among those before; between two steps of a judgement of many
 rows together it is looked whether there are any. When none come for a moment, all are judged together, since a plan
-that waits for verdicts wants those that stay. What is said of a row at the end is a function of the rows alone, the same
-as when the file is evaluated afterwards (ADR 0024, ADR 0026).
+that waits for verdicts wants those that stay. What is said of a row at the end is a function of the rows alone, the
+same as when the file is evaluated afterwards (ADR 0024, ADR 0026).
 """
 
 from __future__ import annotations
