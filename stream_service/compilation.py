@@ -1,8 +1,8 @@
-"""Notice that machine code is being compiled: a program that is used for the first time on a machine waits for it.
+"""What a program says of the compilation of its kernels: that it takes a while, and what it can do without.
 
-Kernels are compiled when they are first called, in whatever command or thread that is, and come from the disk from then
-on. `kernels/machine_code.py` says when it compiles; a program says how that is told to people. What is short is not
-told, and nothing twice.
+A program that is used for the first time on a machine waits for machine code. Kernels are compiled when they are first
+called, in whatever command or thread that is, and come from the disk from then on. `kernels/machine_code.py` says when
+it compiles; a program says how that is told to people. What is short is not told, and nothing twice.
 """
 
 from __future__ import annotations
@@ -71,3 +71,20 @@ def compilation_ends() -> None:
     """Said by who compiles."""
     if _notice is not None:
         _notice.end()
+
+
+_takes_extensions = True
+
+
+def leave_out_extensions() -> None:
+    """Have numba load nothing in this process of what other packages register with it, before anything is compiled.
+
+    No kernel of ours uses it, and where tiled is installed, it is half a second of every start (awkward, sparse).
+    """
+    global _takes_extensions
+    _takes_extensions = False
+
+
+def takes_extensions() -> bool:
+    """Asked by who compiles."""
+    return _takes_extensions

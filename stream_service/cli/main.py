@@ -22,7 +22,7 @@ from stream_service.cli.app import App, Commands
 from stream_service.cli.beamline import check, demo, init, layout, run, status
 from stream_service.cli.files import evaluate, ingest, repair, replay, sidecar, validate
 from stream_service.cli.image import export, orient, probe, recipe, reconstruct
-from stream_service.compilation import tell_of_compilation
+from stream_service.compilation import leave_out_extensions, tell_of_compilation
 from stream_service.errors import PtychostreamError
 from stream_service.interruption import catch_signals
 from stream_service.processes.guard import lift_limits, out_of_memory
@@ -92,6 +92,7 @@ def main() -> None:
     """The command: an error that is meant for people is one sentence on stderr, never a traceback."""
     show_what_cannot_be_encoded()
     _keep_compiled_code()
+    leave_out_extensions()
     tell_of_compilation(lambda text: errors.print(NOTE, text, soft_wrap=True))
     catch_signals()  # so that what is half made is removed
     try:

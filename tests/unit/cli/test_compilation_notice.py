@@ -100,3 +100,18 @@ def test_first_commands_on_a_machine_tell_it_on_standard_error(tmp_path: Path) -
         assert done.returncode == 0, done.stderr
         assert done.stderr.count(f"note: {NOTICE}\n") == n_told
         assert NOTICE not in done.stdout
+
+
+def test_commands_load_nothing_that_other_packages_add_to_numba() -> None:
+    script = """
+from stream_service.compilation import leave_out_extensions
+leave_out_extensions()
+import sys
+from importlib.metadata import entry_points
+from stream_service.run.rows.row_quality import warm_up
+warm_up()
+extensions = {entry.module.partition(".")[0] for entry in entry_points(group="numba_extensions")}
+sys.exit(str(loaded) if (loaded := extensions & sys.modules.keys()) else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
