@@ -66,6 +66,9 @@ def scan(
     ] = None,
     exposure_s: Annotated[float, typer.Option(help="Exposure time of one frame, s.")] = 0.01,
     frames_per_position: Annotated[int, typer.Option(min=1, help="Frames at each position.")] = 1,
+    repeats: Annotated[
+        int, typer.Option(min=0, help="Positions that may be exposed again, if their frames are lost or rejected.")
+    ] = 0,
     scan_id: Annotated[str | None, typer.Option(help="Names the files; the time, if not given.")] = None,
     path: Annotated[str, typer.Option(help="Folder below the roots of service and detector.")] = "",
     raw_dir: Annotated[
@@ -91,6 +94,7 @@ def scan(
         options: dict[str, Any] = {
             "exposure_s": exposure_s,
             "frames_per_position": frames_per_position,
+            "repeats": repeats,
             "energy": devices.energy,
             "scan_id": scan_id,
             "path": path,
@@ -248,6 +252,7 @@ def plain_sentence(error: BaseException) -> str:
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
+    logging.getLogger("ptychostream_plans").setLevel(logging.INFO)  # what became of repeats is worth a sentence
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)  # it logs a traceback of what is told in a sentence
 
 

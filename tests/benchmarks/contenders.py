@@ -186,6 +186,11 @@ class Service(Contender):
     def bytes_per_frame(self) -> float:
         return 4.0 * self.crop * self.crop / self.frames_per_position
 
+    @property
+    def messages(self) -> str:
+        """Address at which verdicts are told."""
+        return f"ipc://{self.folder}/messages"
+
     def profile(self) -> dict[str, Any]:
         """Everything on: dark, flat, mask, saturation, positions paired by timestamp."""
         document = yaml.safe_load(profile_path("sim").read_text(encoding="utf-8"))
@@ -193,6 +198,7 @@ class Service(Contender):
         document["references"] = {"dark": references, "flat": references, "mask": references}
         document["detector"]["sensor_shape"] = [self.size, self.size]
         document["service"] |= {"data_root": str(self.folder), "frame_queue_MiB": self.queue_MiB}
+        document["service"]["messages"] = self.messages
         preprocessing = document["preprocessing"]
         preprocessing["frames_per_position"] = self.frames_per_position
         if self.crop != self.size:

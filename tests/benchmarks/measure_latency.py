@@ -1,4 +1,5 @@
-"""Time from the detector's stamp until another process reads the row, along a scan, and from its end to COMPLETE.
+"""Time from the detector's stamp until another process reads the row, and until one is told of the verdict on it, along
+a scan; and from its end to COMPLETE.
 
 `python measure_latency.py [--rows N] [--size S] [--rate HZ]`; a line of JSON for each tenfold of rows, for the end of
 the scan, and for the state. Everything is on, as in `measure_live.py`.
@@ -25,15 +26,16 @@ WINDOW = 1000
 PERCENTILES = (50, 90, 99, 100)
 SERVICES = {"full": Service, "raw": RawService}
 READER = Path(__file__).with_name("swmr_reader.py")
+LISTENER = Path(__file__).with_name("verdict_listener.py")
 
 
-def along(latency_ms: np.ndarray) -> list[dict[str, Any]]:
+def along(latency_ms: np.ndarray, what: str) -> list[dict[str, Any]]:
     """Percentiles around rows 1e3, 1e4, ... and of the last rows."""
     places = [10**power for power in range(3, 8) if 10**power + WINDOW / 2 < len(latency_ms)]
     windows = [(f"row {place}", latency_ms[place - WINDOW // 2 : place + WINDOW // 2]) for place in places]
     windows.append((f"last {WINDOW} of {len(latency_ms)}", latency_ms[-WINDOW:]))
     return [
-        {"where": where}
+        {"where": where, "what": what}
         | {f"p{percent}_ms".replace("p100", "max"): float(np.percentile(part, percent)) for percent in PERCENTILES}
         for where, part in windows
     ]
@@ -58,8 +60,11 @@ def one_scan(service: Service, camera: Camera, n: int, rate_hz: float, folder: P
     reader = subprocess.Popen(
         [sys.executable, str(READER), str(service.next_file), str(result)], stdout=subprocess.PIPE
     )
-    assert reader.stdout is not None
-    reader.stdout.readline()
+    told = folder / "told.npz"
+    listener = subprocess.Popen([sys.executable, str(LISTENER), service.messages, str(told)], stdout=subprocess.PIPE)
+    for follower in (reader, listener):
+        assert follower.stdout is not None
+        follower.stdout.readline()
     ends.clear()
     ended.clear()
     state.add_callback(look)
@@ -67,12 +72,21 @@ def one_scan(service: Service, camera: Camera, n: int, rate_hz: float, folder: P
     ended.wait(n / rate_hz * 3 + 120)
     state.clear_callbacks()
     reader.wait(60)
+    listener.wait(60)
     said = service.finish(n)
     seen = np.load(result)
     if not len(seen["stamp_ns"]):
         raise SystemExit(f"the reader has seen no row; the run ended {said['state']}")
-    latency_ms = (seen["seen_ns"] - seen["stamp_ns"]) / 1e6
-    return said | {"latency_ms": latency_ms, "to_end_s": ends[-1] - seen["stamp_ns"].max() / 1e9}
+    told_ns, n = np.load(told)["told_ns"], len(seen["stamp_ns"])
+    untold = int(np.count_nonzero(told_ns == 0)) + n - len(told_ns)
+    told_ns = np.where(told_ns == 0, seen["seen_ns"].max(), told_ns)[:n]
+    ways = {
+        "row read": seen["seen_ns"] - seen["stamp_ns"],
+        "verdict told": told_ns - seen["stamp_ns"][: len(told_ns)],
+        "verdict told after the row is read": told_ns - seen["seen_ns"][: len(told_ns)],
+    }
+    latency_ms = {what: nanoseconds / 1e6 for what, nanoseconds in ways.items()}
+    return said | {"latency_ms": latency_ms, "untold": untold, "to_end_s": ends[-1] - seen["stamp_ns"].max() / 1e9}
 
 
 def main(
@@ -90,10 +104,16 @@ def main(
         said = {"who": who, "frame": f"{size}²", "rate_hz": rate}
         for n in (1000, rows):
             found = one_scan(service, camera, n, rate, Path(name))
-            for line in along(found["latency_ms"]) if n > 1000 else []:
-                print(json.dumps(said | line), flush=True)
+            for what, latency_ms in found["latency_ms"].items() if n > 1000 else ():
+                for line in along(latency_ms, what):
+                    print(json.dumps(said | line), flush=True)
             last = {"where": f"last frame to {found['state']}, {n} rows", "end_s": found["to_end_s"]}
-            last |= {"lost": found["lost"], "unaccounted": found["unaccounted"], "peak_MiB": peak_MiB(service.pid)}
+            last |= {
+                "untold": found["untold"],
+                "lost": found["lost"],
+                "unaccounted": found["unaccounted"],
+                "peak_MiB": peak_MiB(service.pid),
+            }
             print(json.dumps(said | last), flush=True)
 
 

@@ -27,6 +27,17 @@ def verdict_findings(file: h5py.File) -> Iterator[Finding]:
         values = np.asarray(score[()], np.float64)
         if n := int(np.count_nonzero((values < 0) | (values > 1))):
             yield error(paths.SCORE, f"is outside of 0 to 1 in {counted(n, 'row')}; evaluate the file again.")
+    replaces = dataset_at(file, paths.REPLACES)
+    if keep is not None and replaces is not None and replaces.shape == keep.shape:
+        new = np.flatnonzero(replaces[()] >= 0)
+        old = replaces[()][new]
+        twice = (old < len(keep)) & (keep[()][np.minimum(old, len(keep) - 1)] != 0) & (keep[()][new] != 0)
+        if twice.any():
+            yield warning(
+                paths.KEEP,
+                f"uses {counted(int(twice.sum()), 'row')} beside the one that replaces it (the first is row "
+                f"{old[twice][0]}, by row {new[twice][0]}): put 0 there, or the position counts twice.",
+            )
     if keep is None or tags is None or tags.shape != keep.shape or heading_of(tags) != REJECTED:
         return
     both = np.flatnonzero((tags[()] != 0) & (keep[()] != 0))

@@ -296,6 +296,10 @@ WARNING = {
         ),
         "/entry/pos: is not known in 1 row (2), as /entry/frames/flags says",
     ),
+    "row is used beside the one that replaces it": (
+        set_value("entry/frames/replaces", 5, 2),
+        "/entry/keep: uses 1 row beside the one that replaces it (the first is row 2, by row 5)",
+    ),
     "exposure unknown": (set_value("entry/exposure_s", (), np.nan), "/entry/exposure_s: is nan; write the true value"),
     "no mask": (remove("entry/mask"), "/entry/mask: is missing; without it PtyPy"),
     "no corner": (remove(f"{DETECTOR}/corner_position"), "corner_position: is missing; CXI asks for it always"),
