@@ -156,7 +156,7 @@ class RowQuality:
         return blocks is not None
 
     def _tell(self, judged: list[Verdicts], *, is_last: bool = False) -> None:
-        n_settled = self._evaluator.n_settled
+        n_settled, shown = self._evaluator.n_settled, self.shown
         for verdicts in judged:
             is_final = is_last or verdicts.last <= n_settled
             self._enter(verdicts)
@@ -165,7 +165,8 @@ class RowQuality:
             if self._on_judged is not None:
                 new, self._new = np.concatenate(self._new) if self._new else np.zeros(0, row_dtype(1)), []
                 self._on_judged(new, verdicts, is_final)
-            self.shown = self._judged(verdicts)
+            shown = self._judged(verdicts, shown)
+        self.shown = shown  # at last: who sees that all are judged together may rely on what was told of them
         if judged:
             self.scores = self._score_table.scores
 
@@ -177,9 +178,9 @@ class RowQuality:
         self._n_rejected += int(np.count_nonzero(verdicts.is_rejected)) - int(np.count_nonzero(before))
         before[:] = verdicts.is_rejected
 
-    def _judged(self, verdicts: Verdicts) -> Judged:
-        n_rows = max(verdicts.last, self.shown.n_rows)
-        said = self.shown.last_rejected
+    def _judged(self, verdicts: Verdicts, before: Judged) -> Judged:
+        n_rows = max(verdicts.last, before.n_rows)
+        said = before.last_rejected
         rejected = np.flatnonzero(verdicts.is_rejected)
         last = verdicts.first + int(rejected[-1]) if rejected.size else -1
         if verdicts.first <= self._last_rejected < verdicts.last or last > self._last_rejected:
@@ -190,7 +191,7 @@ class RowQuality:
             n_together=self._evaluator.n_together,
             n_rejected=self._n_rejected,
             recent_share=float(self._is_rejected[max(0, n_rows - RECENT) : n_rows].mean()),
-            last_score=float(verdicts.score[-1]) if verdicts.last == n_rows else self.shown.last_score,
+            last_score=float(verdicts.score[-1]) if verdicts.last == n_rows else before.last_score,
             last_rejected=said,
         )
 
