@@ -103,6 +103,11 @@ class Conditions:
         self._n_known[RING_CURRENT] += int(np.count_nonzero(np.isfinite(rows["ring_current_mA"])))
         self._n_known[SHUTTER] += int(np.count_nonzero(rows["shutter_open"] != NOT_KNOWN))
 
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Channels of which nothing was known in any row."""
+        return tuple(name for name, n_known in self._n_known.items() if not n_known)
+
     def notes(self) -> Iterator[str]:
         """What keeps rows from being rejected by them, in sentences."""
         if not self._n_rows:

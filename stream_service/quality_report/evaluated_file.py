@@ -114,6 +114,11 @@ class EvaluatedFile:
         """What is to be said of the file, and of limits that its rows are not held to; complete once all were read."""
         return *self.recording.notes, *self._conditions.notes()
 
+    @property
+    def unknown_conditions(self) -> tuple[str, ...]:
+        """Of ring current and shutter, what is known of no row, so that none is rejected for it; likewise."""
+        return self._conditions.unknown
+
     def pixels(self, row: int) -> npt.NDArray[np.generic] | None:
         """The stored frame of a row, (y, x); None if it cannot be read."""
         frame = self.recording.frame(row)

@@ -90,6 +90,7 @@ class Report:
             "axis_signs": list(file.axis_signs),
             "region": None if region is None else region.as_json,
             "rejected_by": evaluation.rule,
+            "no_row_rejected_for": list(file.unknown_conditions),
             "n_rows": evaluation.n_rows,
             "n_mask": len(evaluation.mask_indices),
             "n_accepted": len(evaluation.accept_indices),

@@ -18,8 +18,11 @@ from scripted_run import frame as plain_frame
 from stream_service.core.pairing.history import Readback
 from stream_service.core.reason import Reason
 from stream_service.core.run import RunState
+from stream_service.quality_report.evaluated_file import EvaluatedFile
+from stream_service.quality_report.view import View
 from stream_service.settings.profile import ChannelSettings
 from stream_service.settings.quality import QualitySettings
+from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
 from stream_service.standard_file import validate_file
 from stream_service.testing.scripted_frames import Step
 
@@ -129,6 +132,10 @@ def test_a_silent_channel_rejects_nothing_and_both_say_so(tmp_path: Path) -> Non
     ids = range(1, 21)
     run = bench.play(bench.exposed(N), iter([[plain_frame(n)] for n in ids]), bench.detector_stops)
     found = evaluated(run.setup.path)
+    with Hdf5Recording(run.setup.path, Hdf5Paths()) as recording:
+        file = EvaluatedFile(recording, View.of(recording.frame_shape, None, None, None))
+        assert len(list(file.blocks())) == 1
+        assert file.unknown_conditions == ("ring_current", "shutter")
     for said in ("ring current below 150 mA: channel 'ring_current' told none", "closed shutter: channel 'shutter'"):
         assert said in run.message
         assert any(said in note for note in found.notes)
