@@ -203,7 +203,7 @@ def measured(stored: NDArray[np.float32], mask: NDArray[np.uint8]) -> np.void:
     features["square_sum"] = (value * value).sum()
     features["neighbour_sum"] = (value[:, 1:] * value[:, :-1]).sum() + (value[1:] * value[:-1]).sum()
     most = np.fmax.reduce(stored[good], initial=-np.inf)
-    features["max_counts"] = most if most > -np.inf else math.nan
+    features["max_counts"] = most + 0.0 if most > -np.inf else math.nan
     features["n_zero"] = np.count_nonzero(stored[good] <= 0)
     features["cells"] = cell_means(stored, mask, CELLS_SIDE)
     return features

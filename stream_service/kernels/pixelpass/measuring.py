@@ -91,7 +91,7 @@ def end_measuring(shape: Any, orientation: Any, n_good: Any, i: Any, scratch: An
     feature.square_sum = squares
     feature.neighbour_sum = neighbours
     if most > -np.inf:
-        feature.max_counts = most
+        feature.max_counts = most + 0.0  # of zeros of both signs, always the same one
     feature.n_zero = n_zero[0]
     n_zero[0] = 0
     if intensity == 0.0:

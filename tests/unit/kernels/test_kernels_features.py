@@ -44,6 +44,15 @@ def test_largest_pixel_of_a_frame_may_be_below_zero() -> None:
     assert (features["max_counts"], features["n_zero"]) == (-3, 4)
 
 
+@pytest.mark.parametrize("zeros", [(0.0, -0.0), (-0.0, 0.0), (-0.0, -0.0)])
+def test_largest_of_zeros_has_one_sign(zeros: tuple[float, float]) -> None:
+    stored = np.array([zeros], np.float32)
+    features = np.zeros(1, FEATURES_DTYPE)
+    measure_rows(stored, np.ones(stored.shape, bool), features)
+    for measured in (features[0], reference.measured(stored, np.zeros(stored.shape, np.uint8))):
+        assert not np.signbit(measured["max_counts"])
+
+
 def test_cells_are_means_of_the_good_pixels_of_the_stored_frame() -> None:
     frame = np.arange(20 * 33, dtype=np.float32).reshape(20, 33)
     mask = np.zeros(frame.shape)
