@@ -48,7 +48,7 @@ def test_largest_pixel_of_a_frame_may_be_below_zero() -> None:
 def test_largest_of_zeros_has_one_sign(zeros: tuple[float, float]) -> None:
     stored = np.array([zeros], np.float32)
     features = np.zeros(1, FEATURES_DTYPE)
-    measure_rows(stored, np.ones(stored.shape, bool), features)
+    measure_rows(stored[None], np.ones(stored.shape, bool), features)
     for measured in (features[0], reference.measured(stored, np.zeros(stored.shape, np.uint8))):
         assert not np.signbit(measured["max_counts"])
 
