@@ -30,10 +30,11 @@ LISTENER = Path(__file__).with_name("verdict_listener.py")
 
 
 def along(latency_ms: np.ndarray, what: str) -> list[dict[str, Any]]:
-    """Percentiles around rows 1e3, 1e4, ... and of the last rows."""
+    """Percentiles around rows 1e3, 1e4, ..., of the last rows, and of all."""
     places = [10**power for power in range(3, 8) if 10**power + WINDOW / 2 < len(latency_ms)]
     windows = [(f"row {place}", latency_ms[place - WINDOW // 2 : place + WINDOW // 2]) for place in places]
     windows.append((f"last {WINDOW} of {len(latency_ms)}", latency_ms[-WINDOW:]))
+    windows.append((f"all {len(latency_ms)} rows", latency_ms))
     return [
         {"where": where, "what": what}
         | {f"p{percent}_ms".replace("p100", "max"): float(np.percentile(part, percent)) for percent in PERCENTILES}

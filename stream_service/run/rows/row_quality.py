@@ -131,7 +131,9 @@ class RowQuality:
                     return
                 if self._is_followed:
                     self._tell(self._evaluator.latest())
-                    self._evaluator.step()
+                    if self._evaluator.is_due:
+                        self._evaluator.step()
+                        self._tell(self._evaluator.latest())  # it may have been the last step before a long wait
             if not self._is_given_up:
                 self._tell(self._evaluator.last(), is_last=True)
         except BaseException as error:  # noqa: BLE001  (raised again in the thread of the run, which tells of it)

@@ -134,16 +134,19 @@ def test_rows_of_a_run_that_has_failed_are_not_judged_once_more() -> None:
 def test_rows_are_judged_together_when_none_come_any_more() -> None:
     quality = RowQuality(evaluator())
     heard: list[tuple[int, int, bool]] = []
-    has_rested = threading.Event()
+    has_begun, has_rested = threading.Event(), threading.Event()
 
     def hear(rows: np.ndarray[Any, Any], verdicts: Verdicts, is_final: bool) -> None:
         heard.append((len(rows), verdicts.first, is_final))
-        if sum(n for n, _, _ in heard) == N and verdicts.first == 0:
+        has_begun.set()
+        if sum(n for n, _, _ in heard) == N and (verdicts.first, len(verdicts)) == (0, N):
             has_rested.set()
 
     quality.on_judged(hear)
-    for block in blocks([200, 100]):
-        quality.append(block)
+    first, second = blocks([200, 100])
+    quality.append(first)
+    assert has_begun.wait(HANG_S)
+    quality.append(second)  # not so many that they would have to be judged together
     assert has_rested.wait(HANG_S)
     quality.end()
     assert (quality.shown.n_rows, quality.shown.n_together) == (N, N)
