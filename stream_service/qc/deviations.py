@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.qc.neighbour_kernels import MAD, compare, in_units, scatter_around
+from stream_service.qc.kernels.codes import LOG_INTENSITY
+from stream_service.qc.kernels.neighbours import MAD, compare, in_units, scatter_around
 from stream_service.qc.neighbours import Neighbours
-from stream_service.qc.row_table import LOG_INTENSITY, N_FEATURES, Columns
+from stream_service.qc.row_table import N_FEATURES, Columns
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]

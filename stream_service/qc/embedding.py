@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.qc.row_kernels import principal, project
+from stream_service.qc.kernels.rows import principal, project
 
 Floats = npt.NDArray[np.float64]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.qc.row_kernels import BANDS
-from stream_service.qc.row_table import LOG_INTENSITY, SMALLEST, Columns
-from stream_service.qc.verdict_kernels import gate
+from stream_service.qc.kernels.codes import BANDS, LOG_INTENSITY
+from stream_service.qc.kernels.verdicts import gate
+from stream_service.qc.row_table import SMALLEST, Columns
 from stream_service.settings.quality import QualitySettings
 
 MOST_USUAL = 0.25

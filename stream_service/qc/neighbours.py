@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.qc.neighbour_kernels import nearest
+from stream_service.qc.kernels.neighbours import nearest
 
 MOST_LOOKED_AT = 4096
 """On either side along x, or y: in a square scan of four million rows the nearest 20 are among them."""

@@ -14,7 +14,20 @@ import numpy.typing as npt
 
 from stream_service.core.row import has_trusted_position
 from stream_service.qc.embedding import FLOOR, N_RINGS, Basis, ring_of_cell
-from stream_service.qc.row_kernels import BANDS, describe, fingerprint
+from stream_service.qc.kernels.codes import (
+    BANDS,
+    COM_X,
+    COM_Y,
+    LOG_CONTRAST,
+    LOG_FINE,
+    LOG_INTENSITY,
+    LOG_MAX,
+    LOG_SATURATED,
+    LOWER,
+    RIGHT,
+    ZERO_SHARE,
+)
+from stream_service.qc.kernels.rows import describe, fingerprint
 
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -53,7 +66,6 @@ FEATURE_VALUES = (
     Value("right", 0.01),
     *(Value(f"ring_{ring}", 0.005) for ring in range(N_RINGS)),
 )
-LOG_INTENSITY, COM_Y, COM_X, LOG_CONTRAST, LOG_FINE, LOG_MAX, ZERO_SHARE, LOG_SATURATED, LOWER, RIGHT = range(10)
 N_FEATURES = len(FEATURE_VALUES)
 COORDINATE_FLOOR, ERROR_FLOOR = 0.1, 0.02
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from stream_service.core.reason import words
 from stream_service.qc.deviations import Deviations
 from stream_service.qc.gates import Gated
+from stream_service.qc.kernels.verdicts import DEVIATION_AT_HALF, explain
 from stream_service.qc.row_table import Columns
-from stream_service.qc.verdict_kernels import DEVIATION_AT_HALF, explain
 
 Floats = npt.NDArray[np.float64]
 

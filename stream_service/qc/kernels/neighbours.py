@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_service.qc.compiled import compiled
+from stream_service.kernels.machine_code import compiled, part
 
 MAD = 1.4826
 """Standard deviation of a normal distribution in median absolute deviations."""
@@ -18,7 +18,7 @@ LANES = 8
 """Numbers that a processor works on together: scratch is as wide as a multiple of it."""
 
 
-@compiled
+@compiled()
 def nearest(
     order: Any,
     along: Any,
@@ -67,7 +67,7 @@ def nearest(
                 _enter(off_a * off_a + off_b * off_b, tail[place], squares, found[at])
 
 
-@compiled
+@part()
 def _enter(square: float, other: int, squares: Any, found: Any) -> None:
     """Put a row among the nearest ones so far, if it is one of them."""
     j = squares.size - 1
@@ -79,7 +79,7 @@ def _enter(square: float, other: int, squares: Any, found: Any) -> None:
     squares[j], found[j] = square, other
 
 
-@compiled
+@compiled()
 def compare(
     values: Any,
     x: Any,
@@ -119,7 +119,7 @@ def compare(
             difference[row, f] = values[row, f] - expected[f]
 
 
-@compiled
+@compiled()
 def scatter_around(difference: Any, neighbours: Any, counts: Any, most: int, fewest: int, around: Any) -> None:
     """Median sizes (m, f) of the `difference` (n, f) of `neighbours` (m, k), of the first `most` that count (n,).
 
@@ -136,7 +136,7 @@ def scatter_around(difference: Any, neighbours: Any, counts: Any, most: int, few
             _median(difference, chosen, n, True, taken, around[i])
 
 
-@compiled
+@compiled()
 def in_units(
     difference: Any, around: Any, scatter: Any, n_features: int, w_feat: float, ratio: Any, combined: Any
 ) -> None:
@@ -159,7 +159,7 @@ def in_units(
         combined[i] = math.sqrt(w_feat * largest + (1.0 - w_feat) * largest_embedded)
 
 
-@compiled
+@part()
 def _median(values: Any, chosen: Any, n: int, sizes: bool, taken: Any, medians: Any) -> None:
     """Medians (f,) of the values of n rows, or of their sizes, without those that are no number; NaN of none."""
     n_values = values.shape[1]
@@ -187,7 +187,7 @@ def _median(values: Any, chosen: Any, n: int, sizes: bool, taken: Any, medians: 
         medians[f] = np.nan if m == 0 else np.float32(0.5) * (taken[(m - 1) // 2, f] + taken[m // 2, f])
 
 
-@compiled
+@part()
 def _plane(
     values: Any,
     x: Any,
@@ -232,7 +232,7 @@ def _plane(
         plane[f] = north[f]
 
 
-@compiled
+@part()
 def _choose(neighbours: Any, counts: Any, most: int, chosen: Any) -> int:
     """How many of the first `most` neighbours count; they are entered in `chosen`."""
     n = 0
@@ -246,7 +246,7 @@ def _choose(neighbours: Any, counts: Any, most: int, chosen: Any) -> int:
     return n
 
 
-@compiled
+@part()
 def _sort(values: Any, n: int, n_largest: int) -> None:
     """Bring the largest of each column of `values` (n, f) to its end, in order: swapping whole lines vectorises."""
     for done in range(n_largest):
@@ -257,7 +257,7 @@ def _sort(values: Any, n: int, n_largest: int) -> None:
                 values[j + 1, f] = two if one < two else one
 
 
-@compiled
+@part()
 def _plane_weights(x: Any, y: Any, row: int, chosen: Any, n: int, ridge: float, weights: Any) -> Any:
     """Weights (n, 3) that make of the values of neighbours the level at `row` and the slopes; their places (n, 2)."""
     places = np.empty((n, 2))

@@ -7,29 +7,41 @@ from typing import Any
 
 import numpy as np
 
-from stream_service.core.reason import Reason, Side
-from stream_service.qc.compiled import compiled
-from stream_service.qc.row_kernels import BANDS
-from stream_service.qc.row_table import (
+from stream_service.kernels.machine_code import compiled, part
+from stream_service.qc.kernels.codes import (
+    BANDS,
+    CENTRE,
+    CLIPPED,
     COM_X,
     COM_Y,
+    CONTRAST,
+    EMPTY_PIXELS,
+    ENERGY,
+    FINE,
+    HALF_DARK,
+    HOT,
+    INTENSITY,
+    LEFT_SIDE,
     LOG_CONTRAST,
     LOG_FINE,
     LOG_INTENSITY,
     LOG_MAX,
     LOG_SATURATED,
     LOWER,
+    LOWER_SIDE,
+    MIDDLE_SIDE,
+    PARTIAL,
+    PATTERN,
+    POSITION,
+    REPEATED,
     RIGHT,
+    RIGHT_SIDE,
+    RING_CURRENT,
+    SATURATED,
+    SHUTTER,
+    UPPER_SIDE,
     ZERO_SHARE,
 )
-
-POSITION, REPEATED, ENERGY, SHUTTER = map(int, (Reason.POSITION, Reason.REPEATED, Reason.ENERGY, Reason.SHUTTER))
-RING_CURRENT, SATURATED, PARTIAL = map(int, (Reason.RING_CURRENT, Reason.SATURATED, Reason.PARTIAL))
-CLIPPED, HOT, HALF_DARK, INTENSITY = map(int, (Reason.CLIPPED, Reason.HOT, Reason.HALF_DARK, Reason.INTENSITY))
-CENTRE, FINE, CONTRAST, EMPTY_PIXELS = map(int, (Reason.CENTRE, Reason.FINE, Reason.CONTRAST, Reason.EMPTY_PIXELS))
-PATTERN = int(Reason.PATTERN)
-UPPER_SIDE, LOWER_SIDE, LEFT_SIDE, RIGHT_SIDE, MIDDLE_SIDE = map(int, Side)
-N_REASONS = len(Reason)
 
 DEVIATION_AT_HALF = 4.5
 """The deviation with a score of 0.5, in units of what is usual."""
@@ -53,7 +65,7 @@ MOST_LOST = 0.999
 """Of the light: what is left tells how much was to be expected."""
 
 
-@compiled
+@compiled()
 def gate(
     is_placed: Any,
     repeats: Any,
@@ -104,14 +116,14 @@ def gate(
             _reject(POSITION, 0.0, 0.0, i, bits, reasons, numbers)
 
 
-@compiled
+@part()
 def _reject(reason: int, one: float, two: float, i: int, bits: Any, reasons: Any, numbers: Any) -> None:
     bits[i] |= np.uint32(1 << reason)
     reasons[i] = reason
     numbers[i, 0], numbers[i, 1] = one, two
 
 
-@compiled
+@part()
 def _missing(missing: int, of_rows: Any, of_columns: Any) -> Any:
     """Which side of the frame it is, its share of the frame, and the share of the light that it usually gets."""
     n_rows, n_columns, lost_rows, lost_columns = 0, 0, 0.0, 0.0
@@ -131,13 +143,13 @@ def _missing(missing: int, of_rows: Any, of_columns: Any) -> Any:
     return float(side), n / size, lost
 
 
-@compiled
+@compiled()
 def explain(values: Any, difference: Any, ratio: Any, n_pixels: int, reasons: Any, numbers: Any) -> None:
     """What of rows, with `values`, `difference` and `ratio` (n, f), is most unlike their neighbours.
 
     That is one of the `reasons` (n,), and its `numbers` (n, 2).
     """
-    strength, number = np.empty(N_REASONS), np.empty(N_REASONS)
+    strength, number = np.empty(PATTERN + 1), np.empty(PATTERN + 1)
     n_values = values.shape[1]
     for i in range(values.shape[0]):
         reasons[i] = 0
@@ -171,12 +183,12 @@ def explain(values: Any, difference: Any, ratio: Any, n_pixels: int, reasons: An
                 break
 
 
-@compiled
+@part()
 def _change(of_log: float) -> float:
     return math.expm1(float(of_log))
 
 
-@compiled
+@part()
 def _darkest_side(values: Any, difference: Any) -> Any:
     """The half of a frame that has lost most of its share of the light, and how much of it is left there."""
     darkest, least = 0, np.inf

@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from stream_service.qc.compiled import compiled
+from stream_service.kernels.machine_code import compiled
+from stream_service.qc.kernels.codes import BANDS
 
 SAME = 1e-20
 """Of the square of a vector: what is left of it beside others is rounding."""
-BANDS = 16
-"""Of rows and of columns of a frame, that may read nothing."""
 
 
-@compiled
+@compiled()
 def describe(cells: Any, floor: float, ring_of_cell: Any, logs: Any, rings: Any, halves: Any, dark: Any) -> None:
     """What the cells (n, side, side) of rows show, relative to their sum or mean.
 
@@ -68,7 +67,7 @@ def describe(cells: Any, floor: float, ring_of_cell: Any, logs: Any, rings: Any,
             halves[i, 1] /= total
 
 
-@compiled
+@compiled()
 def fingerprint(records: Any, prints: Any) -> None:
     """64-bit hash (n,) of the 32-bit words (n, w) of each record: FNV-1a, a word at a time."""
     for i in range(records.shape[0]):
@@ -78,7 +77,7 @@ def fingerprint(records: Any, prints: Any) -> None:
         prints[i] = value
 
 
-@compiled
+@compiled()
 def principal(off: Any, n_rounds: int, components: Any, turned: Any) -> None:
     """Turn `components` (k, c) into the directions in which rows (n, c) about 0 differ most; zeros where they do not.
 
@@ -116,7 +115,7 @@ def principal(off: Any, n_rounds: int, components: Any, turned: Any) -> None:
                 components[i] = 0.0
 
 
-@compiled
+@compiled()
 def project(logs: Any, centre: Any, directions: Any, coordinates: Any, errors: Any) -> None:
     """Coordinates (n, k) of `logs` (n, c) about `centre` (c,), and the rms (n,) of what they leave.
 
