@@ -86,25 +86,28 @@ def principal(off: Any, n_rounds: int, components: Any, turned: Any) -> None:
     scratch.
     """
     k, n_columns = components.shape
+    directions, along = np.empty((n_columns, k)), np.empty(k)
     for _ in range(n_rounds):
+        directions[:] = components.T  # a sum for each of them at a time vectorises
         turned[:] = 0.0
         for row in range(off.shape[0]):
+            along[:] = 0.0
+            for x in range(n_columns):
+                for i in range(k):
+                    along[i] += off[row, x] * directions[x, i]
             for i in range(k):
-                along = 0.0
                 for x in range(n_columns):
-                    along += off[row, x] * components[i, x]
-                for x in range(n_columns):
-                    turned[i, x] += along * off[row, x]
+                    turned[i, x] += along[i] * off[row, x]
         for i in range(k):
             size = 0.0
             for x in range(n_columns):
                 size += turned[i, x] * turned[i, x]
             for j in range(i):
-                along = 0.0
+                common = 0.0
                 for x in range(n_columns):
-                    along += turned[i, x] * components[j, x]
+                    common += turned[i, x] * components[j, x]
                 for x in range(n_columns):
-                    turned[i, x] -= along * components[j, x]
+                    turned[i, x] -= common * components[j, x]
             left = 0.0
             for x in range(n_columns):
                 left += turned[i, x] * turned[i, x]
