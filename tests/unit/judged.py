@@ -54,5 +54,6 @@ class Heard:
 def judged_rows(n: int, rejected: tuple[int, ...] = ()) -> np.ndarray[Any, Any]:
     """(n,) rows of `judged_dtype`."""
     rows = JudgedRows()
-    rows.judged(rows_of(n), verdicts_on(n, rejected), False)
+    rows.add(rows_of(n))
+    rows.judged(verdicts_on(n, rejected), is_final=False)
     return rows.latest(n)

@@ -34,7 +34,7 @@ class NewsListener(Protocol):
 
 
 class JudgedRows:
-    """Those of one run. The thread that judges calls `judged`; everything else may be asked from any thread."""
+    """Those of one run. The thread that judges calls `add` and `judged`; the rest may be asked from any thread."""
 
     def __init__(self, listeners: Sequence[NewsListener] = (), rows_per_position: int = 1) -> None:
         self._listeners = listeners
@@ -43,6 +43,8 @@ class JudgedRows:
         self._table: Rows | None = None
         """With room for more; None before the first rows."""
         self._n_rows = 0
+        self._n_shown = 0
+        """Rows up to the last one that was judged."""
         self._is_replaced = np.zeros(0, np.bool_)
         """(capacity,) a later row has taken its place."""
         self._is_good = np.zeros(0, np.bool_)
@@ -50,18 +52,21 @@ class JudgedRows:
         self._n_good = np.zeros(0, np.int64)
         """Good rows of each planned position up to the latest one seen."""
 
-    def judged(self, rows: Rows, verdicts: Verdicts, is_final: bool) -> None:
-        """Take rows (n,) of `row_dtype` that were not there before, and verdicts, on whichever rows.
-
-        `is_final`: these verdicts do not change any more.
-        """
+    def add(self, rows: Rows) -> None:
+        """Take rows (n,) of `row_dtype`, and keep a copy of what is told of them: with the first verdict on them."""
         with self._lock:
             first = self._n_rows
-            table = self._room_for(rows)
-            enter_rows(table[first:], rows, first)
-            of_verdicts = slice(verdicts.first, verdicts.first + len(verdicts))
-            news = self._enter(table[of_verdicts], verdicts, is_final=is_final)
-            replaced = np.unique(rows["replaces"][(rows["replaces"] >= 0) & (rows["keep"] != 0)])
+            enter_rows(self._room_for(rows)[first:], rows, first)
+
+    def judged(self, verdicts: Verdicts, *, is_final: bool) -> None:
+        """Take verdicts on rows that were added, whichever; those that are final do not change any more."""
+        with self._lock:
+            assert self._table is not None, "rows come before verdicts"
+            new = self._table[self._n_shown : verdicts.last]
+            self._n_shown = max(self._n_shown, verdicts.last)
+            of_verdicts = slice(verdicts.first, verdicts.last)
+            news = self._enter(self._table[of_verdicts], verdicts, is_final=is_final)
+            replaced = np.unique(new["replaces"][(new["replaces"] >= 0) & new["keep"]])
             self._is_replaced[replaced] = True
             self._count(of_verdicts)
             self._count(replaced)
@@ -70,11 +75,11 @@ class JudgedRows:
                 listener.news(news)
 
     def latest(self, n: int) -> Rows:
-        """The latest `n` rows, a copy of `judged_dtype`; fewer if there are not so many."""
+        """The latest `n` rows that are judged, a copy of `judged_dtype`; fewer if there are not so many."""
         with self._lock:
             if self._table is None:
                 return np.zeros(0, judged_dtype(1))
-            return self._table[max(0, self._n_rows - n) : self._n_rows].copy()
+            return self._table[max(0, self._n_shown - n) : self._n_shown].copy()
 
     def coverage(self) -> Coverage:
         """The planned positions up to the latest one of which no row can be used."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 
 from stream_service.core.conditions import CLOSED
-from stream_service.core.row import CELLS_SIDE, RowBlock, forget_wrong_positions, row_dtype
+from stream_service.core.row import CELLS_SIDE, RowBlock, forget_wrong_positions
 from stream_service.core.run import RunOutcome
 from stream_service.errors import OverrunError
 from stream_service.qc import Evaluator, Verdicts
@@ -29,15 +29,24 @@ from stream_service.standard_file import VERDICTS_DTYPE
 
 Rows = np.ndarray[Any, Any]
 
-OnJudged = Callable[[Rows, Verdicts, bool], None]
-"""Called with the rows that are new, verdicts on any rows so far, and whether those are final; it never waits."""
-
 REST_S = 0.2
 """Without new rows, until all that are not final are judged together."""
 REST_S_PER_ROW = 1e-4
 """Of these, if that is longer: six times what it takes. A slow scan would have them judged again with every row."""
 RECENT = 100
 """Rows of which a share is told: an operator sees within seconds that something goes wrong."""
+
+
+class Follower(Protocol):
+    """Whoever is told of rows and verdicts in the thread that judges: it never waits."""
+
+    def add(self, rows: Rows) -> None:
+        """Take the next rows (n,) of `row_dtype`, which are not judged yet; what is kept of them is copied."""
+        ...
+
+    def judged(self, verdicts: Verdicts, *, is_final: bool) -> None:
+        """Take verdicts on any rows so far, which change no more if they are final."""
+        ...
 
 
 class RowQuality:
@@ -65,18 +74,16 @@ class RowQuality:
         self._n_rejected = 0
         self._last_rejected = -1
         """The last row that is, as far as has been told."""
-        self._on_judged: OnJudged | None = None
-        self._new: list[Rows] = []
-        """Rows that it was not called with."""
+        self._follower: Follower | None = None
 
     @property
     def waiting_bytes(self) -> int:
         """Of rows that wait to be judged."""
         return self._waiting.n_bytes
 
-    def on_judged(self, call: OnJudged) -> None:
-        """Let this be called with every judgement, in the thread of it; to be said before the first rows."""
-        self._on_judged = call
+    def tell(self, follower: Follower) -> None:
+        """Let this one know of all rows and of every judgement; to be said before the first rows."""
+        self._follower = follower
 
     def append(self, block: RowBlock) -> None:
         """Take a copy of the rows. Raises what the judgement of earlier ones failed of."""
@@ -151,8 +158,8 @@ class RowQuality:
         for rows in blocks or ():
             self._score_table.add(rows["x_m"], rows["y_m"])
             self._evaluator.add(rows, rows["ring_current_mA"], rows["shutter_open"] != CLOSED)
-            if self._on_judged is not None:
-                self._new.append(rows)
+            if self._follower is not None:
+                self._follower.add(rows)
         if blocks == [] and not is_busy:
             self._evaluator.judge_together()
         return blocks is not None
@@ -164,9 +171,8 @@ class RowQuality:
             self._enter(verdicts)
             self._score_table.enter(verdicts, is_final=is_final)
             self._verdicts.append(verdicts)
-            if self._on_judged is not None:
-                new, self._new = np.concatenate(self._new) if self._new else np.zeros(0, row_dtype(1)), []
-                self._on_judged(new, verdicts, is_final)
+            if self._follower is not None:
+                self._follower.judged(verdicts, is_final=is_final)
             shown = self._judged(verdicts, shown)
         self.shown = shown  # at last: who sees that all are judged together may rely on what was told of them
         if judged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,28 @@ def blocks(sizes: list[int]) -> list[RowBlock]:
 MANY = Windows(segment=64, before=40, after=40, warm_up=100)
 
 
+class Told:
+    """A follower that remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.rows: list[weakref.ref[np.ndarray[Any, Any]]] = []
+        self.n_rows = 0
+        self.judgements: list[tuple[int, int, bool]] = []
+        """First row and the one after the last, and whether they are final."""
+        self.has_come, self.has_begun, self.has_rested = (threading.Event() for _ in range(3))
+
+    def add(self, rows: np.ndarray[Any, Any]) -> None:
+        self.rows.append(weakref.ref(rows))
+        self.n_rows += len(rows)
+        self.has_come.set()
+
+    def judged(self, verdicts: Verdicts, *, is_final: bool) -> None:
+        self.judgements.append((verdicts.first, verdicts.last, is_final))
+        self.has_begun.set()
+        if verdicts.first == 0 and verdicts.last == N:
+            self.has_rested.set()
+
+
 def evaluator(windows: Windows = WINDOWS) -> Evaluator:
     return Evaluator(QualitySettings(), SHAPE, windows=windows)
 
@@ -71,10 +94,8 @@ def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(
 ) -> None:
     quality = RowQuality(evaluator(windows), is_followed=is_followed)
     table: np.ndarray[Any, Any] = np.zeros(0, stored_verdicts(at_once()).dtype)
-    final: list[int] = []
-    quality.on_judged(
-        lambda rows, verdicts, is_final: final.extend(range(verdicts.first, verdicts.last) if is_final else ())
-    )
+    told = Told()
+    quality.tell(told)
     for block in blocks(sizes):
         quality.append(block)
         for verdicts in quality.take():
@@ -83,6 +104,7 @@ def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(
     for verdicts in quality.take():
         table = np.concatenate([table[: verdicts.first], stored_verdicts(verdicts), table[verdicts.last :]])
     np.testing.assert_array_equal(table, stored_verdicts(at_once(windows)))
+    final = [row for first, last, is_final in told.judgements if is_final for row in range(first, last)]
     assert final == list(range(N)), "each is final once, in the order of the rows"
     assert sorted(np.flatnonzero(at_once().is_rejected)) == list(DUMPED)
     assert (quality.shown.n_rows, quality.shown.n_rejected) == (N, len(DUMPED))
@@ -133,23 +155,28 @@ def test_rows_of_a_run_that_has_failed_are_not_judged_once_more() -> None:
 
 def test_rows_are_judged_together_when_none_come_any_more() -> None:
     quality = RowQuality(evaluator())
-    heard: list[tuple[int, int, bool]] = []
-    has_begun, has_rested = threading.Event(), threading.Event()
-
-    def hear(rows: np.ndarray[Any, Any], verdicts: Verdicts, is_final: bool) -> None:
-        heard.append((len(rows), verdicts.first, is_final))
-        has_begun.set()
-        if sum(n for n, _, _ in heard) == N and (verdicts.first, len(verdicts)) == (0, N):
-            has_rested.set()
-
-    quality.on_judged(hear)
+    told = Told()
+    quality.tell(told)
     first, second = blocks([200, 100])
     quality.append(first)
-    assert has_begun.wait(HANG_S)
+    assert told.has_begun.wait(HANG_S)
     quality.append(second)  # not so many that they would have to be judged together
-    assert has_rested.wait(HANG_S)
+    assert told.has_rested.wait(HANG_S)
     quality.end()
     assert (quality.shown.n_rows, quality.shown.n_together) == (N, N)
     assert sorted(np.flatnonzero(list(quality.take())[-1].is_rejected)) == list(DUMPED)
-    assert (heard[-1][1], heard[-1][2]) == (0, True)
-    assert not any(is_final for *_, is_final in heard[:-1])
+    assert (told.n_rows, told.judgements[-1]) == (N, (0, N, True))
+    assert not any(is_final for *_, is_final in told.judgements[:-1])
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_rows_are_not_kept_until_they_are_judged(is_followed: bool) -> None:
+    quality, told = RowQuality(evaluator(), is_followed=is_followed), Told()
+    quality.tell(told)
+    for block in blocks([100]):
+        told.has_come.clear()
+        quality.append(block)
+        assert told.has_come.wait(HANG_S)
+    *earlier, _ = (rows() for rows in told.rows)
+    assert earlier == [None, None], "a recording is judged at its end only: a kilobyte for each of its rows"
+    quality.end()
