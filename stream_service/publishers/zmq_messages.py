@@ -28,7 +28,7 @@ HIGH_WATER_MARK = 10_000
 LOOK_S = 0.1
 """Between two looks who has subscribed, while nothing is sent."""
 END_S = 2.0
-"""For the messages that wait at the end."""
+"""For the messages that wait at the end, here and in ZMQ: the last of them is the end of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class ZmqMessages:
             ) from error
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         """As it was bound: with the port, where any was asked for (`tcp://*:*`)."""
-        self._prefixes: dict[bytes, int] = {}
+        self._prefixes: set[bytes] = set()
         """What has been subscribed to, and is not given up."""
         self._unsent: deque[_Unsent] = deque()
         self._n_unsent = 0
@@ -67,10 +67,6 @@ class ZmqMessages:
         self._thread = threading.Thread(target=self._work, name="messages", daemon=True)
         self._thread.start()
         log.info("messages at %s", self.address)
-
-    def is_wanted(self, topic: Topic) -> bool:
-        """True if anybody has subscribed to a topic."""
-        return any(str(topic).encode().startswith(prefix) for prefix in tuple(self._prefixes))
 
     def send(self, topic: Topic, make: Callable[[], Iterator[dict[str, Any]]], n: int = 1) -> None:
         """Send the `n` messages that `make` gives, in the thread that sends. Returns at once.
@@ -85,7 +81,7 @@ class ZmqMessages:
             self._changed.notify()
 
     def close(self) -> None:
-        """Send what waits, as far as that takes no time, and end."""
+        """Send what waits, for `END_S` at the most, and end."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -110,21 +106,21 @@ class ZmqMessages:
         except Exception:
             log.exception("no more messages are sent, on a defect of the service")
         finally:
-            self._context.destroy(linger=0)
+            self._context.destroy(linger=int(1000 * END_S))
 
     def _send(self, unsent: _Unsent) -> None:
         with self._changed:
             sequence = self._sequences[unsent.topic]
             self._pass_over(unsent)
-        if self.is_wanted(unsent.topic):
+        if self._is_wanted(unsent.topic):
             for number, message in enumerate(unsent.make(), sequence):
                 self._socket.send_multipart(encoded(unsent.topic, number, message))
+
+    def _is_wanted(self, topic: Topic) -> bool:
+        return any(topic.encode().startswith(prefix) for prefix in self._prefixes)
 
     def _look_who_subscribed(self) -> None:
         while self._socket.poll(0):
             said = self._socket.recv()
-            prefix = said[1:]
-            if said[:1] == b"\1":
-                self._prefixes[prefix] = 1
-            else:
-                self._prefixes.pop(prefix, None)
+            change = self._prefixes.add if said[:1] == b"\1" else self._prefixes.discard
+            change(said[1:])

@@ -78,7 +78,7 @@ class RunNews:
             self.table.post(rows)
 
     def close(self) -> None:
-        """Send what waits, as far as that takes no time."""
+        """Send what waits, see `ZmqMessages.close`."""
         if self._messages is not None:
             self._messages.close()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +63,9 @@ class Subscriber:
     def is_heard(self) -> None:
         """Wait until what is sent is for this subscriber, too."""
         self.socket.setsockopt(zmq.RCVTIMEO, 20)
+        give_up_s = time.monotonic() + HANG_S
         while True:
+            assert time.monotonic() < give_up_s, "nothing is heard"
             self.messages.send(Topic.RUN_START, lambda: iter([run_start(NAMED, "", None)]))
             try:
                 self.socket.recv_multipart()
@@ -163,7 +167,7 @@ def test_of_what_the_thread_cannot_take_the_oldest_goes_and_leaves_a_gap(
 def test_a_subscriber_that_takes_nothing_holds_nobody_up(
     messages: ZmqMessages, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stuck = Subscriber(messages, str(Topic.QC_ROW))
+    monkeypatch.setattr(zmq_messages, "END_S", 0.2)
     rows = judged_rows(1000)
     n_sent = 3 * zmq_messages.HIGH_WATER_MARK
     for _ in range(n_sent // len(rows)):
@@ -172,7 +176,21 @@ def test_a_subscriber_that_takes_nothing_holds_nobody_up(
     messages.close()
     messages._thread.join(HANG_S)
     assert not messages._thread.is_alive()
-    stuck.close()
+
+
+def test_what_waits_in_zmq_is_sent_before_the_end(
+    messages: ZmqMessages, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zmq_messages, "END_S", HANG_S)
+    rows = judged_rows(5000)  # more than the subscriber's own buffer holds
+    messages.send(Topic.QC_ROW, lambda: qc_rows(NAMED, rows), len(rows))
+    messages.send(Topic.RUN_STOP, lambda: iter([run_stop(NAMED, replace(NO_RUN, rows=5))]))
+    closing = threading.Thread(target=messages.close)
+    closing.start()
+    closing.join(0.5)  # if it does not wait for the subscriber, it is over by now
+    assert subscriber.take(Topic.RUN_STOP)["rows"] == 5
+    closing.join(HANG_S)
+    assert not closing.is_alive()
 
 
 def test_an_address_that_is_taken_is_told_in_a_sentence(messages: ZmqMessages) -> None:
