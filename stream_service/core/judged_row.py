@@ -14,8 +14,8 @@ PROVISIONAL = Column("provisional", np.bool_, "The run goes on, and more rows ma
 
 _OF_FRAMES = tuple(column for column in FRAME_COLUMNS if column.name in ("unique_id", "epoch"))
 _OF_ROW = tuple(column for column in ROW_COLUMNS if column.name in ("planned", "replaces"))
-IDENTITY = (*_OF_ROW, *POSITION_COLUMNS)
-"""Columns of a row that are handed on, one value each."""
+_HANDED_ON = (*_OF_ROW, *POSITION_COLUMNS)
+"""Columns of a row, one value each."""
 
 
 def judged_dtype(frames_per_row: int) -> np.dtype[Any]:
@@ -24,7 +24,7 @@ def judged_dtype(frames_per_row: int) -> np.dtype[Any]:
         [
             (ROW.name, ROW.dtype),
             *((column.name, column.dtype, (frames_per_row,)) for column in _OF_FRAMES),
-            *((column.name, column.dtype) for column in IDENTITY),
+            *((column.name, column.dtype) for column in _HANDED_ON),
             ("keep", np.bool_),
             ("score", np.float64),
             ("reason", np.uint8),
@@ -38,7 +38,7 @@ def judged_dtype(frames_per_row: int) -> np.dtype[Any]:
 def enter_rows(judged: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], first: int) -> None:
     """Enter who rows (n,) of `row_dtype` are, which begin at row `first`; there is no verdict on them yet."""
     judged[ROW.name] = np.arange(first, first + len(rows))
-    for column in (*_OF_FRAMES, *IDENTITY):
+    for column in (*_OF_FRAMES, *_HANDED_ON):
         judged[column.name] = rows[column.name]
     judged["keep"] = rows["keep"] != 0
     judged["score"] = np.nan

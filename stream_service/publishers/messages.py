@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from stream_service.core.judged_row import PROVISIONAL, REJECTED, ROW
 from stream_service.core.reason import words
 from stream_service.settings.service_status import RunStatus
 
@@ -74,7 +75,7 @@ FIELDS: Mapping[Topic, tuple[Field, ...]] = {
     ),
     Topic.QC_ROW: (
         *EVERY,
-        Field("row", "integer", "Row of the file, from 0."),
+        Field(ROW.name, "integer", ROW.about),
         Field("unique_id", "integer[]", "uniqueId of each frame of the row."),
         Field("epoch", "integer[]", "Counter generation of each; with the uniqueId the identity of a frame."),
         Field("planned", "integer", "Planned position, from 0; null: none.", "", True),
@@ -85,8 +86,8 @@ FIELDS: Mapping[Topic, tuple[Field, ...]] = {
         Field("reason", "integer", "Code of the reason, see file-format.md; 0: none."),
         Field("words", "string", "The reason as a person says it; empty: none."),
         Field("numbers", "number[]", "The two numbers of the reason.", "", True),
-        Field("rejected", "boolean", "Rejected for its quality, by the threshold of the profile."),
-        Field("provisional", "boolean", "The run goes on, and more rows may change the verdict."),
+        Field(REJECTED.name, "boolean", REJECTED.about),
+        Field(PROVISIONAL.name, "boolean", PROVISIONAL.about),
     ),
     Topic.RUN_STOP: (
         *EVERY,
