@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.qc.deviations import N_CANDIDATES, of_new
-from stream_service.qc.gates import Frames
 from stream_service.qc.judgement import Judge, Judgement, Usual
 from stream_service.qc.neighbours import Neighbours
+from stream_service.qc.repeated_frames import Fingerprints
 from stream_service.qc.row_table import RowTable
 from stream_service.qc.verdicts import Verdicts
 from stream_service.qc.windows import Windows
@@ -67,7 +67,7 @@ class Evaluator:
         """Of the last judgement of all other rows together, if nobody has taken them yet."""
         self._known: Judgement | None = None
         """The latest of them: by what was usual then, new rows are judged."""
-        self._neighbours, self._frames = Neighbours(), Frames(np.empty(0, np.uint64), 0)
+        self._neighbours, self._fingerprints = Neighbours(), Fingerprints(np.empty(0, np.uint64), 0)
         """Of the rows that the table keeps."""
         self.n_together = 0
         """Rows that were judged together with those around them, be it for now."""
@@ -201,14 +201,14 @@ class Evaluator:
         self.n_together = max(self.n_together, self.n_settled if is_final else verdicts.last)
         self._neighbours.sort(table["x_m"], table["y_m"], table["is_placed"])
         n_known = max(self._n_judged, verdicts.last) - table.first
-        self._frames = Frames(table["fingerprint"][:n_known], table.first)
+        self._fingerprints = Fingerprints(table["fingerprint"][:n_known], table.first)
 
     def _provisional(self, first: int) -> Verdicts:
         """On the rows from `first` on."""
         known, table = self._known, self._table
         assert known is not None, "the first time, all rows are judged together"
         all_columns, columns = table.columns(), table.columns(first)
-        gated = known.gates.of(columns, self._frames.repeats(columns, first), table.n_pixels)
+        gated = known.gates.of(columns, self._fingerprints.repeats(columns, first), table.n_pixels)
         rows = np.arange(first - table.first, len(table) - table.first)
         places = all_columns["x_m"], all_columns["y_m"], all_columns["is_placed"]
         found = self._neighbours.of(rows, *places, N_CANDIDATES)

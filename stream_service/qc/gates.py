@@ -11,17 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.qc.kernels.codes import BANDS, LOG_INTENSITY
+from stream_service.qc.kernels.codes import BANDS
 from stream_service.qc.kernels.verdicts import gate
-from stream_service.qc.row_table import SMALLEST, Columns
+from stream_service.qc.row_table import Columns
 from stream_service.settings.quality import QualitySettings
 
 MOST_USUAL = 0.25
 """A band of cells that reads nothing in more than this share of the rows is dark, not missing."""
 BAND_BITS = np.uint32(1) << np.arange(2 * BANDS, dtype=np.uint32)
 """Of bands of rows, then of columns, in what the table says of dark ones."""
-LEAST_LOG = math.log(SMALLEST) + 1
-"""Of the intensity of a row with light: frames without do not repeat each other."""
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -104,30 +102,3 @@ class Gates:
             gated.numbers,
         )
         return gated
-
-
-def repeats_among(columns: Columns, first: int) -> Rows:
-    """(n,) the earliest of these rows with the same frame, if there is one before it, else -1; counted from `first`."""
-    _, at, which = np.unique(columns["fingerprint"], return_index=True, return_inverse=True)
-    earliest = at[which]
-    is_lit = columns["values"][:, LOG_INTENSITY] > LEAST_LOG
-    return np.where((earliest < np.arange(len(which))) & is_lit, first + earliest, -1)
-
-
-class Frames:
-    """Fingerprints of rows, by which a repeated frame is found as it comes."""
-
-    def __init__(self, fingerprints: npt.NDArray[np.uint64], first: int) -> None:
-        """Those of the rows from `first` on (n,)."""
-        last = first + len(fingerprints)
-        self._earliest = dict(zip(fingerprints[::-1].tolist(), range(last - 1, first - 1, -1), strict=True))
-
-    def repeats(self, columns: Columns, first: int) -> Rows:
-        """(n,) of the next rows, of which the first is row `first`: the earliest row with the same frame, else -1."""
-        found = np.full(len(columns["fingerprint"]), -1)
-        is_lit = (columns["values"][:, LOG_INTENSITY] > LEAST_LOG).tolist()
-        for i, key in enumerate(columns["fingerprint"].tolist()):
-            earliest = self._earliest.setdefault(key, first + i)
-            if earliest < first + i and is_lit[i]:
-                found[i] = earliest
-        return found

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from stream_service.qc.deviations import Deviations, Together, Unit, neighbours_among
 from stream_service.qc.dumps import Dumps
-from stream_service.qc.gates import Gates, Seen, repeats_among
+from stream_service.qc.gates import Gates, Seen
 from stream_service.qc.kernels.codes import LOG_INTENSITY
+from stream_service.qc.repeated_frames import repeats_among
 from stream_service.qc.row_table import RowTable
 from stream_service.qc.verdicts import Verdicts
 from stream_service.settings.quality import QualitySettings
