@@ -2,12 +2,14 @@
 
 They are made and sent in a thread of their own. Who gives them never waits: what the thread has not taken is bounded,
 and the oldest goes first; so does ZMQ with what a subscriber does not take. Nothing is made while nobody has subscribed
-to it.
+to it. What subscribers send is theirs: it may cost others neither messages nor the memory of the service.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -25,6 +27,12 @@ MOST_UNSENT = 20_000
 """Messages that wait for the thread: some seconds of the fastest run."""
 HIGH_WATER_MARK = 10_000
 """Messages for one subscriber that does not take them, 5 MB."""
+MOST_SAID_BYTES = 512
+"""By a subscriber in one message: a subscription is a topic, and a greeting is shorter; who says more is cut off."""
+MOST_SAID = 1000
+"""Of what subscribers say, looked at between two messages."""
+LARGEST_PORT = 65535
+ADDRESS = re.compile(r"tcp://[!-~]+:(?P<port>[0-9]+|\*)|ipc://.+")
 LOOK_S = 0.1
 """Between two looks who has subscribed, while nothing is sent."""
 END_S = 2.0
@@ -43,22 +51,29 @@ class ZmqMessages:
 
     def __init__(self, address: str) -> None:
         """Bind the address (`tcp://*:5556`). Raises `ConfigError` where that cannot be."""
+        _check(address)
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)  # a PUB that is told of subscriptions
         self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MOST_SAID_BYTES)
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.IPV6, "[" in address)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
-            raise ConfigError(
-                f"messages cannot be sent at {address} (service.messages of the profile): {error.strerror}; "
+            way_out = (
                 "choose another port, or end the program that has it"
+                if error.errno == errno.EADDRINUSE
+                else "give an address of this machine"
+            )
+            raise ConfigError(
+                f"messages cannot be sent at {address} (service.messages of the profile): {error.strerror}; {way_out}"
             ) from error
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         """As it was bound: with the port, where any was asked for (`tcp://*:*`)."""
         self._prefixes: set[bytes] = set()
-        """What has been subscribed to, and is not given up."""
+        """What has been subscribed to, and is not given up, of all that a topic begins with."""
         self._unsent: deque[_Unsent] = deque()
         self._n_unsent = 0
         self._sequences = dict.fromkeys(Topic, 0)
@@ -120,7 +135,23 @@ class ZmqMessages:
         return any(topic.encode().startswith(prefix) for prefix in self._prefixes)
 
     def _look_who_subscribed(self) -> None:
-        while self._socket.poll(0):
+        for _ in range(MOST_SAID):
+            if not self._socket.poll(0):
+                return
             said = self._socket.recv()
-            change = self._prefixes.add if said[:1] == b"\1" else self._prefixes.discard
-            change(said[1:])
+            sign, prefix = said[:1], said[1:]
+            if sign == b"\1" and any(topic.encode().startswith(prefix) for topic in Topic):
+                self._prefixes.add(prefix)
+            elif sign == b"\0":
+                self._prefixes.discard(prefix)
+
+
+def _check(address: str) -> None:
+    """Raise `ConfigError` for what is no address: ZMQ takes port 99999 for another one."""
+    found = ADDRESS.fullmatch(address)
+    port = "*" if found is None else found["port"] or "*"
+    if found is None or not address.isprintable() or (port != "*" and int(port) > LARGEST_PORT):
+        raise ConfigError(
+            f"service.messages of the profile is {address!r}; it must be an address as tcp://*:5556, with a port up to "
+            f"{LARGEST_PORT}, or ipc:// and a path"
+        )

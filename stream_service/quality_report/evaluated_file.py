@@ -19,12 +19,15 @@ from stream_service.core.frame import Frame, UnreadableFrame
 from stream_service.core.row import (
     CELLS_SIDE,
     FEATURES,
+    FEATURES_DTYPE,
     MAX_BYTES,
     MAX_ROWS,
     RowBlock,
     blank_features,
     forget_wrong_positions,
+    row_dtype,
 )
+from stream_service.errors import SourceError
 from stream_service.kernels import measure_rows
 from stream_service.quality_report.stored_conditions import stored_conditions
 from stream_service.quality_report.stored_settings import StoredSettings
@@ -64,8 +67,10 @@ class EvaluatedFile:
         mask = recording.references.get("mask")
         self.good = np.ones(recording.frame_shape, bool) if mask is None else mask == 0
         """(y, x) of the stored frame."""
-        self._columns = {path: found for path, _ in PLACES if (found := self._column(path)) is not None}
-        self._tags = self._column(paths.TAGS)
+        ids = self._column(paths.UNIQUE_ID)
+        self._frames_per_row = ids.shape[1] if ids is not None and len(ids.shape) == 2 else 1
+        self._columns = self._columns_of_rows()
+        self._tags = self._column(paths.TAGS, ())
         settings = recording.stored(paths.SETTINGS) if recording.is_standard else None
         self.made_with = StoredSettings.read("" if settings is None else text_of(settings.whole()[()]))
         self._has_conditions = all(path in self._columns for path in CONDITIONS)
@@ -80,11 +85,21 @@ class EvaluatedFile:
         if not self.good.any():
             self.good[:] = True
 
-    def _column(self, path: str) -> StoredDataset | None:
+    def _columns_of_rows(self) -> dict[str, StoredDataset]:
+        row = row_dtype(self._frames_per_row)
+        shapes = {path: (FEATURES_DTYPE if column in FEATURES else row)[column.name].shape for path, column in PLACES}
+        return {path: found for path, shape in shapes.items() if (found := self._column(path, shape)) is not None}
+
+    def _column(self, path: str, shape: tuple[int, ...] | None = None) -> StoredDataset | None:
+        """A column of the rows, if the file has it; of values of this shape, if that is given."""
         if not self.recording.is_standard:
             return None
         found = self.recording.stored(path)
-        return found if found is not None and found.is_numeric and found.rows >= self.n_rows else None
+        if found is None or not found.is_numeric or found.rows < self.n_rows:
+            return None
+        if shape is not None and found.shape[1:] != shape:
+            raise SourceError(f"{found.where} is {found.shape} {found.dtype}; it must be {(self.n_rows, *shape)}")
+        return found
 
     @property
     def _has_features(self) -> bool:
@@ -153,13 +168,13 @@ class EvaluatedFile:
             yield rows, cells
 
     def _read_columns(self, start: int, stop: int) -> Rows:
-        ids = self._columns.get(paths.UNIQUE_ID)
-        k = ids.shape[1] if ids is not None and len(ids.shape) == 2 else 1
-        rows, _ = RowBlock((1, 1), k, stop - start).next_rows(stop - start)
+        rows, _ = RowBlock((1, 1), self._frames_per_row, stop - start).next_rows(stop - start)
         rows["keep"] = 1
         for path, column in PLACES:
             if (stored := self._columns.get(path)) is not None:
-                (rows["features"] if column in FEATURES else rows)[column.name] = stored.read(start, stop)
+                values = stored.read(start, stop)
+                with np.errstate(invalid="ignore", over="ignore"):  # numbers of a damaged file
+                    (rows["features"] if column in FEATURES else rows)[column.name] = values
         if self._has_conditions:
             self._conditions.see(rows)
         else:

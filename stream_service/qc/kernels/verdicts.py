@@ -108,7 +108,7 @@ def gate(
             _reject(RING_CURRENT, ring_current_mA[i], min_ring_current_mA, i, bits, reasons, numbers)
         if not is_open[i]:
             _reject(SHUTTER, 0.0, 0.0, i, bits, reasons, numbers)
-        if abs(energy_eV[i] - usual_eV) > energy_tolerance * usual_eV:
+        if abs(energy_eV[i] - usual_eV) > energy_tolerance * abs(usual_eV):
             _reject(ENERGY, energy_eV[i], usual_eV, i, bits, reasons, numbers)
         if repeats[i] >= 0:
             _reject(REPEATED, float(repeats[i]), 0.0, i, bits, reasons, numbers)

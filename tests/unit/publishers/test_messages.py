@@ -200,7 +200,32 @@ def test_an_address_that_is_taken_is_told_in_a_sentence(messages: ZmqMessages) -
     tcp.close()
 
 
-@pytest.mark.parametrize("address", ["tcp://nowhere", "5556", "tcp://203.0.113.7:5556"])
-def test_an_address_that_is_none_is_told_in_a_sentence(address: str) -> None:
-    with pytest.raises(ConfigError, match="messages cannot be sent at"):
+@pytest.mark.parametrize("address", ["tcp://203.0.113.7:5556", "ipc:///nowhere/at/all"])
+def test_an_address_of_nothing_here_is_told_in_a_sentence(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"messages cannot be sent at .*give an address of this machine"):
         ZmqMessages(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://nowhere", "5556", "tcp://*:65536", "inproc://a", " ", "ipc://a\0", "tcp://\ud800:1"]
+)
+def test_an_address_that_is_none_is_told_in_a_sentence(address: str) -> None:
+    with pytest.raises(ConfigError, match="it must be an address as tcp://"):
+        ZmqMessages(address)
+
+
+@pytest.mark.parametrize("said", [b"\2qc.row", b"Xqc.row", b"\0qc", b"", b"\1no topic"])
+def test_what_one_subscriber_says_costs_others_no_messages(
+    messages: ZmqMessages, subscriber: Subscriber, said: bytes
+) -> None:
+    other = subscriber.context.socket(zmq.XSUB)
+    other.connect(messages.address)
+    other.send(said)
+    other.send(b"\1run.stop")
+    deadline = time.monotonic() + HANG_S
+    while b"run.stop" not in messages._prefixes and time.monotonic() < deadline:
+        messages.send(Topic.RUN_START, lambda: iter(()))  # the thread looks who has subscribed
+    assert messages._prefixes == {b"", b"run.stop"}
+    messages.send(Topic.QC_ROW, lambda: qc_rows(NAMED, judged_rows(1)))
+    assert subscriber.take(Topic.QC_ROW)["sequence"] == 0
+    other.close(linger=0)

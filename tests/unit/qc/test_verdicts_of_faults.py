@@ -125,6 +125,12 @@ def test_the_requested_energy_is_the_measure_where_there_is_one(scan):
     assert (evaluator.verdicts().gates == 1 << Reason.ENERGY).all()
 
 
+@pytest.mark.parametrize("energy_eV", [0.0, -1.0])
+def test_a_senseless_energy_of_all_rows_is_not_off_itself(scan, energy_eV):
+    scan.energy_eV[:] = energy_eV
+    assert not judged(scan).gates.any()
+
+
 def test_an_energy_that_is_not_known_is_no_reason(scan):
     scan.energy_eV[:] = np.nan
     assert not judged(scan).gates.any()

@@ -188,3 +188,20 @@ def test_the_real_scan_has_no_bad_rows_and_is_only_read(tmp_path: Path) -> None:
     assert digest(P25) == before
     assert len(array(tmp_path, "outlier_score")) == 200
     assert len(array(tmp_path, "reject_indices")) <= 1
+
+
+@pytest.mark.parametrize("path", [f"{paths.FRAMES}/flags", f"{paths.FEATURES}/n_zero"])
+def test_a_column_of_another_shape_is_told_in_a_sentence(own: Path, tmp_path: Path, path: str) -> None:
+    with h5py.File(own, "r+") as file:
+        values = np.asarray(file[path])
+        del file[path]
+        file[path] = np.stack([values, values], axis=-1)
+    said = run("evaluate", own, "--out", tmp_path / "out", code=1)
+    assert f"{own}:{path} is (100, " in said and "it must be (100," in said and "\n" not in said
+
+
+def test_numbers_that_do_not_fit_into_a_column_are_no_warning(own: Path, tmp_path: Path) -> None:
+    with h5py.File(own, "r+") as file:
+        del file[f"{paths.FEATURES}/n_zero"]
+        file[f"{paths.FEATURES}/n_zero"] = np.full(100, np.nan)
+    run("evaluate", own, "--out", tmp_path / "out", "--thumbs-topk", "0")
