@@ -8,9 +8,9 @@ it compiles; a program says how that is told to people. What is short is not tol
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 
 LONG_S = 2.0
 """Compilation that takes longer, all in all, is told."""
@@ -33,7 +33,7 @@ class CompilationNotice:
         self._depth += 1
         if self._depth > 1 or self._is_told:
             return
-        self._began_s = time.monotonic()
+        self._began_s = monotonic()
         self._timer = threading.Timer(max(self._left_s, 0.0), self._say)
         self._timer.daemon = True
         with suppress(RuntimeError):  # no thread can be started: then nobody is told
@@ -45,7 +45,7 @@ class CompilationNotice:
         if self._depth == 0 and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._left_s -= time.monotonic() - self._began_s
+            self._left_s -= monotonic() - self._began_s
 
     def _say(self) -> None:
         self._is_told = True

@@ -32,7 +32,7 @@ from stream_service.run.rows.row_blocks import RowBlocks
 from stream_service.run.rows.saturation import SaturationShare
 from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
-from stream_service.run.rows.spread_check import Exposures, Judged, SpreadCheck
+from stream_service.run.rows.spread_check import Exposures, FlaggedGroup, SpreadCheck
 from stream_service.run.rows.unmeasured import UnmeasuredPixels
 from stream_service.standard_file import PixelFlag
 
@@ -144,16 +144,16 @@ class RowPipeline:
         if self.frames_per_row == 1:
             self._write([(exposure,) for exposure in exposures])
             return
-        judged: list[Judged] = []
+        flagged: list[FlaggedGroup] = []
         for exposure in exposures:
             if (group := self._grouper.add(exposure)) is not None:
                 if self._combines:
-                    judged += self._spread_check.see(group.exposures)
+                    flagged += self._spread_check.see(group.exposures)
                 else:
-                    judged.append((group.exposures, Flag.NONE))
+                    flagged.append((group.exposures, Flag.NONE))
             if given_up := self._grouper.take_given_up(self.is_waiting):
                 self._ledger.mark((lost.ordinal for lost in given_up), FrameStatus.INCOMPLETE)
-        self._write_judged(judged)
+        self._write_flagged(flagged)
 
     def release(self) -> None:
         """There may be no more exposures: take those that wait for the gaps, or for the usual step, to be known."""
@@ -161,7 +161,7 @@ class RowPipeline:
             kept = self._first_frames.end()
             self._begin(self._first_frames.gaps)
             self._take(kept)
-        self._write_judged(list(self._spread_check.release()))
+        self._write_flagged(list(self._spread_check.release()))
 
     def take_stored(self) -> None:
         """See `RowBlocks.take_stored`."""
@@ -213,8 +213,8 @@ class RowPipeline:
         yield from self._spread_check.notes(self._grouper.frames_per_position)
         yield from self.planned.notes()
 
-    def _write_judged(self, judged: list[Judged]) -> None:
-        self._write([group for group, _ in judged], [flags for _, flags in judged])
+    def _write_flagged(self, groups: list[FlaggedGroup]) -> None:
+        self._write([group for group, _ in groups], [flags for _, flags in groups])
 
     def _write(self, groups: Sequence[Exposures], flags: Sequence[Flag] = ()) -> None:
         """Put complete groups into blocks; `flags` are theirs beside those of the exposures."""

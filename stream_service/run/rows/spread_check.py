@@ -11,7 +11,7 @@ from stream_service.text.counted import counted
 
 Exposures = Sequence[Exposure]
 """Of a row."""
-Judged = tuple[Exposures, Flag]
+FlaggedGroup = tuple[Exposures, Flag]
 """`SPREAD` for a group that is not a single position, unless that is allowed; counted."""
 
 
@@ -28,7 +28,7 @@ class SpreadCheck:
         self._first: Exposures | None = None
         """Waits for the second group, which says how far a step is."""
 
-    def see(self, group: Exposures) -> Iterator[Judged]:
+    def see(self, group: Exposures) -> Iterator[FlaggedGroup]:
         """Take a group; gives those that can be judged now, in order, with their flags."""
         places = self._places(group)
         self.judge.see(places)
@@ -38,7 +38,7 @@ class SpreadCheck:
         yield from self.release()
         yield group, self._flags(places)
 
-    def release(self) -> Iterator[Judged]:
+    def release(self) -> Iterator[FlaggedGroup]:
         """There may be no more: give the one that waits."""
         if self._first is not None:
             first, self._first = self._first, None

@@ -17,7 +17,7 @@ def test_all_that_have_come_are_taken_together():
     for rows in np.array_split(ROWS, 3):
         waiting.put(rows)
     assert waiting.n_bytes == ROWS.nbytes
-    assert np.concatenate(waiting.take(None)).tolist() == ROWS.tolist()
+    assert np.concatenate(waiting.take(HANG_S)).tolist() == ROWS.tolist()
     assert (waiting.n_bytes, waiting.take(0.0)) == (0, [])
 
 
@@ -25,8 +25,8 @@ def test_the_last_rows_are_taken_before_it_is_said_that_no_more_come():
     waiting = WaitingRows()
     waiting.put(ROWS)
     waiting.close()
-    assert len(waiting.take(None)) == 1
-    assert waiting.take(None) is None
+    assert len(waiting.take(HANG_S)) == 1
+    assert waiting.take(HANG_S) is None
 
 
 def test_who_brings_more_than_there_is_room_for_waits_until_some_are_taken():
@@ -41,7 +41,9 @@ def test_who_brings_more_than_there_is_room_for_waits_until_some_are_taken():
     n_taken = 0
     while n_taken < 3:
         assert waiting.n_bytes <= ROWS.nbytes
-        n_taken += len(waiting.take(None))
+        taken = waiting.take(HANG_S)
+        assert taken, "nobody brings any"
+        n_taken += len(taken)
     assert is_in.wait(HANG_S)
 
 
