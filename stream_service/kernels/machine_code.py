@@ -2,7 +2,7 @@
 
 numba's cache notices a change of the file of the function that is called from Python, not of those whose functions that
 one calls. Here it goes by the whole folder: what is compiled together stands in one folder, and takes functions and
-constants from nowhere else but modules that are named. Where no folder for the cache can be written, nothing is kept.
+constants from nowhere else. Where no folder for the cache can be written, nothing is kept.
 
 `error_model="numpy"`: no division here can be by zero, and checks would prevent vectorisation. No `fastmath`: it would
 change bits.
@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from numba import njit
@@ -36,17 +35,14 @@ def part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return njit(**_INNER, **options)
 
 
-def compiled(*modules: ModuleType, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Decorator of a function that Python calls, without the GIL; `options` likewise.
-
-    `modules` of other folders are those whose constants it takes.
-    """
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator of a function that Python calls, without the GIL; `options` likewise."""
     entry: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
 
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher: Any = njit(**entry, **options)(function)
         with suppress(RuntimeError):  # no folder for the cache can be written
-            dispatcher._cache = _CacheOfFolder(function, modules)
+            dispatcher._cache = _CacheOfFolder(function)
         return dispatcher
 
     return decorate
@@ -55,17 +51,17 @@ def compiled(*modules: ModuleType, **options: Any) -> Callable[[Callable[..., An
 class _CacheOfFolder(FunctionCache):
     """numba's, whose entries are of one state of all files beside the function, and of this one."""
 
-    def __init__(self, function: Callable[..., Any], modules: tuple[ModuleType, ...]) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        self._sources = _checksum(Path(function.__code__.co_filename).parent, modules)
+        self._sources = _checksum(Path(function.__code__.co_filename).parent)
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return *super()._index_key(sig, codegen), self._sources
 
 
 @cache
-def _checksum(folder: Path, modules: tuple[ModuleType, ...]) -> str:
-    sources = [Path(__file__), *sorted(folder.glob("*.py")), *(Path(str(module.__file__)) for module in modules)]
+def _checksum(folder: Path) -> str:
+    sources = [Path(__file__), *sorted(folder.glob("*.py"))]
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
 
 
