@@ -79,7 +79,7 @@ class EvaluatedFile:
         self.reads_pixels = not (view.is_as_stored(recording.frame_shape) and self._has_features)
         self.unreadable: list[Unreadable] = []
         """Known once all rows were read."""
-        self._attributes = {rule.name: rule.attribute for rule in recording.rules}
+        self._rules = {rule.name: rule for rule in recording.rules}
         saturation = None if recording.is_standard else recording.stored(paths.SATURATION_VALUE)
         self._saturation = None if saturation is None or not saturation.is_numeric else saturation.first_number
         if not self.good.any():
@@ -108,7 +108,7 @@ class EvaluatedFile:
     @property
     def has_positions(self) -> bool:
         """False for a file that does not say where the beam was."""
-        return {"x", "y"} <= set(self._attributes)
+        return {"x", "y"} <= set(self._rules)
 
     @property
     def axis_signs(self) -> tuple[int, int]:
@@ -186,9 +186,10 @@ class EvaluatedFile:
     def _enter(self, frame: Frame, row: np.void) -> None:
         """What was recorded with a frame of others: position and energy, and the saturation of pixels still raw."""
         for name, field in (("x", "x_m"), ("y", "y_m"), ("energy", "energy_eV")):
-            value = frame.attributes.get(self._attributes.get(name, ""))
-            if isinstance(value, int | float):
-                row[field] = value
+            rule = self._rules.get(name)
+            value = None if rule is None else frame.attributes.get(rule.attribute)
+            if rule is not None and isinstance(value, int | float):
+                row[field] = value * rule.scale
         if self._saturation is not None:
             row["features"]["n_saturated"] = np.count_nonzero(
                 (np.asarray(frame.pixels, np.float64) >= self._saturation) & self.good

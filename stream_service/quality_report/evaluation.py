@@ -15,6 +15,7 @@ import numpy.typing as npt
 from stream_service.core.conditions import CLOSED
 from stream_service.core.reason import Reason, words
 from stream_service.errors import ConfigError, SourceError
+from stream_service.qc.deviations import FEWEST_ROWS
 from stream_service.qc.evaluator import Evaluator
 from stream_service.qc.scan_values import ScanTable, measured, scan_values
 from stream_service.qc.verdicts import Verdicts
@@ -28,7 +29,18 @@ from stream_service.text.counted import agrees, counted
 UM = 1e6
 STEP_M = 1e-6
 """Between rows without positions, which are laid out in their order: their neighbours are those before and after."""
-KINDS = {reason: reason.name.lower().replace("_", " ") for reason in Reason}
+KINDS = {reason: reason.name.lower().replace("_", " ") for reason in Reason} | {
+    Reason.REPEATED: "repeated frame",
+    Reason.SATURATED: "saturation",
+    Reason.PARTIAL: "empty part",
+    Reason.HALF_DARK: "dark part",
+    Reason.CENTRE: "centre of mass",
+    Reason.HOT: "brightest pixel",
+    Reason.CLIPPED: "saturation",
+    Reason.FINE: "fine structure",
+    Reason.CONTRAST: "speckle contrast",
+}
+"""Reasons without their numbers, as they are counted in a sentence."""
 UNREADABLE = "unreadable pixels"
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -162,7 +174,7 @@ def evaluate_rows(
         dpc_y=_of_all(values.dpc_y.values, evaluated),
         settings=settings,
         reads_pixels=file.reads_pixels,
-        notes=tuple(_notes(file, numbers)),
+        notes=tuple(_notes(file, numbers, int(np.count_nonzero(evaluated)))),
         verdicts=verdicts,
         _unreadable=unreadable,
         _bin=file.view.bin,
@@ -183,13 +195,18 @@ def _extent(numbers: RowNumbers) -> str:
     return "positions go in " + " and ".join(f"{name} from {v.min():.6g} to {v.max():.6g} µm" for name, v in edges)
 
 
-def _notes(file: EvaluatedFile, numbers: RowNumbers) -> list[str]:
+def _notes(file: EvaluatedFile, numbers: RowNumbers, n_evaluated: int) -> list[str]:
     notes = [*file.notes, *file.view.notes]
+    if n_evaluated < FEWEST_ROWS:
+        notes.append(
+            f"fewer than {FEWEST_ROWS} rows do not tell what is usual, and here {agrees(n_evaluated, 'is')} "
+            f"{n_evaluated}: rows are rejected for limits alone, and other scores are 0"
+        )
     n = int(np.count_nonzero(~numbers.has_position))
     if not file.has_positions:
         notes.append(
             "it has no positions (--pos-x-path, --pos-y-path): rows are compared with those before and after them, and "
-            "there are no maps"
+            "qc_maps.png shows their numbers in that order"
         )
     elif n:
         notes.append(f"the position of {counted(n, 'row')} is not known: {agrees(n, 'it')} {agrees(n, 'is')} rejected")

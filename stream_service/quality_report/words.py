@@ -45,7 +45,7 @@ def _rejected(evaluation: Evaluation, n: int) -> str:
     why = f": {', '.join(named)}" if named else ""
     said = printable(evaluation.reasons()[worst])
     return (
-        f"{counted(len(rows), 'row')} ({100 * len(rows) / n:.2g} %) {agrees(len(rows), 'is')} rejected "
+        f"{counted(len(rows), 'row')} ({percent(len(rows) / n)} %) {agrees(len(rows), 'is')} rejected "
         f"({evaluation.rule}){why}; "
         f"the worst is row {worst}{_place(evaluation, worst)}, with a score of {evaluation.score[worst]:.2f}"
         + (f": {said}." if said else ".")
@@ -59,7 +59,13 @@ def _place(evaluation: Evaluation, row: int) -> str:
     return f" at x {x_um:.4g} µm, y {y_um:.4g} µm"
 
 
-def written_in_words(folder: Path, file: Path, applied: tuple[str, ...]) -> str:
+def percent(share: float) -> str:
+    """Two digits of a percentage, and 100 as such."""
+    return f"{100 * share:.3g}" if share >= 0.995 else f"{100 * share:.2g}"
+
+
+def written_in_words(folder: Path, file: Path, n_thumbs: int, applied: tuple[str, ...]) -> str:
     """Where the results are, and what became of the file."""
     became = f"{file} says so now: {', '.join(applied)}" if applied else f"{file} is as it was"
-    return f"{folder} holds the maps (qc_maps.png), lists, table and thumbnails; {became}."
+    parts = "lists, table and thumbnails" if n_thumbs else "lists and table"
+    return f"{folder} holds the maps (qc_maps.png), {parts}; {became}."

@@ -67,6 +67,7 @@ def evaluate(
     also_below: AlsoBelowOption = None,
 ) -> None:
     """Score the rows of a file, reject the bad ones, say why; FILE is only read, unless --apply."""
+    from stream_service.errors import ConfigError
     from stream_service.interruption import raise_if_interrupted
     from stream_service.quality_report.evaluated_file import EvaluatedFile
     from stream_service.quality_report.evaluation import EvaluationSettings, evaluate_rows
@@ -90,6 +91,8 @@ def evaluate(
     asked = {name: said_of(value) for name, value in context.params.items() if value not in (None, "", (), False)}
     with Hdf5Recording(file, paths, translation=translation, also=also) as recording:
         scan = EvaluatedFile(recording, View.of(recording.frame_shape, roi, bin, embed_side))
+        if (pos_x_path or pos_y_path) and not scan.has_positions:
+            raise ConfigError(f"{file} has no other positions: --pos-x-path and --pos-y-path are needed both")
         settings = EvaluationSettings(rejection, region, scan.made_with.quality(**given))
         report.prepare(recording.files)
         with Progress("row", "comparing") as progress:
@@ -108,7 +111,7 @@ def evaluate(
 
             report.write(scan, found, asked, drawn)
     applied = apply_verdicts(file, RowVerdicts(found.score, found.rejected, found.evaluated)) if apply else ()
-    for sentence in (*found_in_words(scan, found), written_in_words(report.folder, file, applied)):
+    for sentence in (*found_in_words(scan, found), written_in_words(report.folder, file, thumbs_topk, applied)):
         console.print(sentence, soft_wrap=True)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ DESCRIPTIONS = {
     paths.TAGS: "1 = the row is rejected for its quality.",
 }
 COPY_BYTES = 8 << 20
+ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 ROOM_BYTES = 1 << 20
 """For what HDF5 adds to a copy beside the values."""
 
@@ -101,7 +103,12 @@ class _Said:
 
 
 def check_takes_verdicts(path: Path) -> None:
-    """Raise `SourceError` for a file that is being written, or has no place for verdicts: before anything long."""
+    """Raise `SourceError` for a file that is being written, or has no place for verdicts: before anything long.
+
+    Likewise for one that is write-protected, also where the folder or the user's rights would let it be replaced.
+    """
+    if path.exists() and not path.stat().st_mode & ANY_WRITE:
+        raise SourceError(f"{path} is write-protected: apply the verdicts to a copy, or allow writing (chmod u+w)")
     with _opened(path) as file:
         _places(file, None)
 

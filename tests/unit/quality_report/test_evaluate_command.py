@@ -141,9 +141,30 @@ def test_a_file_without_positions_is_judged_by_the_order_of_its_rows(seed_run: P
     with h5py.File(seed_run / "data.cxi") as file, h5py.File(tmp_path / "bare.h5", "w") as bare:
         bare["frames"] = np.asarray(file["/entry_1/data/data"])
     words = ("evaluate", tmp_path / "bare.h5", "--data-path", "/frames", "--out", tmp_path / "out")
-    assert "it has no positions" in run(*words)
+    said = run(*words, "--thumbs-topk", "0")
+    assert "it has no positions" in said and "lists and table;" in said
     assert {DIM, MOVED} <= set(array(tmp_path / "out", "reject_indices").tolist())
     assert "has no positions" in run(*words, "--circ", "0", "0", "1", code=2)
+
+
+def test_one_axis_alone_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "bare.h5", "w") as bare:
+        bare["frames"], bare["x"] = np.ones((N_ROWS, SIDE, SIDE), np.uint16), positions_m()[:, 0]
+    words = ("evaluate", tmp_path / "bare.h5", "--data-path", "/frames", "--pos-x-path", "/x")
+    assert "are needed both" in run(*words, code=2)
+
+
+def test_positions_of_an_areadetector_file_are_in_metres(seed_run: Path, tmp_path: Path) -> None:
+    with h5py.File(seed_run / "data.cxi") as file, h5py.File(tmp_path / "raw.h5", "w") as raw:
+        raw["/entry/data/data"] = np.asarray(file["/entry_1/data/data"])
+        raw["/entry/data/data"].attrs["signal"] = 1
+        for axis, name in enumerate(("posx", "posy")):
+            column = raw.create_dataset(f"/entry/instrument/NDAttributes/{name}", data=1e6 * positions_m()[:, axis])
+            column.attrs.update({"NDAttrName": name, "units": "um"})
+    run("evaluate", tmp_path / "raw.h5", "--out", tmp_path / "out", "--rect", "0", "0", "50", "50")
+    with (tmp_path / "out" / "qc_summary.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [float(row["pos_x_m"]) for row in rows] == pytest.approx(positions_m()[:, 0].tolist(), abs=1e-12)
 
 
 def test_frames_that_cannot_be_read_are_rejected_and_named(seed_run: Path, tmp_path: Path) -> None:

@@ -182,6 +182,21 @@ def test_apply_changes_the_file_and_nothing_but_its_verdicts(own: Path, tmp_path
 
 
 @pytest.mark.skipif(not P25.is_file(), reason=f"the real scan {P25.name} is not in PTYCHOSTREAM_TEST_DATA")
+def test_verdicts_are_not_written_into_a_write_protected_file(own: Path, tmp_path: Path) -> None:
+    before = digest(own)
+    own.chmod(0o444)
+    said = run("evaluate", own, "--out", tmp_path / "out", "--apply", code=1)
+    assert "is write-protected" in said and digest(own) == before
+
+
+def test_few_rows_and_all_rows_are_told_as_such(own: Path, tmp_path: Path) -> None:
+    words = ("evaluate", own, "--out", tmp_path / "out", "--thumbs-topk", "0")
+    assert "(100 %) are rejected" in run(*words, "--reject-topp", "1")
+    assert "fewer than 12 rows do not tell what is usual, and here are 4" in run(
+        *words, "--rect", "0", "0", "1.1", "1.1"
+    )
+
+
 def test_the_real_scan_has_no_bad_rows_and_is_only_read(tmp_path: Path) -> None:
     before = digest(P25)
     run("evaluate", P25, "--out", tmp_path, "--thumbs-topk", "4")
