@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from stream_service.core.frame import NO_STAMP, NS_PER_S, FrameTime, Marks
 from stream_service.core.pairing.history import Readback
+from stream_service.text.counted import counted
 from stream_service.text.units import MILLIAMPERES
 
 Floats = npt.NDArray[np.float64]
@@ -70,6 +71,10 @@ class Conditions:
         self._held = {name: HeldValues() for name in units if name in (RING_CURRENT, SHUTTER)}
         self._mA = MILLIAMPERES.factor(units.get(RING_CURRENT, "")) or np.nan
         self._frame_time, self._min_mA, self._open_when = frame_time, min_ring_current_mA, open_when
+        self.gone: frozenset[str] = frozenset()
+        """Channels whose PV is disconnected now: their last value is held all the same."""
+        self._n_held = {RING_CURRENT: 0, SHUTTER: 0}
+        """Rows in which it stands."""
         self._n_rows = 0
         self._n_known = {RING_CURRENT: 0, SHUTTER: 0}
 
@@ -86,6 +91,8 @@ class Conditions:
         if not self._held:
             self.see(rows)
             return
+        for name in self.gone & self._held.keys():
+            self._n_held[name] += len(rows)
         times_ns, is_timed = self._middles_ns(rows)
         if RING_CURRENT in self._held:
             current_mA = self._mA * self._of_row(RING_CURRENT, times_ns, is_timed)
@@ -122,6 +129,10 @@ class Conditions:
             yield f"no row is rejected for a ring current below {self._min_mA:g} mA: {why}"
         if SHUTTER in self._held and not self._n_known[SHUTTER]:
             yield f"no row is rejected for a closed shutter: channel '{SHUTTER}' told no state before the exposures"
+        for name, n_held in self._n_held.items():
+            if n_held and self._n_known[name]:
+                rows = counted(n_held, "row")
+                yield f"channel '{name}' was disconnected during {rows}, judged by the last value before"
 
     def _of_row(self, name: str, times_ns: Stamps, is_timed: npt.NDArray[np.bool_]) -> Floats:
         return np.where(is_timed, self._held[name].at(times_ns), np.nan)

@@ -53,6 +53,8 @@ class Pairing:
         """Of the frames that wait, by ordinal, in the order in which they came."""
         self.beside_bytes = 0
         """Of exposures that wait elsewhere for a frame that waits here; they count as much."""
+        self.gone: set[str] = set()
+        """Channels whose PV is disconnected now."""
         self._gave_up_s = -math.inf
         self._has_no_room = False
         """Frames left since no more may wait, lately; else it was the time-out."""
@@ -111,7 +113,9 @@ class Pairing:
             elif isinstance(event, Gone):
                 log.warning("the PV of channel %s is gone", event.channel)
                 self._pairer.disconnect(event.channel)
+                self.gone.add(event.channel)
             else:
+                self.gone.discard(event.channel)
                 self._pairer.add_readback(event)
                 updates.append(event)
         return updates

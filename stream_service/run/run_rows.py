@@ -181,5 +181,6 @@ class RunRows:
             assert self.out is not None, "a frame was paired before there was a file"
             for exposure in paired:
                 self._setup.see(exposure)
+            self.out.pipeline.conditions.gone = frozenset(self.pairing.gone)
             self.out.pipeline.add(paired)
             self.pairing.beside_bytes = self.out.pipeline.held_bytes

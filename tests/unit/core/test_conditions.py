@@ -119,3 +119,14 @@ def test_updates_may_come_in_any_order_of_their_stamps(updates, time):
     expected = [value for stamp, value in sorted(updates, key=lambda update: update[0]) if stamp <= time]
     found = float(held.at(np.array([time]))[0])
     assert found == expected[-1] if expected else math.isnan(found)
+
+
+def test_rows_that_have_the_last_value_of_a_disconnected_channel_are_told_of():
+    conditions = told()
+    filled(conditions, rows([[1.5]]))
+    conditions.gone = frozenset({"ring_current", "x"})
+    assert filled(conditions, rows([[2.5], [2.8]]))[0] == [120, 120]
+    conditions.gone = frozenset()
+    filled(conditions, rows([[3.5]]))
+    (said,) = conditions.notes()
+    assert said == "channel 'ring_current' was disconnected during 2 rows, judged by the last value before"

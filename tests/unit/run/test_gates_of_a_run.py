@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from scripted_run import frame as plain_frame
 from stream_service.core.pairing.history import Readback
 from stream_service.core.reason import Reason
 from stream_service.core.run import RunState
+from stream_service.core.stream import Gone
 from stream_service.quality_report.evaluated_file import EvaluatedFile
 from stream_service.quality_report.view import View
 from stream_service.settings.profile import ChannelSettings
@@ -141,3 +143,24 @@ def test_a_silent_channel_rejects_nothing_and_both_say_so(tmp_path: Path) -> Non
         assert any(said in note for note in found.notes)
     of_channels = (1 << Reason.RING_CURRENT) | (1 << Reason.SHUTTER)
     assert not (verdicts(run.setup.path)["gates"] & of_channels).any()
+
+
+def test_rows_whose_ring_current_is_that_before_a_disconnection_are_told_of(tmp_path: Path) -> None:
+    bench = bench_for(tmp_path, {**AT_REST, "shutter": 1.0}, min_ring_current_mA=150.0)
+    readbacks = bench.beamline.readbacks
+
+    def is_gone() -> None:
+        readbacks.events.append(Gone("ring_current"))
+        readbacks.dead.add("ring_current")
+        readbacks.gone.add("ring_current")
+
+    ids = iter([[plain_frame(n)] for n in range(1, 21)])
+    run = bench.play(
+        bench.exposed(N),
+        itertools.islice(ids, 10),
+        bench.settles(),
+        is_gone,
+        ids,
+        bench.detector_stops,
+    )
+    assert "channel 'ring_current' was disconnected during 10 rows, judged by the last value before" in run.message
