@@ -159,7 +159,7 @@ class RunRows:
         out = self._setup.open(frame, ledger, self._sinks)
         out.pipeline.is_waiting = self.pairing.is_waiting
         self.judged = JudgedRows(self._listeners, out.pipeline.planned.rows_per_position)
-        out.quality.tell(self.judged)
+        out.quality.let_follow(self.judged)
         return out
 
     def _record_readbacks(self) -> None:

@@ -81,7 +81,7 @@ class RowQuality:
         """Of rows that wait to be judged."""
         return self._waiting.n_bytes
 
-    def tell(self, follower: Follower) -> None:
+    def let_follow(self, follower: Follower) -> None:
         """Let this one know of all rows and of every judgement; to be said before the first rows."""
         self._follower = follower
 

@@ -95,7 +95,7 @@ def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(
     quality = RowQuality(evaluator(windows), is_followed=is_followed)
     table: np.ndarray[Any, Any] = np.zeros(0, stored_verdicts(at_once()).dtype)
     told = Told()
-    quality.tell(told)
+    quality.let_follow(told)
     for block in blocks(sizes):
         quality.append(block)
         for verdicts in quality.take():
@@ -156,7 +156,7 @@ def test_rows_of_a_run_that_has_failed_are_not_judged_once_more() -> None:
 def test_rows_are_judged_together_when_none_come_any_more() -> None:
     quality = RowQuality(evaluator())
     told = Told()
-    quality.tell(told)
+    quality.let_follow(told)
     first, second = blocks([200, 100])
     quality.append(first)
     assert told.has_begun.wait(HANG_S)
@@ -172,7 +172,7 @@ def test_rows_are_judged_together_when_none_come_any_more() -> None:
 @pytest.mark.parametrize("is_followed", [False, True])
 def test_rows_are_not_kept_until_they_are_judged(is_followed: bool) -> None:
     quality, told = RowQuality(evaluator(), is_followed=is_followed), Told()
-    quality.tell(told)
+    quality.let_follow(told)
     for block in blocks([100]):
         told.has_come.clear()
         quality.append(block)
