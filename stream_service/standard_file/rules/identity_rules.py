@@ -119,6 +119,8 @@ def _row_findings(file: h5py.File, n_rows: int) -> Iterator[Finding]:
     replaces = values_in(file, paths.REPLACES, n_rows)
     if ((replaces < -1) | (replaces >= n_rows)).any():
         yield error(paths.REPLACES, f"names a row that does not exist (rows are 0 to {n_rows - 1}).")
+    elif not ((replaces == np.floor(replaces)) & (replaces != np.arange(n_rows))).all():
+        yield error(paths.REPLACES, "names what is not another row; a row replaces another one, or none (-1).")
 
 
 def _ledger_findings(file: h5py.File, extent: RowExtent, state: str | None) -> Iterator[Finding]:

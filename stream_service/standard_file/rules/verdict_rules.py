@@ -28,7 +28,7 @@ def verdict_findings(file: h5py.File) -> Iterator[Finding]:
         if n := int(np.count_nonzero((values < 0) | (values > 1))):
             yield error(paths.SCORE, f"is outside of 0 to 1 in {counted(n, 'row')}; evaluate the file again.")
     replaces = dataset_at(file, paths.REPLACES)
-    if keep is not None and replaces is not None and replaces.shape == keep.shape:
+    if keep is not None and replaces is not None and replaces.shape == keep.shape and replaces.dtype.kind in "iu":
         new = np.flatnonzero(replaces[()] >= 0)
         old = replaces[()][new]
         twice = (old < len(keep)) & (keep[()][np.minimum(old, len(keep) - 1)] != 0) & (keep[()][new] != 0)

@@ -190,6 +190,14 @@ DEFECTS = {
         set_value("entry/frames/replaces", 2, 99),
         "/entry/frames/replaces: names a row that does not exist (rows are 0 to 11)",
     ),
+    "row replaces itself": (
+        set_value("entry/frames/replaces", 2, 2),
+        "/entry/frames/replaces: names what is not another row",
+    ),
+    "row replaces no number": (
+        lambda file: replace(file, "entry/frames/replaces", np.full(12, np.nan)),
+        "/entry/frames/replaces: names what is not another row",
+    ),
     "ledger does not add up": (
         set_value("entry/ledger/lost", (), 2),
         "/entry/ledger: accounts for 14 frames, but 12 were expected",
