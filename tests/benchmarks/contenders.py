@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 import yaml
 
+from stream_service.errors import SourceError
 from stream_service.processes.subprocesses import Subprocess
 from stream_service.settings.beamlines import profile_path
 from stream_service.testing.loopback import LoopbackEpics, process_environment
@@ -212,11 +213,15 @@ class Service(Contender):
         arguments = [str(HERE / "named_threads.py"), "stream_service.cli", "run", str(profile)]
         self._process = Subprocess("service", arguments, environment, self.folder / f"{self.name}.log")
         self._process.wait_for("ready", 120)
-        from stream_service.channel_access.library import epics
+        from stream_service.channel_access.library import PV
         from stream_service.service.remote import RemoteService
 
-        self._caput = epics.caput
-        self._remote = RemoteService("PTYCHO:", 20)
+        try:
+            self._remote = RemoteService("PTYCHO:", 20)
+        except SourceError as error:
+            said = (self.folder / f"{self.name}.log").read_text(encoding="utf-8")[-2000:]
+            raise SystemExit(f"{error}; the service said:\n{said}") from error
+        self._commands = {name: PV(f"PTYCHO:{name}") for name in ("Request", "Arm", "Stop")}
 
     @property
     def pid(self) -> int:
@@ -230,8 +235,8 @@ class Service(Contender):
             "n_positions": n_frames // self.frames_per_position,
             "frames_per_position": self.frames_per_position,
         }
-        self._caput("PTYCHO:Request", json.dumps(request), wait=True, timeout=10)
-        self._caput("PTYCHO:Arm", 1, wait=True, timeout=60)
+        self._put("Request", json.dumps(request), timeout=10)
+        self._put("Arm", 1, timeout=60)
         status = self._status()
         if status["ArmError"]:
             raise SystemExit(f"the service did not arm: {status['ArmError']}")
@@ -253,7 +258,7 @@ class Service(Contender):
     def stop(self) -> float:
         """Ask for the end of the run; seconds until its state says that it was heard."""
         began = time.perf_counter()
-        self._caput("PTYCHO:Stop", 1, wait=False)
+        self._put("Stop", 1)
         while self._status()["State"] in ("ARMED", "RECEIVING"):
             time.sleep(0.005)
         return time.perf_counter() - began
@@ -281,12 +286,26 @@ class Service(Contender):
             "end_s": ended_s,
         }
 
+    def _put(self, name: str, value: Any, timeout: float | None = None) -> None:
+        """Put to a command's PV, and wait until it is done where a time is given."""
+        self._commands[name].wait_for_connection(10)
+        self._commands[name].put(value, wait=timeout is not None, timeout=timeout or 10)
+
     def _status(self) -> dict[str, Any]:
         return {str(name): value for name, value in self._remote.read().items()}
 
     def close(self) -> None:
-        if self._process is not None:
-            self._process.end()
+        """End it, and its channels: CA searches ever more seldom for lost ones, and finds the next service too late."""
+        from stream_service.channel_access.channel import let_go
+
+        if self._process is None:
+            return
+        self._process.end()
+        until = time.monotonic() + 5.0
+        for channel in (*self._remote._channels.values(), *self._commands.values()):
+            while channel.connected and time.monotonic() < until:
+                time.sleep(0.01)
+            let_go(channel)
 
 
 class RawService(Service):
