@@ -9,8 +9,9 @@ import numpy as np
 
 Rows = np.ndarray[Any, Any]
 
-MOST_BYTES = 64 << 20
-"""Of 50,000 rows. That many wait only if the thread that judges gets no time at all: then the run gives it some."""
+MOST_BYTES = 16 << 20
+"""Of 14,000 rows, which are judged in half a second: the end of a run waits for no more. So many wait only where the
+thread that judges gets no time: then the run gives it some."""
 
 
 class WaitingRows:
