@@ -114,17 +114,18 @@ class ZmqMessages:
                         self._changed.wait(LOOK_S)
                     if not self._unsent and self._is_closed:
                         return
-                    batch, self._unsent = self._unsent, deque()
                 self._look_who_subscribed()
-                for unsent in batch:
-                    self._send(unsent)
+                self._send_next()
         except Exception:
             log.exception("no more messages are sent, on a defect of the service")
         finally:
             self._context.destroy(linger=int(1000 * END_S))
 
-    def _send(self, unsent: _Unsent) -> None:
+    def _send_next(self) -> None:
         with self._changed:
+            if not self._unsent:
+                return
+            unsent = self._unsent.popleft()
             sequence = self._sequences[unsent.topic]
             self._pass_over(unsent)
         if self._is_wanted(unsent.topic):

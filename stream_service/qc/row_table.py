@@ -28,6 +28,7 @@ from stream_service.qc.kernels.codes import (
     ZERO_SHARE,
 )
 from stream_service.qc.kernels.rows import describe, fingerprint
+from stream_service.qc.scan_values import FEWEST_COUNTS, log_counts
 
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -41,7 +42,7 @@ LEAST_ROOM = 1024
 
 FURTHEST_PIXELS = 1e9
 """Of the centre of mass of counts whose sum is all but zero: the square of more is no number."""
-SMALLEST = 1e-6
+SMALLEST = FEWEST_COUNTS
 """Under a logarithm: less is nothing."""
 
 
@@ -179,7 +180,7 @@ class RowTable:
             for name in ("intensity", "square_sum", "neighbour_sum", "max_counts")
         )
         with np.errstate(invalid="ignore", divide="ignore"):
-            out[:, LOG_INTENSITY] = np.log(np.maximum(intensity, SMALLEST))
+            out[:, LOG_INTENSITY] = log_counts(intensity)
             out[:, COM_Y] = np.clip(features["com_y"], -FURTHEST_PIXELS, FURTHEST_PIXELS)
             out[:, COM_X] = np.clip(features["com_x"], -FURTHEST_PIXELS, FURTHEST_PIXELS)
             out[:, LOG_CONTRAST] = np.log(np.maximum(square_sum * self.n_pixels / intensity**2, SMALLEST))

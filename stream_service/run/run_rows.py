@@ -55,7 +55,7 @@ class RunRows:
         self._sinks = (self._scan, self._latest, *sinks)
         self._listeners = listeners
         self.judged: JudgedRows | None = None
-        """Rows with their verdicts, from the first frame on."""
+        """Rows with their verdicts, from the first frame on; None where nobody follows the file."""
         self._paired: list[Exposure] = []
         """Those that are not handed over yet."""
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
@@ -158,8 +158,9 @@ class RunRows:
         log.info("writing %s", self._setup.path)
         out = self._setup.open(frame, ledger, self._sinks)
         out.pipeline.is_waiting = self.pairing.is_waiting
-        self.judged = JudgedRows(self._listeners, out.pipeline.planned.rows_per_position)
-        out.quality.let_follow(self.judged)
+        if out.quality.is_followed:
+            self.judged = JudgedRows(self._listeners, out.pipeline.planned.rows_per_position)
+            out.quality.let_follow(self.judged)
         return out
 
     def _record_readbacks(self) -> None:

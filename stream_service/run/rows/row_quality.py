@@ -57,7 +57,7 @@ class RowQuality:
     def __init__(self, evaluator: Evaluator, *, is_followed: bool = True) -> None:
         """Where nobody follows (`is_followed` False), verdicts are told at the end only."""
         self.shown = Judged()
-        self._is_followed = is_followed
+        self.is_followed = is_followed
         self._evaluator = evaluator
         """The thread's, once that has begun."""
         self._waiting = WaitingRows()
@@ -136,7 +136,7 @@ class RowQuality:
             while self._add():
                 if self._is_given_up:
                     return
-                if self._is_followed:
+                if self.is_followed:
                     self._tell(self._evaluator.latest())
                     if self._evaluator.is_due:
                         self._evaluator.step()
@@ -150,8 +150,8 @@ class RowQuality:
 
     def _add(self) -> bool:
         """Add all rows that have come, and wait for some if there is nothing else to do; False after the last ones."""
-        is_busy = self._is_followed and self._evaluator.is_due
-        is_provisional = self._is_followed and self._evaluator.n_together < len(self._evaluator)
+        is_busy = self.is_followed and self._evaluator.is_due
+        is_provisional = self.is_followed and self._evaluator.n_together < len(self._evaluator)
         n_open = len(self._evaluator) - self._evaluator.n_settled
         rest_s = max(REST_S, REST_S_PER_ROW * n_open) if is_provisional else None
         blocks = self._waiting.take(0.0 if is_busy else rest_s)

@@ -28,9 +28,9 @@ class ScoreTable:
     def __init__(self) -> None:
         self._table = np.empty((1024, 3))
         self._n = self._n_final = 0
-        self._places = np.empty(0, np.int64)
-        """Of the rows from `_first` on, in the table; -1 for those without a position."""
-        self._first = 0
+        self._places = np.empty(1024, np.int64)
+        """Of the rows from `_first` on, in the table; -1 for those without a position; with room for more."""
+        self._first = self._last = 0
 
     def add(self, x_m: Floats, y_m: Floats) -> None:
         """Add rows, which are not judged yet."""
@@ -39,8 +39,12 @@ class ScoreTable:
         if n > len(self._table):
             self._table = np.concatenate([self._table, np.empty((max(n, len(self._table)), 3))])
         self._table[self._n : n, 0], self._table[self._n : n, 1] = x_m[is_placed], y_m[is_placed]
-        self._places = np.concatenate([self._places, np.where(is_placed, self._n + np.cumsum(is_placed) - 1, -1)])
-        self._n = n
+        last = self._last - self._first + len(x_m)
+        if last > len(self._places):
+            more = max(len(x_m), len(self._places))
+            self._places = np.concatenate([self._places, np.empty(more, np.int64)])
+        self._places[last - len(x_m) : last] = np.where(is_placed, self._n + np.cumsum(is_placed) - 1, -1)
+        self._n, self._last = n, self._last + len(x_m)
 
     def enter(self, verdicts: Verdicts, *, is_final: bool) -> None:
         """Enter scores; those that are final come in the order of the rows, and once."""
@@ -49,7 +53,7 @@ class ScoreTable:
         self._table[places[is_placed], 2] = verdicts.score[is_placed]
         if is_final:
             self._n_final += int(np.count_nonzero(is_placed))
-            self._places, self._first = self._places[at.stop :], verdicts.last
+            self._places, self._first = self._places[at.stop :].copy(), verdicts.last
 
     @property
     def scores(self) -> Scores:
