@@ -1,8 +1,9 @@
 """Events of streams: the begin, frames and end of a series; and those of the channels. Each source makes them of its
 own messages.
 
-Some dialects of ZMQ have real begins and ends, as a recording has. The frames of an areaDetector over PVA have none:
-their source makes the begin from the detector's state when a run is armed, and the run finds the end by other signs.
+A recording has a real begin and end. The frames of a live detector have none that are those of a run: their source
+makes the begin from the detector's state when a run is armed, and the run finds the end by other signs. Where a
+detector announces its series (SIMPLON, Stream2), a run may be of many: a software step scan arms it at each position.
 
 A channel has updates (`Readback`), watermarks ("complete until t"), the end of a record, and is gone; its own events
 come in order. They know nothing of where they come from: Channel Access or a recording.
@@ -59,7 +60,25 @@ class End:
     """What ended it early."""
 
 
-StreamEvent = Frame | End
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The source has announced a series of the detector, one of those that make up the run: an epoch of its frames."""
+
+    epoch: int
+    """What `Frame.epoch` of its frames will be: greater than that of every series before."""
+    n_frames: int | None = None
+    """How many it is to have; None if the source does not say."""
+    first_unique_id: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesEnd:
+    """The source says that it sends no more of a series, which need not be whole: other ones of the run may follow."""
+
+    epoch: int
+
+
+StreamEvent = Frame | Series | SeriesEnd | End
 """After the begin."""
 
 

@@ -62,8 +62,9 @@ class FrameSource(Protocol):
         """
         ...
 
-    def decode(self, message: Any) -> StreamEvent:
-        """The event in a message of the queue; raises `SourceError` if it is none."""
+    def decode(self, message: Any) -> StreamEvent | None:
+        """The event in a message of the queue; None if it says nothing that a run must know. Raises `SourceError` if
+        the message cannot be read."""
         ...
 
     def close(self) -> None:
