@@ -9,13 +9,12 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from iocsim import options
 from iocsim.clocks import ClockFaults, Step
 from iocsim.detector.codecs import COMPRESSORS
 from iocsim.faults import Faults
@@ -26,6 +25,8 @@ from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import FrameFaults
 from iocsim.references import write_references
 from iocsim.unique_ids import parse_ids
+from iocsim.zmq.address import AddressError
+from iocsim.zmq.settings import ZmqSettings
 
 DEFAULT_CA_PORT = 5064
 
@@ -48,97 +49,51 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def _show_version(is_wanted: bool) -> None:
-    if is_wanted:
-        typer.echo(f"iocsim {version('ptychostream')}")
-        raise typer.Exit
-
-
 @app.command(cls=Command)
 def run(
-    prefix: Annotated[str, typer.Option(help="Beginning of every PV name.")] = "SIM:",
-    replay: Annotated[
-        Path | None, typer.Option(help="Send the frames of this CXI or /entry file.", metavar="FILE")
-    ] = None,
-    translation: Annotated[
-        str,
-        typer.Option(metavar="sample|probe", help="What the translation in a replayed CXI file moves."),
-    ] = "sample",
-    shape: Annotated[str, typer.Option(help="Rows and columns of a frame.", metavar="NY,NX")] = "128,160",
-    energy: Annotated[float | None, typer.Option(help="Photon energy in eV.")] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same beamline.")] = 1,
-    photons: Annotated[float | None, typer.Option(help="Photons on the sample per frame.")] = None,
-    rotate: Annotated[int, typer.Option(help="How the camera is mounted: 0, 90, 180 or 270.")] = 0,
-    flip: Annotated[str, typer.Option(help="How the camera is mounted: none, h, v or hv.")] = "none",
-    stack: Annotated[
-        int, typer.Option(help="Make N frames beforehand and play them round: for high rates.", metavar="N")
-    ] = 0,
-    dtype: Annotated[str, typer.Option(help="Pixel type, for example uint16 or uint32.")] = "uint16",
-    codec: Annotated[
-        str, typer.Option(help="How frames are compressed for PVA: none, jpeg, zlib, blosc, lz4, lz4hdf5 or bslz4.")
-    ] = "none",
-    motor_poll: Annotated[
-        float,
-        typer.Option(
-            help="Seconds between two polls of the motors: 0.1 is the recorded motor record; "
-            "0 is a fast controller, which also reports the end of a move at once.",
-        ),
-    ] = 0.0,
-    drop: Annotated[float, typer.Option(help="Fraction of the frames that PVA loses.")] = 0.0,
-    duplicate: Annotated[float, typer.Option(help="Fraction of the frames that PVA sends twice.")] = 0.0,
-    drop_ids: Annotated[str, typer.Option(help="uniqueIds that PVA loses, as 1,7,100-104.")] = "",
-    duplicate_ids: Annotated[str, typer.Option(help="uniqueIds that PVA sends twice.")] = "",
-    far_ids: Annotated[str, typer.Option(help="uniqueIds that PVA sends as 4,000,000 more.")] = "",
-    fault_share: Annotated[float, typer.Option(help="Fraction of the exposures that go wrong.")] = 0.0,
-    fault_kinds: Annotated[
-        str,
-        typer.Option(help="How they go wrong, as beam_dump,vibration: all kinds if none is named.", metavar="KINDS"),
-    ] = "",
-    fault_ids: Annotated[
-        str,
-        typer.Option(
-            help="uniqueIds of exposures that go wrong, as beam_dump:100-120,130,vibration:7.", metavar="KIND:IDS"
-        ),
-    ] = "",
-    healthy: Annotated[
-        bool,
-        typer.Option(
-            "--healthy", help="With what a healthy beamline has: slow drifts of intensity, pointing and dark, top-up."
-        ),
-    ] = False,
-    contrast: Annotated[float, typer.Option(help="Contrast of the sample: 1 is strong, 0.15 weak.")] = 1.0,
-    empty: Annotated[float, typer.Option(help="Fraction of the sample's area that is bare membrane.")] = 0.0,
-    thick_edges: Annotated[
-        bool, typer.Option("--thick-edges", help="The sample is thick where it borders on bare membrane.")
-    ] = False,
-    frame_clock_offset: Annotated[float, typer.Option(help="Seconds by which the detector's clock is ahead.")] = 0.0,
-    frame_clock_step: Annotated[
-        str,
-        typer.Option(help="Seconds by which it is set ahead, and the first uniqueId (or first-last), as -2.5@100."),
-    ] = "",
-    frame_clock_freeze: Annotated[
-        str, typer.Option(help="uniqueIds that carry the time stamp of the frame before, as 100-104.")
-    ] = "",
-    motor_clock_offset: Annotated[float, typer.Option(help="Seconds by which the motors' clock is ahead.")] = 0.0,
-    motor_clock_step: Annotated[
-        str, typer.Option(help="Seconds by which it is set ahead, and the uniqueId that is then next.")
-    ] = "",
-    motor_clock_freeze: Annotated[
-        str, typer.Option(help="uniqueIds while which are next the motors' time stamps stand.")
-    ] = "",
-    truth: Annotated[
-        Path | None, typer.Option(help="Write what was really sent here, at the end.", metavar="FILE")
-    ] = None,
-    references: Annotated[
-        Path | None, typer.Option(help="Write dark, flat and mask here (.npz or .h5).", metavar="FILE")
-    ] = None,
-    interface: Annotated[str, typer.Option(help="Network interface to serve on.")] = "127.0.0.1",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
-    _version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
-    ] = False,
+    prefix: options.Prefix = "SIM:",
+    replay: options.Replay = None,
+    translation: options.Translation = "sample",
+    shape: options.Shape = "128,160",
+    energy: options.Energy = None,
+    seed: options.Seed = 1,
+    photons: options.Photons = None,
+    rotate: options.Rotate = 0,
+    flip: options.Flip = "none",
+    stack: options.Stack = 0,
+    dtype: options.Dtype = "uint16",
+    codec: options.Codec = "none",
+    motor_poll: options.MotorPoll = 0.0,
+    drop: options.Drop = 0.0,
+    duplicate: options.Duplicate = 0.0,
+    drop_ids: options.DropIds = "",
+    duplicate_ids: options.DuplicateIds = "",
+    far_ids: options.FarIds = "",
+    reorder: options.Reorder = 0,
+    fault_share: options.FaultShare = 0.0,
+    fault_kinds: options.FaultKinds = "",
+    fault_ids: options.FaultIds = "",
+    healthy: options.Healthy = False,
+    contrast: options.Contrast = 1.0,
+    empty: options.Empty = 0.0,
+    thick_edges: options.ThickEdges = False,
+    frame_clock_offset: options.FrameClockOffset = 0.0,
+    frame_clock_step: options.FrameClockStep = "",
+    frame_clock_freeze: options.FrameClockFreeze = "",
+    motor_clock_offset: options.MotorClockOffset = 0.0,
+    motor_clock_step: options.MotorClockStep = "",
+    motor_clock_freeze: options.MotorClockFreeze = "",
+    zmq: options.Zmq = "",
+    zmq_old_header: options.ZmqOldHeader = False,
+    zmq_curve: options.ZmqCurve = None,
+    zmq_server_key: options.ZmqServerKey = None,
+    truth: options.Truth = None,
+    references: options.References = None,
+    interface: options.Interface = "127.0.0.1",
+    quiet: options.Quiet = False,
+    _version: options.Version = False,
 ) -> None:
-    """Simulate a ptychography beamline: motors, energy and an areaDetector over CA, frames over PVA.
+    """Simulate a ptychography beamline: motors, energy and an areaDetector over CA, frames over PVA and ZMQ.
 
     For example: a beamline that loses the first frame and one in twenty of the others, and says later which:
 
@@ -177,7 +132,9 @@ def run(
         for option, path in (("--truth", truth), ("--references", references)):
             if path is not None and replay is not None and path.exists() and path.samefile(replay):
                 raise ValueError(f"{option} {path} is the file that is replayed, and would destroy it: choose another")
-        faults = Faults(seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids), parse_ids(far_ids))
+        faults = Faults(
+            seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids), parse_ids(far_ids), reorder
+        )
         frames_are_given = replay is not None or stack > 0
         frame_faults = FrameFaults(
             seed,
@@ -189,6 +146,7 @@ def run(
             raise ValueError("--healthy is for frames that are simulated one by one: leave out --stack and --replay")
         frame_clock = ClockFaults(frame_clock_offset, Step.parse(frame_clock_step), parse_ids(frame_clock_freeze))
         motor_clock = ClockFaults(motor_clock_offset, Step.parse(motor_clock_step), parse_ids(motor_clock_freeze))
+        settings = ZmqSettings.parse(zmq, zmq_old_header, zmq_curve, zmq_server_key)
         _refuse_taken_ports(interface)
         beamline = make_beamline(config)
         if references is not None:
@@ -211,8 +169,12 @@ def run(
                 truth_file=truth,
                 compressor=compressors[codec],
                 motor_poll_s=motor_poll,
+                zmq=settings,
             )
         )
+    except AddressError as error:
+        typer.echo(f"iocsim: {error}", err=True)
+        raise typer.Exit(2) from error
     finally:
         beamline.close()
 

@@ -79,7 +79,11 @@ class FaultyClock:
     def stamp(self, true_ns: int, unique_id: int | None = None) -> int:
         """Stamp of this clock at a true time (Unix ns), while this frame (None: the next one) is taken."""
         unique_id = self._next_id() if unique_id is None else unique_id
-        faults = self.now
-        if unique_id not in faults.frozen_ids or self._last_ns is None:
-            self._last_ns = true_ns + round(1e9 * (faults.offset_s + faults.step.at(unique_id)))
+        if unique_id not in self.now.frozen_ids or self._last_ns is None:
+            self._last_ns = self.moving(true_ns, unique_id)
         return self._last_ns
+
+    def moving(self, true_ns: int, unique_id: int) -> int:
+        """The same of a clock that never stands still."""
+        faults = self.now
+        return true_ns + round(1e9 * (faults.offset_s + faults.step.at(unique_id)))

@@ -1,6 +1,7 @@
-"""Frames that the network is made to lose, to deliver twice or under a wrong uniqueId, on purpose and by a record.
+"""Frames that the network is made to lose, to deliver twice, under a wrong uniqueId or out of order, on purpose.
 
-Only the PVA output is faulty: HDF1 gets every frame, as on a beamline where the file writer sits beside the detector.
+Only what goes over the network is faulty, by whichever transport: HDF1 gets every frame, as on a beamline where the
+file writer sits beside the detector.
 Whether a frame is hit depends on the seed and its uniqueId alone, so a run can be repeated.
 """
 
@@ -28,6 +29,8 @@ class Faults:
     duplicate_ids: frozenset[int] = field(default_factory=frozenset)
     far_ids: frozenset[int] = field(default_factory=frozenset)
     """Frames that are posted with a uniqueId far ahead of their own."""
+    reorder: int = 0
+    """Frames leave shuffled among so many; below 2: in their order."""
 
     def copies(self, unique_id: int) -> int:
         """Number of times the frame is posted: 0, 1 or 2."""
@@ -41,9 +44,14 @@ class Faults:
         """The uniqueId under which the frame is posted."""
         return unique_id + FAR_AHEAD if unique_id in self.far_ids else unique_id
 
+    def place(self, unique_id: int) -> float:
+        """Of a frame among those it is shuffled with: they leave by rising place."""
+        return chance(self.seed, unique_id, salt=3)
+
 
 class FaultPvs:
-    """`Sim:DropFraction`, `Sim:DuplicateFraction`; `Sim:DropIds`, `Sim:DuplicateIds`, `Sim:FarIds` (`1,7,100-104`)."""
+    """`Sim:DropFraction`, `Sim:DuplicateFraction`, `Sim:Reorder`; ids as `1,7,100-104`: `Sim:DropIds`,
+    `Sim:DuplicateIds`, `Sim:FarIds`."""
 
     def __init__(self, table: PvTable, faults: Faults) -> None:
         self.now = faults
@@ -54,6 +62,7 @@ class FaultPvs:
         for name in ("drop", "duplicate", "far"):
             ids = f"{name}_ids"
             table.pair(f"{name.title()}Ids", ids_text(getattr(faults, ids)), on_put=sets(self, ids, parse_ids))
+        table.pair("Reorder", faults.reorder, on_put=sets(self, "reorder", lambda n: max(0, n)))
 
 
 def sets(faulty: Any, field: str, read: Callable[[Any], Any] = lambda value: value) -> PutHook:

@@ -16,17 +16,12 @@ from p4p.server import Server
 from iocsim.ca_server import CaServer
 from iocsim.clocks import ClockFaults, FaultyClock
 from iocsim.detector.acquisition import FrameCounter
-from iocsim.detector.codec_plugin import CODEC_PORT, CodecPlugin
 from iocsim.detector.codecs import NO_COMPRESSOR
 from iocsim.detector.detector import Detector
 from iocsim.detector.faulty_frames import FaultyFrames
-from iocsim.detector.ndarray import NDArray
-from iocsim.detector.plugin import DRIVER_PORT
-from iocsim.detector.pva_plugin import PvaPlugin
-from iocsim.detector.stats_plugin import StatsPlugin
-from iocsim.faults import Faults
+from iocsim.faults import FaultPvs, Faults
 from iocsim.frame_fault_pvs import DriftPvs, FrameFaultPvs
-from iocsim.hdf5.plugin import Hdf5Plugin
+from iocsim.outputs import Outputs
 from iocsim.physics.beamline import Beamline
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.endstation import Endstation
@@ -34,6 +29,7 @@ from iocsim.physics.frame_faults import FrameFaults
 from iocsim.pv import PvTable
 from iocsim.session import Session
 from iocsim.silence import Silence
+from iocsim.zmq.settings import NO_ZMQ, ZmqSettings
 
 REFRESH_PERIOD_S = 0.05
 SOUND = ClockFaults()
@@ -57,10 +53,12 @@ class Ioc:
         truth_file: Path | None = None,
         compressor: str = NO_COMPRESSOR,
         motor_poll_s: float = 0.0,
+        zmq: ZmqSettings = NO_ZMQ,
     ) -> None:
-        """Make it inside a running event loop. With a compressor, Codec1 and Pva1 begin set up to send with it.
+        """Make it inside a running event loop. With a compressor, Codec1, Pva1 and ZMQ1 begin set up to send with it.
 
-        `motor_poll_s` is the time between two polls of the motors; 0 is a fast controller, see `Polling`.
+        `motor_poll_s` is the time between two polls of the motors; 0 is a fast controller, see `Polling`. Raises
+        AddressError if an address of `zmq` cannot be had.
         """
         config = beamline.config
         table = PvTable(prefix)
@@ -76,28 +74,24 @@ class Ioc:
         self._endstation = Endstation(
             table, beamline.energy_eV, beamline.energy_limits_eV, config.seed, motor_poll_s, clocks[1]
         )
-        self._session = Session(sim, self._truth, truth_file, faults)
+        fault_pvs = FaultPvs(sim, faults)
+        self._outputs = Outputs(table, fault_pvs, compressor, zmq)
+        self._session = Session(sim, self._truth, truth_file, self._outputs)
         frame_fault_pvs = FrameFaultPvs(sim, frame_faults, frames_are_given=beamline.frames_are_given)
         drift_pvs = DriftPvs(sim, drifts, frames_are_given=beamline.frames_are_given)
-        pva_source = DRIVER_PORT if compressor == NO_COMPRESSOR else CODEC_PORT
-        self._pva = PvaPlugin(table.below("Pva1:"), self._session.faults, pva_source)
-        self._codec = CodecPlugin(table.below("Codec1:"), compressor)
         self._detector = Detector(
             table.below("cam1:"),
             sim,
             FaultyFrames(beamline.frames, beamline.sensor, lambda: frame_fault_pvs.now, lambda: drift_pvs.now),
             self._endstation,
             self._truth,
-            self._send,
+            self._outputs,
             self._show_others,
             counter,
             clocks[0],
             # A checksum costs 50 us for 256 x 256: too much beside a precomputed stack.
             keeps_checksums=config.frames == "simulated",
         )
-        self._hdf5 = Hdf5Plugin(table.below("HDF1:"))
-        self._stats = StatsPlugin(table.below("Stats1:"))
-        self._plugins = (self._codec, self._pva, self._hdf5, self._stats)
 
     async def serve(self, interface: str, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Serve CA and PVA on one network interface until `stop` is set; saves the truth at the end."""
@@ -108,17 +102,17 @@ class Ioc:
         async def ready(_async_lib: object) -> None:
             on_ready()
 
-        with Server(providers=[{self._pva.pv_name: self._pva.channel}], conf=_pva_conf(interface)):
+        with Server(providers=[{self._outputs.pva.pv_name: self._outputs.pva.channel}], conf=_pva_conf(interface)):
             tasks = [
                 asyncio.create_task(context.run(startup_hook=ready)),
                 asyncio.create_task(self._refresh()),
                 asyncio.create_task(self._endstation.ring_current.run()),
-                asyncio.create_task(self._hdf5.run()),
+                asyncio.create_task(self._outputs.hdf5.run()),
             ]
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
             await self._detector.stop()
-            await self._hdf5.close()
+            await self._outputs.close()
             await self._show_others()
             stopped.cancel()
             for task in tasks:
@@ -129,19 +123,6 @@ class Ioc:
             if isinstance(result, Exception):
                 raise result
 
-    def _send(self, array: NDArray) -> int:
-        """Hand an array to the plugins; gives the number of times it went out by PVA. In the driver's thread.
-
-        Each takes it from the port that its NDArrayPort names: as the camera made it, or as Codec1 did.
-        """
-        arrays = {DRIVER_PORT: array}
-        if (coded := self._codec.process(arrays)) is not None:
-            arrays[CODEC_PORT] = coded
-        copies = self._pva.process(arrays)
-        self._hdf5.process(arrays)
-        self._stats.process(arrays)
-        return copies
-
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_PERIOD_S)
@@ -149,9 +130,8 @@ class Ioc:
             await self._show_others()
 
     async def _show_others(self) -> None:
-        for plugin in self._plugins:
-            await plugin.refresh()
-        await self._session.refresh(self._pva)
+        await self._outputs.refresh()
+        await self._session.refresh()
 
 
 def _pva_conf(interface: str) -> dict[str, str]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from iocsim.detector.pva_plugin import PvaPlugin
-from iocsim.faults import FaultPvs, Faults
+from iocsim.outputs import Outputs
 from iocsim.pv import Choice, PvTable, Text
 from iocsim.truth import Truth
 
 
 class Session:
-    """`Sim:TruthFile`, `Sim:SaveTruth` (put 1, back to 0 when written), the fault PVs and the counts of frames."""
+    """`Sim:TruthFile`, `Sim:SaveTruth` (put 1, back to 0 when written), and the counts of frames."""
 
-    def __init__(self, table: PvTable, truth: Truth, truth_file: Path | None, faults: Faults) -> None:
-        self.faults = FaultPvs(table, faults)
+    def __init__(self, table: PvTable, truth: Truth, truth_file: Path | None, outputs: Outputs) -> None:
         self._truth = truth
+        self._outputs = outputs
         path = "" if truth_file is None else str(truth_file)
         self._truth_file = table.pair("TruthFile", Text(path, length=1024))
         self._save = table.setpoint("SaveTruth", Choice(("Done", "Save")))
@@ -26,11 +25,12 @@ class Session:
         self._dropped = table.readback("FramesDropped_RBV", 0)
         self._duplicated = table.readback("FramesDuplicated_RBV", 0)
 
-    async def refresh(self, pva: PvaPlugin) -> None:
+    async def refresh(self) -> None:
         """Show the counts since the start of the simulator."""
-        await self._sent.follow(pva.n_sent)
-        await self._dropped.follow(pva.n_dropped_on_purpose)
-        await self._duplicated.follow(pva.n_duplicated)
+        deliveries = self._outputs.deliveries
+        await self._sent.follow(max(delivery.n_sent for delivery in deliveries))
+        await self._dropped.follow(max(delivery.n_dropped for delivery in deliveries))
+        await self._duplicated.follow(max(delivery.n_duplicated for delivery in deliveries))
 
     def save_truth(self) -> Path | None:
         """Write the truth where `TruthFile` says; None if it says nothing. Raises OSError."""

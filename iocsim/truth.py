@@ -34,6 +34,27 @@ class FrameStatus(StrEnum):
     """Sent, and sent again."""
 
 
+class Copies(NamedTuple):
+    """How often a frame was given to each transport."""
+
+    pva: int = 0
+    zmq: int = 0
+    """NDPluginZMQ."""
+    simplon: int = 0
+    stream2: int = 0
+
+    @property
+    def status(self) -> FrameStatus:
+        """Of a frame that counts as sent if any transport took it."""
+        copies = max(self)
+        if copies == 0:
+            return FrameStatus.DROPPED
+        return FrameStatus.SENT if copies == 1 else FrameStatus.DUPLICATED
+
+
+NOT_SENT = Copies()
+
+
 class _FrameRecord(NamedTuple):
     """One frame; the names are those of the arrays in the file."""
 
@@ -49,6 +70,10 @@ class _FrameRecord(NamedTuple):
     crc32: int
     fault: str
     magnitude: float
+    sent_pva: int
+    sent_zmq: int
+    sent_simplon: int
+    sent_stream2: int
 
 
 COLUMN_DTYPES = {
@@ -60,8 +85,8 @@ class Truth:
     """The record of one session of the simulated beamline.
 
     The file holds one array (N,) per column of the record (`crc32` is -1 where none was taken; of a
-    sound frame `fault` is empty and `magnitude` NaN), the beamline's
-    `arrays` under their own names, and `facts`, a JSON text. It is written without pickles.
+    sound frame `fault` is empty and `magnitude` NaN; `sent_pva` and its like are the times it was given to each
+    transport), the beamline's `arrays` under their own names, and `facts`, a JSON text. It is written without pickles.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
@@ -86,6 +111,7 @@ class Truth:
         status: FrameStatus,
         pixels: NDArray[Any] | None = None,
         fault: Fault | None = None,
+        copies: Copies = NOT_SENT,
     ) -> None:
         """Enter one frame: (x_m, y_m) is the beam on the sample at mid-exposure.
 
@@ -107,6 +133,7 @@ class Truth:
                 crc32,
                 kind,
                 magnitude,
+                *copies,
             )
         )
 

@@ -12,12 +12,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+import numpy as np
+
+from iocsim.clocks import FaultyClock
 from iocsim.detector.faulty_frames import FaultyFrames
 from iocsim.detector.ndarray import NDArray, NDAttribute, SourceType
 from iocsim.detector.readout import Readout
 from iocsim.physics.endstation import Endstation
-from iocsim.truth import FrameStatus, Truth
+from iocsim.truth import Copies, Truth
 
 SHORTEST_WAIT_S = 50e-6
 """Waiting costs about this much on Linux; a shorter lead is not worth it."""
@@ -35,6 +39,44 @@ class ExposureSettings:
     period_s: float
     """Start to start; shorter than the exposure means back to back."""
     readout: Readout
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is known of an acquisition when it begins."""
+
+    n_images: int | None
+    """None: until it is stopped."""
+    settings: ExposureSettings
+    energy_eV: float
+    armed_ns: int
+    """When it began, by the detector's clock (Unix ns)."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of a frame."""
+        return self.settings.readout.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Pixel type of a frame."""
+        return self.settings.readout.dtype
+
+
+class Output(Protocol):
+    """Where the frames of an acquisition go; in the driver's thread."""
+
+    def begin(self, series: Series) -> None:
+        """An acquisition begins."""
+        ...
+
+    def send(self, array: NDArray) -> Copies:
+        """Hand on a frame; gives the times it was given to each transport."""
+        ...
+
+    def end(self) -> None:
+        """The acquisition is over."""
+        ...
 
 
 class FrameCounter:
@@ -68,19 +110,18 @@ class Acquisition:
         endstation: Endstation,
         settings: Callable[[], ExposureSettings],
         attributes: Callable[[int], tuple[NDAttribute, ...]],
-        send: Callable[[NDArray], int],
+        output: Output,
         counter: FrameCounter,
         truth: Truth,
-        stamp: Callable[[int, int], int],
+        clock: FaultyClock,
         energy_goes_wrong: Callable[[float, int], None],
         *,
         n_images: int | None,
         first_index: int,
         keeps_checksums: bool,
     ) -> None:
-        """`attributes` gives the NDAttributes of a frame by its uniqueId, `send` the times it went out by PVA,
-        `stamp` what the detector's clock says at a true time (Unix ns) for a uniqueId; `energy_goes_wrong` lets the
-        PVs show so much of the energy from a time on.
+        """`attributes` gives the NDAttributes of a frame by its uniqueId; `clock` is the detector's;
+        `energy_goes_wrong` lets the PVs show so much of the energy from a time on.
 
         `n_images` None is endless.
         """
@@ -88,10 +129,10 @@ class Acquisition:
         self._endstation = endstation
         self._settings = settings
         self._attributes = attributes
-        self._send = send
+        self._output = output
         self._counter = counter
         self._truth = truth
-        self._stamp = stamp
+        self._clock = clock
         self._energy_goes_wrong = energy_goes_wrong
         self._energy_factor = 1.0
         self._n_images = n_images
@@ -117,10 +158,17 @@ class Acquisition:
 
         The sensor is double-buffered: an exposure may run while the frame before it is made, and no further.
         """
+        self._output.begin(self._series(time.time_ns()))
         try:
             self._expose_all()
         finally:
+            self._output.end()
             self._show_energy(1.0, time.time_ns())
+
+    def _series(self, now_ns: int) -> Series:
+        energy_eV = self._endstation.conditions_at(now_ns).energy_eV
+        armed_ns = self._clock.moving(now_ns, self._counter.value + 1)
+        return Series(self._n_images, self._settings(), energy_eV, armed_ns)
 
     def _expose_all(self) -> None:
         planned_ns = free_ns = time.time_ns()
@@ -160,13 +208,15 @@ class Acquisition:
         array = NDArray(
             pixels=pixels,
             unique_id=unique_id,
-            timestamp_ns=self._stamp(end_ns, unique_id),
+            timestamp_ns=self._clock.stamp(end_ns, unique_id),
             attributes=(COLOR_MODE, *attributes),
             offset=(readout.min_x, readout.min_y),
             binning=(readout.bin_x, readout.bin_y),
             reverse=(readout.reverse_x, readout.reverse_y),
+            exposure_ns=end_ns - start_ns,
+            number=self.n_done,
         )
-        copies = self._send(array)
+        copies = self._output.send(array)
         self._truth.record(
             unique_id,
             epoch,
@@ -176,13 +226,8 @@ class Acquisition:
             end_ns,
             taken.energy_eV,
             settings.exposure_s,
-            _status(copies),
+            copies.status,
             pixels if self._keeps_checksums else None,
             taken.fault,
+            copies,
         )
-
-
-def _status(copies: int) -> FrameStatus:
-    if copies == 0:
-        return FrameStatus.DROPPED
-    return FrameStatus.SENT if copies == 1 else FrameStatus.DUPLICATED

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from caproto import SkipWrite
 
 from iocsim.clocks import FaultyClock
-from iocsim.detector.acquisition import Acquisition, ExposureSettings, FrameCounter
+from iocsim.detector.acquisition import Acquisition, ExposureSettings, FrameCounter, Series
 from iocsim.detector.faulty_frames import FaultyFrames
 from iocsim.detector.nd_attributes import NDAttributesFile
 from iocsim.detector.ndarray import DATA_TYPES, NDArray, NDAttribute, SourceType, data_type, data_type_name
@@ -21,7 +21,7 @@ from iocsim.detector.plugin import ADCORE_VERSION, DRIVER_PORT, ENABLED, ArrayCo
 from iocsim.detector.readout import Readout
 from iocsim.physics.endstation import Endstation
 from iocsim.pv import NO_YES, Choice, PvTable, Text, monitors_sent
-from iocsim.truth import Truth
+from iocsim.truth import Copies, Truth
 
 DONE_ACQUIRE = Choice(("Done", "Acquire"))
 DONE_ACQUIRING = Choice(("Done", "Acquiring"))
@@ -42,6 +42,22 @@ DETECTOR_STATES = Choice(
 )
 
 
+class Outputs(Protocol):
+    """All that the frames of the detector go to; in the driver's thread."""
+
+    def begin(self, series: Series) -> None:
+        """An acquisition begins."""
+        ...
+
+    def send(self, array: NDArray, *, to_plugins: bool) -> Copies:
+        """Hand on a frame; gives the times it was given to each transport."""
+        ...
+
+    def end(self) -> None:
+        """The acquisition is over."""
+        ...
+
+
 class Detector:
     """An ADSimDetector look-alike in front of a source of frames."""
 
@@ -52,7 +68,7 @@ class Detector:
         source: FaultyFrames,
         endstation: Endstation,
         truth: Truth,
-        send: Callable[[NDArray], int],
+        outputs: Outputs,
         show_others: Callable[[], Awaitable[None]],
         frame_counter: FrameCounter,
         clock: FaultyClock,
@@ -61,14 +77,12 @@ class Detector:
     ) -> None:
         """`sim` is the table of the simulator's own PVs.
 
-        `send` hands an array to the plugins and gives the number of times it went out by PVA.
-
         `show_others` brings the PVs of plugins and simulator up to date, before Acquire goes to 0.
         """
         self._source = source
         self._endstation = endstation
         self._truth = truth
-        self._send_to_plugins = send
+        self._outputs = outputs
         self._show_others = show_others
         self._keeps_checksums = keeps_checksums
         self._frame_counter = frame_counter
@@ -158,6 +172,19 @@ class Detector:
         """An acquisition runs."""
         return self._finished is not None and not self._finished.done()
 
+    def begin(self, series: Series) -> None:
+        """See `Output`."""
+        self._outputs.begin(series)
+
+    def send(self, array: NDArray) -> Copies:
+        """See `Output`."""
+        self._last = array
+        return self._outputs.send(array, to_plugins=self._callbacks.is_on)
+
+    def end(self) -> None:
+        """See `Output`."""
+        self._outputs.end()
+
     async def refresh(self) -> None:
         """Show how far the acquisition is, and the last frame."""
         self._count.value = self._frame_counter.value
@@ -202,10 +229,10 @@ class Detector:
             self._endstation,
             self._settings,
             self._attributes_file.read,
-            self._send,
+            self,
             self._frame_counter,
             self._truth,
-            self._clock.stamp,
+            self._clock,
             energy_goes_wrong,
             n_images=n_images,
             first_index=self._n_exposures,
@@ -247,10 +274,6 @@ class Detector:
             NDAttribute("ArrayCounter", unique_id, "driver array counter", SourceType.PARAM, "ARRAY_COUNTER"),
             NDAttribute("AcquireTime", self._exposure.value, "exposure time, s", SourceType.PARAM, "ACQ_TIME"),
         )
-
-    def _send(self, array: NDArray) -> int:
-        self._last = array
-        return self._send_to_plugins(array) if self._callbacks.is_on else 0
 
     async def _change_readout(self) -> None:
         """Take the region, binning and type from the PVs, and show what the sensor can do of it."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from iocsim.detector.ndarray import NDAttribute, SourceType
+from iocsim.detector.ndarray import Int8, NDAttribute, SourceType
 from iocsim.pv import NO_YES, Choice, EnumPv, Pv, PvTable, Text
 
 STATUS = Choice(("Attributes file OK", "File not found", "XML syntax error", "Macro substitution error"), 1)
@@ -170,7 +170,10 @@ def _value_as(pv: Pv | None, dbrtype: str) -> AttributeValue:
         return str(pv.value)
     value = _native(pv)
     try:
-        return int(float(value)) if dbrtype in WHOLE_NUMBERS else float(value)  # type: ignore[arg-type]
+        number = float(value)  # type: ignore[arg-type]
+        if dbrtype == "DBR_CHAR":
+            return Int8((int(number) + 128) % 256 - 128)
+        return int(number) if dbrtype in WHOLE_NUMBERS else number
     except (TypeError, ValueError):
         return None
 

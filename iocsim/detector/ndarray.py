@@ -37,6 +37,10 @@ class SourceType(IntEnum):
     UNDEFINED = 5
 
 
+class Int8(int):
+    """The value of an NDAttribute of one byte, with a sign."""
+
+
 @dataclass(frozen=True, slots=True)
 class NDAttribute:
     """One named value on a frame: an int is an int32, a float a float64; None is a PV that is not connected."""
@@ -74,6 +78,10 @@ class NDArray:
     binning: tuple[int, int] = (1, 1)
     reverse: tuple[bool, bool] = (False, False)
     compressed: Compressed | None = None
+    exposure_ns: int = 0
+    """How long before `timestamp_ns` the exposure began."""
+    number: int = 0
+    """Of the frame in its acquisition, from 0: not in an NDArray, but in what a control unit sends."""
 
     @property
     def codec(self) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray as Array
 from p4p import Type, Value
 
-from iocsim.detector.ndarray import NDArray, NDAttribute
+from iocsim.detector.ndarray import Int8, NDArray, NDAttribute
 from iocsim.pv import EPICS_EPOCH_S
 
 _ATTRIBUTE_ID = "epics:nt/NTAttribute:1.0"
@@ -232,4 +232,6 @@ def _attribute(attribute: NDAttribute) -> dict[str, Any]:
 
 def _attribute_value(attribute: NDAttribute) -> Any:
     value = attribute.value
+    if isinstance(value, Int8):
+        return ("b", int(value))
     return ("i", value) if isinstance(value, int) else value

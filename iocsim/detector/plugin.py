@@ -73,6 +73,8 @@ class Plugin:
         self._shown: NDArray | None = None
         self.n_dropped = 0
         """Arrays that found the input queue full, or compressed ones that the plugin does not take."""
+        self.n_dropped_outputs = 0
+        """Arrays that could not be given on."""
 
         table.readback("PluginType_RBV", plugin_type)
         table.readback("PortName_RBV", port)
@@ -89,7 +91,7 @@ class Plugin:
         table.setpoint("EmptyFreeList", Choice(("", "")))
         self.counter = ArrayCount(table)
         self._dropped = table.pair("DroppedArrays", 0, on_put=self._put_dropped)
-        table.pair("DroppedOutputArrays", 0)
+        self._dropped_outputs = table.pair("DroppedOutputArrays", 0, on_put=self._put_dropped_outputs)
         self._queue_size = table.pair("QueueSize", 20)
         self._queue_free = table.readback("QueueFree", 20)
         self._dimensions = [table.readback(f"ArraySize{axis}_RBV", 0) for axis in range(3)]
@@ -124,6 +126,7 @@ class Plugin:
         """Show what the threads have done since the last time."""
         await self.counter.refresh()
         await self._dropped.follow(self.n_dropped)
+        await self._dropped_outputs.follow(self.n_dropped_outputs)
         array = self._last
         if array is None or array is self._shown:
             return
@@ -141,4 +144,8 @@ class Plugin:
 
     async def _put_dropped(self, value: Any) -> int:
         self.n_dropped = value
+        return value
+
+    async def _put_dropped_outputs(self, value: Any) -> int:
+        self.n_dropped_outputs = value
         return value

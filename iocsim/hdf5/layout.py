@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import h5py
 import numpy as np
 
-from iocsim.detector.ndarray import NDArray, NDAttribute, SourceType
+from iocsim.detector.ndarray import Int8, NDArray, NDAttribute, SourceType
 from iocsim.pv import epics_timestamp
 
 STRING_BYTES = 256
@@ -46,6 +46,8 @@ class Column:
     def of(cls, attribute: NDAttribute) -> Column:
         """The column for an attribute of the first frame; a PV not connected is float32 NaN for the whole file."""
         match attribute.value:
+            case Int8():
+                dtype = np.dtype(np.int8)
             case int():
                 dtype = np.dtype(np.int32)
             case float():

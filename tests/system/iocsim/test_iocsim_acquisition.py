@@ -10,7 +10,7 @@ import pytest
 from limits import HANG_S
 
 from iocsim.detector import acquisition as module
-from iocsim.detector.acquisition import LONGEST_BACKLOG_S, Acquisition, ExposureSettings, FrameCounter
+from iocsim.detector.acquisition import LONGEST_BACKLOG_S, Acquisition, ExposureSettings, FrameCounter, Series
 from iocsim.detector.faulty_frames import FaultyFrames
 from iocsim.detector.frames import Conditions
 from iocsim.detector.ndarray import NDArray
@@ -18,6 +18,7 @@ from iocsim.detector.readout import Readout
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import FaultKind, FrameFaults
 from iocsim.physics.pixel_faults import Sensor
+from iocsim.truth import Copies
 
 UINT16 = np.dtype(np.uint16)
 START_NS = 1_800_000_000_000_000_000
@@ -80,6 +81,34 @@ class MovingStage:
         return Conditions(time_ns * 1e-9, 0.0, 710.0, 500.0, shutter_open=self.shutter.is_open_at(time_ns))
 
 
+class TrueClock:
+    """Stands in for the detector's clock."""
+
+    def moving(self, true_ns: int, _: int) -> int:
+        return true_ns
+
+    stamp = moving
+
+
+class Kept:
+    """Stands in for what the frames go to."""
+
+    def __init__(self) -> None:
+        self.series: list[Series] = []
+        self.sent: list[NDArray] = []
+        self.is_ended = False
+
+    def begin(self, series: Series) -> None:
+        self.series.append(series)
+
+    def send(self, array: NDArray) -> Copies:
+        self.sent.append(array)
+        return Copies(pva=1)
+
+    def end(self) -> None:
+        self.is_ended = True
+
+
 class Record:
     """Stands in for the truth."""
 
@@ -98,29 +127,24 @@ def acquisition_of(
     faults: FrameFaults = ALL_SOUND,
     energy_goes_wrong: Callable[[float, int], None] = lambda factor, time_ns: None,
 ) -> tuple[Acquisition, list[NDArray], Record]:
-    sent: list[NDArray] = []
-    record = Record()
+    record, kept = Record(), Kept()
     readout = Readout.within((4, 6), np.dtype(np.uint16))
-
-    def send(array: NDArray) -> int:
-        sent.append(array)
-        return 1
 
     acquisition = Acquisition(
         FaultyFrames(source, Sensor(65535.0), lambda: faults, Drifts),
         MovingStage(),  # type: ignore[arg-type]
         lambda: ExposureSettings(exposure_s, period_s, readout),
         lambda unique_id: (),
-        send,
+        kept,
         FrameCounter(),
         record,  # type: ignore[arg-type]
-        lambda true_ns, _: true_ns,
+        TrueClock(),  # type: ignore[arg-type]
         energy_goes_wrong,
         n_images=n_images,
         first_index=10,
         keeps_checksums=False,
     )
-    return acquisition, sent, record
+    return acquisition, kept.sent, record
 
 
 def expose(

@@ -25,6 +25,8 @@ import stream_service.cli.main
 from iocsim.faults import Faults
 from iocsim.ioc import Ioc
 from iocsim.physics.beamline import BeamlineConfig, make_beamline
+from iocsim.zmq.address import Address
+from iocsim.zmq.settings import ZmqSettings
 from stream_service.core.run import RunState
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import RequestedReferences, ScanRequest
@@ -178,7 +180,8 @@ def parse(command: Any, words: list[str]) -> None:
 @pytest.fixture(scope="module")
 def simulated_pvs() -> set[str]:
     async def names() -> set[str]:
-        return set(Ioc(make_beamline(BeamlineConfig()), "SIM:", faults=Faults()).pvs)
+        zmq = ZmqSettings(array=Address.parse("inproc://frames PUB"))
+        return set(Ioc(make_beamline(BeamlineConfig()), "SIM:", faults=Faults(), zmq=zmq).pvs)
 
     return asyncio.run(names())
 
