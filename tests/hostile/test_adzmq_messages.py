@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+import tracemalloc
 
 import pytest
 from zmq_survival import Counts, assert_survives, received
@@ -99,6 +100,18 @@ def test_header_takes_a_time_in_proportion_to_its_length(filling):
     with contextlib.suppress(SourceError):
         Adzmq().decode(received([BEFORE + b'"ndattr":{"n":nan,"t":"' + filling * n + b"}}", bytes(12)]))
     assert time.process_time() - began_s < 2  # some ten ms; in proportion to the square it would be tens of seconds
+
+
+@pytest.mark.parametrize("filling", [b"[{}],", b'{"":{}},', b"[[]],", b"1e9,", '"\U0001f600",'.encode()])
+@pytest.mark.parametrize("value", [b"1", b"nan"])
+def test_header_takes_no_more_memory_than_its_limit_allows(filling, value):
+    before, after = BEFORE + b'"list":[', b'0],"ndattr":{"a":' + value + b"}}"
+    header = before + filling * ((MOST_HEADER_BYTES - len(before + after)) // len(filling)) + after
+    tracemalloc.start()
+    read_header(memoryview(header))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 3 << 20
 
 
 def test_mutated_messages_give_frames_or_source_errors_only():

@@ -23,7 +23,7 @@ from stream_service.errors import SourceError
 from stream_service.sources.live.zmq.dialect import Part
 
 MOST_HEADER_BYTES = 1 << 16
-"""Limit of a header: some thousand attributes. What Python makes of it takes at most 2 MiB."""
+"""Limit of a header: some thousand attributes. What Python makes of it takes less than 3 MiB."""
 NOT_FINITE = {"nan": math.nan, "-nan": math.nan, "-nan(ind)": math.nan, "inf": math.inf, "-inf": -math.inf}
 """As C++ writes them."""
 FIRST_UNKNOWN_BYTE = 128
