@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from iocsim.detector.ndarray import NDArray
+from iocsim.detector.ndarray import DATA_TYPES, NDArray, NDAttribute, SourceType
 from iocsim.detector.ntndarray import encode
+from iocsim.zmq.array_header import array_header, old_array_header
 from stream_service.core.frame import EPICS_EPOCH_S, MOST_FRAME_BYTES, NO_STAMP, Frame
 from stream_service.core.stream import Begin
 from stream_service.errors import SourceError
@@ -23,7 +24,7 @@ from stream_service.sources.live.zmq.adzmq import Adzmq
 from stream_service.sources.live.zmq.adzmq_header import MOST_HEADER_BYTES
 from stream_service.sources.live.zmq.dialect import Received
 
-RECORDED = Path(__file__).parents[2] / "data" / "zmq"
+RECORDED = Path(__file__).parents[3] / "data" / "zmq"
 FRAMES = {
     "pub_Int8": ("i1", 73, ("1164720507.7905688", "1164720507.8205266", "1164720507.8505769")),
     "pub_UInt16": ("u2", 133, ("1164720511.6749575", "1164720511.7048862", "1164720511.7349694")),
@@ -128,12 +129,27 @@ def test_pixels_are_the_messages_own_memory():
     assert peak_bytes < 1 << 16
 
 
-@pytest.mark.parametrize("stamp_ns", [1_795_872_511_674_957_513, 1_795_872_511_999_999_999, 1_795_872_512_000_000_000])
-def test_stamp_is_the_one_that_pva_gives(stamp_ns):
-    array = NDArray(np.zeros((2, 3), np.uint16), 5, stamp_ns, ())
-    over_pva = decode_ntndarray(encode(array), "dataTimeStamp")
-    over_zmq = decoded(header_with(timeStamp=float(f"{array.epics_seconds:.17g}")), bytes(12))
-    assert over_zmq.timestamp_ns == over_pva.timestamp_ns
+@pytest.mark.parametrize("name", DATA_TYPES)
+@pytest.mark.parametrize("header_of", [array_header, old_array_header])
+def test_frame_is_the_one_that_comes_over_pva(name, header_of):
+    values = {
+        "ColorMode": 0,
+        "posx": 0.1 + 0.2,
+        "posy": -1e-300,
+        "count": -(2**31),
+        "sample": 'a "b", c\\n',
+        "off": None,
+    }
+    attributes = tuple(NDAttribute(key, value, "", SourceType.EPICS_PV, "") for key, value in values.items())
+    pixels = np.arange(15).reshape(3, 5).astype(name.lower())
+    for stamp_ns in (1_795_872_511_674_957_513, 1_795_872_511_999_999_999, 1_795_872_512_000_000_000):
+        array = NDArray(pixels, 5, stamp_ns, attributes)
+        over_pva = decode_ntndarray(encode(array), "dataTimeStamp")
+        over_zmq = decoded(header_of(array), pixels.tobytes())
+        assert (over_zmq.unique_id, over_zmq.timestamp_ns) == (over_pva.unique_id, over_pva.timestamp_ns)
+        assert over_zmq.attributes == over_pva.attributes == values
+        assert over_zmq.pixels.dtype == over_pva.pixels.dtype
+        np.testing.assert_array_equal(over_zmq.pixels, over_pva.pixels)
 
 
 @pytest.mark.parametrize("unique_id", [0, 1, -1, 2**31 - 1, -(2**31)])
