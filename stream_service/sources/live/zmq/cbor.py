@@ -49,9 +49,9 @@ def decode_cbor(message: memoryview) -> Any:
     try:
         item = reader.item(0)
     except (IndexError, struct.error):
-        raise SourceError(f"the CBOR breaks off after {message.nbytes} bytes") from None
+        raise SourceError(f"its CBOR breaks off after {message.nbytes} bytes") from None
     if reader.at != message.nbytes:
-        raise SourceError(f"the CBOR ends after {reader.at} of {message.nbytes} bytes")
+        raise SourceError(f"its CBOR ends after {reader.at} of {message.nbytes} bytes")
     return item
 
 
@@ -72,7 +72,7 @@ class _Reader:
         """The next one, which is in `depth` others."""
         self._n_items += 1
         if self._n_items > MOST_ITEMS or depth > DEEPEST:
-            raise SourceError(f"the CBOR has more than {MOST_ITEMS} items, or more than {DEEPEST} within each other")
+            raise SourceError(f"its CBOR has more than {MOST_ITEMS} items, or more than {DEEPEST} within each other")
         first = self._message[self.at]
         self.at += 1
         major, argument = first >> 5, first & 31
@@ -98,7 +98,7 @@ class _Reader:
             return self._number(ARGUMENTS[code])
         if code == INDEFINITE and major in (ARRAY, MAP):
             return -1
-        raise SourceError("the CBOR has a string of indefinite length, or an item that is not defined")
+        raise SourceError("its CBOR has a string of indefinite length, or an item that is not defined")
 
     def _number(self, layout: struct.Struct) -> Any:
         (number,) = layout.unpack_from(self._message, self.at)
@@ -109,7 +109,7 @@ class _Reader:
         if code in FLOATS:
             return self._number(FLOATS[code])
         if code not in SIMPLE_VALUES:
-            raise SourceError("the CBOR has a simple value that is not defined, or ends what has not begun")
+            raise SourceError("its CBOR has a simple value that is not defined, or ends what has not begun")
         return SIMPLE_VALUES[code]
 
     def _bytes(self, n_bytes: int) -> memoryview:
@@ -121,11 +121,11 @@ class _Reader:
     def _text(self, n_bytes: int) -> str:
         self._n_text_bytes += n_bytes
         if self._n_text_bytes > MOST_TEXT_BYTES:
-            raise SourceError(f"the CBOR has texts of more than {MOST_TEXT_BYTES} bytes")
+            raise SourceError(f"its CBOR has texts of more than {MOST_TEXT_BYTES} bytes")
         try:
             return self._bytes(n_bytes).tobytes().decode()
         except UnicodeDecodeError:
-            raise SourceError("the CBOR has a text that is not UTF-8") from None
+            raise SourceError("its CBOR has a text that is not UTF-8") from None
 
     def _has_ended(self) -> bool:
         """True at the `BREAK` of a container, which is passed over."""
@@ -148,7 +148,7 @@ class _Reader:
             n_entries -= 1
             key, value = self.item(depth), self.item(depth)
             if isinstance(key, str) and key in entries:
-                raise SourceError("the CBOR has a key twice in a map")
+                raise SourceError("its CBOR has a key twice in a map")
             if isinstance(key, str):
                 entries[key] = value
         return entries

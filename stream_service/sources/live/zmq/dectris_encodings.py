@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.errors import SourceError
 from stream_service.sources.live.codecs import BITSHUFFLE_BLOCK_BYTES, decode_payload
 
@@ -55,6 +56,8 @@ def decode_pixels(
     Raises `SourceError`, which does not name the frame, if the bytes are not such a frame.
     """
     n_bytes = shape[0] * shape[1] * dtype.itemsize
+    if n_bytes > MOST_FRAME_BYTES:
+        raise SourceError(f"a frame has at most {MOST_FRAME_BYTES} bytes, not {shape} {dtype} values")
     if encoding.codec == "bslz4":
         _check_header(content, encoding, dtype, n_bytes)
         content = content[HDF5_HEADER.size :]

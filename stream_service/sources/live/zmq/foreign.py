@@ -30,12 +30,17 @@ def htype_of(part: Part) -> str | None:
     return None if found is None else found[1].decode(errors="replace")
 
 
+def is_cbor(part: Part) -> bool:
+    """True for a map in CBOR."""
+    start = bytes(part[: len(SELF_DESCRIBED)])
+    return start == SELF_DESCRIBED or (start != b"" and start[0] in CBOR_MAPS)
+
+
 def description(parts: Sequence[Part]) -> str:
     """What a message is and what reads it, as in `it is of htype 'dimage-1.0', which detector.frames.simplon reads`."""
     if not parts:
         return "it has no parts"
-    start = bytes(parts[0][:3])
-    if start == SELF_DESCRIBED or (start and start[0] in CBOR_MAPS):
+    if is_cbor(parts[0]):
         return "it is CBOR, as of Stream2, which detector.frames.stream2 reads"
     htype = htype_of(parts[0])
     if htype is None:

@@ -42,6 +42,7 @@ from stream_service.sources.live.zmq.dectris_fields import (
 )
 from stream_service.sources.live.zmq.dectris_series import DectrisSeries, SeriesHeader
 from stream_service.sources.live.zmq.dialect import Part, Received
+from stream_service.sources.live.zmq.foreign import description, htype_of
 
 HEADER, IMAGE, END = "dheader", "dimage", "dseries_end"
 HEADER_PARTS = {"none": 1, "basic": 2, "all": 8}
@@ -51,6 +52,7 @@ DTYPES = {name: np.dtype(name) for name in ("uint8", "uint16", "uint32", "float3
 BIT_DEPTHS = {8: "uint8", 16: "uint16", 32: "uint32"}
 MOST_JSON_BYTES = 1 << 17
 """Of one part; a configuration has some kilobytes. What is made of it takes up to 24 times as much."""
+WHOSE = "a message of SIMPLON whose"
 ONE_PER_TRIGGER = ("inte", "exte")
 """Trigger modes in which `nimages` says nothing."""
 
@@ -68,7 +70,12 @@ class Simplon:
 
     def decode(self, message: Received) -> StreamEvent | None:
         parts = message.parts
-        first = _json_object(parts[0], "a message whose first part") if parts else {}
+        try:
+            first = _json_object(parts[0], f"{WHOSE} first part") if parts else {}
+        except SourceError:
+            if (htype_of(parts[0]) or "").startswith((HEADER, IMAGE, END)):
+                raise
+            first = {}
         htype = first.get("htype")
         kind = htype.partition("-1.")[0] if isinstance(htype, str) else None
         if kind == IMAGE:
@@ -76,15 +83,15 @@ class Simplon:
         if kind == HEADER:
             return self._announced(first, parts)
         if kind == END:
-            ended = self._series.ended(whole_number(first, "series"))
+            ended = self._series.ended(whole_number(first, "series", WHOSE))
             return None if ended is None else SeriesEnd(ended.epoch)
-        raise SourceError(f"a message of htype {shown(htype)}, none of {HEADER}-1.0, {IMAGE}-1.0, {END}-1.0")
+        raise SourceError(f"a message that is not one of SIMPLON: {description(parts)}")
 
     def begin(self) -> Begin:
         return self._series.begin()
 
     def _announced(self, first: Mapping[str, Any], parts: Sequence[Part]) -> Series:
-        number = whole_number(first, "series")
+        number = whole_number(first, "series", WHOSE)
         detail = first.get("header_detail")
         n_parts = HEADER_PARTS.get(detail, 0) if isinstance(detail, str) else 0
         if n_parts == 0 or len(parts) not in (n_parts, n_parts + 1):
@@ -111,7 +118,7 @@ class Simplon:
         )
 
     def _frame(self, first: Mapping[str, Any], message: Received) -> Frame:
-        number, unique_id = whole_number(first, "series"), whole_number(first, "frame") + 1
+        number, unique_id = whole_number(first, "series", WHOSE), whole_number(first, "frame", WHOSE) + 1
         try:
             return self._frame_of(number, unique_id, message)
         except SourceError as error:

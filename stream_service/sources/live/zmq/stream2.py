@@ -33,10 +33,11 @@ from stream_service.sources.live.zmq.dectris_fields import (
     whole_number,
 )
 from stream_service.sources.live.zmq.dectris_series import DectrisSeries, SeriesHeader
-from stream_service.sources.live.zmq.dialect import Received
+from stream_service.sources.live.zmq.dialect import Part, Received
+from stream_service.sources.live.zmq.foreign import description, is_cbor
 
-DATE, ROW_MAJOR, COMPRESSED = 0, 40, 56500
-"""Tags: of a date; of an array with its shape; of compressed bytes."""
+DATE, ROW_MAJOR, COMPRESSED, SELF_DESCRIBED = 0, 40, 56500, 55799
+"""Tags: of a date; of an array with its shape; of compressed bytes; of an item that says so that it is CBOR."""
 TYPED_ARRAYS: dict[int, tuple[str, ByteOrder]] = {
     64: ("u1", "<"), 65: ("u2", ">"), 66: ("u4", ">"), 67: ("u8", ">"), 69: ("u2", "<"), 70: ("u4", "<"),
     71: ("u8", "<"), 72: ("i1", "<"), 73: ("i2", ">"), 74: ("i4", ">"), 75: ("i8", ">"), 77: ("i2", "<"),
@@ -46,6 +47,7 @@ TYPED_ARRAYS: dict[int, tuple[str, ByteOrder]] = {
 CODECS = {"bslz4": "bslz4", "lz4": "lz4hdf5"}
 """By the name that tag 56500 gives them."""
 MOST_CHANNELS_SHOWN = 4
+WHOSE = "a message of Stream2 whose"
 
 
 class Stream2:
@@ -60,18 +62,21 @@ class Stream2:
         self._series = DectrisSeries()
 
     def decode(self, message: Received) -> StreamEvent | None:
-        if len(message.parts) != 1:
-            raise SourceError(f"a message of {len(message.parts)} parts, not one: is the DCU's stream format cbor?")
-        fields = decode_cbor(message.parts[0])
-        kind = fields.get("type") if isinstance(fields, dict) else None
+        parts = message.parts
+        if not parts or not is_cbor(parts[0]):
+            raise SourceError(f"a message that is not one of Stream2: {description(parts)}")
+        if len(parts) != 1:
+            raise SourceError(f"a message of Stream2 came in {len(parts)} parts, not one")
+        fields = _fields(parts[0])
+        kind = fields.get("type")
         if kind == "image":
             return self._frame(fields, message)
         if kind == "start":
             return self._announced(fields)
         if kind == "end":
-            ended = self._series.ended(whole_number(fields, "series_id"), _identity(fields))
+            ended = self._series.ended(whole_number(fields, "series_id", WHOSE), _identity(fields))
             return None if ended is None else SeriesEnd(ended.epoch)
-        raise SourceError(f"a message of type {shown(kind)}, none of start, image, end")
+        raise SourceError(f"a message of Stream2 of type {shown(kind)}, none of start, image, end")
 
     def begin(self) -> Begin:
         return self._series.begin()
@@ -84,11 +89,11 @@ class Stream2:
             dtype=np.dtype(name) if name in ("uint8", "uint16", "uint32") else None,
             exposure_s=positive_s(fields.get("count_time")),
         )
-        series = self._series.announced(whole_number(fields, "series_id"), _identity(fields), header)
+        series = self._series.announced(whole_number(fields, "series_id", WHOSE), _identity(fields), header)
         return Series(series.epoch, header.n_frames)
 
     def _frame(self, fields: Mapping[str, Any], message: Received) -> Frame:
-        number, unique_id = whole_number(fields, "series_id"), whole_number(fields, "image_id") + 1
+        number, unique_id = whole_number(fields, "series_id", WHOSE), whole_number(fields, "image_id", WHOSE) + 1
         try:
             pixels = _pixels(self._channel_of(fields.get("data")))
             timestamp_ns = _timestamp_ns(fields)
@@ -116,6 +121,16 @@ class Stream2:
         if real_time is not None and (self._wanted is None or REAL_TIME in self._wanted):
             attributes[REAL_TIME] = real_time[0] / real_time[1]
         return attributes
+
+
+def _fields(message: Part) -> dict[str, Any]:
+    try:
+        item = decode_cbor(message)
+    except SourceError as error:
+        raise SourceError(f"a message of Stream2 cannot be read: {error}") from error
+    if isinstance(item, Tagged) and item.tag == SELF_DESCRIBED:
+        item = item.content
+    return item if isinstance(item, dict) else {}
 
 
 def _identity(fields: Mapping[str, Any]) -> str | None:

@@ -160,6 +160,10 @@ def test_frames_whose_start_is_lost_are_frames_of_a_new_epoch_with_their_own_tim
     assert _epochs(dialect, stream2_start(1, "lost"), stream2_end(9, "none")) == [5, None]
 
 
+def test_a_message_may_say_that_it_is_cbor():
+    assert frame_of(Stream2(), [b"\xd9\xd9\xf7" + stream2_image()[0]]).unique_id == 1
+
+
 def test_containers_of_indefinite_length_are_read():
     head, message = b"\xbf", stream2_image()[0]
     assert message[0] == 0xA0 + 10
@@ -187,18 +191,19 @@ def _without(name: str) -> list[bytes]:
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        ([], "a message of 0 parts, not one"),
-        ([b"{}", b"{}"], "a message of 2 parts, not one: is the DCU's stream format cbor"),
-        ([b""], "the CBOR breaks off after 0 bytes"),
-        ([b'{"htype":"dheader-1.0"}'], "the CBOR"),
-        ([cbor2.dumps([1, 2])], "a message of type None"),
-        ([cbor2.dumps({"type": "pause"})], "a message of type 'pause', none of start, image, end"),
-        ([cbor2.dumps({"type": ["image"]})], "a message of type a list"),
-        ([stream2_image()[0] + b"\0"], r"the CBOR ends after \d+ of \d+ bytes"),
-        ([stream2_image()[0][:-1]], "the CBOR breaks off"),
-        (stream2_start(-1), "its series_id is -1"),
-        (stream2_image("0"), "its image_id is '0'"),  # pyright: ignore[reportArgumentType]
-        (stream2_image(0, 1 << 40), "its series_id is 1099511627776"),
+        ([], "^a message that is not one of Stream2: it has no parts"),
+        ([b""], "not one of Stream2: it has 1 parts and no htype"),
+        ([b'{"htype":"dheader-1.0"}', b"{}"], r"'dheader-1\.0', which detector\.frames\.simplon reads"),
+        ([cbor2.dumps([1, 2])], "not one of Stream2"),
+        ([stream2_image()[0], b""], "a message of Stream2 came in 2 parts, not one"),
+        ([cbor2.dumps({"type": "pause"})], "a message of Stream2 of type 'pause', none of start, image, end"),
+        ([cbor2.dumps({"type": ["image"]})], "a message of Stream2 of type a list"),
+        ([b"\xd9\xd9\xf7\x80"], "a message of Stream2 of type None"),
+        ([stream2_image()[0] + b"\0"], r"its CBOR ends after \d+ of \d+ bytes"),
+        ([stream2_image()[0][:-1]], "its CBOR breaks off"),
+        (stream2_start(-1), "^a message of Stream2 whose series_id is -1"),
+        (stream2_image("0"), "^a message of Stream2 whose image_id is '0'"),  # pyright: ignore[reportArgumentType]
+        (stream2_image(0, 1 << 40), "^a message of Stream2 whose series_id is 1099511627776"),
         (_without("data"), "^frame 4 of series 1: it has no pixels"),
         (stream2_image(3, data={}), "it has no pixels"),
         (_without("series_date"), "its series_date is None, not a date with a time zone"),
