@@ -17,11 +17,13 @@ REAL_TIME = "real_time"
 """Attribute of a frame: seconds for which it was exposed, as the detector measured them."""
 
 
-def whole_number(fields: Mapping[str, Any], name: str, whose: str = "its", *, most: int = INT32_MAX - 1) -> int:
+def whole_number(
+    fields: Mapping[str, Any], name: str, whose: str = "its", *, least: int = 0, most: int = INT32_MAX - 1
+) -> int:
     """A field that must be an integer within limits; `SourceError` says `whose` it is if it is not."""
     value = fields.get(name)
-    if type(value) is not int or not 0 <= value <= most:
-        raise SourceError(f"{whose} {name} is {shown(value)}, not a whole number from 0 to {most}")
+    if type(value) is not int or not least <= value <= most:
+        raise SourceError(f"{whose} {name} is {shown(value)}, not a whole number from {least} to {most}")
     return value
 
 

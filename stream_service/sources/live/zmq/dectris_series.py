@@ -19,6 +19,9 @@ from stream_service.core.stream import Begin
 MOST_KNOWN = 64
 """Series back from which an image may still come; a step scan may arm several times a second."""
 
+LONGEST_IDENTITY = 64
+"""Characters of what identifies a series: a date has 35, an id of Stream2 fewer."""
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesHeader:

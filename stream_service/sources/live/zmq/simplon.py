@@ -40,7 +40,7 @@ from stream_service.sources.live.zmq.dectris_fields import (
     shown,
     whole_number,
 )
-from stream_service.sources.live.zmq.dectris_series import DectrisSeries, SeriesHeader
+from stream_service.sources.live.zmq.dectris_series import LONGEST_IDENTITY, DectrisSeries, SeriesHeader
 from stream_service.sources.live.zmq.dialect import Part, Received
 from stream_service.sources.live.zmq.foreign import description, htype_of
 
@@ -98,7 +98,7 @@ class Simplon:
             raise SourceError(f"series {number}: a dheader of header_detail {shown(detail)} came in {_n_parts(parts)}")
         config = _json_object(parts[1], f"series {number}: its configuration") if n_parts > 1 else {}
         date = config.get("data_collection_date")
-        identity = date if isinstance(date, str) and date else None
+        identity = date[:LONGEST_IDENTITY] if isinstance(date, str) and date else None
         header = self._header(config, identity)
         return Series(self._series.announced(number, identity, header).epoch, header.n_frames)
 
@@ -131,7 +131,7 @@ class Simplon:
         pixels = _pixels(_json_object(parts[1], "its second part"), parts[2])
         times = _json_object(parts[3], "its fourth part")
         attributes = self._attributes(times, parts[IMAGE_PARTS:])
-        start_ns = whole_number(times, "start_time", most=MOST_NS)
+        start_ns = whole_number(times, "start_time", least=-MOST_NS, most=MOST_NS)
         series = self._series.of_image(number)
         arm_ns = series.header.arm_ns
         timestamp_ns = NO_STAMP if arm_ns is None else possible_stamp(arm_ns + start_ns)
@@ -150,9 +150,13 @@ class Simplon:
 
 
 def _pixels(description: Mapping[str, Any], content: Part) -> np.ndarray[Any, Any]:
-    shape, name, encoding = description.get("shape"), description.get("type"), description.get("encoding")
-    size = shape_of(shape[1], shape[0]) if isinstance(shape, list) and len(shape) == 2 else None
-    if size is None:
+    name, encoding = description.get("type"), description.get("encoding")
+    match description.get("shape"):
+        case [n_columns, n_rows] | [n_columns, n_rows, 1]:
+            shape = shape_of(n_rows, n_columns)
+        case _:
+            shape = None
+    if shape is None:
         raise SourceError("its shape is not two sizes [x, y]")
     dtype = DTYPES.get(name) if isinstance(name, str) else None
     if dtype is None:
@@ -162,7 +166,7 @@ def _pixels(description: Mapping[str, Any], content: Part) -> np.ndarray[Any, An
         raise SourceError(f"its encoding is {shown(encoding)}, none of {', '.join(SIMPLON_ENCODINGS)}")
     if description.get("size") != content.nbytes:
         raise SourceError(f"its size is {shown(description.get('size'))}, but it brings {content.nbytes} bytes")
-    return decode_pixels(content, known, dtype, size)
+    return decode_pixels(content, known, dtype, shape)
 
 
 def _json_object(part: Part, name: str) -> dict[str, Any]:

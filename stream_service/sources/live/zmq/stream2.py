@@ -32,7 +32,7 @@ from stream_service.sources.live.zmq.dectris_fields import (
     shown,
     whole_number,
 )
-from stream_service.sources.live.zmq.dectris_series import DectrisSeries, SeriesHeader
+from stream_service.sources.live.zmq.dectris_series import LONGEST_IDENTITY, DectrisSeries, SeriesHeader
 from stream_service.sources.live.zmq.dialect import Part, Received
 from stream_service.sources.live.zmq.foreign import description, is_cbor
 
@@ -118,7 +118,7 @@ class Stream2:
     def _attributes(self, fields: Mapping[str, Any]) -> dict[str, AttributeValue]:
         attributes = numbers_in(fields.get("user_data"), self._wanted)
         real_time = _rational(fields.get(REAL_TIME))
-        if real_time is not None and (self._wanted is None or REAL_TIME in self._wanted):
+        if real_time is not None and real_time[0] > 0 and (self._wanted is None or REAL_TIME in self._wanted):
             attributes[REAL_TIME] = real_time[0] / real_time[1]
         return attributes
 
@@ -135,7 +135,7 @@ def _fields(message: Part) -> dict[str, Any]:
 
 def _identity(fields: Mapping[str, Any]) -> str | None:
     identity = fields.get("series_unique_id")
-    return identity if isinstance(identity, str) else None
+    return identity[:LONGEST_IDENTITY] if isinstance(identity, str) else None
 
 
 def _timestamp_ns(fields: Mapping[str, Any]) -> int:
@@ -156,7 +156,7 @@ def _timestamp_ns(fields: Mapping[str, Any]) -> int:
 def _rational(value: object) -> tuple[int, int] | None:
     """Ticks of a clock, and its frequency in Hz."""
     match value:
-        case [int(ticks), int(frequency)] if ticks >= 0 and frequency > 0:
+        case [int(ticks), int(frequency)] if frequency > 0:
             return ticks, frequency
     return None
 

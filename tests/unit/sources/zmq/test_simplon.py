@@ -64,6 +64,10 @@ def test_every_encoding_and_type_arrives_value_for_value(dtype, encoding, shape)
     np.testing.assert_array_equal(frame.pixels, pixels)
 
 
+def test_a_third_size_may_be_one():
+    assert frame_of(Simplon(), changed(1, simplon_image(), shape=[8, 6, 1])).pixels.shape == (6, 8)
+
+
 def test_gaps_and_saturated_pixels_are_left_as_they_are():
     pixels = np.full((6, 8), 65535, np.uint16)
     np.testing.assert_array_equal(frame_of(Simplon(), simplon_image(0, pixels, "bs16-lz4<")).pixels, pixels)
@@ -83,6 +87,12 @@ def test_frame_has_the_id_after_its_number_the_time_since_the_arming_and_the_tim
     assert (first.timestamp_ns, second.timestamp_ns) == (ARMED_NS + START_NS, ARMED_NS + START_NS + 1)
     assert first.attributes == {"real_time": REAL_NS / 1e9}
     assert (first.epoch, first.received_s, first.has_waited) == (1, 12.5, False)
+
+
+def test_a_detector_whose_clock_was_set_back_may_begin_before_its_arming():
+    dialect = Simplon()
+    given(dialect, simplon_header())
+    assert frame_of(dialect, simplon_image(start_ns=-7)).timestamp_ns == ARMED_NS - 7
 
 
 @pytest.mark.parametrize("appendix", [None, b'{"text":"from the user"}'])
@@ -267,6 +277,7 @@ BSLZ4 = simplon_image(3, encoding="bs16-lz4<")
         (IMAGE[:1], "^frame 4 of series 1: it came in 1 part; its sender must send all 4 as one message"),
         ([*IMAGE, b"", b""], "frame 4 of series 1: it came in 6 parts"),
         (changed(1, IMAGE, shape=[8]), "its shape is not two sizes"),
+        (changed(1, IMAGE, shape=[8, 6, 2]), "its shape is not two sizes"),
         (changed(1, IMAGE, shape=[8, 0]), "its shape is not two sizes"),
         (changed(1, IMAGE, shape=[6, 9]), r"its 96 bytes are not \(9, 6\) uint16 values, 108 bytes"),
         (changed(1, IMAGE, shape=[1 << 30, 1 << 30]), "a frame has at most 268435456 bytes, not"),
@@ -278,7 +289,7 @@ BSLZ4 = simplon_image(3, encoding="bs16-lz4<")
         (changed(1, IMAGE, size=95), "its size is 95, but it brings 96 bytes"),
         (changed(1, IMAGE, size=None), "its size is None"),
         (changed(3, IMAGE, start_time=None), "its start_time is None"),
-        (changed(3, IMAGE, start_time=-1), "its start_time is -1"),
+        (changed(3, IMAGE, start_time=-(1 << 63)), "its start_time is -9223372036854775808"),
         (changed(1, BSLZ4, encoding="bs32-lz4<"), "its uint16 values are said to be bitshuffled by 32 bits"),
         (changed(1, BSLZ4, type="uint32"), "its uint32 values are said to be bitshuffled by 16 bits"),
         (changed(1, BSLZ4, shape=[8, 5]), "its header of bslz4 says 96 bytes in blocks of 8192, not 80"),

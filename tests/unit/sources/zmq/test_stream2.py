@@ -83,7 +83,13 @@ def test_frame_has_the_id_after_its_number_its_own_time_and_the_time_it_was_expo
 
 @pytest.mark.parametrize(
     ("start", "after_ns"),
-    [([0, 1], 0), ([1, 3], 333_333_333), ([2, 3], 666_666_666), ([3 * 50_000_000 + 1, 50_000_000], 3_000_000_020)],
+    [
+        ([0, 1], 0),
+        ([-7, 10**9], -7),
+        ([1, 3], 333_333_333),
+        ([2, 3], 666_666_666),
+        ([3 * 50_000_000 + 1, 50_000_000], 3_000_000_020),
+    ],
 )
 def test_times_are_exact_and_never_after_the_tick(start, after_ns):
     assert frame_of(Stream2(), stream2_image(start_time=start)).timestamp_ns == ARMED_NS + after_ns
@@ -97,7 +103,7 @@ def test_numbers_in_the_user_data_are_attributes_of_the_frame_if_they_are_wanted
         assert frame_of(Stream2(), stream2_image(user_data=other)).attributes.keys() == {"real_time"}
 
 
-@pytest.mark.parametrize("real_time", [[1, 0], [-1, 5], [1], 0.5, None])
+@pytest.mark.parametrize("real_time", [[1, 0], [-1, 5], [0, 5], [1], 0.5, None])
 def test_a_real_time_that_cannot_be_costs_no_frame(real_time):
     assert frame_of(Stream2(), stream2_image(real_time=real_time)).attributes == {}
 
