@@ -58,8 +58,10 @@ class Epochs:
 
     def __init__(self, first_unique_id: int, restart_unique_id: int, given: int, capacity: int) -> None:
         self.n_seen = 0
-        """Ordinals up to the last frame seen: frames the detector has made for certain."""
+        """Ordinals up to the last frame seen, or that a later epoch has passed: frames the detector has made."""
         self.restart_unique_id = restart_unique_id
+        self.n_announced = 0
+        """Ordinals up to the last one of the series that were announced with their length."""
         self._epochs = [Epoch(first_unique_id, 0, BEFORE_ALL_TIME, given)]
         self._last_unique_id = first_unique_id - 1
         self._last_timestamp_ns = BEFORE_ALL_TIME
@@ -79,6 +81,33 @@ class Epochs:
     def ordinal_now(self, unique_id: int) -> int:
         """The place of an id in the current epoch."""
         return self._epochs[-1].ordinal_of(unique_id)
+
+    def announce(self, given: int, first_unique_id: int, n_frames: int, n_most: int | None) -> None:
+        """The source says that an epoch begins, and how long it is (0: not said): its frames keep their places, also
+        those of which nothing comes, once the next one begins.
+
+        A length does not count that goes beyond `n_most`, the ordinals that were planned: a detector may be set to
+        count on until it is stopped. Nor where nobody planned (None): the series may end early.
+        """
+        if given == self._epochs[-1].given:
+            begun = self._epochs[-1]
+        elif given < self._epochs[-1].given:
+            return
+        else:
+            begun = self._after_last(first_unique_id, given)
+            self._epochs[len(self._epochs) if self._n_placed else 0 :] = [begun]
+            self.n_seen = begun.first_ordinal
+        end = begun.first_ordinal + n_frames
+        if n_most is not None and end <= n_most:
+            self.n_announced = max(self.n_announced, end)
+
+    def is_announced(self, given: int, unique_id: int) -> bool:
+        """True for a frame within the length of a series that was announced, or that the next one has passed."""
+        epoch = bisect_right(self._epochs, given, key=_given) - 1
+        if epoch < 0 or self._epochs[epoch].given != given:
+            return False
+        end = self.n_announced if epoch == self.current else self._epochs[epoch + 1].first_ordinal
+        return self._epochs[epoch].first_ordinal <= self._epochs[epoch].ordinal_of(unique_id) < end
 
     def place_in(self, given: int, unique_id: int, *, is_confirmed: bool) -> Place:
         """The place of a frame whose source says its epoch: stamps tell nothing then. A new epoch begins with it."""
@@ -146,14 +175,19 @@ class Epochs:
         first_ids = np.array([epoch.first_unique_id for epoch in self._epochs], np.int64)
         return epochs, first_ids[epochs] + ordinals - firsts[epochs]
 
+    @property
+    def _n_placed(self) -> int:
+        """Ordinals that the epochs so far have."""
+        return max(self.n_seen, self.n_announced)
+
     def _after_last(self, first_unique_id: int, given: int) -> Epoch:
-        return Epoch(first_unique_id, self.n_seen, self._last_timestamp_ns, given)
+        return Epoch(first_unique_id, self._n_placed, self._last_timestamp_ns, given)
 
     def _beginning(self, begun: Epoch, unique_id: int, *, is_confirmed: bool) -> Place:
         """The place of a frame that begins an epoch; one that is confirmed lies not too far ahead."""
         if is_confirmed and begun.ordinal_of(unique_id) - self.n_seen > MAX_JUMP:
             begun = self._after_last(unique_id, begun.given)
-        index = len(self._epochs) if self.n_seen else 0  # a reset before the first frame is the beginning
+        index = len(self._epochs) if self._n_placed else 0  # a reset before the first frame is the beginning
         return Place(index, begun.ordinal_of(unique_id), is_within=True, begins=begun)
 
     def _epoch_for(self, unique_id: int, timestamp_ns: int, is_confirmed: bool) -> int:

@@ -5,7 +5,8 @@ detector has reset its counter, or the id is wrong) waits. The next frames decid
 gap is real and both are entered; if one follows the last frame entered, the id of the waiting one is implausible: it is
 counted as such and not stored. Where no next frame comes, the detector's counter decides. So one wrong id moves
 nothing, and nothing that was received goes missing from the account. Where the source says the epoch of its frames,
-only ids within one epoch are compared: a smaller one is late, and the first one of a new epoch follows.
+only ids within one epoch are compared: a smaller one is late, and the first one of a new epoch follows; within the
+length of a series that was announced every id is right.
 """
 
 from __future__ import annotations
@@ -124,7 +125,10 @@ class Intake:
         return self._ledger.restart_unique_id - 1
 
     def _goes_on(self, frame: _Came) -> bool:
-        """True for the next id, and for what is not newer than the last frame: a late one, or a duplicate."""
+        """True for the next id, one within an announced series, and what is not newer than the last frame: a late one,
+        or a duplicate."""
+        if frame.epoch is not None and self._ledger.is_announced(frame.epoch, frame.unique_id):
+            return True
         last_id = self._last_id_before(frame)
         is_late = frame.unique_id <= last_id
         if frame.epoch is None:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from stream_service.core.epochs import MAX_JUMP, Epochs, grown
 from stream_service.core.frame import FrameId
+from stream_service.core.stream import Series
 
 
 class FrameStatus(IntEnum):
@@ -179,6 +180,19 @@ class Ledger:
         self.n_received += 1
         return Receipt(Arrival.NEW, frame_id, ordinal)
 
+    def announce(self, series: Series) -> None:
+        """The source announces a series of the run, an epoch of its frames; see `Epochs.announce`."""
+        self._epochs.announce(series.epoch, series.first_unique_id, series.n_frames or 0, self._n_most)
+
+    def is_announced(self, epoch: int, unique_id: int) -> bool:
+        """True for a frame within the length of a series that was announced, or that the next one has passed."""
+        return self._epochs.is_announced(epoch, unique_id)
+
+    @property
+    def is_announced_whole(self) -> bool:
+        """True once the series that were announced have all the frames that were planned."""
+        return self._n_most is not None and self._epochs.n_announced == self._n_most
+
     def refuse(self, unique_id: int) -> Receipt:
         """Count a frame whose uniqueId was found to be implausible."""
         return self._refuse(FrameId(self._epochs.current, unique_id))
@@ -225,7 +239,10 @@ class Ledger:
 
         Those seen, where the counter is behind them (it was reset) or implausibly far ahead.
         """
-        made = self._epochs.ordinal_now(counter) + 1
+        return self.exposed_by_number(self._epochs.ordinal_now(counter) + 1)
+
+    def exposed_by_number(self, made: int) -> int:
+        """The same, where the detector says how many it has made."""
         return max(made, self.n_seen) if made - self.n_seen <= MAX_JUMP else self.n_seen
 
     def close(self, n_exposed: int | None = None) -> Account:

@@ -37,6 +37,8 @@ class Begin:
     """Id and stamp of the last frame of the series before, which may be sent again."""
     is_counted: bool = False
     """True if the detector can be asked for the uniqueId of its latest frame."""
+    counter_before: int | None = None
+    """What the detector's counter showed, where ids do not follow from it, but the number of frames it makes does."""
     has_stamps: bool = True
     """False if no frame has a time; then they are in the order in which they were taken."""
     shape: tuple[int, int] | None = None

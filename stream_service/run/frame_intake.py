@@ -13,7 +13,7 @@ from typing import Any
 from stream_service.core.frame import Frame, UnreadableFrame
 from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Ledger
-from stream_service.core.stream import Begin, End
+from stream_service.core.stream import Begin, End, Series, SeriesEnd
 from stream_service.errors import SourceError
 from stream_service.run.sources import Sources
 
@@ -100,6 +100,9 @@ class FrameIntake:
         """Once the stream has told it."""
         self.is_counted = begin.is_counted
         """True if the detector can be asked for the uniqueId of its latest frame."""
+        self.is_past_plan = False
+        """True once the source has ended the series with which the plan is to be full."""
+        self._counter_before = begin.counter_before if n_planned is not None else None
         self._n_taken = 0
         """Frames so far, whatever the ledger made of them: the time of those without a stamp."""
         self._has_stamps = begin.has_stamps
@@ -118,8 +121,8 @@ class FrameIntake:
         """
         try:
             event = self._sources.frames.decode(message)
-            if isinstance(event, End):
-                self._end(event)
+            if not isinstance(event, Frame):
+                self._note(event)
                 return []
             if problem := problem_with(event):
                 raise SourceError(problem)
@@ -129,10 +132,16 @@ class FrameIntake:
         self._n_taken += 1
         return self._new(self._intake.admit(event, None if self._has_stamps else self._n_taken))
 
-    def _end(self, end: End) -> None:
-        self.end = end
-        if end.n_expected is not None:
-            self.ledger.expect(end.n_expected)
+    def _note(self, event: Series | SeriesEnd | End | None) -> None:
+        match event:
+            case Series():
+                self.ledger.announce(event)
+            case SeriesEnd():
+                self.is_past_plan = self.ledger.is_announced_whole
+            case End(n_expected=n_expected):
+                self.end = event
+                if n_expected is not None:
+                    self.ledger.expect(n_expected)
 
     def ask_counter(self) -> list[Entered]:
         """The frames that wait and that the detector's counter confirms now."""
@@ -149,8 +158,12 @@ class FrameIntake:
         """Frames of the run that the detector says it has made; None if it cannot tell."""
         if self.end is not None:
             return self.end.n_exposed
-        counter = self.counter()
-        return None if counter is None else self.ledger.exposed_by_counter(counter)
+        counter = self._ask_detector() if self.is_counted or self._counter_before is not None else None
+        if counter is None:
+            return None
+        if self._counter_before is not None:
+            return self.ledger.exposed_by_number(counter - self._counter_before)
+        return self.ledger.exposed_by_counter(counter)
 
     def n_missing(self) -> int | None:
         """Frames that the detector has made by now and that did not come; None if it cannot tell."""
@@ -159,8 +172,9 @@ class FrameIntake:
 
     def counter(self) -> int | None:
         """The uniqueId of the latest frame that the detector made; None if it cannot tell."""
-        if not self.is_counted:
-            return None
+        return self._ask_detector() if self.is_counted else None
+
+    def _ask_detector(self) -> int | None:
         try:
             return self._sources.detector.counter()
         except SourceError as error:

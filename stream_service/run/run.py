@@ -267,6 +267,8 @@ class Run:
             if end.failure is not None:
                 raise end.failure
             self._ending.stream_ended(end.reason)
+        if self._intake.is_past_plan:
+            self._ending.stop(EndReason.DETECTOR_STOPPED)
 
     def _enter(self, new: list[Entered]) -> None:
         """Let new frames meet their readbacks; the first one makes the file."""

@@ -19,6 +19,7 @@ from stream_service.core.pairing.pairer import INTERPOLATION_GAP_S, POSITION_TOL
 from stream_service.core.plausibility import number_doubt
 from stream_service.core.stage_map import StageMap
 from stream_service.settings.base import Settings
+from stream_service.settings.frames import Frames, with_frame_time, with_frames
 from stream_service.settings.optics import Optics
 from stream_service.settings.preprocessing import Preprocessing, References
 from stream_service.settings.quality import QualitySettings
@@ -66,9 +67,9 @@ class FrameTimeSettings(Settings):
     """Meaning of the detector's timestamp."""
 
     field: Literal["timeStamp", "dataTimeStamp"] = "timeStamp"
-    """`timeStamp` is the EPICS time of the NDArray, `dataTimeStamp` the driver's own."""
+    """`timeStamp` is the EPICS time of the NDArray, `dataTimeStamp` the driver's own, which alone ADZMQ sends."""
     marks: Marks = Marks.END
-    """Simulated detectors stamp the end of the exposure, Eigers the start."""
+    """Simulated detectors stamp the end of the exposure, Eigers the start, as SIMPLON and Stream2 do."""
     offset_s: float = 0.0
     """Clock of the readbacks minus clock of the detector."""
     delay_s: Annotated[float, Field(ge=0)] = 0.0
@@ -82,14 +83,13 @@ class FrameTimeSettings(Settings):
 class DetectorSettings(Settings):
     """The areaDetector whose frames are streamed."""
 
-    frames_pva: str
-    """PVA channel of the frames, NDPluginPva's `Image`."""
+    frames: Frames
+    """How they come."""
     acquire_pv: str
     """CA PV that is 1 while the detector acquires (`cam1:Acquire_RBV`)."""
-    pva_plugin: str = ""
-    """Prefix of the NDPluginPva (`BL1:Pva1:`), to tell why no frames come; found from a `frames_pva` like `…:Image`."""
     counter_pv: str
-    """CA PV with the uniqueId of the latest frame (`cam1:ArrayCounter_RBV`): from it the ids expected follow."""
+    """CA PV with the uniqueId of the latest frame (`cam1:ArrayCounter_RBV`): from it the ids expected follow. SIMPLON
+    and Stream2 count the frames of each series by themselves."""
     exposure_pv: str
     """CA PV of the exposure time in seconds (`cam1:AcquireTime_RBV`)."""
     exposure_attribute: str = ""
@@ -107,6 +107,11 @@ class DetectorSettings(Settings):
     """Sample to detector."""
     pixel_m: Annotated[float, Field(gt=0)]
     """Pitch of the detector's pixels."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_what_the_transport_says(cls, given: Any) -> Any:
+        return with_frame_time(with_frames(given)) if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _numbers_can_be_meant(self) -> Self:

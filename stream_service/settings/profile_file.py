@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from stream_service.errors import ConfigError
+from stream_service.settings.frames import with_absolute_keys
 from stream_service.settings.profile import RENAMED, Profile
 from stream_service.text.validation_messages import explain
 
@@ -48,4 +49,7 @@ def _with_absolute_paths(profile: Profile, folder: Path) -> Profile:
         if value
     }
     raw_file = profile.raw_file.model_copy(update=xml)
-    return profile.model_copy(update={"service": service, "references": references, "raw_file": raw_file})
+    frames = with_absolute_keys(profile.detector.frames, folder)
+    detector = profile.detector.model_copy(update={"frames": frames})
+    update = {"service": service, "references": references, "raw_file": raw_file, "detector": detector}
+    return profile.model_copy(update=update)

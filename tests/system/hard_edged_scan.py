@@ -60,7 +60,7 @@ class HardEdgedScan:
             "beamline": "another beamline",
             "service": {"prefix": "X:", "data_root": "."},
             "detector": {
-                "frames_pva": "X:Pva1:Image",
+                "frames": {"pva": "X:Pva1:Image"},
                 "acquire_pv": "X:cam1:Acquire_RBV",
                 "counter_pv": "X:cam1:ArrayCounter_RBV",
                 "exposure_pv": "X:cam1:AcquireTime_RBV",

@@ -176,7 +176,7 @@ def profile_for(folder: Path) -> Profile:
             "beamline": "test",
             "service": {"data_root": folder, "grace_s": 30.0, "drain_s": 2.0, "pairing_timeout_s": 5.0},
             "detector": {
-                "frames_pva": "SIM:Image",
+                "frames": {"pva": "SIM:Image"},
                 "acquire_pv": "SIM:Acquire",
                 "counter_pv": "SIM:Counter",
                 "exposure_pv": "SIM:Exposure",

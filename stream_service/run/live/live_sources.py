@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from stream_service.cancellation import Cancellation
@@ -39,6 +40,8 @@ class LiveSources:
         """The series that begins now: after what the detector's counter shows, unless its source counts by itself."""
         begin, settings = self.frames.begin(), self._profile.detector
         if begin.first_unique_id is not None:
+            with suppress(SourceError):  # its frames are counted without
+                begin = replace(begin, counter_before=self.detector.counter())
             return begin
         begin = replace(begin, restart_unique_id=settings.restart_id)
         if settings.first_id == "after_counter":

@@ -16,9 +16,9 @@ COUNTER = "ArrayCounter_RBV"
 IMAGE = "Image"
 
 
-def plugin_prefix(frames_pva: str) -> str:
+def plugin_prefix(channel: str) -> str:
     """Prefix of the NDPluginPva behind a channel named as usual (`BL1:Pva1:Image`); empty for any other name."""
-    return frames_pva.removesuffix(IMAGE) if frames_pva.endswith(f":{IMAGE}") else ""
+    return channel.removesuffix(IMAGE) if channel.endswith(f":{IMAGE}") else ""
 
 
 def camera_prefix(counter_pv: str) -> str:

@@ -11,6 +11,7 @@ from stream_service.core.epochs import MAX_JUMP
 from stream_service.core.frame import Frame, FrameId
 from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, FrameStatus, Ledger
+from stream_service.core.stream import Series
 
 PIXELS = np.zeros((1, 1), np.uint16)
 STAMP_NS = 1000
@@ -203,3 +204,78 @@ def test_each_frame_that_comes_has_its_own_identity_in_any_order_within_its_epoc
     entered = [one for epoch, unique_id in came for one in intake.admit(frame(epoch, unique_id, unique_id))]
     entered += intake.decide(max(lengths), is_last=True)
     assert {frame_id for frame_id, _ in new(entered)} == {FrameId(*one) for one in came}
+
+
+def announce(ledger: Ledger, *lengths: int | None) -> None:
+    for epoch, n_frames in enumerate(lengths):
+        ledger.announce(Series(epoch, n_frames, ledger.first_unique_id))
+
+
+def test_announced_series_of_which_nothing_came_has_its_places():
+    """One frame a position, and that of the second one is lost."""
+    ledger = Ledger(1, 3)
+    intake = Intake(ledger)
+    places = []
+    for epoch in range(3):
+        ledger.announce(Series(epoch, 1))
+        if epoch != 1:
+            places += new(intake.admit(frame(epoch, 1)))
+    assert places == [((0, 1), 0), ((2, 1), 2)]
+    ledger.mark([0, 2], FrameStatus.STORED)
+    assert ledger.close().lost == 1
+    assert ledger.ranges_with(FrameStatus.LOST) == [((1, 1), (1, 1))]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_lost_tail_of_an_announced_series_counts_at_once(first):
+    ledger = Ledger(first, 8, restart_unique_id=first)
+    intake = Intake(ledger)
+    ledger.announce(Series(0, 4, first))
+    for n in range(3):
+        intake.admit(frame(0, first + n))
+    ledger.announce(Series(1, 4, first))
+    assert ledger.n_seen == 4 and ledger.is_announced_whole
+    assert new(intake.admit(frame(1, first))) == [((1, first), 4)]
+    assert new(intake.admit(frame(0, first + 3))) == [((0, first + 3), 3)], "it was late, and is not lost"
+
+
+def test_series_that_is_announced_after_its_first_frames_is_no_other_one():
+    ledger = Ledger(1, 4)
+    intake = Intake(ledger)
+    entered = intake.admit(frame(0, 1))
+    announce(ledger, 2)
+    entered += intake.admit(frame(0, 2))
+    announce(ledger, 2, 2)
+    announce(ledger, 2)
+    entered += [*intake.admit(frame(1, 1)), *intake.admit(frame(1, 2))]
+    assert [place for _, place in new(entered)] == [0, 1, 2, 3] and ledger.all_in
+
+
+def test_series_of_no_length_and_one_longer_than_the_plan_reserve_nothing():
+    """A detector that is set to count on until it is stopped."""
+    ledger = Ledger(1, 4)
+    announce(ledger, None, 1_000_000, 1_000_000)
+    assert new(enter(ledger, (2, 1), (2, 2))) == [((0, 1), 0), ((0, 2), 1)]
+    assert not ledger.is_announced_whole
+
+
+def test_length_of_a_series_tells_nothing_where_nobody_planned():
+    """It may have been stopped: what it has not made is not lost."""
+    ledger = Ledger(1, None)
+    announce(ledger, 100)
+    enter(ledger, (0, 1))
+    announce(ledger, 100, 100)
+    assert new(enter(ledger, (1, 1))) == [((1, 1), 1)]
+
+
+@given(st.data())
+def test_whatever_is_lost_or_late_of_announced_series_the_others_have_their_places(data):
+    lengths = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=5))
+    ids = [(epoch, n + 1) for epoch, length in enumerate(lengths) for n in range(length)]
+    kept = data.draw(st.lists(st.sampled_from(ids), unique=True, min_size=1))
+    ledger = Ledger(1, len(ids))
+    announce(ledger, *lengths)
+    assert dict(new(enter(ledger, *kept))) == {one: ids.index(one) for one in kept}
+    ledger.mark([ids.index(one) for one in kept], FrameStatus.STORED)
+    account = ledger.close(len(ids))
+    assert account.lost == len(ids) - len(kept) and account.stored == len(kept)

@@ -24,7 +24,7 @@ GOOD: dict[str, Any] = {
     "beamline": "test",
     "service": {"data_root": "data"},
     "detector": {
-        "frames_pva": "D:Pva1:Image",
+        "frames": {"pva": "D:Pva1:Image"},
         "acquire_pv": "D:cam1:Acquire_RBV",
         "counter_pv": "D:cam1:ArrayCounter_RBV",
         "exposure_pv": "D:cam1:AcquireTime_RBV",

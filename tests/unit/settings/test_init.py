@@ -35,7 +35,7 @@ def test_a_prefix_fills_in_every_pv(tmp_path: Path) -> None:
     profile = load_profile(tmp_path / "bl1" / "profile.yaml")
     assert profile.beamline == 'X: "1" #'
     assert find_placeholders(profile) == {}
-    assert profile.detector.frames_pva == "BL1:Pva1:Image"
+    assert profile.detector.frames.pva is not None and profile.detector.frames.pva.channel == "BL1:Pva1:Image"
     attributes = (tmp_path / "bl1" / "attributes.xml").read_text()
     assert lint_attributes(attributes) == ()
     for layout in (tmp_path / "bl1").glob("*_layout.xml"):

@@ -18,7 +18,7 @@ from stream_service.settings.profile import Profile
 from stream_service.settings.profile_file import load_profile
 
 UNFINISHED = ["hermes", "xrnf", "aps_2idd", "aps_26id", "template"]
-DETECTOR = {"detector.frames_pva", "detector.acquire_pv", "detector.counter_pv", "detector.exposure_pv"}
+DETECTOR = {"detector.frames.pva.channel", "detector.acquire_pv", "detector.counter_pv", "detector.exposure_pv"}
 
 
 def pvs_of(profile: Profile) -> dict[str, str]:
@@ -40,6 +40,8 @@ def sim_with(folder: Path, *changes: tuple[str, Any]) -> Path:
         *parents, name = field.split(".")
         place = document
         for parent in parents:
+            if not isinstance(place[parent], dict):
+                place[parent] = {}  # `pva: CHANNEL` is short for its settings
             place = place[parent]
         place[name] = value
     path = folder / "profile.yaml"
@@ -70,19 +72,19 @@ def test_one_placeholder_is_named_with_its_value(tmp_path: Path, field: str) -> 
 
 
 def test_several_placeholders_are_named_in_one_sentence(tmp_path: Path) -> None:
-    path = sim_with(tmp_path, ("detector.frames_pva", "PLACEHOLDER:Image"), ("channels.x.pv", "PLACEHOLDER:X"))
+    path = sim_with(tmp_path, ("detector.frames.pva.channel", "PLACEHOLDER:Image"), ("channels.x.pv", "PLACEHOLDER:X"))
     problem = placeholder_problem(load_profile(path))
     assert problem == (
-        "detector.frames_pva is the placeholder 'PLACEHOLDER:Image', and so is channels.x.pv: "
+        "detector.frames.pva.channel is the placeholder 'PLACEHOLDER:Image', and so is channels.x.pv: "
         "write your beamline's PVs there"
     )
 
 
 def test_check_names_placeholders_and_touches_nothing(tmp_path: Path) -> None:
-    path = sim_with(tmp_path, ("detector.frames_pva", "PLACEHOLDER:Image"), ("service.data_root", "data"))
+    path = sim_with(tmp_path, ("detector.frames.pva.channel", "PLACEHOLDER:Image"), ("service.data_root", "data"))
     (finding,) = check_profile(load_profile(path))
     assert (finding.level, finding.about) == ("error", "placeholders")
-    assert "detector.frames_pva" in finding.text
+    assert "detector.frames.pva.channel" in finding.text
     assert not (tmp_path / "data").exists()
 
 
@@ -90,7 +92,7 @@ def test_check_names_placeholders_and_touches_nothing(tmp_path: Path) -> None:
 def test_check_command_fails_on_a_beamline_by_name(beamline: str) -> None:
     result = CliRunner().invoke(cli.app, ["check", beamline])
     assert result.exit_code == 1
-    assert "ERROR placeholders: detector.frames_pva is the placeholder 'PLACEHOLDER:Pva1:Image'" in result.output
+    assert "ERROR placeholders: detector.frames.pva.channel is the placeholder 'PLACEHOLDER:Pva1:Image'" in result.output
 
 
 @pytest.mark.parametrize("by", ["name", "path"])
@@ -98,7 +100,7 @@ def test_daemon_does_not_start_with_placeholders(by: str) -> None:
     path = profile_path("hermes")
     result = CliRunner().invoke(cli.app, ["run", "hermes" if by == "name" else str(path)])
     assert isinstance(result.exception, ConfigError)
-    assert str(result.exception).startswith(f"the profile {path} cannot be run: detector.frames_pva is the placeholder")
+    assert str(result.exception).startswith(f"the profile {path} cannot be run: detector.frames.pva.channel is the placeholder")
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
