@@ -17,7 +17,7 @@ from stream_service.run.live.check_attributes import Latest, check_attributes
 from stream_service.run.live.check_clocks import check_channel_clocks, check_stamp
 from stream_service.run.live.check_finding import Finding, problem_of
 from stream_service.run.live.check_numbers import check_energy, unit_problem
-from stream_service.run.live.frame_transport import FrameTransport
+from stream_service.run.live.frame_transport import frame_transport
 from stream_service.run.settings import build_reducer
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_arrival, check_newest, check_stream
@@ -63,7 +63,7 @@ def _check_frames(
     profile: Profile, corrections: Corrections | None, detector: CaDetector | None, latest: Mapping[str, Latest]
 ) -> Iterator[Finding]:
     """The last frame, if the detector has sent one: its shape, what it carries, its stamp."""
-    with FrameTransport(profile) as transport, closing(transport.source()) as frames:
+    with frame_transport(profile) as transport, closing(transport.source()) as frames:
         if problem := problem_of(frames.start):
             yield Finding("error", "frames", problem)
             return

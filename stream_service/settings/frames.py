@@ -66,9 +66,13 @@ class ZmqFrames(Settings):
     def _has_an_address_and_its_keys(self) -> Self:
         if not self.connect and not self.bind:
             raise ValueError("give the address of the sender: connect, or bind where the sender connects")
-        if self.curve is not None and self.connect and self.curve.sender is None:
+        if self.curve is None:
+            return self
+        if self.connect and self.bind:
+            raise ValueError("with curve, give either connect or bind: the keys of the two have different parts")
+        if self.connect and self.curve.sender is None:
             raise ValueError("curve needs 'sender', the public key file of the sender to which the service connects")
-        if self.curve is not None and self.bind and self.curve.senders is None:
+        if self.bind and self.curve.senders is None:
             raise ValueError("curve needs 'senders', the folder of the public keys that may connect")
         return self
 

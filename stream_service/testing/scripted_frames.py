@@ -81,6 +81,20 @@ class ScriptedFrames:
     def _steps(self) -> Iterator[Step]:
         yield from self.script
 
+    def silent(self) -> list[str]:
+        """See `LiveFrames`."""
+        return [] if self.is_connected else [f"{self.channel} ({self.transport})"]
+
+    @property
+    def problem(self) -> str:
+        """Nothing is wrong with a script."""
+        return ""
+
+    @property
+    def advice(self) -> str:
+        """See `LiveFrames`."""
+        return f"is the plugin behind {self.channel} enabled?"
+
     def start(self, cancellation: Cancellation | None = None) -> None:
         """The script answers at once."""
 

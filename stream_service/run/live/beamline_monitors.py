@@ -5,8 +5,7 @@ from __future__ import annotations
 from stream_service.cancellation import Cancellation
 from stream_service.channel_access.library import attach_thread
 from stream_service.errors import ConfigError
-from stream_service.run.live.frame_transport import FrameTransport, frame_switches
-from stream_service.run.sources import FrameSource
+from stream_service.run.live.frame_transport import LiveFrames, frame_switches, frame_transport
 from stream_service.settings.profile import Motion, Profile, moving_channel
 from stream_service.sources.live.ca_detector import CaDetector
 from stream_service.sources.live.ca_readbacks import CaReadbacks, Follow
@@ -25,9 +24,9 @@ class BeamlineMonitors:
         self.switches = frame_switches(detector)
         self.switches.connect()
         self._acquire_pv = detector.acquire_pv
-        self._transport = FrameTransport(profile)
+        self._transport = frame_transport(profile)
 
-    def frame_source(self) -> FrameSource:
+    def frame_source(self) -> LiveFrames:
         """A source of the frames of one run, which is not started yet."""
         return self._transport.source()
 

@@ -1,32 +1,76 @@
-"""The transport of a profile's frames: the one place that knows which it is. Today NDPluginPva, over PV Access."""
+"""The transport of a profile's frames: the one place that knows which it is."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Protocol, Self
 
 from p4p.client.raw import Context
 
+from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.run.sources import FrameSource
+from stream_service.settings.frames import Frames, MiB, ZmqFrames
 from stream_service.settings.profile import DetectorSettings, Profile
 from stream_service.sources.live.ca_stream import CaStream, camera_prefix, plugin_prefix
 from stream_service.sources.live.pva_frames import UNKNOWN_FRAME_BYTES, PvaFrames
+from stream_service.sources.live.zmq.adzmq import Adzmq
+from stream_service.sources.live.zmq.dialect import Dialect
+from stream_service.sources.live.zmq.frames import ZmqSource
+from stream_service.sources.live.zmq.receiver import ZmqReceiver
+from stream_service.sources.live.zmq.simplon import Simplon
+from stream_service.sources.live.zmq.stream2 import Stream2
 
-MiB = 1 << 20
+HEADER_BYTES = 1 << 16
+"""Of a message, beside its pixels."""
 
 
-class FrameTransport:
+class LiveFrames(FrameSource, Protocol):
+    """A source that has connections."""
+
+    def silent(self) -> list[str]:
+        """Channels or addresses of it that do not answer now, as a message names them."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """What else is wrong with its connections, in a sentence; empty if nothing is."""
+        ...
+
+    @property
+    def advice(self) -> str:
+        """What to look at when frames do not come, a question."""
+        ...
+
+
+class FrameTransport(Protocol):
     """What the frame sources of a profile share; each run has a source of its own. Close it, or use it in a `with`."""
 
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile
-        self._pva = Context("pva", nt=False, useenv=True)
-
-    def source(self) -> FrameSource:
+    def source(self) -> LiveFrames:
         """A source of the frames of one run, which is not started yet."""
+        ...
+
+    def close(self) -> None:
+        """End it, and with it what its sources hear."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class PvaTransport:
+    """PV Access: each source has a subscription of its own."""
+
+    def __init__(self, profile: Profile, channel: str) -> None:
+        self._profile = profile
+        self._channel = channel
+        self._context = Context("pva", nt=False, useenv=True)
+
+    def source(self) -> LiveFrames:
+        """See `FrameTransport`."""
         detector = self._profile.detector
         return PvaFrames(
-            self._pva,
-            detector.frames_pva,
+            self._context,
+            self._channel,
             queue_bytes(self._profile),
             frame_bytes(detector),
             timestamp_field=detector.frame_time.field,
@@ -34,8 +78,8 @@ class FrameTransport:
         )
 
     def close(self) -> None:
-        """End it, and with it what its sources hear."""
-        self._pva.close()
+        """See `FrameTransport`."""
+        self._context.close()
 
     def __enter__(self) -> Self:
         return self
@@ -44,9 +88,56 @@ class FrameTransport:
         self.close()
 
 
+class ZmqTransport:
+    """ZMQ: all sources share one socket, and what is known of the sender's series."""
+
+    def __init__(self, profile: Profile, frames: ZmqFrames, dialect: Dialect) -> None:
+        detector = profile.detector
+        self._budget_bytes = queue_bytes(profile)
+        self._receiver = ZmqReceiver(frames, self._budget_bytes, frame_bytes(detector), largest_bytes(frames, detector))
+        self._dialect = dialect
+
+    def source(self) -> LiveFrames:
+        """See `FrameTransport`."""
+        return ZmqSource(self._receiver, self._dialect, self._budget_bytes)
+
+    def close(self) -> None:
+        """See `FrameTransport`."""
+        self._receiver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def frame_transport(profile: Profile) -> FrameTransport:
+    """The transport that a profile names."""
+    frames, wanted = profile.detector.frames, wanted_attributes(profile)
+    if frames.adzmq:
+        return ZmqTransport(profile, frames.adzmq, Adzmq(wanted))
+    if frames.simplon:
+        return ZmqTransport(profile, frames.simplon, Simplon(wanted))
+    if frames.stream2:
+        return ZmqTransport(profile, frames.stream2, Stream2(wanted, frames.stream2.channel))
+    assert frames.pva is not None, "the profile has one of them"
+    return PvaTransport(profile, frames.pva.channel)
+
+
 def frame_switches(detector: DetectorSettings) -> CaStream:
-    """The switches between the camera and the plugin that sends its frames."""
-    return CaStream(detector.pva_plugin or plugin_prefix(detector.frames_pva), camera_prefix(detector.counter_pv))
+    """The switches between the camera and the plugin that sends its frames; a Dectris detector's stream has none."""
+    frames = detector.frames
+    if frames.simplon or frames.stream2:
+        return CaStream("", "")
+    return CaStream(sending_plugin(frames), camera_prefix(detector.counter_pv))
+
+
+def sending_plugin(frames: Frames) -> str:
+    """Prefix of the plugin that sends the frames; empty if nobody knows."""
+    if frames.adzmq:
+        return frames.adzmq.plugin
+    return frames.pva.plugin or plugin_prefix(frames.pva.channel) if frames.pva else ""
 
 
 def queue_bytes(profile: Profile) -> int:
@@ -64,3 +155,11 @@ def frame_bytes(detector: DetectorSettings) -> int:
     """Size of a frame as far as the profile tells: most detectors send 2 bytes per pixel."""
     sensor = detector.sensor_shape
     return 2 * sensor[0] * sensor[1] if sensor else UNKNOWN_FRAME_BYTES
+
+
+def largest_bytes(frames: ZmqFrames, detector: DetectorSettings) -> int:
+    """The largest part of a message that is let in."""
+    if frames.largest_message_MiB is not None:
+        return int(frames.largest_message_MiB * MiB)
+    sensor = detector.sensor_shape
+    return min(MOST_FRAME_BYTES, 8 * sensor[0] * sensor[1] if sensor else MOST_FRAME_BYTES) + HEADER_BYTES

@@ -73,8 +73,7 @@ class LiveSources:
 
     def silent(self) -> list[str]:
         """The PVs and channels that do not answer now."""
-        frames = [] if self.frames.is_connected else [f"{self.frames.channel} ({self.frames.transport})"]
-        return [*frames, *self.detector.silent(), *self.readbacks.silent()]
+        return [*self.frames.silent(), *self.detector.silent(), *self.readbacks.silent()]
 
     @property
     def detector_answers(self) -> bool:
@@ -83,8 +82,8 @@ class LiveSources:
 
     @property
     def stream_problem(self) -> str:
-        """Reason why no frame can come, as far as the detector's switches tell; empty if they are as they must be."""
-        return self._switches.problem
+        """Reason why no frame can come, as far as connections and switches tell; empty if they are as they must be."""
+        return self._switches.problem or self.frames.problem
 
     def missing_problem(self, n_missing: int, *, is_first: bool) -> str:
         """How many frames the detector has taken that did not come, and why, or what to look at."""
@@ -92,7 +91,7 @@ class LiveSources:
         taken = f"the detector has taken {counted(n_missing, 'frame')}"
         taken += f", none came {over}" if is_first else f" more, which did not come {over}"
         why = self.stream_problem or self._switches.detour
-        return f"{taken}: {why or f'is the plugin behind {self.frames.channel} enabled?'}"
+        return f"{taken}: {why or self.frames.advice}"
 
     def close(self) -> None:
         """Listen no more; the monitors go on."""

@@ -111,6 +111,20 @@ class PvaFrames:
                 log.warning("%s does not answer over PVA any more: %s", self.channel, self._told)
         return queue.has_answered and queue.disconnection is None
 
+    def silent(self) -> list[str]:
+        """The channel, while it does not answer."""
+        return [] if self.is_connected else [f"{self.channel} ({self.transport})"]
+
+    @property
+    def problem(self) -> str:
+        """A disconnection is all that is seen."""
+        return ""
+
+    @property
+    def advice(self) -> str:
+        """See `LiveFrames`."""
+        return f"is the plugin behind {self.channel} enabled?"
+
     def _present(self, cancellation: Cancellation) -> Value:
         """Present value of the channel, by a get that can be cancelled."""
         answers: deque[Any] = deque()

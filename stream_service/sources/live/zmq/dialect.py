@@ -32,10 +32,13 @@ class Received(NamedTuple):
 
 
 class Dialect(Protocol):
-    """The reader of one sender's messages, for one run."""
+    """The reader of one sender's messages, shared by all runs of a profile: each gives it the messages that it takes, so
+    that it may see one more than once, from more than one thread."""
 
     name: str
     """For messages: `ADZMQ`."""
+    sending: str
+    """What makes the sender send, for messages: `EnableCallbacks of its plugin`."""
 
     def decode(self, message: Received) -> StreamEvent | None:
         """The event in a message; None if it is sound, and says nothing that a run must know.

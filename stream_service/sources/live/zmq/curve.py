@@ -1,0 +1,47 @@
+"""CURVE: a socket that lets in, and speaks to, only who has the keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import zmq
+import zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
+
+from stream_service.errors import ConfigError
+from stream_service.settings.frames import ZmqFrames
+
+
+def secure(
+    context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes], frames: ZmqFrames
+) -> ThreadAuthenticator | None:
+    """Set the keys of a socket, before it connects or binds. Raises `ConfigError` naming the file.
+
+    One that binds lets in who has a key of a folder: a thread looks at them, to be stopped before the context ends.
+    """
+    curve = frames.curve
+    if curve is None:
+        return None
+    public, secret = _keys(curve.own, needs_secret=True)
+    socket.curve_publickey, socket.curve_secretkey = public, secret
+    if curve.sender is not None:
+        socket.curve_serverkey, _ = _keys(curve.sender)
+    if curve.senders is None:
+        return None
+    if not any(curve.senders.glob("*.key")):
+        raise ConfigError(f"detector.frames: no public key file (.key) lies in {curve.senders}, so nobody can send")
+    socket.curve_server = True
+    door = ThreadAuthenticator(context)
+    door.start()
+    door.configure_curve(domain="*", location=str(curve.senders))
+    return door
+
+
+def _keys(path: Path, *, needs_secret: bool = False) -> tuple[bytes, bytes]:
+    try:
+        public, secret = zmq.auth.load_certificate(path)
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise ConfigError(f"detector.frames: {path} cannot be read as a key file of CURVE: {error}") from error
+    if needs_secret and secret is None:
+        raise ConfigError(f"detector.frames: {path} has no secret key: name the .key_secret file")
+    return public, secret or b""

@@ -1,0 +1,97 @@
+"""Frames over ZMQ, a source of a run (`FrameSource`): messages of the shared socket, read by the sender's dialect."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from stream_service.cancellation import Cancellation
+from stream_service.core.frame import Frame
+from stream_service.core.stream import Begin, StreamEvent
+from stream_service.errors import SourceError
+from stream_service.sources.live.zmq.dialect import Dialect, Received
+from stream_service.sources.live.zmq.queue import ZmqQueue
+from stream_service.sources.live.zmq.receiver import ZmqReceiver
+
+ANSWER_TIMEOUT_S = 5.0
+SUBSCRIPTION_S = 0.1
+"""From the greeting until a publisher has heard what is subscribed to, which it does not confirm."""
+TAKEN_OUT = 4
+"""One in so many bytes of the budget is for messages that were taken out of ZMQ."""
+
+
+class ZmqSource:
+    """The source of one run. What its dialect knows of the series so far, it knows from the runs before."""
+
+    def __init__(self, receiver: ZmqReceiver, dialect: Dialect, budget_bytes: int) -> None:
+        self.transport = dialect.name
+        self.channel = ", ".join(receiver.addresses)
+        self.queue = ZmqQueue(receiver, budget_bytes // TAKEN_OUT)
+        self._receiver = receiver
+        self._dialect = dialect
+        self._latest_before: Frame | None = None
+
+    def start(self, cancellation: Cancellation | None = None) -> None:
+        """Listen, and wait until a sender is there. Raises `SourceError`, `ConfigError` and `CancelledError`."""
+        cancellation = cancellation or Cancellation()
+        self._receiver.attach(self.queue)
+        try:
+            if not cancellation.wait_until(lambda: not self._receiver.silent(), ANSWER_TIMEOUT_S):
+                why = self._receiver.problem()
+                raise SourceError(
+                    f"no sender at {', '.join(self._receiver.silent())} within {ANSWER_TIMEOUT_S:g} s: is it running, "
+                    f"and are the addresses under detector.frames right?{f' ({why})' if why else ''}"
+                )
+            cancellation.wait_until(lambda: False, SUBSCRIPTION_S)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_connected(self) -> bool:
+        """False while no sender is there."""
+        return set(self._receiver.silent()) != set(self._receiver.addresses)
+
+    def silent(self) -> list[str]:
+        """The addresses at which no sender is now."""
+        return [f"{address} ({self.transport})" for address in self._receiver.silent()]
+
+    @property
+    def problem(self) -> str:
+        """Senders that were refused or cut off, in a sentence; empty if there were none."""
+        return self._receiver.problem()
+
+    @property
+    def advice(self) -> str:
+        """See `LiveFrames`."""
+        return (
+            f"does the sender at {self.channel} send ({self._dialect.sending}), and does nobody else take its frames?"
+        )
+
+    def begin(self) -> Begin:
+        """See `FrameSource`: the dialect knows the series, the last frame its shape and type."""
+        while taken := self.queue.take(0.0):
+            for message in taken:
+                with suppress(SourceError):
+                    self.decode(message)
+        begin = self._dialect.begin()
+        self._latest_before = latest = self._receiver.latest_frame
+        if latest is None:
+            return begin
+        rows, columns = latest.pixels.shape
+        return replace(begin, shape=(rows, columns), dtype=latest.pixels.dtype)
+
+    def latest_frame(self) -> Frame | None:
+        """The last frame before the series that a run of this service received."""
+        return self._latest_before
+
+    def decode(self, message: Received) -> StreamEvent | None:
+        """The event in a message; raises `SourceError`."""
+        event = self._dialect.decode(message)
+        if isinstance(event, Frame):
+            self._receiver.latest_frame = event
+        return event
+
+    def close(self) -> None:
+        """Let nothing more in; what is in the queue can still be taken."""
+        self._receiver.detach(self.queue)

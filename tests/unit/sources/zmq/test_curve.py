@@ -1,0 +1,119 @@
+"""CURVE: who has the keys receives and is received; who does not is counted, and told of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import zmq
+import zmq.auth
+from zmq_sender import Bytes, sender, take, wait_until
+
+from stream_service.errors import ConfigError, SourceError
+from stream_service.settings.frames import Curve, ZmqFrames
+from stream_service.sources.live.zmq.frames import ZmqSource
+from stream_service.sources.live.zmq.receiver import ZmqReceiver
+
+LARGEST_BYTES = 10_000
+BUDGET_BYTES = 1 << 20
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    for name in ("service", "beamline", "stranger"):
+        zmq.auth.create_certificates(tmp_path, name)
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / "beamline.key").write_bytes((tmp_path / "beamline.key").read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context]:
+    opened: zmq.Context = zmq.Context()
+    yield opened
+    opened.destroy(linger=0)
+
+
+def socket_with(context: zmq.Context, keys: Path, own: str | None, server: str | None = None) -> zmq.Socket:
+    """A PUSH socket with keys; a server of CURVE, unless it connects to one."""
+    socket = context.socket(zmq.PUSH)
+    socket.setsockopt(zmq.LINGER, 0)
+    if own is not None:
+        socket.curve_publickey, secret = zmq.auth.load_certificate(keys / f"{own}.key_secret")
+        socket.curve_secretkey = secret or b""
+        if server is None:
+            socket.curve_server = True
+        else:
+            socket.curve_serverkey = zmq.auth.load_certificate(keys / f"{server}.key")[0]
+    return socket
+
+
+def source_of(frames: ZmqFrames) -> tuple[ZmqReceiver, ZmqSource]:
+    receiver = ZmqReceiver(frames, BUDGET_BYTES, 100, LARGEST_BYTES)
+    return receiver, ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+
+
+def test_service_with_the_key_of_the_sender_gets_its_frames(context: zmq.Context, keys: Path) -> None:
+    with socket_with(context, keys, "beamline") as push:
+        push.bind("tcp://127.0.0.1:*")
+        curve = Curve(own=keys / "service.key_secret", sender=keys / "beamline.key")
+        receiver, source = source_of(ZmqFrames(connect=(push.last_endpoint.decode(),), curve=curve))
+        with closing(receiver):
+            source.start()
+            push.send(b"secret")
+            assert take(source.queue, 1) == [b"secret"]
+
+
+@pytest.mark.parametrize("curve", [True, False], ids=["wrong key", "no key"])
+def test_service_without_the_key_of_the_sender_gets_nothing_and_says_so(context, keys, curve, monkeypatch) -> None:
+    monkeypatch.setattr("stream_service.sources.live.zmq.frames.ANSWER_TIMEOUT_S", 2.0)
+    with socket_with(context, keys, "beamline") as push:
+        push.bind("tcp://127.0.0.1:*")
+        wrong = Curve(own=keys / "service.key_secret", sender=keys / "stranger.key") if curve else None
+        receiver, source = source_of(ZmqFrames(connect=(push.last_endpoint.decode(),), curve=wrong))
+        with closing(receiver):
+            with pytest.raises(SourceError, match="ended before a greeting: is it ZMQ, and are the keys right"):
+                source.start()
+            assert not push.poll(0, zmq.POLLOUT), "it has no peer to send to"
+
+
+def test_senders_without_a_known_key_send_nothing_and_are_counted(context: zmq.Context, keys: Path) -> None:
+    with sender() as free:
+        address = free.address
+    curve = Curve(own=keys / "service.key_secret", senders=keys / "known")
+    receiver, source = source_of(ZmqFrames(bind=(address,), curve=curve))
+    known = socket_with(context, keys, "beamline", "service")
+    others = [socket_with(context, keys, "stranger", "service"), socket_with(context, keys, None)]
+    with closing(receiver), known, others[0], others[1]:
+        receiver.attach(source.queue)
+        for other in others:
+            other.connect(address)
+            other.send(b"bad")  # it waits for a peer
+        wait_until(lambda: "ended before a greeting" in source.problem)
+        assert not source.is_connected
+        known.connect(address)
+        source.start()
+        known.send(b"secret")
+        assert take(source.queue, 1) == [b"secret"]
+        wait_until(lambda: int(source.problem.split()[0]) >= 4)
+        assert not len(source.queue), "others have connected again, and were refused again"
+
+
+def test_key_files_that_are_none_are_named(context: zmq.Context, keys: Path) -> None:
+    (keys / "empty").mkdir()
+    (keys / "none.key").write_text("no key", encoding="utf-8")
+    sender_key = keys / "beamline.key"
+    for curve, words in (
+        (Curve(own=keys / "away", sender=sender_key), "away cannot be read as a key file"),
+        (Curve(own=keys / "none.key", sender=sender_key), "none.key cannot be read as a key file"),
+        (Curve(own=sender_key, sender=sender_key), "has no secret key: name the .key_secret file"),
+    ):
+        receiver, source = source_of(ZmqFrames(connect=("tcp://127.0.0.1:1",), curve=curve))
+        with closing(receiver), pytest.raises(ConfigError, match=words):
+            source.start()
+    own = keys / "service.key_secret"
+    receiver, source = source_of(ZmqFrames(bind=("tcp://127.0.0.1:1",), curve=Curve(own=own, senders=keys / "empty")))
+    with closing(receiver), pytest.raises(ConfigError, match="no public key file"):
+        source.start()

@@ -1,0 +1,163 @@
+"""One socket for all runs: each gets every message, in order; what is full waits; who is cut off comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+import zmq
+from limits import HANG_S
+from zmq_sender import Bytes, Sender, sender, take, wait_until
+
+from stream_service.errors import ConfigError, SourceError
+from stream_service.settings.frames import ZmqFrames
+from stream_service.sources.live.zmq.frames import ZmqSource
+from stream_service.sources.live.zmq.queue import MESSAGE_BYTES
+from stream_service.sources.live.zmq.receiver import ZmqReceiver
+
+LARGEST_BYTES = 10_000
+BUDGET_BYTES = 1 << 20
+
+
+@pytest.fixture
+def push() -> Iterator[Sender]:
+    with sender() as opened:
+        yield opened
+
+
+def receiver_of(*addresses: str, budget_bytes: int = BUDGET_BYTES, **others) -> ZmqReceiver:
+    return ZmqReceiver(ZmqFrames(connect=addresses, **others), budget_bytes, 100, LARGEST_BYTES)
+
+
+def numbers(n: int, first: int = 0) -> list[bytes]:
+    return [b"%d" % i for i in range(first, first + n)]
+
+
+@pytest.mark.parametrize(("kind", "own"), [(zmq.PUSH, "pull"), (zmq.PUB, "sub")])
+def test_every_run_that_listens_gets_every_message_in_order(kind, own) -> None:
+    with sender(kind) as peer, closing(receiver_of(peer.address, socket=own)) as receiver:
+        one, other = (ZmqSource(receiver, Bytes(), BUDGET_BYTES) for _ in range(2))
+        one.start()
+        peer.send(*numbers(3))
+        assert take(one.queue, 3) == numbers(3)
+        other.start()
+        peer.send(*numbers(100, 3))
+        assert take(one.queue, 100) == take(other.queue, 100) == numbers(100, 3)
+        one.close()
+        peer.send(*numbers(3))
+        assert take(other.queue, 3) == numbers(3)
+
+
+def test_what_is_full_waits_where_it_is_and_nothing_is_lost(push: Sender) -> None:
+    with closing(receiver_of(push.address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), 4 * 10 * (MESSAGE_BYTES + 100))
+        source.start()
+        thread = threading.Thread(target=push.send, args=[bytes([n % 256]) * 100 for n in range(5000)])
+        thread.start()
+        wait_until(lambda: len(source.queue) >= 10)
+        assert len(source.queue) == 10 and source.queue.is_full
+        assert [message[0] for message in take(source.queue, 5000)] == [n % 256 for n in range(5000)]
+        thread.join()
+        assert source.queue.held_bytes == 0
+
+
+def test_receipts_tell_what_may_have_waited(push: Sender, monkeypatch) -> None:
+    with closing(receiver_of(push.address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        source.start()
+        sending = threading.Thread(target=push.send, args=[b"awaited"])
+        sending.start()
+        awaited = source.queue.take(HANG_S)
+        sending.join()
+        monkeypatch.setattr("stream_service.sources.live.zmq.receiver.PROMPT_S", -1.0)  # nothing comes that soon
+        push.send(b"late")
+        wait_until(lambda: len(source.queue) == 1)
+        (late,) = source.queue.take(0.0)
+        assert [message.has_waited for message in awaited] == [False] and awaited[0].at_s is not None
+        assert late.has_waited and late.at_s is not None
+
+
+def test_sender_of_what_is_too_large_is_cut_off_and_told_and_its_next_frames_come(push: Sender) -> None:
+    with closing(receiver_of(push.address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        source.start()
+        push.send(b"good", bytes(LARGEST_BYTES + 1))
+        assert take(source.queue, 1) == [b"good"]
+        wait_until(lambda: bool(source.problem))
+        assert "was cut off 1 times: it sends parts of more than 0.00954 MiB" in source.problem
+        wait_until(lambda: source.is_connected)
+        push.send(b"good again")
+        assert take(source.queue, 1) == [b"good again"]
+
+
+def test_sender_that_is_away_is_told_and_comes_back(push: Sender) -> None:
+    with closing(receiver_of(push.address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        source.start()
+        assert source.is_connected and source.silent() == [] and source.problem == ""
+        push.leave()
+        wait_until(lambda: not source.is_connected)
+        assert source.silent() == [f"{push.address} (test)"]
+        push.open(push.address)
+        wait_until(lambda: source.is_connected)
+        push.send(b"here")
+        assert take(source.queue, 1) == [b"here"]
+
+
+def test_one_of_two_senders_that_is_away_is_named_and_the_other_goes_on(push: Sender) -> None:
+    with sender() as other, closing(receiver_of(push.address, other.address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        source.start()
+        other.leave()
+        wait_until(lambda: source.silent() == [f"{other.address} (test)"])
+        assert source.is_connected
+        push.send(b"here")
+        assert take(source.queue, 1) == [b"here"]
+
+
+def test_senders_may_connect_to_the_service() -> None:
+    with sender() as free:
+        address = free.address
+    receiver = ZmqReceiver(ZmqFrames(bind=(address,)), BUDGET_BYTES, 100, LARGEST_BYTES)
+    context: zmq.Context = zmq.Context()
+    with closing(receiver), context, context.socket(zmq.PUSH) as pushing:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        pushing.connect(address)
+        source.start()
+        pushing.send(b"here")
+        assert take(source.queue, 1) == [b"here"]
+        pushing.close(0)
+        wait_until(lambda: not source.is_connected)
+
+
+def test_who_takes_is_woken_while_it_waits_for_messages_and_for_room(push: Sender) -> None:
+    with closing(receiver_of(push.address)) as receiver:
+        one, other = (ZmqSource(receiver, Bytes(), BUDGET_BYTES) for _ in range(2))
+        one.start()
+        other.start()
+        taken = [threading.Thread(target=source.queue.take, args=[HANG_S]) for source in (one, other)]
+        for thread in taken:
+            thread.start()
+        while any(thread.is_alive() for thread in taken):
+            one.queue.wake()
+            other.queue.wake()
+
+
+def test_nobody_at_the_address_is_said_in_words(monkeypatch) -> None:
+    monkeypatch.setattr("stream_service.sources.live.zmq.frames.ANSWER_TIMEOUT_S", 0.1)
+    with sender() as gone:
+        address = gone.address
+    with closing(receiver_of(address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        with pytest.raises(SourceError, match=f"no sender at {address} within 0.1 s: is it running"):
+            source.start()
+        assert source.silent() == [f"{address} (test)"] and not source.is_connected
+
+
+def test_address_that_another_program_has_is_refused(push: Sender) -> None:
+    frames = ZmqFrames(bind=(push.address,))
+    with closing(ZmqReceiver(frames, BUDGET_BYTES, 100, LARGEST_BYTES)) as receiver:
+        with pytest.raises(ConfigError, match=r"frames cannot be received at tcp.*Address already in use"):
+            ZmqSource(receiver, Bytes(), BUDGET_BYTES).start()
