@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import zmq
 from limits import HANG_S
 
-from stream_service.core.frame import Frame
 from stream_service.core.stream import Begin, StreamEvent
 from stream_service.sources.live.zmq.dialect import Received
 from stream_service.sources.live.zmq.queue import ZmqQueue
@@ -69,13 +68,6 @@ class Bytes:
 
     def begin(self) -> Begin:
         return Begin()
-
-
-class Frames(Bytes):
-    """A dialect that was taught what it reads."""
-
-    def __init__(self, read: Callable[[Received], Frame]) -> None:
-        self.decode = read
 
 
 def take(queue: ZmqQueue, n: int) -> list[bytes]:

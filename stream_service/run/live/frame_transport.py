@@ -120,7 +120,7 @@ def frame_transport(profile: Profile) -> FrameTransport:
     if frames.simplon:
         return ZmqTransport(profile, frames.simplon, Simplon(wanted))
     if frames.stream2:
-        return ZmqTransport(profile, frames.stream2, Stream2(wanted, frames.stream2.channel))
+        return ZmqTransport(profile, frames.stream2, Stream2(frames.stream2.channel, wanted))
     assert frames.pva is not None, "the profile has one of them"
     return PvaTransport(profile, frames.pva.channel)
 

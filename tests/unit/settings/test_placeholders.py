@@ -92,7 +92,9 @@ def test_check_names_placeholders_and_touches_nothing(tmp_path: Path) -> None:
 def test_check_command_fails_on_a_beamline_by_name(beamline: str) -> None:
     result = CliRunner().invoke(cli.app, ["check", beamline])
     assert result.exit_code == 1
-    assert "ERROR placeholders: detector.frames.pva.channel is the placeholder 'PLACEHOLDER:Pva1:Image'" in result.output
+    assert (
+        "ERROR placeholders: detector.frames.pva.channel is the placeholder 'PLACEHOLDER:Pva1:Image'" in result.output
+    )
 
 
 @pytest.mark.parametrize("by", ["name", "path"])
@@ -100,7 +102,9 @@ def test_daemon_does_not_start_with_placeholders(by: str) -> None:
     path = profile_path("hermes")
     result = CliRunner().invoke(cli.app, ["run", "hermes" if by == "name" else str(path)])
     assert isinstance(result.exception, ConfigError)
-    assert str(result.exception).startswith(f"the profile {path} cannot be run: detector.frames.pva.channel is the placeholder")
+    assert str(result.exception).startswith(
+        f"the profile {path} cannot be run: detector.frames.pva.channel is the placeholder"
+    )
 
 
 @pytest.mark.parametrize("command", ["run", "check"])

@@ -61,6 +61,7 @@ class Adzmq:
     """
 
     name = "ADZMQ"
+    sending = "EnableCallbacks of its plugin is 1"
 
     def __init__(self, wanted: Container[str] | None = None) -> None:
         self._wanted = wanted

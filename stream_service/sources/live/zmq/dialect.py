@@ -38,7 +38,7 @@ class Dialect(Protocol):
     name: str
     """For messages: `ADZMQ`."""
     sending: str
-    """What makes the sender send, for messages: `EnableCallbacks of its plugin`."""
+    """What must be so that it sends, for messages: `EnableCallbacks of its plugin is 1`."""
 
     def decode(self, message: Received) -> StreamEvent | None:
         """The event in a message; None if it is sound, and says nothing that a run must know.

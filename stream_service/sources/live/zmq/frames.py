@@ -64,9 +64,8 @@ class ZmqSource:
     @property
     def advice(self) -> str:
         """See `LiveFrames`."""
-        return (
-            f"does the sender at {self.channel} send ({self._dialect.sending}), and does nobody else take its frames?"
-        )
+        others = ", and does nobody else pull its frames" if self._receiver.pulls else ""
+        return f"does the sender at {self.channel} send ({self._dialect.sending}){others}?"
 
     def begin(self) -> Begin:
         """See `FrameSource`: the dialect knows the series, the last frame its shape and type."""

@@ -43,6 +43,8 @@ class ZmqReceiver:
         """
         self.addresses = (*frames.connect, *frames.bind)
         self.largest_bytes = largest_bytes
+        self.pulls = frames.socket == "pull"
+        """True if a message goes to one receiver only."""
         self.latest_frame: Frame | None = None
         """That any run has decoded: it tells what those of the next one will be like."""
         self._frames = frames

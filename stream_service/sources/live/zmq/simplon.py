@@ -61,6 +61,7 @@ class Simplon:
     """A `Dialect`."""
 
     name = "SIMPLON"
+    sending = "its stream interface is enabled, in the format legacy"
 
     def __init__(self, wanted: Container[str] | None = None, time_zone: tzinfo | None = None) -> None:
         """`wanted`: attributes that are read (None: all); `time_zone`: of the control unit, if its dates name none."""

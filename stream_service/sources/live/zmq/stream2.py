@@ -54,6 +54,7 @@ class Stream2:
     """A `Dialect`."""
 
     name = "Stream2"
+    sending = "its stream interface is enabled, in the format cbor"
 
     def __init__(self, channel: str = "", wanted: Container[str] | None = None) -> None:
         """`channel`: that of which the pixels are, needed if images have several; `wanted`: attributes (None: all)."""
