@@ -32,8 +32,8 @@ class Received(NamedTuple):
 
 
 class Dialect(Protocol):
-    """The reader of one sender's messages, shared by all runs of a profile: each gives it the messages that it takes, so
-    that it may see one more than once, from more than one thread."""
+    """The reader of one sender's messages, shared by all runs of a profile: each gives it the messages that it takes,
+    so that it may see one more than once, from more than one thread."""
 
     name: str
     """For messages: `ADZMQ`."""

@@ -158,6 +158,6 @@ def test_nobody_at_the_address_is_said_in_words(monkeypatch) -> None:
 
 def test_address_that_another_program_has_is_refused(push: Sender) -> None:
     frames = ZmqFrames(bind=(push.address,))
-    with closing(ZmqReceiver(frames, BUDGET_BYTES, 100, LARGEST_BYTES)) as receiver:
-        with pytest.raises(ConfigError, match=r"frames cannot be received at tcp.*Address already in use"):
-            ZmqSource(receiver, Bytes(), BUDGET_BYTES).start()
+    refused = pytest.raises(ConfigError, match=r"frames cannot be received at tcp.*Address already in use")
+    with closing(ZmqReceiver(frames, BUDGET_BYTES, 100, LARGEST_BYTES)) as receiver, refused:
+        ZmqSource(receiver, Bytes(), BUDGET_BYTES).start()
