@@ -26,7 +26,9 @@ from iocsim.physics.frame_faults import FrameFaults
 from iocsim.references import write_references
 from iocsim.unique_ids import parse_ids
 from iocsim.zmq.address import AddressError
+from iocsim.zmq.pixel_encodings import ENCODINGS
 from iocsim.zmq.settings import ZmqSettings
+from iocsim.zmq.simplon import DETAILS
 
 DEFAULT_CA_PORT = 5064
 
@@ -85,6 +87,12 @@ def run(
     motor_clock_freeze: options.MotorClockFreeze = "",
     zmq: options.Zmq = "",
     zmq_old_header: options.ZmqOldHeader = False,
+    simplon: options.Simplon = "",
+    simplon_detail: options.SimplonDetail = "basic",
+    simplon_encoding: options.SimplonEncoding = "none",
+    stream2: options.Stream2 = "",
+    stream2_channels: options.Stream2Channels = 1,
+    dcu_queue: options.DcuQueue = 1000,
     zmq_curve: options.ZmqCurve = None,
     zmq_server_key: options.ZmqServerKey = None,
     truth: options.Truth = None,
@@ -146,7 +154,18 @@ def run(
             raise ValueError("--healthy is for frames that are simulated one by one: leave out --stack and --replay")
         frame_clock = ClockFaults(frame_clock_offset, Step.parse(frame_clock_step), parse_ids(frame_clock_freeze))
         motor_clock = ClockFaults(motor_clock_offset, Step.parse(motor_clock_step), parse_ids(motor_clock_freeze))
-        settings = ZmqSettings.parse(zmq, zmq_old_header, zmq_curve, zmq_server_key)
+        settings = ZmqSettings.parse(
+            array=zmq,
+            old_header=zmq_old_header,
+            simplon=simplon,
+            detail=_one_of("--simplon-detail", simplon_detail, DETAILS),
+            encoding=_one_of("--simplon-encoding", simplon_encoding, ENCODINGS),
+            stream2=stream2,
+            n_channels=_one_of("--stream2-channels", stream2_channels, (1, 2)),
+            n_kept=dcu_queue,
+            key_file=zmq_curve,
+            server_key_file=zmq_server_key,
+        )
         _refuse_taken_ports(interface)
         beamline = make_beamline(config)
         if references is not None:

@@ -111,8 +111,7 @@ class Ioc:
             ]
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-            await self._detector.stop()
-            await self._outputs.close()
+            await self.close()
             await self._show_others()
             stopped.cancel()
             for task in tasks:
@@ -122,6 +121,11 @@ class Ioc:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    async def close(self) -> None:
+        """End the acquisition, and close files and sockets; `serve` does it in the end."""
+        await self._detector.stop()
+        await self._outputs.close()
 
     async def _refresh(self) -> None:
         while True:

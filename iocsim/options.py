@@ -145,6 +145,42 @@ Zmq = Annotated[
 ZmqOldHeader = Annotated[
     bool, typer.Option("--zmq-old-header", help="ZMQ1: writes headers as before ADZMQ 1.4.0.", rich_help_panel=ZMQ)
 ]
+Simplon = Annotated[
+    str,
+    typer.Option(
+        help="Where a control unit offers SIMPLON stream v1, as tcp://127.0.0.1:9999.",
+        metavar="ADDRESS",
+        rich_help_panel=ZMQ,
+    ),
+]
+SimplonDetail = Annotated[
+    str, typer.Option(help="What its header tells: none, basic or all.", metavar="DETAIL", rich_help_panel=ZMQ)
+]
+SimplonEncoding = Annotated[
+    str,
+    typer.Option(
+        help="How the control unit compresses, for both of its streams: none, lz4 or bslz4.",
+        metavar="ENCODING",
+        rich_help_panel=ZMQ,
+    ),
+]
+Stream2 = Annotated[
+    str,
+    typer.Option(
+        help="Where a control unit offers Stream2, as tcp://127.0.0.1:31001.", metavar="ADDRESS", rich_help_panel=ZMQ
+    ),
+]
+Stream2Channels = Annotated[
+    int, typer.Option(help="Thresholds that Stream2 sends of each image: 1 or 2.", metavar="N", rich_help_panel=ZMQ)
+]
+DcuQueue = Annotated[
+    int,
+    typer.Option(
+        help="Messages that the control unit keeps for who pulls them; the next are lost.",
+        metavar="N",
+        rich_help_panel=ZMQ,
+    ),
+]
 ZmqCurve = Annotated[
     Path | None,
     typer.Option(

@@ -16,13 +16,16 @@ from iocsim.detector.stats_plugin import StatsPlugin
 from iocsim.faults import FaultPvs
 from iocsim.hdf5.plugin import Hdf5Plugin
 from iocsim.pv import PvTable
-from iocsim.truth import NOT_SENT, Copies
-from iocsim.zmq.plugin import ZmqPlugin
+from iocsim.truth import Copies
+from iocsim.zmq.senders import ZmqSenders
 from iocsim.zmq.settings import NO_ZMQ, ZmqSettings
 
 
 class Outputs:
-    """Codec1, Pva1, ZMQ1, HDF1 and Stats1. `begin`, `send` and `end` are called in the driver's thread."""
+    """Codec1, Pva1, HDF1 and Stats1, and what sends over ZMQ.
+
+    `begin`, `send` and `end` are called in the driver's thread.
+    """
 
     def __init__(self, table: PvTable, faults: FaultPvs, compressor: str, zmq: ZmqSettings = NO_ZMQ) -> None:
         """With a compressor, Codec1 and what comes after it begin set up to send with it.
@@ -34,33 +37,28 @@ class Outputs:
         self.pva = PvaPlugin(table.below("Pva1:"), lambda: faults.now, source)
         self.hdf5 = Hdf5Plugin(table.below("HDF1:"))
         self._stats = StatsPlugin(table.below("Stats1:"))
-        self._plugins: list[Plugin] = [self.codec, self.pva, self.hdf5, self._stats]
-        self._zmq: ZmqPlugin | None = None
-        if zmq.array is not None:
-            self._zmq = ZmqPlugin(
-                table.below("ZMQ1:"), lambda: faults.now, source, zmq.open(zmq.array), old_header=zmq.old_header
-            )
-            self._plugins.append(self._zmq)
+        self._plugins: tuple[Plugin, ...] = (self.codec, self.pva, self.hdf5, self._stats)
+        self._zmq = ZmqSenders(table, lambda: faults.now, source, zmq)
 
     @property
     def deliveries(self) -> list[Delivery]:
         """The faulty way of each transport's frames."""
-        return [self.pva.delivery, *([] if self._zmq is None else [self._zmq.delivery])]
+        return [self.pva.delivery, *self._zmq.deliveries]
 
     def begin(self, series: Series) -> None:
         """An acquisition begins."""
+        self._zmq.begin(series)
 
     def send(self, array: NDArray, *, to_plugins: bool) -> Copies:
         """Hand on a frame; gives the times it was given to each transport.
 
         Each plugin takes it from the port that its NDArrayPort names: as the camera made it, or as Codec1 did.
         """
-        if not to_plugins:
-            return NOT_SENT
-        arrays = {DRIVER_PORT: array}
+        arrays = {DRIVER_PORT: array} if to_plugins else {}
         if (coded := self.codec.process(arrays)) is not None:
             arrays[CODEC_PORT] = coded
-        copies = Copies(pva=self.pva.process(arrays), zmq=0 if self._zmq is None else self._zmq.process(arrays))
+        n_pva = self.pva.process(arrays)
+        copies = self._zmq.process(array, arrays)._replace(pva=n_pva)
         self.hdf5.process(arrays)
         self._stats.process(arrays)
         return copies
@@ -68,21 +66,15 @@ class Outputs:
     def end(self) -> None:
         """The acquisition is over: what is held back leaves."""
         self.pva.end()
-        if self._zmq is not None:
-            self._zmq.end()
-
-    def restart(self) -> None:
-        """Close the sockets of ZMQ and open them again."""
-        if self._zmq is not None:
-            self._zmq.restart()
+        self._zmq.end()
 
     async def refresh(self) -> None:
         """Show what the plugins have done."""
         for plugin in self._plugins:
             await plugin.refresh()
+        await self._zmq.refresh()
 
     async def close(self) -> None:
-        """Close the file, and the sockets of ZMQ once what was sent is taken, or a second has passed."""
+        """Close the file and the sockets of ZMQ."""
         await self.hdf5.close()
-        if self._zmq is not None:
-            self._zmq.close()
+        await self._zmq.close()

@@ -21,6 +21,8 @@ LAST_SENT_MS = 1000
 """How long the end of the simulator waits for what the network has not taken yet."""
 PORT_FREE_S = 5.0
 """How long to wait for a port that was just closed; on a quiet machine it is free at once."""
+ZERO_COPY_BYTES = 1 << 18
+"""Below this a copy takes less time than the book-keeping of a buffer that ZMQ uses where it lies (measured)."""
 KINDS = {"PUB": zmq.PUB, "PUSH": zmq.PUSH}
 
 
@@ -67,8 +69,8 @@ class SenderSocket:
         *first, last = parts
         try:
             for part in first:
-                self._socket.send(part, zmq.SNDMORE | zmq.NOBLOCK)
-            self._socket.send(last, zmq.NOBLOCK)
+                self._socket.send(part, zmq.SNDMORE | zmq.NOBLOCK, _is_copied(part))
+            self._socket.send(last, zmq.NOBLOCK, _is_copied(last))
         except zmq.Again:
             return False
         return True
@@ -126,3 +128,7 @@ class SenderSocket:
                 time.sleep(0.01)
             else:
                 return
+
+
+def _is_copied(part: Any) -> bool:
+    return memoryview(part).nbytes < ZERO_COPY_BYTES

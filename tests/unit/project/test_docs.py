@@ -180,8 +180,11 @@ def parse(command: Any, words: list[str]) -> None:
 @pytest.fixture(scope="module")
 def simulated_pvs() -> set[str]:
     async def names() -> set[str]:
-        zmq = ZmqSettings(array=Address.parse("inproc://frames PUB"))
-        return set(Ioc(make_beamline(BeamlineConfig()), "SIM:", faults=Faults(), zmq=zmq).pvs)
+        streams = [Address.of_push(f"inproc://{name}") for name in ("array", "simplon", "stream2")]
+        zmq = ZmqSettings(array=streams[0], simplon=streams[1], stream2=streams[2])
+        ioc = Ioc(make_beamline(BeamlineConfig()), "SIM:", faults=Faults(), zmq=zmq)
+        await ioc.close()
+        return set(ioc.pvs)
 
     return asyncio.run(names())
 
