@@ -208,7 +208,7 @@ def _without(name: str) -> list[bytes]:
         ([stream2_image()[0] + b"\0"], r"its CBOR ends after \d+ of \d+ bytes"),
         ([stream2_image()[0][:-1]], "its CBOR breaks off"),
         (stream2_start(-1), "^a message of Stream2 whose series_id is -1"),
-        (stream2_image("0"), "^a message of Stream2 whose image_id is '0'"),  # pyright: ignore[reportArgumentType]
+        (stream2_image("0"), "^a message of Stream2 whose image_id is '0'"),
         (stream2_image(0, 1 << 40), "^a message of Stream2 whose series_id is 1099511627776"),
         (_without("data"), "^frame 4 of series 1: it has no pixels"),
         (stream2_image(3, data={}), "it has no pixels"),
