@@ -45,6 +45,14 @@ def test_help_shows_an_example(epics: LoopbackEpics):
         (["--replay", "/no/such/file.cxi"], "/no/such/file.cxi"),
         (["--references", "/tmp/refs.txt"], ".npz or .h5"),
         (["--drop", "2"], "--drop 2"),
+        (["--zmq", "tcp://127.0.0.1:5555 REP"], "is no address"),
+        (["--simplon", "tcp://127.0.0.1:9999 PULL"], "is no address"),
+        (["--simplon-detail", "some"], "--simplon-detail some: use none, basic or all"),
+        (["--simplon-encoding", "zip"], "--simplon-encoding zip: use none, lz4 or bslz4"),
+        (["--stream2-channels", "3"], "--stream2-channels 3: use 1 or 2"),
+        (["--dcu-queue", "0"], "--dcu-queue 0"),
+        (["--zmq-curve", "/no/such/file"], "/no/such/file"),
+        (["--zmq-server-key", "server.key"], "give --zmq-curve, too"),
         (["--fault-share", "-1"], "--fault-share -1"),
         (["--fault-kinds", "earthquake"], "'earthquake' is no kind of fault: use beam_dump"),
         (["--fault-ids", "100-120"], "write KIND:IDS"),
@@ -71,6 +79,16 @@ def test_a_port_that_another_server_has_is_refused(name: str):
         result = run(network, "--shape", "32,48", "--stack", "1")
     assert result.returncode == 2
     assert name in result.stderr
+
+
+def test_an_address_of_zmq_that_is_taken_is_refused():
+    with socket.socket() as other:
+        other.bind((LOOPBACK, 0))
+        other.listen()
+        address = f"tcp://{LOOPBACK}:{other.getsockname()[1]}"
+        result = CliRunner().invoke(app, ["--shape", "32,48", "--stack", "1", "--stream2", address])
+    assert result.exit_code == 2
+    assert f"cannot be bound to {address}" in result.stderr
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])

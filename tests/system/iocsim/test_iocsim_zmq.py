@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import cbor2
 import numpy as np
 import pytest
 import zmq
+import zmq.auth
 from beamline_client import BeamlineClient
 from limits import HANG_S
 from p4p.client.thread import Context
@@ -23,17 +25,20 @@ N_FRAMES = 20
 
 
 @pytest.fixture
-def receiver() -> Iterator[Callable[[int, int], zmq.Socket]]:
-    """Makes a SUB or PULL that takes what is sent at a port."""
+def receiver() -> Iterator[Callable[..., zmq.Socket]]:
+    """Makes a SUB or PULL that takes what is sent at a port, with the keys in a folder if there are any."""
     context, made = zmq.Context(), []
 
-    def make(kind: int, port: int) -> zmq.Socket:
+    def make(kind: int, port: int, keys: Path | None = None) -> zmq.Socket:
         socket = context.socket(kind)
         made.append(socket)
         socket.set(zmq.RCVTIMEO, round(1e3 * HANG_S))
         socket.set(zmq.RCVHWM, 0)
         if kind == zmq.SUB:
             socket.subscribe(b"")
+        if keys is not None:
+            socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(keys / "client.key_secret")
+            socket.curve_serverkey = zmq.auth.load_certificate(keys / "server.key")[0]
         socket.connect(f"tcp://127.0.0.1:{port}")
         return socket
 
@@ -151,17 +156,22 @@ def test_simplon_sends_the_frames_of_pva_in_announced_series(start_ioc: Callable
         assert told["stop_time"] - told["start_time"] == told["real_time"] == 2_000_000
 
 
-def test_stream2_sends_the_frames_of_pva_as_typed_arrays(start_ioc: Callable, receiver: Callable):
+def test_stream2_sends_the_frames_of_pva_as_typed_arrays_to_who_has_the_key(
+    start_ioc: Callable, receiver: Callable, tmp_path: Path
+):
+    for name in ("server", "client"):
+        zmq.auth.create_certificates(tmp_path, name)
     port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    ioc = start_ioc("--shape", "24,32", "--stream2", address, "--stream2-channels", "2")
+    stream2 = ("--stream2", f"tcp://127.0.0.1:{port}", "--stream2-channels", "2")
+    ioc = start_ioc("--shape", "24,32", *stream2, "--zmq-curve", tmp_path / "server.key_secret")
     with Both(ioc.prefix) as both:
-        socket = receiver(zmq.PULL, port)
+        stranger, socket = receiver(zmq.PULL, port), receiver(zmq.PULL, port, tmp_path)
         updates = both.acquire(N_FRAMES, Sim__DuplicateIds="2", cam1__AcquireTime=0.002)
         start, *images, end = [cbor2.loads(socket.recv()) for _ in range(N_FRAMES + 3)]
         both.client.put("Sim:ZmqRestart", 1)
         both.acquire(1)
         again = [cbor2.loads(socket.recv())["series_id"] for _ in range(3)]
+        assert not stranger.poll(0)
     assert (start["type"], start["number_of_images"], start["image_dtype"]) == ("start", N_FRAMES, "uint16")
     assert (end["type"], end["series_id"], again) == ("end", 1, [1, 1, 1])
     assert [image["image_id"] for image in images] == [0, 1, 1, *range(2, N_FRAMES)]
@@ -176,7 +186,7 @@ def test_stream2_sends_the_frames_of_pva_as_typed_arrays(start_ioc: Callable, re
 
 
 def test_a_push_that_nobody_pulls_from_counts_every_drop_and_the_truth_says_who_was_given_what(
-    start_ioc: Callable, tmp_path
+    start_ioc: Callable, tmp_path: Path
 ):
     truth = tmp_path / "truth.npz"
     ioc = start_ioc("--shape", "24,32", "--truth", truth, "--zmq", f"tcp://127.0.0.1:{free_port()} PUSH BIND")
