@@ -1,7 +1,8 @@
-"""The programs that are measured side by side: each takes the frames of one PVA channel.
+"""The programs that are measured side by side: each takes the frames of one PVA channel, or of one ZMQ address.
 
 `client` is a bare p4p client that counts, `pvapy` is pvapy's writer of HDF5 files in its consumer, `raw` is this
-service with ids, positions and SWMR and no correction, `full` is this service with everything on.
+service with ids, positions and SWMR and no correction, `full` is this service with everything on. `zmq_client` is a
+bare pyzmq loop that counts, `zmq_full` is this service with everything on, over ADZMQ.
 """
 
 from __future__ import annotations
@@ -37,8 +38,19 @@ class Contender(ABC):
     """One program in a process of its own, from `start` to `close`."""
 
     name: str
+    plugin = "Pva1"
+    """Of the simulated camera, which sends its frames."""
 
-    def __init__(self, folder: Path, network: LoopbackEpics, size: int, crop: int, frames_per_position: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        network: LoopbackEpics,
+        size: int,
+        crop: int,
+        frames_per_position: int,
+        zmq_address: str = "",
+    ) -> None:
+        self.zmq_address = zmq_address
         self.folder = folder
         self.network = network
         self.size = size
@@ -120,17 +132,35 @@ class BareClient(Counting):
     """A p4p client that does nothing but take frames and look at their ids."""
 
     name = "client"
+    script = "bare_client.py"
+
+    @property
+    def source(self) -> str:
+        """Where its frames come from."""
+        return FRAMES
 
     def start(self) -> None:
         queue = max(4, min(4096, QUEUE_BYTES // (2 * self.size * self.size)))
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "bare_client.py"), FRAMES, str(self._path), str(queue)],
+            [sys.executable, str(HERE / self.script), self.source, str(self._path), str(queue)],
             stdout=subprocess.PIPE,
             text=True,
             env=process_environment(self.network.client_environment()),
         )
         assert self._process.stdout is not None
         self._process.stdout.readline()
+
+
+class BareZmqClient(BareClient):
+    """A pyzmq loop that does nothing but receive."""
+
+    name = "zmq_client"
+    plugin = "ZMQ1"
+    script = "bare_zmq_client.py"
+
+    @property
+    def source(self) -> str:
+        return self.zmq_address
 
 
 class Pvapy(Counting):
@@ -321,4 +351,18 @@ class RawService(Service):
         return document
 
 
-CONTENDERS: dict[str, type[Contender]] = {kind.name: kind for kind in (BareClient, Pvapy, RawService, Service)}
+class ZmqService(Service):
+    """This service with everything on, its frames over ADZMQ."""
+
+    name = "zmq_full"
+    plugin = "ZMQ1"
+
+    def profile(self) -> dict[str, Any]:
+        document = super().profile()
+        document["detector"]["frames"] = {"adzmq": {"connect": self.zmq_address, "plugin": "SIM:ZMQ1:"}}
+        del document["detector"]["frame_time"]["field"]
+        return document
+
+
+KINDS: tuple[type[Contender], ...] = (BareClient, Pvapy, RawService, Service, BareZmqClient, ZmqService)
+CONTENDERS = {kind.name: kind for kind in KINDS}

@@ -55,6 +55,7 @@ def measure(contender: Contender, camera: Camera, rate_hz: float, seconds: float
     seconds = min(seconds, OUTPUT_BYTES / max(1.0, contender.bytes_per_frame * rate_hz))
     n = max(2, round(rate_hz * seconds / contender.frames_per_position)) * contender.frames_per_position
     contender.arm(n)
+    camera.plugin = contender.plugin
     sent_before = camera.n_sent
     samples: list[tuple[float, int, int, int]] = []
     began = time.perf_counter()
@@ -119,7 +120,8 @@ def measure_case(case: Case, names: list[str], rounds: int, seconds: float, rate
     with beamline(folder, case.size, case.codec, sees="service") as (network, camera):
         for number in range(rounds):
             for name in names:
-                with CONTENDERS[name](folder, network, case.size, crop, case.frames_per_position) as contender:
+                made = CONTENDERS[name](folder, network, case.size, crop, case.frames_per_position, camera.zmq_address)
+                with made as contender:
                     if rate_hz:
                         found = measure(contender, camera, rate_hz, seconds)
                     else:
@@ -144,6 +146,8 @@ def main(
 ) -> None:
     """Print one line of JSON for each measurement."""
     names = only.split(",") if only else list(CONTENDERS)
+    if codec != "none":
+        names = [name for name in names if not name.startswith("zmq")]  # ADZMQ cannot send what is compressed
     if "pvapy" in names and (codec != "none" or PVAPY_PYTHON not in os.environ):
         names.remove("pvapy")
         why = "it has no bslz4" if codec != "none" else f"{PVAPY_PYTHON} names no Python that has it"

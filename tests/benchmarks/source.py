@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from stream_service.processes.subprocesses import Subprocess
-from stream_service.testing.loopback import LoopbackEpics, process_environment
+from stream_service.testing.loopback import LOOPBACK, LoopbackEpics, free_port, process_environment
 
 STACK_BYTES = 64 << 20
 SPEED_UM_PER_S = 5.0
 MOST_TO_BEGIN_S = 10.0
+PLUGINS = ("Pva1", "ZMQ1")
 FURTHEST_UM = 1e6
 """Soft limits of the stage: it is to move until the last frame of a million."""
 
@@ -22,12 +23,21 @@ FURTHEST_UM = 1e6
 class Camera:
     """The simulated camera and stage over CA, and the process behind them."""
 
-    def __init__(self, pid: int, log: Path) -> None:
+    def __init__(self, pid: int, log: Path, zmq_address: str) -> None:
         from stream_service.channel_access.library import PV
 
         self.pid = pid
         self.log = log
-        names = ("Pva1:EnableCallbacks", "cam1:ImageMode", "cam1:NumImages", "cam1:AcquireTime", "cam1:AcquirePeriod")
+        self.zmq_address = zmq_address
+        self.plugin = "Pva1"
+        """That sends the frames; the others are disabled."""
+        names = (
+            *(f"{plugin}:EnableCallbacks" for plugin in PLUGINS),
+            "cam1:ImageMode",
+            "cam1:NumImages",
+            "cam1:AcquireTime",
+            "cam1:AcquirePeriod",
+        )
         names += ("cam1:Acquire", "cam1:Acquire_RBV", "cam1:ArrayCounter_RBV", "X.VELO", "X.VAL", "X.HLM", "X.LLM")
         self._pvs: dict[str, Any] = {name: PV(f"SIM:{name}", auto_monitor=True) for name in names}
         for pv in self._pvs.values():
@@ -42,7 +52,7 @@ class Camera:
         """Acquire `n_frames` while the stage moves."""
         period_s = 1 / rate_hz
         for name, value in (
-            ("Pva1:EnableCallbacks", 1),
+            *((f"{plugin}:EnableCallbacks", int(plugin == self.plugin)) for plugin in PLUGINS),
             ("cam1:ImageMode", 1),
             ("cam1:NumImages", n_frames),
             ("cam1:AcquireTime", min(period_s / 2, 0.0005)),
@@ -82,10 +92,12 @@ def beamline(folder: Path, size: int, codec: str, *, sees: str) -> Iterator[tupl
     n_stack = max(4, min(32, STACK_BYTES // (2 * size * size)))
     options = ["--shape", f"{size},{size}", "--stack", str(n_stack), "--codec", codec]
     options += ["--references", str(folder / "references.npz")]
+    zmq_address = f"tcp://{LOOPBACK}:{free_port()}"
+    options += ["--zmq", f"{zmq_address} PUB"]
     environment = process_environment(network.server_environment("ioc"))
     script = str(Path(__file__).with_name("named_threads.py"))
     with Subprocess("ioc", [script, "iocsim", *options], environment, folder / "ioc.log") as ioc:
         ioc.wait_for("ready", 300)
         os.environ.update(network.client_environment())
-        camera = Camera(ioc.process.pid, ioc.log)
+        camera = Camera(ioc.process.pid, ioc.log, zmq_address)
         yield network, camera
