@@ -37,8 +37,8 @@ TYPED_TAGS = {
 """RFC 8746, section 2.1."""
 
 
-def received(parts: list[bytes]) -> Received:
-    return Received([memoryview(part) for part in parts], 12.5)
+def received(parts: list[bytes], at_s: float | None = 12.5) -> Received:
+    return Received([memoryview(part) for part in parts], at_s)
 
 
 def ramp(shape: tuple[int, int] = (6, 8), dtype: str = "u2") -> Pixels:

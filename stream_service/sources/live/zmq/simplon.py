@@ -82,16 +82,17 @@ class Simplon:
         if kind == IMAGE:
             return self._frame(first, message)
         if kind == HEADER:
-            return self._announced(first, parts)
+            return self._announced(first, message)
         if kind == END:
-            ended = self._series.ended(whole_number(first, "series", WHOSE))
+            ended = self._series.ended(whole_number(first, "series", WHOSE), None, message.at_s)
             return None if ended is None else SeriesEnd(ended.epoch)
         raise SourceError(f"a message that is not one of SIMPLON: {description(parts)}")
 
     def begin(self) -> Begin:
         return self._series.begin()
 
-    def _announced(self, first: Mapping[str, Any], parts: Sequence[Part]) -> Series:
+    def _announced(self, first: Mapping[str, Any], message: Received) -> Series:
+        parts = message.parts
         number = whole_number(first, "series", WHOSE)
         detail = first.get("header_detail")
         n_parts = HEADER_PARTS.get(detail, 0) if isinstance(detail, str) else 0
@@ -101,7 +102,7 @@ class Simplon:
         date = config.get("data_collection_date")
         identity = date[:LONGEST_IDENTITY] if isinstance(date, str) and date else None
         header = self._header(config, identity)
-        return Series(self._series.announced(number, identity, header).epoch, header.n_frames)
+        return Series(self._series.announced(number, identity, header, message.at_s).epoch, header.n_frames)
 
     def _header(self, config: Mapping[str, Any], date: str | None) -> SeriesHeader:
         n_triggers, n_bits = config.get("ntrigger"), config.get("bit_depth_image")
@@ -133,7 +134,7 @@ class Simplon:
         times = _json_object(parts[3], "its fourth part")
         attributes = self._attributes(times, parts[IMAGE_PARTS:])
         start_ns = whole_number(times, "start_time", least=-MOST_NS, most=MOST_NS)
-        series = self._series.of_image(number)
+        series = self._series.of_image(number, None, message.at_s)
         arm_ns = series.header.arm_ns
         timestamp_ns = NO_STAMP if arm_ns is None else possible_stamp(arm_ns + start_ns)
         return Frame(

@@ -73,16 +73,16 @@ class Stream2:
         if kind == "image":
             return self._frame(fields, message)
         if kind == "start":
-            return self._announced(fields)
+            return self._announced(fields, message.at_s)
         if kind == "end":
-            ended = self._series.ended(whole_number(fields, "series_id", WHOSE), _identity(fields))
+            ended = self._series.ended(whole_number(fields, "series_id", WHOSE), _identity(fields), message.at_s)
             return None if ended is None else SeriesEnd(ended.epoch)
         raise SourceError(f"a message of Stream2 of type {shown(kind)}, none of start, image, end")
 
     def begin(self) -> Begin:
         return self._series.begin()
 
-    def _announced(self, fields: Mapping[str, Any]) -> Series:
+    def _announced(self, fields: Mapping[str, Any], at_s: float | None) -> Series:
         name = fields.get("image_dtype")
         header = SeriesHeader(
             n_frames=n_images(fields.get("number_of_images")),
@@ -90,7 +90,7 @@ class Stream2:
             dtype=np.dtype(name) if name in ("uint8", "uint16", "uint32") else None,
             exposure_s=positive_s(fields.get("count_time")),
         )
-        series = self._series.announced(whole_number(fields, "series_id", WHOSE), _identity(fields), header)
+        series = self._series.announced(whole_number(fields, "series_id", WHOSE), _identity(fields), header, at_s)
         return Series(series.epoch, header.n_frames)
 
     def _frame(self, fields: Mapping[str, Any], message: Received) -> Frame:
@@ -101,7 +101,7 @@ class Stream2:
             attributes = self._attributes(fields)
         except SourceError as error:
             raise SourceError(f"frame {unique_id} of series {number}: {error}") from error
-        epoch = self._series.of_image(number, _identity(fields)).epoch
+        epoch = self._series.of_image(number, _identity(fields), message.at_s).epoch
         return Frame(unique_id, timestamp_ns, pixels, attributes, message.at_s, epoch, has_waited=message.has_waited)
 
     def _channel_of(self, data: object) -> object:

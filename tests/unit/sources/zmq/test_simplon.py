@@ -183,8 +183,10 @@ def _armed_at(second: int) -> dict[str, Any]:
     return {**CONFIG, "data_collection_date": f"2026-11-29T10:00:{second:02}Z"}
 
 
-def _epochs(dialect: Dialect, *messages: list[bytes]) -> list[int | None]:
-    return [getattr(event, "epoch", None) for event in given(dialect, *messages)]
+def _epochs(dialect: Dialect, *messages: list[bytes], from_s: float = 0.0) -> list[int | None]:
+    """Of messages that are received one each second."""
+    events = [dialect.decode(received(message, from_s + n)) for n, message in enumerate(messages)]
+    return [getattr(event, "epoch", None) for event in events]
 
 
 def test_epochs_are_the_numbers_of_the_series():
@@ -212,11 +214,13 @@ def test_a_control_unit_that_restarts_begins_a_new_epoch_even_with_a_number_it_h
     ) == [first + 1] * 3  # fmt: skip
 
 
-def test_a_restart_without_dates_is_seen_once_another_series_has_begun_since():
-    headers = [simplon_header(n, "none") for n in (1, 2)]
+def test_a_restart_without_dates_is_seen_once_another_series_has_followed_the_end():
+    first, second = (simplon_header(n, "none") for n in (1, 2))
+    messages = [first, simplon_image(0), simplon_end(1), second, simplon_end(2)]
     dialect = Simplon()
-    assert _epochs(dialect, headers[0], simplon_end(1), headers[1], simplon_end(2)) == [1, 1, 2, 2]
-    assert _epochs(dialect, headers[0], simplon_image(series=1)) == [3, 3]
+    assert _epochs(dialect, *messages) == [1, 1, 1, 2, 2]
+    assert _epochs(dialect, first, simplon_image(0), simplon_end(1), from_s=5) == [3, 3, 3]
+    assert _epochs(dialect, *messages) == [1, 1, 1, 2, 2], "another run, which reads later what was received before"
 
 
 def test_the_same_announcement_from_two_endpoints_is_one_series():
@@ -243,12 +247,9 @@ def test_the_end_of_a_series_of_which_nothing_came_says_nothing():
 
 def test_only_some_series_back_are_known():
     dialect = Simplon()
-    given(dialect, *(simplon_header(n, config=_armed_at(0)) for n in range(1, 200)))
-    assert _epochs(dialect, simplon_image(series=199), simplon_image(series=190), simplon_image(series=7)) == [
-        199,
-        190,
-        200,
-    ]
+    _epochs(dialect, *(simplon_header(n, config=_armed_at(0)) for n in range(1, 200)))
+    images = [simplon_image(series=n) for n in (199, 190, 7)]
+    assert _epochs(dialect, *images, from_s=200) == [199, 190, 200]
 
 
 IMAGE, HEADER = simplon_image(3), simplon_header()
