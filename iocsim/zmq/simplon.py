@@ -128,4 +128,5 @@ class SimplonSeries:
 
 
 def _json(**fields: Any) -> bytes:
-    return json.dumps(fields, separators=(",", ":")).encode()
+    """With sorted keys, as a control unit has them."""
+    return json.dumps(fields, separators=(",", ":"), sort_keys=True).encode()

@@ -22,6 +22,10 @@ from stream_service.testing.loopback import free_port
 
 EPICS_EPOCH_S = 631152000
 N_FRAMES = 20
+ATTRIBUTES = """<Attributes>
+<Attribute name="Byte" type="EPICS_PV" source="PREFIXcam1:NumExposures_RBV" dbrtype="DBR_CHAR"/>
+<Attribute name="NotThere" type="EPICS_PV" source="NO:SUCH:PV"/>
+</Attributes>"""
 
 
 @pytest.fixture
@@ -110,7 +114,11 @@ def test_zmq1_sends_the_frames_of_pva_bit_for_bit_with_the_same_faults(start_ioc
         wait_for_subscriber(both.client, socket)
         updates = both.acquire(N_FRAMES, Sim__DropIds="3", Sim__DuplicateIds="5", Sim__Reorder=4)
         assert both.client.get("ZMQ1:DroppedOutputArrays_RBV") == 0
+        both.client.put("cam1:NumExposures", 200)
+        both.client.put("cam1:NDAttributesFile", ATTRIBUTES.replace("PREFIX", ioc.prefix))
+        (with_bytes,) = both.acquire(1, Sim__Reorder=0)
     messages = [socket.recv_multipart() for _ in range(N_FRAMES)]
+    not_json, _ = socket.recv_multipart()
     headers = [json.loads(header) for header, _ in messages]
     ids = [header["frame"] for header in headers]
     assert sorted(ids) == [1, 2, 4, 5, 5, *range(6, N_FRAMES + 1)] and ids != sorted(ids)
@@ -121,6 +129,8 @@ def test_zmq1_sends_the_frames_of_pva_bit_for_bit_with_the_same_faults(start_ioc
         assert int(header["timeStamp"]) + EPICS_EPOCH_S == update.dataTimeStamp.secondsPastEpoch
         assert int((header["timeStamp"] - int(header["timeStamp"])) * 1e9) == update.dataTimeStamp.nanoseconds
         assert list(header["ndattr"].items()) == [(one.name, one.value) for one in update.attribute]
+    assert b'"Byte":\xc8,"NotThere":"Undefined"' in not_json
+    assert {one.name: one.value for one in with_bytes.attribute}["Byte"] == -56
 
 
 def test_simplon_sends_the_frames_of_pva_in_announced_series(start_ioc: Callable, receiver: Callable):

@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 
 from iocsim.detector import ntndarray
-from iocsim.detector.ndarray import DATA_TYPES, NDArray, NDAttribute, SourceType, converted, data_type, data_type_name
+from iocsim.detector.ndarray import (
+    DATA_TYPES,
+    Int8,
+    NDArray,
+    NDAttribute,
+    SourceType,
+    converted,
+    data_type,
+    data_type_name,
+)
 from iocsim.detector.readout import Readout
+from iocsim.hdf5.layout import Column
 
 RECORDING = (Path(__file__).parents[2] / "data" / "adcore_ntndarray.txt").read_text()
 END_NS = 1_795_218_868_651_419_154
@@ -52,6 +62,13 @@ def test_pixels_are_the_frame_in_c_order():
     assert value.value.dtype == np.uint16
     assert value.value.tolist() == [0, 1, 2, 3, 4, 5]
     assert value.compressedSize == value.uncompressedSize == 12
+
+
+def test_an_attribute_of_one_byte_is_one_over_pva_and_in_a_file():
+    attribute = NDAttribute("I8", Int8(-8), "", SourceType.EPICS_PV, "X")
+    (sent,) = ntndarray.encode(replace(an_array(), attributes=(attribute,))).attribute
+    assert "any value int8_t = -8" in str(sent)
+    assert Column.of(attribute).dtype == np.int8
 
 
 def test_timestamp_is_exact_and_data_timestamp_has_the_rounding_of_a_double():

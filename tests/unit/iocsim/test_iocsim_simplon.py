@@ -46,6 +46,14 @@ def test_a_series_without_an_end_has_as_many_images_as_an_eiger_takes():
     assert read(SimplonSeries(announced(n_images=None), "basic", "none").start()[1])["nimages"] == 1_000_000_000
 
 
+def test_keys_are_sorted_and_there_is_no_space():
+    series = SimplonSeries(announced(), "none", "none")
+    assert series.end() == [b'{"htype":"dseries_end-1.0","series":7}']
+    assert series.image(an_image())[1] == (
+        b'{"encoding":"<","htype":"dimage_d-1.0","shape":[8,5],"size":80,"type":"uint16"}'
+    )
+
+
 def test_an_image_is_four_parts_x_first_in_ns_since_arming():
     array = an_image()
     head, about, blob, times = SimplonSeries(announced(), "basic", "none").image(array)
@@ -94,9 +102,3 @@ def test_bslz4_is_blocks_behind_the_twelve_bytes_of_the_hdf5_filter(dtype: str):
     assert len(blob) == 16 + length
     shuffled = imagecodecs.lz4_decode(blob[16:], header=False, out=40 * size)
     assert unshuffled(shuffled, size) == array.pixels.tobytes()
-
-
-def test_the_end_names_the_series():
-    assert [read(part) for part in SimplonSeries(announced(), "basic", "none").end()] == [
-        {"htype": "dseries_end-1.0", "series": 7}
-    ]

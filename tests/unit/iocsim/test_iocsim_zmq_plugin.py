@@ -143,6 +143,28 @@ def test_a_subscriber_without_the_key_gets_nothing_and_one_with_it_gets_frames(p
     assert not stranger.poll(round(1e3 * GONE_S))
 
 
+def test_a_sender_that_connects_is_let_in_by_its_key(plugin, port, tmp_path):
+    for name in ("server", "client"):
+        zmq.auth.create_certificates(tmp_path, name)
+    with zmq.Context() as context, context.socket(zmq.PULL) as server:
+        server.set(zmq.RCVTIMEO, round(1e3 * HANG_S))
+        server.curve_publickey, server.curve_secretkey = zmq.auth.load_certificate(tmp_path / "server.key_secret")
+        server.curve_server = True
+        server.bind(f"tcp://127.0.0.1:{port}")
+        keys = Keys.read(tmp_path / "client.key_secret", tmp_path / "server.key")
+        sender = plugin("tcp://127.0.0.1:PORT PUSH CONNECT", keys)
+        sender.process({DRIVER_PORT: FRAME})  # a PUSH that connects has room before anybody is there
+        assert len(server.recv_multipart()) == 2
+        assert sender.n_dropped_outputs == 0
+
+
+def test_a_sender_that_connects_must_know_the_key_of_the_server(plugin, tmp_path):
+    zmq.auth.create_certificates(tmp_path, "client")
+    keys = Keys.read(tmp_path / "client.key_secret", None)
+    with pytest.raises(AddressError, match="it needs the public key of the server"):
+        plugin("tcp://127.0.0.1:PORT PUSH CONNECT", keys)
+
+
 def test_keys_without_a_secret_are_refused(tmp_path: Path):
     zmq.auth.create_certificates(tmp_path, "server")
     with pytest.raises(AddressError, match="has no secret key"):
