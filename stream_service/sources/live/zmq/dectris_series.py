@@ -126,9 +126,10 @@ class DectrisSeries:
     def _begun(self, number: int, identity: str | None, at_s: float) -> KnownSeries:
         series = KnownSeries(number, identity, self._epoch(number, at_s), at_s, at_s)
         self._last_epoch = max(self._last_epoch, series.epoch)
+        if len(self._known) == MOST_KNOWN:
+            del self._known[0]
         self._known.append(series)
         self._put_in_order(series)
-        del self._known[:-MOST_KNOWN]
         return series
 
     def _epoch(self, number: int, at_s: float) -> int:

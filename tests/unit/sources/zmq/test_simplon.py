@@ -250,6 +250,8 @@ def test_only_some_series_back_are_known():
     _epochs(dialect, *(simplon_header(n, config=_armed_at(0)) for n in range(1, 200)))
     images = [simplon_image(series=n) for n in (199, 190, 7)]
     assert _epochs(dialect, *images, from_s=200) == [199, 190, 200]
+    late = (simplon_header(3, config=_armed_at(0)), simplon_image(series=3))
+    assert _epochs(dialect, *late, from_s=2) == [3, 3], "a run that is far behind the other"
 
 
 IMAGE, HEADER = simplon_image(3), simplon_header()
