@@ -64,8 +64,11 @@ class SenderSocket:
     def send(self, parts: Sequence[Any]) -> bool:
         """Send one message of buffers at once; False if nobody is there to take it, or who is there is too slow.
 
-        A PUB never says so: what a subscriber has no room for is lost without a word.
+        A PUB never says so: what a subscriber has no room for is lost without a word. False, too, if the address could
+        not be had when it was opened again.
         """
+        if self._socket.closed:
+            return False
         *first, last = parts
         try:
             for part in first:

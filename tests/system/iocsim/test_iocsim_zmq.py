@@ -133,7 +133,7 @@ def test_zmq1_sends_the_frames_of_pva_bit_for_bit_with_the_same_faults(start_ioc
     assert {one.name: one.value for one in with_bytes.attribute}["Byte"] == -56
 
 
-def test_simplon_sends_the_frames_of_pva_in_announced_series(start_ioc: Callable, receiver: Callable):
+def test_simplon_sends_the_frames_of_pva_in_announced_series(start_ioc: Callable, receiver: Callable, tmp_path: Path):
     port = free_port()
     ioc = start_ioc("--shape", "24,32", "--simplon", f"tcp://127.0.0.1:{port}", "--frame-clock-offset", "0.5")
     with Both(ioc.prefix) as both:
@@ -144,6 +144,10 @@ def test_simplon_sends_the_frames_of_pva_in_announced_series(start_ioc: Callable
         messages = [socket.recv_multipart() for _ in range(n_messages)]
         both.client.wait_for("Sim:SimplonSent_RBV", n_messages)
         assert both.client.get("Sim:SimplonDropped_RBV") == 0
+        both.client.put_all(Sim__TruthFile=str(tmp_path / "truth.npz"), Sim__SaveTruth=1)
+    with np.load(tmp_path / "truth.npz") as truth:
+        assert truth["sent_simplon"].tolist() == truth["sent_pva"].tolist() == [1] * 6 + [0] + [1] * (N_FRAMES - 5)
+        assert set(truth["sent_stream2"]) == {0}
     first, second = messages[:4], messages[4:]
     assert [json.loads(message[0])["series"] for message in messages] == [1] * 4 + [2] * len(second)
     assert [json.loads(one[-1][0])["htype"] for one in (first, second)] == ["dseries_end-1.0"] * 2

@@ -71,6 +71,10 @@ def plugin(port: int) -> Iterator[Callable[..., ZmqPlugin]]:
         one.close()
 
 
+def raise_error(error: Exception) -> None:
+    raise error
+
+
 def send_until_received(plugin: ZmqPlugin, socket: zmq.Socket) -> list[bytes]:
     """The first message that a new subscriber gets; what was sent before it was there is lost."""
     for _ in range(round(HANG_S / 0.05)):
@@ -124,6 +128,15 @@ def test_after_a_restart_those_who_pull_get_frames_again(plugin, receiver):
         sender.process({DRIVER_PORT: replace(FRAME, unique_id=unique_id)})
         assert b'"frame":%d,' % unique_id in socket.recv_multipart()[0]
         sender.restart()
+
+
+def test_a_restart_that_finds_its_port_taken_says_so_and_frames_are_dropped(plugin, monkeypatch):
+    sender = plugin("tcp://127.0.0.1:PORT PUB")
+    monkeypatch.setattr(sender._socket, "_attach", lambda _: raise_error(AddressError("taken")))
+    with pytest.raises(AddressError, match="taken"):
+        sender.restart()
+    sender.process({DRIVER_PORT: FRAME})
+    assert sender.n_dropped_outputs == 1
 
 
 def test_an_address_that_is_taken_is_named(plugin):
