@@ -12,12 +12,12 @@ from iocsim.detector.plugin import Arrays
 from iocsim.faults import Faults
 from iocsim.pv import Choice, PvTable
 from iocsim.truth import Copies
+from iocsim.zmq.address import AddressError
 from iocsim.zmq.control_unit import HANDED_TO_ZMQ, ControlUnit
 from iocsim.zmq.plugin import ZmqPlugin
 from iocsim.zmq.settings import ZmqSettings
 from iocsim.zmq.simplon import SimplonSeries
 from iocsim.zmq.socket import SenderSocket
-from iocsim.zmq.stream2 import Stream2Series
 
 
 class ZmqSenders:
@@ -43,6 +43,10 @@ class ZmqSenders:
                 settings.n_kept,
             )
         if settings.stream2 is not None:
+            try:
+                from iocsim.zmq.stream2 import Stream2Series
+            except ModuleNotFoundError as error:
+                raise AddressError(f"--stream2 needs {error.name}: pip install 'ptychostream[sim]'") from error
             socket = SenderSocket(settings.stream2, keys, high_water_mark=HANDED_TO_ZMQ)
             self._stream2 = ControlUnit(
                 sim,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
@@ -87,6 +88,20 @@ class AdzmqFrames(ZmqFrames):
 
 class SimplonFrames(ZmqFrames):
     """Stream interface of a Dectris detector, version 1 (`tcp://dcu:9999`)."""
+
+    time_zone: str = ""
+    """Of the control unit, such as `Europe/Zurich`: an EIGER X says when it was armed by its local time. Without it,
+    its frames have no time."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name:
+            try:
+                ZoneInfo(name)
+            except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+                raise ValueError(f"{name!r} is no time zone known here, such as Europe/Zurich or UTC") from error
+        return name
 
 
 class Stream2Frames(ZmqFrames):

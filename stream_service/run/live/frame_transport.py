@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Protocol, Self
+from zoneinfo import ZoneInfo
 
 from p4p.client.raw import Context
 
@@ -118,7 +119,8 @@ def frame_transport(profile: Profile) -> FrameTransport:
     if frames.adzmq:
         return ZmqTransport(profile, frames.adzmq, Adzmq(wanted))
     if frames.simplon:
-        return ZmqTransport(profile, frames.simplon, Simplon(wanted))
+        zone = ZoneInfo(frames.simplon.time_zone) if frames.simplon.time_zone else None
+        return ZmqTransport(profile, frames.simplon, Simplon(wanted, zone))
     if frames.stream2:
         return ZmqTransport(profile, frames.stream2, Stream2(frames.stream2.channel, wanted))
     assert frames.pva is not None, "the profile has one of them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,7 @@ DETECTOR = {"detector.frames.pva.channel", "detector.acquire_pv", "detector.coun
 
 def pvs_of(profile: Profile) -> dict[str, str]:
     """Every setting of a profile that names a PV, by going through its models and not through their texts."""
-    detector = profile.detector
-    found = {name: getattr(detector, name.partition(".")[2]) for name in DETECTOR}
+    found = {name: attrgetter(name)(profile) for name in DETECTOR}
     for name, channel in profile.channels.items():
         found[f"channels.{name}.pv"] = channel.pv
         if channel.moving:
