@@ -37,7 +37,8 @@ LOG_SHOWN = 5_000
 """Characters of a log with the report of a failed test."""
 SIGNAL_S = 20.0
 """Of ophyd's signals, which give a loaded machine 1 to 5 s by themselves."""
-NETWORK = LoopbackEpics.reserve(["ioc", "service"])
+NETWORK = LoopbackEpics.reserve(["ioc", "service", "adzmq", "simplon", "stream2"])
+"""One beamline, and one daemon, or one for each transport."""
 os.environ.update(NETWORK.client_environment())
 EpicsSignalBase.set_defaults(connection_timeout=SIGNAL_S, timeout=SIGNAL_S, write_timeout=SIGNAL_S)
 

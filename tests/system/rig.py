@@ -136,20 +136,34 @@ def start_rig(
     folder: Path,
     descriptors: int | None = None,
     variables: Mapping[str, str] | None = None,
+    server: str = "service",
     **changes: Any,
 ) -> Rig:
     """A daemon beside a running beamline, with so many file descriptors and these environment variables; `changes` go
-    into sections of its profile."""
+    into sections of its profile. It has the ports of a server of the network."""
+    rig = begin_rig(ioc_prefix, epics, folder, descriptors, variables, server, **changes)
+    rig.child.wait_for("ready", HANG_S)
+    return rig
+
+
+def begin_rig(
+    ioc_prefix: str,
+    epics: LoopbackEpics,
+    folder: Path,
+    descriptors: int | None = None,
+    variables: Mapping[str, str] | None = None,
+    server: str = "service",
+    **changes: Any,
+) -> Rig:
+    """The same while the daemon is not ready yet."""
     prefix = f"{ioc_prefix}{folder.name}:"
     profile = profile_for(ioc_prefix, prefix, folder, **changes)
-    environment = process_environment(epics.server_environment("service") | dict(variables or {}))
+    environment = process_environment(epics.server_environment(server) | dict(variables or {}))
     how = ["-m", "stream_service.cli"] if descriptors is None else ["-c", LIMITED, str(descriptors)]
     child = Subprocess("service", [*how, "run", str(profile)], environment, folder / "service.log")
     beamline = BeamlineClient(ioc_prefix)
     beamline.put("Pva1:EnableCallbacks", 1)
-    rig = Rig(beamline, BeamlineClient(prefix), child, folder)
-    child.wait_for("ready", HANG_S)
-    return rig
+    return Rig(beamline, BeamlineClient(prefix), child, folder)
 
 
 class Rigs:
