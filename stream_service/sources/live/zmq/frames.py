@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -13,9 +15,14 @@ from stream_service.sources.live.zmq.dialect import Dialect, Received
 from stream_service.sources.live.zmq.queue import ZmqQueue
 from stream_service.sources.live.zmq.receiver import ZmqReceiver
 
+log = logging.getLogger(__name__)
+
 ANSWER_TIMEOUT_S = 5.0
-SUBSCRIPTION_S = 0.1
-"""From the greeting until a publisher has heard what is subscribed to, which it does not confirm."""
+QUIET_S = 0.1
+"""From the greeting until a publisher has heard what is subscribed to, which it does not confirm, and a control unit
+has begun to send what it has kept; it makes no such pause in that."""
+KEPT_S = 60.0
+"""To take what was kept: gigabytes, at 1 Gbit/s."""
 TAKEN_OUT = 4
 """One in so many bytes of the budget is for messages that were taken out of ZMQ."""
 
@@ -32,7 +39,10 @@ class ZmqSource:
         self._latest_before: Frame | None = None
 
     def start(self, cancellation: Cancellation | None = None) -> None:
-        """Listen, and wait until a sender is there. Raises `SourceError`, `ConfigError` and `CancelledError`."""
+        """Listen, wait until a sender is there, and pass over what it has kept since the run before.
+
+        Raises `SourceError`, `ConfigError` and `CancelledError`.
+        """
         cancellation = cancellation or Cancellation()
         self._receiver.attach(self.queue)
         try:
@@ -42,7 +52,7 @@ class ZmqSource:
                     f"no sender at {', '.join(self._receiver.silent())} within {ANSWER_TIMEOUT_S:g} s: is it running, "
                     f"and are the addresses under detector.frames right?{f' ({why})' if why else ''}"
                 )
-            cancellation.wait_until(lambda: False, SUBSCRIPTION_S)
+            self._pass_over_what_was_kept(cancellation)
         except BaseException:
             self.close()
             raise
@@ -69,16 +79,38 @@ class ZmqSource:
 
     def begin(self) -> Begin:
         """See `FrameSource`: the dialect knows the series, the last frame its shape and type."""
-        while taken := self.queue.take(0.0):
-            for message in taken:
-                with suppress(SourceError):
-                    self.decode(message)
+        while self._pass_over(0.0):
+            pass
         begin = self._dialect.begin()
         self._latest_before = latest = self._receiver.latest_frame
         if latest is None:
             return begin
         rows, columns = latest.pixels.shape
         return replace(begin, shape=(rows, columns), dtype=latest.pixels.dtype)
+
+    def _pass_over_what_was_kept(self, cancellation: Cancellation) -> None:
+        n_kept, began_s = 0, time.monotonic()
+        now_s = came_s = began_s
+        while now_s - came_s < QUIET_S:
+            cancellation.check()
+            n = self._pass_over(QUIET_S)
+            n_kept, now_s = n_kept + n, time.monotonic()
+            came_s = now_s if n else came_s
+            if now_s - began_s > KEPT_S:
+                raise SourceError(
+                    f"the sender at {self.channel} goes on sending for {KEPT_S:g} s before the run has begun: stop the "
+                    "detector"
+                )
+        if n_kept:
+            log.info("%d messages that %s had kept from before the run are passed over", n_kept, self.channel)
+
+    def _pass_over(self, timeout_s: float) -> int:
+        """Take what is there, for what it tells of the series; gives how many messages."""
+        taken = self.queue.take(timeout_s)
+        for message in taken:
+            with suppress(SourceError):
+                self.decode(message)
+        return len(taken)
 
     def latest_frame(self) -> Frame | None:
         """The last frame before the series that a run of this service received."""

@@ -13,6 +13,7 @@ from zmq_sender import Bytes, Sender, sender, take, wait_until
 
 from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.frames import ZmqFrames
+from stream_service.sources.live.zmq.dialect import Received
 from stream_service.sources.live.zmq.frames import ZmqSource
 from stream_service.sources.live.zmq.queue import MESSAGE_BYTES
 from stream_service.sources.live.zmq.receiver import ZmqReceiver
@@ -143,6 +144,42 @@ def test_who_takes_is_woken_while_it_waits_for_messages_and_for_room(push: Sende
         while any(thread.is_alive() for thread in taken):
             one.queue.wake()
             other.queue.wake()
+
+
+class Reminding(Bytes):
+    """A sender sends the next message when one was read, 20 in all, as one does that has kept more than a socket
+    holds."""
+
+    def __init__(self, peer: Sender) -> None:
+        self._peer = peer
+        self.n_read = 0
+
+    def decode(self, message: Received) -> None:
+        self.n_read += 1
+        if self.n_read < 20:
+            self._peer.send(b"kept")
+
+
+def test_what_a_sender_has_kept_from_before_the_run_is_passed_over(push: Sender, monkeypatch) -> None:
+    monkeypatch.setattr("stream_service.sources.live.zmq.frames.QUIET_S", 0.5)
+    dialect = Reminding(push)
+    with closing(receiver_of(push.address)) as receiver:
+        source = ZmqSource(receiver, dialect, BUDGET_BYTES)
+        sending = threading.Thread(target=push.send, args=[b"kept"])
+        sending.start()
+        source.start()
+        sending.join()
+        source.begin()
+        assert dialect.n_read == 20
+        push.send(b"new")
+        assert take(source.queue, 1) == [b"new"]
+
+
+def test_sender_that_does_not_stop_before_the_run_is_said_in_words(push: Sender, monkeypatch) -> None:
+    monkeypatch.setattr("stream_service.sources.live.zmq.frames.KEPT_S", 0.0)
+    refused = pytest.raises(SourceError, match=f"{push.address} goes on sending for 0 s before the run has begun")
+    with closing(receiver_of(push.address)) as receiver, refused:
+        ZmqSource(receiver, Bytes(), BUDGET_BYTES).start()
 
 
 def test_nobody_at_the_address_is_said_in_words(monkeypatch) -> None:
