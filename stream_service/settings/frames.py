@@ -158,7 +158,7 @@ def with_frame_time(detector: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(frames, dict) or not isinstance(frame_time, dict):
         return detector
     for transport, said in FRAME_TIMES.items():
-        if transport not in frames:
+        if frames.get(transport) is None:
             continue
         for name, value in said.items():
             if frame_time.get(name, value) != value:
