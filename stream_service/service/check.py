@@ -13,22 +13,26 @@ from stream_service.kernels import Corrections
 from stream_service.run.corrections import corrections_from, images_of, load_references
 from stream_service.run.file_system import space_problem, swmr_problem
 from stream_service.run.live.beamline_monitors import DMOV, MOVN, followed_channels
-from stream_service.run.live.check_attributes import Latest, check_attributes
+from stream_service.run.live.check_attributes import Latest, check_attributes, check_attributes_of_series
 from stream_service.run.live.check_clocks import check_channel_clocks, check_stamp
 from stream_service.run.live.check_finding import Finding, problem_of
 from stream_service.run.live.check_numbers import check_energy, unit_problem
-from stream_service.run.live.frame_transport import frame_transport
+from stream_service.run.live.frame_transport import frame_transport, takes_from_others
 from stream_service.run.settings import build_reducer
+from stream_service.service.check_arrivals import arrival_findings, listen
 from stream_service.service.check_raw_file import check_raw_file
-from stream_service.service.check_stream import check_arrival, check_newest, check_stream
+from stream_service.service.check_stream import check_newest, check_stream
+from stream_service.service.remote import service_host
 from stream_service.settings.placeholders import placeholder_problem
 from stream_service.settings.profile import POSITION_CHANNELS, Profile, moving_channel
 from stream_service.sources.live.ca_detector import CaDetector
 from stream_service.sources.live.ca_readbacks import CaReadbacks
 
 
-def check_profile(profile: Profile) -> Iterator[Finding]:
+def check_profile(profile: Profile, listen_s: float | None = None) -> Iterator[Finding]:
     """Check everything a run will need, one finding after another; the network is used, nothing is changed.
+
+    Frames are listened to for `listen_s` (None: as long as it takes to see some; 0: not at all).
 
     A profile with placeholders is not looked at further: there is nothing to connect to.
     """
@@ -54,29 +58,41 @@ def check_profile(profile: Profile) -> Iterator[Finding]:
         else:
             yield from _check_detector(profile, detector)
             detector_answers = True
-        yield from _check_frames(profile, corrections, detector if detector_answers else None, latest)
+        yield from _check_frames(profile, corrections, detector if detector_answers else None, latest, listen_s)
     finally:
         detector.close()
 
 
 def _check_frames(
-    profile: Profile, corrections: Corrections | None, detector: CaDetector | None, latest: Mapping[str, Latest]
+    profile: Profile,
+    corrections: Corrections | None,
+    detector: CaDetector | None,
+    latest: Mapping[str, Latest],
+    listen_s: float | None,
 ) -> Iterator[Finding]:
-    """The last frame, if the detector has sent one: its shape, what it carries, its stamp."""
-    with frame_transport(profile) as transport, closing(transport.source()) as frames:
-        if problem := problem_of(frames.start):
-            yield Finding("error", "frames", problem)
-            return
-        frames.begin()
-        if detector is not None and detector.is_acquiring:
-            yield from check_arrival(frames, detector)
+    """What arrives; and the last frame, if there is one: its shape, what it carries, its stamp."""
+    frame = None
     try:
-        frame = frames.latest_frame()
+        if reason := _reason_not_to_listen(profile, listen_s):
+            yield Finding("warning", "frames", f"not listened to: {reason}")
+        else:
+            with frame_transport(profile, all_attributes=True) as transport, closing(transport.source()) as frames:
+                frames.start()
+                if frames.has_old_frame:
+                    frames.begin()
+                if listen_s != 0:
+                    zmq = profile.detector.frames.zmq
+                    arrivals = listen(frames, detector, listen_s)
+                    yield from arrival_findings(arrivals, frames, pulls=zmq is not None and zmq.socket == "pull")
+                    frame = arrivals.latest
+                frame = frame or frames.latest_frame()
         if frame is None:
-            yield Finding("warning", "frames", f"{frames.channel} answers, but has sent no frame yet: take one")
+            text = "no frame is known, so its shape, stamp and attributes are not checked: take one while check listens"
+            yield Finding("warning", "frames", f"{text} (--listen 20)")
+            yield from check_attributes_of_series(profile)
             yield from check_energy(profile, {}, latest)
             return
-        yield from _check_shape(profile, frames.channel, frame)
+        yield from _check_shape(profile, frame)
         if corrections is not None:
             stored = build_reducer(profile.preprocessing, corrections, frame.pixels.shape, 1, frame.pixels.dtype)
             yield Finding("ok", "preprocessing", f"stored frames are {stored.out_shape[0]} x {stored.out_shape[1]}")
@@ -84,9 +100,25 @@ def _check_frames(
         yield from check_energy(profile, frame.attributes, latest)
         if detector is not None:
             yield from check_stamp(profile, frame, detector)
-            yield from check_newest(profile, frames, frame.unique_id, detector)
+            if not detector.is_acquiring:
+                yield from check_newest(profile, frame.unique_id, detector)
     except PtychostreamError as error:
         yield Finding("error", "frames", str(error))
+
+
+def _reason_not_to_listen(profile: Profile, listen_s: float | None) -> str:
+    """Whoever pulls takes frames away from a service that runs."""
+    prefix = profile.service.prefix
+    if not takes_from_others(profile.detector.frames):
+        return ""
+    if listen_s == 0:
+        return "--listen 0"
+    if host := service_host(prefix):
+        return (
+            f"a service with the prefix {prefix} runs at {host}, and frames that check takes would be missing there: "
+            f"'ptychostream status --prefix {prefix}' tells what comes"
+        )
+    return ""
 
 
 def _check_folder(profile: Profile) -> Iterator[Finding]:
@@ -111,17 +143,17 @@ def _check_detector(profile: Profile, detector: CaDetector) -> Iterator[Finding]
         yield Finding("warning", "detector", text)
 
 
-def _check_shape(profile: Profile, channel: str, frame: Frame) -> Iterator[Finding]:
+def _check_shape(profile: Profile, frame: Frame) -> Iterator[Finding]:
     sensor = profile.detector.sensor_shape
     shape = f"{frame.pixels.shape[0]} rows x {frame.pixels.shape[1]} columns of {frame.pixels.dtype}"
     if sensor is not None and frame.pixels.shape != sensor:
         text = (
-            f"{channel}: {shape}, but detector.sensor_shape in the profile is {sensor[0]} x "
+            f"{shape}, but detector.sensor_shape in the profile is {sensor[0]} x "
             f"{sensor[1]}: a readout ROI or binning is set, or the profile is wrong"
         )
         yield Finding("warning", "frames", text)
     else:
-        yield Finding("ok", "frames", f"{channel}: {shape}")
+        yield Finding("ok", "frames", shape)
 
 
 def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Finding]:

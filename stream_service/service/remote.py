@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import PV
 from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.status_table import STATUS, Kind, ServicePV, StatusValue
 from stream_service.text.utf8 import text_in_waveform
+
+SEARCH_S = 1.0
+"""For a service to answer: CA asks five times meanwhile."""
 
 
 class RemoteService:
@@ -29,6 +33,17 @@ class RemoteService:
     def read(self) -> dict[ServicePV, StatusValue]:
         """The latest value of every PV of the status, in the order of the status table; texts as texts."""
         return {pv: _value_of(pv, channel) for pv, channel in self._channels.items()}
+
+
+def service_host(prefix: str, timeout_s: float = SEARCH_S) -> str:
+    """Host and port at which a service with this prefix answers; empty if none does."""
+    if not prefix.isascii():
+        return ""
+    heartbeat = PV(prefix + ServicePV.HEARTBEAT, auto_monitor=False)
+    try:
+        return str(heartbeat.host) if heartbeat.wait_for_connection(timeout_s) else ""
+    finally:
+        let_go(heartbeat)
 
 
 def _value_of(pv: ServicePV, channel: Any) -> StatusValue:

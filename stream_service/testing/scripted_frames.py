@@ -66,6 +66,7 @@ class ScriptedFrames:
     """A `FrameSource`. Its messages are the events themselves; a `SourceError` among them is a bad message."""
 
     transport = "script"
+    has_old_frame = False
 
     def __init__(self, clock: ManualClock, begin: Begin | None = None, channel: str = "SIM:Image") -> None:
         """`begin` is what the source knows of its series."""

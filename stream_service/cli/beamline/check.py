@@ -18,7 +18,10 @@ from stream_service.text.terminal import MARKS, bold, console
 if TYPE_CHECKING:
     from stream_service.run.live.check_finding import Finding
 
-EPILOG = "Examples: ptychostream check sim;   ptychostream check my-beamline.yaml --json --timeout 20"
+EPILOG = (
+    "Examples: ptychostream check sim;   ptychostream check my-beamline.yaml --json --timeout 20;   "
+    "ptychostream check my-beamline.yaml --listen 20"
+)
 TIMEOUT_S = 60.0
 """For all questions together; each has its own limit, of 1 to 10 s."""
 
@@ -28,9 +31,20 @@ def check(
     timeout_s: Annotated[
         float,
         typer.Option(
-            "--timeout", min=1.0, help="Time for the whole check, s; what has not answered by then is an error."
+            "--timeout",
+            min=1.0,
+            help="Time for the whole check but for a longer --listen, s; what has not answered by then is an error.",
         ),
     ] = TIMEOUT_S,
+    listen_s: Annotated[
+        float | None,
+        typer.Option(
+            "--listen",
+            min=0.0,
+            metavar="SECONDS",
+            help="How long to listen for frames; 0: not at all. Not given: 3 s, or 0.5 s while the detector is idle.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object: profile, ok, findings (level, about, text).")
     ] = False,
@@ -43,7 +57,7 @@ def check(
     from stream_service.service.check import check_profile
 
     findings: list[Finding] = []
-    for finding in within(timeout_s, check_profile(load_named_profile(profile))):
+    for finding in within(timeout_s + (listen_s or 0.0), check_profile(load_named_profile(profile), listen_s)):
         findings.append(finding)
         if not as_json:
             console.print(MARKS[finding.level], bold(f"{finding.about}:"), finding.text, soft_wrap=True)

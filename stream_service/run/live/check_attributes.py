@@ -7,12 +7,13 @@ says that all is well then. Only the PV itself tells.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from stream_service.core.frame import NS_PER_S, AttributeValue
 from stream_service.core.pairing.attributes import SAME_VALUE
 from stream_service.run.live.check_finding import Finding
+from stream_service.run.live.frame_transport import attribute_advice, counts_each_series
 from stream_service.settings.profile import Profile
 
 SETTLED_NS = NS_PER_S // 10
@@ -49,11 +50,27 @@ def check_attributes(
             text = f"the NDAttribute {channel.attribute} has no value: is the PV behind it connected?"
             yield Finding("error", about, text)
         else:
+            yield Finding("error", about, _is_missing(profile, channel.attribute, attributes))
+    own = profile.detector.exposure_attribute
+    if own and own not in attributes:
+        yield Finding("warning", "detector.exposure_attribute", _is_missing(profile, own, attributes))
+
+
+def check_attributes_of_series(profile: Profile) -> Iterator[Finding]:
+    """Look at the attributes that a profile names while no frame has come, of a detector that has no NDAttributes."""
+    if not counts_each_series(profile.detector.frames):
+        return
+    for name, channel in profile.channels.items():
+        if channel.attribute:
             text = (
-                f"frames carry no NDAttribute {channel.attribute}: add it to the attributes file (there are: "
-                f"{', '.join(attributes)})"
+                f"{_is_missing(profile, channel.attribute)}; if that is one of them, take a frame while check listens"
             )
-            yield Finding("error", about, text)
+            yield Finding("error", f"channel {name}", text)
+
+
+def _is_missing(profile: Profile, attribute: str, there: Collection[str] = ()) -> str:
+    others = f" (there are: {', '.join(there)})" if there else ""
+    return f"frames carry no NDAttribute {attribute}: {attribute_advice(profile.detector.frames)}{others}"
 
 
 def _changed_lately(frame_ns: int, latest: Latest | None) -> bool:

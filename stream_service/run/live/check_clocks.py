@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.core.frame import NS_PER_S, Frame
 from stream_service.run.live.check_finding import Finding
+from stream_service.run.live.frame_transport import counts_each_series, no_time_advice
 from stream_service.settings.profile import Profile
 from stream_service.sources.live.ca_detector import CaDetector
 
@@ -26,16 +27,18 @@ def check_frame_clock(
     exposure_s: float,
     offset_s: float,
     now_ns: int,
+    no_time: str,
     limit_s: float = DEFAULT_LIMIT_S,
 ) -> Iterator[Finding]:
     """Compare the last frame's stamp with the one its counter was posted with.
 
     `counter_ns` is None if the counter does not belong to that frame; `offset_s` is the profile's
-    `detector.frame_time.offset_s`, already to be added to the frame's stamp; `limit_s` is how far clocks may differ.
+    `detector.frame_time.offset_s`, already to be added to the frame's stamp; `no_time` is what to do if it has none;
+    `limit_s` is how far clocks may differ.
     """
     about = "clock of the frames"
     if frame_ns < YEAR_2000_NS:
-        yield Finding("error", about, "the last frame carries no time: choose the other detector.frame_time.field")
+        yield Finding("error", about, f"the last frame carries no time: {no_time}")
         return
     adjusted_ns = frame_ns + round(offset_s * NS_PER_S)
     if (ahead_s := (adjusted_ns - now_ns) / NS_PER_S) > limit_s:
@@ -59,13 +62,16 @@ def check_frame_clock(
 
 def check_stamp(profile: Profile, frame: Frame, detector: CaDetector) -> Iterator[Finding]:
     """Compare the last frame's stamp with its counter, if that still shows it, and with the clock of this machine."""
+    frames = profile.detector.frames
     counter, counter_ns = detector.counter_with_stamp()
+    is_shown = counter == frame.unique_id and bool(counter_ns) and not counts_each_series(frames)
     yield from check_frame_clock(
         frame.timestamp_ns,
-        counter_ns if counter == frame.unique_id and counter_ns else None,
+        counter_ns if is_shown else None,
         exposure_s=detector.exposure_s,
         offset_s=profile.detector.frame_time.offset_s,
         now_ns=time.time_ns(),
+        no_time=no_time_advice(frames),
         limit_s=profile.service.clock_limit_s + profile.detector.frame_time.delay_s,
     )
 

@@ -41,6 +41,11 @@ class LiveFrames(FrameSource, Protocol):
         """What to look at when frames do not come, a question."""
         ...
 
+    @property
+    def has_old_frame(self) -> bool:
+        """True if the first that comes may be the last frame from before, sent again."""
+        ...
+
 
 class FrameTransport(Protocol):
     """What the frame sources of a profile share; each run has a source of its own. Close it, or use it in a `with`."""
@@ -61,9 +66,10 @@ class FrameTransport(Protocol):
 class PvaTransport:
     """PV Access: each source has a subscription of its own."""
 
-    def __init__(self, profile: Profile, channel: str) -> None:
+    def __init__(self, profile: Profile, channel: str, wanted: frozenset[str] | None) -> None:
         self._profile = profile
         self._channel = channel
+        self._wanted = wanted
         self._context = Context("pva", nt=False, useenv=True)
 
     def source(self) -> LiveFrames:
@@ -75,7 +81,7 @@ class PvaTransport:
             queue_bytes(self._profile),
             frame_bytes(detector),
             timestamp_field=detector.frame_time.field,
-            wanted=wanted_attributes(self._profile),
+            wanted=self._wanted,
         )
 
     def close(self) -> None:
@@ -113,9 +119,9 @@ class ZmqTransport:
         self.close()
 
 
-def frame_transport(profile: Profile) -> FrameTransport:
-    """The transport that a profile names."""
-    frames, wanted = profile.detector.frames, wanted_attributes(profile)
+def frame_transport(profile: Profile, *, all_attributes: bool = False) -> FrameTransport:
+    """The transport that a profile names; of the attributes of a frame those that the profile names are read."""
+    frames, wanted = profile.detector.frames, None if all_attributes else wanted_attributes(profile)
     if frames.adzmq:
         return ZmqTransport(profile, frames.adzmq, Adzmq(wanted))
     if frames.simplon:
@@ -124,7 +130,7 @@ def frame_transport(profile: Profile) -> FrameTransport:
     if frames.stream2:
         return ZmqTransport(profile, frames.stream2, Stream2(frames.stream2.channel, wanted))
     assert frames.pva is not None, "the profile has one of them"
-    return PvaTransport(profile, frames.pva.channel)
+    return PvaTransport(profile, frames.pva.channel, wanted)
 
 
 def frame_switches(detector: DetectorSettings) -> CaStream:
@@ -140,6 +146,37 @@ def sending_plugin(frames: Frames) -> str:
     if frames.adzmq:
         return frames.adzmq.plugin
     return frames.pva.plugin or plugin_prefix(frames.pva.channel) if frames.pva else ""
+
+
+def takes_from_others(frames: Frames) -> bool:
+    """True if whoever listens takes frames, or the address, away from a service that runs."""
+    zmq = frames.zmq
+    return zmq is not None and (zmq.socket == "pull" or bool(zmq.bind))
+
+
+def counts_each_series(frames: Frames) -> bool:
+    """True if ids begin anew with each series: the detector's counter does not show them."""
+    return frames.simplon is not None or frames.stream2 is not None
+
+
+def attribute_advice(frames: Frames) -> str:
+    """What to do about an attribute that frames do not carry."""
+    if not counts_each_series(frames):
+        return "add it to the attributes file"
+    name, numbers = ("SIMPLON", "the image appendix") if frames.simplon else ("Stream2", "the user data")
+    return f"{name} has none, only real_time and numbers of {numbers}. Pair by 'how: timestamp'"
+
+
+def no_time_advice(frames: Frames) -> str:
+    """What to do about frames that carry no time."""
+    if frames.simplon:
+        return (
+            "the header of its series has no arm date with a time zone, or did not come. Set header_detail of the "
+            "control unit to basic or all; without times positions cannot be paired"
+        )
+    if frames.adzmq:
+        return "this version of ADZMQ sends none: update it"
+    return "choose the other detector.frame_time.field"
 
 
 def queue_bytes(profile: Profile) -> int:

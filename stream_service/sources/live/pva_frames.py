@@ -51,6 +51,8 @@ class PvaFrames:
     """A subscription to an NTNDArray channel."""
 
     transport = "PVA"
+    has_old_frame = True
+    """See `LiveFrames`: every new subscriber gets it first."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ NOW_NS = 1_800_000_000 * NS_PER_S
 
 
 def levels(frame_ns: int, counter_ns: int | None, *, offset_s: float = 0.0) -> list[str]:
-    found = check_frame_clock(frame_ns, counter_ns, exposure_s=0.5, offset_s=offset_s, now_ns=NOW_NS)
+    found = check_frame_clock(frame_ns, counter_ns, exposure_s=0.5, offset_s=offset_s, now_ns=NOW_NS, no_time="do this")
     return [finding.level for finding in found]
 
 
@@ -38,14 +38,16 @@ def test_frames_clock(frame_s: float, counter_s: float | None, offset_s: float, 
 
 
 def test_offset_that_would_mend_it_is_said() -> None:
-    (finding,) = check_frame_clock(ago(3660), ago(60), exposure_s=0.5, offset_s=0.0, now_ns=NOW_NS)
+    (finding,) = check_frame_clock(ago(3660), ago(60), exposure_s=0.5, offset_s=0.0, now_ns=NOW_NS, no_time="do this")
     assert "3600.0 s before its counter was posted" in finding.text
     assert "add 3600.0 to detector.frame_time.offset_s" in finding.text
 
 
 @pytest.mark.parametrize("unset_s", [0, 631_152_000])
 def test_frame_without_time_is_an_error(unset_s: int) -> None:
-    (finding,) = check_frame_clock(unset_s * NS_PER_S, ago(0), exposure_s=0.5, offset_s=0.0, now_ns=NOW_NS)
+    (finding,) = check_frame_clock(
+        unset_s * NS_PER_S, ago(0), exposure_s=0.5, offset_s=0.0, now_ns=NOW_NS, no_time="do this"
+    )
     assert finding.level == "error" and "carries no time" in finding.text
 
 

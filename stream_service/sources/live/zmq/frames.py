@@ -30,6 +30,9 @@ TAKEN_OUT = 4
 class ZmqSource:
     """The source of one run. What its dialect knows of the series so far, it knows from the runs before."""
 
+    has_old_frame = False
+    """See `LiveFrames`."""
+
     def __init__(self, receiver: ZmqReceiver, dialect: Dialect, budget_bytes: int) -> None:
         self.transport = dialect.name
         self.channel = ", ".join(receiver.addresses)
