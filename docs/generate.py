@@ -45,9 +45,12 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def field_notes(model: type[BaseModel]) -> dict[str, str]:
-    """Notes under the fields of a model in the source."""
-    (body,) = (node.body for node in ast.parse(inspect.getsource(model)).body if isinstance(node, ast.ClassDef))
+    """Notes under the fields of a model in the source, those that it inherits among them."""
     notes: dict[str, str] = {}
+    for base in model.__bases__:
+        if base is not BaseModel and issubclass(base, BaseModel):
+            notes |= field_notes(base)
+    (body,) = (node.body for node in ast.parse(inspect.getsource(model)).body if isinstance(node, ast.ClassDef))
     for field, node in pairwise(body):
         match field, node:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(note))):
@@ -137,9 +140,14 @@ def with_sections(model: type[BaseModel], what: str) -> str:
     """Tables of all settings of a model and of its sections."""
     head = (what, "value", "default", "meaning")
     parts = [table(head, setting_rows(model))]
+    described: dict[type[BaseModel], str] = {}
     for path, section, note in sections(model, ""):
         about = " ".join(part for part in (inspect.getdoc(section), note) if part)
-        parts.append(f"\n### `{path}`\n\n{about}\n\n{table(head, setting_rows(section))}")
+        rows = list(setting_rows(section))
+        if section in described:
+            about, rows = f"As `{described[section]}`.", []
+        described.setdefault(section, path)
+        parts.append(f"\n### `{path}`\n\n{about}\n" + (f"\n{table(head, rows)}" if rows else ""))
     return "".join(parts)
 
 

@@ -24,13 +24,14 @@ IDLE_S = 0.5
 """And one that is idle: what it has kept comes at once."""
 MOST_EXPOSURES = 3.0
 """In so many exposures at least one frame must come."""
+SETTLED_S = 0.5
+"""Until then a sender gives what it had kept: it says nothing of the rate."""
 ENOUGH_FRAMES = 1000
+"""After that."""
 LATE_S = 0.5
 """After it was counted, a frame may still be on its way."""
 LOOK_S = 0.25
 """Between two looks at the connections."""
-LEAST_RATE_S = 0.1
-"""A rate over less says how frames were kept, not how they are made."""
 MOST_SERIES = 3
 """That are named."""
 
@@ -72,7 +73,7 @@ class Ids:
         return max(self.seen) - min(self.seen) + 1 - len(self.seen)
 
     def __str__(self) -> str:
-        said = [f"ids {min(self.seen)} to {max(self.seen)}"]
+        said = [f"{min(self.seen)} to {max(self.seen)}"]
         said.append(f"{self.n_missing} of them did not come" if self.n_missing else "none missing")
         if self.n_repeated:
             said.append(f"{self.n_repeated} came again")
@@ -83,16 +84,19 @@ class Ids:
 
 @dataclass(slots=True)
 class Arrivals:
-    """What came."""
+    """What came since `begin_s`."""
 
+    begin_s: float
     n_frames: int = 0
-    n_bytes: int = 0
-    """Of their pixels."""
+    n_settled: int = 0
+    """Of them, those that count for the rate."""
+    n_settled_bytes: int = 0
+    """Of the pixels of these."""
     n_refused: int = 0
     first_refusal: str = ""
-    first_s: float = 0.0
-    """When the first frame came, and the last."""
-    last_s: float = 0.0
+    first_settled_s: float = 0.0
+    """When the first of these came, and the last."""
+    last_settled_s: float = 0.0
     latest: Frame | None = None
     n_without_time: int = 0
     n_series: int = 0
@@ -126,12 +130,14 @@ class Arrivals:
                 self.n_ended += 1
 
     def _enter_frame(self, frame: Frame, now_s: float) -> None:
-        at_s = now_s if frame.received_s is None else frame.received_s
-        if self.n_frames == 0:
-            self.first_s = at_s
-        self.last_s, self.latest = at_s, frame
+        self.latest = frame
         self.n_frames += 1
-        self.n_bytes += frame.pixels.nbytes
+        if now_s - self.begin_s >= SETTLED_S:
+            at_s = now_s if frame.received_s is None else frame.received_s
+            self.first_settled_s = self.first_settled_s if self.n_settled else at_s
+            self.last_settled_s = at_s
+            self.n_settled += 1
+            self.n_settled_bytes += frame.pixels.nbytes
         self.n_without_time += frame.timestamp_ns == NO_STAMP
         self.ids.setdefault(frame.epoch, Ids()).enter(frame.unique_id)
 
@@ -143,11 +149,12 @@ class Arrivals:
     @property
     def rate(self) -> str:
         """Frames and megabytes a second; empty where they were too few to tell."""
-        span_s = self.last_s - self.first_s
-        if span_s < LEAST_RATE_S:
+        span_s = self.last_settled_s - self.first_settled_s
+        if span_s <= 0:
             return ""
-        share = (self.n_frames - 1) / self.n_frames
-        return f": {share * self.n_frames / span_s:.3g} frames/s, {share * self.n_bytes / span_s / 1e6:.3g} MB/s"
+        share = (self.n_settled - 1) / self.n_settled  # there are as many periods between them, less one
+        frames_per_s, bytes_per_s = share * self.n_settled / span_s, share * self.n_settled_bytes / span_s
+        return f": {frames_per_s:.4g} frames/s, {bytes_per_s / 1e6:.3g} MB/s"
 
 
 def listen(
@@ -157,10 +164,10 @@ def listen(
 
     Raises `SourceError` if the detector does not answer any more.
     """
-    arrivals = Arrivals()
+    begin_s = clock()
+    arrivals = Arrivals(begin_s)
     arrivals.was_acquiring = is_acquiring = detector is not None and detector.is_acquiring
     before = detector.counter() if detector is not None else 0
-    begin_s = clock()
     if listen_s is None:
         listen_s = LISTEN_S if is_acquiring or detector is None else IDLE_S
     longest_s = max(listen_s, MOST_EXPOSURES * detector.exposure_s) if is_acquiring and detector else listen_s
@@ -183,7 +190,7 @@ def _listen_until(
     *,
     is_one_enough: bool = False,
 ) -> None:
-    while (left_s := deadline_s - clock()) > 0 and arrivals.n_frames < ENOUGH_FRAMES:
+    while (left_s := deadline_s - clock()) > 0 and arrivals.n_settled < ENOUGH_FRAMES:
         for message in frames.queue.take(min(left_s, LOOK_S)):
             arrivals.enter(frames, message, clock())
         frames.silent()  # who was cut off is connected to anew by this
@@ -232,12 +239,12 @@ def _ids_finding(epoch: int | None, ids: Ids, *, pulls: bool) -> Finding:
     whose = "" if epoch is None else f"series {epoch}: "
     why = []
     if ids.n_missing:
-        why.append(
-            "does somebody else pull from the same sender?" if pulls else "they were lost on the way, or not sent"
-        )
+        at_sender = "they found the queue of the sender full, or somebody else pulls from it"
+        why.append(at_sender if pulls else "they were lost on the way, or not sent")
     if ids.n_back:
         why.append("frames are out of order, or the counter was reset")
-    return Finding("warning" if why or ids.n_repeated else "ok", "ids", ": ".join([f"{whose}{ids}", *why]))
+    text = f"{whose}{ids}" + (f": {'; '.join(why)}" if why else "")
+    return Finding("warning" if why or ids.n_repeated else "ok", "ids", text)
 
 
 def _nothing_came(arrivals: Arrivals, frames: LiveFrames, over: str) -> Finding:

@@ -47,11 +47,11 @@ class ZmqFrames(Settings):
     """Addresses and limits of a ZMQ socket."""
 
     connect: tuple[Address, ...] = ()
-    """Addresses of the senders that bind, such as `tcp://ioc:5432`."""
+    """Address, or list of addresses, of senders that bind, such as `tcp://ioc:5432`."""
     bind: tuple[Address, ...] = ()
-    """Addresses of this machine to which senders connect, such as `tcp://*:5432`."""
+    """Address, or list of addresses, of this machine to which senders connect, such as `tcp://*:5432`."""
     socket: Literal["sub", "pull"] = "pull"
-    """Of a sender that publishes (PUB) or pushes (PUSH). Whoever else pulls from the same sender takes frames away."""
+    """`sub` if the sender publishes (PUB), `pull` if it pushes (PUSH): whoever else pulls from it takes frames away."""
     largest_message_MiB: Annotated[float, Field(gt=0, le=MOST_FRAME_BYTES / MiB)] | None = None
     """A sender of a larger part is cut off. Not given: twice a frame of `detector.sensor_shape` of 4 bytes a pixel, or
     256 MiB where that is not given."""
@@ -87,7 +87,7 @@ class AdzmqFrames(ZmqFrames):
 
 
 class SimplonFrames(ZmqFrames):
-    """Stream interface of a Dectris detector, version 1 (`tcp://dcu:9999`)."""
+    """Stream interface of a Dectris detector in the format legacy (`tcp://dcu:9999`)."""
 
     time_zone: str = ""
     """Of the control unit, such as `Europe/Zurich`: an EIGER X says when it was armed by its local time. Without it,
@@ -105,14 +105,17 @@ class SimplonFrames(ZmqFrames):
 
 
 class Stream2Frames(ZmqFrames):
-    """Stream interface of a Dectris detector, version 2 (`tcp://dcu:31001`)."""
+    """Stream interface of a Dectris detector in the format cbor (`tcp://dcu:31001`)."""
 
     channel: str = ""
-    """Of a detector with several thresholds: the name of the channel whose images are taken."""
+    """Of a detector with several thresholds: the name of the one whose images are taken, such as `threshold_1`."""
 
 
 class Frames(Settings):
-    """How the frames come: exactly one of these. A text alone is the PVA channel, or the address to connect to."""
+    """How the frames come: exactly one of `pva`, `adzmq`, `simplon` and `stream2`, such as `{pva: "BL1:Pva1:Image"}` or
+    `{stream2: "tcp://dcu:31001"}`: a text alone is the PVA channel, or the address to connect to. See
+    [Frames over ZMQ](../how-to/frames-over-zmq.md). `frames_pva` and `pva_plugin` of earlier profiles are read as
+    `pva`."""
 
     pva: PvaFrames | None = None
     adzmq: AdzmqFrames | None = None

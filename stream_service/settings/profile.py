@@ -84,7 +84,6 @@ class DetectorSettings(Settings):
     """The areaDetector whose frames are streamed."""
 
     frames: Frames
-    """How they come."""
     acquire_pv: str
     """CA PV that is 1 while the detector acquires (`cam1:Acquire_RBV`)."""
     counter_pv: str

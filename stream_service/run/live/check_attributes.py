@@ -53,7 +53,9 @@ def check_attributes(
             yield Finding("error", about, _is_missing(profile, channel.attribute, attributes))
     own = profile.detector.exposure_attribute
     if own and own not in attributes:
-        yield Finding("warning", "detector.exposure_attribute", _is_missing(profile, own, attributes))
+        other = "; there is real_time" if counts_each_series(profile.detector.frames) else ""
+        text = f"frames carry no {own}: exposure times are those of {profile.detector.exposure_pv}{other}"
+        yield Finding("warning", "detector.exposure_attribute", text)
 
 
 def check_attributes_of_series(profile: Profile) -> Iterator[Finding]:

@@ -171,8 +171,8 @@ def no_time_advice(frames: Frames) -> str:
     """What to do about frames that carry no time."""
     if frames.simplon:
         return (
-            "the header of its series has no arm date with a time zone, or did not come. Set header_detail of the "
-            "control unit to basic or all; without times positions cannot be paired"
+            "set header_detail of the control unit to basic or all; if its arm date names no time zone, give "
+            "detector.frames.simplon.time_zone; and a series that began before has lost its header"
         )
     if frames.adzmq:
         return "this version of ADZMQ sends none: update it"

@@ -22,7 +22,7 @@ ENERGY = {"how": "timestamp", "unit": "eV", "continuous": False}
 def senders(start_ioc: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     """Prefix of a beamline, and the address of each dialect."""
     places = {dialect: f"tcp://127.0.0.1:{free_port()}" for dialect in ("adzmq", "simplon", "stream2")}
-    dectris = ("--simplon", places["simplon"], "--stream2", places["stream2"])
+    dectris = ("--simplon", places["simplon"], "--stream2", places["stream2"], "--dcu-queue", "100000")
     ioc = start_ioc("--stack", "4", "--zmq", f"{places['adzmq']} PUB", *dectris)
     return ioc.prefix, places
 
@@ -46,7 +46,9 @@ def profile_of(senders: tuple[str, dict[str, str]], transport: str, folder: Path
 def test_frames_that_arrive_are_told(
     senders: tuple[str, dict[str, str]], beamline: BeamlineClient, tmp_path: Path, transport: str
 ) -> None:
-    beamline.put_all(cam1__ImageMode="Continuous", cam1__AcquireTime=0.005, cam1__AcquirePeriod=0.02)
+    beamline.put_all(
+        ZMQ1__EnableCallbacks=1, cam1__ImageMode="Continuous", cam1__AcquireTime=0.005, cam1__AcquirePeriod=0.02
+    )
     before = beamline.get("cam1:ArrayCounter_RBV")
     beamline.put("cam1:Acquire", 1, wait=False)
     beamline.wait_until(lambda: beamline.get("cam1:ArrayCounter_RBV") > before)
