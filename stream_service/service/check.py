@@ -77,9 +77,7 @@ def _check_frames(
             yield Finding("warning", "frames", f"not listened to: {reason}")
         else:
             with frame_transport(profile, all_attributes=True) as transport, closing(transport.source()) as frames:
-                frames.start()
-                if frames.has_old_frame:
-                    frames.begin()
+                frames.listen()
                 if listen_s != 0:
                     zmq = profile.detector.frames.zmq
                     arrivals = listen(frames, detector, listen_s)

@@ -66,7 +66,6 @@ class ScriptedFrames:
     """A `FrameSource`. Its messages are the events themselves; a `SourceError` among them is a bad message."""
 
     transport = "script"
-    has_old_frame = False
 
     def __init__(self, clock: ManualClock, begin: Begin | None = None, channel: str = "SIM:Image") -> None:
         """`begin` is what the source knows of its series."""
@@ -98,6 +97,9 @@ class ScriptedFrames:
 
     def start(self, cancellation: Cancellation | None = None) -> None:
         """The script answers at once."""
+
+    def listen(self) -> None:
+        """See `LiveFrames`."""
 
     def begin(self) -> Begin:
         """What the source was said to know."""

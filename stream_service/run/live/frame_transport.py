@@ -41,9 +41,9 @@ class LiveFrames(FrameSource, Protocol):
         """What to look at when frames do not come, a question."""
         ...
 
-    @property
-    def has_old_frame(self) -> bool:
-        """True if the first that comes may be the last frame from before, sent again."""
+    def listen(self) -> None:
+        """Let messages come, what the sender has kept among them, without a run. Raises `SourceError` when nothing
+        answers, and `ConfigError`."""
         ...
 
 

@@ -51,8 +51,6 @@ class PvaFrames:
     """A subscription to an NTNDArray channel."""
 
     transport = "PVA"
-    has_old_frame = True
-    """See `LiveFrames`: every new subscriber gets it first."""
 
     def __init__(
         self,
@@ -98,6 +96,11 @@ class PvaFrames:
                 f"{self.channel} answers a get over PVA but sent no update to a monitor within "
                 f"{FIRST_UPDATE_TIMEOUT_S:g} s: is its IOC overloaded?"
             )
+
+    def listen(self) -> None:
+        """See `LiveFrames`; the old frame that comes first is `latest_frame`."""
+        self.start()
+        self.begin()
 
     def _has_answered(self) -> bool:
         self.queue.look()

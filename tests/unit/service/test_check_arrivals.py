@@ -232,7 +232,7 @@ def test_messages_of_a_sender_are_seen_from_the_first_one_on(tmp_path: Path, mon
         profile = with_frames(tmp_path, stream2=dcu.address)
         with frame_transport(profile, all_attributes=True) as transport:
             source = transport.source()
-            source.start()
+            source.listen()
             messages = [dectris.stream2_start(7), *(dectris.stream2_image(n, 7) for n in (0, 1, 3))]
             dcu.send(*(part for parts in messages for part in parts))
             found = list(arrival_findings(listen(source, None, HANG_S), source, pulls=True))
@@ -246,7 +246,7 @@ def test_messages_of_another_dialect_are_named(tmp_path: Path) -> None:
     detector.exposure_s = HANG_S
     with sender(zmq.PUSH) as dcu, frame_transport(with_frames(tmp_path, stream2=dcu.address)) as transport:
         source = transport.source()
-        source.start()
+        source.listen()
         dcu.send(*dectris.simplon_end())
         found = list(arrival_findings(listen(source, detector, 0.0), source, pulls=True))
         source.close()

@@ -30,9 +30,6 @@ TAKEN_OUT = 4
 class ZmqSource:
     """The source of one run. What its dialect knows of the series so far, it knows from the runs before."""
 
-    has_old_frame = False
-    """See `LiveFrames`."""
-
     def __init__(self, receiver: ZmqReceiver, dialect: Dialect, budget_bytes: int) -> None:
         self.transport = dialect.name
         self.channel = ", ".join(receiver.addresses)
@@ -47,6 +44,18 @@ class ZmqSource:
         Raises `SourceError`, `ConfigError` and `CancelledError`.
         """
         cancellation = cancellation or Cancellation()
+        self._connect(cancellation)
+        try:
+            self._pass_over_what_was_kept(cancellation)
+        except BaseException:
+            self.close()
+            raise
+
+    def listen(self) -> None:
+        """See `LiveFrames`."""
+        self._connect(Cancellation())
+
+    def _connect(self, cancellation: Cancellation) -> None:
         self._receiver.attach(self.queue)
         try:
             if not cancellation.wait_until(lambda: not self._receiver.silent(), ANSWER_TIMEOUT_S):
@@ -55,7 +64,6 @@ class ZmqSource:
                     f"no sender at {', '.join(self._receiver.silent())} within {ANSWER_TIMEOUT_S:g} s: is it running, "
                     f"and are the addresses under detector.frames right?{f' ({why})' if why else ''}"
                 )
-            self._pass_over_what_was_kept(cancellation)
         except BaseException:
             self.close()
             raise
