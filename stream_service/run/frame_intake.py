@@ -102,7 +102,7 @@ class FrameIntake:
         """True if the detector can be asked for the uniqueId of its latest frame."""
         self.is_past_plan = False
         """True once the source has ended the series with which the plan is to be full."""
-        self._counter_before = begin.counter_before if n_planned is not None else None
+        self._counter_before = begin.counter_before
         self._n_taken = 0
         """Frames so far, whatever the ledger made of them: the time of those without a stamp."""
         self._has_stamps = begin.has_stamps

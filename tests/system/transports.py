@@ -45,20 +45,23 @@ class Senders:
 
     def profile(self, transport: str, prefix: str) -> dict[str, dict[str, Any]]:
         """What the profile of a daemon says that gets its frames by this transport."""
-        detector: dict[str, Any] = {"sensor_shape": list(SHAPE)}
-        channels: dict[str, Any] = {
-            "y": {"how": "attribute", "attribute": "posy", "pv": f"{prefix}Y.RBV", "unit": "um"}
-        }
-        if transport in DIALECTS:
-            detector["frames"] = {transport: {"connect": f"tcp://127.0.0.1:{self.ports[transport]}"}}
-        if transport == "adzmq":
-            detector["frames"]["adzmq"]["plugin"] = f"{prefix}ZMQ1:"
-            detector["frame_time"] = {"marks": "end"}
-        if transport in SERIES:
-            detector |= {"frame_time": {}, "exposure_attribute": "real_time"}
-            energy = {"how": "timestamp", "pv": f"{prefix}Energy_RBV", "unit": "eV", "continuous": False}
-            channels = {"energy": energy}
-        return {"detector": detector, "channels": channels}
+        connect = f"tcp://127.0.0.1:{self.ports[transport]}" if transport in DIALECTS else ""
+        return profile_of(transport, prefix, SHAPE, connect=connect)
+
+
+def profile_of(transport: str, prefix: str, shape: tuple[int, int], **zmq: Any) -> dict[str, dict[str, Any]]:
+    """The sections of a profile that depend on the transport; `zmq` are settings of its socket."""
+    detector: dict[str, Any] = {"sensor_shape": list(shape)}
+    channels = {"y": {"how": "attribute", "attribute": "posy", "pv": f"{prefix}Y.RBV", "unit": "um"}}
+    if transport in DIALECTS:
+        detector["frames"] = {transport: zmq}
+    if transport == "adzmq":
+        zmq["plugin"] = f"{prefix}ZMQ1:"
+        detector["frame_time"] = {"marks": "end"}
+    if transport in SERIES:
+        detector |= {"frame_time": {}, "exposure_attribute": "real_time"}
+        channels = {"energy": {"how": "timestamp", "pv": f"{prefix}Energy_RBV", "unit": "eV", "continuous": False}}
+    return {"detector": detector, "channels": channels}
 
 
 class Transports:

@@ -81,6 +81,20 @@ def test_end_of_a_stream_ends_the_run(tmp_path: Path) -> None:
     assert b.clock.now_s < 1000.2, "nothing is waited for"
 
 
+@pytest.mark.parametrize("n_positions", [4, None])
+@pytest.mark.parametrize(("counts_at_end", "lost"), [(104, "missing ids: 1:2"), (103, "")])
+def test_last_frame_is_missed_if_the_detector_made_more_than_its_source_gave(
+    tmp_path: Path, n_positions: int | None, counts_at_end: int, lost: str
+) -> None:
+    b = Bench(tmp_path, begin=Begin(1, epoch=7), n_positions=n_positions)
+    b.detector.shown = 100
+    given = [frame(1, epoch=7), frame(2, epoch=7), frame(1, epoch=8)]
+    run = b.play(iter([given]), b.exposed(counts_at_end), b.stop)
+    is_complete = not lost and n_positions is None
+    assert run.state is (RunState.COMPLETE if is_complete else RunState.INCOMPLETE), run.message
+    assert lost in run.message and run.status().account.lost == bool(lost)
+
+
 def test_bad_message_of_any_source_is_counted_and_skipped(tmp_path: Path) -> None:
     b = Bench(tmp_path, begin=Begin(1), n_positions=2)
     run = b.play(frames([1]), [SourceError("a part of the message is missing")], frames([2]))
