@@ -23,7 +23,10 @@ SERVERS = {"pva": "service", "adzmq": "adzmq", "simplon": "simplon", "stream2": 
 DIALECTS = ("adzmq", "simplon", "stream2")
 SERIES = ("simplon", "stream2")
 """Those that count the frames of each series from 1, and have no NDAttributes."""
-SHAPE = (24, 32)
+SHAPE = (96, 128)
+"""Of frames of which few fit into the buffers of the network."""
+MOST_KEPT = 100
+"""Messages, by a control unit."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Senders:
         """Of `iocsim`."""
         address = {name: f"tcp://127.0.0.1:{port}" for name, port in self.ports.items()}
         zmq = ("--zmq", f"{address['adzmq']} PUB", "--simplon", address["simplon"], "--stream2", address["stream2"])
-        return ("--shape", f"{SHAPE[0]},{SHAPE[1]}", *zmq)
+        return ("--shape", f"{SHAPE[0]},{SHAPE[1]}", "--dcu-queue", str(MOST_KEPT), *zmq)
 
     def profile(self, transport: str, prefix: str) -> dict[str, dict[str, Any]]:
         """What the profile of a daemon says that gets its frames by this transport."""
@@ -111,9 +114,9 @@ class Transports:
         return self.rigs["pva"].counter()
 
     def stop(self, *names: str) -> None:
-        """Have these runs end."""
+        """Have these runs end, at once."""
         for rig in self._named(*names).values():
-            rig.service.put("Stop", 1)
+            rig.service.put("Stop", 1, wait=False)
 
     def wait_for_ends(self, *names: str) -> dict[str, str]:
         """The states in which the runs end."""
@@ -134,6 +137,10 @@ class Transports:
         """Wait until it is true of each daemon."""
         for rig in self._named(*names).values():
             rig.service.wait_until(lambda rig=rig: claim(rig))
+
+    def n_dropped(self, name: str) -> int:
+        """Messages for which a control unit has had no room."""
+        return int(self.beamline.get(f"Sim:{name.title()}Dropped_RBV"))
 
     def close(self) -> None:
         for rig in self.rigs.values():

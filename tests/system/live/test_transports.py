@@ -6,6 +6,7 @@ frames as the detector does; SIMPLON and Stream2 count those of each series, and
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,7 +28,8 @@ N_POINTS, N_FLY = 8, 40
 SPEED_UM_S = 2.0
 STAMP_S = 0.3e-6
 """How far a stamp of ADZMQ, a number of seconds since 1990, may be from that of PVA."""
-GONE_S = 2.0
+GONE_S = 5.0
+"""Longer than a sender takes to start again."""
 DRAIN_S = 1.0
 """How long a run waits for the frames that were lost at its end; the tests wait for those that were not."""
 COUNTING = ("pva", "adzmq")
@@ -38,7 +40,9 @@ def ioc_and_transports(
     start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Any, Transports]]:
     senders = Senders.on_free_ports()
-    ioc = start_ioc(*senders.options)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ZMQ_SNDHWM", "10")  # NDPluginZMQ heeds it, too
+        ioc = start_ioc(*senders.options)
     service = {"gone_s": GONE_S, "grace_s": 60.0, "drain_s": DRAIN_S}
     transports = Transports(ioc.prefix, senders, epics, tmp_path_factory.mktemp("transports"), **service)
     yield ioc, transports
@@ -179,6 +183,40 @@ def test_control_unit_that_starts_again_in_a_series(transports: Transports) -> N
         assert states[name] == ("INCOMPLETE" if lost else "COMPLETE"), name
         stored[name] = n - len(lost)
     assert stored["pva"] == n and all(5 <= stored[name] < n for name in SERIES), stored
+
+
+def test_daemons_that_are_held_up_lose_frames_and_name_them(transports: Transports) -> None:
+    n, n_first = 400, 5
+    before = transports.arm("held_up", n_positions=n)
+    transports.beamline.acquire(n_first)
+    transports.wait_until_each(lambda rig: rig.service.get("FramesReceived") == n_first)
+    held_up = [transports.rigs[name].child.process.pid for name in DIALECTS]
+    n_dropped = {name: -transports.n_dropped(name) for name in SERIES}
+    for pid in held_up:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        transports.beamline.acquire(n - n_first)
+    finally:
+        for pid in held_up:
+            os.kill(pid, signal.SIGCONT)
+    for name in SERIES:  # the end of the series may be one of them
+        n_dropped[name] += transports.n_dropped(name)
+        received = transports.rigs[name].service
+        received.wait_until(lambda name=name, client=received: client.get("FramesReceived") >= n - n_dropped[name])
+    transports.stop(*DIALECTS)
+    states = transports.wait_for_ends()
+    assert states == {"pva": "COMPLETE", **dict.fromkeys(DIALECTS, "INCOMPLETE")}
+    for name, file in transports.each("held_up"):
+        lost, stored = status_of(file, FrameStatus.LOST), identities(file)
+        if name in SERIES:
+            expected = [(0, place) for place in range(1, n_first + 1)]
+            expected += [(1, place) for place in range(1, n - n_first + 1)]
+            assert n_dropped[name] - len(lost) in (0, 1), name
+        else:
+            expected = [(0, before + place) for place in range(1, n + 1)]
+        assert sorted(stored + lost) == expected, name
+        assert ledger(file) == {"expected": n, "stored": n - len(lost), **({"lost": len(lost)} if lost else {})}
+        assert len(lost) > 50 or name == "pva", name
 
 
 @pytest.mark.recovery

@@ -24,11 +24,14 @@ from rig import Rig, start_rig
 from transports import identities, ledger, profile_of, status_of
 
 from stream_service.core.ledger import FrameStatus
+from stream_service.core.run import EndReason
 from stream_service.testing.loopback import LoopbackEpics, free_port
+from stream_service.text.utf8 import text_in_waveform
 
 SHAPE = (96, 128)
 """Of frames of which few fit into the buffers of the network."""
 GLANCE_MS = 50
+GONE_S = 2.0
 
 
 def address(port: int) -> str:
@@ -129,16 +132,21 @@ def pushed(
 
 
 @pytest.fixture(scope="module")
+def endpoints(ioc: Any, keys: Keys, ports: dict[str, int]) -> Iterator[TwoEndpoints]:
+    with closing(TwoEndpoints(ports["stream2"], keys)) as endpoints:
+        yield endpoints
+
+
+@pytest.fixture(scope="module")
 def pulled(
-    ioc: Any, keys: Keys, ports: dict[str, int], epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory
+    ioc: Any, endpoints: TwoEndpoints, epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Rig]:
     """A daemon in auto mode, to which a control unit pushes by two endpoints."""
-    with closing(TwoEndpoints(ports["stream2"], keys)) as endpoints:
-        profile = profile_of("stream2", ioc.prefix, SHAPE, connect=[address(port) for port in endpoints.ports])
-        service = {"auto": True, "grace_s": HANG_S, "drain_s": 1.0}
-        folder = tmp_path_factory.mktemp("pulled")
-        with closing(start_rig(ioc.prefix, epics, folder, server="stream2", service=service, **profile)) as rig:
-            yield rig
+    profile = profile_of("stream2", ioc.prefix, SHAPE, connect=[address(port) for port in endpoints.ports])
+    service = {"auto": True, "grace_s": HANG_S, "drain_s": 1.0, "gone_s": GONE_S}
+    folder = tmp_path_factory.mktemp("pulled")
+    with closing(start_rig(ioc.prefix, epics, folder, server="stream2", service=service, **profile)) as rig:
+        yield rig
 
 
 def test_runs_follow_one_another_over_a_socket_that_is_closed_in_between(pushed: Rig) -> None:
@@ -263,3 +271,20 @@ def test_plan_is_armed_while_another_run_receives_from_the_same_socket(pulled: R
         with h5py.File(path) as file:
             assert sorted(identities(file)) == expected
             assert file["/entry/run/state"][()] == b"COMPLETE"
+
+
+def test_endpoints_that_are_gone_are_named_and_end_the_run_though_the_detector_answers(
+    pulled: Rig, endpoints: TwoEndpoints
+) -> None:
+    """Last: they do not come back."""
+    assert pulled.arm("cut_off", n_positions=10) == ""
+    pulled.beamline.acquire(4)
+    pulled.service.wait_for("FramesReceived", 4)
+    messages = pulled.service.watch("Message")
+    endpoints.close()
+    assert pulled.wait_for_end() == "INCOMPLETE"
+    said = [text_in_waveform(message.value) for message in messages]
+    names = ", ".join(f"{address(port)} (Stream2)" for port in endpoints.ports)
+    assert any(f"no answer from {names}: is the IOC running? The run ends unless" in text for text in said), said
+    assert pulled.service.get("EndReason") == EndReason.DETECTOR_GONE
+    assert pulled.service.get("FramesStored") == 4
