@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 
-from stream_service.core.frame import Frame
+from stream_service.core.frame import NS_PER_S, Frame
 from stream_service.core.pairing.pairer import How
 from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
@@ -71,7 +71,7 @@ def _check_frames(
     listen_s: float | None,
 ) -> Iterator[Finding]:
     """What arrives; and the last frame, if there is one: its shape, what it carries, its stamp."""
-    frame = None
+    frame = came_ns = None
     try:
         if reason := _reason_not_to_listen(profile, listen_s):
             yield Finding("warning", "frames", f"not listened to: {reason}")
@@ -83,6 +83,8 @@ def _check_frames(
                     arrivals = listen(frames, detector, listen_s)
                     yield from arrival_findings(arrivals, frames, pulls=zmq is not None and zmq.socket == "pull")
                     frame = arrivals.latest
+                    if (came_s := arrivals.latest_came_s) is not None:
+                        came_ns = time.time_ns() - round((time.monotonic() - came_s) * NS_PER_S)
                 frame = frame or frames.latest_frame()
         if frame is None:
             text = "no frame is known, so its shape, stamp and attributes are not checked: take one while check listens"
@@ -97,7 +99,7 @@ def _check_frames(
         yield from check_attributes(profile, frame.attributes, frame.timestamp_ns, latest)
         yield from check_energy(profile, frame.attributes, latest)
         if detector is not None:
-            yield from check_stamp(profile, frame, detector)
+            yield from check_stamp(profile, frame, detector, came_ns)
             if not detector.is_acquiring:
                 yield from check_newest(profile, frame.unique_id, detector)
     except PtychostreamError as error:

@@ -30,6 +30,8 @@ ENOUGH_FRAMES = 1000
 """After that."""
 LATE_S = 0.5
 """After it was counted, a frame may still be on its way."""
+CUT_OFF_S = 1.5
+"""After which it is known that a sender which is gone was cut off."""
 LOOK_S = 0.25
 """Between two looks at the connections."""
 MOST_SERIES = 3
@@ -142,6 +144,12 @@ class Arrivals:
         self.ids.setdefault(frame.epoch, Ids()).enter(frame.unique_id)
 
     @property
+    def latest_came_s(self) -> float | None:
+        """When the last frame came, on the monotonic clock; None where it may have waited for us."""
+        frame = self.latest
+        return None if frame is None or frame.has_waited or not self.n_settled else frame.received_s
+
+    @property
     def is_empty(self) -> bool:
         """True if not one message came."""
         return not (self.n_frames or self.n_refused or self.n_series or self.n_ended)
@@ -179,6 +187,8 @@ def listen(
         if arrivals.is_empty and arrivals.n_counted:
             _listen_until(arrivals, frames, clock() + LATE_S, clock, is_one_enough=True)
     arrivals.listened_s = clock() - begin_s
+    if frames.silent():
+        _listen_until(arrivals, frames, clock() + CUT_OFF_S, clock)
     return arrivals
 
 
@@ -211,14 +221,14 @@ def arrival_findings(arrivals: Arrivals, frames: LiveFrames, *, pulls: bool) -> 
         yield Finding("ok", "frames", text)
         for epoch, ids in arrivals.ids.items():
             yield _ids_finding(epoch, ids, pulls=pulls)
-    elif arrivals.is_empty:
+    elif arrivals.is_empty and not frames.problem:
         yield _nothing_came(arrivals, frames, over)
     if pulls and arrivals.n_frames and arrivals.n_counted == 0:
         text = "these frames had waited at the sender since an earlier acquisition: now nobody else gets them"
         yield Finding("warning", "frames", text)
     if problem := frames.problem:
         yield Finding("error", "frames", problem)
-    if gone := frames.silent():
+    elif gone := frames.silent():
         yield Finding("error", "frames", f"no answer from {', '.join(gone)} any more")
 
 
@@ -251,10 +261,10 @@ def _nothing_came(arrivals: Arrivals, frames: LiveFrames, over: str) -> Finding:
     came = f"nothing came over {over} within {arrivals.listened_s:.1f} s"
     if arrivals.n_counted is not None and arrivals.n_counted > 0:
         taken = f"the detector has taken {counted(arrivals.n_counted, 'frame')}, none came over {over}"
-        return Finding("error", "frames", f"{taken}: {frames.problem or frames.advice}")
+        return Finding("error", "frames", f"{taken}: {frames.advice}")
     if arrivals.was_acquiring:
         text = f"{came}: the detector acquires, but has counted no frame (does it wait for a trigger?)"
         return Finding("warning", "frames", text)
     if arrivals.n_counted is None:
         return Finding("warning", "frames", f"{came}, and nobody knows whether the detector acquires")
-    return Finding("ok", "frames", f"{came}, since the detector is idle; the connection stands")
+    return Finding("ok", "frames", f"{came}, since the detector is idle")

@@ -52,7 +52,7 @@ def test_frames_that_arrive_are_told(
     before = beamline.get("cam1:ArrayCounter_RBV")
     beamline.put("cam1:Acquire", 1, wait=False)
     beamline.wait_until(lambda: beamline.get("cam1:ArrayCounter_RBV") > before)
-    done = CliRunner().invoke(app, ["check", str(profile_of(senders, transport, tmp_path)), "--listen", "1"])
+    done = CliRunner().invoke(app, ["check", str(profile_of(senders, transport, tmp_path)), "--listen", "2"])
     assert done.exit_code == 0, done.stdout
     assert "128 rows x 160 columns of uint16" in done.stdout
     assert " frames/s, " in done.stdout and "none missing" in done.stdout

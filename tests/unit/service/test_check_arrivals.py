@@ -116,7 +116,7 @@ def test_bad_messages_are_an_error_if_there_are_no_others() -> None:
 
 def test_detector_that_is_idle_is_listened_to_shortly() -> None:
     found = Bench(is_acquiring=False).findings()
-    assert text_of(found, "ok", "frames").endswith("within 0.5 s, since the detector is idle; the connection stands")
+    assert text_of(found, "ok", "frames").endswith("within 0.5 s, since the detector is idle")
     b = Bench(is_acquiring=False)
     assert b.listen(b.passes(15.0), frame(8), listen_s=20.0).n_frames == 1
 
@@ -165,6 +165,13 @@ def test_sender_that_has_gone_meanwhile_is_told() -> None:
     assert text_of(b.findings(frame(1), leave), "error", "frames") == "no answer from SIM:Image (script) any more"
 
 
+def test_sender_that_was_refused_is_the_reason_why_nothing_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ScriptedFrames, "problem", "3 connections ended before a greeting")
+    assert [(each.level, each.text) for each in Bench().findings()] == [
+        ("error", "3 connections ended before a greeting")
+    ]
+
+
 def test_last_frame_must_be_the_one_counted_last_unless_each_series_counts_anew(tmp_path: Path) -> None:
     detector = ScriptedDetector()
     detector.shown = 19
@@ -206,6 +213,14 @@ def test_counter_tells_no_time_of_a_frame_whose_series_counts_anew(tmp_path: Pat
     counter.shown = 1
     assert len(list(check_stamp(with_frames(tmp_path, pva="SIM:Image"), frame(1), counter))) == 1
     assert list(check_stamp(with_frames(tmp_path, stream2="tcp://dcu:31001"), frame(1), counter)) == []
+
+
+@pytest.mark.parametrize(("late_s", "level"), [(0.02, "ok"), (60.0, "error")])
+def test_arrival_tells_the_time_of_a_frame_whose_series_counts_anew(tmp_path: Path, late_s: float, level: str) -> None:
+    profile = with_frames(tmp_path, stream2="tcp://dcu:31001")
+    came_ns = STAMP_NS + round(late_s * 1e9)
+    (finding,) = check_stamp(profile, frame(1), StampedCounter(), came_ns)  # type: ignore[arg-type]
+    assert finding.level == level and "arrival" in finding.text
 
 
 @pytest.mark.parametrize("transport", ["simplon", "stream2"])
