@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stream_service.core.frame import NO_STAMP, Frame
+from stream_service.core.frame import Frame
 from stream_service.core.stream import Series, SeriesEnd
 from stream_service.errors import SourceError
 from stream_service.run.live.check_finding import Finding
@@ -100,7 +100,6 @@ class Arrivals:
     """When the first of these came, and the last."""
     last_settled_s: float = 0.0
     latest: Frame | None = None
-    n_without_time: int = 0
     n_series: int = 0
     """That were announced."""
     series: list[Series] = field(default_factory=list)
@@ -140,7 +139,6 @@ class Arrivals:
             self.last_settled_s = at_s
             self.n_settled += 1
             self.n_settled_bytes += frame.pixels.nbytes
-        self.n_without_time += frame.timestamp_ns == NO_STAMP
         self.ids.setdefault(frame.epoch, Ids()).enter(frame.unique_id)
 
     @property
