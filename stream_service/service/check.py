@@ -87,8 +87,9 @@ def _check_frames(
                         came_ns = time.time_ns() - round((time.monotonic() - came_s) * NS_PER_S)
                 frame = frame or frames.latest_frame()
         if frame is None:
-            text = "no frame is known, so its shape, stamp and attributes are not checked: take one while check listens"
-            yield Finding("warning", "frames", f"{text} (--listen 20)")
+            if not reason:
+                text = "no frame is known, so its shape, stamp and attributes are not checked: take one while check"
+                yield Finding("warning", "frames", f"{text} listens (--listen 20)")
             yield from check_attributes_of_series(profile)
             yield from check_energy(profile, {}, latest)
             return
