@@ -12,6 +12,8 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from stream_service.text.counted import counted
+
 OPENED = (zmq.Event.CONNECTED, zmq.Event.ACCEPTED)
 RETRIES = (zmq.Event.CONNECT_DELAYED, zmq.Event.CONNECT_RETRIED)
 WATCHED = sum((*OPENED, *RETRIES, zmq.Event.HANDSHAKE_SUCCEEDED, zmq.Event.DISCONNECTED))
@@ -30,7 +32,9 @@ class Address:
     n_refused: int = 0
     """Connections that ended before that."""
     n_cut_off: int = 0
-    """Senders that ZMQ cut off."""
+    """Senders that ZMQ cut off after a greeting."""
+    was_greeted: bool = False
+    """Whether that of the connection that ended last was."""
     dropped_s: float = math.inf
     """When the last connection ended; infinite once ZMQ connects anew."""
 
@@ -41,9 +45,9 @@ class Address:
         elif event == zmq.Event.HANDSHAKE_SUCCEEDED:
             self.n_greeted += 1
         elif event == zmq.Event.DISCONNECTED:
-            n_waiting = len(self.open) - self.n_greeted
+            self.was_greeted = len(self.open) == self.n_greeted
             self.open.discard(descriptor)
-            self.n_refused += n_waiting > 0
+            self.n_refused += not self.was_greeted
             self.n_greeted = min(self.n_greeted, len(self.open))
             self.dropped_s = now_s
         if event in RETRIES:
@@ -75,7 +79,7 @@ class Connections:
         for address in self._connect:
             known = self._by_address[address]
             if now_s - known.dropped_s > RETRY_S:
-                known.dropped_s, known.n_cut_off = math.inf, known.n_cut_off + 1
+                known.dropped_s, known.n_cut_off = math.inf, known.n_cut_off + known.was_greeted
                 self._socket.disconnect(address)
                 self._socket.connect(address)
 
@@ -89,17 +93,12 @@ class Connections:
         for address, known in self._by_address.items():
             if known.n_refused:
                 said.append(
-                    f"{known.n_refused} connections of {address} ended before a greeting: is it ZMQ, and are the keys "
-                    "right (detector.frames, curve)?"
+                    f"{counted(known.n_refused, 'connection')} of {address} ended before a greeting: is it ZMQ, and "
+                    "are the keys right (detector.frames, curve)?"
                 )
             if known.n_cut_off:
                 said.append(
-                    f"the sender at {address} was cut off {known.n_cut_off} times: it sends parts of more than "
-                    f"{largest_bytes / (1 << 20):.3g} MiB (detector.sensor_shape, or largest_message_MiB), or no ZMQ"
+                    f"the sender at {address} was cut off {counted(known.n_cut_off, 'time')}: it sends parts of more "
+                    f"than {largest_bytes / (1 << 20):.3g} MiB (detector.sensor_shape, or largest_message_MiB)"
                 )
         return "; ".join(said)
-
-    def close(self) -> None:
-        """Follow it no more."""
-        self._socket.disable_monitor()
-        self._monitor.close(0)

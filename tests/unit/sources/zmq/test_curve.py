@@ -76,6 +76,7 @@ def test_service_without_the_key_of_the_sender_gets_nothing_and_says_so(context,
         with closing(receiver):
             with pytest.raises(SourceError, match="ended before a greeting: is it ZMQ, and are the keys right"):
                 source.start()
+            assert "cut off" not in source.problem
             assert not push.poll(0, zmq.POLLOUT), "it has no peer to send to"
 
 

@@ -87,7 +87,7 @@ def test_sender_of_what_is_too_large_is_cut_off_and_told_and_its_next_frames_com
         push.send(b"good", bytes(LARGEST_BYTES + 1))
         assert take(source.queue, 1) == [b"good"]
         wait_until(lambda: bool(source.problem))
-        assert "was cut off 1 times: it sends parts of more than 0.00954 MiB" in source.problem
+        assert "was cut off 1 time: it sends parts of more than 0.00954 MiB" in source.problem
         wait_until(lambda: source.is_connected)
         push.send(b"good again")
         assert take(source.queue, 1) == [b"good again"]
