@@ -76,7 +76,10 @@ def _check_frames(
         if reason := _reason_not_to_listen(profile, listen_s):
             yield Finding("warning", "frames", f"not listened to: {reason}")
         else:
-            with frame_transport(profile, all_attributes=True) as transport, closing(transport.source()) as frames:
+            with (
+                closing(frame_transport(profile, all_attributes=True)) as transport,
+                closing(transport.source()) as frames,
+            ):
                 frames.listen()
                 if listen_s != 0:
                     zmq = profile.detector.frames.zmq

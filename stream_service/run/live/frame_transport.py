@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from p4p.client.raw import Context
@@ -48,7 +48,7 @@ class LiveFrames(FrameSource, Protocol):
 
 
 class FrameTransport(Protocol):
-    """What the frame sources of a profile share; each run has a source of its own. Close it, or use it in a `with`."""
+    """What the frame sources of a profile share; each run has a source of its own."""
 
     def source(self) -> LiveFrames:
         """A source of the frames of one run, which is not started yet."""
@@ -57,10 +57,6 @@ class FrameTransport(Protocol):
     def close(self) -> None:
         """End it, and with it what its sources hear."""
         ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 class PvaTransport:
@@ -88,12 +84,6 @@ class PvaTransport:
         """See `FrameTransport`."""
         self._context.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 class ZmqTransport:
     """ZMQ: all sources share one socket, and what is known of the sender's series."""
@@ -111,12 +101,6 @@ class ZmqTransport:
     def close(self) -> None:
         """See `FrameTransport`."""
         self._receiver.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def frame_transport(profile: Profile, *, all_attributes: bool = False) -> FrameTransport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,7 @@ def test_messages_of_a_sender_are_seen_from_the_first_one_on(tmp_path: Path, mon
     monkeypatch.setattr(check_arrivals, "SETTLED_S", 0.0)
     with sender(zmq.PUSH) as dcu:
         profile = with_frames(tmp_path, stream2=dcu.address)
-        with frame_transport(profile, all_attributes=True) as transport:
+        with closing(frame_transport(profile, all_attributes=True)) as transport:
             source = transport.source()
             source.listen()
             messages = [dectris.stream2_start(7), *(dectris.stream2_image(n, 7) for n in (0, 1, 3))]
@@ -259,7 +260,7 @@ def test_messages_of_a_sender_are_seen_from_the_first_one_on(tmp_path: Path, mon
 def test_messages_of_another_dialect_are_named(tmp_path: Path) -> None:
     detector = ScriptedDetector()
     detector.exposure_s = HANG_S
-    with sender(zmq.PUSH) as dcu, frame_transport(with_frames(tmp_path, stream2=dcu.address)) as transport:
+    with sender(zmq.PUSH) as dcu, closing(frame_transport(with_frames(tmp_path, stream2=dcu.address))) as transport:
         source = transport.source()
         source.listen()
         dcu.send(*dectris.simplon_end())

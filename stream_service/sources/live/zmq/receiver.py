@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import threading
 import time
 from collections.abc import Sequence
+from socket import socketpair
 
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
@@ -56,9 +56,10 @@ class ZmqReceiver:
         self._queues: list[ZmqQueue] = []
         self._lock = threading.Lock()
         """Of the socket, which is used by one thread at a time."""
-        self._wake_reader, self._wake_writer = os.pipe()
-        os.set_blocking(self._wake_reader, False)
-        os.set_blocking(self._wake_writer, False)
+        self._wake_reader, self._wake_writer = socketpair()
+        """Not a pipe: `wake` may come after `close`, when the number of a pipe can be that of a file."""
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
         self._emptied_s = -math.inf
         """When ZMQ had no message last: what it has now came since."""
 
@@ -84,24 +85,18 @@ class ZmqReceiver:
 
     def receive(self, own: ZmqQueue, timeout_s: float) -> None:
         """Give the queues what has come; wait up to `timeout_s` for it, or until another thread has received."""
-        if not self._lock.acquire(blocking=False):
-            own.wait(timeout_s)
-            return
-        try:
-            if self._socket is None or self._drain(time.monotonic()) or timeout_s <= 0:
-                return
-            if any(queue.is_full for queue in self._queues):
-                own.wait(timeout_s)
-            elif self._wait(self._socket, timeout_s):
-                self._emptied_s = time.monotonic()
-                self._drain(self._emptied_s)
-        finally:
-            self._lock.release()
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._receive(timeout_s):
+                    return
+            finally:
+                self._lock.release()
+        own.wait(timeout_s)
 
     def wake(self) -> None:
-        """End a `receive` that waits."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._wake_writer, b"\0")
+        """End a `receive` that waits; does nothing once all is closed."""
+        with contextlib.suppress(OSError):  # there is no room, since nobody has heard the ones before; or it is closed
+            self._wake_writer.send(b"\0")
 
     def silent(self) -> list[str]:
         """Addresses at which no sender is."""
@@ -115,8 +110,8 @@ class ZmqReceiver:
         """End it for all."""
         for queue in list(self._queues):
             self.detach(queue)
-        os.close(self._wake_reader)
-        os.close(self._wake_writer)
+        self._wake_reader.close()
+        self._wake_writer.close()
 
     def _look(self) -> Connections:
         """What the monitor has told; nobody waits for the socket to hear it."""
@@ -128,6 +123,17 @@ class ZmqReceiver:
                 self._lock.release()
         return self._connections
 
+    def _receive(self, timeout_s: float) -> bool:
+        """False if there is no socket, or no room: then it is for others to end the wait, who need the lock for it."""
+        if self._drain(time.monotonic()) or timeout_s <= 0:
+            return True
+        if self._socket is None or any(queue.is_full for queue in self._queues):
+            return False
+        if self._wait(self._socket, timeout_s):
+            self._emptied_s = time.monotonic()
+            self._drain(self._emptied_s)
+        return True
+
     def _wait(self, socket: zmq.Socket[bytes], timeout_s: float) -> bool:
         poller = zmq.Poller()
         poller.register(socket, zmq.POLLIN)
@@ -138,7 +144,7 @@ class ZmqReceiver:
 
     def _forget_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.read(self._wake_reader, 4096)
+            self._wake_reader.recv(4096)
 
     def _drain(self, now_s: float) -> int:
         """Take what is there, as far as every queue has room; gives how many messages."""

@@ -68,12 +68,14 @@ def test_service_with_the_key_of_the_sender_gets_its_frames(context: zmq.Context
 
 @pytest.mark.parametrize("curve", [True, False], ids=["wrong key", "no key"])
 def test_service_without_the_key_of_the_sender_gets_nothing_and_says_so(context, keys, curve, monkeypatch) -> None:
-    monkeypatch.setattr("stream_service.sources.live.zmq.frames.ANSWER_TIMEOUT_S", 2.0)
+    monkeypatch.setattr("stream_service.sources.live.zmq.frames.ANSWER_TIMEOUT_S", 0.0)
     with socket_with(context, keys, "beamline") as push:
         push.bind("tcp://127.0.0.1:*")
         wrong = Curve(own=keys / "service.key_secret", sender=keys / "stranger.key") if curve else None
         receiver, source = source_of(ZmqFrames(connect=(push.getsockopt_string(zmq.LAST_ENDPOINT),), curve=wrong))
         with closing(receiver):
+            receiver.attach(source.queue)
+            wait_until(lambda: bool(source.problem))
             with pytest.raises(SourceError, match="ended before a greeting: is it ZMQ, and are the keys right"):
                 source.start()
             assert "cut off" not in source.problem

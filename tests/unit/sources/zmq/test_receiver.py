@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 import zmq
@@ -68,11 +69,15 @@ def test_receipts_tell_what_may_have_waited(push: Sender, monkeypatch) -> None:
     with closing(receiver_of(push.address)) as receiver:
         source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
         source.start()
-        sending = threading.Thread(target=push.send, args=[b"awaited"])
-        sending.start()
+        monkeypatch.setattr("stream_service.sources.live.zmq.receiver.PROMPT_S", 0.0)
+        wait = receiver._wait
+
+        def send_and_wait(*given: Any) -> bool:
+            push.send(b"awaited")
+            return wait(*given)
+
+        monkeypatch.setattr(receiver, "_wait", send_and_wait)
         awaited = source.queue.take(HANG_S)
-        sending.join()
-        monkeypatch.setattr("stream_service.sources.live.zmq.receiver.PROMPT_S", -1.0)  # nothing comes that soon
         push.send(b"late")
         wait_until(lambda: len(source.queue) == 1)
         (late,) = source.queue.take(0.0)
@@ -144,6 +149,39 @@ def test_who_takes_is_woken_while_it_waits_for_messages_and_for_room(push: Sende
         while any(thread.is_alive() for thread in taken):
             one.queue.wake()
             other.queue.wake()
+
+
+def test_who_waits_for_room_does_not_hold_up_who_leaves(push: Sender, monkeypatch) -> None:
+    with closing(receiver_of(push.address)) as receiver:
+        one, other = ZmqSource(receiver, Bytes(), BUDGET_BYTES), ZmqSource(receiver, Bytes(), 4)
+        one.start()
+        other.start()
+        push.send(b"fills the other one")
+        assert len(take(one.queue, 1)) == 1 and other.queue.is_full
+        left: list[bool] = []
+
+        def leave(_: float) -> None:
+            leaving = threading.Thread(target=other.close)
+            leaving.start()
+            leaving.join(HANG_S)
+            left.append(not leaving.is_alive())
+
+        monkeypatch.setattr(one.queue, "wait", leave)
+        assert one.queue.take(HANG_S) == [] and left == [True]
+
+
+def test_who_takes_after_the_end_waits_and_is_woken_all_the_same(push: Sender, monkeypatch) -> None:
+    with closing(receiver_of(push.address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        source.start()
+        source.close()
+        waited_s: list[float] = []
+        monkeypatch.setattr(source.queue, "wait", waited_s.append)
+        assert source.queue.take(HANG_S) == [] and waited_s == [HANG_S]
+    monkeypatch.undo()
+    source.queue.wake()
+    source.queue.wait(HANG_S)
+    assert source.queue.take(0.0) == []
 
 
 class Reminding(Bytes):
