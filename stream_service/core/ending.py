@@ -32,6 +32,7 @@ class Ending:
         """True once it is known that no frame is on its way any more."""
         self.n_exposed: int | None = None
         """Frames of the run that the detector had made when the run began to end; None if it cannot tell."""
+        self._may_be_more = False
         self._grace_s = grace_s
         self._drain_s = drain_s
         self._gone_s = gone_s
@@ -96,13 +97,16 @@ class Ending:
         """A detector that does not answer is not idle: nobody knows."""
         return self._gone_since_s is None and self.quiet_s(now_s) > self._grace_s and not is_acquiring()
 
-    def begin_draining(self, now_s: float, n_exposed: int | None) -> None:
-        """From now on only frames in flight are waited for: `n_exposed` were made, None if the detector cannot tell."""
-        self._drain_began_s, self.n_exposed = now_s, n_exposed
+    def begin_draining(self, now_s: float, n_exposed: int | None, *, may_be_more: bool = False) -> None:
+        """From now on only frames in flight are waited for: `n_exposed` were made, None if the detector cannot tell.
+
+        `may_be_more`: so many at least.
+        """
+        self._drain_began_s, self.n_exposed, self._may_be_more = now_s, n_exposed, may_be_more
 
     def has_all_exposed(self, n_seen: int) -> bool:
         """True once every frame made before the run began to end has been seen: later ones are not the run's."""
-        return self.n_exposed is not None and n_seen >= self.n_exposed
+        return self.n_exposed is not None and not self._may_be_more and n_seen >= self.n_exposed
 
     def is_drained(self, now_s: float, n_seen: int) -> bool:
         """True once every frame made has been seen, or it has been quiet for long enough, or it never gets quiet."""

@@ -110,6 +110,12 @@ class FrameIntake:
         self._intake = Intake(ledger)
 
     @property
+    def is_counted_by_source(self) -> bool:
+        """True if the source of frames counts them by itself: the detector's counter may be behind it, and tells how
+        many frames were made at least."""
+        return self._counter_before is not None
+
+    @property
     def has_waiting(self) -> bool:
         """True while a frame waits for its confirmation."""
         return self._intake.waiting is not None

@@ -46,15 +46,17 @@ class RunEnd:
         return self.verdict.end_reason if self.verdict is not None else ""
 
     def begin(self, now_s: float) -> list[Entered]:
-        """Ask once what the detector has made: that is the run's, later frames are not.
+        """Ask once what the detector has made: that is the run's, later frames are not. If the source counts frames by
+        itself, all are the run's that come before it is quiet.
 
         Gives the frames that had waited and are new ones by that.
         """
         ending = self._ending
         confirmed = [] if ending.has_stream_ended else self._intake.ask_counter()
-        n_exposed = self._intake.n_exposed()
-        ending.begin_draining(now_s, n_exposed)
-        if n_exposed is not None and not ending.has_stream_ended and ending.reason is not EndReason.ALL_IN:
+        n_exposed, may_be_more = self._intake.n_exposed(), self._intake.is_counted_by_source
+        ending.begin_draining(now_s, n_exposed, may_be_more=may_be_more)
+        is_limit = not (may_be_more or ending.has_stream_ended or ending.reason is EndReason.ALL_IN)
+        if n_exposed is not None and is_limit:
             self._intake.ledger.end_at(n_exposed)
         return confirmed
 

@@ -265,6 +265,7 @@ def test_plan_is_armed_while_another_run_receives_from_the_same_socket(pulled: R
     pulled.beamline.acquire(30, exposure_s=0.002)
     pulled.beamline.acquire(10, exposure_s=0.002)
     assert pulled.wait_for_end() == "COMPLETE", pulled.service.get("Message")
+    pulled.service.wait_for("Health", "READY")  # the one before has ended, too
     made = {path.name.split("_")[0]: path for path in set(pulled.folder.glob("*_std.h5")) - old}
     in_series = [(0, frame) for frame in range(1, 31)] + [(1, frame) for frame in range(1, 11)]
     for path, expected in ((made["auto"], [(0, 1), (0, 2), (0, 3)]), (made["after"], in_series)):

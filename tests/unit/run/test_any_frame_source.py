@@ -14,7 +14,7 @@ from scripted_run import Bench, ScriptedSources, Step
 
 from stream_service.core.frame import Frame
 from stream_service.core.run import EndReason, RunState
-from stream_service.core.stream import Begin, End
+from stream_service.core.stream import Begin, End, Series, SeriesEnd
 from stream_service.errors import SourceError
 from stream_service.kernels import stored_frames
 from stream_service.kernels.pixelpass import reduce_pixels
@@ -93,6 +93,21 @@ def test_last_frame_is_missed_if_the_detector_made_more_than_its_source_gave(
     is_complete = not lost and n_positions is None
     assert run.state is (RunState.COMPLETE if is_complete else RunState.INCOMPLETE), run.message
     assert lost in run.message and run.status().account.lost == bool(lost)
+
+
+@pytest.mark.parametrize("n_positions", [4, None])
+def test_frames_on_their_way_are_the_runs_though_the_detectors_counter_is_behind(
+    tmp_path: Path, n_positions: int | None
+) -> None:
+    """The end of a series may come before its last images, by another endpoint."""
+    b = Bench(tmp_path, begin=Begin(1, epoch=7), n_positions=n_positions)
+    b.detector.shown = 100
+    given = [Series(7, 4), frame(1, epoch=7), frame(2, epoch=7)]
+    ends = b.stop if n_positions is None else iter([[SeriesEnd(7)]])
+    last = iter([[], [frame(3, epoch=7)], [frame(4, epoch=7)]])
+    run = b.play(iter([given]), b.exposed(101), ends, last, b.exposed(104))
+    assert run.state is RunState.COMPLETE, run.message
+    assert b.rows() == [1, 2, 3, 4]
 
 
 def test_bad_message_of_any_source_is_counted_and_skipped(tmp_path: Path) -> None:

@@ -89,10 +89,16 @@ class ZmqSource:
         return f"does the sender at {self.channel} send ({self._dialect.sending}){others}?"
 
     def begin(self) -> Begin:
-        """See `FrameSource`: the dialect knows the series, the last frame its shape and type."""
+        """See `FrameSource`: the dialect knows the series, the last frame its shape and type.
+
+        A series that begins now is of this run alone: of a sender that counts series, one that still waits for its last
+        frames could not tell.
+        """
         while self._pass_over(0.0):
             pass
         begin = self._dialect.begin()
+        if begin.first_unique_id is not None:
+            self._receiver.leave_to(self.queue)
         self._latest_before = latest = self._receiver.latest_frame
         if latest is None:
             return begin

@@ -83,6 +83,11 @@ class ZmqReceiver:
             if not self._queues:
                 self._close()
 
+    def leave_to(self, queue: ZmqQueue) -> None:
+        """Give what comes from now on to this queue alone."""
+        for other in [other for other in self._queues if other is not queue]:
+            self.detach(other)
+
     def receive(self, own: ZmqQueue, timeout_s: float) -> None:
         """Give the queues what has come; wait up to `timeout_s` for it, or until another thread has received."""
         if self._lock.acquire(blocking=False):

@@ -12,6 +12,7 @@ import zmq
 from limits import HANG_S
 from zmq_sender import Bytes, Sender, sender, take, wait_until
 
+from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.frames import ZmqFrames
 from stream_service.sources.live.zmq.dialect import Received
@@ -182,6 +183,27 @@ def test_who_takes_after_the_end_waits_and_is_woken_all_the_same(push: Sender, m
     source.queue.wake()
     source.queue.wait(HANG_S)
     assert source.queue.take(0.0) == []
+
+
+class Counting(Bytes):
+    """A sender that counts series by itself."""
+
+    def begin(self) -> Begin:
+        return Begin(first_unique_id=1)
+
+
+@pytest.mark.parametrize("dialect", [Bytes(), Counting()])
+def test_series_of_the_next_run_is_not_given_to_the_one_that_still_waits(push: Sender, dialect: Bytes) -> None:
+    with closing(receiver_of(push.address)) as receiver:
+        one, next_one = (ZmqSource(receiver, dialect, BUDGET_BYTES) for _ in range(2))
+        one.start()
+        push.send(b"last")
+        wait_until(lambda: len(one.queue) == 1)
+        next_one.start()
+        next_one.begin()
+        push.send(b"first")
+        assert take(next_one.queue, 1) == [b"first"]
+        assert take(one.queue, 1) == [b"last", *[b"first"] * (type(dialect) is Bytes)]
 
 
 class Reminding(Bytes):
