@@ -1,60 +1,37 @@
 """ZMQ1: frames out as messages of two parts, header and pixels, faults included.
 
-Sending never waits, so frames are sent in the driver's thread whatever BlockingCallbacks says. There is no message at
-the end of an acquisition, and none that says how long a compressed frame is: as from a real IOC, the second part is as
-long as the pixels, cut, or filled with what an earlier frame left in the memory.
+There is no message at the end of an acquisition, and none that says how long a compressed frame is: as from a real IOC,
+the second part is as long as the pixels, cut, or filled with what an earlier frame left in the memory.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import numpy as np
 
-from iocsim.delivery import Delivery
 from iocsim.detector.ndarray import NDArray
-from iocsim.detector.plugin import Arrays, Plugin
+from iocsim.detector.sending_plugin import SendingPlugin
 from iocsim.faults import Faults
 from iocsim.pv import PvTable
 from iocsim.zmq.array_header import array_header, old_array_header
 from iocsim.zmq.socket import SenderSocket
 
 
-class ZmqPlugin(Plugin):
+class ZmqPlugin(SendingPlugin):
     """NDPluginZMQ; disabled on a fresh IOC, as all plugins: frames come once EnableCallbacks is 1."""
-
-    takes_compressed = True
 
     def __init__(
         self, table: PvTable, faults: Callable[[], Faults], source_port: str, socket: SenderSocket, *, old_header: bool
     ) -> None:
         """`source_port` is the first value of NDArrayPort; `old_header`: as ADZMQ before 1.4.0 writes it."""
-        super().__init__(table, "NDPluginZMQ", "ZMQ1", source_port=source_port)
-        self.delivery = Delivery(faults)
+        super().__init__(table, "NDPluginZMQ", "ZMQ1", faults, source_port)
         self._header = old_array_header if old_header else array_header
         self._socket = socket
         self._lock = threading.Lock()
         self._memory = np.empty(0, np.uint8)
         """The second part of the last message of compressed pixels."""
-
-    def process(self, arrays: Arrays) -> int:
-        """Send the array as often as the faults say; gives that number, 0 also if there is no array for this plugin."""
-        array = self.wanted(arrays)
-        if array is None:
-            return 0
-        started_s = time.perf_counter()
-        self.saw(array)
-        self.counter.value += 1
-        copies, leaving = self.delivery.take(array)
-        self._send(leaving)
-        self.execution_s = time.perf_counter() - started_s
-        return copies
-
-    def end(self) -> None:
-        """Send what is held back at the end of an acquisition."""
-        self._send(self.delivery.rest())
 
     def restart(self) -> None:
         """Close the socket and open it again."""
@@ -66,7 +43,8 @@ class ZmqPlugin(Plugin):
         with self._lock:
             self._socket.close()
 
-    def _send(self, arrays: tuple[NDArray, ...]) -> None:
+    def send(self, arrays: tuple[NDArray, ...]) -> None:
+        """Send them, or count them as dropped."""
         with self._lock:
             for array in arrays:
                 if not self._socket.send((self._header(array), self._payload(array))):

@@ -12,9 +12,10 @@ from iocsim.detector.plugin import Arrays
 from iocsim.faults import Faults
 from iocsim.pv import Choice, PvTable
 from iocsim.truth import Copies
-from iocsim.zmq.address import AddressError
+from iocsim.zmq.address import Address, AddressError
 from iocsim.zmq.control_unit import HANDED_TO_ZMQ, ControlUnit
 from iocsim.zmq.plugin import ZmqPlugin
+from iocsim.zmq.series import MakeStream
 from iocsim.zmq.settings import ZmqSettings
 from iocsim.zmq.simplon import SimplonSeries
 from iocsim.zmq.socket import SenderSocket
@@ -26,6 +27,11 @@ class ZmqSenders:
     def __init__(self, table: PvTable, faults: Callable[[], Faults], source_port: str, settings: ZmqSettings) -> None:
         """`source_port` is the first value of `ZMQ1:NDArrayPort`. Raises AddressError if one cannot be had."""
         sim, keys = table.below("Sim:"), settings.keys
+
+        def unit(name: str, address: Address, make_stream: MakeStream) -> ControlUnit:
+            socket = SenderSocket(address, keys, high_water_mark=HANDED_TO_ZMQ)
+            return ControlUnit(sim, name, faults, socket, make_stream, settings.n_kept)
+
         self._plugin: ZmqPlugin | None = None
         self._simplon: ControlUnit | None = None
         self._stream2: ControlUnit | None = None
@@ -33,28 +39,20 @@ class ZmqSenders:
             socket = SenderSocket(settings.array, keys)
             self._plugin = ZmqPlugin(table.below("ZMQ1:"), faults, source_port, socket, old_header=settings.old_header)
         if settings.simplon is not None:
-            socket = SenderSocket(settings.simplon, keys, high_water_mark=HANDED_TO_ZMQ)
-            self._simplon = ControlUnit(
-                sim,
+            self._simplon = unit(
                 "Simplon",
-                faults,
-                socket,
+                settings.simplon,
                 lambda announced: SimplonSeries(announced, settings.detail, settings.encoding),
-                settings.n_kept,
             )
         if settings.stream2 is not None:
             try:
                 from iocsim.zmq.stream2 import Stream2Series
             except ModuleNotFoundError as error:
                 raise AddressError(f"--stream2 needs {error.name}: pip install 'ptychostream[sim]'") from error
-            socket = SenderSocket(settings.stream2, keys, high_water_mark=HANDED_TO_ZMQ)
-            self._stream2 = ControlUnit(
-                sim,
+            self._stream2 = unit(
                 "Stream2",
-                faults,
-                socket,
+                settings.stream2,
                 lambda announced: Stream2Series(announced, settings.n_channels, settings.encoding),
-                settings.n_kept,
             )
         self._units = [unit for unit in (self._simplon, self._stream2) if unit is not None]
         self._all = [sender for sender in (self._plugin, *self._units) if sender is not None]

@@ -24,7 +24,7 @@ from stream_service.run.run import Run
 from stream_service.settings.preprocessing import Preprocessing
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
-from stream_service.sources.live.pva_frames import PvaFrames
+from stream_service.sources.live.pva_frames import PvaSource
 from stream_service.sources.live.pva_queue import Received
 from stream_service.testing.manual_clock import ManualClock
 from stream_service.testing.scripted_beamline import ScriptedBeamline
@@ -43,7 +43,7 @@ class PvaScript(ScriptedFrames):
     def __init__(self, profile: Profile, clock: ManualClock, latest_before: Any = None) -> None:
         """`latest_before` is the last frame of an earlier run."""
         super().__init__(clock)
-        self._pva: Any = PvaFrames(
+        self._pva: Any = PvaSource(
             None,  # type: ignore[arg-type]  it is not started
             self.channel,
             1 << 20,

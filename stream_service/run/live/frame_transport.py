@@ -12,7 +12,7 @@ from stream_service.run.sources import FrameSource
 from stream_service.settings.frames import Frames, MiB, ZmqFrames
 from stream_service.settings.profile import DetectorSettings, Profile
 from stream_service.sources.live.ca_stream import CaStream, camera_prefix, plugin_prefix
-from stream_service.sources.live.pva_frames import UNKNOWN_FRAME_BYTES, PvaFrames
+from stream_service.sources.live.pva_frames import UNKNOWN_FRAME_BYTES, PvaSource
 from stream_service.sources.live.zmq.adzmq import Adzmq
 from stream_service.sources.live.zmq.dialect import Dialect
 from stream_service.sources.live.zmq.frames import ZmqSource
@@ -71,7 +71,7 @@ class PvaTransport:
     def source(self) -> LiveFrames:
         """See `FrameTransport`."""
         detector = self._profile.detector
-        return PvaFrames(
+        return PvaSource(
             self._context,
             self._channel,
             queue_bytes(self._profile),

@@ -47,7 +47,7 @@ def queue_size(frame_bytes: int, budget_bytes: int) -> int:
     return max(4, min(MAX_QUEUE_SIZE, own_bytes // max(frame_bytes, 1)))
 
 
-class PvaFrames:
+class PvaSource:
     """A subscription to an NTNDArray channel."""
 
     transport = "PVA"

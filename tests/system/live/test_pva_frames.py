@@ -19,7 +19,7 @@ from p4p.server import Server
 from p4p.server.thread import SharedPV
 
 from stream_service.sources.live import pva_queue
-from stream_service.sources.live.pva_frames import PvaFrames
+from stream_service.sources.live.pva_frames import PvaSource
 from stream_service.sources.live.pva_queue import Received
 
 CHANNEL = "T:Image"
@@ -49,14 +49,14 @@ def context(image: SharedPV) -> Iterator[Context]:
 
 
 @pytest.fixture
-def frames(context: Context) -> Iterator[PvaFrames]:
-    with closing(PvaFrames(context, CHANNEL, BUDGET_BYTES)) as frames:
+def frames(context: Context) -> Iterator[PvaSource]:
+    with closing(PvaSource(context, CHANNEL, BUDGET_BYTES)) as frames:
         frames.start()
         frames.begin()
         yield frames
 
 
-def take(frames: PvaFrames, n: int) -> list[Received]:
+def take(frames: PvaSource, n: int) -> list[Received]:
     """The next `n` updates."""
     taken: list[Received] = []
 
@@ -68,12 +68,12 @@ def take(frames: PvaFrames, n: int) -> list[Received]:
     return taken
 
 
-def test_last_frame_before_tells_what_comes(frames: PvaFrames) -> None:
+def test_last_frame_before_tells_what_comes(frames: PvaSource) -> None:
     assert frames.is_connected and frames.latest_frame() is not None
     assert (frames.begin().shape, frames.begin().dtype) == ((6, 8), np.uint16)
 
 
-def test_frames_are_taken_in_order_however_long_they_wait(image: SharedPV, frames: PvaFrames) -> None:
+def test_frames_are_taken_in_order_however_long_they_wait(image: SharedPV, frames: PvaSource) -> None:
     for number in range(300):
         image.post(np.full((6, 8), number, np.uint16))
     pixels = [int(frames.decode(received).pixels[0, 0]) for received in take(frames, 300)]
@@ -82,7 +82,7 @@ def test_frames_are_taken_in_order_however_long_they_wait(image: SharedPV, frame
 
 
 def test_frame_that_may_have_waited_is_told_from_one_that_came_just_now(
-    image: SharedPV, frames: PvaFrames, monkeypatch: pytest.MonkeyPatch
+    image: SharedPV, frames: PvaSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pva_queue, "PROMPT_S", HANG_S)
     first, *others = came_together(image, frames)
@@ -94,14 +94,14 @@ def test_frame_that_may_have_waited_is_told_from_one_that_came_just_now(
     assert not first.has_waited and posted_s <= first.received_s <= min(frame.received_s for frame in others)
 
 
-def came_together(image: SharedPV, frames: PvaFrames) -> list[Any]:
+def came_together(image: SharedPV, frames: PvaSource) -> list[Any]:
     for _ in range(3):
         image.post(np.ones((6, 8), np.uint16))
     wait_until(lambda: len(frames.queue) == 3)
     return [frames.decode(received) for received in take(frames, 3)]
 
 
-def test_take_ends_when_it_is_woken(frames: PvaFrames) -> None:
+def test_take_ends_when_it_is_woken(frames: PvaSource) -> None:
     waiting = threading.Thread(target=frames.queue.take, args=(HANG_S,))
     waiting.start()
     while waiting.is_alive():
@@ -109,7 +109,7 @@ def test_take_ends_when_it_is_woken(frames: PvaFrames) -> None:
         waiting.join(0.01)
 
 
-def test_what_has_come_can_be_taken_after_the_end(image: SharedPV, frames: PvaFrames) -> None:
+def test_what_has_come_can_be_taken_after_the_end(image: SharedPV, frames: PvaSource) -> None:
     image.post(np.ones((6, 8), np.uint16))
     wait_until(lambda: len(frames.queue) == 1)
     frames.close()
@@ -123,7 +123,7 @@ def test_channel_that_goes_and_comes_back_is_told(image: SharedPV, caplog: pytes
     conf = server.conf()
     with (
         Context("pva", conf=conf, useenv=False, nt=False) as context,
-        closing(PvaFrames(context, CHANNEL, BUDGET_BYTES)) as f,
+        closing(PvaSource(context, CHANNEL, BUDGET_BYTES)) as f,
     ):
         f.start()
         server.stop()
@@ -137,7 +137,7 @@ def test_subscription_that_is_closed_keeps_no_frame(context: Context) -> None:
     """Python's collector would free it, but comes seldom: it counts objects, and a frame is one."""
     gc.collect()
     gc.disable()
-    frames = PvaFrames(context, CHANNEL, BUDGET_BYTES)
+    frames = PvaSource(context, CHANNEL, BUDGET_BYTES)
     frames.start()
     frames.begin()
     frames.close()
