@@ -43,6 +43,10 @@ class Sender:
         for message in messages:
             self._socket.send(message)
 
+    def send_parts(self, parts: list[bytes]) -> None:
+        """Send them as one message."""
+        self._socket.send_multipart(parts)
+
     def restart(self) -> None:
         """End, and begin anew at the same address."""
         self.leave()

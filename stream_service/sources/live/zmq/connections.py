@@ -16,42 +16,71 @@ from stream_service.text.counted import counted
 
 OPENED = (zmq.Event.CONNECTED, zmq.Event.ACCEPTED)
 RETRIES = (zmq.Event.CONNECT_DELAYED, zmq.Event.CONNECT_RETRIED)
-WATCHED = sum((*OPENED, *RETRIES, zmq.Event.HANDSHAKE_SUCCEEDED, zmq.Event.DISCONNECTED))
+REFUSALS = (
+    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL,
+    zmq.Event.HANDSHAKE_FAILED_PROTOCOL,
+    zmq.Event.HANDSHAKE_FAILED_AUTH,
+)
+"""Just before the connection ends; of a socket of the wrong kind ZMQ tells none."""
+WATCHED = sum((*OPENED, *RETRIES, *REFUSALS, zmq.Event.HANDSHAKE_SUCCEEDED, zmq.Event.DISCONNECTED))
 RETRY_S = 1.0
 """ZMQ begins to connect anew within some 0.1 s; where it has not after so long, it never will."""
+OFTEN = 3
+"""Senders that leave a bound address so often say something: one that sends too much connects again by itself."""
 
 
 @dataclass(slots=True)
 class Address:
     """The connections of one address."""
 
-    open: set[int] = field(default_factory=set)
-    """Descriptors of connections that stand, greeted or not."""
-    n_greeted: int = 0
-    """Those of them whose sender was greeted: it speaks ZMQ, and has the keys."""
+    waiting: list[int] = field(default_factory=list)
+    """Descriptors of connections that stand and were not greeted yet, the newest last."""
+    greeted: set[int] = field(default_factory=set)
+    """Those whose sender was greeted: it speaks ZMQ, and has the keys."""
+    is_refused: bool = False
+    """True while ZMQ ends one that it has refused."""
     n_refused: int = 0
     """Connections that ended before that."""
+    n_left: int = 0
+    """Connections that ended after it."""
     n_cut_off: int = 0
-    """Senders that ZMQ cut off after a greeting."""
-    was_greeted: bool = False
-    """Whether that of the connection that ended last was."""
+    """Those of them that ZMQ cut off, as far as that is told: where we connect."""
     dropped_s: float = math.inf
     """When the last connection ended; infinite once ZMQ connects anew."""
+
+    was_greeted: bool = False
+    """That of the last connection which ended."""
 
     def enter(self, event: int, descriptor: int, now_s: float) -> None:
         """An event of the monitor."""
         if event in OPENED:
-            self.open.add(descriptor)
+            self.waiting.append(descriptor)
         elif event == zmq.Event.HANDSHAKE_SUCCEEDED:
-            self.n_greeted += 1
+            self._greet()
+        elif event in REFUSALS:
+            self.is_refused = True
         elif event == zmq.Event.DISCONNECTED:
-            self.was_greeted = len(self.open) == self.n_greeted
-            self.open.discard(descriptor)
-            self.n_refused += not self.was_greeted
-            self.n_greeted = min(self.n_greeted, len(self.open))
+            self._end(descriptor)
             self.dropped_s = now_s
         if event in RETRIES:
             self.dropped_s = math.inf
+
+    def _greet(self) -> None:
+        """ZMQ does not say which one: a greeting takes milliseconds, so older ones are of peers that say nothing."""
+        if self.waiting:
+            self.greeted.add(self.waiting.pop())
+
+    def _end(self, descriptor: int) -> None:
+        self.was_greeted = descriptor in self.greeted and not self.is_refused
+        if descriptor in self.greeted:
+            self.greeted.remove(descriptor)
+            if self.is_refused:
+                self._greet()  # it was another one
+        elif descriptor in self.waiting:
+            self.waiting.remove(descriptor)
+        self.n_left += self.was_greeted
+        self.n_refused += not self.was_greeted
+        self.is_refused = False
 
 
 class Connections:
@@ -61,7 +90,11 @@ class Connections:
         """Follow it from now on: before it connects and binds."""
         self._socket = socket
         self._connect = connect
-        self._monitor: Any = socket.get_monitor_socket(WATCHED)
+        endpoint = f"inproc://monitor-{id(self)}"
+        socket.monitor(endpoint, WATCHED)
+        self._monitor: Any = socket.context.socket(zmq.PAIR)
+        self._monitor.setsockopt(zmq.RCVHWM, 0)  # ZMQ's own thread would wait for room, and nothing come any more
+        self._monitor.connect(endpoint)
         self._by_address = {address: Address() for address in (*connect, *bind)}
         self._endpoints = {address: address for address in self._by_address}
 
@@ -85,20 +118,23 @@ class Connections:
 
     def silent(self) -> list[str]:
         """Addresses at which nobody is that was greeted."""
-        return [address for address, known in self._by_address.items() if not known.n_greeted]
+        return [address for address, known in self._by_address.items() if not known.greeted]
 
     def problem(self, largest_bytes: int) -> str:
         """Who was refused or cut off so far, in a sentence; empty if nobody was."""
         said = []
+        limit = f"{largest_bytes / (1 << 20):.3g} MiB (detector.sensor_shape, or largest_message_MiB)"
+        too_large = f"parts of more than {limit}"
         for address, known in self._by_address.items():
             if known.n_refused:
                 said.append(
-                    f"{counted(known.n_refused, 'connection')} of {address} ended before a greeting: is it ZMQ, and "
-                    "are the keys right (detector.frames, curve)?"
+                    f"{counted(known.n_refused, 'connection')} of {address} ended before a greeting: is it ZMQ that "
+                    "pushes, or publishes, as 'socket' says, and are the keys right (detector.frames, curve)?"
                 )
             if known.n_cut_off:
                 said.append(
-                    f"the sender at {address} was cut off {counted(known.n_cut_off, 'time')}: it sends parts of more "
-                    f"than {largest_bytes / (1 << 20):.3g} MiB (detector.sensor_shape, or largest_message_MiB)"
+                    f"the sender at {address} was cut off {counted(known.n_cut_off, 'time')}: it sends {too_large}"
                 )
+            elif address not in self._connect and known.n_left >= OFTEN:
+                said.append(f"senders have left {address} {known.n_left} times: they end, or send {too_large}")
         return "; ".join(said)

@@ -11,6 +11,9 @@ from zmq.auth.thread import ThreadAuthenticator
 from stream_service.errors import ConfigError
 from stream_service.settings.frames import ZmqFrames
 
+KEY_BYTES = 40
+"""Of a key in Z85, as key files have it."""
+
 
 def secure(
     context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes], frames: ZmqFrames
@@ -28,7 +31,10 @@ def secure(
         socket.curve_serverkey, _ = _keys(curve.sender)
     if curve.senders is None:
         return None
-    if not any(curve.senders.glob("*.key")):
+    known = sorted(curve.senders.glob("*.key"))
+    for key in known:  # of a folder with one that is none, the authenticator takes none at all
+        _keys(key)
+    if not known:
         raise ConfigError(f"detector.frames: no public key file (.key) lies in {curve.senders}, so nobody can send")
     socket.curve_server = True
     door = ThreadAuthenticator(context)
@@ -44,4 +50,6 @@ def _keys(path: Path, *, needs_secret: bool = False) -> tuple[bytes, bytes]:
         raise ConfigError(f"detector.frames: {path} cannot be read as a key file of CURVE: {error}") from error
     if needs_secret and secret is None:
         raise ConfigError(f"detector.frames: {path} has no secret key: name the .key_secret file")
+    if len(public) != KEY_BYTES or len(secret or public) != KEY_BYTES:
+        raise ConfigError(f"detector.frames: {path} has a key that is not of {KEY_BYTES} characters")
     return public, secret or b""

@@ -21,6 +21,8 @@ ANSWER_TIMEOUT_S = 5.0
 QUIET_S = 0.1
 """From the greeting until a publisher has heard what is subscribed to, which it does not confirm, and a control unit
 has begun to send what it has kept; it makes no such pause in that."""
+ANSWER_S = 0.4
+"""To take what came since: a service answers within half a second."""
 KEPT_S = 60.0
 """To take what was kept: gigabytes, at 1 Gbit/s."""
 TAKEN_OUT = 4
@@ -94,8 +96,10 @@ class ZmqSource:
         A series that begins now is of this run alone: of a sender that counts series, one that still waits for its last
         frames could not tell.
         """
-        while self._pass_over(0.0):
-            pass
+        began_s = time.monotonic()
+        while self._pass_over(0.0, Cancellation()):
+            if time.monotonic() - began_s > ANSWER_S:
+                raise SourceError(self._goes_on("faster than its frames are read"))
         begin = self._dialect.begin()
         if begin.first_unique_id is not None:
             self._receiver.leave_to(self.queue)
@@ -110,21 +114,22 @@ class ZmqSource:
         now_s = came_s = began_s
         while now_s - came_s < QUIET_S:
             cancellation.check()
-            n = self._pass_over(QUIET_S)
+            n = self._pass_over(QUIET_S, cancellation)
             n_kept, now_s = n_kept + n, time.monotonic()
-            came_s = now_s if n else came_s
+            came_s = now_s if n and self._receiver.pulls else came_s  # who publishes keeps nothing
             if now_s - began_s > KEPT_S:
-                raise SourceError(
-                    f"the sender at {self.channel} goes on sending for {KEPT_S:g} s before the run has begun: stop the "
-                    "detector"
-                )
+                raise SourceError(self._goes_on(f"for {KEPT_S:g} s"))
         if n_kept:
             log.info("%d messages that %s had kept from before the run are passed over", n_kept, self.channel)
 
-    def _pass_over(self, timeout_s: float) -> int:
+    def _goes_on(self, how: str) -> str:
+        return f"the sender at {self.channel} goes on sending {how} before the run has begun: stop the detector"
+
+    def _pass_over(self, timeout_s: float, cancellation: Cancellation) -> int:
         """Take what is there, for what it tells of the series; gives how many messages."""
         taken = self.queue.take(timeout_s)
         for message in taken:
+            cancellation.check()
             with suppress(SourceError):
                 self.decode(message)
         return len(taken)

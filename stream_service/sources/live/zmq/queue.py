@@ -8,8 +8,8 @@ from typing import Protocol
 
 from stream_service.sources.live.zmq.dialect import Received
 
-MESSAGE_BYTES = 1024
-"""What a message takes beside its parts."""
+PART_BYTES = 1024
+"""What a part of a message takes beside its bytes."""
 
 
 class Receiving(Protocol):
@@ -44,7 +44,7 @@ class ZmqQueue:
     def enter(self, message: Received) -> None:
         """Append a message; called by the thread that receives."""
         with self._lock:
-            self.held_bytes += message.n_bytes + MESSAGE_BYTES
+            self.held_bytes += held_bytes(message)
             self._messages.append(message)
         self._has_news.set()
 
@@ -59,7 +59,7 @@ class ZmqQueue:
         with self._lock:
             while self._messages and len(batch) < at_most and batch_bytes <= self._budget_bytes // 2:
                 batch.append(self._messages.popleft())
-                batch_bytes += batch[-1].n_bytes + MESSAGE_BYTES
+                batch_bytes += held_bytes(batch[-1])
             self.held_bytes -= batch_bytes
         return batch
 
@@ -71,3 +71,8 @@ class ZmqQueue:
         """End a `take` that waits, with nothing."""
         self._has_news.set()
         self._receiver.wake()
+
+
+def held_bytes(message: Received) -> int:
+    """Memory that a message takes."""
+    return message.n_bytes + PART_BYTES * len(message.parts)

@@ -134,8 +134,9 @@ class ZmqReceiver:
             return True
         if self._socket is None or any(queue.is_full for queue in self._queues):
             return False
-        if self._wait(self._socket, timeout_s):
-            self._emptied_s = time.monotonic()
+        has_come = self._wait(self._socket, timeout_s)
+        self._emptied_s = time.monotonic()
+        if has_come:
             self._drain(self._emptied_s)
         return True
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
@@ -12,12 +14,13 @@ import zmq
 from limits import HANG_S
 from zmq_sender import Bytes, Sender, sender, take, wait_until
 
+from stream_service.cancellation import Cancellation, CancelledError
 from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.frames import ZmqFrames
 from stream_service.sources.live.zmq.dialect import Received
 from stream_service.sources.live.zmq.frames import ZmqSource
-from stream_service.sources.live.zmq.queue import MESSAGE_BYTES
+from stream_service.sources.live.zmq.queue import PART_BYTES
 from stream_service.sources.live.zmq.receiver import ZmqReceiver
 
 LARGEST_BYTES = 10_000
@@ -55,7 +58,7 @@ def test_every_run_that_listens_gets_every_message_in_order(kind, own) -> None:
 
 def test_what_is_full_waits_where_it_is_and_nothing_is_lost(push: Sender) -> None:
     with closing(receiver_of(push.address)) as receiver:
-        source = ZmqSource(receiver, Bytes(), 4 * 10 * (MESSAGE_BYTES + 100))
+        source = ZmqSource(receiver, Bytes(), 4 * 10 * (PART_BYTES + 100))
         source.start()
         thread = threading.Thread(target=push.send, args=[bytes([n % 256]) * 100 for n in range(5000)])
         thread.start()
@@ -258,3 +261,126 @@ def test_address_that_another_program_has_is_refused(push: Sender) -> None:
     refused = pytest.raises(ConfigError, match=r"frames cannot be received at tcp.*Address already in use")
     with closing(ZmqReceiver(frames, BUDGET_BYTES, 100, LARGEST_BYTES)) as receiver, refused:
         ZmqSource(receiver, Bytes(), BUDGET_BYTES).start()
+
+
+def test_parts_of_a_message_are_held_memory_though_they_are_empty(push: Sender) -> None:
+    with closing(receiver_of(push.address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        source.start()
+        for _ in range(3):
+            push.send_parts([b""] * 1000)
+        wait_until(lambda: len(source.queue) > 0)
+        assert len(source.queue) == 1 and source.queue.is_full and source.queue.held_bytes == 1000 * PART_BYTES
+        source.queue.take(0.0)
+        assert source.queue.held_bytes == 0
+
+
+class Flood(Sender):
+    """A sender that goes on sending as fast as it can."""
+
+    def __init__(self, kind: int) -> None:
+        super().__init__(kind)
+        self._has_ended = threading.Event()
+        self._thread = threading.Thread(target=self._go_on)
+        self._thread.start()
+
+    def _go_on(self) -> None:
+        while not self._has_ended.is_set():
+            with suppress(zmq.Again):
+                self._socket.send(b"x", zmq.NOBLOCK)
+
+    def close(self) -> None:
+        self._has_ended.set()
+        self._thread.join()
+        super().close()
+
+
+class Slow(Bytes):
+    """One who reads more slowly than messages come."""
+
+    def decode(self, message: Received) -> None:
+        time.sleep(0.01)
+
+
+def test_run_begins_although_a_publisher_goes_on_but_not_if_it_is_too_fast() -> None:
+    with closing(Flood(zmq.PUB)) as peer, closing(receiver_of(peer.address, socket="sub")) as receiver:
+        source = ZmqSource(receiver, Slow(), BUDGET_BYTES)
+        source.start()
+        with pytest.raises(SourceError, match="goes on sending faster than its frames are read before the run"):
+            source.begin()
+
+
+def test_passing_over_what_was_kept_can_be_cancelled() -> None:
+    cancellation = Cancellation()
+    with closing(Flood(zmq.PUSH)) as peer, closing(receiver_of(peer.address)) as receiver:
+        timer = threading.Timer(0.2, cancellation.cancel)
+        timer.start()
+        with pytest.raises(CancelledError):
+            ZmqSource(receiver, Slow(), BUDGET_BYTES).start(cancellation)
+        timer.join()
+
+
+def test_greeted_sender_that_leaves_is_told_apart_from_one_that_says_nothing() -> None:
+    address = free_address()
+    receiver = ZmqReceiver(ZmqFrames(bind=(address,)), BUDGET_BYTES, 100, LARGEST_BYTES)
+    context: zmq.Context = zmq.Context()
+    with closing(receiver), context, context.socket(zmq.PUSH) as pushing:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        pushing.connect(address)
+        source.start()
+        host, _, port = address.removeprefix("tcp://").partition(":")
+        with socket.create_connection((host, int(port))):
+            pushing.close(0)
+            wait_until(lambda: not source.is_connected)
+            assert source.problem == ""
+        wait_until(lambda: source.problem.startswith("1 connection of"))
+
+
+def test_sender_that_connects_and_sends_what_is_too_large_is_told() -> None:
+    address = free_address()
+    receiver = ZmqReceiver(ZmqFrames(bind=(address,)), BUDGET_BYTES, 100, LARGEST_BYTES)
+    context: zmq.Context = zmq.Context()
+    with closing(receiver), context, context.socket(zmq.PUSH) as pushing:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        pushing.setsockopt(zmq.LINGER, 0)
+        pushing.connect(address)
+        source.start()
+
+        def send_until_told() -> bool:
+            with suppress(zmq.Again):
+                pushing.send(bytes(LARGEST_BYTES + 1), zmq.NOBLOCK)
+            return "they end, or send parts of more than 0.00954 MiB" in source.problem
+
+        wait_until(send_until_told)
+
+
+def test_a_sender_of_another_kind_is_told_so(monkeypatch) -> None:
+    monkeypatch.setattr("stream_service.sources.live.zmq.frames.ANSWER_TIMEOUT_S", 0.5)
+    with sender(zmq.PUB) as peer, closing(receiver_of(peer.address)) as receiver:
+        with pytest.raises(SourceError, match="is it ZMQ that pushes, or publishes, as 'socket' says") as refused:
+            ZmqSource(receiver, Bytes(), BUDGET_BYTES).start()
+        assert "MiB" not in str(refused.value)
+
+
+def test_connections_that_nobody_looks_at_do_not_stop_the_others() -> None:
+    """The monitor holds 1000 events on each side by default, and ZMQ's thread waits for room."""
+    address = free_address()
+    receiver = ZmqReceiver(ZmqFrames(bind=(address,)), BUDGET_BYTES, 100, LARGEST_BYTES)
+    context: zmq.Context = zmq.Context()
+    with closing(receiver), context, context.socket(zmq.PUSH) as pushing:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        pushing.setsockopt(zmq.LINGER, 0)
+        pushing.connect(address)
+        source.start()
+        host, _, port = address.removeprefix("tcp://").partition(":")
+        for _ in range(800):
+            socket.create_connection((host, int(port)), HANG_S).close()
+        pushing.send(b"here")
+        assert take(source.queue, 1) == [b"here"]
+        wait_until(lambda: source.problem.startswith("800 connections"))
+        assert source.is_connected
+
+
+def free_address() -> str:
+    with sender() as free:
+        return free.address
