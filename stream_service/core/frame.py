@@ -16,6 +16,8 @@ import numpy.typing as npt
 NS_PER_S = 1_000_000_000
 EPICS_EPOCH_S = 631_152_000
 """1990-01-01, from which EPICS counts, in seconds of the Unix epoch."""
+MOST_NS = 1 << 62
+"""Stamps beyond the year 2116 exceed the limit, so that sums of times stay within 64 bits."""
 MOST_FRAME_BYTES = 256 << 20
 """Limit of a frame: the largest detectors have 16 million pixels of 4 bytes."""
 NO_STAMP = 0

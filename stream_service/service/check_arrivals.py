@@ -16,6 +16,7 @@ from stream_service.core.stream import Series, SeriesEnd
 from stream_service.errors import SourceError
 from stream_service.run.live.check_finding import Finding
 from stream_service.run.live.frame_transport import LiveFrames
+from stream_service.run.sources import DetectorSource
 from stream_service.text.counted import agrees, counted
 
 LISTEN_S = 3.0
@@ -38,16 +39,11 @@ MOST_SERIES = 3
 """That are named."""
 
 
-class Counting(Protocol):
-    """A detector that can be asked."""
+class ExposingDetector(DetectorSource, Protocol):
+    """A detector that tells its exposure time, too."""
 
     @property
     def exposure_s(self) -> float: ...
-
-    @property
-    def is_acquiring(self) -> bool: ...
-
-    def counter(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -164,7 +160,10 @@ class Arrivals:
 
 
 def listen(
-    frames: LiveFrames, detector: Counting | None, listen_s: float | None, clock: Callable[[], float] = time.monotonic
+    frames: LiveFrames,
+    detector: ExposingDetector | None,
+    listen_s: float | None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Arrivals:
     """Listen for `listen_s` (None: as long as a detector that acquires, or is idle, needs), or until enough came.
 

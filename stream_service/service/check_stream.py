@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 from stream_service.run.live.check_finding import Finding
 from stream_service.run.live.frame_transport import counts_each_series, frame_switches
+from stream_service.run.sources import DetectorSource
 from stream_service.settings.profile import Profile
 
 ANSWER_S = 1.0
 """For switches to answer; a PV that is not there is not waited for longer."""
-
-
-class Counting(Protocol):
-    """A detector's counter."""
-
-    def counter(self) -> int: ...
 
 
 def check_stream(profile: Profile) -> Iterator[Finding]:
@@ -33,7 +27,7 @@ def check_stream(profile: Profile) -> Iterator[Finding]:
         switches.close()
 
 
-def check_newest(profile: Profile, unique_id: int, detector: Counting) -> Iterator[Finding]:
+def check_newest(profile: Profile, unique_id: int, detector: DetectorSource) -> Iterator[Finding]:
     """The last frame that came must be the one that the detector counted last; `detector` is idle."""
     settings = profile.detector
     counter = detector.counter()

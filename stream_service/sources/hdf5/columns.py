@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.frame import EPICS_EPOCH_S, NS_PER_S, AttributeValue
+from stream_service.core.frame import EPICS_EPOCH_S, MOST_NS, NS_PER_S, AttributeValue
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.dataset import StoredDataset
 from stream_service.text.utf8 import decoded
 
-MOST_NS = 1 << 62
-"""Stamps beyond the year 2116 exceed the limit, so that sums of times stay within 64 bits."""
 MOST_TEXT_BYTES = 1 << 16
 """Of one text; NDFileHDF5 stores texts in 256."""
 

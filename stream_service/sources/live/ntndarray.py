@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from p4p.wrapper import Value
 
-from stream_service.core.frame import NS_PER_S, AttributeValue, Frame
+from stream_service.core.frame import MOST_NS, NS_PER_S, AttributeValue, Frame
 from stream_service.errors import SourceError
 from stream_service.sources.live.codecs import DTYPES, LONGEST_NAME, decode_payload
 
@@ -23,8 +23,6 @@ MONO = 0
 """NDColorMode of a frame with one value per pixel."""
 MESSAGE_BYTES = 4096
 """What a message takes beside its pixels; typical of a dozen attributes."""
-MOST_NS = 1 << 62
-"""Stamps beyond the year 2116 exceed the limit, so that sums of times stay within 64 bits."""
 NEEDED_FIELDS = ("value", "codec", "dimension", "uniqueId", "dataTimeStamp", "attribute", "timeStamp")
 
 NOT_AS_EXPECTED = (LookupError, TypeError, ValueError, OverflowError)

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.frame import MOST_NS
 from stream_service.errors import SourceError
-from stream_service.sources.hdf5.columns import MOST_NS
 from stream_service.sources.recording import MOST_FRAMES
 from stream_service.sources.tables.epics_columns import (
     IDENTITIES,

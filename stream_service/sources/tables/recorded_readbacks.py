@@ -19,13 +19,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.frame import NS_PER_S
+from stream_service.core.frame import MOST_NS, NS_PER_S
 from stream_service.core.pairing.history import BEFORE_ALL_TIME
 from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.settings.recorded_choices import Match
-from stream_service.sources.hdf5.columns import MOST_NS
 from stream_service.sources.recording import MOST_FRAMES
 from stream_service.sources.tables.epics_columns import FRAME_INDEX, LONGEST_LIST, TIMESTAMP, UNIQUE_ID
 from stream_service.sources.tables.epics_csv import EpicsTable, read_epics_csv

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.frame import MOST_NS
 from stream_service.errors import SourceError
 from stream_service.hdf5.failures import readable
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.settings.recorded_choices import Match
-from stream_service.sources.hdf5.columns import MOST_NS
 from stream_service.sources.hdf5.contents import Scale, energy_scale, exposure_scale, image_of, length_scale
 from stream_service.sources.hdf5.dataset import StoredDataset
 from stream_service.sources.hdf5.tree import Hdf5Tree

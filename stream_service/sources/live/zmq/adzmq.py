@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from stream_service.core.frame import (
     EPICS_EPOCH_S,
     MOST_FRAME_BYTES,
+    MOST_NS,
     NO_STAMP,
     NS_PER_S,
     AttributeValue,
@@ -31,7 +32,7 @@ from stream_service.core.frame import (
 from stream_service.core.stream import Begin
 from stream_service.errors import SourceError
 from stream_service.sources.live.codecs import DTYPES, LONGEST_NAME
-from stream_service.sources.live.ntndarray import COLOR_MODE, MONO, MOST_NS
+from stream_service.sources.live.ntndarray import COLOR_MODE, MONO
 from stream_service.sources.live.zmq.adzmq_header import read_header
 from stream_service.sources.live.zmq.dialect import Part, Received
 from stream_service.sources.live.zmq.foreign import description, htype_of

@@ -6,13 +6,11 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from stream_service.core.epochs import INT32_MAX
-from stream_service.core.frame import AttributeValue
+from stream_service.core.frame import MOST_NS, AttributeValue
 from stream_service.errors import SourceError
 
 LONGEST_SHOWN = 40
 """Characters of a value from the sender that go into an error message."""
-MOST_NS = 1 << 62
-"""Times beyond the year 2116 exceed the limit, so that sums of times stay within 64 bits."""
 REAL_TIME = "real_time"
 """Attribute of a frame: seconds for which it was exposed, as the detector measured them."""
 

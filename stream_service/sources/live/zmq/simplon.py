@@ -24,13 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from stream_service.core.frame import NO_STAMP, NS_PER_S, AttributeValue, Frame
+from stream_service.core.frame import MOST_NS, NO_STAMP, NS_PER_S, AttributeValue, Frame
 from stream_service.core.stream import Begin, Series, SeriesEnd, StreamEvent
 from stream_service.errors import SourceError
 from stream_service.sources.live.zmq.dectris_dates import unix_ns
 from stream_service.sources.live.zmq.dectris_encodings import SIMPLON_ENCODINGS, decode_pixels
 from stream_service.sources.live.zmq.dectris_fields import (
-    MOST_NS,
     REAL_TIME,
     n_images,
     numbers_in,
