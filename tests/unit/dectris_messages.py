@@ -11,7 +11,9 @@ import numpy as np
 import payloads
 from cbor2 import CBORTag
 
-from stream_service.sources.live.zmq.dialect import Received
+from stream_service.core.frame import Frame
+from stream_service.core.stream import StreamEvent
+from stream_service.sources.live.zmq.dialect import Dialect, Received
 
 Pixels = np.ndarray[Any, Any]
 ARMED = "2026-11-29T10:00:00.250000001+01:00"
@@ -39,6 +41,18 @@ TYPED_TAGS = {
 
 def received(parts: list[bytes], at_s: float | None = 12.5) -> Received:
     return Received([memoryview(part) for part in parts], at_s)
+
+
+def given(dialect: Dialect, *messages: list[bytes]) -> list[StreamEvent | None]:
+    """The event in each message, given in this order."""
+    return [dialect.decode(received(message)) for message in messages]
+
+
+def frame_of(dialect: Dialect, message: list[bytes]) -> Frame:
+    """The frame in a message."""
+    frame = dialect.decode(received(message))
+    assert isinstance(frame, Frame)
+    return frame
 
 
 def ramp(shape: tuple[int, int] = (6, 8), dtype: str = "u2") -> Pixels:

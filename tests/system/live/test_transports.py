@@ -222,12 +222,15 @@ def test_daemons_that_are_held_up_lose_frames_and_name_them(transports: Transpor
 @pytest.mark.recovery
 def test_killed_daemons_leave_readable_files_and_the_next_ones_take_the_next_run(transports: Transports) -> None:
     """What the control unit kept for the run that was killed is not of the next one."""
-    n, killed = 60, dict(transports.rigs)
+    n, killed = 10_000, dict(transports.rigs)  # more than there is time for, however slow the machine is
     transports.arm("killed", n_positions=n)
     transports.begin_exposing(n, period_s=0.02)
     transports.wait_until_each(lambda rig: rig.service.get("Rows") >= 5)
     for rig in killed.values():
         rig.child.process.kill()
+    last = transports.beamline.get("cam1:ArrayCounter_RBV")
+    transports.beamline.wait_until(lambda: transports.beamline.get("cam1:ArrayCounter_RBV") > last + 5)
+    transports.beamline.put("cam1:Acquire", 0)
     transports.beamline.wait_for("cam1:Acquire_RBV", "Done")
     transports.begin(*killed)
     before = transports.arm("next", n_positions=N_POINTS)

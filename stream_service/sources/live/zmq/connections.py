@@ -47,9 +47,8 @@ class Address:
     """Those of them that ZMQ cut off, as far as that is told: where we connect."""
     dropped_s: float = math.inf
     """When the last connection ended; infinite once ZMQ connects anew."""
-
     was_greeted: bool = False
-    """That of the last connection which ended."""
+    """True if the sender of that connection had been greeted."""
 
     def enter(self, event: int, descriptor: int, now_s: float) -> None:
         """An event of the monitor."""

@@ -6,24 +6,13 @@ import math
 import struct
 import time
 import tracemalloc
-from typing import Any
 
 import cbor2
 import pytest
+from cbor_items import plain
 
 from stream_service.errors import SourceError
-from stream_service.sources.live.zmq.cbor import Tagged, decode_cbor
-
-
-def plain(item: Any) -> Any:
-    """What cbor2 is given for what we read."""
-    if isinstance(item, memoryview):
-        return item.tobytes()
-    if isinstance(item, Tagged):
-        return ("tag", item.tag, plain(item.content))
-    if isinstance(item, list):
-        return [plain(each) for each in item]
-    return {name: plain(each) for name, each in item.items()} if isinstance(item, dict) else item
+from stream_service.sources.live.zmq.cbor import decode_cbor
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from dectris_messages import (
     CONFIG,
     REAL_NS,
     START_NS,
+    frame_of,
+    given,
     ramp,
     received,
     simplon_end,
@@ -21,7 +23,7 @@ from dectris_messages import (
 )
 
 from stream_service.core.frame import NO_STAMP, Frame
-from stream_service.core.stream import Series, SeriesEnd, StreamEvent
+from stream_service.core.stream import Series, SeriesEnd
 from stream_service.errors import SourceError
 from stream_service.sources.live.zmq.dialect import Dialect
 from stream_service.sources.live.zmq.simplon import Simplon
@@ -34,16 +36,6 @@ ENCODINGS = {
     "uint32": ("<", ">", "lz4<", "lz4>", "bs32-lz4<", "bs32-lz4>"),
     "float32": ("<", ">", "lz4<", "bs32-lz4<"),
 }
-
-
-def given(dialect: Dialect, *messages: list[bytes]) -> list[StreamEvent | None]:
-    return [dialect.decode(received(message)) for message in messages]
-
-
-def frame_of(dialect: Dialect, message: list[bytes]) -> Frame:
-    frame = dialect.decode(received(message))
-    assert isinstance(frame, Frame)
-    return frame
 
 
 def changed(part: int, message: list[bytes], **fields: Any) -> list[bytes]:

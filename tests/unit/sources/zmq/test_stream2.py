@@ -14,7 +14,9 @@ from dectris_messages import (
     START_NS,
     TYPED_TAGS,
     array,
+    frame_of,
     framed,
+    given,
     ramp,
     received,
     stream2_end,
@@ -24,23 +26,13 @@ from dectris_messages import (
 )
 
 from stream_service.core.frame import Frame
-from stream_service.core.stream import Series, SeriesEnd, StreamEvent
+from stream_service.core.stream import Series, SeriesEnd
 from stream_service.errors import SourceError
 from stream_service.sources.live.zmq.dialect import Dialect
 from stream_service.sources.live.zmq.stream2 import Stream2
 
 SHAPES = [(1, 1), (1, 7), (3, 5), (37, 113), (101, 103), (129, 257)]
 """A point, fewer pixels than bitshuffle's 8, some that leave a rest of its blocks of 8192 bytes."""
-
-
-def given(dialect: Dialect, *messages: list[bytes]) -> list[StreamEvent | None]:
-    return [dialect.decode(received(message)) for message in messages]
-
-
-def frame_of(dialect: Dialect, message: list[bytes]) -> Frame:
-    frame = dialect.decode(received(message))
-    assert isinstance(frame, Frame)
-    return frame
 
 
 def image_of(pixels: Any) -> list[bytes]:
