@@ -19,7 +19,7 @@ from iocsim.pv import PvTable
 from iocsim.zmq.series import Announced, MakeStream, Message, SeriesStream
 from iocsim.zmq.socket import LAST_SENT_MS, SenderSocket
 
-GLANCE_S = 0.05
+POLL_S = 0.05
 """How long the thread waits for somebody to pull before it looks whether it is to end."""
 HANDED_TO_ZMQ = 10
 """Messages that wait in the socket and not in the queue."""
@@ -139,7 +139,7 @@ class ControlUnit:
     def _send(self, message: Message) -> None:
         """Send the first of the queue as soon as somebody pulls."""
         while not (self._is_to_end or self._is_to_restart):
-            if self._socket.can_send(GLANCE_S) and self._socket.send(message):
+            if self._socket.can_send(POLL_S) and self._socket.send(message):
                 with self._changed:
                     self._queue.popleft()
                     self.n_sent += 1

@@ -91,12 +91,12 @@ class SenderSocket:
         """Close it, once what was sent is taken, or after this time."""
         self._context.destroy(linger=linger_ms)
 
-    def _open(self, patience_s: float = 0.0) -> None:
+    def _open(self, timeout_s: float = 0.0) -> None:
         self._context = zmq.Context()
         self._socket = self._context.socket(KINDS[self._address.kind])
         try:
             self._set_options()
-            self._attach(patience_s)
+            self._attach(timeout_s)
         except (zmq.ZMQError, AddressError) as error:
             self.close(0)
             what = "bound to" if self._address.binds else "connected to"
@@ -119,9 +119,9 @@ class SenderSocket:
         else:
             socket.curve_serverkey = keys.server
 
-    def _attach(self, patience_s: float) -> None:
+    def _attach(self, timeout_s: float) -> None:
         attach = self._socket.bind if self._address.binds else self._socket.connect
-        deadline_s = time.monotonic() + patience_s
+        deadline_s = time.monotonic() + timeout_s
         while True:
             try:
                 attach(self._address.endpoint)

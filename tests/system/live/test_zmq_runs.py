@@ -30,7 +30,7 @@ from stream_service.text.utf8 import text_in_waveform
 
 SHAPE = (96, 128)
 """Of frames of which few fit into the buffers of the network."""
-GLANCE_MS = 50
+POLL_MS = 50
 GONE_S = 2.0
 
 
@@ -83,7 +83,7 @@ class TwoEndpoints:
         n = 0
         while not self._is_to_end.is_set():
             to = self._to[n % len(self._to)]
-            if to.poll(GLANCE_MS, zmq.POLLOUT) and self._from.poll(GLANCE_MS):
+            if to.poll(POLL_MS, zmq.POLLOUT) and self._from.poll(POLL_MS):
                 to.send_multipart(self._from.recv_multipart())
                 n += 1
 

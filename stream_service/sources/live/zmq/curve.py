@@ -37,10 +37,10 @@ def secure(
     if not known:
         raise ConfigError(f"detector.frames: no public key file (.key) lies in {curve.senders}, so nobody can send")
     socket.curve_server = True
-    door = ThreadAuthenticator(context)
-    door.start()
-    door.configure_curve(domain="*", location=str(curve.senders))
-    return door
+    authenticator = ThreadAuthenticator(context)
+    authenticator.start()
+    authenticator.configure_curve(domain="*", location=str(curve.senders))
+    return authenticator
 
 
 def _keys(path: Path, *, needs_secret: bool = False) -> tuple[bytes, bytes]:

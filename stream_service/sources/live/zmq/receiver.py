@@ -51,7 +51,7 @@ class ZmqReceiver:
         self._n_messages = max(4, min(MOST_MESSAGES, budget_bytes // max(frame_bytes, 1)))
         self._socket: zmq.Socket[bytes] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]]
-        self._door: ThreadAuthenticator | None = None
+        self._authenticator: ThreadAuthenticator | None = None
         self._connections: Connections
         self._queues: list[ZmqQueue] = []
         self._lock = threading.Lock()
@@ -179,7 +179,7 @@ class ZmqReceiver:
                 socket.setsockopt(option, value)
             if frames.socket == "sub":
                 socket.setsockopt(zmq.SUBSCRIBE, b"")
-            self._door = secure(context, socket, frames)
+            self._authenticator = secure(context, socket, frames)
             self._connections = Connections(socket, frames.connect, frames.bind)
             for address in frames.bind:
                 socket.bind(address)
@@ -199,7 +199,7 @@ class ZmqReceiver:
         socket, self._socket = self._socket, None
         if socket is None:
             return
-        if self._door is not None:
-            self._door.stop()
-            self._door = None
+        if self._authenticator is not None:
+            self._authenticator.stop()
+            self._authenticator = None
         self._context.destroy(linger=0)
