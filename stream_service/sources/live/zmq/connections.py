@@ -95,17 +95,19 @@ class Connections:
         self._monitor.setsockopt(zmq.RCVHWM, 0)  # ZMQ's own thread would wait for room, and nothing come any more
         self._monitor.connect(endpoint)
         self._by_address = {address: Address() for address in (*connect, *bind)}
-        self._endpoints = {address: address for address in self._by_address}
+        self._bound_ports: dict[str, str] = {}
 
     def bound(self, address: str, endpoint: str) -> None:
-        """A bound address has another name in the monitor: `tcp://*:5432` is `tcp://0.0.0.0:5432`."""
-        self._endpoints[endpoint] = address
+        """A bound address is known by its port: who connects to `tcp://*:5432` is told under whichever address of this
+        machine was taken for it."""
+        self._bound_ports[_port(endpoint)] = address
 
     def look(self, now_s: float) -> None:
         """Take what the monitor tells, and connect anew to those that were cut off."""
         while self._monitor.poll(0):
             said = parse_monitor_message(self._monitor.recv_multipart())
-            address = self._endpoints.get(said["endpoint"].decode("utf-8", "replace"))
+            endpoint = said["endpoint"].decode("utf-8", "replace")
+            address = endpoint if endpoint in self._by_address else self._bound_ports.get(_port(endpoint))
             if address is not None:
                 self._by_address[address].enter(int(said["event"]), int(said["value"]), now_s)
         for address in self._connect:
@@ -137,3 +139,8 @@ class Connections:
             elif address not in self._connect and known.n_left >= OFTEN:
                 said.append(f"senders have left {address} {known.n_left} times: they end, or send {too_large}")
         return "; ".join(said)
+
+
+def _port(endpoint: str) -> str:
+    """Of `tcp://host:port`; the path of an `ipc://` one."""
+    return endpoint.rpartition(":")[2]

@@ -127,10 +127,11 @@ def test_one_of_two_senders_that_is_away_is_named_and_the_other_goes_on(push: Se
         assert take(source.queue, 1) == [b"here"]
 
 
-def test_senders_may_connect_to_the_service() -> None:
-    with sender() as free:
-        address = free.address
-    receiver = ZmqReceiver(ZmqFrames(bind=(address,)), BUDGET_BYTES, 100, LARGEST_BYTES)
+@pytest.mark.parametrize("host", ["127.0.0.1", "*", "lo"])
+def test_senders_may_connect_to_the_service(host: str) -> None:
+    address = free_address()
+    bound = address.replace("127.0.0.1", host)
+    receiver = ZmqReceiver(ZmqFrames(bind=(bound,)), BUDGET_BYTES, 100, LARGEST_BYTES)
     context: zmq.Context = zmq.Context()
     with closing(receiver), context, context.socket(zmq.PUSH) as pushing:
         source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
