@@ -356,10 +356,13 @@ def test_sender_that_connects_and_sends_what_is_too_large_is_told() -> None:
 
 
 def test_a_sender_of_another_kind_is_told_so(monkeypatch) -> None:
-    monkeypatch.setattr("stream_service.sources.live.zmq.frames.ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("stream_service.sources.live.zmq.frames.ANSWER_TIMEOUT_S", 0.0)
     with sender(zmq.PUB) as peer, closing(receiver_of(peer.address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        receiver.attach(source.queue)
+        wait_until(lambda: bool(source.problem))
         with pytest.raises(SourceError, match="is it ZMQ that pushes, or publishes, as 'socket' says") as refused:
-            ZmqSource(receiver, Bytes(), BUDGET_BYTES).start()
+            source.start()
         assert "MiB" not in str(refused.value)
 
 
