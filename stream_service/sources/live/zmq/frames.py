@@ -12,7 +12,7 @@ from stream_service.core.frame import Frame
 from stream_service.core.stream import Begin, StreamEvent
 from stream_service.errors import SourceError
 from stream_service.sources.live.zmq.dialect import Dialect, Received
-from stream_service.sources.live.zmq.queue import ZmqQueue
+from stream_service.sources.live.zmq.queue import TAKEN_OUT, ZmqQueue
 from stream_service.sources.live.zmq.receiver import ZmqReceiver
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,6 @@ ANSWER_S = 0.4
 """To take what came since: a service answers within half a second."""
 KEPT_S = 60.0
 """To take what was kept: gigabytes, at 1 Gbit/s."""
-TAKEN_OUT = 4
-"""One in so many bytes of the budget is for messages that were taken out of ZMQ."""
 
 
 class ZmqSource:

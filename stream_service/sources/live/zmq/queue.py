@@ -8,6 +8,8 @@ from typing import Protocol
 
 from stream_service.sources.live.zmq.dialect import Received
 
+TAKEN_OUT = 4
+"""One in so many bytes of the budget is for messages that were taken out of ZMQ; the others are for ZMQ."""
 PART_BYTES = 1024
 """What a part of a message takes beside its bytes."""
 

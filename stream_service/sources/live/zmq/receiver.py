@@ -23,7 +23,7 @@ from stream_service.settings.frames import ZmqFrames
 from stream_service.sources.live.zmq.connections import Connections
 from stream_service.sources.live.zmq.curve import secure
 from stream_service.sources.live.zmq.dialect import Received
-from stream_service.sources.live.zmq.queue import ZmqQueue
+from stream_service.sources.live.zmq.queue import TAKEN_OUT, ZmqQueue
 
 MOST_MESSAGES = 4096
 """That ZMQ holds for us: 4 s at 1 kHz of the smallest frames."""
@@ -33,13 +33,20 @@ PROMPT_S = 0.1
 """A receipt known that well tells of clocks, which differ by three times as much before it matters."""
 
 
+def high_water_mark(budget_bytes: int, frame_bytes: int, n_senders: int) -> int:
+    """Messages of each sender for which ZMQ's part of the budget is enough; at least 4."""
+    own_bytes = budget_bytes - budget_bytes // TAKEN_OUT
+    return max(4, min(MOST_MESSAGES, own_bytes // n_senders // max(frame_bytes, 1)))
+
+
 class ZmqReceiver:
     """The socket of a profile's frames, and the queues of those that listen."""
 
     def __init__(self, frames: ZmqFrames, budget_bytes: int, frame_bytes: int, largest_bytes: int) -> None:
         """`frame_bytes` says how many messages the budget is for; a sender of parts above `largest_bytes` is cut off.
 
-        So ZMQ and a queue hold the budget, or, of frames that are larger than was said, `largest_bytes` for each.
+        So ZMQ and a queue hold the budget, or, of frames that are larger than was said, `largest_bytes` for each; but
+        more if several senders connect to an address that we bind.
         """
         self.addresses = (*frames.connect, *frames.bind)
         self.largest_bytes = largest_bytes
@@ -48,7 +55,7 @@ class ZmqReceiver:
         self.latest_frame: Frame | None = None
         """That any run has decoded: it tells what those of the next one will be like."""
         self._frames = frames
-        self._n_messages = max(4, min(MOST_MESSAGES, budget_bytes // max(frame_bytes, 1)))
+        self._high_water_mark = high_water_mark(budget_bytes, frame_bytes, len(self.addresses))
         self._socket: zmq.Socket[bytes] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]]
         self._authenticator: ThreadAuthenticator | None = None
@@ -171,7 +178,7 @@ class ZmqReceiver:
         frames, context = self._frames, zmq.Context()
         socket = context.socket(zmq.SUB if frames.socket == "sub" else zmq.PULL)
         try:
-            socket.setsockopt(zmq.RCVHWM, self._n_messages)
+            socket.setsockopt(zmq.RCVHWM, self._high_water_mark)
             socket.setsockopt(zmq.MAXMSGSIZE, self.largest_bytes)
             socket.setsockopt(zmq.LINGER, 0)
             socket.setsockopt(zmq.IPV6, any("[" in address for address in self.addresses))

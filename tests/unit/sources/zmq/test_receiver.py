@@ -21,7 +21,7 @@ from stream_service.settings.frames import ZmqFrames
 from stream_service.sources.live.zmq.dialect import Received
 from stream_service.sources.live.zmq.frames import ZmqSource
 from stream_service.sources.live.zmq.queue import PART_BYTES
-from stream_service.sources.live.zmq.receiver import ZmqReceiver
+from stream_service.sources.live.zmq.receiver import MOST_MESSAGES, ZmqReceiver, high_water_mark
 
 LARGEST_BYTES = 10_000
 BUDGET_BYTES = 1 << 20
@@ -187,6 +187,14 @@ def test_who_takes_after_the_end_waits_and_is_woken_all_the_same(push: Sender, m
     source.queue.wake()
     source.queue.wait(HANG_S)
     assert source.queue.take(0.0) == []
+
+
+@pytest.mark.parametrize(
+    ("budget_bytes", "frame_bytes", "n_senders", "n_messages"),
+    [(4000, 100, 1, 30), (4000, 100, 2, 15), (4000, 10_000, 1, 4), (1 << 40, 100, 1, MOST_MESSAGES), (400, 0, 1, 300)],
+)
+def test_zmq_holds_three_quarters_of_the_budget(budget_bytes, frame_bytes, n_senders, n_messages) -> None:
+    assert high_water_mark(budget_bytes, frame_bytes, n_senders) == n_messages
 
 
 class Counting(Bytes):
