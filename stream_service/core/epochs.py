@@ -82,24 +82,32 @@ class Epochs:
         """The place of an id in the current epoch."""
         return self._epochs[-1].ordinal_of(unique_id)
 
-    def announce(self, given: int, first_unique_id: int, n_frames: int, n_most: int | None) -> None:
+    def announce(
+        self, given: int, first_unique_id: int, n_frames: int, n_most: int | None, *, is_in_vain: bool = False
+    ) -> None:
         """The source says that an epoch begins, and how long it is (0: not said): its frames keep their places, also
         those of which nothing comes, once the next one begins.
 
         A length does not count that goes beyond `n_most`, the ordinals that were planned: a detector may be set to
-        count on until it is stopped. Nor where nobody planned (None): the series may end early.
+        count on until it is stopped. Nor where nobody planned (None): the series may end early. `is_in_vain`: of those
+        that were announced before, nothing was made.
         """
         if given == self._epochs[-1].given:
             begun = self._epochs[-1]
         elif given < self._epochs[-1].given:
             return
         else:
+            self.n_announced = 0 if is_in_vain else self.n_announced
             begun = self._after_last(first_unique_id, given)
             self._epochs[len(self._epochs) if self._n_placed else 0 :] = [begun]
             self.n_seen = begun.first_ordinal
         end = begun.first_ordinal + n_frames
         if n_most is not None and end <= n_most:
             self.n_announced = max(self.n_announced, end)
+
+    def is_latest(self, given: int) -> bool:
+        """True for the epoch that began last, or was announced last."""
+        return self._epochs[-1].given == given
 
     def is_announced(self, given: int, unique_id: int) -> bool:
         """True for a frame within the length of a series that was announced, or that the next one has passed."""

@@ -180,9 +180,11 @@ class Ledger:
         self.n_received += 1
         return Receipt(Arrival.NEW, frame_id, ordinal)
 
-    def announce(self, series: Series) -> None:
+    def announce(self, series: Series, *, is_in_vain: bool = False) -> None:
         """The source announces a series of the run, an epoch of its frames; see `Epochs.announce`."""
-        self._epochs.announce(series.epoch, series.first_unique_id, series.n_frames or 0, self._n_most)
+        self._epochs.announce(
+            series.epoch, series.first_unique_id, series.n_frames or 0, self._n_most, is_in_vain=is_in_vain
+        )
 
     def is_announced(self, epoch: int, unique_id: int) -> bool:
         """True for a frame within the length of a series that was announced, or that the next one has passed."""
@@ -192,6 +194,10 @@ class Ledger:
     def is_announced_whole(self) -> bool:
         """True once the series that were announced have all the frames that were planned."""
         return self._n_most is not None and self._epochs.n_announced == self._n_most
+
+    def fills_plan(self, epoch: int) -> bool:
+        """True for the last of those series: what ends with it, or with an earlier one that is told twice, differs."""
+        return self.is_announced_whole and self._epochs.is_latest(epoch)
 
     def refuse(self, unique_id: int) -> Receipt:
         """Count a frame whose uniqueId was found to be implausible."""

@@ -141,13 +141,19 @@ class FrameIntake:
     def _note(self, event: Series | SeriesEnd | End | None) -> None:
         match event:
             case Series():
-                self.ledger.announce(event)
+                self.ledger.announce(event, is_in_vain=self._is_in_vain)
             case SeriesEnd():
-                self.is_past_plan = self.ledger.is_announced_whole
+                self.is_past_plan = self.ledger.fills_plan(event.epoch) and not self._is_in_vain
             case End(n_expected=n_expected):
                 self.end = event
                 if n_expected is not None:
                     self.ledger.expect(n_expected)
+
+    @property
+    def _is_in_vain(self) -> bool:
+        """True of a series that fills the plan while nothing of the run was made: a detector that is armed, given up
+        before its first frame, and armed again."""
+        return self.ledger.is_announced_whole and not self.ledger.n_received and self.n_exposed() == 0
 
     def ask_counter(self) -> list[Entered]:
         """The frames that wait and that the detector's counter confirms now."""

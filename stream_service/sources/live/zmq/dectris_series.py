@@ -5,7 +5,7 @@ series, from 1 again when it was restarted; an epoch is a number that only grows
 number, or one more than the epoch before where the number is not greater. A series that is known keeps its epoch: its
 images may come late, and a second endpoint announces it again. Whether a number means a series that is known is told by
 what identifies it beside the number: Stream2's `series_unique_id`, the arm date of SIMPLON's header. A number that is
-announced without more, after another series has followed its end, is another one.
+announced without more, after another series has followed its end, or long after it, is another one.
 
 Each run reads the messages in its own time, so that one may be read after messages that were received later: what is
 before and after is told by the times of receipt.
@@ -24,6 +24,8 @@ from stream_service.core.stream import Begin
 MOST_KNOWN = 64
 """Series back from which an image may still come; a step scan may arm several times a second."""
 
+SAME_S = 30.0
+"""From the end of a series a second endpoint announces it again sooner, and a control unit takes longer to restart."""
 LONGEST_IDENTITY = 64
 """Characters of what identifies a series: a date has 35, an id of Stream2 fewer."""
 
@@ -117,11 +119,13 @@ class DectrisSeries:
         return later
 
     def _is_past(self, known: KnownSeries, identity: str | None, at_s: float) -> bool:
-        """True if an announcement without identity is of another series: one has followed the end of this."""
+        """True if an announcement without identity is of another series: it, or one before it, comes after the end."""
         ended_s = known.ended_s
         if (identity is not None and known.identity is not None) or ended_s is None or ended_s >= at_s:
             return False
-        return any(ended_s <= other.began_s <= at_s for other in self._known if other is not known)
+        return at_s - ended_s > SAME_S or any(
+            ended_s <= other.began_s <= at_s for other in self._known if other is not known
+        )
 
     def _begun(self, number: int, identity: str | None, at_s: float) -> KnownSeries:
         series = KnownSeries(number, identity, self._epoch(number, at_s), at_s, at_s)

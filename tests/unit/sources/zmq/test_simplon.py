@@ -215,6 +215,13 @@ def test_a_restart_without_dates_is_seen_once_another_series_has_followed_the_en
     assert _epochs(dialect, *messages) == [1, 1, 1, 2, 2], "another run, which reads later what was received before"
 
 
+def test_a_restart_without_dates_is_seen_by_the_time_that_it_takes():
+    messages = [simplon_header(1, "none"), simplon_image(0), simplon_end(1)]
+    dialect = Simplon()
+    assert _epochs(dialect, *messages) == [1, 1, 1]
+    assert _epochs(dialect, *messages, from_s=120) == [2, 2, 2]
+
+
 def test_the_same_announcement_from_two_endpoints_is_one_series():
     header, end = simplon_header(5), simplon_end(5)
     images = [simplon_image(n, series=5) for n in range(4)]
