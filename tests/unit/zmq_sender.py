@@ -1,4 +1,4 @@
-"""A sender of ZMQ for tests, in this process, on a free port of the loopback."""
+"""A sender of ZMQ for tests, in this process, on a free port of the loopback; and a receiver for it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import zmq
 from limits import HANG_S
 
 from stream_service.core.stream import Begin, StreamEvent
+from stream_service.settings.frames import ZmqFrames
 from stream_service.sources.live.zmq.dialect import Received
 from stream_service.sources.live.zmq.queue import ZmqQueue
+from stream_service.sources.live.zmq.receiver import ZmqReceiver
+
+LARGEST_BYTES = 10_000
+"""Of a part that is let in."""
+BUDGET_BYTES = 1 << 20
 
 
 class Sender:
@@ -100,3 +106,14 @@ def sender(kind: int = zmq.PUSH) -> Iterator[Sender]:
         yield opened
     finally:
         opened.close()
+
+
+def free_address() -> str:
+    """At which nobody is."""
+    with sender() as free:
+        return free.address
+
+
+def receiver_of(*addresses: str, budget_bytes: int = BUDGET_BYTES, **others) -> ZmqReceiver:
+    """A receiver that connects to these addresses; `others` are settings of its socket."""
+    return ZmqReceiver(ZmqFrames(connect=addresses, **others), budget_bytes, 100, LARGEST_BYTES)

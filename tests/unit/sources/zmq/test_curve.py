@@ -9,15 +9,12 @@ from pathlib import Path
 import pytest
 import zmq
 import zmq.auth
-from zmq_sender import Bytes, sender, take, wait_until
+from zmq_sender import BUDGET_BYTES, LARGEST_BYTES, Bytes, sender, take, wait_until
 
 from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.frames import Curve, ZmqFrames
 from stream_service.sources.live.zmq.frames import ZmqSource
 from stream_service.sources.live.zmq.receiver import ZmqReceiver
-
-LARGEST_BYTES = 10_000
-BUDGET_BYTES = 1 << 20
 
 
 @pytest.fixture
