@@ -21,7 +21,8 @@ UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @lru_cache(maxsize=8)  # all frames of a series have the same one
 def unix_ns(date: str, time_zone: tzinfo | None = None) -> int | None:
-    """Nanoseconds of the Unix epoch; of a date that names no zone those in `time_zone`, or None: nobody knows.
+    """Nanoseconds of the Unix epoch; of a date that names no zone those in `time_zone`, or None: nobody knows,
+    nor in the hour that the clocks show twice.
 
     Raises `ValueError` for what is not a date, or cannot be the time of a frame.
     """
@@ -34,5 +35,7 @@ def unix_ns(date: str, time_zone: tzinfo | None = None) -> int | None:
         return None
     if seconds.tzinfo is None:
         seconds = seconds.replace(tzinfo=time_zone)
+        if seconds.utcoffset() != seconds.replace(fold=1).utcoffset():
+            return None
     fraction_ns = int((fraction or "0").ljust(9, "0")[:9])
     return (seconds - UNIX_EPOCH) // timedelta(seconds=1) * NS_PER_S + fraction_ns

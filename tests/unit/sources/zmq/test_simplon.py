@@ -141,6 +141,8 @@ def test_number_of_frames_follows_from_images_and_triggers_or_is_not_known(chang
         ("2026-07-01T10:00:00", "Europe/Zurich", 1_782_892_800),
         ("2026-01-01T10:00:00.000", "Europe/Zurich", 1_767_258_000),
         ("2026-07-01T10:00:00Z", "Europe/Zurich", 1_782_900_000),
+        ("2026-10-25T02:30:00", "Europe/Zurich", None),  # the clocks show it twice
+        ("2026-10-25T02:30:00+01:00", "Europe/Zurich", 1_792_891_800),
         ("2026-13-01T10:00:00Z", None, None),
         ("0001-01-01T00:00:00+14:00", None, None),
         ("1 July", "Europe/Zurich", None),
