@@ -20,6 +20,7 @@ from stream_service.layout_xml import (
 )
 from stream_service.layout_xml.finding import Finding as LayoutFinding
 from stream_service.run.live.check_finding import Finding
+from stream_service.run.live.frame_transport import counts_each_series
 from stream_service.settings.profile import Profile
 from stream_service.sources.live.ca_file_plugin import FilePluginState, read_file_plugin
 
@@ -93,6 +94,8 @@ def _told(path: Path, findings: tuple[LayoutFinding, ...]) -> Iterator[Finding]:
 
 
 def _check_attributes(profile: Profile, path: Path, attributes: NDAttributes) -> Iterator[Finding]:
+    if counts_each_series(profile.detector.frames):
+        return  # these frames carry none of a camera's NDAttributes
     wanted = {f"channels.{n}": c.attribute for n, c in profile.channels.items() if c.how is How.ATTRIBUTE}
     if profile.detector.exposure_attribute:
         wanted["detector.exposure_attribute"] = profile.detector.exposure_attribute

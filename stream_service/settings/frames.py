@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.settings.base import Settings
 
 MiB = 1 << 20
-ADDRESS = r"(tcp://[^\s:]+:[0-9]+|tcp://\[[0-9a-fA-F:.]+\]:[0-9]+|ipc://\S+)"
+ADDRESS = re.compile(r"tcp://(?P<host>[^\s:/]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})|ipc://\S+")
 """`tcp://host:port` or `ipc:///path`."""
-Address = Annotated[str, Field(pattern=f"^{ADDRESS}$")]
+LARGEST_PORT = 65535
+
+
+def _is_an_address(text: str) -> str:
+    found = ADDRESS.fullmatch(text)
+    if found is None or not 0 < int(found["port"] or 1) <= LARGEST_PORT:
+        raise ValueError(f"{text!r} is no address: write it as tcp://host:port, with a port of 1 to {LARGEST_PORT}")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_is_an_address)]
 FRAME_TIMES: dict[str, dict[str, str]] = {
     "adzmq": {"field": "dataTimeStamp"},
     "simplon": {"marks": "start"},
@@ -67,6 +78,8 @@ class ZmqFrames(Settings):
     def _has_an_address_and_its_keys(self) -> Self:
         if not self.connect and not self.bind:
             raise ValueError("give the address of the sender: connect, or bind where the sender connects")
+        if any("*" in address for address in self.connect):
+            raise ValueError("connect needs the host of the sender; a * is for bind, where the sender connects")
         if self.curve is None:
             return self
         if self.connect and self.bind:
@@ -122,6 +135,13 @@ class Frames(Settings):
     simplon: SimplonFrames | None = None
     stream2: Stream2Frames | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _names_a_transport(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            raise ValueError(f"say which of pva, adzmq, simplon, stream2 it is, such as {{pva: {given!r}}}")
+        return given
+
     @field_validator("pva", mode="before")
     @classmethod
     def _is_a_channel(cls, given: Any) -> Any:
@@ -147,7 +167,13 @@ class Frames(Settings):
 
 
 def with_frames(detector: dict[str, Any]) -> dict[str, Any]:
-    """A detector's settings as they are given, with `frames` for the earlier `frames_pva` and `pva_plugin`."""
+    """A detector's settings as they are given, with `frames` for the earlier `frames_pva` and `pva_plugin`.
+
+    Raises `ValueError` where both are given.
+    """
+    earlier = [name for name in ("frames_pva", "pva_plugin") if name in detector]
+    if "frames" in detector and earlier:
+        raise ValueError(f"there is frames, and {' and '.join(earlier)}, its earlier spelling: take that out")
     if "frames" in detector or "frames_pva" not in detector:
         return detector
     plugin = {"plugin": detector["pva_plugin"]} if "pva_plugin" in detector else {}

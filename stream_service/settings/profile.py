@@ -92,7 +92,8 @@ class DetectorSettings(Settings):
     exposure_pv: str
     """CA PV of the exposure time in seconds (`cam1:AcquireTime_RBV`)."""
     exposure_attribute: str = ""
-    """NDAttribute with the frame's own exposure time in seconds: right even if it changes during a run."""
+    """NDAttribute with the frame's own exposure time in seconds: right even if it changes during a run. `real_time` of
+    SIMPLON and Stream2."""
     first_id: Literal["after_counter"] | Annotated[int, Field(ge=0)] = "after_counter"
     """First uniqueId of a run: `after_counter`, or the first id of a detector that resets its counter for each run."""
     restart_id: Annotated[int, Field(ge=0)] = 1

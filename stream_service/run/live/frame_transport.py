@@ -156,7 +156,8 @@ def no_time_advice(frames: Frames) -> str:
     if frames.simplon:
         return (
             "set header_detail of the control unit to basic or all; if its arm date names no time zone, give "
-            "detector.frames.simplon.time_zone; and a series that began before has lost its header"
+            "detector.frames.simplon.time_zone; of a series that began before, the header is gone: start the "
+            "detector anew"
         )
     if frames.adzmq:
         return "this version of ADZMQ sends none: update it"

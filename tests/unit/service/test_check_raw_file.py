@@ -72,6 +72,13 @@ def test_what_does_not_is_an_error(folder: Path, name: str, old: str, new: str, 
     assert found and found[0].level == "error" and about in found[0].about
 
 
+def test_exposure_time_that_a_control_unit_sends_is_no_ndattribute_of_the_camera(folder: Path) -> None:
+    replace(folder / "profile.yaml", 'pva: "PLACEHOLDER:Pva1:Image"', 'stream2: "tcp://dcu:31001"')
+    replace(folder / "profile.yaml", "marks: end", "marks: start")
+    replace(folder / "profile.yaml", "exposure_attribute: EXPOSE", "exposure_attribute: real_time")
+    assert problems(folder) == []
+
+
 STATE = FilePluginState(
     layout="",
     layout_is_valid=True,

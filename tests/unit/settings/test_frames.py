@@ -41,8 +41,16 @@ def test_address_alone_is_one_to_connect_to_and_stamps_are_those_of_the_dialect(
         ({}, "give one of pva, adzmq, simplon, stream2: there is none"),
         ({"pva": "D:Image", "adzmq": "tcp://ioc:1"}, "there is pva and adzmq"),
         ({"adzmq": {}}, "give the address of the sender: connect, or bind"),
-        ({"adzmq": "ioc:5432"}, "detector.frames.adzmq.connect"),
-        ({"adzmq": "tcp://ioc"}, "detector.frames.adzmq.connect"),
+        ("tcp://ioc:5432", "detector.frames: say which of pva, adzmq, simplon, stream2 it is, such as {pva: 'tcp://"),
+        (
+            {"adzmq": "ioc:5432"},
+            "detector.frames.adzmq.connect.0: 'ioc:5432' is no address: write it as tcp://host:port",
+        ),
+        ({"adzmq": "tcp://ioc"}, "'tcp://ioc' is no address"),
+        ({"adzmq": "tcp:/ioc:5432"}, "'tcp:/ioc:5432' is no address"),
+        ({"adzmq": "tcp://ioc:5432/"}, "'tcp://ioc:5432/' is no address"),
+        ({"adzmq": "tcp://ioc:65536"}, "with a port of 1 to 65535"),
+        ({"adzmq": "tcp://*:5432"}, "connect needs the host of the sender; a * is for bind"),
         ({"simplon": {"connect": "tcp://dcu:9999", "time_zone": "Mars/Olympus"}}, "is no time zone known here"),
         ({"simplon": {"connect": "tcp://dcu:9999", "curve": {"own": "k"}}}, "curve needs 'sender'"),
         ({"adzmq": {"bind": "tcp://*:1", "curve": {"own": "k"}}}, "curve needs 'senders'"),
@@ -51,6 +59,17 @@ def test_address_alone_is_one_to_connect_to_and_stamps_are_those_of_the_dialect(
 )
 def test_mistake_in_the_frames_is_named(tmp_path: Path, frames, words) -> None:
     assert words in mistake(tmp_path, {"detector.frames": frames})
+
+
+def test_earlier_names_beside_the_new_one_are_named(tmp_path: Path) -> None:
+    given = {"detector.frames": {"adzmq": "tcp://ioc:5432"}, "detector.frames_pva": "D:Pva1:Image"}
+    assert "there is frames, and frames_pva, its earlier spelling: take that out" in mistake(tmp_path, given)
+
+
+def test_ipv6_and_ipc_addresses_are_taken(tmp_path: Path) -> None:
+    given = ("tcp://[fe80::1]:5432", "ipc:///tmp/frames", "tcp://10.0.0.1:5432")
+    frames = load_profile(write(tmp_path, {"detector.frames": {"adzmq": {"connect": list(given)}}})).detector.frames
+    assert frames.adzmq is not None and frames.adzmq.connect == given
 
 
 def test_meaning_of_stamps_that_a_dialect_does_not_leave_open_is_refused(tmp_path: Path) -> None:
