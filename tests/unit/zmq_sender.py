@@ -21,7 +21,7 @@ BUDGET_BYTES = 1 << 20
 
 
 class Sender:
-    """A socket that binds; `again` closes it and binds the same address anew."""
+    """A socket that binds; after `leave` it may be opened again."""
 
     def __init__(self, kind: int = zmq.PUSH, address: str = "tcp://127.0.0.1:*") -> None:
         self._kind = kind
@@ -52,11 +52,6 @@ class Sender:
     def send_parts(self, parts: list[bytes]) -> None:
         """Send them as one message."""
         self._socket.send_multipart(parts)
-
-    def restart(self) -> None:
-        """End, and begin anew at the same address."""
-        self.leave()
-        self.open(self.address)
 
     def leave(self) -> None:
         """Close the socket."""

@@ -30,8 +30,8 @@ OFTEN = 3
 
 
 @dataclass(slots=True)
-class Address:
-    """The connections of one address."""
+class Peers:
+    """Those who are, or were, connected at one address."""
 
     waiting: list[int] = field(default_factory=list)
     """Descriptors of connections that stand and were not greeted yet, the newest last."""
@@ -94,7 +94,7 @@ class Connections:
         self._monitor: Any = socket.context.socket(zmq.PAIR)
         self._monitor.setsockopt(zmq.RCVHWM, 0)  # ZMQ's own thread would wait for room, and nothing come any more
         self._monitor.connect(endpoint)
-        self._by_address = {address: Address() for address in (*connect, *bind)}
+        self._peers = {address: Peers() for address in (*connect, *bind)}
         self._bound_ports: dict[str, str] = {}
 
     def bound(self, address: str, endpoint: str) -> None:
@@ -107,37 +107,37 @@ class Connections:
         while self._monitor.poll(0):
             said = parse_monitor_message(self._monitor.recv_multipart())
             endpoint = said["endpoint"].decode("utf-8", "replace")
-            address = endpoint if endpoint in self._by_address else self._bound_ports.get(_port(endpoint))
+            address = endpoint if endpoint in self._peers else self._bound_ports.get(_port(endpoint))
             if address is not None:
-                self._by_address[address].enter(int(said["event"]), int(said["value"]), now_s)
+                self._peers[address].enter(int(said["event"]), int(said["value"]), now_s)
         for address in self._connect:
-            known = self._by_address[address]
-            if now_s - known.dropped_s > RETRY_S:
-                known.dropped_s, known.n_cut_off = math.inf, known.n_cut_off + known.was_greeted
+            peers = self._peers[address]
+            if now_s - peers.dropped_s > RETRY_S:
+                peers.dropped_s, peers.n_cut_off = math.inf, peers.n_cut_off + peers.was_greeted
                 self._socket.disconnect(address)
                 self._socket.connect(address)
 
     def silent(self) -> list[str]:
         """Addresses at which nobody is that was greeted."""
-        return [address for address, known in self._by_address.items() if not known.greeted]
+        return [address for address, peers in self._peers.items() if not peers.greeted]
 
     def problem(self, largest_bytes: int) -> str:
         """Who was refused or cut off so far, in a sentence; empty if nobody was."""
         said = []
         limit = f"{largest_bytes / (1 << 20):.3g} MiB (detector.sensor_shape, or largest_message_MiB)"
         too_large = f"parts of more than {limit}"
-        for address, known in self._by_address.items():
-            if known.n_refused:
+        for address, peers in self._peers.items():
+            if peers.n_refused:
                 said.append(
-                    f"{counted(known.n_refused, 'connection')} of {address} ended before a greeting: is it ZMQ that "
+                    f"{counted(peers.n_refused, 'connection')} of {address} ended before a greeting: is it ZMQ that "
                     "pushes, or publishes, as 'socket' says, and are the keys right (detector.frames, curve)?"
                 )
-            if known.n_cut_off:
+            if peers.n_cut_off:
                 said.append(
-                    f"the sender at {address} was cut off {counted(known.n_cut_off, 'time')}: it sends {too_large}"
+                    f"the sender at {address} was cut off {counted(peers.n_cut_off, 'time')}: it sends {too_large}"
                 )
-            elif address not in self._connect and known.n_left >= OFTEN:
-                said.append(f"senders have left {address} {known.n_left} times: they end, or send {too_large}")
+            elif address not in self._connect and peers.n_left >= OFTEN:
+                said.append(f"senders have left {address} {peers.n_left} times: they end, or send {too_large}")
         return "; ".join(said)
 
 

@@ -10,6 +10,8 @@ from stream_service.sources.live.zmq.dialect import Received
 
 TAKEN_OUT = 4
 """One in so many bytes of the budget is for messages that were taken out of ZMQ; the others are for ZMQ."""
+MOST_IN_A_BATCH = 64
+"""After which a run looks around."""
 PART_BYTES = 1024
 """What a part of a message takes beside its bytes."""
 
@@ -50,8 +52,8 @@ class ZmqQueue:
             self._messages.append(message)
         self._has_news.set()
 
-    def take(self, timeout_s: float, at_most: int = 64) -> list[Received]:
-        """Some messages in order, `at_most` or half of the budget; waits up to `timeout_s` for the first one."""
+    def take(self, timeout_s: float) -> list[Received]:
+        """Some messages in order, at most half of the budget; waits up to `timeout_s` for the first one."""
         self._has_news.clear()
         self._receiver.receive(self, 0.0)
         if not self._messages and timeout_s > 0:
@@ -59,7 +61,7 @@ class ZmqQueue:
         batch: list[Received] = []
         batch_bytes = 0
         with self._lock:
-            while self._messages and len(batch) < at_most and batch_bytes <= self._budget_bytes // 2:
+            while self._messages and len(batch) < MOST_IN_A_BATCH and batch_bytes <= self._budget_bytes // 2:
                 batch.append(self._messages.popleft())
                 batch_bytes += held_bytes(batch[-1])
             self.held_bytes -= batch_bytes
