@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 import zmq
@@ -14,6 +15,21 @@ from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.frames import ZmqFrames
 from stream_service.sources.live.zmq.frames import ZmqSource
 from stream_service.sources.live.zmq.receiver import ZmqReceiver
+
+
+@contextmanager
+def sender_that_connects(host: str = "127.0.0.1") -> Iterator[tuple[zmq.Socket[bytes], ZmqSource, str]]:
+    """It, a run that listens at this host, and the address at which it does."""
+    address = free_address()
+    bound = address.replace("127.0.0.1", host)
+    receiver = ZmqReceiver(ZmqFrames(bind=(bound,)), BUDGET_BYTES, 100, LARGEST_BYTES)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with closing(receiver), context, context.socket(zmq.PUSH) as pushing:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        pushing.setsockopt(zmq.LINGER, 0)
+        pushing.connect(address)
+        source.start()
+        yield pushing, source, address
 
 
 def test_sender_of_what_is_too_large_is_cut_off_and_told_and_its_next_frames_come(push: Sender) -> None:
@@ -56,14 +72,7 @@ def test_one_of_two_senders_that_is_away_is_named_and_the_other_goes_on(push: Se
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "*", "lo"])
 def test_senders_may_connect_to_the_service(host: str) -> None:
-    address = free_address()
-    bound = address.replace("127.0.0.1", host)
-    receiver = ZmqReceiver(ZmqFrames(bind=(bound,)), BUDGET_BYTES, 100, LARGEST_BYTES)
-    context: zmq.Context = zmq.Context()
-    with closing(receiver), context, context.socket(zmq.PUSH) as pushing:
-        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
-        pushing.connect(address)
-        source.start()
+    with sender_that_connects(host) as (pushing, source, _):
         pushing.send(b"here")
         assert take(source.queue, 1) == [b"here"]
         pushing.close(0)
@@ -89,13 +98,7 @@ def test_address_that_another_program_has_is_refused(push: Sender) -> None:
 
 
 def test_greeted_sender_that_leaves_is_told_apart_from_one_that_says_nothing() -> None:
-    address = free_address()
-    receiver = ZmqReceiver(ZmqFrames(bind=(address,)), BUDGET_BYTES, 100, LARGEST_BYTES)
-    context: zmq.Context = zmq.Context()
-    with closing(receiver), context, context.socket(zmq.PUSH) as pushing:
-        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
-        pushing.connect(address)
-        source.start()
+    with sender_that_connects() as (pushing, source, address):
         host, _, port = address.removeprefix("tcp://").partition(":")
         with socket.create_connection((host, int(port))):
             pushing.close(0)
@@ -105,14 +108,7 @@ def test_greeted_sender_that_leaves_is_told_apart_from_one_that_says_nothing() -
 
 
 def test_sender_that_connects_and_sends_what_is_too_large_is_told() -> None:
-    address = free_address()
-    receiver = ZmqReceiver(ZmqFrames(bind=(address,)), BUDGET_BYTES, 100, LARGEST_BYTES)
-    context: zmq.Context = zmq.Context()
-    with closing(receiver), context, context.socket(zmq.PUSH) as pushing:
-        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
-        pushing.setsockopt(zmq.LINGER, 0)
-        pushing.connect(address)
-        source.start()
+    with sender_that_connects() as (pushing, source, _):
 
         def send_until_told() -> bool:
             with suppress(zmq.Again):
@@ -135,14 +131,7 @@ def test_a_sender_of_another_kind_is_told_so(monkeypatch) -> None:
 
 def test_connections_that_nobody_looks_at_do_not_stop_the_others() -> None:
     """The monitor holds 1000 events on each side by default, and ZMQ's thread waits for room."""
-    address = free_address()
-    receiver = ZmqReceiver(ZmqFrames(bind=(address,)), BUDGET_BYTES, 100, LARGEST_BYTES)
-    context: zmq.Context = zmq.Context()
-    with closing(receiver), context, context.socket(zmq.PUSH) as pushing:
-        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
-        pushing.setsockopt(zmq.LINGER, 0)
-        pushing.connect(address)
-        source.start()
+    with sender_that_connects() as (pushing, source, address):
         host, _, port = address.removeprefix("tcp://").partition(":")
         for _ in range(800):
             socket.create_connection((host, int(port)), HANG_S).close()
