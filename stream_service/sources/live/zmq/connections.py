@@ -89,6 +89,8 @@ class Connections:
         """Follow it from now on: before it connects and binds."""
         self._socket = socket
         self._connect = connect
+        is_sub = socket.type == zmq.SUB
+        self._sends = "publishes (PUB), as socket: sub says" if is_sub else "pushes (PUSH), as socket: pull says"
         endpoint = f"inproc://monitor-{id(self)}"
         socket.monitor(endpoint, WATCHED)
         self._monitor: Any = socket.context.socket(zmq.PAIR)
@@ -130,7 +132,7 @@ class Connections:
             if peers.n_refused:
                 said.append(
                     f"{counted(peers.n_refused, 'connection')} of {address} ended before a greeting: is it ZMQ that "
-                    "pushes, or publishes, as 'socket' says, and are the keys right (detector.frames, curve)?"
+                    f"{self._sends}, and are the keys right (detector.frames, curve)?"
                 )
             if peers.n_cut_off:
                 said.append(

@@ -44,6 +44,8 @@ def secure(
 
 
 def _keys(path: Path, *, needs_secret: bool = False) -> tuple[bytes, bytes]:
+    if not path.exists():
+        raise ConfigError(f"detector.frames: there is no key file {path}: a path is relative to the profile")
     try:
         public, secret = zmq.auth.load_certificate(path)
     except (OSError, ValueError, UnicodeDecodeError) as error:

@@ -106,7 +106,7 @@ def test_key_files_that_are_none_are_named(context: zmq.Context, keys: Path) -> 
     (keys / "none.key").write_text("no key", encoding="utf-8")
     sender_key = keys / "beamline.key"
     for curve, words in (
-        (Curve(own=keys / "away", sender=sender_key), "away cannot be read as a key file"),
+        (Curve(own=keys / "away", sender=sender_key), "there is no key file"),
         (Curve(own=keys / "none.key", sender=sender_key), "none.key cannot be read as a key file"),
         (Curve(own=sender_key, sender=sender_key), "has no secret key: name the .key_secret file"),
     ):

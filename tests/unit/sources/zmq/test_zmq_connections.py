@@ -124,7 +124,7 @@ def test_a_sender_of_another_kind_is_told_so(monkeypatch) -> None:
         source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
         receiver.attach(source.queue)
         wait_until(lambda: bool(source.problem))
-        with pytest.raises(SourceError, match="is it ZMQ that pushes, or publishes, as 'socket' says") as refused:
+        with pytest.raises(SourceError, match=r"is it ZMQ that pushes \(PUSH\), as socket: pull says, and") as refused:
             source.start()
         assert "MiB" not in str(refused.value)
 
