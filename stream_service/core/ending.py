@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from stream_service.core.ledger import Account
+from stream_service.core.account import Account
 from stream_service.core.run import FAILURES, EndReason, RunEvent, RunState
 
 LONGEST_DRAIN = 5

@@ -13,13 +13,13 @@ that do not follow the last one are looked at first by `Intake`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.account import Account
 from stream_service.core.epochs import MAX_JUMP, Epochs, grown
 from stream_service.core.frame import FrameId
 from stream_service.core.stream import Series
@@ -54,33 +54,6 @@ class Receipt(NamedTuple):
     arrival: Arrival
     id: FrameId
     ordinal: int
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The ledger in numbers; the five kinds of status add up to `expected`."""
-
-    expected: int
-    stored: int
-    backfilled: int
-    lost: int
-    incomplete: int
-    not_exposed: int
-    duplicates: int
-    unexpected: int
-    """Beyond the frames expected (received, or exposed by the detector's word), or `implausible`; not stored."""
-    pending: int = 0
-    before_run: int = 0
-    """Exposed before the run began; not stored."""
-    implausible: int = 0
-    """Those unexpected frames that came with an implausible uniqueId."""
-    after_run: int = 0
-    """Received, but exposed after the run was told to end; not stored."""
-
-    @property
-    def is_complete(self) -> bool:
-        """True if every frame expected is in the file."""
-        return self.pending == 0 and self.stored + self.backfilled == self.expected
 
 
 class Ledger:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stream_service.core.account import Account
 from stream_service.core.ending import Ending, true_reason
 from stream_service.core.frame import FrameId
-from stream_service.core.ledger import Account, FrameStatus
+from stream_service.core.ledger import FrameStatus
 from stream_service.core.run import FAILURES, EndReason, RunEvent
 from stream_service.core.stream import End
 from stream_service.errors import ConfigError

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from stream_service.core.ledger import Account
+from stream_service.core.account import Account
 from stream_service.core.run import RunState
 
 RATE_S = 1.0

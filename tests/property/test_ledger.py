@@ -8,9 +8,10 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from stream_service.core.account import Account
 from stream_service.core.frame import Frame, FrameId
 from stream_service.core.intake import Intake
-from stream_service.core.ledger import Account, Arrival, FrameStatus, Ledger
+from stream_service.core.ledger import Arrival, FrameStatus, Ledger
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 ids = st.integers(0, 40) | st.integers(995, 1030) | st.sampled_from([2**31 - 1, -(2**31), -1, 2**23, 2**30]) | INT32

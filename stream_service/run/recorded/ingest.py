@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream_service.core.ledger import Account
+from stream_service.core.account import Account
 from stream_service.core.run import RunState
 from stream_service.errors import SourceError, WriteError
 from stream_service.output_file import check_output, give_name, temporary_name

@@ -8,9 +8,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from stream_service.core.account import Account
 from stream_service.core.epochs import MAX_JUMP
 from stream_service.core.frame import FrameId
-from stream_service.core.ledger import Account, Arrival, FrameStatus, Ledger
+from stream_service.core.ledger import Arrival, FrameStatus, Ledger
 
 MiB = 1 << 20
 

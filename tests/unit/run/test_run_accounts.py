@@ -11,8 +11,9 @@ import corpus
 import pytest
 from scripted_run import Bench, frame, frames
 
+from stream_service.core.account import Account
 from stream_service.core.ending import true_reason
-from stream_service.core.ledger import Account, FrameStatus
+from stream_service.core.ledger import FrameStatus
 from stream_service.core.run import EndReason, RunState
 from stream_service.run.run import Run
 from stream_service.settings.service_status import Severity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stream_service.core.ledger import Account
+from stream_service.core.account import Account
 from stream_service.service.afterwards import Afterwards
 from stream_service.settings.service_status import NO_RUN
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_service.core.account import Account
 from stream_service.core.frame import FrameId
-from stream_service.core.ledger import Account, FrameStatus, Ledger
+from stream_service.core.ledger import FrameStatus, Ledger
 from stream_service.run.verdict import MOST_IDS_NAMED, describe_account, describe_ids
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from stream_service.core.ledger import Account
+from stream_service.core.account import Account
 from stream_service.core.run import RunState
 from stream_service.settings.service_status import NO_RUN, Health, Pace, ServiceStatus, Severity
 from stream_service.settings.status_table import RECORDED, STATUS, Kind, ServicePV

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from tiff_scan import write_tiff, write_tiff_scan
 
+from stream_service.core.account import Account
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import Frame, UnreadableFrame, Window
-from stream_service.core.ledger import Account, FrameStatus, Ledger
+from stream_service.core.ledger import FrameStatus, Ledger
 from stream_service.core.pairing.pairer import How, Pairer
 from stream_service.errors import SourceError
 from stream_service.run.recorded.make_sidecar import make_sidecar
