@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
 import resource
 from collections.abc import Callable
@@ -35,6 +36,8 @@ UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV, errno
 """What file systems say that cannot reserve."""
 
 _fallocate: Any = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
+_images = itertools.count()
+"""HDF5 knows a file in memory by its name, of which two may be made at the same time."""
 _kept: list[Any] = []
 """What HDF5 could not let go of: never freed, and its inode never given to another file, which HDF5 would mix up."""
 
@@ -133,7 +136,7 @@ class GuardedFile:
 
 def _image(fill: Callable[[h5py.File], None], options: dict[str, Any]) -> bytes:
     creation = {name: value for name, value in options.items() if name != "locking"}
-    with h5py.File("image", "w", driver="core", backing_store=False, **creation) as file:
+    with h5py.File(f"image {next(_images)}", "w", driver="core", backing_store=False, **creation) as file:
         fill(file)
         file.flush()
         return file.id.get_file_image()
