@@ -68,8 +68,8 @@ class PvaQueue:
         self._lock = threading.Lock()
         """`close` may be called beside `take`."""
         self._signalled_s = 0.0
-        self._was_emptied = False
-        """True if the next update is the one that was signalled."""
+        self._emptied_s: float | None = None
+        """When the subscription had no update left; None once it had one again: only that one is signalled."""
 
     def __len__(self) -> int:
         self._fill()
@@ -124,13 +124,15 @@ class PvaQueue:
             at_s = self._signalled_s if now_s - self._signalled_s <= PROMPT_S else now_s
             while self.held_bytes < self._most_bytes:
                 if (update := self._subscription.pop()) is None:
-                    self._was_emptied = True
+                    self._emptied_s = time.monotonic()
                     return
-                if self._was_emptied:
-                    self._enter(update, self._signalled_s, has_waited=False)
-                    self._was_emptied = False
-                else:
-                    self._enter(update, at_s, has_waited=True)
+                has_waited = True
+                if self._emptied_s is not None:
+                    is_signalled = self._signalled_s >= self._emptied_s  # else its signal is still on its way
+                    at_s = self._signalled_s if is_signalled else now_s
+                    has_waited = not is_signalled and now_s - self._emptied_s > PROMPT_S
+                    self._emptied_s = None
+                self._enter(update, at_s, has_waited=has_waited)
 
     def _enter(self, update: Any, at_s: float, *, has_waited: bool) -> None:
         if not isinstance(update, Value):

@@ -84,14 +84,12 @@ def test_frames_are_taken_in_order_however_long_they_wait(image: SharedPV, frame
 def test_frame_that_may_have_waited_is_told_from_one_that_came_just_now(
     image: SharedPV, frames: PvaSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pva_queue, "PROMPT_S", HANG_S)
-    first, *others = came_together(image, frames)
-    assert not first.has_waited, "it was the one that was signalled"
-    assert first.received_s is not None and all(frame.received_s >= first.received_s for frame in others)
-    monkeypatch.setattr(pva_queue, "PROMPT_S", -1.0)
-    posted_s = time.monotonic()
-    first, *others = came_together(image, frames)
-    assert not first.has_waited and posted_s <= first.received_s <= min(frame.received_s for frame in others)
+    monkeypatch.setattr(pva_queue, "PROMPT_S", HANG_S)  # the signal may be on its way still
+    for _ in range(2):
+        posted_s = time.monotonic()
+        first, *others = came_together(image, frames)
+        assert not first.has_waited, "it was the one that was signalled"
+        assert posted_s <= first.received_s <= min(frame.received_s for frame in others)
 
 
 def came_together(image: SharedPV, frames: PvaSource) -> list[Any]:

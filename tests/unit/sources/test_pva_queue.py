@@ -10,6 +10,7 @@ import corpus
 import numpy as np
 import pytest
 
+from stream_service.sources.live import pva_queue
 from stream_service.sources.live.pva_queue import TAKEN_OUT, PvaQueue
 
 BUDGET_BYTES = 128 << 20
@@ -47,3 +48,29 @@ def test_run_that_is_behind_is_seen_in_what_waits(size: tuple[int, int]) -> None
 def test_frame_larger_than_what_may_be_held_comes_all_the_same() -> None:
     queue = queue_of(frames_of(np.zeros((4096, 8192), np.uint16), 2))
     assert [len(queue.take(0.0)) for _ in range(3)] == [1, 1, 0]
+
+
+def test_update_that_is_taken_before_its_signal_did_not_come_with_an_earlier_one(monkeypatch) -> None:
+    """The signal is a call of Python, and may have to wait for whoever takes updates out."""
+    pixels, coming = np.zeros((4, 4), np.uint16), []
+    queue = queue_of(iter(lambda: coming.pop(0) if coming else None, 0))
+    monkeypatch.setattr(pva_queue.time, "monotonic", lambda: now_s)
+    now_s = 999.0
+    assert not queue.take(0.0)
+    now_s = 1000.0
+    coming.append(corpus.good(1, pixels=pixels))
+    queue.signal()
+    (signalled,) = queue.take(0.0)
+    now_s = 1000.05
+    assert not queue.take(0.0)
+    now_s = 1000.09
+    coming.append(corpus.good(2, pixels=pixels))
+    (prompt,) = queue.take(0.0)
+    now_s = 1001.0
+    assert not queue.take(0.0)
+    now_s = 1001.2
+    coming.append(corpus.good(3, pixels=pixels))
+    (late,) = queue.take(0.0)
+    assert [(one.at_s, one.has_waited) for one in (signalled, prompt, late)] == [
+        (1000.0, False), (1000.09, False), (1001.2, True),
+    ]  # fmt: skip
