@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,12 +146,14 @@ def test_nothing_is_made_while_nobody_has_subscribed_and_its_number_is_passed_ov
         return qc_rows(NAMED, judged_rows(1))
 
     messages.send(Topic.QC_ROW, make)
-    late = Subscriber(messages, "")
-    late.is_heard()
-    assert made == []
-    messages.send(Topic.QC_ROW, make)
-    assert late.take(Topic.QC_ROW)["sequence"] == 1
-    late.close()
+    while not messages._sequences[Topic.QC_ROW]:  # the thread has not taken it yet
+        assert messages._thread.is_alive()
+        time.sleep(0.001)
+    with closing(Subscriber(messages, "")) as late:
+        late.is_heard()
+        assert made == []
+        messages.send(Topic.QC_ROW, make)
+        assert late.take(Topic.QC_ROW)["sequence"] == 1
 
 
 def test_of_what_the_thread_cannot_take_the_oldest_goes_and_leaves_a_gap(
@@ -185,12 +188,12 @@ def test_what_waits_in_zmq_is_sent_before_the_end(
     rows = judged_rows(5000)  # more than the subscriber's own buffer holds
     messages.send(Topic.QC_ROW, lambda: qc_rows(NAMED, rows), len(rows))
     messages.send(Topic.RUN_STOP, lambda: iter([run_stop(NAMED, replace(NO_RUN, rows=5))]))
-    closing = threading.Thread(target=messages.close)
-    closing.start()
-    closing.join(0.5)  # if it does not wait for the subscriber, it is over by now
+    ending = threading.Thread(target=messages.close)
+    ending.start()
+    ending.join(0.5)  # if it does not wait for the subscriber, it is over by now
     assert subscriber.take(Topic.RUN_STOP)["rows"] == 5
-    closing.join(HANG_S)
-    assert not closing.is_alive()
+    ending.join(HANG_S)
+    assert not ending.is_alive()
 
 
 def test_an_address_that_is_taken_is_told_in_a_sentence(messages: ZmqMessages) -> None:
