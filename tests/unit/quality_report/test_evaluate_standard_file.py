@@ -181,7 +181,6 @@ def test_apply_changes_the_file_and_nothing_but_its_verdicts(own: Path, tmp_path
     assert (array(tmp_path / "out", "outlier_score") == scores).all(), "what was written is no reason for a score"
 
 
-@pytest.mark.skipif(not P25.is_file(), reason=f"the real scan {P25.name} is not in PTYCHOSTREAM_TEST_DATA")
 def test_verdicts_are_not_written_into_a_write_protected_file(own: Path, tmp_path: Path) -> None:
     before = digest(own)
     own.chmod(0o444)
@@ -197,6 +196,7 @@ def test_few_rows_and_all_rows_are_told_as_such(own: Path, tmp_path: Path) -> No
     )
 
 
+@pytest.mark.skipif(not P25.is_file(), reason=f"the real scan {P25.name} is not in PTYCHOSTREAM_TEST_DATA")
 def test_the_real_scan_has_no_bad_rows_and_is_only_read(tmp_path: Path) -> None:
     before = digest(P25)
     run("evaluate", P25, "--out", tmp_path, "--thumbs-topk", "4")
