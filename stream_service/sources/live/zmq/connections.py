@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from socket import getaddrinfo
 from typing import Any
 
 import zmq
@@ -109,8 +110,7 @@ class Connections:
         while self._monitor.poll(0):
             said = parse_monitor_message(self._monitor.recv_multipart())
             endpoint = said["endpoint"].decode("utf-8", "replace")
-            address = endpoint if endpoint in self._peers else self._bound_ports.get(_port(endpoint))
-            if address is not None:
+            if (address := self._address_of(endpoint)) is not None:
                 self._peers[address].enter(int(said["event"]), int(said["value"]), now_s)
         for address in self._connect:
             peers = self._peers[address]
@@ -118,6 +118,16 @@ class Connections:
                 peers.dropped_s, peers.n_cut_off = math.inf, peers.n_cut_off + peers.was_greeted
                 self._socket.disconnect(address)
                 self._socket.connect(address)
+
+    def _address_of(self, endpoint: str) -> str | None:
+        """The address that an endpoint of the monitor is of: a name that was connected to is a number from then on."""
+        if endpoint in self._peers:
+            return endpoint
+        port = _port(endpoint)
+        named = [address for address in self._connect if _port(address) == port]
+        if len(named) > 1:
+            named = [address for address in named if _host(endpoint) in _numbers_of(_host(address))]
+        return named[0] if named else self._bound_ports.get(port)
 
     def silent(self) -> list[str]:
         """Addresses at which nobody is that was greeted."""
@@ -146,3 +156,16 @@ class Connections:
 def _port(endpoint: str) -> str:
     """Of `tcp://host:port`; the path of an `ipc://` one."""
     return endpoint.rpartition(":")[2]
+
+
+def _host(endpoint: str) -> str:
+    """Of `tcp://host:port`, without the brackets of an IPv6 one."""
+    return endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+
+
+def _numbers_of(host: str) -> set[str]:
+    """IP addresses of a host, as ZMQ has just asked for them; none if it is not known any more."""
+    try:
+        return {str(found[4][0]) for found in getaddrinfo(host, None)}
+    except OSError:
+        return set()
