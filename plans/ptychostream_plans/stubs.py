@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -68,8 +69,9 @@ def stream_service_wrapper(
         return (yield from plan)
 
     def armed() -> MsgGenerator:
-        yield from arm_stream(service, request)
-        result = yield from guarded_wrapper(plan, service)
+        with closing(plan):  # a plan of bluesky's that is never begun, since arming failed, would warn of it
+            yield from arm_stream(service, request)
+            result = yield from guarded_wrapper(plan, service)
         yield from complete_stream(service)
         return result
 
@@ -141,7 +143,11 @@ def expose_and_read(detector: PtychoDetector, others: Sequence[Any]) -> MsgGener
     its reading is.
     """
     exposed: Any = detector  # ophyd's annotations are looser than bluesky's protocols
-    yield from bpp.rewindable_wrapper(bps.trigger(exposed, group="exposure", wait=True), False)
+
+    def exposure() -> MsgGenerator:  # of bluesky's own plans, one that is not begun warns; this may end before it
+        yield from bps.trigger(exposed, group="exposure", wait=True)
+
+    yield from bpp.rewindable_wrapper(exposure(), False)
     yield from bps.checkpoint()
     yield from bps.create("primary")
     for device in (exposed, *others):
