@@ -52,6 +52,8 @@ class Frame:
     None: the source does not know of resets, and the ledger finds them."""
     has_waited: bool = False
     """True if `received_s` is known roughly, so that it does not tell how long the frame took."""
+    is_backfilled: bool = False
+    """True if it was fetched from the raw file, since it did not come by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 Frames arrive in order or nearly so. A group that is still open when exposures of much later positions come has lost a
 frame: it is given up, its exposures are handed back to be entered as incomplete, and its pixels are let go, so that a
 lossy run does not fill the memory, even if no group of it ever fills. A member that has come and only waits for its
-readbacks is not lost: its group stays open.
+readbacks is not lost: its group stays open. One whose frames are fetched from elsewhere is opened again, from its first
+member on, and reduced in the order of its frames as any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from stream_service.core.exposure import Exposure
@@ -33,6 +34,8 @@ class Grouper:
         self.frames_per_position = frames_per_position
         self._open: dict[int, list[Exposure]] = {}
         self._furthest = 0
+        self._reopened: set[int] = set()
+        """Positions whose frames come late, all of them."""
         self.held_bytes = 0
         """Pixels of the exposures in open groups."""
 
@@ -50,13 +53,18 @@ class Grouper:
         self._close(position)
         return Group(position, tuple(sorted(members, key=lambda member: member.ordinal)))
 
+    def reopen(self, positions: Iterable[int]) -> None:
+        """Gather these positions once more: they are not given up, however late their exposures come."""
+        self._reopened.update(positions)
+
     def take_given_up(self, is_waiting: Callable[[int], bool] = lambda ordinal: False) -> list[Exposure]:
         """The exposures of open groups more than `MOST_POSITIONS_BEHIND` before the furthest; they are let go.
 
         `is_waiting` says of an ordinal that its frame has come, and that its readbacks are not known yet.
         """
         n = self.frames_per_position
-        late = [position for position in self._open if position < self._furthest - MOST_POSITIONS_BEHIND]
+        behind = self._furthest - MOST_POSITIONS_BEHIND
+        late = [position for position in self._open if position < behind and position not in self._reopened]
         lost = [position for position in late if not any(map(is_waiting, range(position * n, (position + 1) * n)))]
         return [exposure for position in sorted(lost) for exposure in self._close(position)]
 
@@ -66,5 +74,6 @@ class Grouper:
 
     def _close(self, position: int) -> list[Exposure]:
         members = self._open.pop(position)
+        self._reopened.discard(position)
         self.held_bytes -= sum(member.frame.pixels.nbytes for member in members)
         return members

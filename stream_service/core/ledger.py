@@ -181,6 +181,33 @@ class Ledger:
         self._n_received[receipt.ordinal] = 0
         self.n_received -= 1
 
+    def missing(self, n_exposed: int | None = None) -> npt.NDArray[np.int64]:
+        """Ordinals of the frames that were made and did not come, or whose group never filled, in order.
+
+        `n_exposed` is what the detector says it made; without it, the frames up to the last one seen.
+        """
+        made = max(self.n_seen, n_exposed or 0)
+        if self._n_most is not None:
+            made = min(made, self._n_most)
+        if self._ends_at is not None:
+            made = min(made, self._ends_at)
+        self._reserve(made)
+        status = self._status[:made]
+        is_open = (status == FrameStatus.PENDING) | (status == FrameStatus.LOST)
+        return np.flatnonzero((is_open & (self._n_received[:made] == 0)) | (status == FrameStatus.INCOMPLETE))
+
+    def reopen(self, ordinals: Iterable[int]) -> None:
+        """Let frames come once more that are lost, or whose group never filled: they count as not received."""
+        places = np.fromiter(set(ordinals), np.int64)
+        self.mark(places, FrameStatus.PENDING)
+        self.n_received -= int(np.count_nonzero(self._n_received[places]))
+        self._n_received[places] = 0
+
+    def identities(self, ordinals: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Epoch and unique_id of the frames in these places, (n,) each."""
+        epochs, unique_ids = self._epochs.identities(int(ordinals.max(initial=-1)) + 1)
+        return epochs[ordinals], unique_ids[ordinals]
+
     def end_at(self, n_exposed: int) -> None:
         """The run was told to end when the detector had made this many of its frames: later ones are not the run's."""
         self._ends_at = max(n_exposed, self.n_seen)

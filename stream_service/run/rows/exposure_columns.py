@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.exposure import Exposure, Flag
+from stream_service.core.ledger import FrameStatus
 from stream_service.core.stage_map import StageMap
 
 Floats = npt.NDArray[np.float64]
@@ -44,12 +45,14 @@ class ExposureColumns:
         return self._column([exposure.exposure_s for exposure in self._all], np.float64)
 
     def fill(self, rows: np.ndarray[Any, Any]) -> None:
-        """Enter the identity of each frame into rows (n,)."""
+        """Enter the identity of each frame, and how it came, into rows (n,)."""
         ids = [exposure.id for exposure in self._all]
         rows["unique_id"] = self._column([frame_id.unique_id for frame_id in ids], np.int64)
         rows["epoch"] = self._column([frame_id.epoch for frame_id in ids], np.int32)
         rows["timestamp_ns"] = self._column([exposure.frame.timestamp_ns for exposure in self._all], np.int64)
         rows["n_frames"] = self._shape[1]
+        is_backfilled = self._column([exposure.frame.is_backfilled for exposure in self._all], np.bool_)
+        rows["status"] = np.where(is_backfilled, FrameStatus.BACKFILLED, FrameStatus.STORED)
 
     def position_m(self, stage_map: StageMap) -> tuple[Floats, Floats]:
         """x and y of the beam on the sample, (n,) each: the mean."""

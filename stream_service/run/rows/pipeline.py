@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -155,6 +156,25 @@ class RowPipeline:
                 self._ledger.mark((lost.ordinal for lost in given_up), FrameStatus.INCOMPLETE)
         self._write_flagged(flagged)
 
+    def add_rows(
+        self, rows: np.ndarray[Any, Any], pixels: npt.NDArray[np.float32], ordinals: npt.NDArray[np.int64]
+    ) -> None:
+        """Take rows (n,) of `row_dtype` that are finished, with their pixels (n, ny, nx), as they are.
+
+        `ordinals` (n, k) are the places of their frames. `replaces` names rows of this file, which are not used then.
+        """
+        while len(rows):
+            n = min(len(rows), self._blocks.n_free)
+            into, images = self._blocks.next_rows(n)
+            into[:], images[:] = rows[:n], pixels[:n]
+            self.planned.restore(into, ordinals[:n, 0], self._n_rows)
+            self._n_rows += n
+            self.flags.add(into["flags"], np.where(into["keep"] == 0, into["flags"], np.uint32(0)))
+            self.energies.add(into["energy_eV"], np.zeros(n))
+            self.exposure_s = float(into["exposure_s"][-1])
+            self._blocks.append(n, ordinals[:n].ravel().tolist())
+            rows, pixels, ordinals = rows[n:], pixels[n:], ordinals[n:]
+
     def release(self) -> None:
         """There may be no more exposures: take those that wait for the gaps, or for the usual step, to be known."""
         if self._first_frames is not None:
@@ -239,7 +259,6 @@ class RowPipeline:
         with np.errstate(over="ignore", invalid="ignore"):  # what a channel says may be no number
             (x_m, y_m), (energies_eV, spreads_eV) = kept.position_m(self._stage_map), kept.energy_eV()
         exposures.fill(rows)
-        rows["status"] = FrameStatus.STORED
         rows["x_m"], rows["y_m"], rows["energy_eV"] = x_m, y_m, energies_eV
         rows["exposure_s"] = reduced.exposure_s
         self.conditions.fill(rows)

@@ -83,6 +83,22 @@ class PlannedRows:
         for i in np.flatnonzero(is_extra).tolist():
             self._repeat(rows[i : i + 1], int(slots[i]) - len(self._row_of), first_row + i)
 
+    def restore(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
+        """Note rows (n,) that have been entered already, and begin at `first_row` now."""
+        self._replaced += rows["replaces"][rows["replaces"] >= 0].tolist()
+        if not self._most:
+            return
+        parts = first_ordinals // self._frames_per_row % self.rows_per_position
+        is_planned = rows["planned"] >= 0
+        slots = (rows["planned"] * self.rows_per_position + parts)[is_planned]
+        for slot, row, number in zip(
+            slots.tolist(), rows[is_planned], (first_row + np.flatnonzero(is_planned)).tolist(), strict=True
+        ):
+            if row["keep"] or self._row_of[slot] < 0:
+                self._row_of[slot] = number
+            if not self._is_planned and row["replaces"] < 0:
+                self._places_m[slot] = row["x_m"], row["y_m"]
+
     def take_replaced(self) -> list[int]:
         """The rows that were replaced since the last call: they are not to be used any more."""
         replaced, self._replaced = self._replaced, []

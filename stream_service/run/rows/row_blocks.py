@@ -99,10 +99,17 @@ class RowBlocks:
             block, ordinals, flushed = self._posted.popleft()
             is_first = False
             if block is not None and not flushed.has_failed:
-                self._ledger.mark(ordinals, FrameStatus.STORED)
+                self._mark(ordinals, block.rows["status"].ravel())
                 self._side_sinks.append(block)
                 block.clear()
                 self._free.append(block)
+
+    def _mark(self, ordinals: list[int], statuses: npt.NDArray[np.uint8]) -> None:
+        """Say in the ledger what its rows say of frames."""
+        places = np.array(ordinals, np.int64)
+        for status in (FrameStatus.STORED, FrameStatus.BACKFILLED):
+            if (is_so := statuses == status).any():
+                self._ledger.mark(places[is_so], status)
 
     def _post(self) -> None:
         """Have the block written and flushed, and go on with the next one."""

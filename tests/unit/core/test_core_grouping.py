@@ -73,3 +73,17 @@ def test_leftover_is_handed_back_once():
     grouper.add(exposure(0))
     assert [left.ordinal for left in grouper.leftover()] == [0, 3]
     assert grouper.leftover() == []
+
+
+def test_group_that_was_given_up_is_gathered_once_more_and_not_given_up_again():
+    grouper = Grouper(2)
+    for ordinal in (0, *range(2, 40)):
+        grouper.add(exposure(ordinal))
+    assert [lost.ordinal for lost in grouper.take_given_up()] == [0]
+    grouper.reopen([0])
+    assert grouper.add(exposure(1)) is None
+    assert grouper.take_given_up() == []
+    group = grouper.add(exposure(0))
+    assert group is not None and [member.ordinal for member in group.exposures] == [0, 1]
+    grouper.add(exposure(0))
+    assert [lost.ordinal for lost in grouper.take_given_up()] == [0]

@@ -281,3 +281,31 @@ def test_account_of_a_long_run_is_as_quick_as_that_of_a_short_one():
     for _ in range(1000):
         assert ledger.account().stored == 99
     assert time.process_time() - began_s < 10.0
+
+
+def test_frames_that_did_not_come_and_those_of_groups_that_never_filled_are_missing() -> None:
+    ledger = Ledger(1, 10)
+    stored(ledger, 2, 3)
+    receive(ledger, 5, 6, at_ns=2000)
+    ledger.mark([4], FrameStatus.INCOMPLETE)
+    assert ledger.missing().tolist() == [0, 3, 4]
+    assert ledger.missing(8).tolist() == [0, 3, 4, 6, 7]
+    ledger.end_at(7)
+    assert ledger.missing(8).tolist() == [0, 3, 4, 6]
+
+
+def test_reopened_frame_may_come_once_more_and_counts_as_any_other() -> None:
+    ledger = Ledger(1, 4)
+    stored(ledger, 1, 2, 4)
+    ledger.mark([1], FrameStatus.INCOMPLETE)
+    ledger.close()
+    missing = ledger.missing()
+    ids = ledger.identities(missing)
+    assert (missing.tolist(), ids[0].tolist(), ids[1].tolist()) == ([1, 2], [0, 0], [2, 3])
+    ledger.reopen(missing)
+    assert (ledger.n_received, ledger.account().pending) == (2, 2)
+    assert receive(ledger, 2, 3, at_ns=1001) == [Arrival.NEW, Arrival.NEW]
+    assert receive(ledger, 3, at_ns=1002) == [Arrival.DUPLICATE]
+    ledger.mark([1, 2], FrameStatus.BACKFILLED)
+    account = ledger.close()
+    assert (account.stored, account.backfilled, account.is_complete, ledger.all_in) == (2, 2, True, True)

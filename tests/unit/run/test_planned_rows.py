@@ -105,3 +105,13 @@ def test_an_announcement_that_cannot_be_meant_changes_nothing(positions: list[in
     with pytest.raises(ConfigError, match=words):
         planned.announce(positions)
     assert entered(planned, [4, 5], 3, x_m=[1e-6, 3e-6])["planned"].tolist() == [1, -1]
+
+
+def test_rows_of_an_earlier_file_are_repeated_as_others_are() -> None:
+    planned = PlannedRows(1, 1, 4, 4, PLAN_M)
+    planned.announce([1, 1])
+    rows = rows_of(4, planned=[0, 1, 3, 1], replaces=[-1, -1, -1, 11], keep=[1, 0, 1, 1], x_m=[0, 1e-6, 3e-6, 1e-6])
+    planned.restore(rows, np.array([0, 1, 3, 4]), 10)
+    assert planned.take_replaced() == [11]
+    again = entered(planned, [5], 14, x_m=[1e-6])
+    assert (again["planned"].tolist(), again["replaces"].tolist()) == ([1], [13])

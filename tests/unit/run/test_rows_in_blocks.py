@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import FrameStatus, Ledger
-from stream_service.core.row import RowBlock
+from stream_service.core.row import RowBlock, row_dtype
 from stream_service.core.stage_map import StageMap
 from stream_service.kernels import Corrections, FrameReducer, Geometry, Grouping
 from stream_service.qc.scan_values import ScanTable
@@ -145,3 +145,27 @@ def test_sinks_have_the_rows_as_soon_as_they_are_in_the_file_and_not_with_the_ne
     thread.end()
     assert ledger.account().stored == 10
     assert len(rows.rows()) == 10
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_rows_that_are_finished_enter_the_file_as_they_are(k: int) -> None:
+    n = N - N % k
+    rows = np.zeros(n // k, row_dtype(k))
+    rows["replaces"] = -1
+    rows["unique_id"] = np.arange(n).reshape(-1, k)
+    rows["status"] = FrameStatus.STORED
+    rows["status"][::2] = FrameStatus.BACKFILLED
+    pixels = np.random.default_rng(1).random((len(rows), *SHAPE), np.float32)
+    file: Any = Stored()
+    ledger, thread = Ledger(0, n), FileThread(file)
+    for unique_id in range(n):
+        ledger.receive(unique_id, unique_id)
+    pipeline = RowPipeline(thread, FrameReducer(Geometry(SHAPE), dtype=np.uint32), ledger, StageMap(), k)
+    pipeline.add_rows(rows, pixels, rows["unique_id"])
+    pipeline.finish()
+    thread.end()
+    assert np.concatenate(file.rows).tobytes() == rows.tobytes()
+    np.testing.assert_array_equal(np.concatenate(file.pixels), pixels)
+    account = ledger.close()
+    n_late = k * len(rows[::2])
+    assert (account.backfilled, account.stored) == (n_late, n - n_late)
