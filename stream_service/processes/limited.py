@@ -51,18 +51,13 @@ def run_limited(
     Raises `LimitedProcessError`, and `CancelledError`; the process is ended then, at once.
     """
     cancellation = cancellation or Cancellation()
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    # threads of the mathematics libraries would reserve more memory than the limit
-    environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    environment[PARENT] = str(os.getpid())
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as error:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=error,
-            env=environment,
+            env=limited_environment(),
             start_new_session=True,
         )
         try:
@@ -70,7 +65,7 @@ def run_limited(
                 meanwhile()
             if cancellation.wait_until(lambda: process.poll() is not None, timeout_s):
                 error.seek(0)
-                reason = _reason(process.returncode, error.read()) if process.returncode else ""
+                reason = reason_of_end(process.returncode, error.read()) if process.returncode else ""
             else:
                 reason = f"it takes longer than {timeout_s:g} s"
         finally:
@@ -85,6 +80,15 @@ def run_limited(
     return said
 
 
+def limited_environment() -> dict[str, str]:
+    """That of a process that limits itself: it finds this package, and knows who waits for it."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    # threads of the mathematics libraries would reserve more memory than the limit
+    environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return environment | {PARENT: str(os.getpid())}
+
+
 def limit_this_process(memory_bytes: int, output_bytes: int) -> None:
     """Take no more memory than this, write no file longer than this, leave no core, and end with the parent."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -94,7 +98,8 @@ def limit_this_process(memory_bytes: int, output_bytes: int) -> None:
     end_with_parent(signal.SIGKILL, int(os.environ.get(PARENT, os.getppid())))
 
 
-def _reason(code: int, error: bytes) -> str:
+def reason_of_end(code: int, error: bytes) -> str:
+    """Why a process ended, by its exit code and what it said on standard error; it goes after the name of the file."""
     if code < 0:
         return f"it is damaged so that reading it ends the program ({signal_name(-code)})"
     lines = error.decode(errors="replace").strip().splitlines()

@@ -5,6 +5,7 @@ Settles: one file is at once the `/entry` schema and CXI 1.6 (ADR 0003); what a 
 """
 
 from stream_service.standard_file.repair.repair import repair as repair_file
+from stream_service.standard_file.repair.salvaged_rows import SalvagedRows
 from stream_service.standard_file.revise.verdicts import RowVerdicts, apply_verdicts, check_takes_verdicts
 from stream_service.standard_file.rules.finding import Finding
 from stream_service.standard_file.rules.validate import validate_file
@@ -30,6 +31,7 @@ __all__ = [
     "LedgerColumns",
     "PixelFlag",
     "RowVerdicts",
+    "SalvagedRows",
     "SidecarContents",
     "StandardFile",
     "apply_verdicts",

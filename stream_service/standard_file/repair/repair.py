@@ -21,9 +21,9 @@ import numpy as np
 from stream_service.core.energies import RowEnergies
 from stream_service.core.ledger import FrameStatus
 from stream_service.errors import SourceError, WriteError
-from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.opening import open_cut, writer_flags
 from stream_service.output_file import check_output, whole_file
+from stream_service.standard_file.repair.left_writer import check_is_left
 from stream_service.standard_file.repair.salvage import Salvage, ranges_of, salvage
 from stream_service.standard_file.schema import cxi_tree, paths
 from stream_service.standard_file.schema.codes import END_STATES, LEDGER_COUNTS, STORED_CODES
@@ -37,9 +37,6 @@ from stream_service.standard_file.write.write_errors import write_error
 from stream_service.text.counted import agrees, counted
 from stream_service.text.units import JOULES_PER_EV
 
-SILENCE_S = 3.0
-"""A writer that lives flushes twenty times a second, whether frames come or not."""
-LOOK_S = 0.1
 BLOCK_BYTES = 32 << 20
 MOST_RANGES = 5
 """Of lost rows that are named."""
@@ -85,7 +82,7 @@ def repair(
             )
         was_closed = not writer_flags(path)
         if not was_closed:
-            _check_is_left(file, clock, sleep)
+            check_is_left(file, clock, sleep)
         found = salvage(file)
         if was_closed and _is_in_order(found):
             return Repaired(path, path, len(found.rows), "nothing is wrong with it", is_new=False)
@@ -105,22 +102,6 @@ def repair(
         except OSError as error:
             raise write_error(place, "write the repaired file", error) from error
     return Repaired(place, beside if output is None else path, len(found.rows), story.message, is_new=True)
-
-
-def _check_is_left(file: BoundedFile, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
-    """Raise `SourceError` if the writer of a file counts on, and would lose it to a file in its place."""
-    heartbeat: Any = file.get(paths.HEARTBEAT)
-    if not isinstance(heartbeat, h5py.Dataset):
-        return
-    first, began_s = int(heartbeat[()]), clock()
-    while clock() - began_s < SILENCE_S:
-        sleep(LOOK_S)
-        heartbeat.refresh()
-        if int(heartbeat[()]) != first:
-            raise SourceError(
-                f"{file.path} is being written (its heartbeat counts on): wait for the end of the run, or stop the "
-                "daemon that writes it"
-            )
 
 
 def _is_in_order(found: Salvage) -> bool:

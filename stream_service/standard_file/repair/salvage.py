@@ -228,7 +228,8 @@ def _columns(
     known = np.isfinite(columns[paths.POS]).all(axis=1) | (columns[paths.FLAGS] != 0)
     is_written = (columns[paths.EPOCH] >= 0).any(axis=1) & known
     whole[np.flatnonzero(whole)[~is_written]] = False
-    columns = {path: values[is_written] for path, values in columns.items()}
+    if not is_written.all():
+        columns = {path: values[is_written] for path, values in columns.items()}
     pos = columns[paths.POS]
     columns[paths.POS_X], columns[paths.POS_Y] = np.ascontiguousarray(pos[:, 0]), np.ascontiguousarray(pos[:, 1])
     columns[paths.TRANSLATION] = translation(pos)

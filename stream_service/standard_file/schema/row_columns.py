@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from stream_service.core.row import FEATURES, FRAME_COLUMNS, KEEP, POSITION_COLUMNS, ROW_COLUMNS, Column
+from stream_service.core.row import FEATURES, FRAME_COLUMNS, KEEP, POSITION_COLUMNS, ROW_COLUMNS, Column, row_dtype
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import codes_as_text, names_of
 from stream_service.standard_file.schema.spec import CHUNK_ROWS, DatasetSpec
@@ -74,6 +74,19 @@ def column_blocks(rows: np.ndarray[Any, Any]) -> Iterable[tuple[str, np.ndarray[
     yield paths.TRANSLATION, translation(pos)
     for path, column in PLACES:
         yield path, np.ascontiguousarray((rows["features"] if column in FEATURES else rows)[column.name])
+
+
+def rows_of(columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """The rows (n,) of `row_dtype` that have these columns, by path: the inverse of `column_blocks`.
+
+    Of an optional column that is not there each value is the blank; `KeyError` for any other.
+    """
+    n_rows, frames_per_row = columns[paths.UNIQUE_ID].shape
+    rows = np.zeros(n_rows, row_dtype(frames_per_row))
+    for path, column in PLACES:
+        values = columns.get(path) if column.is_optional else columns[path]
+        (rows["features"] if column in FEATURES else rows)[column.name] = column.blank if values is None else values
+    return rows
 
 
 def translation(pos: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
