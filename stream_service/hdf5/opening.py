@@ -34,6 +34,10 @@ READ_ATTEMPTS = 26
 WAIT_OR_SWMR = "wait until it is closed, or set SWMRMode of the HDF5 plugin to On before the next scan"
 
 
+class BeingWrittenError(SourceError):
+    """The file can be read once its writer has closed it; or the writer died, which the file does not tell."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenFile:
     """An open file, and whether its writer has closed it."""
@@ -77,13 +81,14 @@ def _open(path: Path, also: AlsoBelow, led_from: BoundedFile | None) -> OpenFile
         with reading(str(path)):
             return OpenFile(BoundedFile(path, path, also, led_from, open_led_to), is_closed=True)
     except BlockingIOError as error:
-        raise SourceError(
+        raise BeingWrittenError(
             f"{path} is being written by another process, and not in SWMR mode; {WAIT_OR_SWMR}"
         ) from error
     except HDF5_ERRORS as error:
         if writer_flags(path) & WRITING_SWMR:  # the writer switched to SWMR between the two looks
             return _open_swmr(path, also, led_from)
-        raise SourceError(_why_not(path, flags, error)) from error
+        kind = BeingWrittenError if flags & WRITING else SourceError
+        raise kind(_why_not(path, flags, error)) from error
 
 
 def _check_is_file(path: Path) -> None:

@@ -1,0 +1,269 @@
+"""The raw file, as the daemon sees it: frames by uniqueId, read in a process beside it.
+
+HDF5 is a C library: on a damaged file, or one that is being written, it may crash, take all memory or never come back,
+and a dead file server holds whoever reads from it. So the daemon never opens the raw file: a process of its own does,
+with limits of memory and processor time; it is given up when it is silent for too long, and it ends with the daemon.
+Frames come through a pipe: while nobody takes them, the process waits.
+
+One question at a time; the same process answers the next one, and opens the file anew for it, so that no lock of ours
+is on a file while nothing is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.frame import Frame
+from stream_service.errors import PtychostreamError
+from stream_service.processes.guard import signal_name
+from stream_service.processes.limited import PARENT
+from stream_service.sources.hdf5.raw_messages import Inbox, RawAnswer, RawState, answer_of, frame_of, question
+
+__all__ = ["RawAnswer", "RawFile", "RawLimits", "RawState"]
+
+READER = "stream_service.sources.hdf5.raw_file_process"
+KILL_S = 1.0
+"""A process that a dead file server holds cannot be ended; it is not waited for."""
+BUDGET_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RawLimits:
+    """Limits of the process that reads the raw file."""
+
+    memory_bytes: int = 3 << 30
+    """Of address space; the libraries alone take about 0.6 GiB of it."""
+    step_cpu_s: int = 60
+    """Processor time of one step: opening, or reading a block of frames."""
+    silence_s: float = 60.0
+    """Without a sign of life while it is looked for; a file server that was started again is back by then."""
+
+
+class RawFile:
+    """Frames of one raw file. Nothing here blocks the caller for longer than it says."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        timestamp_field: Literal["timeStamp", "dataTimeStamp"] = "timeStamp",
+        wanted_attributes: Collection[str] | None = None,
+        budget_bytes: int = BUDGET_BYTES,
+        limits: RawLimits | None = None,
+    ) -> None:
+        """`timestamp_field` as the profile's; `wanted_attributes` None: all that the file has of a frame."""
+        self.path = path
+        self._limits = limits or RawLimits()
+        self._budget_bytes = budget_bytes
+        self._settings = {
+            "path": os.fspath(path),
+            "timestamp_field": timestamp_field,
+            "wanted_attributes": None if wanted_attributes is None else sorted(wanted_attributes),
+            "memory_bytes": self._limits.memory_bytes,
+            "step_cpu_s": self._limits.step_cpu_s,
+        }
+        self._child: _Child | None = None
+        self._is_asked = False
+        self._silent_since_s: float | None = None
+
+    def start(self) -> None:
+        """Start the process, so that the first answer does not wait for it; `ask` does it otherwise."""
+        if self._child is not None and not self._child.is_running:
+            self._give_up()
+        if self._child is None:
+            self._child = _Child(json.dumps(self._settings))
+
+    def ask(
+        self,
+        wanted: npt.NDArray[np.int64],
+        held_ids: npt.NDArray[np.int64],
+        held_ns: npt.NDArray[np.int64],
+    ) -> None:
+        """Ask for all frames with one of the `wanted` ids and a stamp other than that of a held frame of this id.
+
+        The held frames show whether the file is that of this run: as many as there are should be given, of all epochs.
+        """
+        if self._is_asked:
+            raise RuntimeError(f"{self.path} has been asked, and has not answered yet")
+        self.start()
+        assert self._child is not None
+        self._child.write(b"".join(question(wanted, held_ids, held_ns)))
+        self._is_asked, self._silent_since_s = True, None
+
+    @property
+    def is_asked(self) -> bool:
+        """True while an answer is awaited."""
+        return self._is_asked
+
+    def take(self, timeout_s: float) -> list[Frame | RawAnswer]:
+        """What has come of the answer, frames of at most the budget and one more; the last of all is `RawAnswer`.
+
+        Waits up to `timeout_s` for the first of it. Frames have `is_backfilled`, and no `received_s`.
+        """
+        taken: list[Frame | RawAnswer] = []
+        n_bytes = 0
+        deadline_s = time.monotonic() + timeout_s
+        while self._is_asked and n_bytes < self._budget_bytes:
+            child = self._child
+            assert child is not None
+            try:
+                n_before = child.inbox.n_bytes
+                message = child.inbox.next()
+                if child.inbox.n_bytes != n_before:
+                    self._silent_since_s = None
+                if message is None:
+                    if taken or not self._wait(child, deadline_s):
+                        break
+                elif "frame" in message.facts:
+                    taken.append(frame_of(message))
+                    n_bytes += message.data.nbytes
+                elif "answer" in message.facts:
+                    taken.append(answer_of(message))
+                    self._is_asked = False
+            except EOFError:
+                taken.append(self._ended(child))
+            except (PtychostreamError, ValueError, TypeError, LookupError) as error:
+                taken.append(self._failed(f"{self.path} cannot be read: the process that reads it sent {error}"))
+        if self._is_asked and not taken and self._is_silent_for_too_long():
+            taken.append(
+                self._failed(
+                    f"{self.path} is not read: nothing came for {self._limits.silence_s:g} s; is its file server "
+                    "still there?"
+                )
+            )
+        return taken
+
+    def close(self) -> None:
+        """End the process; waits no longer than a second for it."""
+        self._give_up()
+        self._is_asked = False
+
+    def _wait(self, child: _Child, deadline_s: float) -> bool:
+        """Wait for more; False if nothing came."""
+        left_s = deadline_s - time.monotonic()
+        if child.has_more(max(0.0, left_s)):
+            return True
+        if self._silent_since_s is None:
+            self._silent_since_s = time.monotonic()
+        return False
+
+    def _is_silent_for_too_long(self) -> bool:
+        since_s = self._silent_since_s
+        return since_s is not None and time.monotonic() - since_s > self._limits.silence_s
+
+    def _ended(self, child: _Child) -> RawAnswer:
+        code = child.exit_code()
+        if code is not None and code < 0:
+            why = f"it is damaged so that reading it ends the program ({signal_name(-code)})"
+        else:
+            why = f"the process that reads it ended ({child.failure or f'exit code {code}'})"
+        return self._failed(f"{self.path} cannot be read: {why}")
+
+    def _failed(self, sentence: str) -> RawAnswer:
+        self._give_up()
+        self._is_asked = False
+        return RawAnswer(RawState.UNREADABLE, sentence=sentence)
+
+    def _give_up(self) -> None:
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Child:
+    """The process. A thread starts it and lives as long: Linux ends it with the thread that started it."""
+
+    def __init__(self, settings: str) -> None:
+        self._from, to = os.pipe()
+        os.set_blocking(self._from, False)
+        self.inbox = Inbox(self._from)
+        self.failure = ""
+        """Why it could not be started."""
+        self._questions: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._is_ended = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, args=(settings, to), name="raw file", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive() and (self._process is None or self._process.poll() is None)
+
+    def write(self, question: bytes) -> None:
+        """Hand over a question; it is written in the thread."""
+        self._questions.put(question)
+
+    def has_more(self, timeout_s: float) -> bool:
+        """Wait until there is something to read, or its end."""
+        poll = select.poll()
+        poll.register(self._from, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1e3))
+
+    def exit_code(self) -> int | None:
+        """Of a process that has ended."""
+        self._questions.put(None)
+        self._thread.join(KILL_S)
+        return None if self._process is None else self._process.returncode
+
+    def end(self) -> None:
+        """End it; one that cannot be ended is left to the thread."""
+        self._is_ended.set()
+        if self._process is not None:
+            self._process.kill()
+        self._questions.put(None)
+        self._thread.join(KILL_S)
+        os.close(self._from)
+
+    def _keep(self, settings: str, to: int) -> None:
+        root = str(Path(__file__).resolve().parents[3])
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        # threads of the mathematics libraries would reserve more memory than the limit
+        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environment[PARENT] = str(os.getpid())
+        command: Sequence[str] = (sys.executable, "-P", "-m", READER, settings)
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=to,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self.failure = f"it cannot be started: {error.strerror}"
+            return
+        finally:
+            os.close(to)
+        self._process = process
+        if self._is_ended.is_set():
+            process.kill()
+        assert process.stdin is not None
+        with suppress(OSError):  # its end is told by the end of its output
+            while (question := self._questions.get()) is not None:
+                process.stdin.write(question)
+                process.stdin.flush()
+        with suppress(OSError):
+            process.stdin.close()
+        process.wait()

@@ -1,0 +1,137 @@
+"""The process that reads the raw file for the daemon (`raw_file`): questions on standard input, frames on its output.
+
+The file is opened for each question and closed after it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.frame import UnreadableFrame
+from stream_service.errors import SourceError
+from stream_service.hdf5.opening import BeingWrittenError
+from stream_service.processes.limited import limit_this_process
+from stream_service.sources.hdf5.raw_matching import Agreement, Identities, compared, wanted_rows
+from stream_service.sources.hdf5.raw_messages import (
+    Inbox,
+    RawAnswer,
+    RawState,
+    answer_message,
+    columns_of,
+    frame_message,
+)
+from stream_service.sources.hdf5.raw_rows import RawRows
+from stream_service.text.counted import agrees, counted
+
+MOST_QUESTION_BYTES = 1 << 30
+DOUBLE_NS = 512
+"""Stamps that are doubles of seconds since 1990 are the same if they differ by less: neighbours are 238 ns apart."""
+
+
+class RawReader:
+    """Answers questions about one file."""
+
+    def __init__(self, settings: dict[str, Any], out: IO[bytes]) -> None:
+        self._path = Path(settings["path"])
+        self._field = settings["timestamp_field"]
+        self._wanted_attributes = settings["wanted_attributes"]
+        self._step_cpu_s = int(settings["step_cpu_s"])
+        self._tolerance_ns = 0 if self._field == "timeStamp" else DOUBLE_NS
+        self._out = out
+        self._n_found = 0
+        self._unreadable: list[str] = []
+
+    def answer(self, wanted: npt.NDArray[np.int64], held: Identities) -> None:
+        """Write the frames, and the end of the answer."""
+        self._n_found, self._unreadable = 0, []
+        self._begin_step()
+        try:
+            answer = self._answer(wanted, held)
+        except BeingWrittenError as error:
+            answer = RawAnswer(RawState.BEING_WRITTEN, sentence=str(error))
+        except SourceError as error:
+            answer = RawAnswer(RawState.UNREADABLE, sentence=str(error))
+        except MemoryError:
+            answer = RawAnswer(RawState.UNREADABLE, sentence=f"{self._path} takes more memory than its reader may have")
+        self._write(answer_message(answer))
+
+    def _answer(self, wanted: npt.NDArray[np.int64], held: Identities) -> RawAnswer:
+        if not self._path.exists():
+            return RawAnswer(RawState.NOT_THERE, sentence=f"{self._path} is not there")
+        with RawRows(self._path, self._field, self._wanted_attributes) as file:
+            state = RawState.CLOSED if file.is_closed else RawState.GROWING
+            agreement = compared(held, file.identities, self._tolerance_ns)
+            counts = len(file.identities), agreement.n_compared, agreement.n_agree
+            if not agreement.is_same_scan:
+                if not file.is_closed and not agreement.n_compared:
+                    return RawAnswer(state, *counts, sentence=f"{self._path} has none of the frames yet that came")
+                return RawAnswer(RawState.OTHER_SCAN, *counts, sentence=self._why_not(held, agreement))
+            for frame in file.frames(wanted_rows(wanted, held, file.identities, self._tolerance_ns)):
+                if isinstance(frame, UnreadableFrame):
+                    self._unreadable.append(frame.reason)
+                    continue
+                if not file.is_as_opened:
+                    raise BeingWrittenError(f"{self._path} was written to while it was read")
+                self._n_found += 1
+                self._write(frame_message(frame))
+                self._begin_step()
+        return RawAnswer(state, *counts, self._n_found, len(self._unreadable), self._said())
+
+    def _why_not(self, held: Identities, agreement: Agreement) -> str:
+        n_held, n_compared = len(held), agreement.n_compared
+        if not n_held:
+            return f"{self._path} is not used: no frame came of this run that could be compared with it"
+        if not n_compared:
+            return f"{self._path} is not used: it has none of the {counted(n_held, 'frame')} that came of this run"
+        n_other = n_compared - agreement.n_agree
+        return (
+            f"{self._path} is not used, it is of another scan: of {counted(n_compared, 'frame')} that came and whose "
+            f"uniqueId is in it, {n_other} {agrees(n_other, 'has')} another time stamp there"
+        )
+
+    def _said(self) -> str:
+        if not self._unreadable:
+            return ""
+        n = len(self._unreadable)
+        return f"{counted(n, 'frame')} of {self._path} cannot be read: {self._unreadable[0]}"
+
+    def _write(self, pieces: list[bytes | memoryview]) -> None:
+        for piece in pieces:
+            self._out.write(piece)
+        self._out.flush()
+
+    def _begin_step(self) -> None:
+        """From now on so much processor time may be taken until the next step begins; then the system ends us."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        limit_s = int(used.ru_utime + used.ru_stime) + 1 + self._step_cpu_s
+        resource.setrlimit(resource.RLIMIT_CPU, (limit_s, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def main(text: str) -> None:
+    """Answer until there are no more questions."""
+    settings = json.loads(text)
+    limit_this_process(settings["memory_bytes"], 0)
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no part of an answer
+    reader = RawReader(settings, out)
+    inbox = Inbox(sys.stdin.fileno(), MOST_QUESTION_BYTES)
+    while True:
+        try:
+            message = inbox.next()
+        except EOFError:
+            return
+        assert message is not None
+        wanted, ids, stamps_ns = columns_of(message)
+        reader.answer(wanted, Identities(ids, stamps_ns))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,98 @@
+"""Whether a raw file holds the frames of a run, and which of its rows are wanted. Pure.
+
+The ids of every scan begin anew, so an id proves nothing: yesterday's file has it, too. A file is that of the run if
+frames that came live are in it with the same id *and* the same stamp. Nanosecond stamps of two scans do not meet by
+chance, so one agreement is enough, if little speaks against it.
+
+A held frame speaks against the file if its id is in it with other stamps only, although the file was written when the
+frame was taken. One that was taken before the file's first frame, or after its last, does not: the detector may have
+reset its counter before this file was begun, or the file may hold one part of the scan. Of the frames that were taken
+meanwhile, one in ten may contradict, and one always: a stamp may be wrong on one of the two ways, and nothing else
+explains the others, which agree to the nanosecond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+ODD_SHARE = 0.1
+"""Of the agreeing frames, so many may contradict; one always may."""
+
+Column = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identities:
+    """Ids and stamps of frames, (n,) each."""
+
+    ids: Column
+    ns: Column
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def at(self, rows: Any) -> Identities:
+        """Those of some of the frames, by anything that picks from an array."""
+        return Identities(self.ids[rows], self.ns[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Comparison of the held frames with those of a file."""
+
+    n_compared: int
+    """Held frames whose id is in the file."""
+    n_agree: int
+    n_contradict: int
+
+    @property
+    def is_same_scan(self) -> bool:
+        return self.n_agree > 0 and self.n_contradict <= max(1, int(ODD_SHARE * self.n_agree))
+
+
+def compared(held: Identities, file: Identities, tolerance_ns: int) -> Agreement:
+    """Compare; `file` are the usable rows of a file."""
+    if not len(file):
+        return Agreement(0, 0, 0)
+    agrees = paired(held, file, tolerance_ns)
+    is_known = np.isin(held.ids, file.ids)
+    is_meanwhile = (held.ns >= file.ns.min()) & (held.ns <= file.ns.max())
+    return Agreement(
+        int(np.count_nonzero(is_known)),
+        int(np.count_nonzero(agrees)),
+        int(np.count_nonzero(is_known & ~agrees & is_meanwhile)),
+    )
+
+
+def wanted_rows(wanted: Column, held: Identities, file: Identities, tolerance_ns: int) -> npt.NDArray[np.intp]:
+    """Rows of the file with a wanted id that are not held, each frame once, in the order of the file."""
+    rows = np.flatnonzero(np.isin(file.ids, wanted))
+    rows = rows[~paired(file.at(rows), held, tolerance_ns)]
+    return np.sort(rows[_first_of_each(file.at(rows), tolerance_ns)])
+
+
+def paired(frames: Identities, others: Identities, tolerance_ns: int) -> npt.NDArray[np.bool_]:
+    """For each of the frames, whether it is among the others: the same id, and stamps that differ by no more."""
+    both = Identities(np.concatenate([frames.ids, others.ids]), np.concatenate([frames.ns, others.ns]))
+    runs = _runs(both, tolerance_ns)
+    has_other = np.zeros(runs.max(initial=-1) + 1, bool)
+    has_other[runs[len(frames) :]] = True
+    return has_other[runs[: len(frames)]]
+
+
+def _first_of_each(frames: Identities, tolerance_ns: int) -> npt.NDArray[np.intp]:
+    return np.unique(_runs(frames, tolerance_ns), return_index=True)[1]
+
+
+def _runs(frames: Identities, tolerance_ns: int) -> npt.NDArray[np.intp]:
+    """Numbers of the frames that are the same for those of one id whose stamps differ by no more."""
+    order = np.lexsort((frames.ns, frames.ids))
+    ids, ns = frames.ids[order], frames.ns[order]
+    is_other = (np.diff(ids) != 0) | (np.diff(ns) > tolerance_ns)
+    runs = np.empty(len(order), np.intp)
+    runs[order] = np.concatenate([[0], np.cumsum(is_other)])[: len(order)]
+    return runs

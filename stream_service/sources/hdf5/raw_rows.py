@@ -1,0 +1,120 @@
+"""Rows of an open raw file that can be used: all that belongs to the frame is there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.frame import Frame
+from stream_service.errors import SourceError
+from stream_service.hdf5.failures import HDF5_ERRORS
+from stream_service.hdf5.opening import BeingWrittenError, open_hdf5
+from stream_service.sources.hdf5.areadetector import is_areadetector, read_areadetector
+from stream_service.sources.hdf5.contents import Hdf5Paths, TimestampField
+from stream_service.sources.hdf5.dataset import StoredDataset
+from stream_service.sources.hdf5.raw_matching import Identities
+from stream_service.sources.hdf5.rows import RecordedRows
+from stream_service.sources.hdf5.tree import Hdf5Tree
+
+EVERYTHING_AS_THE_LAYOUT_SAYS = Hdf5Paths()
+
+
+class RawRows:
+    """An open raw file as it was when it was opened: a growing one is opened anew for what came since."""
+
+    def __init__(self, path: Path, timestamp_field: TimestampField, wanted: Collection[str] | None) -> None:
+        """`wanted` are names of attributes, None for all. Raises `SourceError`, `BeingWrittenError`."""
+        self.path = path
+        if path.is_file() and not path.stat().st_size:
+            raise BeingWrittenError(f"{path} is empty: nothing has been written to it yet")
+        opened = open_hdf5(path)
+        self._file = opened.file
+        self.is_closed = opened.is_closed
+        try:
+            self._state = os.stat(path)
+            with suppress(OSError, *HDF5_ERRORS):  # a plugin that begins the same file anew must not fail because of us
+                fcntl.flock(self._file.id.get_vfd_handle(), fcntl.LOCK_UN)
+            tree = Hdf5Tree(self._file, path)
+            if not is_areadetector(tree):
+                raise SourceError(f"{path} was not written by areaDetector's NDFileHDF5")
+            contents = read_areadetector(tree, EVERYTHING_AS_THE_LAYOUT_SAYS, timestamp_field)
+            contents.check_holds(tree.file_bytes)
+            if contents.unique_ids is None or contents.stamps is None:
+                raise SourceError(f"{path} has no NDArrayUniqueId, or no stamps of its frames")
+            if wanted is not None:
+                columns = tuple(column for column in contents.columns if column.name in wanted)
+                contents = replace(contents, columns=columns)
+            self._contents = contents
+            self._rows = RecordedRows(contents, path)
+            self.n_whole = self._whole()
+            self._places, self.identities = self._usable(self.n_whole)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def frame_bytes(self) -> int:
+        return self._contents.frames.frame_bytes
+
+    def frames(self, rows: npt.NDArray[np.intp]) -> Iterator[Frame]:
+        """Those at these places among `identities`, which are in ascending order."""
+        places = self._places[rows]
+        ends = [*(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
+        start = 0
+        for end in ends if len(places) else ():
+            yield from self._rows.frames(int(places[start]), int(places[end - 1]) + 1)
+            start = end
+
+    @property
+    def is_as_opened(self) -> bool:
+        """False if something has written to a closed file since."""
+        try:
+            now = os.stat(self.path)
+        except OSError:
+            return False
+        then = self._state
+        is_same = (now.st_dev, now.st_ino) == (then.st_dev, then.st_ino)
+        return is_same and (not self.is_closed or (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _whole(self) -> int:
+        """Rows of which every column has come."""
+        frames = self._contents.frames
+        per_frame = list(self._contents.per_frame)
+        longest = max(_n_stored(stored) for stored in per_frame)
+        n_frames = frames.n_frames if frames.stored.is_written else 0
+        return min([n_frames, *(_n_stored(s) for s in per_frame if not self._is_stored_once(s, n_frames, longest))])
+
+    def _is_stored_once(self, stored: StoredDataset, n_frames: int, longest: int) -> bool:
+        """True if a column has one value for all frames; in a growing file one chunk may still lag behind."""
+        lag = 0 if self.is_closed or not stored.chunks else stored.chunks[0]
+        return stored.rows == 1 and n_frames > 1 and longest > 1 + lag
+
+    def _usable(self, n_whole: int) -> tuple[npt.NDArray[np.intp], Identities]:
+        """Places of the rows that were stored: one without a stamp was not, or has not been flushed."""
+        contents = self._contents
+        assert contents.unique_ids is not None and contents.stamps is not None
+        ids, stamps_ns = contents.unique_ids.read(0, n_whole), contents.stamps.read(0, n_whole)
+        places = np.flatnonzero(stamps_ns)
+        return places, Identities(ids[places], stamps_ns[places])
+
+
+def _n_stored(stored: StoredDataset) -> int:
+    """NDFileHDF5 makes a dataset with one row before anything is stored in it."""
+    return 0 if stored.rows == 1 and not stored.is_written else stored.rows
