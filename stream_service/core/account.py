@@ -25,8 +25,13 @@ class Account:
     """Those unexpected frames that came with an implausible uniqueId."""
     after_run: int = 0
     """Received, but exposed after the run was told to end; not stored."""
+    undecided: int = 0
+    """Those duplicates that came while the clock stood: they may be new frames of a counter that was reset."""
+    is_planned: bool = True
+    """The number of frames was known beforehand."""
 
     @property
     def is_complete(self) -> bool:
-        """True if every frame expected is in the file."""
-        return self.pending == 0 and self.stored + self.backfilled == self.expected
+        """True if every frame expected is in the file, and nothing tells of others."""
+        are_all = self.is_planned or not self.undecided
+        return are_all and self.pending == 0 and self.stored + self.backfilled == self.expected

@@ -78,6 +78,12 @@ class Epochs:
         """True if a frame has come to this place."""
         return 0 <= ordinal < len(self._is_taken) and bool(self._is_taken[ordinal])
 
+    def shares_stamp(self, ordinal: int) -> bool:
+        """True if a frame beside this one has its stamp: the clock stood, and stamps tell no frames apart."""
+        stamp_ns = self._stamps_ns[ordinal]
+        beside = (ordinal - 1, ordinal + 1)
+        return any(self.has(other) and self._stamps_ns[other] == stamp_ns for other in beside)
+
     def ordinal_now(self, unique_id: int) -> int:
         """The place of an id in the current epoch."""
         return self._epochs[-1].ordinal_of(unique_id)

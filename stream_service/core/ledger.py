@@ -6,8 +6,9 @@ that restarts its counter begins a new epoch, and its frames are not duplicates.
 in the run across epochs (`Epochs`), so that losing the first frame shifts nothing. The counts add up to the ids
 expected, always.
 
-Whether a frame came before is told by its identity, id and stamp: a clock that is set back makes no frame old. Ids
-that do not follow the last one are looked at first by `Intake`.
+Whether a frame came before is told by its identity, id and stamp: a clock that is set back makes no frame old. Where
+the clock stands, frames of one id may be copies, or new ones after the counter was reset: that is said, not guessed.
+Ids that do not follow the last one are looked at first by `Intake`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Arrival(Enum):
 
     NEW = "new"
     DUPLICATE = "duplicate"
+    UNDECIDED = "with id and stamp of one before, by a clock that stands"
     BEFORE_RUN = "before the run"
     UNEXPECTED = "beyond the frames expected, or with an implausible uniqueId"
     AFTER_RUN = "exposed after the run was told to end"
@@ -139,7 +141,8 @@ class Ledger:
             return self._ignore(Arrival.BEFORE_RUN, frame_id) if ordinal < 0 else self._refuse(frame_id)
         if place.begins is None and epochs.has(ordinal) and self._n_received[ordinal]:
             self._n_received[ordinal] += self._n_received[ordinal] < np.iinfo(np.uint16).max
-            return self._ignore(Arrival.DUPLICATE, frame_id, ordinal)
+            is_told_apart = epoch is not None or not epochs.shares_stamp(ordinal)
+            return self._ignore(Arrival.DUPLICATE if is_told_apart else Arrival.UNDECIDED, frame_id, ordinal)
         if ordinal - self.n_seen > MAX_JUMP:
             return self._refuse(frame_id, ordinal)
         if self._n_most is not None and ordinal >= self._n_most:
@@ -282,7 +285,9 @@ class Ledger:
             lost=settled[FrameStatus.LOST],
             incomplete=settled[FrameStatus.INCOMPLETE],
             not_exposed=settled[FrameStatus.NOT_EXPOSED],
-            duplicates=self._n_ignored[Arrival.DUPLICATE],
+            duplicates=self._n_ignored[Arrival.DUPLICATE] + self._n_ignored[Arrival.UNDECIDED],
+            undecided=self._n_ignored[Arrival.UNDECIDED],
+            is_planned=self.n_expected is not None,
             unexpected=self._n_implausible + max(n_beyond, self._n_beyond),
             pending=total - sum(settled.values()),
             before_run=self._n_ignored[Arrival.BEFORE_RUN],

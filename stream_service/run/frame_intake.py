@@ -44,6 +44,7 @@ class RunNotes:
             return
         kind = {
             Arrival.DUPLICATE: "that came before",
+            Arrival.UNDECIDED: "with the id and the time of one before, by a clock that stands",
             Arrival.BEFORE_RUN: "from before the run",
             Arrival.UNEXPECTED: "beyond those expected" if entered.receipt.ordinal >= 0 else "with an implausible id",
         }[arrival]

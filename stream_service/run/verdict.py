@@ -82,7 +82,12 @@ def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]
         (account.lost, "lost"),
         (account.incomplete, "in groups that never filled"),
         (account.not_exposed, "never exposed"),
-        (account.duplicates, "duplicates ignored"),
+        (account.duplicates - account.undecided, "duplicates ignored"),
+        (
+            account.undecided,
+            "ignored with the id and the time of others: the detector's clock stands, so whether they are copies, or "
+            "new frames of a counter that was reset, cannot be told",
+        ),
         (account.unexpected - account.implausible, "beyond the number expected, ignored"),
         (account.implausible, "with an implausible id, ignored"),
         (account.before_run, "from before the run, ignored"),

@@ -67,7 +67,7 @@ def test_lost_tail_is_told_from_frames_never_exposed_by_the_counter():
 def test_a_run_of_unknown_length_expects_what_was_exposed():
     ledger = Ledger(1, None)
     stored(ledger, 1, 3)
-    assert ledger.close(ledger.exposed_by_counter(4)) == Account(4, 2, 0, 2, 0, 0, 0, 0)
+    assert ledger.close(ledger.exposed_by_counter(4)) == Account(4, 2, 0, 2, 0, 0, 0, 0, is_planned=False)
 
 
 def test_counter_that_was_reset_takes_nothing_back():
@@ -172,12 +172,12 @@ def test_counter_that_runs_over_goes_on():
 
 
 def test_equal_stamps_restart_nothing():
-    """A detector whose clock stands still."""
+    """A detector whose clock stands still, and which may count anew or be sent twice: that is not decided."""
     ledger = Ledger(1, 3)
     assert [ledger.receive(n, 0).arrival for n in (1, 2, 2, 3)] == [
         Arrival.NEW,
         Arrival.NEW,
-        Arrival.DUPLICATE,
+        Arrival.UNDECIDED,
         Arrival.NEW,
     ]
 
@@ -296,7 +296,8 @@ def test_frames_that_did_not_come_and_those_of_groups_that_never_filled_are_miss
 
 def test_reopened_frame_may_come_once_more_and_counts_as_any_other() -> None:
     ledger = Ledger(1, 4)
-    stored(ledger, 1, 2, 4)
+    stored(ledger, 1, 2)
+    stored(ledger, 4, at_ns=1020)
     ledger.mark([1], FrameStatus.INCOMPLETE)
     ledger.close()
     missing = ledger.missing()
@@ -304,8 +305,35 @@ def test_reopened_frame_may_come_once_more_and_counts_as_any_other() -> None:
     assert (missing.tolist(), ids[0].tolist(), ids[1].tolist()) == ([1, 2], [0, 0], [2, 3])
     ledger.reopen(missing)
     assert (ledger.n_received, ledger.account().pending) == (2, 2)
-    assert receive(ledger, 2, 3, at_ns=1001) == [Arrival.NEW, Arrival.NEW]
-    assert receive(ledger, 3, at_ns=1002) == [Arrival.DUPLICATE]
+    assert [*receive(ledger, 2, at_ns=1001), *receive(ledger, 3, at_ns=1010)] == [Arrival.NEW, Arrival.NEW]
+    assert receive(ledger, 3, at_ns=1010) == [Arrival.DUPLICATE]
     ledger.mark([1, 2], FrameStatus.BACKFILLED)
     account = ledger.close()
     assert (account.stored, account.backfilled, account.is_complete, ledger.all_in) == (2, 2, True, True)
+
+
+@pytest.mark.parametrize("n_expected", [None, 8])
+def test_a_clock_that_stands_and_a_counter_that_was_reset_cannot_be_told_from_copies(n_expected: int | None) -> None:
+    ledger = Ledger(1, n_expected)
+    for unique_id in (1, 2, 3, 4, 1, 2):
+        receipt = ledger.receive(unique_id, 1000)
+        if receipt.arrival is Arrival.NEW:
+            ledger.mark([receipt.ordinal], FrameStatus.STORED)
+    account = ledger.close()
+    assert (account.stored, account.duplicates, account.undecided, account.lost) == (4, 2, 2, 0)
+    assert not account.is_complete
+
+
+def test_copies_of_frames_are_copies_while_the_clock_goes() -> None:
+    ledger = Ledger(1, None)
+    stored(ledger, 1, 2, 3)
+    assert receive(ledger, 2, at_ns=1001) == [Arrival.DUPLICATE]
+    assert ledger.close().is_complete
+
+
+def test_planned_frames_that_are_all_there_are_all_whatever_else_came() -> None:
+    ledger = Ledger(1, 3)
+    for unique_id in (1, 2, 3):
+        ledger.mark([ledger.receive(unique_id, 1000).ordinal], FrameStatus.STORED)
+    assert ledger.receive(2, 1000).arrival is Arrival.UNDECIDED
+    assert ledger.close().is_complete
