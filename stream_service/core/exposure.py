@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag
@@ -49,3 +50,7 @@ class Exposure:
     """Of all channels."""
     position_flags: Flag = Flag.NONE
     """Those of them that concern its position: a row with any is not to be used."""
+    uncertainty_m: float = math.nan
+    """How far the stage may have been from its position on either axis; NaN = not known (`Reading.uncertainty`)."""
+    bracket_s: float = math.nan
+    """From the readback before to the one after, of the axis for which it is longest; NaN where none moved."""

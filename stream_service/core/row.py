@@ -68,6 +68,23 @@ ROW_COLUMNS = (
     Column("replaces", np.int64, "The row that this one repeats; -1 = none.", fill=-1),
     Column("flags", np.uint32, "Why a value of the row is not to be trusted, bit by bit; 0 = all is well.", codes=Flag),
     Column(
+        "position_uncertainty_m",
+        np.float64,
+        "How far the beam may have been from the position, by its readbacks: 0 at rest, in a move by how the speed "
+        "changed there; the larger of x and y, the largest of the row's exposures. Errors of the readbacks and of the "
+        "clocks are not in it. NaN = not known, as with NDAttributes.",
+        "m",
+        is_optional=True,
+    ),
+    Column(
+        "bracket_s",
+        np.float64,
+        "Time between the two readbacks that the position lies between, the longest of x and y and of the row's "
+        "exposures; NaN where the stage stood, or the position is not interpolated.",
+        "s",
+        is_optional=True,
+    ),
+    Column(
         "ring_current_mA",
         np.float64,
         "Current stored in the ring, the least of the row's exposures, from channel `ring_current`; NaN = not known.",

@@ -31,6 +31,11 @@ class StageMap:
         """Position of the beam on the sample in metres, x then y."""
         return _sum(self.xx, stage_x_m, self.xy, stage_y_m), _sum(self.yx, stage_x_m, self.yy, stage_y_m)
 
+    @property
+    def largest_factor(self) -> float:
+        """By how much a distance of the stage, the same on both axes, can grow on an axis of the sample."""
+        return max(abs(self.xx) + abs(self.xy), abs(self.yx) + abs(self.yy))
+
 
 def _sum(a: float, x_m: Metres, b: float, y_m: Metres) -> Metres:
     """a·x + b·y, where a zero factor leaves its axis out: it must not pass on a value that is not a number."""

@@ -23,15 +23,15 @@ SAME_VALUE = 1e-6
 def attribute_reading(frame: Frame, attribute: str) -> Reading:
     """The value that a frame carries, in the channel's own unit."""
     if attribute not in frame.attributes:
-        return math.nan, Flag.MISSING
+        return Reading(math.nan, Flag.MISSING)
     value = frame.attributes[attribute]
     if value is None:
-        return math.nan, Flag.DISCONNECTED
+        return Reading(math.nan, Flag.DISCONNECTED)
     try:
         number = float(value)
     except (TypeError, ValueError):
-        return math.nan, Flag.INVALID
-    return number, Flag.NONE if math.isfinite(number) else Flag.INVALID
+        return Reading(math.nan, Flag.INVALID)
+    return Reading(number, Flag.NONE if math.isfinite(number) else Flag.INVALID)
 
 
 def attribute_doubt(value: float, window: Window, history: History, tolerance: float) -> Flag | None:

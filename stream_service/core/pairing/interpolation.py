@@ -7,8 +7,9 @@ together mean motion, and what lies between distant ones is not known if they di
 known: `None` means that an update that matters may still come.
 
 A line between two updates is exact at constant speed only. How far the axis may have been from it follows from how much
-the speed changes from the stretch before to the one after (`_deviation`); beyond `tolerance` the reading is flagged
-`UNCERTAIN`. A motor record stamps `DMOV=0` with the end of the *previous* move: such a start is not a time (ADR 0010).
+the speed changes from the stretch before to the one after (`_deviation`): this is the uncertainty of the reading, and
+beyond `tolerance` it is flagged `UNCERTAIN`. A motor record stamps `DMOV=0` with the end of the *previous* move: such a
+start is not a time (ADR 0010).
 """
 
 from __future__ import annotations
@@ -19,8 +20,20 @@ from typing import NamedTuple
 from stream_service.core.exposure import Flag
 from stream_service.core.pairing.history import END_OF_TIME, History, Knowledge, Readback
 
-Reading = tuple[float, Flag]
-"""A value in the channel's own unit, and why it is not to be trusted."""
+
+class Reading(NamedTuple):
+    """Value of a channel for one exposure, in the channel's own unit, and what it is worth."""
+
+    value: float
+    flag: Flag = Flag.NONE
+    """Why it is not to be trusted."""
+    uncertainty: float = math.nan
+    """How far the channel may have been from it, by its updates; NaN = not known. 0 at rest. What is wrong with the
+    readback itself, or with the clocks, is not in it."""
+    bracket_ns: float = math.nan
+    """Of a channel that moved: from the update before to the one after, or from the start of the motion to the first
+    update; NaN at rest, and where it is not known."""
+
 
 REST_JITTER = 5
 """Times the tolerance: what a good encoder shows of an axis at rest is a few nanometres."""
@@ -69,7 +82,7 @@ def reading_with_motion(time_ns: int, channel: History, motion: History, toleran
     if not state.is_valid:
         return last_value(before, Flag.INVALID)
     if not state.value:
-        return last_value(before, _doubt_of_rest(state, before, later, channel, motion, tolerance))
+        return at_rest(before, _doubt_of_rest(state, before, later, channel, motion, tolerance))
     end = next((update for update in motion.later_than(time_ns) if not update.value), None)
     if later is not None and (end is None or later.timestamp_ns <= end.timestamp_ns):
         leg, known_from_ns = _leg_of_move(motion, before, later, time_ns)
@@ -82,7 +95,7 @@ def reading_with_motion(time_ns: int, channel: History, motion: History, toleran
     elif end is not None:  # no update between this moment and the end of the motion: it was there already
         until_ns = end.timestamp_ns
         knowledge = max(channel.knowledge(time_ns, until_ns), motion.knowledge(time_ns, until_ns - 1))
-        reading = last_value(before, _doubt_of_stamp(before, channel, tolerance))
+        reading = at_rest(before, _doubt_of_stamp(before, channel, tolerance))
     else:
         knowledge = max(channel.knowledge(time_ns, END_OF_TIME), motion.knowledge(time_ns, END_OF_TIME))
         reading = last_value(before)
@@ -118,38 +131,37 @@ def reading_by_gap(
             knowledge = max(knowledge, channel.knowledge(time_ns, until_ns))
         reading = _on_line(time_ns, leg, slopes[0], slopes[1], tolerance, channel)
     else:
-        reading = last_value(before, _doubt_of_stamp(before, channel, tolerance))
-        horizon_ns = END_OF_TIME if is_sampled else horizon_ns
-        if is_strict and not _is_rest_known(before, later, horizon_ns, tolerance, rests_in_silence):
+        is_near = later is not None and (is_sampled or later.timestamp_ns <= horizon_ns)
+        step = abs(later.value - before.value) if is_strict and is_near and later is not None else 0.0
+        reading = at_rest(before, _doubt_of_stamp(before, channel, tolerance), step)
+        if is_strict and not (step <= tolerance if is_near else rests_in_silence):
             reading = last_value(before, Flag.UNCERTAIN)
     return reading if knowledge is Knowledge.KNOWN else _unless_coming(knowledge, before)
-
-
-def _is_rest_known(
-    before: Readback, later: Readback | None, horizon_ns: int, tolerance: float, rests_in_silence: bool
-) -> bool:
-    """True if an axis that posted nothing close to a moment stood still then."""
-    if later is None or later.timestamp_ns > horizon_ns:
-        return rests_in_silence
-    return abs(later.value - before.value) <= tolerance
 
 
 def best_guess(time_ns: int, channel: History) -> Reading:
     """Best guess when the wait is over: the last value before, flagged; NaN where there is none."""
     before, later = channel.at(time_ns)
     readback = before or later
-    return (math.nan, Flag.UNBRACKETED) if readback is None else last_value(readback, Flag.UNBRACKETED)
+    return Reading(math.nan, Flag.UNBRACKETED) if readback is None else last_value(readback, Flag.UNBRACKETED)
 
 
 def last_value(readback: Readback, flag: Flag = Flag.NONE) -> Reading:
-    """The value of an update as it stands."""
-    return readback.value, flag if readback.is_valid else flag | Flag.INVALID
+    """The value of an update as it stands; what it is worth is not known."""
+    return Reading(readback.value, flag if readback.is_valid else flag | Flag.INVALID)
+
+
+def at_rest(readback: Readback, doubt: Flag, uncertainty: float = 0.0) -> Reading:
+    """The value of an update that a channel stands at, unless there is a doubt."""
+    if doubt or not readback.is_valid:
+        return last_value(readback, doubt)
+    return Reading(readback.value, Flag.NONE, uncertainty)
 
 
 def _before_first(later: Readback | None, channel: History) -> Reading | None:
     if later is not None:
         return last_value(later, Flag.UNBRACKETED)
-    return None if channel.is_connected else (math.nan, Flag.DISCONNECTED)
+    return None if channel.is_connected else Reading(math.nan, Flag.DISCONNECTED)
 
 
 def _unless_coming(knowledge: Knowledge, before: Readback) -> Reading | None:
@@ -195,14 +207,16 @@ def _on_line(
     before, later = leg.before, leg.later
     since_ns, length_ns = leg.since_ns, later.timestamp_ns - leg.since_ns
     value = before.value + (later.value - before.value) * (time_ns - since_ns) / length_ns
-    flag = Flag.NONE if before.is_valid and later.is_valid else Flag.INVALID
+    flag, uncertainty = Flag.NONE, abs(later.value - before.value)
+    if leg.is_longer_than(tolerance) and not leg.has_timeless_start:
+        uncertainty = _deviation(leg, slope_before, slope_after, time_ns - since_ns, length_ns)
+    if tolerance < uncertainty:
+        flag = Flag.UNCERTAIN
     if doubt := _doubt_of_stamp(before, channel, tolerance):
-        flag |= doubt
-    if leg.is_longer_than(tolerance):
-        passed_ns = time_ns - since_ns
-        if leg.has_timeless_start or tolerance < _deviation(leg, slope_before, slope_after, passed_ns, length_ns):
-            flag |= Flag.UNCERTAIN
-    return value, flag
+        flag, uncertainty = flag | doubt, math.nan
+    if not (before.is_valid and later.is_valid):
+        flag, uncertainty = flag | Flag.INVALID, math.nan
+    return Reading(value, flag, uncertainty, length_ns)
 
 
 def _deviation(leg: Leg, slope_before: float, slope_after: float, passed_ns: int, length_ns: int) -> float:

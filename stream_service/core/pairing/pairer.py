@@ -243,42 +243,58 @@ class Pairer:
         """The exposure; or the name of the first channel that is not known yet."""
         values: dict[str, float] = {}
         flags = position_flags = Flag.NONE
+        uncertainty_m = bracket_ns = 0.0
         for rule in self._rules:
             if rule.how is How.ATTRIBUTE:
-                value, flag = attribute_reading(waiting.frame, rule.attribute)
-                if rule.has_pv and not flag:
+                reading = attribute_reading(waiting.frame, rule.attribute)
+                if rule.has_pv and not reading.flag:
                     doubt = attribute_doubt(
-                        value, waiting.window, self._histories[rule.name], rule.tolerance / rule.scale
+                        reading.value, waiting.window, self._histories[rule.name], rule.tolerance / rule.scale
                     )
                     if doubt is None and not force:
                         return rule.name
                     if doubt is None:
                         self.n_given_up[rule.name] += 1
-                    flag = Flag.STALE if doubt is None else doubt
+                    reading = Reading(reading.value, Flag.STALE if doubt is None else doubt)
             else:
-                found = self._from_history(waiting, rule)
-                if found is None:
+                reading = self._from_history(waiting, rule)
+                if reading is None:
                     if not force:
                         return rule.name
-                    found = best_guess(waiting.window.mid_ns, self._histories[rule.name])
+                    reading = best_guess(waiting.window.mid_ns, self._histories[rule.name])
                     self.n_given_up[rule.name] += 1
-                value, flag = found
+            value, flag, uncertainty, gap_ns = reading
             values[rule.name] = value * rule.scale
             if flag:
                 flags |= flag
-                if rule.name in POSITION_CHANNELS:
+            if rule.name in POSITION_CHANNELS:
+                if flag:
                     position_flags |= flag
-        return Exposure(waiting.frame, waiting.id, waiting.ordinal, waiting.exposure_s, values, flags, position_flags)
+                if uncertainty:
+                    uncertainty_m = worst(uncertainty_m, uncertainty * rule.scale)
+                if gap_ns > bracket_ns:  # which NaN is not
+                    bracket_ns = gap_ns
+        return Exposure(
+            waiting.frame,
+            waiting.id,
+            waiting.ordinal,
+            waiting.exposure_s,
+            values,
+            flags,
+            position_flags,
+            uncertainty_m,
+            bracket_ns / NS_PER_S if bracket_ns else math.nan,
+        )
 
     def _from_history(self, waiting: _Waiting, rule: ChannelRule) -> Reading | None:
         """Value at mid-exposure with its flags; None if it is not known yet."""
         channel, tolerance = self._histories[rule.name], rule.tolerance / rule.scale
         time_ns = waiting.window.mid_ns
         if waiting.frame.timestamp_ns == NO_STAMP:
-            return math.nan, Flag.NO_TIME
+            return Reading(math.nan, Flag.NO_TIME)
         if not waiting.has_time:
-            value, flag = best_guess(time_ns, channel)
-            return value, flag & ~Flag.UNBRACKETED | Flag.NO_TIME
+            guess = best_guess(time_ns, channel)
+            return Reading(guess.value, guess.flag & ~Flag.UNBRACKETED | Flag.NO_TIME)
         if rule.moving:
             reading = reading_with_motion(time_ns, channel, self._histories[rule.moving], tolerance)
         else:
@@ -287,7 +303,7 @@ class Pairer:
                 time_ns, channel, gap_ns, tolerance, rests_in_silence=rule.rests_in_silence, is_sampled=rule.is_sampled
             )
         if reading is not None and self._do_clocks_disagree(rule):
-            return reading[0], reading[1] | Flag.CLOCKS_DISAGREE
+            return Reading(reading.value, reading.flag | Flag.CLOCKS_DISAGREE)
         return reading
 
     def _do_clocks_disagree(self, rule: ChannelRule) -> bool:
@@ -297,6 +313,11 @@ class Pairer:
             if offset_ns is not None and abs(offset_ns) > self._limit_ns:
                 return True
         return False
+
+
+def worst(one: float, other: float) -> float:
+    """The larger of two uncertainties; NaN, which is not known, is larger than any."""
+    return one if one > other or one != one else other
 
 
 def channels_followed(rules: Sequence[ChannelRule]) -> tuple[str, ...]:

@@ -58,6 +58,15 @@ class ExposureColumns:
         """x and y of the beam on the sample, (n,) each: the mean."""
         return stage_map.beam_on_sample(_mean(self._values("x")), _mean(self._values("y")))
 
+    def uncertainty_m(self, stage_map: StageMap) -> Floats:
+        """(n,) how far the beam may have been from the position: the largest, NaN if one is not known."""
+        of_stage_m = self._column([exposure.uncertainty_m for exposure in self._all], np.float64)
+        return stage_map.largest_factor * of_stage_m.max(axis=1)
+
+    def bracket_s(self) -> Floats:
+        """(n,) between the readbacks around the position: the longest; NaN where no exposure has any."""
+        return np.fmax.reduce(self._column([exposure.bracket_s for exposure in self._all], np.float64), axis=1)
+
     def energy_eV(self) -> tuple[Floats, Floats]:
         """(n,) mean, and how far the energies of a row lie apart."""
         values = self._values("energy")

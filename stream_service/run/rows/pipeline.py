@@ -261,6 +261,7 @@ class RowPipeline:
         exposures.fill(rows)
         rows["x_m"], rows["y_m"], rows["energy_eV"] = x_m, y_m, energies_eV
         rows["exposure_s"] = reduced.exposure_s
+        rows["position_uncertainty_m"], rows["bracket_s"] = kept.uncertainty_m(self._stage_map), kept.bracket_s()
         self.conditions.fill(rows)
         rows["flags"] = flags
         rows["keep"] = np.isfinite(x_m) & np.isfinite(y_m) & (position_flags == 0)

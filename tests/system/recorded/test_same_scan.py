@@ -35,7 +35,11 @@ PREPROCESSING = {
     "flip": "h",
     "sat": 1000,
 }
-COMPARED = ("data", "pos", "mask", "frames/unique_id", "frames/n_frames", "frames/energy_eV", "keep")
+COMPARED = (
+    *("data", "pos", "mask", "keep"),
+    *("frames/unique_id", "frames/n_frames", "frames/energy_eV"),
+    *("frames/position_uncertainty_m", "frames/bracket_s"),
+)
 BY_ATTRIBUTE = {
     "x": {"how": "attribute", "attribute": "posx", "unit": "um"},
     "y": {"how": "attribute", "attribute": "posy", "unit": "um"},

@@ -17,6 +17,7 @@ from stream_service.core.row import RowBlock, row_dtype
 from stream_service.core.stage_map import StageMap
 from stream_service.kernels import Corrections, FrameReducer, Geometry, Grouping
 from stream_service.qc.scan_values import ScanTable
+from stream_service.run.rows.exposure_columns import ExposureColumns
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.pipeline import RowPipeline
 
@@ -70,7 +71,8 @@ def exposures_of(ledger: Ledger, width_eV: float = 1.0) -> list[Exposure]:
         flags, of_position = ((Flag.STALE, Flag.NONE), (Flag.NO_TIME, Flag.NO_TIME), (Flag.NONE, Flag.NONE))[n % 3]
         some = {name: float(column[n]) for name, column in values.items()}
         frame = Frame(n, n, frames[n], {})
-        exposures.append(Exposure(frame, receipt.id, receipt.ordinal, 0.1 + n % 2, some, flags, of_position))
+        worth = (1e-9 * n, 0.05) if n % 5 else (np.nan, np.nan)
+        exposures.append(Exposure(frame, receipt.id, receipt.ordinal, 0.1 + n % 2, some, flags, of_position, *worth))
     return exposures
 
 
@@ -115,6 +117,14 @@ def test_rows_are_the_same_however_the_exposures_are_cut(grouping: str, frames_p
     one_by_one = stored([1], grouping, frames_per_row)
     assert stored(cuts, grouping, frames_per_row) == one_by_one
     assert len(one_by_one[3]) > 3, "much is wrong, and told"
+
+
+def test_row_has_the_largest_uncertainty_of_its_exposures_and_none_that_is_known_if_one_is_not() -> None:
+    columns = ExposureColumns([exposures_of(Ledger(0, N))[n : n + 2] for n in (1, 4, 8)])
+    turned = columns.uncertainty_m(StageMap(0.6, -0.8, 0.8, 0.6))
+    np.testing.assert_allclose(columns.uncertainty_m(StageMap()), [2e-9, np.nan, np.nan])
+    np.testing.assert_allclose(turned, [1.4 * 2e-9, np.nan, np.nan])
+    assert columns.bracket_s().tolist() == [0.05, 0.05, 0.05]
 
 
 def test_frames_are_stored_once_their_block_is_flushed() -> None:
