@@ -27,6 +27,9 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 FLAGS_AT = 11
 """Of a superblock of version 3, which SWMR needs; older ones have no flags that count."""
 WRITING, WRITING_SWMR = 0x01, 0x04
+SUPERBLOCK_BYTES = 96
+END_AT = {0: (13, 40), 1: (13, 44), 2: (9, 28), 3: (9, 28)}
+"""By version of the superblock: where the size of an address stands, and the address of the file's end."""
 TRUNCATED = re.compile(r"truncated file: eof = (\d+), sblock->base_addr = \d+, stored_eof = (\d+)")
 """What HDF5 says of a closed file that was cut off."""
 READ_ATTEMPTS = 26
@@ -156,6 +159,22 @@ def writer_flags(path: Path) -> int:
     if len(head) <= FLAGS_AT or not head.startswith(SIGNATURE) or head[len(SIGNATURE)] < 3:
         return 0
     return head[FLAGS_AT]
+
+
+def is_longer_than_stated(path: Path) -> bool:
+    """True for a file that says of itself that it ends earlier: its writer is still at it, or died.
+
+    Without SWMR mode nothing else in the file tells that, and where locks do not work (NFS) nothing at all.
+    """
+    try:
+        with path.open("rb") as file:
+            head, n_bytes = file.read(SUPERBLOCK_BYTES), os.fstat(file.fileno()).st_size
+    except OSError:
+        return False
+    if len(head) < SUPERBLOCK_BYTES or not head.startswith(SIGNATURE):
+        return False
+    size_at, end_at = END_AT.get(head[len(SIGNATURE)], (0, 0))
+    return bool(end_at) and head[size_at] == 8 and int.from_bytes(head[end_at : end_at + 8], "little") < n_bytes
 
 
 def _has_signature(path: Path) -> bool:

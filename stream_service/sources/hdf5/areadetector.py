@@ -26,6 +26,7 @@ from stream_service.sources.hdf5.dataset import StoredDataset
 from stream_service.sources.hdf5.frames import FrameStack
 from stream_service.sources.hdf5.masks import add_own_mask
 from stream_service.sources.hdf5.numbers import add_nexus_numbers
+from stream_service.sources.hdf5.reordered import FlatDataset
 from stream_service.sources.hdf5.tree import Hdf5Tree
 from stream_service.sources.tables.column_names import WELL_KNOWN, name_and_unit
 from stream_service.sources.tables.recorded_units import first_unit
@@ -52,11 +53,16 @@ def is_areadetector(tree: Hdf5Tree) -> bool:
     return tree.first(*DEFAULT_PLACES) is not None and bool(tree.with_attribute(NAME))
 
 
-def read_areadetector(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField) -> Contents:
-    """Explain a file of areaDetector."""
-    frames = FrameStack(_frames(tree, paths), tree.file_bytes)
+def read_areadetector(
+    tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField, *, flattens: bool = False
+) -> Contents:
+    """Explain a file of areaDetector; with `flattens` the extra dimensions of a scan are taken as one axis."""
+    found = _frames(tree, paths)
+    n_leading = len(found.shape) - 2
+    is_flat = flattens and n_leading > 1 and found.text(IS_FRAMES) in ("", "2")
+    frames = FrameStack(FlatDataset(found, 2) if is_flat else found, tree.file_bytes)
     finder = ChannelFinder(frames.n_frames)
-    stored = _columns(tree, finder.notes)
+    stored = _columns(tree, finder.notes, n_leading if is_flat else 1)
     finder.add_given(tree, paths)
     for fact in ("det_dist_m", "pixel_m"):
         finder.add_fact(fact, next(tree.named(fact), None), length_scale)
@@ -89,13 +95,15 @@ def _frames(tree: Hdf5Tree, paths: Hdf5Paths) -> StoredDataset:
     raise SourceError(f"{tree.path} has frames in {', '.join(found)}: name one by --data-path")
 
 
-def _columns(tree: Hdf5Tree, notes: list[str]) -> dict[str, StoredDataset]:
-    """The columns by name of their NDAttribute."""
+def _columns(tree: Hdf5Tree, notes: list[str], n_leading: int) -> dict[str, StoredDataset]:
+    """The columns by name of their NDAttribute; one with as many axes as the scan has is flattened."""
     found: dict[str, StoredDataset] = {}
     for stored in tree.with_attribute(NAME)[:MOST_COLUMNS]:
         name = stored.text(NAME)
         if not name or name in found:
             continue
+        if len(stored.shape) == n_leading > 1:
+            stored = FlatDataset(stored, 0)
         if not is_column(stored):
             notes.append(f"{stored.where} is left out: {stored.shape} {stored.dtype} is not a value for each frame")
             continue

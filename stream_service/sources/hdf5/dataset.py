@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.errors import SourceError
+from stream_service.hdf5.chunk_places import places_of_images
 from stream_service.hdf5.failures import readable
 from stream_service.hdf5.in_place import RowsInPlace, rows_in_place
 from stream_service.hdf5.storage import is_elsewhere
@@ -120,6 +121,15 @@ class StoredDataset:
         rows = f"rows {start} to {stop - 1}" if stop - start > 1 else f"row {start}"
         with readable(f"{self.where}, {rows},"):
             return self._view[start:stop]
+
+    def read_box(self, leading: tuple[int, ...], start: int, stop: int) -> npt.NDArray[Any]:
+        """Of a dataset with several leading axes: `start` to `stop` - 1 along the one behind those that are given."""
+        with readable(f"{self.where}, {start} to {stop - 1} of {leading},"):
+            return self._view[(*leading, slice(start, stop))]
+
+    def places_of_images(self) -> npt.NDArray[np.int64] | None:
+        """Where each image (y, x) lies in the file; `NOWHERE` if it was not stored, None if the file does not tell."""
+        return places_of_images(self._dataset.id, self.where)
 
     def in_place(self) -> RowsInPlace | None:
         """Its rows as they lie in the file, as long as that is not written; None if HDF5 has to read them."""

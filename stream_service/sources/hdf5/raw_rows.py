@@ -16,11 +16,14 @@ import numpy.typing as npt
 from stream_service.core.frame import Frame
 from stream_service.errors import SourceError
 from stream_service.hdf5.failures import HDF5_ERRORS
-from stream_service.hdf5.opening import BeingWrittenError, open_hdf5
+from stream_service.hdf5.opening import BeingWrittenError, is_longer_than_stated, open_hdf5
 from stream_service.sources.hdf5.areadetector import is_areadetector, read_areadetector
-from stream_service.sources.hdf5.contents import Hdf5Paths, TimestampField
+from stream_service.sources.hdf5.contents import Contents, Hdf5Paths, TimestampField
 from stream_service.sources.hdf5.dataset import StoredDataset
+from stream_service.sources.hdf5.frames import FrameStack
 from stream_service.sources.hdf5.raw_matching import Identities
+from stream_service.sources.hdf5.raw_order import rows_of_images
+from stream_service.sources.hdf5.reordered import ReorderedDataset
 from stream_service.sources.hdf5.rows import RecordedRows
 from stream_service.sources.hdf5.tree import Hdf5Tree
 
@@ -40,29 +43,39 @@ class RawRows:
         self.is_closed = opened.is_closed
         try:
             self._state = os.stat(path)
+            if self.is_closed and is_longer_than_stated(path):
+                raise BeingWrittenError(f"{path} is longer than it says: it is being written, or its writer died")
             with suppress(OSError, *HDF5_ERRORS):  # a plugin that begins the same file anew must not fail because of us
                 fcntl.flock(self._file.id.get_vfd_handle(), fcntl.LOCK_UN)
-            tree = Hdf5Tree(self._file, path)
-            if not is_areadetector(tree):
-                raise SourceError(f"{path} was not written by areaDetector's NDFileHDF5")
-            contents = read_areadetector(tree, EVERYTHING_AS_THE_LAYOUT_SAYS, timestamp_field)
-            contents.check_holds(tree.file_bytes)
-            if contents.unique_ids is None or contents.stamps is None:
-                raise SourceError(f"{path} has no NDArrayUniqueId, or no stamps of its frames")
-            if wanted is not None:
-                columns = tuple(column for column in contents.columns if column.name in wanted)
-                contents = replace(contents, columns=columns)
-            self._contents = contents
-            self._rows = RecordedRows(contents, path)
-            self.n_whole = self._whole()
-            self._places, self.identities = self._usable(self.n_whole)
+            self._read(timestamp_field, wanted)
         except BaseException:
             self.close()
             raise
 
-    @property
-    def frame_bytes(self) -> int:
-        return self._contents.frames.frame_bytes
+    def _read(self, timestamp_field: TimestampField, wanted: Collection[str] | None) -> None:
+        tree = Hdf5Tree(self._file, self.path)
+        if not is_areadetector(tree):
+            raise SourceError(f"{self.path} was not written by areaDetector's NDFileHDF5")
+        contents = read_areadetector(tree, EVERYTHING_AS_THE_LAYOUT_SAYS, timestamp_field, flattens=True)
+        contents.check_holds(tree.file_bytes)
+        if contents.unique_ids is None or contents.stamps is None:
+            raise SourceError(f"{self.path} has no NDArrayUniqueId, or no stamps of its frames")
+        n_whole = self._n_whole(contents)
+        ids, stamps_ns = contents.unique_ids.read(0, n_whole), contents.stamps.read(0, n_whole)
+        is_stamped = stamps_ns != 0  # a row that was not stored, or not flushed, reads as zeros
+        rows = rows_of_images(contents, is_stamped, self.path, is_closed=self.is_closed)
+        if rows is None:
+            n_whole = min(n_whole, contents.frames.n_frames)
+            self._places = np.flatnonzero(is_stamped[:n_whole])
+        else:
+            self._places = np.flatnonzero((rows >= 0) & is_stamped)
+            frames = FrameStack(ReorderedDataset(contents.frames.stored, rows), tree.file_bytes)
+            contents = replace(contents, frames=frames)
+        if wanted is not None:
+            columns = tuple(column for column in contents.columns if column.name in wanted)
+            contents = replace(contents, columns=columns)
+        self._rows = RecordedRows(contents, self.path)
+        self.identities = Identities(ids[self._places], stamps_ns[self._places])
 
     def frames(self, rows: npt.NDArray[np.intp]) -> Iterator[Frame]:
         """Those at these places among `identities`, which are in ascending order."""
@@ -93,26 +106,18 @@ class RawRows:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _whole(self) -> int:
-        """Rows of which every column has come."""
-        frames = self._contents.frames
-        per_frame = list(self._contents.per_frame)
+    def _n_whole(self, contents: Contents) -> int:
+        """Rows of which every value has come; images may be more, or fewer."""
+        if not contents.frames.stored.is_written:
+            return 0
+        per_frame = list(contents.per_frame)
         longest = max(_n_stored(stored) for stored in per_frame)
-        n_frames = frames.n_frames if frames.stored.is_written else 0
-        return min([n_frames, *(_n_stored(s) for s in per_frame if not self._is_stored_once(s, n_frames, longest))])
+        return min(_n_stored(stored) for stored in per_frame if not self._is_stored_once(stored, longest))
 
-    def _is_stored_once(self, stored: StoredDataset, n_frames: int, longest: int) -> bool:
+    def _is_stored_once(self, stored: StoredDataset, longest: int) -> bool:
         """True if a column has one value for all frames; in a growing file one chunk may still lag behind."""
         lag = 0 if self.is_closed or not stored.chunks else stored.chunks[0]
-        return stored.rows == 1 and n_frames > 1 and longest > 1 + lag
-
-    def _usable(self, n_whole: int) -> tuple[npt.NDArray[np.intp], Identities]:
-        """Places of the rows that were stored: one without a stamp was not, or has not been flushed."""
-        contents = self._contents
-        assert contents.unique_ids is not None and contents.stamps is not None
-        ids, stamps_ns = contents.unique_ids.read(0, n_whole), contents.stamps.read(0, n_whole)
-        places = np.flatnonzero(stamps_ns)
-        return places, Identities(ids[places], stamps_ns[places])
+        return stored.rows == 1 and longest > 1 + lag
 
 
 def _n_stored(stored: StoredDataset) -> int:
