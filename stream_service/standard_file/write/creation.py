@@ -25,6 +25,10 @@ from stream_service.standard_file.write.write_errors import HDF5_FAILURES, write
 
 LIBVER = ("v110", "v110")
 """Of h5py: the format that is said above."""
+ALIGNED = {"alignment_threshold": 1, "alignment_interval": 512}
+"""Of h5py: what is smaller begins nowhere but at a multiple of 512 bytes, so that none of the heads of datasets (300
+bytes), which are rewritten when they grow, lies across two pages. A write within a page is done or not done when its
+process is killed; one across two may be cut off, and with a head in two halves the file could not be read again."""
 MAX_CHUNK_BYTES = 64 << 10
 """Of a column's chunk: it is rewritten at each flush while it fills. Frames are a chunk each whatever their size."""
 
@@ -42,7 +46,7 @@ def create_file(path: Path, tree: Tree, *, swmr: bool) -> tuple[GuardedFile, dic
     with _as_write_error(path, unfinished):
         if os.path.lexists(path):
             raise FileExistsError(17, "exists")
-        options: dict[str, Any] = {"libver": LIBVER, "locking": "best-effort", "rdcc_nbytes": CACHE_BYTES}
+        options: dict[str, Any] = {"libver": LIBVER, "locking": "best-effort", "rdcc_nbytes": CACHE_BYTES, **ALIGNED}
         guarded = GuardedFile(unfinished, lambda file: fill(file, tree), **options)
         try:
             datasets = {spec.path: _dataset(guarded.file, spec) for spec in tree.datasets}

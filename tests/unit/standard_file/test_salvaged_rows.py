@@ -144,7 +144,7 @@ def test_what_cannot_be_salvaged_is_refused_in_a_sentence(tmp_path: Path) -> Non
     with pytest.raises(SourceError, match=r"other\.h5 is not a standard file"):
         SalvagedRows(tmp_path / "other.h5")
     short = cut(write_killed(tmp_path), 3000)
-    with pytest.raises(SourceError, match=r"is damaged, or was not copied completely|cannot be repaired"):
+    with pytest.raises(SourceError, match=r"cannot be (read|repaired)"):
         SalvagedRows(short, is_left=True)
 
 
