@@ -15,6 +15,7 @@ import json
 import os
 import queue
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -106,6 +107,11 @@ class RawFile:
         self._is_asked, self._silent_since_s = True, None
 
     @property
+    def process_number(self) -> int | None:
+        """Of the process that reads, for a log; None as long as there is none."""
+        return None if self._child is None else self._child.number
+
+    @property
     def is_asked(self) -> bool:
         """True while an answer is awaited."""
         return self._is_asked
@@ -155,23 +161,29 @@ class RawFile:
 
     def _wait(self, child: _Child, deadline_s: float) -> bool:
         """Wait for more; False if nothing came."""
-        left_s = deadline_s - time.monotonic()
-        if child.has_more(max(0.0, left_s)):
-            return True
+        now_s = time.monotonic()
         if self._silent_since_s is None:
-            self._silent_since_s = time.monotonic()
-        return False
+            self._silent_since_s = now_s
+        given_up_s = self._silent_since_s + self._limits.silence_s
+        return child.has_more(max(0.0, min(deadline_s, given_up_s) - now_s))
 
     def _is_silent_for_too_long(self) -> bool:
         since_s = self._silent_since_s
-        return since_s is not None and time.monotonic() - since_s > self._limits.silence_s
+        return since_s is not None and time.monotonic() - since_s >= self._limits.silence_s
 
     def _ended(self, child: _Child) -> RawAnswer:
         code = child.exit_code()
-        if code is not None and code < 0:
-            why = f"it is damaged so that reading it ends the program ({signal_name(-code)})"
-        else:
+        if code is None or code >= 0:
             why = f"the process that reads it ended ({child.failure or f'exit code {code}'})"
+        elif -code == signal.SIGXCPU:
+            why = (
+                "it is damaged so that the library does not come back (after "
+                f"{self._limits.step_cpu_s} s of processor time)"
+            )
+        elif -code in (signal.SIGKILL, signal.SIGTERM):
+            why = f"the process that reads it was ended by {signal_name(-code)}: the machine may have run out of memory"
+        else:
+            why = f"it is damaged so that reading it ends the program ({signal_name(-code)})"
         return self._failed(f"{self.path} cannot be read: {why}")
 
     def _failed(self, sentence: str) -> RawAnswer:
@@ -209,6 +221,11 @@ class _Child:
     @property
     def is_running(self) -> bool:
         return self._thread.is_alive() and (self._process is None or self._process.poll() is None)
+
+    @property
+    def number(self) -> int | None:
+        """None until it has been started."""
+        return None if self._process is None else self._process.pid
 
     def write(self, question: bytes) -> None:
         """Hand over a question; it is written in the thread."""
