@@ -77,6 +77,7 @@ class Run:
         self._ending = Ending(rules.grace_s, rules.drain_s, rules.gone_s, rules.armed_timeout_s)
         self._notes = RunNotes()
         self._report = RunReport(self._notes, self._rows, self._watch, self._ending, sources.budget_bytes)
+        self._most_queue_bytes = 0
         self._last_asked_at = 0.0
         self._thread: threading.Thread | None = None
 
@@ -199,6 +200,7 @@ class Run:
             rows=self.out.file.n_rows if self.out else 0,
             rows_expected=self.setup.n_rows_expected or 0,
             queue_bytes=self._queue_bytes,
+            most_queue_bytes=self._most_queue_bytes,
             judged=judged,
             n_repeats=self.out.pipeline.planned.n_announced if self.out else 0,
             coverage=self._rows.judged.coverage() if self._rows.judged else Coverage(),
@@ -253,6 +255,7 @@ class Run:
         while not self._is_over(self._clock()):
             for message in frames.take(IDLE_S):
                 self._receive(message)
+                self._most_queue_bytes = max(self._most_queue_bytes, self._queue_bytes)
                 if self._rows.pairing.is_over_budget:
                     self._rows.pair()
             self._rows.pair()

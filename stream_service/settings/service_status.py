@@ -110,6 +110,8 @@ class RunStatus:
     coverage: Coverage = Coverage()
     n_repeats: int = 0
     """Repeats that were announced."""
+    most_queue_bytes: int = 0
+    """The most that `queue_bytes` has been in this run."""
 
     @property
     def to_repeat(self) -> ToRepeat:

@@ -166,6 +166,12 @@ class ServicePV(StrEnum):
         IN_BYTES,
         lambda s: s.run.queue_bytes,
     )
+    MOST_QUEUE_BYTES = (
+        "MostQueueBytes",
+        "the most that `QueueBytes` has been in the newest run: its high-water mark",
+        IN_BYTES,
+        lambda s: s.run.most_queue_bytes,
+    )
 
     ROWS_JUDGED = "RowsJudged", "rows with a verdict", IN_ROWS, lambda s: s.run.judged.n_rows
     ROWS_COMPARED = (
