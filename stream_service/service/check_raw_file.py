@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from stream_service.layout_xml.finding import Finding as LayoutFinding
 from stream_service.run.live.check_finding import Finding
 from stream_service.run.live.frame_transport import counts_each_series
 from stream_service.settings.profile import Profile
+from stream_service.settings.raw_file import RawFile, is_whole
 from stream_service.sources.live.ca_file_plugin import FilePluginState, read_file_plugin
 
 AS_PLANS_SET_IT = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
@@ -35,7 +37,9 @@ def check_raw_file(profile: Profile) -> Iterator[Finding]:
     settings = profile.raw_file
     if settings.plugin:
         try:
-            yield from _check_plugin(settings.plugin, read_file_plugin(settings.plugin))
+            plugin = read_file_plugin(settings.plugin)
+            yield from _check_plugin(settings.plugin, plugin)
+            yield from _check_folder(settings, plugin.folder)
         except SourceError as error:
             yield Finding("error", "raw file", str(error))
     attributes_text: str | None = None
@@ -72,6 +76,28 @@ def _check_plugin(prefix: str, plugin: FilePluginState) -> Iterator[Finding]:
         )
     kind = "its default layout" if not plugin.layout else "a layout of its own"
     yield Finding("ok", "raw file", f"{prefix} answers, and has {kind}; it takes XML of {plugin.layout_bytes} bytes")
+
+
+def _check_folder(settings: RawFile, folder: str) -> Iterator[Finding]:
+    """Can the service read what the plugin writes? Lost frames are fetched from there."""
+    if not folder:
+        return
+    path = settings.local_path(folder)
+    written, here = (
+        f"{settings.plugin} writes to {folder}",
+        "" if str(path) == folder.rstrip("/") else f" ({path} here)",
+    )
+    lost = "frames that are lost on their way cannot be fetched from the raw file"
+    if not is_whole(folder):
+        why = "which depends on where the IOC was started: give the plugin a whole path"
+    elif not os.path.isdir(path):
+        why = "which is no folder here: raw_file.path_map of the profile says where this computer has it"
+    elif not os.access(path, os.R_OK | os.X_OK):
+        why = "which this user may not read"
+    else:
+        yield Finding("ok", "raw file", f"{written}{here}, which can be read here")
+        return
+    yield Finding("warning", "raw file", f"{written}{here}, {why}; {lost}")
 
 
 def _read(path: Path, what: str) -> Generator[Finding, None, str | None]:

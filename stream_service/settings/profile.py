@@ -23,6 +23,7 @@ from stream_service.settings.frames import Frames, with_frame_time, with_frames
 from stream_service.settings.optics import Optics
 from stream_service.settings.preprocessing import Preprocessing, References
 from stream_service.settings.quality import QualitySettings
+from stream_service.settings.raw_file import RawFile
 from stream_service.text.units import ELECTRONVOLTS, METRES
 
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
@@ -180,17 +181,6 @@ class ChannelSettings(Settings):
         if self.moving and self.how is not How.TIMESTAMP:
             raise ValueError("'moving' only makes sense for a channel paired by 'timestamp'")
         return self
-
-
-class RawFile(Settings):
-    """The raw file that areaDetector writes beside the standard file: every frame that PVA may lose is in it."""
-
-    plugin: str = ""
-    """Prefix of the NDFileHDF5 plugin (`BL1:HDF1:`): lets `check` compare it with the layout."""
-    layout: str | None = None
-    """Its layout XML, relative to the profile."""
-    attributes: str | None = None
-    """The camera's NDAttributes XML, relative to the profile."""
 
 
 class Profile(Settings):

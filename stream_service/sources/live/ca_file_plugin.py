@@ -1,4 +1,4 @@
-"""Settings of an NDFileHDF5 plugin, read over CA: nothing is ever put."""
+"""Settings of an NDFileHDF5 plugin and the file that it writes, read over CA: nothing is ever put."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ PVS = (
     "StoreAttr_RBV",
     "NDAttributeChunk_RBV",
     "NumFramesFlush_RBV",
+    "FilePath_RBV",
 )
+FILE_NAME = "FullFileName_RBV"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,23 @@ class FilePluginState:
     stores_attributes: bool
     attribute_chunk: int
     flush_every: int
+    folder: str = ""
+    """Where it writes, as the IOC sees it."""
+
+
+def read_file_name(prefix: str) -> str:
+    """The file that the plugin with this prefix writes, or wrote last, as the IOC sees it.
+
+    Empty from the begin of a capture until the file is opened, which with LazyOpen is at its first frame. Raises
+    `SourceError` if the plugin does not answer.
+    """
+    pv = PV(prefix + FILE_NAME, auto_monitor=False)
+    try:
+        if not pv.wait_for_connection(CONNECTION_TIMEOUT_S):
+            raise SourceError(_no_answer([pv.pvname]))
+        return _text(pv)
+    finally:
+        let_go(pv)
 
 
 def read_file_plugin(prefix: str) -> FilePluginState:
@@ -49,10 +68,7 @@ def read_file_plugin(prefix: str) -> FilePluginState:
             pv.pvname for pv in pvs.values() if not pv.wait_for_connection(max(0.01, deadline - time.monotonic()))
         ]
         if missing:
-            raise SourceError(
-                f"no answer from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is raw_file.plugin in the "
-                "profile the prefix of an NDFileHDF5 plugin?"
-            )
+            raise SourceError(_no_answer(missing))
         layout = pvs["XMLFileName_RBV"]
         return FilePluginState(
             layout=_text(layout),
@@ -63,10 +79,18 @@ def read_file_plugin(prefix: str) -> FilePluginState:
             stores_attributes=bool(_number(pvs["StoreAttr_RBV"])),
             attribute_chunk=_number(pvs["NDAttributeChunk_RBV"]),
             flush_every=_number(pvs["NumFramesFlush_RBV"]),
+            folder=_text(pvs["FilePath_RBV"]),
         )
     finally:
         for pv in pvs.values():
             let_go(pv)
+
+
+def _no_answer(missing: list[str]) -> str:
+    return (
+        f"no answer from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is raw_file.plugin in the profile the "
+        "prefix of an NDFileHDF5 plugin?"
+    )
 
 
 def _value(pv: Any) -> Any:

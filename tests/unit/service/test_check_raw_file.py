@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from stream_service.run.live.check_finding import Finding
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.settings.beamlines import layouts_folder
 from stream_service.settings.profile_file import load_profile
+from stream_service.settings.raw_file import RawFile
 from stream_service.sources.live.ca_file_plugin import FilePluginState
 
 
@@ -114,3 +116,35 @@ def test_settings_of_the_plugin_are_judged(
     replace(folder / "profile.yaml", "  layout: beam", '  plugin: "BL:HDF1:"\n  layout: beam')
     found = list(check_raw_file(load_profile(folder / "profile.yaml")))
     assert any(finding.level == level and words in finding.text for finding in found), found
+
+
+def found_of_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, written: str, mapped: str) -> Finding:
+    monkeypatch.setattr(
+        "stream_service.service.check_raw_file.read_file_plugin",
+        lambda prefix: dataclasses.replace(STATE, folder=written),
+    )
+    settings = RawFile(plugin="BL:HDF1:", path_map={"/ioc/data": mapped} if mapped else {})
+    profile = load_profile(folder / "profile.yaml").model_copy(update={"raw_file": settings})
+    (found,) = (finding for finding in check_raw_file(profile) if "writes to" in finding.text)
+    return found
+
+
+def test_folder_that_the_plugin_writes_to_is_looked_for_here(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for written, mapped, level, words in [
+        (f"{tmp_path}/", "", "ok", "which can be read here"),
+        ("/ioc/data/hermes/", str(tmp_path), "ok", f"({tmp_path / 'hermes'} here), which can be read here"),
+        ("/ioc/data/hermes/", "", "warning", "raw_file.path_map of the profile says where"),
+        ("/ioc/data/none/", str(tmp_path), "warning", f"({tmp_path / 'none'} here), which is no folder here"),
+        ("data/", "", "warning", "depends on where the IOC was started"),
+    ]:
+        found = found_of_folder(folder, monkeypatch, written, mapped)
+        assert found.level == level and words in found.text, found
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_folder_that_may_not_be_read_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir(mode=0o000)
+    found = found_of_folder(folder, monkeypatch, f"{tmp_path}/closed/", "")
+    assert found.level == "warning" and "may not read" in found.text
