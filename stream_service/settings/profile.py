@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.frame import FrameTime, Marks
-from stream_service.core.pairing.pairer import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, How
+from stream_service.core.pairing.pairer import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, How, Over
 from stream_service.core.plausibility import number_doubt
 from stream_service.core.stage_map import StageMap
 from stream_service.settings.base import Settings
@@ -156,6 +156,9 @@ class ChannelSettings(Settings):
     """Name of the NDAttribute, for `attribute`."""
     unit: str
     """Unit of the PV or attribute: m, mm, um, nm for positions; eV, keV for the energy; any other is recorded."""
+    over: Over = Over.MID
+    """For `timestamp`: `mid` is the value at mid-exposure, `window` the mean over the exposure. They differ only where
+    the axis starts, stops or turns within one."""
     moving: Motion | None = None
     """For an axis paired by `timestamp`, so that rest and motion are facts. Without it, declare one of the next two."""
     continuous: bool = True
@@ -178,8 +181,9 @@ class ChannelSettings(Settings):
             raise ValueError("a channel paired by 'timestamp' needs 'pv', the PV whose history is followed")
         if self.how is How.ATTRIBUTE and not self.attribute:
             raise ValueError("a channel paired by 'attribute' needs 'attribute', the name of the NDAttribute")
-        if self.moving and self.how is not How.TIMESTAMP:
-            raise ValueError("'moving' only makes sense for a channel paired by 'timestamp'")
+        for option, is_given in (("moving", self.moving is not None), ("over", self.over is not Over.MID)):
+            if is_given and self.how is not How.TIMESTAMP:
+                raise ValueError(f"'{option}' only makes sense for a channel paired by 'timestamp'")
         return self
 
 
@@ -236,6 +240,7 @@ class Profile(Settings):
                 how=channel.how,
                 attribute=channel.attribute,
                 scale=self.scale_of(name),
+                over=channel.over,
                 moving=moving_channel(name) if channel.moving else "",
                 is_continuous=channel.continuous,
                 gap_s=channel.gap_s or INTERPOLATION_GAP_S,

@@ -28,6 +28,7 @@ from stream_service.core.pairing.attributes import attribute_doubt, attribute_re
 from stream_service.core.pairing.history import History, Readback
 from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
 from stream_service.core.pairing.waiting import Line
+from stream_service.core.pairing.window_mean import mean_over
 
 INTERPOLATION_GAP_S = 0.25
 """Updates of a moving axis come closer than this (motor records post at 10 Hz or faster while moving)."""
@@ -48,6 +49,15 @@ class How(StrEnum):
     """The channel's own history at mid-exposure: linear between updates while moving, the last value while at rest."""
 
 
+class Over(StrEnum):
+    """What a value paired by time is, of those that the channel had during the exposure."""
+
+    MID = "mid"
+    """The one in the middle."""
+    WINDOW = "window"
+    """Their mean."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelRule:
     """Pairing rule of one channel of the profile."""
@@ -58,6 +68,8 @@ class ChannelRule:
     """For `attribute`: name of the NDAttribute."""
     scale: float = 1.0
     """Multiplies the channel's own unit into SI (1e-6 for micrometres); energies into eV."""
+    over: Over = Over.MID
+    """For `timestamp`."""
     moving: str = ""
     """For `timestamp`: the channel that is non-zero while this one moves; with it, rest and motion are facts. The last
     update of a move must be stamped no later than the end of the motion, as motor records do."""
@@ -109,6 +121,9 @@ class Pairer:
         """In the order in which they came, by a number of ours."""
         self._n_came = self._n_looked_at = 0
         self._lines = {rule.name: self._line_of(rule) for rule in rules if rule.name in self._histories}
+        self._means = {rule.name for rule in rules if rule.over is Over.WINDOW}
+        self._longest_ns = 0
+        """Of all exposures so far."""
         self._left_ns: deque[int] = deque(maxlen=LAST_FRAMES)
         """Starts of the last exposures that have left, of those that have a time."""
         self.waiting_bytes = 0
@@ -141,6 +156,8 @@ class Pairer:
         has_time = is_stamped and self._has_time(ordinal, window, received_ns, has_waited=frame.has_waited)
         self._waiting[self._n_came] = _Waiting(frame, id, ordinal, exposure_s, window, has_time)
         self._n_came += 1
+        if window.end_ns - window.start_ns > self._longest_ns:
+            self._longest_ns = window.end_ns - window.start_ns
         self.waiting_bytes += frame.pixels.nbytes
 
     def _has_time(self, ordinal: int, window: Window, received_ns: int | None, *, has_waited: bool) -> bool:
@@ -210,7 +227,8 @@ class Pairer:
             self._leave(number)
             return False
         if (line := self._lines[found]) is not here:
-            line.add(waiting.window.mid_ns, number, len(self._waiting))
+            window = waiting.window
+            line.add(window.end_ns if found in self._means else window.mid_ns, number, len(self._waiting))
         return line is here
 
     def give_up(self, at_most: int | None = None) -> list[Exposure]:
@@ -236,7 +254,7 @@ class Pairer:
             firsts = (line.first_ns for line in self._lines.values())
             oldest_ns = min(*self._left_ns, *(first_ns for first_ns in firsts if first_ns is not None))
             for history in self._histories.values():
-                history.forget_before(min(oldest_ns, history.newest_ns) - REORDER_NS)
+                history.forget_before(min(oldest_ns, history.newest_ns) - self._longest_ns - REORDER_NS)
         return [ready[number] for number in sorted(ready)]
 
     def _resolve(self, waiting: _Waiting, *, force: bool) -> Exposure | str:
@@ -287,24 +305,32 @@ class Pairer:
         )
 
     def _from_history(self, waiting: _Waiting, rule: ChannelRule) -> Reading | None:
-        """Value at mid-exposure with its flags; None if it is not known yet."""
-        channel, tolerance = self._histories[rule.name], rule.tolerance / rule.scale
+        """Value during the exposure, with what it is worth; None if it is not known yet."""
+        channel = self._histories[rule.name]
         time_ns = waiting.window.mid_ns
         if waiting.frame.timestamp_ns == NO_STAMP:
             return Reading(math.nan, Flag.NO_TIME)
         if not waiting.has_time:
             guess = best_guess(time_ns, channel)
             return Reading(guess.value, guess.flag & ~Flag.UNBRACKETED | Flag.NO_TIME)
-        if rule.moving:
-            reading = reading_with_motion(time_ns, channel, self._histories[rule.moving], tolerance)
+        if rule.over is Over.WINDOW:
+            histories = (channel, self._histories[rule.moving]) if rule.moving else (channel,)
+            reading = mean_over(waiting.window, histories, partial(self._at, rule), rule.tolerance / rule.scale)
         else:
-            gap_ns = round(rule.gap_s * NS_PER_S) if rule.is_continuous else 0
-            reading = reading_by_gap(
-                time_ns, channel, gap_ns, tolerance, rests_in_silence=rule.rests_in_silence, is_sampled=rule.is_sampled
-            )
+            reading = self._at(rule, time_ns)
         if reading is not None and self._do_clocks_disagree(rule):
             return Reading(reading.value, reading.flag | Flag.CLOCKS_DISAGREE)
         return reading
+
+    def _at(self, rule: ChannelRule, time_ns: int) -> Reading | None:
+        """Value at one moment; None if it is not known yet."""
+        channel, tolerance = self._histories[rule.name], rule.tolerance / rule.scale
+        if rule.moving:
+            return reading_with_motion(time_ns, channel, self._histories[rule.moving], tolerance)
+        gap_ns = round(rule.gap_s * NS_PER_S) if rule.is_continuous else 0
+        return reading_by_gap(
+            time_ns, channel, gap_ns, tolerance, rests_in_silence=rule.rests_in_silence, is_sampled=rule.is_sampled
+        )
 
     def _do_clocks_disagree(self, rule: ChannelRule) -> bool:
         """True if the receipts tell that frames and this channel are stamped by clocks too far apart."""

@@ -1,4 +1,6 @@
-"""The line of frames that wait for the readbacks of one rule, in the order of their mid-exposures.
+"""The line of frames that wait for the readbacks of one rule, in the order of the moments that they ask for.
+
+That is the middle of an exposure, or its end where the mean over it is asked for.
 
 What is not known of a channel at one moment is not known of it at a later one, either. So when the channels have moved
 on, frames are looked at from the first one on, up to the one that must go on waiting: a frame costs the same however
@@ -26,12 +28,12 @@ class Line:
         self._waiting = waiting
         self._is_ordered = is_ordered
         self._frames: list[tuple[int, int]] = []
-        """A heap of mid-exposure and number; not of frames, whose pixels would stay in memory with their entry."""
+        """A heap of moment and number; not of frames, whose pixels would stay in memory with their entry."""
         self._n_confirmed = self._n_updates = self._n_breaks = 0
 
-    def add(self, mid_ns: int, number: int, n_waiting: int) -> None:
+    def add(self, asked_ns: int, number: int, n_waiting: int) -> None:
         """Let a frame wait that was just looked at; `n_waiting` is the number of frames in all lines."""
-        heappush(self._frames, (mid_ns, number))
+        heappush(self._frames, (asked_ns, number))
         if len(self._frames) > 2 * n_waiting + WORTH_PURGING:
             self._frames = [entry for entry in self._frames if entry[1] in self._waiting]
             heapify(self._frames)
@@ -64,7 +66,7 @@ class Line:
 
     @property
     def first_ns(self) -> int | None:
-        """The earliest mid-exposure in the line; None if nobody waits."""
+        """The earliest moment that one in the line asks for; None if nobody waits."""
         while self._frames and self._frames[0][1] not in self._waiting:
             heappop(self._frames)
         return self._frames[0][0] if self._frames else None

@@ -127,7 +127,7 @@ def _history_rule(
     channel = profile.channels[name]
     if channel.gap_s is not None:  # the profile says that silence of this length is rest
         rule = replace(rule, gap_s=channel.gap_s, is_sampled=False, rests_in_silence=True)
-    return replace(rule, is_continuous=channel.continuous)
+    return replace(rule, is_continuous=channel.continuous, over=channel.over)
 
 
 def _profile_rule(name: str, profile: Profile, attributes: Mapping[str, AttributeValue]) -> ChannelRule | None:
