@@ -76,7 +76,7 @@ class PlaceWatch:
                     f"{self.path} was moved while it was written (it is {place} now; was its folder renamed, or its "
                     "disk unmounted?): its rows up to then are there"
                 )
-        folder = next(parent for parent in self.path.absolute().parents if parent.is_dir())
+        folder = _folder_for_rescue(self.path)
         self._rescue_path = _free_name(folder / f"{self.path.stem}.rescued{self.path.suffix}")
         return WriteError(
             f"{self.path} was {what_happened} while it was written: its rows up to then are in {self._rescue_path}"
@@ -85,6 +85,13 @@ class PlaceWatch:
 
 def _identity(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
+
+
+def _folder_for_rescue(path: Path) -> Path:
+    """The innermost folder around a path that is there and takes files, or is there at least."""
+    there = [parent for parent in path.absolute().parents if parent.is_dir()]
+    writable = (folder for folder in there if os.access(folder, os.W_OK | os.X_OK, effective_ids=True))
+    return next(writable, there[0])
 
 
 def _free_name(path: Path) -> Path:
