@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -66,5 +67,6 @@ def test_file_deleted_from_a_folder_that_takes_no_other_is_rescued_beside_it(fol
     rescued = folder.parent / "scan_std.rescued.h5"
     assert f"was deleted while it was written: its rows up to then are in {rescued}" in run.message
     with h5py.File(rescued) as file:
-        assert file["/entry/frames/unique_id"][:, 0].tolist() == [1, 2, 3]
+        ids: Any = file["/entry/frames/unique_id"]
+        assert ids[:, 0].tolist() == [1, 2, 3]
     assert [found for found in validate_file(rescued) if found.level == "error"] == []
