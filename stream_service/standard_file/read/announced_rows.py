@@ -1,13 +1,14 @@
 """Rows of a standard file that may be read: one decision for all who read one.
 
 The live keys announce a row once it is whole (`docs/reference/file-format.md`); nothing beyond them is read, whether
-the file grows, was left behind by a writer that died, or was copied meanwhile. Only a file whose run has ended and that
-was closed may have more rows than it had room for keys. A row that is announced and is not there is an error: HDF5
-would give zeros for it.
+the file grows, was left behind by a writer that died, or was copied meanwhile. Where there is no key left, rows are
+counted; files of earlier versions have no such count, and may have more rows than keys once their run has ended. A row
+that is announced and is not there is an error: HDF5 would give zeros for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,15 @@ def n_announced(keys: npt.NDArray[Any]) -> int:
     return int(wrong[0]) if wrong.size else len(keys)
 
 
+def rows_announced(file: h5py.Group, keys: Sequence[npt.NDArray[Any]]) -> int:
+    """Rows that a file announces by its live keys, and by their count where a run has more rows than keys."""
+    announced = min(map(n_announced, keys))
+    count = file.get(paths.N_ROWS)
+    if announced < len(keys[0]) or not isinstance(count, h5py.Dataset):
+        return announced
+    return max(announced, int(count[()]))
+
+
 def is_empty(data: h5py.Dataset, intensity: object, row: int) -> bool:
     """True if the pixels of a row are all 0, though light was measured in it: so `h5clear --increment` mends a cut."""
     if not isinstance(intensity, h5py.Dataset) or row >= intensity.shape[0] or not intensity[row] > 0:
@@ -80,7 +90,7 @@ def standard_rows(file: BoundedFile) -> StandardRows:
             raise SourceError(f"{path} has no live keys in /entry/live: `ptychostream validate` says more")
         end = StoredEnd.of(file)
         is_closed, n_stored = not file.swmr_mode, int(data.shape[0])
-        n_rows = min(map(n_announced, keys))
+        n_rows = rows_announced(file, keys)
         if is_closed and end.has_ended and n_rows == len(keys[0]):
             n_rows = max(n_rows, n_stored)
         _check_there(file, data, n_rows)

@@ -179,6 +179,7 @@ class _Story:
     def values(self, found: Salvage) -> dict[str, Any]:
         """Values of datasets of fixed size, by path."""
         values: dict[str, Any] = {
+            paths.N_ROWS: len(found.rows),
             paths.STATE: self.state,
             paths.END_REASON: self.end_reason,
             paths.MESSAGE: self.message,

@@ -22,7 +22,7 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.cut_short import collect_pieces
 from stream_service.hdf5.failures import HDF5_ERRORS, reason_of
-from stream_service.standard_file.read.announced_rows import is_empty, n_announced
+from stream_service.standard_file.read.announced_rows import is_empty, rows_announced
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import END_STATES
 from stream_service.standard_file.schema.contents import text_in
@@ -80,7 +80,7 @@ def salvage(file: BoundedFile) -> Salvage:
         has_ended = text_in(file[paths.STATE]) in END_STATES
     except (SourceError, KeyError, *HDF5_ERRORS) as error:
         raise _hopeless(file, error) from error
-    announced = min(map(n_announced, keys))
+    announced = rows_announced(file, keys)
     if has_ended and announced == len(keys[0]):
         announced = max(announced, int(data.shape[0]))
     specs = {path: spec for path, spec in specs.items() if path in found.datasets or not spec.is_optional}

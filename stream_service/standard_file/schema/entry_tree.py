@@ -13,7 +13,14 @@ from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import RUN_STATES
 from stream_service.standard_file.schema.header import FileHeader
 from stream_service.standard_file.schema.ledger_columns import ledger_specs
-from stream_service.standard_file.schema.spec import Attribute, DatasetSpec, plot_of, scalar, text_dataset
+from stream_service.standard_file.schema.spec import (
+    Attribute,
+    DatasetSpec,
+    plot_of,
+    scalar,
+    text_dataset,
+    whole_dataset,
+)
 from stream_service.standard_file.schema.verdict_columns import verdict_specs
 
 FORMAT_VERSION = 1
@@ -98,6 +105,7 @@ def _live_keys(header: FileHeader) -> Iterator[DatasetSpec]:
             np.dtype(np.uint32),
             value=np.zeros(capacity, np.uint32),
         )
+    yield whole_dataset(paths.N_ROWS, "Rows that are readable, those for which there is no key left included.", 0)
 
 
 def _planned(header: FileHeader) -> Iterator[DatasetSpec]:

@@ -27,6 +27,7 @@ PLOT = f"{ENTRY}/plot"
 
 LIVE = f"{ENTRY}/live"
 KEY_DATA, KEY_X, KEY_Y = LIVE_KEYS = (f"{LIVE}/key_data", f"{LIVE}/key_x", f"{LIVE}/key_y")
+N_ROWS = f"{LIVE}/n_rows"
 
 FRAMES = f"{ENTRY}/frames"
 """Identity and values of each row."""

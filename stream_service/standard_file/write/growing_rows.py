@@ -48,13 +48,15 @@ class GrowingRows:
             self._columns[paths.KEEP].rewrite(row, LEFT_OUT)
 
     def announce(self) -> None:
-        """Tell readers of all rows, which are flushed; those beyond the keys reserved are in the file without a key."""
+        """Tell readers of all rows, which are flushed; those beyond the keys reserved have no key, and are counted."""
         start, self.n_announced = self.n_announced, self.n_written
         stop = min(self.n_written, self._n_keys)
         if stop > start:
             keys = np.arange(start + 1, stop + 1, dtype=np.uint32)
             for path in paths.LIVE_KEYS:
                 self._fixed.write(path, keys, start)
+        if self.n_announced > start:
+            self._fixed.replace(paths.N_ROWS, self.n_announced)
 
     def withdraw(self) -> None:
         """Cut off the rows that are written and not announced: no more will follow, and no account has them."""

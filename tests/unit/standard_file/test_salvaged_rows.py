@@ -13,10 +13,13 @@ from unclosed_files import GEOMETRY, N_ROWS, cut, end_of_row, write_killed
 
 from stream_service.core.row import FEATURES, FRAME_COLUMNS, KEEP, POSITION_COLUMNS, ROW_COLUMNS, row_dtype
 from stream_service.errors import SourceError
-from stream_service.standard_file import SalvagedRows, StandardFile, paths
+from stream_service.hdf5.opening import open_hdf5
+from stream_service.standard_file import SalvagedRows, StandardFile, paths, repair_file, validate_file
+from stream_service.standard_file.read.announced_rows import standard_rows
 from stream_service.standard_file.schema.row_columns import PLACES, column_blocks, rows_of
 from stream_service.testing.example_file import (
     START_NS,
+    append_example_rows,
     append_row,
     example_header,
     example_pixels,
@@ -165,3 +168,29 @@ def test_the_file_of_a_writer_that_lives_is_left_to_it(tmp_path: Path) -> None:
         finally:
             over.set()
             heart.join()
+
+
+def test_rows_beyond_the_keys_are_salvaged_once_they_were_flushed(tmp_path: Path) -> None:
+    """Late rows, which put others right, may be more than were expected."""
+    path = tmp_path / "scan_std.h5"
+    with StandardFile.create(path, example_header(5, **GEOMETRY)) as file:
+        append_example_rows(file, 0, 4)
+        file.flush()
+        with SalvagedRows(path, is_left=True) as found:
+            assert found.n_rows == 4
+        append_example_rows(file, 4, 8)
+        file.flush()
+        append_example_rows(file, 8, 9)
+        with SalvagedRows(path, is_left=True) as found:
+            assert (found.n_rows, found.n_announced) == (8, 8)
+            rows, pixels = found.block(0, 8)
+        with open_hdf5(path).file as opened:
+            assert standard_rows(opened).n_rows == 8
+        done = repair_file(path, tmp_path / "new.h5", sleep=lambda _: None, clock=iter((0.0, 9.0)).__next__)
+    assert rows.tobytes() == np.array([example_row(row) for row in range(8)]).tobytes()
+    np.testing.assert_array_equal(pixels[7], example_pixels(7, (64, 80)))
+    assert done.n_rows == 8
+    with h5py.File(done.path) as opened:
+        count: Any = opened["/entry/live/n_rows"]
+        assert count[()] == 8
+    assert [found for found in validate_file(done.path) if found.level == "error"] == []
