@@ -15,6 +15,7 @@ from caproto import ReadNotifyRequest
 from caproto.asyncio.server import Context, VirtualCircuit
 from caproto.server.common import DisconnectedCircuit
 
+from iocsim.motors.readback_delivery import ReadbackDelivery
 from iocsim.silence import Silence
 
 LOOPBACK = "127.0.0.1"
@@ -36,8 +37,8 @@ class PromptCircuit(VirtualCircuit):
                 wanted = {sub.subscriptionid: sub for subs in self.subscriptions.values() for sub in subs}
                 # A dead reference is an update beyond the backlog that caproto grants a slow client.
                 updates = [u for r in references if (u := r()) is not None and u.subscriptionid in wanted]
-                keeps = self.context.silence.keeps
-                updates = [u for u in updates if not keeps(wanted[u.subscriptionid].channel.name, self.send, [u])]
+                for keeps in (self.context.silence.keeps, self.context.readbacks.keeps):
+                    updates = [u for u in updates if not keeps(wanted[u.subscriptionid].channel.name, self.send, [u])]
                 if updates:
                     await self.send(*updates)
         except DisconnectedCircuit:
@@ -59,14 +60,32 @@ class CaServer(Context):
 
     CircuitClass = PromptCircuit
 
-    def __init__(self, pvs: Mapping[str, Any], interfaces: list[str], silence: Silence) -> None:
+    def __init__(
+        self, pvs: Mapping[str, Any], interfaces: list[str], silence: Silence, readbacks: ReadbackDelivery
+    ) -> None:
         super().__init__(pvs, interfaces)
         self.silence = silence
+        self.readbacks = readbacks
+        self.is_cut = False
+        """Nobody gets through; set it back to let clients find the PVs again."""
+
+    async def cut(self) -> None:
+        """Let all connections die, and none be made."""
+        self.is_cut = True
+        for circuit in list(self.circuits):
+            circuit.client.writer.transport.abort()
 
     async def tcp_handler(self, client: Any, addr: Any) -> None:
         """Serve one client, without Nagle's delay: asyncio switches it off only for sockets that name TCP."""
+        if self.is_cut:
+            client.writer.transport.abort()
+            return
         client.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await super().tcp_handler(client, addr)
+
+    async def _broadcaster_recv_datagram(self, bytes_received: bytes, address: Any) -> None:
+        if not self.is_cut:
+            await super()._broadcaster_recv_datagram(bytes_received, address)
 
     async def broadcast_beacon_loop(self) -> NoReturn:
         """Beacons only speed up reconnecting; on loopback, without a caRepeater, each one is an error in the log."""

@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,6 +18,7 @@ from typer.core import TyperCommand
 from iocsim import options
 from iocsim.clocks import ClockFaults, Step
 from iocsim.detector.codecs import COMPRESSORS
+from iocsim.fault_table import read_faults
 from iocsim.faults import Faults
 from iocsim.frame_fault_pvs import fault_ids_shown, kinds_shown
 from iocsim.ioc import Ioc
@@ -24,7 +26,7 @@ from iocsim.physics.beamline import Beamline, BeamlineConfig, make_beamline
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import FrameFaults
 from iocsim.references import write_references
-from iocsim.unique_ids import parse_ids
+from iocsim.unique_ids import FaultError, parse_ids
 from iocsim.zmq.address import AddressError
 from iocsim.zmq.pixel_encodings import ENCODINGS
 from iocsim.zmq.settings import ZmqSettings
@@ -43,7 +45,7 @@ class Command(TyperCommand):
         for option in dict.fromkeys(given):
             if sum(other is option for other in given) == 1 or getattr(option, "is_flag", False):
                 continue
-            if option.name in ("replay", "truth", "references"):
+            if option.name in ("replay", "truth", "references", "faults_file"):
                 typer.echo(f"iocsim: {option.opts[0]} is given more than once: give it once", err=True)
                 raise typer.Exit(2)
             last = values[str(option.name)]
@@ -95,6 +97,7 @@ def run(
     dcu_queue: options.DcuQueue = 1000,
     zmq_curve: options.ZmqCurve = None,
     zmq_server_key: options.ZmqServerKey = None,
+    faults_file: options.FaultsFile = None,
     truth: options.Truth = None,
     references: options.References = None,
     interface: options.Interface = "127.0.0.1",
@@ -110,6 +113,12 @@ def run(
     One in fifty of its exposures goes wrong, and the truth says how; the beam is dumped during exposures 100 to 120:
 
         iocsim --healthy --fault-share 0.02 --fault-ids beam_dump:100-120 --truth /tmp/truth.npz
+
+    Faults can be had from a file, too: `--faults FILE`, with lines such as
+
+        drop_fraction: 0.05
+        restart: 2@100        # away for 2 s before frame 100
+        position_nan: [40, 41]
 
     Then, elsewhere: `caput SIM:cam1:Acquire 1`. Ctrl-C ends it.
     """
@@ -141,7 +150,7 @@ def run(
             if path is not None and replay is not None and path.exists() and path.samefile(replay):
                 raise ValueError(f"{option} {path} is the file that is replayed, and would destroy it: choose another")
         faults = Faults(
-            seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids), parse_ids(far_ids), reorder
+            seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids), parse_ids(far_ids), reorder=reorder
         )
         frames_are_given = replay is not None or stack > 0
         frame_faults = FrameFaults(
@@ -166,6 +175,7 @@ def run(
             key_file=zmq_curve,
             server_key_file=zmq_server_key,
         )
+        given_faults = {} if faults_file is None else _read_faults(faults_file)
         _refuse_taken_ports(interface)
         beamline = make_beamline(config)
         if references is not None:
@@ -189,8 +199,12 @@ def run(
                 compressor=compressors[codec],
                 motor_poll_s=motor_poll,
                 zmq=settings,
+                given_faults=given_faults,
             )
         )
+    except FaultError as error:
+        typer.echo(f"iocsim: --faults {faults_file}: {error}", err=True)
+        raise typer.Exit(2) from error
     except AddressError as error:
         typer.echo(f"iocsim: {error}", err=True)
         raise typer.Exit(2) from error
@@ -206,7 +220,14 @@ def main() -> None:
     app()
 
 
-async def _serve(beamline: Beamline, prefix: str, interface: str, quiet: bool, **settings: Any) -> None:
+async def _serve(
+    beamline: Beamline,
+    prefix: str,
+    interface: str,
+    quiet: bool,
+    given_faults: Mapping[str, Any],
+    **settings: Any,
+) -> None:
     """`settings` are those of `Ioc`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -221,7 +242,14 @@ async def _serve(beamline: Beamline, prefix: str, interface: str, quiet: bool, *
                 f"iocsim ready: prefix {prefix}, {rows}x{columns} {beamline.frames.dtype.name}, PVs: {len(ioc.pvs)}"
             )
 
-    await ioc.serve(interface, stop, announce)
+    await ioc.serve(interface, stop, announce, given_faults)
+
+
+def _read_faults(path: Path) -> dict[str, Any]:
+    try:
+        return read_faults(path)
+    except FaultError as error:
+        raise ValueError(f"--faults {path}: {error}") from error
 
 
 def _shape(text: str) -> tuple[int, int]:

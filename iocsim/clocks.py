@@ -7,8 +7,9 @@ next. A clock that is off, steps or stands is so for everything that it stamps, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iocsim.faults import ids_text, sets
 from iocsim.pv import PvTable, Text
@@ -62,10 +63,15 @@ class ClockFaults:
     step: Step = field(default_factory=Step)
     frozen_ids: frozenset[int] = frozenset()
     """Frames during which the clock stands: they carry the last stamp of before."""
+    drift_ppm: float = 0.0
+    """Microseconds by which it gains in each second."""
+    drifts_since_ns: int = 0
+    """When it was right, but for the other errors (Unix ns)."""
 
 
 class FaultyClock:
-    """`Sim:<name>Offset` (s), `Sim:<name>Step` (`-2.5@100`, `3600@100-100`) and `Sim:<name>Freeze` (`100-104`)."""
+    """`Sim:<name>Offset` (s), `Sim:<name>Drift` (ppm), `Sim:<name>Step` (`-2.5@100`, `3600@100-100`) and
+    `Sim:<name>Freeze` (`100-104`)."""
 
     def __init__(self, table: PvTable, name: str, faults: ClockFaults, next_id: Callable[[], int]) -> None:
         """`next_id` is the uniqueId of the frame that is taken next; in any thread."""
@@ -73,6 +79,7 @@ class FaultyClock:
         self._next_id = next_id
         self._last_ns: int | None = None
         table.pair(f"{name}Offset", faults.offset_s, units="s", precision=6, on_put=sets(self, "offset_s"))
+        table.pair(f"{name}Drift", faults.drift_ppm, units="ppm", on_put=self._put_drift)
         table.pair(f"{name}Step", Text(str(faults.step)), on_put=sets(self, "step", Step.parse))
         table.pair(f"{name}Freeze", ids_text(faults.frozen_ids), on_put=sets(self, "frozen_ids", parse_ids))
 
@@ -86,4 +93,10 @@ class FaultyClock:
     def moving(self, true_ns: int, unique_id: int) -> int:
         """The same of a clock that never stands still."""
         faults = self.now
-        return true_ns + round(1e9 * (faults.offset_s + faults.step.at(unique_id)))
+        gained_ns = 1e-6 * faults.drift_ppm * (true_ns - faults.drifts_since_ns)
+        return true_ns + round(1e9 * (faults.offset_s + faults.step.at(unique_id)) + gained_ns)
+
+    async def _put_drift(self, drift_ppm: float) -> float:
+        """From now on: it begins with no error."""
+        self.now = replace(self.now, drift_ppm=drift_ppm, drifts_since_ns=time.time_ns())
+        return drift_ppm

@@ -1,4 +1,4 @@
-"""Frames that the network is made to lose, to deliver twice, under a wrong uniqueId or out of order, on purpose.
+"""Frames that the network is made to lose, to deliver twice, damaged, late, wrongly named or out of order, on purpose.
 
 Only what goes over the network is faulty, by whichever transport: HDF1 gets every frame, as on a beamline where the
 file writer sits beside the detector.
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from iocsim.delays import Delays
 from iocsim.pv import PutHook, PvTable, Text
 from iocsim.unique_ids import chance, parse_ids
 
@@ -29,6 +30,12 @@ class Faults:
     duplicate_ids: frozenset[int] = field(default_factory=frozenset)
     far_ids: frozenset[int] = field(default_factory=frozenset)
     """Frames that are posted with a uniqueId far ahead of their own."""
+    corrupt_ids: frozenset[int] = field(default_factory=frozenset)
+    """Frames whose payload is garbage."""
+    truncated_ids: frozenset[int] = field(default_factory=frozenset)
+    """Frames of which half the payload is sent."""
+    delays: Delays = field(default_factory=Delays)
+    """Frames that leave late."""
     reorder: int = 0
     """Frames leave shuffled among so many; below 2: in their order."""
 
@@ -51,7 +58,7 @@ class Faults:
 
 class FaultPvs:
     """`Sim:DropFraction`, `Sim:DuplicateFraction`, `Sim:Reorder`; ids as `1,7,100-104`: `Sim:DropIds`,
-    `Sim:DuplicateIds`, `Sim:FarIds`."""
+    `Sim:DuplicateIds`, `Sim:FarIds`, `Sim:CorruptIds`, `Sim:TruncatedIds`; `Sim:Delay` as `20@100-104,1.5s@7`."""
 
     def __init__(self, table: PvTable, faults: Faults) -> None:
         self.now = faults
@@ -59,9 +66,10 @@ class FaultPvs:
         for name in ("drop", "duplicate"):
             field = f"{name}_fraction"
             table.pair(f"{name.title()}Fraction", getattr(faults, field), on_put=sets(self, field, fraction))
-        for name in ("drop", "duplicate", "far"):
+        for name in ("drop", "duplicate", "far", "corrupt", "truncated"):
             ids = f"{name}_ids"
             table.pair(f"{name.title()}Ids", ids_text(getattr(faults, ids)), on_put=sets(self, ids, parse_ids))
+        table.pair("Delay", Text(length=4096), on_put=sets(self, "delays", Delays.parse))
         table.pair("Reorder", faults.reorder, on_put=sets(self, "reorder", lambda n: max(0, n)))
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-
-from p4p.server import Server
+from typing import Any
 
 from iocsim.ca_server import CaServer
 from iocsim.clocks import ClockFaults, FaultyClock
@@ -19,14 +19,23 @@ from iocsim.detector.acquisition import FrameCounter
 from iocsim.detector.codecs import NO_COMPRESSOR
 from iocsim.detector.detector import Detector
 from iocsim.detector.faulty_frames import FaultyFrames
+from iocsim.detector.interruptions import Interruptions
+from iocsim.fault_table import FaultTable
 from iocsim.faults import FaultPvs, Faults
 from iocsim.frame_fault_pvs import DriftPvs, FrameFaultPvs
+from iocsim.hdf5.faults import Hdf5FaultPvs
+from iocsim.links import Links
+from iocsim.moments import Moments
+from iocsim.motors.faulty_positions import FaultyPositions
+from iocsim.motors.polling import Polling
+from iocsim.motors.readback_delivery import ReadbackDelivery
 from iocsim.outputs import Outputs
 from iocsim.physics.beamline import Beamline
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.endstation import Endstation
 from iocsim.physics.frame_faults import FrameFaults
 from iocsim.pv import PvTable
+from iocsim.reboot import DetectorIoc, RestartingIoc
 from iocsim.session import Session
 from iocsim.silence import Silence
 from iocsim.zmq.settings import NO_ZMQ, ZmqSettings
@@ -60,63 +69,102 @@ class Ioc:
         `motor_poll_s` is the time between two polls of the motors; 0 is a fast controller, see `Polling`. Raises
         AddressError if an address of `zmq` cannot be had.
         """
-        config = beamline.config
         table = PvTable(prefix)
         self.pvs = table.pvs
         self._truth = beamline.new_truth()
+        self._beamline = beamline
         counter = FrameCounter()
         sim = table.below("Sim:")
-        self._silence = Silence(sim, prefix)
+        self.faults = FaultTable(sim)
+        """Everything that goes wrong on command, by name."""
+        readbacks = [f"{prefix}{axis}.RBV" for axis in "XY"]
+        self._silence = Silence(self.faults, prefix)
+        self._readbacks = ReadbackDelivery(self.faults, readbacks)
         clocks = [
-            FaultyClock(sim, name, clock, lambda: counter.value + 1)
+            FaultyClock(self.faults, name, clock, lambda: counter.value + 1)
             for name, clock in (("FrameClock", frame_clock), ("MotorClock", motor_clock))
         ]
+        positions = FaultyPositions(self.faults, readbacks)
         self._endstation = Endstation(
-            table, beamline.energy_eV, beamline.energy_limits_eV, config.seed, motor_poll_s, clocks[1]
+            table,
+            beamline.energy_eV,
+            beamline.energy_limits_eV,
+            beamline.config.seed,
+            Polling(self.faults, motor_poll_s, beamline.config.seed),
+            clocks[1],
+            lambda position: positions.shown(counter.value + 1, position),
         )
-        fault_pvs = FaultPvs(sim, faults)
-        self._outputs = Outputs(table, fault_pvs, compressor, zmq)
-        self._session = Session(sim, self._truth, truth_file, self._outputs)
-        frame_fault_pvs = FrameFaultPvs(sim, frame_faults, frames_are_given=beamline.frames_are_given)
-        drift_pvs = DriftPvs(sim, drifts, frames_are_given=beamline.frames_are_given)
-        self._detector = Detector(
-            table.below("cam1:"),
-            sim,
-            FaultyFrames(beamline.frames, beamline.sensor, lambda: frame_fault_pvs.now, lambda: drift_pvs.now),
-            self._endstation,
-            self._truth,
-            self._outputs,
-            self._show_others,
-            counter,
-            clocks[0],
-            # A checksum costs 50 us for 256 x 256: too much beside a precomputed stack.
-            keeps_checksums=config.frames == "simulated",
-        )
+        fault_pvs, hdf5_fault_pvs = FaultPvs(self.faults, faults), Hdf5FaultPvs(self.faults)
+        frame_fault_pvs = FrameFaultPvs(self.faults, frame_faults, frames_are_given=beamline.frames_are_given)
+        drift_pvs = DriftPvs(self.faults, drifts, frames_are_given=beamline.frames_are_given)
+        frames = FaultyFrames(beamline.frames, beamline.sensor, lambda: frame_fault_pvs.now, lambda: drift_pvs.now)
+        self._links: Links | None = None
+        interruptions = Interruptions(self.faults, self._moments(counter))
+        self._session = Session(sim, self._truth, truth_file, lambda: self._outputs.deliveries)
 
-    async def serve(self, interface: str, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
-        """Serve CA and PVA on one network interface until `stop` is set; saves the truth at the end."""
+        def start() -> DetectorIoc:
+            outputs = Outputs(
+                table, fault_pvs, hdf5_fault_pvs, compressor, zmq, lambda: detector.example(), self._pva_is_cut
+            )
+            detector = Detector(
+                table.below("cam1:"),
+                sim,
+                frames,
+                self._endstation,
+                self._truth,
+                outputs,
+                self._show_others,
+                counter,
+                clocks[0],
+                positions,
+                interruptions,
+                # A checksum costs 50 us for 256 x 256: too much beside a precomputed stack.
+                keeps_checksums=beamline.config.frames == "simulated",
+            )
+            return DetectorIoc(outputs, detector)
+
+        self._detector_ioc = RestartingIoc(table, counter, start)
+        self._has_restarted = asyncio.Event()
+        self._restarting: asyncio.Task[None] | None = None
+
+    async def serve(
+        self,
+        interface: str,
+        stop: asyncio.Event,
+        on_ready: Callable[[], None],
+        faults: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Serve CA and PVA on one network interface until `stop` is set; saves the truth at the end.
+
+        `faults` are those of a file. Raises FaultError if one cannot be set, before anything is served.
+        """
         os.environ.setdefault("EPICS_CAS_AUTO_BEACON_ADDR_LIST", "NO")
         os.environ.setdefault("EPICS_CAS_BEACON_ADDR_LIST", interface)
-        context = CaServer(self.pvs, [interface], self._silence)
+        await self.faults.set(faults or {})
+        server = CaServer(self.pvs, [interface], self._silence, self._readbacks)
+        self._links = links = Links(server, lambda: self._outputs.pva.channels, _pva_conf(interface))
 
         async def ready(_async_lib: object) -> None:
             on_ready()
 
-        with Server(providers=[{self._outputs.pva.pv_name: self._outputs.pva.channel}], conf=_pva_conf(interface)):
-            tasks = [
-                asyncio.create_task(context.run(startup_hook=ready)),
-                asyncio.create_task(self._refresh()),
-                asyncio.create_task(self._endstation.ring_current.run()),
-                asyncio.create_task(self._outputs.hdf5.run()),
-            ]
-            stopped = asyncio.create_task(stop.wait())
-            await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-            await self.close()
-            await self._show_others()
-            stopped.cancel()
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
+        await links.pva.mend()
+        tasks = [
+            asyncio.create_task(server.run(startup_hook=ready)),
+            asyncio.create_task(self._refresh()),
+            asyncio.create_task(self._endstation.ring_current.run()),
+            asyncio.create_task(self._write_files()),
+        ]
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if self._restarting is not None:
+            await asyncio.wait([self._restarting])
+        await self.close()
+        await self._show_others()
+        await links.pva.close()
+        stopped.cancel()
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(self._session.save_truth)
         for result in results:
             if isinstance(result, Exception):
@@ -124,13 +172,71 @@ class Ioc:
 
     async def close(self) -> None:
         """End the acquisition, and close files and sockets; `serve` does it in the end."""
-        await self._detector.stop()
+        await self._detector_ioc.now.detector.stop()
         await self._outputs.close()
+
+    @property
+    def _outputs(self) -> Outputs:
+        return self._detector_ioc.now.outputs
+
+    def _moments(self, counter: FrameCounter) -> list[Moments]:
+        """What can happen before a frame, in this order."""
+
+        async def set_counter(value: float) -> None:
+            counter.set(int(value))
+
+        async def cut(name: str, seconds: float) -> None:
+            if self._links is not None:
+                await getattr(self._links, name).for_seconds(seconds)
+
+        return [
+            Moments(self.faults, "CounterReset", set_counter),
+            Moments(self.faults, "ReadbackStall", self._readbacks.stall),
+            Moments(self.faults, "CutPva", partial(cut, "pva")),
+            Moments(self.faults, "CutCa", partial(cut, "ca")),
+            Moments(self.faults, "Restart", self._restart),
+        ]
+
+    def _pva_is_cut(self) -> bool:
+        return self._links is not None and self._links.pva.is_cut
+
+    async def _restart(self, seconds: float) -> None:
+        """Nobody gets through when this ends; the driver, which may wait for it, takes no frame any more."""
+        if self._links is None or (self._restarting is not None and not self._restarting.done()):
+            return
+        await self._links.pva.cut()
+        await self._links.ca.cut()
+        self._detector_ioc.now.detector.give_up()
+        self._restarting = asyncio.create_task(self._come_back(seconds, self._links))
+
+    async def _come_back(self, seconds: float, links: Links) -> None:
+        away = asyncio.create_task(asyncio.sleep(seconds))
+        await self._detector_ioc.die()
+        await away
+        self._detector_ioc.start()
+        self._has_restarted.set()
+        await links.pva.mend()
+        await links.ca.mend()
+
+    async def _write_files(self) -> None:
+        """HDF1 writes what is queued, that of one start after the other."""
+        while True:
+            self._has_restarted.clear()
+            writing = asyncio.create_task(self._outputs.hdf5.run())
+            restarted = asyncio.create_task(self._has_restarted.wait())
+            try:
+                await asyncio.wait([writing, restarted], return_when=asyncio.FIRST_COMPLETED)
+                if writing.done():
+                    await writing
+            finally:
+                for task in (writing, restarted):
+                    task.cancel()
+                await asyncio.gather(writing, restarted, return_exceptions=True)
 
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_PERIOD_S)
-            await self._detector.refresh()
+            await self._detector_ioc.now.detector.refresh()
             await self._show_others()
 
     async def _show_others(self) -> None:

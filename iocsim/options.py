@@ -72,6 +72,15 @@ FarIds = Annotated[str, typer.Option(help="uniqueIds that are sent as 4,000,000 
 Reorder = Annotated[
     int, typer.Option(help="Frames leave shuffled among N, by the seed.", metavar="N", rich_help_panel=NETWORK)
 ]
+FaultsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--faults",
+        help="Set the faults of this YAML file: lines such as drop_ids: 1,7 for the PV Sim:DropIds.",
+        metavar="FILE",
+        rich_help_panel=FILES,
+    ),
+]
 FaultShare = Annotated[float, typer.Option(help="Fraction of the exposures that go wrong.", rich_help_panel=EXPOSURES)]
 FaultKinds = Annotated[
     str,

@@ -5,6 +5,8 @@ What a frame is and what becomes of it on its way is the same for every transpor
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from iocsim.delivery import Delivery
 from iocsim.detector.acquisition import Series
 from iocsim.detector.codec_plugin import CODEC_PORT, CodecPlugin
@@ -14,11 +16,12 @@ from iocsim.detector.plugin import DRIVER_PORT, Plugin
 from iocsim.detector.pva_plugin import PvaPlugin
 from iocsim.detector.stats_plugin import StatsPlugin
 from iocsim.faults import FaultPvs
+from iocsim.hdf5.faults import Hdf5FaultPvs
 from iocsim.hdf5.plugin import Hdf5Plugin
 from iocsim.pv import PvTable
 from iocsim.truth import Copies
 from iocsim.zmq.senders import ZmqSenders
-from iocsim.zmq.settings import NO_ZMQ, ZmqSettings
+from iocsim.zmq.settings import ZmqSettings
 
 
 class Outputs:
@@ -27,15 +30,25 @@ class Outputs:
     `begin`, `send` and `end` are called in the driver's thread.
     """
 
-    def __init__(self, table: PvTable, faults: FaultPvs, compressor: str, zmq: ZmqSettings = NO_ZMQ) -> None:
-        """With a compressor, Codec1 and what comes after it begin set up to send with it.
+    def __init__(
+        self,
+        table: PvTable,
+        faults: FaultPvs,
+        hdf5_faults: Hdf5FaultPvs,
+        compressor: str,
+        zmq: ZmqSettings,
+        example: Callable[[], NDArray],
+        pva_is_cut: Callable[[], bool],
+    ) -> None:
+        """With a compressor, Codec1 and what comes after it begin set up to send with it; `example` gives a frame like
+        those that come.
 
         Raises AddressError if an address of `zmq` cannot be had.
         """
         source = DRIVER_PORT if compressor == NO_COMPRESSOR else CODEC_PORT
         self.codec = CodecPlugin(table.below("Codec1:"), compressor)
-        self.pva = PvaPlugin(table.below("Pva1:"), lambda: faults.now, source)
-        self.hdf5 = Hdf5Plugin(table.below("HDF1:"))
+        self.pva = PvaPlugin(table.below("Pva1:"), lambda: faults.now, source, pva_is_cut)
+        self.hdf5 = Hdf5Plugin(table.below("HDF1:"), lambda: hdf5_faults.now, example)
         self._stats = StatsPlugin(table.below("Stats1:"))
         self._plugins: tuple[Plugin, ...] = (self.codec, self.pva, self.hdf5, self._stats)
         self._zmq = ZmqSenders(table, lambda: faults.now, source, zmq)
@@ -73,6 +86,11 @@ class Outputs:
         for plugin in self._plugins:
             await plugin.refresh()
         await self._zmq.refresh()
+
+    async def abandon(self) -> None:
+        """The IOC dies: an open file stays as it is, the sockets of ZMQ close."""
+        await self.hdf5.abandon()
+        await self._zmq.close()
 
     async def close(self) -> None:
         """Close the file and the sockets of ZMQ."""

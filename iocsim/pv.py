@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,6 +210,11 @@ class Pair:
     def is_on(self) -> bool:
         """For a two-state enum: it stands at its second string. Any thread."""
         return isinstance(self.readback, EnumPv) and self.readback.index == 1
+
+    async def put(self, value: Any) -> None:
+        """Take a value as if a client put it; raises what `on_put` does."""
+        with suppress(SkipWrite):
+            await self._put(self.setpoint.checked(value))
 
     async def follow(self, value: Any) -> None:
         """Post to both where they differ from the value, the readback first."""

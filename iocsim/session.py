@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
-from iocsim.outputs import Outputs
+from iocsim.delivery import Delivery
 from iocsim.pv import Choice, PvTable, Text
 from iocsim.truth import Truth
 
@@ -13,9 +14,12 @@ from iocsim.truth import Truth
 class Session:
     """`Sim:TruthFile`, `Sim:SaveTruth` (put 1, back to 0 when written), and the counts of frames."""
 
-    def __init__(self, table: PvTable, truth: Truth, truth_file: Path | None, outputs: Outputs) -> None:
+    def __init__(
+        self, table: PvTable, truth: Truth, truth_file: Path | None, deliveries: Callable[[], list[Delivery]]
+    ) -> None:
+        """`deliveries` gives the ways that frames are sent at present."""
         self._truth = truth
-        self._outputs = outputs
+        self._deliveries = deliveries
         path = "" if truth_file is None else str(truth_file)
         self._truth_file = table.pair("TruthFile", Text(path, length=1024))
         self._save = table.setpoint("SaveTruth", Choice(("Done", "Save")))
@@ -26,8 +30,8 @@ class Session:
         self._duplicated = table.readback("FramesDuplicated_RBV", 0)
 
     async def refresh(self) -> None:
-        """Show the counts since the start of the simulator."""
-        deliveries = self._outputs.deliveries
+        """Show the counts since the start of the IOC."""
+        deliveries = self._deliveries()
         await self._sent.follow(max(delivery.n_sent for delivery in deliveries))
         await self._dropped.follow(max(delivery.n_dropped for delivery in deliveries))
         await self._duplicated.follow(max(delivery.n_duplicated for delivery in deliveries))

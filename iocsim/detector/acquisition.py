@@ -18,6 +18,7 @@ import numpy as np
 
 from iocsim.clocks import FaultyClock
 from iocsim.detector.faulty_frames import FaultyFrames
+from iocsim.detector.interruptions import Interruptions
 from iocsim.detector.ndarray import NDArray, NDAttribute, SourceType
 from iocsim.detector.readout import Readout
 from iocsim.physics.endstation import Endstation
@@ -86,12 +87,21 @@ class FrameCounter:
         self._lock = threading.Lock()
         self.value = 0
         self.epoch = 0
+        self.n_taken = 0
+        """Frames since the start of iocsim, whatever their numbers."""
 
     def next(self) -> tuple[int, int]:
         """Count one frame; gives its uniqueId and its epoch."""
         with self._lock:
             self.value += 1
+            self.n_taken += 1
             return self.value, self.epoch
+
+    def restart(self) -> None:
+        """Begin a new counting at 0, whatever was counted."""
+        with self._lock:
+            self.epoch += 1
+            self.value = 0
 
     def set(self, value: int) -> None:
         """Go on from this number."""
@@ -117,7 +127,7 @@ class Acquisition:
         energy_goes_wrong: Callable[[float, int], None],
         *,
         n_images: int | None,
-        first_index: int,
+        interruptions: Interruptions,
         keeps_checksums: bool,
     ) -> None:
         """`attributes` gives the NDAttributes of a frame by its uniqueId; `clock` is the detector's;
@@ -136,7 +146,7 @@ class Acquisition:
         self._energy_goes_wrong = energy_goes_wrong
         self._energy_factor = 1.0
         self._n_images = n_images
-        self._first_index = first_index
+        self._interruptions = interruptions
         self._keeps_checksums = keeps_checksums
         self._stop = threading.Event()
         self.n_done = 0
@@ -182,8 +192,13 @@ class Acquisition:
             if self._stop.wait(lead_s) if lead_s > SHORTEST_WAIT_S else self._stop.is_set():
                 return
             free_ns = end_ns if lead_s > 0.0 else time.time_ns()
+            self._interruptions.before(self._counter.value + 1)
+            if self._stop.is_set():
+                return
             self._read_out(settings, start_ns, end_ns)
             self.n_done += 1
+            if self._interruptions.stops_after(self._counter.value):
+                return
             planned_ns += round(max(settings.period_s, settings.exposure_s) * 1e9)
             if free_ns - planned_ns > LONGEST_BACKLOG_S * 1e9:
                 planned_ns = free_ns
@@ -202,7 +217,7 @@ class Acquisition:
         there = endstation.conditions_at((start_ns + end_ns) // 2)
         attributes = self._attributes(self._counter.value + 1)
         next_id = self._counter.value + 1
-        taken = self._source.take(next_id, self._first_index + self.n_done, settings.exposure_s, there)
+        taken = self._source.take(next_id, self._counter.n_taken, settings.exposure_s, there)
         pixels = readout.apply(taken.frame)
         unique_id, epoch = self._counter.next()
         array = NDArray(

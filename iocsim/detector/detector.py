@@ -10,15 +10,18 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+import numpy as np
 from caproto import SkipWrite
 
 from iocsim.clocks import FaultyClock
-from iocsim.detector.acquisition import Acquisition, ExposureSettings, FrameCounter, Series
+from iocsim.detector.acquisition import COLOR_MODE, Acquisition, ExposureSettings, FrameCounter, Series
 from iocsim.detector.faulty_frames import FaultyFrames
+from iocsim.detector.interruptions import Interruptions
 from iocsim.detector.nd_attributes import NDAttributesFile
 from iocsim.detector.ndarray import DATA_TYPES, NDArray, NDAttribute, SourceType, data_type, data_type_name
 from iocsim.detector.plugin import ADCORE_VERSION, DRIVER_PORT, ENABLED, ArrayCount
 from iocsim.detector.readout import Readout
+from iocsim.motors.faulty_positions import FaultyPositions
 from iocsim.physics.endstation import Endstation
 from iocsim.pv import NO_YES, Choice, PvTable, Text, monitors_sent
 from iocsim.truth import Copies, Truth
@@ -27,19 +30,10 @@ DONE_ACQUIRE = Choice(("Done", "Acquire"))
 DONE_ACQUIRING = Choice(("Done", "Acquiring"))
 DETECTOR_STATES = Choice(
     (
-        "Idle",
-        "Acquire",
-        "Readout",
-        "Correct",
-        "Saving",
-        "Aborting",
-        "Error",
-        "Waiting",
-        "Initializing",
-        "Disconnected",
-        "Aborted",
+        "Idle", "Acquire", "Readout", "Correct", "Saving", "Aborting", "Error", "Waiting", "Initializing",
+        "Disconnected", "Aborted",
     )
-)
+)  # fmt: skip
 
 
 class Outputs(Protocol):
@@ -72,6 +66,8 @@ class Detector:
         show_others: Callable[[], Awaitable[None]],
         frame_counter: FrameCounter,
         clock: FaultyClock,
+        positions: FaultyPositions,
+        interruptions: Interruptions,
         *,
         keeps_checksums: bool,
     ) -> None:
@@ -87,7 +83,8 @@ class Detector:
         self._keeps_checksums = keeps_checksums
         self._frame_counter = frame_counter
         self._clock = clock
-        self._n_exposures = 0
+        self._positions = positions
+        self._interruptions = interruptions
         self._acquisition: Acquisition | None = None
         self._finished: asyncio.Future[None] | None = None
 
@@ -199,6 +196,17 @@ class Detector:
             remaining_s = (acquisition.exposure_end_ns - time.time_ns()) / 1e9
             await self._remaining.follow(max(0.0, remaining_s) if self.is_acquiring else 0.0)
 
+    def example(self) -> NDArray:
+        """A frame like the next ones, of nothing."""
+        readout = self._readout
+        attributes = (COLOR_MODE, *self._attributes_file.read(0))
+        return NDArray(np.zeros(readout.shape, readout.dtype), 0, 0, attributes)
+
+    def give_up(self) -> None:
+        """End the acquisition, if one runs; do not wait."""
+        if self._acquisition is not None:
+            self._acquisition.stop()
+
     async def stop(self) -> None:
         """End the acquisition, if one runs, and wait for its end."""
         if self._acquisition is not None and self._finished is not None:
@@ -228,14 +236,14 @@ class Detector:
             self._source,
             self._endstation,
             self._settings,
-            self._attributes_file.read,
+            self._attributes,
             self,
             self._frame_counter,
             self._truth,
             self._clock,
             energy_goes_wrong,
             n_images=n_images,
-            first_index=self._n_exposures,
+            interruptions=self._interruptions,
             keeps_checksums=self._keeps_checksums,
         )
         self._acquisition = acquisition
@@ -253,7 +261,6 @@ class Detector:
             else:
                 state, message = "Idle", f"Acquired {acquisition.n_done} images"
         finally:
-            self._n_exposures += acquisition.n_done
             self._count.value = self._frame_counter.value
             await self._images_done.follow(acquisition.n_done)
             await self.refresh()
@@ -264,6 +271,9 @@ class Detector:
             await self._busy.post("Done")
             await self._acquiring.post("Done")
             await self._acquire.post("Done")
+
+    def _attributes(self, unique_id: int) -> tuple[NDAttribute, ...]:
+        return self._positions.carried(unique_id, self._attributes_file.read(unique_id))
 
     def _settings(self) -> ExposureSettings:
         return ExposureSettings(self._exposure.value, self._period.value, self._readout)

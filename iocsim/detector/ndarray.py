@@ -57,7 +57,7 @@ class Compressed:
     """Compressed pixels of a frame."""
 
     codec: str
-    """`codec.name` on the wire, for example `bslz4`."""
+    """`codec.name` on the wire, for example `bslz4`; empty for plain pixels, of which some are missing."""
     payload: bytes
 
 

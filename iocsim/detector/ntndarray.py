@@ -184,6 +184,8 @@ def _value(array: NDArray) -> tuple[str, Array[Any]]:
     """The member of the union `value`, and what it holds."""
     if array.compressed is None:
         return UNION_FIELD[_code(array)], np.ascontiguousarray(array.pixels).reshape(-1)
+    if not array.codec:  # pixels of which some are missing
+        return UNION_FIELD[_code(array)], np.frombuffer(array.compressed.payload, array.pixels.dtype)
     return "ubyteValue", np.frombuffer(array.compressed.payload, np.uint8)
 
 

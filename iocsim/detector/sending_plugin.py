@@ -5,6 +5,7 @@ Sending never waits, so frames are sent in the driver's thread whatever Blocking
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class SendingPlugin(Plugin):
         """`faults` gives those in force; the others as `Plugin` has them."""
         super().__init__(table, plugin_type, port, source_port=source_port, gives_arrays=gives_arrays)
         self.delivery = Delivery(faults)
+        self._sending = threading.Lock()
 
     def process(self, arrays: Arrays) -> int:
         """Send the array as often as the faults say; gives that number, 0 also if there is no array for this plugin."""
@@ -44,14 +46,23 @@ class SendingPlugin(Plugin):
         self.saw(array)
         self.counter.value += 1
         copies, leaving = self.delivery.take(array)
-        self.send(leaving)
+        with self._sending:
+            self.send(leaving)
         self.execution_s = time.perf_counter() - started_s
         return copies
 
     def end(self) -> None:
         """Send what is held back at the end of an acquisition."""
-        self.send(self.delivery.rest())
+        with self._sending:
+            self.send(self.delivery.rest())
+
+    async def refresh(self) -> None:
+        """See `Plugin`; late frames leave whose time has come."""
+        await super().refresh()
+        if due := self.delivery.due():
+            with self._sending:
+                self.send(due)
 
     @abstractmethod
     def send(self, arrays: tuple[NDArray, ...]) -> None:
-        """Send these, in order."""
+        """Send these, in order; one thread at a time."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class FileOptions:
     chunk_rows: int = 0
     chunk_columns: int = 0
     flush_every: int = 0
+    position_name: str = ""
+    """PositionMode: the NDAttribute that says at which index the pixels go; columns stay in the order of arrival."""
     swmr: bool = False
     stores_columns: bool = True
     stores_performance: bool = True
@@ -139,9 +142,33 @@ class NDFile:
             timing[:] = np.array(self._performance)
         self._write_at_close()
         if self._options.swmr and self._places.stays_open_with_swmr:
-            self._close_uncleanly()
+            self._file.flush()
+            self.abandon()
         else:
             self._file.close()
+
+    def abort(self) -> None:
+        """Close after a frame that could not be written, as the real plugin does.
+
+        The detector dataset has one frame more, of nothing; columns whose chunk was not full, and the timing, are lost.
+        """
+        if not (self._options.is_single or self._options.position_name):
+            self._places.data.id.set_extent((self.n_frames + 1, *self._shape))
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Leave it as it is on the disk: its flags say that it is being written, and what was not flushed is lost.
+
+        So does an IOC that dies, and the real plugin when it closes some files, see `close`.
+        """
+        unclosed = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.unclosed")
+        try:
+            with self._path.open("rb") as written, unclosed.open("xb") as copy:
+                shutil.copyfileobj(written, copy)
+            self._file.close()
+            unclosed.replace(self._path)
+        finally:
+            unclosed.unlink(missing_ok=True)
 
     def _write_at_close(self) -> None:
         values = frame_values(self._last) if self._last is not None else {}
@@ -152,29 +179,27 @@ class NDFile:
         for item, attribute in self._places.attributes_at_close:
             write_attribute(item, attribute, values)
 
-    def _close_uncleanly(self) -> None:
-        """Leave the file as the real plugin does: all is there, but its flags say that it is still being written."""
-        self._file.flush()
-        unclosed = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.unclosed")
-        try:
-            with self._path.open("rb") as written, unclosed.open("xb") as copy:
-                shutil.copyfileobj(written, copy)
-            self._file.close()
-            unclosed.replace(self._path)
-        finally:
-            unclosed.unlink(missing_ok=True)
-
     def _write_pixels(self, array: NDArray) -> None:
         data = self._places.data
         if self._options.is_single:
             data[...] = array.pixels
             return
-        data.id.set_extent((self.n_frames + 1, *self._shape))
+        index = self._index_of(array)
+        data.id.set_extent((max(index + 1, data.shape[0]), *self._shape))
         if self._storage.data_chunks == (1, *self._shape) and not self._storage.filters:
             # The frame is the chunk: past HDF5's type conversion and chunk cache, as the real plugin does it.
-            data.id.write_direct_chunk((self.n_frames, 0, 0), array.pixels)
+            data.id.write_direct_chunk((index, 0, 0), array.pixels)
         else:
-            data[self.n_frames] = array.pixels
+            data[index] = array.pixels
+
+    def _index_of(self, array: NDArray) -> int:
+        if not (name := self._options.position_name):
+            return self.n_frames
+        index = next((attribute.value for attribute in array.attributes if attribute.name == name), None)
+        limit = self._options.num_capture or sys.maxsize
+        if not isinstance(index, int) or not 0 <= index < limit:
+            raise OSError(f"frame {array.unique_id} has no place in the file: {name} is {index}")
+        return index
 
     def _write_columns(self) -> None:
         for buffer in self._buffers:

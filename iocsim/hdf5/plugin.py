@@ -11,16 +11,21 @@ import os
 import queue
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from caproto import SkipWrite
 
 from iocsim.detector.ndarray import NDArray
 from iocsim.detector.plugin import Arrays, Plugin
+from iocsim.hdf5.faults import Hdf5Faults
 from iocsim.hdf5.file import FileOptions
 from iocsim.hdf5.filters import filters_for
 from iocsim.hdf5.layout import DefaultLayout, Layout
-from iocsim.hdf5.recorder import CaptureSettings, FileSettings, Recorder, WriteMode, make_folder
+from iocsim.hdf5.names import make_folder
+from iocsim.hdf5.quiet_pvs import YES, add_quiet_pvs
+from iocsim.hdf5.recorder import Recorder
+from iocsim.hdf5.settings import CaptureSettings, FileSettings, WriteMode
 from iocsim.hdf5.xml import LayoutFileError, load_layout
 from iocsim.hdf5.xml_layout import XmlLayout
 from iocsim.pv import NO_YES, OFF_ON, Choice, Initial, Pair, PvTable, Text, monitors_sent
@@ -30,45 +35,30 @@ SEGMENTATION_FAULT = 139
 PLUGIN_TYPE = "NDFileHDF5 ver1.10.1"
 XML_FILE_NAME_BYTES = 2048
 """XMLSIZE, the default length of the record in NDFileHDF5.template."""
-YES = Choice(NO_YES.strings, 1)
-
-QUIET_PAIRS: dict[str, Initial] = {
-    "ChunkSizeAuto": YES,
-    "DeleteDriverFile": NO_YES,
-    "TempSuffix": "",
-    "DimAttDatasets": NO_YES,
-    "FillValue": 0.0,
-    "JPEGQuality": 90,
-}
-"""Settings that clients read and write and that change nothing in the simulated files."""
-QUIET_NUMBERS = {
-    "BoundaryAlign": (0, "bytes"),
-    "BoundaryThreshold": (65536, "bytes"),
-    "NumDataBits": (8, "bit"),
-    "DataBitsOffset": (0, "bit"),
-    "SZipNumPixels": (16, "bit"),
-}
-"""More of them, with their units."""
 
 
 class Hdf5Plugin(Plugin):
     """NDFileHDF5 in the modes Stream, Single and Capture, with SWMR and LazyOpen, in the default or an XML layout."""
 
-    def __init__(self, table: PvTable) -> None:
+    def __init__(
+        self,
+        table: PvTable,
+        faults: Callable[[], Hdf5Faults] = Hdf5Faults,
+        example: Callable[[], NDArray | None] = lambda: None,
+    ) -> None:
+        """`faults` gives those in force, `example` a frame like the next ones."""
         super().__init__(table, PLUGIN_TYPE, "FileHDF1")
+        self._faults = faults
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
         self._idle.set()
         self._input: queue.Queue[NDArray | None] = queue.Queue()
         self._worker: asyncio.Future[None] | None = None
-        self._recorder = Recorder(self._capture_settings, self._file_settings, self._tell_loop)
+        self._recorder = Recorder(self._capture_settings, self._file_settings, self._tell_loop, faults, example)
         self._has_changed = asyncio.Event()
         self._n_counted = 0
 
-        for name, initial in QUIET_PAIRS.items():
-            table.pair(name, initial)
-        for name, (number, units) in QUIET_NUMBERS.items():
-            table.pair(name, number, units=units)
+        add_quiet_pvs(table)
         table.setpoint("FileFormat", Choice(("HDF5", "Invalid")))
         table.readback("FileFormat_RBV", Choice(("HDF5", "Undefined")))
         self._folder = table.pair("FilePath", Text(), on_put=self._put_folder)
@@ -114,9 +104,12 @@ class Hdf5Plugin(Plugin):
         self._blosc_shuffle = table.pair("BloscShuffle", Choice(("None", "Byte", "Bit"), 1))
         self._blosc_level = table.pair("BloscLevel", 5)
         self._position_mode = table.pair("PositionMode", OFF_ON)
+        self._columns_by_index = table.pair("DimAttDatasets", NO_YES)
         self._extra_dimensions = table.pair("NumExtraDims", 0)
         for axis in ("N", "X", "Y"):
             table.pair(f"ExtraDimSize{axis}", 1)
+        self._position_name = table.pair("PosNameDimN", "")
+        for axis in ("X", "Y"):
             table.pair(f"PosNameDim{axis}", "")
         self._layout_name = table.pair("XMLFileName", Text(length=XML_FILE_NAME_BYTES))
         self._layout_name.after_put = self._check_layout
@@ -127,6 +120,9 @@ class Hdf5Plugin(Plugin):
         """Take an array, in the driver's thread."""
         array = self.wanted(arrays)
         if array is None:
+            return
+        if array.unique_id in self._faults().drop_ids:
+            self.n_dropped += 1
             return
         if self._blocking.is_on:
             # What was queued before BlockingCallbacks went to Yes comes first.
@@ -149,6 +145,13 @@ class Hdf5Plugin(Plugin):
             await asyncio.wait([self._worker])
         await asyncio.to_thread(self._recorder.stop)
         await self.refresh()
+
+    async def abandon(self) -> None:
+        """The IOC dies: what is queued is lost, and an open file stays as it is on the disk."""
+        await asyncio.to_thread(self._recorder.abandon)
+        self._input.put(None)
+        if self._worker is not None:
+            await asyncio.wait([self._worker])
 
     async def refresh(self) -> None:
         """See `Plugin`; what names the file is shown before Capture, so that who waits for Capture may read it."""
@@ -214,8 +217,10 @@ class Hdf5Plugin(Plugin):
             blosc_shuffle=self._blosc_shuffle.value,
             blosc_level=self._blosc_level.value,
         )
-        if self._position_mode.is_on or self._extra_dimensions.value:
-            refusal = "PositionMode and extra dimensions are not simulated"
+        if self._extra_dimensions.value:
+            refusal = "extra dimensions are not simulated"
+        if self._position_mode.is_on and (not self._position_name.value or self._columns_by_index.is_on):
+            refusal = "PositionMode without PosNameDimN, or with DimAttDatasets, is not simulated"
         layout: Layout = DefaultLayout()
         if self._layout_name.value:
             try:
@@ -239,6 +244,7 @@ class Hdf5Plugin(Plugin):
                 chunk_rows=self._chunk_rows.value,
                 chunk_columns=self._chunk_columns.value,
                 flush_every=self._flush_every.value,
+                position_name=self._position_name.value if self._position_mode.is_on else "",
                 swmr=self._swmr.is_on,
                 stores_columns=self._store_attributes.is_on,
                 stores_performance=self._store_performance.is_on,

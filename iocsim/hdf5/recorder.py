@@ -6,71 +6,24 @@ is replaced as a whole. Methods that touch the disk may be called from any threa
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from iocsim.detector.ndarray import NDArray
-from iocsim.hdf5.file import FileOptions, FrameMismatchError, NDFile
-from iocsim.hdf5.layout import Layout
+from iocsim.hdf5.faults import Hdf5Faults, old_frame
+from iocsim.hdf5.file import FrameMismatchError, NDFile
+from iocsim.hdf5.names import file_name
+from iocsim.hdf5.settings import CaptureSettings, FileSettings, RecorderStatus, WriteMode
 
 DISK_ERRORS = (OSError, RuntimeError)
 """What h5py raises when the disk does not do as asked; a close that fails for want of space is a RuntimeError."""
-
-
-class WriteMode(StrEnum):
-    """NDFileMode_t: a file per frame, a file of frames gathered in memory, a file that grows."""
-
-    SINGLE = "Single"
-    CAPTURE = "Capture"
-    STREAM = "Stream"
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureSettings:
-    """Settings of the capture by the PVs; asked for every frame."""
-
-    mode: WriteMode
-    num_capture: int
-    """0: endless (Stream only)."""
-    auto_save: bool
-    lazy_open: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FileSettings:
-    """Settings of the next file by the PVs; asked when it is opened."""
-
-    folder: str
-    name: str
-    template: str
-    """C format for (folder, name, number), for example `%s%s_%6.6d.h5`."""
-    auto_increment: bool
-    layout: Layout
-    options: FileOptions
-    refusal: str = ""
-    """Why these settings cannot be simulated; empty if they can."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecorderStatus:
-    """Status of the recorder."""
-
-    is_capturing: bool = False
-    n_captured: int = 0
-    n_saved: int = 0
-    """Frames that came while capturing since the start, written or not: the file plugin's ArrayCounter."""
-    file_number: int = 0
-    full_file_name: str = ""
-    has_failed: bool = False
-    message: str = ""
-    is_swmr_active: bool = False
-    chunk_frames: int = 0
-    """Frames in a chunk of the last file; 0 before the first one."""
 
 
 class Recorder:
@@ -81,11 +34,16 @@ class Recorder:
         capture_settings: Callable[[], CaptureSettings],
         file_settings: Callable[[], FileSettings],
         on_change: Callable[[], None],
+        faults: Callable[[], Hdf5Faults] = Hdf5Faults,
+        example: Callable[[], NDArray | None] = lambda: None,
     ) -> None:
-        """All three are called in whatever thread works; `on_change` when something other than counts has changed."""
+        """All are called in whatever thread works; `on_change` when something other than counts has changed, `example`
+        for a frame like the next ones, for an old file in the way."""
         self._capture_settings = capture_settings
         self._file_settings = file_settings
         self._on_change = on_change
+        self._faults = faults
+        self._example = example
         self._work = threading.Lock()
         self._status_lock = threading.Lock()
         self._status = RecorderStatus()
@@ -120,6 +78,7 @@ class Recorder:
                 n_captured=0, full_file_name="", has_failed=False, message="", is_capturing=False, is_swmr_active=False
             )
             self._gathered.clear()
+            self._leave_old_file()
             if settings.mode is WriteMode.SINGLE:
                 self._show(message="ERROR: capture not supported in Single mode")
             elif settings.mode is WriteMode.CAPTURE or not settings.lazy_open:
@@ -161,6 +120,15 @@ class Recorder:
                 self._save_gathered()
         self._on_change()
 
+    def abandon(self) -> None:
+        """The IOC dies: an open file stays as it is on the disk."""
+        with self._work:
+            file, self._file = self._file, None
+            if file is not None:
+                file.abandon()
+            self._show(is_capturing=False, is_swmr_active=False)
+        self._on_change()
+
     def flush(self) -> None:
         """FlushNow = 1."""
         with self._work:
@@ -171,18 +139,22 @@ class Recorder:
         """writeFileBase(): every frame begins with WriteStatus OK, and with LazyOpen each tries to open a file."""
         had_failed = self._status.has_failed
         self._show(has_failed=False, message="", n_saved=self._status.n_saved + 1)
+        faults = self._faults()
         opened = self._is_lazy and self._file is None and not self._has_bad_layout
         if opened:
             self._open(array)
         if self._file is None:
             return opened or had_failed
         try:
+            if array.unique_id in faults.refuse_ids:
+                raise FrameMismatchError(f"frame {array.unique_id} is refused on purpose")
+            self._refuse_to_write(array)
             self._file.append(array)
         except FrameMismatchError:
             self._show(has_failed=True, message="Invalid frame. Ignoring.")
             return True
         except DISK_ERRORS as error:
-            self._fail(f"Error writing file, {error}")
+            self._fail(error)
             return True
         n_captured = self._status.n_captured + 1
         self._show(n_captured=n_captured)
@@ -210,7 +182,7 @@ class Recorder:
                 for array in self._gathered:
                     self._file.append(array)
             except (FrameMismatchError, *DISK_ERRORS) as error:
-                self._fail(f"Error writing file, {error}")
+                self._fail(error)
         self._gathered.clear()
         self._close()
         self._show(n_captured=0)
@@ -221,7 +193,7 @@ class Recorder:
                 self._file.append(array)
                 self._show(n_captured=1, n_saved=self._status.n_saved + 1)
             except DISK_ERRORS as error:
-                self._fail(f"Error writing file, {error}")
+                self._fail(error)
             self._close()
         return True
 
@@ -244,6 +216,7 @@ class Recorder:
         try:
             if settings.refusal:
                 raise ValueError(settings.refusal)
+            self._refuse_to_write(first)
             self._file = NDFile(Path(path), first, settings.layout, options)
         except (ValueError, *DISK_ERRORS) as error:
             # A file that was made and has no place for frames: the real plugin does not try again, nor complains again.
@@ -260,9 +233,31 @@ class Recorder:
         self._show(has_failed=False, message="", is_capturing=False)
         self._close()
 
-    def _fail(self, message: str) -> None:
-        self._close()
-        self._show(has_failed=True, message=message[:255], is_capturing=False)
+    def _refuse_to_write(self, array: NDArray) -> None:
+        if array.unique_id in self._faults().fail_ids:
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, on purpose, at frame {array.unique_id}")
+
+    def _fail(self, error: Exception) -> None:
+        """All that the real plugin says is "status=3"; the console says more."""
+        print(f"iocsim: {self._status.full_file_name}: {error}", file=sys.stderr)
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(*DISK_ERRORS):
+                file.abort()
+        self._show(has_failed=True, message="Error writing file, status=3", is_capturing=False, is_swmr_active=False)
+
+    def _leave_old_file(self) -> None:
+        n_frames = self._faults().old_frames
+        like = (self._last or self._example()) if n_frames else None
+        if like is None:
+            return
+        settings = self._file_settings()
+        path = Path(file_name(settings.template, settings.folder, settings.name, self._status.file_number))
+        with suppress(*DISK_ERRORS):
+            file = NDFile(path, like, settings.layout, settings.options)
+            for unique_id in range(1, n_frames + 1):
+                file.append(old_frame(like, unique_id))
+            file.close()
 
     def _close(self) -> None:
         file, self._file = self._file, None
@@ -276,29 +271,3 @@ class Recorder:
     def _show(self, **changes: Any) -> None:
         with self._status_lock:
             self._status = replace(self._status, **changes)
-
-
-def file_name(template: str, folder: str, name: str, number: int) -> str:
-    """Result of C's sprintf for the template; like it, values that the template does not use are ignored."""
-    for n_values in (3, 2, 1):
-        try:
-            return template % (folder, name, number)[:n_values]
-        except TypeError:
-            continue
-        except ValueError as error:
-            raise ValueError(f"file template {template!r}: {error}") from error
-    raise ValueError(f"file template {template!r} does not fit (path, name, number)")
-
-
-def make_folder(folder: str, create_directory: int) -> bool:
-    """Make the folder as far as CreateDirectory allows; gives whether it exists."""
-    path = Path(folder)
-    if create_directory and not path.is_dir():
-        levels = len(path.parts) - 1
-        must_exist = create_directory if create_directory > 0 else max(1, levels + create_directory)
-        if Path(*path.parts[: 1 + must_exist]).is_dir():
-            try:
-                path.mkdir(parents=True, exist_ok=True)
-            except OSError:
-                return False
-    return path.is_dir()

@@ -25,13 +25,20 @@ class Motor:
     """The record `name` and its fields. The user coordinate is what CA shows, the dial is where the axis really is."""
 
     def __init__(
-        self, table: PvTable, name: str, polling: Polling, stamp: Callable[[int], int], units: str = "um"
+        self,
+        table: PvTable,
+        name: str,
+        polling: Polling,
+        stamp: Callable[[int], int],
+        shown: Callable[[float], float] = lambda position: position,
+        units: str = "um",
     ) -> None:
-        """`stamp` is what the IOC's clock says at a true time (Unix ns)."""
+        """`stamp` is what the IOC's clock says at a true time (Unix ns), `shown` what its readback makes of a place."""
         self.name = table.prefix + name
         self._axis = Axis()
         self._record = MotorRecord(self._axis, units, stamp)
         self._polling = polling
+        self._shown = shown
         self._turn = asyncio.Lock()
         """Of putting and polling, one processes the record at a time."""
         self._at_rest = asyncio.Event()
@@ -108,7 +115,8 @@ class Motor:
     async def _show(self, posts: list[Post]) -> None:
         for post in posts:
             time_ns = UNDEFINED_TIME_NS if post.time_ns is None else post.time_ns
-            await self._pvs[post.field].post(post.value, time_ns)
+            value = self._shown(post.value) if post.field == "RBV" else post.value
+            await self._pvs[post.field].post(value, time_ns)
         self._show_limits()
         self._stamp_all()
         if self._record.is_done:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from iocsim.clocks import FaultyClock
 from iocsim.detector.frames import Conditions
 from iocsim.detector.ndarray import NDAttribute, SourceType
@@ -22,13 +24,13 @@ class Endstation:
         energy_eV: float,
         energy_limits_eV: tuple[float, float],
         seed: int,
-        motor_poll_s: float,
+        polling: Polling,
         motor_clock: FaultyClock,
+        shown: Callable[[float], float],
     ) -> None:
-        """`motor_poll_s` 0 is a fast controller, see `Polling`; `motor_clock` stamps what the motors post."""
-        polling = Polling(table.below("Sim:"), motor_poll_s)
-        self.x = Motor(table, "X", polling, motor_clock.stamp)
-        self.y = Motor(table, "Y", polling, motor_clock.stamp)
+        """`motor_clock` stamps what the motors post, `shown` is what their readbacks make of a place."""
+        self.x = Motor(table, "X", polling, motor_clock.stamp, shown)
+        self.y = Motor(table, "Y", polling, motor_clock.stamp, shown)
         self.energy = Energy(table, energy_eV, energy_limits_eV)
         self.ring_current = RingCurrent(table, seed)
         self.shutter = Shutter(table)

@@ -100,7 +100,8 @@ class ControlUnit:
         self._socket.close()
 
     async def refresh(self) -> None:
-        """Show the counts."""
+        """Show the counts; late images leave whose time has come."""
+        self._put_images(self.delivery.due())
         await self._series.follow(self._series_number)
         await self._sent.follow(self.n_sent)
         await self._dropped.follow(self.n_dropped)

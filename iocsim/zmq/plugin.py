@@ -54,6 +54,8 @@ class ZmqPlugin(SendingPlugin):
         pixels = np.ascontiguousarray(array.pixels)
         if array.compressed is None:
             return pixels
+        if not array.codec:  # pixels of which some are missing
+            return np.frombuffer(array.compressed.payload, np.uint8)
         if self._memory.size != pixels.nbytes:
             self._memory = pixels.reshape(-1).view(np.uint8)
         blob = self._memory.copy()

@@ -86,10 +86,12 @@ class SimplonSeries:
         pixels = little_endian(array.pixels)
         match self._encoding:
             case "none":
-                return "<", pixels
+                name, blob = "<", pixels
             case "lz4":
-                return "lz4<", bare_lz4(pixels)
-        return f"bs{8 * pixels.itemsize}-lz4<", framed_bslz4(pixels)
+                name, blob = "lz4<", bare_lz4(pixels)
+            case _:
+                name, blob = f"bs{8 * pixels.itemsize}-lz4<", framed_bslz4(pixels)
+        return name, blob if array.compressed is None else array.compressed.payload  # damaged on its way
 
     def _configuration(self) -> dict[str, Any]:
         announced, series = self._announced, self._announced.series

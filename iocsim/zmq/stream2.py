@@ -13,7 +13,7 @@ import cbor2
 import numpy as np
 from numpy.typing import NDArray as Array
 
-from iocsim.detector.ndarray import NDArray
+from iocsim.detector.ndarray import Compressed, NDArray
 from iocsim.zmq.pixel_encodings import PixelEncoding, framed_bslz4, framed_lz4, little_endian
 from iocsim.zmq.series import WAVELENGTH_A_EV, Announced, Message, date_of
 
@@ -80,7 +80,10 @@ class Stream2Series:
         pixels, start_ns = little_endian(array.pixels), self._announced.start_ns(array)
         return self._message(
             "image",
-            data={name: self._encoded(pixels if n == 0 else pixels // 2) for n, name in enumerate(self._channels)},
+            data={
+                name: self._encoded(pixels if n == 0 else pixels // 2, array.compressed)
+                for n, name in enumerate(self._channels)
+            },
             image_id=array.number,
             real_time=[array.exposure_ns, TIME_BASE_HZ],
             series_date=self._date,
@@ -97,8 +100,14 @@ class Stream2Series:
         series = {"series_id": self._announced.number, "series_unique_id": self._unique_id}
         return [cbor2.dumps({"type": kind, **fields, **series})]
 
-    def _encoded(self, pixels: Array[Any]) -> cbor2.CBORTag:
-        typed = cbor2.CBORTag(TYPED_ARRAYS[pixels.dtype.str[1:]], self._bytes(pixels))
+    def _encoded(self, pixels: Array[Any], damaged: Compressed | None) -> cbor2.CBORTag:
+        """Of an image that is damaged on its way the payload is sent in place of the pixels."""
+        content = self._bytes(pixels)
+        if damaged is not None and isinstance(content, bytes):
+            content = damaged.payload
+        elif damaged is not None:
+            content.value[2] = damaged.payload
+        typed = cbor2.CBORTag(TYPED_ARRAYS[pixels.dtype.str[1:]], content)
         return cbor2.CBORTag(MULTI_DIM_ARRAY, [list(pixels.shape), typed])
 
     def _bytes(self, pixels: Array[Any]) -> Any:

@@ -13,11 +13,13 @@ from iocsim.detector import acquisition as module
 from iocsim.detector.acquisition import LONGEST_BACKLOG_S, Acquisition, ExposureSettings, FrameCounter, Series
 from iocsim.detector.faulty_frames import FaultyFrames
 from iocsim.detector.frames import Conditions
+from iocsim.detector.interruptions import Interruptions
 from iocsim.detector.ndarray import NDArray
 from iocsim.detector.readout import Readout
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import FaultKind, FrameFaults
 from iocsim.physics.pixel_faults import Sensor
+from iocsim.pv import PvTable
 from iocsim.truth import Copies
 
 UINT16 = np.dtype(np.uint16)
@@ -127,7 +129,8 @@ def acquisition_of(
     faults: FrameFaults = ALL_SOUND,
     energy_goes_wrong: Callable[[float, int], None] = lambda factor, time_ns: None,
 ) -> tuple[Acquisition, list[NDArray], Record]:
-    record, kept = Record(), Kept()
+    record, kept, counter = Record(), Kept(), FrameCounter()
+    counter.n_taken = 10
     readout = Readout.within((4, 6), np.dtype(np.uint16))
 
     acquisition = Acquisition(
@@ -136,12 +139,12 @@ def acquisition_of(
         lambda: ExposureSettings(exposure_s, period_s, readout),
         lambda unique_id: (),
         kept,
-        FrameCounter(),
+        counter,
         record,  # type: ignore[arg-type]
         TrueClock(),  # type: ignore[arg-type]
         energy_goes_wrong,
         n_images=n_images,
-        first_index=10,
+        interruptions=Interruptions(PvTable("SIM:Sim:")),
         keeps_checksums=False,
     )
     return acquisition, kept.sent, record

@@ -13,7 +13,9 @@ import pytest
 from iocsim.detector.ndarray import NDArray, NDAttribute, SourceType
 from iocsim.hdf5.file import FileOptions
 from iocsim.hdf5.layout import DefaultLayout
-from iocsim.hdf5.recorder import CaptureSettings, FileSettings, Recorder, WriteMode, file_name, make_folder
+from iocsim.hdf5.names import file_name, make_folder
+from iocsim.hdf5.recorder import Recorder
+from iocsim.hdf5.settings import CaptureSettings, FileSettings, WriteMode
 from iocsim.hdf5.xml import load_layout
 from iocsim.hdf5.xml_layout import XmlLayout
 

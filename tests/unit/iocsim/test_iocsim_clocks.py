@@ -27,6 +27,11 @@ def test_clock_may_be_off_step_and_stand():
     assert stamps(ClockFaults(frozen_ids=frozenset({2, 3})), 4) == [1.0, 1.0, 1.0, 4.0]
 
 
+def test_drifting_clock_gains_in_proportion_to_the_time():
+    assert stamps(ClockFaults(drift_ppm=500.0, drifts_since_ns=SECOND), 3) == [1.0, 2.0005, 3.001]
+    assert stamps(ClockFaults(drift_ppm=-500.0, offset_s=1.0), 2) == [1.9995, 2.999]
+
+
 def test_motors_go_by_the_frame_that_comes_next():
     next_id = 1
     clock = FaultyClock(PvTable("T:"), "MotorClock", ClockFaults(step=Step(10.0, 5)), lambda: next_id)

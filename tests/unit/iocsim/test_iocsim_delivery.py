@@ -1,16 +1,23 @@
 """The faulty way of frames: shuffled within windows, held until their window is full or the acquisition ends."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iocsim import delivery as module
+from iocsim.delays import Delays
 from iocsim.delivery import Delivery
-from iocsim.detector.ndarray import NDArray
+from iocsim.detector import ntndarray
+from iocsim.detector.ndarray import Compressed, NDArray
 from iocsim.faults import FAR_AHEAD, Faults
+from iocsim.unique_ids import FaultError
 
 PIXELS = np.zeros((1, 2), np.uint16)
+FRAME = NDArray(np.arange(24, dtype=np.uint16).reshape(4, 6), 7, 0, ())
 
 
 def frames(ids: Iterable[int]) -> list[NDArray]:
@@ -58,3 +65,61 @@ def test_a_far_id_is_a_far_number_too():
     delivery = Delivery(lambda: Faults(far_ids=frozenset({7})))
     (array,) = delivery.take(frames([7])[0])[1]
     assert (array.unique_id, array.number) == (7 + FAR_AHEAD, 6 + FAR_AHEAD)
+
+
+def test_late_frames_leave_after_so_many_others_beyond_the_end_of_their_series():
+    faults = Faults(delays=Delays.parse("2@2,3@3"))
+    delivery = Delivery(lambda: faults)
+    left = [[array.unique_id for array in delivery.take(one)[1]] for one in frames((1, 2, 3, 4))]
+    assert left == [[1], [], [], [4, 2]]
+    assert delivery.rest() == delivery.due() == ()
+    left = [[array.unique_id for array in delivery.take(one)[1]] for one in frames((5, 6, 7))]
+    assert left == [[5], [6, 3], [7]]
+
+
+def test_late_frame_leaves_when_its_time_has_come_though_no_other_was_taken(monkeypatch: pytest.MonkeyPatch):
+    now_s = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now_s[0])
+    faults = Faults(delays=Delays.parse("1.5s@2"), duplicate_ids=frozenset({2}))
+    delivery = Delivery(lambda: faults)
+    assert delivery.take(frames([2])[0]) == (2, ())
+    assert [array.unique_id for array in delivery.take(frames([3])[0])[1]] == [3]
+    now_s[0] = 101.4
+    assert delivery.due() == ()
+    now_s[0] = 101.6
+    assert [array.unique_id for array in delivery.due()] == [2, 2]
+    assert delivery.due() == ()
+
+
+@pytest.mark.parametrize("text", ["20", "x@5", "0@5", "-1@5", "1.5@5", "infs@5", "nans@5", "2@", "2@x"])
+def test_what_is_no_delay_is_named(text: str):
+    with pytest.raises(FaultError, match=r"as 20@100-104 or 1\.5s@7"):
+        Delays.parse(text)
+
+
+def test_garbage_is_the_same_by_the_seed_and_cannot_be_decompressed():
+    def sent(seed: int, codec: str = "") -> NDArray:
+        array = replace(FRAME, compressed=Compressed(codec, b"12345678") if codec else None)
+        (one,) = Delivery(lambda: Faults(seed, corrupt_ids=frozenset({7}))).take(array)[1]
+        return one
+
+    assert sent(1) == sent(1)
+    assert sent(1).compressed != sent(2).compressed
+    assert (sent(1).codec, sent(1).compressed_bytes) == ("bslz4", FRAME.pixels.nbytes // 3)
+    assert (sent(1, "zlib").codec, sent(1, "zlib").compressed_bytes) == ("zlib", 8)
+    assert ntndarray.encode(sent(1)).value.size == FRAME.pixels.nbytes // 3
+
+
+def test_half_the_payload_of_a_truncated_frame_is_sent():
+    def sent(compressed: Compressed | None) -> NDArray:
+        faults = Faults(truncated_ids=frozenset({7}))
+        (one,) = Delivery(lambda: faults).take(replace(FRAME, compressed=compressed))[1]
+        return one
+
+    plain = ntndarray.encode(sent(None))
+    assert plain.value.tolist() == list(range(12))
+    assert plain.value.dtype == np.uint16
+    assert [axis.size for axis in plain.dimension] == [6, 4]
+    assert (plain.codec.name, plain.compressedSize, plain.uncompressedSize) == ("", 24, 48)
+    compressed = sent(Compressed("zlib", b"12345678")).compressed
+    assert compressed == Compressed("zlib", b"1234")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import numpy as np
 import pytest
 
 from iocsim.motors import polling
@@ -32,3 +35,25 @@ def test_fast_controller_tells_the_end_of_a_motion_when_it_has_settled():
     end_ns, settle_ns = S + 1_000_000, round(S * SETTLE_S)
     assert Polling(PvTable("SIM:")).next_ns(S, end_ns) == end_ns + settle_ns
     assert Polling(PvTable("SIM:"), 0.1).next_ns(S, end_ns) == S + S // 10
+
+
+@pytest.mark.usefixtures("polled_since_0")
+def test_jittered_polls_are_each_early_or_late_by_the_seed_and_none_is_left_out():
+    def times_ns(seed: int) -> list[int]:
+        async def run() -> list[int]:
+            table = PvTable("SIM:")
+            poll = Polling(table, 0.05, seed)
+            await table.pvs["SIM:MotorPollJitter"].write(0.02)
+            times_ns = [0]
+            while len(times_ns) <= 40:
+                times_ns.append(poll.next_ns(times_ns[-1], FAR_NS))
+            return times_ns[-39:]
+
+        return asyncio.run(run())
+
+    late_ns = np.array(times_ns(1)) - S // 20 * np.arange(1, 41)[-39:]
+    first = round(late_ns[0] / (S / 20)) * S // 20  # the poll of time 0 may come after it
+    late_ns -= first
+    assert (abs(late_ns) <= S // 50).all()
+    assert late_ns.min() < -S // 100 and late_ns.max() > S // 100
+    assert times_ns(1) == times_ns(1) != times_ns(2)

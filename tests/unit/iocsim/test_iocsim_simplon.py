@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from announced_series import ARMED, DTYPES, an_image, announced, ns_since_1970, unshuffled
 
+from iocsim.detector.ndarray import Compressed
 from iocsim.zmq.simplon import SimplonSeries
 
 
@@ -102,3 +104,12 @@ def test_bslz4_is_blocks_behind_the_twelve_bytes_of_the_hdf5_filter(dtype: str):
     assert len(blob) == 16 + length
     shuffled = imagecodecs.lz4_decode(blob[16:], header=False, out=40 * size)
     assert unshuffled(shuffled, size) == array.pixels.tobytes()
+
+
+@pytest.mark.parametrize("encoding", ["none", "lz4", "bslz4"])
+def test_damaged_image_has_its_payload_in_place_of_the_pixels(encoding: Any):
+    sound, damaged = an_image(), replace(an_image(), compressed=Compressed("", b"garbage"))
+    parts = SimplonSeries(announced(), "none", encoding).image(damaged)
+    assert parts[2] == b"garbage"
+    assert read(parts[1])["encoding"] == read(SimplonSeries(announced(), "none", encoding).image(sound)[1])["encoding"]
+    assert read(parts[1])["size"] == 7

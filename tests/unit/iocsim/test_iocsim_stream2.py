@@ -1,6 +1,7 @@
 """Stream2 as the control unit sends it: each message against RFC 8949, RFC 8746 and the definition of tag 56500."""
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import cbor2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from announced_series import ARMED, DTYPES, an_image, announced
 
+from iocsim.detector.ndarray import Compressed
 from iocsim.zmq.stream2 import Stream2Series
 
 TAGS = {"uint8": 64, "uint16": 69, "uint32": 70}
@@ -93,3 +95,10 @@ def test_the_second_threshold_counts_half():
     first, second = (np.frombuffer(one.value[1].value, "<u2").reshape(one.value[0]) for one in data.values())
     np.testing.assert_array_equal(first, array.pixels)
     np.testing.assert_array_equal(second, array.pixels // 2)
+
+
+@pytest.mark.parametrize("encoding", ["none", "bslz4"])
+def test_damaged_image_has_its_payload_in_place_of_the_pixels(encoding: str):
+    array = replace(an_image(), compressed=Compressed("", b"garbage"))
+    pixels = read(Stream2Series(announced(), 1, encoding).image(array))["data"]["threshold_1"].value[1].value
+    assert pixels == b"garbage" if encoding == "none" else pixels.value[2] == b"garbage"
