@@ -5,8 +5,8 @@ and a dead file server holds whoever reads from it. So the daemon never opens th
 with limits of memory and processor time; it is given up when it is silent for too long, and it ends with the daemon.
 Frames come through a pipe: while nobody takes them, the process waits.
 
-One question at a time; the same process answers the next one, and opens the file anew for it, so that no lock of ours
-is on a file while nothing is asked.
+One question at a time; the same process answers the next one, and looks anew how far a growing file has come. It holds
+no lock on the file: a plugin that begins the same file anew is not hindered.
 """
 
 from __future__ import annotations

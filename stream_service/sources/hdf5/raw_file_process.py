@@ -1,6 +1,7 @@
 """The process that reads the raw file for the daemon (`raw_file`): questions on standard input, frames on its output.
 
-The file is opened for each question and closed after it.
+A file that grows is opened anew for each question; one that is closed stays open, without a lock, as long as nobody
+writes to it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from stream_service.sources.hdf5.raw_rows import RawRows
 from stream_service.text.counted import agrees, counted
 
 MOST_QUESTION_BYTES = 1 << 30
-DOUBLE_NS = 512
-"""Stamps that are doubles of seconds since 1990 are the same if they differ by less: neighbours are 238 ns apart."""
+DOUBLE_NS = 1000
+"""Stamps that are doubles of seconds since 1990 are the same if they differ by less: neighbours are 238 ns apart, and
+one that was sent as a text may have six digits behind the point."""
 
 
 class RawReader:
@@ -46,6 +48,7 @@ class RawReader:
         self._step_cpu_s = int(settings["step_cpu_s"])
         self._tolerance_ns = 0 if self._field == "timeStamp" else DOUBLE_NS
         self._out = out
+        self._file: RawRows | None = None
         self._n_found = 0
         self._unreadable: list[str] = []
 
@@ -56,34 +59,53 @@ class RawReader:
         try:
             answer = self._answer(wanted, held)
         except BeingWrittenError as error:
-            answer = RawAnswer(RawState.BEING_WRITTEN, sentence=str(error))
+            answer = self._ended(RawState.BEING_WRITTEN, str(error))
         except SourceError as error:
-            answer = RawAnswer(RawState.UNREADABLE, sentence=str(error))
+            answer = self._ended(RawState.UNREADABLE, str(error))
         except MemoryError:
-            answer = RawAnswer(RawState.UNREADABLE, sentence=f"{self._path} takes more memory than its reader may have")
+            answer = self._ended(RawState.UNREADABLE, f"{self._path} takes more memory than its reader may have")
+        if answer.state is RawState.GROWING:
+            self._close()
         self._write(answer_message(answer))
 
     def _answer(self, wanted: npt.NDArray[np.int64], held: Identities) -> RawAnswer:
         if not self._path.exists():
+            self._close()
             return RawAnswer(RawState.NOT_THERE, sentence=f"{self._path} is not there")
-        with RawRows(self._path, self._field, self._wanted_attributes) as file:
-            state = RawState.CLOSED if file.is_closed else RawState.GROWING
-            agreement = compared(held, file.identities, self._tolerance_ns)
-            counts = len(file.identities), agreement.n_compared, agreement.n_agree
-            if not agreement.is_same_scan:
-                if not file.is_closed and not agreement.n_compared:
-                    return RawAnswer(state, *counts, sentence=f"{self._path} has none of the frames yet that came")
-                return RawAnswer(RawState.OTHER_SCAN, *counts, sentence=self._why_not(held, agreement))
-            for frame in file.frames(wanted_rows(wanted, held, file.identities, self._tolerance_ns)):
-                if isinstance(frame, UnreadableFrame):
-                    self._unreadable.append(frame.reason)
-                    continue
-                if not file.is_as_opened:
-                    raise BeingWrittenError(f"{self._path} was written to while it was read")
-                self._n_found += 1
-                self._write(frame_message(frame))
-                self._begin_step()
+        file = self._opened()
+        state = RawState.CLOSED if file.is_closed else RawState.GROWING
+        agreement = compared(held, file.identities, self._tolerance_ns)
+        counts = len(file.identities), agreement.n_compared, agreement.n_agree
+        if not agreement.is_same_scan:
+            if not file.is_closed and not agreement.n_compared:
+                return RawAnswer(state, *counts, sentence=f"{self._path} has none of the frames yet that came")
+            return RawAnswer(RawState.OTHER_SCAN, *counts, sentence=self._why_not(held, agreement))
+        for frame in file.frames(wanted_rows(wanted, held, file.identities, self._tolerance_ns)):
+            if isinstance(frame, UnreadableFrame):
+                self._unreadable.append(frame.reason)
+                continue
+            if not file.is_as_opened:
+                raise BeingWrittenError(f"{self._path} was written to while it was read")
+            self._n_found += 1
+            self._write(frame_message(frame))
+            self._begin_step()
         return RawAnswer(state, *counts, self._n_found, len(self._unreadable), self._said())
+
+    def _ended(self, state: RawState, sentence: str) -> RawAnswer:
+        self._close()
+        return RawAnswer(state, n_found=self._n_found, sentence=sentence)
+
+    def _opened(self) -> RawRows:
+        if self._file is not None and not self._file.is_as_opened:
+            self._close()
+        if self._file is None:
+            self._file = RawRows(self._path, self._field, self._wanted_attributes)
+        return self._file
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _why_not(self, held: Identities, agreement: Agreement) -> str:
         n_held, n_compared = len(held), agreement.n_compared

@@ -88,7 +88,7 @@ class RawRows:
 
     @property
     def is_as_opened(self) -> bool:
-        """False if something has written to a closed file since."""
+        """False if another file has its name, or something has written to a closed one since."""
         try:
             now = os.stat(self.path)
         except OSError:

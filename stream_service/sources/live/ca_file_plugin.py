@@ -1,4 +1,4 @@
-"""Settings of an NDFileHDF5 plugin and the file that it writes, read over CA: nothing is ever put."""
+"""Settings of an NDFileHDF5 plugin read over CA: nothing is ever put."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ PVS = (
     "NumFramesFlush_RBV",
     "FilePath_RBV",
 )
-FILE_NAME = "FullFileName_RBV"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +43,6 @@ class FilePluginState:
     """Where it writes, as the IOC sees it."""
 
 
-def read_file_name(prefix: str) -> str:
-    """The file that the plugin with this prefix writes, or wrote last, as the IOC sees it.
-
-    Empty from the begin of a capture until the file is opened, which with LazyOpen is at its first frame. Raises
-    `SourceError` if the plugin does not answer.
-    """
-    pv = PV(prefix + FILE_NAME, auto_monitor=False)
-    try:
-        if not pv.wait_for_connection(CONNECTION_TIMEOUT_S):
-            raise SourceError(_no_answer([pv.pvname]))
-        return _text(pv)
-    finally:
-        let_go(pv)
-
-
 def read_file_plugin(prefix: str) -> FilePluginState:
     """Ask the plugin with this prefix (`BL1:HDF1:`); raises `SourceError` naming the PVs that do not answer."""
     pvs = {name: PV(prefix + name, auto_monitor=False) for name in PVS}
@@ -68,7 +52,10 @@ def read_file_plugin(prefix: str) -> FilePluginState:
             pv.pvname for pv in pvs.values() if not pv.wait_for_connection(max(0.01, deadline - time.monotonic()))
         ]
         if missing:
-            raise SourceError(_no_answer(missing))
+            raise SourceError(
+                f"no answer from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is raw_file.plugin in the "
+                "profile the prefix of an NDFileHDF5 plugin?"
+            )
         layout = pvs["XMLFileName_RBV"]
         return FilePluginState(
             layout=_text(layout),
@@ -84,13 +71,6 @@ def read_file_plugin(prefix: str) -> FilePluginState:
     finally:
         for pv in pvs.values():
             let_go(pv)
-
-
-def _no_answer(missing: list[str]) -> str:
-    return (
-        f"no answer from {', '.join(missing)} within {CONNECTION_TIMEOUT_S:g} s: is raw_file.plugin in the profile the "
-        "prefix of an NDFileHDF5 plugin?"
-    )
 
 
 def _value(pv: Any) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import hdf5plugin
 import numpy as np
 import pytest
@@ -195,6 +196,33 @@ def test_file_whose_writer_is_at_it_or_died_is_not_read(tmp_path: Path, is_locke
         with RawFile(path) as file:
             frames, answer = asked(file, LOST, IDS[HELD], STAMPS_NS[HELD])
     assert (frames, answer.state) == ([], RawState.BEING_WRITTEN)
+
+
+def test_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+    """It is not locked between two questions either."""
+    path = write_areadetector(tmp_path / "raw.h5", N)
+    question = LOST, IDS[HELD], STAMPS_NS[HELD]
+    with RawFile(path) as file:
+        assert asked(file, *question)[1].n_found == len(LOST)
+        write_areadetector(path, 7)
+        frames, answer = asked(file, *question)
+        assert answer.n_frames == 7
+        assert [frame.unique_id for frame in frames] == [1, 2, 5, 6, 7]
+        path.unlink()
+        assert asked(file, *question)[1].state is RawState.NOT_THERE
+
+
+def test_frames_whose_pixels_are_damaged_are_counted(ask: Ask, tmp_path: Path) -> None:
+    path = write_areadetector(tmp_path / "raw.h5", N, filters={"compression": "gzip", "fletcher32": True})
+    with h5py.File(path) as file:
+        chunk = file["entry/data/data"].id.get_chunk_info_by_coord((4, 0, 0))
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + 8] ^= 0xFF
+    path.write_bytes(content)
+    frames, answer = ask(path)
+    assert [frame.unique_id for frame in frames] == [1, 2, 6, 7, 12]
+    assert (answer.state, answer.n_found, answer.n_unreadable) == (RawState.CLOSED, 5, 1)
+    assert "1 frame of" in answer.sentence and "cannot be read" in answer.sentence
 
 
 def test_frames_wait_until_they_are_taken(ask: Ask, tmp_path: Path) -> None:
