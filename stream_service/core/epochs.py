@@ -181,6 +181,17 @@ class Epochs:
             self._last_timestamp_ns = timestamp_ns
             self._last_unique_id = unique_id
 
+    def fill(self, ordinal: int, timestamp_ns: int) -> None:
+        """A frame that was lost has been found: it tells nothing of those that are to come."""
+        self._is_taken, self._stamps_ns = grown(self._is_taken, ordinal + 1), grown(self._stamps_ns, ordinal + 1)
+        self._is_taken[ordinal] = True
+        self._stamps_ns[ordinal] = timestamp_ns
+        self.n_seen = max(self.n_seen, ordinal + 1)
+
+    def stamps_ns(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Stamps of the frames that have come to these places."""
+        return self._stamps_ns[ordinals]
+
     def identities(self, n: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Epoch and unique_id of the first `n` ordinals."""
         firsts = np.array([epoch.first_ordinal for epoch in self._epochs])

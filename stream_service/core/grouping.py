@@ -68,6 +68,10 @@ class Grouper:
         lost = [position for position in late if not any(map(is_waiting, range(position * n, (position + 1) * n)))]
         return [exposure for position in sorted(lost) for exposure in self._close(position)]
 
+    def give_up(self, positions: Iterable[int]) -> list[Exposure]:
+        """The exposures of those of these positions that are open; they are let go."""
+        return [exposure for position in positions if position in self._open for exposure in self._close(position)]
+
     def leftover(self) -> list[Exposure]:
         """The exposures of all groups still open, at the end of a run."""
         return [exposure for position in sorted(self._open) for exposure in self._close(position)]

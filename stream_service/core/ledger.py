@@ -206,6 +206,30 @@ class Ledger:
         self.n_received -= int(np.count_nonzero(self._n_received[places]))
         self._n_received[places] = 0
 
+    def fill(self, ordinal: int, timestamp_ns: int) -> Receipt:
+        """Enter a frame that was lost, or reopened, and has been found elsewhere."""
+        self._reserve(ordinal + 1)
+        self._epochs.fill(ordinal, timestamp_ns)
+        self._n_received[ordinal] = 1
+        self.n_received += 1
+        (epoch,), (unique_id,) = self.identities(np.array([ordinal]))
+        return Receipt(Arrival.NEW, FrameId(int(epoch), int(unique_id)), ordinal)
+
+    def held(self) -> npt.NDArray[np.int64]:
+        """Ordinals of the frames that came and were not given back or reopened, in order."""
+        return np.flatnonzero(self._n_received[: self.n_total])
+
+    def stamps_ns(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Stamps of frames that came."""
+        return self._epochs.stamps_ns(ordinals)
+
+    def is_in_order(self, ordinal: int) -> bool:
+        """True if a frame that came is stamped later than the one before it, and earlier than the one after it."""
+        came = self._n_received[: self.n_seen] > 0
+        before, after = np.flatnonzero(came[:ordinal])[-1:], np.flatnonzero(came[ordinal + 1 :])[:1] + ordinal + 1
+        stamps_ns = self.stamps_ns(np.concatenate([before, [ordinal], after]))
+        return bool((np.diff(stamps_ns) > 0).all())
+
     def identities(self, ordinals: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Epoch and unique_id of the frames in these places, (n,) each."""
         epochs, unique_ids = self._epochs.identities(int(ordinals.max(initial=-1)) + 1)

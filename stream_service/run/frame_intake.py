@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from stream_service.core.frame import Frame, UnreadableFrame
+from stream_service.core.clock import BEFORE_ALL_TIME
+from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, UnreadableFrame
 from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.core.stream import Begin, End, Series, SeriesEnd
@@ -18,6 +19,9 @@ from stream_service.errors import SourceError
 from stream_service.run.sources import Sources
 
 log = logging.getLogger(__name__)
+
+BEFORE_ARMING_S = 0.1
+"""A frame that comes at once takes so much less time than the promptest one may."""
 
 
 class RunNotes:
@@ -83,9 +87,16 @@ class FrameIntake:
     """Intake of the frames of one run into its ledger."""
 
     def __init__(
-        self, sources: Sources, begin: Begin, notes: RunNotes, n_planned: int | None, n_extra: int = 0
+        self,
+        sources: Sources,
+        begin: Begin,
+        notes: RunNotes,
+        n_planned: int | None,
+        n_extra: int = 0,
+        armed_s: float = 0.0,
     ) -> None:
-        """`n_planned` frames are to come (None: not known), `n_extra` more may."""
+        """`n_planned` frames are to come (None: not known), `n_extra` more may, from `armed_s` on, on the clock of the
+        receipts."""
         assert begin.first_unique_id is not None, "the sources of a run say it"
         self.ledger = ledger = Ledger(
             begin.first_unique_id,
@@ -99,6 +110,9 @@ class FrameIntake:
         self.notes = notes
         self.end: End | None = None
         """Once the stream has told it."""
+        self.begins_ns = BEFORE_ALL_TIME
+        """No frame of the run is stamped before, as far as receipts tell."""
+        self._armed_s = armed_s
         self.is_counted = begin.is_counted
         """True if the detector can be asked for the uniqueId of its latest frame."""
         self.is_past_plan = False
@@ -205,4 +219,11 @@ class FrameIntake:
                 self.notes.refuse(entered.frame.reason)
             else:
                 new.append(entered)
+                self._see_begin(entered.frame)
         return new
+
+    def _see_begin(self, frame: Frame) -> None:
+        if frame.received_s is None or frame.has_waited or frame.timestamp_ns == NO_STAMP:
+            return
+        armed_ns = frame.timestamp_ns - round((frame.received_s - self._armed_s + BEFORE_ARMING_S) * NS_PER_S)
+        self.begins_ns = armed_ns if self.begins_ns == BEFORE_ALL_TIME else min(self.begins_ns, armed_ns)

@@ -81,13 +81,16 @@ class Pairing:
         """True if this frame has come and has not left."""
         return ordinal in self._arrivals_s
 
-    def add(self, frame: Frame, receipt: Receipt, exposure_s: float, now_s: float) -> None:
-        """Take a frame that the ledger calls new and that arrived just now."""
+    def add(self, frame: Frame, receipt: Receipt, exposure_s: float, now_s: float, *, is_in_order: bool = True) -> None:
+        """Take a frame that the ledger calls new and that arrived just now.
+
+        `is_in_order` False: one that was fetched, and is not stamped between those taken before and after it.
+        """
         window = self._frame_time.window(frame.timestamp_ns, 0.0 if math.isnan(exposure_s) else exposure_s)
         self._arrivals_s[receipt.ordinal] = now_s
         stamp = (frame.unique_id, frame.timestamp_ns)
-        is_stamped = frame.timestamp_ns != NO_STAMP and stamp not in self._wrong_stamps
-        if is_stamped:
+        is_stamped = frame.timestamp_ns != NO_STAMP and stamp not in self._wrong_stamps and is_in_order
+        if is_stamped and not frame.is_backfilled:
             self._newest.append((window.end_ns, now_s))
             if window.end_ns < self._reached_ns - self._limit_s * NS_PER_S:
                 self._take_back(now_s)

@@ -33,6 +33,8 @@ class RunRules:
     """How long a detector may not answer before its run ends."""
     armed_timeout_s: float = math.inf
     """How long an armed run waits for its first frame."""
+    raw_file_s: float = 0.0
+    """How long a raw file that is not closed is waited for after it last grew."""
     wrong_stamps: frozenset[tuple[int, int]] = frozenset()
     """uniqueIds and stamps of frames whose stamps are known beforehand to be no times."""
     is_in_order: bool = False

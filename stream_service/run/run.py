@@ -126,7 +126,9 @@ class Run:
             begin = self._sources.begin()
             self.setup.prepare(begin)
             cancellation.check()
-            self._intake = FrameIntake(self._sources, begin, self._notes, self.setup.n_planned, self.setup.n_extra)
+            self._intake = FrameIntake(
+                self._sources, begin, self._notes, self.setup.n_planned, self.setup.n_extra, self._clock()
+            )
             self._end = RunEnd(self.setup, self._sources, self._intake, self._rows, self._ending, self._report)
             doubts = [*self.setup.notes, *self._sources.doubts()]
         except BaseException:
@@ -246,6 +248,7 @@ class Run:
         except BaseException as error:  # noqa: BLE001  (the one place where a dead stage becomes a failed run)
             self._fail(error)
         finally:
+            self._end.backfill.close()
             self._sources.close()
 
     def _follow(self) -> None:
@@ -307,7 +310,9 @@ class Run:
         if self.state is not RunState.DRAINING or not self._end.has_all(now):
             return False
         self._enter(self._intake.settle())
-        return not len(self._rows.pairing)
+        if not len(self._rows.pairing):
+            self._enter(self._end.fetch(now))
+        return self._end.backfill.is_done and not len(self._rows.pairing)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = error

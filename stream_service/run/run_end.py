@@ -7,6 +7,7 @@ import logging
 from stream_service.core.ending import Ending
 from stream_service.core.intake import Entered
 from stream_service.core.run import EndReason, RunOutcome, RunState, after
+from stream_service.run.backfill import Backfill
 from stream_service.run.frame_intake import FrameIntake
 from stream_service.run.report import RunReport
 from stream_service.run.run_rows import RunRows
@@ -33,6 +34,7 @@ class RunEnd:
         """What became of the frames, once the run has ended."""
         self.counter_at_end: int | None = None
         """What the counter of an idle detector showed when the run had all that was announced; None for other ends."""
+        self.backfill = Backfill(setup, intake, rows, report)
         self._setup = setup
         self._sources = sources
         self._intake = intake
@@ -71,6 +73,10 @@ class RunEnd:
             return False
         return ledger.all_in or ending.is_drained(now_s, ledger.n_passed)
 
+    def fetch(self, now_s: float) -> list[Entered]:
+        """Frames that were lost, from the raw file; to be called once no other frame is on its way."""
+        return self.backfill.go_on(now_s, self._ending.n_exposed)
+
     def finish(self, state: RunState) -> RunState:
         """Settle the account, and close the file with it; the state in which the run ends."""
         self._rows.finish()
@@ -103,7 +109,8 @@ class RunEnd:
     def _settle(self, state: RunState, asked: EndReason) -> Verdict:
         n_rows = self._rows.out.file.n_rows if self._rows.out is not None else 0
         is_counted_already = state is RunState.DRAINING
-        verdict = settle(self._intake, self._ending, asked, n_rows, is_counted_already=is_counted_already)
+        about_lost = self.backfill.sentence
+        verdict = settle(self._intake, self._ending, asked, n_rows, about_lost, is_counted_already=is_counted_already)
         self._ending.reason, self.verdict = verdict.reason, verdict
         return verdict
 

@@ -90,7 +90,8 @@ class RunRows:
             self.out = self._open(frame, ledger)
             self.out.record(self._early_readbacks)
             self._early_readbacks.clear()
-        self.pairing.add(frame, receipt, self._setup.exposure_of(frame), self._clock())
+        is_in_order = not frame.is_backfilled or ledger.is_in_order(receipt.ordinal)
+        self.pairing.add(frame, receipt, self._setup.exposure_of(frame), self._clock(), is_in_order=is_in_order)
 
     def pair(self) -> None:
         """Enter what the channels did, and store the frames that are known by that, or can wait no longer.

@@ -17,6 +17,7 @@ from stream_service.core.stream import Begin
 from stream_service.run.rows.sink import Sink
 from stream_service.run.rules import RunRules
 from stream_service.run.run_file import RunFile
+from stream_service.run.sources import RawFrames
 
 
 class RunSetup(Protocol):
@@ -51,6 +52,11 @@ class RunSetup(Protocol):
 
     def open(self, frame: Frame, ledger: Ledger, sinks: Iterable[Sink]) -> RunFile:
         """Create the file for frames like this one; its rows go on to the `sinks`. Raises `PtychostreamError`."""
+        ...
+
+    def open_raw_file(self) -> RawFrames:
+        """The raw file of the run, which has what the stream has lost. Raises `SourceError` if there is none; what
+        that says may be empty, where nobody expects one."""
         ...
 
     def see(self, exposure: Exposure) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
 from stream_service.core.stream import Begin, ReadbackEvent, StreamEvent
+from stream_service.sources.hdf5.raw_messages import RawAnswer
 
 
 class Messages(Protocol):
@@ -103,6 +108,31 @@ class DetectorSource(Protocol):
 
     def counter(self) -> int:
         """The uniqueId of the latest frame the detector made. Raises `SourceError` if it does not answer."""
+        ...
+
+
+class RawFrames(Protocol):
+    """The raw file, in which frames are found by uniqueId (`RawFile`)."""
+
+    path: Path
+
+    @property
+    def is_asked(self) -> bool:
+        """True while an answer is awaited."""
+        ...
+
+    def ask(
+        self, wanted: npt.NDArray[np.int64], held_ids: npt.NDArray[np.int64], held_ns: npt.NDArray[np.int64]
+    ) -> None:
+        """Ask for frames of these ids that are not held."""
+        ...
+
+    def take(self, timeout_s: float) -> list[Frame | RawAnswer]:
+        """What has come of the answer; `RawAnswer` ends it."""
+        ...
+
+    def close(self) -> None:
+        """Ask no more."""
         ...
 
 

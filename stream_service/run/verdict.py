@@ -43,8 +43,18 @@ class Verdict:
         return RunEvent.ALL_ACCOUNTED if is_complete else RunEvent.NOT_ALL_ACCOUNTED
 
 
-def settle(intake: FrameIntake, ending: Ending, asked: EndReason, rows: int, *, is_counted_already: bool) -> Verdict:
+def settle(
+    intake: FrameIntake,
+    ending: Ending,
+    asked: EndReason,
+    rows: int,
+    about_lost: str = "",
+    *,
+    is_counted_already: bool,
+) -> Verdict:
     """Close the account of a run that ends because of `asked`, with `rows` in its file.
+
+    `about_lost` says why frames were not found in the raw file.
 
     What the detector has exposed is asked now unless that was done when the run began to end; a run that has all its
     frames asks again, whether there are more.
@@ -58,6 +68,7 @@ def settle(intake: FrameIntake, ending: Ending, asked: EndReason, rows: int, *, 
     refusals = intake.notes.refusals
     said = (
         describe_account(account, ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE), rows),
+        about_lost if account.lost or account.incomplete else "",
         COUNTER_SILENT if n_exposed is None and intake.is_counted else "",
         refusals,
     )
@@ -79,6 +90,7 @@ def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]
         f"{counted(rows, 'row')}"
     ]
     for count, what in (
+        (account.backfilled, "of them fetched from the raw file"),
         (account.lost, "lost"),
         (account.incomplete, "in groups that never filled"),
         (account.not_exposed, "never exposed"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
@@ -27,6 +28,10 @@ class RawFile(Settings):
     path_map: dict[str, str] = Field(default_factory=dict)
     """Folders of the IOC's computer by where they are on the service's (`"/ioc/data": "/mnt/data"`, `'C:\\data'` too);
     the longest that fits wins. Left out: the same paths on both."""
+
+    timeout_s: Annotated[float, Field(ge=0)] = 30.0
+    """Seconds for which the end of a run waits for a raw file that is not closed, after it last grew, while frames are
+    missing."""
 
     @field_validator("path_map")
     @classmethod

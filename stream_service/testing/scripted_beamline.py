@@ -44,6 +44,7 @@ class ScriptedBeamline:
         self.readbacks = readbacks
         self.detector = ScriptedDetector()
         self.switches = ScriptedSwitches()
+        self.raw_file_name = ""
 
     def frame_source(self) -> ScriptedFrames:
         """There is one run."""

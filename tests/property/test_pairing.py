@@ -350,3 +350,45 @@ def test_frame_stamped_far_ahead_changes_nothing_for_the_others(data, scan, seed
     assert last.ordinal == at and Flag.UNBRACKETED in last.flags
     others = [(ordinal - (ordinal > at), *rest) for ordinal, *rest in outcome(out)]
     assert sorted(others, key=lambda other: other[0]) == expected
+
+
+def much_later(scan: Scan) -> list[tuple[str, Event]]:
+    """What happens hours afterwards, so much of it that nothing of the scan is at hand any more."""
+    begins_ns = LONG_AFTER_NS + 3600_000 * MS
+    out: list[tuple[str, Event]] = []
+    for channel, events in scan.readbacks.items():
+        last = [event for event in events if isinstance(event, Readback)][-1]
+        posts = [replace(last, timestamp_ns=begins_ns + 250 * n * MS, is_after_gap=False) for n in range(120)]
+        out += [(channel, post) for post in posts] + [(channel, Confirm(begins_ns + 3600_000 * MS))]
+    stamps_ns = (begins_ns + (31_000 + n) * MS for n in range(4))
+    n_frames = len(scan.frames)
+    return out + [("frames", Frame(n, ns, PIXELS, {"energy": 700.0})) for n, ns in enumerate(stamps_ns, n_frames)]
+
+
+@given(st.data(), scans(), orders)
+def test_frames_that_come_hours_late_are_paired_as_they_would_have_been(data, scan, seed):
+    """Any of them may have been lost, and a connection, too; their readbacks have long been put aside, and only the
+    nearest are taken back: in a scan this short ten seconds would be all of them."""
+    scan = some_cut(data.draw, scan)
+    in_time, afterwards = (
+        {exposure.ordinal: exposure for exposure in exposures_of(scan, order)} for order in (seed, "frames last")
+    )
+    lost = data.draw(st.sets(st.sampled_from(scan.frames).map(lambda frame: frame.unique_id), min_size=1))
+    pairer = Pairer(RULES)
+    out = []
+    for channel, event in [*interleave(scan, seed), *much_later(scan)]:
+        if not (isinstance(event, Frame) and event.unique_id in lost):
+            deliver(pairer, channel, event, scan.exposure_s)
+            out += pairer.take()
+    assert all(len(history.archive) for history in pairer._histories.values())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stream_service.core.pairing.history.REORDER_NS", 0)
+        for frame in scan.frames:
+            if frame.unique_id in lost:
+                deliver(pairer, "frames", replace(frame, is_backfilled=True), scan.exposure_s)
+                out += pairer.take()
+    assert len(pairer) == 0
+    found = {exposure.ordinal: exposure for exposure in out}
+    for frame in scan.frames:  # of a lost connection a frame in time may hear before all is known that was before it
+        expected = (afterwards if frame.unique_id in lost else in_time)[frame.unique_id]
+        assert outcome([found[frame.unique_id]]) == outcome([expected])

@@ -13,28 +13,19 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from stream_service.core.clock import BEFORE_ALL_TIME, DEFAULT_LIMIT_S, Clock
+from stream_service.core.frame import NS_PER_S, Window
+from stream_service.core.pairing.archive import Archive
+from stream_service.core.pairing.readback import Readback
 
 MOST_UPDATES = 1 << 15
 """Kept of one channel while no frame comes to make older ones superfluous: 18 minutes at 30 Hz."""
 END_OF_TIME = 2**63
+REORDER_NS = 10 * NS_PER_S
+"""Frames overtake each other by less than this; readbacks are at hand so long, and older ones in the archive."""
+NEIGHBOURS = 2
+"""Updates before and after the time about a frame that may tell of its speed."""
 WORTH_CUTTING = 64
 """Old updates are cut off in slices, so that the lists are not shifted for every frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class Readback:
-    """One measured value of a channel, in the channel's own unit."""
-
-    channel: str
-    value: float
-    timestamp_ns: int
-    """The IOC's stamp: since when the value is true."""
-    is_valid: bool = True
-    """False for alarm severity INVALID or a value that is not a finite number."""
-    is_after_gap: bool = False
-    """True for the first update after a disconnection: what was between it and the one before is not known."""
-    received_ns: int | None = None
-    """When it came, on a clock of ours that never steps; None for one that was recorded, or that tells an old state."""
 
 
 class Knowledge(IntEnum):
@@ -75,6 +66,8 @@ class History:
     """Confirmations that told something new."""
     n_breaks: int = 0
     """How often it turned out that of some time nothing will ever be known."""
+    archive: Archive = field(default_factory=Archive)
+    """What no frame asks for that comes in time."""
 
     def add(self, readback: Readback) -> None:
         """Insert an update at its place in time; of two with one stamp the one added later stands later.
@@ -193,14 +186,57 @@ class History:
         return self.readbacks[bisect_right(self.timestamps_ns, time_ns) :]
 
     def forget_before(self, time_ns: int) -> None:
-        """Drop updates that no exposure starting at or after `time_ns` can need; the last one before it stays."""
+        """Put aside what no exposure starting at or after `time_ns` can need; the last update before it stays."""
         keep_from = bisect_right(self.timestamps_ns, time_ns) - 1
         if keep_from > WORTH_CUTTING:
             self._cut(keep_from)
 
+    def around(self, window: Window) -> History:
+        """All that can matter for an exposure, however long ago it was: itself, or another with what was put aside."""
+        from_ns, to_ns = window.start_ns - REORDER_NS, window.end_ns + REORDER_NS
+        if not len(self.archive) or self.timestamps_ns[0] <= from_ns:
+            return self
+        first = max(0, self._place_after(from_ns) - NEIGHBOURS)
+        end = self._place_after(to_ns) + NEIGHBOURS
+        if self.tells_motion:
+            end = max(end, self._end_of_motion(self._place_after(window.end_ns)))
+        n_archived = len(self.archive)
+        updates = self.archive.updates(first, end)
+        updates += self.readbacks[max(0, first - n_archived) : max(0, end - n_archived)]
+        return History(
+            [update.timestamp_ns for update in updates],
+            updates,
+            self.known_until_ns,
+            self.is_connected,
+            self.tells_motion,
+            self.archive.gaps_ns + self.gaps_ns,
+            self.clock,
+            self.moves_at_rest,
+            self.ends_ns,
+            self.archive.untimed_ns + self.untimed_ns,
+        )
+
+    def _place_after(self, time_ns: int) -> int:
+        """Updates up to and with `time_ns`, those put aside among them."""
+        place = self.archive.place_after(time_ns)
+        return place if place < len(self.archive) else place + bisect_right(self.timestamps_ns, time_ns)
+
+    def _end_of_motion(self, first: int) -> int:
+        """Place after the first update from this place on that says that the axis rests; 0 if there is none."""
+        n_archived = len(self.archive)
+        if (place := self.archive.first_zero(first)) is not None:
+            return place + 1
+        for place in range(max(0, first - n_archived), len(self.readbacks)):
+            if not self.readbacks[place].value:
+                return n_archived + place + 1
+        return 0
+
     def _cut(self, keep_from: int) -> None:
+        self.archive.add(self.readbacks[:keep_from])
         del self.timestamps_ns[:keep_from]
         del self.readbacks[:keep_from]
         first_ns = self.timestamps_ns[0]
+        self.archive.gaps_ns += [gap for gap in self.gaps_ns if gap[1] <= first_ns]
+        self.archive.untimed_ns += [stretch for stretch in self.untimed_ns if stretch[1] < first_ns]
         self.gaps_ns = [gap for gap in self.gaps_ns if gap[1] > first_ns]
         self.untimed_ns = [stretch for stretch in self.untimed_ns if stretch[1] >= first_ns]

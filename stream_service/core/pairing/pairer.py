@@ -21,11 +21,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
+import numpy as np
+
 from stream_service.core.clock import DEFAULT_LIMIT_S, Clock, FrameClock
+from stream_service.core.epochs import grown
 from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, FrameId, Window
 from stream_service.core.pairing.attributes import attribute_doubt, attribute_reading
-from stream_service.core.pairing.history import History, Readback
+from stream_service.core.pairing.history import REORDER_NS, History, Readback
 from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
 from stream_service.core.pairing.waiting import Line
 from stream_service.core.pairing.window_mean import mean_over
@@ -34,10 +37,9 @@ INTERPOLATION_GAP_S = 0.25
 """Updates of a moving axis come closer than this (motor records post at 10 Hz or faster while moving)."""
 POSITION_TOLERANCE_M = 3e-9
 """Half a pixel of a good soft X-ray reconstruction: what is more in doubt would be seen in it."""
+TIMED, UNTIMED = 1, 2
 LAST_FRAMES = 3
 """One of the last frames may be stamped wrongly: how far time has come is told by the earliest of so many."""
-REORDER_NS = 10 * NS_PER_S
-"""Frames overtake each other by less than this; readbacks are remembered so long."""
 
 
 class How(StrEnum):
@@ -112,6 +114,10 @@ class Pairer:
         self._frame_delay_ns = round(frame_delay_s * NS_PER_S)
         self._frame_clock = FrameClock(self._limit_ns)
         self._furthest_ordinal = -1
+        self._times = np.zeros(0, np.uint8)
+        """By ordinal, whether a frame that came by itself has a time: `TIMED`, `UNTIMED`; 0 where none came."""
+        self._apart: set[str] = set()
+        """Rules whose channels were found to be stamped by clocks too far from that of the frames."""
         motions = {rule.moving for rule in rules}
         self._histories = {
             name: History(clock=Clock(self._limit_ns), tells_motion=name in motions)
@@ -151,9 +157,15 @@ class Pairer:
     ) -> None:
         """Take a frame that the ledger calls new; `received_ns` tells when it came (roughly, if it has waited).
 
-        `is_stamped` False: it is known beforehand that its stamp is no time.
+        `is_stamped` False: it is known beforehand that its stamp is no time. One that is fetched from elsewhere tells
+        nothing of the clock, which is somewhere else by now; its stamp is a time if those beside it are.
         """
-        has_time = is_stamped and self._has_time(ordinal, window, received_ns, has_waited=frame.has_waited)
+        if frame.is_backfilled:
+            has_time = is_stamped and self._have_times_about(ordinal)
+        else:
+            has_time = is_stamped and self._has_time(ordinal, window, received_ns, has_waited=frame.has_waited)
+            self._times = grown(self._times, ordinal + 1)
+            self._times[ordinal] = TIMED if has_time else UNTIMED
         self._waiting[self._n_came] = _Waiting(frame, id, ordinal, exposure_s, window, has_time)
         self._n_came += 1
         if window.end_ns - window.start_ns > self._longest_ns:
@@ -167,6 +179,12 @@ class Pairer:
             return window.end_ns < clock.newest_ns and not clock.has_stepped_back
         self._furthest_ordinal = ordinal
         return window.end_ns != clock.newest_ns and clock.admit(window.end_ns, received_ns, has_waited=has_waited)
+
+    def _have_times_about(self, ordinal: int) -> bool:
+        """True if the frames before and after this one that came in time have times, as far as there are any."""
+        before, after = self._times[:ordinal][::-1], self._times[ordinal + 1 :]
+        beside = [times[int(np.argmax(times != 0))] for times in (before, after) if len(times)]
+        return UNTIMED not in beside
 
     @property
     def moving_at_rest(self) -> list[str]:
@@ -267,7 +285,7 @@ class Pairer:
                 reading = attribute_reading(waiting.frame, rule.attribute)
                 if rule.has_pv and not reading.flag:
                     doubt = attribute_doubt(
-                        reading.value, waiting.window, self._histories[rule.name], rule.tolerance / rule.scale
+                        reading.value, waiting.window, self._history(rule.name, waiting), rule.tolerance / rule.scale
                     )
                     if doubt is None and not force:
                         return rule.name
@@ -279,7 +297,7 @@ class Pairer:
                 if reading is None:
                     if not force:
                         return rule.name
-                    reading = best_guess(waiting.window.mid_ns, self._histories[rule.name])
+                    reading = best_guess(waiting.window.mid_ns, self._history(rule.name, waiting))
                     self.n_given_up[rule.name] += 1
             value, flag, uncertainty, gap_ns = reading
             values[rule.name] = value * rule.scale
@@ -306,7 +324,8 @@ class Pairer:
 
     def _from_history(self, waiting: _Waiting, rule: ChannelRule) -> Reading | None:
         """Value during the exposure, with what it is worth; None if it is not known yet."""
-        channel = self._histories[rule.name]
+        histories = tuple(self._history(name, waiting) for name in filter(None, (rule.name, rule.moving)))
+        channel = histories[0]
         time_ns = waiting.window.mid_ns
         if waiting.frame.timestamp_ns == NO_STAMP:
             return Reading(math.nan, Flag.NO_TIME)
@@ -314,31 +333,39 @@ class Pairer:
             guess = best_guess(time_ns, channel)
             return Reading(guess.value, guess.flag & ~Flag.UNBRACKETED | Flag.NO_TIME)
         if rule.over is Over.WINDOW:
-            histories = (channel, self._histories[rule.moving]) if rule.moving else (channel,)
-            reading = mean_over(waiting.window, histories, partial(self._at, rule), rule.tolerance / rule.scale)
+            reading = mean_over(waiting.window, histories, partial(_at, rule, histories), rule.tolerance / rule.scale)
         else:
-            reading = self._at(rule, time_ns)
-        if reading is not None and self._do_clocks_disagree(rule):
+            reading = _at(rule, histories, time_ns)
+        if reading is not None and self._do_clocks_disagree(rule, was_late=waiting.frame.is_backfilled):
             return Reading(reading.value, reading.flag | Flag.CLOCKS_DISAGREE)
         return reading
 
-    def _at(self, rule: ChannelRule, time_ns: int) -> Reading | None:
-        """Value at one moment; None if it is not known yet."""
-        channel, tolerance = self._histories[rule.name], rule.tolerance / rule.scale
-        if rule.moving:
-            return reading_with_motion(time_ns, channel, self._histories[rule.moving], tolerance)
-        gap_ns = round(rule.gap_s * NS_PER_S) if rule.is_continuous else 0
-        return reading_by_gap(
-            time_ns, channel, gap_ns, tolerance, rests_in_silence=rule.rests_in_silence, is_sampled=rule.is_sampled
-        )
+    def _history(self, name: str, waiting: _Waiting) -> History:
+        return self._histories[name].around(waiting.window)
 
-    def _do_clocks_disagree(self, rule: ChannelRule) -> bool:
-        """True if the receipts tell that frames and this channel are stamped by clocks too far apart."""
+    def _do_clocks_disagree(self, rule: ChannelRule, *, was_late: bool) -> bool:
+        """True if the receipts tell that frames and this channel are stamped by clocks too far apart.
+
+        For a frame that `was_late`, if they told so at any time: they cannot tell when it was taken.
+        """
         for name in (rule.name, rule.moving) if rule.moving else (rule.name,):
             offset_ns = self._offset_ns(self._histories[name])
             if offset_ns is not None and abs(offset_ns) > self._limit_ns:
+                self._apart.add(rule.name)
                 return True
-        return False
+        return was_late and rule.name in self._apart
+
+
+def _at(rule: ChannelRule, histories: tuple[History, ...], time_ns: int) -> Reading | None:
+    """Value at one moment, by the history of the channel and that of its motion; None if it is not known yet."""
+    tolerance = rule.tolerance / rule.scale
+    if rule.moving:
+        channel, motion = histories
+        return reading_with_motion(time_ns, channel, motion, tolerance)
+    gap_ns = round(rule.gap_s * NS_PER_S) if rule.is_continuous else 0
+    return reading_by_gap(
+        time_ns, histories[0], gap_ns, tolerance, rests_in_silence=rule.rests_in_silence, is_sampled=rule.is_sampled
+    )
 
 
 def worst(one: float, other: float) -> float:

@@ -8,6 +8,7 @@ from stream_service.errors import ConfigError
 from stream_service.run.live.frame_transport import LiveFrames, frame_switches, frame_transport
 from stream_service.settings.profile import Motion, Profile, moving_channel
 from stream_service.sources.live.ca_detector import CaDetector
+from stream_service.sources.live.ca_raw_file_name import CaRawFileName
 from stream_service.sources.live.ca_readbacks import CaReadbacks, Follow
 
 DMOV, MOVN = ".DMOV", ".MOVN"
@@ -23,8 +24,14 @@ class BeamlineMonitors:
         self.detector = CaDetector(detector.acquire_pv, detector.counter_pv, detector.exposure_pv)
         self.switches = frame_switches(detector)
         self.switches.connect()
+        self._raw_file = CaRawFileName(profile.raw_file.plugin) if profile.raw_file.plugin else None
         self._acquire_pv = detector.acquire_pv
         self._transport = frame_transport(profile)
+
+    @property
+    def raw_file_name(self) -> str:
+        """Of the file that the HDF5 plugin of the profile writes, or has written last; empty if nobody says."""
+        return "" if self._raw_file is None else self._raw_file.latest
 
     def frame_source(self) -> LiveFrames:
         """A source of the frames of one run, which is not started yet."""
@@ -54,6 +61,8 @@ class BeamlineMonitors:
         self.readbacks.close()
         self.detector.close()
         self.switches.close()
+        if self._raw_file is not None:
+            self._raw_file.close()
 
 
 def followed_channels(profile: Profile) -> dict[str, Follow]:

@@ -41,6 +41,7 @@ def live_rules(profile: Profile) -> RunRules:
         drain_s=service.drain_s,
         gone_s=service.gone_s,
         armed_timeout_s=service.armed_timeout_s,
+        raw_file_s=profile.raw_file.timeout_s,
     )
 
 

@@ -32,12 +32,14 @@ from stream_service.run.live.live_settings import (
     with_references,
 )
 from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.live.raw_file import open_raw_file
 from stream_service.run.live.run_trial import check_space, try_file
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile, open_run_file
 from stream_service.run.settings import UNKNOWN_DTYPE, RunSettings, warm_up
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
+from stream_service.sources.hdf5.raw_file import RawFile
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +120,10 @@ class LiveSetup:
 
     def _asked_exposure_s(self) -> float:
         return self._request.exposure_s or self._series_exposure_s or self._sources.detector.exposure_s
+
+    def open_raw_file(self) -> RawFile:
+        """See `RunSetup`: the file that the request names, or that the HDF5 plugin writes."""
+        return open_raw_file(self._profile, self._request.raw_file or self._sources.raw_file_name)
 
     def see(self, exposure: Exposure) -> None:
         """Nothing is to be said of single exposures that their flags do not say."""

@@ -48,6 +48,11 @@ class LiveSources:
             return replace(begin, first_unique_id=self.detector.counter() + 1, is_counted=True)
         return replace(begin, first_unique_id=settings.first_id)
 
+    @property
+    def raw_file_name(self) -> str:
+        """Of the file that the HDF5 plugin writes, or has written last, as its IOC names it; empty if nobody says."""
+        return self._monitors.raw_file_name
+
     def attach_thread(self) -> None:
         """See `BeamlineMonitors.attach_thread`."""
         self._monitors.attach_thread()

@@ -14,7 +14,7 @@ from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stream import Begin
-from stream_service.errors import ConfigError
+from stream_service.errors import ConfigError, SourceError
 from stream_service.kernels import FrameReducer, Geometry
 from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -25,6 +25,7 @@ from stream_service.run.rows.group_check import JUDGED_GROUPS, check_groups
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile, open_run_file
 from stream_service.run.settings import RunSettings, frames_per_row
+from stream_service.run.sources import RawFrames
 from stream_service.settings.quality import QualitySettings
 from stream_service.sources.recording import Recording
 from stream_service.standard_file import ChannelColumn, StandardFile
@@ -77,6 +78,10 @@ class RecordedSetup:
     def exposure_of(self, frame: Frame) -> float:
         """See `RecordedScan.exposure_of`."""
         return self._scan.exposure_of(frame)
+
+    def open_raw_file(self) -> RawFrames:
+        """A recording has nothing beside it."""
+        raise SourceError("")
 
     def see(self, exposure: Exposure) -> None:
         """See `RecordedScan.see`."""

@@ -175,6 +175,18 @@ class RowPipeline:
             self._blocks.append(n, ordinals[:n].ravel().tolist())
             rows, pixels, ordinals = rows[n:], pixels[n:], ordinals[n:]
 
+    def reopen(self, ordinals: npt.NDArray[np.int64]) -> None:
+        """Gather the rows of these frames once more: they may come late."""
+        self._grouper.reopen(self._positions_of(ordinals))
+
+    def give_up(self, ordinals: npt.NDArray[np.int64]) -> None:
+        """Let go what has come of the rows of these frames that are not full."""
+        given_up = self._grouper.give_up(self._positions_of(ordinals))
+        self._ledger.mark((lost.ordinal for lost in given_up), FrameStatus.INCOMPLETE)
+
+    def _positions_of(self, ordinals: npt.NDArray[np.int64]) -> list[int]:
+        return np.unique(ordinals // self.frames_per_row).tolist()
+
     def release(self) -> None:
         """There may be no more exposures: take those that wait for the gaps, or for the usual step, to be known."""
         if self._first_frames is not None:

@@ -20,6 +20,7 @@ from stream_service.core.run import EndReason, RunState
 from stream_service.core.stream import Gone
 from stream_service.errors import ConfigError
 from stream_service.run.frame_intake import RunNotes
+from stream_service.run.live.raw_file import NOT_NAMED
 from stream_service.run.pairing import Pairing
 from stream_service.standard_file import validate_file
 
@@ -52,7 +53,7 @@ def test_lost_frames_are_named_head_and_tail_too(bench):
         1: FrameStatus.LOST, 2: FrameStatus.STORED, 3: FrameStatus.STORED, 4: FrameStatus.LOST,
         5: FrameStatus.STORED, 6: FrameStatus.STORED, 7: FrameStatus.LOST, 8: FrameStatus.NOT_EXPOSED,
     }  # fmt: skip
-    assert run.message == "4 of 8 frames stored in 4 rows, 3 lost, 1 never exposed (missing ids: 1, 4, 7)"
+    assert run.message == f"4 of 8 frames stored in 4 rows, 3 lost, 1 never exposed (missing ids: 1, 4, 7); {NOT_NAMED}"
 
 
 def test_losing_the_first_frame_shifts_no_group(bench):

@@ -15,6 +15,7 @@ from stream_service.core.account import Account
 from stream_service.core.ending import true_reason
 from stream_service.core.ledger import FrameStatus
 from stream_service.core.run import EndReason, RunState
+from stream_service.run.live.raw_file import NOT_NAMED
 from stream_service.run.run import Run
 from stream_service.settings.service_status import Severity
 from stream_service.standard_file import validate_file
@@ -78,7 +79,7 @@ def test_plan_that_ran_to_its_end_with_losses_was_not_stopped(bench):
     b = bench(n_positions=12)
     run = b.play(frames([1, 2, 3, 5, 6, 8, 9, 10, 12]), b.exposed(12), b.stop)
     assert (run.state, run.status().end_reason) == (RunState.INCOMPLETE, EndReason.FRAMES_LOST)
-    assert run.message == "9 of 12 frames stored in 9 rows, 3 lost (missing ids: 4, 7, 11)"
+    assert run.message == f"9 of 12 frames stored in 9 rows, 3 lost (missing ids: 4, 7, 11); {NOT_NAMED}"
 
 
 @pytest.mark.parametrize("lost", [(), (5,)])
@@ -112,7 +113,7 @@ def test_reason_of_the_first_refused_frames_is_in_message_reason_and_file(bench)
     )
     why = "frame 4 is (4, 4) uint16, but the run began with (6, 8) uint16: the readout must not change during a run"
     assert run.message == (
-        "3 of 6 frames stored in 3 rows, 3 lost (missing ids: 4-6); "
+        f"3 of 6 frames stored in 3 rows, 3 lost (missing ids: 4-6); {NOT_NAMED}; "
         f"3 frames could not be used, the first because {why}"
     )
     assert run.status().end_reason.startswith(
@@ -226,7 +227,7 @@ def test_losses_are_told_with_an_alarm_while_the_run_goes_on(bench, waiting_byte
     )
     assert said[0] == ("receiving scan", Severity.NONE)
     assert said[1] == (f"receiving scan; 2 frames lost so far (gaps in uniqueId){cause}", Severity.MINOR)
-    assert run.message == "4 of 6 frames stored in 4 rows, 2 lost (missing ids: 3-4)"
+    assert run.message == f"4 of 6 frames stored in 4 rows, 2 lost (missing ids: 3-4); {NOT_NAMED}"
 
 
 def test_disk_that_the_run_waits_for_is_told_with_an_alarm(bench):

@@ -19,6 +19,7 @@ from stream_service.core.row import RowBlock
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import SourceError
 from stream_service.run import run_rows
+from stream_service.run.live.raw_file import NOT_NAMED
 from stream_service.run.rows.pipeline import RowPipeline
 from stream_service.run.run_file import RunFile
 from stream_service.standard_file import StandardFile
@@ -75,7 +76,7 @@ def test_stop_does_not_wait_for_frames_that_later_ones_have_overtaken(bench):
     run = b.play(frames([1, 2]), b.exposed(7), b.stop, [frame(3)], later)
     assert (run.state, run.message) == (
         RunState.INCOMPLETE,
-        "3 of 7 frames stored in 3 rows, 4 lost (missing ids: 4-7)",
+        f"3 of 7 frames stored in 3 rows, 4 lost (missing ids: 4-7); {NOT_NAMED}",
     )
     assert b.clock.now_s < 1001, "no drain time was waited for"
 

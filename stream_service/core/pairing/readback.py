@@ -1,0 +1,21 @@
+"""A readback: one measured value of a channel, as its IOC posted it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Readback:
+    """One measured value of a channel, in the channel's own unit."""
+
+    channel: str
+    value: float
+    timestamp_ns: int
+    """The IOC's stamp: since when the value is true."""
+    is_valid: bool = True
+    """False for alarm severity INVALID or a value that is not a finite number."""
+    is_after_gap: bool = False
+    """True for the first update after a disconnection: what was between it and the one before is not known."""
+    received_ns: int | None = None
+    """When it came, on a clock of ours that never steps; None for one that was recorded, or that tells an old state."""
