@@ -18,9 +18,9 @@ from iocsim.detector.acquisition import COLOR_MODE, Acquisition, ExposureSetting
 from iocsim.detector.faulty_frames import FaultyFrames
 from iocsim.detector.interruptions import Interruptions
 from iocsim.detector.nd_attributes import NDAttributesFile
-from iocsim.detector.ndarray import DATA_TYPES, NDArray, NDAttribute, SourceType, data_type, data_type_name
+from iocsim.detector.ndarray import NDArray, NDAttribute, SourceType
 from iocsim.detector.plugin import ADCORE_VERSION, DRIVER_PORT, ENABLED, ArrayCount
-from iocsim.detector.readout import Readout
+from iocsim.detector.readout_pvs import ReadoutPvs
 from iocsim.motors.faulty_positions import FaultyPositions
 from iocsim.physics.endstation import Endstation
 from iocsim.pv import NO_YES, Choice, PvTable, Text, monitors_sent
@@ -88,8 +88,6 @@ class Detector:
         self._acquisition: Acquisition | None = None
         self._finished: asyncio.Future[None] | None = None
 
-        rows, columns = source.raw_shape
-        own_type = DATA_TYPES.index(data_type_name(source.dtype))
         for name, label in {
             "PortName_RBV": DRIVER_PORT,
             "Manufacturer_RBV": "ptychostream",
@@ -129,40 +127,12 @@ class Detector:
         self._message = table.readback("StatusMessage_RBV", Text())
         self._remaining = table.readback("TimeRemaining_RBV", 0.0)
 
-        table.readback("MaxSizeX_RBV", columns)
-        table.readback("MaxSizeY_RBV", rows)
-        self._size_x = table.pair("SizeX", columns)
-        self._size_y = table.pair("SizeY", rows)
-        self._min_x = table.pair("MinX", 0)
-        self._min_y = table.pair("MinY", 0)
-        self._bin_x = table.pair("BinX", 1)
-        self._bin_y = table.pair("BinY", 1)
-        self._reverse_x = table.pair("ReverseX", NO_YES)
-        self._reverse_y = table.pair("ReverseY", NO_YES)
-        self._data_type = table.pair("DataType", Choice(DATA_TYPES, own_type))
-        # Any record has this field; ophyd asks for it when it describes a file plugin.
-        table.readback("DataType_RBV.DISA", 0)
-        self._array_size_x = table.readback("ArraySizeX_RBV", columns)
-        self._array_size_y = table.readback("ArraySizeY_RBV", rows)
-        table.readback("ArraySizeZ_RBV", 0)
+        self._readout = ReadoutPvs(table, source.raw_shape, source.dtype)
         self._unique_id = table.readback("UniqueId_RBV", 0)
         # Of the last frame, so 0 before the first.
         self._dimensions = [table.readback(f"ArraySize{axis}_RBV", 0) for axis in range(3)]
         self._array_bytes = table.readback("ArraySize_RBV", 0)
         self._last: NDArray | None = None
-        self._readout = Readout.within(source.raw_shape, source.dtype)
-        for pair in (
-            self._size_x,
-            self._size_y,
-            self._min_x,
-            self._min_y,
-            self._bin_x,
-            self._bin_y,
-            self._reverse_x,
-            self._reverse_y,
-            self._data_type,
-        ):
-            pair.after_put = self._change_readout
 
     @property
     def is_acquiring(self) -> bool:
@@ -198,7 +168,7 @@ class Detector:
 
     def example(self) -> NDArray:
         """A frame like the next ones, of nothing."""
-        readout = self._readout
+        readout = self._readout.now
         attributes = (COLOR_MODE, *self._attributes_file.read(0))
         return NDArray(np.zeros(readout.shape, readout.dtype), 0, 0, attributes)
 
@@ -276,7 +246,7 @@ class Detector:
         return self._positions.carried(unique_id, self._attributes_file.read(unique_id))
 
     def _settings(self) -> ExposureSettings:
-        return ExposureSettings(self._exposure.value, self._period.value, self._readout)
+        return ExposureSettings(self._exposure.value, self._period.value, self._readout.now)
 
     def _built_in_attributes(self, unique_id: int) -> tuple[NDAttribute, ...]:
         return (
@@ -284,30 +254,6 @@ class Detector:
             NDAttribute("ArrayCounter", unique_id, "driver array counter", SourceType.PARAM, "ARRAY_COUNTER"),
             NDAttribute("AcquireTime", self._exposure.value, "exposure time, s", SourceType.PARAM, "ACQ_TIME"),
         )
-
-    async def _change_readout(self) -> None:
-        """Take the region, binning and type from the PVs, and show what the sensor can do of it."""
-        readout = Readout.within(
-            self._source.raw_shape,
-            data_type(self._data_type.value),
-            minimum=(self._min_x.setpoint.value, self._min_y.setpoint.value),
-            size=(self._size_x.setpoint.value, self._size_y.setpoint.value),
-            binning=(self._bin_x.setpoint.value, self._bin_y.setpoint.value),
-            reverse=(self._reverse_x.is_on, self._reverse_y.is_on),
-        )
-        self._readout = readout
-        for pair, value in (
-            (self._min_x, readout.min_x),
-            (self._min_y, readout.min_y),
-            (self._size_x, readout.size_x),
-            (self._size_y, readout.size_y),
-            (self._bin_x, readout.bin_x),
-            (self._bin_y, readout.bin_y),
-        ):
-            await pair.readback.follow(value)
-        rows, columns = readout.shape
-        await self._array_size_x.follow(columns)
-        await self._array_size_y.follow(rows)
 
 
 async def _not_negative(value: float) -> float:

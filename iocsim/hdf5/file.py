@@ -26,6 +26,10 @@ DEFAULT_COLUMN_CHUNK = 16384
 """Frames per chunk of a column when neither NDAttributeChunk nor NumCapture says (NDFileHDF5.cpp)."""
 
 
+class NoPlaceError(OSError):
+    """PositionMode gives a frame an index that the file does not have."""
+
+
 class FrameMismatchError(ValueError):
     """A frame has another shape or type than the file was opened for."""
 
@@ -198,7 +202,7 @@ class NDFile:
         index = next((attribute.value for attribute in array.attributes if attribute.name == name), None)
         limit = self._options.num_capture or sys.maxsize
         if not isinstance(index, int) or not 0 <= index < limit:
-            raise OSError(f"frame {array.unique_id} has no place in the file: {name} is {index}")
+            raise NoPlaceError(f"frame {array.unique_id} has no place in the file: {name} is {index}")
         return index
 
     def _write_columns(self) -> None:

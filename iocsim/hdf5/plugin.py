@@ -7,15 +7,14 @@ writes, and arrays that find the queue full are counted in DroppedArrays. HDF1 g
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
-import sys
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from caproto import SkipWrite
 
+from iocsim.crash import crash
 from iocsim.detector.ndarray import NDArray
 from iocsim.detector.plugin import Arrays, Plugin
 from iocsim.hdf5.faults import Hdf5Faults
@@ -30,8 +29,6 @@ from iocsim.hdf5.xml import LayoutFileError, load_layout
 from iocsim.hdf5.xml_layout import XmlLayout
 from iocsim.pv import NO_YES, OFF_ON, Choice, Initial, Pair, PvTable, Text, monitors_sent
 
-SEGMENTATION_FAULT = 139
-"""128 + SIGSEGV, as a shell tells it."""
 PLUGIN_TYPE = "NDFileHDF5 ver1.10.1"
 XML_FILE_NAME_BYTES = 2048
 """XMLSIZE, the default length of the record in NDFileHDF5.template."""
@@ -226,7 +223,7 @@ class Hdf5Plugin(Plugin):
             try:
                 parsed = load_layout(self._layout_name.value)
                 if parsed.fatal:
-                    _die(parsed.fatal)
+                    crash(f"at this layout: {parsed.fatal}")
                 layout = XmlLayout(parsed)
             except LayoutFileError:
                 refusal = "status=3"
@@ -254,6 +251,8 @@ class Hdf5Plugin(Plugin):
 
     async def _put_capture(self, value: str) -> Any:
         if value == "Capture":
+            if self._recorder.has_misplaced:
+                crash("at the capture after one whose images had no place in the file")
             await asyncio.to_thread(self._recorder.start)
             await self.refresh()
             await self._idle.wait()
@@ -314,11 +313,3 @@ class Hdf5Plugin(Plugin):
                 message, is_valid = str(error), False
         await self._layout_valid.follow(int(is_valid))
         await self._layout_message.follow(message)
-
-
-def _die(reason: str) -> NoReturn:
-    """End as the real IOC does, which is not caught anywhere: at once, with the exit code of a segmentation fault."""
-    print(
-        f"iocsim: ends as the real IOC does at this layout (segmentation fault): {reason}", file=sys.stderr, flush=True
-    )
-    os._exit(SEGMENTATION_FAULT)

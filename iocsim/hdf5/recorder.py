@@ -18,7 +18,7 @@ from typing import Any
 
 from iocsim.detector.ndarray import NDArray
 from iocsim.hdf5.faults import Hdf5Faults, old_frame
-from iocsim.hdf5.file import FrameMismatchError, NDFile
+from iocsim.hdf5.file import FrameMismatchError, NDFile, NoPlaceError
 from iocsim.hdf5.names import file_name
 from iocsim.hdf5.settings import CaptureSettings, FileSettings, RecorderStatus, WriteMode
 
@@ -53,6 +53,8 @@ class Recorder:
         self._is_lazy = False
         """LazyOpen as it was when the capture began."""
         self._has_bad_layout = False
+        self.has_misplaced = False
+        """A capture ended at an image without a place in the file: the real plugin does not survive the next one."""
 
     @property
     def status(self) -> RecorderStatus:
@@ -154,6 +156,7 @@ class Recorder:
             self._show(has_failed=True, message="Invalid frame. Ignoring.")
             return True
         except DISK_ERRORS as error:
+            self.has_misplaced = isinstance(error, NoPlaceError)
             self._fail(error)
             return True
         n_captured = self._status.n_captured + 1

@@ -116,6 +116,7 @@ def test_images_by_index_leave_holes_and_overwrite_while_columns_stay_in_the_ord
         hdf1.recorder.take(frame(unique_id, place))
     hdf1.recorder.take(frame(5, 6))
     assert hdf1.recorder.status.has_failed and not hdf1.recorder.status.is_capturing
+    assert hdf1.recorder.has_misplaced
     with h5py.File(hdf1.path) as file:
         assert file[DATA][:, 0, 0].tolist() == [4, 0, 3, 0, 1]
         assert file[IDS][()].tolist() == [1, 2, 3, 4]
