@@ -8,7 +8,6 @@ from pathlib import Path
 import h5py
 import hdf5_corpus
 import numpy as np
-import pytest
 from limits import HANG_S
 
 from stream_service.core.frame import EPICS_EPOCH_S, Frame
@@ -16,7 +15,7 @@ from stream_service.sources.hdf5.raw_file import RawAnswer, RawFile, RawLimits, 
 
 IDS = np.arange(1, hdf5_corpus.N + 1)
 STAMPS_NS = (1_100_000_000 + EPICS_EPOCH_S + IDS - 1) * 10**9 + IDS - 1
-LIMITS = RawLimits(step_cpu_s=2)
+LIMITS = RawLimits(step_cpu_s=1)
 
 
 def asked(file: RawFile) -> tuple[list[Frame], RawAnswer]:
@@ -60,7 +59,12 @@ def test_mutated_files_give_frames_or_a_sentence(tmp_path: Path) -> None:
     assert found[RawState.CLOSED] > 10 and found[RawState.UNREADABLE] > 10, found
 
 
-@pytest.mark.parametrize("damage", hdf5_corpus.DAMAGES)
-def test_what_hdf5_does_not_survive_is_a_sentence(tmp_path: Path, damage: str) -> None:
-    found = check(tmp_path / "raw.h5", hdf5_corpus.DAMAGES[damage]()[::10])
-    assert not found[RawState.CLOSED]
+def test_library_that_does_not_come_back_is_ended(tmp_path: Path) -> None:
+    path = tmp_path / "raw.h5"
+    path.write_bytes(hdf5_corpus.circles()[0])
+    with RawFile(path, limits=LIMITS) as file:
+        _, answer = asked(file)
+        assert answer.state is RawState.UNREADABLE
+        assert f"{path} cannot be read: it is damaged so that the library does not come back" in answer.sentence
+        path.write_bytes(hdf5_corpus.good("areaDetector"))
+        assert asked(file)[1].n_found == 3

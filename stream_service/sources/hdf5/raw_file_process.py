@@ -10,6 +10,8 @@ import json
 import os
 import resource
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +22,7 @@ from stream_service.core.frame import UnreadableFrame
 from stream_service.errors import SourceError
 from stream_service.hdf5.opening import BeingWrittenError
 from stream_service.processes.limited import limit_this_process
+from stream_service.processes.reading import Notes, take_notes
 from stream_service.sources.hdf5.raw_matching import Agreement, Identities, compared, wanted_rows
 from stream_service.sources.hdf5.raw_messages import (
     Inbox,
@@ -28,11 +31,14 @@ from stream_service.sources.hdf5.raw_messages import (
     answer_message,
     columns_of,
     frame_message,
+    packed,
 )
 from stream_service.sources.hdf5.raw_rows import RawRows
 from stream_service.text.counted import agrees, counted
 
 MOST_QUESTION_BYTES = 1 << 30
+SIGN_OF_LIFE_S = 1.0
+"""Between two messages that say nothing but that reading goes on."""
 DOUBLE_NS = 1000
 """Stamps that are doubles of seconds since 1990 are the same if they differ by less: neighbours are 238 ns apart, and
 one that was sent as a text may have six digits behind the point."""
@@ -45,9 +51,9 @@ class RawReader:
         self._path = Path(settings["path"])
         self._field = settings["timestamp_field"]
         self._wanted_attributes = settings["wanted_attributes"]
-        self._step_cpu_s = int(settings["step_cpu_s"])
         self._tolerance_ns = 0 if self._field == "timeStamp" else DOUBLE_NS
         self._out = out
+        take_notes(_Steps(int(settings["step_cpu_s"]), lambda: self._write(packed({}))))
         self._file: RawRows | None = None
         self._n_found = 0
         self._unreadable: list[str] = []
@@ -55,7 +61,6 @@ class RawReader:
     def answer(self, wanted: npt.NDArray[np.int64], held: Identities) -> None:
         """Write the frames, and the end of the answer."""
         self._n_found, self._unreadable = 0, []
-        self._begin_step()
         try:
             answer = self._answer(wanted, held)
         except BeingWrittenError as error:
@@ -88,7 +93,6 @@ class RawReader:
                 raise BeingWrittenError(f"{self._path} was written to while it was read")
             self._n_found += 1
             self._write(frame_message(frame))
-            self._begin_step()
         return RawAnswer(state, *counts, self._n_found, len(self._unreadable), self._said())
 
     def _ended(self, state: RawState, sentence: str) -> RawAnswer:
@@ -130,11 +134,25 @@ class RawReader:
             self._out.write(piece)
         self._out.flush()
 
-    def _begin_step(self) -> None:
-        """From now on so much processor time may be taken until the next step begins; then the system ends us."""
+
+class _Steps(Notes):
+    """Notes of this process for itself: every step of reading is limited, and a long way is told to go on."""
+
+    def __init__(self, cpu_s: int, tell: Callable[[], object]) -> None:
+        super().__init__()
+        self._cpu_s = cpu_s
+        self._tell = tell
+        self._told_s = time.monotonic()
+
+    def begin(self, what: str) -> tuple[int, str]:
+        """So much processor time may be taken until the next step begins; then the system ends this process."""
         used = resource.getrusage(resource.RUSAGE_SELF)
-        limit_s = int(used.ru_utime + used.ru_stime) + 1 + self._step_cpu_s
+        limit_s = int(used.ru_utime + used.ru_stime) + 1 + self._cpu_s
         resource.setrlimit(resource.RLIMIT_CPU, (limit_s, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        if time.monotonic() - self._told_s > SIGN_OF_LIFE_S:
+            self._told_s = time.monotonic()
+            self._tell()
+        return super().begin(what)
 
 
 def main(text: str) -> None:

@@ -1,7 +1,8 @@
 """Messages between the daemon and the process that reads the raw file for it.
 
 A message is a head, a JSON object and bytes: of a question the ids and stamps that are held, of a frame its pixels. The
-process reads files of others, so nothing it says is unpickled, and every length is compared with a limit.
+process reads files of others, so nothing it says is unpickled, and every length is compared with a limit. A message of
+neither kind is a sign of life.
 """
 
 from __future__ import annotations
