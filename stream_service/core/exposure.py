@@ -23,7 +23,7 @@ class Flag(IntFlag):
     UNBRACKETED = 4
     """The channel was moving, or its history began later, and no update on one side of the exposure is known."""
     MISSING = 8
-    """The frame did not carry the NDAttribute."""
+    """The frame did not carry the NDAttribute, or the hardware-captured array has no entry for it."""
     UNCERTAIN = 16
     """The channel moved, and its updates do not tell within the limit where it was at mid-exposure."""
     NO_TIME = 32

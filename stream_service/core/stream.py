@@ -5,8 +5,8 @@ A recording has a real begin and end. The frames of a live detector have none th
 makes the begin from the detector's state when a run is armed, and the run finds the end by other signs. Where a
 detector announces its series (SIMPLON, Stream2), a run may be of many: a software step scan arms it at each position.
 
-A channel has updates (`Readback`), watermarks ("complete until t"), the end of a record, and is gone; its own events
-come in order. They know nothing of where they come from: Channel Access or a recording.
+A channel has updates (`Readback`, or the `Entries` of an array), watermarks ("complete until t"), the end of a record,
+and is gone; its own events come in order. They know nothing of where they come from: Channel Access or a recording.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from stream_service.core.frame import Frame
-from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.readback import Entries, Readback
 from stream_service.core.run import EndReason
 
 
@@ -94,7 +94,8 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The record of `channel` ends at `at_ns`: nothing is known after it. Told before its first update."""
+    """The record of `channel` ends at `at_ns`: nothing is known after it. Told before its first update; of an
+    array after all its entries."""
 
     channel: str
     at_ns: int
@@ -107,4 +108,4 @@ class Gone:
     channel: str
 
 
-ReadbackEvent = Readback | Watermark | Ends | Gone
+ReadbackEvent = Readback | Entries | Watermark | Ends | Gone

@@ -14,11 +14,11 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
-from stream_service.core.exposure import Exposure
+from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
-from stream_service.core.pairing.history import Readback
 from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.readback import Entries, Readback
 from stream_service.core.stream import Ends, Gone, ReadbackEvent, Watermark
 from stream_service.run.rules import RunRules
 from stream_service.run.sources import ReadbackSource
@@ -117,11 +117,26 @@ class Pairing:
                 log.warning("the PV of channel %s is gone", event.channel)
                 self._pairer.disconnect(event.channel)
                 self.gone.add(event.channel)
+            elif isinstance(event, Entries):
+                self.gone.discard(event.channel)
+                self._pairer.add_entries(event)
             else:
                 self.gone.discard(event.channel)
                 self._pairer.add_readback(event)
                 updates.append(event)
         return updates
+
+    def notes(self) -> list[str]:
+        """What does not fit of hardware-captured arrays, in sentences."""
+        return self._pairer.notes()
+
+    def entries_late(self) -> list[int]:
+        """See `Pairer.entries_late`."""
+        return self._pairer.entries_late()
+
+    def entries_of(self, ordinal: int) -> dict[str, tuple[float, Flag]]:
+        """See `Pairer.entries_of`."""
+        return self._pairer.entries_of(ordinal)
 
     def clock_offsets_s(self) -> dict[str, float]:
         """By how much the clock of each channel is ahead of that of the frames, as far as receipts tell."""

@@ -147,6 +147,7 @@ class RunRows:
     def notes(self) -> Iterator[str]:
         """Remarks on the rows so far, in sentences."""
         if self.out is not None:
+            yield from self.pairing.notes()
             yield from self.out.pipeline.notes()
             yield from self.out.notes
 

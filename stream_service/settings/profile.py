@@ -148,10 +148,17 @@ class ChannelSettings(Settings):
     """One readback that belongs to every frame."""
 
     how: How
-    """`attribute` (the NDAttribute on the frame) or `timestamp` (the PV's own history at mid-exposure)."""
+    """`attribute` (the NDAttribute on the frame), `timestamp` (the PV's own history at mid-exposure) or, for x and y,
+    `index` (an array captured by hardware, with an entry for each frame of the run)."""
     pv: str = ""
     """The readback PV. Needed for `timestamp`; for `attribute` the PV behind the NDAttribute: its history is recorded,
-    and rows whose attribute does not follow it are flagged. Without it a stale attribute is not found."""
+    and rows whose attribute does not follow it are flagged. Without it a stale attribute is not found. For `index`
+    the array: it is emptied when the hardware is armed, and holds what was captured and no zeros after it."""
+    dataset: str = ""
+    """For `index`: where `ingest` finds the array in the file of its option --arrays, such as `/INENC1.VAL.Mean`."""
+    skip_first: Annotated[int, Field(ge=0)] = 0
+    """For `index`: so many entries at the start of the array belong to no frame (1 where hardware captures one of the
+    acquisition before)."""
     attribute: str = ""
     """Name of the NDAttribute, for `attribute`."""
     unit: str
@@ -179,6 +186,10 @@ class ChannelSettings(Settings):
     def _names_its_source(self) -> Self:
         if self.how is How.TIMESTAMP and not self.pv:
             raise ValueError("a channel paired by 'timestamp' needs 'pv', the PV whose history is followed")
+        if self.how is How.INDEX and not (self.pv or self.dataset):
+            raise ValueError("a channel paired by 'index' needs 'pv', the array, or 'dataset', for files of arrays")
+        if self.how is not How.INDEX and (self.dataset or self.skip_first):
+            raise ValueError("'dataset' and 'skip_first' only make sense for a channel paired by 'index'")
         if self.how is How.ATTRIBUTE and not self.attribute:
             raise ValueError("a channel paired by 'attribute' needs 'attribute', the name of the NDAttribute")
         for option, is_given in (("moving", self.moving is not None), ("over", self.over is not Over.MID)):
@@ -220,6 +231,8 @@ class Profile(Settings):
         for name, channel in channels.items():
             if not CHANNEL_NAME.fullmatch(name) or name.endswith(MOVING):
                 raise ValueError(f"'{name}' cannot name a channel: letters, digits and '_', not ending in '{MOVING}'")
+            if name not in POSITION_CHANNELS and channel.how is How.INDEX:
+                raise ValueError(f"channel '{name}' cannot be paired by 'index': only x and y can")
             if name not in PAIRED_CHANNELS and not channel.pv:
                 raise ValueError(f"channel '{name}' is only recorded, so it needs 'pv'")
         return channels
@@ -246,7 +259,8 @@ class Profile(Settings):
                 gap_s=channel.gap_s or INTERPOLATION_GAP_S,
                 rests_in_silence=channel.gap_s is not None,
                 tolerance=self.position_tolerance_m if name in POSITION_CHANNELS else math.inf,
-                has_pv=bool(channel.pv) and channel.how is How.ATTRIBUTE,
+                has_pv=bool(channel.pv) and channel.how is not How.TIMESTAMP,
+                skip_first=channel.skip_first,
             )
             for name in PAIRED_CHANNELS
             for channel in (self.channels[name],)

@@ -28,8 +28,10 @@ from stream_service.core.epochs import grown
 from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, FrameId, Window
 from stream_service.core.pairing.attributes import attribute_doubt, attribute_reading
-from stream_service.core.pairing.history import REORDER_NS, History, Readback
+from stream_service.core.pairing.hardware_array import HardwareArray
+from stream_service.core.pairing.history import REORDER_NS, History
 from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
+from stream_service.core.pairing.readback import Entries, Readback
 from stream_service.core.pairing.waiting import Line
 from stream_service.core.pairing.window_mean import mean_over
 
@@ -49,6 +51,8 @@ class How(StrEnum):
     """The NDAttribute on the frame: right for step scans and for values latched by hardware."""
     TIMESTAMP = "timestamp"
     """The channel's own history at mid-exposure: linear between updates while moving, the last value while at rest."""
+    INDEX = "index"
+    """The entry of an array that hardware captured, by the number of the frame in the run."""
 
 
 class Over(StrEnum):
@@ -86,7 +90,10 @@ class ChannelRule:
     tolerance: float = math.inf
     """In SI units (eV): a value that may be off by more is flagged `UNCERTAIN`."""
     has_pv: bool = False
-    """For `attribute`: the PV behind the NDAttribute is followed, too, so that a stale one is found."""
+    """For `attribute`: the PV behind the NDAttribute is followed, too, so that a stale one is found. For `index`: the
+    array comes in the course of the run; where it does not, no frame waits for it."""
+    skip_first: int = 0
+    """For `index`: entries at the start of the array that belong to no frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +130,15 @@ class Pairer:
             name: History(clock=Clock(self._limit_ns), tells_motion=name in motions)
             for name in channels_followed(rules)
         }
+        self._arrays = {rule.name: HardwareArray(rule.skip_first) for rule in rules if rule.how is How.INDEX}
+        for rule in rules:
+            if rule.how is How.INDEX and not rule.has_pv:
+                self._arrays[rule.name].end()
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
         """In the order in which they came, by a number of ours."""
         self._n_came = self._n_looked_at = 0
-        self._lines = {rule.name: self._line_of(rule) for rule in rules if rule.name in self._histories}
+        followed = {*self._histories, *self._arrays}
+        self._lines = {rule.name: self._line_of(rule) for rule in rules if rule.name in followed}
         self._means = {rule.name for rule in rules if rule.over is Over.WINDOW}
         self._longest_ns = 0
         """Of all exposures so far."""
@@ -137,6 +149,8 @@ class Pairer:
         """Frames that left before a channel was known, by its name; for the caller to clear."""
 
     def _line_of(self, rule: ChannelRule) -> Line:
+        if rule.how is How.INDEX:
+            return Line((self._arrays[rule.name],), self._waiting, is_ordered=False)
         names = (rule.name, rule.moving) if rule.moving else (rule.name,)
         histories = tuple(self._histories[name] for name in names)
         return Line(histories, self._waiting, is_ordered=rule.how is How.TIMESTAMP)
@@ -205,6 +219,29 @@ class Pairer:
         if history := self._histories.get(readback.channel):
             history.add(readback)
 
+    def add_entries(self, entries: Entries) -> None:
+        """Take an array as it is now; those of channels nobody pairs by index are ignored."""
+        if array := self._arrays.get(entries.channel):
+            array.update(entries.values, is_from_before=entries.is_from_before)
+
+    def entries_late(self) -> list[int]:
+        """Ordinals of the frames that left without an entry, and of which all entries are there now."""
+        late = [set(array.came_late()) for array in self._arrays.values() if array.n_lacking]
+        return sorted(set.intersection(*late)) if late else []
+
+    def entries_of(self, ordinal: int) -> dict[str, tuple[float, Flag]]:
+        """Values by index of the frame with this ordinal, in SI units (eV), with their flags, by channel."""
+        found = {}
+        for rule in self._rules:
+            if rule.how is How.INDEX:
+                reading = self._arrays[rule.name].reading(ordinal) or Reading(math.nan, Flag.MISSING)
+                found[rule.name] = reading.value * rule.scale, reading.flag
+        return found
+
+    def notes(self) -> list[str]:
+        """What does not fit of the arrays, in sentences."""
+        return [note for name, array in self._arrays.items() for note in array.notes(name)]
+
     def confirm(self, channel: str, until_ns: int) -> None:
         """The source guarantees: every update of `channel` stamped at or before `until_ns` has been added."""
         if history := self._histories.get(channel):
@@ -216,9 +253,11 @@ class Pairer:
             history.retract(until_ns)
 
     def end(self, channel: str, at_ns: int) -> None:
-        """The record of `channel` ends at `at_ns`: nothing is known after it."""
+        """The record of `channel` ends at `at_ns`: nothing is known after it. Nothing more comes of an array."""
         if history := self._histories.get(channel):
             history.end(at_ns)
+        elif array := self._arrays.get(channel):
+            array.end()
 
     def disconnect(self, channel: str) -> None:
         """The channel's PV is gone: what it is from now on is not known until it posts again."""
@@ -278,6 +317,7 @@ class Pairer:
     def _resolve(self, waiting: _Waiting, *, force: bool) -> Exposure | str:
         """The exposure; or the name of the first channel that is not known yet."""
         values: dict[str, float] = {}
+        by_index: list[tuple[HardwareArray, Flag]] = []
         flags = position_flags = Flag.NONE
         uncertainty_m = bracket_ns = 0.0
         for rule in self._rules:
@@ -292,6 +332,15 @@ class Pairer:
                     if doubt is None:
                         self.n_given_up[rule.name] += 1
                     reading = Reading(reading.value, Flag.STALE if doubt is None else doubt)
+            elif rule.how is How.INDEX:
+                array = self._arrays[rule.name]
+                reading = array.reading(waiting.ordinal)
+                if reading is None:
+                    if not force:
+                        return rule.name
+                    reading = Reading(math.nan, Flag.MISSING)
+                    self.n_given_up[rule.name] += 1
+                by_index.append((array, reading.flag))
             else:
                 reading = self._from_history(waiting, rule)
                 if reading is None:
@@ -310,6 +359,8 @@ class Pairer:
                     uncertainty_m = worst(uncertainty_m, uncertainty * rule.scale)
                 if gap_ns > bracket_ns:  # which NaN is not
                     bracket_ns = gap_ns
+        for array, flag in by_index:
+            array.leave(waiting.ordinal, flag)
         return Exposure(
             waiting.frame,
             waiting.id,
@@ -375,6 +426,6 @@ def worst(one: float, other: float) -> float:
 
 def channels_followed(rules: Sequence[ChannelRule]) -> tuple[str, ...]:
     """The channels whose history pairing needs: by timestamp, with what tells their motion, and PVs of attributes."""
-    names = [rule.name for rule in rules if rule.how is How.TIMESTAMP or rule.has_pv]
+    names = [rule.name for rule in rules if rule.how is How.TIMESTAMP or (rule.has_pv and rule.how is How.ATTRIBUTE)]
     names += [rule.moving for rule in rules if rule.how is How.TIMESTAMP and rule.moving]
     return tuple(dict.fromkeys(names))

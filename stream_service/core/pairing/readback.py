@@ -1,8 +1,11 @@
-"""A readback: one measured value of a channel, as its IOC posted it."""
+"""A readback: one measured value of a channel, as its IOC posted it, or an array of them as hardware captured it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +22,14 @@ class Readback:
     """True for the first update after a disconnection: what was between it and the one before is not known."""
     received_ns: int | None = None
     """When it came, on a clock of ours that never steps; None for one that was recorded, or that tells an old state."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """An array that hardware captured, as it is now."""
+
+    channel: str
+    values: npt.NDArray[np.float64]
+    """(n,) from its first entry, in the channel's own unit; nobody writes into it."""
+    is_from_before: bool = False
+    """It was so before the run."""

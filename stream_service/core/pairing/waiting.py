@@ -10,8 +10,9 @@ and then all are looked at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from heapq import heapify, heappop, heappush
+from typing import Protocol
 
 from stream_service.core.pairing.history import History
 
@@ -19,12 +20,21 @@ WORTH_PURGING = 64
 """Entries of a line beyond twice the frames that wait: those of frames that left unasked, which are then cut out."""
 
 
+class Changing(Protocol):
+    """What a frame may wait for."""
+
+    n_updates: int
+    n_confirmed: int
+    n_breaks: int
+
+
 class Line:
     """Frames by number; those that are not in `waiting` any more have left."""
 
-    def __init__(self, histories: tuple[History, ...], waiting: Container[int], *, is_ordered: bool = True) -> None:
-        """`is_ordered` False: an update may let a frame leave before an earlier one."""
-        self._histories = histories
+    def __init__(self, channels: Sequence[Changing], waiting: Container[int], *, is_ordered: bool = True) -> None:
+        """`is_ordered` False: an update may let a frame leave before an earlier one; else they are histories."""
+        self._channels = channels
+        self._histories = [channel for channel in channels if isinstance(channel, History)]
         self._waiting = waiting
         self._is_ordered = is_ordered
         self._frames: list[tuple[int, int]] = []
@@ -43,9 +53,9 @@ class Line:
 
         `must_wait` looks at one, and is True if it must go on waiting in this line.
         """
-        n_confirmed = sum(history.n_confirmed for history in self._histories)
-        n_updates = sum(history.n_updates for history in self._histories)
-        n_breaks = sum(history.n_breaks for history in self._histories)
+        n_confirmed = sum(channel.n_confirmed for channel in self._channels)
+        n_updates = sum(channel.n_updates for channel in self._channels)
+        n_breaks = sum(channel.n_breaks for channel in self._channels)
         if n_breaks != self._n_breaks or (n_updates != self._n_updates and not self._is_ordered):
             self._advance_all(must_wait)
         elif n_updates != self._n_updates or n_confirmed != self._n_confirmed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stream_service.cancellation import Cancellation
 from stream_service.channel_access.library import attach_thread
+from stream_service.core.pairing.pairer import How
 from stream_service.errors import ConfigError
 from stream_service.run.live.frame_transport import LiveFrames, frame_switches, frame_transport
 from stream_service.settings.profile import Motion, Profile, moving_channel
@@ -70,7 +71,7 @@ def followed_channels(profile: Profile) -> dict[str, Follow]:
     follow: dict[str, Follow] = {}
     for name, channel in profile.channels.items():
         if channel.pv:
-            follow[name] = Follow(channel.pv)
+            follow[name] = Follow(channel.pv, is_array=channel.how is How.INDEX)
         if channel.moving:
             follow[moving_channel(name)] = _follow_motion(channel.moving)
     return follow

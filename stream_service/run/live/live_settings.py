@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stream_service.core.pairing.pairer import How
 from stream_service.errors import ConfigError
 from stream_service.kernels import Corrections, FlatKind
 from stream_service.run.rules import RunRules
@@ -88,10 +89,10 @@ def rows_and_frames_per_row(preprocessing: Preprocessing, request: ScanRequest) 
 
 
 def readback_columns(profile: Profile) -> tuple[ChannelColumn, ...]:
-    """The channels whose history is recorded: every PV of the profile, and the motion of its axes."""
+    """The channels whose history is recorded: every PV of the profile but arrays, and the motion of its axes."""
     columns = []
     for name, channel in profile.channels.items():
-        if channel.pv:
+        if channel.pv and channel.how is not How.INDEX:
             columns.append(ChannelColumn(name, channel.unit))
         if channel.moving:
             columns.append(ChannelColumn(moving_channel(name), "1 = moving"))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
+from stream_service.core.pairing.pairer import How
 from stream_service.core.stream import Begin
 from stream_service.errors import SourceError
 from stream_service.run.live.arming_doubts import arming_doubts
@@ -67,7 +68,7 @@ class LiveSources:
     def doubts(self) -> list[str]:
         """Doubts about the clocks or the NDAttributes, by the last frame and the readbacks as they are."""
         readbacks = self._monitors.readbacks
-        pvs = {name for name, channel in self._profile.channels.items() if channel.pv}
+        pvs = {n for n, channel in self._profile.channels.items() if channel.pv and channel.how is not How.INDEX}
         latest = {name: Latest(readbacks.latest(name), readbacks.latest_stamp_ns(name)) for name in pvs}
         units = [unit_problem(self._profile, name, readbacks.unit(name)) for name in sorted(pvs)]
         try:

@@ -19,8 +19,10 @@ from stream_service.settings.recorded_choices import Match
 from stream_service.text.counted import agrees
 
 if TYPE_CHECKING:
+    from stream_service.core.pairing.readback import Entries
     from stream_service.run.recorded.ingest_settings import IngestSettings
     from stream_service.settings.preprocessing import Preprocessing
+    from stream_service.settings.profile import Profile
     from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
 
 REFERENCE = "FILE[:DATASET]"
@@ -73,6 +75,11 @@ class CorrectionOptions:
         "timestamp_ns.",
         metavar="FILE",
     )
+    arrays: Path | None = option(
+        "HDF5 with arrays that hardware captured (PandA): an entry for each frame, in the datasets that --profile "
+        "names (how: index).",
+        metavar="FILE",
+    )
     column: list[str] | None = option(
         "Column of --readbacks (CSV) that holds it: posx=MOTOR:X.RBV.", metavar="QUANTITY=NAME"
     )
@@ -110,7 +117,7 @@ class CorrectionOptions:
         from stream_service.settings.beamlines import find_profile
         from stream_service.sources.tables.references import reference_path
 
-        named = [self.readbacks, self.reject_json, find_profile(self.profile) if self.profile else None]
+        named = [self.readbacks, self.arrays, self.reject_json, find_profile(self.profile) if self.profile else None]
         locations = (self.dark, self.flat, self.mask)
         return (*filter(None, named), *(reference_path(location) for location in locations if location))
 
@@ -137,6 +144,7 @@ class CorrectionOptions:
             profile=profile,
             given=given,
             readbacks=self._load_readbacks(match),
+            arrays=self._load_arrays(profile),
             match=match,
             row_offset=self.row_offset,
             stage_map=parse_stage_map(self.stage_map) if self.stage_map else None,
@@ -144,6 +152,17 @@ class CorrectionOptions:
             scan_id=_scan_id(self.scan_id),
             first_unique_id=self.first_id,
         )
+
+    def _load_arrays(self, profile: Profile | None) -> tuple[Entries, ...]:
+        from stream_service.sources.tables.captured_arrays import read_arrays
+
+        if self.arrays is None:
+            return ()
+        channels = profile.channels if profile else {}
+        datasets = {name: channel.dataset for name, channel in channels.items() if channel.dataset}
+        if not datasets:
+            raise ConfigError("--arrays needs a --profile that says 'how: index' and 'dataset' of x or y")
+        return read_arrays(self.arrays, datasets, self.also)
 
     def _load_readbacks(self, match: Match) -> RecordedReadbacks | None:
         from stream_service.sources.tables.entries_of_frames import entries_as_rows

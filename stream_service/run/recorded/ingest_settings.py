@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from stream_service.core.pairing.readback import Entries
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import InputFileError
 from stream_service.settings.preprocessing import Preprocessing
@@ -39,6 +40,8 @@ class IngestSettings:
     """Channels (x, y, energy) whose paths in the recording the operator gave."""
     readbacks: RecordedReadbacks | None = None
     """Recorded apart from the frames."""
+    arrays: tuple[Entries, ...] = ()
+    """Captured by hardware: an entry for each frame of the scan."""
     match: Match = Match.AUTO
     """How rows of a log or sidecar find their frames."""
     row_offset: int | None = None

@@ -1,8 +1,8 @@
 """Pairing of the channels of a recording: the order of those that say where x, y and energy are.
 
-In this order: readbacks recorded apart (`--readbacks`); paths the operator gave; a recording that describes itself
-(standard file, CXI, sidecar); the profile; well-known names in the recording. What was decided otherwise than the
-profile says is told in a note.
+In this order: readbacks recorded apart (`--readbacks`); arrays that hardware captured (`--arrays`); paths the operator
+gave; a recording that describes itself (standard file, CXI, sidecar); the profile; well-known names in the recording.
+What was decided otherwise than the profile says is told in a note.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ def channels_of(
             rules[name] = _history_rule(name, readbacks, profile, are_of_frames=are_of_frames)
         elif readbacks is not None and readbacks.rows is not None and name in readbacks.rows.columns:
             rules[name] = ChannelRule(name, How.ATTRIBUTE, attribute=row_attribute(name))
+        elif profile is not None and any(array.channel == name for array in settings.arrays):
+            skip_first = profile.channels[name].skip_first
+            rules[name] = ChannelRule(name, How.INDEX, scale=profile.scale_of(name), has_pv=True, skip_first=skip_first)
         elif name in recorded and (name in given or recording.is_on_sample or profile is None):
             rules[name] = recorded[name]
             from_recording.add(name)

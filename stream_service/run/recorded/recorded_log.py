@@ -6,10 +6,10 @@ the last value is not held there. A long log is never held as single updates in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from stream_service.core.clock import BEFORE_ALL_TIME
-from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.readback import Entries, Readback
 from stream_service.core.stream import Ends, ReadbackEvent, Watermark
 from stream_service.sources.tables.recorded_readbacks import RecordedHistory, RecordedReadbacks
 
@@ -21,12 +21,14 @@ MOST_EVENTS = 1 << 14
 class RecordedLog:
     """See `ReadbackSource`. Without readbacks it has no events."""
 
-    def __init__(self, readbacks: RecordedReadbacks | None) -> None:
+    def __init__(self, readbacks: RecordedReadbacks | None, arrays: Sequence[Entries] = ()) -> None:
+        """`arrays` that hardware captured are there as a whole before the first frame."""
         histories = readbacks.histories if readbacks else {}
         self._channels = {name: _Channel(name, history) for name, history in histories.items()}
         self._ends_ns = readbacks.known_until_ns if readbacks else BEFORE_ALL_TIME
         self._until_ns = BEFORE_ALL_TIME
         self._events: list[ReadbackEvent] = [Ends(name, self._ends_ns) for name in self._channels]
+        self._events += [event for array in arrays for event in (array, Ends(array.channel, BEFORE_ALL_TIME))]
 
     def take(self) -> list[ReadbackEvent]:
         """The updates up to and with the first one of each channel after the last frame that asked."""

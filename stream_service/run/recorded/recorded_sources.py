@@ -180,7 +180,7 @@ class RecordedSources:
 
     def __init__(self, scan: RecordedScan, pauses: Pauses = no_pause) -> None:
         self.frames = RecordedFrames(scan, pauses)
-        self.readbacks = RecordedLog(scan.settings.readbacks)
+        self.readbacks = RecordedLog(scan.settings.readbacks, scan.settings.arrays)
         self.detector = RecordedDetector(self.frames)
 
     def connect(self, cancellation: Cancellation) -> None:

@@ -6,8 +6,11 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import INVALID_ALARM, PV
@@ -31,6 +34,8 @@ class Update:
     """True for the first one after a disconnection."""
     received_ns: int | None
     """Monotonic; None for the first one of a connection, which tells an old state and not how long updates take."""
+    elements: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False)
+    """(n,) of an array, or the one number; none where it holds no numbers."""
 
 
 class CaMonitor:
@@ -133,6 +138,7 @@ class CaMonitor:
                 is_valid=severity < INVALID_ALARM and math.isfinite(raw),
                 is_after_gap=is_first and self.last is not None,
                 received_ns=None if is_first else time.monotonic_ns(),
+                elements=_as_array(value),
             )
             self.last, self.spoke_since_s = update, min(self.spoke_since_s, now_s)
             self._on_update(self, update)
@@ -146,6 +152,14 @@ class CaMonitor:
             certain_s = self._watermark.answer(now_s, stamp_ns, self.last.stamp_ns)
             if certain_s is not None and self.spoke_since_s < math.inf:
                 self._on_certain(self, certain_s)
+
+
+def _as_array(value: Any) -> npt.NDArray[np.float64]:
+    """A copy: the library's own memory may change."""
+    try:
+        return np.array([] if value is None else value, np.float64, ndmin=1)
+    except (TypeError, ValueError):
+        return np.empty(0)
 
 
 def _as_number(value: Any) -> float:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from stream_service.cancellation import Cancellation
 from stream_service.channel_access.library import CONNECTION_TIMEOUT_S, ca
 from stream_service.core.frame import NS_PER_S
-from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.readback import Entries, Readback
 from stream_service.core.stream import Gone, ReadbackEvent, Watermark
 from stream_service.errors import OverrunError, SourceError
 from stream_service.sources.live.ca_monitor import CaMonitor, Update
@@ -36,6 +36,8 @@ class Follow:
 
     pv: str
     moving_when: int | None = None
+    is_array: bool = False
+    """It holds an array that hardware captures in the course of a run."""
     instead_of: Follow | None = None
     """What is followed where there is no such PV, while this one is there."""
 
@@ -84,6 +86,11 @@ class CaReadbacks:
         """The last value received, in the channel's own unit; NaN before the first."""
         last = self._monitor(channel).last
         return math.nan if last is None else last.raw
+
+    def n_entries(self, channel: str) -> int:
+        """Elements of the array received last."""
+        last = self._monitor(channel).last
+        return 0 if last is None else len(last.elements)
 
     def latest_stamp_ns(self, channel: str) -> int:
         """Stamp of that value by its IOC, nanoseconds of the Unix epoch."""
@@ -160,9 +167,8 @@ class CaReadbacks:
                 monitor = self._monitors[follow.pv]
                 if monitor.last is None:
                     continue
-                stream.events.append(
-                    _readback(name, follow, replace(monitor.last, is_after_gap=False, received_ns=None))
-                )
+                last = replace(monitor.last, is_after_gap=False, received_ns=None)
+                stream.events.append(_event(name, follow, last, is_from_before=True))
                 if not monitor.speaks:
                     stream.events.append(Gone(name))
             self._streams = (*self._streams, stream)
@@ -174,7 +180,7 @@ class CaReadbacks:
     # Of the monitors, which hold the lock
 
     def _tell(self, monitor: CaMonitor, update: Update) -> None:
-        self._post(_readback(name, follow, update) for name, follow in self._followed_by(monitor))
+        self._post(_event(name, follow, update) for name, follow in self._followed_by(monitor))
 
     def _tell_gone(self, monitor: CaMonitor) -> None:
         self._post(Gone(name) for name, _ in self._followed_by(monitor))
@@ -258,7 +264,9 @@ class ReadbackStream:
         return frame_end_ns + int((min(moment_s, asked_s) - arrived_s) * NS_PER_S)
 
 
-def _readback(channel: str, follow: Follow, update: Update) -> Readback:
-    """The update as a channel gives it: its value, or whether it stands for 'moving'."""
+def _event(channel: str, follow: Follow, update: Update, *, is_from_before: bool = False) -> Readback | Entries:
+    """The update as a channel gives it: its value, or whether it stands for 'moving'; or the elements of an array."""
+    if follow.is_array:
+        return Entries(channel, update.elements, is_from_before=is_from_before)
     reading = update.raw if follow.moving_when is None else float(update.raw == follow.moving_when)
     return Readback(channel, reading, update.stamp_ns, update.is_valid, update.is_after_gap, update.received_ns)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stream_service.channel_access.library import ca
@@ -41,7 +42,8 @@ class Monitor:
 
     def posts(self, raw: float, stamp_ns: int) -> None:
         with self._lock:
-            self.last = Update(raw, stamp_ns, True, self.last is not None and not self.speaks, stamp_ns)
+            is_after_gap = self.last is not None and not self.speaks
+            self.last = Update(raw, stamp_ns, True, is_after_gap, stamp_ns, np.array([raw]))
             self.spoke_since_s = 0.0
             self._on_update(self, self.last)
 
@@ -73,6 +75,18 @@ def test_a_run_hears_the_present_values_first_and_what_came_before_it_not_at_all
     Monitor.made["X"].posts(3.0, 30)
     assert stream.take() == [Readback("x", 1.0, 20), Readback("y", 2.0, 15), Readback("x", 3.0, 30, received_ns=30)]
     assert stream.take() == []
+
+
+def test_array_of_before_the_run_is_told_as_such(follow):
+    readbacks = follow(x=Follow("X", is_array=True))
+    Monitor.made["X"].posts(1.0, 10)
+    stream = readbacks.stream()
+    stream.start()
+    Monitor.made["X"].posts(2.0, 20)
+    before, now = stream.take()
+    assert (before.is_from_before, now.is_from_before) == (True, False)
+    assert (before.values.tolist(), now.values.tolist()) == ([1.0], [2.0])
+    assert readbacks.n_entries("x") == 1
 
 
 def test_a_run_that_begins_while_a_pv_is_away_knows_it(follow):

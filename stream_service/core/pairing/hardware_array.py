@@ -1,0 +1,128 @@
+"""An array that hardware captured (PandA, Zebra, FPGA): an entry for each frame since the start of the run.
+
+It grows while the scan runs, or comes as a whole at its end. Nothing is guessed: a frame waits for its entry until that
+is there, or until nothing more comes. More or fewer entries than frames are normal, and are counted. What the array
+held before the run is of an earlier acquisition; one that goes on from there was not emptied, so that nobody can tell
+which of its entries are of this run, and none is used. Entries that were once told stand: an array that contradicts
+them is another one, which tells nothing from there on (ADR 0029).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.exposure import Flag
+from stream_service.core.pairing.interpolation import Reading
+from stream_service.text.counted import agrees, counted
+
+Entries = npt.NDArray[np.float64]
+
+
+class HardwareArray:
+    """The entries of one channel, in the channel's own unit."""
+
+    def __init__(self, skip_first: int = 0) -> None:
+        """`skip_first` entries at the start of the array belong to no frame."""
+        self.n_updates = self.n_confirmed = self.n_breaks = 0
+        """See `Changing`."""
+        self._entries: Entries = np.empty(0)
+        self._before: Entries | None = None
+        self._skip_first = skip_first
+        self._trusted: float = math.inf
+        """Entries that no later array contradicts."""
+        self._is_unemptied = self._has_ended = False
+        self._n_used = 0
+        """Frames that have left with an entry."""
+        self._lacking: set[int] = set()
+        """Ordinals of those that have left without."""
+
+    def update(self, entries: Entries, *, is_from_before: bool = False) -> None:
+        """Take the array as it is now, from its first entry; `is_from_before` the run: it has none of this run."""
+        self.n_updates += 1
+        if is_from_before:
+            self._before = entries if len(entries) else None
+            return
+        if (before := self._before) is not None:
+            if np.array_equal(entries, before, equal_nan=True):
+                return  # told once more
+            self._is_unemptied = _begins_with(entries, before)
+            if not self._is_unemptied:
+                self._before = None
+        if self._is_unemptied:
+            return
+        n = min(len(entries), len(self._entries))
+        differs = ~((entries[:n] == self._entries[:n]) | (np.isnan(entries[:n]) & np.isnan(self._entries[:n])))
+        if differs.any():
+            self._trusted = min(self._trusted, int(differs.argmax()))
+        elif len(entries) > n:
+            self._entries = entries
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._has_ended = True
+        self.n_breaks += 1
+
+    def reading(self, ordinal: int) -> Reading | None:
+        """Value of the frame with this ordinal; None if its entry may still come."""
+        at = ordinal + self._skip_first
+        if at >= self._trusted:
+            return Reading(math.nan, Flag.INVALID)
+        if at < len(self._entries):
+            value = float(self._entries[at])
+            return Reading(value, Flag.NONE, 0.0) if math.isfinite(value) else Reading(value, Flag.INVALID)
+        return Reading(math.nan, Flag.MISSING) if self._has_ended else None
+
+    def leave(self, ordinal: int, flag: Flag) -> None:
+        """The frame with this ordinal has left with a reading of this flag."""
+        if flag & Flag.MISSING:
+            self._lacking.add(ordinal)
+        else:
+            self._n_used += 1
+
+    def came_late(self) -> list[int]:
+        """Ordinals of frames that left without an entry which is there now."""
+        return sorted(n for n in self._lacking if n + self._skip_first < min(len(self._entries), self._trusted))
+
+    @property
+    def n_entries(self) -> int:
+        """Of those that can belong to frames."""
+        return max(0, len(self._entries) - self._skip_first)
+
+    @property
+    def n_surplus(self) -> int:
+        """Entries for which no frame has come."""
+        return max(0, self.n_entries - self._n_used)
+
+    @property
+    def n_lacking(self) -> int:
+        """Frames that left without an entry."""
+        return len(self._lacking)
+
+    def notes(self, name: str) -> Iterator[str]:
+        """What does not fit of the array of channel `name`, in sentences."""
+        if self._is_unemptied:
+            yield (
+                f"the array of {name} goes on from what it held before the run: it was not emptied, so that none of "
+                "its entries can be told to be of this run"
+            )
+        if not math.isinf(self._trusted):
+            yield (
+                f"the array of {name} was replaced by another one during the run, which differs from entry "
+                f"{int(self._trusted) + 1} on: rows from there on are flagged"
+            )
+        if self.n_surplus or self.n_lacking:
+            skipped = f", of which the first {self._skip_first} count for none" if self._skip_first else ""
+            lacking = f"{counted(self.n_lacking, 'frame')} {agrees(self.n_lacking, 'has')} none"
+            yield (
+                f"the array of {name} has {counted(len(self._entries), 'entry', 'entries')}{skipped}: "
+                f"{self.n_entries - self.n_surplus} belong to frames, {self.n_surplus} to none that came, and {lacking}"
+                + (" (rows flagged)" if self.n_lacking else "")
+            )
+
+
+def _begins_with(entries: Entries, start: Entries) -> bool:
+    return len(entries) >= len(start) and np.array_equal(entries[: len(start)], start, equal_nan=True)

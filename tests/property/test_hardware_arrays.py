@@ -1,0 +1,190 @@
+"""Arrays that hardware captured: a frame has the entry of its number in the run, and never another one."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_service.core.exposure import Exposure, Flag
+from stream_service.core.frame import Frame, FrameId, Window
+from stream_service.core.ledger import Ledger
+from stream_service.core.pairing.pairer import ChannelRule, How, Pairer
+from stream_service.core.pairing.readback import Entries
+
+PIXELS = np.zeros((1, 1), np.uint16)
+MS = 1_000_000
+
+
+def rules(skip_first: int = 0, *, has_pv: bool = True) -> tuple[ChannelRule, ...]:
+    return tuple(
+        ChannelRule(axis, How.INDEX, scale=1e-6, has_pv=has_pv, skip_first=skip_first, tolerance=3e-9) for axis in "xy"
+    )
+
+
+def entry(axis: str, n: int) -> float:
+    return n + (0.5 if axis == "y" else 0.0)
+
+
+def array(axis: str, n: int, **more: bool) -> Entries:
+    return Entries(axis, np.array([entry(axis, k) for k in range(n)]), **more)
+
+
+def frame(pairer: Pairer, ordinal: int, epoch: int = 0, unique_id: int | None = None) -> None:
+    window = Window(ordinal * 10 * MS, ordinal * 10 * MS + 5 * MS)
+    unique_id = ordinal if unique_id is None else unique_id
+    made = Frame(unique_id, window.end_ns, PIXELS, {})
+    pairer.add_frame(made, FrameId(epoch, unique_id), ordinal, 0.005, window)
+
+
+def told(exposures: list[Exposure]) -> list[tuple[int, list[str], Flag]]:
+    return sorted((e.ordinal, [repr(value) for value in e.values.values()], e.flags) for e in exposures)
+
+
+@given(st.data(), st.integers(1, 12), st.integers(0, 15), st.integers(0, 2))
+def test_any_interleaving_of_frames_and_growing_arrays_gives_the_same(data, n_frames, n_entries, skip_first):
+    lost = data.draw(st.sets(st.integers(0, n_frames - 1)))
+    ordinals = [n for n in range(n_frames) if n not in lost]
+    grows = {axis: [*sorted(data.draw(st.sets(st.integers(0, n_entries)))), n_entries] for axis in "xy"}
+    messages = [("frame", n) for n in ordinals] + [(axis, n) for axis in "xy" for n in grows[axis]]
+    turns = [kind for kind, _ in messages]
+    random.Random(data.draw(st.integers(0, 2**32))).shuffle(turns)
+    left = {kind: iter([n for other, n in messages if other == kind]) for kind in ("frame", *"xy")}
+    pairer = Pairer(rules(skip_first))
+    found: list[Exposure] = []
+    for kind in turns:
+        n = next(left[kind])
+        if kind == "frame":
+            frame(pairer, n)
+        else:
+            pairer.add_entries(array(kind, n))
+        found += pairer.take()
+    known = [n for n in ordinals if n + skip_first < n_entries]
+    expected = [(n, [repr(entry(axis, n + skip_first) * 1e-6) for axis in "xy"], Flag.NONE) for n in known]
+    assert told(found) == expected
+    for axis in "xy":
+        pairer.end(axis, 0)
+    lacking = pairer.take()
+    assert told(lacking) == [(n, ["nan", "nan"], Flag.MISSING) for n in ordinals if n not in known]
+    assert len(pairer) == 0
+    for exposure in lacking:
+        assert exposure.position_flags & Flag.MISSING and math.isnan(exposure.uncertainty_m)
+
+
+def test_row_is_the_frame_since_the_start_of_the_run_across_epochs():
+    """The detector begins to count anew after 3 frames, of which one is lost: the array goes on."""
+    ledger, pairer = Ledger(1, 6), Pairer(rules())
+    for unique_id, stamp in ((1, 10), (3, 30), (1, 40), (2, 50), (3, 60)):
+        receipt = ledger.receive(unique_id, stamp * MS)
+        frame(pairer, receipt.ordinal, receipt.id.epoch, unique_id)
+    for axis in "xy":
+        pairer.add_entries(array(axis, 6))
+    assert [(e.id, e.values["x"]) for e in pairer.take()] == [
+        (FrameId(0, 1), 0.0),
+        (FrameId(0, 3), pytest.approx(2e-6)),
+        (FrameId(1, 1), pytest.approx(3e-6)),
+        (FrameId(1, 2), pytest.approx(4e-6)),
+        (FrameId(1, 3), pytest.approx(5e-6)),
+    ]
+
+
+def test_entry_is_as_good_as_hardware_and_one_that_is_no_number_is_flagged():
+    pairer = Pairer(rules())
+    frame(pairer, 0)
+    frame(pairer, 1)
+    pairer.add_entries(Entries("x", np.array([1.0, math.nan])))
+    pairer.add_entries(array("y", 2))
+    good, bad = pairer.take()
+    assert (good.flags, good.uncertainty_m) == (Flag.NONE, 0.0) and math.isnan(good.bracket_s)
+    assert bad.position_flags == Flag.INVALID and math.isnan(bad.uncertainty_m)
+
+
+def test_what_the_array_held_before_the_run_is_of_no_frame():
+    pairer = Pairer(rules())
+    frame(pairer, 0)
+    for axis in "xy":
+        pairer.add_entries(array(axis, 3, is_from_before=True))
+        pairer.add_entries(array(axis, 3))
+    assert pairer.take() == []
+    for axis in "xy":
+        pairer.add_entries(array(axis, 1))
+    assert [e.values["x"] for e in pairer.take()] == [0.0]
+
+
+def test_array_that_was_not_emptied_before_the_run_tells_nothing():
+    pairer = Pairer(rules())
+    for axis in "xy":
+        pairer.add_entries(array(axis, 3, is_from_before=True))
+        pairer.add_entries(array(axis, 5))
+    frame(pairer, 0)
+    assert pairer.take() == []
+    assert pairer.give_up()[0].flags == Flag.MISSING
+    assert all("not emptied" in note for note in pairer.notes()[::2])
+
+
+def test_array_that_contradicts_what_it_told_flags_from_there_on():
+    pairer = Pairer(rules())
+    for n in range(4):
+        frame(pairer, n)
+    pairer.add_entries(array("y", 4))
+    pairer.add_entries(array("x", 2))
+    assert [e.flags for e in pairer.take()] == [Flag.NONE, Flag.NONE]
+    pairer.add_entries(Entries("x", np.array([0.0, 9.0, 8.0, 7.0])))
+    assert [e.flags for e in pairer.take()] == [Flag.INVALID, Flag.INVALID]
+    assert any("differs from entry 2 on" in note for note in pairer.notes())
+
+
+def test_array_that_is_emptied_at_the_end_keeps_what_it_told():
+    pairer = Pairer(rules())
+    for axis in "xy":
+        pairer.add_entries(array(axis, 2))
+        pairer.add_entries(array(axis, 0))
+    frame(pairer, 1)
+    assert [e.values["y"] for e in pairer.take()] == [pytest.approx(1.5e-6)]
+    assert not any("replaced" in note for note in pairer.notes())
+
+
+def test_more_and_fewer_entries_than_frames_are_accounted():
+    pairer = Pairer(rules(skip_first=1))
+    for n in range(4):
+        frame(pairer, n)
+    pairer.add_entries(array("x", 6))
+    pairer.add_entries(array("y", 4))
+    assert len(pairer.take()) == 3 and len(pairer.give_up()) == 1
+    x, y = pairer.notes()
+    assert x == (
+        "the array of x has 6 entries, of which the first 1 count for none: 4 belong to frames, 1 to none that came, "
+        "and 0 frames have none"
+    )
+    assert y.endswith("3 belong to frames, 0 to none that came, and 1 frame has none (rows flagged)")
+
+
+def test_array_with_as_many_entries_as_frames_is_not_spoken_of():
+    pairer = Pairer(rules())
+    frame(pairer, 0)
+    for axis in "xy":
+        pairer.add_entries(array(axis, 1))
+    assert len(pairer.take()) == 1 and pairer.notes() == []
+
+
+def test_frames_whose_entries_came_late_are_told_with_their_values():
+    pairer = Pairer(rules())
+    for n in range(3):
+        frame(pairer, n)
+    assert len(pairer.give_up()) == 3 and pairer.n_given_up["x"] == 3
+    assert pairer.entries_late() == []
+    pairer.add_entries(array("x", 3))
+    assert pairer.entries_late() == []
+    pairer.add_entries(array("y", 2))
+    assert pairer.entries_late() == [0, 1]
+    assert pairer.entries_of(1) == {"x": (pytest.approx(1e-6), Flag.NONE), "y": (pytest.approx(1.5e-6), Flag.NONE)}
+
+
+def test_no_frame_waits_for_an_array_that_does_not_come_in_the_run():
+    pairer = Pairer(rules(has_pv=False))
+    frame(pairer, 0)
+    assert [e.flags for e in pairer.take()] == [Flag.MISSING]

@@ -1,0 +1,110 @@
+"""Runs whose positions are arrays that hardware captured: live from a PV, and recorded in a file as PandA's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from scripted_run import Bench, frames, profile_for
+
+from stream_service.core.exposure import Flag
+from stream_service.core.pairing.readback import Entries
+from stream_service.errors import SourceError
+from stream_service.run.recorded.correction_options import CorrectionOptions
+from stream_service.run.recorded.ingest import ingest
+from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.settings.profile import Profile
+from stream_service.sources.tables.captured_arrays import read_arrays
+from stream_service.testing.memory_recording import MemoryRecording, frames_of
+
+DATASETS = {"x": "/INENC1.VAL.Mean", "y": "/INENC2.VAL.Mean"}
+
+
+def by_index(folder: Path, **more: Any) -> Profile:
+    settings = profile_for(folder).model_dump()
+    for axis in "xy":
+        of_axis = {"how": "index", "pv": f"PANDA:{axis}", "dataset": DATASETS[axis], "unit": "um"}
+        settings["channels"][axis] = of_axis | more
+    return Profile.model_validate(settings)
+
+
+def captured(n: int, first: int = 0) -> np.ndarray[Any, Any]:
+    return np.arange(first, first + n, dtype=float)
+
+
+def panda_file(path: Path, n: int) -> Path:
+    """As PandABlocks-client writes it: datasets at the root that can grow, float64, and times as attributes."""
+    with h5py.File(path, "w", libver="latest") as file:
+        for name in (*DATASETS.values(), "/PCAP.TS_START.Value"):
+            file.create_dataset(name, data=captured(n), maxshape=(None,), chunks=(8,))
+        file.attrs["arm_time"] = file.attrs["start_time"] = "2026-11-30T00:00:00Z"
+    return path
+
+
+def rows_of(path: Path) -> list[tuple[int, float, int, int]]:
+    """uniqueId, position of the stage in micrometres, flags and keep of each row."""
+    with h5py.File(path) as file:
+        ids, x_m = file["/entry/frames/unique_id"][:, 0], file["/entry/posx_m"][()]
+        columns = ids, np.round(-1e6 * x_m, 6), file["/entry/frames/flags"][()], file["/entry/keep"][()]
+        return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def tell(bench: Bench, n: int, **more: bool) -> Any:
+    def happen() -> None:
+        bench.sources.readbacks.events += [Entries(axis, captured(n), **more) for axis in "xy"]
+
+    return happen
+
+
+def test_growing_array_gives_each_frame_its_entry_though_one_is_lost(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, at_rest={"ring_current": 200.0}, n_positions=5)
+    bench.prepare(by_index(tmp_path))
+    old = tell(bench, 9, is_from_before=True)
+    bench.play(old, frames([1, 2]), tell(bench, 1), frames([4, 5]), tell(bench, 6), bench.exposed(5), bench.stop)
+    path = bench.run.setup.path
+    assert rows_of(path) == [(1, 0.0, 0, 1), (2, 1.0, 0, 1), (4, 3.0, 0, 1), (5, 4.0, 0, 1)]
+    assert "the array of x has 6 entries: 4 belong to frames, 2 to none that came" in bench.run.message
+    with h5py.File(path) as file:
+        assert "x" not in file["/entry/readbacks"] and "ring_current" in file["/entry/readbacks"]
+
+
+def test_frames_without_an_entry_are_kept_flagged_and_not_used(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, at_rest={"ring_current": 200.0}, n_positions=3)
+    bench.prepare(by_index(tmp_path))
+    bench.play(frames([1, 2, 3]), tell(bench, 2), *[bench.waits(2.0)] * 4, bench.stop)
+    *good, (unique_id, x_um, flags, keep) = rows_of(bench.run.setup.path)
+    assert good == [(1, 0.0, 0, 1), (2, 1.0, 0, 1)]
+    assert (unique_id, np.isnan(x_um), flags, keep) == (3, True, Flag.MISSING, 0)
+
+
+@pytest.mark.parametrize(("n", "skip_first"), [(6, 0), (7, 1), (4, 0)])
+def test_recorded_frames_have_the_entries_of_the_file_beside_them(tmp_path: Path, n: int, skip_first: int) -> None:
+    recording = MemoryRecording(frames_of(5), [{"energy": 700.0}] * 5, rules=(), ids=[1, 2, 4, 5, 6])
+    profile = by_index(tmp_path, skip_first=skip_first)
+    arrays = read_arrays(panda_file(tmp_path / "panda.h5", n), DATASETS)
+    ingest(recording, tmp_path / "out.h5", IngestSettings(profile=profile, arrays=arrays, first_unique_id=1))
+    known = [(i, float(i - 1 + skip_first), 0, 1) for i in (1, 2, 4, 5, 6) if i - 1 + skip_first < n]
+    found = rows_of(tmp_path / "out.h5")
+    assert found[: len(known)] == known
+    assert [row[2:] for row in found[len(known) :]] == [(Flag.MISSING, 0)] * (5 - len(known))
+
+
+def test_file_without_the_dataset_is_refused_with_what_there_is(tmp_path: Path) -> None:
+    path = panda_file(tmp_path / "panda.h5", 3)
+    with pytest.raises(SourceError, match=r"has no dataset /INENC9, .*there: INENC1.VAL.Mean, INENC2.VAL.Mean, PCAP"):
+        read_arrays(path, {"x": "/INENC9"})
+    with h5py.File(path, "r+") as file:
+        file["flat"] = np.zeros((3, 2))
+    with pytest.raises(SourceError, match=r"/flat in .* is \(3, 2\) float64, not one number for each frame"):
+        read_arrays(path, {"x": "/flat"})
+    (tmp_path / "none.h5").write_text("no")
+    with pytest.raises(SourceError):
+        read_arrays(tmp_path / "none.h5", DATASETS)
+
+
+def test_option_without_a_profile_that_names_datasets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="--arrays needs a --profile that says 'how: index' and 'dataset'"):
+        CorrectionOptions(arrays=panda_file(tmp_path / "panda.h5", 3)).settings()
