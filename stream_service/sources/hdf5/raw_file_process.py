@@ -1,7 +1,6 @@
 """The process that reads the raw file for the daemon (`raw_file`): questions on standard input, frames on its output.
 
-A file that grows is opened anew for each question; one that is closed stays open, without a lock, as long as nobody
-writes to it.
+The file stays open, without a lock, and is opened anew for a question if something was written to it meanwhile.
 """
 
 from __future__ import annotations
@@ -69,8 +68,6 @@ class RawReader:
             answer = self._ended(RawState.UNREADABLE, str(error))
         except MemoryError:
             answer = self._ended(RawState.UNREADABLE, f"{self._path} takes more memory than its reader may have")
-        if answer.state is RawState.GROWING:
-            self._close()
         self._write(answer_message(answer))
 
     def _answer(self, wanted: npt.NDArray[np.int64], held: Identities) -> RawAnswer:
@@ -89,7 +86,7 @@ class RawReader:
             if isinstance(frame, UnreadableFrame):
                 self._unreadable.append(frame.reason)
                 continue
-            if not file.is_as_opened:
+            if not (file.is_unchanged if file.is_closed else file.is_same_file):
                 raise BeingWrittenError(f"{self._path} was written to while it was read")
             self._n_found += 1
             self._write(frame_message(frame))
@@ -100,7 +97,7 @@ class RawReader:
         return RawAnswer(state, n_found=self._n_found, sentence=sentence)
 
     def _opened(self) -> RawRows:
-        if self._file is not None and not self._file.is_as_opened:
+        if self._file is not None and not self._file.is_unchanged:
             self._close()
         if self._file is None:
             self._file = RawRows(self._path, self._field, self._wanted_attributes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from stream_service.core.frame import Frame
 from stream_service.errors import SourceError
 from stream_service.hdf5.failures import HDF5_ERRORS
-from stream_service.hdf5.opening import BeingWrittenError, is_longer_than_stated, open_hdf5
+from stream_service.hdf5.opening import BeingWrittenError, is_longer_than_stated, open_hdf5, writer_flags
 from stream_service.sources.hdf5.areadetector import is_areadetector, read_areadetector
 from stream_service.sources.hdf5.contents import Contents, Hdf5Paths, TimestampField
 from stream_service.sources.hdf5.dataset import StoredDataset
@@ -36,15 +37,15 @@ class RawRows:
     def __init__(self, path: Path, timestamp_field: TimestampField, wanted: Collection[str] | None) -> None:
         """`wanted` are names of attributes, None for all. Raises `SourceError`, `BeingWrittenError`."""
         self.path = path
-        if path.is_file() and not path.stat().st_size:
+        self._state = _state_of(path)
+        if not self._state.st_size and stat.S_ISREG(self._state.st_mode):
             raise BeingWrittenError(f"{path} is empty: nothing has been written to it yet")
+        if not writer_flags(path) and is_longer_than_stated(path):
+            raise BeingWrittenError(f"{path} is longer than it says: it is being written, or its writer died")
         opened = open_hdf5(path)
         self._file = opened.file
         self.is_closed = opened.is_closed
         try:
-            self._state = os.stat(path)
-            if self.is_closed and is_longer_than_stated(path):
-                raise BeingWrittenError(f"{path} is longer than it says: it is being written, or its writer died")
             with suppress(OSError, *HDF5_ERRORS):  # a plugin that begins the same file anew must not fail because of us
                 fcntl.flock(self._file.id.get_vfd_handle(), fcntl.LOCK_UN)
             self._read(timestamp_field, wanted)
@@ -87,15 +88,23 @@ class RawRows:
             start = end
 
     @property
-    def is_as_opened(self) -> bool:
-        """False if another file has its name, or something has written to a closed one since."""
+    def is_unchanged(self) -> bool:
+        """True if nothing has been written to the file since it was opened, as far as the file system tells."""
+        now, then = self._now(), self._state
+        is_same = now is not None and (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns)
+        return is_same and self.is_same_file
+
+    @property
+    def is_same_file(self) -> bool:
+        """False if another file has its name by now."""
+        now, then = self._now(), self._state
+        return now is not None and (now.st_dev, now.st_ino) == (then.st_dev, then.st_ino)
+
+    def _now(self) -> os.stat_result | None:
         try:
-            now = os.stat(self.path)
+            return os.stat(self.path)
         except OSError:
-            return False
-        then = self._state
-        is_same = (now.st_dev, now.st_ino) == (then.st_dev, then.st_ino)
-        return is_same and (not self.is_closed or (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns))
+            return None
 
     def close(self) -> None:
         self._file.close()
@@ -118,6 +127,13 @@ class RawRows:
         """True if a column has one value for all frames; in a growing file one chunk may still lag behind."""
         lag = 0 if self.is_closed or not stored.chunks else stored.chunks[0]
         return stored.rows == 1 and longest > 1 + lag
+
+
+def _state_of(path: Path) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
 
 
 def _n_stored(stored: StoredDataset) -> int:
