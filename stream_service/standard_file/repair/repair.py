@@ -192,10 +192,11 @@ class _Story:
         of_rows = RowEnergies()
         for row_eV in energies_eV:
             of_rows.add(float(row_eV))
-        energy_eV = of_rows.energy_eV
-        has_ended = text_in(found.file.get(paths.STATE)) in END_STATES  # type: ignore[arg-type]
+        energy_eV, has_ended = of_rows.energy_eV, text_in(found.file.get(paths.STATE)) in END_STATES  # type: ignore[arg-type]
         # it is written at the end of a run; before that it is what the first frame said
-        if np.isfinite(energy_eV) and not (has_ended and np.isfinite(known[()])):
+        if (has_ended and np.isfinite(known[()])) or not np.isfinite(energy_eV):
+            energy_eV = float(known[()])
+        if np.isfinite(energy_eV):  # in one place or the other it may not have been written any more
             values |= {paths.ENERGY: energy_eV, paths.BEAM_ENERGY: energy_eV}
             values[paths.SOURCE_ENERGY] = energy_eV * JOULES_PER_EV
         return values

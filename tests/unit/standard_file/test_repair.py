@@ -351,3 +351,15 @@ def test_applied_verdicts_follow_the_rows_that_are_kept(tmp_path: Path) -> None:
         assert np.flatnonzero(np.asarray(file[paths.TAGS])).tolist() == [3, 19]
         assert np.asarray(file[paths.SCORE]) == pytest.approx(np.delete(np.linspace(0, 1, N_ROWS), 10), abs=0)
     assert errors_of(path) == []
+
+
+def test_energy_that_its_writer_was_correcting_is_one_number_again(tmp_path: Path) -> None:
+    """It stands in three places; the writer was killed after the first, before there was a row."""
+    path = tmp_path / "killed_std.h5"
+    with StandardFile.create(tmp_path / "growing_std.h5", example_header(5, **GEOMETRY)) as file:
+        file._fixed.replace(paths.ENERGY, 711.0)
+        shutil.copyfile(file.path, path)
+    repaired(path)
+    assert errors_of(path) == []
+    with h5py.File(path) as opened:
+        assert [opened[name][()] for name in (paths.ENERGY, paths.BEAM_ENERGY)] == [711.0, 711.0]  # type: ignore[index]
