@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.core.frame import FrameTime
-from stream_service.core.pairing.pairer import ChannelRule
+from stream_service.core.pairing.rule import ChannelRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

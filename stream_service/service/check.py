@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 
 from stream_service.core.frame import NS_PER_S, Frame
-from stream_service.core.pairing.pairer import How
+from stream_service.core.pairing.rule import How
 from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
 from stream_service.run.corrections import corrections_from, images_of, load_references

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.frame import FrameTime, Marks
-from stream_service.core.pairing.pairer import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, How, Over
+from stream_service.core.pairing.rule import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, How, Over
 from stream_service.core.plausibility import number_doubt
 from stream_service.core.stage_map import StageMap
 from stream_service.settings.base import Settings

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import Frame
-from stream_service.core.pairing.pairer import ChannelRule
+from stream_service.core.pairing.rule import ChannelRule
 
 MOST_FRAMES = 10_000_000
 """Limit of a recording, so that no column of it can exhaust the memory."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stream_service.core.frame import AttributeValue, Frame
-from stream_service.core.pairing.pairer import ChannelRule, How
+from stream_service.core.pairing.rule import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.sources.recording import Facts, Identities
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId, Window
 from stream_service.core.ledger import Ledger
-from stream_service.core.pairing.pairer import ChannelRule, How, Pairer
+from stream_service.core.pairing.pairer import Pairer
 from stream_service.core.pairing.readback import Entries
+from stream_service.core.pairing.rule import ChannelRule, How
 
 PIXELS = np.zeros((1, 1), np.uint16)
 MS = 1_000_000

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId, FrameTime, Marks
 from stream_service.core.pairing.history import Readback
-from stream_service.core.pairing.pairer import ChannelRule, How, Pairer
+from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.rule import ChannelRule, How
 
 MS = 1_000_000
 T0_NS = 1_795_218_868 * 1000 * MS

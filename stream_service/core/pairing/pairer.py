@@ -18,7 +18,6 @@ import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 
 import numpy as np
@@ -32,68 +31,13 @@ from stream_service.core.pairing.hardware_array import HardwareArray
 from stream_service.core.pairing.history import REORDER_NS, History
 from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
 from stream_service.core.pairing.readback import Entries, Readback
+from stream_service.core.pairing.rule import ChannelRule, How, Over, channels_followed
 from stream_service.core.pairing.waiting import Line
 from stream_service.core.pairing.window_mean import mean_over
 
-INTERPOLATION_GAP_S = 0.25
-"""Updates of a moving axis come closer than this (motor records post at 10 Hz or faster while moving)."""
-POSITION_TOLERANCE_M = 3e-9
-"""Half a pixel of a good soft X-ray reconstruction: what is more in doubt would be seen in it."""
-TIMED, UNTIMED = 1, 2
 LAST_FRAMES = 3
 """One of the last frames may be stamped wrongly: how far time has come is told by the earliest of so many."""
-
-
-class How(StrEnum):
-    """Source of the value of a channel for a frame."""
-
-    ATTRIBUTE = "attribute"
-    """The NDAttribute on the frame: right for step scans and for values latched by hardware."""
-    TIMESTAMP = "timestamp"
-    """The channel's own history at mid-exposure: linear between updates while moving, the last value while at rest."""
-    INDEX = "index"
-    """The entry of an array that hardware captured, by the number of the frame in the run."""
-
-
-class Over(StrEnum):
-    """What a value paired by time is, of those that the channel had during the exposure."""
-
-    MID = "mid"
-    """The one in the middle."""
-    WINDOW = "window"
-    """Their mean."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelRule:
-    """Pairing rule of one channel of the profile."""
-
-    name: str
-    how: How
-    attribute: str = ""
-    """For `attribute`: name of the NDAttribute."""
-    scale: float = 1.0
-    """Multiplies the channel's own unit into SI (1e-6 for micrometres); energies into eV."""
-    over: Over = Over.MID
-    """For `timestamp`."""
-    moving: str = ""
-    """For `timestamp`: the channel that is non-zero while this one moves; with it, rest and motion are facts. The last
-    update of a move must be stamped no later than the end of the motion, as motor records do."""
-    is_continuous: bool = True
-    """For `timestamp` without `moving`: True interpolates between close updates, False holds the last value."""
-    gap_s: float = INTERPOLATION_GAP_S
-    """For `timestamp` without `moving`: updates up to this far apart mean that the channel moved between them."""
-    rests_in_silence: bool = True
-    """For `timestamp` without `moving`: an axis that posts nothing for `gap_s` is known to stand still."""
-    is_sampled: bool = False
-    """For `timestamp` without `moving`: a recorded history whose entries were made by the clock and not on change."""
-    tolerance: float = math.inf
-    """In SI units (eV): a value that may be off by more is flagged `UNCERTAIN`."""
-    has_pv: bool = False
-    """For `attribute`: the PV behind the NDAttribute is followed, too, so that a stale one is found. For `index`: the
-    array comes in the course of the run; where it does not, no frame waits for it."""
-    skip_first: int = 0
-    """For `index`: entries at the start of the array that belong to no frame."""
+TIMED, UNTIMED = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,10 +366,3 @@ def _at(rule: ChannelRule, histories: tuple[History, ...], time_ns: int) -> Read
 def worst(one: float, other: float) -> float:
     """The larger of two uncertainties; NaN, which is not known, is larger than any."""
     return one if one > other or one != one else other
-
-
-def channels_followed(rules: Sequence[ChannelRule]) -> tuple[str, ...]:
-    """The channels whose history pairing needs: by timestamp, with what tells their motion, and PVs of attributes."""
-    names = [rule.name for rule in rules if rule.how is How.TIMESTAMP or (rule.has_pv and rule.how is How.ATTRIBUTE)]
-    names += [rule.moving for rule in rules if rule.how is How.TIMESTAMP and rule.moving]
-    return tuple(dict.fromkeys(names))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from stream_service.core.frame import Frame
-from stream_service.core.pairing.pairer import How
+from stream_service.core.pairing.rule import How
 from stream_service.run.live.check_attributes import Latest, check_attributes
 from stream_service.run.live.check_clocks import YEAR_2000_NS, check_channel_clocks, check_stamp
 from stream_service.run.live.check_finding import Finding

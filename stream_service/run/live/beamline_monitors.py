@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stream_service.cancellation import Cancellation
 from stream_service.channel_access.library import attach_thread
-from stream_service.core.pairing.pairer import How
+from stream_service.core.pairing.rule import How
 from stream_service.errors import ConfigError
 from stream_service.run.live.frame_transport import LiveFrames, frame_switches, frame_transport
 from stream_service.settings.profile import Motion, Profile, moving_channel

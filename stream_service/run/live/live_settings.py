@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stream_service.core.pairing.pairer import How
+from stream_service.core.pairing.rule import How
 from stream_service.errors import ConfigError
 from stream_service.kernels import Corrections, FlatKind
 from stream_service.run.rules import RunRules

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
-from stream_service.core.pairing.pairer import How
+from stream_service.core.pairing.rule import How
 from stream_service.core.stream import Begin
 from stream_service.errors import SourceError
 from stream_service.run.live.arming_doubts import arming_doubts

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import FrameTime
-from stream_service.core.pairing.pairer import ChannelRule, How, channels_followed
+from stream_service.core.pairing.rule import ChannelRule, How, channels_followed
 from stream_service.run.recorded.recorded_clock import span_of_log
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
 from stream_service.text.counted import agrees, counted

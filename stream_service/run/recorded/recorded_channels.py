@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from stream_service.core.frame import AttributeValue
-from stream_service.core.pairing.pairer import POSITION_TOLERANCE_M, ChannelRule, How
+from stream_service.core.pairing.rule import POSITION_TOLERANCE_M, ChannelRule, How
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import NO_STAMP, Frame, FrameTime, UnreadableFrame
-from stream_service.core.pairing.pairer import ChannelRule, How, channels_followed
+from stream_service.core.pairing.rule import ChannelRule, How, channels_followed
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.log_coverage import LogCoverage

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from stream_service.core.pairing.pairer import ChannelRule, How
+from stream_service.core.pairing.rule import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.columns import Column, Stamps, driver_stamps, epics_stamps, is_column
 from stream_service.sources.hdf5.contents import (

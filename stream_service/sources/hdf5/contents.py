@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.pairing.pairer import ChannelRule, How
+from stream_service.core.pairing.rule import ChannelRule, How
 from stream_service.errors import ConfigError, SourceError
 from stream_service.sources.hdf5.columns import Column, Identities, Stamps
 from stream_service.sources.hdf5.dataset import StoredDataset

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import AttributeValue, Frame, UnreadableFrame
-from stream_service.core.pairing.pairer import ChannelRule, How
+from stream_service.core.pairing.rule import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.settings.recorded_choices import Match

@@ -11,7 +11,8 @@ import pytest
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId, FrameTime
 from stream_service.core.pairing.history import MOST_UPDATES, Readback
-from stream_service.core.pairing.pairer import ChannelRule, How, Pairer, channels_followed
+from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.rule import ChannelRule, How, channels_followed
 
 MS = 1_000_000
 PIXELS = np.zeros((2, 2), np.uint16)

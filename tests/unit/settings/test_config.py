@@ -9,7 +9,7 @@ import pytest
 from written_profile import mistake, write
 
 from stream_service.core.frame import Marks
-from stream_service.core.pairing.pairer import How
+from stream_service.core.pairing.rule import How
 from stream_service.errors import ConfigError
 from stream_service.settings.profile import Profile
 from stream_service.settings.profile_file import load_profile

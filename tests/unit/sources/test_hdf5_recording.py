@@ -18,7 +18,7 @@ from hdf5_writer import SHAPE, attributes_of, nd_frame, pixels_of
 
 from iocsim.detector.ntndarray import encode
 from stream_service.core.frame import Frame, UnreadableFrame
-from stream_service.core.pairing.pairer import ChannelRule, How
+from stream_service.core.pairing.rule import ChannelRule, How
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
 from stream_service.sources.live.ntndarray import decode_ntndarray

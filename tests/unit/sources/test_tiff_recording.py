@@ -15,7 +15,8 @@ from stream_service.core.account import Account
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import Frame, UnreadableFrame, Window
 from stream_service.core.ledger import FrameStatus, Ledger
-from stream_service.core.pairing.pairer import How, Pairer
+from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.rule import How
 from stream_service.errors import SourceError
 from stream_service.run.recorded.make_sidecar import make_sidecar
 from stream_service.settings.recorded_choices import Match
