@@ -170,3 +170,23 @@ def test_histories_survive_a_frame_stamped_in_the_future(bench):
     bench.frame()
     ready = bench.loops(6.0)
     assert ready[-1].flags == Flag.NONE
+
+
+@pytest.mark.parametrize("late_s", [0.05, 0.5, 2.0])
+def test_readback_of_a_moving_axis_that_comes_late_is_waited_for(late_s: float) -> None:
+    """Within `pairing_timeout_s` of 5 s: the frame lies between two updates, of which the second comes late."""
+    bench = Bench()
+    bench.loops(1.0)
+    bench.readbacks.dead = {"x", "x_moving"}
+    bench.readbacks.events += [Readback("x_moving", 1.0, bench.data_ns), Readback("x", 3.0, bench.data_ns)]
+    began_ns = bench.data_ns
+    bench.loops(0.05)
+    bench.frame()
+    mid_ns = bench.data_ns - 2_500_000
+    assert bench.loops(late_s) == []
+    ends_ns = began_ns + 100_000_000
+    bench.readbacks.events += [Readback("x", 13.0, ends_ns), Readback("x_moving", 0.0, ends_ns)]
+    bench.readbacks.dead = set()
+    (exposure,) = bench.loops(0.2)
+    assert exposure.values["x"] == pytest.approx(1e-6 * (3.0 + 10.0 * (mid_ns - began_ns) / 1e8), rel=1e-9)
+    assert Flag.UNBRACKETED not in exposure.flags
