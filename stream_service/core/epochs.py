@@ -9,6 +9,7 @@ made before has no place any more.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
@@ -62,6 +63,8 @@ class Epochs:
         self.restart_unique_id = restart_unique_id
         self.n_announced = 0
         """Ordinals up to the last one of the series that were announced with their length."""
+        self.n_changes = 0
+        """How often an epoch has begun, or was announced."""
         self._epochs = [Epoch(first_unique_id, 0, BEFORE_ALL_TIME, given)]
         self._last_unique_id = first_unique_id - 1
         self._last_timestamp_ns = BEFORE_ALL_TIME
@@ -73,6 +76,45 @@ class Epochs:
     def current(self) -> int:
         """The epoch that began last."""
         return len(self._epochs) - 1
+
+    def since(self, epoch: int) -> tuple[Epoch, ...]:
+        """This one, counted from 0, and those after it."""
+        return tuple(self._epochs[epoch:])
+
+    @property
+    def last_frame(self) -> tuple[int, int, int]:
+        """What its source calls the epoch of the last frame, its id and stamp; at first what precedes the first."""
+        return self._epochs[-1].given, self._last_unique_id, self._last_timestamp_ns
+
+    def restore(
+        self,
+        epochs: Sequence[Epoch],
+        n_announced: int,
+        frames: tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]],
+        n_most: int,
+    ) -> npt.NDArray[np.int64]:
+        """Go on with these epochs, in which these frames have come: epoch, unique_id and stamp, (n,) each.
+
+        Gives their ordinals (n,); -1 for one that has no place below `n_most`.
+        """
+        epoch, unique_ids, stamps_ns = frames
+        self._epochs, self.n_announced = list(epochs), n_announced
+        firsts = np.array([known.first_ordinal for known in epochs] + [n_most], np.int64)
+        first_ids = np.array([known.first_unique_id for known in epochs], np.int64)
+        is_known = (epoch >= 0) & (epoch < len(epochs))
+        of = np.where(is_known, epoch, 0)
+        ordinals = firsts[of] + unique_ids - first_ids[of]
+        is_within = is_known & (ordinals >= firsts[of]) & (ordinals < firsts[of + 1]) & (ordinals < n_most)
+        ordinals[~is_within] = -1
+        places = ordinals[is_within]
+        self.n_seen = max(epochs[-1].first_ordinal, int(places.max(initial=-1)) + 1)
+        self._is_taken, self._stamps_ns = grown(self._is_taken, self.n_seen), grown(self._stamps_ns, self.n_seen)
+        self._is_taken[places], self._stamps_ns[places] = True, stamps_ns[is_within]
+        self._last_unique_id, self._last_timestamp_ns = epochs[-1].first_unique_id - 1, epochs[-1].after_ns
+        if (current := is_within & (epoch == self.current)).any():
+            last = int(np.argmax(np.where(current, ordinals, -1)))
+            self._last_unique_id, self._last_timestamp_ns = int(unique_ids[last]), int(stamps_ns[last])
+        return ordinals
 
     def has(self, ordinal: int) -> bool:
         """True if a frame has come to this place."""
@@ -98,6 +140,7 @@ class Epochs:
         count on until it is stopped. Nor where nobody planned (None): the series may end early. `is_in_vain`: of those
         that were announced before, nothing was made.
         """
+        self.n_changes += 1
         if given == self._epochs[-1].given:
             begun = self._epochs[-1]
         elif given < self._epochs[-1].given:
@@ -171,6 +214,7 @@ class Epochs:
         """A frame has come to its place; `is_certain`: its id is no mistake."""
         if place.begins is not None:
             self._epochs[place.epoch :] = [place.begins]
+            self.n_changes += 1
         self._is_taken = grown(self._is_taken, place.ordinal + 1)
         self._stamps_ns = grown(self._stamps_ns, place.ordinal + 1)
         self._is_taken[place.ordinal] = True

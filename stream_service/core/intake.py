@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from stream_service.core.clock import BEFORE_ALL_TIME
 from stream_service.core.epochs import INT32_MAX
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Arrival, Ledger, Receipt
@@ -48,9 +47,7 @@ class Intake:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._last_epoch = ledger.first_epoch
-        self._last_id = ledger.first_unique_id - 1
-        self._last_ns = BEFORE_ALL_TIME
+        self._last_epoch, self._last_id, self._last_ns = ledger.last_frame
         self._waiting: list[_Came] = []
 
     @property

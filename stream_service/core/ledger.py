@@ -13,7 +13,7 @@ Ids that do not follow the last one are looked at first by `Intake`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.account import Account
-from stream_service.core.epochs import MAX_JUMP, Epochs, grown
+from stream_service.core.epochs import MAX_JUMP, Epoch, Epochs, grown
 from stream_service.core.frame import FrameId
 from stream_service.core.stream import Series
 
@@ -97,6 +97,41 @@ class Ledger:
         self._epochs = Epochs(first_unique_id, restart_unique_id, epoch, capacity)
         self._status = np.zeros(capacity, np.uint8)
         self._n_received = np.zeros(capacity, np.uint16)
+
+    def restore(
+        self,
+        epochs: Sequence[Epoch],
+        n_announced: int,
+        frames: tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    ) -> npt.NDArray[np.int64]:
+        """Go on with the account of a run that was interrupted, see `Epochs.restore`: these frames have come.
+
+        To be called before the first frame. What had come beside them is missing again.
+        """
+        ordinals = self._epochs.restore(epochs, n_announced, frames, self._n_most or len(frames[0]) + MAX_JUMP)
+        self._reserve(self.n_seen)
+        self._n_received[ordinals[ordinals >= 0]] = 1
+        self.n_received = int(np.count_nonzero(self._n_received))
+        return ordinals
+
+    def epochs_since(self, epoch: int = 0) -> tuple[Epoch, ...]:
+        """See `Epochs.since`."""
+        return self._epochs.since(epoch)
+
+    @property
+    def n_epoch_changes(self) -> int:
+        """See `Epochs.n_changes`."""
+        return self._epochs.n_changes
+
+    @property
+    def n_announced(self) -> int:
+        """See `Epochs.n_announced`."""
+        return self._epochs.n_announced
+
+    @property
+    def last_frame(self) -> tuple[int, int, int]:
+        """See `Epochs.last_frame`."""
+        return self._epochs.last_frame
 
     @property
     def n_seen(self) -> int:

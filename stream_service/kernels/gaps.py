@@ -68,6 +68,8 @@ class Gaps:
         n = int(np.count_nonzero(self.is_gap))
         if not n:
             return ""
+        if not self.told_by:
+            return f"{counted(n, 'pixel')} taken for gaps or dead pixels by the first frames, masked, and stored as 0"
         n_frames = len(self.told_by)
         frames = "the first frame" if n_frames == 1 else f"each of the first {n_frames} frames"
         pixels = f"{counted(n, 'pixel')} {agrees(n, 'holds')}"

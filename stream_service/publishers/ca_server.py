@@ -48,8 +48,11 @@ class CaServer:
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._serve, name="ca-server", daemon=True)
 
-    def start(self) -> None:
-        """Serve from now on; raises `SourceError` if the port cannot be had."""
+    def start(self, status: ServiceStatus | None = None) -> None:
+        """Serve from now on, the first client this status; raises `SourceError` if the port cannot be had."""
+        if status is not None:
+            self._published = {pv: (pv.value_in(status), pv.severity_in(status)) for pv in reversed(STATUS)}
+            self._loop.run_until_complete(self._post(self._published))
         self._thread.start()
         if not self._is_up.wait(START_TIMEOUT_S) or self._failure is not None:
             raise SourceError(f"the service's CA server could not start: {self._failure or 'no answer'}")

@@ -116,7 +116,7 @@ class Backfill:
         if out is None or out.pipeline.frames_per_row == 1:
             return [missing]
         n_frames = out.pipeline.frames_per_row
-        group_bytes = n_frames * math.prod(out.raw_shape) * out.dtype.itemsize
+        group_bytes = n_frames * math.prod(out.begin.raw_shape) * out.begin.dtype.itemsize
         portion = missing // n_frames // max(1, MOST_BYTES // group_bytes)
         return np.split(missing, np.flatnonzero(np.diff(portion)) + 1)
 

@@ -16,6 +16,7 @@ from stream_service.core.intake import Entered, Intake
 from stream_service.core.ledger import Arrival, Ledger
 from stream_service.core.stream import Begin, End, Series, SeriesEnd
 from stream_service.errors import SourceError
+from stream_service.run.past import Past
 from stream_service.run.sources import Sources
 
 log = logging.getLogger(__name__)
@@ -94,9 +95,10 @@ class FrameIntake:
         n_planned: int | None,
         n_extra: int = 0,
         armed_s: float = 0.0,
+        past: Past | None = None,
     ) -> None:
         """`n_planned` frames are to come (None: not known), `n_extra` more may, from `armed_s` on, on the clock of the
-        receipts."""
+        receipts; those of the `past` have come."""
         assert begin.first_unique_id is not None, "the sources of a run say it"
         self.ledger = ledger = Ledger(
             begin.first_unique_id,
@@ -107,6 +109,8 @@ class FrameIntake:
             last_before=begin.last_before,
             is_begin_certain=begin.is_certain,
         )
+        self.late = (past or Past()).restore(ledger)
+        """Rows of the past, which are to follow."""
         self.notes = notes
         self.end: End | None = None
         """Once the stream has told it."""

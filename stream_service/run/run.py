@@ -26,6 +26,7 @@ from stream_service.core.run import EndReason, RunEvent, RunState, after
 from stream_service.errors import ConfigError, OverrunError, forget_frames
 from stream_service.qc.scan_values import ScanValues
 from stream_service.run.frame_intake import FrameIntake, RunNotes
+from stream_service.run.past import Past
 from stream_service.run.report import RunReport
 from stream_service.run.rows.judged_rows import NewsListener
 from stream_service.run.rows.score_table import Scores
@@ -78,6 +79,8 @@ class Run:
         self._notes = RunNotes()
         self._report = RunReport(self._notes, self._rows, self._watch, self._ending, sources.budget_bytes)
         self._most_queue_bytes = 0
+        self._past = Past()
+        self._n_epochs_told, self._n_changes_told = 1, 0
         self._last_asked_at = 0.0
         self._thread: threading.Thread | None = None
 
@@ -126,13 +129,17 @@ class Run:
             begin = self._sources.begin()
             self.setup.prepare(begin)
             cancellation.check()
-            self._intake = FrameIntake(
-                self._sources, begin, self._notes, self.setup.n_planned, self.setup.n_extra, self._clock()
+            self._past = past = self.setup.past()
+            counts, armed_s = (self.setup.n_planned, self.setup.n_extra), self._clock() - past.armed_ago_s
+            self._intake = FrameIntake(self._sources, begin, self._notes, *counts, armed_s, past)
+            self._end = RunEnd(
+                self.setup, self._sources, self._intake, self._rows, self._ending, self._report, past.n_exposed
             )
-            self._end = RunEnd(self.setup, self._sources, self._intake, self._rows, self._ending, self._report)
             doubts = [*self.setup.notes, *self._sources.doubts()]
+            self.setup.journal.armed(begin)
         except BaseException:
             self._sources.close()
+            self._past.close()
             raise
         self._take(RunEvent.ARM)
         headline = f"armed for {self.setup.scan_id}: waiting for the first frame"
@@ -141,6 +148,8 @@ class Run:
     def disarm(self) -> None:
         """Give up an armed run that was not started; nothing is left running."""
         self._sources.close()
+        self._intake.late.close()
+        self.setup.journal.ended()
         self._take(RunEvent.ABORT)
 
     def start(self) -> None:
@@ -152,6 +161,7 @@ class Run:
         except RuntimeError as error:
             self._fail(OverrunError(f"no thread can be started for the run ({error}): end other programs"))
             self._sources.close()
+            self.setup.journal.ended()
         else:
             self._thread = thread
 
@@ -173,6 +183,7 @@ class Run:
         if self.state is not RunState.RECEIVING or self.out is None:
             raise ConfigError(f"run {self.setup.scan_id} is {self.state}: only one that receives frames takes repeats")
         self.out.pipeline.planned.announce(positions)
+        self.setup.journal.repeats(positions)
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of the thread; True if it has ended."""
@@ -243,6 +254,7 @@ class Run:
         """The run from armed to its end; it never raises, a run that cannot go on has FAILED."""
         try:
             self._sources.attach_thread()
+            self._go_on()
             self._follow()
             self.state = self._end.finish(self.state)
         except BaseException as error:  # noqa: BLE001  (the one place where a dead stage becomes a failed run)
@@ -250,6 +262,18 @@ class Run:
         finally:
             self._end.backfill.close()
             self._sources.close()
+            is_whole = self.state in (RunState.COMPLETE, RunState.INCOMPLETE)
+            self.setup.journal.ended(self._rows.superseded() if is_whole else ())
+
+    def _go_on(self) -> None:
+        """Go on where the run was when its service was killed, if it was."""
+        self._n_epochs_told = max(1, len(self._past.epochs))
+        self._rows.go_on(self._past, self._intake.late, self._ledger)
+        if self.out is not None:
+            self._take(RunEvent.FRAME)
+            self._report.say(self.state, f"receiving {self.setup.scan_id}")
+        if self._past.end_reason is not None:
+            self._ending.stop(self._past.end_reason)
 
     def _follow(self) -> None:
         self._ending.frame_came(self._clock())
@@ -262,6 +286,8 @@ class Run:
                 if self._rows.pairing.is_over_budget:
                     self._rows.pair()
             self._rows.pair()
+            if self._rows.is_salvaging and not len(frames):  # frames that come go first
+                self._rows.salvage(self._ledger)
             self._rows.publish(self._clock())
             self._look_around(self._clock())
 
@@ -285,6 +311,17 @@ class Run:
                 self._report.say(self.state, f"receiving {self.setup.scan_id}")
             if self._rules.is_in_order:
                 self._rows.pair()
+        self._tell_epochs()
+
+    def _tell_epochs(self) -> None:
+        """Enter epochs that have begun into the journal, before a row of them is made."""
+        ledger = self._ledger
+        if ledger.n_epoch_changes == self._n_changes_told:
+            return
+        self._n_changes_told, first = ledger.n_epoch_changes, self._n_epochs_told - 1
+        changed = ledger.epochs_since(first)
+        self._n_epochs_told = first + len(changed)
+        self.setup.journal.counted(first, changed, ledger.n_announced)
 
     def _look_around(self, now: float) -> None:
         """See whether everything is there that the run listens to, and say what is not."""
@@ -307,7 +344,9 @@ class Run:
         if event is not None:
             self._take(event)
             self._enter(self._end.begin(now))
-        if self.state is not RunState.DRAINING or not self._end.has_all(now):
+            assert self._ending.reason is not None, "it came with the event"
+            self.setup.journal.drains(self._ending.reason, self._ending.n_exposed)
+        if self.state is not RunState.DRAINING or not self._end.has_all(now) or self._rows.is_salvaging:
             return False
         self._enter(self._intake.settle())
         if not len(self._rows.pairing):

@@ -29,7 +29,9 @@ class RunEnd:
         rows: RunRows,
         ending: Ending,
         report: RunReport,
+        n_exposed: int | None = None,
     ) -> None:
+        """`n_exposed` frames were made for certain when the run began to end, before its service was killed."""
         self.verdict: Verdict | None = None
         """What became of the frames, once the run has ended."""
         self.counter_at_end: int | None = None
@@ -41,6 +43,7 @@ class RunEnd:
         self._rows = rows
         self._ending = ending
         self._report = report
+        self._n_exposed_before = n_exposed
 
     @property
     def reason(self) -> str:
@@ -55,7 +58,9 @@ class RunEnd:
         """
         ending = self._ending
         confirmed = [] if ending.has_stream_ended else self._intake.ask_counter()
-        n_exposed, may_be_more = self._intake.n_exposed(), self._intake.is_counted_by_source
+        n_exposed, may_be_more = self._n_exposed_before, False
+        if n_exposed is None:
+            n_exposed, may_be_more = self._intake.n_exposed(), self._intake.is_counted_by_source
         ending.begin_draining(now_s, n_exposed, may_be_more=may_be_more)
         is_limit = not (may_be_more or ending.has_stream_ended or ending.reason is EndReason.ALL_IN)
         if n_exposed is not None and is_limit:

@@ -24,6 +24,7 @@ from stream_service.core.pairing.history import Readback
 from stream_service.core.run import RunOutcome, RunState
 from stream_service.kernels import FrameReducer
 from stream_service.qc import Evaluator
+from stream_service.run.journal import FileBegin
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.pipeline import RowPipeline
 from stream_service.run.rows.planned_rows import PlannedRows
@@ -51,8 +52,7 @@ class RunFile:
     ledger: Ledger
     axis_signs: tuple[int, int]
     """Of a stored frame, see `FileHeader`."""
-    raw_shape: tuple[int, int]
-    dtype: np.dtype[Any]
+    begin: FileBegin
     _counted_s: float = -math.inf
     _updates: list[Readback] = field(default_factory=list)
     """Not on their way into the file yet."""
@@ -77,7 +77,7 @@ class RunFile:
 
     def accepts(self, pixels: np.ndarray[Any, Any]) -> bool:
         """True for a frame of the shape and type with which the run began."""
-        return pixels.shape == self.raw_shape and pixels.dtype == self.dtype
+        return pixels.shape == self.begin.raw_shape and pixels.dtype == self.begin.dtype
 
     def record(self, updates: Collection[Readback]) -> None:
         """Enter readbacks as they came."""
@@ -192,28 +192,24 @@ def open_run_file(
     settings: RunSettings,
     reducer: FrameReducer,
     ledger: Ledger,
+    begin: FileBegin,
     *,
-    dtype: Any,
-    energy_eV: float,
-    exposure_s: float,
-    start_timestamp_ns: int,
     sinks: Iterable[Sink] = (),
     swmr: bool = True,
 ) -> RunFile:
     """Create the standard file of a run; with `swmr` it is readable from this moment on.
 
-    `energy_eV` and `exposure_s` are those of the first frame, NaN where they are not known. The rows that are in the
-    file go on to the `sinks`.
+    The rows that are in the file go on to the `sinks`.
     """
     preprocessing = settings.preprocessing
     header = FileHeader(
         scan_id=settings.scan_id,
         frame_shape=reducer.out_shape,
-        energy_eV=energy_eV,
+        energy_eV=begin.energy_eV,
         det_dist_m=settings.det_dist_m,
         pixel_m=settings.pixel_m * preprocessing.bin,
-        exposure_s=exposure_s * (settings.frames_per_row if preprocessing.grouping == "sum" else 1),
-        start_timestamp_ns=start_timestamp_ns,
+        exposure_s=begin.exposure_s * (settings.frames_per_row if preprocessing.grouping == "sum" else 1),
+        start_timestamp_ns=begin.start_timestamp_ns,
         frames_per_row=settings.frames_per_row,
         n_rows_expected=settings.n_rows_expected,
         mask=reducer.mask,
@@ -258,7 +254,7 @@ def open_run_file(
         ),
         sinks=(quality, *sinks),
     )
-    return RunFile(file, pipeline, quality, ledger, settings.axis_signs, reducer.geometry.raw_shape, np.dtype(dtype))
+    return RunFile(file, pipeline, quality, ledger, settings.axis_signs, begin)
 
 
 @cache

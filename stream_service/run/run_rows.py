@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
@@ -15,7 +16,9 @@ from stream_service.core.run import RunOutcome, RunState
 from stream_service.errors import PtychostreamError
 from stream_service.qc.scan_values import ScanTable, ScanValues, scan_values
 from stream_service.run.pairing import Pairing
+from stream_service.run.past import Past
 from stream_service.run.rows.judged_rows import JudgedRows, NewsListener
+from stream_service.run.rows.late_rows import LateRows
 from stream_service.run.rows.latest_row import LatestRow, ShownRow
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
@@ -56,6 +59,8 @@ class RunRows:
         self._listeners = listeners
         self.judged: JudgedRows | None = None
         """Rows with their verdicts, from the first frame on; None where nobody follows the file."""
+        self._past = Past()
+        self._late = LateRows()
         self._paired: list[Exposure] = []
         """Those that are not handed over yet."""
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
@@ -81,17 +86,42 @@ class RunRows:
             return ""
         return (
             f"frame {frame.unique_id} is {frame.pixels.shape} {frame.pixels.dtype}, but the run began with "
-            f"{self.out.raw_shape} {self.out.dtype}: the readout must not change during a run"
+            f"{self.out.begin.raw_shape} {self.out.begin.dtype}: the readout must not change during a run"
         )
 
     def add(self, frame: Frame, receipt: Receipt, ledger: Ledger) -> None:
         """Take a frame that the ledger calls new."""
         if self.out is None:
-            self.out = self._open(frame, ledger)
-            self.out.record(self._early_readbacks)
-            self._early_readbacks.clear()
+            log.info("writing %s", self._setup.path)
+            self._begin_file(self._setup.open(frame, ledger, self._sinks))
         is_in_order = not frame.is_backfilled or ledger.is_in_order(receipt.ordinal)
         self.pairing.add(frame, receipt, self._setup.exposure_of(frame), self._clock(), is_in_order=is_in_order)
+
+    def go_on(self, past: Past, late: LateRows, ledger: Ledger) -> None:
+        """Take the past of the run, once, before its first frame; `late` are rows of it. Raises `PtychostreamError`."""
+        self._past, self._late = past, late
+        if past.reopen is not None:
+            log.info("writing %s, in which the run goes on", self._setup.path)
+            self._begin_file(past.reopen(ledger, self._sinks))
+
+    @property
+    def is_salvaging(self) -> bool:
+        """True while rows of the past are to follow that can be had."""
+        return self.out is not None and not self._late.is_done
+
+    def salvage(self, ledger: Ledger) -> None:
+        """Let some more rows of the past follow, if they have been read. Never waits for them."""
+        if self.out is None or self._late.is_done:
+            return
+        if (block := self._late.take(self.out.pipeline.n_rows)) is not None:
+            self.out.pipeline.add_rows(*block)
+        if self._late.failure:
+            log.warning("%s", self._late.failure)
+            ledger.reopen(self._late.left())
+
+    def superseded(self) -> tuple[Path, ...]:
+        """Interrupted files of which every row is in the file, once that is closed."""
+        return tuple(file.path for file in self._late.files) if self._late.has_all else ()
 
     def pair(self) -> None:
         """Enter what the channels did, and store the frames that are known by that, or can wait no longer.
@@ -141,11 +171,15 @@ class RunRows:
 
     def close(self, outcome: RunOutcome) -> None:
         """Close the file with the end of the run in it, and then the sinks."""
+        self._late.close()
         if self.out is not None:
             self.out.close(outcome)
 
     def notes(self) -> Iterator[str]:
         """Remarks on the rows so far, in sentences."""
+        yield from self._past.notes
+        if self._late.failure:
+            yield self._late.failure
         if self.out is not None:
             yield from self.pairing.notes()
             yield from self.out.pipeline.notes()
@@ -156,14 +190,21 @@ class RunRows:
         """See `RunFile.notes`."""
         return () if self.out is None else self.out.notes
 
-    def _open(self, frame: Frame, ledger: Ledger) -> RunFile:
-        log.info("writing %s", self._setup.path)
-        out = self._setup.open(frame, ledger, self._sinks)
+    def _begin_file(self, out: RunFile) -> None:
+        past, self.out = self._past, out
+        self._setup.journal.began(out.begin)
         out.pipeline.is_waiting = self.pairing.is_waiting
+        if past.pixels is not None:
+            out.pipeline.go_on_with(past.pixels)
+        out.pipeline.on_gaps = self._setup.journal.found_gaps
+        if past.repeats:
+            out.pipeline.planned.announce(past.repeats)
         if out.quality.is_followed:
             self.judged = JudgedRows(self._listeners, out.pipeline.planned.rows_per_position)
             out.quality.let_follow(self.judged)
-        return out
+        out.record(past.readbacks)
+        out.record(self._early_readbacks)
+        self._early_readbacks.clear()
 
     def _record_readbacks(self) -> None:
         for updates in self.pairing.take_readbacks():

@@ -14,6 +14,8 @@ from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.stream import Begin
+from stream_service.run.journal import RunJournal
+from stream_service.run.past import Past
 from stream_service.run.rows.sink import Sink
 from stream_service.run.rules import RunRules
 from stream_service.run.run_file import RunFile
@@ -44,6 +46,15 @@ class RunSetup(Protocol):
 
         Raises `PtychostreamError`.
         """
+        ...
+
+    @property
+    def journal(self) -> RunJournal:
+        """What is written of it, so that it can be resumed."""
+        ...
+
+    def past(self) -> Past:
+        """What the run brings along; called once, when it is prepared. Raises `PtychostreamError`."""
         ...
 
     def exposure_of(self, frame: Frame) -> float:

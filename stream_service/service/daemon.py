@@ -29,6 +29,8 @@ from stream_service.publishers.zmq_messages import ZmqMessages
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.live.resumed_setup import ResumedSetup, ResumedSources
+from stream_service.run.live.unfinished_run import UnfinishedRun
 from stream_service.run.rows.row_quality import warm_up as warm_up_judgement
 from stream_service.run.run import Run
 from stream_service.run.run_file import versions
@@ -40,6 +42,7 @@ from stream_service.service.requests import parse_request, parsed
 from stream_service.service.run_news import RunNews
 from stream_service.service.run_pictures import RunPictures
 from stream_service.service.standby import AutoSetup, Standby
+from stream_service.service.unfinished_runs import UnfinishedRuns
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import RepeatRequest, ScanRequest
 from stream_service.settings.service_status import NO_RUN, Health, Pace, RunStatus, ServiceStatus, Severity
@@ -76,6 +79,7 @@ class Service:
         self._began_s = time.monotonic()
         self._wake = threading.Event()
         self._to_arm = ArmingQueue(self._make_run, self._decided, self._wake.set)
+        self._unfinished = UnfinishedRuns(profile, self._make_resumed, self._resume, self._wake.set)
 
     def end(self) -> None:
         """Ask the service to end, from a signal handler: the first time gracefully, then at once."""
@@ -105,7 +109,9 @@ class Service:
         versions()
 
     def _serve(self, on_ready: Callable[[], None]) -> int:
-        self._ca.start()
+        self._unfinished.find()
+        self._n_armed = self._unfinished.highest_number
+        self._ca.start(self._status_at(time.monotonic()))
         tables = {ServiceTable.VERDICTS: self._news.table.channel}
         self._pictures = RunPictures(PvaImages(self._profile.service.prefix, ServiceImage, tables))
         with closing(BeamlineMonitors(self._profile)) as self._monitors:
@@ -121,6 +127,7 @@ class Service:
                     self._wake.wait(TICK_S)
                     self._wake.clear()
             finally:  # whatever ends the service, no file is left open
+                self._unfinished.close()
                 self._to_arm.cancel(ENDING)
                 if self._standby is not None:
                     self._standby.close()
@@ -139,6 +146,8 @@ class Service:
 
     @property
     def _newest(self) -> RunStatus:
+        if (unfinished := self._unfinished.status) is not None:
+            return unfinished
         return self._runs[-1].status() if self._runs else NO_RUN
 
     @property
@@ -157,6 +166,9 @@ class Service:
             self._defects[what] = f"{what}: a defect of the service, {error!r}, see its log"
 
     def _obey(self) -> None:
+        self._unfinished.look()
+        if self._unfinished.is_working:  # orders are about the run that goes on, or come after it
+            return
         self._to_arm.look()
         self._take_orders()
         self._to_arm.begin_next(self._forget_arm_error)
@@ -220,6 +232,19 @@ class Service:
     def _make_auto_run(self, request: ScanRequest) -> Run:
         return self._run(AutoSetup, request)
 
+    def _make_resumed(self, unfinished: UnfinishedRun) -> Run:
+        """The run that an unfinished one goes on as, not armed yet; called in the thread of the arming."""
+        assert self._monitors is not None, "a run is made while the service serves"
+        sources = ResumedSources(self._profile, self._monitors, unfinished.armed.series.to_core())
+        made = ResumedSetup(self._profile, unfinished, sources)
+        return self._news.of(lambda listeners: Run(made, sources, listeners=listeners))
+
+    def _resume(self, run: Run, number: int | None) -> None:
+        """Let a run go on."""
+        run.start()
+        self._add(run, number)
+        log.info("%s goes on", run.setup.scan_id)
+
     def _run(self, setup: type[LiveSetup], request: ScanRequest) -> Run:
         assert self._monitors is not None, "a run is made while the service serves"
         sources = LiveSources(self._profile, self._monitors)
@@ -268,14 +293,17 @@ class Service:
         if self._standby is not None:
             self._standby.dismiss()
 
-    def _add(self, run: Run) -> None:
-        self._n_armed += 1
-        run.run_number = self._n_armed
+    def _add(self, run: Run, number: int | None = None) -> None:
+        """Take a run that works; one that was resumed keeps its number."""
+        if number is None:
+            self._n_armed += 1
+        run.run_number = self._n_armed if number is None else number
+        run.setup.journal.numbered(run.run_number)
         self._runs = [earlier for earlier in self._runs if not earlier.join(0)] + [run]
         self._news.began(run)
 
     def _stand_by(self) -> None:
-        if self._standby is None or self._to_arm.is_arming:
+        if self._standby is None or self._to_arm.is_arming or self._unfinished.is_working:
             return
         if (begun := self._standby.take_begun()) is not None:
             self._add(begun)
@@ -305,7 +333,9 @@ class Service:
         if self._defects:
             words = "; ".join((status.message, *self._defects.values()))
             status = replace(status, message=words, severity=Severity.MAJOR)
-        busy = self._to_arm.is_arming or any(not run.state.has_ended for run in self._runs)
+        busy = (
+            self._to_arm.is_arming or self._unfinished.is_working or any(not run.state.has_ended for run in self._runs)
+        )
         health = Health.BUSY if busy else Health.FAULTED if status.state is RunState.FAILED else Health.READY
         self._pace = self._pace.at(status, now)
         is_standing_by = self._standby is not None and self._standby.is_armed

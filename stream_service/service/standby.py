@@ -16,6 +16,7 @@ from dataclasses import replace
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.run import RunState
+from stream_service.run.live.live_journal import LiveJournal
 from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.rows.sink import Sink
@@ -37,6 +38,7 @@ class AutoSetup(LiveSetup):
 
     def __init__(self, profile: Profile, request: ScanRequest, sources: LiveSources) -> None:
         super().__init__(profile, request, sources)
+        self.journal = LiveJournal(profile, request, is_auto=True)
         self.rules = replace(self.rules, armed_timeout_s=math.inf)
 
     def open(self, frame: Frame, ledger: Ledger, sinks: Iterable[Sink]) -> RunFile:

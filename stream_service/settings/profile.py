@@ -47,6 +47,11 @@ class ServiceSettings(Settings):
     """ZMQ address at which verdicts are published as JSON, such as `tcp://*:5556`; empty: nowhere. See messages.md."""
     auto: bool = False
     """Take every scan, also those that no plan armed: such a run begins with the detector's first frame."""
+    journal_root: Path | None = None
+    """Folder for what the service must know of its runs to go on with them after a crash. Left out: `.ptychostream`
+    below data_root."""
+    resume_s: Annotated[float, Field(gt=0)] = 600.0
+    """A run whose service was away for longer takes no more frames: its file is put in order, and closed."""
     grace_s: Annotated[float, Field(gt=0)] = 60.0
     """A run ends when the detector has been idle and no frame came for this long. Longer than the slowest move."""
     armed_timeout_s: Annotated[float, Field(gt=0)] = 3600.0

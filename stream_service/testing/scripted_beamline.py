@@ -50,7 +50,7 @@ class ScriptedBeamline:
         """There is one run."""
         return self.frames
 
-    def connect(self, cancellation: Cancellation) -> None:
+    def connect(self, cancellation: Cancellation, *, may_acquire: bool = False) -> None:
         """The script answers at once."""
 
     def attach_thread(self) -> None:

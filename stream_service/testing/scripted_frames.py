@@ -101,6 +101,9 @@ class ScriptedFrames:
     def listen(self) -> None:
         """See `LiveFrames`."""
 
+    def listen_again(self, cancellation: Cancellation) -> None:
+        """See `LiveFrames`."""
+
     def begin(self) -> Begin:
         """What the source was said to know."""
         return self._begin

@@ -46,11 +46,31 @@ class Rig:
     service: BeamlineClient
     child: Subprocess
     folder: Path
+    start: Callable[[Path], Subprocess]
+    """Starts the daemon, with this log."""
+    starts: int = 1
 
     def close(self) -> None:
         self.beamline.close()
         self.service.close()
         self.child.end()
+
+    def kill_and_start_again(self) -> None:
+        """Kill the daemon (SIGKILL), and start it again with the same command."""
+        self.kill()
+        self.start_again()
+
+    def kill(self) -> None:
+        """Kill the daemon."""
+        self.child.process.kill()
+        self.child.process.wait(HANG_S)
+
+    def start_again(self) -> None:
+        """Start it once more, with the same command; it is ready then."""
+        self.child.end()
+        self.starts += 1
+        self.child = self.start(self.folder / f"service{self.starts}.log")
+        self.child.wait_for("ready", HANG_S)
 
     def arm(self, scan_id: str, **request: Any) -> str:
         """Arm for a scan; the service's sentence if it refuses."""
@@ -160,10 +180,14 @@ def begin_rig(
     profile = profile_for(ioc_prefix, prefix, folder, **changes)
     environment = process_environment(epics.server_environment(server) | dict(variables or {}))
     how = ["-m", "stream_service.cli"] if descriptors is None else ["-c", LIMITED, str(descriptors)]
-    child = Subprocess("service", [*how, "run", str(profile)], environment, folder / "service.log")
+
+    def start(log: Path) -> Subprocess:
+        return Subprocess("service", [*how, "run", str(profile)], environment, log)
+
+    child = start(folder / "service.log")
     beamline = BeamlineClient(ioc_prefix)
     beamline.put("Pva1:EnableCallbacks", 1)
-    return Rig(beamline, BeamlineClient(prefix), child, folder)
+    return Rig(beamline, BeamlineClient(prefix), child, folder, start)
 
 
 class Rigs:

@@ -38,14 +38,15 @@ class BeamlineMonitors:
         """A source of the frames of one run, which is not started yet."""
         return self._transport.source()
 
-    def connect(self, cancellation: Cancellation) -> None:
-        """See that everything answers. Raises `SourceError` naming what does not, `ConfigError` when the detector
-        already acquires (its frames could not be told from those of the run to come), and `CancelledError`.
+    def connect(self, cancellation: Cancellation, *, may_acquire: bool = False) -> None:
+        """See that everything answers. Raises `SourceError` naming what does not, `CancelledError`, and, unless it
+        `may_acquire`, `ConfigError` when the detector already acquires: its frames could not be told from those of the
+        run to come.
         """
         self.attach_thread()
         self.switches.connect()
         self.detector.connect(cancellation)
-        if self.detector.is_acquiring:
+        if self.detector.is_acquiring and not may_acquire:
             raise ConfigError(
                 f"{self._acquire_pv} says that the detector is already acquiring: "
                 "stop it, then arm the service, then start it"

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from p4p.client.raw import Context
 
+from stream_service.cancellation import Cancellation
 from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.run.sources import FrameSource
 from stream_service.settings.frames import Frames, MiB, ZmqFrames
@@ -44,6 +45,10 @@ class LiveFrames(FrameSource, Protocol):
     def listen(self) -> None:
         """Let messages come, what the sender has kept among them, without a run. Raises `SourceError` when nothing
         answers, and `ConfigError`."""
+        ...
+
+    def listen_again(self, cancellation: Cancellation) -> None:
+        """Let messages come for a run that goes on: what the sender has kept is of it. Raises what `start` raises."""
         ...
 
 

@@ -21,7 +21,9 @@ from stream_service.errors import ConfigError, SourceError
 from stream_service.kernels import Corrections, FrameReducer
 from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
 from stream_service.run.file_system import check_new_file
+from stream_service.run.journal import FileBegin
 from stream_service.run.live.check_numbers import planned_doubts
+from stream_service.run.live.live_journal import LiveJournal
 from stream_service.run.live.live_settings import (
     check_exposures,
     check_places,
@@ -34,6 +36,7 @@ from stream_service.run.live.live_settings import (
 from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.live.raw_file import open_raw_file
 from stream_service.run.live.run_trial import check_space, try_file
+from stream_service.run.past import Past
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile, open_run_file
 from stream_service.run.settings import UNKNOWN_DTYPE, RunSettings, warm_up
@@ -48,6 +51,7 @@ class LiveSetup:
     """The set-up of a run that a request asks for; see `RunSetup`."""
 
     def __init__(self, profile: Profile, request: ScanRequest, sources: LiveSources) -> None:
+        self.journal = LiveJournal(profile, request)
         self._request = request
         self._profile = profile = with_references(profile, request)
         self.scan_id, self.path = request.scan_id, file_path(profile, request)
@@ -64,7 +68,7 @@ class LiveSetup:
 
     def check(self, cancellation: Cancellation) -> None:
         """Checks that need no beamline: the folder, and the references. Raises `PtychostreamError`."""
-        check_new_file(self.path)
+        self.check_place()
         check_places(self._profile, self._request)
         if (doubt := number_doubt("exposure_s", self._request.exposure_s or math.nan)) is not None:
             raise ConfigError(f"exposure_s of the request {doubt.message}")
@@ -76,10 +80,15 @@ class LiveSetup:
             check_exposures(self._profile.references, references, self._request.exposure_s, flat_is)
         self.notes = tuple(reference_notes(preprocessing, images, self._corrections))
 
+    def check_place(self) -> None:
+        """See that the file can be made. Raises `PtychostreamError`."""
+        check_new_file(self.path)
+
     def rename(self, scan_id: str) -> None:
         """Give the run another name while it has no file; raises `PtychostreamError` if that one is taken."""
         self._request = self._request.model_copy(update={"scan_id": scan_id})
         self.scan_id, self.path = scan_id, self.path_of(scan_id)
+        self.journal.request = self._request
         check_new_file(self.path)
 
     def path_of(self, scan_id: str) -> Path:
@@ -134,17 +143,17 @@ class LiveSetup:
     def open(self, frame: Frame, ledger: Ledger, sinks: Iterable[Sink]) -> RunFile:
         """Create the file for frames like this one; raises `PtychostreamError` when it or the settings do not fit."""
         rows, columns = frame.pixels.shape
-        return open_run_file(
-            self.path,
-            self._settings,
-            self._reducer_for((rows, columns), frame.pixels.dtype),
-            ledger,
-            dtype=frame.pixels.dtype,
-            energy_eV=self._energy_at(frame.attributes),
-            exposure_s=self.exposure_of(frame),
-            start_timestamp_ns=time.time_ns(),
-            sinks=sinks,
-        )
+        energy_eV, exposure_s = self._energy_at(frame.attributes), self.exposure_of(frame)
+        begin = FileBegin((rows, columns), frame.pixels.dtype, energy_eV, exposure_s, time.time_ns())
+        return self._open(begin, ledger, sinks)
+
+    def _open(self, begin: FileBegin, ledger: Ledger, sinks: Iterable[Sink]) -> RunFile:
+        reducer = self._reducer_for(begin.raw_shape, begin.dtype)
+        return open_run_file(self.path, self._settings, reducer, ledger, begin, sinks=sinks)
+
+    def past(self) -> Past:
+        """A new run has none."""
+        return Past()
 
     @property
     def _settings(self) -> RunSettings:

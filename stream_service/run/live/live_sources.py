@@ -37,6 +37,12 @@ class LiveSources:
         self.readbacks.start()
         self.frames.start(cancellation)
 
+    def connect_again(self, cancellation: Cancellation) -> None:
+        """The same for a run that goes on: the detector may acquire, and what its channel has kept is the run's."""
+        self.frames.listen_again(cancellation)
+        self._monitors.connect(cancellation, may_acquire=True)
+        self.readbacks.start()
+
     def begin(self) -> Begin:
         """The series that begins now: after what the detector's counter shows, unless its source counts by itself."""
         begin, settings = self.frames.begin(), self._profile.detector

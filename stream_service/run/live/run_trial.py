@@ -18,6 +18,7 @@ from stream_service.core.ledger import Ledger
 from stream_service.core.run import EndReason, RunOutcome, RunState
 from stream_service.errors import ConfigError, WriteError
 from stream_service.kernels import FrameReducer
+from stream_service.run.journal import FileBegin
 from stream_service.run.run_file import open_run_file
 from stream_service.run.settings import RunSettings
 
@@ -47,10 +48,7 @@ def try_file(path: Path, settings: RunSettings, reducer: FrameReducer) -> None:
                 replace(settings, n_rows_expected=settings.n_rows_expected or 1),  # not the 12 MiB of an open end
                 reducer,
                 Ledger(0, None),
-                dtype=np.dtype(np.uint16),
-                energy_eV=1.0,
-                exposure_s=1.0,
-                start_timestamp_ns=time.time_ns(),
+                FileBegin(reducer.geometry.raw_shape, np.dtype(np.uint16), 1.0, 1.0, time.time_ns()),
             )
             out.close(RunOutcome(RunState.ABORTED, EndReason.ABORTED, "only tried"))
     except OSError as error:

@@ -17,6 +17,8 @@ from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, SourceError
 from stream_service.kernels import FrameReducer, Geometry
 from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
+from stream_service.run.journal import FileBegin, NoJournal, RunJournal
+from stream_service.run.past import Past
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_channels import RecordedChannels
 from stream_service.run.recorded.recorded_facts import check_facts, check_names_of_frames
@@ -49,6 +51,7 @@ class RecordedSetup:
         `on_open` is called when the file is there.
         """
         self.scan_id, self.path, self.rules = scan_id, path, scan.rules
+        self.journal: RunJournal = NoJournal()
         self.n_planned: int | None = None  # the recording says it at its end
         self.n_extra = 0
         self.notes: tuple[str, ...] = ()
@@ -74,6 +77,10 @@ class RecordedSetup:
         self._settings = recorded_settings(self._scan, self.scan_id, self.n_rows_expected, self._frames_per_row)
         assert begin.shape is not None, "a recording knows it"
         self._reducer = self._settings.reducer(begin.shape, begin.dtype)
+
+    def past(self) -> Past:
+        """A recording is read again."""
+        return Past()
 
     def exposure_of(self, frame: Frame) -> float:
         """See `RecordedScan.exposure_of`."""
@@ -112,17 +119,15 @@ class RecordedSetup:
     def open(self, frame: Frame, ledger: Ledger, sinks: Iterable[Sink]) -> RunFile:
         """Create the file."""
         assert self._settings is not None and self._reducer is not None, "prepare comes first"
+        begin = FileBegin(
+            self._scan.recording.frame_shape,
+            self._scan.recording.dtype,
+            self._scan.facts.energy_eV,
+            self._scan.facts.exposure_s,
+            self._scan.start_ns(frame),
+        )
         self._out = out = open_run_file(
-            self.path,
-            self._settings,
-            self._reducer,
-            ledger,
-            dtype=self._scan.recording.dtype,
-            energy_eV=self._scan.facts.energy_eV,
-            exposure_s=self._scan.facts.exposure_s,
-            start_timestamp_ns=self._scan.start_ns(frame),
-            sinks=sinks,
-            swmr=self._is_live,
+            self.path, self._settings, self._reducer, ledger, begin, sinks=sinks, swmr=self._is_live
         )
         out.pipeline.on_judged(self._see_groups)
         out.file.call(self._on_open)

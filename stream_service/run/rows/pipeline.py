@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,16 @@ from stream_service.run.rows.sink import Sink
 from stream_service.run.rows.spread_check import Exposures, FlaggedGroup, SpreadCheck
 from stream_service.run.rows.unmeasured import UnmeasuredPixels
 from stream_service.standard_file import PixelFlag
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownPixels:
+    """What rows before have told of the pixels."""
+
+    is_gap: npt.NDArray[np.bool_] | None
+    """(y, x) raw pixels that do not measure; None: all do."""
+    flags: npt.NDArray[np.uint32] | None = None
+    """(ny, nx) of stored pixels, as they were written last; 0 = good. None: no row tells more than the gaps."""
 
 
 class RowPipeline:
@@ -77,6 +88,10 @@ class RowPipeline:
         self._first_frames: FirstFrames | None = FirstFrames(gaps)
         self._gap_watch: GapWatch | None = None
         self._unmeasured: UnmeasuredPixels | None = None
+        self._known_flags: npt.NDArray[np.uint32] | None = None
+        """Of pixels, by rows that were written into another file."""
+        self.on_gaps: Callable[[npt.NDArray[np.bool_] | None], None] = lambda is_gap: None
+        """Called once it is known which raw pixels do not measure, before the first row."""
         self._saturation = SaturationShare(sat_fraction)
         self._about_gaps: tuple[str, ...] = ()
         self._rejected = np.fromiter(rejected, np.int64)
@@ -123,9 +138,22 @@ class RowPipeline:
             self._begin(self._first_frames.gaps)
             self._take(known)
 
+    @property
+    def n_rows(self) -> int:
+        """Rows that were made so far, in the file or on their way into it."""
+        return self._n_rows
+
+    def go_on_with(self, pixels: KnownPixels) -> None:
+        """Take what rows before have told of the pixels, before the first exposure."""
+        self._known_flags = pixels.flags
+        self._begin(None if pixels.is_gap is None else Gaps(pixels.is_gap))
+        if pixels.flags is not None:
+            self._write_mask()
+
     def _begin(self, gaps: Gaps | None) -> None:
         """The gaps are known: correct for them."""
         self._first_frames = None
+        self.on_gaps(None if gaps is None else gaps.is_gap)
         if gaps is not None:
             is_settled = self._gap_setting == "auto" and self._reducer.corrections.saturation_level is not None
             doubt = "" if is_settled else gaps.doubt
@@ -138,7 +166,8 @@ class RowPipeline:
             applied = self._reducer.dark_applied, self._reducer.flat_applied
             self._file.post(lambda file: file.write_applied(*applied))
             self._write_mask()
-            self._gap_watch = GapWatch(gaps.is_gap, gaps.told_by[0])
+            if gaps.told_by:
+                self._gap_watch = GapWatch(gaps.is_gap, gaps.told_by[0])
 
     def _take(self, exposures: Sequence[Exposure]) -> None:
         """Find the rows that are complete, and write them."""
@@ -224,6 +253,9 @@ class RowPipeline:
         gaps = self._reducer.corrections.gaps
         if gaps is not None:
             flags[self._reducer.stored_where(gaps) & mask] |= np.uint32(PixelFlag.MISSING)
+        if self._known_flags is not None:
+            mask |= self._known_flags != 0
+            flags |= self._known_flags
         lost = self._unmeasured and self._unmeasured.mask
         for more, flag in ((lost, PixelFlag.INVALID), (saturated, PixelFlag.SATURATED)):
             if more is not None:

@@ -102,6 +102,10 @@ class PvaSource:
         self.start()
         self.begin()
 
+    def listen_again(self, cancellation: Cancellation) -> None:
+        """See `LiveFrames`; the last frame comes once more."""
+        self.start(cancellation)
+
     def _has_answered(self) -> bool:
         self.queue.look()
         return self.queue.has_answered

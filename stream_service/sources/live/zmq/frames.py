@@ -55,6 +55,12 @@ class ZmqSource:
         """See `LiveFrames`."""
         self._connect(Cancellation())
 
+    def listen_again(self, cancellation: Cancellation) -> None:
+        """See `LiveFrames`."""
+        self._connect(cancellation)
+        if self._dialect.begin().first_unique_id is not None:
+            self._receiver.leave_to(self.queue)
+
     def _connect(self, cancellation: Cancellation) -> None:
         self._receiver.attach(self.queue)
         try:

@@ -1,0 +1,175 @@
+"""Set-up of a run that goes on after its service was killed: its journal, its interrupted files, and the new one.
+
+The file that was left behind gets another name, and stays until the run has ended with all of its rows in the new one.
+So whatever moment it is killed at again, every row is in one of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from stream_service.cancellation import Cancellation
+from stream_service.core.frame import NS_PER_S
+from stream_service.core.stream import Begin
+from stream_service.errors import SourceError, WriteError
+from stream_service.run.live.live_journal import LiveJournal
+from stream_service.run.live.live_settings import readback_columns
+from stream_service.run.live.live_setup import LiveSetup
+from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.live.unfinished_run import UnfinishedRun
+from stream_service.run.past import Past, merged_readbacks
+from stream_service.run.rows.late_rows import InterruptedFile
+from stream_service.run.rows.pipeline import KnownPixels
+from stream_service.settings.profile import Profile
+from stream_service.standard_file import SalvagedRows
+from stream_service.text.counted import counted
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED = "_interrupted_"
+"""Before the number, in the name of a file that was left behind."""
+
+OpenInterrupted = Callable[[Path, Cancellation], InterruptedFile]
+
+
+def salvaged_rows(path: Path, cancellation: Cancellation) -> InterruptedFile:
+    """Its writer is known to be dead: this is the one daemon of its prefix."""
+    return SalvagedRows(path, is_left=True, cancellation=cancellation)
+
+
+class ResumedSources(LiveSources):
+    """Those of a run that goes on: its series has begun long ago."""
+
+    def __init__(self, profile: Profile, monitors: object, begin: Begin) -> None:
+        super().__init__(profile, monitors)  # type: ignore[arg-type]
+        self._begin = begin
+
+    def connect(self, cancellation: Cancellation) -> None:
+        """See `LiveSources.connect_again`."""
+        self.connect_again(cancellation)
+
+    def begin(self) -> Begin:
+        """As it was when the run was armed."""
+        return self._begin
+
+
+class ResumedSetup(LiveSetup):
+    """The set-up of an unfinished run."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        unfinished: UnfinishedRun,
+        sources: LiveSources,
+        open_interrupted: OpenInterrupted = salvaged_rows,
+    ) -> None:
+        super().__init__(profile, unfinished.armed.request, sources)
+        self.journal = LiveJournal.of(unfinished.path, profile, unfinished.armed.request)
+        self._unfinished = unfinished
+        self._open_interrupted = open_interrupted
+        self._cancellation = Cancellation()
+        began = unfinished.began
+        if began is not None:
+            self._exposure_s = began.to_begin().exposure_s
+
+    def check(self, cancellation: Cancellation) -> None:
+        """See `LiveSetup.check`."""
+        self._cancellation = cancellation
+        super().check(cancellation)
+
+    def check_place(self) -> None:
+        """Its file is there."""
+
+    def prepare(self, begin: Begin) -> None:
+        """Make the kernel for its frames, as far as they are known."""
+        self._armed_exposure_s = self._asked_exposure_s()
+        if (began := self._unfinished.began) is not None:
+            self._reducer_for(began.raw_shape, np.dtype(began.dtype))
+
+    def past(self) -> Past:
+        """Give the file that was left behind another name, and read what it and those before it have."""
+        reader = ThreadPoolExecutor(1, "salvage")
+        try:
+            files, unreadable = reader.submit(self._interrupted_files).result()
+        except BaseException:
+            reader.shutdown()
+            raise
+        unfinished = self._unfinished
+        began, drains = unfinished.began, unfinished.drains
+        n_rows = sum(len(file.rows) for file in files)
+        notes = [f"the service was started again, and goes on with {counted(n_rows, 'row')} of before", *unreadable]
+        file_begin = began.to_begin() if began is not None else None
+        return Past(
+            reopen=None if file_begin is None else lambda ledger, sinks: self._open(file_begin, ledger, sinks),
+            pixels=self._known_pixels(files) if unfinished.knows_gaps else None,
+            armed_ago_s=max(0.0, (time.time_ns() - unfinished.armed.armed_ns) / NS_PER_S),
+            epochs=tuple(unfinished.epochs),
+            n_announced=unfinished.n_announced,
+            repeats=unfinished.repeats,
+            end_reason=None if drains is None else drains.reason,
+            n_exposed=None if drains is None else drains.n_exposed,
+            interrupted=tuple(files),
+            reader=reader,
+            readbacks=merged_readbacks(files, frozenset(column.name for column in readback_columns(self._profile))),
+            notes=tuple(notes),
+        )
+
+    def _known_pixels(self, files: list[InterruptedFile]) -> KnownPixels:
+        flags = None
+        for file in files:
+            if file.pixel_mask is not None:
+                flags = file.pixel_mask if flags is None else flags | file.pixel_mask
+        return KnownPixels(self._unfinished.is_gap, flags)
+
+    def _interrupted_files(self) -> tuple[list[InterruptedFile], list[str]]:
+        """Those that can be read, the oldest first, and sentences on the others."""
+        try:
+            if os.path.lexists(self.path):
+                self.path.rename(next(free_names(self.path)))
+            paths = interrupted_paths(self.path)
+        except OSError as error:
+            raise WriteError(f"{self.path} cannot be given another name, to go on: {error.strerror}") from error
+        files: list[InterruptedFile] = []
+        unreadable = []
+        for path in paths:
+            try:
+                files.append(self._open_interrupted(path, self._cancellation))
+            except SourceError as error:
+                log.warning("%s", error)
+                unreadable.append(str(error))
+            except BaseException:
+                for file in files:
+                    file.close()
+                raise
+        return files, unreadable
+
+
+def interrupted_paths(path: Path) -> list[Path]:
+    """The interrupted files of a run, the oldest first."""
+    pattern = re.compile(re.escape(path.stem + INTERRUPTED) + r"(\d{1,6})" + re.escape(path.suffix))
+    found: dict[int, Path] = {}
+    with suppress(FileNotFoundError):
+        for candidate in path.parent.iterdir():
+            if match := pattern.fullmatch(candidate.name):
+                found[int(match[1])] = candidate
+    return [found[number] for number in sorted(found)]
+
+
+def free_names(path: Path) -> Iterator[Path]:
+    """Names for an interrupted file, after those that there are."""
+    taken = [int(found.stem.rpartition("_")[2]) for found in interrupted_paths(path)]
+    number = max(taken, default=0)
+    while True:
+        number += 1
+        candidate = path.with_name(f"{path.stem}{INTERRUPTED}{number}{path.suffix}")
+        if not os.path.lexists(candidate):
+            yield candidate

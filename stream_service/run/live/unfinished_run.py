@@ -1,0 +1,159 @@
+"""A run whose service was killed, as its journal tells of it. What is wrong with a journal is a sentence."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import time
+import zlib
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from stream_service.core.epochs import Epoch
+from stream_service.errors import SourceError
+from stream_service.run.live.journal_lines import (
+    LINE,
+    Armed,
+    Began,
+    Counted,
+    Drains,
+    Ended,
+    FoundGaps,
+    Line,
+    Numbered,
+    Repeats,
+)
+from stream_service.run.live.live_journal import SUFFIX, journal_folder
+from stream_service.run.live.live_settings import file_path
+from stream_service.settings.profile import Profile
+from stream_service.text.validation_messages import explain
+
+MOST_BYTES = 64 << 20
+"""Of a journal: 4 MiB of a request, and 100 bytes for each epoch."""
+
+
+@dataclass(slots=True)
+class UnfinishedRun:
+    """What its journal says."""
+
+    path: Path
+    """Of the journal."""
+    armed: Armed
+    number: int | None = None
+    """Of the run in its service; None if who armed it was never answered."""
+    began: Began | None = None
+    is_gap: npt.NDArray[np.bool_] | None = None
+    """(y, x) raw pixels that do not measure."""
+    knows_gaps: bool = False
+    epochs: list[Epoch] = field(default_factory=list)
+    """Empty if none was told: there is the first alone."""
+    n_announced: int = 0
+    repeats: tuple[int, ...] = ()
+    drains: Drains | None = None
+    ended: Ended | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> UnfinishedRun:
+        """Read a journal; a last line that was not written to its end counts as not written. Raises `SourceError`."""
+        try:
+            with path.open("rb") as file:
+                text = file.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise SourceError(f"the journal {path} cannot be read: {error.strerror}") from error
+        if len(text) > MOST_BYTES:
+            raise SourceError(f"the journal {path} has more than {MOST_BYTES} bytes: it is none")
+        try:
+            lines = [LINE.validate_python(_parsed(line)) for line in text.split(b"\n")[:-1]]
+            if not lines or not isinstance(lines[0], Armed):
+                raise ValueError("it does not begin with the arming of a run")
+            unfinished = cls(path, lines[0])
+            for line in lines[1:]:
+                unfinished._take(line)
+        except ValidationError as error:
+            raise SourceError(f"the journal {path} is not whole:\n{explain(error)}") from error
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"the journal {path} is not whole: {error}") from error
+        return unfinished
+
+    @property
+    def scan_id(self) -> str:
+        return self.armed.request.scan_id
+
+    def file(self, profile: Profile) -> Path:
+        """Of the run."""
+        return file_path(profile, self.armed.request)
+
+    def is_of(self, profile: Profile) -> bool:
+        """True if the profile is the one with which it was armed."""
+        return json.dumps(profile.model_dump(mode="json"), sort_keys=True) == json.dumps(
+            self.armed.profile, sort_keys=True
+        )
+
+    def away_s(self, profile: Profile, now_s: float | None = None) -> float:
+        """For how long nothing was written of it, by the clock of its files."""
+        last_s = -math.inf
+        for path in (self.path, self.file(profile)):
+            try:
+                last_s = max(last_s, path.stat().st_mtime)
+            except OSError:
+                continue
+        return (time.time() if now_s is None else now_s) - last_s
+
+    def _take(self, line: Line) -> None:
+        match line:
+            case Numbered():
+                self.number = line.number
+            case Began():
+                self.began = line
+            case FoundGaps():
+                self.is_gap, self.knows_gaps = self._unpacked(line.bits), True
+            case Counted():
+                if line.first > len(self.epochs):
+                    raise ValueError(f"epoch {line.first} follows none")
+                self.epochs[line.first :] = line.to_core()
+                self.n_announced = line.n_announced
+                if not self.epochs or any(a.first_ordinal > b.first_ordinal for a, b in pairwise(self.epochs)):
+                    raise ValueError("the epochs have no order")
+            case Repeats():
+                self.repeats = line.positions
+            case Drains():
+                self.drains = line
+            case Ended():
+                self.ended = line
+            case _:
+                pass
+
+    def _unpacked(self, bits: str | None) -> npt.NDArray[np.bool_] | None:
+        if bits is None:
+            return None
+        if self.began is None:
+            raise ValueError("there are gaps of frames of which nothing is known")
+        shape = self.began.raw_shape
+        n_bytes = -(-math.prod(shape) // 8)
+        try:
+            whole = zlib.decompressobj().decompress(base64.b64decode(bits, validate=True), n_bytes + 1)
+        except zlib.error as error:
+            raise ValueError(f"the mask of gaps cannot be read ({error})") from error
+        if len(whole) != n_bytes:
+            raise ValueError("the mask of gaps has another size than the frames")
+        return np.unpackbits(np.frombuffer(whole, np.uint8), count=math.prod(shape)).reshape(shape) != 0
+
+
+def unfinished_journals(profile: Profile) -> list[Path]:
+    """The journals that a service of this profile has left behind, the oldest first."""
+    return sorted(journal_folder(profile).glob(f"*{SUFFIX}"), key=_armed_ns)
+
+
+def _armed_ns(path: Path) -> tuple[int, str]:
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 20 else 0, path.name
+
+
+def _parsed(line: bytes) -> object:
+    return json.loads(line)

@@ -1,0 +1,89 @@
+"""The past of a run that goes on after its service was killed: its journal, and the rows of its interrupted files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_service.core.epochs import Epoch
+from stream_service.core.ledger import Ledger
+from stream_service.core.pairing.history import Readback
+from stream_service.core.run import EndReason
+from stream_service.run.rows.late_rows import InterruptedFile, LateRows
+from stream_service.run.rows.pipeline import KnownPixels
+from stream_service.run.rows.sink import Sink
+from stream_service.run.run_file import RunFile
+
+Scalar = TypeVar("Scalar", np.int32, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """What a run brings along."""
+
+    reopen: Callable[[Ledger, Iterable[Sink]], RunFile] | None = None
+    """Makes the file in which it goes on; None if it had no frame: then the first one makes it."""
+    pixels: KnownPixels | None = None
+    """None if they were not known yet: then there are no rows."""
+    armed_ago_s: float = 0.0
+    """Since the run was armed first."""
+    epochs: tuple[Epoch, ...] = ()
+    """Empty if none has begun but the first."""
+    n_announced: int = 0
+    repeats: tuple[int, ...] = ()
+    end_reason: EndReason | None = None
+    """Why it had begun to end; None if it had not."""
+    n_exposed: int | None = None
+    """Frames that had been made by then."""
+    interrupted: tuple[InterruptedFile, ...] = ()
+    """Its files, the oldest one first."""
+    reader: Executor | None = None
+    """The thread that has opened them: their readers end with it."""
+    readbacks: tuple[Readback, ...] = ()
+    """Their record of the channels, each in its own order."""
+    notes: tuple[str, ...] = ()
+    """What is to be said, in sentences."""
+
+    def close(self) -> None:
+        """Let go of the interrupted files."""
+        LateRows(self.interrupted, (), self.reader).close()
+
+    def restore(self, ledger: Ledger) -> LateRows:
+        """Enter into a new ledger what has come; the rows that are to follow."""
+        frames = self._all("epoch", np.int32), self._all("unique_id", np.int64), self._all("timestamp_ns", np.int64)
+        ordinals = ledger.restore(self.epochs or ledger.epochs_since(), self.n_announced, frames)
+        places, end = [], 0
+        for file in self.interrupted:
+            shape = file.rows["epoch"].shape
+            start, end = end, end + math.prod(shape)
+            places.append(ordinals[start:end].reshape(shape))
+        return LateRows(self.interrupted, places, self.reader)
+
+    def _all(self, name: str, dtype: type[Scalar]) -> npt.NDArray[Scalar]:
+        """Of all frames of all rows, one after another."""
+        return np.concatenate([np.zeros(0, dtype), *(file.rows[name].ravel() for file in self.interrupted)])
+
+
+def merged_readbacks(files: Sequence[InterruptedFile], allowed: frozenset[str] | None = None) -> tuple[Readback, ...]:
+    """The record of channels that interrupted files have between them: a later one repeats what an earlier one told."""
+    merged: dict[str, dict[tuple[int, float], None]] = {}
+    for file in files:
+        for channel, (values, stamps_ns) in file.readbacks.items():
+            if allowed is None or channel in allowed:
+                entries = zip(stamps_ns.tolist(), values.tolist(), strict=True)
+                merged.setdefault(channel, {}).update(dict.fromkeys(entries))
+    return tuple(
+        Readback(channel, value, stamp_ns) for channel, entries in merged.items() for stamp_ns, value in entries
+    )
+
+
+def paths_of(files: Sequence[InterruptedFile]) -> tuple[Path, ...]:
+    """Their paths."""
+    return tuple(file.path for file in files)

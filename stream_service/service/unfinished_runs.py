@@ -1,0 +1,128 @@
+"""Runs that a service which was killed has left behind: found when it is started again, and resumed one by one.
+
+Until that is decided orders wait, and the newest of them is shown as the run: who follows it sees it go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from stream_service.core.run import RunState
+from stream_service.errors import SourceError
+from stream_service.run.live.live_journal import remove_superseded
+from stream_service.run.live.unfinished_run import UnfinishedRun, unfinished_journals
+from stream_service.run.run import Run
+from stream_service.service.arming import Arming
+from stream_service.settings.profile import Profile
+from stream_service.settings.service_status import NO_RUN, RunStatus, Severity
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+"""After a resumption that failed, because an IOC does not answer yet."""
+
+
+class UnfinishedRuns:
+    """Those of one service, the oldest first."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        make_run: Callable[[UnfinishedRun], Run],
+        take: Callable[[Run, int | None], None],
+        on_decided: Callable[[], None],
+    ) -> None:
+        """`make_run` and `on_decided` are called in the thread of an arming; `take` gets each run that goes on, and its
+        number."""
+        self._profile = profile
+        self._make_run, self._take, self._on_decided = make_run, take, on_decided
+        self._waiting: deque[UnfinishedRun] = deque()
+        self._current: Arming | None = None
+        self._since_s = 0.0
+        self._next_try_s = 0.0
+        self.problem = ""
+        """What could not be resumed and why, in a sentence; empty if all could."""
+
+    def find(self) -> None:
+        """Read the journals that are there; those of runs that are over are removed."""
+        for path in unfinished_journals(self._profile):
+            try:
+                unfinished = UnfinishedRun.read(path)
+            except SourceError as error:
+                log.error("%s", error)
+                self.problem = str(error)
+                path.rename(path.with_name(f"{path.name}.unreadable"))
+                continue
+            if (ended := unfinished.ended) is not None:
+                folder = unfinished.file(self._profile).parent
+                remove_superseded([folder / name for name in ended.superseded if "/" not in name])
+            if ended is not None or (unfinished.number is None and not unfinished.armed.is_auto):
+                path.unlink()  # who armed it was never answered
+                continue
+            log.info("run %s of before was not finished: it goes on", unfinished.scan_id)
+            self._waiting.append(unfinished)
+        self._since_s = time.monotonic()
+
+    @property
+    def is_working(self) -> bool:
+        """True until all are decided."""
+        return bool(self._waiting)
+
+    @property
+    def highest_number(self) -> int:
+        """Of these runs."""
+        return max((unfinished.number or 0 for unfinished in self._waiting), default=0)
+
+    @property
+    def status(self) -> RunStatus | None:
+        """Of the newest one, while it is not decided."""
+        if not self._waiting:
+            return None
+        newest = self._waiting[-1]
+        state = RunState.ARMED if newest.began is None else RunState.RECEIVING
+        if newest.drains is not None:
+            state = RunState.DRAINING
+        step = self._current.step if self._current is not None else ""
+        message = "; ".join(filter(None, (f"resuming {newest.scan_id} after its service ended", step, self.problem)))
+        severity = Severity.MAJOR if self.problem else Severity.NONE
+        return replace(
+            NO_RUN,
+            run_number=newest.number or 0,
+            scan_id=newest.scan_id,
+            state=state,
+            message=message,
+            severity=severity,
+        )
+
+    def look(self) -> None:
+        """Hand over what goes on, and begin with the next. Never waits."""
+        now_s = time.monotonic()
+        if self._current is None:
+            if self._waiting and now_s >= self._next_try_s:
+                first = self._waiting[0]
+                self._current = Arming(lambda: self._make_run(first), self._on_decided)
+            return
+        if not self._current.is_decided:
+            return
+        arming, self._current = self._current, None
+        if arming.run is not None:
+            unfinished = self._waiting.popleft()
+            self._since_s, self.problem = now_s, ""
+            self._take(arming.run, unfinished.number)
+            return
+        if arming.error != self.problem:
+            log.warning("%s cannot go on yet: %s", self._waiting[0].scan_id, arming.error)
+        self.problem, self._next_try_s = arming.error, now_s + RETRY_S
+        if now_s - self._since_s > self._profile.service.gone_s:
+            log.error("%s does not go on: %s", self._waiting.popleft().scan_id, arming.error)
+            self._since_s = now_s
+
+    def close(self) -> None:
+        """Leave them for the next start."""
+        if self._current is not None and not self._current.cancel() and self._current.run is not None:
+            self._current.run.disarm()
+        self._waiting.clear()
