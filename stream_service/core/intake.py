@@ -3,10 +3,11 @@
 Policy. A frame whose id follows the last one is entered at once. One whose id does not (frames were lost before it, the
 detector has reset its counter, or the id is wrong) waits. The next frames decide: if one follows the waiting frame, the
 gap is real and both are entered; if one follows the last frame entered, the id of the waiting one is implausible: it is
-counted as such and not stored. Where no next frame comes, the detector's counter decides. So one wrong id moves
-nothing, and nothing that was received goes missing from the account. Where the source says the epoch of its frames,
-only ids within one epoch are compared: a smaller one is late, and the first one of a new epoch follows; within the
-length of a series that was announced every id is right.
+counted as such and not stored. Where no next frame comes, since the detector has reset its counter, or stopped, its id
+must be near, or the detector's counter decides. So one wrong id moves nothing, and nothing that was received goes
+missing from the account. Where the source says the epoch of its frames, only ids within one epoch are compared: a
+smaller one is late, and the first one of a new epoch follows; within the length of a series that was announced every
+id is right.
 """
 
 from __future__ import annotations
@@ -164,11 +165,22 @@ class Intake:
         return waiting.unique_id <= counter and not (has_restarted and counter > self._last_id)
 
     def _release(self, trusted: _Came) -> list[Entered]:
-        """Enter a frame that is confirmed, and its duplicates; what else has waited before it is refused."""
+        """Enter a frame that is confirmed, and its duplicates; what else has waited before it is refused.
+
+        But for the last frames before the counter was reset, if others were lost before them: no frame follows those.
+        """
         entered = []
-        while not _is_same(self._waiting[0], trusted):
-            entered.append(self._refuse(self._waiting.pop(0)))
+        while not _is_same(first := self._waiting[0], trusted):
+            if self._has_restarted(trusted) and self._ends_epoch(first, trusted):
+                entered += self._enter_waiting(first)
+            else:
+                entered.append(self._refuse(self._waiting.pop(0)))
         return entered + self._enter_waiting(trusted)
+
+    def _ends_epoch(self, waiting: _Came, restarted: _Came) -> bool:
+        """True for a frame not far ahead, made between the last one and the first after a reset of the counter."""
+        is_between = self._last_ns < waiting.timestamp_ns < restarted.timestamp_ns
+        return is_between and 0 < waiting.unique_id - self._last_id <= UNCONFIRMED
 
     def _enter_waiting(self, trusted: _Came) -> list[Entered]:
         """Enter a frame that waits, and its duplicates."""

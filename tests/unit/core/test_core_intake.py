@@ -166,3 +166,22 @@ def test_frames_without_stamps_are_told_apart_by_what_is_given_instead():
     intake = Intake(Ledger(1, None))
     entered = [one for n, unique_id in enumerate([1, 2, 1, 2]) for one in intake.admit(frame(unique_id, 0), n)]
     assert [receipt.ordinal for _, receipt in entered] == [0, 1, 2, 3]
+
+
+def test_last_frame_before_a_reset_of_the_counter_is_one_though_others_were_lost_before_it() -> None:
+    ledger = Ledger(16, None)
+    intake = Intake(ledger)
+    came = [(16, 10), (17, 20), (20, 50), (1, 60), (2, 70), (3, 80)]
+    entered = [each for unique_id, at_ns in came for each in intake.admit(frame(unique_id, at_ns))]
+    assert [each.receipt.arrival for each in entered] == [Arrival.NEW] * 6
+    assert [each.receipt.ordinal for each in entered] == [0, 1, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(("unique_id", "at_ns"), [(4_000_017, 50), (20, 65), (20, 15)])
+def test_wrong_id_before_a_reset_of_the_counter_is_none(unique_id: int, at_ns: int) -> None:
+    ledger = Ledger(16, None)
+    intake = Intake(ledger)
+    came = [(16, 10), (17, 20), (unique_id, at_ns), (1, 60), (2, 70), (3, 80)]
+    entered = [each for came_id, came_ns in came for each in intake.admit(frame(came_id, came_ns))]
+    new = [(each.frame.unique_id, each.receipt.ordinal) for each in entered if each.receipt.arrival is Arrival.NEW]
+    assert new == [(16, 0), (17, 1), (1, 2), (2, 3), (3, 4)]
