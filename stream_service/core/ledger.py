@@ -302,12 +302,14 @@ class Ledger:
         """Frames the account is about: those planned, or those made where more were made or no plan is known."""
         return max(self.n_seen, self.n_expected or 0)
 
-    def exposed_by_counter(self, counter: int) -> int:
+    def exposed_by_counter(self, counter: int) -> int | None:
         """Frames of the run the detector has made when its counter shows `counter`, the id of its latest frame.
 
-        Those seen, where the counter is behind them (it was reset) or implausibly far ahead.
+        None where the counter is behind those seen: it was reset, and frames may be on their way that tell of it. Those
+        seen, where it is implausibly far ahead.
         """
-        return self.exposed_by_number(self._epochs.ordinal_now(counter) + 1)
+        made = self._epochs.ordinal_now(counter) + 1
+        return None if made < self.n_seen else self.exposed_by_number(made)
 
     def exposed_by_number(self, made: int) -> int:
         """The same, where the detector says how many it has made."""

@@ -16,7 +16,10 @@ from stream_service.run.frame_intake import FrameIntake
 from stream_service.text.counted import counted
 
 MOST_IDS_NAMED = 20
-COUNTER_SILENT = "the detector's counter did not answer: frames lost at the end are told as never exposed"
+COUNTER_SILENT = (
+    "the detector's counter does not tell how many frames were made (it did not answer, or was reset): frames lost at "
+    "the end are told as never exposed"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def settle(
     said = (
         describe_account(account, ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE), rows),
         about_lost if account.lost or account.incomplete else "",
-        COUNTER_SILENT if n_exposed is None and intake.is_counted else "",
+        COUNTER_SILENT if n_exposed is None and intake.is_counted and not account.is_complete else "",
         refusals,
     )
     end_reason = f"{reason}: {refusals}" if account.lost and refusals else str(reason)
