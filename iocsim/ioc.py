@@ -124,8 +124,10 @@ class Ioc:
             return DetectorIoc(outputs, detector)
 
         self._detector_ioc = RestartingIoc(table, counter, start)
-        self._has_restarted = asyncio.Event()
-        self._restarting: asyncio.Task[None] | None = None
+        self._restart_wanted = asyncio.Event()
+        self._away_s = 0.0
+        self._turn = asyncio.Lock()
+        """Of restarting and ending."""
 
     async def serve(
         self,
@@ -152,14 +154,13 @@ class Ioc:
             asyncio.create_task(server.run(startup_hook=ready)),
             asyncio.create_task(self._refresh()),
             asyncio.create_task(self._endstation.ring_current.run()),
-            asyncio.create_task(self._write_files()),
+            asyncio.create_task(self._run_detector_ioc(links)),
         ]
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-        if self._restarting is not None:
-            await asyncio.wait([self._restarting])
-        await self.close()
-        await self._show_others()
+        async with self._turn:
+            await self.close()
+            await self._show_others()
         await links.pva.close()
         stopped.cancel()
         for task in tasks:
@@ -202,36 +203,35 @@ class Ioc:
 
     async def _restart(self, seconds: float) -> None:
         """Nobody gets through when this ends; the driver, which may wait for it, takes no frame any more."""
-        if self._links is None or (self._restarting is not None and not self._restarting.done()):
+        if self._links is None or self._restart_wanted.is_set():
             return
         await self._links.pva.cut()
         await self._links.ca.cut()
         self._detector_ioc.now.detector.give_up()
-        self._restarting = asyncio.create_task(self._come_back(seconds, self._links))
+        self._away_s = seconds
+        self._restart_wanted.set()
 
-    async def _come_back(self, seconds: float, links: Links) -> None:
-        away = asyncio.create_task(asyncio.sleep(seconds))
-        await self._detector_ioc.die()
-        await away
-        self._detector_ioc.start()
-        self._has_restarted.set()
-        await links.pva.mend()
-        await links.ca.mend()
-
-    async def _write_files(self) -> None:
-        """HDF1 writes what is queued, that of one start after the other."""
+    async def _run_detector_ioc(self, links: Links) -> None:
+        """HDF1 writes what is queued, until it fails or a restart is wanted; that of one start after the other."""
         while True:
-            self._has_restarted.clear()
             writing = asyncio.create_task(self._outputs.hdf5.run())
-            restarted = asyncio.create_task(self._has_restarted.wait())
+            wanted = asyncio.create_task(self._restart_wanted.wait())
             try:
-                await asyncio.wait([writing, restarted], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([writing, wanted], return_when=asyncio.FIRST_COMPLETED)
                 if writing.done():
                     await writing
+                async with self._turn:
+                    await self._detector_ioc.die()
             finally:
-                for task in (writing, restarted):
+                for task in (writing, wanted):
                     task.cancel()
-                await asyncio.gather(writing, restarted, return_exceptions=True)
+                await asyncio.gather(writing, wanted, return_exceptions=True)
+            await asyncio.sleep(self._away_s)
+            async with self._turn:
+                self._detector_ioc.start()
+                self._restart_wanted.clear()
+                await links.pva.mend()
+                await links.ca.mend()
 
     async def _refresh(self) -> None:
         while True:
