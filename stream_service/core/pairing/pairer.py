@@ -319,8 +319,8 @@ class Pairer:
 
     def _from_history(self, waiting: _Waiting, rule: ChannelRule) -> Reading | None:
         """Value during the exposure, with what it is worth; None if it is not known yet."""
-        histories = tuple(self._history(name, waiting) for name in filter(None, (rule.name, rule.moving)))
-        channel = histories[0]
+        channel = self._history(rule.name, waiting)
+        histories = (channel, self._history(rule.moving, waiting)) if rule.moving else (channel,)
         time_ns = waiting.window.mid_ns
         if waiting.frame.timestamp_ns == NO_STAMP:
             return Reading(math.nan, Flag.NO_TIME)
