@@ -13,6 +13,8 @@ from stream_service.core.run import FAILURES, EndReason, RunEvent, RunState
 
 LONGEST_DRAIN = 5
 """A stop waits at most this many drain times, even for a detector that goes on sending."""
+ASK_S = 1.0
+"""Between two questions to an idle detector, what it has made: they go over the network."""
 BEYOND_SHARE = 0.25
 """Of the drain time: how long a run that has all its frames looks whether the detector goes on beyond them."""
 
@@ -40,6 +42,7 @@ class Ending:
         self._gone_since_s: float | None = None
         self._stop_reason: EndReason | None = None
         self._last_frame_s = self._drain_began_s = 0.0
+        self._asked_s = -math.inf
 
     def stop(self, reason: EndReason) -> None:
         """Stop gracefully; the first reason counts."""
@@ -75,9 +78,19 @@ class Ending:
             self._gone_since_s = now_s
 
     def event(
-        self, state: RunState, now_s: float, *, all_in: bool, is_acquiring: Callable[[], bool]
+        self,
+        state: RunState,
+        now_s: float,
+        *,
+        all_in: bool,
+        is_acquiring: Callable[[], bool],
+        has_made_all: Callable[[], bool] = lambda: False,
     ) -> RunEvent | None:
-        """The event that begins the end, when its time has come; `reason` is set with it."""
+        """The event that begins the end, when its time has come; `reason` is set with it.
+
+        `has_made_all` asks the detector whether it has made all frames that may come: then one that is idle is done as
+        soon as no frame is on its way, and those that did not come are lost.
+        """
         is_gone = self._gone_since_s is not None and now_s - self._gone_since_s > self._gone_s
         if state is RunState.RECEIVING and all_in:
             self.reason, event = EndReason.ALL_IN, RunEvent.ALL_IN
@@ -87,15 +100,22 @@ class Ending:
             self.reason, event = EndReason.DETECTOR_GONE, RunEvent.DETECTOR_GONE
         elif state is RunState.ARMED and self.quiet_s(now_s) > self._armed_timeout_s:
             self.reason, event = EndReason.NOT_BEGUN, RunEvent.NOT_BEGUN
-        elif state is RunState.RECEIVING and self._is_idle(now_s, is_acquiring):
+        elif state is RunState.RECEIVING and self._is_idle(now_s, is_acquiring, has_made_all):
             self.reason, event = EndReason.DETECTOR_STOPPED, RunEvent.DETECTOR_STOPPED
         else:
             return None
         return event
 
-    def _is_idle(self, now_s: float, is_acquiring: Callable[[], bool]) -> bool:
+    def _is_idle(self, now_s: float, is_acquiring: Callable[[], bool], has_made_all: Callable[[], bool]) -> bool:
         """A detector that does not answer is not idle: nobody knows."""
-        return self._gone_since_s is None and self.quiet_s(now_s) > self._grace_s and not is_acquiring()
+        if self._gone_since_s is not None or self.quiet_s(now_s) <= min(self._grace_s, self._drain_s) or is_acquiring():
+            return False
+        if self.quiet_s(now_s) > self._grace_s:
+            return True
+        if now_s - self._asked_s < ASK_S:
+            return False
+        self._asked_s = now_s
+        return has_made_all()
 
     def begin_draining(self, now_s: float, n_exposed: int | None, *, may_be_more: bool = False) -> None:
         """From now on only frames in flight are waited for: `n_exposed` were made, None if the detector cannot tell.

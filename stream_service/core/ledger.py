@@ -298,6 +298,11 @@ class Ledger:
         return self.n_expected is not None and self.n_received == self._n_most
 
     @property
+    def n_most(self) -> int | None:
+        """Frames that may come, those planned and those beyond; None if no plan is known."""
+        return self._n_most
+
+    @property
     def n_total(self) -> int:
         """Frames the account is about: those planned, or those made where more were made or no plan is known."""
         return max(self.n_seen, self.n_expected or 0)

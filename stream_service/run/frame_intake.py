@@ -196,6 +196,11 @@ class FrameIntake:
             return self.ledger.exposed_by_number(counter - self._counter_before)
         return self.ledger.exposed_by_counter(counter)
 
+    def has_made_all(self) -> bool:
+        """True if the detector says that it has made all frames that may come; False if it cannot tell."""
+        most, made = self.ledger.n_most, self.n_exposed()
+        return most is not None and made is not None and made >= most
+
     def n_missing(self) -> int | None:
         """Frames that the detector has made by now and that did not come; None if it cannot tell."""
         made = self.n_exposed()

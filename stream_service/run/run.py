@@ -215,6 +215,7 @@ class Run:
             queue_bytes=self._queue_bytes,
             most_queue_bytes=self._most_queue_bytes,
             judged=judged,
+            missing_ids=self.verdict.missing_ids if self.verdict is not None else "",
             n_repeats=self.out.pipeline.planned.n_announced if self.out else 0,
             coverage=self._rows.judged.coverage() if self._rows.judged else Coverage(),
         )
@@ -339,7 +340,11 @@ class Run:
             return True
         detector = self._sources.detector
         event = self._ending.event(
-            self.state, now, all_in=self._ledger.all_in, is_acquiring=lambda: detector.is_acquiring
+            self.state,
+            now,
+            all_in=self._ledger.all_in,
+            is_acquiring=lambda: detector.is_acquiring,
+            has_made_all=self._intake.has_made_all,
         )
         if event is not None:
             self._take(event)

@@ -32,6 +32,8 @@ class Verdict:
     """The reason, with that of the first refused messages where frames were lost."""
     sentence: str
     """What became of the frames."""
+    missing_ids: str = ""
+    """uniqueIds of the frames that were exposed and are not in the file, as ranges."""
     dropped: tuple[str, ...] = ()
     """Frames that were not stored and why, in sentences."""
 
@@ -69,14 +71,16 @@ def settle(
     account = ledger.close(n_exposed)
     reason = true_reason(asked, account, is_planned=ledger.n_expected is not None)
     refusals = intake.notes.refusals
+    missing = ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE)
     said = (
-        describe_account(account, ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE), rows),
+        describe_account(account, missing, rows),
         about_lost if account.lost or account.incomplete else "",
         COUNTER_SILENT if n_exposed is None and intake.is_counted and not account.is_complete else "",
         refusals,
     )
     end_reason = f"{reason}: {refusals}" if account.lost and refusals else str(reason)
-    return Verdict(reason, account, end_reason, "; ".join(filter(None, said)), tuple(intake.notes.dropped))
+    sentence = "; ".join(filter(None, said))
+    return Verdict(reason, account, end_reason, sentence, describe_ids(missing), tuple(intake.notes.dropped))
 
 
 def reason_of_failure(failure: BaseException | None, end: End | None) -> EndReason:

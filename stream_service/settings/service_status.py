@@ -112,6 +112,13 @@ class RunStatus:
     """Repeats that were announced."""
     most_queue_bytes: int = 0
     """The most that `queue_bytes` has been in this run."""
+    missing_ids: str = ""
+    """uniqueIds of the frames that were exposed and are not in the file, as ranges; once the run has ended."""
+
+    @property
+    def in_file(self) -> int:
+        """Frames in the file, wherever they came from."""
+        return self.account.stored + self.account.backfilled
 
     @property
     def to_repeat(self) -> ToRepeat:

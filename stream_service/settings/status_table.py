@@ -122,12 +122,24 @@ class ServicePV(StrEnum):
 
     FRAMES_EXPECTED = "FramesExpected", "frames the run should have", IN_FRAMES, lambda s: s.run.account.expected
     FRAMES_RECEIVED = "FramesReceived", "frames received, each counted once", IN_FRAMES, lambda s: s.run.received
-    FRAMES_STORED = "FramesStored", "frames in the file", IN_FRAMES, lambda s: s.run.account.stored
+    FRAMES_STORED = "FramesStored", "frames in the file", IN_FRAMES, lambda s: s.run.in_file
+    FRAMES_BACKFILLED = (
+        "FramesBackfilled",
+        "frames in the file that were fetched from the raw file",
+        IN_FRAMES,
+        lambda s: s.run.account.backfilled,
+    )
     FRAMES_LOST = (
         "FramesLost",
         "frames exposed and not in the file; while the run goes on, gaps in uniqueId so far",
         IN_FRAMES,
         lambda s: s.run.missing,
+    )
+    MISSING_IDS = (
+        "MissingIds",
+        "uniqueIds of frames that were exposed and are not in the file, once the run has ended",
+        TEXT,
+        lambda s: s.run.missing_ids,
     )
     FRAMES_DUPLICATE = (
         "FramesDuplicate",
@@ -248,6 +260,7 @@ RECORDED = (
     ServicePV.ROWS,
     ServicePV.FRAMES_EXPECTED,
     ServicePV.FRAMES_STORED,
+    ServicePV.FRAMES_BACKFILLED,
     ServicePV.FRAMES_LOST,
     ServicePV.FRAMES_DUPLICATE,
     ServicePV.FRAMES_INCOMPLETE,

@@ -56,6 +56,21 @@ def test_quiet_detector_that_stopped_is_the_end_after_the_grace_time(ending):
     assert ending.reason is EndReason.DETECTOR_STOPPED
 
 
+def test_idle_detector_that_has_made_all_frames_is_the_end_as_soon_as_none_is_on_its_way(ending):
+    """Its last frames were lost: nothing is to be waited for."""
+
+    def event(now_s: float, *, has_made_all: bool = True, is_acquiring=idle) -> RunEvent | None:
+        return ending.event(
+            RunState.RECEIVING, now_s, all_in=False, is_acquiring=is_acquiring, has_made_all=lambda: has_made_all
+        )
+
+    assert event(DRAIN_S - 0.1) is None
+    assert event(DRAIN_S + 0.1, is_acquiring=acquiring) is None
+    assert event(DRAIN_S + 0.2, has_made_all=False) is None
+    assert event(DRAIN_S + 0.3) is None, "it is asked once a second"
+    assert event(DRAIN_S + 1.3) is RunEvent.DETECTOR_STOPPED
+
+
 def test_every_frame_renews_the_grace_time(ending):
     ending.frame_came(50.0)
     assert ending.event(RunState.RECEIVING, GRACE_S + 49.0, all_in=False, is_acquiring=idle) is None

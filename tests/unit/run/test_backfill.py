@@ -77,6 +77,35 @@ def test_nothing_is_asked_for_where_nothing_is_missing(bench):
     assert raw.asked == []
 
 
+def test_run_whose_last_frames_were_lost_does_not_wait_out_the_grace_time(bench):
+    b = bench(n_positions=6)
+    beside(b, ScriptedRawFile(recorded(range(1, 7))))
+    before_s = b.clock.now_s
+    run = b.play(frames([1, 2, 3]), b.exposed(6), b.detector_stops)
+    assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.ALL_IN)
+    assert b.clock.now_s - before_s < 10
+
+
+@pytest.mark.parametrize(
+    ("request_", "shown"),
+    [({"n_positions": 6}, 5), ({"n_positions": 6, "extra_frames": 2}, 6), ({"n_positions": 6}, None)],
+)
+def test_run_that_may_get_more_frames_waits_for_them(bench, request_, shown):
+    """A step scan between two points, one whose repeats may come, and a detector that cannot be asked."""
+    b = bench(**request_)
+    before_s = b.clock.now_s
+    run = b.play(frames([1, 2, 3]), b.exposed(shown), b.detector_stops)
+    assert b.clock.now_s - before_s > 30
+    assert run.state is RunState.INCOMPLETE
+
+
+def test_missing_ids_and_what_was_fetched_are_shown(bench):
+    b = bench(n_positions=6)
+    beside(b, ScriptedRawFile(recorded([2])))
+    status = b.play(frames([1, 4]), b.exposed(6), b.stop).status()
+    assert (status.missing_ids, status.in_file, status.account.backfilled) == ("3, 5-6", 3, 1)
+
+
 def test_groups_that_were_given_up_come_whole_and_those_that_are_open_are_filled(bench):
     b = bench(n_positions=9, frames_per_position=2)
     raw = beside(b, ScriptedRawFile(recorded(range(1, 19))))

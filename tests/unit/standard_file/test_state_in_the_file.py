@@ -15,6 +15,7 @@ from scripted_run import Bench, Step, frames
 
 from stream_service.core.run import EndReason
 from stream_service.errors import SourceError
+from stream_service.run.live.raw_file import NOT_NAMED
 from stream_service.run.recorded.ingest import Listener, ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.replay import replay
@@ -102,7 +103,7 @@ def test_state_and_account_follow_a_live_run(tmp_path: Path, watch: Watch) -> No
     last = watch.looks[-1]
     assert (last.stored, last.lost, last.n_rows) == (6, 2, 6)
     assert last.end_reason == EndReason.FRAMES_LOST
-    assert last.message == b.run.message == "6 of 8 frames stored in 6 rows, 2 lost (missing ids: 4, 8)"
+    assert last.message == b.run.message == f"6 of 8 frames stored in 6 rows, 2 lost (missing ids: 4, 8); {NOT_NAMED}"
 
 
 def test_cause_of_a_failure_is_in_the_file(tmp_path: Path) -> None:
