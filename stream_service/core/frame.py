@@ -6,7 +6,7 @@ Time here is data time: nanoseconds of the Unix epoch, from the detector's stamp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -67,6 +67,11 @@ class UnreadableFrame(Frame):
 def no_pixels(shape: tuple[int, int], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """(y, x) of which every pixel is the same one; it takes no memory, and cannot be written."""
     return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def without_pixels(frame: Frame) -> Frame:
+    """All of a frame but its pixels: of them one, which takes no memory."""
+    return replace(frame, pixels=no_pixels(frame.pixels.shape, frame.pixels.dtype))
 
 
 class Marks(StrEnum):

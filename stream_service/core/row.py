@@ -65,7 +65,7 @@ ROW_COLUMNS = (
         fill=-1,
         is_optional=True,
     ),
-    Column("replaces", np.int64, "The row that this one repeats; -1 = none.", fill=-1),
+    Column("replaces", np.int64, "The row that this one repeats, or puts right; -1 = none.", fill=-1),
     Column("flags", np.uint32, "Why a value of the row is not to be trusted, bit by bit; 0 = all is well.", codes=Flag),
     Column(
         "position_uncertainty_m",

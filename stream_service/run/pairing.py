@@ -138,6 +138,14 @@ class Pairing:
         """See `Pairer.entries_of`."""
         return self._pairer.entries_of(ordinal)
 
+    def is_unsure(self, ordinal: int) -> bool:
+        """See `Pairer.is_unsure`."""
+        return self._pairer.is_unsure(ordinal)
+
+    def known_late(self) -> list[Exposure]:
+        """See `Pairer.known_late`."""
+        return self._pairer.known_late()
+
     def clock_offsets_s(self) -> dict[str, float]:
         """By how much the clock of each channel is ahead of that of the frames, as far as receipts tell."""
         return self._pairer.clock_offsets_s()

@@ -148,13 +148,18 @@ class RunRows:
         self._last_flush_at = now_s
         self.out.flush()
 
-    def finish(self) -> None:
-        """No more frames: the last rows, and what is known of all of them."""
+    def finish(self, *, is_aborted: bool = False) -> None:
+        """No more frames: the last rows, and what is known of all of them.
+
+        Rows whose readbacks came late are put right, unless the run is aborted.
+        """
         self._readbacks.finish()
         self._record_readbacks()
         self._hand_over()
         if self.out is not None:
             self.out.pipeline.finish()
+            if not is_aborted:
+                self.out.pipeline.put_right(self.pairing.known_late())
             self.out.set_clock_offsets(self.pairing.clock_offsets_s())
 
     def release(self) -> None:
@@ -199,6 +204,7 @@ class RunRows:
         out.pipeline.on_gaps = self._setup.journal.found_gaps
         if past.repeats:
             out.pipeline.planned.announce(past.repeats)
+        out.pipeline.is_unsure = self.pairing.is_unsure
         if out.quality.is_followed:
             self.judged = JudgedRows(self._listeners, out.pipeline.planned.rows_per_position)
             out.quality.let_follow(self.judged)

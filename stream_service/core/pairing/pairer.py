@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -25,7 +25,7 @@ import numpy as np
 from stream_service.core.clock import DEFAULT_LIMIT_S, Clock, FrameClock
 from stream_service.core.epochs import grown
 from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
-from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, FrameId, Window
+from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, FrameId, Window, without_pixels
 from stream_service.core.pairing.attributes import attribute_doubt, attribute_reading
 from stream_service.core.pairing.hardware_array import HardwareArray
 from stream_service.core.pairing.history import REORDER_NS, History
@@ -38,6 +38,8 @@ from stream_service.core.pairing.window_mean import mean_over
 LAST_FRAMES = 3
 """One of the last frames may be stamped wrongly: how far time has come is told by the earliest of so many."""
 TIMED, UNTIMED = 1, 2
+MOST_UNSURE = 1 << 14
+"""Frames that left too early and are remembered, about 1 KiB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Pairer:
         self._left_ns: deque[int] = deque(maxlen=LAST_FRAMES)
         """Starts of the last exposures that have left, of those that have a time."""
         self.waiting_bytes = 0
+        self._unsure: dict[int, _Waiting] = {}
+        """By ordinal, frames that left before their channels were known, without their pixels."""
         self.n_given_up: Counter[str] = Counter()
         """Frames that left before a channel was known, by its name; for the caller to clear."""
 
@@ -237,11 +241,27 @@ class Pairer:
         ready: dict[int, Exposure] = {}
         for _ in range(len(self) if at_most is None else min(at_most, len(self))):
             number = next(iter(self._waiting))
-            found = self._resolve(self._waiting[number], force=True)
+            waiting = self._waiting[number]
+            found = self._resolve(waiting, force=True)
             assert isinstance(found, Exposure)
             ready[number] = found
             self._leave(number)
+            if found.flags and len(self._unsure) < MOST_UNSURE:
+                self._unsure[found.ordinal] = replace(waiting, frame=without_pixels(waiting.frame))
         return self._left(ready)
+
+    def is_unsure(self, ordinal: int) -> bool:
+        """True of a frame that has left before its channels were known, and of which more may become known."""
+        return ordinal in self._unsure
+
+    def known_late(self) -> list[Exposure]:
+        """The exposures, without pixels, of frames that left before their channels were known, as far as these are
+        known by now; each is given once."""
+        resolved = (self._resolve(waiting, force=False) for waiting in self._unsure.values())
+        known = [exposure for exposure in resolved if isinstance(exposure, Exposure)]
+        for exposure in known:
+            del self._unsure[exposure.ordinal]
+        return known
 
     def _leave(self, number: int) -> None:
         left = self._waiting.pop(number)

@@ -36,7 +36,12 @@ from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
 from stream_service.run.rows.spread_check import Exposures, FlaggedGroup, SpreadCheck
 from stream_service.run.rows.unmeasured import UnmeasuredPixels
+from stream_service.run.rows.unsure_rows import UnsureRows
 from stream_service.standard_file import PixelFlag
+from stream_service.text.counted import counted
+
+MOST_READ = 32
+"""Rows that are read back at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +105,10 @@ class RowPipeline:
         """What becomes of the positions of the plan."""
         self._n_rows = 0
         """Filled so far."""
+        self._unsure = UnsureRows()
+        self._n_put_right = 0
+        self.is_unsure: Callable[[int], bool] = lambda ordinal: False
+        """Whether more may become known of what the channels were during this frame: its row is put right then."""
         self._grouper = Grouper(frames_per_row)
         self.is_waiting: Callable[[int], bool] = lambda ordinal: False
         """Whether the frame of this ordinal has come and will be added later: its group stays open."""
@@ -204,6 +213,24 @@ class RowPipeline:
             self._blocks.append(n, ordinals[:n].ravel().tolist())
             rows, pixels, ordinals = rows[n:], pixels[n:], ordinals[n:]
 
+    def put_right(self, exposures: Sequence[Exposure]) -> None:
+        """Follow rows whose positions are known only now, by these exposures without pixels, with rows that are right.
+
+        All rows are in the file; a new one has the pixels and features of the one that it replaces.
+        """
+        unsure = self._unsure.known(exposures)
+        for start in range(0, len(unsure), MOST_READ):
+            portion = unsure[start : start + MOST_READ]
+            places = [row.row for row in portion]
+            rows, pixels = self._file.call(lambda file, places=places: file.read_rows(places))
+            ordinals = np.array([row.ordinals for row in portion], np.int64)
+            self._enter_readbacks(rows, ordinals, ExposureColumns([row.kept for row in portion]), np.uint32(0))
+            rows["replaces"] = places
+            self._n_put_right += len(portion)
+            self.add_rows(rows, pixels, ordinals)
+        if unsure:
+            self.drain()
+
     def reopen(self, ordinals: npt.NDArray[np.int64]) -> None:
         """Gather the rows of these frames once more: they may come late."""
         self._grouper.reopen(self._positions_of(ordinals))
@@ -276,6 +303,8 @@ class RowPipeline:
         yield from self.conditions.notes()
         yield from self._spread_check.notes(self._grouper.frames_per_position)
         yield from self.planned.notes()
+        if self._n_put_right:
+            yield f"{counted(self._n_put_right, 'row')} put right by later rows, since readbacks came late"
 
     def _write_flagged(self, groups: list[FlaggedGroup]) -> None:
         self._write([group for group, _ in groups], [flags for _, flags in groups])
@@ -299,24 +328,39 @@ class RowPipeline:
         more = np.where(self._look_at(kept.frames, pixels, features), np.uint32(0), np.uint32(Flag.INVALID))
         if more_flags:
             more |= np.array(more_flags, np.uint32)
+        exposures.fill(rows)
+        rows["exposure_s"] = reduced.exposure_s
+        self.conditions.fill(rows)
+        self._unsure.note(self._n_rows, exposures, kept, more.tolist(), self.is_unsure)
+        position_flags, spreads_eV = self._enter_readbacks(rows, ordinals, kept, more)
+        self.flags.add(rows["flags"], position_flags)
+        self.energies.add(rows["energy_eV"], spreads_eV)
+        self.planned.enter(rows, ordinals[:, 0], self._n_rows)
+        self._n_rows += n
+        self.exposure_s = float(reduced.exposure_s[-1])
+        self._blocks.append(n, ordinals.ravel().tolist())
+
+    def _enter_readbacks(
+        self,
+        rows: np.ndarray[Any, Any],
+        ordinals: npt.NDArray[np.int64],
+        kept: ExposureColumns,
+        more: npt.NDArray[np.uint32] | np.uint32,
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
+        """Enter what the channels were, and what that is worth; `more` are flags beside those of the exposures.
+
+        Gives the flags of the position, and how far the energies of a row lie apart, (n,) each.
+        """
         flags, position_flags = (of_exposures | more for of_exposures in kept.flags())
         with np.errstate(over="ignore", invalid="ignore"):  # what a channel says may be no number
             (x_m, y_m), (energies_eV, spreads_eV) = kept.position_m(self._stage_map), kept.energy_eV()
-        exposures.fill(rows)
         rows["x_m"], rows["y_m"], rows["energy_eV"] = x_m, y_m, energies_eV
-        rows["exposure_s"] = reduced.exposure_s
         rows["position_uncertainty_m"], rows["bracket_s"] = kept.uncertainty_m(self._stage_map), kept.bracket_s()
-        self.conditions.fill(rows)
         rows["flags"] = flags
         rows["keep"] = np.isfinite(x_m) & np.isfinite(y_m) & (position_flags == 0)
         if len(self._rejected):
             rows["keep"] &= ~np.isin(ordinals[:, 0] // self.frames_per_row, self._rejected)
-        self.planned.enter(rows, ordinals[:, 0], self._n_rows)
-        self._n_rows += n
-        self.flags.add(flags, position_flags)
-        self.energies.add(energies_eV, spreads_eV)
-        self.exposure_s = float(reduced.exposure_s[-1])
-        self._blocks.append(n, ordinals.ravel().tolist())
+        return position_flags, spreads_eV
 
     def _look_at(
         self, frames: list[list[np.ndarray]], pixels: npt.NDArray[np.float32], features: npt.NDArray[np.void]

@@ -105,7 +105,9 @@ def _row_findings(file: h5py.File, n_rows: int) -> Iterator[Finding]:
         yield error(
             paths.EPOCH, f"names no frame in {counted(empty.size, 'row')}, the first is {empty[0]}; who took it?"
         )
-    identities, times = np.unique(np.stack([epochs[used], ids[used]]), axis=1, return_counts=True)
+    replaces = values_in(file, paths.REPLACES, n_rows)
+    is_current = used & ~np.isin(np.arange(n_rows), replaces)[:, None]  # a row that is put right stays as it was
+    identities, times = np.unique(np.stack([epochs[is_current], ids[is_current]]), axis=1, return_counts=True)
     for epoch, unique_id in identities[:, times > 1].T[:5]:
         yield error(paths.UNIQUE_ID, f"has frame {unique_id} of epoch {epoch} in more than one slot; keep one.")
     statuses = values_in(file, paths.FRAME_STATUS, n_rows)
@@ -116,7 +118,6 @@ def _row_findings(file: h5py.File, n_rows: int) -> Iterator[Finding]:
     keep = values_in(file, paths.KEEP, n_rows)
     if not np.isin(keep, (0, 1)).all():
         yield error(paths.KEEP, f"holds {keep.max()}; only 0 (leave out) and 1 (use) may stand here.")
-    replaces = values_in(file, paths.REPLACES, n_rows)
     if ((replaces < -1) | (replaces >= n_rows)).any():
         yield error(paths.REPLACES, f"names a row that does not exist (rows are 0 to {n_rows - 1}).")
     elif not ((replaces == np.floor(replaces)) & (replaces != np.arange(n_rows))).all():

@@ -17,6 +17,7 @@ class GrowingColumn:
     """One resizable dataset. Blocks must be C-contiguous and of the dataset's dtype."""
 
     def __init__(self, dataset: h5py.Dataset) -> None:
+        self._dataset = dataset
         self._id = dataset.id
         self._item_shape = tuple(dataset.shape[1:])
         self._fill = dataset.fillvalue
@@ -46,6 +47,10 @@ class GrowingColumn:
     def rewrite(self, start: int, block: np.ndarray[Any, Any]) -> None:
         """Write over entries that are there, from row `start` on."""
         self._write(start, block)
+
+    def read(self, row: int) -> np.ndarray[Any, Any]:
+        """The value of one row, of the item's shape."""
+        return self._dataset[row]
 
     def replace(self, block: np.ndarray[Any, Any]) -> None:
         """Rewrite the whole dataset. It never shrinks: what is beyond the block gets the fill value."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from stream_service.core.row import RowBlock
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.columns import GrowingColumn
-from stream_service.standard_file.schema.row_columns import COLUMN_PATHS, column_blocks
+from stream_service.standard_file.schema.row_columns import COLUMN_PATHS, column_blocks, rows_of
 from stream_service.standard_file.write.fixed_datasets import FixedDatasets
 
 LEFT_OUT = np.zeros(1, np.uint8)
@@ -41,6 +42,11 @@ class GrowingRows:
         for path, values in column_blocks(block.rows):
             self._columns[path].write(self.n_written, values)
         self.n_written += block.n_rows
+
+    def read(self, rows: Sequence[int]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Rows (n,) of `row_dtype` that are written, by their places, and their pixels (n, ny, nx)."""
+        columns = {path: np.array([column.read(row) for row in rows]) for path, column in self._columns.items()}
+        return rows_of(columns), np.array([self._data.read(row) for row in rows])
 
     def leave_out(self, rows: Iterable[int]) -> None:
         """Say of rows that are written that they are not to be used."""

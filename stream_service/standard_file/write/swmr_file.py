@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -162,6 +162,13 @@ class StandardFile:
             for name, column in self._verdicts.items():
                 column.revise(first, np.ascontiguousarray(verdicts[name]))
         return True
+
+    def read_rows(self, rows: Sequence[int]) -> tuple[np.ndarray[Any, Any], npt.NDArray[np.float32]]:
+        """Rows (n,) of `row_dtype` that were appended, by their places, and pixels (n, ny, nx). Raises `WriteError`."""
+        self._check_can_grow()
+        with self._writing("read rows"):
+            return self._rows.read(rows)
+        raise AssertionError("a file that is not abandoned gives them, or raises")
 
     def leave_out(self, rows: Iterable[int]) -> None:
         """Say of rows that others have taken their place (`/entry/keep` = 0); readers see it after the next flush."""

@@ -14,6 +14,7 @@ from scripted_run import Bench, frame, frames
 
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import FrameStatus
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import SourceError
 from stream_service.run.live.raw_file import OTHER_IDS, open_raw_file
@@ -227,6 +228,39 @@ def test_late_copy_of_a_fetched_frame_is_a_duplicate(bench):
     run = b.play(frames([1, 3]), b.exposed(4), b.stop)
     assert run.state is RunState.COMPLETE
     assert run.status().account.duplicates == 1 and sorted(b.rows()) == [1, 2, 3, 4]
+
+
+def test_rows_whose_readbacks_came_late_are_put_right_by_later_rows(bench):
+    """The PV of x says nothing for a time, until frames must leave; then it tells where the stage has been."""
+    b = bench(n_positions=4)
+    readbacks = b.sources.readbacks
+    later_s = corpus.STAMP_S + 10.0
+    moved_ns = int((later_s - 1) * 1e9)
+
+    def stall() -> None:
+        readbacks.dead = {"x", "x_moving"}
+
+    def tell() -> None:
+        readbacks.dead = set()
+        readbacks.events += [Readback("x_moving", 1.0, moved_ns), Readback("x", 7.0, moved_ns + 10**6)]
+        readbacks.events.append(Readback("x_moving", 0.0, moved_ns + 10**6))
+
+    second, third, last = ([frame(n, seconds=later_s)] for n in (2, 3, 4))
+    held_up = [second, third, b.waits(6.0), b.waits(0.2), tell, last]
+    run = b.play([frame(1)], b.settles(), stall, b.waits(10.0), *held_up)
+    assert run.state is RunState.COMPLETE, run.message
+    with b.file() as file:
+        ids, replaces = columns_of(file, "unique_id", "replaces")
+        assert ids == [[1], [2], [3], [4], [2], [3]] and replaces == [-1] * 4 + [1, 2]
+        assert file["/entry/keep"][()].tolist() == [1, 0, 0, 1, 1, 1]
+        np.testing.assert_allclose(file["/entry/posx_m"][()][[0, 3, 4, 5]], [-3e-6, -7e-6, -7e-6, -7e-6], rtol=1e-12)
+        assert (file["/entry/frames/flags"][()][[0, 3, 4, 5]] == 0).all()
+        np.testing.assert_array_equal(file["/entry/data"][:, 0, 0], np.array(ids)[:, 0])
+        np.testing.assert_array_equal(
+            file["/entry/qc/features/intensity"][4:], file["/entry/qc/features/intensity"][1:3]
+        )
+    assert "2 rows put right by later rows, since readbacks came late" in run.message
+    assert [finding for finding in validate_file(run.setup.path) if finding.level == "error"] == []
 
 
 def test_frame_of_another_shape_in_the_file_is_refused(bench):

@@ -29,7 +29,8 @@ def test_good_run_needs_few_words():
 def test_everything_that_went_wrong_is_said():
     account = Account(20, 9, 1, 3, 2, 5, duplicates=4, unexpected=8, before_run=7, implausible=2)
     assert describe_account(account, ids(3, 4, 5, 9), 5) == (
-        "10 of 20 frames stored in 5 rows, 3 lost, 2 in groups that never filled, 5 never exposed, "
+        "10 of 20 frames stored in 5 rows, 1 of them fetched from the raw file, "
+        "3 lost, 2 in groups that never filled, 5 never exposed, "
         "4 duplicates ignored, 6 beyond the number expected, ignored, 2 with an implausible id, ignored, "
         "7 from before the run, ignored "
         "(missing ids: 3-5, 9)"
