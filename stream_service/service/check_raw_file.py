@@ -28,6 +28,7 @@ from stream_service.sources.live.ca_file_plugin import FilePluginState, read_fil
 
 AS_PLANS_SET_IT = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
 """Not as it is: a plan sets these before each scan."""
+NO_PLUGIN = "raw_file.plugin is not given: of a run whose request names no raw_file, lost frames can only be counted"
 SAME_NUMBER = 1e-6
 """Relative: a constant in a layout is written with as many digits as the profile."""
 
@@ -42,6 +43,8 @@ def check_raw_file(profile: Profile) -> Iterator[Finding]:
             yield from _check_folder(settings, plugin.folder)
         except SourceError as error:
             yield Finding("error", "raw file", str(error))
+    elif not counts_each_series(profile.detector.frames):
+        yield Finding("warning", "raw file", NO_PLUGIN)
     attributes_text: str | None = None
     if settings.attributes:
         path = Path(settings.attributes)

@@ -92,6 +92,19 @@ def test_from_a_file_that_is_closed(rig: Rig) -> None:
     assert rig.service.get("FramesBackfilled") >= len(LOST) and rig.service.get("MissingIds") == ""
 
 
+def test_those_that_came_damaged(rig: Rig) -> None:
+    raw, before = record(rig, "damaged", N), rig.counter()
+    rig.beamline.put("Sim:TruncatedIds", f"{before + 2},{before + 6}")
+    assert rig.arm("damaged", n_positions=N, raw_file=str(raw)) == ""
+    expose(rig, (4,))
+    rig.service.put("Stop", 1)
+    assert rig.wait_for_end() == "COMPLETE", rig.service.get("Message")
+    rig.beamline.put("Sim:TruncatedIds", "")
+    with rig.open("damaged") as file:
+        check_file(rig, file, (2, 4, 6))
+    assert "2 frames could not be used" in rig.service.get("Message")
+
+
 def test_groups_that_were_given_up_and_those_still_open(rig: Rig) -> None:
     lost, k, n = (2, 4, 5, 6, 18), 3, 8
     raw = record(rig, "groups", k * n)

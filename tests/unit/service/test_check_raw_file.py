@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stream_service.run.live.check_finding import Finding
-from stream_service.service.check_raw_file import check_raw_file
+from stream_service.service.check_raw_file import NO_PLUGIN, check_raw_file
 from stream_service.settings.beamlines import layouts_folder
 from stream_service.settings.profile_file import load_profile
 from stream_service.settings.raw_file import RawFile
@@ -34,7 +34,12 @@ def replace(path: Path, old: str, new: str) -> None:
 
 
 def problems(folder: Path) -> list[Finding]:
-    return [finding for finding in check_raw_file(load_profile(folder / "profile.yaml")) if finding.level != "ok"]
+    found = check_raw_file(load_profile(folder / "profile.yaml"))
+    return [finding for finding in found if finding.level != "ok" and finding.text != NO_PLUGIN]
+
+
+def test_without_a_plugin_lost_frames_may_be_counted_only(folder: Path) -> None:
+    assert Finding("warning", "raw file", NO_PLUGIN) in check_raw_file(load_profile(folder / "profile.yaml"))
 
 
 def test_what_fits_together_is_fine(folder: Path) -> None:
