@@ -93,6 +93,7 @@ def _summarize(outcome: Outcome) -> None:
         for pv, words in (
             (ServicePV.FRAMES_EXPECTED, "expected"),
             (ServicePV.FRAMES_STORED, "stored"),
+            (ServicePV.FRAMES_BACKFILLED, "of them from the raw file"),
             (ServicePV.FRAMES_LOST, "lost"),
             (ServicePV.FRAMES_DUPLICATE, "duplicates"),
             (ServicePV.FRAMES_INCOMPLETE, "in incomplete groups"),

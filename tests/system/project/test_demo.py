@@ -93,24 +93,24 @@ def test_second_process_saw_only_complete_rows_while_the_file_grew(followed) -> 
     assert len(set(seen)) > 3, f"the reader saw the file grow in too few steps: {seen}"
 
 
-def test_lost_and_duplicated_frames_are_named_and_nothing_else_is_wrong(tmp_path: Path) -> None:
+def test_lost_frames_are_fetched_from_the_raw_file_and_nothing_else_is_wrong(tmp_path: Path) -> None:
     n, options = N, ["--drop", "0.05", "--drop-ids", f"1,{N}", "--duplicate", "0.02", "--duplicate-ids", "5"]
     demo = run_demo(tmp_path, "--points", str(n), "--", *options)
     truth = demo.truth()
     sent = dict(zip(truth["unique_id"].tolist(), truth["status"].astype(str).tolist(), strict=True))
     dropped = {uid for uid, what in sent.items() if what == "dropped"}
     assert {1, N} <= dropped and len(dropped) > 2
-    assert demo.exit_code == 1 and demo.text("/entry/run/state") == "INCOMPLETE", demo.output
+    assert demo.exit_code == 0 and demo.text("/entry/run/state") == "COMPLETE", demo.output
 
     status = demo.column("/entry/ledger/status")
-    lost = set(demo.column("/entry/ledger/unique_id")[status == 3].tolist())
-    assert lost == dropped
+    fetched = set(demo.column("/entry/ledger/unique_id")[status == 2].tolist())
+    assert fetched == dropped
     ledger = demo.ledger()
-    assert ledger["expected"] == n and ledger["stored"] == n - len(dropped) and ledger["lost"] == len(dropped)
+    assert ledger["expected"] == n and ledger["stored"] == n - len(dropped) and ledger["backfilled"] == len(dropped)
     assert ledger["duplicates"] == sum(what == "duplicated" for what in sent.values())
 
     ids = demo.column("/entry/frames/unique_id")[:, 0].tolist()
-    assert sorted(ids) == sorted(set(sent) - dropped)
+    assert sorted(ids) == sorted(sent)
     where = {int(uid): (x, y) for uid, x, y in zip(truth["unique_id"], truth["x_m"], truth["y_m"], strict=True)}
     np.testing.assert_allclose(demo.column("/entry/pos"), [where[uid] for uid in ids], atol=1e-12)
 
