@@ -242,13 +242,19 @@ class Ledger:
         self._n_received[places] = 0
 
     def fill(self, ordinal: int, timestamp_ns: int) -> Receipt:
-        """Enter a frame that was lost, or reopened, and has been found elsewhere."""
+        """Enter a frame that was lost, or reopened, and has been found elsewhere.
+
+        `NEW`, unless it has come by itself meanwhile.
+        """
         self._reserve(ordinal + 1)
+        (epoch,), (unique_id,) = self.identities(np.array([ordinal]))
+        frame_id = FrameId(int(epoch), int(unique_id))
+        if self._n_received[ordinal]:
+            return Receipt(Arrival.DUPLICATE, frame_id, ordinal)
         self._epochs.fill(ordinal, timestamp_ns)
         self._n_received[ordinal] = 1
         self.n_received += 1
-        (epoch,), (unique_id,) = self.identities(np.array([ordinal]))
-        return Receipt(Arrival.NEW, FrameId(int(epoch), int(unique_id)), ordinal)
+        return Receipt(Arrival.NEW, frame_id, ordinal)
 
     def held(self) -> npt.NDArray[np.int64]:
         """Ordinals of the frames that came and were not given back or reopened, in order."""

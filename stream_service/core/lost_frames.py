@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.clock import BEFORE_ALL_TIME
-from stream_service.core.ledger import Ledger, Receipt
+from stream_service.core.ledger import Arrival, Ledger, Receipt
 
 Column = npt.NDArray[np.int64]
 
@@ -41,12 +41,13 @@ class LostFrames:
         return self._ledger.identities(self._held)[1], self._held_ns
 
     def find(self, unique_id: int, timestamp_ns: int) -> Receipt | None:
-        """Enter a frame of the record in its place; None if it is none of those that were lost."""
+        """Enter a frame of the record in its place; None if it is none of those that are lost still."""
         first, end = (int(np.searchsorted(self._unique_ids, unique_id, side)) for side in ("left", "right"))
         for n in range(first, end):
             if not self._is_found[n] and self._fits(int(self._ordinals[n]), timestamp_ns):
                 self._is_found[n] = True
-                return self._ledger.fill(int(self._ordinals[n]), timestamp_ns)
+                receipt = self._ledger.fill(int(self._ordinals[n]), timestamp_ns)
+                return receipt if receipt.arrival is Arrival.NEW else None
         return None
 
     def _fits(self, ordinal: int, timestamp_ns: int) -> bool:
