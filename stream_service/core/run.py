@@ -61,6 +61,7 @@ class EndReason(StrEnum):
     REFUSED = "the settings do not fit the frames"
     ABORTED = "aborted by the plan or the operator"
     SERVICE_ENDED = "the service was asked to end"
+    SERVICE_AWAY = "the service was killed, and could not go on with the run when it was started again"
     FAILED = "the service could not go on"
 
 

@@ -232,11 +232,12 @@ class Service:
     def _make_auto_run(self, request: ScanRequest) -> Run:
         return self._run(AutoSetup, request)
 
-    def _make_resumed(self, unfinished: UnfinishedRun) -> Run:
+    def _make_resumed(self, unfinished: UnfinishedRun, over_because: str) -> Run:
         """The run that an unfinished one goes on as, not armed yet; called in the thread of the arming."""
         assert self._monitors is not None, "a run is made while the service serves"
-        sources = ResumedSources(self._profile, self._monitors, unfinished.armed.series.to_core())
-        made = ResumedSetup(self._profile, unfinished, sources)
+        profile, begin = unfinished.profile(), unfinished.armed.series.to_core()
+        sources = ResumedSources(profile, self._monitors, begin, is_over=bool(over_because))
+        made = ResumedSetup(profile, unfinished, sources, over_because)
         return self._news.of(lambda listeners: Run(made, sources, listeners=listeners))
 
     def _resume(self, run: Run, number: int | None) -> None:

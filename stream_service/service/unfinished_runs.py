@@ -32,18 +32,20 @@ class UnfinishedRuns:
     def __init__(
         self,
         profile: Profile,
-        make_run: Callable[[UnfinishedRun], Run],
+        make_run: Callable[[UnfinishedRun, str], Run],
         take: Callable[[Run, int | None], None],
         on_decided: Callable[[], None],
     ) -> None:
         """`make_run` and `on_decided` are called in the thread of an arming; `take` gets each run that goes on, and its
-        number."""
+        number. `make_run` is told why a run takes no more frames; an empty text if it does."""
         self._profile = profile
         self._make_run, self._take, self._on_decided = make_run, take, on_decided
         self._waiting: deque[UnfinishedRun] = deque()
         self._current: Arming | None = None
         self._since_s = 0.0
         self._next_try_s = 0.0
+        self._over_because = ""
+        """Why the first one takes no more frames, as its resumption has told."""
         self.problem = ""
         """What could not be resumed and why, in a sentence; empty if all could."""
 
@@ -104,22 +106,41 @@ class UnfinishedRuns:
         if self._current is None:
             if self._waiting and now_s >= self._next_try_s:
                 first = self._waiting[0]
-                self._current = Arming(lambda: self._make_run(first), self._on_decided)
+                why = self._over_because or self._why_over(first)
+                self._current = Arming(lambda: self._make_run(first, why), self._on_decided)
             return
         if not self._current.is_decided:
             return
         arming, self._current = self._current, None
         if arming.run is not None:
-            unfinished = self._waiting.popleft()
-            self._since_s, self.problem = now_s, ""
+            unfinished = self._pop()
             self._take(arming.run, unfinished.number)
+            return
+        if not self._waiting[0].path.exists():
+            log.info("%s", arming.error)
+            self._pop()
             return
         if arming.error != self.problem:
             log.warning("%s cannot go on yet: %s", self._waiting[0].scan_id, arming.error)
         self.problem, self._next_try_s = arming.error, now_s + RETRY_S
-        if now_s - self._since_s > self._profile.service.gone_s:
-            log.error("%s does not go on: %s", self._waiting.popleft().scan_id, arming.error)
-            self._since_s = now_s
+        if self._over_because:
+            log.error("%s does not go on: %s", self._pop().scan_id, arming.error)
+        elif now_s - self._since_s > self._profile.service.gone_s:
+            self._over_because = f"it takes no more frames: {arming.error}"
+
+    def _pop(self) -> UnfinishedRun:
+        """The first one is decided."""
+        self._since_s, self.problem, self._over_because = time.monotonic(), "", ""
+        return self._waiting.popleft()
+
+    def _why_over(self, unfinished: UnfinishedRun) -> str:
+        """Why a run takes no more frames, in a sentence; empty if it does."""
+        if not unfinished.is_of(self._profile):
+            return "it takes no more frames, since the profile was changed while the service was away"
+        away_s, most_s = unfinished.away_s(self._profile), self._profile.service.resume_s
+        if away_s > most_s:
+            return f"it takes no more frames: the service was away for {away_s:.0f} s (service.resume_s is {most_s:g})"
+        return ""
 
     def close(self) -> None:
         """Leave them for the next start."""

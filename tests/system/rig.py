@@ -65,11 +65,15 @@ class Rig:
         self.child.process.kill()
         self.child.process.wait(HANG_S)
 
-    def start_again(self) -> None:
-        """Start it once more, with the same command; it is ready then."""
+    def launch(self) -> None:
+        """Start it once more, with the same command, without waiting until it is ready."""
         self.child.end()
         self.starts += 1
         self.child = self.start(self.folder / f"service{self.starts}.log")
+
+    def start_again(self) -> None:
+        """Start it once more; it is ready then."""
+        self.launch()
         self.child.wait_for("ready", HANG_S)
 
     def arm(self, scan_id: str, **request: Any) -> str:

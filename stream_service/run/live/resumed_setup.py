@@ -13,14 +13,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import NS_PER_S
+from stream_service.core.run import END_STATES, EndReason, RunState
 from stream_service.core.stream import Begin
 from stream_service.errors import SourceError, WriteError
+from stream_service.hdf5.opening import writer_flags
+from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.live.live_journal import LiveJournal
 from stream_service.run.live.live_settings import readback_columns
 from stream_service.run.live.live_setup import LiveSetup
@@ -30,7 +34,7 @@ from stream_service.run.past import Past, merged_readbacks
 from stream_service.run.rows.late_rows import InterruptedFile
 from stream_service.run.rows.pipeline import KnownPixels
 from stream_service.settings.profile import Profile
-from stream_service.standard_file import SalvagedRows
+from stream_service.standard_file import SalvagedRows, repair_file
 from stream_service.text.counted import counted
 
 log = logging.getLogger(__name__)
@@ -49,17 +53,24 @@ def salvaged_rows(path: Path, cancellation: Cancellation) -> InterruptedFile:
 class ResumedSources(LiveSources):
     """Those of a run that goes on: its series has begun long ago."""
 
-    def __init__(self, profile: Profile, monitors: object, begin: Begin) -> None:
-        super().__init__(profile, monitors)  # type: ignore[arg-type]
-        self._begin = begin
+    def __init__(self, profile: Profile, monitors: BeamlineMonitors, begin: Begin, *, is_over: bool = False) -> None:
+        """Of a run that `is_over` nothing comes: ids of another scan would look like its own."""
+        super().__init__(profile, monitors)
+        self._begin = replace(begin, is_counted=False, counter_before=None) if is_over else begin
+        self._is_over = is_over
 
     def connect(self, cancellation: Cancellation) -> None:
         """See `LiveSources.connect_again`."""
-        self.connect_again(cancellation)
+        if not self._is_over:
+            self.connect_again(cancellation)
 
     def begin(self) -> Begin:
         """As it was when the run was armed."""
         return self._begin
+
+    def doubts(self) -> list[str]:
+        """Nothing is to be said anew."""
+        return []
 
 
 class ResumedSetup(LiveSetup):
@@ -70,11 +81,14 @@ class ResumedSetup(LiveSetup):
         profile: Profile,
         unfinished: UnfinishedRun,
         sources: LiveSources,
+        over_because: str = "",
         open_interrupted: OpenInterrupted = salvaged_rows,
     ) -> None:
+        """`over_because` says why it takes no more frames, in a sentence; empty if it does."""
         super().__init__(profile, unfinished.armed.request, sources)
         self.journal = LiveJournal.of(unfinished.path, profile, unfinished.armed.request)
         self._unfinished = unfinished
+        self._over_because = over_because
         self._open_interrupted = open_interrupted
         self._cancellation = Cancellation()
         began = unfinished.began
@@ -91,7 +105,8 @@ class ResumedSetup(LiveSetup):
 
     def prepare(self, begin: Begin) -> None:
         """Make the kernel for its frames, as far as they are known."""
-        self._armed_exposure_s = self._asked_exposure_s()
+        if not self._over_because:
+            self._armed_exposure_s = self._asked_exposure_s()
         if (began := self._unfinished.began) is not None:
             self._reducer_for(began.raw_shape, np.dtype(began.dtype))
 
@@ -107,6 +122,8 @@ class ResumedSetup(LiveSetup):
         began, drains = unfinished.began, unfinished.drains
         n_rows = sum(len(file.rows) for file in files)
         notes = [f"the service was started again, and goes on with {counted(n_rows, 'row')} of before", *unreadable]
+        notes += filter(None, (self._over_because,))
+        end_reason = EndReason.SERVICE_AWAY if self._over_because else None
         file_begin = began.to_begin() if began is not None else None
         return Past(
             reopen=None if file_begin is None else lambda ledger, sinks: self._open(file_begin, ledger, sinks),
@@ -115,7 +132,7 @@ class ResumedSetup(LiveSetup):
             epochs=tuple(unfinished.epochs),
             n_announced=unfinished.n_announced,
             repeats=unfinished.repeats,
-            end_reason=None if drains is None else drains.reason,
+            end_reason=end_reason if drains is None else drains.reason,
             n_exposed=None if drains is None else drains.n_exposed,
             interrupted=tuple(files),
             reader=reader,
@@ -134,6 +151,7 @@ class ResumedSetup(LiveSetup):
         """Those that can be read, the oldest first, and sentences on the others."""
         try:
             if os.path.lexists(self.path):
+                self._see_whether_it_has_ended()
                 self.path.rename(next(free_names(self.path)))
             paths = interrupted_paths(self.path)
         except OSError as error:
@@ -151,6 +169,21 @@ class ResumedSetup(LiveSetup):
                     file.close()
                 raise
         return files, unreadable
+
+    def _see_whether_it_has_ended(self) -> None:
+        """Put the file of a run that has ended in order, and raise `SourceError`."""
+        try:
+            file = self._open_interrupted(self.path, self._cancellation)
+        except SourceError:  # that is told when it has another name
+            return
+        file.close()
+        if file.state not in {state.value for state in END_STATES}:
+            return
+        if writer_flags(self.path):
+            repair_file(self.path)
+        is_complete = file.state == RunState.COMPLETE
+        self.journal.ended(interrupted_paths(self.path) if is_complete else ())
+        raise SourceError(f"{self.path} is {file.state}: it was closed when the service was killed")
 
 
 def interrupted_paths(path: Path) -> list[Path]:

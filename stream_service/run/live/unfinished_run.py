@@ -95,6 +95,13 @@ class UnfinishedRun:
             self.armed.profile, sort_keys=True
         )
 
+    def profile(self) -> Profile:
+        """That with which it was armed. Raises `SourceError` if it is none by now."""
+        try:
+            return Profile.model_validate(self.armed.profile)
+        except ValidationError as error:
+            raise SourceError(f"the profile in {self.path} is none of this version:\n{explain(error)}") from error
+
     def away_s(self, profile: Profile, now_s: float | None = None) -> float:
         """For how long nothing was written of it, by the clock of its files."""
         last_s = -math.inf

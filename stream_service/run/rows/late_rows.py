@@ -32,6 +32,8 @@ class InterruptedFile(Protocol):
     rows: np.ndarray[Any, Any]
     """(n,) all columns but the features."""
     frame_shape: tuple[int, int]
+    state: str
+    """Of the run, as it was written last."""
     readbacks: Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]
     """Values and stamps of each channel."""
     pixel_mask: npt.NDArray[np.uint32] | None
