@@ -59,7 +59,7 @@ class Backfill:
         """The last one."""
         self._is_answered = False
         self._n_wanted = self._n_found = 0
-        self._n_frames = -1
+        self._n_frames, self._n_of_run = -1, 0
         self._grew_s = self._round_began_s = -math.inf
 
     def go_on(self, now_s: float, n_exposed: int | None) -> list[Entered]:
@@ -152,8 +152,8 @@ class Backfill:
         assert answer is not None
         if self._rows.out is not None:
             self._rows.out.pipeline.give_up(self._asked)
-        if answer.n_frames != self._n_frames:
-            self._n_frames, self._grew_s = answer.n_frames, now_s
+        if self._has_grown(answer):
+            self._grew_s = now_s
         if answer.state in (RawState.OTHER_SCAN, RawState.UNREADABLE):
             self._end(answer.sentence)
         elif self._portions:
@@ -163,10 +163,16 @@ class Backfill:
         elif now_s - self._grew_s > self._setup.rules.raw_file_s:
             self._end(self._why_waited(answer))
 
+    def _has_grown(self, answer: RawAnswer) -> bool:
+        """True if more of the run is in the file: scans that follow may make it grow for as long as the beam is on."""
+        n_frames, self._n_frames = self._n_frames, answer.n_frames
+        n_of_run, self._n_of_run = self._n_of_run, max(self._n_of_run, answer.n_agree + self._n_found)
+        return self._n_of_run > n_of_run or (not n_of_run and answer.n_frames != n_frames)
+
     def _why_waited(self, answer: RawAnswer) -> str:
         assert self._file is not None
         waited = f"waited {self._setup.rules.raw_file_s:g} s for it (raw_file.timeout_s)"
-        said = answer.sentence or f"{self._file.path} is not closed, and does not grow"
+        said = answer.sentence or f"{self._file.path} is not closed, and nothing more of this run comes into it"
         return f"{said}; {waited}"
 
     def _end(self, sentence: str) -> None:

@@ -30,8 +30,8 @@ class RawFile(Settings):
     the longest that fits wins. Left out: the same paths on both."""
 
     timeout_s: Annotated[float, Field(ge=0)] = 30.0
-    """Seconds for which the end of a run waits for a raw file that is not closed, after it last grew, while frames are
-    missing."""
+    """Seconds for which the end of a run waits for a raw file that is not closed, after more of the run was found in it
+    last, while frames are missing."""
 
     @field_validator("path_map")
     @classmethod

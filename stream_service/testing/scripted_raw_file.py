@@ -46,7 +46,9 @@ class ScriptedRawFile:
             for frame in self.frames
             if is_used and frame.unique_id in self.asked[-1] and (frame.unique_id, frame.timestamp_ns) not in held
         )
-        self._answer = [*found, RawAnswer(self.state, len(self.frames), sentence=self.sentence)]
+        n_agree = sum((frame.unique_id, frame.timestamp_ns) in held for frame in self.frames)
+        answer = RawAnswer(self.state, len(self.frames), n_agree, n_agree, sentence=self.sentence)
+        self._answer = [*found, answer]
 
     def take(self, timeout_s: float) -> list[Frame | RawAnswer]:
         """See `RawFrames`."""

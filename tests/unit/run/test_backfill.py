@@ -154,7 +154,25 @@ def test_file_that_does_not_close_is_waited_for_so_long_and_no_longer(bench, sta
     run = b.play(frames([1, 3]), b.exposed(3), b.stop)
     assert (run.state, b.statuses()[2]) == (RunState.INCOMPLETE, FrameStatus.LOST)
     assert 30 < b.clock.now_s - before_s < 40 and 25 < len(raw.asked) < 35
-    assert "(missing ids: 2); /data/scan_raw.h5 is not closed, and does not grow; waited 30 s for it" in run.message
+    assert "(missing ids: 2); /data/scan_raw.h5 is not closed, and nothing more of this run comes into it; waited 30 s for it" in run.message
+
+
+@pytest.mark.parametrize("has_some", [True, False])
+def test_file_that_grows_by_what_is_of_other_runs_is_not_waited_for_all_day(bench, has_some):
+    """One file for many scans: it has all of this run but the frame that its writer lost, and the next ones follow."""
+    b = bench(n_positions=3)
+
+    def grow(n: int) -> None:
+        own = [2] if n < 20 else [2, 3]
+        raw.frames = recorded([*(own if has_some or n >= 20 else ()), *range(101, 101 + n)])
+        if n > 200:
+            b.run.abort()
+
+    raw = beside(b, ScriptedRawFile([], RawState.GROWING, on_ask=grow))
+    run = b.play(frames([2]), b.exposed(3), b.stop)
+    assert (run.state, b.statuses()[1]) == (RunState.INCOMPLETE, FrameStatus.LOST)
+    assert 45 < len(raw.asked) < 60
+    assert "2 of 3 frames stored" in run.message and "nothing more of this run comes into it" in run.message
 
 
 @pytest.mark.parametrize("state", [RawState.OTHER_SCAN, RawState.UNREADABLE])
