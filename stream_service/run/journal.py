@@ -35,6 +35,10 @@ class RunJournal(Protocol):
         """The run is armed. Raises `WriteError`: it could not be resumed."""
         ...
 
+    def disarmed(self) -> None:
+        """The armed run is not started: a new one is forgotten, one that was to go on is left to the next start."""
+        ...
+
     def numbered(self, number: int) -> None:
         """The run has its number in the service."""
         ...
@@ -69,6 +73,8 @@ class NoJournal:
 
     def armed(self, begin: Begin) -> None:
         """See `RunJournal`, as all of these."""
+
+    def disarmed(self) -> None: ...
 
     def numbered(self, number: int) -> None: ...
 

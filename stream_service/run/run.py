@@ -149,7 +149,7 @@ class Run:
         """Give up an armed run that was not started; nothing is left running."""
         self._sources.close()
         self._intake.late.close()
-        self.setup.journal.ended()
+        self.setup.journal.disarmed()
         self._take(RunEvent.ABORT)
 
     def start(self) -> None:
@@ -161,7 +161,7 @@ class Run:
         except RuntimeError as error:
             self._fail(OverrunError(f"no thread can be started for the run ({error}): end other programs"))
             self._sources.close()
-            self.setup.journal.ended()
+            self.setup.journal.disarmed()
         else:
             self._thread = thread
 

@@ -66,6 +66,7 @@ class LiveJournal:
         """To be set before the run is armed."""
         self._profile = profile
         self._is_auto = is_auto
+        self._is_resumed = False
         self._series: Series | None = None
         self._path: Path | None = None
         """None while there is no file, or when it was given up."""
@@ -75,17 +76,24 @@ class LiveJournal:
     def of(cls, path: Path, profile: Profile, request: ScanRequest) -> LiveJournal:
         """That of a run that is resumed."""
         journal = cls(profile, request)
-        journal._path = path
+        journal._path, journal._is_resumed = path, True
         return journal
 
     def armed(self, begin: Begin) -> None:
         """See `RunJournal`; of a run that is resumed, it says so."""
         if self._path is not None:
+            with suppress(OSError):  # then nothing can be written to it, which is told next
+                _cut_torn_line(self._path)
             self._write(Resumed(version=versions()["ptychostream"], resumed_ns=time.time_ns()))
             return
         self._series = Series.of(begin)
         if not self._is_auto:
             self._create()
+
+    def disarmed(self) -> None:
+        """See `RunJournal`."""
+        if not self._is_resumed:
+            self.ended()
 
     def numbered(self, number: int) -> None:
         """See `RunJournal`."""
@@ -192,6 +200,13 @@ def _append(path: Path, line: Line) -> None:
             raise OSError(28, "no room for a line")
     finally:
         os.close(fd)
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Cut off a last line that was not written to its end: the next one would not be one of its own."""
+    with path.open("r+b") as file:
+        text = file.read()
+        file.truncate(text.rfind(b"\n") + 1)
 
 
 def _encoded(line: Line) -> bytes:

@@ -76,6 +76,33 @@ def test_line_that_was_torn_counts_as_not_written(tmp_path: Path) -> None:
         UnfinishedRun.read(path)
 
 
+def test_run_that_goes_on_leaves_out_the_line_that_was_torn(tmp_path: Path) -> None:
+    """A kill may cut a long line short; what a resumed run adds to it is read when that is killed, too."""
+    path = written(tmp_path)
+    n_whole = path.read_bytes().count(b"\n")
+    with path.open("ab") as file:
+        file.write(b'{"kind": "gaps", "bits": "eJzt')
+    journal = LiveJournal.of(path, profile_for(tmp_path), UnfinishedRun.read(path).armed.request)
+    journal.armed(BEGIN)
+    journal.repeats([7])
+    assert UnfinishedRun.read(path).repeats == (7,)
+    assert path.read_bytes().count(b"\n") == n_whole + 2
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_run_that_is_armed_and_not_started_is_left_to_the_next_start_only_if_it_was_resumed(
+    tmp_path: Path, is_resumed: bool
+) -> None:
+    profile = profile_for(tmp_path)
+    journal = LiveJournal(profile, ScanRequest(scan_id="scan", n_positions=10))
+    journal.armed(BEGIN)
+    if is_resumed:
+        journal = LiveJournal.of(unfinished_journals(profile)[0], profile, journal.request)
+        journal.armed(BEGIN)
+    journal.disarmed()
+    assert len(unfinished_journals(profile)) == is_resumed
+
+
 @given(st.binary(max_size=200), st.integers(0, 3000), st.integers(0, 3000))
 def test_whatever_a_journal_holds_is_an_answer_or_a_sentence(tmp_path_factory, rubbish, start, length) -> None:
     folder = tmp_path_factory.mktemp("journal")
