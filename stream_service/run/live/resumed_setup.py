@@ -160,7 +160,11 @@ class ResumedSetup(LiveSetup):
         unreadable = []
         for path in paths:
             try:
-                files.append(self._open_interrupted(path, self._cancellation))
+                file = self._open_interrupted(path, self._cancellation)
+                if self._is_of_another_run(file):
+                    file.close()
+                    raise SourceError(f"{path} is of another run of this name: its rows are left in it")
+                files.append(file)
             except SourceError as error:
                 log.warning("%s", error)
                 unreadable.append(str(error))
@@ -177,13 +181,19 @@ class ResumedSetup(LiveSetup):
         except SourceError:  # that is told when it has another name
             return
         file.close()
-        if file.state not in {state.value for state in END_STATES}:
+        if file.state not in {state.value for state in END_STATES} or self._is_of_another_run(file):
             return
         if writer_flags(self.path):
             repair_file(self.path)
         is_complete = file.state == RunState.COMPLETE
         self.journal.ended(interrupted_paths(self.path) if is_complete else ())
         raise SourceError(f"{self.path} is {file.state}: it was closed when the service was killed")
+
+    def _is_of_another_run(self, file: InterruptedFile) -> bool:
+        """True for a file that another run of the same name has left; all files of one run tell the same begin."""
+        began, start_ns = self._unfinished.began, file.start_timestamp_ns
+        is_same = began is not None and start_ns in (0, began.start_timestamp_ns)  # 0: it is lost
+        return len(file.rows) > 0 and not is_same
 
 
 def interrupted_paths(path: Path) -> list[Path]:

@@ -29,6 +29,8 @@ class InterruptedFile(Protocol):
 
     path: Path
     n_announced: int
+    start_timestamp_ns: int
+    """Of the run; 0 if it is lost."""
     rows: np.ndarray[Any, Any]
     """(n,) all columns but the features."""
     frame_shape: tuple[int, int]

@@ -154,7 +154,8 @@ def test_file_that_does_not_close_is_waited_for_so_long_and_no_longer(bench, sta
     run = b.play(frames([1, 3]), b.exposed(3), b.stop)
     assert (run.state, b.statuses()[2]) == (RunState.INCOMPLETE, FrameStatus.LOST)
     assert 30 < b.clock.now_s - before_s < 40 and 25 < len(raw.asked) < 35
-    assert "(missing ids: 2); /data/scan_raw.h5 is not closed, and nothing more of this run comes into it; waited 30 s for it" in run.message
+    said = "/data/scan_raw.h5 is not closed, and nothing more of this run comes into it; waited 30 s for it"
+    assert f"(missing ids: 2); {said}" in run.message
 
 
 @pytest.mark.parametrize("has_some", [True, False])

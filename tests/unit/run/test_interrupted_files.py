@@ -1,0 +1,83 @@
+"""The interrupted files of a run that goes on: those of another run of the same name stay what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from scripted_run import profile_for
+
+from stream_service.core.stream import Begin
+from stream_service.run.journal import FileBegin
+from stream_service.run.live.live_journal import LiveJournal
+from stream_service.run.live.resumed_setup import ResumedSetup
+from stream_service.run.live.unfinished_run import UnfinishedRun, unfinished_journals
+from stream_service.settings.request import ScanRequest
+
+BEGAN_NS = 1_000
+
+
+def unfinished(folder: Path, *, has_begun: bool = True) -> UnfinishedRun:
+    journal = LiveJournal(profile_for(folder), ScanRequest(scan_id="scan", n_positions=10))
+    journal.armed(Begin(first_unique_id=1))
+    journal.numbered(1)
+    if has_begun:
+        journal.began(FileBegin((6, 8), np.dtype(np.uint16), 700.0, 0.001, BEGAN_NS))
+    return UnfinishedRun.read(unfinished_journals(profile_for(folder))[0])
+
+
+def interrupted(path: Path, begin_ns: int, n_rows: int, state: str = "RECEIVING") -> Any:
+    return SimpleNamespace(
+        path=path,
+        n_announced=n_rows,
+        start_timestamp_ns=begin_ns,
+        state=state,
+        rows=np.zeros(n_rows),
+        frame_shape=(6, 8),
+        readbacks={},
+        pixel_mask=None,
+        close=lambda: None,
+    )
+
+
+def taken(folder: Path, run: UnfinishedRun, *left: tuple[Any, ...]) -> tuple[list[str], tuple[str, ...]]:
+    """Names of the files that are taken and what is said, where these were left: begin, rows and state of each."""
+    files = {f"scan_std_interrupted_{number}.h5": one for number, one in enumerate(left, 1)}
+    *names, newest = files
+    files["scan_std.h5"] = files[newest]
+    setup = ResumedSetup(
+        profile_for(folder),
+        run,
+        SimpleNamespace(),  # type: ignore[arg-type]
+        open_interrupted=lambda path, _: interrupted(path, *files[path.name]),
+    )
+    for name in (*names, "scan_std.h5"):
+        (folder / name).touch()
+    past = setup.past()
+    past.close()
+    return [file.path.stem.removeprefix("scan_std_interrupted_") for file in past.interrupted], past.notes
+
+
+def test_files_of_the_run_are_taken(tmp_path: Path) -> None:
+    names, notes = taken(tmp_path, unfinished(tmp_path), (BEGAN_NS, 2), (0, 3), (77, 0), (BEGAN_NS, 1))
+    assert names == ["1", "2", "3", "4"]
+    assert notes == ("the service was started again, and goes on with 6 rows of before",)
+
+
+def test_file_of_another_run_of_the_same_name_is_left_and_told(tmp_path: Path) -> None:
+    """Its ids may be those of this run, its frames are not."""
+    names, notes = taken(tmp_path, unfinished(tmp_path), (77, 2), (BEGAN_NS, 3))
+    assert names == ["2"]
+    assert "goes on with 3 rows" in notes[0] and "scan_std_interrupted_1.h5 is of another run of this name" in notes[1]
+
+
+def test_whole_file_of_another_run_does_not_supersede_those_of_this_one(tmp_path: Path) -> None:
+    names, notes = taken(tmp_path, unfinished(tmp_path), (BEGAN_NS, 2), (77, 3, "COMPLETE"))
+    assert names == ["1"] and "scan_std_interrupted_2.h5 is of another run" in notes[1]
+    assert (tmp_path / "scan_std_interrupted_1.h5").exists() and len(unfinished_journals(profile_for(tmp_path))) == 1
+
+
+def test_run_without_a_frame_has_no_file(tmp_path: Path) -> None:
+    assert taken(tmp_path, unfinished(tmp_path, has_begun=False), (77, 2), (BEGAN_NS, 0))[0] == ["2"]
