@@ -122,6 +122,10 @@ class ResumedSetup(LiveSetup):
         began, drains = unfinished.began, unfinished.drains
         n_rows = sum(len(file.rows) for file in files)
         notes = [f"the service was started again, and goes on with {counted(n_rows, 'row')} of before", *unreadable]
+        if n_damaged := sum(max(0, file.n_announced - len(file.rows)) for file in files):
+            notes.append(f"{counted(n_damaged, 'row')} of before cannot be read: the file is damaged, or was cut short")
+        if began is not None and not files and not unreadable:
+            notes.append(f"its file {self.path} was not there any more")
         notes += filter(None, (self._over_because,))
         end_reason = EndReason.SERVICE_AWAY if self._over_because else None
         file_begin = began.to_begin() if began is not None else None

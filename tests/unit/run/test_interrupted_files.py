@@ -31,7 +31,7 @@ def unfinished(folder: Path, *, has_begun: bool = True) -> UnfinishedRun:
 def interrupted(path: Path, begin_ns: int, n_rows: int, state: str = "RECEIVING") -> Any:
     return SimpleNamespace(
         path=path,
-        n_announced=n_rows,
+        n_announced=max(n_rows, 2),
         start_timestamp_ns=begin_ns,
         state=state,
         rows=np.zeros(n_rows),
@@ -45,15 +45,17 @@ def interrupted(path: Path, begin_ns: int, n_rows: int, state: str = "RECEIVING"
 def taken(folder: Path, run: UnfinishedRun, *left: tuple[Any, ...]) -> tuple[list[str], tuple[str, ...]]:
     """Names of the files that are taken and what is said, where these were left: begin, rows and state of each."""
     files = {f"scan_std_interrupted_{number}.h5": one for number, one in enumerate(left, 1)}
-    *names, newest = files
-    files["scan_std.h5"] = files[newest]
+    names = [*files][:-1]
+    if files:
+        names.append("scan_std.h5")
+        files["scan_std.h5"] = left[-1]
     setup = ResumedSetup(
         profile_for(folder),
         run,
         SimpleNamespace(),  # type: ignore[arg-type]
         open_interrupted=lambda path, _: interrupted(path, *files[path.name]),
     )
-    for name in (*names, "scan_std.h5"):
+    for name in names:
         (folder / name).touch()
     past = setup.past()
     past.close()
@@ -61,9 +63,20 @@ def taken(folder: Path, run: UnfinishedRun, *left: tuple[Any, ...]) -> tuple[lis
 
 
 def test_files_of_the_run_are_taken(tmp_path: Path) -> None:
-    names, notes = taken(tmp_path, unfinished(tmp_path), (BEGAN_NS, 2), (0, 3), (77, 0), (BEGAN_NS, 1))
-    assert names == ["1", "2", "3", "4"]
-    assert notes == ("the service was started again, and goes on with 6 rows of before",)
+    names, notes = taken(tmp_path, unfinished(tmp_path), (BEGAN_NS, 2), (0, 3), (BEGAN_NS, 4))
+    assert names == ["1", "2", "3"]
+    assert notes == ("the service was started again, and goes on with 9 rows of before",)
+
+
+def test_rows_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    names, notes = taken(tmp_path, unfinished(tmp_path), (BEGAN_NS, 1), (BEGAN_NS, 0))
+    assert names == ["1", "2"]
+    assert notes[1] == "3 rows of before cannot be read: the file is damaged, or was cut short"
+
+
+def test_file_that_is_gone_is_told(tmp_path: Path) -> None:
+    names, notes = taken(tmp_path, unfinished(tmp_path))
+    assert not names and notes[1] == f"its file {tmp_path / 'scan_std.h5'} was not there any more"
 
 
 def test_file_of_another_run_of_the_same_name_is_left_and_told(tmp_path: Path) -> None:
