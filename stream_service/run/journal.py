@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.epochs import Epoch
+from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin
 
@@ -47,6 +48,10 @@ class RunJournal(Protocol):
         """Its file is made."""
         ...
 
+    def arrays_before(self, held: Mapping[str, Held]) -> None:
+        """Hardware-captured arrays held this before the run, by channel."""
+        ...
+
     def found_gaps(self, is_gap: npt.NDArray[np.bool_] | None) -> None:
         """It is known which raw pixels (y, x) do not measure; None: all do."""
         ...
@@ -79,6 +84,8 @@ class NoJournal:
     def numbered(self, number: int) -> None: ...
 
     def began(self, begin: FileBegin) -> None: ...
+
+    def arrays_before(self, held: Mapping[str, Held]) -> None: ...
 
     def found_gaps(self, is_gap: npt.NDArray[np.bool_] | None) -> None: ...
 

@@ -14,10 +14,10 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
-from stream_service.core.exposure import Exposure, Flag
+from stream_service.core.exposure import Exposure
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
-from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.pairer import MOST_UNSURE, Pairer
 from stream_service.core.pairing.readback import Entries, Readback
 from stream_service.core.stream import Ends, Gone, ReadbackEvent, Watermark
 from stream_service.run.rules import RunRules
@@ -46,6 +46,8 @@ class Pairing:
         self._limit_s = rules.clock_limit_s
         self._frame_time = rules.frame_time
         self._pairer = Pairer(rules.channels, rules.clock_limit_s, rules.frame_delay_s)
+        self.arrays = self._pairer.arrays
+        """Those that hardware captured."""
         self._timeout_s = rules.pairing_timeout_s
         self._is_in_order = rules.is_in_order
         self._wrong_stamps = rules.wrong_stamps
@@ -119,7 +121,7 @@ class Pairing:
                 self.gone.add(event.channel)
             elif isinstance(event, Entries):
                 self.gone.discard(event.channel)
-                self._pairer.add_entries(event)
+                self.arrays.update(event)
             else:
                 self.gone.discard(event.channel)
                 self._pairer.add_readback(event)
@@ -127,16 +129,14 @@ class Pairing:
         return updates
 
     def notes(self) -> list[str]:
-        """What does not fit of hardware-captured arrays, in sentences."""
-        return self._pairer.notes()
-
-    def entries_late(self) -> list[int]:
-        """See `Pairer.entries_late`."""
-        return self._pairer.entries_late()
-
-    def entries_of(self, ordinal: int) -> dict[str, tuple[float, Flag]]:
-        """See `Pairer.entries_of`."""
-        return self._pairer.entries_of(ordinal)
+        """What does not fit of hardware-captured arrays, and what cannot be put right, in sentences."""
+        notes = self.arrays.notes()
+        if n := self._pairer.n_forgotten:
+            notes.append(
+                f"more than {MOST_UNSURE} frames left before their readbacks were known: the rows of the last {n} "
+                "are not put right"
+            )
+        return notes
 
     def is_unsure(self, ordinal: int) -> bool:
         """See `Pairer.is_unsure`."""

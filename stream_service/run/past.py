@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from stream_service.core.epochs import Epoch
 from stream_service.core.ledger import Ledger
+from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.pairing.history import Readback
 from stream_service.core.run import EndReason
 from stream_service.run.rows.late_rows import InterruptedFile, LateRows
@@ -42,6 +43,8 @@ class Past:
     """Why it had begun to end; None if it had not."""
     n_exposed: int | None = None
     """Frames that had been made by then."""
+    arrays_before: Mapping[str, Held] = field(default_factory=dict)
+    """What hardware-captured arrays held before the run, by channel; where it is not told, that is what they hold."""
     interrupted: tuple[InterruptedFile, ...] = ()
     """Its files, the oldest one first."""
     reader: Executor | None = None

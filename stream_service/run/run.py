@@ -356,7 +356,9 @@ class Run:
         self._enter(self._intake.settle())
         if not len(self._rows.pairing):
             self._enter(self._end.fetch(now))
-        return self._end.backfill.is_done and not len(self._rows.pairing)
+        if len(self._rows.pairing) or not self._end.backfill.is_done:
+            return False
+        return self._end.late_entries.are_in(now)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = error

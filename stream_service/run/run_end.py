@@ -9,6 +9,7 @@ from stream_service.core.intake import Entered
 from stream_service.core.run import EndReason, RunOutcome, RunState, after
 from stream_service.run.backfill import Backfill
 from stream_service.run.frame_intake import FrameIntake
+from stream_service.run.late_entries import LateEntries
 from stream_service.run.report import RunReport
 from stream_service.run.run_rows import RunRows
 from stream_service.run.setup import RunSetup
@@ -37,6 +38,7 @@ class RunEnd:
         self.counter_at_end: int | None = None
         """What the counter of an idle detector showed when the run had all that was announced; None for other ends."""
         self.backfill = Backfill(setup, intake, rows, report)
+        self.late_entries = LateEntries(rows.pairing, report, setup.rules.pairing_timeout_s)
         self._setup = setup
         self._sources = sources
         self._intake = intake

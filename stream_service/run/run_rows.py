@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from stream_service.core.exposure import Exposure
+from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger, Receipt
 from stream_service.core.pairing.history import Readback
@@ -18,7 +18,7 @@ from stream_service.qc.scan_values import ScanTable, ScanValues, scan_values
 from stream_service.run.pairing import Pairing
 from stream_service.run.past import Past
 from stream_service.run.rows.judged_rows import JudgedRows, NewsListener
-from stream_service.run.rows.late_rows import LateRows
+from stream_service.run.rows.late_rows import LateBlock, LateRows
 from stream_service.run.rows.latest_row import LatestRow, ShownRow
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
@@ -100,6 +100,9 @@ class RunRows:
     def go_on(self, past: Past, late: LateRows, ledger: Ledger) -> None:
         """Take the past of the run, once, before its first frame; `late` are rows of it. Raises `PtychostreamError`."""
         self._past, self._late = past, late
+        self.pairing.arrays.go_on(past.arrays_before)
+        if not self._setup.rules.is_in_order:
+            self._record_readbacks()
         if past.reopen is not None:
             log.info("writing %s, in which the run goes on", self._setup.path)
             self._begin_file(past.reopen(ledger, self._sinks))
@@ -115,9 +118,20 @@ class RunRows:
             return
         if (block := self._late.take(self.out.pipeline.n_rows)) is not None:
             self.out.pipeline.add_rows(*block)
+            self._restore(block)
         if self._late.failure:
             log.warning("%s", self._late.failure)
             ledger.reopen(self._late.left())
+
+    def _restore(self, block: LateBlock) -> None:
+        """Tell the arrays which frames have rows already; those that lack entries may be put right."""
+        if self.out is None or not list(self.pairing.arrays):
+            return
+        lacks = (block.rows["flags"] & Flag.MISSING) != 0
+        for lack_entries in (True, False):
+            of_them = block.ordinals[lacks == lack_entries]
+            self.pairing.arrays.restore(of_them.ravel().tolist(), lack_entries=lack_entries)
+        self.pairing.arrays.put_right_later(self.out.pipeline.lacking(block.rows, block.ordinals))
 
     def superseded(self) -> tuple[Path, ...]:
         """Interrupted files of which every row is in the file, once that is closed."""
@@ -198,6 +212,7 @@ class RunRows:
     def _begin_file(self, out: RunFile) -> None:
         past, self.out = self._past, out
         self._setup.journal.began(out.begin)
+        self._setup.journal.arrays_before(self.pairing.arrays.held_before)
         out.pipeline.is_waiting = self.pairing.is_waiting
         if past.pixels is not None:
             out.pipeline.go_on_with(past.pixels)

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.frame import FrameTime, Marks
-from stream_service.core.pairing.rule import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, How, Over
+from stream_service.core.pairing.rule import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, Comes, How, Over
 from stream_service.core.plausibility import number_doubt
 from stream_service.core.stage_map import StageMap
 from stream_service.settings.base import Settings
@@ -264,7 +264,8 @@ class Profile(Settings):
                 gap_s=channel.gap_s or INTERPOLATION_GAP_S,
                 rests_in_silence=channel.gap_s is not None,
                 tolerance=self.position_tolerance_m if name in POSITION_CHANNELS else math.inf,
-                has_pv=bool(channel.pv) and channel.how is not How.TIMESTAMP,
+                has_pv=bool(channel.pv) and channel.how is How.ATTRIBUTE,
+                comes=Comes.GROWING if channel.pv else Comes.NEVER,
                 skip_first=channel.skip_first,
             )
             for name in PAIRED_CHANNELS

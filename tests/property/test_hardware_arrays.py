@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId, Window
 from stream_service.core.ledger import Ledger
+from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.pairing.pairer import Pairer
 from stream_service.core.pairing.readback import Entries
-from stream_service.core.pairing.rule import ChannelRule, How
+from stream_service.core.pairing.rule import ChannelRule, Comes, How
 
 PIXELS = np.zeros((1, 1), np.uint16)
 MS = 1_000_000
 
 
-def rules(skip_first: int = 0, *, has_pv: bool = True) -> tuple[ChannelRule, ...]:
+def rules(skip_first: int = 0, *, comes: Comes = Comes.GROWING) -> tuple[ChannelRule, ...]:
     return tuple(
-        ChannelRule(axis, How.INDEX, scale=1e-6, has_pv=has_pv, skip_first=skip_first, tolerance=3e-9) for axis in "xy"
+        ChannelRule(axis, How.INDEX, scale=1e-6, comes=comes, skip_first=skip_first, tolerance=3e-9) for axis in "xy"
     )
 
 
@@ -62,7 +63,7 @@ def test_any_interleaving_of_frames_and_growing_arrays_gives_the_same(data, n_fr
         if kind == "frame":
             frame(pairer, n)
         else:
-            pairer.add_entries(array(kind, n))
+            pairer.arrays.update(array(kind, n))
         found += pairer.take()
     known = [n for n in ordinals if n + skip_first < n_entries]
     expected = [(n, [repr(entry(axis, n + skip_first) * 1e-6) for axis in "xy"], Flag.NONE) for n in known]
@@ -83,7 +84,7 @@ def test_row_is_the_frame_since_the_start_of_the_run_across_epochs():
         receipt = ledger.receive(unique_id, stamp * MS)
         frame(pairer, receipt.ordinal, receipt.id.epoch, unique_id)
     for axis in "xy":
-        pairer.add_entries(array(axis, 6))
+        pairer.arrays.update(array(axis, 6))
     assert [(e.id, e.values["x"]) for e in pairer.take()] == [
         (FrameId(0, 1), 0.0),
         (FrameId(0, 3), pytest.approx(2e-6)),
@@ -97,8 +98,8 @@ def test_entry_is_as_good_as_hardware_and_one_that_is_no_number_is_flagged():
     pairer = Pairer(rules())
     frame(pairer, 0)
     frame(pairer, 1)
-    pairer.add_entries(Entries("x", np.array([1.0, math.nan])))
-    pairer.add_entries(array("y", 2))
+    pairer.arrays.update(Entries("x", np.array([1.0, math.nan])))
+    pairer.arrays.update(array("y", 2))
     good, bad = pairer.take()
     assert (good.flags, good.uncertainty_m) == (Flag.NONE, 0.0) and math.isnan(good.bracket_s)
     assert bad.position_flags == Flag.INVALID and math.isnan(bad.uncertainty_m)
@@ -108,55 +109,55 @@ def test_what_the_array_held_before_the_run_is_of_no_frame():
     pairer = Pairer(rules())
     frame(pairer, 0)
     for axis in "xy":
-        pairer.add_entries(array(axis, 3, is_from_before=True))
-        pairer.add_entries(array(axis, 3))
+        pairer.arrays.update(array(axis, 3, is_from_before=True))
+        pairer.arrays.update(array(axis, 3))
     assert pairer.take() == []
     for axis in "xy":
-        pairer.add_entries(array(axis, 1))
+        pairer.arrays.update(array(axis, 1))
     assert [e.values["x"] for e in pairer.take()] == [0.0]
 
 
 def test_array_that_was_not_emptied_before_the_run_tells_nothing():
     pairer = Pairer(rules())
     for axis in "xy":
-        pairer.add_entries(array(axis, 3, is_from_before=True))
-        pairer.add_entries(array(axis, 5))
+        pairer.arrays.update(array(axis, 3, is_from_before=True))
+        pairer.arrays.update(array(axis, 5))
     frame(pairer, 0)
     assert pairer.take() == []
     assert pairer.give_up()[0].flags == Flag.MISSING
-    assert all("not emptied" in note for note in pairer.notes()[::2])
+    assert all("not emptied" in note for note in pairer.arrays.notes()[::2])
 
 
 def test_array_that_contradicts_what_it_told_flags_from_there_on():
     pairer = Pairer(rules())
     for n in range(4):
         frame(pairer, n)
-    pairer.add_entries(array("y", 4))
-    pairer.add_entries(array("x", 2))
+    pairer.arrays.update(array("y", 4))
+    pairer.arrays.update(array("x", 2))
     assert [e.flags for e in pairer.take()] == [Flag.NONE, Flag.NONE]
-    pairer.add_entries(Entries("x", np.array([0.0, 9.0, 8.0, 7.0])))
+    pairer.arrays.update(Entries("x", np.array([0.0, 9.0, 8.0, 7.0])))
     assert [e.flags for e in pairer.take()] == [Flag.INVALID, Flag.INVALID]
-    assert any("differs from entry 2 on" in note for note in pairer.notes())
+    assert any("differs from entry 2 on" in note for note in pairer.arrays.notes())
 
 
 def test_array_that_is_emptied_at_the_end_keeps_what_it_told():
     pairer = Pairer(rules())
     for axis in "xy":
-        pairer.add_entries(array(axis, 2))
-        pairer.add_entries(array(axis, 0))
+        pairer.arrays.update(array(axis, 2))
+        pairer.arrays.update(array(axis, 0))
     frame(pairer, 1)
     assert [e.values["y"] for e in pairer.take()] == [pytest.approx(1.5e-6)]
-    assert not any("replaced" in note for note in pairer.notes())
+    assert not any("replaced" in note for note in pairer.arrays.notes())
 
 
 def test_more_and_fewer_entries_than_frames_are_accounted():
     pairer = Pairer(rules(skip_first=1))
     for n in range(4):
         frame(pairer, n)
-    pairer.add_entries(array("x", 6))
-    pairer.add_entries(array("y", 4))
+    pairer.arrays.update(array("x", 6))
+    pairer.arrays.update(array("y", 4))
     assert len(pairer.take()) == 3 and len(pairer.give_up()) == 1
-    x, y = pairer.notes()
+    x, y = pairer.arrays.notes()
     assert x == (
         "the array of x has 6 entries, of which the first 1 count for none: 4 belong to frames, 1 to none that came, "
         "and 0 frames have none"
@@ -168,24 +169,54 @@ def test_array_with_as_many_entries_as_frames_is_not_spoken_of():
     pairer = Pairer(rules())
     frame(pairer, 0)
     for axis in "xy":
-        pairer.add_entries(array(axis, 1))
-    assert len(pairer.take()) == 1 and pairer.notes() == []
+        pairer.arrays.update(array(axis, 1))
+    assert len(pairer.take()) == 1 and pairer.arrays.notes() == []
 
 
-def test_frames_whose_entries_came_late_are_told_with_their_values():
+def test_frames_whose_entries_came_late_are_known_once():
     pairer = Pairer(rules())
     for n in range(3):
         frame(pairer, n)
-    assert len(pairer.give_up()) == 3 and pairer.n_given_up["x"] == 3
-    assert pairer.entries_late() == []
-    pairer.add_entries(array("x", 3))
-    assert pairer.entries_late() == []
-    pairer.add_entries(array("y", 2))
-    assert pairer.entries_late() == [0, 1]
-    assert pairer.entries_of(1) == {"x": (pytest.approx(1e-6), Flag.NONE), "y": (pytest.approx(1.5e-6), Flag.NONE)}
+    assert len(pairer.give_up()) == 3 and pairer.n_given_up["x"] == 3 and pairer.arrays.n_awaited == 3
+    pairer.arrays.update(array("x", 3))
+    assert pairer.known_late() == []
+    pairer.arrays.update(array("y", 2))
+    late = pairer.known_late()
+    assert [(e.ordinal, e.values, e.flags) for e in late] == [
+        (n, {"x": pytest.approx(1e-6 * n), "y": pytest.approx(1e-6 * (n + 0.5))}, Flag.NONE) for n in (0, 1)
+    ]
+    assert pairer.known_late() == [] and pairer.arrays.n_awaited == 1
+    (note,) = pairer.arrays.notes()
+    assert note.endswith("2 belong to frames, 0 to none that came, and 1 frame has none (rows flagged)")
+
+
+def test_array_that_comes_at_the_end_lets_frames_leave_at_once_and_puts_them_right():
+    pairer = Pairer(rules(comes=Comes.AT_END))
+    for n in range(2):
+        frame(pairer, n)
+    assert [e.flags for e in pairer.take()] == [Flag.MISSING, Flag.MISSING] and pairer.arrays.n_awaited == 2
+    for axis in "xy":
+        pairer.arrays.update(array(axis, 2))
+        pairer.arrays.end(axis)
+    assert [e.flags for e in pairer.known_late()] == [Flag.NONE, Flag.NONE]
+    assert pairer.arrays.n_awaited == 0 and pairer.arrays.notes() == []
+
+
+@pytest.mark.parametrize("n_at_restart", [2, 0, 5])
+def test_run_that_goes_on_tells_its_entries_from_those_before_it(n_at_restart):
+    before = Entries("x", np.array([7.0, 8.0]), is_from_before=True)
+    first, second = Pairer(rules()), Pairer(rules())
+    first.arrays.update(before)
+    second.arrays.go_on(first.arrays.held_before)
+    second.arrays.update(before if n_at_restart == 2 else array("x", n_at_restart, is_from_before=True))
+    n_known = 0 if n_at_restart == 2 else n_at_restart
+    assert second.arrays["x"].n_entries == n_known
+    second.arrays.update(array("x", 6))
+    assert second.arrays["x"].n_entries == 6 and second.arrays.held_before["x"] == Held.of(before.values)
+    assert not any("not emptied" in note for note in second.arrays.notes())
 
 
 def test_no_frame_waits_for_an_array_that_does_not_come_in_the_run():
-    pairer = Pairer(rules(has_pv=False))
+    pairer = Pairer(rules(comes=Comes.NEVER))
     frame(pairer, 0)
     assert [e.flags for e in pairer.take()] == [Flag.MISSING]

@@ -9,32 +9,59 @@ them is another one, which tells nothing from there on (ADR 0029).
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.exposure import Flag
 from stream_service.core.pairing.interpolation import Reading
+from stream_service.core.pairing.rule import Comes
 from stream_service.text.counted import agrees, counted
 
 Entries = npt.NDArray[np.float64]
 
 
+class Held(NamedTuple):
+    """What an array held at some moment."""
+
+    n_entries: int
+    digest: str
+
+    @classmethod
+    def of(cls, entries: Entries) -> Held:
+        """As it is now."""
+        return cls(len(entries), hashlib.blake2b(entries.tobytes(), digest_size=16).hexdigest())
+
+    def is_start_of(self, entries: Entries) -> bool:
+        """True if `entries` begin with it."""
+        return len(entries) >= self.n_entries and Held.of(entries[: self.n_entries]) == self
+
+
+NOTHING_HELD = Held.of(np.empty(0))
+
+
 class HardwareArray:
     """The entries of one channel, in the channel's own unit."""
 
-    def __init__(self, skip_first: int = 0) -> None:
+    def __init__(self, skip_first: int = 0, *, comes: Comes = Comes.GROWING) -> None:
         """`skip_first` entries at the start of the array belong to no frame."""
         self.n_updates = self.n_confirmed = self.n_breaks = 0
         """See `Changing`."""
         self._entries: Entries = np.empty(0)
-        self._before: Entries | None = None
+        self.before = NOTHING_HELD
+        """What it held before the run."""
+        self._present = NOTHING_HELD
+        """The same, as long as the array may still hold it."""
+        self._goes_on = False
         self._skip_first = skip_first
         self._trusted: float = math.inf
         """Entries that no later array contradicts."""
-        self._is_unemptied = self._has_ended = False
+        self._is_unemptied = False
+        self._comes = comes
         self._n_used = 0
         """Frames that have left with an entry."""
         self._lacking: set[int] = set()
@@ -43,15 +70,16 @@ class HardwareArray:
     def update(self, entries: Entries, *, is_from_before: bool = False) -> None:
         """Take the array as it is now, from its first entry; `is_from_before` the run: it has none of this run."""
         self.n_updates += 1
-        if is_from_before:
-            self._before = entries if len(entries) else None
+        if is_from_before and not self._goes_on:
+            self.before = self._present = Held.of(entries)
             return
-        if (before := self._before) is not None:
-            if np.array_equal(entries, before, equal_nan=True):
+        if self._present.n_entries:
+            is_start = self._present.is_start_of(entries)
+            if is_start and len(entries) == self._present.n_entries:
                 return  # told once more
-            self._is_unemptied = _begins_with(entries, before)
-            if not self._is_unemptied:
-                self._before = None
+            self._is_unemptied = is_start
+            if not is_start:
+                self._present = NOTHING_HELD
         if self._is_unemptied:
             return
         n = min(len(entries), len(self._entries))
@@ -63,8 +91,18 @@ class HardwareArray:
 
     def end(self) -> None:
         """Nothing more comes."""
-        self._has_ended = True
+        self._comes = Comes.NEVER
         self.n_breaks += 1
+
+    def go_on(self, before: Held) -> None:
+        """The run goes on, before which the array held this."""
+        self.before = self._present = before
+        self._goes_on = True
+
+    @property
+    def may_come(self) -> bool:
+        """True while there may be more entries."""
+        return self._comes is not Comes.NEVER
 
     def reading(self, ordinal: int) -> Reading | None:
         """Value of the frame with this ordinal; None if its entry may still come."""
@@ -74,7 +112,7 @@ class HardwareArray:
         if at < len(self._entries):
             value = float(self._entries[at])
             return Reading(value, Flag.NONE, 0.0) if math.isfinite(value) else Reading(value, Flag.INVALID)
-        return Reading(math.nan, Flag.MISSING) if self._has_ended else None
+        return None if self._comes is Comes.GROWING else Reading(math.nan, Flag.MISSING)
 
     def leave(self, ordinal: int, flag: Flag) -> None:
         """The frame with this ordinal has left with a reading of this flag."""
@@ -83,9 +121,12 @@ class HardwareArray:
         else:
             self._n_used += 1
 
-    def came_late(self) -> list[int]:
-        """Ordinals of frames that left without an entry which is there now."""
-        return sorted(n for n in self._lacking if n + self._skip_first < min(len(self._entries), self._trusted))
+    def settle(self) -> None:
+        """Frames that left without an entry which is there now have it."""
+        n_there = min(len(self._entries), self._trusted) - self._skip_first
+        came = {ordinal for ordinal in self._lacking if ordinal < n_there}
+        self._lacking -= came
+        self._n_used += len(came)
 
     @property
     def n_entries(self) -> int:
@@ -122,7 +163,3 @@ class HardwareArray:
                 f"{self.n_entries - self.n_surplus} belong to frames, {self.n_surplus} to none that came, and {lacking}"
                 + (" (rows flagged)" if self.n_lacking else "")
             )
-
-
-def _begins_with(entries: Entries, start: Entries) -> bool:
-    return len(entries) >= len(start) and np.array_equal(entries[: len(start)], start, equal_nan=True)

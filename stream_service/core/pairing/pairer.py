@@ -28,9 +28,10 @@ from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, FrameId, Window, without_pixels
 from stream_service.core.pairing.attributes import attribute_doubt, attribute_reading
 from stream_service.core.pairing.hardware_array import HardwareArray
+from stream_service.core.pairing.hardware_arrays import HardwareArrays
 from stream_service.core.pairing.history import REORDER_NS, History
 from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
-from stream_service.core.pairing.readback import Entries, Readback
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.pairing.rule import ChannelRule, How, Over, channels_followed
 from stream_service.core.pairing.waiting import Line
 from stream_service.core.pairing.window_mean import mean_over
@@ -38,7 +39,7 @@ from stream_service.core.pairing.window_mean import mean_over
 LAST_FRAMES = 3
 """One of the last frames may be stamped wrongly: how far time has come is told by the earliest of so many."""
 TIMED, UNTIMED = 1, 2
-MOST_UNSURE = 1 << 14
+MOST_UNSURE = 1 << 16
 """Frames that left too early and are remembered, about 1 KiB each."""
 
 
@@ -76,14 +77,12 @@ class Pairer:
             name: History(clock=Clock(self._limit_ns), tells_motion=name in motions)
             for name in channels_followed(rules)
         }
-        self._arrays = {rule.name: HardwareArray(rule.skip_first) for rule in rules if rule.how is How.INDEX}
-        for rule in rules:
-            if rule.how is How.INDEX and not rule.has_pv:
-                self._arrays[rule.name].end()
+        self.arrays = HardwareArrays(rules)
+        """Of the channels that are paired by index."""
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
         """In the order in which they came, by a number of ours."""
         self._n_came = self._n_looked_at = 0
-        followed = {*self._histories, *self._arrays}
+        followed = {*self._histories, *self.arrays}
         self._lines = {rule.name: self._line_of(rule) for rule in rules if rule.name in followed}
         self._means = {rule.name for rule in rules if rule.over is Over.WINDOW}
         self._longest_ns = 0
@@ -93,12 +92,14 @@ class Pairer:
         self.waiting_bytes = 0
         self._unsure: dict[int, _Waiting] = {}
         """By ordinal, frames that left before their channels were known, without their pixels."""
+        self.n_forgotten = 0
+        """Of which too many left, so that their rows cannot be put right."""
         self.n_given_up: Counter[str] = Counter()
         """Frames that left before a channel was known, by its name; for the caller to clear."""
 
     def _line_of(self, rule: ChannelRule) -> Line:
         if rule.how is How.INDEX:
-            return Line((self._arrays[rule.name],), self._waiting, is_ordered=False)
+            return Line((self.arrays[rule.name],), self._waiting, is_ordered=False)
         names = (rule.name, rule.moving) if rule.moving else (rule.name,)
         histories = tuple(self._histories[name] for name in names)
         return Line(histories, self._waiting, is_ordered=rule.how is How.TIMESTAMP)
@@ -167,29 +168,6 @@ class Pairer:
         if history := self._histories.get(readback.channel):
             history.add(readback)
 
-    def add_entries(self, entries: Entries) -> None:
-        """Take an array as it is now; those of channels nobody pairs by index are ignored."""
-        if array := self._arrays.get(entries.channel):
-            array.update(entries.values, is_from_before=entries.is_from_before)
-
-    def entries_late(self) -> list[int]:
-        """Ordinals of the frames that left without an entry, and of which all entries are there now."""
-        late = [set(array.came_late()) for array in self._arrays.values() if array.n_lacking]
-        return sorted(set.intersection(*late)) if late else []
-
-    def entries_of(self, ordinal: int) -> dict[str, tuple[float, Flag]]:
-        """Values by index of the frame with this ordinal, in SI units (eV), with their flags, by channel."""
-        found = {}
-        for rule in self._rules:
-            if rule.how is How.INDEX:
-                reading = self._arrays[rule.name].reading(ordinal) or Reading(math.nan, Flag.MISSING)
-                found[rule.name] = reading.value * rule.scale, reading.flag
-        return found
-
-    def notes(self) -> list[str]:
-        """What does not fit of the arrays, in sentences."""
-        return [note for name, array in self._arrays.items() for note in array.notes(name)]
-
     def confirm(self, channel: str, until_ns: int) -> None:
         """The source guarantees: every update of `channel` stamped at or before `until_ns` has been added."""
         if history := self._histories.get(channel):
@@ -204,8 +182,8 @@ class Pairer:
         """The record of `channel` ends at `at_ns`: nothing is known after it. Nothing more comes of an array."""
         if history := self._histories.get(channel):
             history.end(at_ns)
-        elif array := self._arrays.get(channel):
-            array.end()
+        else:
+            self.arrays.end(channel)
 
     def disconnect(self, channel: str) -> None:
         """The channel's PV is gone: what it is from now on is not known until it posts again."""
@@ -230,6 +208,8 @@ class Pairer:
         if isinstance(found, Exposure):
             ready[number] = found
             self._leave(number)
+            if found.flags & Flag.MISSING and self.arrays.may_come:
+                self._remember(waiting)
             return False
         if (line := self._lines[found]) is not here:
             window = waiting.window
@@ -246,9 +226,15 @@ class Pairer:
             assert isinstance(found, Exposure)
             ready[number] = found
             self._leave(number)
-            if found.flags and len(self._unsure) < MOST_UNSURE:
-                self._unsure[found.ordinal] = replace(waiting, frame=without_pixels(waiting.frame))
+            if found.flags:
+                self._remember(waiting)
         return self._left(ready)
+
+    def _remember(self, waiting: _Waiting) -> None:
+        if len(self._unsure) < MOST_UNSURE:
+            self._unsure[waiting.ordinal] = replace(waiting, frame=without_pixels(waiting.frame))
+        else:
+            self.n_forgotten += 1
 
     def is_unsure(self, ordinal: int) -> bool:
         """True of a frame that has left before its channels were known, and of which more may become known."""
@@ -261,7 +247,7 @@ class Pairer:
         known = [exposure for exposure in resolved if isinstance(exposure, Exposure)]
         for exposure in known:
             del self._unsure[exposure.ordinal]
-        return known
+        return known + self.arrays.known_late()
 
     def _leave(self, number: int) -> None:
         left = self._waiting.pop(number)
@@ -297,7 +283,7 @@ class Pairer:
                         self.n_given_up[rule.name] += 1
                     reading = Reading(reading.value, Flag.STALE if doubt is None else doubt)
             elif rule.how is How.INDEX:
-                array = self._arrays[rule.name]
+                array = self.arrays[rule.name]
                 reading = array.reading(waiting.ordinal)
                 if reading is None:
                     if not force:
@@ -323,8 +309,9 @@ class Pairer:
                     uncertainty_m = worst(uncertainty_m, uncertainty * rule.scale)
                 if gap_ns > bracket_ns:  # which NaN is not
                     bracket_ns = gap_ns
-        for array, flag in by_index:
-            array.leave(waiting.ordinal, flag)
+        if by_index and waiting.ordinal not in self._unsure:
+            for array, flag in by_index:
+                array.leave(waiting.ordinal, flag)
         return Exposure(
             waiting.frame,
             waiting.id,

@@ -24,6 +24,16 @@ class How(StrEnum):
     """The entry of an array that hardware captured, by the number of the frame in the run."""
 
 
+class Comes(StrEnum):
+    """When the entries of an array come."""
+
+    GROWING = "growing"
+    """In the course of the run: a frame waits for its own."""
+    AT_END = "at_end"
+    """When the run ends: no frame waits, rows are put right then."""
+    NEVER = "never"
+
+
 class Over(StrEnum):
     """What a value paired by time is, of those that the channel had during the exposure."""
 
@@ -59,14 +69,15 @@ class ChannelRule:
     tolerance: float = math.inf
     """In SI units (eV): a value that may be off by more is flagged `UNCERTAIN`."""
     has_pv: bool = False
-    """For `attribute`: the PV behind the NDAttribute is followed, too, so that a stale one is found. For `index`: the
-    array comes in the course of the run; where it does not, no frame waits for it."""
+    """For `attribute`: the PV behind the NDAttribute is followed, too, so that a stale one is found."""
+    comes: Comes = Comes.GROWING
+    """For `index`."""
     skip_first: int = 0
     """For `index`: entries at the start of the array that belong to no frame."""
 
 
 def channels_followed(rules: Sequence[ChannelRule]) -> tuple[str, ...]:
     """The channels whose history pairing needs: by timestamp, with what tells their motion, and PVs of attributes."""
-    names = [rule.name for rule in rules if rule.how is How.TIMESTAMP or (rule.has_pv and rule.how is How.ATTRIBUTE)]
+    names = [rule.name for rule in rules if rule.how is How.TIMESTAMP or rule.has_pv]
     names += [rule.moving for rule in rules if rule.how is How.TIMESTAMP and rule.moving]
     return tuple(dict.fromkeys(names))

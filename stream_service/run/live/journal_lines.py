@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from stream_service.core.epochs import Epoch
 from stream_service.core.frame import MOST_FRAME_BYTES
+from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin
 from stream_service.run.journal import FileBegin
@@ -117,6 +118,17 @@ class FoundGaps(Settings):
     bits: str | None
 
 
+class ArraysBefore(Settings):
+    """What hardware-captured arrays held before the run: number of entries and a digest, by channel."""
+
+    kind: Literal["arrays"] = "arrays"
+    held: dict[str, tuple[Count, str]]
+
+    def to_core(self) -> dict[str, Held]:
+        """As pairing has them."""
+        return {channel: Held(*held) for channel, held in self.held.items()}
+
+
 class Counted(Settings):
     """The epochs from the `first` on."""
 
@@ -161,5 +173,5 @@ class Ended(Settings):
     superseded: list[str]
 
 
-Line = Armed | Numbered | Began | FoundGaps | Counted | Repeats | Drains | Resumed | Ended
+Line = Armed | Numbered | Began | ArraysBefore | FoundGaps | Counted | Repeats | Drains | Resumed | Ended
 LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])

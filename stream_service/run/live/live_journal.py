@@ -23,12 +23,14 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.epochs import Epoch
+from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin
 from stream_service.errors import WriteError
 from stream_service.run.journal import FileBegin
 from stream_service.run.live.journal_lines import (
     Armed,
+    ArraysBefore,
     Began,
     Counted,
     Drains,
@@ -107,6 +109,11 @@ class LiveJournal:
             except WriteError as error:
                 log.warning("the run could not be resumed after a crash: %s", error)
         self._write(Began.of(begin))
+
+    def arrays_before(self, held: Mapping[str, Held]) -> None:
+        """See `RunJournal`."""
+        if held:
+            self._write(ArraysBefore(held=dict(held)))
 
     def found_gaps(self, is_gap: npt.NDArray[np.bool_] | None) -> None:
         """See `RunJournal`."""

@@ -138,6 +138,7 @@ class ResumedSetup(LiveSetup):
             repeats=unfinished.repeats,
             end_reason=end_reason if drains is None else drains.reason,
             n_exposed=None if drains is None else drains.n_exposed,
+            arrays_before=unfinished.arrays_before,
             interrupted=tuple(files),
             reader=reader,
             readbacks=merged_readbacks(files, frozenset(column.name for column in readback_columns(self._profile))),

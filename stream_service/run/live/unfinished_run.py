@@ -16,10 +16,12 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from stream_service.core.epochs import Epoch
+from stream_service.core.pairing.hardware_array import Held
 from stream_service.errors import SourceError
 from stream_service.run.live.journal_lines import (
     LINE,
     Armed,
+    ArraysBefore,
     Began,
     Counted,
     Drains,
@@ -51,6 +53,8 @@ class UnfinishedRun:
     is_gap: npt.NDArray[np.bool_] | None = None
     """(y, x) raw pixels that do not measure."""
     knows_gaps: bool = False
+    arrays_before: dict[str, Held] = field(default_factory=dict)
+    """See `Past`."""
     epochs: list[Epoch] = field(default_factory=list)
     """Empty if none was told: there is the first alone."""
     n_announced: int = 0
@@ -120,6 +124,8 @@ class UnfinishedRun:
                 self.began = line
             case FoundGaps():
                 self.is_gap, self.knows_gaps = self._unpacked(line.bits), True
+            case ArraysBefore():
+                self.arrays_before = line.to_core()
             case Counted():
                 if line.first > len(self.epochs):
                     raise ValueError(f"epoch {line.first} follows none")

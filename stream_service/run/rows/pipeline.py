@@ -30,6 +30,7 @@ from stream_service.run.rows.first_frames import FirstFrames
 from stream_service.run.rows.flag_counts import FlagCounts
 from stream_service.run.rows.gap_watch import GapWatch
 from stream_service.run.rows.planned_rows import PlannedRows
+from stream_service.run.rows.restored_exposures import OF_THE_ROW, exposures_kept
 from stream_service.run.rows.row_blocks import RowBlocks
 from stream_service.run.rows.saturation import SaturationShare
 from stream_service.run.rows.side_sinks import SideSinks
@@ -212,6 +213,19 @@ class RowPipeline:
             self.exposure_s = float(into["exposure_s"][-1])
             self._blocks.append(n, ordinals[:n].ravel().tolist())
             rows, pixels, ordinals = rows[n:], pixels[n:], ordinals[n:]
+
+    def lacking(self, rows: np.ndarray[Any, Any], ordinals: npt.NDArray[np.int64]) -> list[Exposure]:
+        """The exposures without pixels of those of the last rows (n,), just added, that lack entries of an array.
+
+        Their rows are put right when they are known; they are left out where nobody knows which exposures were kept.
+        """
+        found: list[Exposure] = []
+        for n in np.flatnonzero(rows["flags"] & Flag.MISSING).tolist():
+            if kept := exposures_kept(rows[n], ordinals[n], self._reducer.grouping):
+                own = int(rows["flags"][n]) & int(OF_THE_ROW)
+                self._unsure.restore(self._n_rows - len(rows) + n, tuple(ordinals[n].tolist()), kept, own)
+                found += kept
+        return found
 
     def put_right(self, exposures: Sequence[Exposure]) -> None:
         """Follow rows whose positions are known only now, by these exposures without pixels, with rows that are right.

@@ -44,6 +44,10 @@ class UnsureRows:
                 ordinals = tuple(exposure.ordinal for exposure in exposures.groups[n])
                 self._rows.append(UnsureRow(first_row + n, ordinals, stripped, flags[n]))
 
+    def restore(self, row: int, ordinals: tuple[int, ...], kept: tuple[Exposure, ...], flags: int) -> None:
+        """Remember a row that an earlier service has written; `flags` as those of `UnsureRow`."""
+        self._rows.append(UnsureRow(row, ordinals, kept, flags))
+
     def known(self, exposures: Iterable[Exposure]) -> list[UnsureRow]:
         """The rows whose positions can be trusted with these exposures, which hold them then."""
         found: Mapping[int, Exposure] = {exposure.ordinal: exposure for exposure in exposures}

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from scripted_run import Bench, frames, profile_for
+from scripted_arrays import DATASETS, by_index, captured, tell
+from scripted_run import Bench, frames
 
 from stream_service.core.exposure import Flag
-from stream_service.core.pairing.readback import Entries
 from stream_service.errors import SourceError
 from stream_service.run.recorded.correction_options import CorrectionOptions
 from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
-from stream_service.settings.profile import Profile
 from stream_service.sources.tables.captured_arrays import read_arrays
 from stream_service.testing.memory_recording import MemoryRecording, frames_of
-
-DATASETS = {"x": "/INENC1.VAL.Mean", "y": "/INENC2.VAL.Mean"}
-
-
-def by_index(folder: Path, **more: Any) -> Profile:
-    settings = profile_for(folder).model_dump()
-    for axis in "xy":
-        of_axis = {"how": "index", "pv": f"PANDA:{axis}", "dataset": DATASETS[axis], "unit": "um"}
-        settings["channels"][axis] = of_axis | more
-    return Profile.model_validate(settings)
-
-
-def captured(n: int, first: int = 0) -> np.ndarray[Any, Any]:
-    return np.arange(first, first + n, dtype=float)
 
 
 def panda_file(path: Path, n: int) -> Path:
@@ -50,13 +34,6 @@ def rows_of(path: Path) -> list[tuple[int, float, int, int]]:
         ids, x_m = file["/entry/frames/unique_id"][:, 0], file["/entry/posx_m"][()]
         columns = ids, np.round(-1e6 * x_m, 6), file["/entry/frames/flags"][()], file["/entry/keep"][()]
         return sorted(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def tell(bench: Bench, n: int, **more: bool) -> Any:
-    def happen() -> None:
-        bench.sources.readbacks.events += [Entries(axis, captured(n), **more) for axis in "xy"]
-
-    return happen
 
 
 def test_growing_array_gives_each_frame_its_entry_though_one_is_lost(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""The end of hardware-captured arrays: their last entries come after the last frame, often all of them."""
+
+from __future__ import annotations
+
+import math
+
+from stream_service.core.run import RunState
+from stream_service.run.pairing import Pairing
+from stream_service.run.report import RunReport
+from stream_service.text.counted import counted
+
+
+class LateEntries:
+    """What is waited for in one run; called in its thread, and never waits."""
+
+    def __init__(self, pairing: Pairing, report: RunReport, timeout_s: float) -> None:
+        """Entries are waited for until none has come for `timeout_s`."""
+        self._arrays = pairing.arrays
+        self._report = report
+        self._timeout_s = timeout_s
+        self._n_entries = -1
+        self._grew_s = math.inf
+
+    def are_in(self, now_s: float) -> bool:
+        """True if nothing is waited for any more; to be called once every frame has left."""
+        n_awaited = self._arrays.n_awaited
+        if not n_awaited or math.isinf(self._timeout_s):
+            return True
+        if self._arrays.n_entries != self._n_entries:
+            self._n_entries, self._grew_s = self._arrays.n_entries, now_s
+        if now_s - self._grew_s > self._timeout_s:
+            return True
+        frames = counted(n_awaited, "frame")
+        self._report.say(RunState.DRAINING, f"waiting for the entries of {frames} in hardware-captured arrays")
+        return False
