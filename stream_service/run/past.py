@@ -48,7 +48,7 @@ class Past:
     interrupted: tuple[InterruptedFile, ...] = ()
     """Its files, the oldest one first."""
     reader: Executor | None = None
-    """The thread that has opened them: their readers end with it."""
+    """The thread that has opened them, and reads them: they are not thread-safe."""
     readbacks: tuple[Readback, ...] = ()
     """Their record of the channels, each in its own order."""
     notes: tuple[str, ...] = ()

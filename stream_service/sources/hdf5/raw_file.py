@@ -13,15 +13,9 @@ from __future__ import annotations
 
 import json
 import os
-import queue
-import select
 import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -29,17 +23,15 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.frame import Frame
+from stream_service.core.frame import MOST_FRAME_BYTES, Frame
 from stream_service.errors import PtychostreamError
 from stream_service.processes.guard import signal_name
-from stream_service.processes.limited import PARENT
-from stream_service.sources.hdf5.raw_messages import Inbox, RawAnswer, RawState, answer_of, frame_of, question
+from stream_service.processes.piped import PipedProcess
+from stream_service.sources.hdf5.raw_messages import RawAnswer, RawState, said_by
 
 __all__ = ["RawAnswer", "RawFile", "RawLimits", "RawState"]
 
 READER = "stream_service.sources.hdf5.raw_file_process"
-KILL_S = 1.0
-"""A process that a dead file server holds cannot be ended; it is not waited for."""
 BUDGET_BYTES = 64 << 20
 
 
@@ -78,16 +70,16 @@ class RawFile:
             "memory_bytes": self._limits.memory_bytes,
             "step_cpu_s": self._limits.step_cpu_s,
         }
-        self._child: _Child | None = None
+        self._process: PipedProcess | None = None
         self._is_asked = False
         self._silent_since_s: float | None = None
 
     def start(self) -> None:
         """Start the process, so that the first answer does not wait for it; `ask` does it otherwise."""
-        if self._child is not None and not self._child.is_running:
+        if self._process is not None and not self._process.is_running:
             self._give_up()
-        if self._child is None:
-            self._child = _Child(json.dumps(self._settings))
+        if self._process is None:
+            self._process = PipedProcess(READER, [json.dumps(self._settings)], MOST_FRAME_BYTES)
 
     def ask(
         self,
@@ -102,14 +94,14 @@ class RawFile:
         if self._is_asked:
             raise RuntimeError(f"{self.path} has been asked, and has not answered yet")
         self.start()
-        assert self._child is not None
-        self._child.write(b"".join(question(wanted, held_ids, held_ns)))
+        assert self._process is not None
+        self._process.send({}, {"wanted": wanted, "held_ids": held_ids, "held_ns": held_ns})
         self._is_asked, self._silent_since_s = True, None
 
     @property
     def process_number(self) -> int | None:
         """Of the process that reads, for a log; None as long as there is none."""
-        return None if self._child is None else self._child.number
+        return None if self._process is None else self._process.number
 
     @property
     def is_asked(self) -> bool:
@@ -125,24 +117,22 @@ class RawFile:
         n_bytes = 0
         deadline_s = time.monotonic() + timeout_s
         while self._is_asked and n_bytes < self._budget_bytes:
-            child = self._child
-            assert child is not None
+            process = self._process
+            assert process is not None
             try:
-                n_before = child.inbox.n_bytes
-                message = child.inbox.next()
-                if child.inbox.n_bytes != n_before:
+                n_before = process.inbox.n_bytes
+                message = process.inbox.next()
+                if process.inbox.n_bytes != n_before:
                     self._silent_since_s = None
                 if message is None:
-                    if taken or not self._wait(child, deadline_s):
+                    if taken or not self._wait(process, deadline_s):
                         break
-                elif "frame" in message.facts:
-                    taken.append(frame_of(message))
-                    n_bytes += message.data.nbytes
-                elif "answer" in message.facts:
-                    taken.append(answer_of(message))
-                    self._is_asked = False
+                elif (said := said_by(message)) is not None:
+                    taken.append(said)
+                    self._is_asked = isinstance(said, Frame)
+                    n_bytes += sum(array.nbytes for array in message.arrays.values())
             except EOFError:
-                taken.append(self._ended(child))
+                taken.append(self._ended(process))
             except (PtychostreamError, ValueError, TypeError, LookupError) as error:
                 taken.append(self._failed(f"{self.path} cannot be read: the process that reads it sent {error}"))
         if self._is_asked and not taken and self._is_silent_for_too_long():
@@ -159,22 +149,22 @@ class RawFile:
         self._give_up()
         self._is_asked = False
 
-    def _wait(self, child: _Child, deadline_s: float) -> bool:
+    def _wait(self, process: PipedProcess, deadline_s: float) -> bool:
         """Wait for more; False if nothing came."""
         now_s = time.monotonic()
         if self._silent_since_s is None:
             self._silent_since_s = now_s
         given_up_s = self._silent_since_s + self._limits.silence_s
-        return child.has_more(max(0.0, min(deadline_s, given_up_s) - now_s))
+        return process.wait(max(0.0, min(deadline_s, given_up_s) - now_s))
 
     def _is_silent_for_too_long(self) -> bool:
         since_s = self._silent_since_s
         return since_s is not None and time.monotonic() - since_s >= self._limits.silence_s
 
-    def _ended(self, child: _Child) -> RawAnswer:
-        code = child.exit_code()
+    def _ended(self, process: PipedProcess) -> RawAnswer:
+        code = process.exit_code()
         if code is None or code >= 0:
-            why = f"the process that reads it ended ({child.failure or f'exit code {code}'})"
+            why = f"the process that reads it ended ({process.why_ended()})"
         elif -code == signal.SIGXCPU:
             why = (
                 "it is damaged so that the library does not come back (after "
@@ -183,7 +173,7 @@ class RawFile:
         elif -code in (signal.SIGKILL, signal.SIGTERM):
             why = f"the process that reads it was ended by {signal_name(-code)}: the machine may have run out of memory"
         else:
-            why = f"it is damaged so that reading it ends the program ({signal_name(-code)})"
+            why = process.why_ended()
         return self._failed(f"{self.path} cannot be read: {why}")
 
     def _failed(self, sentence: str) -> RawAnswer:
@@ -192,95 +182,12 @@ class RawFile:
         return RawAnswer(RawState.UNREADABLE, sentence=sentence)
 
     def _give_up(self) -> None:
-        if self._child is not None:
-            self._child.end()
-            self._child = None
+        if self._process is not None:
+            self._process.close()
+            self._process = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class _Child:
-    """The process. A thread starts it and lives as long: Linux ends it with the thread that started it."""
-
-    def __init__(self, settings: str) -> None:
-        self._from, to = os.pipe()
-        os.set_blocking(self._from, False)
-        self.inbox = Inbox(self._from)
-        self.failure = ""
-        """Why it could not be started."""
-        self._questions: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._is_ended = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._keep, args=(settings, to), name="raw file", daemon=True)
-        self._thread.start()
-
-    @property
-    def is_running(self) -> bool:
-        return self._thread.is_alive() and (self._process is None or self._process.poll() is None)
-
-    @property
-    def number(self) -> int | None:
-        """None until it has been started."""
-        return None if self._process is None else self._process.pid
-
-    def write(self, question: bytes) -> None:
-        """Hand over a question; it is written in the thread."""
-        self._questions.put(question)
-
-    def has_more(self, timeout_s: float) -> bool:
-        """Wait until there is something to read, or its end."""
-        poll = select.poll()
-        poll.register(self._from, select.POLLIN)
-        return bool(poll.poll(timeout_s * 1e3))
-
-    def exit_code(self) -> int | None:
-        """Of a process that has ended."""
-        self._questions.put(None)
-        self._thread.join(KILL_S)
-        return None if self._process is None else self._process.returncode
-
-    def end(self) -> None:
-        """End it; one that cannot be ended is left to the thread."""
-        self._is_ended.set()
-        if self._process is not None:
-            self._process.kill()
-        self._questions.put(None)
-        self._thread.join(KILL_S)
-        os.close(self._from)
-
-    def _keep(self, settings: str, to: int) -> None:
-        root = str(Path(__file__).resolve().parents[3])
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        # threads of the mathematics libraries would reserve more memory than the limit
-        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        environment[PARENT] = str(os.getpid())
-        command: Sequence[str] = (sys.executable, "-P", "-m", READER, settings)
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=to,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-                start_new_session=True,
-            )
-        except OSError as error:
-            self.failure = f"it cannot be started: {error.strerror}"
-            return
-        finally:
-            os.close(to)
-        self._process = process
-        if self._is_ended.is_set():
-            process.kill()
-        assert process.stdin is not None
-        with suppress(OSError):  # its end is told by the end of its output
-            while (question := self._questions.get()) is not None:
-                process.stdin.write(question)
-                process.stdin.flush()
-        with suppress(OSError):
-            process.stdin.close()
-        process.wait()

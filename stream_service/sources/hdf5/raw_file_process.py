@@ -6,13 +6,12 @@ The file stays open, without a lock, and is opened anew for a question if someth
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,21 +20,23 @@ from stream_service.core.frame import UnreadableFrame
 from stream_service.errors import SourceError
 from stream_service.hdf5.opening import BeingWrittenError
 from stream_service.processes.limited import limit_this_process
+from stream_service.processes.messages import Outbox
+from stream_service.processes.piped import outbox, questions
 from stream_service.processes.reading import Notes, take_notes
 from stream_service.sources.hdf5.raw_matching import Agreement, Identities, compared, wanted_rows
 from stream_service.sources.hdf5.raw_messages import (
-    Inbox,
+    SIGN_OF_LIFE,
     RawAnswer,
     RawState,
     answer_message,
-    columns_of,
     frame_message,
-    packed,
 )
 from stream_service.sources.hdf5.raw_rows import RawRows
 from stream_service.text.counted import agrees, counted
 
 MOST_QUESTION_BYTES = 1 << 30
+OUTPUT_BYTES = 1 << 20
+"""Of its standard error."""
 SIGN_OF_LIFE_S = 1.0
 """Between two messages that say nothing but that reading goes on."""
 DOUBLE_NS = 1000
@@ -46,13 +47,13 @@ one that was sent as a text may have six digits behind the point."""
 class RawReader:
     """Answers questions about one file."""
 
-    def __init__(self, settings: dict[str, Any], out: IO[bytes]) -> None:
+    def __init__(self, settings: dict[str, Any], out: Outbox) -> None:
         self._path = Path(settings["path"])
         self._field = settings["timestamp_field"]
         self._wanted_attributes = settings["wanted_attributes"]
         self._tolerance_ns = 0 if self._field == "timeStamp" else DOUBLE_NS
         self._out = out
-        take_notes(_Steps(int(settings["step_cpu_s"]), lambda: self._write(packed({}))))
+        take_notes(_Steps(int(settings["step_cpu_s"]), lambda: out.send(SIGN_OF_LIFE)))
         self._file: RawRows | None = None
         self._n_found = 0
         self._unreadable: list[str] = []
@@ -68,7 +69,7 @@ class RawReader:
             answer = self._ended(RawState.UNREADABLE, str(error))
         except MemoryError:
             answer = self._ended(RawState.UNREADABLE, f"{self._path} takes more memory than its reader may have")
-        self._write(answer_message(answer))
+        self._out.send(*answer_message(answer))
 
     def _answer(self, wanted: npt.NDArray[np.int64], held: Identities) -> RawAnswer:
         if not self._path.exists():
@@ -89,7 +90,7 @@ class RawReader:
             if not (file.is_unchanged if file.is_closed else file.is_same_file):
                 raise BeingWrittenError(f"{self._path} was written to while it was read")
             self._n_found += 1
-            self._write(frame_message(frame))
+            self._out.send(*frame_message(frame))
         return RawAnswer(state, *counts, self._n_found, len(self._unreadable), self._said())
 
     def _ended(self, state: RawState, sentence: str) -> RawAnswer:
@@ -126,11 +127,6 @@ class RawReader:
         n = len(self._unreadable)
         return f"{counted(n, 'frame')} of {self._path} cannot be read: {self._unreadable[0]}"
 
-    def _write(self, pieces: list[bytes | memoryview]) -> None:
-        for piece in pieces:
-            self._out.write(piece)
-        self._out.flush()
-
 
 class _Steps(Notes):
     """Notes of this process for itself: every step of reading is limited, and a long way is told to go on."""
@@ -155,19 +151,11 @@ class _Steps(Notes):
 def main(text: str) -> None:
     """Answer until there are no more questions."""
     settings = json.loads(text)
-    limit_this_process(settings["memory_bytes"], 0)
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no part of an answer
-    reader = RawReader(settings, out)
-    inbox = Inbox(sys.stdin.fileno(), MOST_QUESTION_BYTES)
-    while True:
-        try:
-            message = inbox.next()
-        except EOFError:
-            return
-        assert message is not None
-        wanted, ids, stamps_ns = columns_of(message)
-        reader.answer(wanted, Identities(ids, stamps_ns))
+    limit_this_process(settings["memory_bytes"], OUTPUT_BYTES)
+    reader = RawReader(settings, outbox())
+    for question in questions(MOST_QUESTION_BYTES):
+        asked = question.arrays
+        reader.answer(asked["wanted"], Identities(asked["held_ids"], asked["held_ns"]))
 
 
 if __name__ == "__main__":

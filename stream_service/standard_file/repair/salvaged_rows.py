@@ -15,8 +15,9 @@ import numpy.typing as npt
 from stream_service.cancellation import Cancellation
 from stream_service.core.row import MAX_BYTES
 from stream_service.errors import SourceError
-from stream_service.processes.answering import Answer, AnsweringProcess
+from stream_service.processes.answering import AnsweringProcess
 from stream_service.processes.limited import LimitedProcessError
+from stream_service.processes.messages import Message
 
 READER = "stream_service.standard_file.repair.salvage_reader"
 OPEN_TIMEOUT_S = 300.0
@@ -102,7 +103,7 @@ class SalvagedRows:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, question: Mapping[str, Any], timeout_s: float) -> Answer:
+    def _ask(self, question: Mapping[str, Any], timeout_s: float) -> Message:
         try:
             return self._process.ask(question, timeout_s)
         except LimitedProcessError as error:
