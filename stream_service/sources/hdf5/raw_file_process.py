@@ -6,6 +6,7 @@ The file stays open, without a lock, and is opened anew for a question if someth
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
@@ -61,12 +62,17 @@ class RawReader:
     def answer(self, wanted: npt.NDArray[np.int64], held: Identities) -> None:
         """Write the frames, and the end of the answer."""
         self._n_found, self._unreadable = 0, []
+        before = self._state()
         try:
             answer = self._answer(wanted, held)
         except BeingWrittenError as error:
             answer = self._ended(RawState.BEING_WRITTEN, str(error))
         except SourceError as error:
-            answer = self._ended(RawState.UNREADABLE, str(error))
+            # what is read while it is written may fit together only when it is read again
+            is_written = self._state() != before
+            answer = self._ended(RawState.BEING_WRITTEN if is_written else RawState.UNREADABLE, str(error))
+        except OSError as error:
+            answer = self._ended(RawState.UNREADABLE, f"{self._path} cannot be opened: {error.strerror}")
         except MemoryError:
             answer = self._ended(RawState.UNREADABLE, f"{self._path} takes more memory than its reader may have")
         self._out.send(*answer_message(answer))
@@ -92,6 +98,14 @@ class RawReader:
             self._n_found += 1
             self._out.send(*frame_message(frame))
         return RawAnswer(state, *counts, self._n_found, len(self._unreadable), self._said())
+
+    def _state(self) -> tuple[int, int, int] | None:
+        """It changes when something is written to the file."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _ended(self, state: RawState, sentence: str) -> RawAnswer:
         self._close()

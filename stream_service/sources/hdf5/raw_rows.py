@@ -38,6 +38,8 @@ class RawRows:
         """`wanted` are names of attributes, None for all. Raises `SourceError`, `BeingWrittenError`."""
         self.path = path
         self._state = _state_of(path)
+        if stat.S_ISFIFO(self._state.st_mode):
+            raise SourceError(f"{path} is a pipe; give a file")
         if not self._state.st_size and stat.S_ISREG(self._state.st_mode):
             raise BeingWrittenError(f"{path} is empty: nothing has been written to it yet")
         if not writer_flags(path) and is_longer_than_stated(path):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -196,6 +197,39 @@ def test_file_whose_writer_is_at_it_or_died_is_not_read(tmp_path: Path, is_locke
         with RawFile(path) as file:
             frames, answer = asked(file, LOST, IDS[HELD], STAMPS_NS[HELD])
     assert (frames, answer.state) == ([], RawState.BEING_WRITTEN)
+
+
+def test_file_that_cannot_be_read_while_it_is_written_is_asked_again(tmp_path: Path) -> None:
+    """Its parts may not fit together at the moment; what nobody writes to stays as it is."""
+    path = tmp_path / "raw.h5"
+    path.write_bytes(b"no HDF5")
+    is_over = threading.Event()
+
+    def write() -> None:
+        with path.open("ab", buffering=0) as file:
+            while not is_over.wait(1e-4):
+                file.write(b" yet")
+
+    writer = threading.Thread(target=write)
+    with RawFile(path) as file:
+        writer.start()
+        try:
+            _, written = asked(file, LOST, IDS[HELD], STAMPS_NS[HELD])
+        finally:
+            is_over.set()
+            writer.join(HANG_S)
+        _, left = asked(file, LOST, IDS[HELD], STAMPS_NS[HELD])
+    assert (written.state, left.state) == (RawState.BEING_WRITTEN, RawState.UNREADABLE)
+    assert "is no HDF5 file" in written.sentence and "is no HDF5 file" in left.sentence
+
+
+def test_what_is_no_file_is_told(ask: Ask, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.h5")
+    too_long = tmp_path / ("x" * 300)
+    for path, words in ((tmp_path / "pipe.h5", "is a pipe"), (too_long, "name too long"), (tmp_path, "is a folder")):
+        _, answer = ask(path)
+        assert answer.state is RawState.UNREADABLE
+        assert words in answer.sentence
 
 
 def test_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
