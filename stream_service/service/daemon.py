@@ -45,7 +45,7 @@ from stream_service.service.standby import AutoSetup, Standby
 from stream_service.service.unfinished_runs import UnfinishedRuns
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import RepeatRequest, ScanRequest
-from stream_service.settings.service_status import NO_RUN, Health, Pace, RunStatus, ServiceStatus, Severity
+from stream_service.settings.service_status import Health, Pace, RunStatus, ServiceStatus, Severity
 from stream_service.settings.status_table import ServiceImage, ServicePV, ServiceTable
 from stream_service.sources.live.ca_detector import CaCounter
 
@@ -148,7 +148,7 @@ class Service:
     def _newest(self) -> RunStatus:
         if (unfinished := self._unfinished.status) is not None:
             return unfinished
-        return self._runs[-1].status() if self._runs else NO_RUN
+        return self._runs[-1].status() if self._runs else self._unfinished.no_run
 
     @property
     def _counter_at_end(self) -> int | None:

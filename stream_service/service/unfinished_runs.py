@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from stream_service.core.run import RunState
@@ -47,7 +48,9 @@ class UnfinishedRuns:
         self._over_because = ""
         """Why the first one takes no more frames, as its resumption has told."""
         self.problem = ""
-        """What could not be resumed and why, in a sentence; empty if all could."""
+        """Why the first one cannot go on yet, in a sentence; empty if nothing is wrong."""
+        self.no_run = NO_RUN
+        """Shown until there is a run; it tells of those that do not go on, and why."""
 
     def find(self) -> None:
         """Read the journals that are there; those of runs that are over are removed."""
@@ -55,15 +58,16 @@ class UnfinishedRuns:
             try:
                 unfinished = UnfinishedRun.read(path)
             except SourceError as error:
-                log.error("%s", error)
-                self.problem = str(error)
-                path.rename(path.with_name(f"{path.name}.unreadable"))
+                self._leave(str(error))
+                with suppress(OSError):  # then it is told again at the next start
+                    path.rename(path.with_name(f"{path.name}.unreadable"))
                 continue
             if (ended := unfinished.ended) is not None:
                 folder = unfinished.file(self._profile).parent
                 remove_superseded([folder / name for name in ended.superseded if "/" not in name])
             if ended is not None or (unfinished.number is None and not unfinished.armed.is_auto):
-                path.unlink()  # who armed it was never answered
+                with suppress(OSError):
+                    path.unlink()  # who armed it was never answered
                 continue
             log.info("run %s of before was not finished: it goes on", unfinished.scan_id)
             self._waiting.append(unfinished)
@@ -124,9 +128,14 @@ class UnfinishedRuns:
             log.warning("%s cannot go on yet: %s", self._waiting[0].scan_id, arming.error)
         self.problem, self._next_try_s = arming.error, now_s + RETRY_S
         if self._over_because:
-            log.error("%s does not go on: %s", self._pop().scan_id, arming.error)
+            self._leave(f"{self._pop().scan_id} does not go on: {arming.error}")
         elif now_s - self._since_s > self._profile.service.gone_s:
             self._over_because = f"it takes no more frames: {arming.error}"
+
+    def _leave(self, why: str) -> None:
+        log.error("%s", why)
+        told = [self.no_run.message] if self.no_run is not NO_RUN else []
+        self.no_run = replace(NO_RUN, message="; ".join((*told, why)), severity=Severity.MAJOR)
 
     def _pop(self) -> UnfinishedRun:
         """The first one is decided."""

@@ -160,7 +160,8 @@ class UnfinishedRun:
 
 def unfinished_journals(profile: Profile) -> list[Path]:
     """The journals that a service of this profile has left behind, the oldest first."""
-    return sorted(journal_folder(profile).glob(f"*{SUFFIX}"), key=_armed_ns)
+    found = (path for path in journal_folder(profile).glob(f"*{SUFFIX}") if path.is_file())
+    return sorted(found, key=_armed_ns)
 
 
 def _armed_ns(path: Path) -> tuple[int, str]:
