@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from stream_service.cancellation import Cancellation
 from stream_service.channel_access.library import attach_thread
+from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.pairing.rule import How
 from stream_service.errors import ConfigError
 from stream_service.run.live.frame_transport import LiveFrames, frame_switches, frame_transport
@@ -72,7 +75,9 @@ def followed_channels(profile: Profile) -> dict[str, Follow]:
     follow: dict[str, Follow] = {}
     for name, channel in profile.channels.items():
         if channel.pv:
-            follow[name] = Follow(channel.pv, is_array=channel.how is How.INDEX)
+            is_followed = channel.how is How.TIMESTAMP and name in POSITION_CHANNELS
+            tolerance = profile.position_tolerance_m / profile.scale_of(name) if is_followed else math.inf
+            follow[name] = Follow(channel.pv, is_array=channel.how is How.INDEX, tolerance=tolerance)
         if channel.moving:
             follow[moving_channel(name)] = _follow_motion(channel.moving)
     return follow
@@ -81,7 +86,7 @@ def followed_channels(profile: Profile) -> dict[str, Follow]:
 def _follow_motion(motion: Motion) -> Follow:
     """A motor record stamps DMOV = 0 with the end of the *previous* move, so its MOVN is followed where there is
     one."""
-    declared = Follow(motion.pv, motion.moving_when)
+    declared = Follow(motion.pv, motion.moving_when, tolerance=0.0)
     if not motion.pv.endswith(DMOV):
         return declared
-    return Follow(motion.pv.removesuffix(DMOV) + MOVN, moving_when=1, instead_of=declared)
+    return Follow(motion.pv.removesuffix(DMOV) + MOVN, moving_when=1, tolerance=0.0, instead_of=declared)

@@ -16,7 +16,7 @@ from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import INVALID_ALARM, PV
 from stream_service.channel_access.stamp_request import StampRequest
 from stream_service.core.frame import NS_PER_S
-from stream_service.sources.live.watermark import ChannelWatermark
+from stream_service.sources.live.watermark import ChannelWatermark, longest_delivery_s
 
 UNIT_TIMEOUT_S = 1
 
@@ -45,12 +45,14 @@ class CaMonitor:
         self,
         name: str,
         lock: threading.Lock,
+        tolerance: float = math.inf,
         *,
         on_update: Callable[[CaMonitor, Update], None],
         on_gone: Callable[[CaMonitor], None],
         on_certain: Callable[[CaMonitor, float], None],
     ) -> None:
-        """`on_certain` is told the moment (monotonic) before which every update posted has come. All hold the lock."""
+        """`tolerance` is what makes no difference, in the PV's unit. `on_certain` is told the moment (monotonic) before
+        which every update posted has come. All hold the lock."""
         self.name = name
         self.last: Update | None = None
         self.spoke_since_s = math.inf
@@ -58,6 +60,7 @@ class CaMonitor:
         self.answered_s = -math.inf
         """When it last answered a get."""
         self._lock = lock
+        self._tolerance = tolerance
         self._on_update, self._on_gone, self._on_certain = on_update, on_gone, on_certain
         self._watermark = ChannelWatermark()
         self._unit: str | None = None
@@ -143,15 +146,22 @@ class CaMonitor:
             self.last, self.spoke_since_s = update, min(self.spoke_since_s, now_s)
             self._on_update(self, update)
 
-    def _take_answer(self, stamp_ns: int | None) -> None:
+    def _take_answer(self, stamp_ns: int | None, value: float) -> None:
         with self._lock:
             if stamp_ns is None or self.last is None:
                 self._watermark.restart()
                 return
             self.answered_s = now_s = time.monotonic()
-            certain_s = self._watermark.answer(now_s, stamp_ns, self.last.stamp_ns)
+            late_s = longest_delivery_s(_difference(value, self.last.raw), self._tolerance)
+            certain_s = self._watermark.answer(now_s, stamp_ns, self.last.stamp_ns, late_s)
             if certain_s is not None and self.spoke_since_s < math.inf:
                 self._on_certain(self, certain_s)
+
+
+def _difference(one: float, other: float) -> float:
+    """Infinite between a number and none."""
+    difference = abs(one - other)
+    return difference if math.isfinite(difference) else 0.0 if math.isnan(one) and math.isnan(other) else math.inf
 
 
 def _as_array(value: Any) -> npt.NDArray[np.float64]:

@@ -38,6 +38,8 @@ class Follow:
     moving_when: int | None = None
     is_array: bool = False
     """It holds an array that hardware captures in the course of a run."""
+    tolerance: float = math.inf
+    """What makes no difference to a row, in the PV's unit: an update that changes it by more is waited for."""
     instead_of: Follow | None = None
     """What is followed where there is no such PV, while this one is there."""
 
@@ -57,7 +59,12 @@ class CaReadbacks:
             for pv in filter(None, (follow, follow.instead_of)):
                 if pv.pv not in self._monitors:
                     self._monitors[pv.pv] = CaMonitor(
-                        pv.pv, self._lock, on_update=self._tell, on_gone=self._tell_gone, on_certain=self._tell_certain
+                        pv.pv,
+                        self._lock,
+                        pv.tolerance,
+                        on_update=self._tell,
+                        on_gone=self._tell_gone,
+                        on_certain=self._tell_certain,
                     )
 
     def connect(self, cancellation: Cancellation | None = None) -> None:

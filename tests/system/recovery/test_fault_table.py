@@ -47,10 +47,10 @@ class Fault:
     """Places in the run, from 1, of frames that were exposed and are in no file."""
     has_raw_file: bool = True
     n_exposed: int = N
-    n_left_out: int | None = 0
-    """Rows without a trustworthy position; None: as many as it may be."""
+    may_leave_out: bool = False
+    """Rows may be without a trustworthy position."""
     flag: Flag = Flag.NONE
-    """Which those have."""
+    """Which those have; none: any."""
     says: str = ""
     """In the message of the run."""
 
@@ -68,8 +68,8 @@ TABLE = {
     "garbage and half payloads": Fault(lambda b: {"Sim__CorruptIds": ids(b, 1, 8), "Sim__TruncatedIds": ids(b, 9, N)}),
     "a wrong id": Fault(lambda b: {"Sim__FarIds": ids(b, 7)}),
     "late frames": Fault(lambda b: {"Sim__Delay": f"5@{b + 3}-{b + 5},0.5s@{b + 12}"}),
-    "PVA cut": Fault(lambda b: {"Sim__CutPva": f"0.5@{b + 8}"}, n_left_out=None),
-    "CA cut": Fault(lambda b: {"Sim__CutCa": f"0.5@{b + 8}"}, n_left_out=None),
+    "PVA cut": Fault(lambda b: {"Sim__CutPva": f"0.5@{b + 8}"}, may_leave_out=True),
+    "CA cut": Fault(lambda b: {"Sim__CutCa": f"0.5@{b + 8}"}, may_leave_out=True),
     "counter reset": Fault(lambda b: {"Sim__CounterReset": f"0@{b + 10}"}),
     "counter reset, and loss around it": Fault(
         lambda b: {"Sim__CounterReset": f"0@{b + 10}", "Sim__DropIds": f"{ids(b, 4, 8)},3,5"}
@@ -81,15 +81,15 @@ TABLE = {
         lambda b: {"Sim__StopIds": ids(b, 15), "Sim__DropIds": ids(b, 14, 15)}, "INCOMPLETE", n_exposed=15
     ),
     "frame clock stands": Fault(
-        lambda b: {"Sim__FrameClockFreeze": f"{b + 9}-{b + 12}"}, n_left_out=None, flag=Flag.NO_TIME
+        lambda b: {"Sim__FrameClockFreeze": f"{b + 9}-{b + 12}"}, may_leave_out=True, flag=Flag.NO_TIME
     ),
-    "frame clock set back": Fault(lambda b: {"Sim__FrameClockStep": f"-5@{b + 12}"}, n_left_out=None),
+    "frame clock set back": Fault(lambda b: {"Sim__FrameClockStep": f"-5@{b + 12}"}, may_leave_out=True),
     "readbacks late and jittered": Fault(
         lambda b: {"Sim__MotorPollPeriod": 0.05, "Sim__MotorPollJitter": 0.01, "Sim__ReadbackDelay": 0.3},
-        n_left_out=None,
+        may_leave_out=True,
     ),
-    "readbacks stall": Fault(lambda b: {"Sim__ReadbackStall": f"1@{b + 6}"}, n_left_out=None),
-    "no numbers": Fault(lambda b: {"Sim__PositionNan": ids(b, 5, 6)}, n_left_out=None, flag=Flag.INVALID),
+    "readbacks stall": Fault(lambda b: {"Sim__ReadbackStall": f"1@{b + 6}"}, may_leave_out=True),
+    "no numbers": Fault(lambda b: {"Sim__PositionNan": ids(b, 5, 6)}, may_leave_out=True, flag=Flag.INVALID),
     "HDF1 refuses frames that are lost": Fault(
         lambda b: {"Sim__DropIds": ids(b, 5, 6, 7), "Sim__Hdf1RefuseIds": ids(b, 6)}, "INCOMPLETE", lost=(6,)
     ),
@@ -132,6 +132,6 @@ def test_what_is_stored_is_what_was_exposed(rig: Rig, name: str) -> None:
             check_pixels(file, raw)
     assert state == fault.state, message
     assert fault.says in message
-    if fault.n_left_out is not None:
-        assert len(rows.left_out) == fault.n_left_out, rows.left_out
-    assert all(not fault.flag or flag & fault.flag for flag in rows.left_out), rows.left_out
+    others = [flag for flag in rows.left_out if flag != Flag.UNCERTAIN]  # polls of a simulator that has no time
+    assert fault.may_leave_out or not others, others
+    assert all(not fault.flag or flag & fault.flag for flag in others), others

@@ -23,7 +23,9 @@ class Monitor:
 
     made: dict[str, Monitor]
 
-    def __init__(self, name: str, lock: threading.Lock, *, on_update: Any, on_gone: Any, on_certain: Any) -> None:
+    def __init__(
+        self, name: str, lock: threading.Lock, tolerance: float, *, on_update: Any, on_gone: Any, on_certain: Any
+    ) -> None:
         self.name, self._lock = name, lock
         self._on_update, self._on_gone, self._on_certain = on_update, on_gone, on_certain
         self.last: Update | None = None

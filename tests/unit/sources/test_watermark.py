@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_service.sources.live.watermark import DELIVERY_S, ChannelWatermark
+from stream_service.sources.live.watermark import DELIVERY_S, LATE_S, ChannelWatermark, longest_delivery_s
 
 
 def test_answer_as_old_as_the_last_update_confirms_the_silence():
@@ -77,3 +80,30 @@ def test_no_update_arrives_after_it_was_confirmed_away(posts, questions):
         certain_s = watermark.answer(now / 1000, get_ns=record, last_update_ns=max(received, default=-1))
         if certain_s is not None:
             assert set(received) >= {posted for posted, _ in posts if posted <= certain_s * 1000}
+
+
+def test_update_that_is_on_its_way_is_waited_for_however_late_it_is() -> None:
+    """A moving axis whose updates stall: the record shows that it is elsewhere."""
+    watermark = ChannelWatermark()
+    for asked_s in (0.0, 1.0, 10.0):
+        watermark.ask(asked_s)
+        late_s = longest_delivery_s(difference=0.2, tolerance=0.003)
+        assert watermark.answer(asked_s, get_ns=int(900 + asked_s), last_update_ns=100, delivery_s=late_s) is None
+    watermark.ask(11.0)
+    assert watermark.answer(11.0, get_ns=2000, last_update_ns=2000) == 11.0
+
+
+@pytest.mark.parametrize(
+    ("difference", "tolerance", "late_s"),
+    [
+        (0.0, 0.0, DELIVERY_S),
+        (1.0, 0.0, math.inf),
+        (0.002, 0.003, DELIVERY_S),
+        (0.01, 0.003, LATE_S),
+        (0.016, 0.003, math.inf),
+        (5.0, math.inf, DELIVERY_S),
+        (math.inf, 0.003, math.inf),
+    ],
+)
+def test_update_is_late_by_what_it_would_change(difference: float, tolerance: float, late_s: float) -> None:
+    assert longest_delivery_s(difference, tolerance) == late_s
