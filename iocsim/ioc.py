@@ -72,7 +72,6 @@ class Ioc:
         table = PvTable(prefix)
         self.pvs = table.pvs
         self._truth = beamline.new_truth()
-        self._beamline = beamline
         counter = FrameCounter()
         sim = table.below("Sim:")
         self.faults = FaultTable(sim)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -85,8 +84,3 @@ def merged_readbacks(files: Sequence[InterruptedFile], allowed: frozenset[str] |
     return tuple(
         Readback(channel, value, stamp_ns) for channel, entries in merged.items() for stamp_ns, value in entries
     )
-
-
-def paths_of(files: Sequence[InterruptedFile]) -> tuple[Path, ...]:
-    """Their paths."""
-    return tuple(file.path for file in files)

@@ -23,7 +23,7 @@ from stream_service.layout_xml.finding import Finding as LayoutFinding
 from stream_service.run.live.check_finding import Finding
 from stream_service.run.live.frame_transport import counts_each_series
 from stream_service.settings.profile import Profile
-from stream_service.settings.raw_file import RawFile, is_whole
+from stream_service.settings.raw_file import RawFileSettings, is_whole
 from stream_service.sources.live.ca_file_plugin import FilePluginState, read_file_plugin
 
 AS_PLANS_SET_IT = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
@@ -81,7 +81,7 @@ def _check_plugin(prefix: str, plugin: FilePluginState) -> Iterator[Finding]:
     yield Finding("ok", "raw file", f"{prefix} answers, and has {kind}; it takes XML of {plugin.layout_bytes} bytes")
 
 
-def _check_folder(settings: RawFile, folder: str) -> Iterator[Finding]:
+def _check_folder(settings: RawFileSettings, folder: str) -> Iterator[Finding]:
     """Can the service read what the plugin writes? Lost frames are fetched from there."""
     if not folder:
         return

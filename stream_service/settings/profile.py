@@ -23,7 +23,7 @@ from stream_service.settings.frames import Frames, with_frame_time, with_frames
 from stream_service.settings.optics import Optics
 from stream_service.settings.preprocessing import Preprocessing, References
 from stream_service.settings.quality import QualitySettings
-from stream_service.settings.raw_file import RawFile
+from stream_service.settings.raw_file import RawFileSettings
 from stream_service.text.units import ELECTRONVOLTS, METRES
 
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
@@ -218,7 +218,7 @@ class Profile(Settings):
     """A row whose stage, as far as its updates tell, may have been further off than this is flagged, and not used."""
     preprocessing: Preprocessing = Preprocessing()
     references: References = References()
-    raw_file: RawFile = RawFile()
+    raw_file: RawFileSettings = RawFileSettings()
     optics: Optics = Optics()
     quality: QualitySettings = QualitySettings()
 

@@ -15,7 +15,7 @@ DRIVE = re.compile(r"[A-Za-z]:(/|$)")
 """Begin of a Windows path, which has no capitals of its own."""
 
 
-class RawFile(Settings):
+class RawFileSettings(Settings):
     """The raw file that areaDetector writes beside the standard file: every frame that PVA may lose is in it."""
 
     plugin: str = ""

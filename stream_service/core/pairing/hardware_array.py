@@ -22,7 +22,7 @@ from stream_service.core.pairing.interpolation import Reading
 from stream_service.core.pairing.rule import Comes
 from stream_service.text.counted import agrees, counted
 
-Entries = npt.NDArray[np.float64]
+Values = npt.NDArray[np.float64]
 
 
 class Held(NamedTuple):
@@ -32,11 +32,11 @@ class Held(NamedTuple):
     digest: str
 
     @classmethod
-    def of(cls, entries: Entries) -> Held:
+    def of(cls, entries: Values) -> Held:
         """As it is now."""
         return cls(len(entries), hashlib.blake2b(entries.tobytes(), digest_size=16).hexdigest())
 
-    def is_start_of(self, entries: Entries) -> bool:
+    def is_start_of(self, entries: Values) -> bool:
         """True if `entries` begin with it."""
         return len(entries) >= self.n_entries and Held.of(entries[: self.n_entries]) == self
 
@@ -51,7 +51,7 @@ class HardwareArray:
         """`skip_first` entries at the start of the array belong to no frame."""
         self.n_updates = self.n_confirmed = self.n_breaks = 0
         """See `Changing`."""
-        self._entries: Entries = np.empty(0)
+        self._entries: Values = np.empty(0)
         self.before = NOTHING_HELD
         """What it held before the run."""
         self._present = NOTHING_HELD
@@ -67,7 +67,7 @@ class HardwareArray:
         self._lacking: set[int] = set()
         """Ordinals of those that have left without."""
 
-    def update(self, entries: Entries, *, is_from_before: bool = False) -> None:
+    def update(self, entries: Values, *, is_from_before: bool = False) -> None:
         """Take the array as it is now, from its first entry; `is_from_before` the run: it has none of this run."""
         self.n_updates += 1
         if is_from_before and not self._goes_on:

@@ -14,7 +14,7 @@ from stream_service.run.live.check_finding import Finding
 from stream_service.service.check_raw_file import NO_PLUGIN, check_raw_file
 from stream_service.settings.beamlines import layouts_folder
 from stream_service.settings.profile_file import load_profile
-from stream_service.settings.raw_file import RawFile
+from stream_service.settings.raw_file import RawFileSettings
 from stream_service.sources.live.ca_file_plugin import FilePluginState
 
 
@@ -128,7 +128,7 @@ def found_of_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, written: str,
         "stream_service.service.check_raw_file.read_file_plugin",
         lambda prefix: dataclasses.replace(STATE, folder=written),
     )
-    settings = RawFile(plugin="BL:HDF1:", path_map={"/ioc/data": mapped} if mapped else {})
+    settings = RawFileSettings(plugin="BL:HDF1:", path_map={"/ioc/data": mapped} if mapped else {})
     profile = load_profile(folder / "profile.yaml").model_copy(update={"raw_file": settings})
     (found,) = (finding for finding in check_raw_file(profile) if "writes to" in finding.text)
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from stream_service.settings.raw_file import RawFile
+from stream_service.settings.raw_file import RawFileSettings
 
 MAP = {
     "/ioc/data": "/mnt/data",
@@ -35,19 +35,19 @@ MAP = {
     ],
 )
 def test_longest_folder_that_fits_says_where_a_file_is(there: str, here: str) -> None:
-    assert RawFile(path_map=MAP).local_path(there) == Path(here)
+    assert RawFileSettings(path_map=MAP).local_path(there) == Path(here)
 
 
 def test_without_a_map_paths_are_the_same() -> None:
-    assert RawFile().local_path("/data/scan.h5") == Path("/data/scan.h5")
+    assert RawFileSettings().local_path("/data/scan.h5") == Path("/data/scan.h5")
 
 
 def test_root_itself_can_be_mapped() -> None:
-    assert RawFile(path_map={"/": "/ioc1"}).local_path("/data/scan.h5") == Path("/ioc1/data/scan.h5")
-    assert RawFile(path_map={"D:\\": "/mnt/d"}).local_path("D:\\a\\scan.h5") == Path("/mnt/d/a/scan.h5")
+    assert RawFileSettings(path_map={"/": "/ioc1"}).local_path("/data/scan.h5") == Path("/ioc1/data/scan.h5")
+    assert RawFileSettings(path_map={"D:\\": "/mnt/d"}).local_path("D:\\a\\scan.h5") == Path("/mnt/d/a/scan.h5")
 
 
 @pytest.mark.parametrize("wrong", [{"data": "/mnt/data"}, {"/data": "mnt/data"}, {"": "/mnt"}, {"/data": ""}])
 def test_folders_that_are_not_whole_paths_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="not a whole path"):
-        RawFile(path_map=wrong)
+        RawFileSettings(path_map=wrong)
