@@ -29,6 +29,7 @@ from stream_service.sources.live.ca_file_plugin import FilePluginState, read_fil
 AS_PLANS_SET_IT = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
 """Not as it is: a plan sets these before each scan."""
 NO_PLUGIN = "raw_file.plugin is not given: of a run whose request names no raw_file, lost frames can only be counted"
+NO_FOLDER = "whether its files can be read here is not checked; set it, or check again once a plan has"
 SAME_NUMBER = 1e-6
 """Relative: a constant in a layout is written with as many digits as the profile."""
 
@@ -84,6 +85,7 @@ def _check_plugin(prefix: str, plugin: FilePluginState) -> Iterator[Finding]:
 def _check_folder(settings: RawFileSettings, folder: str) -> Iterator[Finding]:
     """Can the service read what the plugin writes? Lost frames are fetched from there."""
     if not folder:
+        yield Finding("warning", "raw file", f"{settings.plugin}FilePath is empty: {NO_FOLDER}")
         return
     path = settings.local_path(folder)
     written, here = (
@@ -94,7 +96,9 @@ def _check_folder(settings: RawFileSettings, folder: str) -> Iterator[Finding]:
     if not is_whole(folder):
         why = "which depends on where the IOC was started: give the plugin a whole path"
     elif not os.path.isdir(path):
-        why = "which is no folder here: raw_file.path_map of the profile says where this computer has it"
+        is_mapped = str(path) != folder.rstrip("/")
+        right = "is it mounted, and is raw_file.path_map of the profile right?"
+        why = f"which is no folder here: {right if is_mapped else 'raw_file.path_map of the profile says where it is'}"
     elif not os.access(path, os.R_OK | os.X_OK):
         why = "which this user may not read"
     else:

@@ -32,7 +32,8 @@ from stream_service.sources.hdf5.recording import Hdf5Recording
 from stream_service.standard_file import paths
 from stream_service.testing.loopback import LOOPBACK, LoopbackEpics, process_environment
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 300.0
+"""The service compiles its kernels when it is first used on a machine: minutes where much else runs there."""
 SCAN_ID = "demo"
 STEP_UM = 0.2
 """Of the spiral: about 70 % overlap for the simulated probe of 0.7 µm."""

@@ -13,6 +13,8 @@ from stream_service.text.counted import counted
 
 LARGE_SHARE = 0.01
 """Of masked pixels: a beam that saturates more of a detector is too bright, or the level is wrong."""
+IS_IT_RIGHT = "is the level right (preprocessing.sat of the profile, --sat)?"
+OFTEN_ONLY = "sat_fraction (--sat-fraction) masks what saturates often only"
 
 
 class SaturationShare:
@@ -52,8 +54,8 @@ class SaturationShare:
             f"more, in {self._n_saturated} of {counted(self._n_rows, 'row')}"
         )
         if self.masks_all:
-            yield f"{said}, so that no good pixel is left: this is not in the mask; is --sat right?"
+            yield f"{said}, so that no good pixel is left: this is not in the mask; {IS_IT_RIGHT}"
         elif share > LARGE_SHARE:
-            yield f"{said}, and masked for all rows: is --sat right? --sat-fraction masks what saturates often only"
+            yield f"{said}, and masked for all rows: {IS_IT_RIGHT} {OFTEN_ONLY}"
         else:
             yield f"{said}, and masked for all rows"

@@ -12,6 +12,7 @@ from pixel_runs import live, stored
 
 from stream_service.errors import ConfigError
 from stream_service.kernels import recognise_flat
+from stream_service.run.rows.saturation import IS_IT_RIGHT, OFTEN_ONLY
 
 SHAPE = (12, 16)
 RNG = np.random.default_rng(8)
@@ -162,7 +163,7 @@ def test_level_that_masks_many_pixels_is_told(tmp_path):
     file, notes = stored(tmp_path, frames, sat=200.0)
     with file:
         assert file["/entry/mask"][()].sum() == 84
-    assert f"{SATURATED}: is --sat right? --sat-fraction masks what saturates often only" in notes
+    assert f"{SATURATED}: {IS_IT_RIGHT} {OFTEN_ONLY}" in notes
     bench, said = live(tmp_path, frames, {"sat": 200.0})
     assert "43.8 % of the pixels (84 of 192) are saturated, 200 or more, in 9 of 9 rows" in said[0]
     assert SATURATED in bench.run.message
@@ -174,7 +175,7 @@ def test_level_that_would_mask_all_masks_nothing_and_is_told(tmp_path):
     file, notes = stored(tmp_path, FRAMES, sat=0.0)
     with file:
         assert not file["/entry/mask"][()].any()
-    assert any("so that no good pixel is left: this is not in the mask; is --sat right?" in note for note in notes)
+    assert any(f"so that no good pixel is left: this is not in the mask; {IS_IT_RIGHT}" in note for note in notes)
 
 
 def test_nothing_saturated_is_not_worth_a_word(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stream_service.run.live.check_finding import Finding
-from stream_service.service.check_raw_file import NO_PLUGIN, check_raw_file
+from stream_service.service.check_raw_file import NO_FOLDER, NO_PLUGIN, check_raw_file
 from stream_service.settings.beamlines import layouts_folder
 from stream_service.settings.profile_file import load_profile
 from stream_service.settings.raw_file import RawFileSettings
@@ -134,6 +134,13 @@ def found_of_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, written: str,
     return found
 
 
+def test_plugin_that_has_no_folder_yet_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_service.service.check_raw_file.read_file_plugin", lambda prefix: STATE)
+    settings = RawFileSettings(plugin="BL:HDF1:")
+    profile = load_profile(folder / "profile.yaml").model_copy(update={"raw_file": settings})
+    assert Finding("warning", "raw file", f"BL:HDF1:FilePath is empty: {NO_FOLDER}") in check_raw_file(profile)
+
+
 def test_folder_that_the_plugin_writes_to_is_looked_for_here(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +148,7 @@ def test_folder_that_the_plugin_writes_to_is_looked_for_here(
         (f"{tmp_path}/", "", "ok", "which can be read here"),
         ("/ioc/data/hermes/", str(tmp_path), "ok", f"({tmp_path / 'hermes'} here), which can be read here"),
         ("/ioc/data/hermes/", "", "warning", "raw_file.path_map of the profile says where"),
-        ("/ioc/data/none/", str(tmp_path), "warning", f"({tmp_path / 'none'} here), which is no folder here"),
+        ("/ioc/data/none/", str(tmp_path), "warning", f"({tmp_path / 'none'} here), which is no folder here: is it"),
         ("data/", "", "warning", "depends on where the IOC was started"),
     ]:
         found = found_of_folder(folder, monkeypatch, written, mapped)
