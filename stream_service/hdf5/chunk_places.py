@@ -16,11 +16,11 @@ NOWHERE = -1
 LAST_PLACE = 1 << 62
 
 
-def places_of_images(id: h5d.DatasetID, where: str) -> npt.NDArray[np.int64] | None:
+def places_of_images(id: h5d.DatasetID, where: str, *, is_closed: bool = True) -> npt.NDArray[np.int64] | None:
     """For a dataset (…, y, x) the byte in the file at which the first chunk of each image begins, flattened.
 
-    Images of one chunk have one place. None if the dataset is not chunked: all of it was stored at once. Raises
-    `SourceError` for an index that is damaged.
+    Images of one chunk have one place. None if the dataset is not chunked: all of it was stored at once. What comes
+    meanwhile to a file that is not closed is left out. Raises `SourceError` for an index that is damaged.
     """
     with readable(where):
         properties = id.get_create_plist()
@@ -44,7 +44,7 @@ def places_of_images(id: h5d.DatasetID, where: str) -> npt.NDArray[np.int64] | N
             return None
 
         id.chunk_iter(note)
-        if n_left < 0:
+        if n_left < 0 and is_closed:
             raise ValueError("its index has more chunks than it can have")
         for axis, step in enumerate(chunk):
             places = places.repeat(step, axis)

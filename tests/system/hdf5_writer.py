@@ -18,10 +18,12 @@ PERIOD_NS = 10_000_001
 
 CHILD = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import h5py
 import numpy as np
 from hdf5_writer import nd_frame
+from iocsim.detector.ndarray import NDAttribute, SourceType
 from iocsim.hdf5.file import FileOptions, NDFile
 from iocsim.hdf5.layout import DefaultLayout
 
@@ -33,6 +35,18 @@ def opened(**options):
 def append(start, stop):
     for index in range(start, stop):
         file.append(nd_frame(index))
+
+def at(index, place):
+    frame = nd_frame(index)
+    place = NDAttribute("place", place, "index of the image", SourceType.EPICS_PV, "SIM:Place")
+    return replace(frame, attributes=(*frame.attributes, place))
+
+def opened_by_index(**options):
+    return NDFile(path, at(0, 0), DefaultLayout(), FileOptions(position_name="place", **options))
+
+def append_at(start, *places):
+    for index, place in enumerate(places, start):
+        file.append(at(index, place))
 
 print("ready", flush=True)
 for line in sys.stdin:

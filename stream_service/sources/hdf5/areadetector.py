@@ -53,13 +53,11 @@ def is_areadetector(tree: Hdf5Tree) -> bool:
     return tree.first(*DEFAULT_PLACES) is not None and bool(tree.with_attribute(NAME))
 
 
-def read_areadetector(
-    tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField, *, flattens: bool = False
-) -> Contents:
-    """Explain a file of areaDetector; with `flattens` the extra dimensions of a scan are taken as one axis."""
+def read_areadetector(tree: Hdf5Tree, paths: Hdf5Paths, timestamp_field: TimestampField) -> Contents:
+    """Explain a file of areaDetector; the extra dimensions of a scan are taken as one axis, in the file's order."""
     found = _frames(tree, paths)
     n_leading = len(found.shape) - 2
-    is_flat = flattens and n_leading > 1 and found.text(IS_FRAMES) in ("", "2")
+    is_flat = n_leading > 1 and found.text(IS_FRAMES) in ("", "2")
     frames = FrameStack(FlatDataset(found, 2) if is_flat else found, tree.file_bytes)
     finder = ChannelFinder(frames.n_frames)
     stored = _columns(tree, finder.notes, n_leading if is_flat else 1)

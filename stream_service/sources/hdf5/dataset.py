@@ -127,9 +127,9 @@ class StoredDataset:
         with readable(f"{self.where}, {start} to {stop - 1} of {leading},"):
             return self._view[(*leading, slice(start, stop))]
 
-    def places_of_images(self) -> npt.NDArray[np.int64] | None:
+    def places_of_images(self, *, is_closed: bool) -> npt.NDArray[np.int64] | None:
         """Where each image (y, x) lies in the file; `NOWHERE` if it was not stored, None if the file does not tell."""
-        return places_of_images(self._dataset.id, self.where)
+        return places_of_images(self._dataset.id, self.where, is_closed=is_closed)
 
     def in_place(self) -> RowsInPlace | None:
         """Its rows as they lie in the file, as long as that is not written; None if HDF5 has to read them."""

@@ -14,6 +14,7 @@ from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.errors import SourceError
 from stream_service.hdf5.in_place import RowsInPlace
 from stream_service.sources.hdf5.dataset import StoredDataset
+from stream_service.sources.hdf5.reordered import ReorderedDataset
 
 BLOCK_BYTES = 4 << 20
 """Frames are read in blocks of about this size. Measured: 2 to 8 MiB stay in the processor's cache and are fastest;
@@ -31,6 +32,7 @@ class FrameStack:
 
     def __init__(self, stored: StoredDataset, file_bytes: int) -> None:
         self.stored = stored
+        self._file_bytes = file_bytes
         shape, dtype = stored.shape, stored.dtype
         if len(shape) not in (2, 3) or 0 in shape[-2:]:
             raise SourceError(f"{stored.where} has shape {shape}; frames are (N, y, x), or one frame (y, x)")
@@ -66,6 +68,10 @@ class FrameStack:
     def n_most(self) -> int | None:
         """Frames the dataset can grow to; None without a limit."""
         return None if self.is_single else self.stored.maxshape[0]
+
+    def in_order(self, rows: npt.NDArray[np.intp]) -> FrameStack:
+        """The frames of a closed file with frame `rows[k]` at place k; those below 0 have to be left out."""
+        return FrameStack(ReorderedDataset(self.stored, rows), self._file_bytes)
 
     def block(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Frames `start` to `stop` - 1, (n, y, x), of one block; they belong to the caller as long as it holds them."""

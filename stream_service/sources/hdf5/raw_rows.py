@@ -21,10 +21,8 @@ from stream_service.hdf5.opening import BeingWrittenError, is_longer_than_stated
 from stream_service.sources.hdf5.areadetector import is_areadetector, read_areadetector
 from stream_service.sources.hdf5.contents import Contents, Hdf5Paths, TimestampField
 from stream_service.sources.hdf5.dataset import StoredDataset
-from stream_service.sources.hdf5.frames import FrameStack
+from stream_service.sources.hdf5.image_order import ImageOrder, UnknownOrderError, order_of_images
 from stream_service.sources.hdf5.raw_matching import Identities
-from stream_service.sources.hdf5.raw_order import rows_of_images
-from stream_service.sources.hdf5.reordered import ReorderedDataset
 from stream_service.sources.hdf5.rows import RecordedRows
 from stream_service.sources.hdf5.tree import Hdf5Tree
 
@@ -59,26 +57,32 @@ class RawRows:
         tree = Hdf5Tree(self._file, self.path)
         if not is_areadetector(tree):
             raise SourceError(f"{self.path} was not written by areaDetector's NDFileHDF5")
-        contents = read_areadetector(tree, EVERYTHING_AS_THE_LAYOUT_SAYS, timestamp_field, flattens=True)
+        contents = read_areadetector(tree, EVERYTHING_AS_THE_LAYOUT_SAYS, timestamp_field)
         contents.check_holds(tree.file_bytes)
         if contents.unique_ids is None or contents.stamps is None:
             raise SourceError(f"{self.path} has no NDArrayUniqueId, or no stamps of its frames")
         n_whole = self._n_whole(contents)
         ids, stamps_ns = contents.unique_ids.read(0, n_whole), contents.stamps.read(0, n_whole)
         is_stamped = stamps_ns != 0  # a row that was not stored, or not flushed, reads as zeros
-        rows = rows_of_images(contents, is_stamped, self.path, is_closed=self.is_closed)
-        if rows is None:
-            n_whole = min(n_whole, contents.frames.n_frames)
-            self._places = np.flatnonzero(is_stamped[:n_whole])
-        else:
-            self._places = np.flatnonzero((rows >= 0) & is_stamped)
-            frames = FrameStack(ReorderedDataset(contents.frames.stored, rows), tree.file_bytes)
-            contents = replace(contents, frames=frames)
+        order = self._order(contents, is_stamped)
+        n_whole = min(n_whole, len(order.has_image))
+        self._places = np.flatnonzero(is_stamped[:n_whole] & order.has_image[:n_whole])
+        if order.rows is not None:
+            contents = replace(contents, frames=contents.frames.in_order(order.rows))
         if wanted is not None:
             columns = tuple(column for column in contents.columns if column.name in wanted)
             contents = replace(contents, columns=columns)
         self._rows = RecordedRows(contents, self.path)
         self.identities = Identities(ids[self._places], stamps_ns[self._places])
+
+    def _order(self, contents: Contents, is_stamped: npt.NDArray[np.bool_]) -> ImageOrder:
+        try:
+            return order_of_images(contents, is_stamped, self.path, is_closed=self.is_closed)
+        except UnknownOrderError as error:
+            if self.is_closed:
+                raise
+            told = f"{self.path} may be written by index (PositionMode): it is read once it is closed"
+            raise BeingWrittenError(told) from error
 
     def frames(self, rows: npt.NDArray[np.intp]) -> Iterator[Frame]:
         """Those at these places among `identities`, which are in ascending order."""

@@ -86,7 +86,7 @@ class Hdf5Recording:
         """Read the content of the file; once more when its writer has closed it."""
         self._tree = tree = Hdf5Tree(self._opened.file, self.path)
         self._contents = contents = read_contents(tree, self._paths, self._timestamp_field, self._translation)
-        self._growth = Growth(contents)
+        self._growth = Growth(contents, self.path)
         self._rows = RecordedRows(contents, self.path)
         self.layout = contents.layout
         self.title = recorded_title(tree)
@@ -169,8 +169,8 @@ class Hdf5Recording:
                 return False
             if self._growth.refresh():
                 self._timeout.restart()
-                if self._n_rows > row:
-                    break
+            if self._n_rows > row:
+                break
             if not writer_flags(self.path):
                 self._read_closed()
                 continue
@@ -213,6 +213,9 @@ class Hdf5Recording:
             )
 
     def _note_lag(self, now_s: float) -> None:
+        if not self._growth.is_order_known:
+            self._note("images may stand by an index (PositionMode): they are taken once the file is closed")
+            return
         if self._growth.n_behind <= 1:
             self._lags_since_s = math.inf
         self._lags_since_s = min(self._lags_since_s, now_s)

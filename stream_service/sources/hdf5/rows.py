@@ -1,12 +1,13 @@
 """The frames of a file, each with its values, and what lacks when no more will come.
 
-Nothing more comes from a file that is closed, or whose writer died. Then `settle` names what is not as it should be:
-values of the last frames that a dying writer did not store, rows that a scan by index (PositionMode) never reached.
+Nothing more comes from a file that is closed, or whose writer died. Then `settle` puts images beside their values, and
+names what is not as it should be: values of the last frames that a dying writer did not store, rows without an image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stream_service.core.frame import AttributeValue, Frame, UnreadableFrame, no
 from stream_service.errors import SourceError
 from stream_service.sources.hdf5.contents import Contents
 from stream_service.sources.hdf5.dataset import StoredDataset
+from stream_service.sources.hdf5.image_order import order_of_images, rows_with_values
 from stream_service.sources.recording import Identities
 from stream_service.text.counted import agrees, counted
 
@@ -89,14 +91,43 @@ class RecordedRows:
     def settle(self, n_rows: int, *, is_closed: bool) -> None:
         """Nothing more will come than `n_rows` frames. Raises `SourceError` where a closed file contradicts itself."""
         if self._contents.is_appended:
-            n_rows = self._check_appended(n_rows, is_closed=is_closed)
+            n_rows = self._put_in_order(n_rows, is_closed=is_closed)
+            self._check_appended(n_rows, is_closed=is_closed)
         elif is_closed:
             for stored, what in self._per_frame.items():
                 if stored.rows != n_rows:
                     raise SourceError(f"{self._path} holds {n_rows} frames but {stored.rows} {what} ({stored.path})")
         self._settled = self._told_apart(*self._identities(0, n_rows))
-        if self._contents.is_appended and self._contents.unique_ids is not None:
-            self._find_holes(*self._settled)
+
+    def _put_in_order(self, n_rows: int, *, is_closed: bool) -> int:
+        """Put each image beside its values, and find the rows that lack one; gives the number of rows."""
+        contents = self._contents
+        if n_rows == 1 and not contents.frames.stored.is_written:
+            return 0
+        n_values = min(
+            (self._n_stored(stored) for stored in self._per_frame if not self._is_stored_once(stored)), default=0
+        )
+        has_values = rows_with_values(contents, n_values)
+        order = order_of_images(contents, has_values, self._path, is_closed=is_closed)
+        is_hole = ~order.has_image
+        if order.rows is None:
+            n_both = min(n_values, n_rows)
+            is_hole[:n_both] |= ~has_values[:n_both]
+            used = order.has_image.copy()
+            used[:n_both] |= has_values[:n_both]
+            n_rows = 1 + int(np.flatnonzero(used[:n_rows]).max(initial=-1))
+        else:
+            self._contents = replace(contents, frames=contents.frames.in_order(order.rows))
+            n_rows = n_values
+            self.notes.append(f"images stand by the index '{order.index}' (PositionMode), values as they came")
+        self._holes = frozenset(np.flatnonzero(is_hole[:n_rows]).tolist())
+        if self._holes:
+            self.notes.append(
+                f"{len(self._holes)} of {counted(n_rows, 'row')} {agrees(len(self._holes), 'holds')} no frame, the "
+                f"first is row {min(self._holes)}; left out"
+                + (": a later one has the same index" if order.index else "")
+            )
+        return n_rows
 
     def _told_apart(self, ids: npt.NDArray[np.int64], stamps_ns: npt.NDArray[np.int64]) -> Identities:
         """Frames that all have one id are numbered by their place, unless their stamps tell them apart."""
@@ -198,13 +229,11 @@ class RecordedRows:
             and any(other.rows > 1 for other in self._per_frame)
         )
 
-    def _check_appended(self, n_rows: int, *, is_closed: bool) -> int:
-        """Compare the columns with the frames; gives the number of frames that were stored."""
-        if n_rows == 1 and not self._contents.frames.stored.is_written:
-            n_rows = 0
+    def _check_appended(self, n_rows: int, *, is_closed: bool) -> None:
+        """Compare the columns with the frames that were stored."""
         lengths = [n_rows if self._is_stored_once(stored) else self._n_stored(stored) for stored in self._per_frame]
         shortest, longest = min(lengths, default=n_rows), max(lengths, default=n_rows)
-        if is_closed and longest > n_rows:
+        if is_closed and longest > max(n_rows, self._contents.frames.n_frames):
             raise SourceError(
                 f"{self._path} holds {n_rows} frames but {longest} values recorded with frames: if it was written by "
                 "index (PositionMode), set DimAttDatasets to Yes, so that values stand beside their frames"
@@ -218,15 +247,4 @@ class RecordedRows:
             self.notes.append(
                 f"the last {n_rows - shortest} of {n_rows} frames lack values that are recorded with each frame; the "
                 f"writer of {self._path} must have died before it stored them"
-            )
-        return n_rows
-
-    def _find_holes(self, ids: npt.NDArray[np.int64], stamps_ns: npt.NDArray[np.int64]) -> None:
-        """Rows that a scan by index never reached: neither id nor stamp, while others have a stamp."""
-        holes = np.flatnonzero((ids == 0) & (stamps_ns == 0))
-        if holes.size and stamps_ns.any():
-            self._holes = frozenset(holes.tolist())
-            self.notes.append(
-                f"{len(holes)} of {counted(len(ids), 'row')} {agrees(len(holes), 'holds')} no frame, the "
-                f"first is row {holes[0]}; left out"
             )

@@ -130,6 +130,21 @@ def test_a_single_frame_is_given_when_the_file_is_closed(writer: Writer, path: P
     check(frame, 0)
 
 
+@pytest.mark.parametrize("places", [[3, 0, 7, 1, 5, 5, 2], [0, 1, 2, 3, 6, 5, 9], [0, 1, 2, 1, 3, 4, 5]])
+def test_images_by_index_never_come_with_the_values_of_others(writer: Writer, path: Path, places: list[int]) -> None:
+    """PositionMode: what stands by its index comes at once, everything else when the file is closed."""
+    writer.do(f"file = opened_by_index({SWMR}, column_chunk=1)")
+    steps = (f"append_at(0, {places[0]}, {places[1]})", *(f"append_at({k}, {places[k]})" for k in range(2, 7)))
+    with Hdf5Recording(path, follow=lines(writer, *steps, "file.close()").follow()) as recording:
+        frames = list(recording.frames())
+    seen = [frame.unique_id - 1 for frame in frames]
+    assert {places[index] for index in seen} == set(places) and seen == sorted(seen)
+    for index, frame in zip(seen, frames, strict=True):
+        assert np.array_equal(frame.pixels, pixels_of(index))
+        assert frame.attributes == {**attributes_of(index), "place": places[index]}
+    assert any("taken once the file is closed" in note for note in recording.notes)
+
+
 def test_time_out_ends_for_a_writer_that_died(writer: Writer, path: Path) -> None:
     writer.do(f"file = opened({SWMR}, column_chunk=1)")
     writer.do("append(0, 12)")
