@@ -7,6 +7,7 @@ So whatever moment it is killed at again, every row is in one of them.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import time
@@ -29,6 +30,7 @@ from stream_service.run.live.live_journal import LiveJournal
 from stream_service.run.live.live_settings import readback_columns
 from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.live.run_trial import check_space
 from stream_service.run.live.unfinished_run import UnfinishedRun
 from stream_service.run.past import Past, merged_readbacks
 from stream_service.run.rows.late_rows import InterruptedFile
@@ -177,6 +179,12 @@ class ResumedSetup(LiveSetup):
                 for file in files:
                     file.close()
                 raise
+        try:  # a run that began without it would fail, and could not be resumed
+            check_space(self.path, sum(4 * len(file.rows) * math.prod(file.frame_shape) for file in files))
+        except WriteError:
+            for file in files:
+                file.close()
+            raise
         return files, unreadable
 
     def _see_whether_it_has_ended(self) -> None:

@@ -30,7 +30,10 @@ NOT_STORABLE = (ValueError, TypeError, OverflowError, UnicodeError)
 
 def check_space(path: Path, row_bytes: int) -> None:
     """Raise `WriteError` if the disk cannot take the rows that a run expects, as far as their size is known."""
-    disk = os.statvfs(path.parent)
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError as error:
+        raise WriteError(f"{path.parent} cannot be written to: {error.strerror}") from error
     free_bytes, needed_bytes = disk.f_bavail * disk.f_frsize, row_bytes + LEAST_FREE_BYTES
     if free_bytes < needed_bytes:
         raise WriteError(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from scripted_run import profile_for
 
 from stream_service.core.stream import Begin
+from stream_service.errors import WriteError
 from stream_service.run.journal import FileBegin
 from stream_service.run.live.live_journal import LiveJournal
 from stream_service.run.live.resumed_setup import ResumedSetup
+from stream_service.run.live.run_trial import LEAST_FREE_BYTES
 from stream_service.run.live.unfinished_run import UnfinishedRun, unfinished_journals
 from stream_service.settings.request import ScanRequest
 
@@ -90,6 +94,26 @@ def test_whole_file_of_another_run_does_not_supersede_those_of_this_one(tmp_path
     names, notes = taken(tmp_path, unfinished(tmp_path), (BEGAN_NS, 2), (77, 3, "COMPLETE"))
     assert names == ["1"] and "scan_std_interrupted_2.h5 is of another run" in notes[1]
     assert (tmp_path / "scan_std_interrupted_1.h5").exists() and len(unfinished_journals(profile_for(tmp_path))) == 1
+
+
+def test_run_whose_rows_have_no_room_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is given up: the journal and the rows are there for the next try."""
+    n_rows = 10**6
+    free = SimpleNamespace(f_bavail=LEAST_FREE_BYTES + 4 * 6 * 8 * n_rows - 1, f_frsize=1)
+    monkeypatch.setattr(os, "statvfs", lambda path: free)
+    run = unfinished(tmp_path)
+    with pytest.raises(WriteError, match="make room"):
+        taken(tmp_path, run, (BEGAN_NS, n_rows))
+    free.f_bavail += 1
+    (tmp_path / "scan_std_interrupted_1.h5").unlink()
+    assert taken(tmp_path, run, (BEGAN_NS, n_rows))[0] == ["1"]
+
+
+def test_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    run, folder = unfinished(tmp_path), tmp_path / "data"
+    setup = ResumedSetup(profile_for(folder), run, SimpleNamespace())  # type: ignore[arg-type]
+    with pytest.raises(WriteError, match="data cannot be written to: No such file"):
+        setup.past()
 
 
 def test_run_without_a_frame_has_no_file(tmp_path: Path) -> None:
