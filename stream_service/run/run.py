@@ -263,8 +263,8 @@ class Run:
         finally:
             self._end.backfill.close()
             self._sources.close()
-            is_whole = self.state in (RunState.COMPLETE, RunState.INCOMPLETE)
-            self.setup.journal.ended(self._rows.superseded() if is_whole else ())
+            is_closed = self.state is not RunState.FAILED
+            self.setup.journal.ended(self._rows.superseded() if is_closed else ())
 
     def _go_on(self) -> None:
         """Go on where the run was when its service was killed, if it was."""

@@ -197,6 +197,9 @@ class RunRows:
     def notes(self) -> Iterator[str]:
         """Remarks on the rows so far, in sentences."""
         yield from self._past.notes
+        if self._late.n_left:
+            names = ", ".join(file.path.name for file in self._late.files)
+            yield f"{self._late.n_left} of these rows are only in {names} still"
         if self._late.failure:
             yield self._late.failure
         if self.out is not None:

@@ -139,7 +139,7 @@ class LateRows:
             block.cancel()
         for file in self.files:
             self._reader.submit(file.close)
-        self._reader.shutdown()
+        self._reader.shutdown(wait=self.is_done)  # a disk that does not answer must not hold up an end
         self._reader = None
 
     def _planned(self) -> list[_Piece]:

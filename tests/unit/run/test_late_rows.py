@@ -1,0 +1,90 @@
+"""Rows of an interrupted file in the run that goes on: they follow, and until they have the file stays."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from limits import HANG_S
+from scripted_run import Bench, frames
+
+from stream_service.core.run import RunState
+from stream_service.run.past import Past
+from stream_service.run.rows.pipeline import KnownPixels
+from stream_service.standard_file import SalvagedRows
+
+
+class Interrupted:
+    """A run of eight frames whose service was killed after the first four."""
+
+    def __init__(self, folder: Path) -> None:
+        first = Bench(folder, n_positions=4)
+        first.play(frames([1, 2, 3, 4]))
+        assert first.run.out is not None
+        self.path = first.run.setup.path.rename(folder / "scan_std_interrupted_1.h5")
+        self.may_read, self.was_read = threading.Event(), threading.Event()
+        self._reader = ThreadPoolExecutor(1)
+        self._rows = self._reader.submit(SalvagedRows, self.path, is_left=True).result()
+        self.bench = b = Bench(folder, n_positions=8)
+        begin = first.run.out.begin
+        setup: Any = b.run.setup
+        setup.past = lambda: Past(
+            reopen=lambda ledger, sinks: setup._open(begin, ledger, sinks),
+            pixels=KnownPixels(None, None),
+            interrupted=(self._held_up(),),
+            reader=self._reader,
+            notes=("it goes on",),
+        )
+
+    def _held_up(self) -> Any:
+        """The disk answers when it may."""
+
+        def block(start: int, stop: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+            assert self.may_read.wait(HANG_S)
+            found = self._rows.block(start, stop)
+            self.was_read.set()
+            return found
+
+        names = ("path", "n_announced", "start_timestamp_ns", "rows", "frame_shape", "readbacks", "pixel_mask", "state")
+        facts = {name: getattr(self._rows, name) for name in names}
+        return SimpleNamespace(**facts, block=block, close=self._rows.close)
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path) -> Any:
+    made = Interrupted(tmp_path)
+    yield made
+    made.may_read.set()
+
+
+def test_rows_follow_and_the_file_is_removed(interrupted: Interrupted) -> None:
+    b = interrupted.bench
+    interrupted.may_read.set()
+    run = b.play(frames([5, 6, 7, 8]), b.exposed(8), b.detector_stops)
+    assert run.state is RunState.COMPLETE and run.message == "8 of 8 frames stored in 8 rows; it goes on"
+    assert sorted(b.rows()) == list(range(1, 9)) and not interrupted.path.exists()
+
+
+def test_abort_does_not_wait_for_them_and_says_where_they_are(interrupted: Interrupted) -> None:
+    b = interrupted.bench
+    run = b.play(frames([5, 6]), b.settles(), b.run.abort)
+    assert run.state is RunState.ABORTED
+    assert "it goes on; 4 of these rows are only in scan_std_interrupted_1.h5 still" in run.message
+    assert b.rows() == [5, 6] and interrupted.path.exists()
+
+
+def test_abort_when_they_are_there_leaves_no_file_behind(interrupted: Interrupted) -> None:
+    b = interrupted.bench
+    interrupted.may_read.set()
+
+    def wait() -> None:
+        assert interrupted.was_read.wait(HANG_S)
+
+    run = b.play(b.settles(), wait, b.settles(), b.run.abort)
+    assert run.state is RunState.ABORTED and run.message.endswith("; it goes on")
+    assert sorted(b.rows()) == [1, 2, 3, 4] and not interrupted.path.exists()
