@@ -158,7 +158,8 @@ class ChannelSettings(Settings):
     pv: str = ""
     """The readback PV. Needed for `timestamp`; for `attribute` the PV behind the NDAttribute: its history is recorded,
     and rows whose attribute does not follow it are flagged. Without it a stale attribute is not found. For `index`
-    the array: it is emptied when the hardware is armed, and holds what was captured and no zeros after it."""
+    the array: it is emptied when the hardware is armed, and holds what was captured and no zeros after it; a waveform
+    over CA, or `pva://` and the name of an NTScalarArray."""
     dataset: str = ""
     """For `index`: where `ingest` finds the array in the file of its option --arrays, such as `/INENC1.VAL.Mean`."""
     skip_first: Annotated[int, Field(ge=0)] = 0
@@ -193,6 +194,10 @@ class ChannelSettings(Settings):
             raise ValueError("a channel paired by 'timestamp' needs 'pv', the PV whose history is followed")
         if self.how is How.INDEX and not (self.pv or self.dataset):
             raise ValueError("a channel paired by 'index' needs 'pv', the array, or 'dataset', for files of arrays")
+        if self.how is not How.INDEX and self.pv.startswith("pva://"):
+            raise ValueError(
+                f"{self.pv}: over PVA only arrays are followed ('how: index'); other readbacks come over CA"
+            )
         if self.how is not How.INDEX and (self.dataset or self.skip_first):
             raise ValueError("'dataset' and 'skip_first' only make sense for a channel paired by 'index'")
         if self.how is How.ATTRIBUTE and not self.attribute:

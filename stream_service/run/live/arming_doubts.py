@@ -27,11 +27,24 @@ def arming_doubts(
             yield finding.text
 
 
+def check_arrays(profile: Profile) -> Iterator[Finding]:
+    """Channels by index of which nothing comes while the service runs."""
+    for name, channel in profile.channels.items():
+        if channel.how is How.INDEX and not channel.pv:
+            text = (
+                f"{name} is paired by index and has no 'pv': the service reads no file of arrays ({channel.dataset}), "
+                "so every row of a live run will be flagged missing, and not used; name the array's PV, or ingest the "
+                "raw file afterwards with --arrays FILE"
+            )
+            yield Finding("error", f"channel {name}", text)
+
+
 def _findings(
     profile: Profile, frame: Frame | None, detector: CaDetector, latest: Mapping[str, Latest]
 ) -> Iterator[Finding]:
     stamps_ns = {name: one.timestamp_ns for name, one in latest.items() if one.timestamp_ns >= YEAR_2000_NS}
     timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
+    yield from check_arrays(profile)
     yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns(), limit_s=profile.service.clock_limit_s)
     yield from check_energy(profile, frame.attributes if frame is not None else {}, latest)
     if frame is None:

@@ -21,6 +21,7 @@ from stream_service.core.pairing.readback import Entries, Readback
 from stream_service.core.stream import Gone, ReadbackEvent, Watermark
 from stream_service.errors import OverrunError, SourceError
 from stream_service.sources.live.ca_monitor import CaMonitor, Update
+from stream_service.sources.live.pva_array_monitor import PVA, PvaArrayMonitor
 
 log = logging.getLogger(__name__)
 
@@ -54,18 +55,23 @@ class CaReadbacks:
         self._lock = threading.Lock()
         """Of the streams and of all monitors, held for moments only and never while CA is called."""
         self._connecting = threading.Lock()
-        self._monitors: dict[str, CaMonitor] = {}
+        self._monitors: dict[str, CaMonitor | PvaArrayMonitor] = {}
         for follow in channels.values():
             for pv in filter(None, (follow, follow.instead_of)):
                 if pv.pv not in self._monitors:
-                    self._monitors[pv.pv] = CaMonitor(
-                        pv.pv,
-                        self._lock,
-                        pv.tolerance,
-                        on_update=self._tell,
-                        on_gone=self._tell_gone,
-                        on_certain=self._tell_certain,
-                    )
+                    self._monitors[pv.pv] = self._monitor_of(pv)
+
+    def _monitor_of(self, follow: Follow) -> CaMonitor | PvaArrayMonitor:
+        if follow.is_array and follow.pv.startswith(PVA):
+            return PvaArrayMonitor(follow.pv, self._lock, on_update=self._tell, on_gone=self._tell_gone)
+        return CaMonitor(
+            follow.pv,
+            self._lock,
+            follow.tolerance,
+            on_update=self._tell,
+            on_gone=self._tell_gone,
+            on_certain=self._tell_certain,
+        )
 
     def connect(self, cancellation: Cancellation | None = None) -> None:
         """See that every channel answers now; raises `SourceError` naming those that do not, and `CancelledError`."""
@@ -122,7 +128,7 @@ class CaReadbacks:
         for monitor in self._monitors.values():
             monitor.close()
 
-    def _monitor(self, channel: str) -> CaMonitor:
+    def _monitor(self, channel: str) -> CaMonitor | PvaArrayMonitor:
         return self._monitors[self._channels[channel].pv]
 
     def _without_value(self) -> list[str]:
@@ -186,10 +192,10 @@ class CaReadbacks:
 
     # Of the monitors, which hold the lock
 
-    def _tell(self, monitor: CaMonitor, update: Update) -> None:
+    def _tell(self, monitor: CaMonitor | PvaArrayMonitor, update: Update) -> None:
         self._post(_event(name, follow, update) for name, follow in self._followed_by(monitor))
 
-    def _tell_gone(self, monitor: CaMonitor) -> None:
+    def _tell_gone(self, monitor: CaMonitor | PvaArrayMonitor) -> None:
         self._post(Gone(name) for name, _ in self._followed_by(monitor))
 
     def _tell_certain(self, monitor: CaMonitor, certain_s: float) -> None:
@@ -198,7 +204,7 @@ class CaReadbacks:
                 stream.events.extend(Watermark(name, until_ns) for name, _ in self._followed_by(monitor))
                 stream.wake()
 
-    def _followed_by(self, monitor: CaMonitor) -> list[tuple[str, Follow]]:
+    def _followed_by(self, monitor: CaMonitor | PvaArrayMonitor) -> list[tuple[str, Follow]]:
         return [(name, follow) for name, follow in self._channels.items() if follow.pv == monitor.name]
 
     def _post(self, events: Iterable[ReadbackEvent]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,6 +14,7 @@ from scripted_run import Bench, frames
 
 from stream_service.core.exposure import Flag
 from stream_service.errors import SourceError
+from stream_service.run.live.arming_doubts import arming_doubts
 from stream_service.run.recorded.correction_options import CorrectionOptions
 from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -85,3 +88,10 @@ def test_file_without_the_dataset_is_refused_with_what_there_is(tmp_path: Path) 
 def test_option_without_a_profile_that_names_datasets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="--arrays needs a --profile that says 'how: index' and 'dataset'"):
         CorrectionOptions(arrays=panda_file(tmp_path / "panda.h5", 3)).settings()
+
+
+def test_array_that_only_lies_in_a_file_is_told_when_a_run_is_armed(tmp_path: Path) -> None:
+    doubts: Any = partial(arming_doubts, frame=None, detector=None, latest={})
+    told = list(doubts(by_index(tmp_path, pv="")))
+    assert len(told) == 2 and all("every row of a live run will be flagged missing" in sentence for sentence in told)
+    assert [sentence for sentence in doubts(by_index(tmp_path)) if "index" in sentence] == []

@@ -73,6 +73,7 @@ def test_settings_cannot_be_changed(tmp_path):
         ({"service.grace_s": 0}, "service.grace_s: .*greater than 0"),
         ({"channels.x.how": "order"}, "channels.x.how: "),
         ({"channels.y": {"how": "index", "unit": "um"}}, "channels.y: .*'index' needs 'pv', the array, or 'dataset'"),
+        ({"channels.energy.pv": "pva://E"}, "pva://E: over PVA only arrays are followed"),
         ({"channels.x.skip_first": 1}, "channels.x: .*only make sense for a channel paired by 'index'"),
         ({"channels.energy": {"how": "index", "pv": "E", "unit": "eV"}}, "'energy' cannot be paired by 'index'"),
         ({"channels.y.over": "window"}, "channels.y: 'over' only makes sense"),
