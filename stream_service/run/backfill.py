@@ -34,6 +34,11 @@ ASK_AGAIN_S = 1.0
 """Between two looks into a file that is not closed yet."""
 MOST_BYTES = 64 << 20
 """Of frames in groups that are fetched at once."""
+WAITS_FOR = {
+    RawState.NOT_THERE: "; it is not there yet",
+    RawState.BEING_WRITTEN: "; it can be read once it is closed",
+}
+"""What is said of a file that is asked again."""
 
 Ordinals = npt.NDArray[np.int64]
 
@@ -185,4 +190,5 @@ class Backfill:
         assert self._file is not None
         so_far = f": {self._n_found} so far" if self._n_found else ""
         wanted = counted(self._n_wanted, "lost frame")
-        self._report.say(RunState.DRAINING, f"fetching {wanted} from {self._file.path}{so_far}")
+        waits_for = WAITS_FOR.get(self._answer.state, "") if self._answer is not None else ""
+        self._report.say(RunState.DRAINING, f"fetching {wanted} from {self._file.path}{so_far}{waits_for}")

@@ -202,6 +202,29 @@ def test_abort_ends_the_fetching_at_once_and_stop_does_not(bench):
     assert said[-1].startswith("fetching 1 lost frame from /data/scan_raw.h5")
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (RawState.NOT_THERE, "; it is not there yet"),
+        (RawState.BEING_WRITTEN, "; it can be read once it is closed"),
+        (RawState.GROWING, ""),
+    ],
+)
+def test_what_is_waited_for_is_told(bench, state, words):
+    b = bench(n_positions=3)
+    said = []
+
+    def happen(n: int) -> None:
+        said.append(b.run.message)
+        if n == 3:
+            b.run.abort()
+
+    beside(b, ScriptedRawFile([], state, on_ask=happen))
+    b.play(frames([1, 3]), b.exposed(3), b.stop)
+    assert said[-1].startswith(f"fetching 1 lost frame from /data/scan_raw.h5{words}"), said
+    assert ("; it" in said[-1]) == bool(words)
+
+
 def test_frames_of_other_runs_and_duplicates_in_the_file_are_not_taken(bench):
     """Ids begin anew with every scan: the file may have today's and yesterday's, and what came is in it, too."""
     b = bench(n_positions=4)
