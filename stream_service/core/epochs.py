@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
@@ -37,6 +38,19 @@ class Epoch(NamedTuple):
 
     def ordinal_of(self, unique_id: int) -> int:
         return self.first_ordinal + unique_id - self.first_unique_id
+
+
+class EpochEnd(NamedTuple):
+    """Where the detector has reset its counter; frames may have been lost there that no id tells of."""
+
+    epoch: int
+    """That has ended."""
+    last_id: int
+    """Of the last frame of it that is known."""
+    last_ns: int
+    """Its stamp."""
+    next_ns: int
+    """Stamp of the first frame that came after the reset."""
 
 
 _given = attrgetter("given")
@@ -71,6 +85,8 @@ class Epochs:
         # of zeros: a long plan takes no memory before its frames
         self._is_taken = np.zeros(capacity, np.bool_)
         self._stamps_ns = np.zeros(capacity, np.int64)
+        self._displaced: dict[int, tuple[int, int]] = {}
+        """Epoch and id of frames that stand behind all others."""
 
     @property
     def current(self) -> int:
@@ -232,6 +248,28 @@ class Epochs:
         self._stamps_ns[ordinal] = timestamp_ns
         self.n_seen = max(self.n_seen, ordinal + 1)
 
+    def displace(self, ordinal: int, epoch: int, unique_id: int, timestamp_ns: int) -> None:
+        """A frame has been found for which its epoch has no place, since the next one began after the last that had
+        come: it stands behind all others. No frame may come after it.
+        """
+        self.fill(ordinal, timestamp_ns)
+        self._displaced[ordinal] = epoch, unique_id
+
+    def is_displaced(self, epoch: int, unique_id: int) -> bool:
+        """True for one of those."""
+        return (epoch, unique_id) in self._displaced.values()
+
+    def ends(self) -> list[EpochEnd]:
+        """Where the counter was reset, as far as ids and stamps tell; not where the source says its epochs."""
+        ends = []
+        for epoch, (before, after) in enumerate(pairwise(self._epochs)):
+            came = np.flatnonzero(self._is_taken[after.first_ordinal : self.n_seen])
+            if after.given == before.given + 1 and after.first_ordinal > before.first_ordinal and len(came):
+                last_id = before.first_unique_id + after.first_ordinal - 1 - before.first_ordinal
+                first_ns = int(self._stamps_ns[after.first_ordinal + came[0]])
+                ends.append(EpochEnd(epoch, last_id, after.after_ns, first_ns))
+        return ends
+
     def stamps_ns(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Stamps of the frames that have come to these places."""
         return self._stamps_ns[ordinals]
@@ -242,7 +280,11 @@ class Epochs:
         ordinals = np.arange(n)
         epochs = (np.searchsorted(firsts, ordinals, side="right") - 1).astype(np.int32)
         first_ids = np.array([epoch.first_unique_id for epoch in self._epochs], np.int64)
-        return epochs, first_ids[epochs] + ordinals - firsts[epochs]
+        unique_ids = first_ids[epochs] + ordinals - firsts[epochs]
+        for ordinal, identity in self._displaced.items():
+            if ordinal < n:
+                epochs[ordinal], unique_ids[ordinal] = identity
+        return epochs, unique_ids
 
     @property
     def _n_placed(self) -> int:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.account import Account
-from stream_service.core.epochs import MAX_JUMP, Epoch, Epochs, grown
+from stream_service.core.epochs import MAX_JUMP, Epoch, EpochEnd, Epochs, grown
 from stream_service.core.frame import FrameId
 from stream_service.core.stream import Series
 
@@ -255,6 +255,32 @@ class Ledger:
         self._n_received[ordinal] = 1
         self.n_received += 1
         return Receipt(Arrival.NEW, frame_id, ordinal)
+
+    def epoch_ends(self) -> list[EpochEnd]:
+        """See `Epochs.ends`."""
+        return self._epochs.ends()
+
+    def n_unknown(self, n_made: int) -> int:
+        """Frames that may have been made and lost just before the counter was reset, where `n_made` are known of."""
+        if not self._epochs.ends():
+            return 0
+        return MAX_JUMP if self._n_most is None else max(0, self._n_most - max(self.n_seen, n_made))
+
+    def displace(self, end: EpochEnd, unique_id: int, timestamp_ns: int, n_made: int) -> Receipt | None:
+        """Enter a frame that was made just before a reset of the counter and has been found elsewhere.
+
+        It stands behind the `n_made` frames that are known of, and no frame may come after it; None if it stands there
+        already, or more were made than may be.
+        """
+        ordinal = max(self.n_seen, n_made)
+        is_known = self._epochs.is_displaced(end.epoch, unique_id)
+        if is_known or (self._n_most is not None and ordinal >= self._n_most):
+            return None
+        self._reserve(ordinal + 1)
+        self._epochs.displace(ordinal, end.epoch, unique_id, timestamp_ns)
+        self._n_received[ordinal] = 1
+        self.n_received += 1
+        return Receipt(Arrival.NEW, FrameId(end.epoch, unique_id), ordinal)
 
     def held(self) -> npt.NDArray[np.int64]:
         """Ordinals of the frames that came and were not given back or reopened, in order."""

@@ -4,6 +4,10 @@ Policy. A record (the raw file) has frames of other runs, too, and an id may be 
 reset its counter. What tells them apart is the stamp: a frame has the place of its id if it was taken between the
 frames that came before and after that place. Only where the clock itself was set back between those two, either will
 do. Nothing in the record from before the run began is of the run.
+
+Frames that were lost just before the counter was reset leave no gap that ids tell of: those are looked for behind the
+last id that came before a reset, by their stamps between the frames beside it. The places of later frames stay as they
+are, so one that is found stands behind all others.
 """
 
 from __future__ import annotations
@@ -15,14 +19,25 @@ from stream_service.core.clock import BEFORE_ALL_TIME
 from stream_service.core.ledger import Arrival, Ledger, Receipt
 
 Column = npt.NDArray[np.int64]
+MOST_UNKNOWN = 10_000
+"""Ids behind the last one before a reset that are looked for."""
 
 
 class LostFrames:
     """Some frames of a ledger that did not come, as they are when this is made."""
 
-    def __init__(self, ledger: Ledger, ordinals: Column, begins_ns: int = BEFORE_ALL_TIME) -> None:
-        """Those in these places; no frame of the run is stamped before `begins_ns`."""
+    def __init__(
+        self, ledger: Ledger, ordinals: Column, begins_ns: int = BEFORE_ALL_TIME, n_made: int | None = None
+    ) -> None:
+        """Those in these places; no frame of the run is stamped before `begins_ns`. With `n_made`, the frames that are
+        known to have been made, also those just before a reset.
+        """
+        self.displaced: set[int] = set()
+        """Ordinals of those of the latter that were found."""
         self._ledger = ledger
+        self._n_made = 0 if n_made is None else n_made
+        self._ends = () if n_made is None else tuple(ledger.epoch_ends())
+        self._n_unknown = 0 if n_made is None else min(MOST_UNKNOWN, ledger.n_unknown(n_made))
         self._begins_ns = begins_ns
         unique_ids = ledger.identities(ordinals)[1]
         order = np.argsort(unique_ids, kind="stable")
@@ -33,8 +48,9 @@ class LostFrames:
 
     @property
     def unique_ids(self) -> Column:
-        """Of the lost frames, each once."""
-        return np.unique(self._unique_ids)
+        """Of the lost frames, each once, and of those that may be."""
+        behind = [np.arange(1, self._n_unknown + 1) + end.last_id for end in self._ends]
+        return np.unique(np.concatenate([self._unique_ids, *behind]))
 
     def held(self) -> tuple[Column, Column]:
         """uniqueId and stamp of the frames that came, (n,) each."""
@@ -48,6 +64,16 @@ class LostFrames:
                 self._is_found[n] = True
                 receipt = self._ledger.fill(int(self._ordinals[n]), timestamp_ns)
                 return receipt if receipt.arrival is Arrival.NEW else None
+        return self._find_displaced(unique_id, timestamp_ns)
+
+    def _find_displaced(self, unique_id: int, timestamp_ns: int) -> Receipt | None:
+        for end in self._ends:
+            is_behind = 0 < unique_id - end.last_id <= self._n_unknown
+            if is_behind and end.last_ns < timestamp_ns < end.next_ns:
+                receipt = self._ledger.displace(end, unique_id, timestamp_ns, self._n_made)
+                if receipt is not None:
+                    self.displaced.add(receipt.ordinal)
+                return receipt
         return None
 
     def _fits(self, ordinal: int, timestamp_ns: int) -> bool:

@@ -63,7 +63,7 @@ class Backfill:
         self._answer: RawAnswer | None = None
         """The last one."""
         self._is_answered = False
-        self._n_wanted = self._n_found = 0
+        self._n_wanted = self._n_found = self._n_made = 0
         self._n_frames, self._n_of_run = -1, 0
         self._grew_s = self._round_began_s = -math.inf
 
@@ -92,7 +92,8 @@ class Backfill:
 
     def _begin_round(self, now_s: float, n_exposed: int | None) -> None:
         missing = self._missing(n_exposed)
-        if not len(missing):
+        self._n_made = max(n_exposed or 0, int(missing.max(initial=-1)) + 1)
+        if not len(missing) and not self._may_lack_unknown:
             self._end("")
             return
         if self._file is None and not self._open(now_s, len(missing)):
@@ -100,6 +101,13 @@ class Backfill:
         self._round_began_s = now_s
         self._portions.extend(self._portions_of(missing))
         self._ask_next()
+
+    @property
+    def _may_lack_unknown(self) -> bool:
+        """True if frames may have been lost of which no id tells; groups of several frames could not be told anew."""
+        out = self._rows.out
+        is_single = out is not None and out.pipeline.frames_per_row == 1
+        return is_single and self._intake.ledger.n_unknown(self._n_made) > 0
 
     def _missing(self, n_exposed: int | None) -> Ordinals:
         """Of a detector that cannot be asked all are looked for that were planned."""
@@ -131,7 +139,8 @@ class Backfill:
         ledger.reopen(self._asked)
         if self._rows.out is not None:
             self._rows.out.pipeline.reopen(self._asked)
-        self._lost = LostFrames(ledger, self._asked, self._intake.begins_ns)
+        n_made = self._n_made if self._may_lack_unknown else None
+        self._lost = LostFrames(ledger, self._asked, self._intake.begins_ns, n_made)
         self._file.ask(self._lost.unique_ids, *self._lost.held())
         self._tell()
 
@@ -149,6 +158,8 @@ class Backfill:
             self._intake.notes.refuse(f"in the raw file {problem}")
             return None
         receipt = self._lost.find(frame.unique_id, frame.timestamp_ns)
+        if self._rows.out is not None:
+            self._rows.out.pipeline.planned.displaced |= self._lost.displaced
         return None if receipt is None else Entered(frame, receipt)
 
     def _settle(self, now_s: float) -> None:

@@ -16,6 +16,7 @@ from stream_service.run.frame_intake import FrameIntake
 from stream_service.text.counted import counted
 
 MOST_IDS_NAMED = 20
+NEVER_EXPOSED_OR_UNKNOWN = "never exposed, or lost just before the detector's counter was reset"
 COUNTER_SILENT = (
     "the detector's counter does not tell how many frames were made (it did not answer, or was reset): frames lost at "
     "the end are told as never exposed"
@@ -73,7 +74,7 @@ def settle(
     refusals = intake.notes.refusals
     missing = ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE)
     said = (
-        describe_account(account, missing, rows),
+        describe_account(account, missing, rows, was_reset=bool(ledger.epoch_ends())),
         about_lost if account.lost or account.incomplete else "",
         COUNTER_SILENT if n_exposed is None and intake.is_counted and not account.is_complete else "",
         refusals,
@@ -90,8 +91,13 @@ def reason_of_failure(failure: BaseException | None, end: End | None) -> EndReas
     return EndReason.REFUSED if isinstance(failure, ConfigError) else EndReason.FAILED
 
 
-def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]], rows: int) -> str:
-    """One sentence that says what became of the frames of a run, and names the ranges that are missing."""
+def describe_account(
+    account: Account, missing: Sequence[tuple[FrameId, FrameId]], rows: int, *, was_reset: bool = False
+) -> str:
+    """One sentence that says what became of the frames of a run, and names the ranges that are missing.
+
+    `was_reset`: the detector has reset its counter, and frames may have been lost there of which nobody knows.
+    """
     parts = [
         f"{account.stored + account.backfilled} of {counted(account.expected, 'frame')} stored in "
         f"{counted(rows, 'row')}"
@@ -100,7 +106,7 @@ def describe_account(account: Account, missing: Sequence[tuple[FrameId, FrameId]
         (account.backfilled, "of them fetched from the raw file"),
         (account.lost, "lost"),
         (account.incomplete, "in groups that never filled"),
-        (account.not_exposed, "never exposed"),
+        (account.not_exposed, NEVER_EXPOSED_OR_UNKNOWN if was_reset else "never exposed"),
         (account.duplicates - account.undecided, "duplicates ignored"),
         (
             account.undecided,

@@ -44,6 +44,8 @@ class PlannedRows:
         self._is_planned = planned_m is not None and len(planned_m) == n_positions
         if planned_m is not None and self._is_planned and self._most:
             self._places_m[:] = np.repeat(planned_m, self.rows_per_position, axis=0)
+        self.displaced: set[int] = set()
+        """Ordinals of frames of which nobody knows for what position they were planned."""
         self._repeats: tuple[int, ...] = ()
         self._replaced: list[int] = []
         self._n_elsewhere = 0
@@ -72,14 +74,16 @@ class PlannedRows:
     def enter(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
         """Enter `planned` and `replaces` into rows (n,) whose first frames these are, which begin at `first_row`."""
         slots = first_ordinals // self._frames_per_row
-        rows["planned"] = slots // self.rows_per_position
+        is_displaced = np.isin(first_ordinals, list(self.displaced))
+        rows["planned"] = np.where(is_displaced, -1, slots // self.rows_per_position)
         if not self._most:
             return
-        is_extra = slots >= len(self._row_of)
-        usual = slots[~is_extra]
-        self._row_of[usual] = first_row + np.flatnonzero(~is_extra)
+        is_extra = ~is_displaced & (slots >= len(self._row_of))
+        is_usual = ~is_displaced & ~is_extra
+        usual = slots[is_usual]
+        self._row_of[usual] = first_row + np.flatnonzero(is_usual)
         if not self._is_planned:
-            self._places_m[usual, 0], self._places_m[usual, 1] = rows["x_m"][~is_extra], rows["y_m"][~is_extra]
+            self._places_m[usual, 0], self._places_m[usual, 1] = rows["x_m"][is_usual], rows["y_m"][is_usual]
         for i in np.flatnonzero(is_extra).tolist():
             self._repeat(rows[i : i + 1], int(slots[i]) - len(self._row_of), first_row + i)
 

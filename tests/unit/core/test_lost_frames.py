@@ -38,3 +38,39 @@ def test_frame_of_another_time_has_no_place() -> None:
     _, lost = lossy()
     assert lost.find(2, 5) is None and lost.find(2, 35) is None
     assert lost.unique_ids.tolist() == np.array([2, 4]).tolist()
+
+
+def reset_ledger(n_expected: int | None) -> Ledger:
+    """Frames 1 and 2, then from 1 on again to 3; 3 and 4 of the first epoch, made before the reset, did not come."""
+    ledger = Ledger(1, n_expected)
+    for unique_id, at_ns in ((1, 10), (2, 20), (1, 50), (2, 60), (3, 70)):
+        ledger.mark([ledger.receive(unique_id, at_ns).ordinal], FrameStatus.STORED)
+    return ledger
+
+
+def test_frames_lost_just_before_a_reset_are_looked_for_and_stand_behind_all_others() -> None:
+    ledger = reset_ledger(7)
+    lost = LostFrames(ledger, ledger.missing(), n_made=5)
+    assert lost.unique_ids.tolist() == [3, 4]
+    found = [lost.find(unique_id, at_ns) for unique_id, at_ns in ((3, 30), (3, 70), (4, 40), (4, 41), (5, 45))]
+    assert [each and (each.id, each.ordinal) for each in found] == [((0, 3), 5), None, ((0, 4), 6), None, None]
+    ledger.mark([5, 6], FrameStatus.BACKFILLED)
+    account = ledger.close(5)
+    assert (account.is_complete, account.stored, account.backfilled) == (True, 5, 2)
+    epochs, unique_ids, _, _ = ledger.columns()
+    assert list(zip(epochs.tolist(), unique_ids.tolist(), strict=True))[4:] == [(1, 3), (0, 3), (0, 4)]
+    assert lost.displaced == {5, 6}
+
+
+def test_no_more_frames_are_looked_for_than_may_have_been_made() -> None:
+    ledger = reset_ledger(5)
+    lost = LostFrames(ledger, ledger.missing(), n_made=5)
+    assert lost.unique_ids.tolist() == []
+    assert lost.find(3, 30) is None
+
+
+def test_frames_of_a_run_of_unknown_length_are_looked_for_by_their_stamps() -> None:
+    ledger = reset_ledger(None)
+    lost = LostFrames(ledger, ledger.missing(), n_made=5)
+    assert lost.find(3, 30) is not None and lost.find(5, 55) is None
+    assert ledger.close(5).expected == 6
