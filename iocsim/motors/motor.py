@@ -16,7 +16,8 @@ from caproto import SkipWrite
 
 from iocsim.motors.axis import Axis
 from iocsim.motors.motor_fields import LENGTHS_UM, OTHERS, READ_ONLY, SPEEDS_UM_S
-from iocsim.motors.motor_record import PROCESSING_FIELDS, MotorRecord, Post
+from iocsim.motors.motor_record import PROCESSING_FIELDS, MotorRecord
+from iocsim.motors.motor_values import Post
 from iocsim.motors.polling import Polling
 from iocsim.pv import UNDEFINED_TIME_NS, DoublePv, Pv, PvTable, monitors_sent
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import NO_STAMP, NS_PER_S, FrameTime, Marks
-from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.readback import Readback
 from stream_service.text.counted import counted
 from stream_service.text.units import MILLIAMPERES
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from stream_service.core.epochs import Epoch
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.hardware_array import Held
-from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.run import EndReason
 from stream_service.run.rows.late_rows import InterruptedFile, LateRows
 from stream_service.run.rows.pipeline import KnownPixels

@@ -29,11 +29,12 @@ from stream_service.run.frame_intake import FrameIntake, RunNotes
 from stream_service.run.past import Past
 from stream_service.run.report import RunReport
 from stream_service.run.rows.judged_rows import NewsListener
+from stream_service.run.rows.latest_row import ShownRow
 from stream_service.run.rows.score_table import Scores
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_end import RunEnd
 from stream_service.run.run_file import RunFile
-from stream_service.run.run_rows import RunRows, ShownRow
+from stream_service.run.run_rows import RunRows
 from stream_service.run.setup import RunSetup
 from stream_service.run.source_watch import SourceWatch
 from stream_service.run.sources import Sources

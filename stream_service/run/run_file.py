@@ -20,7 +20,7 @@ import numpy as np
 
 from stream_service.core.conditions import Conditions
 from stream_service.core.ledger import Ledger
-from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.run import RunOutcome, RunState
 from stream_service.kernels import FrameReducer
 from stream_service.qc import Evaluator

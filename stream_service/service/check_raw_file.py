@@ -99,7 +99,7 @@ def _check_folder(settings: RawFileSettings, folder: str) -> Iterator[Finding]:
         is_mapped = str(path) != folder.rstrip("/")
         right = "is it mounted, and is raw_file.path_map of the profile right?"
         why = f"which is no folder here: {right if is_mapped else 'raw_file.path_map of the profile says where it is'}"
-    elif not os.access(path, os.R_OK | os.X_OK):
+    elif not os.access(path, os.R_OK | os.X_OK, effective_ids=True):
         why = "which this user may not read"
     else:
         yield Finding("ok", "raw file", f"{written}{here}, which can be read here")

@@ -7,9 +7,9 @@ from operator import attrgetter
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.qc.maps import GrowingMap, ScanMap
 from stream_service.qc.scan_values import ScanValues
+from stream_service.run.rows.latest_row import ShownRow
 from stream_service.run.rows.score_table import Scores
 from stream_service.run.run import Run
-from stream_service.run.run_rows import ShownRow
 from stream_service.settings.status_table import ServiceImage
 
 PERIOD_S = 0.5

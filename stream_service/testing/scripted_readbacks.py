@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from stream_service.cancellation import Cancellation
-from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.stream import ReadbackEvent, Watermark
 from stream_service.testing.manual_clock import ManualClock
 

@@ -17,8 +17,8 @@ import pytest
 
 from stream_service.core.clock import DEFAULT_LIMIT_S
 from stream_service.core.frame import NS_PER_S, Frame, FrameId, FrameTime
-from stream_service.core.pairing.history import Readback
 from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.pairing.rule import ChannelRule, How
 
 T0_S = 1_795_218_868.0

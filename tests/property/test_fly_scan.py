@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameId, FrameTime, Marks
-from stream_service.core.pairing.history import Readback
 from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.pairing.rule import POSITION_TOLERANCE_M, ChannelRule, How, Over
 
 US = 1000

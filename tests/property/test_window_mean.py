@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import Frame, FrameId, FrameTime, Window
-from stream_service.core.pairing.history import History, Readback
+from stream_service.core.pairing.history import History
 from stream_service.core.pairing.interpolation import Reading, reading_by_gap, reading_with_motion
 from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.pairing.rule import ChannelRule, How, Over
 from stream_service.core.pairing.window_mean import mean_over
 

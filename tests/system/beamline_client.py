@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from limits import HANG_S
@@ -66,6 +67,23 @@ class BeamlineClient:
             cam1__AcquirePeriod=period_s,
         )
         self.put("cam1:Acquire", 1)
+
+    def set_hdf1(self, folder: Path, name: str = "scan", template: str = "%s%s.h5", **values: Any) -> None:
+        """Set HDF1 up for a file that grows, from the first frame on; `values` as of `put_all`."""
+        self.put_all(
+            HDF1__EnableCallbacks=1,
+            HDF1__FilePath=str(folder),
+            HDF1__FileName=name,
+            HDF1__FileTemplate=template,
+            HDF1__FileWriteMode="Stream",
+            HDF1__LazyOpen="Yes",
+        )
+        self.put_all(**{"HDF1__NumCapture": 0} | values)
+
+    def begin_capture(self) -> None:
+        """Let HDF1 write the frames that come from now on."""
+        self.put("HDF1:Capture", 1, wait=False)
+        self.wait_for("HDF1:Capture_RBV", "Capturing")
 
     def watch(self, *names: str) -> list[Event]:
         """A list that grows with every update of these PVs, the present values first."""

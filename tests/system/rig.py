@@ -106,23 +106,19 @@ class Rig:
                 os.kill(reader, signal.SIGSTOP)
                 return reader
 
-    def record(self, name: str, n_frames: int, *, column_chunk: int = 1) -> Path:
-        """Let HDF1 record the next frames, too, with SWMR; the file it makes at the first one."""
-        self.beamline.put_all(
-            HDF1__EnableCallbacks=1,
+    def record(self, name: str, n_frames: int, *, column_chunk: int = 1, swmr: bool = True) -> Path:
+        """Let HDF1 record the next frames, too; the file it makes at the first one."""
+        self.beamline.set_hdf1(
+            self.folder,
+            name,
+            "%s%s_raw.h5",
             HDF1__BlockingCallbacks="Yes",
-            HDF1__FilePath=str(self.folder),
-            HDF1__FileName=name,
-            HDF1__FileTemplate="%s%s_raw.h5",
-            HDF1__FileWriteMode="Stream",
-            HDF1__LazyOpen="Yes",
-            HDF1__SWMRMode="On",
+            HDF1__SWMRMode="On" if swmr else "Off",
             HDF1__NDAttributeChunk=column_chunk,
             HDF1__NumFramesFlush=1,
             HDF1__NumCapture=n_frames,
         )
-        self.beamline.put("HDF1:Capture", 1, wait=False)
-        self.beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+        self.beamline.begin_capture()
         return self.folder / f"{name}_raw.h5"
 
     def counter(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import zmq
@@ -83,14 +83,6 @@ def take(queue: ZmqQueue, n: int) -> list[bytes]:
         assert time.monotonic() < deadline_s, f"{len(taken)} of {n} messages came"
         taken += [bytes(message.parts[0]) for message in queue.take(0.05)]
     return taken
-
-
-def wait_until(claim: Callable[[], bool]) -> None:
-    """Fail if the claim does not come true."""
-    deadline_s = time.monotonic() + HANG_S
-    while not claim():
-        assert time.monotonic() < deadline_s, "it did not come true"
-        time.sleep(0.01)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ import math
 from typing import NamedTuple
 
 from stream_service.core.exposure import Flag
-from stream_service.core.pairing.history import END_OF_TIME, History, Knowledge, Readback
+from stream_service.core.pairing.history import END_OF_TIME, History, Knowledge
+from stream_service.core.pairing.readback import Readback
 
 
 class Reading(NamedTuple):

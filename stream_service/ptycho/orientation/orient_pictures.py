@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from stream_service.ptycho.image.image_pictures import flattened_phase
+from stream_service.ptycho.image.object_image import flattened_phase
 from stream_service.ptycho.optics.scan_holograms import ScanHolograms
 from stream_service.ptycho.orientation.orient import Candidate, mosaic
 from stream_service.ptycho.orientation.orient_trials import Trial

@@ -11,13 +11,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.frame import AttributeValue
 from stream_service.core.pairing.rule import POSITION_TOLERANCE_M, ChannelRule, How
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.run.recorded.recorded_rows import row_attribute
-from stream_service.settings.profile import PAIRED_CHANNELS, POSITION_CHANNELS, Profile, moving_channel
+from stream_service.settings.profile import PAIRED_CHANNELS, Profile, moving_channel
 from stream_service.sources.recording import Recording
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
 

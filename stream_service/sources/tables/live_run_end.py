@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.clock import BEFORE_ALL_TIME
 from stream_service.core.frame import MOST_NS, NS_PER_S
-from stream_service.core.pairing.history import BEFORE_ALL_TIME
 from stream_service.sources.tables.recorded_units import text_of
 from stream_service.standard_file.schema import paths
 

@@ -19,8 +19,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.clock import BEFORE_ALL_TIME
 from stream_service.core.frame import MOST_NS, NS_PER_S
-from stream_service.core.pairing.history import BEFORE_ALL_TIME
 from stream_service.errors import ConfigError, SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow

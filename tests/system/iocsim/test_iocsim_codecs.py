@@ -161,18 +161,8 @@ def test_codec_can_be_changed_while_frames_come(beamline: Beamline):
 
 def test_jpeg_is_nearly_the_frame_and_the_file_writer_beside_it_has_it_exactly(beamline: Beamline):
     beamline.send_by("JPEG", **ODD_SIZE, cam1__DataType="UInt8", Codec1__JPEGQuality=100)
-    beamline.client.put_all(
-        HDF1__EnableCallbacks=1,
-        HDF1__BlockingCallbacks="Yes",
-        HDF1__FilePath=str(beamline.folder),
-        HDF1__FileName="beside_jpeg",
-        HDF1__FileTemplate="%s%s.h5",
-        HDF1__FileWriteMode="Stream",
-        HDF1__LazyOpen="Yes",
-        HDF1__NumCapture=2,
-    )
-    beamline.client.put("HDF1:Capture", 1, wait=False)
-    beamline.client.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.client.set_hdf1(beamline.folder, "beside_jpeg", HDF1__BlockingCallbacks="Yes", HDF1__NumCapture=2)
+    beamline.client.begin_capture()
     frames = beamline.take(2)
     beamline.client.wait_for("HDF1:Capture_RBV", "Done")
     beamline.client.put("HDF1:EnableCallbacks", 0)

@@ -75,23 +75,16 @@ def test_frames_say_where_the_stage_is_or_not_and_some_payloads_are_damaged(clie
 
 
 def test_file_of_yesterday_is_in_the_way_and_a_disk_that_fails_ends_the_capture(client: BeamlineClient, tmp_path: Path):
-    client.put_all(
+    client.set_hdf1(
+        tmp_path,
         cam1__ArrayCounter=0,
         Sim__Hdf1OldFile=5,
         Sim__Hdf1DropIds="2",
         Sim__Hdf1FailIds="4",
-        HDF1__EnableCallbacks=1,
         HDF1__BlockingCallbacks="Yes",
-        HDF1__FilePath=str(tmp_path),
-        HDF1__FileName="scan",
-        HDF1__FileTemplate="%s%s.h5",
-        HDF1__FileWriteMode="Stream",
-        HDF1__LazyOpen="Yes",
         HDF1__NDAttributeChunk=1,
-        HDF1__NumCapture=0,
     )
-    client.put("HDF1:Capture", 1, wait=False)
-    client.wait_for("HDF1:Capture_RBV", "Capturing")
+    client.begin_capture()
     with h5py.File(tmp_path / "scan.h5") as file:
         assert file[IDS][()].tolist() == [1, 2, 3, 4, 5]
         assert file["/entry/data/data"].shape == (5, 32, 40)

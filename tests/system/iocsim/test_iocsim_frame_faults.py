@@ -28,19 +28,10 @@ class Scan:
     """Frames as HDF1 has them, from uniqueId 1 on, and the truth about them."""
 
     def __init__(self, client: BeamlineClient, folder: Path, n_frames: int = N_FRAMES) -> None:
-        client.put_all(
-            cam1__ArrayCounter=0,
-            HDF1__EnableCallbacks=1,
-            HDF1__FilePath=str(folder),
-            HDF1__FileName="scan",
-            HDF1__FileNumber=0,
-            HDF1__FileTemplate="%s%s_%3.3d.h5",
-            HDF1__FileWriteMode="Stream",
-            HDF1__LazyOpen="Yes",
-            HDF1__NumCapture=n_frames,
+        client.set_hdf1(
+            folder, template="%s%s_%3.3d.h5", cam1__ArrayCounter=0, HDF1__FileNumber=0, HDF1__NumCapture=n_frames
         )
-        client.put("HDF1:Capture", 1, wait=False)
-        client.wait_for("HDF1:Capture_RBV", "Capturing")
+        client.begin_capture()
         client.acquire(n_frames, exposure_s=0.02)
         client.wait_for("HDF1:Capture_RBV", "Done")
         self.path = folder / "scan_000.h5"

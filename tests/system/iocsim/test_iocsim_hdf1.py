@@ -21,18 +21,13 @@ def client(start_ioc: Callable) -> Iterator[BeamlineClient]:
 @pytest.fixture
 def beamline(client: BeamlineClient, tmp_path: Path) -> BeamlineClient:
     """The beamline of all tests, which counts its frames and files anew."""
-    client.put_all(
+    client.set_hdf1(
+        tmp_path,
+        template="%s%s_%3.3d.h5",
         cam1__ArrayCounter=0,
         HDF1__FileNumber=0,
         HDF1__SWMRMode="Off",
         HDF1__BlockingCallbacks="No",
-        HDF1__EnableCallbacks=1,
-        HDF1__FilePath=str(tmp_path),
-        HDF1__FileName="scan",
-        HDF1__FileTemplate="%s%s_%3.3d.h5",
-        HDF1__FileWriteMode="Stream",
-        HDF1__LazyOpen="Yes",
-        HDF1__NumCapture=0,
         HDF1__AutoIncrement="Yes",
     )
     return client
@@ -49,8 +44,7 @@ def test_frames_between_flushes_are_never_fewer_than_in_a_chunk(beamline: Beamli
     beamline.put("HDF1:NumFramesFlush", 0)
     assert (beamline.get("HDF1:NumFramesFlush_RBV"), beamline.get("HDF1:NumFramesChunks_RBV")) == (0, 0)
     beamline.put("HDF1:NumCapture", 1)
-    beamline.put("HDF1:Capture", 1, wait=False)
-    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.begin_capture()
     beamline.acquire(1)
     beamline.wait_for("HDF1:Capture_RBV", "Done")
     beamline.wait_for("HDF1:NumFramesChunks_RBV", 1)
@@ -63,8 +57,7 @@ def test_a_stream_capture_from_arming_to_the_closed_file(beamline: BeamlineClien
     assert beamline.get("HDF1:FilePath_RBV") == f"{tmp_path}/"
     assert beamline.get("HDF1:FilePathExists_RBV") == "Yes"
     beamline.put_all(HDF1__NumCapture=5, HDF1__SWMRMode="On")
-    beamline.put("HDF1:Capture", 1, wait=False)
-    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.begin_capture()
     assert beamline.get("HDF1:FullFileName_RBV") == ""
     assert beamline.get("HDF1:WriteMessage") == "Lazy Open..."
 
@@ -92,8 +85,7 @@ def test_put_callback_of_capture_comes_at_its_end(beamline: BeamlineClient):
 
 def test_capture_zero_closes_an_endless_stream(beamline: BeamlineClient, tmp_path: Path):
     beamline.put("HDF1:BlockingCallbacks", "Yes")
-    beamline.put("HDF1:Capture", 1, wait=False)
-    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.begin_capture()
     beamline.acquire(3)
     assert beamline.get("HDF1:NumCaptured_RBV") == 3
     beamline.put("HDF1:Capture", 0)
@@ -104,8 +96,7 @@ def test_capture_zero_closes_an_endless_stream(beamline: BeamlineClient, tmp_pat
 def test_a_missing_folder_is_a_write_error_that_capture_zero_clears(beamline: BeamlineClient):
     beamline.put("HDF1:FilePath", "/no/such/folder")
     assert beamline.get("HDF1:FilePathExists_RBV") == "No"
-    beamline.put("HDF1:Capture", 1, wait=False)
-    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.begin_capture()
     assert beamline.get("HDF1:WriteFile_RBV") == "Writing"
     beamline.acquire(1)
     beamline.wait_for("HDF1:WriteStatus", "Write error")
@@ -125,8 +116,7 @@ def test_a_layout_that_is_not_there_is_said_to_be_invalid(beamline: BeamlineClie
 
 
 def test_settings_of_the_file_are_not_taken_while_it_is_open(beamline: BeamlineClient):
-    beamline.put("HDF1:Capture", 1, wait=False)
-    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.begin_capture()
     beamline.acquire(1)
     beamline.wait_for("HDF1:NumCaptured_RBV", 1)
     beamline.put("HDF1:NumFramesChunks", 4)
@@ -149,14 +139,10 @@ def test_arrays_that_find_the_queue_full_are_counted(beamline: BeamlineClient):
 def test_a_signal_in_the_middle_of_a_capture_leaves_a_closed_file(start_ioc: Callable, tmp_path: Path, how: int):
     ioc = start_ioc("--shape", "32,48", "--stack", "4", "--truth", tmp_path / "truth.npz")
     beamline = BeamlineClient(ioc.prefix)
-    beamline.put_all(
-        HDF1__EnableCallbacks=1,
-        HDF1__FilePath=str(tmp_path),
-        HDF1__FileName="cut",
-        HDF1__FileTemplate="%s%s_%3.3d.h5",
-        HDF1__FileWriteMode="Stream",
-        HDF1__LazyOpen="Yes",
-        HDF1__NumCapture=0,
+    beamline.set_hdf1(
+        tmp_path,
+        "cut",
+        "%s%s_%3.3d.h5",
         HDF1__SWMRMode="On",
         Pva1__EnableCallbacks=1,
         cam1__ImageMode="Continuous",

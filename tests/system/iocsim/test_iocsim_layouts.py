@@ -32,18 +32,8 @@ def ioc(start_ioc: Callable[..., Any]) -> Any:
 @pytest.fixture
 def beamline(ioc: Any, tmp_path: Path) -> Iterator[BeamlineClient]:
     client = BeamlineClient(ioc.prefix)
-    client.put_all(
-        HDF1__EnableCallbacks=1,
-        HDF1__BlockingCallbacks="Yes",
-        HDF1__FilePath=str(tmp_path),
-        HDF1__FileName="scan",
-        HDF1__FileTemplate="%s%s.h5",
-        HDF1__FileWriteMode="Stream",
-        HDF1__LazyOpen="Yes",
-        HDF1__SWMRMode="Off",
-        HDF1__NumCapture=0,
-        HDF1__NDAttributeChunk=1,
-        HDF1__NumFramesFlush=1,
+    client.set_hdf1(
+        tmp_path, HDF1__BlockingCallbacks="Yes", HDF1__SWMRMode="Off", HDF1__NDAttributeChunk=1, HDF1__NumFramesFlush=1
     )
     client.put_all(Sim__EraseNDAttributes=1, cam1__NDAttributesMacros="")
     client.put("cam1:NDAttributesFile", "")
@@ -75,8 +65,7 @@ def load(beamline: BeamlineClient, attributes: str) -> str:
 
 
 def record(beamline: BeamlineClient, n_frames: int) -> None:
-    beamline.put("HDF1:Capture", 1, wait=False)
-    beamline.wait_for("HDF1:Capture_RBV", "Capturing")
+    beamline.begin_capture()
     beamline.acquire(n_frames)
 
 
@@ -203,19 +192,14 @@ def test_layout_that_kills_the_real_ioc_ends_this_one(start_ioc: Callable[..., A
     """At the first frame, as there; XMLValid had said Yes."""
     ioc = start_ioc("--shape", "32,48", "--stack", "2")
     client = BeamlineClient(ioc.prefix)
-    client.put_all(
-        HDF1__EnableCallbacks=1,
-        HDF1__FilePath=str(tmp_path),
-        HDF1__FileTemplate="%s%s.h5",
-        HDF1__FileWriteMode="Stream",
-        HDF1__LazyOpen="Yes",
+    client.set_hdf1(
+        tmp_path,
         HDF1__XMLFileName=LAYOUT.replace(
             '<group name="entry">', '<dataset name="d" source="detector"/><group name="entry">'
         ),
     )
     assert client.get("HDF1:XMLValid_RBV") == "Yes"
-    client.put("HDF1:Capture", 1, wait=False)
-    client.wait_for("HDF1:Capture_RBV", "Capturing")
+    client.begin_capture()
     client.put("cam1:Acquire", 1, wait=False)
     assert ioc.process.wait(HANG_S) == 139
     client.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -36,25 +35,6 @@ def rig(ioc: Any, rigs: Rigs) -> Iterator[Rig]:
     rig.beamline.wait_for("HDF1:Capture_RBV", "Done")
 
 
-def record(rig: Rig, name: str, n_frames: int, *, swmr: bool = True) -> Path:
-    """Let HDF1 record the next frames; the file it makes at the first one."""
-    if swmr:
-        return rig.record(name, n_frames)
-    rig.beamline.put_all(
-        HDF1__EnableCallbacks=1,
-        HDF1__FilePath=str(rig.folder),
-        HDF1__FileName=name,
-        HDF1__FileTemplate="%s%s_raw.h5",
-        HDF1__FileWriteMode="Stream",
-        HDF1__LazyOpen="Yes",
-        HDF1__SWMRMode="Off",
-        HDF1__NumCapture=n_frames,
-    )
-    rig.beamline.put("HDF1:Capture", 1, wait=False)
-    rig.beamline.wait_for("HDF1:Capture_RBV", "Capturing")
-    return rig.folder / f"{name}_raw.h5"
-
-
 def expose(rig: Rig, lost: Iterable[int], n_positions: int = N, k: int = 1) -> None:
     """A step scan, of which the stream loses some frames, counted from 1."""
     before = rig.counter()
@@ -82,7 +62,7 @@ def check_file(rig: Rig, file: h5py.File, lost: Iterable[int], n_frames: int = N
 
 
 def test_from_a_file_that_is_closed(rig: Rig) -> None:
-    raw = record(rig, "closed", N)
+    raw = rig.record("closed", N)
     assert rig.arm("closed", n_positions=N, raw_file=str(raw)) == ""
     expose(rig, LOST)
     assert rig.wait_for_end() == "COMPLETE", rig.service.get("Message")
@@ -93,7 +73,7 @@ def test_from_a_file_that_is_closed(rig: Rig) -> None:
 
 
 def test_those_that_came_damaged(rig: Rig) -> None:
-    raw, before = record(rig, "damaged", N), rig.counter()
+    raw, before = rig.record("damaged", N), rig.counter()
     rig.beamline.put("Sim:TruncatedIds", f"{before + 2},{before + 6}")
     assert rig.arm("damaged", n_positions=N, raw_file=str(raw)) == ""
     expose(rig, (4,))
@@ -107,7 +87,7 @@ def test_those_that_came_damaged(rig: Rig) -> None:
 
 def test_groups_that_were_given_up_and_those_still_open(rig: Rig) -> None:
     lost, k, n = (2, 4, 5, 6, 18), 3, 8
-    raw = record(rig, "groups", k * n)
+    raw = rig.record("groups", k * n)
     assert rig.arm("groups", n_positions=n, frames_per_position=k, raw_file=str(raw)) == ""
     expose(rig, lost, n, k)
     rig.service.put("Stop", 1)
@@ -118,7 +98,7 @@ def test_groups_that_were_given_up_and_those_still_open(rig: Rig) -> None:
 
 def test_from_a_file_that_still_grows_named_by_its_plugin(ioc: Any, rigs: Rigs) -> None:
     rig = rigs.beside(ioc.prefix, service={"drain_s": 1.0}, raw_file={"plugin": f"{ioc.prefix}HDF1:"})
-    record(rig, "growing", 1000)
+    rig.record("growing", 1000)
     assert rig.arm("growing", n_positions=N) == ""
     expose(rig, LOST)
     assert rig.wait_for_end() == "COMPLETE", rig.service.get("Message")
@@ -130,7 +110,7 @@ def test_from_a_file_that_still_grows_named_by_its_plugin(ioc: Any, rigs: Rigs) 
 
 def test_from_a_file_without_swmr_once_it_is_closed(ioc: Any, rigs: Rigs) -> None:
     rig = rigs.beside(ioc.prefix, service={"drain_s": 1.0}, raw_file={"timeout_s": 300.0})
-    raw = record(rig, "plain", 1000, swmr=False)
+    raw = rig.record("plain", 1000, swmr=False)
     assert rig.arm("plain", n_positions=N, raw_file=str(raw)) == ""
     expose(rig, LOST)
     rig.service.wait_until(lambda: "fetching 4 lost frames from" in rig.service.get("Message"))
@@ -151,7 +131,7 @@ def test_from_a_file_without_swmr_once_it_is_closed(ioc: Any, rigs: Rigs) -> Non
 )
 def test_what_cannot_be_fetched_is_named_and_why(rig: Rig, name: str, words: str) -> None:
     if name.startswith("yesterday"):
-        record(rig, "yesterday", 2)
+        rig.record("yesterday", 2)
         rig.beamline.acquire(2)
         rig.beamline.wait_for("HDF1:Capture_RBV", "Done")
     before = rig.counter()

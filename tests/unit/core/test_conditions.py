@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream_service.core.conditions import CLOSED, NOT_KNOWN, OPEN, Conditions, HeldValues
 from stream_service.core.frame import NO_STAMP, FrameTime, Marks
-from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.row import row_dtype
 
 UNITS = {"ring_current": "mA", "shutter": "", "x": "um"}

@@ -7,8 +7,9 @@ import math
 import pytest
 
 from stream_service.core.exposure import Flag
-from stream_service.core.pairing.history import History, Readback
+from stream_service.core.pairing.history import History
 from stream_service.core.pairing.interpolation import best_guess, reading_by_gap, reading_with_motion
+from stream_service.core.pairing.readback import Readback
 
 INVALID = -1.0
 """Stands for a value in alarm severity INVALID."""

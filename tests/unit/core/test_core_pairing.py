@@ -10,8 +10,9 @@ import pytest
 
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId, FrameTime
-from stream_service.core.pairing.history import MOST_UPDATES, Readback
+from stream_service.core.pairing.history import MOST_UPDATES
 from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.pairing.rule import ChannelRule, How, channels_followed
 
 MS = 1_000_000

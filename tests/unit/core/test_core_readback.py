@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stream_service.core.pairing.history import MOST_UPDATES, History, Knowledge, Readback
+from stream_service.core.pairing.history import MOST_UPDATES, History, Knowledge
+from stream_service.core.pairing.readback import Readback
 
 
 def history(*stamps: int) -> History:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from iocsim.motors.axis import Axis
-from iocsim.motors.motor_record import MotorRecord, Post
+from iocsim.motors.motor_record import MotorRecord
+from iocsim.motors.motor_values import Post
 
 MS = 1_000_000
 POLL_NS = 100 * MS

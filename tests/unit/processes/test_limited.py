@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from limits import HANG_S
+from waiting import is_there, wait_until
 
 from stream_service.cancellation import Cancellation, CancelledError
 from stream_service.processes.limited import LimitedProcessError, run_limited
@@ -44,23 +44,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def wait_until(claim: Callable[[], bool], timeout_s: float = HANG_S) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not claim():
-        assert time.monotonic() < deadline_s, "it did not come true in time"
-        time.sleep(0.01)
-
-
 def number_in(folder: Path) -> int:
     wait_until((folder / "number").exists)
     return int((folder / "number").read_text())
-
-
-def is_there(number: int) -> bool:
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_cancelled_process_is_ended_at_once(folder: Path) -> None:

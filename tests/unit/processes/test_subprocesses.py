@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from limits import HANG_S
+from waiting import is_there
 
 from stream_service.processes.subprocesses import Subprocess
 
@@ -41,13 +42,6 @@ subprocesses.lift_limits = wait_for_its_end  # done by the child first
 code = "import time; time.sleep(3600)"
 subprocesses.Subprocess("child", ["-c", code], dict(os.environ), Path(sys.argv[1]))
 """
-
-
-def is_there(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent was killed")

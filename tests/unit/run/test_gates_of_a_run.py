@@ -16,7 +16,7 @@ from evaluated_scans import evaluated
 from scripted_run import AT_REST, Bench, profile_for
 from scripted_run import frame as plain_frame
 
-from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.reason import Reason
 from stream_service.core.run import RunState
 from stream_service.core.stream import Gone

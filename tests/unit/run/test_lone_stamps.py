@@ -11,8 +11,8 @@ import pytest
 from stream_service.core.clock import DEFAULT_LIMIT_S, FrameClock, lone_stamps
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import Frame, FrameId, FrameTime
-from stream_service.core.pairing.history import Readback
 from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.pairing.rule import ChannelRule, How
 from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings

@@ -15,9 +15,9 @@ import pytest
 from scripted_run import Bench, Step
 
 from stream_service.core.exposure import Flag
-from stream_service.core.pairing.history import Readback
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.run import RunState
-from stream_service.sources.live.pva_frames import Received
+from stream_service.sources.live.pva_queue import Received
 
 N = 3000
 RATE_HZ = 1000
@@ -35,6 +35,8 @@ class Scan:
         self.happens: dict[int, Callable[[], None]] = {}
         """By the unique_id before which it does."""
         self.most_bytes = 0
+        self.put_right: set[int] = set()
+        """By `flagged`: the last unique_id of rows that later ones replace."""
         self._has_receipts = has_receipts
 
     @property
@@ -61,15 +63,23 @@ class Scan:
         self.bench.sources.readbacks.events.append(Readback("x", 3.0, stamp_ns))
 
     def flagged(self) -> dict[int, Flag]:
-        """The rows that are flagged, by the last unique_id of each; all others are used, and right."""
+        """The rows that were flagged, by the last unique_id of each; all others are used, and right.
+
+        Those of them that a later row puts right are in `put_right`.
+        """
         with self.bench.file() as file:
-            ids, flags = file["/entry/frames/unique_id"][:], file["/entry/frames/flags"][:]
-            assert sorted(ids.ravel().tolist()) == list(range(1, N + 1)), "no frame is lost"
-            np.testing.assert_array_equal(file["/entry/keep"][:], flags == 0)
+            ids, flags, replaces = (file[f"/entry/frames/{name}"][:] for name in ("unique_id", "flags", "replaces"))
+            is_first = replaces < 0
+            assert sorted(ids[is_first].ravel().tolist()) == list(range(1, N + 1)), "no frame is lost"
+            np.testing.assert_array_equal(ids[replaces[~is_first]], ids[~is_first])
             used = flags == 0
+            np.testing.assert_array_equal(file["/entry/keep"][:], used)
+            assert used[~is_first].all() and not used[replaces[~is_first]].any()
             np.testing.assert_allclose(file["/entry/pos"][:][used], [[-3e-6, 4e-6]] * int(used.sum()), rtol=1e-12)
         assert self.run.state is RunState.COMPLETE
-        return {int(row[-1]): Flag(int(flag)) for row, flag in zip(ids, flags, strict=True) if flag}
+        self.put_right = {int(row[-1]) for row in ids[~is_first]}
+        first = zip(ids[is_first], flags[is_first], strict=True)
+        return {int(row[-1]): Flag(int(flag)) for row, flag in first if flag}
 
 
 @pytest.mark.parametrize("channel", ["x", "x_moving", "y"])
@@ -86,6 +96,7 @@ def test_stalled_readback_costs_no_frame_and_flags_the_rows_without_it(tmp_path,
     assert set(flagged.values()) == {Flag.UNBRACKETED}
     assert min(flagged) > 990 and max(flagged) < 1520, "those that still waited when it was back are right"
     assert len(flagged) >= 490
+    assert scan.put_right == set(flagged), "it was told at last where the stage had been"
     assert scan.most_bytes <= scan.bench.sources.budget_bytes
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from without_privileges import permissions_hold
 
 from stream_service.run.live.check_finding import Finding
 from stream_service.service.check_raw_file import NO_FOLDER, NO_PLUGIN, check_raw_file
@@ -155,8 +155,8 @@ def test_folder_that_the_plugin_writes_to_is_looked_for_here(
         assert found.level == level and words in found.text, found
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_folder_that_may_not_be_read_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "closed").mkdir(mode=0o000)
-    found = found_of_folder(folder, monkeypatch, f"{tmp_path}/closed/", "")
+    with permissions_hold():
+        found = found_of_folder(folder, monkeypatch, f"{tmp_path}/closed/", "")
     assert found.level == "warning" and "may not read" in found.text

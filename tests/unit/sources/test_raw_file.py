@@ -20,6 +20,7 @@ import pytest
 from hdf5_trees import write_areadetector
 from hdf5_writer import PERIOD_NS, START_NS, Writer, attributes_of, nd_frame, pixels_of
 from limits import HANG_S
+from waiting import is_there, wait_until
 
 from iocsim.hdf5.file import FileOptions, NDFile
 from iocsim.hdf5.layout import DefaultLayout, Layout
@@ -353,17 +354,3 @@ def test_process_ends_with_the_daemon(tmp_path: Path) -> None:
         assert is_there(number)
         daemon.kill()
         wait_until(lambda: not is_there(number))
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + HANG_S
-    while not is_so():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
-
-
-def is_there(number: int) -> bool:
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -13,8 +13,8 @@ import pytest
 
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId, FrameTime
-from stream_service.core.pairing.history import Readback
 from stream_service.core.pairing.pairer import Pairer
+from stream_service.core.pairing.readback import Readback
 from stream_service.core.pairing.rule import ChannelRule, How
 
 RECORDED = np.load(Path(__file__).parents[2] / "data" / "real_motor_step_dmov.npz")

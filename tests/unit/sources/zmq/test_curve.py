@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import zmq
 import zmq.auth
-from zmq_sender import BUDGET_BYTES, LARGEST_BYTES, Bytes, sender, take, wait_until
+from waiting import wait_until
+from zmq_sender import BUDGET_BYTES, LARGEST_BYTES, Bytes, sender, take
 
 from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.frames import Curve, ZmqFrames

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import zmq
 from limits import HANG_S
-from zmq_sender import BUDGET_BYTES, Bytes, Sender, receiver_of, sender, take, wait_until
+from waiting import wait_until
+from zmq_sender import BUDGET_BYTES, Bytes, Sender, receiver_of, sender, take
 
 from stream_service.sources.live.zmq.frames import ZmqSource
 from stream_service.sources.live.zmq.queue import PART_BYTES

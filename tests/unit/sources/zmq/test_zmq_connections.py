@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 import zmq
 from limits import HANG_S
-from zmq_sender import BUDGET_BYTES, LARGEST_BYTES, Bytes, Sender, free_address, receiver_of, sender, take, wait_until
+from waiting import wait_until
+from zmq_sender import BUDGET_BYTES, LARGEST_BYTES, Bytes, Sender, free_address, receiver_of, sender, take
 
 from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.frames import ZmqFrames

@@ -8,7 +8,8 @@ from contextlib import closing, suppress
 
 import pytest
 import zmq
-from zmq_sender import BUDGET_BYTES, Bytes, Sender, receiver_of, take, wait_until
+from waiting import wait_until
+from zmq_sender import BUDGET_BYTES, Bytes, Sender, receiver_of, take
 
 from stream_service.cancellation import Cancellation, CancelledError
 from stream_service.core.stream import Begin
