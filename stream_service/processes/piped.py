@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from stream_service.processes.limited import KILL_S, limited_environment, reason_of_end
@@ -96,8 +96,9 @@ class PipedProcess:
             self._thread.join(KILL_S)
 
     def _keep(self, command: Sequence[str], environment: Mapping[str, str], to: int) -> None:
-        with tempfile.TemporaryFile() as error:
+        with ExitStack() as opened:
             try:
+                error = opened.enter_context(tempfile.TemporaryFile())
                 process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -106,16 +107,30 @@ def test_what_is_no_message_is_an_error(pipe: Pipe, sent: bytes) -> None:
     writer.join(HANG_S)
 
 
-def test_a_process_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_thread(thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+def no_thread(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", no_thread)
-        process = PipedProcess("json", [], MOST_BYTES)
-    assert not process.is_running and process.wait(HANG_S)
+
+def no_file() -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+@pytest.mark.parametrize(
+    ("what", "instead", "words"),
+    [
+        ("threading.Thread.start", no_thread, "can't start new thread"),
+        ("tempfile.TemporaryFile", no_file, "Too many open files"),
+    ],
+)
+def test_a_process_that_cannot_be_started_is_told(
+    monkeypatch: pytest.MonkeyPatch, what: str, instead: Callable[..., None], words: str
+) -> None:
+    monkeypatch.setattr(what, instead)
+    process = PipedProcess("json", [], MOST_BYTES)
+    assert process.wait(HANG_S)
     with pytest.raises(EOFError):
         process.inbox.next()
-    assert process.exit_code() is None and "can't start new thread" in process.why_ended()
+    assert process.exit_code() is None and not process.is_running
+    assert process.why_ended() == f"it cannot be started: {words}"
     process.close()
     process.close()
