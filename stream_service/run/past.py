@@ -53,6 +53,11 @@ class Past:
     notes: tuple[str, ...] = ()
     """What is to be said, in sentences."""
 
+    @property
+    def is_any(self) -> bool:
+        """True of a run whose service was killed."""
+        return bool(self.notes)
+
     def close(self) -> None:
         """Let go of the interrupted files."""
         LateRows(self.interrupted, (), self.reader).close()

@@ -116,8 +116,8 @@ class RunEnd:
     def _settle(self, state: RunState, asked: EndReason) -> Verdict:
         n_rows = self._rows.out.file.n_rows if self._rows.out is not None else 0
         is_counted_already = state is RunState.DRAINING
-        about_lost = self.backfill.sentence
-        verdict = settle(self._intake, self._ending, asked, n_rows, about_lost, is_counted_already=is_counted_already)
+        about = self.backfill.sentence, self._rows.n_missed
+        verdict = settle(self._intake, self._ending, asked, n_rows, *about, is_counted_already=is_counted_already)
         self._ending.reason, self.verdict = verdict.reason, verdict
         return verdict
 

@@ -208,6 +208,11 @@ class RunRows:
             yield from self.out.notes
 
     @property
+    def n_missed(self) -> int:
+        """Rows whose position nobody heard, because the service was away."""
+        return self.out.pipeline.n_unbracketed if self.out is not None and self._past.is_any else 0
+
+    @property
     def side_notes(self) -> tuple[str, ...]:
         """See `RunFile.notes`."""
         return () if self.out is None else self.out.notes

@@ -13,10 +13,11 @@ from stream_service.core.run import FAILURES, EndReason, RunEvent
 from stream_service.core.stream import End
 from stream_service.errors import ConfigError
 from stream_service.run.frame_intake import FrameIntake
-from stream_service.text.counted import counted
+from stream_service.text.counted import agrees, counted
 
 MOST_IDS_NAMED = 20
 NEVER_EXPOSED_OR_UNKNOWN = "never exposed, or lost just before the detector's counter was reset"
+MISSED = "{} {} no known position, because the service was away"
 COUNTER_SILENT = (
     "the detector's counter does not tell how many frames were made (it did not answer, or was reset): frames lost at "
     "the end are told as never exposed"
@@ -37,6 +38,8 @@ class Verdict:
     """uniqueIds of the frames that were exposed and are not in the file, as ranges."""
     dropped: tuple[str, ...] = ()
     """Frames that were not stored and why, in sentences."""
+    n_missed: int = 0
+    """Rows whose position nobody heard, because the service was away."""
 
     @property
     def event(self) -> RunEvent:
@@ -45,7 +48,8 @@ class Verdict:
             return RunEvent.ABORT
         if self.reason in FAILURES:
             return RunEvent.FAIL
-        is_complete = self.account.is_complete and self.reason not in (EndReason.NOT_BEGUN, EndReason.RECORDING_READ)
+        is_cut_off = self.reason in (EndReason.NOT_BEGUN, EndReason.RECORDING_READ)
+        is_complete = self.account.is_complete and not self.n_missed and not is_cut_off
         return RunEvent.ALL_ACCOUNTED if is_complete else RunEvent.NOT_ALL_ACCOUNTED
 
 
@@ -55,12 +59,14 @@ def settle(
     asked: EndReason,
     rows: int,
     about_lost: str = "",
+    n_missed: int = 0,
     *,
     is_counted_already: bool,
 ) -> Verdict:
     """Close the account of a run that ends because of `asked`, with `rows` in its file.
 
-    `about_lost` says why frames were not found in the raw file.
+    `about_lost` says why frames were not found in the raw file; `n_missed` rows have no position, since the service
+    was away.
 
     What the detector has exposed is asked now unless that was done when the run began to end; a run that has all its
     frames asks again, whether there are more.
@@ -75,13 +81,14 @@ def settle(
     missing = ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE)
     said = (
         describe_account(account, missing, rows, was_reset=bool(ledger.epoch_ends())),
+        MISSED.format(counted(n_missed, "row"), agrees(n_missed, "has")) if n_missed else "",
         about_lost if account.lost or account.incomplete else "",
         COUNTER_SILENT if n_exposed is None and intake.is_counted and not account.is_complete else "",
         refusals,
     )
     end_reason = f"{reason}: {refusals}" if account.lost and refusals else str(reason)
     sentence = "; ".join(filter(None, said))
-    return Verdict(reason, account, end_reason, sentence, describe_ids(missing), tuple(intake.notes.dropped))
+    return Verdict(reason, account, end_reason, sentence, describe_ids(missing), tuple(intake.notes.dropped), n_missed)
 
 
 def reason_of_failure(failure: BaseException | None, end: End | None) -> EndReason:

@@ -33,6 +33,11 @@ class FlagCounts:
         self.n_used += _count(flags[~is_unused & (flags != 0)], self._of_others)
 
     @property
+    def n_unbracketed(self) -> int:
+        """Rows of whose position too little was heard."""
+        return self._of_position[Flag.UNBRACKETED]
+
+    @property
     def sentence(self) -> str:
         """`12 of 60 rows are flagged (no_time 12): stored, not used`; empty if no row is."""
         said = []

@@ -153,6 +153,11 @@ class RowPipeline:
         """Rows that were made so far, in the file or on their way into it."""
         return self._n_rows
 
+    @property
+    def n_unbracketed(self) -> int:
+        """Rows of whose position too little was heard, and that were not put right."""
+        return max(0, self.flags.n_unbracketed - self._n_put_right)
+
     def go_on_with(self, pixels: KnownPixels) -> None:
         """Take what rows before have told of the pixels, before the first exposure."""
         self._known_flags = pixels.flags

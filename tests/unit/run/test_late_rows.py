@@ -8,11 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from limits import HANG_S
 from scripted_run import Bench, frames
 
+from stream_service.core.exposure import Flag
 from stream_service.core.run import RunState
 from stream_service.run.past import Past
 from stream_service.run.rows.pipeline import KnownPixels
@@ -22,11 +24,15 @@ from stream_service.standard_file import SalvagedRows
 class Interrupted:
     """A run of eight frames whose service was killed after the first four."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, n_missed: int = 0) -> None:
+        """Of `n_missed` of its rows no position was heard."""
         first = Bench(folder, n_positions=4)
         first.play(frames([1, 2, 3, 4]))
         assert first.run.out is not None
         self.path = first.run.setup.path.rename(folder / "scan_std_interrupted_1.h5")
+        with h5py.File(self.path, "r+") as file:
+            file["/entry/frames/flags"][:n_missed] = Flag.UNBRACKETED
+            file["/entry/keep"][:n_missed] = 0
         self.may_read, self.was_read = threading.Event(), threading.Event()
         self._reader = ThreadPoolExecutor(1)
         self._rows = self._reader.submit(SalvagedRows, self.path, is_left=True).result()
@@ -68,6 +74,16 @@ def test_rows_follow_and_the_file_is_removed(interrupted: Interrupted) -> None:
     run = b.play(frames([5, 6, 7, 8]), b.exposed(8), b.detector_stops)
     assert run.state is RunState.COMPLETE and run.message == "8 of 8 frames stored in 8 rows; it goes on"
     assert sorted(b.rows()) == list(range(1, 9)) and not interrupted.path.exists()
+
+
+def test_rows_whose_positions_nobody_heard_leave_the_run_incomplete(tmp_path: Path) -> None:
+    interrupted = Interrupted(tmp_path, n_missed=2)
+    interrupted.may_read.set()
+    b = interrupted.bench
+    run = b.play(frames([5, 6, 7, 8]), b.exposed(8), b.detector_stops)
+    assert run.state is RunState.INCOMPLETE and run.status().account.is_complete
+    said = "8 of 8 frames stored in 8 rows; 2 rows have no known position, because the service was away; "
+    assert run.message.startswith(said)
 
 
 def test_abort_does_not_wait_for_them_and_says_where_they_are(interrupted: Interrupted) -> None:
