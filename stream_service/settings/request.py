@@ -68,7 +68,7 @@ class ScanRequest(BaseModel):
     """Photon energy that the plan asks for: rows off it by more than `quality.energy_tolerance` are rejected. Left out:
     rows off the energy of most of them."""
     raw_file: str | None = None
-    """The NDFileHDF5 file of the same frames, if one is written: recorded in the file, used for recovery."""
+    """The NDFileHDF5 file of the same frames, if one is written: lost frames are fetched from it."""
     references: RequestedReferences | None = None
     """Dark, flat and mask of this scan instead of the profile's."""
     flat_is: Literal["auto", "raw", "normalised"] | None = None

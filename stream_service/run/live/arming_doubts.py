@@ -14,7 +14,7 @@ from stream_service.run.live.check_attributes import Latest, check_attributes
 from stream_service.run.live.check_clocks import YEAR_2000_NS, check_channel_clocks, check_stamp
 from stream_service.run.live.check_finding import Finding
 from stream_service.run.live.check_numbers import check_energy
-from stream_service.settings.profile import Profile
+from stream_service.settings.profile import POSITION_CHANNELS, Profile
 from stream_service.sources.live.ca_detector import CaDetector
 
 
@@ -37,6 +37,18 @@ def check_arrays(profile: Profile) -> Iterator[Finding]:
                 "raw file afterwards with --arrays FILE"
             )
             yield Finding("error", f"channel {name}", text)
+
+
+def check_after_crash(profile: Profile) -> Iterator[Finding]:
+    """Positions that nobody has but the service, by monitors."""
+    names = [name for name in POSITION_CHANNELS if profile.channels[name].how is How.TIMESTAMP]
+    if names:
+        text = (
+            f"{' and '.join(names)}: nobody hears these PVs while the service is away (how: timestamp). If it is "
+            "killed and started again, rows of frames that were taken meanwhile have no known position and are not "
+            "used, and the run is INCOMPLETE; with how: attribute or index it has all of them"
+        )
+        yield Finding("warning", "after a crash", text)
 
 
 def _findings(

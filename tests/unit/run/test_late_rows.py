@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -31,8 +31,8 @@ class Interrupted:
         assert first.run.out is not None
         self.path = first.run.setup.path.rename(folder / "scan_std_interrupted_1.h5")
         with h5py.File(self.path, "r+") as file:
-            file["/entry/frames/flags"][:n_missed] = Flag.UNBRACKETED
-            file["/entry/keep"][:n_missed] = 0
+            flags, keep = cast(h5py.Dataset, file["/entry/frames/flags"]), cast(h5py.Dataset, file["/entry/keep"])
+            flags[:n_missed], keep[:n_missed] = Flag.UNBRACKETED, 0
         self.may_read, self.was_read = threading.Event(), threading.Event()
         self._reader = ThreadPoolExecutor(1)
         self._rows = self._reader.submit(SalvagedRows, self.path, is_left=True).result()
