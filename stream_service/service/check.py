@@ -28,6 +28,7 @@ from stream_service.settings.placeholders import placeholder_problem
 from stream_service.settings.profile import POSITION_CHANNELS, Profile, moving_channel
 from stream_service.sources.live.ca_detector import CaDetector
 from stream_service.sources.live.ca_readbacks import CaReadbacks
+from stream_service.text.counted import counted
 
 
 def check_profile(profile: Profile, listen_s: float | None = None) -> Iterator[Finding]:
@@ -174,7 +175,9 @@ def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Fin
         if not channel.pv:
             continue
         if channel.how is How.INDEX:
-            yield Finding("ok", f"channel {name}", f"{channel.pv} holds {readbacks.n_entries(name)} entries")
+            yield Finding(
+                "ok", f"channel {name}", f"{channel.pv} holds {counted(readbacks.n_entries(name), 'entry', 'entries')}"
+            )
             continue
         if problem := unit_problem(profile, name, readbacks.unit(name)):
             yield Finding("error", f"channel {name}", problem)
