@@ -62,6 +62,8 @@ class Pairing:
         """Frames left since no more may wait, lately; else it was the time-out."""
         self._newest: deque[tuple[int, float]] = deque(maxlen=3)
         """End of the exposure, and arrival, of the last frames."""
+        self._fetched: tuple[int, float] | None = None
+        """The same of the latest one that was fetched: all that is known of data time before a frame comes."""
         self._last_asked_s = 0.0
         self._reached_ns: float = -math.inf
         """Data time by the last question."""
@@ -96,6 +98,8 @@ class Pairing:
             self._newest.append((window.end_ns, now_s))
             if window.end_ns < self._reached_ns - self._limit_s * NS_PER_S:
                 self._take_back(now_s)
+        if is_stamped and frame.is_backfilled and (self._fetched is None or window.end_ns > self._fetched[0]):
+            self._fetched = window.end_ns, now_s
         received_ns = None if frame.received_s is None else round(frame.received_s * NS_PER_S)
         if self._is_in_order and is_stamped:
             self._readbacks.ask(window.end_ns, now_s)
@@ -221,7 +225,9 @@ class Pairing:
         return ready
 
     def _ask(self, now_s: float) -> None:
-        if not self._newest or (len(self._newest) == 1 and now_s - self._newest[0][1] < ALONE_S):
+        if not self._newest and self._fetched is None:
+            return
+        if len(self._newest) == 1 and now_s - self._newest[0][1] < ALONE_S:
             return
         end_ns, arrived_s = self._data_time()
         self._reached_ns = end_ns + (now_s - arrived_s) * NS_PER_S
@@ -238,5 +244,7 @@ class Pairing:
 
     def _data_time(self) -> tuple[int, float]:
         """End of an exposure and arrival of its frame, of the last frames the one neither early nor late."""
+        if not self._newest and self._fetched is not None:
+            return self._fetched
         ahead = sorted(self._newest, key=lambda end_and_arrival: end_and_arrival[0] - end_and_arrival[1] * NS_PER_S)
         return ahead[(len(ahead) - 1) // 2]

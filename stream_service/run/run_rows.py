@@ -197,7 +197,7 @@ class RunRows:
     def notes(self) -> Iterator[str]:
         """Remarks on the rows so far, in sentences."""
         yield from self._past.notes
-        if self._late.n_left:
+        if self._late.n_left and not self._late.failure:
             names = ", ".join(file.path.name for file in self._late.files)
             yield f"{self._late.n_left} of these rows are only in {names} still"
         if self._late.failure:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import corpus
 import h5py
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from limits import HANG_S
 from scripted_run import Bench, frames
 
 from stream_service.core.exposure import Flag
+from stream_service.core.frame import Frame
 from stream_service.core.run import RunState
 from stream_service.run.past import Past
 from stream_service.run.rows.pipeline import KnownPixels
 from stream_service.standard_file import SalvagedRows
+from stream_service.testing.scripted_raw_file import ScriptedRawFile
 
 
 class Interrupted:
@@ -84,6 +87,28 @@ def test_rows_whose_positions_nobody_heard_leave_the_run_incomplete(tmp_path: Pa
     assert run.state is RunState.INCOMPLETE and run.status().account.is_complete
     said = "8 of 8 frames stored in 8 rows; 2 rows have no known position, because the service was away; "
     assert run.message.startswith(said)
+
+
+def test_detector_that_ended_while_the_service_was_away(interrupted: Interrupted) -> None:
+    """No frame comes any more that would tell how far the readbacks should be known: those that are fetched do."""
+    b = interrupted.bench
+    interrupted.may_read.set()
+    setup: Any = b.run.setup
+    recorded = [
+        Frame(
+            n,
+            corpus.STAMP_S * 10**9 + n * 10**6,
+            np.full((6, 8), n, np.uint16),
+            {"energy": 700.0},
+            is_backfilled=True,
+        )
+        for n in range(1, 9)
+    ]
+    setup.open_raw_file = lambda: ScriptedRawFile(recorded)
+    run = b.play(b.exposed(8), b.stop)
+    assert (run.state, sorted(b.rows())) == (RunState.COMPLETE, list(range(1, 9)))
+    with b.file() as file:
+        assert set(file["/entry/frames/flags"][:]) == {0} and set(file["/entry/keep"][:]) == {1}
 
 
 def test_abort_does_not_wait_for_them_and_says_where_they_are(interrupted: Interrupted) -> None:
