@@ -172,14 +172,15 @@ class RawFile:
             )
         elif -code in (signal.SIGKILL, signal.SIGTERM):
             why = f"the process that reads it was ended by {signal_name(-code)}: the machine may have run out of memory"
+            return self._failed(f"{self.path} cannot be read: {why}", RawState.INTERRUPTED)
         else:
             why = process.why_ended()
         return self._failed(f"{self.path} cannot be read: {why}")
 
-    def _failed(self, sentence: str) -> RawAnswer:
+    def _failed(self, sentence: str, state: RawState = RawState.UNREADABLE) -> RawAnswer:
         self._give_up()
         self._is_asked = False
-        return RawAnswer(RawState.UNREADABLE, sentence=sentence)
+        return RawAnswer(state, sentence=sentence)
 
     def _give_up(self) -> None:
         if self._process is not None:

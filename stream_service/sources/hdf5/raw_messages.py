@@ -19,13 +19,15 @@ SIGN_OF_LIFE: dict[str, Any] = {}
 
 
 class RawState(StrEnum):
-    """What the raw file was when it was asked. Only the first three can become something else by waiting."""
+    """What the raw file was when it was asked. Only the first four can become something else by waiting."""
 
     NOT_THERE = "not there"
     GROWING = "growing"
     """It is being written in SWMR mode: what has been flushed was read."""
     BEING_WRITTEN = "being written"
     """Not in SWMR mode: it can be read once it is closed."""
+    INTERRUPTED = "interrupted"
+    """The process that reads it was ended by someone else: another one may come further."""
     CLOSED = "closed"
     OTHER_SCAN = "other scan"
     """Nothing shows that it holds the frames of this run, or something shows that it does not: it is not used."""

@@ -176,6 +176,17 @@ def test_file_that_grows_by_what_is_of_other_runs_is_not_waited_for_all_day(benc
     assert "2 of 3 frames stored" in run.message and "nothing more of this run comes into it" in run.message
 
 
+def test_file_whose_reader_was_ended_by_someone_else_is_asked_again(bench):
+    b = bench(n_positions=3)
+
+    def happen(n: int) -> None:
+        raw.state = RawState.INTERRUPTED if n < 3 else RawState.CLOSED
+
+    raw = beside(b, ScriptedRawFile(recorded([1, 2, 3]), on_ask=happen))
+    run = b.play(frames([1, 3]), b.exposed(3), b.stop)
+    assert run.state is RunState.COMPLETE and len(raw.asked) == 3
+
+
 @pytest.mark.parametrize("state", [RawState.OTHER_SCAN, RawState.UNREADABLE])
 def test_file_that_cannot_be_used_fails_no_run(bench, state):
     b = bench(n_positions=3)

@@ -312,7 +312,7 @@ def test_process_that_was_ended_is_told_and_another_answers(tmp_path: Path) -> N
         file.ask(LOST, IDS[HELD], STAMPS_NS[HELD])
         os.kill(number, signal.SIGKILL)
         (answer,) = file.take(HANG_S)
-        assert isinstance(answer, RawAnswer) and answer.state is RawState.UNREADABLE
+        assert isinstance(answer, RawAnswer) and answer.state is RawState.INTERRUPTED
         assert "SIGKILL" in answer.sentence
         os.kill(number := number_of(file), signal.SIGKILL)  # while nothing is asked
         wait_until(lambda: not is_there(number))
