@@ -139,7 +139,8 @@ class LateRows:
             block.cancel()
         for file in self.files:
             self._reader.submit(file.close)
-        self._reader.shutdown(wait=self.is_done)  # a disk that does not answer must not hold up an end
+        is_idle = all(block.done() for block in self._ahead)  # a disk that does not answer must not hold up an end
+        self._reader.shutdown(wait=is_idle)
         self._reader = None
 
     def _planned(self) -> list[_Piece]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,9 @@ from scripted_run import Bench, frames
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import Frame
 from stream_service.core.run import RunState
+from stream_service.errors import SourceError
 from stream_service.run.past import Past
+from stream_service.run.rows.late_rows import LateRows
 from stream_service.run.rows.pipeline import KnownPixels
 from stream_service.standard_file import SalvagedRows
 from stream_service.testing.scripted_raw_file import ScriptedRawFile
@@ -130,3 +133,25 @@ def test_abort_when_they_are_there_leaves_no_file_behind(interrupted: Interrupte
     run = b.play(b.settles(), wait, b.settles(), b.run.abort)
     assert run.state is RunState.ABORTED and run.message.endswith("; it goes on")
     assert sorted(b.rows()) == [1, 2, 3, 4] and not interrupted.path.exists()
+
+
+def test_disk_that_fails_and_then_hangs_does_not_hold_up_the_end() -> None:
+    """One block is read ahead of the one that cannot be read."""
+    may_read = threading.Event()
+
+    def block(start: int, stop: int) -> Any:
+        if start:
+            assert may_read.wait(HANG_S)
+        raise SourceError("the disk is gone")
+
+    rows = np.zeros(2, [("replaces", np.int64)])
+    file: Any = SimpleNamespace(rows=rows, frame_shape=(1024, 1024), n_announced=2, block=block, close=may_read.is_set)
+    reader = ThreadPoolExecutor(1)
+    late = LateRows([file], [np.arange(2)[:, None]], reader)
+    while not late.failure:
+        assert late.take(0) is None
+    began_s = time.monotonic()
+    late.close()
+    assert time.monotonic() - began_s < HANG_S / 2
+    may_read.set()
+    reader.shutdown()
