@@ -39,6 +39,8 @@ class PlannedRows:
         n_slots = (n_positions or 0) * self.rows_per_position if self._most else 0
         self._row_of = np.full(n_slots, -1, np.int64)
         """The row in which each planned one is now; -1: none."""
+        self._ordinal_of = np.full(n_slots, -1, np.int64)
+        """Place of the first frame of that row, if it is used: one that was exposed before replaces nothing."""
         self._places_m = np.full((n_slots, 2), np.nan)
         """(n, 2) where those are to be, or were taken where nobody says it."""
         self._is_planned = planned_m is not None and len(planned_m) == n_positions
@@ -80,26 +82,33 @@ class PlannedRows:
             return
         is_extra = ~is_displaced & (slots >= len(self._row_of))
         is_usual = ~is_displaced & ~is_extra
-        usual = slots[is_usual]
-        self._row_of[usual] = first_row + np.flatnonzero(is_usual)
+        usual, ordinals, numbers = slots[is_usual], first_ordinals[is_usual], first_row + np.flatnonzero(is_usual)
+        is_late = self._ordinal_of[usual] > ordinals  # its position has been repeated already
+        self._replaced += numbers[is_late].tolist()
+        self._row_of[usual[~is_late]] = numbers[~is_late]
+        self._ordinal_of[usual[~is_late]] = np.where(rows["keep"][is_usual], ordinals, -1)[~is_late]
         if not self._is_planned:
             self._places_m[usual, 0], self._places_m[usual, 1] = rows["x_m"][is_usual], rows["y_m"][is_usual]
         for i in np.flatnonzero(is_extra).tolist():
-            self._repeat(rows[i : i + 1], int(slots[i]) - len(self._row_of), first_row + i)
+            self._repeat(rows[i : i + 1], int(slots[i]) - len(self._row_of), first_row + i, int(first_ordinals[i]))
 
     def restore(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
-        """Note rows (n,) that have been entered already, and begin at `first_row` now."""
+        """Note rows (n,) that have been entered already, and begin at `first_row` now.
+
+        Of two rows of a position the one that was exposed last is used, in whatever order they come.
+        """
         self._replaced += rows["replaces"][rows["replaces"] >= 0].tolist()
         if not self._most:
             return
         parts = first_ordinals // self._frames_per_row % self.rows_per_position
         is_planned = rows["planned"] >= 0
         slots = (rows["planned"] * self.rows_per_position + parts)[is_planned]
-        for slot, row, number in zip(
-            slots.tolist(), rows[is_planned], (first_row + np.flatnonzero(is_planned)).tolist(), strict=True
-        ):
-            if row["keep"] or self._row_of[slot] < 0:
-                self._row_of[slot] = number
+        for slot, i in zip(slots.tolist(), np.flatnonzero(is_planned).tolist(), strict=True):
+            row = rows[i]
+            if row["keep"]:
+                self._restore(row, slot, first_row + i, int(first_ordinals[i]))
+            elif self._row_of[slot] < 0:
+                self._row_of[slot] = first_row + i
             if not self._is_planned and row["replaces"] < 0:
                 self._places_m[slot] = row["x_m"], row["y_m"]
 
@@ -117,7 +126,17 @@ class PlannedRows:
             "not where a position was announced to be repeated: they replace nothing"
         ]
 
-    def _repeat(self, row: np.ndarray[Any, Any], extra: int, number: int) -> None:
+    def _restore(self, row: Any, slot: int, number: int, ordinal: int) -> None:
+        """Note a row that is used, unless a later exposure is."""
+        current, latest = int(self._row_of[slot]), int(self._ordinal_of[slot])
+        if latest > ordinal:
+            self._replaced.append(number)
+            return
+        if 0 <= latest < ordinal and row["replaces"] != current:
+            self._replaced.append(current)
+        self._row_of[slot], self._ordinal_of[slot] = number, ordinal
+
+    def _repeat(self, row: np.ndarray[Any, Any], extra: int, number: int, ordinal: int) -> None:
         """Enter one of the rows beyond the ones planned."""
         nth, part = divmod(extra, self.rows_per_position)
         position = self._repeats[nth] if nth < len(self._repeats) else -1
@@ -129,7 +148,7 @@ class PlannedRows:
         row["planned"] = position
         if not row["keep"][0]:
             return
-        replaced, self._row_of[slot] = int(self._row_of[slot]), number
+        replaced, self._row_of[slot], self._ordinal_of[slot] = int(self._row_of[slot]), number, ordinal
         if replaced >= 0:
             row["replaces"] = replaced
             self._replaced.append(replaced)

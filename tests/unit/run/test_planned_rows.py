@@ -115,3 +115,33 @@ def test_rows_of_an_earlier_file_are_repeated_as_others_are() -> None:
     assert planned.take_replaced() == [11]
     again = entered(planned, [5], 14, x_m=[1e-6])
     assert (again["planned"].tolist(), again["replaces"].tolist()) == ([1], [13])
+
+
+def test_original_that_comes_after_its_repeat_is_not_used() -> None:
+    """The original was in an interrupted file, or is fetched from the raw file, and its repeat was received first."""
+    planned = PlannedRows(1, 1, 4, 4, PLAN_M)
+    planned.announce([1, 2])
+    entered(planned, [4, 5], 0, x_m=[1e-6, 2e-6])
+    planned.restore(rows_of(2, planned=[0, 1], x_m=[0, 1e-6]), np.array([0, 1]), 2)
+    assert planned.take_replaced() == [3]
+    entered(planned, [2], 4, x_m=[2e-6])
+    assert planned.take_replaced() == [4]
+    planned.announce([1, 2, 1, 2])
+    again = entered(planned, [6, 7], 5, x_m=[1e-6, 2e-6])
+    assert again["replaces"].tolist() == [0, 1]
+
+
+def test_repeat_that_comes_after_an_original_which_was_fetched_is_used_instead_of_it() -> None:
+    planned = PlannedRows(1, 1, 4, 4, PLAN_M)
+    planned.announce([1])
+    entered(planned, [1], 0, x_m=[1e-6])
+    planned.restore(rows_of(1, planned=[1], x_m=[1e-6]), np.array([4]), 1)
+    assert planned.take_replaced() == [0]
+
+
+def test_repeat_that_cannot_be_used_leaves_the_original_that_follows_it() -> None:
+    planned = PlannedRows(1, 1, 4, 4, PLAN_M)
+    planned.announce([1])
+    planned.restore(rows_of(1, planned=[1], keep=0, x_m=[1e-6]), np.array([4]), 0)
+    planned.restore(rows_of(1, planned=[1], x_m=[1e-6]), np.array([1]), 1)
+    assert planned.take_replaced() == []
