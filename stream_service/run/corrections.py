@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -39,6 +40,16 @@ def load_references(profile: Profile, cancellation: Cancellation | None = None) 
 def images_of(references: Mapping[str, Reference]) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays alone."""
     return {kind: reference.image for kind, reference in references.items()}
+
+
+def digests_of(references: References) -> dict[str, str]:
+    """What each of them is, so that another one is told from it."""
+    digests = {}
+    for kind, image in references.items():
+        digest = hashlib.blake2b(f"{image.dtype.str} {image.shape}".encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(image).data)
+        digests[kind] = digest.hexdigest()
+    return digests
 
 
 def corrections_from(preprocessing: Preprocessing, references: References) -> Corrections:

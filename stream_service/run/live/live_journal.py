@@ -42,6 +42,7 @@ from stream_service.run.live.journal_lines import (
     Resumed,
     Series,
 )
+from stream_service.run.live.live_settings import file_path
 from stream_service.run.run_file import versions
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
@@ -138,12 +139,23 @@ class LiveJournal:
             path, self._path = self._path, None
         if path is None:
             return
-        if superseded:
+        if superseded and self._is_on_disk():
             with suppress(OSError):
                 _append(path, Ended(superseded=[file.name for file in superseded]))
-        remove_superseded(superseded)
+            remove_superseded(superseded)
         with suppress(OSError):
             path.unlink()
+
+    def _is_on_disk(self) -> bool:
+        """Bring the run's file to the disk, before others that have some of its rows are removed."""
+        path = file_path(self._profile, self.request)
+        try:
+            _sync(path)
+            _sync(path.parent)
+        except OSError as error:
+            log.warning("interrupted files stay beside %s, which cannot be synced: %s", path, error.strerror)
+            return False
+        return True
 
     def _create(self) -> None:
         assert self._series is not None, "the run is armed"
@@ -164,7 +176,7 @@ class LiveJournal:
                 file.write(_encoded(line))
                 file.flush()
                 os.fsync(file.fileno())
-            _sync_folder(path.parent)
+            _sync(path.parent)
         except OSError as error:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -220,8 +232,8 @@ def _encoded(line: Line) -> bytes:
     return line.model_dump_json().encode() + b"\n"
 
 
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

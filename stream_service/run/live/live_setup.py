@@ -19,7 +19,13 @@ from stream_service.core.plausibility import number_doubt
 from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, SourceError
 from stream_service.kernels import Corrections, FrameReducer
-from stream_service.run.corrections import corrections_from, images_of, load_references, reference_notes
+from stream_service.run.corrections import (
+    corrections_from,
+    digests_of,
+    images_of,
+    load_references,
+    reference_notes,
+)
 from stream_service.run.file_system import check_new_file
 from stream_service.run.journal import FileBegin
 from stream_service.run.live.check_numbers import planned_doubts
@@ -75,6 +81,7 @@ class LiveSetup:
         references = load_references(self._profile, cancellation)
         preprocessing, images = self._profile.preprocessing, images_of(references)
         self._corrections = corrections_from(preprocessing, images)
+        self.journal.references = digests_of(images)
         if self._request.exposure_s is not None:
             flat_is = self._corrections.flat_is
             check_exposures(self._profile.references, references, self._request.exposure_s, flat_is)

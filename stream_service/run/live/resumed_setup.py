@@ -98,9 +98,17 @@ class ResumedSetup(LiveSetup):
             self._exposure_s = began.to_begin().exposure_s
 
     def check(self, cancellation: Cancellation) -> None:
-        """See `LiveSetup.check`."""
+        """See `LiveSetup.check`. Raises `SourceError` for a run that is closed instead: its references were changed."""
         self._cancellation = cancellation
         super().check(cancellation)
+        before, now = self._unfinished.armed.references, self.journal.references
+        changed = [kind for kind in sorted({*before, *now}) if before.get(kind) != now.get(kind)]
+        if changed and self._unfinished.began is not None:
+            self._close_as_it_is()
+            raise SourceError(
+                f"{self.scan_id} does not go on, since its {' and '.join(changed)} changed while the service was away: "
+                f"{self.path} is closed with its rows of before"
+            )
 
     def check_place(self) -> None:
         """Its file is there."""
@@ -186,6 +194,11 @@ class ResumedSetup(LiveSetup):
                 file.close()
             raise
         return files, unreadable
+
+    def _close_as_it_is(self) -> None:
+        if os.path.lexists(self.path) and writer_flags(self.path):
+            repair_file(self.path)
+        self.journal.ended()
 
     def _see_whether_it_has_ended(self) -> None:
         """Put the file of a run that has ended in order, and raise `SourceError`."""
