@@ -7,6 +7,7 @@ Monitors only store the latest value and wake whoever waits; nothing here polls 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -25,7 +26,7 @@ MONITORED = (
     *(ServicePV.ARM, ServicePV.STOP, ServicePV.ABORT),
     *RECORDED,
     *(ServicePV.ARM_ERROR, ServicePV.MESSAGE, ServicePV.RUN_NUMBER, ServicePV.SCAN_ID),
-    *(ServicePV.FRAMES_RECEIVED, ServicePV.ROWS_EXPECTED),
+    *(ServicePV.FRAMES_RECEIVED, ServicePV.ROWS_EXPECTED, ServicePV.RESUMING),
     *(ServicePV.REPEAT, ServicePV.ROWS_REJECTED, ServicePV.TO_REPEAT),
 )
 """What the device listens to: whether a command is answered, whose run is the newest, how far it is."""
@@ -58,11 +59,18 @@ class ServicePVs(ABC):
     def __init__(self) -> None:
         self._heard: dict[str, Heard] = {}
         self._changed = threading.Condition()
+        self.lost_at_s = -math.inf
+        """When the connection was lost last, by `time.monotonic`."""
 
     @property
     @abstractmethod
     def is_connected(self) -> bool:
         """True if the service answers at this moment."""
+
+    @property
+    def is_current(self) -> bool:
+        """True if the service answers, and every value is one that it has told since it does."""
+        return self.is_connected
 
     @abstractmethod
     def connect(self, timeout_s: float) -> None:
@@ -81,6 +89,11 @@ class ServicePVs(ABC):
             before = self._heard.get(name)
             self._heard[name] = Heard(value, timestamp_s, before.count + 1 if before else 1)
             self._changed.notify_all()
+
+    def lost(self) -> None:
+        """Note that the connection is lost, and wake everyone who waits."""
+        self.lost_at_s = time.monotonic()
+        self.wake()
 
     def wake(self) -> None:
         """Let everyone who waits look again, because something else than a value has changed."""
@@ -134,6 +147,10 @@ class EpicsServicePVs(ServicePVs):
     @property
     def is_connected(self) -> bool:
         return bool(self._channels) and all(channel.connected for channel in self._channels.values())
+
+    @property
+    def is_current(self) -> bool:
+        return bool(self._channels) and not self._silent()
 
     def connect(self, timeout_s: float) -> None:
         attach_thread()
@@ -227,7 +244,9 @@ class EpicsServicePVs(ServicePVs):
         def changed(conn: bool = False, **_: Any) -> None:
             if not conn:
                 self._from_before.add(name)
-            self.wake()
+                self.lost()
+            else:
+                self.wake()
 
         return changed
 

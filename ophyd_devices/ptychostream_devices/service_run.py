@@ -5,6 +5,7 @@ A run is ours while the newest run of the service has the number that our own ar
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from ptychostream_devices.status import JobStatus
 from stream_service.core.run import RunState
 from stream_service.settings.request import ScanRequest
 from stream_service.settings.status_table import ServicePV
+
+logger = logging.getLogger(__name__)
 
 ANSWER_S = 5.0
 """For the service to answer that it gives up an arming, which takes it half a second."""
@@ -29,8 +32,10 @@ class StreamServiceError(Exception):
 class ServiceRun:
     """The run that is asked for by one request."""
 
-    def __init__(self, pvs: ServicePVs, request: ScanRequest) -> None:
+    def __init__(self, pvs: ServicePVs, request: ScanRequest, return_s: float = 0.0) -> None:
+        """A service that was lost has `return_s` to come back and go on with the run."""
         self._pvs = pvs
+        self._return_s = return_s
         self._request = request
         self.verdicts = VerdictWatch(pvs, request)
         self._number: int | None = None
@@ -62,14 +67,19 @@ class ServiceRun:
         return self.is_ours and self.state.has_ended
 
     @property
+    def is_away(self) -> bool:
+        """True while the service does not answer, or has not gone on with its run yet."""
+        return not self._pvs.is_current or bool(self._pvs.number(ServicePV.RESUMING))
+
+    @property
     def _is_over(self) -> bool:
-        return self.is_told_to_end or not self._pvs.is_connected or not self.is_ours or self.has_ended
+        return self.is_told_to_end or self.is_away or not self.is_ours or self.has_ended
 
     def _progress(self) -> tuple[int, int]:
         return self._pvs.number(ServicePV.FRAMES_RECEIVED), self._pvs.number(ServicePV.ROWS)
 
     def _has_news(self, progress: tuple[int, int] | None) -> bool:
-        return self.has_ended or not self.is_ours or not self._pvs.is_connected or self._progress() != progress
+        return self.has_ended or not self.is_ours or self.is_away or self._progress() != progress
 
     # -- what is done ------------------------------------------------------------------------------------------
 
@@ -151,52 +161,75 @@ class ServiceRun:
         """Let it end now."""
         self._pvs.put(ServicePV.ABORT, 1)
 
-    def wait_for_end(self, status: JobStatus, quiet_s: float, end_timeout_s: float, *, is_told: bool) -> None:
+    def wait_for_end(
+        self, status: JobStatus, quiet_s: float, end_timeout_s: float, told: Callable[[], None] | None = None
+    ) -> None:
         """Return when the run has ended, with progress until then; raises `StreamServiceError` if it does not.
 
-        A run that was not told to end is stopped when no frame has come for `quiet_s`, or at once when nothing else
-        ends it; then it may take `end_timeout_s` from its last frame.
+        `told` is how it was told to end; None if it was not: then it is stopped when no frame has come for `quiet_s`,
+        or at once when nothing else ends it. It may take `end_timeout_s` from its last frame. A service that was
+        started again meanwhile is told once more.
         """
-        if not is_told and (self._request.n_positions is None or self._request.extra_frames > 0):
-            self.stop()
-            is_told = True
+        if told is None and (self._request.n_positions is None or self._request.extra_frames > 0):
+            told = self.stop
+            told()
         progress: tuple[int, int] | None = None
         quiet_since_s = time.monotonic()
         while not self.has_ended:
+            if self.is_away:
+                self.wait_for_return()
+                progress = None
+                if told is not None and self.is_ours and self.state in (RunState.ARMED, RunState.RECEIVING):
+                    told()
+                continue
             if not self.is_ours:
                 raise StreamServiceError(self._succession())
-            if not self._pvs.wait_until(lambda: self._pvs.is_connected, quiet_s):
-                raise StreamServiceError(self._silence())
             if self._progress() != progress:
                 progress, quiet_since_s = self._progress(), time.monotonic()
                 target = self._pvs.number(ServicePV.ROWS_EXPECTED) or None
                 status.report(current=progress[1], target=target, unit=ServicePV.ROWS.type.unit)
-            left_s = quiet_since_s + (end_timeout_s if is_told else quiet_s) - time.monotonic()
+            left_s = quiet_since_s + (quiet_s if told is None else end_timeout_s) - time.monotonic()
             if left_s > 0:
                 self._pvs.wait_until(lambda seen=progress: self._has_news(seen), left_s)
-            elif is_told:
+            elif told is not None:
                 raise StreamServiceError(
                     f"{self._pvs.prefix} was told to end but is still {self.state}, {end_timeout_s:g} s after its last "
                     f"frame: {self._pvs.text(ServicePV.MESSAGE)}"
                 )
             else:
-                self.stop()
-                is_told, quiet_since_s = True, time.monotonic()
+                told, quiet_since_s = self.stop, time.monotonic()
+                told()
 
-    def watch_over(self, reconnection_s: float) -> None:
+    def watch_over(self) -> None:
         """Return when the run is complete or was told to end; raises `StreamServiceError` when it ends otherwise."""
         while not self.is_told_to_end:
             if not self._pvs.wait_until(lambda: self._is_over, GUARD_S):
                 continue
-            if self.is_told_to_end or self.state is RunState.COMPLETE:
+            if self.is_away and not self.is_told_to_end:
+                logger.warning("the service at %s is away: waiting for it to go on with its run", self._pvs.prefix)
+                self.wait_for_return(unless=lambda: self.is_told_to_end)
+            elif self.is_told_to_end or self.state is RunState.COMPLETE:
                 return
-            if self._pvs.is_connected or not self._pvs.wait_until(lambda: self._pvs.is_connected, reconnection_s):
+            else:
                 self.check()
 
+    def wait_for_return(self, unless: Callable[[], bool] = lambda: False) -> None:
+        """Return when the service goes on with its run, after it was killed and started again, or `unless` holds.
+
+        Raises `StreamServiceError` when it has not within its time.
+        """
+        while self.is_away and not unless():
+            left_s = self._pvs.lost_at_s + self._return_s - time.monotonic()
+            if left_s <= 0:
+                raise StreamServiceError(self._silence())
+            self._pvs.wait_until(lambda: not self.is_away or unless(), left_s)
+
     def check(self) -> None:
-        """Raise `StreamServiceError` unless the run still takes frames: what is exposed now would not be stored."""
-        if not self._pvs.is_connected:
-            raise StreamServiceError(self._silence())
+        """Raise `StreamServiceError` unless the run takes frames: what is exposed now would not be stored.
+
+        Waits for a service that is away, as `wait_for_return`.
+        """
+        self.wait_for_return()
         if not self.is_ours:
             raise StreamServiceError(self._succession())
         if not self.is_running:
@@ -213,6 +246,11 @@ class ServiceRun:
 
     def _silence(self) -> str:
         file = self._pvs.text(ServicePV.FILE)
+        if self._pvs.is_connected:
+            return (
+                f"the service at {self._pvs.prefix} was started again, and does not go on with its run after "
+                f"{self._return_s:g} s: {self._pvs.text(ServicePV.MESSAGE)}"
+            )
         return f"the service at {self._pvs.prefix} no longer answers; its file so far is {file}"
 
     def _succession(self) -> str:

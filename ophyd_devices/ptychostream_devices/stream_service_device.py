@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from bluesky.protocols import Reading, StreamAsset
@@ -26,8 +27,6 @@ from stream_service.settings.request import ScanRequest
 from stream_service.settings.status_table import RECORDED, Kind, ServicePV
 
 logger = logging.getLogger(__name__)
-
-RECONNECTION_S = 10.0  # for a service that was away for a moment
 
 
 class StreamServiceDevice:
@@ -45,12 +44,14 @@ class StreamServiceDevice:
         arm_timeout_s: float = 30.0,
         quiet_s: float = 2.0,
         end_timeout_s: float = 120.0,
+        return_timeout_s: float = 60.0,
         require_complete: bool = False,
     ) -> None:
         """`pvs` is the transport, Channel Access by default.
 
         `arm_timeout_s` covers the service's warm-up; when no frame came for `quiet_s`, `complete` asks the run to
-        stop; `end_timeout_s` is how long the run may then take to reconcile and close its file. With
+        stop; `end_timeout_s` is how long the run may then take to reconcile and close its file. A service that was
+        killed and is started again within `return_timeout_s` goes on with its run, and so does the plan. With
         `require_complete` a run that ends INCOMPLETE fails the plan; otherwise it is logged as a warning.
         """
         self.name = name
@@ -59,8 +60,11 @@ class StreamServiceDevice:
         self._arm_timeout_s = arm_timeout_s
         self._quiet_s = quiet_s
         self._end_timeout_s = end_timeout_s
+        self._return_timeout_s = return_timeout_s
         self._require_complete = require_complete
         self._run: ServiceRun | None = None
+        self._earlier: ServiceRun | None = None
+        """Our run of the scan before, until it is known that it has ended."""
         self._arming: JobStatus | None = None
         self._documents = self._new_documents()
 
@@ -69,13 +73,19 @@ class StreamServiceDevice:
     def stage(self) -> JobStatus:
         """Connect. Fails with a sentence when the service does not answer.
 
-        A service whose last run failed is not refused: whether it can do the next is for its arming to say.
+        A service whose last run failed is not refused: whether it can do the next is for its arming to say. A run of
+        ours that nobody could end, since the service was away, and which goes on by now, is aborted.
         """
-        self._let_it_end()
-        self._run = None
-        return JobStatus(
-            f"connect {self.name} to {self._pvs.prefix}", lambda _: self._pvs.connect(self._connect_timeout_s)
-        )
+        self._earlier, self._run = self._let_it_end() or self._earlier, None
+
+        def connect(_: JobStatus) -> None:
+            self._pvs.connect(self._connect_timeout_s)
+            earlier, self._earlier = self._earlier, None
+            if earlier is not None and earlier.is_running:
+                earlier.abort()
+                self._pvs.wait_until(lambda: not earlier.is_running, self._end_timeout_s)
+
+        return JobStatus(f"connect {self.name} to {self._pvs.prefix}", connect)
 
     def unstage(self) -> JobStatus:
         """Leave nothing running: a run of ours that has not ended is stopped gracefully, an arming is given up."""
@@ -86,7 +96,7 @@ class StreamServiceDevice:
     def prepare(self, value: ScanRequest) -> JobStatus:
         """Arm the service for one scan; done when it is ready for the first frame."""
         self._let_it_end()  # whoever guards an earlier run
-        self._run, earlier = (run := ServiceRun(self._pvs, value)), self._arming
+        self._run, earlier = (run := ServiceRun(self._pvs, value, self._return_timeout_s)), self._arming
         self._documents = self._new_documents()
 
         def arm(_: JobStatus) -> None:
@@ -113,7 +123,7 @@ class StreamServiceDevice:
 
         def finish(status: JobStatus) -> None:
             run = self._armed_run()
-            run.wait_for_end(status, self._quiet_s, self._end_timeout_s, is_told=False)
+            run.wait_for_end(status, self._quiet_s, self._end_timeout_s)
             is_incomplete = run.state is RunState.INCOMPLETE
             if run.state in UNSUCCESSFUL or (is_incomplete and self._require_complete):
                 raise StreamServiceError(run.ending())
@@ -134,7 +144,7 @@ class StreamServiceDevice:
             self._wait_for(arming)
             if run is not None and run.is_running:
                 put(run)
-                run.wait_for_end(status, self._quiet_s, self._end_timeout_s, is_told=True)
+                run.wait_for_end(status, self._quiet_s, self._end_timeout_s, told=partial(put, run))
 
         is_arming = arming is not None and not arming.done
         return JobStatus(what, end_now if is_arming or (run is not None and run.is_running) else None)
@@ -155,15 +165,25 @@ class StreamServiceDevice:
         def watch(_: JobStatus) -> None:
             if run is None:
                 raise StreamServiceError(self._unarmed())
-            run.watch_over(max(self._quiet_s, RECONNECTION_S))
+            run.watch_over()
 
         return JobStatus(f"guard the run of {self.name}", watch)
 
-    def check(self) -> None:
-        """Raise `StreamServiceError` unless our run still takes frames: what is exposed now would not be stored."""
-        if self._run is None:
-            raise StreamServiceError(self._unarmed())
-        self._run.check()
+    def check(self) -> JobStatus:
+        """Done when our run takes frames; waits for a service that is being started again.
+
+        Fails with `StreamServiceError` if it does not: what is exposed now would not be stored.
+        """
+        run = self._run
+        if run is not None and run.is_running and not run.is_away:
+            return JobStatus(f"check the run of {self.name}", None)
+
+        def check(_: JobStatus) -> None:
+            if run is None:
+                raise StreamServiceError(self._unarmed())
+            run.check()
+
+        return JobStatus(f"check the run of {self.name}", check)
 
     def _armed_run(self) -> ServiceRun:
         if self._run is None or not self._run.is_ours:

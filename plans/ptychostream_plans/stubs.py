@@ -166,9 +166,19 @@ def collect_stream(service: StreamServiceDevice) -> MsgGenerator[None]:
 
 
 def check_stream(service: StreamServiceDevice) -> MsgGenerator[None]:
-    """Fail the plan if the service's run has ended already: what would be exposed now could not be stored."""
+    """Fail the plan if the service's run takes no frames: what would be exposed now could not be stored.
+
+    A service that is being started again is waited for.
+    """
+    status = service.check()
+
+    async def checked() -> None:
+        await asyncio.to_thread(status.exception, None)
+
     yield from bps.null()
-    service.check()
+    while not status.done:  # an interruption ends a wait
+        yield from bps.wait_for([checked])
+    status.wait()
 
 
 def check_raw_file(detector: PtychoDetector, n_frames: int) -> MsgGenerator[None]:

@@ -340,7 +340,9 @@ class Service:
         health = Health.BUSY if busy else Health.FAULTED if status.state is RunState.FAILED else Health.READY
         self._pace = self._pace.at(status, now)
         is_standing_by = self._standby is not None and self._standby.is_armed
-        return ServiceStatus(health, status, self._pace, self._arm_error, is_standing_by, now - self._began_s)
+        is_resuming = self._unfinished.is_working
+        time_s = now - self._began_s
+        return ServiceStatus(health, status, self._pace, self._arm_error, is_standing_by, time_s, is_resuming)
 
     def _show_images(self) -> None:
         if self._pictures is not None:

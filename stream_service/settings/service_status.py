@@ -176,3 +176,5 @@ class ServiceStatus:
     """Armed by auto mode, for whatever the detector does next."""
     time_s: float = 0.0
     """Since the service began, by a clock that never steps."""
+    is_resuming: bool = False
+    """The run is one that a service which was killed has left; it takes no frames yet."""

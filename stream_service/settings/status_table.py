@@ -229,6 +229,12 @@ class ServicePV(StrEnum):
     )
 
     STANDBY = "Standby", "1: auto mode, armed for whatever the detector does next", SWITCH, lambda s: s.is_standing_by
+    RESUMING = (
+        "Resuming",
+        "1: the newest run is one that a killed service has left, and takes no frames yet: a scan waits",
+        SWITCH,
+        lambda s: s.is_resuming,
+    )
     HEARTBEAT = "Heartbeat", "seconds since the service started", IN_SECONDS, lambda s: int(s.time_s)
 
     @property

@@ -18,13 +18,22 @@ class MemoryPVs(ServicePVs):
     """The service's PVs, without a service: what a put leads to is told by the test."""
 
     prefix = "TEST:"
-    is_connected = True
 
     def __init__(self) -> None:
         super().__init__()
+        self._is_connected = True
         self.puts: list[tuple[str, int | str]] = []
         self.answers: dict[str, Callable[[int | str], None]] = {"Arm": self.arm}
         self.is_served = True
+
+    @property
+    def is_connected(self) -> bool:
+        return self._is_connected
+
+    @is_connected.setter
+    def is_connected(self, value: bool) -> None:
+        self._is_connected = value
+        self.wake() if value else self.lost()
 
     def connect(self, timeout_s: float) -> None:
         if not self.is_served:

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from ophyd import Device
 from plan_bench import EXPOSURE_S, PlanBench, at_point, make_plan_bench
 from rig import Rig, start_rig
 
+from ptychostream_devices import StreamServiceDevice
 from ptychostream_plans import ptycho_fermat
 from stream_service.processes.subprocesses import Subprocess
 from stream_service.testing.loopback import LoopbackEpics, process_environment
@@ -23,6 +24,8 @@ from stream_service.testing.loopback import LoopbackEpics, process_environment
 N_POINTS = 15
 AT = 4
 """The position after which it happens."""
+AT_ROWS = 10
+"""One at which there are rows: the first frames wait for one another, since they may hold markers."""
 AWAY_S = 30.0
 """CA alone searches again after about as long as that."""
 
@@ -209,18 +212,39 @@ def start_service_again(rig: Rig, epics: LoopbackEpics) -> None:
     rig.child.wait_for("ready", HANG_S)
 
 
-def test_service_killed_in_the_middle_fails_the_scan_and_one_that_is_started_again_takes_the_next(
+@pytest.mark.recovery
+def test_scan_goes_on_when_its_service_is_killed_and_started_again(bench: PlanBench, rig: Rig) -> None:
+    def kill_and_start_again() -> None:
+        rig.service.wait_until(lambda: rig.service.get("Rows") > 0)
+        rig.kill()
+        rig.launch()  # and the plan goes on meanwhile
+
+    scan_id = bench.scan_id("resumed")
+    bench.run(fermat(bench, scan_id), at_point(bench, AT_ROWS, kill_and_start_again))
+    assert bench.of_kind("stop")[0]["exit_status"] == "success"
+    assert bench.rig.wait_for_end() == "COMPLETE"
+    bench.assert_complete(scan_id, N_POINTS)
+    bench.assert_at_rest()
+    assert_next_scan_is_complete(bench)
+
+
+def test_service_that_was_killed_and_stays_away_fails_the_scan_and_one_that_is_started_again_takes_the_next(
     epics: LoopbackEpics, bench: PlanBench, rig: Rig
 ) -> None:
     scan_id = bench.scan_id("killed")
-    with pytest.raises(Exception, match=r"no longer answers|no longer the newest run"):
-        bench.run(fermat(bench, scan_id), at_point(bench, AT, lambda: kill_service(rig)))
+    prefix = rig.service.prefix
+    stream = StreamServiceDevice(prefix, name="stream", quiet_s=0.5, connect_timeout_s=10.0, return_timeout_s=1.0)
+    impatient = replace(bench, stream=stream)
+    with pytest.raises(Exception, match="no longer answers"):
+        impatient.run(fermat(impatient, scan_id), at_point(impatient, AT, lambda: kill_service(rig)))
     bench.assert_at_rest()
     assert bench.of_kind("stop")[0]["exit_status"] == "fail"
     with pytest.raises(Exception, match="nothing answers at"):
-        bench.run(fermat(bench, bench.scan_id("without")))
-    start_service_again(rig, epics)
-    assert_next_scan_is_complete(bench)
+        impatient.run(fermat(impatient, bench.scan_id("without")))
+    start_service_again(rig, epics)  # which goes on with the run that nobody could end
+    assert_next_scan_is_complete(impatient)
+    with bench.open(scan_id) as file:
+        assert file["/entry/run/state"][()] == b"ABORTED"
 
 
 @pytest.mark.long

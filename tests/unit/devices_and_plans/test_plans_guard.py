@@ -16,7 +16,7 @@ from memory_pvs import REQUEST, MemoryPVs
 
 from ptychostream_devices.status import JobStatus
 from ptychostream_devices.stream_service_device import StreamServiceDevice, StreamServiceError
-from ptychostream_plans.stubs import stream_service_wrapper
+from ptychostream_plans.stubs import check_stream, stream_service_wrapper
 
 GONE = "the detector did not answer any more"
 
@@ -123,11 +123,45 @@ def test_guard_of_an_earlier_run_says_nothing_of_the_next(pvs, service):
     assert guard.exception(HANG_S) is None
 
 
-def test_service_that_is_gone_for_good_fails_the_guard(pvs, service, monkeypatch):
-    monkeypatch.setattr("ptychostream_devices.stream_service_device.RECONNECTION_S", 0.0)
+def test_service_that_is_gone_for_good_fails_the_guard(pvs):
+    service = StreamServiceDevice(name="stream", pvs=pvs, return_timeout_s=0)
     service.prepare(REQUEST).wait(HANG_S)
     guard = service.guard()
     pvs.is_connected = False
-    pvs.wake()
     error = guard.exception(HANG_S)
     assert isinstance(error, StreamServiceError) and "no longer answers" in str(error)
+
+
+def test_plan_goes_on_when_the_service_has_come_back_and_taken_up_its_run(pvs, service, engine):
+    detector, away = QuickDetector(), []
+
+    def comes_back() -> None:
+        pvs.say(Resuming=1)
+        pvs.is_connected = True
+        away.append(service.check().done)
+        pvs.say(Resuming=0)
+
+    def plan() -> MsgGenerator[None]:
+        pvs.say(State="RECEIVING")
+        pvs.is_connected = False
+        threading.Timer(0.05, comes_back).start()
+        yield from check_stream(service)
+        assert away == [False]
+        yield from expose(detector)
+        pvs.say(State="COMPLETE")
+
+    engine(stream_service_wrapper(plan(), service, REQUEST))
+    assert pvs.commands == ["Arm"]
+
+
+def test_service_that_comes_back_without_taking_up_its_run_fails_the_plan(pvs, engine):
+    service = StreamServiceDevice(name="stream", pvs=pvs, quiet_s=0.1, return_timeout_s=0.2)
+
+    def plan() -> MsgGenerator[None]:
+        pvs.is_connected = False
+        pvs.say(Resuming=1, Message="resuming scan_1: the detector does not answer")
+        pvs.is_connected = True
+        yield from check_stream(service)
+
+    with pytest.raises(StreamServiceError, match=r"does not go on with its run .*: the detector does not answer"):
+        engine(stream_service_wrapper(plan(), service, REQUEST))
