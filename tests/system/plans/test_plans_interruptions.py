@@ -26,6 +26,8 @@ AT = 4
 """The position after which it happens."""
 AT_ROWS = 10
 """One at which there are rows: the first frames wait for one another, since they may hold markers."""
+BY_ATTRIBUTE = {name: {"how": "attribute", "attribute": f"pos{name}", "pv": "", "unit": "um"} for name in ("x", "y")}
+"""So that frames which are fetched after a crash have a position."""
 AWAY_S = 30.0
 """CA alone searches again after about as long as that."""
 
@@ -112,7 +114,7 @@ INTERRUPTIONS = (
 @pytest.fixture(scope="module")
 def rig(start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     prefix = start_ioc("--shape", "32,48", "--stack", "8").prefix
-    running = start_rig(prefix, epics, tmp_path_factory.mktemp("broken"))
+    running = start_rig(prefix, epics, tmp_path_factory.mktemp("broken"), channels=BY_ATTRIBUTE)
     yield running
     running.close()
 

@@ -114,7 +114,6 @@ def test_journal_that_cannot_be_read_is_put_aside_and_hides_no_other(tmp_path: P
     (journal_folder(profile) / "notes.txt").write_text("of somebody else")
     service = Service(profile)
     service.runs.find()
-    assert "does not begin with the arming" in service.runs.problem
     assert not broken.exists() and broken.with_name("broken-1.jsonl.unreadable").exists()
     service.decide()
     assert service.taken == [2]
