@@ -61,11 +61,14 @@ def test_runs_leave_nothing_behind(rig: Rig, n_runs: int, n_frames: int) -> None
     most_threads = max(found.n_threads for found in warm)
     most_descriptors = max(found.n_descriptors for found in warm)
     memory_bytes = []
+
+    def has_let_go() -> bool:
+        found = Resources.of(rig.child.process.pid)
+        return found.n_threads <= most_threads and found.n_descriptors <= most_descriptors
+
     for run in range(n_runs - N_WARM):
-        found = run_scan(rig, f"soak{run}", n_frames)
-        rig.service.wait_until(lambda: Resources.of(rig.child.process.pid).n_threads <= most_threads)
-        assert found.n_descriptors <= most_descriptors
-        memory_bytes.append(found.memory_bytes)
+        memory_bytes.append(run_scan(rig, f"soak{run}", n_frames).memory_bytes)
+        rig.service.wait_until(has_let_go)
     frames = n_frames * np.arange(len(memory_bytes))
     slope = np.polyfit(frames, memory_bytes, 1)[0]
     third = len(memory_bytes) // 3
