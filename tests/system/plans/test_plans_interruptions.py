@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,7 +16,6 @@ from ophyd import Device
 from plan_bench import EXPOSURE_S, PlanBench, at_point, make_plan_bench
 from rig import Rig, start_rig
 
-from ptychostream_devices import StreamServiceDevice
 from ptychostream_plans import ptycho_fermat
 from stream_service.processes.subprocesses import Subprocess
 from stream_service.testing.loopback import LoopbackEpics, process_environment
@@ -231,20 +230,18 @@ def test_scan_goes_on_when_its_service_is_killed_and_started_again(bench: PlanBe
 
 
 def test_service_that_was_killed_and_stays_away_fails_the_scan_and_one_that_is_started_again_takes_the_next(
-    epics: LoopbackEpics, bench: PlanBench, rig: Rig
+    epics: LoopbackEpics, bench: PlanBench, rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scan_id = bench.scan_id("killed")
-    prefix = rig.service.prefix
-    stream = StreamServiceDevice(prefix, name="stream", quiet_s=0.5, connect_timeout_s=10.0, return_timeout_s=1.0)
-    impatient = replace(bench, stream=stream)
+    monkeypatch.setattr(bench.stream, "_return_timeout_s", 1.0)
     with pytest.raises(Exception, match="no longer answers"):
-        impatient.run(fermat(impatient, scan_id), at_point(impatient, AT, lambda: kill_service(rig)))
+        bench.run(fermat(bench, scan_id), at_point(bench, AT, lambda: kill_service(rig)))
     bench.assert_at_rest()
     assert bench.of_kind("stop")[0]["exit_status"] == "fail"
     with pytest.raises(Exception, match="nothing answers at"):
-        impatient.run(fermat(impatient, bench.scan_id("without")))
+        bench.run(fermat(bench, bench.scan_id("without")))
     start_service_again(rig, epics)  # which goes on with the run that nobody could end
-    assert_next_scan_is_complete(impatient)
+    assert_next_scan_is_complete(bench)
     with bench.open(scan_id) as file:
         assert file["/entry/run/state"][()] == b"ABORTED"
 
