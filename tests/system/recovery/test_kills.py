@@ -20,8 +20,8 @@ pytestmark = pytest.mark.recovery
 
 N_POSITIONS, FRAMES_PER_POSITION = 8, 2
 BY_ATTRIBUTE = {name: {"how": "attribute", "attribute": f"pos{name}", "pv": "", "unit": "um"} for name in ("x", "y")}
-USUAL = (4, 6, 8)
-"""In the middle of the scan; early in it, and once more while it resumes; as soon as the last frame was made."""
+USUAL = (4, 6, 8, 10, 13)
+"""Early and late in the scan, once more while it resumes, and as soon as the last frame was made."""
 SEEDS = [*USUAL, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(200) if seed not in USUAL)]
 """Every third one is killed at the end: while it drains, closes, or has just ended."""
 
