@@ -103,7 +103,7 @@ READ = [
     *(
         f"{words} {option} @"
         for words in ("replay scan.h5 --output new", "ingest hdf5 scan.h5 --output new.h5", TIFFS)
-        for option in ("--dark", "--flat", "--mask", "--readbacks", "--reject-json")
+        for option in ("--dark", "--flat", "--mask", "--readbacks", "--profile arrays.yaml --arrays", "--reject-json")
     ),
     f"{TIFFS} --sidecar @",
     *(f"{SIDECAR} {option} @" for option in ("--dark", "--flat", "--mask")),
@@ -153,6 +153,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "taken" / "attributes.xml").touch()
     (folder / "text").write_text("this is no such file\n")
     (folder / "log.csv").write_text("frame_index,posx_um,posy_um\n0,1,2\n1,2,3\n")
+    profile = profile_path("sim").read_text(encoding="utf-8")
+    by_index = r"\1: {how: index, dataset: /\1, unit: um}"
+    (folder / "arrays.yaml").write_text(re.sub(r"\b([xy]): {how: timestamp.*}}", by_index, profile), encoding="utf-8")
     for number in range(2):
         write_tiff(folder / f"f_{number}.tif", np.full((6, 8), number, np.uint16))
     return folder
