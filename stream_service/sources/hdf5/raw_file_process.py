@@ -43,6 +43,8 @@ SIGN_OF_LIFE_S = 1.0
 DOUBLE_NS = 1000
 """Stamps that are doubles of seconds since 1990 are the same if they differ by less: neighbours are 238 ns apart, and
 one that was sent as a text may have six digits behind the point."""
+NEXT_WRITE_S, LOOK_S = 0.5, 0.02
+"""A file that cannot be read is looked at for so long, and so often, before it is said that nobody writes to it."""
 
 
 class RawReader:
@@ -69,8 +71,8 @@ class RawReader:
             answer = self._ended(RawState.BEING_WRITTEN, str(error))
         except SourceError as error:
             # what is read while it is written may fit together only when it is read again
-            is_written = self._state() != before
-            answer = self._ended(RawState.BEING_WRITTEN if is_written else RawState.UNREADABLE, str(error))
+            state = RawState.BEING_WRITTEN if self._changes_from(before) else RawState.UNREADABLE
+            answer = self._ended(state, str(error))
         except OSError as error:
             answer = self._ended(RawState.UNREADABLE, f"{self._path} cannot be opened: {error.strerror}")
         except MemoryError:
@@ -98,6 +100,15 @@ class RawReader:
             self._n_found += 1
             self._out.send(*frame_message(frame))
         return RawAnswer(state, *counts, self._n_found, len(self._unreadable), self._said())
+
+    def _changes_from(self, before: tuple[int, int, int] | None) -> bool:
+        """True if something was written to the file since then, or is within `NEXT_WRITE_S`."""
+        give_up_s = time.monotonic() + NEXT_WRITE_S
+        while self._state() == before:
+            if time.monotonic() > give_up_s:
+                return False
+            time.sleep(LOOK_S)
+        return True
 
     def _state(self) -> tuple[int, int, int] | None:
         """It changes when something is written to the file."""
