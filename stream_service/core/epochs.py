@@ -21,6 +21,8 @@ from stream_service.core.clock import BEFORE_ALL_TIME
 
 MAX_JUMP = 1 << 22
 """Most frames that can have been lost at once (4 million: over an hour at 1 kHz)."""
+MOST_RESETS = 100
+"""Of the counter in one run, for each of which frames are looked for that no id tells of."""
 INT32_MAX = (1 << 31) - 1
 """areaDetector's uniqueId is a 32-bit integer."""
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -260,8 +262,13 @@ class Epochs:
         return (epoch, unique_id) in self._displaced.values()
 
     def ends(self) -> list[EpochEnd]:
-        """Where the counter was reset, as far as ids and stamps tell; not where the source says its epochs."""
-        ends = []
+        """Where the counter was reset, as far as ids and stamps tell; not where the source says its epochs.
+
+        None where that is the rule, as of a detector that counts anew at each position.
+        """
+        ends: list[EpochEnd] = []
+        if len(self._epochs) > MOST_RESETS:
+            return ends
         for epoch, (before, after) in enumerate(pairwise(self._epochs)):
             came = np.flatnonzero(self._is_taken[after.first_ordinal : self.n_seen])
             if after.given == before.given + 1 and after.first_ordinal > before.first_ordinal and len(came):

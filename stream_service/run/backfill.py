@@ -158,9 +158,12 @@ class Backfill:
             self._intake.notes.refuse(f"in the raw file {problem}")
             return None
         receipt = self._lost.find(frame.unique_id, frame.timestamp_ns)
-        if self._rows.out is not None:
-            self._rows.out.pipeline.planned.displaced |= self._lost.displaced
-        return None if receipt is None else Entered(frame, receipt)
+        if receipt is None:
+            return None
+        if receipt.ordinal in self._lost.displaced:
+            assert self._rows.out is not None, "only rows of single frames are looked for there"
+            self._rows.out.pipeline.planned.displaced.add(receipt.ordinal)
+        return Entered(frame, receipt)
 
     def _settle(self, now_s: float) -> None:
         """A portion has been answered, and what came of it is in its groups."""

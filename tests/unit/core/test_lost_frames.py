@@ -74,3 +74,12 @@ def test_frames_of_a_run_of_unknown_length_are_looked_for_by_their_stamps() -> N
     lost = LostFrames(ledger, ledger.missing(), n_made=5)
     assert lost.find(3, 30) is not None and lost.find(5, 55) is None
     assert ledger.close(5).expected == 6
+
+
+def test_detector_that_counts_anew_at_each_position_has_lost_nothing_by_that() -> None:
+    ledger = Ledger(1, None)
+    for position in range(300):
+        ledger.receive(1, 10 * position + 1, is_confirmed=True)
+    assert ledger.n_seen == 300
+    assert LostFrames(ledger, ledger.missing(), n_made=300).unique_ids.tolist() == []
+    assert ledger.n_unknown(300) == 0
