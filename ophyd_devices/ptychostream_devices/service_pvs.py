@@ -7,7 +7,6 @@ Monitors only store the latest value and wake whoever waits; nothing here polls 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -59,8 +58,6 @@ class ServicePVs(ABC):
     def __init__(self) -> None:
         self._heard: dict[str, Heard] = {}
         self._changed = threading.Condition()
-        self.lost_at_s = -math.inf
-        """When the connection was lost last, by `time.monotonic`."""
 
     @property
     @abstractmethod
@@ -89,11 +86,6 @@ class ServicePVs(ABC):
             before = self._heard.get(name)
             self._heard[name] = Heard(value, timestamp_s, before.count + 1 if before else 1)
             self._changed.notify_all()
-
-    def lost(self) -> None:
-        """Note that the connection is lost, and wake everyone who waits."""
-        self.lost_at_s = time.monotonic()
-        self.wake()
 
     def wake(self) -> None:
         """Let everyone who waits look again, because something else than a value has changed."""
@@ -244,9 +236,7 @@ class EpicsServicePVs(ServicePVs):
         def changed(conn: bool = False, **_: Any) -> None:
             if not conn:
                 self._from_before.add(name)
-                self.lost()
-            else:
-                self.wake()
+            self.wake()
 
         return changed
 

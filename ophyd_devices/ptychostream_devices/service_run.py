@@ -216,13 +216,11 @@ class ServiceRun:
     def wait_for_return(self, unless: Callable[[], bool] = lambda: False) -> None:
         """Return when the service goes on with its run, after it was killed and started again, or `unless` holds.
 
-        Raises `StreamServiceError` when it has not within its time.
+        Raises `StreamServiceError` when it has not within its time, which counts from here: what a client sees first of
+        a loss, and when it is told of it, have no order.
         """
-        while self.is_away and not unless():
-            left_s = self._pvs.lost_at_s + self._return_s - time.monotonic()
-            if left_s <= 0:
-                raise StreamServiceError(self._silence())
-            self._pvs.wait_until(lambda: not self.is_away or unless(), left_s)
+        if not self._pvs.wait_until(lambda: not self.is_away or unless(), self._return_s):
+            raise StreamServiceError(self._silence())
 
     def check(self) -> None:
         """Raise `StreamServiceError` unless the run takes frames: what is exposed now would not be stored.

@@ -33,7 +33,7 @@ class MemoryPVs(ServicePVs):
     @is_connected.setter
     def is_connected(self, value: bool) -> None:
         self._is_connected = value
-        self.wake() if value else self.lost()
+        self.wake()
 
     def connect(self, timeout_s: float) -> None:
         if not self.is_served:

@@ -154,6 +154,20 @@ def test_plan_goes_on_when_the_service_has_come_back_and_taken_up_its_run(pvs, s
     assert pvs.commands == ["Arm"]
 
 
+def test_loss_that_is_seen_before_the_client_library_tells_of_it_is_waited_out(pvs):
+    """Channels are disconnected one after another, and each before its callback."""
+    service = StreamServiceDevice(name="stream", pvs=pvs)
+    service.prepare(REQUEST).wait(HANG_S)
+    guard = service.guard()
+    pvs._is_connected = False  # no callback yet
+    pvs.say(State="RECEIVING")  # what wakes the guard
+    with pytest.raises(TimeoutError):
+        guard.exception(0.2)
+    pvs.is_connected = True
+    pvs.say(State="COMPLETE")
+    assert guard.exception(HANG_S) is None
+
+
 def test_service_that_comes_back_without_taking_up_its_run_fails_the_plan(pvs, engine):
     service = StreamServiceDevice(name="stream", pvs=pvs, quiet_s=0.1, return_timeout_s=0.2)
 
