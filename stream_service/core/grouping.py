@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from stream_service.core.exposure import Exposure
+from stream_service.core.partition import ByIndex
 
 MOST_POSITIONS_BEHIND = 4
 """A group further behind the latest position than this is given up."""
@@ -30,8 +31,8 @@ class Group:
 class Grouper:
     """Exposures in, complete groups out; what never fills is handed back."""
 
-    def __init__(self, frames_per_position: int) -> None:
-        self.frames_per_position = frames_per_position
+    def __init__(self, partition: ByIndex) -> None:
+        self.partition = partition
         self._open: dict[int, list[Exposure]] = {}
         self._furthest = 0
         self._reopened: set[int] = set()
@@ -41,14 +42,14 @@ class Grouper:
 
     def add(self, exposure: Exposure) -> Group | None:
         """Take an exposure; the group it completes, if it does."""
-        if self.frames_per_position == 1:
+        if self.partition.frames_per_row == 1:
             return Group(exposure.ordinal, (exposure,))
-        position = exposure.ordinal // self.frames_per_position
+        position = self.partition.row_of(exposure.ordinal)
         self._furthest = max(self._furthest, position)
         members = self._open.setdefault(position, [])
         members.append(exposure)
         self.held_bytes += exposure.frame.pixels.nbytes
-        if len(members) < self.frames_per_position:
+        if len(members) < self.partition.frames_per_row:
             return None
         self._close(position)
         return Group(position, tuple(sorted(members, key=lambda member: member.ordinal)))
@@ -62,10 +63,9 @@ class Grouper:
 
         `is_waiting` says of an ordinal that its frame has come, and that its readbacks are not known yet.
         """
-        n = self.frames_per_position
         behind = self._furthest - MOST_POSITIONS_BEHIND
         late = [position for position in self._open if position < behind and position not in self._reopened]
-        lost = [position for position in late if not any(map(is_waiting, range(position * n, (position + 1) * n)))]
+        lost = [position for position in late if not any(map(is_waiting, self.partition.frames_of(position)))]
         return [exposure for position in sorted(lost) for exposure in self._close(position)]
 
     def give_up(self, positions: Iterable[int]) -> list[Exposure]:

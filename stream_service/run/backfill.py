@@ -106,7 +106,7 @@ class Backfill:
     def _may_lack_unknown(self) -> bool:
         """True if frames may have been lost of which no id tells; groups of several frames could not be told anew."""
         out = self._rows.out
-        is_single = out is not None and out.pipeline.frames_per_row == 1
+        is_single = out is not None and out.pipeline.partition.frames_per_row == 1
         return is_single and self._intake.ledger.n_unknown(self._n_made) > 0
 
     def _missing(self, n_exposed: int | None) -> Ordinals:
@@ -126,12 +126,10 @@ class Backfill:
     def _portions_of(self, missing: Ordinals) -> list[Ordinals]:
         """Whole groups, not more at once than may wait to be full."""
         out = self._rows.out
-        if out is None or out.pipeline.frames_per_row == 1:
+        if out is None:
             return [missing]
-        n_frames = out.pipeline.frames_per_row
-        group_bytes = n_frames * math.prod(out.begin.raw_shape) * out.begin.dtype.itemsize
-        portion = missing // n_frames // max(1, MOST_BYTES // group_bytes)
-        return np.split(missing, np.flatnonzero(np.diff(portion)) + 1)
+        frame_bytes = math.prod(out.begin.raw_shape) * out.begin.dtype.itemsize
+        return out.pipeline.partition.portions(missing, MOST_BYTES // frame_bytes)
 
     def _ask_next(self) -> None:
         assert self._file is not None

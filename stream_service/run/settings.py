@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import FrameTime
+from stream_service.core.partition import ByIndex
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.kernels import (
@@ -37,8 +38,10 @@ class RunSettings:
     preprocessing: Preprocessing
     corrections: Corrections
     stage_map: StageMap
-    frames_per_row: int
-    frames_per_position: int = 1
+    partition: ByIndex
+    """Which frames are a row."""
+    rows_per_position: int = 1
+    """More than one where each frame of a position is a row."""
     n_positions: int | None = None
     """Planned; None when the length of the scan is not known."""
     n_extra_frames: int = 0
@@ -71,12 +74,12 @@ class RunSettings:
 
     def reducer(self, raw_shape: tuple[int, int], dtype: Any) -> FrameReducer:
         """The reducer for frames of this shape and type, compiled. Raises `ConfigError` where they do not fit."""
-        return build_reducer(self.preprocessing, self.corrections, raw_shape, self.frames_per_row, dtype)
+        return build_reducer(self.preprocessing, self.corrections, raw_shape, self.partition.frames_per_row, dtype)
 
 
-def frames_per_row(preprocessing: Preprocessing, frames_per_position: int) -> int:
-    """Frames that are reduced to a row."""
-    return 1 if preprocessing.grouping == "none" else frames_per_position
+def partition_of(preprocessing: Preprocessing, frames_per_position: int) -> ByIndex:
+    """Which frames are reduced to a row."""
+    return ByIndex(1 if preprocessing.grouping == "none" else frames_per_position)
 
 
 def build_reducer(

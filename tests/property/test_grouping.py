@@ -10,6 +10,7 @@ from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameId
 from stream_service.core.grouping import MOST_POSITIONS_BEHIND, Group, Grouper
 from stream_service.core.ledger import Arrival, Ledger
+from stream_service.core.partition import ByIndex
 
 PIXELS = np.zeros((1, 1), np.uint16)
 
@@ -31,7 +32,7 @@ def gathered(grouper: Grouper, ordinals: list[int]) -> tuple[list[Group], list[i
 @given(st.integers(1, 4), st.data())
 def test_every_exposure_is_in_one_group_or_handed_back(frames_per_position, data):
     ordinals = data.draw(st.lists(st.integers(0, 60), unique=True))
-    groups, rest = gathered(Grouper(frames_per_position), ordinals)
+    groups, rest = gathered(Grouper(ByIndex(frames_per_position)), ordinals)
     in_groups = [member.ordinal for group in groups for member in group.exposures]
     assert sorted(in_groups + rest) == sorted(ordinals)
     for group in groups:
@@ -50,7 +51,7 @@ def test_losing_any_frame_spoils_its_own_group_only(frames_per_position, n_posit
         receipt = ledger.receive(1 + n, 1000 + n)
         assert receipt.arrival is Arrival.NEW
         ordinals.append(receipt.ordinal)
-    groups, _ = gathered(Grouper(frames_per_position), ordinals)
+    groups, _ = gathered(Grouper(ByIndex(frames_per_position)), ordinals)
     spoilt = {n // frames_per_position for n in lost}
     assert [group.position for group in groups] == [n for n in range(n_positions) if n not in spoilt]
 
@@ -61,6 +62,6 @@ def test_exposures_that_overtake_each_other_a_little_still_fill_their_groups(fra
     n_frames = frames_per_position * n_positions
     reach = (MOST_POSITIONS_BEHIND - 1) * frames_per_position
     ordinals = sorted(range(n_frames), key=lambda n: n + random.uniform(0, reach))
-    groups, rest = gathered(Grouper(frames_per_position), ordinals)
+    groups, rest = gathered(Grouper(ByIndex(frames_per_position)), ordinals)
     assert not rest
     assert sorted(group.position for group in groups) == list(range(n_positions))

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from stream_service.core.pairing.rule import How
+from stream_service.core.partition import ByIndex
 from stream_service.errors import ConfigError
 from stream_service.kernels import Corrections, FlatKind
 from stream_service.run.rules import RunRules
 from stream_service.run.run_file import SUFFIX
-from stream_service.run.settings import RunSettings, frames_per_row
+from stream_service.run.settings import RunSettings, partition_of
 from stream_service.settings.preprocessing import Preprocessing, References
 from stream_service.settings.profile import Profile, moving_channel
 from stream_service.settings.request import ScanRequest
@@ -51,15 +52,15 @@ def live_settings(
 ) -> RunSettings:
     """Resolve them; `profile` is that `with_references` of the request, from which the corrections were made."""
     preprocessing = profile.preprocessing
-    n_rows, n_frames = rows_and_frames_per_row(preprocessing, request)
+    partition, n_rows = partition_and_rows(preprocessing, request)
     planned_m = np.column_stack([request.planned_x_m, request.planned_y_m]) if request.planned_x_m else None
     return RunSettings(
         scan_id=request.scan_id,
         preprocessing=preprocessing,
         corrections=corrections,
         stage_map=profile.to_stage_map(),
-        frames_per_row=n_frames,
-        frames_per_position=request.frames_per_position,
+        partition=partition,
+        rows_per_position=request.frames_per_position // partition.frames_per_row,
         n_positions=request.n_positions,
         n_extra_frames=request.extra_frames,
         n_rows_expected=n_rows,
@@ -81,11 +82,11 @@ def live_settings(
     )
 
 
-def rows_and_frames_per_row(preprocessing: Preprocessing, request: ScanRequest) -> tuple[int | None, int]:
-    """Rows that may come (None: not known) and frames in each."""
-    n_frames = frames_per_row(preprocessing, request.frames_per_position)
+def partition_and_rows(preprocessing: Preprocessing, request: ScanRequest) -> tuple[ByIndex, int | None]:
+    """Which frames are a row, and how many rows may come (None: not known)."""
+    partition = partition_of(preprocessing, request.frames_per_position)
     planned = request.n_planned_frames
-    return None if planned is None else (planned + request.extra_frames) // n_frames, n_frames
+    return partition, None if planned is None else partition.n_filled(planned + request.extra_frames)
 
 
 def readback_columns(profile: Profile) -> tuple[ChannelColumn, ...]:

@@ -36,7 +36,7 @@ from stream_service.run.live.live_settings import (
     file_path,
     live_rules,
     live_settings,
-    rows_and_frames_per_row,
+    partition_and_rows,
     with_references,
 )
 from stream_service.run.live.live_sources import LiveSources
@@ -63,7 +63,7 @@ class LiveSetup:
         self.scan_id, self.path = request.scan_id, file_path(profile, request)
         self.rules = live_rules(profile)
         self.n_planned, self.n_extra = request.n_planned_frames, request.extra_frames
-        self.n_rows_expected, self._frames_per_row = rows_and_frames_per_row(profile.preprocessing, request)
+        self._partition, self.n_rows_expected = partition_and_rows(profile.preprocessing, request)
         self._sources = sources
         self._corrections = Corrections()
         self._reducer: FrameReducer | None = None
@@ -110,7 +110,7 @@ class LiveSetup:
         if begin.shape is not None:
             reducer = self._reducer_for(begin.shape, begin.dtype)
         else:
-            reducer = warm_up(self._profile.preprocessing, self._frames_per_row, begin.dtype)
+            reducer = warm_up(self._profile.preprocessing, self._partition.frames_per_row, begin.dtype)
         self._series_exposure_s = begin.exposure_s
         self._armed_exposure_s = self._asked_exposure_s()
         if begin.shape is not None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from stream_service.core.frame import AttributeValue
+from stream_service.core.partition import ByIndex
 from stream_service.core.plausibility import LIMITS, number_doubts
 from stream_service.errors import ConfigError, SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -76,7 +77,7 @@ def check_facts(settings: IngestSettings, recording: Recording, facts: Facts, *,
         raise SourceError(f"{recording.path}: {doubt.name} {doubt.message} Give the right one: {limits.option}")
 
 
-def check_names_of_frames(recording: Recording, settings: IngestSettings, frames_per_row: int) -> None:
+def check_names_of_frames(recording: Recording, settings: IngestSettings, partition: ByIndex) -> None:
     """Raise `ConfigError` for an id, a group or a rejected position beyond those of the recording."""
     n_frames, first_id, last_id = recording.n_frames, recording.first_unique_id, None
     if recording.identities is not None and len(recording.identities[0]):
@@ -95,11 +96,12 @@ def check_names_of_frames(recording: Recording, settings: IngestSettings, frames
             )
     span = 0 if last_id is None else last_id - first_id + 1  # ids that are missing have their places
     n_places = max(n_frames, recording.n_expected or 0, span)
-    if frames_per_row > n_places:
+    if partition.frames_per_row > n_places:
         raise ConfigError(
-            f"--frames-per-pos {frames_per_row}: {recording.path} has {n_frames} frames, so no position has so many"
+            f"--frames-per-pos {partition.frames_per_row}: {recording.path} has {n_frames} frames, so no position has "
+            "so many"
         )
-    n_positions = -(-n_places // frames_per_row)
+    n_positions = partition.n_begun(n_places)
     if beyond := sorted(position for position in settings.rejected if position >= n_positions):
         named = ", ".join(map(str, beyond[:5])) + (", ..." if len(beyond) > 5 else "")
         raise ConfigError(

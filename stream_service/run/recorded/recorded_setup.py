@@ -12,6 +12,7 @@ from stream_service.cancellation import Cancellation
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
+from stream_service.core.partition import ByIndex
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, SourceError
@@ -26,7 +27,7 @@ from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.run.rows.group_check import JUDGED_GROUPS, check_groups
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile, open_run_file
-from stream_service.run.settings import RunSettings, frames_per_row
+from stream_service.run.settings import RunSettings, partition_of
 from stream_service.run.sources import RawFrames
 from stream_service.settings.quality import QualitySettings
 from stream_service.sources.recording import Recording
@@ -59,8 +60,8 @@ class RecordedSetup:
         self._is_live, self.is_growing = is_live, is_growing
         self._on_open = on_open
         preprocessing = scan.settings.preprocessing
-        self._frames_per_row = frames_per_row(preprocessing, preprocessing.frames_per_position)
-        self.n_rows_expected = _n_rows_expected(scan.recording, self._frames_per_row, is_growing=is_growing)
+        self._partition = partition_of(preprocessing, preprocessing.frames_per_position)
+        self.n_rows_expected = _n_rows_expected(scan.recording, self._partition, is_growing=is_growing)
         self._settings: RunSettings | None = None
         self._reducer: FrameReducer | None = None
         self._out: RunFile | None = None
@@ -70,11 +71,11 @@ class RecordedSetup:
         scan = self._scan
         check_facts(scan.settings, scan.recording, scan.facts, has_energy=scan.channels.has("energy"))
         if not self.is_growing:
-            check_names_of_frames(scan.recording, scan.settings, self._frames_per_row)
+            check_names_of_frames(scan.recording, scan.settings, self._partition)
 
     def prepare(self, begin: Begin) -> None:
         """Load the references, and make the kernel."""
-        self._settings = recorded_settings(self._scan, self.scan_id, self.n_rows_expected, self._frames_per_row)
+        self._settings = recorded_settings(self._scan, self.scan_id, self.n_rows_expected, self._partition)
         assert begin.shape is not None, "a recording knows it"
         self._reducer = self._settings.reducer(begin.shape, begin.dtype)
 
@@ -112,7 +113,7 @@ class RecordedSetup:
         """Names of frames that a recording which grew does not have after all, in sentences."""
         if self.is_growing:
             try:
-                check_names_of_frames(self._scan.recording, self._scan.settings, self._frames_per_row)
+                check_names_of_frames(self._scan.recording, self._scan.settings, self._partition)
             except ConfigError as error:
                 yield str(error)
 
@@ -134,9 +135,7 @@ class RecordedSetup:
         return out
 
 
-def recorded_settings(
-    scan: RecordedScan, scan_id: str, n_rows_expected: int | None, frames_per_row: int
-) -> RunSettings:
+def recorded_settings(scan: RecordedScan, scan_id: str, n_rows_expected: int | None, partition: ByIndex) -> RunSettings:
     """The settings of a run over a recording, resolved. Raises `ConfigError`."""
     recording, settings, channels = scan.recording, scan.settings, scan.channels
     preprocessing, profile = settings.preprocessing, settings.profile
@@ -148,8 +147,8 @@ def recorded_settings(
         preprocessing=preprocessing,
         corrections=corrections,
         stage_map=channels.stage_map,
-        frames_per_row=frames_per_row,
-        frames_per_position=preprocessing.frames_per_position,
+        partition=partition,
+        rows_per_position=preprocessing.frames_per_position // partition.frames_per_row,
         n_rows_expected=n_rows_expected,
         det_dist_m=scan.facts.det_dist_m,
         pixel_m=scan.facts.pixel_m,
@@ -179,10 +178,10 @@ def _references(recording: Recording, settings: IngestSettings) -> dict[str, np.
     return {**in_profile, **recording.references, **settings.references}
 
 
-def _n_rows_expected(recording: Recording, frames_per_row: int, *, is_growing: bool) -> int | None:
+def _n_rows_expected(recording: Recording, partition: ByIndex, *, is_growing: bool) -> int | None:
     n_frames = recording.n_frames if recording.n_expected is None else max(recording.n_expected, recording.n_frames)
     is_open = is_growing and recording.n_expected is None
-    return None if is_open else -(-n_frames // frames_per_row)
+    return None if is_open else partition.n_begun(n_frames)
 
 
 def _channel_columns(settings: IngestSettings) -> tuple[ChannelColumn, ...]:

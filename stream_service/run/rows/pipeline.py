@@ -19,6 +19,7 @@ from stream_service.core.energies import RowEnergies
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.grouping import Grouper
 from stream_service.core.ledger import FrameStatus, Ledger
+from stream_service.core.partition import ByIndex
 from stream_service.core.row import RowBlock
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stage_map import StageMap
@@ -64,7 +65,7 @@ class RowPipeline:
         reducer: FrameReducer,
         ledger: Ledger,
         stage_map: StageMap,
-        frames_per_row: int,
+        partition: ByIndex,
         sat_fraction: float = 0.0,
         rejected: Collection[int] = frozenset(),
         *,
@@ -75,7 +76,8 @@ class RowPipeline:
         conditions: Conditions | None = None,
         sinks: Iterable[Sink] = (),
     ) -> None:
-        """`rejected` are positions, counted from 0, whose rows are not to be used (`/entry/keep` = 0).
+        """`partition` says which frames are a row. `rejected` are positions, counted from 0, whose rows are not to be
+        used (`/entry/keep` = 0).
 
         With `allow_spread` the exposures of a row may have been taken at more than one position. `gaps`
         says how pixels that do not measure are found; `about_references` is told with what is to be said of the rows.
@@ -84,7 +86,8 @@ class RowPipeline:
         """
         self._file = file
         self.side_sinks = SideSinks(sinks)
-        self._blocks = RowBlocks(RowBlock(reducer.out_shape, frames_per_row), file, ledger, self.side_sinks)
+        first_block = RowBlock(reducer.out_shape, partition.frames_per_row)
+        self._blocks = RowBlocks(first_block, file, ledger, self.side_sinks)
         self._reducer = reducer
         self._ledger = ledger
         self._stage_map = stage_map
@@ -101,8 +104,8 @@ class RowPipeline:
         self._saturation = SaturationShare(sat_fraction)
         self._about_gaps: tuple[str, ...] = ()
         self._rejected = np.fromiter(rejected, np.int64)
-        self.frames_per_row = frames_per_row
-        self.planned = planned or PlannedRows(frames_per_row, frames_per_row)
+        self.partition = partition
+        self.planned = planned or PlannedRows(partition)
         """What becomes of the positions of the plan."""
         self._n_rows = 0
         """Filled so far."""
@@ -110,10 +113,10 @@ class RowPipeline:
         self._n_put_right = 0
         self.is_unsure: Callable[[int], bool] = lambda ordinal: False
         """Whether more may become known of what the channels were during this frame: its row is put right then."""
-        self._grouper = Grouper(frames_per_row)
+        self._grouper = Grouper(partition)
         self.is_waiting: Callable[[int], bool] = lambda ordinal: False
         """Whether the frame of this ordinal has come and will be added later: its group stays open."""
-        self._combines = frames_per_row > 1 and reducer.grouping in (Grouping.SUM, Grouping.MEAN)
+        self._combines = partition.frames_per_row > 1 and reducer.grouping in (Grouping.SUM, Grouping.MEAN)
         self._spread_check = SpreadCheck(stage_map, allow_spread=allow_spread)
         self.flags = FlagCounts()
         self.exposure_s = math.nan
@@ -186,7 +189,7 @@ class RowPipeline:
 
     def _take(self, exposures: Sequence[Exposure]) -> None:
         """Find the rows that are complete, and write them."""
-        if self.frames_per_row == 1:
+        if self.partition.frames_per_row == 1:
             self._write([(exposure,) for exposure in exposures])
             return
         flagged: list[FlaggedGroup] = []
@@ -260,7 +263,7 @@ class RowPipeline:
         self._ledger.mark((lost.ordinal for lost in given_up), FrameStatus.INCOMPLETE)
 
     def _positions_of(self, ordinals: npt.NDArray[np.int64]) -> list[int]:
-        return np.unique(ordinals // self.frames_per_row).tolist()
+        return np.unique(self.partition.rows_of(ordinals)).tolist()
 
     def release(self) -> None:
         """There may be no more exposures: take those that wait for the gaps, or for the usual step, to be known."""
@@ -320,7 +323,7 @@ class RowPipeline:
         yield from self._saturation.notes()
         yield from self.energies.notes()
         yield from self.conditions.notes()
-        yield from self._spread_check.notes(self._grouper.frames_per_position)
+        yield from self._spread_check.notes(self.partition.frames_per_row)
         yield from self.planned.notes()
         if self._n_put_right:
             yield f"{counted(self._n_put_right, 'row')} put right by later rows, since readbacks came late"
@@ -378,7 +381,7 @@ class RowPipeline:
         rows["flags"] = flags
         rows["keep"] = np.isfinite(x_m) & np.isfinite(y_m) & (position_flags == 0)
         if len(self._rejected):
-            rows["keep"] &= ~np.isin(ordinals[:, 0] // self.frames_per_row, self._rejected)
+            rows["keep"] &= ~np.isin(self.partition.rows_of(ordinals[:, 0]), self._rejected)
         return position_flags, spreads_eV
 
     def _look_at(

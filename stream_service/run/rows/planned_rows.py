@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.partition import ByIndex
 from stream_service.core.spread import SHARE_OF_STEP, STANDSTILL_M
 from stream_service.errors import ConfigError
 from stream_service.text.counted import counted
@@ -25,17 +26,20 @@ class PlannedRows:
 
     def __init__(
         self,
-        frames_per_position: int = 1,
-        frames_per_row: int = 1,
+        partition: ByIndex,
+        rows_per_position: int = 1,
         n_positions: int | None = None,
         n_extra_frames: int = 0,
         planned_m: Floats | None = None,
     ) -> None:
-        """`n_extra_frames` beyond the positions planned may be repeats; `planned_m` (N, 2) is where those are."""
-        self.rows_per_position = max(1, frames_per_position // frames_per_row)
-        self._frames_per_row = frames_per_row
+        """A position has several rows where each of its frames is one. `n_extra_frames` beyond the positions planned
+        may be repeats; `planned_m` (N, 2) is where those are.
+        """
+        self.rows_per_position = rows_per_position
+        self._partition = partition
         self._n_positions = n_positions
-        self._most = n_extra_frames // frames_per_position if n_positions is not None else 0
+        n_extra_rows = partition.n_filled(n_extra_frames) if n_positions is not None else 0
+        self._most = n_extra_rows // rows_per_position
         n_slots = (n_positions or 0) * self.rows_per_position if self._most else 0
         self._row_of = np.full(n_slots, -1, np.int64)
         """The row in which each planned one is now; -1: none."""
@@ -75,7 +79,7 @@ class PlannedRows:
 
     def enter(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
         """Enter `planned` and `replaces` into rows (n,) whose first frames these are, which begin at `first_row`."""
-        slots = first_ordinals // self._frames_per_row
+        slots = self._partition.rows_of(first_ordinals)
         is_displaced = np.isin(first_ordinals, list(self.displaced))
         rows["planned"] = np.where(is_displaced, -1, slots // self.rows_per_position)
         if not self._most:
@@ -100,7 +104,7 @@ class PlannedRows:
         self._replaced += rows["replaces"][rows["replaces"] >= 0].tolist()
         if not self._most:
             return
-        parts = first_ordinals // self._frames_per_row % self.rows_per_position
+        parts = self._partition.rows_of(first_ordinals) % self.rows_per_position
         is_planned = rows["planned"] >= 0
         slots = (rows["planned"] * self.rows_per_position + parts)[is_planned]
         for slot, i in zip(slots.tolist(), np.flatnonzero(is_planned).tolist(), strict=True):

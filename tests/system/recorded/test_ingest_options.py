@@ -21,6 +21,7 @@ from stream_service.cli import main as cli
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
+from stream_service.core.partition import ByIndex
 from stream_service.core.row import RowBlock
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
@@ -212,7 +213,7 @@ def in_memory(recorded: Recorded, options: Options) -> Stored:
     ledger = Ledger(0, N_FRAMES)
     unturned = StageMap(1.0, 0.0, 0.0, 1.0)
     thread = FileThread(stored)
-    pipeline = RowPipeline(thread, reducer, ledger, unturned, options.frames_per_row, settings.sat_fraction)
+    pipeline = RowPipeline(thread, reducer, ledger, unturned, ByIndex(options.frames_per_row), settings.sat_fraction)
     exposures = []
     for unique_id, (pixels, (x, y)) in enumerate(zip(recorded.frames, recorded.positions_m, strict=True)):
         receipt = ledger.receive(unique_id, unique_id)

@@ -7,6 +7,7 @@ import numpy as np
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameId
 from stream_service.core.grouping import MOST_POSITIONS_BEHIND, Grouper
+from stream_service.core.partition import ByIndex
 
 PIXELS = np.zeros((1, 1), np.uint16)
 
@@ -16,12 +17,12 @@ def exposure(ordinal: int) -> Exposure:
 
 
 def test_single_frames_are_groups_at_once():
-    group = Grouper(1).add(exposure(7))
+    group = Grouper(ByIndex(1)).add(exposure(7))
     assert group is not None and (group.position, len(group.exposures)) == (7, 1)
 
 
 def test_group_is_in_the_order_of_exposure_however_it_came():
-    grouper = Grouper(3)
+    grouper = Grouper(ByIndex(3))
     assert grouper.add(exposure(5)) is None
     assert grouper.add(exposure(3)) is None
     group = grouper.add(exposure(4))
@@ -29,7 +30,7 @@ def test_group_is_in_the_order_of_exposure_however_it_came():
 
 
 def test_group_is_given_up_when_much_later_exposures_come():
-    grouper = Grouper(2)
+    grouper = Grouper(ByIndex(2))
     grouper.add(exposure(0))
     for ordinal in range(2, 2 * (MOST_POSITIONS_BEHIND + 1)):
         grouper.add(exposure(ordinal))
@@ -41,7 +42,7 @@ def test_group_is_given_up_when_much_later_exposures_come():
 
 def test_group_stays_open_while_a_member_waits_for_its_readbacks():
     """And no longer; groups that have lost a member are given up meanwhile."""
-    grouper = Grouper(2)
+    grouper = Grouper(ByIndex(2))
     grouper.add(exposure(0))
     grouper.add(exposure(2))
     for ordinal in range(4, 100):
@@ -57,7 +58,7 @@ def test_group_stays_open_while_a_member_waits_for_its_readbacks():
 
 def test_open_groups_are_bounded_over_a_hundred_thousand_frames_of_which_every_second_is_lost():
     """No group ever fills: nothing may pile up for all that."""
-    grouper = Grouper(2)
+    grouper = Grouper(ByIndex(2))
     n_held = most_held = 0
     for ordinal in range(0, 200_000, 2):
         assert grouper.add(exposure(ordinal)) is None
@@ -68,7 +69,7 @@ def test_open_groups_are_bounded_over_a_hundred_thousand_frames_of_which_every_s
 
 
 def test_leftover_is_handed_back_once():
-    grouper = Grouper(2)
+    grouper = Grouper(ByIndex(2))
     grouper.add(exposure(3))
     grouper.add(exposure(0))
     assert [left.ordinal for left in grouper.leftover()] == [0, 3]
@@ -76,7 +77,7 @@ def test_leftover_is_handed_back_once():
 
 
 def test_group_that_was_given_up_is_gathered_once_more_and_not_given_up_again():
-    grouper = Grouper(2)
+    grouper = Grouper(ByIndex(2))
     for ordinal in (0, *range(2, 40)):
         grouper.add(exposure(ordinal))
     assert [lost.ordinal for lost in grouper.take_given_up()] == [0]

@@ -14,6 +14,7 @@ from limits import HANG_S
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
+from stream_service.core.partition import ByIndex
 from stream_service.core.row import RowBlock
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import OverrunError, WriteError
@@ -60,7 +61,7 @@ class Rows:
         self.file = SlowFile()
         self.thread = thread_of(self.file)
         self.ledger = Ledger(0, 10_000)
-        self.pipeline = RowPipeline(self.thread, FrameReducer(Geometry(SHAPE)), self.ledger, StageMap(), 1)
+        self.pipeline = RowPipeline(self.thread, FrameReducer(Geometry(SHAPE)), self.ledger, StageMap(), ByIndex(1))
         self.capacity = RowBlock(SHAPE, 1).capacity
 
     def add(self, n: int) -> None:

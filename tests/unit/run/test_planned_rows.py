@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from judged import rows_of
 
+from stream_service.core.partition import ByIndex
 from stream_service.errors import ConfigError
 from stream_service.run.rows.planned_rows import PlannedRows
 
@@ -22,7 +23,7 @@ def entered(planned: PlannedRows, ordinals: list[int], first_row: int, **columns
 
 def scan(n_extra: int = 4, plan_m: np.ndarray | None = PLAN_M) -> PlannedRows:
     """Four positions, of which the frame of the second is late and that of the third lost."""
-    planned = PlannedRows(1, 1, 4, n_extra, plan_m)
+    planned = PlannedRows(ByIndex(1), 1, 4, n_extra, plan_m)
     rows = entered(planned, [0, 3, 1], 0, x_m=[0, 3e-6, 1e-6])
     assert rows["planned"].tolist() == [0, 3, 1]
     assert rows["replaces"].tolist() == [-1, -1, -1]
@@ -75,7 +76,7 @@ def test_a_repeat_whose_position_is_not_trusted_leaves_the_row_it_repeats() -> N
 
 
 def test_exposures_that_are_rows_of_their_own_are_replaced_one_by_one() -> None:
-    planned = PlannedRows(2, 1, 2, 2, PLAN_M[:2])
+    planned = PlannedRows(ByIndex(1), 2, 2, 2, PLAN_M[:2])
     assert planned.rows_per_position == 2
     assert entered(planned, [0, 1, 2, 3], 0, x_m=[0, 0, 1e-6, 1e-6])["planned"].tolist() == [0, 0, 1, 1]
     planned.announce([1])
@@ -84,7 +85,7 @@ def test_exposures_that_are_rows_of_their_own_are_replaced_one_by_one() -> None:
 
 
 def test_a_scan_of_unknown_length_counts_its_positions() -> None:
-    planned = PlannedRows(3, 3)
+    planned = PlannedRows(ByIndex(3))
     assert entered(planned, [0, 6], 0)["planned"].tolist() == [0, 2]
     with pytest.raises(ConfigError, match="no frames reserved for repeats"):
         planned.announce([0])
@@ -108,7 +109,7 @@ def test_an_announcement_that_cannot_be_meant_changes_nothing(positions: list[in
 
 
 def test_rows_of_an_earlier_file_are_repeated_as_others_are() -> None:
-    planned = PlannedRows(1, 1, 4, 4, PLAN_M)
+    planned = PlannedRows(ByIndex(1), 1, 4, 4, PLAN_M)
     planned.announce([1, 1])
     rows = rows_of(4, planned=[0, 1, 3, 1], replaces=[-1, -1, -1, 11], keep=[1, 0, 1, 1], x_m=[0, 1e-6, 3e-6, 1e-6])
     planned.restore(rows, np.array([0, 1, 3, 4]), 10)
@@ -119,7 +120,7 @@ def test_rows_of_an_earlier_file_are_repeated_as_others_are() -> None:
 
 def test_original_that_comes_after_its_repeat_is_not_used() -> None:
     """The original was in an interrupted file, or is fetched from the raw file, and its repeat was received first."""
-    planned = PlannedRows(1, 1, 4, 4, PLAN_M)
+    planned = PlannedRows(ByIndex(1), 1, 4, 4, PLAN_M)
     planned.announce([1, 2])
     entered(planned, [4, 5], 0, x_m=[1e-6, 2e-6])
     planned.restore(rows_of(2, planned=[0, 1], x_m=[0, 1e-6]), np.array([0, 1]), 2)
@@ -132,7 +133,7 @@ def test_original_that_comes_after_its_repeat_is_not_used() -> None:
 
 
 def test_repeat_that_comes_after_an_original_which_was_fetched_is_used_instead_of_it() -> None:
-    planned = PlannedRows(1, 1, 4, 4, PLAN_M)
+    planned = PlannedRows(ByIndex(1), 1, 4, 4, PLAN_M)
     planned.announce([1])
     entered(planned, [1], 0, x_m=[1e-6])
     planned.restore(rows_of(1, planned=[1], x_m=[1e-6]), np.array([4]), 1)
@@ -140,7 +141,7 @@ def test_repeat_that_comes_after_an_original_which_was_fetched_is_used_instead_o
 
 
 def test_repeat_that_cannot_be_used_leaves_the_original_that_follows_it() -> None:
-    planned = PlannedRows(1, 1, 4, 4, PLAN_M)
+    planned = PlannedRows(ByIndex(1), 1, 4, 4, PLAN_M)
     planned.announce([1])
     planned.restore(rows_of(1, planned=[1], keep=0, x_m=[1e-6]), np.array([4]), 0)
     planned.restore(rows_of(1, planned=[1], x_m=[1e-6]), np.array([1]), 1)

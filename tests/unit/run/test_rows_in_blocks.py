@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import FrameStatus, Ledger
+from stream_service.core.partition import ByIndex
 from stream_service.core.row import RowBlock, row_dtype
 from stream_service.core.stage_map import StageMap
 from stream_service.kernels import Corrections, FrameReducer, Geometry, Grouping
@@ -87,7 +88,7 @@ def stored(cuts: list[int], grouping: str, frames_per_row: int) -> list[Any]:
         np.uint32,
     )
     thread = FileThread(file)
-    pipeline = RowPipeline(thread, reducer, ledger, StageMap(), frames_per_row, rejected={0, 5, 64, 99})
+    pipeline = RowPipeline(thread, reducer, ledger, StageMap(), ByIndex(frames_per_row), rejected={0, 5, 64, 99})
     left, turn = exposures_of(ledger, 1.0 if frames_per_row == 2 else 0.1), 0
     while left:
         n = cuts[turn % len(cuts)]
@@ -131,7 +132,7 @@ def test_frames_are_stored_once_their_block_is_flushed() -> None:
     ledger = Ledger(0, N)
     file: Any = Stored()
     thread = FileThread(file)
-    pipeline = RowPipeline(thread, FrameReducer(Geometry(SHAPE), dtype=np.uint32), ledger, StageMap(), 1)
+    pipeline = RowPipeline(thread, FrameReducer(Geometry(SHAPE), dtype=np.uint32), ledger, StageMap(), ByIndex(1))
     pipeline.add(exposures_of(ledger)[:10])
     assert ledger.account().stored == 0
     pipeline.drain()
@@ -145,7 +146,12 @@ def test_sinks_have_the_rows_as_soon_as_they_are_in_the_file_and_not_with_the_ne
     file: Any = Stored()
     thread = FileThread(file)
     pipeline = RowPipeline(
-        thread, FrameReducer(Geometry(SHAPE), dtype=np.uint32), ledger, StageMap(), 1, sinks=[rows := ScanTable()]
+        thread,
+        FrameReducer(Geometry(SHAPE), dtype=np.uint32),
+        ledger,
+        StageMap(),
+        ByIndex(1),
+        sinks=[rows := ScanTable()],
     )
     pipeline.add(exposures_of(ledger)[:10])
     pipeline.flush()
@@ -170,7 +176,7 @@ def test_rows_that_are_finished_enter_the_file_as_they_are(k: int) -> None:
     ledger, thread = Ledger(0, n), FileThread(file)
     for unique_id in range(n):
         ledger.receive(unique_id, unique_id)
-    pipeline = RowPipeline(thread, FrameReducer(Geometry(SHAPE), dtype=np.uint32), ledger, StageMap(), k)
+    pipeline = RowPipeline(thread, FrameReducer(Geometry(SHAPE), dtype=np.uint32), ledger, StageMap(), ByIndex(k))
     pipeline.add_rows(rows, pixels, rows["unique_id"])
     pipeline.finish()
     thread.end()
