@@ -50,6 +50,11 @@ class AnsweringProcess:
             raise SourceError(answer.facts[ERROR])
         return answer
 
+    @property
+    def is_running(self) -> bool:
+        """False once it has ended, or could not be started."""
+        return self._process.is_running
+
     def close(self) -> None:
         """End the process."""
         self._process.close()

@@ -35,7 +35,11 @@ class InterruptedFile(Protocol):
     """(n,) all columns but the features."""
     frame_shape: tuple[int, int]
     state: str
-    """Of the run, as it was written last."""
+    """Of the run, as it was written last; the same holds of the following."""
+    end_reason: str
+    message: str
+    counts: Mapping[str, int]
+    """Of its account."""
     readbacks: Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]
     """Values and stamps of each channel."""
     pixel_mask: npt.NDArray[np.uint32] | None

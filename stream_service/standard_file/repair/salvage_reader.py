@@ -64,6 +64,8 @@ def _overview(found: Salvage) -> Answered:
         "n_announced": found.n_announced,
         "scan_id": _text(found, paths.SCAN_ID),
         "state": _text(found, paths.STATE),
+        "end_reason": _text(found, paths.END_REASON),
+        "message": _text(found, paths.MESSAGE),
         "settings": _text(found, paths.SETTINGS),
         "start_timestamp_ns": _whole(found, paths.START_TIMESTAMP),
         "frame_shape": data.shape[1:],

@@ -5,6 +5,7 @@ The file is only read, by a process of its own (`salvage_reader`): it may be dam
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -19,11 +20,15 @@ from stream_service.processes.answering import AnsweringProcess
 from stream_service.processes.limited import LimitedProcessError
 from stream_service.processes.messages import Message
 
+log = logging.getLogger(__name__)
+
 READER = "stream_service.standard_file.repair.salvage_reader"
 OPEN_TIMEOUT_S = 300.0
 """For the columns of 1,000,000 rows on a slow disk."""
 BLOCK_TIMEOUT_S = 60.0
 """For 32 MiB, on a disk that others use."""
+MOST_STARTS = 3
+"""Of the process: someone may have ended it; what ends it each time is in the file."""
 
 
 class SalvagedRows:
@@ -41,9 +46,12 @@ class SalvagedRows:
     def __init__(self, path: Path, *, is_left: bool = False, cancellation: Cancellation | None = None) -> None:
         """`is_left`: the writer is known to be dead; else the heartbeat is watched for 3 s."""
         self.path = path
+        self._cancellation = cancellation
+        self._opening = {"path": str(path), "is_left": is_left}
+        self._n_starts = 1
         self._process = AnsweringProcess(READER, cancellation=cancellation)
         try:
-            found = self._ask({"path": str(path), "is_left": is_left}, OPEN_TIMEOUT_S)
+            found = self._ask(self._opening, OPEN_TIMEOUT_S)
         except BaseException:
             self._process.close()
             raise
@@ -53,6 +61,9 @@ class SalvagedRows:
         self.scan_id: str = facts["scan_id"]
         self.state: str = facts["state"]
         """Of the run, when the writer died (`codes.RUN_STATES`)."""
+        self.end_reason: str = facts["end_reason"]
+        self.message: str = facts["message"]
+        """Both empty if it had not ended."""
         self.settings: str = facts["settings"]
         """Of the processing, as JSON; empty if lost."""
         self.start_timestamp_ns: int = facts["start_timestamp_ns"]
@@ -104,7 +115,19 @@ class SalvagedRows:
         self.close()
 
     def _ask(self, question: Mapping[str, Any], timeout_s: float) -> Message:
-        try:
-            return self._process.ask(question, timeout_s)
-        except LimitedProcessError as error:
-            raise SourceError(f"{self.path} cannot be salvaged: {error}") from error
+        """The answer; of a process that has died, by another one, which is asked the same."""
+        while True:
+            try:
+                return self._process.ask(question, timeout_s)
+            except LimitedProcessError as error:
+                if self._process.is_running or self._n_starts == MOST_STARTS:
+                    raise SourceError(f"{self.path} cannot be salvaged: {error}") from error
+                log.warning("%s is read by another process: that before it %s", self.path, error)
+                self._start_again(is_asked_to_open=question is self._opening)
+
+    def _start_again(self, *, is_asked_to_open: bool) -> None:
+        self._process.close()
+        self._n_starts += 1
+        self._process = AnsweringProcess(READER, cancellation=self._cancellation)
+        if not is_asked_to_open:
+            self._ask(self._opening, OPEN_TIMEOUT_S)

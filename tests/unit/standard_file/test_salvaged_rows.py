@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -16,6 +18,7 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.standard_file import SalvagedRows, StandardFile, paths, repair_file, validate_file
 from stream_service.standard_file.read.announced_rows import standard_rows
+from stream_service.standard_file.repair.salvaged_rows import MOST_STARTS
 from stream_service.standard_file.schema.row_columns import PLACES, column_blocks, rows_of
 from stream_service.testing.example_file import (
     START_NS,
@@ -194,3 +197,22 @@ def test_rows_beyond_the_keys_are_salvaged_once_they_were_flushed(tmp_path: Path
         count: Any = opened["/entry/live/n_rows"]
         assert count[()] == 8
     assert [found for found in validate_file(done.path) if found.level == "error"] == []
+
+
+def end_reader(found: SalvagedRows) -> None:
+    """Someone ends the process that reads."""
+    process = found._process._process
+    assert process.number is not None
+    os.kill(process.number, signal.SIGKILL)
+
+
+def test_reader_that_is_ended_by_someone_is_started_again(tmp_path: Path) -> None:
+    with SalvagedRows(write_killed(tmp_path), is_left=True) as found:
+        rows, pixels = found.block(0, 2)
+        for _ in range(MOST_STARTS - 1):
+            end_reader(found)
+            again = found.block(0, 2)
+            assert again[0].tobytes() == rows.tobytes() and again[1].tobytes() == pixels.tobytes()
+        end_reader(found)
+        with pytest.raises(SourceError, match=r"cannot be salvaged: .*SIGKILL"):
+            found.block(0, 2)
