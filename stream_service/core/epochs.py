@@ -9,7 +9,7 @@ made before has no place any more.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
@@ -40,6 +40,17 @@ class Epoch(NamedTuple):
 
     def ordinal_of(self, unique_id: int) -> int:
         return self.first_ordinal + unique_id - self.first_unique_id
+
+
+class Reached(NamedTuple):
+    """How far the frames of a run have come, whatever became of them."""
+
+    epoch: int
+    """Counted from 0."""
+    n_seen: int
+    """Ordinals up to the last frame seen."""
+    last_unique_id: int
+    last_timestamp_ns: int
 
 
 class EpochEnd(NamedTuple):
@@ -104,16 +115,24 @@ class Epochs:
         """What its source calls the epoch of the last frame, its id and stamp; at first what precedes the first."""
         return self._epochs[-1].given, self._last_unique_id, self._last_timestamp_ns
 
+    @property
+    def reached(self) -> Reached:
+        """How far frames have come by now."""
+        return Reached(self.current, self.n_seen, self._last_unique_id, self._last_timestamp_ns)
+
     def restore(
         self,
         epochs: Sequence[Epoch],
         n_announced: int,
         frames: tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]],
         n_most: int,
+        reached: Reached | None = None,
+        n_made: int = 0,
     ) -> npt.NDArray[np.int64]:
         """Go on with these epochs, in which these frames have come: epoch, unique_id and stamp, (n,) each.
 
-        Gives their ordinals (n,); -1 for one that has no place below `n_most`.
+        `reached` is how far frames had come that are not among them. Gives their ordinals (n,); -1 for one that has no
+        place below `n_most`. Those that were displaced stand behind the `n_made` that are known of, as before.
         """
         epoch, unique_ids, stamps_ns = frames
         self._epochs, self.n_announced = list(epochs), n_announced
@@ -123,6 +142,7 @@ class Epochs:
         of = np.where(is_known, epoch, 0)
         ordinals = firsts[of] + unique_ids - first_ids[of]
         is_within = is_known & (ordinals >= firsts[of]) & (ordinals < firsts[of + 1]) & (ordinals < n_most)
+        behind = ordinals - firsts[of + 1]
         ordinals[~is_within] = -1
         places = ordinals[is_within]
         self.n_seen = max(epochs[-1].first_ordinal, int(places.max(initial=-1)) + 1)
@@ -132,7 +152,28 @@ class Epochs:
         if (current := is_within & (epoch == self.current)).any():
             last = int(np.argmax(np.where(current, ordinals, -1)))
             self._last_unique_id, self._last_timestamp_ns = int(unique_ids[last]), int(stamps_ns[last])
+        if reached is not None and reached.epoch == self.current and self.n_seen < reached.n_seen <= n_most:
+            _, self.n_seen, self._last_unique_id, self._last_timestamp_ns = reached
+        is_behind = is_known & (epoch < self.current) & (behind >= 0)
+        self._restore_displaced(np.flatnonzero(is_behind), frames, ordinals, n_made, n_most)
         return ordinals
+
+    def _restore_displaced(
+        self,
+        which: npt.NDArray[np.int64],
+        frames: tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]],
+        ordinals: npt.NDArray[np.int64],
+        n_made: int,
+        n_most: int,
+    ) -> None:
+        """Enter those of the frames that came after the last one of their epoch for which there is a place."""
+        of: dict[tuple[int, int], int] = {}
+        for n in which.tolist():
+            epoch, unique_id, stamp_ns = (int(column[n]) for column in frames)
+            ordinal = of.setdefault((epoch, unique_id), max(self.n_seen, n_made))
+            if ordinal < n_most:
+                self.displace(ordinal, epoch, unique_id, stamp_ns)
+                ordinals[n] = ordinal
 
     def has(self, ordinal: int) -> bool:
         """True if a frame has come to this place."""
@@ -257,9 +298,21 @@ class Epochs:
         self.fill(ordinal, timestamp_ns)
         self._displaced[ordinal] = epoch, unique_id
 
+    @property
+    def displaced(self) -> Collection[int]:
+        """Ordinals of those."""
+        return self._displaced.keys()
+
     def is_displaced(self, epoch: int, unique_id: int) -> bool:
         """True for one of those."""
         return (epoch, unique_id) in self._displaced.values()
+
+    def end_before(self, ordinal: int) -> EpochEnd | None:
+        """The reset just before which a displaced frame was made; None for one that has its own place."""
+        if ordinal not in self._displaced:
+            return None
+        epoch = self._displaced[ordinal][0]
+        return next((end for end in self.ends() if end.epoch == epoch), None)
 
     def ends(self) -> list[EpochEnd]:
         """Where the counter was reset, as far as ids and stamps tell; not where the source says its epochs.

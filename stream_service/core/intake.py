@@ -148,13 +148,19 @@ class Intake:
         has_restarted = self._has_restarted(waiting)
         if has_restarted and frame.unique_id == waiting.unique_id:
             return True  # a detector that counts from the beginning at every position, or does not count at all
-        if has_restarted and frame.unique_id > self._last_id:
+        if has_restarted and frame.unique_id > self._last_id and not self._is_overtaken_by_time(frame, waiting):
             return False
         step = frame.unique_id - waiting.unique_id
         if frame.unique_id == _next_id(waiting.unique_id) or 0 < step <= NEAR:
             return True
         is_overtaken = frame.unique_id > self._last_id_before(frame) + 1 and frame.timestamp_ns < waiting.timestamp_ns
         return is_overtaken and -NEAR <= step < 0
+
+    def _is_overtaken_by_time(self, frame: _Came, restarted: _Came) -> bool:
+        """True if `frame` was made after one that waits, came before the reset, and has a larger id: it is no late one,
+        so it is of another epoch, too."""
+        ends = (waiting for waiting in self._waiting if self._ends_epoch(waiting, restarted))
+        return any(last.unique_id > frame.unique_id and last.timestamp_ns < frame.timestamp_ns for last in ends)
 
     def _is_counted(self, waiting: _Came, counter: int | None) -> bool:
         has_restarted = self._has_restarted(waiting)

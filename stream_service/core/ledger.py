@@ -13,7 +13,7 @@ Ids that do not follow the last one are looked at first by `Intake`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.account import Account
-from stream_service.core.epochs import MAX_JUMP, Epoch, EpochEnd, Epochs, grown
+from stream_service.core.epochs import MAX_JUMP, Epoch, EpochEnd, Epochs, Reached, grown
 from stream_service.core.frame import FrameId
 from stream_service.core.stream import Series
 
@@ -103,12 +103,18 @@ class Ledger:
         epochs: Sequence[Epoch],
         n_announced: int,
         frames: tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]],
+        reached: Reached | None = None,
+        n_made: int | None = None,
     ) -> npt.NDArray[np.int64]:
         """Go on with the account of a run that was interrupted, see `Epochs.restore`: these frames have come.
 
-        To be called before the first frame. What had come beside them is missing again.
+        To be called before the first frame. What had come beside them, up to what was `reached`, is missing again.
+        `n_made` is what the detector had made when the run began to end; None: nobody knows, or it had not.
         """
-        ordinals = self._epochs.restore(epochs, n_announced, frames, self._n_most or len(frames[0]) + MAX_JUMP)
+        n_come = max(len(frames[0]), reached.n_seen if reached is not None else 0)
+        n_most = self._n_most or n_come + MAX_JUMP
+        n_made = n_made if n_made is not None else self.n_expected or 0
+        ordinals = self._epochs.restore(epochs, n_announced, frames, n_most, reached, n_made)
         self._reserve(self.n_seen)
         self._n_received[ordinals[ordinals >= 0]] = 1
         self.n_received = int(np.count_nonzero(self._n_received))
@@ -122,6 +128,11 @@ class Ledger:
     def n_epoch_changes(self) -> int:
         """See `Epochs.n_changes`."""
         return self._epochs.n_changes
+
+    @property
+    def reached(self) -> Reached:
+        """See `Epochs.reached`."""
+        return self._epochs.reached
 
     @property
     def n_announced(self) -> int:
@@ -260,6 +271,15 @@ class Ledger:
         """See `Epochs.ends`."""
         return self._epochs.ends()
 
+    @property
+    def displaced(self) -> Collection[int]:
+        """See `Epochs.displaced`."""
+        return self._epochs.displaced
+
+    def end_before(self, ordinal: int) -> EpochEnd | None:
+        """See `Epochs.end_before`."""
+        return self._epochs.end_before(ordinal)
+
     def n_unknown(self, n_made: int) -> int:
         """Frames that may have been made and lost just before the counter was reset, where `n_made` are known of."""
         if not self._epochs.ends():
@@ -291,8 +311,14 @@ class Ledger:
         return self._epochs.stamps_ns(ordinals)
 
     def is_in_order(self, ordinal: int) -> bool:
-        """True if a frame that came is stamped later than the one before it, and earlier than the one after it."""
+        """True if a frame that came is stamped later than the one before it, and earlier than the one after it.
+
+        So is a displaced one, by which its place was found.
+        """
+        if ordinal in self.displaced:
+            return True
         came = self._n_received[: self.n_seen] > 0
+        came[list(self.displaced)] = False
         before, after = np.flatnonzero(came[:ordinal])[-1:], np.flatnonzero(came[ordinal + 1 :])[:1] + ordinal + 1
         stamps_ns = self.stamps_ns(np.concatenate([before, [ordinal], after]))
         return bool((np.diff(stamps_ns) > 0).all())

@@ -43,7 +43,8 @@ class LostFrames:
         order = np.argsort(unique_ids, kind="stable")
         self._ordinals, self._unique_ids = ordinals[order], unique_ids[order]
         self._is_found = np.zeros(len(ordinals), np.bool_)
-        self._held = ledger.held()
+        held = ledger.held()
+        self._held = held[~np.isin(held, list(ledger.displaced))]
         self._held_ns = ledger.stamps_ns(self._held)
 
     @property
@@ -54,7 +55,8 @@ class LostFrames:
 
     def held(self) -> tuple[Column, Column]:
         """uniqueId and stamp of the frames that came, (n,) each."""
-        return self._ledger.identities(self._held)[1], self._held_ns
+        held = self._ledger.held()
+        return self._ledger.identities(held)[1], self._ledger.stamps_ns(held)
 
     def find(self, unique_id: int, timestamp_ns: int) -> Receipt | None:
         """Enter a frame of the record in its place; None if it is none of those that are lost still."""
@@ -77,6 +79,8 @@ class LostFrames:
         return None
 
     def _fits(self, ordinal: int, timestamp_ns: int) -> bool:
+        if (end := self._ledger.end_before(ordinal)) is not None:
+            return end.last_ns < timestamp_ns < end.next_ns
         after = int(np.searchsorted(self._held, ordinal))
         before_ns = int(self._held_ns[after - 1]) if after else self._begins_ns
         is_later = timestamp_ns >= before_ns

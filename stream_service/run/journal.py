@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.epochs import Epoch
+from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin
+from stream_service.settings.service_status import RunStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,9 @@ class FileBegin:
 
 class RunJournal(Protocol):
     """That of one run. What it cannot write once the run goes on costs the run nothing but its resumption."""
+
+    problem: str
+    """Why the run could not be resumed any more, in a sentence; empty if it could."""
 
     def armed(self, begin: Begin) -> None:
         """The run is armed. Raises `WriteError`: it could not be resumed."""
@@ -60,6 +64,10 @@ class RunJournal(Protocol):
         """These are the epochs from the `first` on by now; called before a row of a new one is written."""
         ...
 
+    def reached(self, reached: Reached) -> None:
+        """The frames of the run have come so far; called whenever some came, before a row of them is written."""
+        ...
+
     def repeats(self, positions: Sequence[int]) -> None:
         """These positions were announced to be repeated; may be called from any thread."""
         ...
@@ -68,13 +76,16 @@ class RunJournal(Protocol):
         """The run has begun to end; `n_exposed` frames of it were made (None: nobody knows)."""
         ...
 
-    def ended(self, superseded: Sequence[Path] = ()) -> None:
-        """The run has ended and its file is closed: it will not be resumed, and these files are not needed any more."""
+    def ended(self, status: RunStatus, superseded: Sequence[Path] = ()) -> None:
+        """The run has ended so and its file is closed: it will not be resumed, and these files are not needed any
+        more."""
         ...
 
 
 class NoJournal:
     """That of a run that is not resumed: a recording can be read again."""
+
+    problem = ""
 
     def armed(self, begin: Begin) -> None:
         """See `RunJournal`, as all of these."""
@@ -91,8 +102,10 @@ class NoJournal:
 
     def counted(self, first: int, epochs: Sequence[Epoch], n_announced: int) -> None: ...
 
+    def reached(self, reached: Reached) -> None: ...
+
     def repeats(self, positions: Sequence[int]) -> None: ...
 
     def drains(self, reason: EndReason, n_exposed: int | None) -> None: ...
 
-    def ended(self, superseded: Sequence[Path] = ()) -> None: ...
+    def ended(self, status: RunStatus, superseded: Sequence[Path] = ()) -> None: ...

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.epochs import Epoch
+from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.pairing.readback import Readback
@@ -37,6 +37,8 @@ class Past:
     epochs: tuple[Epoch, ...] = ()
     """Empty if none has begun but the first."""
     n_announced: int = 0
+    reached: Reached | None = None
+    """How far frames had come when the service was killed; None if nobody has written it."""
     repeats: tuple[int, ...] = ()
     end_reason: EndReason | None = None
     """Why it had begun to end; None if it had not."""
@@ -65,7 +67,9 @@ class Past:
     def restore(self, ledger: Ledger) -> LateRows:
         """Enter into a new ledger what has come; the rows that are to follow."""
         frames = self._all("epoch", np.int32), self._all("unique_id", np.int64), self._all("timestamp_ns", np.int64)
-        ordinals = ledger.restore(self.epochs or ledger.epochs_since(), self.n_announced, frames)
+        ordinals = ledger.restore(
+            self.epochs or ledger.epochs_since(), self.n_announced, frames, self.reached, self.n_exposed
+        )
         places, end = [], 0
         for file in self.interrupted:
             shape = file.rows["epoch"].shape

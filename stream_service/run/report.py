@@ -9,6 +9,7 @@ from stream_service.core.ending import Ending
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import PtychostreamError, in_words
 from stream_service.run.frame_intake import RunNotes
+from stream_service.run.journal import RunJournal
 from stream_service.run.run_rows import RunRows
 from stream_service.run.source_watch import SourceWatch
 from stream_service.run.verdict import Verdict
@@ -25,7 +26,15 @@ log = logging.getLogger(__name__)
 class RunReport:
     """The message of one run; written by the thread that arms it, then by its own."""
 
-    def __init__(self, notes: RunNotes, rows: RunRows, watch: SourceWatch, ending: Ending, budget_bytes: float) -> None:
+    def __init__(
+        self,
+        notes: RunNotes,
+        rows: RunRows,
+        watch: SourceWatch,
+        ending: Ending,
+        budget_bytes: float,
+        journal: RunJournal,
+    ) -> None:
         """`budget_bytes` is for the frames that wait for the run."""
         self.message = "arming"
         self.severity = Severity.NONE
@@ -38,6 +47,7 @@ class RunReport:
         self._rows = rows
         self._watch = watch
         self._ending = ending
+        self._journal = journal
 
     def renew(self, state: RunState, now_s: float, n_lost: int, waiting_bytes: int) -> None:
         """Say again what the run dropped and what is wrong, if it is time to.
@@ -56,14 +66,14 @@ class RunReport:
         """Renew the message: where the run is, what it dropped, what is wrong."""
         self._headline = headline
         problem = self._problem()
-        self._set(self._headline, self._about_losses, *self._notes.sentences(), *self._rows.notes(), problem)
+        self._set(self._headline, self._about_losses, *self._notes.sentences(), *self._notes_beside, problem)
         self.severity = self._severity_in(state, problem)
 
     def end(self, state: RunState, verdict: Verdict) -> None:
         """Say how the run ends."""
         out, problem = self._rows.out, self._problem()
         about_rows = "no frame came, so there is no file" if out is None else out.pipeline.flags.sentence
-        self._set(verdict.sentence, problem, about_rows, *self._rows.notes())
+        self._set(verdict.sentence, problem, about_rows, *self._notes_beside)
         self.severity = self._severity_in(state, problem)
 
     def fail(self, error: BaseException) -> None:
@@ -86,6 +96,10 @@ class RunReport:
     def _set(self, *sentences: str) -> None:
         self.message = "; ".join(filter(None, sentences))
 
+    @property
+    def _notes_beside(self) -> tuple[str, ...]:
+        return (*self._rows.notes(), self._journal.problem)
+
     def _problem(self) -> str:
         """Present problem of the run's sources; empty if there is none."""
         return "; ".join(filter(None, (self._watch.problem, self._rows.pairing.problem)))
@@ -93,7 +107,8 @@ class RunReport:
     def _severity_in(self, state: RunState, problem: str) -> Severity:
         if problem or self._ending.reason is EndReason.DETECTOR_GONE:
             return Severity.MAJOR
-        is_well = self._notes.is_empty and state is not RunState.INCOMPLETE and not self._rows.side_notes
+        has_all_beside = not self._rows.side_notes and not self._journal.problem
+        is_well = self._notes.is_empty and state is not RunState.INCOMPLETE and has_all_beside
         is_losing = bool(self._about_losses) and not state.has_ended
         return Severity.NONE if is_well and not is_losing else Severity.MINOR
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.ending import Ending
+from stream_service.core.epochs import Reached
 from stream_service.core.intake import Entered
 from stream_service.core.judged_row import judged_dtype
 from stream_service.core.ledger import Ledger
@@ -78,10 +79,13 @@ class Run:
         self._watch = SourceWatch(sources, rules.gone_s)
         self._ending = Ending(rules.grace_s, rules.drain_s, rules.gone_s, rules.armed_timeout_s)
         self._notes = RunNotes()
-        self._report = RunReport(self._notes, self._rows, self._watch, self._ending, sources.budget_bytes)
+        self._report = RunReport(
+            self._notes, self._rows, self._watch, self._ending, sources.budget_bytes, setup.journal
+        )
         self._most_queue_bytes = 0
         self._past = Past()
         self._n_epochs_told, self._n_changes_told = 1, 0
+        self._reached_told: Reached | None = None
         self._last_asked_at = 0.0
         self._thread: threading.Thread | None = None
 
@@ -265,7 +269,7 @@ class Run:
             self._end.backfill.close()
             self._sources.close()
             is_closed = self.state is not RunState.FAILED
-            self.setup.journal.ended(self._rows.superseded() if is_closed else ())
+            self.setup.journal.ended(self.status(), self._rows.superseded() if is_closed else ())
 
     def _go_on(self) -> None:
         """Go on where the run was when its service was killed, if it was."""
@@ -287,6 +291,7 @@ class Run:
                 self._most_queue_bytes = max(self._most_queue_bytes, self._queue_bytes)
                 if self._rows.pairing.is_over_budget:
                     self._rows.pair()
+            self._tell_reached()
             self._rows.pair()
             if self._rows.is_salvaging and not len(frames):  # frames that come go first
                 self._rows.salvage(self._ledger)
@@ -324,6 +329,12 @@ class Run:
         changed = ledger.epochs_since(first)
         self._n_epochs_told = first + len(changed)
         self.setup.journal.counted(first, changed, ledger.n_announced)
+
+    def _tell_reached(self) -> None:
+        """Enter into the journal how far frames have come: those of them that are in no row are missed after a kill."""
+        if (reached := self._ledger.reached) != self._reached_told:
+            self._reached_told = reached
+            self.setup.journal.reached(reached)
 
     def _look_around(self, now: float) -> None:
         """See whether everything is there that the run listens to, and say what is not."""

@@ -143,7 +143,12 @@ class Service:
         self._ca.close()
         self._pictures.close()
         self._news.close()
-        return int(self._newest.state is RunState.FAILED)
+        return int(self._has_failed)
+
+    @property
+    def _has_failed(self) -> bool:
+        """True if the newest run of this service has."""
+        return bool(self._runs) and self._runs[-1].state is RunState.FAILED
 
     @property
     def _newest(self) -> RunStatus:
@@ -338,7 +343,7 @@ class Service:
         busy = (
             self._to_arm.is_arming or self._unfinished.is_working or any(not run.state.has_ended for run in self._runs)
         )
-        health = Health.BUSY if busy else Health.FAULTED if status.state is RunState.FAILED else Health.READY
+        health = Health.BUSY if busy else Health.FAULTED if self._has_failed else Health.READY
         self._pace = self._pace.at(status, now)
         is_standing_by = self._standby is not None and self._standby.is_armed
         is_resuming = self._unfinished.is_working

@@ -14,7 +14,8 @@ from dataclasses import replace
 
 from stream_service.core.run import RunState
 from stream_service.errors import SourceError
-from stream_service.run.live.live_journal import remove_superseded
+from stream_service.run.live.last_run import read_last_run
+from stream_service.run.live.live_journal import journal_folder, remove_superseded
 from stream_service.run.live.unfinished_run import UnfinishedRun, unfinished_journals
 from stream_service.run.run import Run
 from stream_service.service.arming import Arming
@@ -49,8 +50,18 @@ class UnfinishedRuns:
         """Why the first one takes no more frames, as its resumption has told."""
         self.problem = ""
         """Why the first one cannot go on yet, in a sentence; empty if nothing is wrong."""
-        self.no_run = NO_RUN
-        """Shown until there is a run; it tells of those that do not go on, and why."""
+        self._last = read_last_run(journal_folder(profile))
+        self._about_left: list[str] = []
+        """Why those do not go on that do not, in sentences."""
+
+    @property
+    def no_run(self) -> RunStatus:
+        """Shown until there is a run: how the last one of before has ended, and what does not go on, and why."""
+        last = self._last or NO_RUN
+        if not self._about_left:
+            return last
+        told = [last.message] if self._last is not None else []
+        return replace(last, message="; ".join((*self._about_left, *told)), severity=Severity.MAJOR)
 
     def find(self) -> None:
         """Read the journals that are there; those of runs that are over are removed."""
@@ -80,8 +91,9 @@ class UnfinishedRuns:
 
     @property
     def highest_number(self) -> int:
-        """Of these runs."""
-        return max((unfinished.number or 0 for unfinished in self._waiting), default=0)
+        """Of these runs, and of those before them."""
+        numbers = [unfinished.number or 0 for unfinished in self._waiting]
+        return max(*numbers, self._last.run_number if self._last is not None else 0, 0)
 
     @property
     def status(self) -> RunStatus | None:
@@ -123,6 +135,7 @@ class UnfinishedRuns:
         if not self._waiting[0].path.exists():
             log.info("%s", arming.error)
             self._pop()
+            self._last = read_last_run(journal_folder(self._profile))
             return
         if arming.error != self.problem:
             log.warning("%s cannot go on yet: %s", self._waiting[0].scan_id, arming.error)
@@ -134,8 +147,7 @@ class UnfinishedRuns:
 
     def _leave(self, why: str) -> None:
         log.error("%s", why)
-        told = [self.no_run.message] if self.no_run is not NO_RUN else []
-        self.no_run = replace(NO_RUN, message="; ".join((*told, why)), severity=Severity.MAJOR)
+        self._about_left.append(why)
 
     def _pop(self) -> UnfinishedRun:
         """The first one is decided."""

@@ -112,7 +112,12 @@ class ServicePV(StrEnum):
     ARM_ERROR = "ArmError", "why the last Arm or Repeat was refused; empty if it was not", TEXT, lambda s: s.arm_error
 
     SCAN_ID = "ScanId", "scan of the newest run", TEXT, lambda s: s.run.scan_id
-    RUN_NUMBER = "RunNumber", "runs armed since the service started", COUNT, lambda s: s.run.run_number
+    RUN_NUMBER = (
+        "RunNumber",
+        "number of the newest run, counting on from those before a restart",
+        COUNT,
+        lambda s: s.run.run_number,
+    )
     FILE = "File", "file of the newest run", TEXT, lambda s: s.run.file
     END_REASON = "EndReason", "why the newest run ended", TEXT, lambda s: s.run.end_reason
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from stream_service.core.epochs import Epoch
+from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.run import EndReason
@@ -143,6 +143,25 @@ class Counted(Settings):
         return [Epoch(*epoch) for epoch in self.epochs]
 
 
+class Received(Settings):
+    """How far frames have come; the one line that is written over, in its place."""
+
+    kind: Literal["received"] = "received"
+    epoch: Count
+    n_seen: Annotated[int, Field(ge=0, le=2 * MOST_FRAMES)]
+    last_unique_id: Whole
+    last_timestamp_ns: Whole
+
+    @classmethod
+    def of(cls, reached: Reached) -> Self:
+        """As the ledger has it."""
+        return cls.model_validate(reached._asdict())
+
+    def to_core(self) -> Reached:
+        """As the ledger has it."""
+        return Reached(self.epoch, self.n_seen, self.last_unique_id, self.last_timestamp_ns)
+
+
 class Repeats(Settings):
     """All positions that are repeated."""
 
@@ -173,5 +192,5 @@ class Ended(Settings):
     superseded: list[str]
 
 
-Line = Armed | Numbered | Began | ArraysBefore | FoundGaps | Counted | Repeats | Drains | Resumed | Ended
+Line = Armed | Numbered | Began | ArraysBefore | FoundGaps | Counted | Received | Repeats | Drains | Resumed | Ended
 LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])

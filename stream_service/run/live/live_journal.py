@@ -1,20 +1,19 @@
 """Writing of the journal of a live run: a file of lines, which a killed service leaves behind.
 
 Policy. The file is made when the run is armed, on the disk for certain before the first frame; a run of auto mode has
-it from its first frame on. What is added later costs nothing per frame, and is left to the operating system: it
-outlives the process, and a machine that fails takes as much of the standard file. Where a line cannot be written the
-journal is removed: the run goes on, and could not be resumed rightly.
+it from its first frame on. What is added later is left to the operating system: it outlives the process, and a machine
+that fails takes as much of the standard file. Where a line cannot be written the journal is removed, and that is told:
+the run goes on, and could not be resumed rightly. How the run ended is kept as that of the last run of its service.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
-import os
 import threading
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -22,35 +21,26 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.epochs import Epoch
+from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin
 from stream_service.errors import WriteError
 from stream_service.run.journal import FileBegin
-from stream_service.run.live.journal_lines import (
-    Armed,
-    ArraysBefore,
-    Began,
-    Counted,
-    Drains,
-    Ended,
-    FoundGaps,
-    Line,
-    Numbered,
-    Repeats,
-    Resumed,
-    Series,
-)
+from stream_service.run.live import journal_lines as lines
+from stream_service.run.live.journal_file import JournalFile, sync
+from stream_service.run.live.last_run import write_last_run
 from stream_service.run.live.live_settings import file_path
 from stream_service.run.run_file import versions
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
+from stream_service.settings.service_status import RunStatus
 from stream_service.standard_file import write_error
 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".jsonl"
+NOTHING_RECEIVED = Reached(0, 0, 0, 0)
 
 
 def journal_folder(profile: Profile) -> Path:
@@ -67,12 +57,16 @@ class LiveJournal:
         self.request = request
         self.references: Mapping[str, str] = {}
         """To be set before the run is armed."""
+        self.problem = ""
+        """See `RunJournal`."""
         self._profile = profile
         self._is_auto = is_auto
-        self._is_resumed = False
-        self._series: Series | None = None
+        self._series: lines.Series | None = None
         self._path: Path | None = None
-        """None while there is no file, or when it was given up."""
+        """None while there was none."""
+        self._is_resumed = False
+        self._file: JournalFile | None = None
+        """None while there is none, or when it was given up."""
         self._lock = threading.Lock()
 
     @classmethod
@@ -85,22 +79,28 @@ class LiveJournal:
     def armed(self, begin: Begin) -> None:
         """See `RunJournal`; of a run that is resumed, it says so."""
         if self._path is not None:
-            with suppress(OSError):  # then nothing can be written to it, which is told next
-                _cut_torn_line(self._path)
-            self._write(Resumed(version=versions()["ptychostream"], resumed_ns=time.time_ns()))
+            try:
+                self._file = JournalFile.reopened(self._path)
+            except OSError as error:
+                self._give_up(self._path, error)
+            self._add(lines.Resumed(version=versions()["ptychostream"], resumed_ns=time.time_ns()))
             return
-        self._series = Series.of(begin)
+        self._series = lines.Series.of(begin)
         if not self._is_auto:
             self._create()
 
     def disarmed(self) -> None:
         """See `RunJournal`."""
-        if not self._is_resumed:
-            self.ended()
+        with self._lock:
+            path, self._path, file, self._file = self._path, None, self._file, None
+        if file is not None:
+            file.close()
+        if path is not None and not self._is_resumed:
+            _remove(path)
 
     def numbered(self, number: int) -> None:
         """See `RunJournal`."""
-        self._write(Numbered(number=number))
+        self._add(lines.Numbered(number=number))
 
     def began(self, begin: FileBegin) -> None:
         """See `RunJournal`."""
@@ -108,50 +108,57 @@ class LiveJournal:
             try:
                 self._create()
             except WriteError as error:
-                log.warning("the run could not be resumed after a crash: %s", error)
-        self._write(Began.of(begin))
+                self._tell(str(error))
+        self._add(lines.Began.of(begin))
 
     def arrays_before(self, held: Mapping[str, Held]) -> None:
         """See `RunJournal`."""
         if held:
-            self._write(ArraysBefore(held=dict(held)))
+            self._add(lines.ArraysBefore(held=dict(held)))
 
     def found_gaps(self, is_gap: npt.NDArray[np.bool_] | None) -> None:
         """See `RunJournal`."""
         has_any = is_gap is not None and bool(is_gap.any())
-        self._write(FoundGaps(bits=packed(is_gap) if is_gap is not None and has_any else None))
+        self._add(lines.FoundGaps(bits=packed(is_gap) if is_gap is not None and has_any else None))
 
     def counted(self, first: int, epochs: Sequence[Epoch], n_announced: int) -> None:
         """See `RunJournal`."""
-        self._write(Counted(first=first, epochs=list(epochs), n_announced=n_announced))
+        self._add(lines.Counted(first=first, epochs=list(epochs), n_announced=n_announced))
+
+    def reached(self, reached: Reached) -> None:
+        """See `RunJournal`."""
+        self._write(lines.Received.of(reached), JournalFile.write_over)
 
     def repeats(self, positions: Sequence[int]) -> None:
         """See `RunJournal`."""
-        self._write(Repeats(positions=tuple(positions)))
+        self._add(lines.Repeats(positions=tuple(positions)))
 
     def drains(self, reason: EndReason, n_exposed: int | None) -> None:
         """See `RunJournal`."""
-        self._write(Drains(reason=reason, n_exposed=n_exposed))
+        self._add(lines.Drains(reason=reason, n_exposed=n_exposed))
 
-    def ended(self, superseded: Sequence[Path] = ()) -> None:
+    def ended(self, status: RunStatus, superseded: Sequence[Path] = ()) -> None:
         """See `RunJournal`."""
         with self._lock:
-            path, self._path = self._path, None
+            path, self._path, file, self._file = self._path, None, self._file, None
         if path is None:
             return
+        write_last_run(path.parent, status)
         if superseded and self._is_on_disk():
-            with suppress(OSError):
-                _append(path, Ended(superseded=[file.name for file in superseded]))
+            if file is not None:
+                with suppress(OSError):
+                    file.add(encoded(lines.Ended(superseded=[each.name for each in superseded])))
             remove_superseded(superseded)
-        with suppress(OSError):
-            path.unlink()
+        if file is not None:
+            file.close()
+        _remove(path)
 
     def _is_on_disk(self) -> bool:
         """Bring the run's file to the disk, before others that have some of its rows are removed."""
         path = file_path(self._profile, self.request)
         try:
-            _sync(path)
-            _sync(path.parent)
+            sync(path)
+            sync(path.parent)
         except OSError as error:
             log.warning("interrupted files stay beside %s, which cannot be synced: %s", path, error.strerror)
             return False
@@ -161,7 +168,7 @@ class LiveJournal:
         assert self._series is not None, "the run is armed"
         armed_ns = time.time_ns()
         path = journal_folder(self._profile) / f"{self.request.scan_id}-{armed_ns}{SUFFIX}"
-        line = Armed(
+        first = lines.Armed(
             version=versions()["ptychostream"],
             armed_ns=armed_ns,
             profile=self._profile.model_dump(mode="json"),
@@ -171,29 +178,38 @@ class LiveJournal:
             is_auto=self._is_auto,
         )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                file.write(_encoded(line))
-                file.flush()
-                os.fsync(file.fileno())
-            _sync(path.parent)
+            self._file = JournalFile.create(path, encoded(first), encoded(lines.Received.of(NOTHING_RECEIVED)))
         except OSError as error:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+            _remove(path)
             raise write_error(path, "write the journal of the run", error) from error
         self._path = path
 
-    def _write(self, line: Line) -> None:
+    def _add(self, line: lines.Line) -> None:
+        self._write(line, JournalFile.add)
+
+    def _write(self, line: lines.Line, write: Callable[[JournalFile, bytes], None]) -> None:
         with self._lock:
-            if self._path is None:
+            if self._file is None:
                 return
             try:
-                _append(self._path, line)
+                write(self._file, encoded(line))
             except OSError as error:
-                log.warning("the run could not be resumed after a crash: %s: %s", self._path, error.strerror)
-                with suppress(OSError):
-                    self._path.unlink()
-                self._path = None
+                file, self._file = self._file, None
+                file.close()
+                self._give_up(file.path, error)
+
+    def _give_up(self, path: Path, error: OSError) -> None:
+        _remove(path)
+        self._tell(f"its journal {path} cannot be written: {error.strerror}")
+
+    def _tell(self, why: str) -> None:
+        self.problem = f"the run could not be resumed after a crash of the service: {why}"
+        log.warning("%s", self.problem)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def packed(is_gap: npt.NDArray[np.bool_]) -> str:
@@ -210,31 +226,6 @@ def remove_superseded(files: Sequence[Path]) -> None:
             log.warning("%s is not needed any more and cannot be removed: %s", file, error.strerror)
 
 
-def _append(path: Path, line: Line) -> None:
-    """In one write: a process that is killed leaves a line whole or not at all, as long as there is room."""
-    text = _encoded(line)
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-    try:
-        if os.write(fd, text) != len(text):
-            raise OSError(28, "no room for a line")
-    finally:
-        os.close(fd)
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Cut off a last line that was not written to its end: the next one would not be one of its own."""
-    with path.open("r+b") as file:
-        text = file.read()
-        file.truncate(text.rfind(b"\n") + 1)
-
-
-def _encoded(line: Line) -> bytes:
-    return line.model_dump_json().encode() + b"\n"
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def encoded(line: lines.Line) -> bytes:
+    """As it stands in the file, without its end."""
+    return line.model_dump_json().encode()

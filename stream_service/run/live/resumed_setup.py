@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from stream_service.run.past import Past, merged_readbacks
 from stream_service.run.rows.late_rows import InterruptedFile
 from stream_service.run.rows.pipeline import KnownPixels
 from stream_service.settings.profile import Profile
+from stream_service.settings.service_status import NO_RUN, RunStatus, Severity
 from stream_service.standard_file import SalvagedRows, repair_file
 from stream_service.text.counted import counted
 
@@ -104,11 +106,12 @@ class ResumedSetup(LiveSetup):
         before, now = self._unfinished.armed.references, self.journal.references
         changed = [kind for kind in sorted({*before, *now}) if before.get(kind) != now.get(kind)]
         if changed and self._unfinished.began is not None:
-            self._close_as_it_is()
-            raise SourceError(
+            why = (
                 f"{self.scan_id} does not go on, since its {' and '.join(changed)} changed while the service was away: "
                 f"{self.path} is closed with its rows of before"
             )
+            self._close_as_it_is(why)
+            raise SourceError(why)
 
     def check_place(self) -> None:
         """Its file is there."""
@@ -145,6 +148,7 @@ class ResumedSetup(LiveSetup):
             armed_ago_s=max(0.0, (time.time_ns() - unfinished.armed.armed_ns) / NS_PER_S),
             epochs=tuple(unfinished.epochs),
             n_announced=unfinished.n_announced,
+            reached=unfinished.reached,
             repeats=unfinished.repeats,
             end_reason=end_reason if drains is None else drains.reason,
             n_exposed=None if drains is None else drains.n_exposed,
@@ -195,10 +199,18 @@ class ResumedSetup(LiveSetup):
             raise
         return files, unreadable
 
-    def _close_as_it_is(self) -> None:
+    def _close_as_it_is(self, why: str) -> None:
         if os.path.lexists(self.path) and writer_flags(self.path):
             repair_file(self.path)
-        self.journal.ended()
+        self.journal.ended(self._status(RunState.ABORTED, message=why))
+
+    def _status(self, state: RunState, **facts: Any) -> RunStatus:
+        """Of the run, which has ended so."""
+        severity = Severity.NONE if state is RunState.COMPLETE else Severity.MINOR
+        number, file = self._unfinished.number or 0, str(self.path)
+        return replace(
+            NO_RUN, run_number=number, scan_id=self.scan_id, state=state, file=file, severity=severity, **facts
+        )
 
     def _see_whether_it_has_ended(self) -> None:
         """Put the file of a run that has ended in order, and raise `SourceError`."""
@@ -211,8 +223,11 @@ class ResumedSetup(LiveSetup):
             return
         if writer_flags(self.path):
             repair_file(self.path)
-        is_complete = file.state == RunState.COMPLETE
-        self.journal.ended(interrupted_paths(self.path) if is_complete else ())
+        state, n_rows = RunState(file.state), len(file.rows)
+        account = replace(NO_RUN.account, **file.counts)
+        facts = {"end_reason": file.end_reason, "message": file.message, "rows": n_rows, "account": account}
+        status = self._status(state, **facts, rows_expected=self.n_rows_expected or 0)
+        self.journal.ended(status, interrupted_paths(self.path) if state is RunState.COMPLETE else ())
         raise SourceError(f"{self.path} is {file.state}: it was closed when the service was killed")
 
     def _is_of_another_run(self, file: InterruptedFile) -> bool:

@@ -15,22 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from stream_service.core.epochs import Epoch
+from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.pairing.hardware_array import Held
 from stream_service.errors import SourceError
-from stream_service.run.live.journal_lines import (
-    LINE,
-    Armed,
-    ArraysBefore,
-    Began,
-    Counted,
-    Drains,
-    Ended,
-    FoundGaps,
-    Line,
-    Numbered,
-    Repeats,
-)
+from stream_service.run.live import journal_lines as lines
 from stream_service.run.live.live_journal import SUFFIX, journal_folder
 from stream_service.run.live.live_settings import file_path
 from stream_service.settings.profile import Profile
@@ -46,10 +34,10 @@ class UnfinishedRun:
 
     path: Path
     """Of the journal."""
-    armed: Armed
+    armed: lines.Armed
     number: int | None = None
     """Of the run in its service; None if who armed it was never answered."""
-    began: Began | None = None
+    began: lines.Began | None = None
     is_gap: npt.NDArray[np.bool_] | None = None
     """(y, x) raw pixels that do not measure."""
     knows_gaps: bool = False
@@ -58,9 +46,11 @@ class UnfinishedRun:
     epochs: list[Epoch] = field(default_factory=list)
     """Empty if none was told: there is the first alone."""
     n_announced: int = 0
+    reached: Reached | None = None
+    """See `Past`."""
     repeats: tuple[int, ...] = ()
-    drains: Drains | None = None
-    ended: Ended | None = None
+    drains: lines.Drains | None = None
+    ended: lines.Ended | None = None
 
     @classmethod
     def read(cls, path: Path) -> UnfinishedRun:
@@ -73,11 +63,11 @@ class UnfinishedRun:
         if len(text) > MOST_BYTES:
             raise SourceError(f"the journal {path} has more than {MOST_BYTES} bytes: it is none")
         try:
-            lines = [LINE.validate_python(_parsed(line)) for line in text.split(b"\n")[:-1]]
-            if not lines or not isinstance(lines[0], Armed):
+            told = [lines.LINE.validate_python(_parsed(line)) for line in text.split(b"\n")[:-1]]
+            if not told or not isinstance(told[0], lines.Armed):
                 raise ValueError("it does not begin with the arming of a run")
-            unfinished = cls(path, lines[0])
-            for line in lines[1:]:
+            unfinished = cls(path, told[0])
+            for line in told[1:]:
                 unfinished._take(line)
         except ValidationError as error:
             raise SourceError(f"the journal {path} is not whole:\n{explain(error)}") from error
@@ -116,28 +106,30 @@ class UnfinishedRun:
                 continue
         return (time.time() if now_s is None else now_s) - last_s
 
-    def _take(self, line: Line) -> None:
+    def _take(self, line: lines.Line) -> None:
         match line:
-            case Numbered():
+            case lines.Numbered():
                 self.number = line.number
-            case Began():
+            case lines.Began():
                 self.began = line
-            case FoundGaps():
+            case lines.FoundGaps():
                 self.is_gap, self.knows_gaps = self._unpacked(line.bits), True
-            case ArraysBefore():
+            case lines.ArraysBefore():
                 self.arrays_before = line.to_core()
-            case Counted():
+            case lines.Counted():
                 if line.first > len(self.epochs):
                     raise ValueError(f"epoch {line.first} follows none")
                 self.epochs[line.first :] = line.to_core()
                 self.n_announced = line.n_announced
                 if not self.epochs or any(a.first_ordinal > b.first_ordinal for a, b in pairwise(self.epochs)):
                     raise ValueError("the epochs have no order")
-            case Repeats():
+            case lines.Received():
+                self.reached = line.to_core()
+            case lines.Repeats():
                 self.repeats = line.positions
-            case Drains():
+            case lines.Drains():
                 self.drains = line
-            case Ended():
+            case lines.Ended():
                 self.ended = line
             case _:
                 pass

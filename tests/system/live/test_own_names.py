@@ -82,7 +82,7 @@ def test_daemon_of_another_host_is_found_by_its_heartbeat(rig: Rig, epics: Loopb
 def test_killed_daemon_is_in_nobodys_way(rig: Rig, ioc: Any, epics: LoopbackEpics) -> None:
     rig.child.end(signal.SIGKILL)
     with closing(start_rig(ioc.prefix, epics, rig.folder)) as again:
-        assert again.service.get("State") == "IDLE"
+        assert again.service.get("Health") == "READY"
 
 
 @pytest.mark.parametrize(("script", "name"), [(FOREIGN, "Rows"), (FOREIGN_PVA, "STXM")])

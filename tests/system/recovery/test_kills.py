@@ -84,7 +84,7 @@ def test_killed_at_any_moment_the_run_ends_as_if_it_had_not_been(rig: Rig, seed:
     n, k, scan_id = N_POSITIONS, FRAMES_PER_POSITION, f"kill{seed}"
     raw = rig.record(scan_id, n * k)
     assert rig.arm(scan_id, n_positions=n, frames_per_position=k, raw_file=str(raw)) == ""
-    kills = Kills(rig, seed)
+    kills, number = Kills(rig, seed), rig.service.get("RunNumber")
     is_late = seed % 3 == 2
     killer = threading.Thread(target=kills.at_some_time, args=(scan_id, 0.3))
     begins_at = n if is_late else kills.chance.randrange(n)
@@ -102,9 +102,14 @@ def test_killed_at_any_moment_the_run_ends_as_if_it_had_not_been(rig: Rig, seed:
         killer.join(0.05)
     rig.child.wait_for("ready", HANG_S)
     rig.service.put("Stop", 1, wait=False)
-    rig.service.wait_until(lambda: rig.service.get("State") in (*ENDED, "IDLE"))
+    rig.service.wait_until(lambda: rig.service.get("State") in ENDED)
     said = f"{rig.service.get('Message')}; killed at {kills.moments}"
     print(f"seed {seed}: killed at {kills.moments}")
+    assert (rig.service.get("ScanId"), rig.service.get("RunNumber"), rig.service.get("State")) == (
+        scan_id,
+        number,
+        "COMPLETE",
+    ), said
     truth = {name: column[-n * k :].reshape(n, k) for name, column in rig.truth().items()}
     with rig.open(scan_id) as file:
         ids = file["/entry/frames/unique_id"][()]
@@ -115,4 +120,4 @@ def test_killed_at_any_moment_the_run_ends_as_if_it_had_not_been(rig: Rig, seed:
         assert (file["/entry/keep"][()] == 1).all() and (file["/entry/frames/flags"][()] == 0).all(), said
         np.testing.assert_allclose(file["/entry/posx_m"][()][order], truth["x_m"].mean(axis=1), atol=2e-9)
         assert [str(found) for found in validate_file(file.filename) if found.level == "error"] == []
-    assert not list(rig.folder.glob("*_interrupted_*")) and not list(rig.folder.glob(".ptychostream/*/*")), said
+    assert not list(rig.folder.glob("*_interrupted_*")) and not list(rig.folder.glob(".ptychostream/*/*.jsonl")), said

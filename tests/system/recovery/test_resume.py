@@ -33,7 +33,7 @@ def fetching(ioc: Any, rigs: Rigs) -> Rig:
 
 def unfinished(rig: Rig) -> list[Path]:
     """What a run leaves beside its file, until it has ended."""
-    return [*rig.folder.glob("*_interrupted_*"), *rig.folder.glob(".ptychostream/*/*")]
+    return [*rig.folder.glob("*_interrupted_*"), *rig.folder.glob(".ptychostream/*/*.jsonl")]
 
 
 def test_run_goes_on_when_its_service_was_killed(rig: Rig) -> None:

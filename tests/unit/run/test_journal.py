@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +16,16 @@ from hypothesis import strategies as st
 from scripted_run import Bench, frames, profile_for
 
 from stream_service.core.clock import BEFORE_ALL_TIME
-from stream_service.core.epochs import Epoch
+from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.run import EndReason, RunState
 from stream_service.core.stream import Begin
 from stream_service.errors import SourceError, WriteError
 from stream_service.run.journal import FileBegin
+from stream_service.run.live.journal_file import PLACE_BYTES, JournalFile
 from stream_service.run.live.live_journal import LiveJournal, journal_folder
 from stream_service.run.live.unfinished_run import MOST_BYTES, UnfinishedRun, unfinished_journals
 from stream_service.settings.request import ScanRequest
+from stream_service.settings.service_status import Severity
 
 BEGIN = Begin(first_unique_id=5, last_before=(4, 17), is_counted=True)
 FILE_BEGIN = FileBegin((6, 8), np.dtype(">u2"), math.nan, 0.001, 12)
@@ -176,7 +181,7 @@ def test_run_has_a_journal_until_it_has_ended(tmp_path: Path) -> None:
     assert unfinished_journals(b.profile) == []
 
 
-def test_run_goes_on_when_its_journal_is_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_run_goes_on_when_its_journal_is_lost_and_says_so(tmp_path: Path) -> None:
     b = Bench(tmp_path, n_positions=2)
 
     def lose() -> None:
@@ -184,5 +189,65 @@ def test_run_goes_on_when_its_journal_is_lost(tmp_path: Path, caplog: pytest.Log
         path.unlink()
 
     b.play(lose, frames([1, 2]), b.exposed(2), b.detector_stops)
-    assert b.run.state is RunState.COMPLETE and "could not be resumed" in caplog.text
-    assert list(journal_folder(b.profile).iterdir()) == []
+    assert (b.run.state, b.run.severity) == (RunState.COMPLETE, Severity.MINOR)
+    assert "the run could not be resumed after a crash of the service: " in b.run.message
+    assert "No such file" in b.run.message and unfinished_journals(b.profile) == []
+
+
+@pytest.mark.parametrize("name", ["add", "write_over"])
+def test_disk_that_is_full_for_the_journal_is_told_while_the_run_goes_on(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would find the run whole by that journal: it is removed."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    b = Bench(tmp_path, n_positions=3)
+    said: list[str] = []
+
+    def look() -> None:
+        said.append(b.run.message)
+        assert unfinished_journals(b.profile) == [] and b.run.severity is Severity.MINOR
+
+    fails = partial(monkeypatch.setattr, JournalFile, name, fail)
+    b.play(
+        frames([1]),
+        b.settles(),
+        fails,
+        lambda: b.run.setup.journal.numbered(2),
+        frames([2]),
+        b.settles(),
+        look,
+        frames([3]),
+        b.exposed(3),
+        b.detector_stops,
+    )
+    assert b.run.state is RunState.COMPLETE
+    for message in (*said, b.run.message):
+        assert "could not be resumed after a crash of the service" in message and "No space left" in message, message
+
+
+def test_how_far_frames_have_come_is_written_over_in_its_place(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    n_bytes = path.stat().st_size
+    journal = LiveJournal.of(path, profile_for(tmp_path), UnfinishedRun.read(path).armed.request)
+    journal.armed(BEGIN)
+    for n in (1, 7, 2_000_000):
+        reached = Reached(1, n, -(2**31), -(2**63))
+        journal.reached(reached)
+        assert UnfinishedRun.read(path).reached == reached
+    journal.numbered(4)
+    assert UnfinishedRun.read(path).number == 4 and path.stat().st_size < n_bytes + 2 * PLACE_BYTES
+
+
+def test_journal_of_an_earlier_version_has_no_such_place(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0].rstrip() + b"\n", *lines[2:]]))
+    before = UnfinishedRun.read(path)
+    journal = LiveJournal.of(path, profile_for(tmp_path), before.armed.request)
+    journal.armed(BEGIN)
+    journal.reached(Reached(0, 3, 7, 8))
+    after = UnfinishedRun.read(path)
+    assert before.reached is None and after.reached is None and after.epochs == EPOCHS

@@ -82,7 +82,7 @@ def test_interrupted_file_stays_when_the_new_one_is_not_on_the_disk(
     def fail(path: Path) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("stream_service.run.live.live_journal._sync", fail)
+    monkeypatch.setattr("stream_service.run.live.live_journal.sync", fail)
     bench = resumed(tmp_path, unfinished)
     go_on(bench, frames(range(4, N + 1)), bench.exposed(N), bench.settles(), bench.detector_stops)
     assert bench.run.state is RunState.COMPLETE

@@ -88,7 +88,6 @@ def test_they_go_on_one_after_the_other_the_oldest_first_under_their_numbers(tmp
 def test_run_whose_arming_was_never_answered_is_none(tmp_path: Path) -> None:
     profile = profile_for(tmp_path)
     left(profile, "unanswered", None)
-    left(profile, "ended", 1).ended()
     service = Service(profile)
     service.runs.find()
     assert not service.runs.is_working and list(journal_folder(profile).iterdir()) == []
