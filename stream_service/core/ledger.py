@@ -93,6 +93,8 @@ class Ledger:
         self._last_before = last_before
         self._ends_at: int | None = None
         self._n_beyond = self._n_implausible = 0
+        self.counted_before = dict.fromkeys(("duplicates", "unexpected"), 0)
+        """Frames of these kinds in the account of before a run was interrupted."""
         capacity = n_expected if n_expected is not None else 1024
         self._epochs = Epochs(first_unique_id, restart_unique_id, epoch, capacity)
         self._status = np.zeros(capacity, np.uint8)
@@ -409,10 +411,12 @@ class Ledger:
             lost=settled[FrameStatus.LOST],
             incomplete=settled[FrameStatus.INCOMPLETE],
             not_exposed=settled[FrameStatus.NOT_EXPOSED],
-            duplicates=self._n_ignored[Arrival.DUPLICATE] + self._n_ignored[Arrival.UNDECIDED],
+            duplicates=self.counted_before["duplicates"]
+            + self._n_ignored[Arrival.DUPLICATE]
+            + self._n_ignored[Arrival.UNDECIDED],
             undecided=self._n_ignored[Arrival.UNDECIDED],
             is_planned=self.n_expected is not None,
-            unexpected=self._n_implausible + max(n_beyond, self._n_beyond),
+            unexpected=self._n_implausible + max(n_beyond + self.counted_before["unexpected"], self._n_beyond),
             pending=total - sum(settled.values()),
             before_run=self._n_ignored[Arrival.BEFORE_RUN],
             implausible=self._n_implausible,

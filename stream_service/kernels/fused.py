@@ -97,6 +97,11 @@ class FrameReducer:
         """
         return self._settings.as_stored(self._saturated_in_raw_axes, np.uint32)
 
+    @property
+    def n_saturated_pixels(self) -> int:
+        """Stored pixels that have saturated in any frame."""
+        return int(np.count_nonzero(self._saturated_in_raw_axes))
+
     def saturated_mask(self, fraction: float) -> NDArray[np.uint8]:
         """(ny, nx) 1 where a pixel saturated in more than `fraction` of the frames so far; 0 means in any frame."""
         return (self.saturated_counts > fraction * self.n_frames_seen).astype(np.uint8)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.pairing.hardware_array import Held
+from stream_service.core.pairing.readback import Unheard
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin
 from stream_service.settings.service_status import RunStatus
@@ -60,8 +61,16 @@ class RunJournal(Protocol):
         """It is known which raw pixels (y, x) do not measure; None: all do."""
         ...
 
+    def saturated(self, are_new: npt.NDArray[np.bool_]) -> None:
+        """These stored pixels (ny, nx) have saturated for the first time; called before their row is written."""
+        ...
+
     def counted(self, first: int, epochs: Sequence[Epoch], n_announced: int) -> None:
         """These are the epochs from the `first` on by now; called before a row of a new one is written."""
+        ...
+
+    def unheard(self, stretches: Sequence[Unheard]) -> None:
+        """Of these stretches the record of the channels in the file does not tell."""
         ...
 
     def reached(self, reached: Reached) -> None:
@@ -101,6 +110,10 @@ class NoJournal:
     def found_gaps(self, is_gap: npt.NDArray[np.bool_] | None) -> None: ...
 
     def counted(self, first: int, epochs: Sequence[Epoch], n_announced: int) -> None: ...
+
+    def unheard(self, stretches: Sequence[Unheard]) -> None: ...
+
+    def saturated(self, are_new: npt.NDArray[np.bool_]) -> None: ...
 
     def reached(self, reached: Reached) -> None: ...
 

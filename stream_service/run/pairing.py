@@ -12,13 +12,14 @@ from __future__ import annotations
 import logging
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
 from stream_service.core.pairing.pairer import MOST_UNSURE, Pairer
-from stream_service.core.pairing.readback import Entries, Readback
+from stream_service.core.pairing.readback import Entries, Readback, Unheard
 from stream_service.core.stream import Ends, Gone, ReadbackEvent, Watermark
 from stream_service.run.rules import RunRules
 from stream_service.run.sources import ReadbackSource
@@ -55,6 +56,8 @@ class Pairing:
         """Of the frames that wait, by ordinal, in the order in which they came."""
         self.beside_bytes = 0
         """Of exposures that wait elsewhere for a frame that waits here; they count as much."""
+        self._resumed: set[str] = set()
+        """Channels that nobody has heard since the run was interrupted."""
         self.gone: set[str] = set()
         """Channels whose PV is disconnected now."""
         self._gave_up_s = -math.inf
@@ -107,6 +110,17 @@ class Pairing:
             frame, receipt.id, receipt.ordinal, exposure_s, window, received_ns, is_stamped=is_stamped
         )
 
+    def restore(self, readbacks: Sequence[Readback], unheard: Sequence[Unheard]) -> None:
+        """Take what is known of the channels of before the run was interrupted: of what follows, up to the first update
+        of each, nothing is."""
+        self._pairer.restore(readbacks, unheard)
+        self._resumed = {readback.channel for readback in readbacks}
+
+    @property
+    def unheard(self) -> Sequence[Unheard]:
+        """See `Pairer.unheard`."""
+        return self._pairer.unheard
+
     def take_readbacks(self) -> Iterator[list[Readback]]:
         """Enter what the channels did since the last call; the updates, to be recorded."""
         while events := self._readbacks.take():
@@ -128,9 +142,20 @@ class Pairing:
                 self.arrays.update(event)
             else:
                 self.gone.discard(event.channel)
+                if event.channel in self._resumed and (after := self._after_interruption(event)) is not None:
+                    event = after
+                elif event.channel in self._resumed:
+                    continue
                 self._pairer.add_readback(event)
                 updates.append(event)
         return updates
+
+    def _after_interruption(self, update: Readback) -> Readback | None:
+        """The first update of a channel since then; None if it is the last one of before: nothing has happened."""
+        self._resumed.discard(update.channel)
+        last = self._pairer.newest(update.channel)
+        is_same = last is not None and (last.timestamp_ns, last.value) == (update.timestamp_ns, update.value)
+        return None if is_same else replace(update, is_after_gap=True)
 
     def notes(self) -> list[str]:
         """What does not fit of hardware-captured arrays, and what cannot be put right, in sentences."""

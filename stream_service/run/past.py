@@ -14,7 +14,7 @@ import numpy.typing as npt
 from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.hardware_array import Held
-from stream_service.core.pairing.readback import Readback
+from stream_service.core.pairing.readback import Readback, Unheard
 from stream_service.core.run import EndReason
 from stream_service.run.rows.late_rows import InterruptedFile, LateRows
 from stream_service.run.rows.pipeline import KnownPixels
@@ -52,6 +52,8 @@ class Past:
     """The thread that has opened them, and reads them: they are not thread-safe."""
     readbacks: tuple[Readback, ...] = ()
     """Their record of the channels, each in its own order."""
+    unheard: tuple[Unheard, ...] = ()
+    """Of which that record does not tell."""
     notes: tuple[str, ...] = ()
     """What is to be said, in sentences."""
 
@@ -70,6 +72,8 @@ class Past:
         ordinals = ledger.restore(
             self.epochs or ledger.epochs_since(), self.n_announced, frames, self.reached, self.n_exposed
         )
+        for name in ("duplicates", "unexpected"):
+            ledger.counted_before[name] = max((file.counts.get(name, 0) for file in self.interrupted), default=0)
         places, end = [], 0
         for file in self.interrupted:
             shape = file.rows["epoch"].shape

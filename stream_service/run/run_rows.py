@@ -65,6 +65,7 @@ class RunRows:
         """Those that are not handed over yet."""
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
         self._last_flush_at = 0.0
+        self._n_unheard_told = 0
 
     @property
     def shown_row(self) -> ShownRow | None:
@@ -101,6 +102,8 @@ class RunRows:
         """Take the past of the run, once, before its first frame; `late` are rows of it. Raises `PtychostreamError`."""
         self._past, self._late = past, late
         self.pairing.arrays.go_on(past.arrays_before)
+        self.pairing.restore(past.readbacks, past.unheard)
+        self._n_unheard_told = len(past.unheard)
         if not self._setup.rules.is_in_order:
             self._record_readbacks()
         if past.reopen is not None:
@@ -117,7 +120,7 @@ class RunRows:
         if self.out is None or self._late.is_done:
             return
         if (block := self._late.take(self.out.pipeline.n_rows)) is not None:
-            self.out.pipeline.add_rows(*block)
+            self.out.pipeline.add_salvaged(*block)
             self._restore(block)
         if self._late.failure:
             log.warning("%s", self._late.failure)
@@ -210,7 +213,7 @@ class RunRows:
     @property
     def n_missed(self) -> int:
         """Rows whose position nobody heard, because the service was away."""
-        return self.out.pipeline.n_unbracketed if self.out is not None and self._past.is_any else 0
+        return self.out.pipeline.n_unheard if self.out is not None and self._past.is_any else 0
 
     @property
     def side_notes(self) -> tuple[str, ...]:
@@ -225,6 +228,7 @@ class RunRows:
         if past.pixels is not None:
             out.pipeline.go_on_with(past.pixels)
         out.pipeline.on_gaps = self._setup.journal.found_gaps
+        out.pipeline.on_saturated = self._setup.journal.saturated
         if past.repeats:
             out.pipeline.planned.announce(past.repeats)
         out.pipeline.is_unsure = self.pairing.is_unsure
@@ -237,10 +241,17 @@ class RunRows:
 
     def _record_readbacks(self) -> None:
         for updates in self.pairing.take_readbacks():
+            self._tell_unheard()
             if self.out is None:
                 self._early_readbacks.extend(updates)
             else:
                 self.out.record(updates)
+
+    def _tell_unheard(self) -> None:
+        """Enter into the journal what the record of the channels will not tell, before that is written."""
+        if len(stretches := self.pairing.unheard) > self._n_unheard_told:
+            self._setup.journal.unheard(stretches[self._n_unheard_told :])
+            self._n_unheard_told = len(stretches)
 
     def _store(self, exposures: list[Exposure]) -> None:
         self._paired += exposures

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -31,7 +31,7 @@ from stream_service.core.pairing.hardware_array import HardwareArray
 from stream_service.core.pairing.hardware_arrays import HardwareArrays
 from stream_service.core.pairing.history import REORDER_NS, History
 from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
-from stream_service.core.pairing.readback import Readback
+from stream_service.core.pairing.readback import Readback, Unheard
 from stream_service.core.pairing.rule import ChannelRule, How, Over, channels_followed
 from stream_service.core.pairing.waiting import Line
 from stream_service.core.pairing.window_mean import mean_over
@@ -94,6 +94,7 @@ class Pairer:
         """By ordinal, frames that left before their channels were known, without their pixels."""
         self.n_forgotten = 0
         """Of which too many left, so that their rows cannot be put right."""
+        self._unheard: dict[Unheard, None] = {}
         self.n_given_up: Counter[str] = Counter()
         """Frames that left before a channel was known, by its name; for the caller to clear."""
 
@@ -167,6 +168,31 @@ class Pairer:
         """Take an update of a channel; those of channels nobody pairs are ignored."""
         if history := self._histories.get(readback.channel):
             history.add(readback)
+            if readback.is_after_gap and history.gaps_ns:
+                self._unheard[Unheard(readback.channel, *history.gaps_ns[-1])] = None
+            if not readback.is_valid or history.untimed_ns:
+                self._unheard[Unheard(readback.channel, None, None)] = None
+
+    def restore(self, readbacks: Iterable[Readback], unheard: Sequence[Unheard]) -> None:
+        """Take the record of channels of before, each in its order, and what it does not tell of."""
+        self._unheard = dict.fromkeys(unheard)
+        left_out = {stretch.channel for stretch in unheard if stretch.from_ns is None}
+        for readback in readbacks:
+            if readback.channel not in left_out:
+                self.add_readback(readback)
+        for channel, from_ns, to_ns in unheard:
+            if from_ns is not None and to_ns is not None and channel in self._histories:
+                self._histories[channel].gaps_ns.append((from_ns, to_ns))
+
+    @property
+    def unheard(self) -> Sequence[Unheard]:
+        """What a record of the updates does not tell of, the oldest first; it only grows."""
+        return tuple(self._unheard)
+
+    def newest(self, channel: str) -> Readback | None:
+        """The update of a channel that is stamped last."""
+        history = self._histories.get(channel)
+        return history.readbacks[-1] if history and history.readbacks else None
 
     def confirm(self, channel: str, until_ns: int) -> None:
         """The source guarantees: every update of `channel` stamped at or before `until_ns` has been added."""
@@ -354,6 +380,7 @@ class Pairer:
             offset_ns = self._offset_ns(self._histories[name])
             if offset_ns is not None and abs(offset_ns) > self._limit_ns:
                 self._apart.add(rule.name)
+                self._unheard[Unheard(rule.name, None, None)] = None
                 return True
         return was_late and rule.name in self._apart
 

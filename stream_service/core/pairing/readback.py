@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,17 @@ class Readback:
     """True for the first update after a disconnection: what was between it and the one before is not known."""
     received_ns: int | None = None
     """When it came, on a clock of ours that never steps; None for one that was recorded, or that tells an old state."""
+
+
+class Unheard(NamedTuple):
+    """A stretch of a channel of which its record does not tell: it was disconnected."""
+
+    channel: str
+    from_ns: int | None
+    """What was posted after this time may be lost."""
+    to_ns: int | None
+    """Up to and with this one; both None: its record does not tell what it was, since not all stamps were times, or
+    not all values valid."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

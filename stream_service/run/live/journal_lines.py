@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, field_validator, model_validator
 from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.core.pairing.hardware_array import Held
+from stream_service.core.pairing.readback import Unheard
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin
 from stream_service.run.journal import FileBegin
@@ -143,6 +144,31 @@ class Counted(Settings):
         return [Epoch(*epoch) for epoch in self.epochs]
 
 
+class Saturated(Settings):
+    """Stored pixels that saturated for the first time, as `FoundGaps` has them."""
+
+    kind: Literal["saturated"] = "saturated"
+    shape: tuple[Side, Side]
+    bits: str
+
+    @model_validator(mode="after")
+    def _frame_is_not_too_large(self) -> Self:
+        if math.prod(self.shape) > MOST_FRAME_BYTES:
+            raise ValueError(f"no frame has {self.shape} pixels")
+        return self
+
+
+class NotHeard(Settings):
+    """Stretches of which the record of the channels does not tell: channel, from and to, see `Unheard`."""
+
+    kind: Literal["unheard"] = "unheard"
+    stretches: list[tuple[str, Whole | None, Whole | None]]
+
+    def to_core(self) -> list[Unheard]:
+        """As pairing has them."""
+        return [Unheard(*stretch) for stretch in self.stretches]
+
+
 class Received(Settings):
     """How far frames have come; the one line that is written over, in its place."""
 
@@ -192,5 +218,19 @@ class Ended(Settings):
     superseded: list[str]
 
 
-Line = Armed | Numbered | Began | ArraysBefore | FoundGaps | Counted | Received | Repeats | Drains | Resumed | Ended
+Line = (
+    Armed
+    | Numbered
+    | Began
+    | ArraysBefore
+    | FoundGaps
+    | Saturated
+    | NotHeard
+    | Counted
+    | Received
+    | Repeats
+    | Drains
+    | Resumed
+    | Ended
+)
 LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])

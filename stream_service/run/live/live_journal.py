@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.pairing.hardware_array import Held
+from stream_service.core.pairing.readback import Unheard
 from stream_service.core.run import EndReason
 from stream_service.core.stream import Begin
 from stream_service.errors import WriteError
@@ -124,6 +125,14 @@ class LiveJournal:
     def counted(self, first: int, epochs: Sequence[Epoch], n_announced: int) -> None:
         """See `RunJournal`."""
         self._add(lines.Counted(first=first, epochs=list(epochs), n_announced=n_announced))
+
+    def unheard(self, stretches: Sequence[Unheard]) -> None:
+        """See `RunJournal`."""
+        self._add(lines.NotHeard(stretches=list(stretches)))
+
+    def saturated(self, are_new: npt.NDArray[np.bool_]) -> None:
+        """See `RunJournal`."""
+        self._add(lines.Saturated(shape=(are_new.shape[0], are_new.shape[1]), bits=packed(are_new)))
 
     def reached(self, reached: Reached) -> None:
         """See `RunJournal`."""

@@ -156,6 +156,7 @@ class ResumedSetup(LiveSetup):
             interrupted=tuple(files),
             reader=reader,
             readbacks=merged_readbacks(files, frozenset(column.name for column in readback_columns(self._profile))),
+            unheard=tuple(unfinished.unheard),
             notes=tuple(notes),
         )
 
@@ -164,7 +165,7 @@ class ResumedSetup(LiveSetup):
         for file in files:
             if file.pixel_mask is not None:
                 flags = file.pixel_mask if flags is None else flags | file.pixel_mask
-        return KnownPixels(self._unfinished.is_gap, flags)
+        return KnownPixels(self._unfinished.is_gap, flags, self._unfinished.is_saturated)
 
     def _interrupted_files(self) -> tuple[list[InterruptedFile], list[str]]:
         """Those that can be read, the oldest first, and sentences on the others."""

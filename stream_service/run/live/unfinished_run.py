@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.pairing.hardware_array import Held
+from stream_service.core.pairing.readback import Unheard
 from stream_service.errors import SourceError
 from stream_service.run.live import journal_lines as lines
 from stream_service.run.live.live_journal import SUFFIX, journal_folder
@@ -48,6 +49,10 @@ class UnfinishedRun:
     n_announced: int = 0
     reached: Reached | None = None
     """See `Past`."""
+    unheard: list[Unheard] = field(default_factory=list)
+    """See `Past`."""
+    is_saturated: npt.NDArray[np.bool_] | None = None
+    """(ny, nx) stored pixels that have saturated; None: none has."""
     repeats: tuple[int, ...] = ()
     drains: lines.Drains | None = None
     ended: lines.Ended | None = None
@@ -113,7 +118,14 @@ class UnfinishedRun:
             case lines.Began():
                 self.began = line
             case lines.FoundGaps():
-                self.is_gap, self.knows_gaps = self._unpacked(line.bits), True
+                self.is_gap, self.knows_gaps = self._gaps(line.bits), True
+            case lines.Saturated():
+                is_new = unpacked(line.bits, line.shape)
+                if self.is_saturated is not None and self.is_saturated.shape != is_new.shape:
+                    raise ValueError("saturated pixels are of frames of another shape")
+                self.is_saturated = is_new if self.is_saturated is None else self.is_saturated | is_new
+            case lines.NotHeard():
+                self.unheard += line.to_core()
             case lines.ArraysBefore():
                 self.arrays_before = line.to_core()
             case lines.Counted():
@@ -134,20 +146,24 @@ class UnfinishedRun:
             case _:
                 pass
 
-    def _unpacked(self, bits: str | None) -> npt.NDArray[np.bool_] | None:
+    def _gaps(self, bits: str | None) -> npt.NDArray[np.bool_] | None:
         if bits is None:
             return None
         if self.began is None:
             raise ValueError("there are gaps of frames of which nothing is known")
-        shape = self.began.raw_shape
-        n_bytes = -(-math.prod(shape) // 8)
-        try:
-            whole = zlib.decompressobj().decompress(base64.b64decode(bits, validate=True), n_bytes + 1)
-        except zlib.error as error:
-            raise ValueError(f"the mask of gaps cannot be read ({error})") from error
-        if len(whole) != n_bytes:
-            raise ValueError("the mask of gaps has another size than the frames")
-        return np.unpackbits(np.frombuffer(whole, np.uint8), count=math.prod(shape)).reshape(shape) != 0
+        return unpacked(bits, self.began.raw_shape)
+
+
+def unpacked(bits: str, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """The pixels of which the journal tells. Raises `ValueError`."""
+    n_bytes = -(-math.prod(shape) // 8)
+    try:
+        whole = zlib.decompressobj().decompress(base64.b64decode(bits, validate=True), n_bytes + 1)
+    except zlib.error as error:
+        raise ValueError(f"the pixels cannot be read ({error})") from error
+    if len(whole) != n_bytes:
+        raise ValueError("there are not as many pixels as in a frame")
+    return np.unpackbits(np.frombuffer(whole, np.uint8), count=math.prod(shape)).reshape(shape) != 0
 
 
 def unfinished_journals(profile: Profile) -> list[Path]:

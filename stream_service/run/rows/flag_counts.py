@@ -10,6 +10,8 @@ import numpy.typing as npt
 from stream_service.core.exposure import Flag
 from stream_service.text.counted import agrees, counted
 
+UNHEARD = Flag.UNBRACKETED | Flag.DISCONNECTED
+
 Flags = npt.NDArray[np.uint32]
 """Bits of `Flag`."""
 
@@ -20,6 +22,8 @@ class FlagCounts:
     def __init__(self) -> None:
         self.n_rows = self.n_unused = self.n_used = 0
         """Of flagged ones, those whose position is in doubt, and the others."""
+        self.n_unheard = 0
+        """Rows of whose position too little was heard."""
         self._of_position: Counter[Flag] = Counter()
         self._of_others: Counter[Flag] = Counter()
 
@@ -30,12 +34,8 @@ class FlagCounts:
             return
         is_unused = position_flags != 0
         self.n_unused += _count(position_flags[is_unused], self._of_position)
+        self.n_unheard += int(np.count_nonzero(position_flags & UNHEARD))
         self.n_used += _count(flags[~is_unused & (flags != 0)], self._of_others)
-
-    @property
-    def n_unbracketed(self) -> int:
-        """Rows of whose position too little was heard."""
-        return self._of_position[Flag.UNBRACKETED]
 
     @property
     def sentence(self) -> str:

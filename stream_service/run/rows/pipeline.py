@@ -54,6 +54,8 @@ class KnownPixels:
     """(y, x) raw pixels that do not measure; None: all do."""
     flags: npt.NDArray[np.uint32] | None = None
     """(ny, nx) of stored pixels, as they were written last; 0 = good. None: no row tells more than the gaps."""
+    is_saturated: npt.NDArray[np.bool_] | None = None
+    """(ny, nx) stored pixels that have saturated; None: none has."""
 
 
 class RowPipeline:
@@ -101,6 +103,8 @@ class RowPipeline:
         """Of pixels, by rows that were written into another file."""
         self.on_gaps: Callable[[npt.NDArray[np.bool_] | None], None] = lambda is_gap: None
         """Called once it is known which raw pixels do not measure, before the first row."""
+        self.on_saturated: Callable[[npt.NDArray[np.bool_]], None] | None = None
+        """Called with the stored pixels that saturate for the first time, before their row."""
         self._saturation = SaturationShare(sat_fraction)
         self._about_gaps: tuple[str, ...] = ()
         self._rejected = np.fromiter(rejected, np.int64)
@@ -157,13 +161,15 @@ class RowPipeline:
         return self._n_rows
 
     @property
-    def n_unbracketed(self) -> int:
+    def n_unheard(self) -> int:
         """Rows of whose position too little was heard, and that were not put right."""
-        return max(0, self.flags.n_unbracketed - self._n_put_right)
+        return max(0, self.flags.n_unheard - self._n_put_right)
 
     def go_on_with(self, pixels: KnownPixels) -> None:
         """Take what rows before have told of the pixels, before the first exposure."""
         self._known_flags = pixels.flags
+        if pixels.is_saturated is not None:
+            self._saturation.restore(pixels.is_saturated)
         self._begin(None if pixels.is_gap is None else Gaps(pixels.is_gap))
         if pixels.flags is not None:
             self._write_mask()
@@ -221,6 +227,13 @@ class RowPipeline:
             self.exposure_s = float(into["exposure_s"][-1])
             self._blocks.append(n, ordinals[:n].ravel().tolist())
             rows, pixels, ordinals = rows[n:], pixels[n:], ordinals[n:]
+
+    def add_salvaged(
+        self, rows: np.ndarray[Any, Any], pixels: npt.NDArray[np.float32], ordinals: npt.NDArray[np.int64]
+    ) -> None:
+        """Take rows that an interrupted file has, as `add_rows`."""
+        self._saturation.add_salvaged(rows["features"]["n_saturated"])
+        self.add_rows(rows, pixels, ordinals)
 
     def lacking(self, rows: np.ndarray[Any, Any], ordinals: npt.NDArray[np.int64]) -> list[Exposure]:
         """The exposures without pixels of those of the last rows (n,), just added, that lack entries of an array.
@@ -395,4 +408,6 @@ class RowPipeline:
         if self._unmeasured.mask is not before:
             self._write_mask()
         self._saturation.add(features["n_saturated"], self._reducer)
+        if self.on_saturated is not None and (are_new := self._saturation.take_new(self._reducer)) is not None:
+            self.on_saturated(are_new)
         return is_measured

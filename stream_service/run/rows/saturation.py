@@ -23,7 +23,12 @@ class SaturationShare:
     def __init__(self, fraction: float) -> None:
         """`fraction` is that of the frames in which a pixel must saturate to be masked."""
         self._fraction = fraction
-        self._n_rows = self._n_saturated = self._n_pixels = 0
+        self._n_rows = self._n_saturated = self._n_pixels = self._n_salvaged = 0
+        self._is_known: npt.NDArray[np.bool_] | None = None
+        """(ny, nx) pixels that saturated in rows of before."""
+        self._is_told: npt.NDArray[np.bool_] | None = None
+        """(ny, nx) those of which `take_new` has told, and those of before."""
+        self._n_told = self._n_told_at = 0
         self._n_all = 1
         self._level: float | None = None
         self.masks_all = False
@@ -36,9 +41,33 @@ class SaturationShare:
         if self._n_saturated.bit_length() > n_before.bit_length():  # 1, 2, 4, 8, ...
             self.settle(reducer)
 
+    def add_salvaged(self, n_saturated: npt.NDArray[np.integer[Any]]) -> None:
+        """Rows of an interrupted file were appended; (n,) pixels of each. Which ones these were is restored."""
+        self._n_rows += len(n_saturated)
+        self._n_saturated += int(np.count_nonzero(n_saturated))
+        self._n_salvaged += int(np.count_nonzero(n_saturated))
+
+    def restore(self, is_saturated: npt.NDArray[np.bool_]) -> None:
+        """These pixels (ny, nx) saturated before the run was interrupted."""
+        self._is_known = self._is_told = is_saturated
+
+    def take_new(self, reducer: FrameReducer) -> npt.NDArray[np.bool_] | None:
+        """(ny, nx) the pixels that saturate since the last call; None if there is none."""
+        n_rows, n_pixels = self._n_saturated, reducer.n_saturated_pixels if self._n_saturated > self._n_told_at else 0
+        self._n_told_at = n_rows
+        if n_pixels <= self._n_told:
+            return None
+        self._n_told = n_pixels
+        is_saturated = reducer.saturated_counts > 0
+        are_new = is_saturated if self._is_told is None else is_saturated & ~self._is_told
+        self._is_told = is_saturated if self._is_told is None else is_saturated | self._is_told
+        return are_new if are_new.any() else None
+
     def settle(self, reducer: FrameReducer) -> np.ndarray:
         """(ny, nx) bool, the pixels to be masked by the rows so far."""
         is_saturated = reducer.saturated_mask(self._fraction) != 0
+        if self._is_known is not None and not self._fraction:
+            is_saturated |= self._is_known
         self._level = reducer.corrections.saturation_level
         self._n_pixels, self._n_all = int(np.count_nonzero(is_saturated)), is_saturated.size
         self.masks_all = self._n_pixels > 0 and bool((is_saturated | (reducer.mask != 0)).all())
@@ -46,6 +75,11 @@ class SaturationShare:
 
     def notes(self) -> Iterator[str]:
         """Note on saturated pixels, if there are any."""
+        if self._fraction and self._n_salvaged:
+            yield (
+                f"{counted(self._n_salvaged, 'row')} of before the service was started again saturate: how often each "
+                "pixel did is counted from then on (sat_fraction)"
+            )
         if not self._n_pixels or self._level is None:
             return
         share = self._n_pixels / self._n_all

@@ -64,7 +64,7 @@ class Interrupted:
 
         names = ("path", "n_announced", "start_timestamp_ns", "rows", "frame_shape", "readbacks", "pixel_mask", "state")
         facts = {name: getattr(self._rows, name) for name in names}
-        return SimpleNamespace(**facts, block=block, close=self._rows.close)
+        return SimpleNamespace(**facts, counts=self._rows.counts, block=block, close=self._rows.close)
 
 
 @pytest.fixture

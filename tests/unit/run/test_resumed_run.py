@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from killed_run import go_on, killed
 from scripted_run import Bench, ScriptedSources, frames
 
 from stream_service.core.run import EndReason, RunState
@@ -19,26 +19,6 @@ from stream_service.run.run import Run
 N = 6
 
 
-def killed(bench: Bench, n_before: int) -> UnfinishedRun:
-    """A run whose service was killed when so many frames were in its file."""
-    kept = bench.run.setup.path.parent / "kept"
-
-    def keep() -> None:
-        bench.file_is_written()
-        (journal,) = unfinished_journals(bench.profile)
-        kept.mkdir()
-        for path in (journal, bench.run.setup.path):
-            shutil.copy(path, kept)
-
-    before = (frames(range(1, n_before + 1)), bench.settles(), keep)
-    bench.play(lambda: bench.run.setup.journal.numbered(1), *before, bench.stop)
-    (journal,) = kept.glob("*.jsonl")
-    shutil.copy(kept / bench.run.setup.path.name, bench.run.setup.path)
-    folder = bench.profile.service.data_root / ".ptychostream"
-    (home,) = folder.iterdir()
-    return UnfinishedRun.read(Path(shutil.copy(journal, home)))
-
-
 def resumed(tmp_path: Path, unfinished: UnfinishedRun, over_because: str = "") -> Bench:
     """A service that finds it."""
     bench = Bench(tmp_path, n_positions=N)
@@ -46,13 +26,6 @@ def resumed(tmp_path: Path, unfinished: UnfinishedRun, over_because: str = "") -
     setup = ResumedSetup(bench.profile, unfinished, bench.sources, over_because)
     bench.run = Run(setup, bench.sources, bench.clock)
     return bench
-
-
-def go_on(bench: Bench, *script: object) -> None:
-    bench.run.arm()
-    bench.frames.script = (step for part in script for step in (part if hasattr(part, "__next__") else [part]))
-    bench.run.work()
-    assert bench.run.state.has_ended
 
 
 @pytest.fixture
