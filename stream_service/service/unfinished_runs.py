@@ -50,7 +50,7 @@ class UnfinishedRuns:
         """Why the first one takes no more frames, as its resumption has told."""
         self.problem = ""
         """Why the first one cannot go on yet, in a sentence; empty if nothing is wrong."""
-        self._last = read_last_run(journal_folder(profile))
+        self._last: RunStatus | None = None
         self._about_left: list[str] = []
         """Why those do not go on that do not, in sentences."""
 
@@ -65,6 +65,7 @@ class UnfinishedRuns:
 
     def find(self) -> None:
         """Read the journals that are there; those of runs that are over are removed."""
+        self._last = read_last_run(journal_folder(self._profile))
         for path in unfinished_journals(self._profile):
             try:
                 unfinished = UnfinishedRun.read(path)
