@@ -51,7 +51,7 @@ class Frame:
     """What its source calls the counting of the detector that its id belongs to, a number that grows with each reset;
     None: the source does not know of resets, and the ledger finds them."""
     has_waited: bool = False
-    """True if `received_s` is known roughly, so that it does not tell how long the frame took."""
+    """True if it came some time before `received_s`, which does not tell then how long the frame took."""
     is_backfilled: bool = False
     """True if it was fetched from the raw file, since it did not come by itself."""
 

@@ -42,7 +42,7 @@ class Received(NamedTuple):
     message: Value
     at_s: float | None
     has_waited: bool = False
-    """True if that is known roughly."""
+    """True if it came some time before that."""
 
 
 class PvaQueue:
@@ -120,13 +120,12 @@ class PvaQueue:
         with self._lock:
             if self._subscription is None:
                 return
-            now_s = time.monotonic()
-            at_s = self._signalled_s if now_s - self._signalled_s <= PROMPT_S else now_s
             while self.held_bytes < self._most_bytes:
+                now_s = time.monotonic()
                 if (update := self._subscription.pop()) is None:
-                    self._emptied_s = time.monotonic()
+                    self._emptied_s = now_s
                     return
-                has_waited = True
+                at_s, has_waited = now_s, True
                 if self._emptied_s is not None:
                     is_signalled = self._signalled_s >= self._emptied_s  # else its signal is still on its way
                     at_s = self._signalled_s if is_signalled else now_s

@@ -28,7 +28,9 @@ AWAY_S = 10.0
 WARM_CYCLES = 10
 N_CYCLES = pytest.mark.parametrize("n_cycles", [10, pytest.param(200, marks=pytest.mark.long)])
 MORE_KIB = 2048
-"""Of memory for all armings after those, few or many: all threads of the daemon share one heap, which levels off."""
+"""Of memory for as many armings after those, few or many: all threads of the daemon share one heap, which levels off,
+and grows by steps, when it happens to."""
+ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +108,18 @@ def test_arming_of_a_client_that_goes_away_leaves_no_run(dead_rig: Rig, epics: L
 def assert_nothing_is_left(rig: Rig, cycle: Callable[[str], object], n_cycles: int) -> None:
     for n in range(WARM_CYCLES):
         cycle(f"warm{n}")
-    threads, descriptors, memory_KiB = resources(rig)
-    for n in range(n_cycles):
-        cycle(f"scan{n}")
-    rig.service.wait_until(lambda: resources(rig)[0] <= threads)
-    assert resources(rig)[1] <= descriptors
-    assert resources(rig)[2] - memory_KiB < MORE_KIB
+    threads, descriptors, _ = resources(rig)
+    growths_KiB = []
+    for attempt in range(ROUNDS):
+        _, _, memory_KiB = resources(rig)
+        for n in range(n_cycles):
+            cycle(f"scan{attempt}_{n}")
+        rig.service.wait_until(lambda: resources(rig)[0] <= threads)
+        assert resources(rig)[1] <= descriptors
+        growths_KiB.append(resources(rig)[2] - memory_KiB)
+        if growths_KiB[-1] < MORE_KIB:
+            return
+    pytest.fail(f"armings cost memory each time: {growths_KiB} KiB")
 
 
 def abort(rig: Rig) -> None:

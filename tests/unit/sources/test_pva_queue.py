@@ -74,3 +74,15 @@ def test_update_that_is_taken_before_its_signal_did_not_come_with_an_earlier_one
     assert [(one.at_s, one.has_waited) for one in (signalled, prompt, late)] == [
         (1000.0, False), (1000.09, False), (1001.2, True),
     ]  # fmt: skip
+
+
+def test_update_that_waited_has_come_before_it_was_taken_out_not_before_the_first_of_them(monkeypatch) -> None:
+    """A thread that is busy for seconds finds many, of which one was signalled: the others are not ahead."""
+    coming = frames_of(np.zeros((4, 4), np.uint16), 3)
+    queue = queue_of(coming)
+    monkeypatch.setattr(pva_queue.time, "monotonic", lambda: now_s)
+    now_s = 1000.0
+    queue._emptied_s = 999.0
+    queue.signal()
+    now_s = 1017.0
+    assert [(one.at_s, one.has_waited) for one in queue.take(0.0)] == [(1000.0, False), (1017.0, True), (1017.0, True)]

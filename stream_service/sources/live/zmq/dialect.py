@@ -23,7 +23,7 @@ class Received(NamedTuple):
     at_s: float | None = None
     """On the monotonic clock; None if nobody looked at a clock."""
     has_waited: bool = False
-    """True if that is known roughly."""
+    """True if it came some time before that."""
 
     @property
     def n_bytes(self) -> int:

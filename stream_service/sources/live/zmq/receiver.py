@@ -137,14 +137,14 @@ class ZmqReceiver:
 
     def _receive(self, timeout_s: float) -> bool:
         """False if there is no socket, or no room: then it is for others to end the wait, who need the lock for it."""
-        if self._drain(time.monotonic()) or timeout_s <= 0:
+        if self._drain() or timeout_s <= 0:
             return True
         if self._socket is None or any(queue.is_full for queue in self._queues):
             return False
         has_come = self._wait(self._socket, timeout_s)
         self._emptied_s = time.monotonic()
         if has_come:
-            self._drain(self._emptied_s)
+            self._drain()
         return True
 
     def _wait(self, socket: zmq.Socket[bytes], timeout_s: float) -> bool:
@@ -159,10 +159,11 @@ class ZmqReceiver:
         with contextlib.suppress(BlockingIOError):
             self._wake_reader.recv(4096)
 
-    def _drain(self, now_s: float) -> int:
+    def _drain(self) -> int:
         """Take what is there, as far as every queue has room; gives how many messages."""
         n, socket = 0, self._socket
         while socket is not None and not any(queue.is_full for queue in self._queues):
+            now_s = time.monotonic()
             try:
                 parts: Sequence[zmq.Frame] = socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
