@@ -34,6 +34,8 @@ class Flag(IntFlag):
     """The NDAttribute does not follow the PV that it stands for."""
     SPREAD = 256
     """The exposures of the row were taken at places too far apart to be one position."""
+    MOVING = 512
+    """The stage moved during the exposure, and rows are grouped by position: it belongs to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +56,6 @@ class Exposure:
     """How far the stage may have been from its position on either axis; NaN = not known (`Reading.uncertainty`)."""
     bracket_s: float = math.nan
     """From the readback before to the one after, of the axis for which it is longest; NaN where none moved."""
+    travel_m: float = math.nan
+    """How far the stage went during the exposure, on the axis on which it went furthest; NaN where nobody asks, or its
+    readbacks do not tell."""

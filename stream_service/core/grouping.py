@@ -9,23 +9,34 @@ member on, and reduced in the order of its frames as any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
 
 from stream_service.core.exposure import Exposure
-from stream_service.core.partition import ByIndex
+from stream_service.core.partition import ByIndex, Ordinals
 
 MOST_POSITIONS_BEHIND = 4
 """A group further behind the latest position than this is given up."""
 
+IsWaiting = Callable[[int], bool]
+"""Says of an ordinal that its frame has come and will be added later."""
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """All exposures of one position, in the order they were taken."""
 
-    position: int
-    """Index of the position in the scan, 0 for the first."""
+def never(ordinal: int) -> bool:
+    """No frame waits."""
+    return False
+
+
+class Group(NamedTuple):
+    """All exposures of one row, in the order they were taken."""
+
     exposures: tuple[Exposure, ...]
+    flags: int = 0
+    """`Flag` of the row beside those of its exposures."""
+    replaces: int = -1
+    """The row, by its place in the file, that has some of these exposures and is not to be used any more; -1: none."""
 
 
 class Grouper:
@@ -40,36 +51,38 @@ class Grouper:
         self.held_bytes = 0
         """Pixels of the exposures in open groups."""
 
-    def add(self, exposure: Exposure) -> Group | None:
+    def add(self, exposure: Exposure, is_waiting: IsWaiting = never) -> list[Group]:
         """Take an exposure; the group it completes, if it does."""
         if self.partition.frames_per_row == 1:
-            return Group(exposure.ordinal, (exposure,))
+            return [Group((exposure,))]
         position = self.partition.row_of(exposure.ordinal)
         self._furthest = max(self._furthest, position)
         members = self._open.setdefault(position, [])
         members.append(exposure)
         self.held_bytes += exposure.frame.pixels.nbytes
         if len(members) < self.partition.frames_per_row:
-            return None
+            return []
         self._close(position)
-        return Group(position, tuple(sorted(members, key=lambda member: member.ordinal)))
+        return [Group(tuple(sorted(members, key=lambda member: member.ordinal)))]
 
-    def reopen(self, positions: Iterable[int]) -> None:
-        """Gather these positions once more: they are not given up, however late their exposures come."""
-        self._reopened.update(positions)
+    def reopen(self, ordinals: Ordinals) -> Ordinals:
+        """Gather the groups of these frames once more: they are not given up, however late their exposures come.
 
-    def take_given_up(self, is_waiting: Callable[[int], bool] = lambda ordinal: False) -> list[Exposure]:
-        """The exposures of open groups more than `MOST_POSITIONS_BEHIND` before the furthest; they are let go.
-
-        `is_waiting` says of an ordinal that its frame has come, and that its readbacks are not known yet.
+        Gives the frames that are to come.
         """
+        self._reopened.update(np.unique(self.partition.rows_of(ordinals)).tolist())
+        return ordinals
+
+    def take_given_up(self, is_waiting: IsWaiting = never) -> list[Exposure]:
+        """The exposures of open groups more than `MOST_POSITIONS_BEHIND` before the furthest; they are let go."""
         behind = self._furthest - MOST_POSITIONS_BEHIND
         late = [position for position in self._open if position < behind and position not in self._reopened]
         lost = [position for position in late if not any(map(is_waiting, self.partition.frames_of(position)))]
         return [exposure for position in sorted(lost) for exposure in self._close(position)]
 
-    def give_up(self, positions: Iterable[int]) -> list[Exposure]:
-        """The exposures of those of these positions that are open; they are let go."""
+    def give_up(self, ordinals: Ordinals) -> list[Exposure]:
+        """The exposures of those groups of these frames that are open; they are let go."""
+        positions = np.unique(self.partition.rows_of(ordinals)).tolist()
         return [exposure for position in positions if position in self._open for exposure in self._close(position)]
 
     def leftover(self) -> list[Exposure]:

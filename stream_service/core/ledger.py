@@ -254,6 +254,18 @@ class Ledger:
         self.n_received -= int(np.count_nonzero(self._n_received[places]))
         self._n_received[places] = 0
 
+    def statuses(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """(n,) what became of the frames in these places."""
+        self._reserve(int(ordinals.max(initial=-1)) + 1)
+        return self._status[ordinals]
+
+    def put_back(self, ordinals: npt.NDArray[np.int64], statuses: npt.NDArray[np.uint8]) -> None:
+        """Reopened frames are what they were before, (n,) each, whether they have come once more or not."""
+        self.n_received += int(np.count_nonzero(self._n_received[ordinals] == 0))
+        self._n_received[ordinals] = np.maximum(self._n_received[ordinals], 1)
+        for status in np.unique(statuses).tolist():
+            self.mark(ordinals[statuses == status].tolist(), FrameStatus(status))
+
     def fill(self, ordinal: int, timestamp_ns: int) -> Receipt:
         """Enter a frame that was lost, or reopened, and has been found elsewhere.
 

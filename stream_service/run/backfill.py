@@ -129,14 +129,15 @@ class Backfill:
         if out is None:
             return [missing]
         frame_bytes = math.prod(out.begin.raw_shape) * out.begin.dtype.itemsize
-        return out.pipeline.partition.portions(missing, MOST_BYTES // frame_bytes)
+        return out.pipeline.portions(missing, MOST_BYTES // frame_bytes)
 
     def _ask_next(self) -> None:
         assert self._file is not None
         self._asked, ledger = self._portions.popleft(), self._intake.ledger
-        ledger.reopen(self._asked)
         if self._rows.out is not None:
-            self._rows.out.pipeline.reopen(self._asked)
+            self._asked = self._rows.out.pipeline.reopen(self._asked)
+        else:
+            ledger.reopen(self._asked)
         n_made = self._n_made if self._may_lack_unknown else None
         self._lost = LostFrames(ledger, self._asked, self._intake.begins_ns, n_made)
         self._file.ask(self._lost.unique_ids, *self._lost.held())

@@ -15,6 +15,7 @@ from stream_service.core.epochs import Epoch, Reached
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.pairing.readback import Readback, Unheard
+from stream_service.core.partition import NO_FRAME
 from stream_service.core.run import EndReason
 from stream_service.run.rows.late_rows import InterruptedFile, LateRows
 from stream_service.run.rows.pipeline import KnownPixels
@@ -78,7 +79,8 @@ class Past:
         for file in self.interrupted:
             shape = file.rows["epoch"].shape
             start, end = end, end + math.prod(shape)
-            places.append(ordinals[start:end].reshape(shape))
+            is_frame = file.rows["epoch"] >= 0
+            places.append(np.where(is_frame, ordinals[start:end].reshape(shape), NO_FRAME))
         return LateRows(self.interrupted, places, self.reader)
 
     def _all(self, name: str, dtype: type[Scalar]) -> npt.NDArray[Scalar]:

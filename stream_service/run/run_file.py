@@ -21,6 +21,7 @@ import numpy as np
 from stream_service.core.conditions import Conditions
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.readback import Readback
+from stream_service.core.partition import ByIndex, ByPosition
 from stream_service.core.run import RunOutcome, RunState
 from stream_service.kernels import FrameReducer
 from stream_service.qc import Evaluator
@@ -31,6 +32,7 @@ from stream_service.run.rows.planned_rows import PlannedRows
 from stream_service.run.rows.row_quality import RowQuality, stored_verdicts
 from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
+from stream_service.run.rows.visited_positions import VisitedPositions
 from stream_service.run.settings import RunSettings
 from stream_service.standard_file import LEDGER_COUNTS, FileHeader, LedgerColumns, StandardFile
 
@@ -201,16 +203,17 @@ def open_run_file(
 
     The rows that are in the file go on to the `sinks`.
     """
-    preprocessing = settings.preprocessing
+    preprocessing, partition = settings.preprocessing, settings.partition
+    is_sum = preprocessing.grouping == "sum" and isinstance(partition, ByIndex)  # else it differs from row to row
     header = FileHeader(
         scan_id=settings.scan_id,
         frame_shape=reducer.out_shape,
         energy_eV=begin.energy_eV,
         det_dist_m=settings.det_dist_m,
         pixel_m=settings.pixel_m * preprocessing.bin,
-        exposure_s=begin.exposure_s * (settings.partition.frames_per_row if preprocessing.grouping == "sum" else 1),
+        exposure_s=begin.exposure_s * (partition.frames_per_row if is_sum else 1),
         start_timestamp_ns=begin.start_timestamp_ns,
-        frames_per_row=settings.partition.frames_per_row,
+        frames_per_row=partition.frames_per_row,
         n_rows_expected=settings.n_rows_expected,
         mask=reducer.mask,
         dark=reducer.dark_applied,
@@ -233,19 +236,13 @@ def open_run_file(
         reducer,
         ledger,
         settings.stage_map,
-        settings.partition,
+        partition,
         preprocessing.sat_fraction,
         settings.rejected,
         allow_spread=preprocessing.allow_spread,
         gaps=preprocessing.gaps,
         about_references=settings.about_references,
-        planned=PlannedRows(
-            settings.partition,
-            settings.rows_per_position,
-            settings.n_positions,
-            settings.n_extra_frames,
-            settings.planned_m,
-        ),
+        planned=planned_rows_of(settings),
         conditions=Conditions(
             {channel.name: channel.unit for channel in settings.channels},
             settings.frame_time,
@@ -255,6 +252,19 @@ def open_run_file(
         sinks=(quality, *sinks),
     )
     return RunFile(file, pipeline, quality, ledger, settings.axis_signs, begin)
+
+
+def planned_rows_of(settings: RunSettings) -> PlannedRows:
+    """Those of a run, by what tells its rows."""
+    if isinstance(settings.partition, ByPosition):
+        return VisitedPositions(settings.planned_m)
+    return PlannedRows(
+        settings.partition,
+        settings.rows_per_position,
+        settings.n_positions,
+        settings.n_extra_frames,
+        settings.planned_m,
+    )
 
 
 @cache

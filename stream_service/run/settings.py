@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import FrameTime
-from stream_service.core.partition import ByIndex
+from stream_service.core.partition import ByIndex, ByPosition, Partition
+from stream_service.core.spread import STANDSTILL_M
 from stream_service.core.stage_map import StageMap
 from stream_service.errors import ConfigError
 from stream_service.kernels import (
@@ -38,7 +39,7 @@ class RunSettings:
     preprocessing: Preprocessing
     corrections: Corrections
     stage_map: StageMap
-    partition: ByIndex
+    partition: Partition
     """Which frames are a row."""
     rows_per_position: int = 1
     """More than one where each frame of a position is a row."""
@@ -77,9 +78,33 @@ class RunSettings:
         return build_reducer(self.preprocessing, self.corrections, raw_shape, self.partition.frames_per_row, dtype)
 
 
-def partition_of(preprocessing: Preprocessing, frames_per_position: int) -> ByIndex:
-    """Which frames are reduced to a row."""
-    return ByIndex(1 if preprocessing.grouping == "none" else frames_per_position)
+def partition_of(
+    preprocessing: Preprocessing,
+    frames_per_position: int,
+    stage_map: StageMap,
+    planned_m: npt.NDArray[np.float64] | None = None,
+) -> Partition:
+    """Which frames are reduced to a row.
+
+    By position, successive planned positions (N, 2) that are close are told apart by half of what lies between them.
+    """
+    if preprocessing.group_by == "index":
+        return ByIndex(1 if preprocessing.grouping == "none" else frames_per_position)
+    same_m = preprocessing.same_position_m
+    if planned_m is not None and len(planned_m) > 1:
+        steps_m = np.hypot(*np.diff(planned_m, axis=0).T)
+        same_m = min(same_m, 0.5 * float(steps_m.min(where=steps_m > STANDSTILL_M, initial=np.inf)))
+    return ByPosition(frames_per_position, same_m, stage_map)
+
+
+def grouping_notes(preprocessing: Preprocessing) -> tuple[str, ...]:
+    """What is to be said of how rows come to be, in sentences."""
+    if preprocessing.group_by == "position" and preprocessing.grouping == "sum":
+        return (
+            "grouping: sum with group_by: position makes rows of fewer frames darker, and they may be rejected for it: "
+            "mean does not",
+        )
+    return ()
 
 
 def build_reducer(

@@ -34,7 +34,7 @@ from stream_service.run.live.unfinished_run import UnfinishedRun
 from stream_service.run.rows.row_quality import warm_up as warm_up_judgement
 from stream_service.run.run import Run
 from stream_service.run.run_file import versions
-from stream_service.run.settings import partition_of, warm_up
+from stream_service.run.settings import warm_up
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
 from stream_service.service.own_names import only_daemon_of, refuse_taken_names
@@ -104,8 +104,7 @@ class Service:
         log.info("loading the kernels")
         tell_of_compilation(log.info)
         preprocessing = self._profile.preprocessing
-        partition = partition_of(preprocessing, preprocessing.frames_per_position)
-        warm_up(preprocessing, partition.frames_per_row, None)
+        warm_up(preprocessing, preprocessing.frames_per_position, None)
         warm_up_judgement()
         versions()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from stream_service.core.spread import STANDSTILL_M
 from stream_service.settings.base import Settings
 
 
@@ -13,7 +14,15 @@ class Preprocessing(Settings):
     """Corrections, geometry and grouping of frames; the order and the arithmetic are in ADR 0002. Live and offline."""
 
     frames_per_position: Annotated[int, Field(ge=1)] = 1
-    """Exposures at each scan position; a plan's request overrides it."""
+    """Exposures at each scan position, with `group_by: position` the most there may be; a plan's request overrides
+    it."""
+    group_by: Literal["index", "position"] = "index"
+    """What tells which frames are a row: `index`, their place in the run; or `position`, a detector that takes any
+    number of frames at each position, so that those taken one after another at one place are a row. See
+    group-by-position.md; a plan's request overrides it."""
+    same_position_m: Annotated[float, Field(gt=0)] = STANDSTILL_M
+    """For `group_by: position`: readbacks no further apart than this are one position. Larger than what they scatter
+    while the stage stands (its dead band, the noise of its encoder), smaller than half a step of the scan."""
     grouping: Literal["sum", "mean", "first", "best", "none"] = "sum"
     """How the exposures of a position become one row; `none` keeps a row for each."""
     allow_spread: bool = False
@@ -45,6 +54,15 @@ class Preprocessing(Settings):
     """ADU per photon; frames are divided by it."""
     negatives: Literal["clip", "keep"] = "clip"
     """Values below 0 after dark subtraction: PtyPy's engines take square roots, so they are clipped by default."""
+
+    @model_validator(mode="after")
+    def _rows_have_positions(self) -> Self:
+        if self.group_by == "position" and self.grouping == "none":
+            raise ValueError(
+                "group_by: position makes a row of the frames of a position, and grouping: none keeps a row for each: "
+                "choose sum, mean, first or best, or group_by: index"
+            )
+        return self
 
 
 class References(Settings):

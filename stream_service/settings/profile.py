@@ -255,6 +255,22 @@ class Profile(Settings):
             raise ValueError("stage_map maps both axes onto one line; it must be an invertible 2x2 matrix")
         return matrix
 
+    @model_validator(mode="after")
+    def _positions_come_with_the_frames(self) -> Self:
+        names = [name for name in POSITION_CHANNELS if self.channels[name].how is How.INDEX]
+        if names and self.is_grouped_by_position:
+            raise ValueError(
+                f"preprocessing.group_by: position needs the position of each frame when it comes, and {names[0]} is "
+                "taken from an array that hardware captured (how: index), which may come at the end: group by index, "
+                "or pair x and y by attribute or timestamp"
+            )
+        return self
+
+    @property
+    def is_grouped_by_position(self) -> bool:
+        """True if rows are the frames of one position, however many."""
+        return self.preprocessing.group_by == "position"
+
     def rules(self) -> tuple[ChannelRule, ...]:
         """Pairing rules of x, y and energy; other channels are recorded, and belong to no single frame."""
         return tuple(
@@ -268,6 +284,7 @@ class Profile(Settings):
                 is_continuous=channel.continuous,
                 gap_s=channel.gap_s or INTERPOLATION_GAP_S,
                 rests_in_silence=channel.gap_s is not None,
+                tells_travel=channel.how is How.TIMESTAMP and name in POSITION_CHANNELS and self.is_grouped_by_position,
                 tolerance=self.position_tolerance_m if name in POSITION_CHANNELS else math.inf,
                 has_pv=bool(channel.pv) and channel.how is How.ATTRIBUTE,
                 comes=Comes.GROWING if channel.pv else Comes.NEVER,

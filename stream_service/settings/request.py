@@ -55,7 +55,11 @@ class ScanRequest(BaseModel):
     n_positions: Annotated[int, Field(ge=1)] | None = None
     """Number of scan positions; None when the scan's length is not known (the run then ends at `Stop`)."""
     frames_per_position: Annotated[int, Field(ge=1, le=MOST_FRAMES_PER_POSITION)] = 1
-    """Exposures at each position, reduced to one row (`grouping: none` keeps each). Left out: as the profile says."""
+    """Exposures at each position, reduced to one row (`grouping: none` keeps each); with `group_by` position the most
+    there may be. Left out: as the profile says."""
+    group_by: Literal["index", "position"] | None = None
+    """`position`: the detector takes any number of frames at each position, and those taken one after another at one
+    place are a row; such a run ends at `Stop`. Left out: as the profile says."""
     extra_frames: Annotated[int, Field(ge=0, le=MOST_FRAMES)] = 0
     """Frames reserved for repeats; a run with extra frames ends at `Stop`."""
     planned_x_m: tuple[float, ...] = ()
@@ -148,7 +152,9 @@ class ScanRequest(BaseModel):
     @property
     def n_planned_frames(self) -> int | None:
         """Frames the run should have without repeats; None when the length is not known."""
-        return None if self.n_positions is None else self.n_positions * self.frames_per_position
+        if self.n_positions is None or self.group_by == "position":
+            return None
+        return self.n_positions * self.frames_per_position
 
 
 class RepeatRequest(BaseModel):

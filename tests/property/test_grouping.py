@@ -23,8 +23,7 @@ def gathered(grouper: Grouper, ordinals: list[int]) -> tuple[list[Group], list[i
     """Groups that filled, and the ordinals of the exposures that were given up or left over."""
     groups, rest = [], []
     for ordinal in ordinals:
-        if group := grouper.add(exposure(ordinal)):
-            groups.append(group)
+        groups += grouper.add(exposure(ordinal))
         rest += [lost.ordinal for lost in grouper.take_given_up()]
     return groups, rest + [left.ordinal for left in grouper.leftover()]
 
@@ -36,7 +35,7 @@ def test_every_exposure_is_in_one_group_or_handed_back(frames_per_position, data
     in_groups = [member.ordinal for group in groups for member in group.exposures]
     assert sorted(in_groups + rest) == sorted(ordinals)
     for group in groups:
-        first = group.position * frames_per_position
+        first = group.exposures[0].ordinal // frames_per_position * frames_per_position
         assert [member.ordinal for member in group.exposures] == list(range(first, first + frames_per_position))
 
 
@@ -53,7 +52,9 @@ def test_losing_any_frame_spoils_its_own_group_only(frames_per_position, n_posit
         ordinals.append(receipt.ordinal)
     groups, _ = gathered(Grouper(ByIndex(frames_per_position)), ordinals)
     spoilt = {n // frames_per_position for n in lost}
-    assert [group.position for group in groups] == [n for n in range(n_positions) if n not in spoilt]
+    assert [group.exposures[0].ordinal // frames_per_position for group in groups] == [
+        n for n in range(n_positions) if n not in spoilt
+    ]
 
 
 @given(st.integers(2, 4), st.integers(1, 30), st.randoms(use_true_random=False))
@@ -64,4 +65,4 @@ def test_exposures_that_overtake_each_other_a_little_still_fill_their_groups(fra
     ordinals = sorted(range(n_frames), key=lambda n: n + random.uniform(0, reach))
     groups, rest = gathered(Grouper(ByIndex(frames_per_position)), ordinals)
     assert not rest
-    assert sorted(group.position for group in groups) == list(range(n_positions))
+    assert sorted(group.exposures[0].ordinal // frames_per_position for group in groups) == list(range(n_positions))

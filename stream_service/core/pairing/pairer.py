@@ -33,6 +33,7 @@ from stream_service.core.pairing.history import REORDER_NS, History
 from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
 from stream_service.core.pairing.readback import Readback, Unheard
 from stream_service.core.pairing.rule import ChannelRule, How, Over, channels_followed
+from stream_service.core.pairing.travel import travel_over
 from stream_service.core.pairing.waiting import Line
 from stream_service.core.pairing.window_mean import mean_over
 
@@ -84,7 +85,7 @@ class Pairer:
         self._n_came = self._n_looked_at = 0
         followed = {*self._histories, *self.arrays}
         self._lines = {rule.name: self._line_of(rule) for rule in rules if rule.name in followed}
-        self._means = {rule.name for rule in rules if rule.over is Over.WINDOW}
+        self._means = {rule.name for rule in rules if rule.over is Over.WINDOW or rule.tells_travel}
         self._longest_ns = 0
         """Of all exposures so far."""
         self._left_ns: deque[int] = deque(maxlen=LAST_FRAMES)
@@ -296,6 +297,7 @@ class Pairer:
         by_index: list[tuple[HardwareArray, Flag]] = []
         flags = position_flags = Flag.NONE
         uncertainty_m = bracket_ns = 0.0
+        travel_m = math.nan
         for rule in self._rules:
             if rule.how is How.ATTRIBUTE:
                 reading = attribute_reading(waiting.frame, rule.attribute)
@@ -324,6 +326,11 @@ class Pairer:
                         return rule.name
                     reading = best_guess(waiting.window.mid_ns, self._history(rule.name, waiting))
                     self.n_given_up[rule.name] += 1
+                elif rule.tells_travel:
+                    travel = self._travel(waiting, rule)
+                    if travel is None and not force:
+                        return rule.name
+                    travel_m = further(travel_m, (math.nan if travel is None else travel) * abs(rule.scale))
             value, flag, uncertainty, gap_ns = reading
             values[rule.name] = value * rule.scale
             if flag:
@@ -348,6 +355,7 @@ class Pairer:
             position_flags,
             uncertainty_m,
             bracket_ns / NS_PER_S if bracket_ns else math.nan,
+            travel_m,
         )
 
     def _from_history(self, waiting: _Waiting, rule: ChannelRule) -> Reading | None:
@@ -367,6 +375,14 @@ class Pairer:
         if reading is not None and self._do_clocks_disagree(rule, was_late=waiting.frame.is_backfilled):
             return Reading(reading.value, reading.flag | Flag.CLOCKS_DISAGREE)
         return reading
+
+    def _travel(self, waiting: _Waiting, rule: ChannelRule) -> float | None:
+        """How far the channel went during the exposure, in its own unit; None if that is not known yet."""
+        if not waiting.has_time or waiting.frame.timestamp_ns == NO_STAMP:
+            return math.nan
+        names = (rule.name, rule.moving) if rule.moving else (rule.name,)
+        histories = tuple(self._history(name, waiting) for name in names)
+        return travel_over(waiting.window, histories[0], partial(_at, rule, histories))
 
     def _history(self, name: str, waiting: _Waiting) -> History:
         return self._histories[name].around(waiting.window)
@@ -400,3 +416,8 @@ def _at(rule: ChannelRule, histories: tuple[History, ...], time_ns: int) -> Read
 def worst(one: float, other: float) -> float:
     """The larger of two uncertainties; NaN, which is not known, is larger than any."""
     return one if one > other or one != one else other
+
+
+def further(one: float, other: float) -> float:
+    """The larger of two travels; one that is known, if only one is."""
+    return one if one > other or other != other else other

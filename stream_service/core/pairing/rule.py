@@ -66,6 +66,8 @@ class ChannelRule:
     """For `timestamp` without `moving`: an axis that posts nothing for `gap_s` is known to stand still."""
     is_sampled: bool = False
     """For `timestamp` without `moving`: a recorded history whose entries were made by the clock and not on change."""
+    tells_travel: bool = False
+    """For `timestamp`: how far the axis went during each exposure is wanted, too."""
     tolerance: float = math.inf
     """In SI units (eV): a value that may be off by more is flagged `UNCERTAIN`."""
     has_pv: bool = False

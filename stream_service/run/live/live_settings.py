@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from stream_service.core.pairing.rule import How
-from stream_service.core.partition import ByIndex
+from stream_service.core.partition import ByPosition, Partition
 from stream_service.errors import ConfigError
 from stream_service.kernels import Corrections, FlatKind
 from stream_service.run.rules import RunRules
 from stream_service.run.run_file import SUFFIX
 from stream_service.run.settings import RunSettings, partition_of
-from stream_service.settings.preprocessing import Preprocessing, References
+from stream_service.settings.preprocessing import References
 from stream_service.settings.profile import Profile, moving_channel
 from stream_service.settings.request import ScanRequest
 from stream_service.sources.tables.references import Reference, check_place
@@ -23,8 +24,8 @@ from stream_service.standard_file import ChannelColumn
 
 SAME_EXPOSURE = 1e-3
 """Relative: times that differ by less are the same."""
-ABOUT_PIXELS = ("gaps", "flat_is")
-"""Settings of the profile that a request may override."""
+OF_THE_REQUEST = ("gaps", "flat_is", "group_by")
+"""Settings of preprocessing that a request may override."""
 CONFIRMATION_S = 0.2
 """See `RunRules.confirmation_s`: frames come many a second, the counter is asked over the network."""
 
@@ -52,8 +53,7 @@ def live_settings(
 ) -> RunSettings:
     """Resolve them; `profile` is that `with_references` of the request, from which the corrections were made."""
     preprocessing = profile.preprocessing
-    partition, n_rows = partition_and_rows(preprocessing, request)
-    planned_m = np.column_stack([request.planned_x_m, request.planned_y_m]) if request.planned_x_m else None
+    partition, n_rows = partition_and_rows(profile, request)
     return RunSettings(
         scan_id=request.scan_id,
         preprocessing=preprocessing,
@@ -70,7 +70,7 @@ def live_settings(
         channels=readback_columns(profile),
         optics=profile.optics.model_dump(mode="json"),
         sample=request.sample,
-        planned_m=planned_m,
+        planned_m=planned_of(request),
         quality=profile.quality,
         frame_time=profile.detector.frame_time.to_core(),
         energy_eV=request.energy_eV,
@@ -82,11 +82,19 @@ def live_settings(
     )
 
 
-def partition_and_rows(preprocessing: Preprocessing, request: ScanRequest) -> tuple[ByIndex, int | None]:
-    """Which frames are a row, and how many rows may come (None: not known)."""
-    partition = partition_of(preprocessing, request.frames_per_position)
-    planned = request.n_planned_frames
-    return partition, None if planned is None else partition.n_filled(planned + request.extra_frames)
+def partition_and_rows(profile: Profile, request: ScanRequest) -> tuple[Partition, int | None]:
+    """Which frames are a row, and how many rows may come (None: not known); see `live_settings`."""
+    preprocessing, stage_map = profile.preprocessing, profile.to_stage_map()
+    partition = partition_of(preprocessing, request.frames_per_position, stage_map, planned_of(request))
+    n_planned = request.n_planned_frames
+    if n_planned is None or isinstance(partition, ByPosition):
+        return partition, None
+    return partition, partition.n_filled(n_planned + request.extra_frames)
+
+
+def planned_of(request: ScanRequest) -> npt.NDArray[np.float64] | None:
+    """(N, 2) planned positions of the beam on the sample; None if they are not known."""
+    return np.column_stack([request.planned_x_m, request.planned_y_m]) if request.planned_x_m else None
 
 
 def readback_columns(profile: Profile) -> tuple[ChannelColumn, ...]:
@@ -106,10 +114,11 @@ def file_path(profile: Profile, request: ScanRequest) -> Path:
 
 
 def with_references(profile: Profile, request: ScanRequest) -> Profile:
-    """The profile with what a scan has of its own: its references, and what is said of their pixels."""
-    about_pixels = {name: value for name in ABOUT_PIXELS if (value := getattr(request, name)) is not None}
-    if about_pixels:
-        preprocessing = profile.preprocessing.model_copy(update=about_pixels)
+    """The profile with what a scan has of its own: its references, what is said of their pixels, and by what its
+    frames are grouped."""
+    given = {name: value for name in OF_THE_REQUEST if (value := getattr(request, name)) is not None}
+    if given:
+        preprocessing = profile.preprocessing.model_copy(update=given)
         profile = profile.model_copy(update={"preprocessing": preprocessing})
     if request.references is None:
         return profile

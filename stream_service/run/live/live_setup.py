@@ -37,15 +37,17 @@ from stream_service.run.live.live_settings import (
     live_rules,
     live_settings,
     partition_and_rows,
+    planned_of,
     with_references,
 )
 from stream_service.run.live.live_sources import LiveSources
+from stream_service.run.live.position_rows import check_grouping, grouping_doubts
 from stream_service.run.live.raw_file import open_raw_file
 from stream_service.run.live.run_trial import check_space, try_file
 from stream_service.run.past import Past
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile, open_run_file
-from stream_service.run.settings import UNKNOWN_DTYPE, RunSettings, warm_up
+from stream_service.run.settings import UNKNOWN_DTYPE, RunSettings, grouping_notes, warm_up
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 from stream_service.sources.hdf5.raw_file import RawFile
@@ -57,13 +59,15 @@ class LiveSetup:
     """The set-up of a run that a request asks for; see `RunSetup`."""
 
     def __init__(self, profile: Profile, request: ScanRequest, sources: LiveSources) -> None:
+        if request.group_by is None:
+            request = request.model_copy(update={"group_by": profile.preprocessing.group_by})
         self.journal = LiveJournal(profile, request)
         self._request = request
         self._profile = profile = with_references(profile, request)
         self.scan_id, self.path = request.scan_id, file_path(profile, request)
         self.rules = live_rules(profile)
         self.n_planned, self.n_extra = request.n_planned_frames, request.extra_frames
-        self._partition, self.n_rows_expected = partition_and_rows(profile.preprocessing, request)
+        self._partition, self.n_rows_expected = partition_and_rows(profile, request)
         self._sources = sources
         self._corrections = Corrections()
         self._reducer: FrameReducer | None = None
@@ -76,6 +80,7 @@ class LiveSetup:
         """Checks that need no beamline: the folder, and the references. Raises `PtychostreamError`."""
         self.check_place()
         check_places(self._profile, self._request)
+        check_grouping(self._profile, self._request)
         if (doubt := number_doubt("exposure_s", self._request.exposure_s or math.nan)) is not None:
             raise ConfigError(f"exposure_s of the request {doubt.message}")
         references = load_references(self._profile, cancellation)
@@ -85,7 +90,11 @@ class LiveSetup:
         if self._request.exposure_s is not None:
             flat_is = self._corrections.flat_is
             check_exposures(self._profile.references, references, self._request.exposure_s, flat_is)
-        self.notes = tuple(reference_notes(preprocessing, images, self._corrections))
+        self.notes = (
+            *reference_notes(preprocessing, images, self._corrections),
+            *grouping_notes(preprocessing),
+            *grouping_doubts(self._profile, planned_of(self._request)),
+        )
 
     def check_place(self) -> None:
         """See that the file can be made. Raises `PtychostreamError`."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 REFERENCE = "FILE[:DATASET]"
 OF_ONE_NAME = (
-    *("allow_spread", "grouping", "roi_center", "rotate", "flip", "sat", "sat_fraction", "bin"),
+    *("group_by", "same_position_m", "allow_spread", "grouping"),
+    *("roi_center", "rotate", "flip", "sat", "sat_fraction", "bin"),
     *("flat_is", "bad_pixels", "gain", "negatives"),
 )
 """Options that are called as the settings of the profile which they replace."""
@@ -38,7 +39,15 @@ class CorrectionOptions:
     """The values of the shared options; each field is one option of the command line."""
 
     profile: str | None = option("Defaults of a beamline: hermes, xrnf, ... or a YAML file.", metavar="NAME|PATH")
-    frames_per_pos: int | None = option("Exposures at each scan position (1).", min=1)
+    frames_per_pos: int | None = option(
+        "Exposures at each scan position (1); with --group-by position the most there may be.", min=1
+    )
+    group_by: Literal["index", "position"] | None = option(
+        "What tells which frames are a row: their number, or where the stage was (index)."
+    )
+    same_position_m: float | None = option(
+        "With --group-by position: readbacks no further apart are one position (2e-8)."
+    )
     allow_spread: bool | None = option(
         "Combine exposures of a row even if taken at different places (no).", "--allow-spread"
     )

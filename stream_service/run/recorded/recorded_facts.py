@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from stream_service.core.frame import AttributeValue
-from stream_service.core.partition import ByIndex
+from stream_service.core.partition import ByPosition, Partition
 from stream_service.core.plausibility import LIMITS, number_doubts
 from stream_service.errors import ConfigError, SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -77,7 +77,7 @@ def check_facts(settings: IngestSettings, recording: Recording, facts: Facts, *,
         raise SourceError(f"{recording.path}: {doubt.name} {doubt.message} Give the right one: {limits.option}")
 
 
-def check_names_of_frames(recording: Recording, settings: IngestSettings, partition: ByIndex) -> None:
+def check_names_of_frames(recording: Recording, settings: IngestSettings, partition: Partition) -> None:
     """Raise `ConfigError` for an id, a group or a rejected position beyond those of the recording."""
     n_frames, first_id, last_id = recording.n_frames, recording.first_unique_id, None
     if recording.identities is not None and len(recording.identities[0]):
@@ -94,6 +94,9 @@ def check_names_of_frames(recording: Recording, settings: IngestSettings, partit
                 f"--first-id {first_id}: {recording.path} begins with uniqueId {recording.first_unique_id}, before it: "
                 "give the uniqueId of the scan's first frame, or leave it out"
             )
+    if isinstance(partition, ByPosition):
+        _check_grouping(settings, partition)
+        return
     span = 0 if last_id is None else last_id - first_id + 1  # ids that are missing have their places
     n_places = max(n_frames, recording.n_expected or 0, span)
     if partition.frames_per_row > n_places:
@@ -107,6 +110,24 @@ def check_names_of_frames(recording: Recording, settings: IngestSettings, partit
         raise ConfigError(
             f"--reject-json names position {named}, but {recording.path} has {n_positions} positions, 0 to "
             f"{n_positions - 1}: is the list that of another scan, or one of frames?"
+        )
+
+
+def _check_grouping(settings: IngestSettings, partition: ByPosition) -> None:
+    if partition.frames_per_row == 1:
+        raise ConfigError(
+            "--group-by position needs --frames-per-pos, the most frames that a position may have: with 1 every frame "
+            "is a row of its own, as with --group-by index"
+        )
+    if settings.arrays:
+        raise ConfigError(
+            "--group-by position needs the position of each frame when it is read, and --arrays gives them at the end: "
+            "group by index"
+        )
+    if settings.rejected:
+        raise ConfigError(
+            "--reject-json names positions by their number, which --group-by position knows only once all rows are "
+            "made: ingest without it, and leave the rows out by `ptychostream evaluate`"
         )
 
 

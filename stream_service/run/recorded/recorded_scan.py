@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from stream_service.core.exposure import Exposure
+from stream_service.core.exposure import POSITION_CHANNELS, Exposure
 from stream_service.core.frame import NO_STAMP, Frame, FrameTime, UnreadableFrame
 from stream_service.core.pairing.rule import ChannelRule, How, channels_followed
 from stream_service.errors import SourceError
@@ -54,6 +54,11 @@ class RecordedScan:
         has_energy = self.channels.has("energy")
         self._constants = {} if has_energy else {OF_THE_SCAN.attribute: facts.energy_eV}
         rules = self.channels.rules if has_energy else (*self.channels.rules, OF_THE_SCAN)
+        if settings.preprocessing.group_by == "position":
+            rules = tuple(
+                replace(rule, tells_travel=rule.how is How.TIMESTAMP and rule.name in POSITION_CHANNELS)
+                for rule in rules
+            )
         self.rules = RunRules(
             channels=rules, frame_time=frame_time, is_in_order=True, wrong_stamps=wrong_stamps(recording)
         )

@@ -12,7 +12,7 @@ from stream_service.cancellation import Cancellation
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
-from stream_service.core.partition import ByIndex
+from stream_service.core.partition import ByPosition, Partition
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, SourceError
@@ -27,7 +27,7 @@ from stream_service.run.recorded.recorded_scan import RecordedScan
 from stream_service.run.rows.group_check import JUDGED_GROUPS, check_groups
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile, open_run_file
-from stream_service.run.settings import RunSettings, partition_of
+from stream_service.run.settings import RunSettings, grouping_notes, partition_of
 from stream_service.run.sources import RawFrames
 from stream_service.settings.quality import QualitySettings
 from stream_service.sources.recording import Recording
@@ -60,7 +60,7 @@ class RecordedSetup:
         self._is_live, self.is_growing = is_live, is_growing
         self._on_open = on_open
         preprocessing = scan.settings.preprocessing
-        self._partition = partition_of(preprocessing, preprocessing.frames_per_position)
+        self._partition = partition_of(preprocessing, preprocessing.frames_per_position, scan.channels.stage_map)
         self.n_rows_expected = _n_rows_expected(scan.recording, self._partition, is_growing=is_growing)
         self._settings: RunSettings | None = None
         self._reducer: FrameReducer | None = None
@@ -97,7 +97,8 @@ class RecordedSetup:
 
     def check_end(self) -> None:
         """Raises `ConfigError` if the groups of a short scan are no positions."""
-        if self._out is not None and self._out.pipeline.spread.n_judged < JUDGED_GROUPS:
+        is_by_index = not isinstance(self._partition, ByPosition)
+        if is_by_index and self._out is not None and self._out.pipeline.spread.n_judged < JUDGED_GROUPS:
             self._check_groups(self._out.pipeline.spread)
 
     def _see_groups(self, spread: SpreadJudge) -> None:
@@ -130,12 +131,15 @@ class RecordedSetup:
         self._out = out = open_run_file(
             self.path, self._settings, self._reducer, ledger, begin, sinks=sinks, swmr=self._is_live
         )
-        out.pipeline.on_judged(self._see_groups)
+        if not isinstance(self._partition, ByPosition):
+            out.pipeline.on_judged(self._see_groups)
         out.file.call(self._on_open)
         return out
 
 
-def recorded_settings(scan: RecordedScan, scan_id: str, n_rows_expected: int | None, partition: ByIndex) -> RunSettings:
+def recorded_settings(
+    scan: RecordedScan, scan_id: str, n_rows_expected: int | None, partition: Partition
+) -> RunSettings:
     """The settings of a run over a recording, resolved. Raises `ConfigError`."""
     recording, settings, channels = scan.recording, scan.settings, scan.channels
     preprocessing, profile = settings.preprocessing, settings.profile
@@ -158,7 +162,10 @@ def recorded_settings(scan: RecordedScan, scan_id: str, n_rows_expected: int | N
         rejected=settings.rejected,
         quality=profile.quality if profile else QualitySettings(),
         frame_time=scan.rules.frame_time,
-        about_references=tuple(reference_notes(preprocessing, references, corrections, is_own_mask=is_own_mask)),
+        about_references=(
+            *reference_notes(preprocessing, references, corrections, is_own_mask=is_own_mask),
+            *grouping_notes(preprocessing),
+        ),
         record=_settings_record(recording, settings, channels),
     )
 
@@ -178,10 +185,10 @@ def _references(recording: Recording, settings: IngestSettings) -> dict[str, np.
     return {**in_profile, **recording.references, **settings.references}
 
 
-def _n_rows_expected(recording: Recording, partition: ByIndex, *, is_growing: bool) -> int | None:
+def _n_rows_expected(recording: Recording, partition: Partition, *, is_growing: bool) -> int | None:
     n_frames = recording.n_frames if recording.n_expected is None else max(recording.n_expected, recording.n_frames)
     is_open = is_growing and recording.n_expected is None
-    return None if is_open else partition.n_begun(n_frames)
+    return None if is_open or isinstance(partition, ByPosition) else partition.n_begun(n_frames)
 
 
 def _channel_columns(settings: IngestSettings) -> tuple[ChannelColumn, ...]:

@@ -47,12 +47,13 @@ class ExposureColumns:
     def fill(self, rows: np.ndarray[Any, Any]) -> None:
         """Enter the identity of each frame, and how it came, into rows (n,)."""
         ids = [exposure.id for exposure in self._all]
-        rows["unique_id"] = self._column([frame_id.unique_id for frame_id in ids], np.int64)
-        rows["epoch"] = self._column([frame_id.epoch for frame_id in ids], np.int32)
-        rows["timestamp_ns"] = self._column([exposure.frame.timestamp_ns for exposure in self._all], np.int64)
-        rows["n_frames"] = self._shape[1]
+        k = self._shape[1]  # a row may have room for more
+        rows["unique_id"][:, :k] = self._column([frame_id.unique_id for frame_id in ids], np.int64)
+        rows["epoch"][:, :k] = self._column([frame_id.epoch for frame_id in ids], np.int32)
+        rows["timestamp_ns"][:, :k] = self._column([exposure.frame.timestamp_ns for exposure in self._all], np.int64)
+        rows["n_frames"] = k
         is_backfilled = self._column([exposure.frame.is_backfilled for exposure in self._all], np.bool_)
-        rows["status"] = np.where(is_backfilled, FrameStatus.BACKFILLED, FrameStatus.STORED)
+        rows["status"][:, :k] = np.where(is_backfilled, FrameStatus.BACKFILLED, FrameStatus.STORED)
 
     def position_m(self, stage_map: StageMap) -> tuple[Floats, Floats]:
         """x and y of the beam on the sample, (n,) each: the mean."""

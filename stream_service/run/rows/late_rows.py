@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.partition import NO_FRAME
 from stream_service.errors import PtychostreamError
 
 BLOCK_BYTES = 4 << 20
@@ -80,7 +81,7 @@ class LateRows:
         ordinals: Sequence[npt.NDArray[np.int64]] = (),
         reader: Executor | None = None,
     ) -> None:
-        """`ordinals` are the places of the frames of their rows, (n, k) each; -1: it has none.
+        """`ordinals` are the places of the frames of their rows, (n, k) each; -1: it has none; `NO_FRAME`: no frame.
 
         `reader` is the thread that has opened the files, one for all; None if there are none.
         """
@@ -116,7 +117,8 @@ class LateRows:
         """Ordinals of the frames whose rows have not been taken."""
         pieces = self._pieces[len(self._pieces) - self._n_pieces_left :]
         parts = [self._ordinals[piece.file][piece.start : piece.stop].ravel() for piece in pieces]
-        return np.concatenate([np.zeros(0, np.int64), *parts])
+        places = np.concatenate([np.zeros(0, np.int64), *parts])
+        return places[places != NO_FRAME]
 
     def take(self, next_number: int) -> LateBlock | None:
         """The next block, if it is there; its rows will be numbered from `next_number` on. Never waits."""

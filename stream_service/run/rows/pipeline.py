@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ import numpy.typing as npt
 from stream_service.core.conditions import Conditions
 from stream_service.core.energies import RowEnergies
 from stream_service.core.exposure import Exposure, Flag
-from stream_service.core.grouping import Grouper
+from stream_service.core.grouping import Group, Grouper
 from stream_service.core.ledger import FrameStatus, Ledger
-from stream_service.core.partition import ByIndex
+from stream_service.core.partition import NO_FRAME, ByIndex, ByPosition, Ordinals, Partition
+from stream_service.core.position_grouping import PositionGrouper
 from stream_service.core.row import RowBlock
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stage_map import StageMap
@@ -36,11 +38,12 @@ from stream_service.run.rows.row_blocks import RowBlocks
 from stream_service.run.rows.saturation import SaturationShare
 from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
-from stream_service.run.rows.spread_check import Exposures, FlaggedGroup, SpreadCheck
+from stream_service.run.rows.spread_check import SpreadCheck
 from stream_service.run.rows.unmeasured import UnmeasuredPixels
-from stream_service.run.rows.unsure_rows import UnsureRows
+from stream_service.run.rows.unsure_rows import UnsureRow, UnsureRows
+from stream_service.run.rows.visited_positions import VisitedPositions
 from stream_service.standard_file import PixelFlag
-from stream_service.text.counted import counted
+from stream_service.text.counted import agrees, counted
 
 MOST_READ = 32
 """Rows that are read back at once."""
@@ -67,7 +70,7 @@ class RowPipeline:
         reducer: FrameReducer,
         ledger: Ledger,
         stage_map: StageMap,
-        partition: ByIndex,
+        partition: Partition,
         sat_fraction: float = 0.0,
         rejected: Collection[int] = frozenset(),
         *,
@@ -109,7 +112,7 @@ class RowPipeline:
         self._about_gaps: tuple[str, ...] = ()
         self._rejected = np.fromiter(rejected, np.int64)
         self.partition = partition
-        self.planned = planned or PlannedRows(partition)
+        self.planned = planned or (VisitedPositions() if isinstance(partition, ByPosition) else PlannedRows(partition))
         """What becomes of the positions of the plan."""
         self._n_rows = 0
         """Filled so far."""
@@ -117,9 +120,17 @@ class RowPipeline:
         self._n_put_right = 0
         self.is_unsure: Callable[[int], bool] = lambda ordinal: False
         """Whether more may become known of what the channels were during this frame: its row is put right then."""
-        self._grouper = Grouper(partition)
+        self._grouper = PositionGrouper(partition) if isinstance(partition, ByPosition) else Grouper(partition)
         self.is_waiting: Callable[[int], bool] = lambda ordinal: False
         """Whether the frame of this ordinal has come and will be added later: its group stays open."""
+        self._before: tuple[Ordinals, npt.NDArray[np.uint8]] = (np.zeros(0, np.int64), np.zeros(0, np.uint8))
+        """Frames whose rows are found once more, and what had become of them."""
+        self._about_lost: tuple[str, ...] = ()
+        self._question = (
+            "is same_position_m (--same-position-m) the size of a position?"
+            if isinstance(partition, ByPosition)
+            else f"is {partition.frames_per_row} the number of frames at a position?"
+        )
         self._combines = partition.frames_per_row > 1 and reducer.grouping in (Grouping.SUM, Grouping.MEAN)
         self._spread_check = SpreadCheck(stage_map, allow_spread=allow_spread)
         self.flags = FlagCounts()
@@ -196,18 +207,23 @@ class RowPipeline:
     def _take(self, exposures: Sequence[Exposure]) -> None:
         """Find the rows that are complete, and write them."""
         if self.partition.frames_per_row == 1:
-            self._write([(exposure,) for exposure in exposures])
+            self._write([Group((exposure,)) for exposure in exposures])
             return
-        flagged: list[FlaggedGroup] = []
+        groups: list[Group] = []
         for exposure in exposures:
-            if (group := self._grouper.add(exposure)) is not None:
-                if self._combines:
-                    flagged += self._spread_check.see(group.exposures)
-                else:
-                    flagged.append((group.exposures, Flag.NONE))
+            groups += self._grouper.add(exposure, self.is_waiting)
             if given_up := self._grouper.take_given_up(self.is_waiting):
                 self._ledger.mark((lost.ordinal for lost in given_up), FrameStatus.INCOMPLETE)
-        self._write_flagged(flagged)
+        self._write(self._judged(groups))
+
+    def _judged(self, groups: Iterable[Group]) -> list[Group]:
+        """Groups whose flags are known now, in order but for the first."""
+        if not self._combines:
+            return list(groups)
+        judged: list[Group] = []
+        for group in groups:
+            judged += [group] if group.flags else self._spread_check.see(group)
+        return judged
 
     def add_rows(
         self, rows: np.ndarray[Any, Any], pixels: npt.NDArray[np.float32], ordinals: npt.NDArray[np.int64]
@@ -221,6 +237,8 @@ class RowPipeline:
             into, images = self._blocks.next_rows(n)
             into[:], images[:] = rows[:n], pixels[:n]
             self.planned.restore(into, ordinals[:n, 0], self._n_rows)
+            if isinstance(self._grouper, PositionGrouper):
+                self._grouper.note(ordinals[:n], self._n_rows)
             self._n_rows += n
             self.flags.add(into["flags"], np.where(into["keep"] == 0, into["flags"], np.uint32(0)))
             self.energies.add(into["energy_eV"], np.zeros(n))
@@ -254,37 +272,73 @@ class RowPipeline:
         All rows are in the file; a new one has the pixels and features of the one that it replaces.
         """
         unsure = self._unsure.known(exposures)
-        for start in range(0, len(unsure), MOST_READ):
-            portion = unsure[start : start + MOST_READ]
-            places = [row.row for row in portion]
-            rows, pixels = self._file.call(lambda file, places=places: file.read_rows(places))
-            ordinals = np.array([row.ordinals for row in portion], np.int64)
-            self._enter_readbacks(rows, ordinals, ExposureColumns([row.kept for row in portion]), np.uint32(0))
-            rows["replaces"] = places
-            self._n_put_right += len(portion)
-            self.add_rows(rows, pixels, ordinals)
+        for _, alike in groupby(unsure, key=lambda row: (len(row.ordinals), len(row.kept))):
+            left = list(alike)
+            while left:
+                self._put_right(left[:MOST_READ])
+                left = left[MOST_READ:]
         if unsure:
             self.drain()
 
-    def reopen(self, ordinals: npt.NDArray[np.int64]) -> None:
-        """Gather the rows of these frames once more: they may come late."""
-        self._grouper.reopen(self._positions_of(ordinals))
+    def _put_right(self, portion: Sequence[UnsureRow]) -> None:
+        """Follow rows of as many frames each with those that are right."""
+        places = [row.row for row in portion]
+        rows, pixels = self._file.call(lambda file: file.read_rows(places))
+        ordinals = self._padded(np.array([row.ordinals for row in portion], np.int64))
+        more = np.zeros(len(portion), np.uint32)
+        if isinstance(self.partition, ByPosition):
+            is_between = [any(map(self.partition.is_between_positions, row.kept)) for row in portion]
+            more = np.where(is_between, np.uint32(Flag.MOVING), np.uint32(0))
+        self._enter_readbacks(rows, ordinals, ExposureColumns([row.kept for row in portion]), more)
+        rows["replaces"] = places
+        self._n_put_right += len(portion)
+        self.add_rows(rows, pixels, ordinals)
 
-    def give_up(self, ordinals: npt.NDArray[np.int64]) -> None:
-        """Let go what has come of the rows of these frames that are not full."""
-        given_up = self._grouper.give_up(self._positions_of(ordinals))
+    def portions(self, missing: Ordinals, most_frames: int) -> list[Ordinals]:
+        """What is to be gathered once more for frames that are missing, in order: whole rows, some at a time."""
+        if not isinstance(self._grouper, PositionGrouper):
+            return self._grouper.partition.portions(missing, most_frames)
+        self.release()
+        self.drain()
+        n_held = len(self._ledger.held())  # half of them must not be asked for: they tell whose the raw file is
+        return self._grouper.portions(missing, min(most_frames, max(1, n_held // 2)))
+
+    def reopen(self, portion: Ordinals) -> Ordinals:
+        """Gather the rows of these frames, one of the `portions`, once more; the frames that may come late for it."""
+        ordinals = self._grouper.reopen(portion)
+        if isinstance(self._grouper, PositionGrouper):
+            self.drain()
+            self._before = ordinals, self._ledger.statuses(ordinals)
+        self._ledger.reopen(ordinals)
+        return ordinals
+
+    def give_up(self, ordinals: Ordinals) -> None:
+        """No more of these frames come: let go what has come of those of their rows that are not whole."""
+        if isinstance(self._grouper, PositionGrouper):
+            self._find_again(self._grouper)
+            return
+        given_up = self._grouper.give_up(ordinals)
         self._ledger.mark((lost.ordinal for lost in given_up), FrameStatus.INCOMPLETE)
 
-    def _positions_of(self, ordinals: npt.NDArray[np.int64]) -> list[int]:
-        return np.unique(self.partition.rows_of(ordinals)).tolist()
+    def _find_again(self, grouper: PositionGrouper) -> None:
+        groups, as_before = grouper.found_again()
+        ordinals, statuses = self._before
+        is_so = np.isin(ordinals, as_before)
+        self._ledger.put_back(ordinals[is_so], statuses[is_so])
+        self._write(
+            [group if group.flags or not self._combines else self._spread_check.judged(group) for group in groups]
+        )
 
     def release(self) -> None:
-        """There may be no more exposures: take those that wait for the gaps, or for the usual step, to be known."""
+        """There may be no more exposures: take those that wait for others, for the gaps or the usual step to be
+        known."""
         if self._first_frames is not None:
             kept = self._first_frames.end()
             self._begin(self._first_frames.gaps)
             self._take(kept)
-        self._write_flagged(list(self._spread_check.release()))
+        if isinstance(self._grouper, PositionGrouper):
+            self._write(self._judged(self._grouper.close()))
+        self._write(list(self._spread_check.release()))
 
     def take_stored(self) -> None:
         """See `RowBlocks.take_stored`."""
@@ -304,6 +358,8 @@ class RowPipeline:
         self.drain()
         leftover = self._grouper.leftover()
         self._ledger.mark((exposure.ordinal for exposure in leftover), FrameStatus.INCOMPLETE)
+        if isinstance(self._grouper, PositionGrouper):
+            self._about_lost = tuple(_sentences_on_lost(self._grouper.are_amid(self._ledger.missing())))
         saturated = self._saturation.settle(self._reducer)
         if saturated.any() and not self._saturation.masks_all:
             self._write_mask(saturated)
@@ -336,24 +392,31 @@ class RowPipeline:
         yield from self._saturation.notes()
         yield from self.energies.notes()
         yield from self.conditions.notes()
-        yield from self._spread_check.notes(self.partition.frames_per_row)
+        yield from self._spread_check.notes(self._question)
+        yield from self._about_lost
         yield from self.planned.notes()
         if self._n_put_right:
             yield f"{counted(self._n_put_right, 'row')} put right by later rows, since readbacks came late"
 
-    def _write_flagged(self, groups: list[FlaggedGroup]) -> None:
-        self._write([group for group, _ in groups], [flags for _, flags in groups])
+    def _write(self, groups: Sequence[Group]) -> None:
+        """Put complete groups into blocks."""
+        if isinstance(self.partition, ByIndex):
+            self._write_alike(groups)
+            return
+        for _, alike in groupby(groups, key=lambda group: len(group.exposures)):
+            self._write_alike(list(alike))
 
-    def _write(self, groups: Sequence[Exposures], flags: Sequence[Flag] = ()) -> None:
-        """Put complete groups into blocks; `flags` are theirs beside those of the exposures."""
+    def _write_alike(self, groups: Sequence[Group]) -> None:
+        """Put groups of as many exposures each into blocks."""
         while groups:
             n = self._blocks.n_free
-            self._fill(ExposureColumns(groups[:n]), flags[:n])
-            groups, flags = groups[n:], flags[n:]
+            self._fill(groups[:n])
+            groups = groups[n:]
 
-    def _fill(self, exposures: ExposureColumns, more_flags: Sequence[Flag]) -> None:
-        """Reduce groups, as many as the block has room for at the most, into its rows."""
-        n, ordinals = len(exposures.groups), exposures.ordinals
+    def _fill(self, groups: Sequence[Group]) -> None:
+        """Reduce groups of as many exposures each into rows of the block, which has room for them."""
+        exposures = ExposureColumns([group.exposures for group in groups])
+        n, ordinals = len(groups), exposures.ordinals
         rows, pixels = self._blocks.next_rows(n)
         features, frames = rows["features"], exposures.frames
         if self._gap_watch is not None:
@@ -361,8 +424,8 @@ class RowPipeline:
         reduced = self._reducer.reduce_rows(frames, exposures.exposure_s, pixels, features)
         kept = exposures.kept(reduced.chosen)
         more = np.where(self._look_at(kept.frames, pixels, features), np.uint32(0), np.uint32(Flag.INVALID))
-        if more_flags:
-            more |= np.array(more_flags, np.uint32)
+        if any(flags := [group.flags for group in groups]):
+            more |= np.array(flags, np.uint32)
         exposures.fill(rows)
         rows["exposure_s"] = reduced.exposure_s
         self.conditions.fill(rows)
@@ -371,16 +434,34 @@ class RowPipeline:
         self.flags.add(rows["flags"], position_flags)
         self.energies.add(rows["energy_eV"], spreads_eV)
         self.planned.enter(rows, ordinals[:, 0], self._n_rows)
+        if isinstance(self._grouper, PositionGrouper):
+            ordinals = self._note_rows(self._grouper, groups, rows, ordinals)
         self._n_rows += n
         self.exposure_s = float(reduced.exposure_s[-1])
         self._blocks.append(n, ordinals.ravel().tolist())
+
+    def _note_rows(
+        self, grouper: PositionGrouper, groups: Sequence[Group], rows: np.ndarray[Any, Any], ordinals: Ordinals
+    ) -> Ordinals:
+        """Enter what rows by position replace, and remember which frames they have; (n, k) places of these."""
+        replaces = [group.replaces for group in groups]
+        rows["replaces"] = replaces
+        self.planned.replace([row for row in replaces if row >= 0])
+        self._unsure.forget(replaces)
+        grouper.note(ordinals, self._n_rows)
+        return self._padded(ordinals)
+
+    def _padded(self, ordinals: Ordinals) -> Ordinals:
+        """Places (n, k) of the frames of rows that may have more."""
+        n, k = ordinals.shape
+        return np.concatenate([ordinals, np.full((n, self.partition.frames_per_row - k), NO_FRAME)], axis=1)
 
     def _enter_readbacks(
         self,
         rows: np.ndarray[Any, Any],
         ordinals: npt.NDArray[np.int64],
         kept: ExposureColumns,
-        more: npt.NDArray[np.uint32] | np.uint32,
+        more: npt.NDArray[np.uint32],
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
         """Enter what the channels were, and what that is worth; `more` are flags beside those of the exposures.
 
@@ -393,7 +474,7 @@ class RowPipeline:
         rows["position_uncertainty_m"], rows["bracket_s"] = kept.uncertainty_m(self._stage_map), kept.bracket_s()
         rows["flags"] = flags
         rows["keep"] = np.isfinite(x_m) & np.isfinite(y_m) & (position_flags == 0)
-        if len(self._rejected):
+        if len(self._rejected) and isinstance(self.partition, ByIndex):
             rows["keep"] &= ~np.isin(self.partition.rows_of(ordinals[:, 0]), self._rejected)
         return position_flags, spreads_eV
 
@@ -411,3 +492,14 @@ class RowPipeline:
         if self.on_saturated is not None and (are_new := self._saturation.take_new(self._reducer)) is not None:
             self.on_saturated(are_new)
         return is_measured
+
+
+def _sentences_on_lost(is_amid: npt.NDArray[np.bool_]) -> Iterator[str]:
+    """Of frames that are in no row, in order, whether each lies amid those of one."""
+    if n_amid := int(np.count_nonzero(is_amid)):
+        yield f"{counted(n_amid, 'missing frame')} {agrees(n_amid, 'was')} taken amid the frames of one row"
+    if n_between := len(is_amid) - n_amid:
+        yield (
+            f"{counted(n_between, 'missing frame')} {agrees(n_between, 'was')} taken between two rows: of which "
+            "position, or of none, is not known"
+        )

@@ -116,6 +116,10 @@ class PlannedRows:
             if not self._is_planned and row["replaces"] < 0:
                 self._places_m[slot] = row["x_m"], row["y_m"]
 
+    def replace(self, rows: list[int]) -> None:
+        """These rows, by their places in the file, have been replaced."""
+        self._replaced += rows
+
     def take_replaced(self) -> list[int]:
         """The rows that were replaced since the last call: they are not to be used any more."""
         replaced, self._replaced = self._replaced, []

@@ -57,7 +57,10 @@ class RowBlocks:
         return self._block.next_rows(n)
 
     def append(self, n: int, ordinals: list[int]) -> None:
-        """Take the next `n` rows, which are filled in by now, made of the frames of these ordinals."""
+        """Take the next `n` rows, which are filled in by now, made of the frames of these ordinals, (n, k) in order.
+
+        `NO_FRAME` where a row has no frame.
+        """
         self._block.append(n)
         self._ordinals += ordinals
         if not self._block.n_free:

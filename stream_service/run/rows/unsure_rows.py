@@ -48,6 +48,11 @@ class UnsureRows:
         """Remember a row that an earlier service has written; `flags` as those of `UnsureRow`."""
         self._rows.append(UnsureRow(row, ordinals, kept, flags))
 
+    def forget(self, rows: Sequence[int]) -> None:
+        """These rows, by their places in the file, have been replaced."""
+        if self._rows:
+            self._rows = [row for row in self._rows if row.row not in rows]
+
     def known(self, exposures: Iterable[Exposure]) -> list[UnsureRow]:
         """The rows whose positions can be trusted with these exposures, which hold them then."""
         found: Mapping[int, Exposure] = {exposure.ordinal: exposure for exposure in exposures}

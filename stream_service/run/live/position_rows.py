@@ -1,0 +1,60 @@
+"""Rows by position in a live run: what cannot be done, and what is to be said of it before the first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from stream_service.core.exposure import POSITION_CHANNELS
+from stream_service.core.pairing.rule import How
+from stream_service.core.spread import STANDSTILL_M
+from stream_service.errors import ConfigError
+from stream_service.settings.profile import Profile
+from stream_service.settings.request import ScanRequest
+from stream_service.text.validation_messages import explain
+
+
+def check_grouping(profile: Profile, request: ScanRequest) -> None:
+    """Raise `ConfigError` where `group_by: position` cannot be done, or makes no sense.
+
+    `profile` says by what rows are grouped in the run of this request.
+    """
+    if not profile.is_grouped_by_position:
+        return
+    try:
+        Profile.model_validate(profile.model_dump(mode="json"))
+    except ValidationError as error:
+        raise ConfigError(f"the run cannot be grouped by position:\n{explain(error)}") from error
+    if request.extra_frames:
+        raise ConfigError(
+            f"extra_frames = {request.extra_frames} are reserved for repeats, which are told by their place in the "
+            "run; with group_by: position leave them out: a position that is returned to is a row of its own"
+        )
+    if request.frames_per_position == 1:
+        raise ConfigError(
+            "group_by: position needs frames_per_position, the most frames that a position may have: with 1 every "
+            "frame is a row of its own, as with group_by: index"
+        )
+
+
+def grouping_doubts(profile: Profile, planned_m: npt.NDArray[np.float64] | None) -> Iterator[str]:
+    """What rows by position cannot tell apart in this run, in sentences; `planned_m` (N, 2) are the positions."""
+    if not profile.is_grouped_by_position:
+        return
+    names = [name for name in POSITION_CHANNELS if profile.channels[name].how is How.ATTRIBUTE]
+    if names:
+        yield (
+            f"{' and '.join(names)}: NDAttributes do not tell whether the stage stood, so frames that are exposed in a "
+            "move cannot be told from others: each is a row of its own (how: timestamp tells)"
+        )
+    if planned_m is not None and len(planned_m) > 1:
+        steps_m = np.hypot(*np.diff(planned_m, axis=0).T)
+        close = int(steps_m.argmin())
+        if steps_m[close] <= STANDSTILL_M:
+            yield (
+                f"planned positions {close} and {close + 1} are {steps_m[close] * 1e9:.3g} nm apart, which readbacks "
+                f"of a stage at rest do not tell apart ({STANDSTILL_M * 1e9:.0f} nm): such neighbours are one row"
+            )
