@@ -27,6 +27,8 @@ class Account:
     """Received, but exposed after the run was told to end; not stored."""
     undecided: int = 0
     """Those duplicates that came while the clock stood: they may be new frames of a counter that was reset."""
+    of_others: int = 0
+    """Received, but of the share of another service; not stored."""
     is_planned: bool = True
     """The number of frames was known beforehand."""
 

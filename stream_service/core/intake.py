@@ -97,8 +97,8 @@ class Intake:
     def _judge_waiting(self, entered: _Came) -> list[Entered]:
         """After a frame was entered: what follows it now had overtaken it, what it has overtaken goes on waiting."""
         judged = []
-        while follows := next((each for each in self._waiting if each.unique_id == self._next_id_for(each)), None):
-            judged += self._enter_waiting(follows)
+        while follows := [each for each in self._waiting if self._follows(each, self._last_id_before(each))]:
+            judged += self._enter_waiting(follows[0])
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             if entered.unique_id < each.unique_id and entered.timestamp_ns < each.timestamp_ns:
@@ -132,10 +132,11 @@ class Intake:
         if frame.epoch is None:
             is_late = is_late and frame.timestamp_ns <= self._last_ns
             is_late = is_late and not self._ledger.belies_begin(frame.unique_id)
-        return is_late or frame.unique_id == _next_id(last_id)
+        return is_late or self._follows(frame, last_id)
 
-    def _next_id_for(self, frame: _Came) -> int:
-        return _next_id(self._last_id_before(frame))
+    def _follows(self, frame: _Came, last_id: int) -> bool:
+        """True for the next id; where others get frames, too, for the next but those."""
+        return frame.unique_id == _next_id(last_id) or 0 < frame.unique_id - last_id <= self._ledger.step
 
     def _has_restarted(self, waiting: _Came) -> bool:
         """True for a frame that waits and whose id counts back; one whose source says its epoch does not."""
@@ -209,7 +210,7 @@ class Intake:
     def _is_newest(self, frame: _Came, *, is_confirmed: bool) -> bool:
         if frame.epoch is not None:
             return not self._is_late(frame)
-        return is_confirmed or frame.unique_id == _next_id(self._last_id) or frame.timestamp_ns > self._last_ns
+        return is_confirmed or self._follows(frame, self._last_id) or frame.timestamp_ns > self._last_ns
 
 
 def _is_same(one: _Came, other: _Came) -> bool:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from stream_service.core.account import Account
 from stream_service.core.epochs import MAX_JUMP, Epoch, EpochEnd, Epochs, Reached, grown
 from stream_service.core.frame import FrameId
+from stream_service.core.share import Share
 from stream_service.core.stream import Series
 
 
@@ -48,6 +49,7 @@ class Arrival(Enum):
     BEFORE_RUN = "before the run"
     UNEXPECTED = "beyond the frames expected, or with an implausible uniqueId"
     AFTER_RUN = "exposed after the run was told to end"
+    OTHER_SHARE = "of the share of another service"
 
 
 class Receipt(NamedTuple):
@@ -65,7 +67,8 @@ class Ledger:
     known), `n_extra` how many more may come (repeats); `restart_unique_id` the first id after the detector restarts
     its counter; `epoch` what the source of frames calls the epoch in which the run begins; `last_before` the id and
     stamp of the last frame before the run, which a new subscriber is sent first; `is_begin_certain` False where the
-    first id is that of the first frame which was found.
+    first id is that of the first frame which was found. With `n_shares` only every so many-th frame comes: which, the
+    first one tells. Numbers of frames, but for those of the account, are of the whole run all the same.
     """
 
     def __init__(
@@ -78,12 +81,14 @@ class Ledger:
         epoch: int = 0,
         last_before: tuple[int, int] | None = None,
         is_begin_certain: bool = True,
+        n_shares: int = 1,
     ) -> None:
         self.n_expected = n_expected
         self.first_unique_id = first_unique_id
         self.restart_unique_id = restart_unique_id
         self.first_epoch = epoch
         self._is_begin_certain = is_begin_certain
+        self._share = Share(n_shares)
         self._n_most = None if n_expected is None else n_expected + n_extra
         self._n_ignored = dict.fromkeys(Arrival, 0)
         self._n_with = dict.fromkeys(FrameStatus, 0)
@@ -120,6 +125,8 @@ class Ledger:
         self._reserve(self.n_seen)
         self._n_received[ordinals[ordinals >= 0]] = 1
         self.n_received = int(np.count_nonzero(self._n_received))
+        if len(placed := ordinals[ordinals >= 0]):
+            self._share = Share.with_frame(int(placed[0]), self._share.of)
         return ordinals
 
     def epochs_since(self, epoch: int = 0) -> tuple[Epoch, ...]:
@@ -155,7 +162,21 @@ class Ledger:
     def n_passed(self) -> int:
         """As `n_seen`; once a frame came that was exposed after the end, all up to the end: no earlier one comes."""
         is_past = self._n_ignored[Arrival.AFTER_RUN] > 0
-        return self._ends_at if is_past and self._ends_at is not None else self.n_seen
+        return self._ends_at if is_past and self._ends_at is not None else self._share.next_after(self.n_seen)
+
+    @property
+    def step(self) -> int:
+        """By so much the id of a frame is that of the one before it and more, where none was lost."""
+        return self._share.of
+
+    @property
+    def n_overtaken(self) -> int:
+        """Frames that are missing before the last one seen, so far."""
+        return self._share.n_among(self.n_seen) - self.n_received
+
+    def n_ahead(self, n_made: int) -> int:
+        """Frames behind the last one seen that are to come, where `n_made` were made."""
+        return max(0, self._share.n_among(n_made) - self._share.n_among(self.n_seen))
 
     def is_from_before(self, unique_id: int, timestamp_ns: int, epoch: int | None = None) -> bool:
         """True for the very frame that stood there before the run, and for those between it and the run's first."""
@@ -187,6 +208,10 @@ class Ledger:
             return self._refuse(frame_id, ordinal)
         if not place.is_within:
             return self._ignore(Arrival.BEFORE_RUN, frame_id) if ordinal < 0 else self._refuse(frame_id)
+        if self._share.of > 1 and place.begins is not None:
+            return self._refuse(frame_id, ordinal)  # how many of others' frames were made before it nobody tells
+        if self.n_received and not self._share.has(ordinal):
+            return self._ignore(Arrival.OTHER_SHARE, frame_id, ordinal)
         if place.begins is None and epochs.has(ordinal) and self._n_received[ordinal]:
             self._n_received[ordinal] += self._n_received[ordinal] < np.iinfo(np.uint16).max
             is_told_apart = epoch is not None or not epochs.shares_stamp(ordinal)
@@ -198,6 +223,8 @@ class Ledger:
         if self._ends_at is not None and ordinal >= self._ends_at:
             return self._ignore(Arrival.AFTER_RUN, frame_id, ordinal)
         # only now: a frame that is ignored must not change how the next ones are counted
+        if not self.n_received:
+            self._share = Share.with_frame(ordinal, self._share.of)
         epochs.enter(place, unique_id, timestamp_ns, is_certain=is_confirmed or epoch is not None)
         self._reserve(ordinal + 1)
         self._n_received[ordinal] = 1
@@ -245,7 +272,8 @@ class Ledger:
         self._reserve(made)
         status = self._status[:made]
         is_open = (status == FrameStatus.PENDING) | (status == FrameStatus.LOST)
-        return np.flatnonzero((is_open & (self._n_received[:made] == 0)) | (status == FrameStatus.INCOMPLETE))
+        missing = (is_open & (self._n_received[:made] == 0)) | (status == FrameStatus.INCOMPLETE)
+        return self._share.only(np.flatnonzero(missing))
 
     def reopen(self, ordinals: Iterable[int]) -> None:
         """Let frames come once more that are lost, or whose group never filled: they count as not received."""
@@ -361,13 +389,13 @@ class Ledger:
 
     def _count(self) -> None:
         """Count anew: at the end, where many change at once."""
-        count = np.bincount(self._status[: self.n_total], minlength=len(FrameStatus))
+        count = np.bincount(self._status[self._share.places(self.n_total)], minlength=len(FrameStatus))
         self._n_with = {status: int(count[status]) for status in FrameStatus}
 
     @property
     def all_in(self) -> bool:
         """True once every frame expected has come in."""
-        return self.n_expected is not None and self.n_received == self._n_most
+        return self._n_most is not None and self.n_received == self._share.n_among(self._n_most)
 
     @property
     def n_most(self) -> int | None:
@@ -399,7 +427,8 @@ class Ledger:
         """
         made = self.n_seen if n_exposed is None else max(n_exposed, self.n_seen)
         if self._n_most is not None:
-            self._n_beyond = max(self._n_beyond, made - self._n_most)
+            n_most = self._share.n_among(self._n_most)
+            self._n_beyond = max(self._n_beyond, self._share.n_among(made) - n_most)
             made = min(made, self._n_most)
         self._epochs.n_seen = made
         total = self.n_total
@@ -414,7 +443,7 @@ class Ledger:
         """The numbers as they stand; costs the same however long the run is, and may be asked from any thread."""
         n_with = self._n_with
         settled = {status: n_with[status] for status in FrameStatus if status is not FrameStatus.PENDING}
-        total = self.n_total  # after those that are settled: it only grows
+        total = self._share.n_among(self.n_total)  # after those that are settled: it only grows
         n_beyond = self._n_ignored[Arrival.UNEXPECTED] - self._n_implausible
         return Account(
             expected=total,
@@ -433,15 +462,16 @@ class Ledger:
             before_run=self._n_ignored[Arrival.BEFORE_RUN],
             implausible=self._n_implausible,
             after_run=self._n_ignored[Arrival.AFTER_RUN],
+            of_others=self._n_ignored[Arrival.OTHER_SHARE],
         )
 
     def columns(
         self,
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
         """Epoch, unique_id, status and times received of every frame of the run, in order; (M,) each."""
-        total = self.n_total
+        total, own = self.n_total, self._share.places(self.n_total)
         epochs, unique_ids = self._epochs.identities(total)
-        return epochs, unique_ids, self._status[:total].copy(), self._n_received[:total].copy()
+        return epochs[own], unique_ids[own], self._status[own].copy(), self._n_received[own].copy()
 
     def ranges_with(self, *statuses: FrameStatus) -> list[tuple[FrameId, FrameId]]:
         """Frames with one of these statuses as ranges, first and last: never many more of them than frames received."""
@@ -449,7 +479,7 @@ class Ledger:
         places = np.flatnonzero(np.isin(found, statuses))
         if not len(places):
             return []
-        follows = (np.diff(places) == 1) & (np.diff(epochs[places]) == 0)
+        follows = (np.diff(places) == 1) & (np.diff(epochs[places]) == 0) & (self._share.of == 1)
         firsts = places[np.concatenate([[True], ~follows])]
         lasts = places[np.concatenate([~follows, [True]])]
         first_ids, last_ids = (

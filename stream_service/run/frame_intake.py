@@ -51,6 +51,7 @@ class RunNotes:
             Arrival.DUPLICATE: "that came before",
             Arrival.UNDECIDED: "with the id and the time of one before, by a clock that stands",
             Arrival.BEFORE_RUN: "from before the run",
+            Arrival.OTHER_SHARE: "of the share of another service",
             Arrival.UNEXPECTED: "beyond those expected" if entered.receipt.ordinal >= 0 else "with an implausible id",
         }[arrival]
         count_and_first = self._dropped.setdefault(kind, [0, entered.frame.unique_id])
@@ -96,9 +97,11 @@ class FrameIntake:
         n_extra: int = 0,
         armed_s: float = 0.0,
         past: Past | None = None,
+        *,
+        n_shares: int = 1,
     ) -> None:
         """`n_planned` frames are to come (None: not known), `n_extra` more may, from `armed_s` on, on the clock of the
-        receipts; those of the `past` have come."""
+        receipts; those of the `past` have come. See `Ledger` for `n_shares`."""
         assert begin.first_unique_id is not None, "the sources of a run say it"
         self.ledger = ledger = Ledger(
             begin.first_unique_id,
@@ -108,6 +111,7 @@ class FrameIntake:
             epoch=begin.epoch,
             last_before=begin.last_before,
             is_begin_certain=begin.is_certain,
+            n_shares=n_shares,
         )
         self.late = (past or Past()).restore(ledger)
         """Rows of the past, which are to follow."""
@@ -204,7 +208,7 @@ class FrameIntake:
     def n_missing(self) -> int | None:
         """Frames that the detector has made by now and that did not come; None if it cannot tell."""
         made = self.n_exposed()
-        return None if made is None else max(0, made - self.ledger.n_seen - self.notes.n_refused)
+        return None if made is None else max(0, self.ledger.n_ahead(made) - self.notes.n_refused)
 
     def counter(self) -> int | None:
         """The uniqueId of the latest frame that the detector made; None if it cannot tell."""

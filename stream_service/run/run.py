@@ -136,7 +136,9 @@ class Run:
             cancellation.check()
             self._past = past = self.setup.past()
             counts, armed_s = (self.setup.n_planned, self.setup.n_extra), self._clock() - past.armed_ago_s
-            self._intake = FrameIntake(self._sources, begin, self._notes, *counts, armed_s, past)
+            self._intake = FrameIntake(
+                self._sources, begin, self._notes, *counts, armed_s, past, n_shares=self.setup.n_shares
+            )
             self._end = RunEnd(
                 self.setup, self._sources, self._intake, self._rows, self._ending, self._report, past.n_exposed
             )
@@ -385,7 +387,7 @@ class Run:
     @property
     def _n_gaps(self) -> int:
         """Frames that later ones have overtaken, so far."""
-        return self._ledger.n_seen - self._ledger.n_received
+        return self._ledger.n_overtaken
 
     def _take(self, event: RunEvent) -> None:
         self.state = after(self.state, event)

@@ -233,7 +233,9 @@ class RunRows:
             out.pipeline.planned.announce(past.repeats)
         out.pipeline.is_unsure = self.pairing.is_unsure
         if out.quality.is_followed:
-            self.judged = JudgedRows(self._listeners, out.pipeline.planned.rows_per_position)
+            self.judged = JudgedRows(
+                self._listeners, out.pipeline.planned.rows_per_position, n_shares=self._setup.n_shares
+            )
             out.quality.let_follow(self.judged)
         out.record(past.readbacks)
         out.record(self._early_readbacks)

@@ -33,6 +33,8 @@ class RunSetup(Protocol):
     """Frames that are to come; None if nobody knows."""
     n_extra: int
     """Frames that may come beyond them."""
+    n_shares: int
+    """Services among which the frames of the detector are divided; 1: this one gets all."""
     n_rows_expected: int | None
     notes: tuple[str, ...]
     """What is to be said before the first frame, in sentences; complete after `prepare`."""

@@ -123,6 +123,11 @@ def describe_account(
         (account.unexpected - account.implausible, "beyond the number expected, ignored"),
         (account.implausible, "with an implausible id, ignored"),
         (account.before_run, "from before the run, ignored"),
+        (
+            account.of_others,
+            "of the share of another service, ignored: the plugin that hands frames out has passed over one whose "
+            "queue was full",
+        ),
     ):
         if count:
             parts.append(f"{count} {what}")

@@ -102,6 +102,9 @@ class DetectorSettings(Settings):
     SIMPLON and Stream2."""
     first_id: Literal["after_counter"] | Annotated[int, Field(ge=0)] = "after_counter"
     """First uniqueId of a run: `after_counter`, or the first id of a detector that resets its counter for each run."""
+    shards: Annotated[int, Field(ge=1)] = 1
+    """Services among which NDPluginScatter divides the frames, of which this one gets every so many-th: one with 4 has
+    all it should when it has a quarter. Which, its first frame tells. See shards.md."""
     restart_id: Annotated[int, Field(ge=0)] = 1
     """The uniqueId of the first frame after the counter was reset."""
     frame_time: FrameTimeSettings = FrameTimeSettings()

@@ -1,4 +1,4 @@
-"""Rows by position in a live run: what cannot be done, and what is to be said of it before the first frame."""
+"""Rows of a live run that cannot be made, or not be told apart: said before the first frame."""
 
 from __future__ import annotations
 
@@ -37,6 +37,24 @@ def check_grouping(profile: Profile, request: ScanRequest) -> None:
         raise ConfigError(
             "group_by: position needs frames_per_position, the most frames that a position may have: with 1 every "
             "frame is a row of its own, as with group_by: index"
+        )
+
+
+def check_shares(profile: Profile, request: ScanRequest) -> None:
+    """Raise `ConfigError` where rows or repeats would need frames that other services get."""
+    n_shares = profile.detector.shards
+    if n_shares == 1:
+        return
+    is_grouped = profile.is_grouped_by_position or profile.preprocessing.grouping != "none"
+    if is_grouped and request.frames_per_position > 1:
+        raise ConfigError(
+            f"detector.shards: {n_shares} of the profile: the frames of a position go to different services, so none "
+            f"can make a row of {request.frames_per_position}: take one frame at each position, or grouping: none"
+        )
+    if request.extra_frames:
+        raise ConfigError(
+            f"detector.shards: {n_shares} of the profile: a repeat goes to whichever service is next, and not to that "
+            "with the row it replaces: leave extra_frames out"
         )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from stream_service.core.pairing.rule import How
 from stream_service.core.partition import ByPosition, Partition
+from stream_service.core.share import Share
 from stream_service.errors import ConfigError
 from stream_service.kernels import Corrections, FlatKind
 from stream_service.run.rules import RunRules
@@ -89,7 +90,8 @@ def partition_and_rows(profile: Profile, request: ScanRequest) -> tuple[Partitio
     n_planned = request.n_planned_frames
     if n_planned is None or isinstance(partition, ByPosition):
         return partition, None
-    return partition, partition.n_filled(n_planned + request.extra_frames)
+    n_frames = Share(profile.detector.shards).n_among(n_planned + request.extra_frames)
+    return partition, partition.n_filled(n_frames)
 
 
 def planned_of(request: ScanRequest) -> npt.NDArray[np.float64] | None:

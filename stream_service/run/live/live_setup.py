@@ -29,6 +29,7 @@ from stream_service.run.corrections import (
 from stream_service.run.file_system import check_new_file
 from stream_service.run.journal import FileBegin
 from stream_service.run.live.check_numbers import planned_doubts
+from stream_service.run.live.grouping_checks import check_grouping, check_shares, grouping_doubts
 from stream_service.run.live.live_journal import LiveJournal
 from stream_service.run.live.live_settings import (
     check_exposures,
@@ -41,7 +42,6 @@ from stream_service.run.live.live_settings import (
     with_references,
 )
 from stream_service.run.live.live_sources import LiveSources
-from stream_service.run.live.position_rows import check_grouping, grouping_doubts
 from stream_service.run.live.raw_file import open_raw_file
 from stream_service.run.live.run_trial import check_space, try_file
 from stream_service.run.past import Past
@@ -67,6 +67,7 @@ class LiveSetup:
         self.scan_id, self.path = request.scan_id, file_path(profile, request)
         self.rules = live_rules(profile)
         self.n_planned, self.n_extra = request.n_planned_frames, request.extra_frames
+        self.n_shares = profile.detector.shards
         self._partition, self.n_rows_expected = partition_and_rows(profile, request)
         self._sources = sources
         self._corrections = Corrections()
@@ -81,6 +82,7 @@ class LiveSetup:
         self.check_place()
         check_places(self._profile, self._request)
         check_grouping(self._profile, self._request)
+        check_shares(self._profile, self._request)
         if (doubt := number_doubt("exposure_s", self._request.exposure_s or math.nan)) is not None:
             raise ConfigError(f"exposure_s of the request {doubt.message}")
         references = load_references(self._profile, cancellation)

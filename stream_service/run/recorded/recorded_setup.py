@@ -54,7 +54,7 @@ class RecordedSetup:
         self.scan_id, self.path, self.rules = scan_id, path, scan.rules
         self.journal: RunJournal = NoJournal()
         self.n_planned: int | None = None  # the recording says it at its end
-        self.n_extra = 0
+        self.n_extra, self.n_shares = 0, 1
         self.notes: tuple[str, ...] = ()
         self._scan = scan
         self._is_live, self.is_growing = is_live, is_growing

@@ -36,8 +36,14 @@ class NewsListener(Protocol):
 class JudgedRows:
     """Those of one run. The thread that judges calls `add` and `judged`; the rest may be asked from any thread."""
 
-    def __init__(self, listeners: Sequence[NewsListener] = (), rows_per_position: int = 1) -> None:
+    def __init__(
+        self, listeners: Sequence[NewsListener] = (), rows_per_position: int = 1, *, n_shares: int = 1
+    ) -> None:
+        """With `n_shares` only every so many-th planned position is that of a row."""
         self._listeners = listeners
+        self._n_shares = n_shares
+        self._first_seen = -1
+        """Planned position of a row; -1: none came yet."""
         self._rows_per_position = rows_per_position
         self._lock = threading.Lock()
         self._table: Rows | None = None
@@ -85,6 +91,7 @@ class JudgedRows:
         """The planned positions up to the latest one of which no row can be used."""
         with self._lock:
             lacking = np.flatnonzero(self._n_good < self._rows_per_position)
+            lacking = lacking[(lacking - self._first_seen) % self._n_shares == 0]
         return Coverage(len(lacking), tuple(lacking[: Coverage.MOST_NAMED].tolist()))
 
     def _room_for(self, rows: Rows) -> Rows:
@@ -114,6 +121,8 @@ class JudgedRows:
         of_rows = self._table[places]
         planned = of_rows["planned"]
         n_seen = int(planned.max(initial=-1)) + 1
+        if self._first_seen < 0:
+            self._first_seen = n_seen - 1
         if n_seen > len(self._n_good):
             self._n_good = np.concatenate([self._n_good, np.zeros(n_seen - len(self._n_good), np.int64)])
         is_good = of_rows["keep"] & ~of_rows["rejected"] & np.isfinite(of_rows["score"]) & (planned >= 0)
