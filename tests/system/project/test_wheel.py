@@ -24,7 +24,8 @@ TOP_LEVEL = {"stream_service", "iocsim", "ptychostream_devices", "ptychostream_p
 def run(command: list[str | Path], cwd: Path) -> str:
     """Standard output of a command that must succeed, run away from the checkout."""
     environment = process_environment({"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-    environment.pop("PYTHONPATH", None)
+    for name in ("PYTHONPATH", "NUMBA_CACHE_DIR"):
+        environment.pop(name, None)
     done = subprocess.run(
         [str(word) for word in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )

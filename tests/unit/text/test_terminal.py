@@ -132,13 +132,14 @@ def test_a_layout_goes_to_a_pipe_as_it_is_in_every_locale(tmp_path: Path) -> Non
         assert "<!-- µ é 样 -->" in done.stdout, done.stderr
 
 
-def test_commands_work_for_a_user_without_a_folder_to_write_in(tmp_path: Path) -> None:
+def test_commands_work_for_a_user_without_a_folder_to_write_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     nowhere = {
         "HOME": str(tmp_path / "file"),
         "XDG_CACHE_HOME": str(tmp_path / "file" / "cache"),
         "TMPDIR": str(tmp_path),
     }
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
     write_example(tmp_path / "in.h5", 4)
     done = run("ingest", "hdf5", "--input", tmp_path / "in.h5", "--output", tmp_path / "out.h5", **nowhere)
     assert done.returncode == 0, done.stderr
