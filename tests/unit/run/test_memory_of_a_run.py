@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from limits import HANG_S
 from scripted_run import Bench, frame, frames
 
 from stream_service.core.run import RunState
@@ -34,7 +35,7 @@ def abort_in_its_thread(bench: Bench) -> None:
     bench.run.arm()
     bench.run.start()
     bench.run.abort()
-    assert bench.run.join(30)
+    assert bench.run.join(HANG_S)
 
 
 def complete(bench: Bench) -> None:

@@ -12,6 +12,7 @@ import corpus
 import h5py
 import numpy as np
 import pytest
+from limits import HANG_S
 from scripted_run import Bench, Step, frame, frames
 
 from stream_service.core.exposure import Flag
@@ -218,7 +219,7 @@ def test_run_works_in_a_thread_of_its_own(bench):
     b.run.arm()
     b.frames.script = frames([1, 2, 3])
     b.run.start()
-    assert b.run.join(30)
+    assert b.run.join(HANG_S)
     assert b.run.state is RunState.COMPLETE
 
 
