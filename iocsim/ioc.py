@@ -30,6 +30,7 @@ from iocsim.motors.faulty_positions import FaultyPositions
 from iocsim.motors.polling import Polling
 from iocsim.motors.readback_delivery import ReadbackDelivery
 from iocsim.outputs import Outputs
+from iocsim.panda import Panda
 from iocsim.physics.beamline import Beamline
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.endstation import Endstation
@@ -97,6 +98,8 @@ class Ioc:
         frame_fault_pvs = FrameFaultPvs(self.faults, frame_faults, frames_are_given=beamline.frames_are_given)
         drift_pvs = DriftPvs(self.faults, drifts, frames_are_given=beamline.frames_are_given)
         frames = FaultyFrames(beamline.frames, beamline.sensor, lambda: frame_fault_pvs.now, lambda: drift_pvs.now)
+        self._panda = Panda(table.below("PANDA:DATA:"), self.faults)
+        self._truth.on_frame = self._panda.trigger
         self._links: Links | None = None
         interruptions = Interruptions(self.faults, self._moments(counter))
         self._session = Session(sim, self._truth, truth_file, lambda: self._outputs.deliveries)
@@ -174,6 +177,7 @@ class Ioc:
         """End the acquisition, and close files and sockets; `serve` does it in the end."""
         await self._detector_ioc.now.detector.stop()
         await self._outputs.close()
+        await asyncio.to_thread(self._panda.close)
 
     @property
     def _outputs(self) -> Outputs:
@@ -241,6 +245,7 @@ class Ioc:
     async def _show_others(self) -> None:
         await self._outputs.refresh()
         await self._session.refresh()
+        await self._panda.refresh()
 
 
 def _pva_conf(interface: str) -> dict[str, str]:

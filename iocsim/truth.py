@@ -10,7 +10,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
@@ -55,7 +55,7 @@ class Copies(NamedTuple):
 NOT_SENT = Copies()
 
 
-class _FrameRecord(NamedTuple):
+class FrameRecord(NamedTuple):
     """One frame; the names are those of the arrays in the file."""
 
     unique_id: int
@@ -76,9 +76,7 @@ class _FrameRecord(NamedTuple):
     sent_stream2: int
 
 
-COLUMN_DTYPES = {
-    name: {int: "i8", float: "f8", str: "U16"}[kind] for name, kind in get_type_hints(_FrameRecord).items()
-}
+COLUMN_DTYPES = {name: {int: "i8", float: "f8", str: "U16"}[kind] for name, kind in get_type_hints(FrameRecord).items()}
 
 
 class Truth:
@@ -96,7 +94,9 @@ class Truth:
             raise ValueError(f"arrays of the beamline cannot be named {', '.join(clash)}: columns of the record are")
         self._arrays = dict(arrays)
         self._facts = json.dumps(facts, sort_keys=True, allow_nan=False)
-        self._records: list[_FrameRecord] = []
+        self._records: list[FrameRecord] = []
+        self.on_frame: Callable[[FrameRecord], None] = lambda record: None
+        """Called with each frame, in the thread that makes it."""
 
     def record(
         self,
@@ -119,23 +119,23 @@ class Truth:
         """
         crc32 = NO_CHECKSUM if pixels is None else zlib.crc32(np.ascontiguousarray(pixels).data)
         kind, magnitude = (NO_FAULT, math.nan) if fault is None else (fault.kind.value, fault.magnitude)
-        self._records.append(
-            _FrameRecord(
-                unique_id,
-                epoch,
-                x_m,
-                y_m,
-                start_ns,
-                end_ns,
-                energy_eV,
-                exposure_s,
-                status.value,
-                crc32,
-                kind,
-                magnitude,
-                *copies,
-            )
+        record = FrameRecord(
+            unique_id,
+            epoch,
+            x_m,
+            y_m,
+            start_ns,
+            end_ns,
+            energy_eV,
+            exposure_s,
+            status.value,
+            crc32,
+            kind,
+            magnitude,
+            *copies,
         )
+        self._records.append(record)
+        self.on_frame(record)
 
     def __len__(self) -> int:
         """Frames recorded so far."""
