@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from stream_service.processes.limited import KILL_S, limited_environment, reason_of_end
+from stream_service.processes.limited import KILL_S, LimitedProcessError, limited_environment, reason_of_end
 from stream_service.processes.messages import NO_ARRAYS, Arrays, Inbox, Message, Outbox, packed
 
 
@@ -30,8 +30,12 @@ class PipedProcess:
     """
 
     def __init__(self, module: str, arguments: Sequence[str], most_bytes: int) -> None:
-        """`most_bytes` is the limit of the arrays of one message."""
-        self._from, to = os.pipe()
+        """`most_bytes` is the limit of the arrays of one message. Raises `LimitedProcessError` without a free file
+        descriptor."""
+        try:
+            self._from, to = os.pipe()
+        except OSError as error:
+            raise LimitedProcessError(f"no process can be started that reads it: {error.strerror}") from error
         os.set_blocking(self._from, False)
         self.inbox = Inbox(self._from, most_bytes)
         """What it says."""

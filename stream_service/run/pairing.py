@@ -159,7 +159,7 @@ class Pairing:
 
     def notes(self) -> list[str]:
         """What does not fit of hardware-captured arrays, and what cannot be put right, in sentences."""
-        notes = self.arrays.notes()
+        notes = [*self.arrays.notes(), *self._readbacks.notes()]
         if n := self._pairer.n_forgotten:
             notes.append(
                 f"more than {MOST_UNSURE} frames left before their readbacks were known: the rows of the last {n} "

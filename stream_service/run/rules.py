@@ -23,6 +23,8 @@ class RunRules:
     """How long a frame is known to take from the end of its exposure to us."""
     pairing_timeout_s: float = math.inf
     """A frame whose readbacks are not known after so long leaves flagged."""
+    entries_timeout_s: float = math.inf
+    """How long the end of a run waits for entries of hardware-captured arrays after one came last."""
     confirmation_s: float = math.inf
     """A frame whose id does not follow waits so long for the next one; then the detector's counter is asked."""
     grace_s: float = math.inf

@@ -38,7 +38,7 @@ class RunEnd:
         self.counter_at_end: int | None = None
         """What the counter of an idle detector showed when the run had all that was announced; None for other ends."""
         self.backfill = Backfill(setup, intake, rows, report)
-        self.late_entries = LateEntries(rows.pairing, report, setup.rules.pairing_timeout_s)
+        self.late_entries = LateEntries(rows.pairing, report, setup.rules.entries_timeout_s)
         self._setup = setup
         self._sources = sources
         self._intake = intake

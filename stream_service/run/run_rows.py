@@ -176,6 +176,7 @@ class RunRows:
         if self.out is not None:
             self.out.pipeline.finish()
             if not is_aborted:
+                self.pairing.arrays.end_all()
                 self.out.pipeline.put_right(self.pairing.known_late())
             self.out.set_clock_offsets(self.pairing.clock_offsets_s())
 

@@ -97,6 +97,10 @@ class ReadbackSource(Protocol):
         """No frame comes any more: what is left of a record comes with the next `take`."""
         ...
 
+    def notes(self) -> list[str]:
+        """What is wrong with where they come from, in sentences."""
+        ...
+
 
 class DetectorSource(Protocol):
     """The detector's own state."""
@@ -112,9 +116,12 @@ class DetectorSource(Protocol):
 
 
 class RawFrames(Protocol):
-    """The raw file, in which frames are found by uniqueId (`RawFile`)."""
+    """The raw files, in which frames are found by uniqueId (`RawFiles`)."""
 
-    path: Path
+    @property
+    def path(self) -> Path:
+        """The one that is looked into."""
+        ...
 
     @property
     def is_asked(self) -> bool:

@@ -12,7 +12,7 @@ from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
 from stream_service.run.corrections import corrections_from, images_of, load_references
 from stream_service.run.file_system import space_problem, swmr_problem
-from stream_service.run.live.arming_doubts import check_after_crash, check_arrays
+from stream_service.run.live.arming_doubts import check_after_crash, check_arrays, scalar_problems
 from stream_service.run.live.beamline_monitors import DMOV, MOVN, followed_channels
 from stream_service.run.live.check_attributes import Latest, check_attributes, check_attributes_of_series
 from stream_service.run.live.check_clocks import check_channel_clocks, check_stamp
@@ -20,6 +20,7 @@ from stream_service.run.live.check_finding import Finding, problem_of
 from stream_service.run.live.check_numbers import check_energy, unit_problem
 from stream_service.run.live.frame_transport import frame_transport, takes_from_others
 from stream_service.run.settings import build_reducer
+from stream_service.service.check_arrays_file import check_arrays_file
 from stream_service.service.check_arrivals import arrival_findings, listen
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_newest, check_stream
@@ -52,6 +53,7 @@ def check_profile(profile: Profile, listen_s: float | None = None) -> Iterator[F
     yield from check_stream(profile)
     latest: dict[str, Latest] = {}
     yield from check_arrays(profile)
+    yield from check_arrays_file(profile)
     yield from check_after_crash(profile)
     yield from _check_channels(profile, latest)
     detector = CaDetector(profile.detector.acquire_pv, profile.detector.counter_pv, profile.detector.exposure_pv)
@@ -175,9 +177,9 @@ def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Fin
         if not channel.pv:
             continue
         if channel.how is How.INDEX:
-            yield Finding(
-                "ok", f"channel {name}", f"{channel.pv} holds {counted(readbacks.n_entries(name), 'entry', 'entries')}"
-            )
+            if readbacks.holds_array(name):
+                entries = counted(readbacks.n_entries(name), "entry", "entries")
+                yield Finding("ok", f"channel {name}", f"{channel.pv} holds {entries}")
             continue
         if problem := unit_problem(profile, name, readbacks.unit(name)):
             yield Finding("error", f"channel {name}", problem)
@@ -203,6 +205,7 @@ def _check_channels(profile: Profile, latest: dict[str, Latest]) -> Iterator[Fin
                 "often while it moves; or, for step scans only, 'continuous: false', if it posts when it has arrived"
             )
             yield Finding("warning", f"channel {name}", text)
+    yield from scalar_problems(profile, readbacks)
     stamps_ns = {name: readbacks.latest_stamp_ns(name) for name, channel in profile.channels.items() if channel.pv}
     timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
     yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns(), limit_s=profile.service.clock_limit_s)

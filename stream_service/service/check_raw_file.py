@@ -22,8 +22,9 @@ from stream_service.layout_xml import (
 from stream_service.layout_xml.finding import Finding as LayoutFinding
 from stream_service.run.live.check_finding import Finding
 from stream_service.run.live.frame_transport import counts_each_series
+from stream_service.settings.ioc_files import is_whole
 from stream_service.settings.profile import Profile
-from stream_service.settings.raw_file import RawFileSettings, is_whole
+from stream_service.settings.raw_file import RawFileSettings
 from stream_service.sources.live.ca_file_plugin import FilePluginState, read_file_plugin
 
 AS_PLANS_SET_IT = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)

@@ -18,6 +18,7 @@ from stream_service.core.frame import FrameTime, Marks
 from stream_service.core.pairing.rule import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, Comes, How, Over
 from stream_service.core.plausibility import number_doubt
 from stream_service.core.stage_map import StageMap
+from stream_service.settings.arrays_file import ArraysFileSettings
 from stream_service.settings.base import Settings
 from stream_service.settings.frames import Frames, with_frame_time, with_frames
 from stream_service.settings.optics import Optics
@@ -156,15 +157,16 @@ class ChannelSettings(Settings):
     """One readback that belongs to every frame."""
 
     how: How
-    """`attribute` (the NDAttribute on the frame), `timestamp` (the PV's own history at mid-exposure) or, for x and y,
-    `index` (an array captured by hardware, with an entry for each frame of the run)."""
+    """`attribute` (the NDAttribute on the frame), `timestamp` (the PV's own history at mid-exposure) or, for x, y and
+    energy, `index` (an array captured by hardware, with an entry for each frame of the run)."""
     pv: str = ""
     """The readback PV. Needed for `timestamp`; for `attribute` the PV behind the NDAttribute: its history is recorded,
     and rows whose attribute does not follow it are flagged. Without it a stale attribute is not found. For `index`
     the array: it is emptied when the hardware is armed, and holds what was captured and no zeros after it; a waveform
     over CA, or `pva://` and the name of an NTScalarArray."""
     dataset: str = ""
-    """For `index`: where `ingest` finds the array in the file of its option --arrays, such as `/INENC1.VAL.Mean`."""
+    """For `index`: the array in the file that hardware writes (`arrays_file`, where there is no `pv`; --arrays of
+    `ingest`), such as `/INENC1.VAL.Mean`."""
     skip_first: Annotated[int, Field(ge=0)] = 0
     """For `index`: so many entries at the start of the array belong to no frame (1 where hardware captures one of the
     acquisition before)."""
@@ -224,6 +226,7 @@ class Profile(Settings):
     """Beam on sample = stage_map · stage. A stage that moves the sample has −1 on the diagonal."""
     position_tolerance_m: Annotated[float, Field(gt=0)] = POSITION_TOLERANCE_M
     """A row whose stage, as far as its updates tell, may have been further off than this is flagged, and not used."""
+    arrays_file: ArraysFileSettings = ArraysFileSettings()
     preprocessing: Preprocessing = Preprocessing()
     references: References = References()
     raw_file: RawFileSettings = RawFileSettings()
@@ -244,8 +247,8 @@ class Profile(Settings):
         for name, channel in channels.items():
             if not CHANNEL_NAME.fullmatch(name) or name.endswith(MOVING):
                 raise ValueError(f"'{name}' cannot name a channel: letters, digits and '_', not ending in '{MOVING}'")
-            if name not in POSITION_CHANNELS and channel.how is How.INDEX:
-                raise ValueError(f"channel '{name}' cannot be paired by 'index': only x and y can")
+            if name not in PAIRED_CHANNELS and channel.how is How.INDEX:
+                raise ValueError(f"channel '{name}' cannot be paired by 'index': only x, y and energy can")
             if name not in PAIRED_CHANNELS and not channel.pv:
                 raise ValueError(f"channel '{name}' is only recorded, so it needs 'pv'")
         return channels
@@ -290,12 +293,20 @@ class Profile(Settings):
                 tells_travel=channel.how is How.TIMESTAMP and name in POSITION_CHANNELS and self.is_grouped_by_position,
                 tolerance=self.position_tolerance_m if name in POSITION_CHANNELS else math.inf,
                 has_pv=bool(channel.pv) and channel.how is How.ATTRIBUTE,
-                comes=Comes.GROWING if channel.pv else Comes.NEVER,
+                comes=Comes.GROWING if channel.pv or name in self.datasets_of_file else Comes.NEVER,
                 skip_first=channel.skip_first,
             )
             for name in PAIRED_CHANNELS
             for channel in (self.channels[name],)
         )
+
+    @property
+    def datasets_of_file(self) -> dict[str, str]:
+        """By channel, the datasets that a live run takes from the file of arrays; none where no file is named."""
+        if not self.arrays_file.is_named:
+            return {}
+        by_index = {name: channel for name, channel in self.channels.items() if channel.how is How.INDEX}
+        return {name: channel.dataset for name, channel in by_index.items() if not channel.pv}
 
     def scale_of(self, name: str) -> float:
         """Factor from a channel's own unit to metres or electronvolts; 1 for channels that are only recorded."""

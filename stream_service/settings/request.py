@@ -73,6 +73,9 @@ class ScanRequest(BaseModel):
     rows off the energy of most of them."""
     raw_file: str | None = None
     """The NDFileHDF5 file of the same frames, if one is written: lost frames are fetched from it."""
+    arrays_file: str | None = None
+    """The HDF5 file of arrays that hardware captures in this scan, as its IOC names it. Left out: that of the
+    profile."""
     references: RequestedReferences | None = None
     """Dark, flat and mask of this scan instead of the profile's."""
     flat_is: Literal["auto", "raw", "normalised"] | None = None
@@ -108,7 +111,7 @@ class ScanRequest(BaseModel):
                 raise ValueError(f"the folder {name[:20]!r}... has a name of more than {MOST_NAME_BYTES} bytes")
         return value
 
-    @field_validator("path", "sample", "raw_file")
+    @field_validator("path", "sample", "raw_file", "arrays_file")
     @classmethod
     def _text_can_be_stored(cls, value: str | None) -> str | None:
         return None if value is None else storable(value)

@@ -44,11 +44,16 @@ class ScriptedBeamline:
         self.readbacks = readbacks
         self.detector = ScriptedDetector()
         self.switches = ScriptedSwitches()
-        self.raw_file_name = ""
+        self.raw_file_name = self.arrays_file_name = ""
+        self.raw_file_mark = 0
 
     def frame_source(self) -> ScriptedFrames:
         """There is one run."""
         return self.frames
+
+    def raw_file_names(self, mark: int) -> tuple[str, ...]:
+        """That one, if it is named."""
+        return tuple(filter(None, (self.raw_file_name,)))
 
     def connect(self, cancellation: Cancellation, *, may_acquire: bool = False) -> None:
         """The script answers at once."""

@@ -68,6 +68,10 @@ class ScriptedReadbacks:
     def finish(self) -> None:
         """No record, so nothing is left of it."""
 
+    def notes(self) -> list[str]:
+        """Nothing is to be said of them here."""
+        return []
+
     def silent(self) -> list[str]:
         """The PVs that do not answer now."""
         return [f"SIM:{channel}" for channel in sorted(self.dead & self.gone)]

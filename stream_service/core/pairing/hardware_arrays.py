@@ -8,8 +8,11 @@ from dataclasses import replace
 
 from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.pairing.hardware_array import HardwareArray, Held
+from stream_service.core.pairing.interpolation import Reading
 from stream_service.core.pairing.readback import Entries
 from stream_service.core.pairing.rule import ChannelRule, How
+
+NO_ENTRY = Reading(math.nan, Flag.MISSING)
 
 
 class HardwareArrays:
@@ -35,6 +38,11 @@ class HardwareArrays:
     def end(self, channel: str) -> None:
         """Nothing more comes of this array."""
         if array := self._arrays.get(channel):
+            array.end()
+
+    def end_all(self) -> None:
+        """Nothing more comes of any."""
+        for array in self._arrays.values():
             array.end()
 
     @property
@@ -84,15 +92,17 @@ class HardwareArrays:
         return known
 
     def _with_entries(self, exposure: Exposure) -> Exposure | None:
-        values, found = dict(exposure.values), Flag.NONE
+        values, found, of_position = dict(exposure.values), Flag.NONE, Flag.NONE
         for rule in self._rules:
-            reading = self._arrays[rule.name].reading(exposure.ordinal)
-            if reading is None or reading.flag & Flag.MISSING:
+            reading = self._arrays[rule.name].reading(exposure.ordinal) or NO_ENTRY
+            if reading.flag & Flag.MISSING and rule.name in POSITION_CHANNELS:
                 return None
             values[rule.name] = reading.value * rule.scale
             found |= reading.flag
+            if rule.name in POSITION_CHANNELS:
+                of_position |= reading.flag
         others = exposure.flags if math.isnan(values["energy"]) else exposure.flags & ~Flag.MISSING
-        return replace(exposure, values=values, flags=others | found, position_flags=found, uncertainty_m=0.0)
+        return replace(exposure, values=values, flags=others | found, position_flags=of_position, uncertainty_m=0.0)
 
     def notes(self) -> list[str]:
         """What does not fit of the arrays, in sentences."""

@@ -16,6 +16,7 @@ from stream_service.run.live.check_finding import Finding
 from stream_service.run.live.check_numbers import check_energy
 from stream_service.settings.profile import POSITION_CHANNELS, Profile
 from stream_service.sources.live.ca_detector import CaDetector
+from stream_service.sources.live.ca_readbacks import CaReadbacks
 
 
 def arming_doubts(
@@ -27,14 +28,26 @@ def arming_doubts(
             yield finding.text
 
 
-def check_arrays(profile: Profile) -> Iterator[Finding]:
-    """Channels by index of which nothing comes while the service runs."""
+def check_arrays(profile: Profile, *, is_armed: bool = False) -> Iterator[Finding]:
+    """Channels by index of which nothing comes while the service runs; the request of a run that `is_armed` is in its
+    profile."""
     for name, channel in profile.channels.items():
-        if channel.how is How.INDEX and not channel.pv:
+        if channel.how is How.INDEX and not channel.pv and not profile.arrays_file.is_named:
             text = (
-                f"{name} is paired by index and has no 'pv': the service reads no file of arrays ({channel.dataset}), "
-                "so every row of a live run will be flagged missing, and not used; name the array's PV, or ingest the "
-                "raw file afterwards with --arrays FILE"
+                f"{name} is paired by index and has no 'pv', and no file is named in which {channel.dataset} is: every "
+                "row of a live run will be flagged missing, and not used. Name the file by arrays_file of the profile "
+                "or of the request, or the array's PV"
+            )
+            yield Finding("error" if is_armed else "warning", f"channel {name}", text)
+
+
+def scalar_problems(profile: Profile, readbacks: CaReadbacks) -> Iterator[Finding]:
+    """PVs that are to be arrays, and hold one number; all have answered."""
+    for name, channel in profile.channels.items():
+        if channel.how is How.INDEX and channel.pv and not readbacks.holds_array(name):
+            text = (
+                f"{channel.pv} holds one number, and not the array of all that hardware captures, which how: index "
+                "needs: every row of a run would be flagged missing. Name the array; or pair it by timestamp"
             )
             yield Finding("error", f"channel {name}", text)
 
@@ -56,7 +69,7 @@ def _findings(
 ) -> Iterator[Finding]:
     stamps_ns = {name: one.timestamp_ns for name, one in latest.items() if one.timestamp_ns >= YEAR_2000_NS}
     timed = frozenset(name for name, channel in profile.channels.items() if channel.how is How.TIMESTAMP)
-    yield from check_arrays(profile)
+    yield from check_arrays(profile, is_armed=True)
     yield from check_channel_clocks(stamps_ns, timed, now_ns=time.time_ns(), limit_s=profile.service.clock_limit_s)
     yield from check_energy(profile, frame.attributes if frame is not None else {}, latest)
     if frame is None:

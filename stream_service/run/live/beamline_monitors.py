@@ -12,7 +12,7 @@ from stream_service.errors import ConfigError
 from stream_service.run.live.frame_transport import LiveFrames, frame_switches, frame_transport
 from stream_service.settings.profile import Motion, Profile, moving_channel
 from stream_service.sources.live.ca_detector import CaDetector
-from stream_service.sources.live.ca_raw_file_name import CaRawFileName
+from stream_service.sources.live.ca_file_name import RAW_FILE_NAME, CaFileName
 from stream_service.sources.live.ca_readbacks import CaReadbacks, Follow
 
 DMOV, MOVN = ".DMOV", ".MOVN"
@@ -28,14 +28,25 @@ class BeamlineMonitors:
         self.detector = CaDetector(detector.acquire_pv, detector.counter_pv, detector.exposure_pv)
         self.switches = frame_switches(detector)
         self.switches.connect()
-        self._raw_file = CaRawFileName(profile.raw_file.plugin) if profile.raw_file.plugin else None
+        self._raw_file = CaFileName(profile.raw_file.plugin + RAW_FILE_NAME) if profile.raw_file.plugin else None
+        self._arrays_file = CaFileName(profile.arrays_file.pv) if profile.arrays_file.pv else None
         self._acquire_pv = detector.acquire_pv
         self._transport = frame_transport(profile)
 
     @property
-    def raw_file_name(self) -> str:
-        """Of the file that the HDF5 plugin of the profile writes, or has written last; empty if nobody says."""
-        return "" if self._raw_file is None else self._raw_file.latest
+    def raw_file_mark(self) -> int:
+        """For `raw_file_names`: this moment."""
+        return 0 if self._raw_file is None else self._raw_file.mark
+
+    def raw_file_names(self, mark: int) -> tuple[str, ...]:
+        """Of the files that the HDF5 plugin of the profile has written since then, that of then among them; none if
+        nobody says."""
+        return () if self._raw_file is None else self._raw_file.since(mark)
+
+    @property
+    def arrays_file_name(self) -> str:
+        """Of the file with hardware-captured arrays, by the PV of the profile; empty if nobody says."""
+        return "" if self._arrays_file is None else self._arrays_file.latest
 
     def frame_source(self) -> LiveFrames:
         """A source of the frames of one run, which is not started yet."""
@@ -66,8 +77,8 @@ class BeamlineMonitors:
         self.readbacks.close()
         self.detector.close()
         self.switches.close()
-        if self._raw_file is not None:
-            self._raw_file.close()
+        for name in filter(None, (self._raw_file, self._arrays_file)):
+            name.close()
 
 
 def followed_channels(profile: Profile) -> dict[str, Follow]:

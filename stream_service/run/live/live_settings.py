@@ -34,12 +34,14 @@ CONFIRMATION_S = 0.2
 def live_rules(profile: Profile) -> RunRules:
     """Pairing and time-outs of every run of a profile."""
     service, frame_time = profile.service, profile.detector.frame_time
+    file_timeout_s = profile.arrays_file.timeout_s if profile.datasets_of_file else 0.0
     return RunRules(
         channels=profile.rules(),
         frame_time=frame_time.to_core(),
         clock_limit_s=service.clock_limit_s,
         frame_delay_s=frame_time.delay_s,
         pairing_timeout_s=service.pairing_timeout_s,
+        entries_timeout_s=max(service.pairing_timeout_s, file_timeout_s),
         confirmation_s=CONFIRMATION_S,
         grace_s=service.grace_s,
         drain_s=service.drain_s,
@@ -127,6 +129,15 @@ def with_references(profile: Profile, request: ScanRequest) -> Profile:
     root = profile.service.data_root
     own = {kind: str(root / name) for kind, name in request.references.model_dump(exclude_none=True).items()}
     return profile.model_copy(update={"references": profile.references.model_copy(update=own)})
+
+
+def with_arrays_file(profile: Profile, request: ScanRequest) -> Profile:
+    """The profile with the name of the file in which the arrays of this scan are, as its IOC has it."""
+    settings = profile.arrays_file
+    update = {"path": request.arrays_file or settings.path_of(request.scan_id, request.path)}
+    if request.arrays_file:
+        update["pv"] = ""
+    return profile.model_copy(update={"arrays_file": settings.model_copy(update=update)})
 
 
 def check_places(profile: Profile, request: ScanRequest) -> None:

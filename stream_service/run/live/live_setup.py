@@ -15,6 +15,7 @@ from stream_service.cancellation import Cancellation
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import AttributeValue, Frame
 from stream_service.core.ledger import Ledger
+from stream_service.core.pairing.rule import How
 from stream_service.core.plausibility import number_doubt
 from stream_service.core.stream import Begin
 from stream_service.errors import ConfigError, SourceError
@@ -39,6 +40,7 @@ from stream_service.run.live.live_settings import (
     live_settings,
     partition_and_rows,
     planned_of,
+    with_arrays_file,
     with_references,
 )
 from stream_service.run.live.live_sources import LiveSources
@@ -50,7 +52,7 @@ from stream_service.run.run_file import RunFile, open_run_file
 from stream_service.run.settings import UNKNOWN_DTYPE, RunSettings, grouping_notes, warm_up
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
-from stream_service.sources.hdf5.raw_file import RawFile
+from stream_service.sources.hdf5.raw_files import RawFiles
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,9 @@ class LiveSetup:
             request = request.model_copy(update={"group_by": profile.preprocessing.group_by})
         self.journal = LiveJournal(profile, request)
         self._request = request
-        self._profile = profile = with_references(profile, request)
+        self._profile = profile = with_arrays_file(with_references(profile, request), request)
+        if profile.datasets_of_file:
+            sources.follow_arrays(profile)
         self.scan_id, self.path = request.scan_id, file_path(profile, request)
         self.rules = live_rules(profile)
         self.n_planned, self.n_extra = request.n_planned_frames, request.extra_frames
@@ -148,9 +152,10 @@ class LiveSetup:
     def _asked_exposure_s(self) -> float:
         return self._request.exposure_s or self._series_exposure_s or self._sources.detector.exposure_s
 
-    def open_raw_file(self) -> RawFile:
-        """See `RunSetup`: the file that the request names, or that the HDF5 plugin writes."""
-        return open_raw_file(self._profile, self._request.raw_file or self._sources.raw_file_name)
+    def open_raw_file(self) -> RawFiles:
+        """See `RunSetup`: the file that the request names, and those that the HDF5 plugin has written."""
+        names = (self._request.raw_file or "", *self._sources.raw_file_names)
+        return open_raw_file(self._profile, tuple(filter(None, names)))
 
     def see(self, exposure: Exposure) -> None:
         """Nothing is to be said of single exposures that their flags do not say."""
@@ -185,5 +190,7 @@ class LiveSetup:
     def _energy_at(self, attributes: Mapping[str, AttributeValue]) -> float:
         """The energy a reader finds before the first row; that of the rows replaces it at the end."""
         channel = self._profile.channels["energy"]
+        if channel.how is How.INDEX:
+            return self._request.energy_eV or math.nan
         raw = attributes.get(channel.attribute) if channel.attribute else self._sources.readbacks.latest("energy")
         return float(raw) * self._profile.scale_of("energy") if isinstance(raw, int | float) else math.nan

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
 from stream_service.core.pairing.rule import How
 from stream_service.core.stream import Begin
 from stream_service.errors import SourceError
-from stream_service.run.live.arming_doubts import arming_doubts
+from stream_service.run.live.arming_doubts import arming_doubts, scalar_problems
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.live.check_attributes import Latest
 from stream_service.run.live.check_numbers import unit_problem
 from stream_service.run.live.frame_transport import queue_bytes
+from stream_service.run.live.live_readbacks import LiveReadbacks
 from stream_service.settings.profile import Profile
+from stream_service.sources.hdf5.arrays_file import ArraysFile
+from stream_service.sources.live.ca_readbacks import ReadbackStream
 from stream_service.text.counted import counted
 
 
@@ -25,23 +29,43 @@ class LiveSources:
     def __init__(self, profile: Profile, monitors: BeamlineMonitors) -> None:
         self.budget_bytes = queue_bytes(profile)
         self.frames = monitors.frame_source()
-        self.readbacks = monitors.readbacks.stream(wake=self.frames.queue.wake)
+        self._pvs = monitors.readbacks.stream(wake=self.frames.queue.wake)
+        self._arrays_file: ArraysFile | None = None
+        self.readbacks: ReadbackStream | LiveReadbacks = self._pvs
         self.detector = monitors.detector
         self._monitors = monitors
+        self._raw_file_mark = 0
         self._switches = monitors.switches
         self._profile = profile
+
+    def follow_arrays(self, profile: Profile) -> None:
+        """Let the run hear of arrays in the file that the profile, as it is for its scan, names; before it is made."""
+        settings, self._profile = profile.arrays_file, profile
+
+        def path() -> Path | None:
+            name = settings.path or self._monitors.arrays_file_name
+            return settings.local_path(name) if name else None
+
+        self._arrays_file = ArraysFile(profile.datasets_of_file, path)
+        self.readbacks = LiveReadbacks(self._pvs, self._arrays_file)
 
     def connect(self, cancellation: Cancellation) -> None:
         """See that everything answers, and listen from now on; see `BeamlineMonitors.connect`."""
         self._monitors.connect(cancellation)
-        self.readbacks.start()
+        self._raw_file_mark = self._monitors.raw_file_mark
+        self._listen(cancellation)
         self.frames.start(cancellation)
+
+    def _listen(self, cancellation: Cancellation) -> None:
+        self.readbacks.start()
+        if self._arrays_file is not None:
+            self._arrays_file.start(cancellation)
 
     def connect_again(self, cancellation: Cancellation) -> None:
         """The same for a run that goes on: the detector may acquire, and what its channel has kept is the run's."""
         self.frames.listen_again(cancellation)
         self._monitors.connect(cancellation, may_acquire=True)
-        self.readbacks.start()
+        self._listen(cancellation)
 
     def begin(self) -> Begin:
         """The series that begins now: after what the detector's counter shows, unless its source counts by itself."""
@@ -56,9 +80,10 @@ class LiveSources:
         return replace(begin, first_unique_id=settings.first_id)
 
     @property
-    def raw_file_name(self) -> str:
-        """Of the file that the HDF5 plugin writes, or has written last, as its IOC names it; empty if nobody says."""
-        return self._monitors.raw_file_name
+    def raw_file_names(self) -> tuple[str, ...]:
+        """Of the files that the HDF5 plugin has written since the run was armed, and before it, as its IOC names them;
+        none if nobody says."""
+        return self._monitors.raw_file_names(self._raw_file_mark)
 
     def attach_thread(self) -> None:
         """See `BeamlineMonitors.attach_thread`."""
@@ -81,7 +106,8 @@ class LiveSources:
             others = list(arming_doubts(self._profile, self.latest_frame(), self.detector, latest))
         except SourceError as error:
             others = [str(error)]
-        return [*filter(None, units), *others]
+        scalars = [finding.text for finding in scalar_problems(self._profile, readbacks)]
+        return [*filter(None, units), *scalars, *others]
 
     def silent(self) -> list[str]:
         """The PVs and channels that do not answer now."""

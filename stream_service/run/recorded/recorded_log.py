@@ -58,6 +58,10 @@ class RecordedLog:
         """See `ReadbackSource`."""
         self._until_ns = END_OF_TIME
 
+    def notes(self) -> list[str]:
+        """Nothing is to be said of them here."""
+        return []
+
 
 class _Channel:
     """The updates of one channel in the order of time, given out once."""

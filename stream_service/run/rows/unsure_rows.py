@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -54,10 +55,17 @@ class UnsureRows:
             self._rows = [row for row in self._rows if row.row not in rows]
 
     def known(self, exposures: Iterable[Exposure]) -> list[UnsureRow]:
-        """The rows whose positions can be trusted with these exposures, which hold them then."""
+        """The rows whose positions can be trusted with these exposures, which hold them then, and tell more of them."""
         found: Mapping[int, Exposure] = {exposure.ordinal: exposure for exposure in exposures}
-        better = (
-            replace(row, kept=tuple(found.get(exposure.ordinal, exposure) for exposure in row.kept))
-            for row in self._rows
-        )
-        return [row for row in better if not row.flags and not any(each.position_flags for each in row.kept)]
+        known = []
+        for row in self._rows:
+            kept = tuple(found.get(exposure.ordinal, exposure) for exposure in row.kept)
+            is_trusted = not row.flags and not any(exposure.position_flags for exposure in kept)
+            if is_trusted and any(map(_tells_more, kept, row.kept)):
+                known.append(replace(row, kept=kept))
+        return known
+
+
+def _tells_more(now: Exposure, before: Exposure) -> bool:
+    is_new = any(math.isnan(before.values[name]) and not math.isnan(value) for name, value in now.values.items())
+    return is_new or now.flags != before.flags

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from stream_service.core.frame import MOST_FRAME_BYTES, Frame
 from stream_service.errors import PtychostreamError
 from stream_service.processes.guard import signal_name
+from stream_service.processes.limited import LimitedProcessError
 from stream_service.processes.piped import PipedProcess
 from stream_service.sources.hdf5.raw_messages import RawAnswer, RawState, said_by
 
@@ -64,7 +65,6 @@ class RawFile:
         self._limits = limits or RawLimits()
         self._budget_bytes = budget_bytes
         self._settings = {
-            "path": os.fspath(path),
             "timestamp_field": timestamp_field,
             "wanted_attributes": None if wanted_attributes is None else sorted(wanted_attributes),
             "memory_bytes": self._limits.memory_bytes,
@@ -73,6 +73,8 @@ class RawFile:
         self._process: PipedProcess | None = None
         self._is_asked = False
         self._silent_since_s: float | None = None
+        self._failure = ""
+        """Why a question that is not answered yet cannot be."""
 
     def start(self) -> None:
         """Start the process, so that the first answer does not wait for it; `ask` does it otherwise."""
@@ -86,17 +88,28 @@ class RawFile:
         wanted: npt.NDArray[np.int64],
         held_ids: npt.NDArray[np.int64],
         held_ns: npt.NDArray[np.int64],
+        path: Path | None = None,
+        *,
+        is_of_capture: bool = False,
     ) -> None:
         """Ask for all frames with one of the `wanted` ids and a stamp other than that of a held frame of this id.
 
         The held frames show whether the file is that of this run: as many as there are should be given, of all epochs.
+        `path` is that of another file of the same capture, which is looked into from now on. With `is_of_capture` a
+        file that has none of the ids that are held is used, too, for frames taken between two that are held.
         """
         if self._is_asked:
             raise RuntimeError(f"{self.path} has been asked, and has not answered yet")
-        self.start()
-        assert self._process is not None
-        self._process.send({}, {"wanted": wanted, "held_ids": held_ids, "held_ns": held_ns})
+        self.path = path or self.path
         self._is_asked, self._silent_since_s = True, None
+        try:
+            self.start()
+        except LimitedProcessError as error:
+            self._failure = f"{self.path} cannot be read now: {error}"
+            return
+        assert self._process is not None
+        facts = {"path": os.fspath(self.path), "is_of_capture": is_of_capture}
+        self._process.send(facts, {"wanted": wanted, "held_ids": held_ids, "held_ns": held_ns})
 
     @property
     def process_number(self) -> int | None:
@@ -113,6 +126,9 @@ class RawFile:
 
         Waits up to `timeout_s` for the first of it. Frames have `is_backfilled`, and no `received_s`.
         """
+        if self._is_asked and self._failure:
+            sentence, self._failure = self._failure, ""
+            return [self._failed(sentence, RawState.INTERRUPTED)]
         taken: list[Frame | RawAnswer] = []
         n_bytes = 0
         deadline_s = time.monotonic() + timeout_s
@@ -163,7 +179,10 @@ class RawFile:
 
     def _ended(self, process: PipedProcess) -> RawAnswer:
         code = process.exit_code()
-        if code is None or code >= 0:
+        if code is None:  # what is short now may not be so later
+            why = f"no process reads it ({process.why_ended()})"
+            return self._failed(f"{self.path} cannot be read now: {why}", RawState.INTERRUPTED)
+        if code >= 0:
             why = f"the process that reads it ended ({process.why_ended()})"
         elif -code == signal.SIGXCPU:
             why = (

@@ -24,7 +24,7 @@ from stream_service.processes.limited import limit_this_process
 from stream_service.processes.messages import Outbox
 from stream_service.processes.piped import outbox, questions
 from stream_service.processes.reading import Notes, take_notes
-from stream_service.sources.hdf5.raw_matching import Agreement, Identities, compared, wanted_rows
+from stream_service.sources.hdf5.raw_matching import Agreement, Identities, compared, is_between, wanted_rows
 from stream_service.sources.hdf5.raw_messages import (
     SIGN_OF_LIFE,
     RawAnswer,
@@ -48,10 +48,11 @@ NEXT_WRITE_S, LOOK_S = 0.5, 0.02
 
 
 class RawReader:
-    """Answers questions about one file."""
+    """Answers questions about one file after another."""
 
     def __init__(self, settings: dict[str, Any], out: Outbox) -> None:
-        self._path = Path(settings["path"])
+        self._path = Path()
+        self._is_of_capture = False
         self._field = settings["timestamp_field"]
         self._wanted_attributes = settings["wanted_attributes"]
         self._tolerance_ns = 0 if self._field == "timeStamp" else DOUBLE_NS
@@ -61,8 +62,11 @@ class RawReader:
         self._n_found = 0
         self._unreadable: list[str] = []
 
-    def answer(self, wanted: npt.NDArray[np.int64], held: Identities) -> None:
-        """Write the frames, and the end of the answer."""
+    def answer(self, path: Path, wanted: npt.NDArray[np.int64], held: Identities, *, is_of_capture: bool) -> None:
+        """Write the frames, and the end of the answer. See `RawFile.ask`."""
+        if path != self._path:
+            self._close()
+        self._path, self._is_of_capture = path, is_of_capture
         self._n_found, self._unreadable = 0, []
         before = self._state()
         try:
@@ -87,11 +91,14 @@ class RawReader:
         state = RawState.CLOSED if file.is_closed else RawState.GROWING
         agreement = compared(held, file.identities, self._tolerance_ns)
         counts = len(file.identities), agreement.n_compared, agreement.n_agree
-        if not agreement.is_same_scan:
+        wanted_there = wanted_rows(wanted, held, file.identities, self._tolerance_ns)
+        if self._is_of_capture and not agreement.n_compared:
+            wanted_there = wanted_there[is_between(file.identities.at(wanted_there), held)]
+        elif not agreement.is_same_scan:
             if not file.is_closed and not agreement.n_compared:
                 return RawAnswer(state, *counts, sentence=f"{self._path} has none of the frames yet that came")
             return RawAnswer(RawState.OTHER_SCAN, *counts, sentence=self._why_not(held, agreement))
-        for frame in file.frames(wanted_rows(wanted, held, file.identities, self._tolerance_ns)):
+        for frame in file.frames(wanted_there):
             if isinstance(frame, UnreadableFrame):
                 self._unreadable.append(frame.reason)
                 continue
@@ -179,8 +186,9 @@ def main(text: str) -> None:
     limit_this_process(settings["memory_bytes"], OUTPUT_BYTES)
     reader = RawReader(settings, outbox())
     for question in questions(MOST_QUESTION_BYTES):
-        asked = question.arrays
-        reader.answer(asked["wanted"], Identities(asked["held_ids"], asked["held_ns"]))
+        asked, facts = question.arrays, question.facts
+        held = Identities(asked["held_ids"], asked["held_ns"])
+        reader.answer(Path(facts["path"]), asked["wanted"], held, is_of_capture=facts["is_of_capture"])
 
 
 if __name__ == "__main__":

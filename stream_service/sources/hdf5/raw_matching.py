@@ -75,6 +75,13 @@ def wanted_rows(wanted: Column, held: Identities, file: Identities, tolerance_ns
     return np.sort(rows[_first_of_each(file.at(rows), tolerance_ns)])
 
 
+def is_between(frames: Identities, held: Identities) -> npt.NDArray[np.bool_]:
+    """For each of the frames, whether it was taken between the first and the last of the held ones."""
+    if not len(held):
+        return np.zeros(len(frames), np.bool_)
+    return (frames.ns > held.ns.min()) & (frames.ns < held.ns.max())
+
+
 def paired(frames: Identities, others: Identities, tolerance_ns: int) -> npt.NDArray[np.bool_]:
     """For each of the frames, whether it is among the others: the same id, and stamps that differ by no more."""
     both = Identities(np.concatenate([frames.ids, others.ids]), np.concatenate([frames.ns, others.ns]))

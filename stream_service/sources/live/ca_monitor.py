@@ -93,6 +93,11 @@ class CaMonitor:
         return self.is_connected and self.spoke_since_s < math.inf
 
     @property
+    def holds_array(self) -> bool:
+        """True of a waveform with room for more than one element."""
+        return (self._pv.nelm or 0) > 1
+
+    @property
     def unit(self) -> str:
         """The engineering unit the IOC gives the PV, asked for once a connection; empty if it has none."""
         if self._unit is None:

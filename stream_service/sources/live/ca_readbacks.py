@@ -105,6 +105,10 @@ class CaReadbacks:
         last = self._monitor(channel).last
         return 0 if last is None else len(last.elements)
 
+    def holds_array(self, channel: str) -> bool:
+        """False for a PV that holds one number; it has answered."""
+        return self._monitor(channel).holds_array
+
     def latest_stamp_ns(self, channel: str) -> int:
         """Stamp of that value by its IOC, nanoseconds of the Unix epoch."""
         last = self._monitor(channel).last
@@ -252,6 +256,10 @@ class ReadbackStream:
 
     def finish(self) -> None:
         """No record, so nothing is left of it."""
+
+    def notes(self) -> list[str]:
+        """Nothing is to be said of them here."""
+        return []
 
     def latest(self, channel: str) -> float:
         """The last value received, in the channel's own unit."""

@@ -43,6 +43,8 @@ class PvaArrayMonitor:
         self.answered_s = -math.inf
         self.unit = ""
         """The engineering unit that came with the last value."""
+        self.holds_array = False
+        """True once its value was an array of numbers, of whatever length."""
         self._lock = lock
         self._on_update, self._on_gone = on_update, on_gone
         self._context = Context("pva", nt=False, useenv=True)
@@ -84,6 +86,7 @@ class PvaArrayMonitor:
                     self._on_gone(self)
                 return
             is_first = not self.speaks
+            self.holds_array |= np.ndim(value.get("value")) == 1
             self.unit = str(value.get("display.units") or "")
             seconds, ns = value.get("timeStamp.secondsPastEpoch") or 0, value.get("timeStamp.nanoseconds") or 0
             self.last = Update(

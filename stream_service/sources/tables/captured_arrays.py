@@ -1,7 +1,8 @@
 """Arrays that hardware captured beside a recording, from an HDF5 file: a one-dimensional dataset for each channel.
 
 PandABlocks' clients write `/INENC1.VAL.Mean` and its like, scaled, and append to them while the file is open (SWMR).
-The profile names the dataset of each channel (`how: index`, `dataset`).
+The profile names the dataset of each channel (`how: index`, `dataset`). `ingest` reads them here; a live run lets a
+process beside it do so (`sources/hdf5/arrays_file.py`).
 """
 
 from __future__ import annotations
@@ -29,9 +30,14 @@ def read_arrays(path: Path, datasets: Mapping[str, str], also: AlsoBelow = NOWHE
     """The array of each channel, whose `datasets` are named. Raises `SourceError` naming what is missing or wrong."""
     try:
         with open_hdf5(path, also).file as file:
-            return tuple(Entries(channel, _array(path, file, name)) for channel, name in datasets.items())
+            return arrays_in(path, file, datasets)
     except HDF5_ERRORS as error:
         raise SourceError(f"{path} cannot be read as hardware-captured arrays: {reason_of(error)}") from error
+
+
+def arrays_in(path: Path, file: h5py.File, datasets: Mapping[str, str]) -> tuple[Entries, ...]:
+    """The same of a file that is open. Raises `SourceError`, and what h5py raises."""
+    return tuple(Entries(channel, _array(path, file, name)) for channel, name in datasets.items())
 
 
 def _array(path: Path, file: h5py.File, name: str) -> npt.NDArray[np.float64]:

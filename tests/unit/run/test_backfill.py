@@ -331,5 +331,5 @@ def test_series_of_a_control_unit_are_not_looked_for(tmp_path):
     frames = detector.frames.model_validate({"simplon": "tcp://127.0.0.1:9999"})
     profile = b.profile.model_copy(update={"detector": detector.model_copy(update={"frames": frames})})
     with pytest.raises(SourceError) as said:
-        open_raw_file(profile, "/data/raw.h5")
+        open_raw_file(profile, ["/data/raw.h5"])
     assert str(said.value) == OTHER_IDS.format(transport="SIMPLON")

@@ -10,14 +10,19 @@ import h5py
 import numpy as np
 import pytest
 from scripted_arrays import DATASETS, by_index, captured, tell
-from scripted_run import Bench, frames
+from scripted_run import Bench, frames, profile_for
 
 from stream_service.core.exposure import Flag
+from stream_service.core.pairing.readback import Entries
 from stream_service.errors import SourceError
 from stream_service.run.live.arming_doubts import arming_doubts
+from stream_service.run.live.live_settings import live_rules, with_arrays_file
 from stream_service.run.recorded.correction_options import CorrectionOptions
 from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
+from stream_service.settings.arrays_file import ArraysFileSettings
+from stream_service.settings.profile import Profile
+from stream_service.settings.request import ScanRequest
 from stream_service.sources.tables.captured_arrays import read_arrays
 from stream_service.testing.memory_recording import MemoryRecording, frames_of
 
@@ -90,8 +95,45 @@ def test_option_without_a_profile_that_names_datasets_is_refused(tmp_path: Path)
         CorrectionOptions(arrays=panda_file(tmp_path / "panda.h5", 3)).settings()
 
 
-def test_array_that_only_lies_in_a_file_is_told_when_a_run_is_armed(tmp_path: Path) -> None:
+def test_file_of_arrays_that_nobody_names_is_told_when_a_run_is_armed(tmp_path: Path) -> None:
     doubts: Any = partial(arming_doubts, frame=None, detector=None, latest={})
     told = list(doubts(by_index(tmp_path, pv="")))
     assert len(told) == 2 and all("every row of a live run will be flagged missing" in sentence for sentence in told)
-    assert [sentence for sentence in doubts(by_index(tmp_path)) if "index" in sentence] == []
+    request = ScanRequest(scan_id="scan7", path="june", arrays_file="/panda/{own}.h5")
+    named = with_arrays_file(by_index(tmp_path, pv=""), request)
+    assert (named.arrays_file.path, named.datasets_of_file) == ("/panda/{own}.h5", DATASETS)
+    for profile in (by_index(tmp_path), named):
+        assert [sentence for sentence in doubts(profile) if "index" in sentence] == []
+
+
+def test_file_of_arrays_is_that_of_the_scan_where_this_computer_has_it(tmp_path: Path) -> None:
+    settings = ArraysFileSettings(path="/panda/{path}/{scan_id}.h5", path_map={"/panda": "/mnt/panda"})
+    profile = by_index(tmp_path, pv="").model_copy(update={"arrays_file": settings})
+    found = with_arrays_file(profile, ScanRequest(scan_id="scan7", path="june")).arrays_file
+    assert found.local_path(found.path) == Path("/mnt/panda/june/scan7.h5")
+    assert live_rules(profile).entries_timeout_s == settings.timeout_s
+
+
+def test_energy_of_each_frame_is_its_entry(tmp_path: Path) -> None:
+    """Two of three entries come: the position of the third row is right, and its energy is not known."""
+    bench = Bench(tmp_path, at_rest={"x": 3.0, "y": -4.0, "x_moving": 0.0, "y_moving": 0.0}, n_positions=3)
+    profile = profile_for(tmp_path).model_dump()
+    profile["channels"]["energy"] = {"how": "index", "pv": "PANDA:E", "unit": "keV"}
+    del profile["channels"]["ring_current"]
+    bench.prepare(Profile.model_validate(profile))
+
+    def tell() -> None:
+        bench.sources.readbacks.events.append(Entries("energy", np.array([0.7, 0.71])))
+
+    run = bench.play(frames([1, 2, 3]), tell, *[bench.waits(2.0)] * 4, bench.stop)
+    with bench.file() as file:
+        order = np.argsort(file["/entry/frames/unique_id"][:, 0])
+        energies, flags, keep = (
+            file[name][()][order] for name in ("/entry/frames/energy_eV", "/entry/frames/flags", "/entry/keep")
+        )
+    np.testing.assert_allclose(energies, [700.0, 710.0, np.nan], rtol=1e-12)
+    assert (flags.tolist(), keep.tolist()) == ([0, 0, Flag.MISSING], [1, 1, 1])
+    assert (
+        "the array of energy has 2 entries: 2 belong to frames, 0 to none that came, and 1 frame has none"
+        in run.message
+    )

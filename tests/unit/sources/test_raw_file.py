@@ -354,3 +354,19 @@ def test_process_ends_with_the_daemon(tmp_path: Path) -> None:
         assert is_there(number)
         daemon.kill()
         wait_until(lambda: not is_there(number))
+
+
+def test_machine_without_free_descriptors_is_a_sentence_and_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> tuple[int, int]:
+        raise OSError(24, "Too many open files")
+
+    with RawFile(write_areadetector(tmp_path / "raw.h5", N)) as file:
+        with monkeypatch.context() as short:
+            short.setattr("stream_service.processes.piped.os.pipe", refuse)
+            frames, answer = asked(file, LOST, IDS[HELD], STAMPS_NS[HELD])
+        assert (frames, answer.state, answer.state.is_final) == ([], RawState.INTERRUPTED, False)
+        assert "cannot be read now" in answer.sentence and "Too many open files" in answer.sentence
+        frames, answer = asked(file, LOST, IDS[HELD], STAMPS_NS[HELD])
+        assert (len(frames), answer.state) == (len(LOST), RawState.CLOSED)
