@@ -60,6 +60,7 @@ class ArraysFile:
         self._process: PipedProcess | None = None
         self._path: Path | None = None
         self._is_fixed = self._is_over = self._is_renamed = False
+        self._has_answered = False
         self._asked_s: float | None = None
         """Since when an answer is awaited."""
         self._next_s = 0.0
@@ -131,6 +132,7 @@ class ArraysFile:
         try:
             if self._process is None:
                 settings = json.dumps({"memory_bytes": self._limits.memory_bytes})
+                self._has_answered = False
                 self._process = PipedProcess(READER, [settings], 8 * MOST_FRAMES * len(self._datasets))
         except PtychostreamError as error:
             self._put_off(f"{path} is not read: {error}")
@@ -160,7 +162,8 @@ class ArraysFile:
             self._give_up()
             self._put_off(f"{self._path} cannot be read: the process that reads it sent {error}")
             return
-        took_s, self._asked_s = self._clock() - self._asked_s, None
+        took_s, self._asked_s = self._clock() - self._asked_s if self._has_answered else 0.0, None
+        self._has_answered = True  # the first answer takes the time in which the process starts
         self._next_s = self._clock() + max(LOOK_S, (LOOK_SHARE - 1) * took_s)
         if answer.state is not ArraysState.UNCHANGED:
             self._say(answer.sentence)

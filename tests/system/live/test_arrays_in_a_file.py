@@ -107,7 +107,8 @@ def test_file_that_takes_the_place_of_an_old_one_and_can_be_read_once_it_is_clos
     begin_capture(rig, captured, "closed", swmr=False)
     expose(rig)
     rig.service.wait_until(lambda: "waiting for the entries of 6 frames" in rig.service.get("Message"))
-    assert rig.service.get("State") == "DRAINING" and "being written" in rig.service.get("Message")
+    rig.service.wait_until(lambda: "being written" in rig.service.get("Message"))
+    assert rig.service.get("State") == "DRAINING"
     with h5py.File(rig.folder / "closed_std.h5", swmr=True) as file:
         assert file["/entry/frames/flags"][()].tolist() == [Flag.MISSING] * N
     rig.beamline.put("PANDA:DATA:CAPTURE", "0")
