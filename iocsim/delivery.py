@@ -66,14 +66,14 @@ class Delivery:
             return self._due()
 
     def _taken(self, array: NDArray, copies: int, faults: Faults) -> tuple[NDArray, ...]:
-        sent = _as_sent(array, faults)
+        sent = _as_sent(array, faults, copies)
         if (delay := faults.delays.of(array.unique_id)) is not None:
             due_s = time.monotonic() + delay.seconds
-            self._late += [_Late(sent, delay.n_frames, due_s) for _ in range(copies)]
+            self._late += [_Late(one, delay.n_frames, due_s) for one in sent]
             return ()
         if faults.reorder < 2 and not self._held:
-            return (sent,) * copies
-        self._held += [(faults.place(array.unique_id), sent)] * copies
+            return sent
+        self._held += [(faults.place(array.unique_id), one) for one in sent]
         return self._shuffled() if len(self._held) >= faults.reorder else ()
 
     def _shuffled(self) -> tuple[NDArray, ...]:
@@ -89,12 +89,14 @@ class Delivery:
         return due
 
 
-def _as_sent(array: NDArray, faults: Faults) -> NDArray:
-    """The frame as it leaves: damaged, or under a wrong uniqueId."""
+def _as_sent(array: NDArray, faults: Faults, copies: int) -> tuple[NDArray, ...]:
+    """The frame as it leaves, once or twice: damaged, under a wrong uniqueId, the copy with another stamp."""
     if array.unique_id in faults.corrupt_ids:
         array = garbled(array, faults.seed)
     elif array.unique_id in faults.truncated_ids:
         array = truncated(array)
     if ahead := faults.sent_id(array.unique_id) - array.unique_id:
         array = replace(array, unique_id=array.unique_id + ahead, number=array.number + ahead)
-    return array
+    if copies < 2 or not faults.copy_stamp_s:
+        return (array,) * copies
+    return array, replace(array, timestamp_ns=array.timestamp_ns + round(1e9 * faults.copy_stamp_s))

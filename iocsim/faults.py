@@ -28,6 +28,8 @@ class Faults:
     duplicate_fraction: float = 0.0
     drop_ids: frozenset[int] = field(default_factory=frozenset)
     duplicate_ids: frozenset[int] = field(default_factory=frozenset)
+    copy_stamp_s: float = 0.0
+    """The second of two has a stamp that is off by so much."""
     far_ids: frozenset[int] = field(default_factory=frozenset)
     """Frames that are posted with a uniqueId far ahead of their own."""
     corrupt_ids: frozenset[int] = field(default_factory=frozenset)
@@ -58,7 +60,8 @@ class Faults:
 
 class FaultPvs:
     """`Sim:DropFraction`, `Sim:DuplicateFraction`, `Sim:Reorder`; ids as `1,7,100-104`: `Sim:DropIds`,
-    `Sim:DuplicateIds`, `Sim:FarIds`, `Sim:CorruptIds`, `Sim:TruncatedIds`; `Sim:Delay` as `20@100-104,1.5s@7`."""
+    `Sim:DuplicateIds`, `Sim:FarIds`, `Sim:CorruptIds`, `Sim:TruncatedIds`; `Sim:CopyStamp` in s; `Sim:Delay` as
+    `20@100-104,1.5s@7`."""
 
     def __init__(self, table: PvTable, faults: Faults) -> None:
         self.now = faults
@@ -69,6 +72,7 @@ class FaultPvs:
         for name in ("drop", "duplicate", "far", "corrupt", "truncated"):
             ids = f"{name}_ids"
             table.pair(f"{name.title()}Ids", ids_text(getattr(faults, ids)), on_put=sets(self, ids, parse_ids))
+        table.pair("CopyStamp", faults.copy_stamp_s, units="s", on_put=sets(self, "copy_stamp_s"))
         table.pair("Delay", Text(length=4096), on_put=sets(self, "delays", Delays.parse))
         table.pair("Reorder", faults.reorder, on_put=sets(self, "reorder", lambda n: max(0, n)))
 

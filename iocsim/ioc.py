@@ -79,7 +79,7 @@ class Ioc:
         """Everything that goes wrong on command, by name."""
         readbacks = [f"{prefix}{axis}.RBV" for axis in "XY"]
         self._silence = Silence(self.faults, prefix)
-        self._readbacks = ReadbackDelivery(self.faults, readbacks)
+        self._readbacks = ReadbackDelivery(self.faults, prefix)
         clocks = [
             FaultyClock(self.faults, name, clock, lambda: counter.value + 1)
             for name, clock in (("FrameClock", frame_clock), ("MotorClock", motor_clock))

@@ -26,6 +26,8 @@ from iocsim.truth import Copies, Truth
 
 SHORTEST_WAIT_S = 50e-6
 """Waiting costs about this much on Linux; a shorter lead is not worth it."""
+INT32 = 1 << 31
+"""areaDetector counts frames in 32 bits, with a sign: what runs over goes on below zero."""
 LONGEST_BACKLOG_S = 1.0
 """A schedule that is later than this is given up and starts anew: no burst after a long hold-up."""
 
@@ -94,6 +96,8 @@ class FrameCounter:
         """Count one frame; gives its uniqueId and its epoch."""
         with self._lock:
             self.value += 1
+            if self.value == INT32:
+                self.value, self.epoch = -INT32, self.epoch + 1
             self.n_taken += 1
             return self.value, self.epoch
 

@@ -8,28 +8,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from caproto.server.common import DisconnectedCircuit
 
-from iocsim.pv import PvTable
+from iocsim.pv import PvTable, Text
 
 Send = Callable[..., Awaitable[None]]
+STAGE = "X.RBV,Y.RBV"
 
 
 class ReadbackDelivery:
-    """`Sim:ReadbackDelay`: s by which every update comes late."""
+    """`Sim:ReadbackDelay`: s by which every update comes late; `Sim:LatePvs`: of which PVs, as `X.RBV,Energy_RBV`."""
 
-    def __init__(self, table: PvTable, names: Collection[str]) -> None:
-        """`names` are the full names of the readbacks."""
-        self._names = frozenset(names)
+    def __init__(self, table: PvTable, prefix: str) -> None:
+        """`prefix` is that of the whole beamline."""
+        self._prefix = prefix
+        self._names = self._full_names(STAGE)
         self._stalled_until_s = 0.0
         self._on_the_way: deque[tuple[float, Send, Any]] = deque()
         """When each leaves, how, and what; they leave in this order."""
         self._delivering: asyncio.Task[None] | None = None
         self._delay = table.pair("ReadbackDelay", 0.0, units="s", on_put=_not_negative)
+        table.pair("LatePvs", Text(STAGE, length=1024), on_put=self._put_names)
 
     async def stall(self, seconds: float) -> None:
         """No update reaches a client for so long; then all come that were due, in their order."""
@@ -47,6 +50,13 @@ class ReadbackDelivery:
         if self._delivering is None or self._delivering.done():
             self._delivering = asyncio.create_task(self._deliver())
         return True
+
+    def _full_names(self, names: str) -> frozenset[str]:
+        return frozenset(self._prefix + name.strip() for name in names.split(",") if name.strip())
+
+    async def _put_names(self, names: str) -> str:
+        self._names = self._full_names(names)
+        return names
 
     async def _deliver(self) -> None:
         while self._on_the_way:

@@ -21,6 +21,8 @@ from stream_service.text.counted import agrees, counted
 TOLERANCE = 1e-3
 """Relative. A wavelength that is off by this share moves the edge of a frame of 1000 pixels by half a pixel; beamlines
 drift by 1e-4."""
+FINEST_eV = 0.01
+"""Less makes no difference to a row: a tenth of the finest step of an absorption spectrum."""
 
 
 @dataclass(slots=True)

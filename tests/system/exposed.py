@@ -18,6 +18,8 @@ from stream_service.standard_file.rules.validate import validate_file
 
 TOLERANCE_M = 3e-9
 """`position_tolerance_m` of the profile."""
+TOLERANCE_eV = 0.01
+"""Less makes no difference to a row."""
 GAIN = np.float32(4)
 """ADU per photon, of the profile."""
 SPEED_UM_S, RUN_UP_UM = 4.0, 2.0
@@ -33,20 +35,23 @@ class Exposed:
     identities: list[Identity]
     x_m: np.ndarray
     y_m: np.ndarray
+    energy_eV: np.ndarray
 
     @classmethod
     def since(cls, rig: Rig, n_before: int) -> Exposed:
         """All but the first `n_before` of the beamline's record."""
         rig.truth()
         with np.load(rig.folder / "truth.npz") as archive:
-            epoch, unique_id, x_m, y_m = (archive[name][n_before:] for name in ("epoch", "unique_id", "x_m", "y_m"))
-        return cls(list(zip((epoch - epoch[:1]).tolist(), unique_id.tolist(), strict=True)), x_m, y_m)
+            epoch, unique_id = archive["epoch"][n_before:], archive["unique_id"][n_before:]
+            x_m, y_m, energy_eV = (archive[name][n_before:] for name in ("x_m", "y_m", "energy_eV"))
+        return cls(list(zip((epoch - epoch[:1]).tolist(), unique_id.tolist(), strict=True)), x_m, y_m, energy_eV)
 
     def __len__(self) -> int:
         return len(self.identities)
 
     def check(self, file: h5py.File, n_planned: int, message: str) -> StoredRows:
-        """No frame is in the file twice or unaccounted, and no position that is used is wrong by more than it says."""
+        """No frame is in the file twice or unaccounted, no position that is used is wrong by more than it says, and no
+        energy without a flag."""
         rows = StoredRows.of(file)
         final, lost = rows.final, status_of(file, FrameStatus.LOST)
         assert len(set(final)) == len(final), message
@@ -60,6 +65,10 @@ class Exposed:
             place = place_of[rows.identities[row]]
             off_m = np.abs(file["/entry/pos"][row] - (self.x_m[place], self.y_m[place])).max()
             assert off_m <= TOLERANCE_M + uncertainty_m[row], (rows.identities[row], off_m, message)
+        energies_eV = file["/entry/frames/energy_eV"][()]
+        for row in np.flatnonzero(rows.flags == 0).tolist():
+            off_eV = abs(energies_eV[row] - self.energy_eV[place_of[rows.identities[row]]])
+            assert off_eV <= TOLERANCE_eV, (rows.identities[row], off_eV, message)
         assert [str(found) for found in validate_file(file.filename) if found.level == "error"] == []
         return rows
 

@@ -6,6 +6,7 @@ import math
 
 from stream_service.cancellation import Cancellation
 from stream_service.channel_access.library import attach_thread
+from stream_service.core.energies import FINEST_eV
 from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.pairing.rule import How
 from stream_service.errors import ConfigError
@@ -86,12 +87,17 @@ def followed_channels(profile: Profile) -> dict[str, Follow]:
     follow: dict[str, Follow] = {}
     for name, channel in profile.channels.items():
         if channel.pv:
-            is_followed = channel.how is How.TIMESTAMP and name in POSITION_CHANNELS
-            tolerance = profile.position_tolerance_m / profile.scale_of(name) if is_followed else math.inf
-            follow[name] = Follow(channel.pv, is_array=channel.how is How.INDEX, tolerance=tolerance)
+            follow[name] = Follow(channel.pv, is_array=channel.how is How.INDEX, tolerance=_tolerance(profile, name))
         if channel.moving:
             follow[moving_channel(name)] = _follow_motion(channel.moving)
     return follow
+
+
+def _tolerance(profile: Profile, name: str) -> float:
+    """What makes no difference to a row, in the channel's own unit; infinite for a channel that no row waits for."""
+    if name in POSITION_CHANNELS:
+        return profile.position_tolerance_m / profile.scale_of(name)
+    return FINEST_eV / profile.scale_of(name) if name == "energy" else math.inf
 
 
 def _follow_motion(motion: Motion) -> Follow:

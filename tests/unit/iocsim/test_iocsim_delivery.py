@@ -12,6 +12,7 @@ from iocsim import delivery as module
 from iocsim.delays import Delays
 from iocsim.delivery import Delivery
 from iocsim.detector import ntndarray
+from iocsim.detector.acquisition import FrameCounter
 from iocsim.detector.ndarray import Compressed, NDArray
 from iocsim.faults import FAR_AHEAD, Faults
 from iocsim.unique_ids import FaultError
@@ -51,6 +52,19 @@ def test_what_is_lost_takes_no_place_in_a_window_and_what_is_sent_twice_takes_tw
     assert [copies for copies, _ in taken] == [0, 2, 1]
     assert [len(leaving) for _, leaving in taken] == [0, 0, 3]
     assert (delivery.n_sent, delivery.n_dropped, delivery.n_duplicated) == (2, 1, 1)
+
+
+def test_copy_may_have_another_stamp():
+    delivery = Delivery(lambda: Faults(duplicate_ids=frozenset({7}), copy_stamp_s=-0.5))
+    first, copy = delivery.take(FRAME)[1]
+    assert copy.unique_id == first.unique_id
+    assert copy.timestamp_ns == first.timestamp_ns - 500_000_000
+
+
+def test_counter_of_32_bits_goes_on_below_zero_in_the_next_epoch():
+    counter = FrameCounter()
+    counter.set(2**31 - 2)
+    assert [counter.next() for _ in range(3)] == [(2**31 - 1, 0), (-(2**31), 1), (1 - 2**31, 1)]
 
 
 def test_a_window_that_is_taken_away_lets_all_go():

@@ -35,7 +35,7 @@ class Client:
 def test_late_readbacks_come_in_their_order_and_not_before_their_time():
     async def run() -> None:
         table, client = PvTable("T:Sim:"), Client()
-        delivery = ReadbackDelivery(table, ["T:X.RBV"])
+        delivery = ReadbackDelivery(table, "T:")
         assert not delivery.keeps("T:X.RBV", client.send, [0])
         await table.pvs["T:Sim:ReadbackDelay"].write(LATE_S)
         assert not delivery.keeps("T:X.DMOV", client.send, [0])
@@ -55,7 +55,7 @@ def test_late_readbacks_come_in_their_order_and_not_before_their_time():
 def test_stalled_readbacks_come_all_at_once_when_it_is_over():
     async def run() -> None:
         table, client = PvTable("T:Sim:"), Client()
-        delivery = ReadbackDelivery(table, ["T:X.RBV", "T:Y.RBV"])
+        delivery = ReadbackDelivery(table, "T:")
         started_s = time.monotonic()
         await delivery.stall(LATE_S)
         await delivery.stall(LATE_S / 2)
@@ -63,5 +63,19 @@ def test_stalled_readbacks_come_all_at_once_when_it_is_over():
         assert delivery.keeps("T:Y.RBV", client.send, [2])
         assert await client.until(2) == [1, 2]
         assert client.got[0][1] - started_s >= LATE_S
+
+    asyncio.run(run())
+
+
+def test_which_readbacks_are_late_is_said_by_name():
+    async def run() -> None:
+        table, client = PvTable("T:Sim:"), Client()
+        delivery = ReadbackDelivery(table, "T:")
+        await table.pvs["T:Sim:LatePvs"].write("Energy_RBV, Y.RBV")
+        await delivery.stall(LATE_S)
+        assert not delivery.keeps("T:X.RBV", client.send, [0])
+        assert delivery.keeps("T:Energy_RBV", client.send, [1])
+        assert delivery.keeps("T:Y.RBV", client.send, [2])
+        assert await client.until(2) == [1, 2]
 
     asyncio.run(run())
