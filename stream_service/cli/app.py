@@ -36,6 +36,11 @@ class Command(TyperCommand):
     script that hands its options on can have the last word.
     """
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """A switch is shown by its name alone: it takes no value."""
+        hide_types_of_switches(self.get_params(ctx))
+        super().format_help(ctx, formatter)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises `ConfigError` naming the option."""
         given: list[Any]
@@ -58,7 +63,16 @@ class Command(TyperCommand):
             raise ConfigError(f"{wrong.opts[0]} {value!r} {advice_on_number(error.message)}") from None
 
 
-class Commands(TyperGroup):
+class Group(TyperGroup):
+    """Commands under one name."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """See `Command`."""
+        hide_types_of_switches(self.get_params(ctx))
+        super().format_help(ctx, formatter)
+
+
+class Commands(Group):
     """The commands under the headings of `A_DAYS_WORK`; what is not named there comes last."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -80,11 +94,11 @@ class App(typer.Typer):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(
+            **{"cls": Group} | settings,
             no_args_is_help=True,
             pretty_exceptions_enable=False,
             add_completion=False,
             rich_markup_mode="rich",
-            **settings,
         )
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
@@ -99,6 +113,13 @@ class App(typer.Typer):
         except ConfigError as error:
             typer.echo(f"error: {error}", err=True)
             sys.exit(2)
+
+
+def hide_types_of_switches(parameters: Sequence[Any]) -> None:
+    """Let help say nothing of the value of those that have none."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
 
 
 def has_one_value(parameter: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from h5py import h5d  # pyright: ignore[reportAttributeAccessIssue]
 
 from stream_service.errors import SourceError
-from stream_service.hdf5.failures import HDF5_ERRORS
+from stream_service.hdf5.failures import COPY_AGAIN, HDF5_ERRORS
 
 if TYPE_CHECKING:
     from stream_service.hdf5.bounded_file import BoundedFile
@@ -68,5 +68,5 @@ def is_shorter(path: Path, what: str, is_standard: bool) -> CutShortError:
     """The refusal of a file that was cut off: what is missing, and what to do."""
     repair = f", or see which rows `ptychostream repair {path}` can keep" if is_standard else ""
     return CutShortError(
-        f"{path} is shorter than it says: {what}; it was not copied or written completely: copy it again{repair}"
+        f"{path} is shorter than it says: {what}; it was not copied or written completely: {COPY_AGAIN}{repair}"
     )

@@ -10,6 +10,8 @@ from stream_service.processes.reading import reading
 HDF5_ERRORS = (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError, MemoryError)
 CHECKSUM = "incorrect metadata checksum after all read attempts"
 """What HDF5 says of metadata beyond the end of a file, which reads as zeros."""
+COPY_AGAIN = "copy it again"
+"""The advice on a file that is not whole; who advises something else leaves it out."""
 LONGEST_REASON = 160
 """Characters of HDF5's own explanation that go into a message."""
 
@@ -30,6 +32,6 @@ class readable(reading):  # noqa: N801  (as `reading`)
 def reason_of(error: BaseException) -> str:
     """The first line of HDF5's own explanation, cut to a readable length."""
     if CHECKSUM in str(error):
-        return "it is damaged, or was not copied completely: copy it again"
+        return f"it is damaged, or was not copied completely: {COPY_AGAIN}"
     lines = str(error).strip("'\" ").splitlines()
     return lines[0][:LONGEST_REASON] if lines else type(error).__name__

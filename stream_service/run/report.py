@@ -71,6 +71,8 @@ class RunReport:
 
     def end(self, state: RunState, verdict: Verdict) -> None:
         """Say how the run ends."""
+        if verdict.account.is_complete:
+            self._watch.find_all()
         out, problem = self._rows.out, self._problem()
         about_rows = "no frame came, so there is no file" if out is None else out.pipeline.flags.sentence
         self._set(verdict.sentence, problem, about_rows, *self._notes_beside)

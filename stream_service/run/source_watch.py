@@ -55,6 +55,11 @@ class SourceWatch:
             log.warning("%s", problem)
         self.problem = problem
 
+    def find_all(self) -> None:
+        """No frame is missing any more."""
+        if self.problem == self._missing:
+            self.problem = ""
+
     def _describe_silent(self, silent: list[str]) -> str:
         if not silent:
             return ""

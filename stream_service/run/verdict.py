@@ -18,6 +18,12 @@ from stream_service.text.counted import agrees, counted
 MOST_IDS_NAMED = 20
 NEVER_EXPOSED_OR_UNKNOWN = "never exposed, or lost just before the detector's counter was reset"
 MISSED = "{} {} no known position, because the service was away"
+UNDECIDED = (
+    "ignored with the id and the time of {}: the detector's clock stands, so whether {} of a counter that was reset, "
+    "cannot be told"
+)
+UNDECIDED_ONE = UNDECIDED.format("another", "it is a copy, or a new frame")
+UNDECIDED_ONES = UNDECIDED.format("others", "they are copies, or new frames")
 COUNTER_SILENT = (
     "the detector's counter does not tell how many frames were made (it did not answer, or was reset): frames lost at "
     "the end are told as never exposed"
@@ -105,21 +111,14 @@ def describe_account(
 
     `was_reset`: the detector has reset its counter, and frames may have been lost there of which nobody knows.
     """
-    parts = [
-        f"{account.stored + account.backfilled} of {counted(account.expected, 'frame')} stored in "
-        f"{counted(rows, 'row')}"
-    ]
-    for count, what in (
+    n_undecided = account.undecided
+    said = (
         (account.backfilled, "of them fetched from the raw file"),
         (account.lost, "lost"),
         (account.incomplete, "in groups that never filled"),
         (account.not_exposed, NEVER_EXPOSED_OR_UNKNOWN if was_reset else "never exposed"),
-        (account.duplicates - account.undecided, "duplicates ignored"),
-        (
-            account.undecided,
-            "ignored with the id and the time of others: the detector's clock stands, so whether they are copies, or "
-            "new frames of a counter that was reset, cannot be told",
-        ),
+        (account.duplicates - n_undecided, "duplicate ignored", "duplicates ignored"),
+        (n_undecided, UNDECIDED_ONE, UNDECIDED_ONES),
         (account.unexpected - account.implausible, "beyond the number expected, ignored"),
         (account.implausible, "with an implausible id, ignored"),
         (account.before_run, "from before the run, ignored"),
@@ -128,9 +127,10 @@ def describe_account(
             "of the share of another service, ignored: the plugin that hands frames out has passed over one whose "
             "queue was full",
         ),
-    ):
-        if count:
-            parts.append(f"{count} {what}")
+    )
+    stored = f"{account.stored + account.backfilled} of {counted(account.expected, 'frame')} stored in"
+    parts = [f"{stored} {counted(rows, 'row')}"]
+    parts += [f"{count} {words[0 if count == 1 else -1]}" for count, *words in said if count]
     named = describe_ids(missing)
     return ", ".join(parts) + (f" (missing ids: {named})" if named else "")
 

@@ -26,6 +26,7 @@ from stream_service.settings.ioc_files import is_whole
 from stream_service.settings.profile import Profile
 from stream_service.settings.raw_file import RawFileSettings
 from stream_service.sources.live.ca_file_plugin import FilePluginState, read_file_plugin
+from stream_service.text.text_file import text_of
 
 AS_PLANS_SET_IT = PluginSettings(swmr=True, attribute_chunk=1, flush_every=1, num_capture=0)
 """Not as it is: a plan sets these before each scan."""
@@ -111,7 +112,7 @@ def _check_folder(settings: RawFileSettings, folder: str) -> Iterator[Finding]:
 def _read(path: Path, what: str) -> Generator[Finding, None, str | None]:
     """The text; None after a finding that says why there is none."""
     try:
-        return path.read_text(encoding="utf-8")
+        return text_of(path)
     except (OSError, UnicodeDecodeError) as error:
         yield Finding(
             "error", what, f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not a text in UTF-8'}"

@@ -30,10 +30,10 @@ def make_beamline_folder(folder: Path, prefix: str, name: str) -> tuple[Path, ..
     if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
         raise ConfigError(f"--name {name!r} is not a name: give one line of at most {LONGEST_NAME} characters")
     paths = tuple(folder / file for file in FILES)
-    if there := [path for path in paths if path.exists() or path.is_symlink()]:
-        raise OutputPathError(f"{there[0]} exists already and is not overwritten: give another folder")
     texts = [_filled_in(file, prefix, name) for file in FILES]
     try:
+        if there := [path for path in paths if path.exists() or path.is_symlink()]:
+            raise OutputPathError(f"{there[0]} exists already and is not overwritten: give another folder")
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in zip(paths, texts, strict=True):
             with path.open("x", encoding="utf-8") as file:

@@ -10,13 +10,14 @@ from pydantic import ValidationError
 from stream_service.errors import ConfigError
 from stream_service.settings.frames import with_absolute_keys
 from stream_service.settings.profile import RENAMED, Profile
+from stream_service.text.text_file import text_of
 from stream_service.text.validation_messages import explain
 
 
 def load_profile(path: Path) -> Profile:
     """Read a profile; relative paths in it are relative to its folder. Raises `ConfigError` naming the field."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.safe_load(text_of(path))
     except OSError as error:
         raise ConfigError(f"cannot read the profile {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

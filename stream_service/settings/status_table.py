@@ -126,7 +126,12 @@ class ServicePV(StrEnum):
     ROWS_PER_SECOND = "RowsPerSecond", "rate of rows", PER_SECOND, _rate(lambda run: run.rows)
 
     FRAMES_EXPECTED = "FramesExpected", "frames the run should have", IN_FRAMES, lambda s: s.run.account.expected
-    FRAMES_RECEIVED = "FramesReceived", "frames received, each counted once", IN_FRAMES, lambda s: s.run.received
+    FRAMES_RECEIVED = (
+        "FramesReceived",
+        "frames received, or fetched from the raw file, each counted once",
+        IN_FRAMES,
+        lambda s: s.run.received,
+    )
     FRAMES_STORED = "FramesStored", "frames in the file", IN_FRAMES, lambda s: s.run.in_file
     FRAMES_BACKFILLED = (
         "FramesBackfilled",

@@ -13,6 +13,7 @@ from stream_service.cli.options import OUTPUT
 from stream_service.errors import InputFileError, WriteError
 from stream_service.text.counted import counted
 from stream_service.text.terminal import bold, console
+from stream_service.text.text_file import text_of
 
 if TYPE_CHECKING:
     from stream_service.layout_xml import Finding
@@ -107,7 +108,7 @@ def render(
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8")  # line ends stay what they are
+        return text_of(path)
     except OSError as problem:
         raise InputFileError(f"cannot read {path}: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stream_service.errors import ConfigError, WriteError
+from stream_service.errors import ConfigError, InputFileError, WriteError
 from stream_service.output_file import check_output, whole_file
 from stream_service.ptycho.optics.illumination import Illumination
 from stream_service.ptycho.ptypy import recipe_sections as sections
@@ -93,12 +93,12 @@ def check_scan(scan: ScanFile, *, follow: bool = False) -> None:
             "has to know; wait for the end and reconstruct without --follow"
         )
     if scan.is_growing and not follow:
-        raise ConfigError(
+        raise InputFileError(
             f"{scan.path} is still being written, or its writer was killed, and PtyPy would open it closed only, and "
             "read every row: wait for the end, put the file of a killed writer in order by `ptychostream repair "
             f"{scan.path}`, or let `ptychostream reconstruct` see to it"
         )
     if not follow and scan.n_kept < FEWEST_ROWS:
-        raise ConfigError(
+        raise InputFileError(
             f"{scan.path} has {counted(scan.n_kept, 'row')} to use of {scan.n_rows}: too few for a reconstruction"
         )

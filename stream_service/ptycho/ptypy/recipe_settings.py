@@ -8,12 +8,12 @@ from pathlib import Path
 
 from stream_service.errors import ConfigError
 
-ENGINE_NAME = re.compile(r"[A-Z][A-Za-z0-9_]*")
+ENGINES = ("DM", "RAAR", "EPIE", "SDR", "ML")
+"""Of PtyPy 0.9; its accelerated ones are named after them, as DM_serial."""
+ENGINE_NAME = re.compile(rf"({'|'.join(ENGINES)})(_[A-Za-z0-9_]+)?")
 NOT_IN_A_RUN = re.compile(r"[^\w.\-]")
 LONGEST_RUN = 60
 """Characters: with the endings of its files a name has 255 bytes at most, on every file system."""
-GPU_ENGINES = ("DM", "RAAR", "EPIE", "SDR", "ML")
-"""Those that PtyPy 0.9 also has for CUDA, as <name>_cupy."""
 POLISH_SHARE = 5
 """One iteration in five is ML's: it takes noise for what it is, once DM has found the image."""
 
@@ -35,9 +35,9 @@ class RecipeSettings:
 
     def __post_init__(self) -> None:
         if not ENGINE_NAME.fullmatch(self.engine):
-            raise ConfigError(f"engine {self.engine!r} is not an engine of PtyPy: DM, RAAR, EPIE, ML, DM_serial ...")
-        if self.gpu and self.engine not in GPU_ENGINES:
-            raise ConfigError(f"PtyPy has no engine {self.engine} for a GPU; it has {', '.join(GPU_ENGINES)}")
+            raise ConfigError(f"engine {self.engine!r} is not an engine of PtyPy: {', '.join(ENGINES)}, DM_serial ...")
+        if self.gpu and self.engine not in ENGINES:
+            raise ConfigError(f"PtyPy has no engine {self.engine} for a GPU; it has {', '.join(ENGINES)}")
 
     @property
     def stages(self) -> tuple[tuple[str, int], ...]:

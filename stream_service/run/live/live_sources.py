@@ -124,10 +124,15 @@ class LiveSources:
         return self._switches.problem or self.frames.problem
 
     def missing_problem(self, n_missing: int, *, is_first: bool) -> str:
-        """How many frames the detector has taken that did not come, and why, or what to look at."""
+        """How many frames the detector has taken that did not come, and why, or what to look at.
+
+        Where frames had come, and the detector is idle, what the switches are now tells nothing of what they were.
+        """
         over = f"over {self.frames.transport}"
         taken = f"the detector has taken {counted(n_missing, 'frame')}"
         taken += f", none came {over}" if is_first else f" more, which did not come {over}"
+        if not (is_first or self.detector.is_acquiring):
+            return taken
         why = self.stream_problem or self._switches.detour
         return f"{taken}: {why or self.frames.advice}"
 

@@ -19,6 +19,7 @@ from stream_service.settings.profile import Profile
 from stream_service.settings.recorded_choices import Match, Translation
 from stream_service.sources.recording import Facts
 from stream_service.sources.tables.recorded_readbacks import RecordedReadbacks
+from stream_service.text.text_file import text_of
 
 REJECT_KEYS = ("reject_positions", "reject_indices", "rejected_indices", "reject", "rejected")
 """Under which a list of rejected positions is found in a JSON; the first two are what `evaluate` writes:
@@ -78,7 +79,7 @@ class IngestSettings:
 def load_rejected(path: Path) -> frozenset[int]:
     """The positions that a `ptypy_indices.json` rejects. Raises `InputFileError` naming what is wrong with it."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(text_of(path))
     except OSError as error:
         raise InputFileError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:

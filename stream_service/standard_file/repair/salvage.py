@@ -21,7 +21,7 @@ import numpy.typing as npt
 from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.cut_short import collect_pieces
-from stream_service.hdf5.failures import HDF5_ERRORS, reason_of
+from stream_service.hdf5.failures import COPY_AGAIN, HDF5_ERRORS, reason_of
 from stream_service.standard_file.read.announced_rows import is_empty, rows_announced
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import END_STATES
@@ -118,9 +118,10 @@ def _of_rows(spec: DatasetSpec, rows: npt.NDArray[np.intp], n_rows: int) -> Data
 
 
 def _hopeless(file: BoundedFile, error: BaseException) -> SourceError:
+    reason = reason_of(error).split(f": {COPY_AGAIN}")[0]
     return SourceError(
-        f"{file.path} cannot be repaired, since what a standard file begins with is not whole ({reason_of(error)}): "
-        "copy it again, or ingest the raw file of the detector"
+        f"{file.path} cannot be repaired, since what a standard file begins with is not whole ({reason}): "
+        f"{COPY_AGAIN}, or ingest the raw file of the detector"
     )
 
 

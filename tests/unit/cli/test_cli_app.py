@@ -89,6 +89,12 @@ def test_a_file_that_is_given_twice_is_refused_and_named(words: list[str]) -> No
     assert "give it once" in str(result.exception)
 
 
+@pytest.mark.parametrize("words", [[], ["recipe"], ["layout", "lint"], ["layout"]])
+def test_help_names_no_type_of_a_switch(words: list[str]) -> None:
+    said = run(stream_service.cli.main.app, *words, "--help")
+    assert "--help" in said and "bool" not in said.lower()
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_every_option_that_is_a_path_is_known_as_one(name: str) -> None:
     for parameter in ALL[name].params:

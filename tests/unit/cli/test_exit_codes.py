@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -235,12 +236,17 @@ def test_every_exit_code_is_in_one_table() -> None:
 @pytest.mark.parametrize(
     "command", ["validate", "repair", "check", "run", "recipe", "layout lint", "ingest hdf5 -o o.h5"]
 )
-@pytest.mark.parametrize("name", ["a" * 300, "loop", "brackets.yaml"], ids=["too long", "link to itself", "brackets"])
+@pytest.mark.parametrize(
+    "name",
+    ["a" * 300, "loop", "brackets.yaml", "pipe", "/dev/zero"],
+    ids=["too long", "link to itself", "brackets", "a pipe", "without an end"],
+)
 def test_name_or_file_that_cannot_be_is_one_sentence(
     command: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("loop").symlink_to("loop")
+    os.mkfifo("pipe")
     Path("brackets.yaml").write_text("[" * 5000, encoding="utf-8")
     error = CliRunner().invoke(cli.app, [*command.split(), name]).exception
     assert isinstance(error, SystemExit | PtychostreamError), error

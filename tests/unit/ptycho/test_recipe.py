@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from recipe_parameters import OPTICS, Param, parameters
 
-from stream_service.errors import ConfigError, SourceError, WriteError
+from stream_service.errors import ConfigError, InputFileError, SourceError, WriteError
 from stream_service.ptycho.optics.illumination import near_field_illumination, optics_illumination
 from stream_service.ptycho.optics.probe import optics_probe
 from stream_service.ptycho.orientation.detector_orientation import Orientation
@@ -183,10 +183,13 @@ def test_what_cannot_be_reconstructed_is_refused_in_words(scan: ScanFile) -> Non
         text_of(replace(scan, n_kept=2))
     with pytest.raises(ConfigError, match="not known at its start"):
         text_of(replace(scan, n_rows_expected=None), follow=True)
-    with pytest.raises(ConfigError, match="is not an engine of PtyPy"):
-        RecipeSettings("dm; import os")
-    with pytest.raises(ConfigError, match="no engine WASP for a GPU"):
-        RecipeSettings("WASP", gpu=True)
+    for name in ("dm; import os", "FOO", "DMM", "DM_"):
+        with pytest.raises(ConfigError, match="is not an engine of PtyPy: DM, RAAR"):
+            RecipeSettings(name)
+    with pytest.raises(ConfigError, match="no engine DM_serial for a GPU"):
+        RecipeSettings("DM_serial", gpu=True)
+    with pytest.raises(InputFileError, match="is still being written"):
+        text_of(replace(scan, is_growing=True))
 
 
 def test_a_scan_of_unknown_length_says_so(tmp_path: Path) -> None:

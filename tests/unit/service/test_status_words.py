@@ -37,6 +37,14 @@ def test_everything_that_went_wrong_is_said():
     )
 
 
+def test_one_of_each_is_said_as_one():
+    account = Account(3, 3, 0, 0, 0, 0, duplicates=2, unexpected=0, undecided=1)
+    assert describe_account(account, [], 3) == (
+        "3 of 3 frames stored in 3 rows, 1 duplicate ignored, 1 ignored with the id and the time of another: the "
+        "detector's clock stands, so whether it is a copy, or a new frame of a counter that was reset, cannot be told"
+    )
+
+
 def test_ids_are_named_as_ranges():
     assert describe_ids(ids(1, 7, 8, 9, 100)) == "1, 7-9, 100"
     assert describe_ids([]) == ""

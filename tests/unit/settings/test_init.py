@@ -82,3 +82,5 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match=r"cannot make a beamline's folder in .*: Not a directory"):
         make_beamline_folder(tmp_path / "file" / "new", "", "a")
+    with pytest.raises(WriteError, match=r"cannot make a beamline's folder in .*: File name too long"):
+        make_beamline_folder(tmp_path / ("a" * 300), "", "a")
