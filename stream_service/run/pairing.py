@@ -18,8 +18,9 @@ from dataclasses import replace
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
-from stream_service.core.pairing.pairer import MOST_UNSURE, Pairer
+from stream_service.core.pairing.pairer import Pairer
 from stream_service.core.pairing.readback import Entries, Readback, Unheard
+from stream_service.core.pairing.unsure_frames import MOST_UNSURE
 from stream_service.core.stream import Ends, Gone, ReadbackEvent, Watermark
 from stream_service.run.rules import RunRules
 from stream_service.run.sources import ReadbackSource
@@ -160,7 +161,7 @@ class Pairing:
     def notes(self) -> list[str]:
         """What does not fit of hardware-captured arrays, and what cannot be put right, in sentences."""
         notes = [*self.arrays.notes(), *self._readbacks.notes()]
-        if n := self._pairer.n_forgotten:
+        if n := self._pairer.unsure.n_forgotten:
             notes.append(
                 f"more than {MOST_UNSURE} frames left before their readbacks were known: the rows of the last {n} "
                 "are not put right"
@@ -168,8 +169,8 @@ class Pairing:
         return notes
 
     def is_unsure(self, ordinal: int) -> bool:
-        """See `Pairer.is_unsure`."""
-        return self._pairer.is_unsure(ordinal)
+        """True of a frame that has left before its channels were known, and of which more may become known."""
+        return ordinal in self._pairer.unsure
 
     def known_late(self) -> list[Exposure]:
         """See `Pairer.known_late`."""

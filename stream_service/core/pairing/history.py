@@ -68,6 +68,8 @@ class History:
     """How often it turned out that of some time nothing will ever be known."""
     archive: Archive = field(default_factory=Archive)
     """What no frame asks for that comes in time."""
+    begins_ns: int = BEFORE_ALL_TIME
+    """Updates stamped before this are in the archive."""
 
     def add(self, readback: Readback) -> None:
         """Insert an update at its place in time; of two with one stamp the one added later stands later.
@@ -150,7 +152,7 @@ class History:
             if self.ends_ns < from_ns:
                 return Knowledge.ENDED
             to_ns = self.ends_ns
-        if self.known_until_ns >= to_ns:
+        if self.confirmed_until_ns >= to_ns or self.newest_ns > to_ns:  # known until then, and asked for most often
             return Knowledge.KNOWN
         return Knowledge.COMING if self.is_connected else Knowledge.LOST
 
@@ -181,6 +183,14 @@ class History:
         first = bisect_right(self.timestamps_ns, start_ns)
         return self.readbacks[first : bisect_right(self.timestamps_ns, end_ns)]
 
+    def stamped_alike(self, update: Readback) -> list[Readback]:
+        """The updates with the stamp of this one, which is in the history; none if it is the only one."""
+        stamp_ns = update.timestamp_ns
+        end = bisect_right(self.timestamps_ns, stamp_ns)
+        if end < 2 or self.timestamps_ns[end - 2] != stamp_ns:
+            return []
+        return self.between(stamp_ns - 1, stamp_ns)
+
     def later_than(self, time_ns: int) -> list[Readback]:
         """The updates stamped after `time_ns`."""
         return self.readbacks[bisect_right(self.timestamps_ns, time_ns) :]
@@ -194,7 +204,7 @@ class History:
     def around(self, window: Window) -> History:
         """All that can matter for an exposure, however long ago it was: itself, or another with what was put aside."""
         from_ns, to_ns = window.start_ns - REORDER_NS, window.end_ns + REORDER_NS
-        if not len(self.archive) or self.timestamps_ns[0] <= from_ns:
+        if self.begins_ns <= from_ns:
             return self
         first = max(0, self._place_after(from_ns) - NEIGHBOURS)
         end = self._place_after(to_ns) + NEIGHBOURS
@@ -235,7 +245,7 @@ class History:
         self.archive.add(self.readbacks[:keep_from])
         del self.timestamps_ns[:keep_from]
         del self.readbacks[:keep_from]
-        first_ns = self.timestamps_ns[0]
+        self.begins_ns = first_ns = self.timestamps_ns[0]
         self.archive.gaps_ns += [gap for gap in self.gaps_ns if gap[1] <= first_ns]
         self.archive.untimed_ns += [stretch for stretch in self.untimed_ns if stretch[1] < first_ns]
         self.gaps_ns = [gap for gap in self.gaps_ns if gap[1] > first_ns]

@@ -180,7 +180,8 @@ def _doubt_of_rest(
     """
     if math.isinf(tolerance):
         return Flag.NONE
-    for one, other in ((channel.before(before), before), (before, later)):
+    steps = ((channel.before(before), before), (before, later)) if before.timestamp_ns >= rest.timestamp_ns else ()
+    for one, other in steps:
         if one is None or other is None or one.timestamp_ns < rest.timestamp_ns:
             continue
         if motion.knowledge(one.timestamp_ns, other.timestamp_ns) is not Knowledge.KNOWN:
@@ -195,7 +196,7 @@ def _doubt_of_stamp(update: Readback, channel: History, tolerance: float) -> Fla
     """Two different values with one stamp: since when the second was true is not known."""
     if math.isinf(tolerance):
         return Flag.NONE
-    for other in channel.between(update.timestamp_ns - 1, update.timestamp_ns):
+    for other in channel.stamped_alike(update):
         if abs(other.value - update.value) > tolerance:
             return Flag.NO_TIME
     return Flag.NONE

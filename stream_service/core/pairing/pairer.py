@@ -17,16 +17,14 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-
-from stream_service.core.clock import DEFAULT_LIMIT_S, Clock, FrameClock
-from stream_service.core.epochs import grown
+from stream_service.core.clock import DEFAULT_LIMIT_S, Clock
 from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
-from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, FrameId, Window, without_pixels
+from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, FrameId, Window
 from stream_service.core.pairing.attributes import attribute_doubt, attribute_reading
+from stream_service.core.pairing.clock_offsets import ClockOffsets
+from stream_service.core.pairing.frame_times import FrameTimes
 from stream_service.core.pairing.hardware_array import HardwareArray
 from stream_service.core.pairing.hardware_arrays import HardwareArrays
 from stream_service.core.pairing.history import REORDER_NS, History
@@ -34,24 +32,12 @@ from stream_service.core.pairing.interpolation import Reading, best_guess, readi
 from stream_service.core.pairing.readback import Readback, Unheard
 from stream_service.core.pairing.rule import ChannelRule, How, Over, channels_followed
 from stream_service.core.pairing.travel import travel_over
+from stream_service.core.pairing.unsure_frames import UnsureFrames, WaitingFrame
 from stream_service.core.pairing.waiting import Line
 from stream_service.core.pairing.window_mean import mean_over
 
 LAST_FRAMES = 3
 """One of the last frames may be stamped wrongly: how far time has come is told by the earliest of so many."""
-TIMED, UNTIMED = 1, 2
-MOST_UNSURE = 1 << 16
-"""Frames that left too early and are remembered, about 1 KiB each."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    frame: Frame
-    id: FrameId
-    ordinal: int
-    exposure_s: float
-    window: Window
-    has_time: bool
 
 
 class Pairer:
@@ -65,22 +51,16 @@ class Pairer:
         self, rules: Sequence[ChannelRule], clock_limit_s: float = DEFAULT_LIMIT_S, frame_delay_s: float = 0.0
     ) -> None:
         self._rules = tuple(rules)
-        self._limit_ns = round(clock_limit_s * NS_PER_S)
-        self._frame_delay_ns = round(frame_delay_s * NS_PER_S)
-        self._frame_clock = FrameClock(self._limit_ns)
-        self._furthest_ordinal = -1
-        self._times = np.zeros(0, np.uint8)
-        """By ordinal, whether a frame that came by itself has a time: `TIMED`, `UNTIMED`; 0 where none came."""
-        self._apart: set[str] = set()
-        """Rules whose channels were found to be stamped by clocks too far from that of the frames."""
+        limit_ns = round(clock_limit_s * NS_PER_S)
+        self._times = FrameTimes(limit_ns)
         motions = {rule.moving for rule in rules}
         self._histories = {
-            name: History(clock=Clock(self._limit_ns), tells_motion=name in motions)
-            for name in channels_followed(rules)
+            name: History(clock=Clock(limit_ns), tells_motion=name in motions) for name in channels_followed(rules)
         }
+        self._offsets = ClockOffsets(self._times, self._histories, limit_ns, round(frame_delay_s * NS_PER_S))
         self.arrays = HardwareArrays(rules)
         """Of the channels that are paired by index."""
-        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
+        self._waiting: OrderedDict[int, WaitingFrame] = OrderedDict()
         """In the order in which they came, by a number of ours."""
         self._n_came = self._n_looked_at = 0
         followed = {*self._histories, *self.arrays}
@@ -91,10 +71,8 @@ class Pairer:
         self._left_ns: deque[int] = deque(maxlen=LAST_FRAMES)
         """Starts of the last exposures that have left, of those that have a time."""
         self.waiting_bytes = 0
-        self._unsure: dict[int, _Waiting] = {}
-        """By ordinal, frames that left before their channels were known, without their pixels."""
-        self.n_forgotten = 0
-        """Of which too many left, so that their rows cannot be put right."""
+        self.unsure = UnsureFrames()
+        """Frames that left before their channels were known."""
         self._unheard: dict[Unheard, None] = {}
         self.n_given_up: Counter[str] = Counter()
         """Frames that left before a channel was known, by its name; for the caller to clear."""
@@ -122,34 +100,19 @@ class Pairer:
     ) -> None:
         """Take a frame that the ledger calls new; `received_ns` tells when it came (roughly, if it has waited).
 
-        `is_stamped` False: it is known beforehand that its stamp is no time. One that is fetched from elsewhere tells
-        nothing of the clock, which is somewhere else by now; its stamp is a time if those beside it are.
+        `is_stamped` False: it is known beforehand that its stamp is no time.
         """
         if frame.is_backfilled:
-            has_time = is_stamped and self._have_times_about(ordinal)
+            has_time = is_stamped and self._times.are_about(ordinal)
         else:
-            has_time = is_stamped and self._has_time(ordinal, window, received_ns, has_waited=frame.has_waited)
-            self._times = grown(self._times, ordinal + 1)
-            self._times[ordinal] = TIMED if has_time else UNTIMED
-        self._waiting[self._n_came] = _Waiting(frame, id, ordinal, exposure_s, window, has_time)
+            has_time = self._times.enter(
+                ordinal, window, received_ns, is_stamped=is_stamped, has_waited=frame.has_waited
+            )
+        self._waiting[self._n_came] = WaitingFrame(frame, id, ordinal, exposure_s, window, has_time)
         self._n_came += 1
         if window.end_ns - window.start_ns > self._longest_ns:
             self._longest_ns = window.end_ns - window.start_ns
         self.waiting_bytes += frame.pixels.nbytes
-
-    def _has_time(self, ordinal: int, window: Window, received_ns: int | None, *, has_waited: bool) -> bool:
-        """True if a frame is stamped later than the one before it, by a clock that has not stepped."""
-        clock = self._frame_clock
-        if ordinal <= self._furthest_ordinal:  # it was overtaken
-            return window.end_ns < clock.newest_ns and not clock.has_stepped_back
-        self._furthest_ordinal = ordinal
-        return window.end_ns != clock.newest_ns and clock.admit(window.end_ns, received_ns, has_waited=has_waited)
-
-    def _have_times_about(self, ordinal: int) -> bool:
-        """True if the frames before and after this one that came in time have times, as far as there are any."""
-        before, after = self._times[:ordinal][::-1], self._times[ordinal + 1 :]
-        beside = [times[int(np.argmax(times != 0))] for times in (before, after) if len(times)]
-        return UNTIMED not in beside
 
     @property
     def moving_at_rest(self) -> list[str]:
@@ -158,12 +121,7 @@ class Pairer:
 
     def clock_offsets_s(self) -> dict[str, float]:
         """By how much the clock of each channel is ahead of that of the frames, as far as receipts tell."""
-        offsets = {name: self._offset_ns(history) for name, history in self._histories.items()}
-        return {name: offset_ns / NS_PER_S for name, offset_ns in offsets.items() if offset_ns is not None}
-
-    def _offset_ns(self, history: History) -> int | None:
-        frame_lag_ns, lag_ns = self._frame_clock.lag_ns, history.clock.lag_ns
-        return None if frame_lag_ns is None or lag_ns is None else frame_lag_ns - self._frame_delay_ns - lag_ns
+        return self._offsets.known_s()
 
     def add_readback(self, readback: Readback) -> None:
         """Take an update of a channel; those of channels nobody pairs are ignored."""
@@ -236,7 +194,7 @@ class Pairer:
             ready[number] = found
             self._leave(number)
             if found.flags & Flag.MISSING and self.arrays.may_come:
-                self._remember(waiting)
+                self.unsure.remember(waiting)
             return False
         if (line := self._lines[found]) is not here:
             window = waiting.window
@@ -254,27 +212,13 @@ class Pairer:
             ready[number] = found
             self._leave(number)
             if found.flags:
-                self._remember(waiting)
+                self.unsure.remember(waiting)
         return self._left(ready)
-
-    def _remember(self, waiting: _Waiting) -> None:
-        if len(self._unsure) < MOST_UNSURE:
-            self._unsure[waiting.ordinal] = replace(waiting, frame=without_pixels(waiting.frame))
-        else:
-            self.n_forgotten += 1
-
-    def is_unsure(self, ordinal: int) -> bool:
-        """True of a frame that has left before its channels were known, and of which more may become known."""
-        return ordinal in self._unsure
 
     def known_late(self) -> list[Exposure]:
         """The exposures, without pixels, of frames that left before their channels were known, as far as these are
         known by now; each is given once."""
-        resolved = (self._resolve(waiting, force=False) for waiting in self._unsure.values())
-        known = [exposure for exposure in resolved if isinstance(exposure, Exposure)]
-        for exposure in known:
-            del self._unsure[exposure.ordinal]
-        return known + self.arrays.known_late()
+        return self.unsure.take_known(partial(self._resolve, force=False)) + self.arrays.known_late()
 
     def _leave(self, number: int) -> None:
         left = self._waiting.pop(number)
@@ -291,7 +235,7 @@ class Pairer:
                 history.forget_before(min(oldest_ns, history.newest_ns) - self._longest_ns - REORDER_NS)
         return [ready[number] for number in sorted(ready)]
 
-    def _resolve(self, waiting: _Waiting, *, force: bool) -> Exposure | str:
+    def _resolve(self, waiting: WaitingFrame, *, force: bool) -> Exposure | str:
         """The exposure; or the name of the first channel that is not known yet."""
         values: dict[str, float] = {}
         by_index: list[tuple[HardwareArray, Flag]] = []
@@ -303,7 +247,10 @@ class Pairer:
                 reading = attribute_reading(waiting.frame, rule.attribute)
                 if rule.has_pv and not reading.flag:
                     doubt = attribute_doubt(
-                        reading.value, waiting.window, self._history(rule.name, waiting), rule.tolerance / rule.scale
+                        reading.value,
+                        waiting.window,
+                        self._histories[rule.name].around(waiting.window),
+                        rule.tolerance / rule.scale,
                     )
                     if doubt is None and not force:
                         return rule.name
@@ -324,7 +271,7 @@ class Pairer:
                 if reading is None:
                     if not force:
                         return rule.name
-                    reading = best_guess(waiting.window.mid_ns, self._history(rule.name, waiting))
+                    reading = best_guess(waiting.window.mid_ns, self._histories[rule.name].around(waiting.window))
                     self.n_given_up[rule.name] += 1
                 elif rule.tells_travel:
                     travel = self._travel(waiting, rule)
@@ -342,7 +289,7 @@ class Pairer:
                     uncertainty_m = worst(uncertainty_m, uncertainty * rule.scale)
                 if gap_ns > bracket_ns:  # which NaN is not
                     bracket_ns = gap_ns
-        if by_index and waiting.ordinal not in self._unsure:
+        if by_index and waiting.ordinal not in self.unsure:
             for array, flag in by_index:
                 array.leave(waiting.ordinal, flag)
         return Exposure(
@@ -358,10 +305,10 @@ class Pairer:
             travel_m,
         )
 
-    def _from_history(self, waiting: _Waiting, rule: ChannelRule) -> Reading | None:
+    def _from_history(self, waiting: WaitingFrame, rule: ChannelRule) -> Reading | None:
         """Value during the exposure, with what it is worth; None if it is not known yet."""
-        channel = self._history(rule.name, waiting)
-        histories = (channel, self._history(rule.moving, waiting)) if rule.moving else (channel,)
+        channel = self._histories[rule.name].around(waiting.window)
+        histories = (channel, self._histories[rule.moving].around(waiting.window)) if rule.moving else (channel,)
         time_ns = waiting.window.mid_ns
         if waiting.frame.timestamp_ns == NO_STAMP:
             return Reading(math.nan, Flag.NO_TIME)
@@ -372,33 +319,18 @@ class Pairer:
             reading = mean_over(waiting.window, histories, partial(_at, rule, histories), rule.tolerance / rule.scale)
         else:
             reading = _at(rule, histories, time_ns)
-        if reading is not None and self._do_clocks_disagree(rule, was_late=waiting.frame.is_backfilled):
+        if reading is not None and self._offsets.disagree(rule, was_late=waiting.frame.is_backfilled):
+            self._unheard[Unheard(rule.name, None, None)] = None
             return Reading(reading.value, reading.flag | Flag.CLOCKS_DISAGREE)
         return reading
 
-    def _travel(self, waiting: _Waiting, rule: ChannelRule) -> float | None:
+    def _travel(self, waiting: WaitingFrame, rule: ChannelRule) -> float | None:
         """How far the channel went during the exposure, in its own unit; None if that is not known yet."""
         if not waiting.has_time or waiting.frame.timestamp_ns == NO_STAMP:
             return math.nan
         names = (rule.name, rule.moving) if rule.moving else (rule.name,)
-        histories = tuple(self._history(name, waiting) for name in names)
+        histories = tuple(self._histories[name].around(waiting.window) for name in names)
         return travel_over(waiting.window, histories[0], partial(_at, rule, histories))
-
-    def _history(self, name: str, waiting: _Waiting) -> History:
-        return self._histories[name].around(waiting.window)
-
-    def _do_clocks_disagree(self, rule: ChannelRule, *, was_late: bool) -> bool:
-        """True if the receipts tell that frames and this channel are stamped by clocks too far apart.
-
-        For a frame that `was_late`, if they told so at any time: they cannot tell when it was taken.
-        """
-        for name in (rule.name, rule.moving) if rule.moving else (rule.name,):
-            offset_ns = self._offset_ns(self._histories[name])
-            if offset_ns is not None and abs(offset_ns) > self._limit_ns:
-                self._apart.add(rule.name)
-                self._unheard[Unheard(rule.name, None, None)] = None
-                return True
-        return was_late and rule.name in self._apart
 
 
 def _at(rule: ChannelRule, histories: tuple[History, ...], time_ns: int) -> Reading | None:

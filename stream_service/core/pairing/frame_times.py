@@ -1,0 +1,51 @@
+"""Which frames of a run have a time: what is wrong with their clock makes a stamp none (ADR 0010)."""
+
+from __future__ import annotations
+
+from stream_service.core.clock import FrameClock
+from stream_service.core.frame import Window
+
+NONE_CAME, TIMED, UNTIMED = 0, 1, 2
+
+
+class FrameTimes:
+    """Frames by ordinal, as they come."""
+
+    def __init__(self, limit_ns: int) -> None:
+        """`limit_ns` is how far the clock may be off before its stamps are no times."""
+        self._clock = FrameClock(limit_ns)
+        self._furthest_ordinal = -1
+        self._kinds = bytearray()
+        """By ordinal, of frames that came by themselves."""
+
+    @property
+    def lag_ns(self) -> int | None:
+        """Receipt minus stamp of the promptest of the last frames; None without receipts."""
+        return self._clock.lag_ns
+
+    def enter(
+        self, ordinal: int, window: Window, received_ns: int | None, *, is_stamped: bool, has_waited: bool
+    ) -> bool:
+        """A frame came by itself: True if its stamp is a time. `is_stamped` False: it is known to be none."""
+        has_time = is_stamped and self._has_time(ordinal, window, received_ns, has_waited=has_waited)
+        if ordinal >= len(self._kinds):
+            self._kinds.extend(bytes(ordinal + 1 - len(self._kinds)))
+        self._kinds[ordinal] = TIMED if has_time else UNTIMED
+        return has_time
+
+    def _has_time(self, ordinal: int, window: Window, received_ns: int | None, *, has_waited: bool) -> bool:
+        """True if a frame is stamped later than the one before it, by a clock that has not stepped."""
+        clock = self._clock
+        if ordinal <= self._furthest_ordinal:  # it was overtaken
+            return window.end_ns < clock.newest_ns and not clock.has_stepped_back
+        self._furthest_ordinal = ordinal
+        return window.end_ns != clock.newest_ns and clock.admit(window.end_ns, received_ns, has_waited=has_waited)
+
+    def are_about(self, ordinal: int) -> bool:
+        """True if the frames before and after this place that came by themselves have times, as far as there are any.
+
+        One that is fetched from elsewhere tells nothing of the clock, which is somewhere else by now; its stamp is a
+        time if those beside it are.
+        """
+        before, after = self._kinds[:ordinal].rstrip(b"\0"), self._kinds[ordinal + 1 :].lstrip(b"\0")
+        return UNTIMED not in (before[-1:] + after[:1])
