@@ -28,8 +28,6 @@ class Faults:
     duplicate_fraction: float = 0.0
     drop_ids: frozenset[int] = field(default_factory=frozenset)
     duplicate_ids: frozenset[int] = field(default_factory=frozenset)
-    copy_stamp_s: float = 0.0
-    """The second of two has a stamp that is off by so much."""
     far_ids: frozenset[int] = field(default_factory=frozenset)
     """Frames that are posted with a uniqueId far ahead of their own."""
     corrupt_ids: frozenset[int] = field(default_factory=frozenset)
@@ -40,6 +38,8 @@ class Faults:
     """Frames that leave late."""
     reorder: int = 0
     """Frames leave shuffled among so many; below 2: in their order."""
+    copy_stamp_s: float = 0.0
+    """The second of two has a stamp that is off by so much."""
 
     def copies(self, unique_id: int) -> int:
         """Number of times the frame is posted: 0, 1 or 2."""

@@ -303,6 +303,18 @@ class Epochs:
         """Ordinals of those."""
         return self._displaced.keys()
 
+    def order_of(self, epochs: npt.NDArray[np.integer], unique_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        """Places of these frames, (n,), in the order in which the detector has made them: those that were found just
+        before a reset of its counter have one there, and what was made after them comes as much later."""
+        more = np.zeros(len(self._epochs), np.int64)
+        for epoch, unique_id in self._displaced.values():
+            known, after = self._epochs[epoch : epoch + 2]
+            more[epoch] = max(more[epoch], known.ordinal_of(unique_id) + 1 - after.first_ordinal)
+        firsts = np.array([[known.first_ordinal, known.first_unique_id] for known in self._epochs], np.int64)
+        firsts[1:, 0] += np.cumsum(more)[:-1]
+        ordinal, unique_id = firsts[epochs].T
+        return ordinal + unique_ids - unique_id
+
     def is_displaced(self, epoch: int, unique_id: int) -> bool:
         """True for one of those."""
         return (epoch, unique_id) in self._displaced.values()

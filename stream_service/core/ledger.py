@@ -344,6 +344,10 @@ class Ledger:
         self.n_received += 1
         return Receipt(Arrival.NEW, FrameId(end.epoch, unique_id), ordinal)
 
+    def order_of(self, epochs: npt.NDArray[np.integer], unique_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        """See `Epochs.order_of`."""
+        return self._epochs.order_of(epochs, unique_ids)
+
     def held(self) -> npt.NDArray[np.int64]:
         """Ordinals of the frames that came and were not given back or reopened, in order."""
         return np.flatnonzero(self._n_received[: self.n_total])

@@ -60,6 +60,8 @@ class Exposed:
         assert sum(account.get(status, 0) for status in SETTLED) == account["expected"] == n_planned, message
         assert account.get("not_exposed", 0) == n_planned - len(self), message
         place_of = {identity: place for place, identity in enumerate(self.identities)}
+        if not lost and len(self) == n_planned:
+            assert rows.planned == [place_of[identity] for identity in rows.identities], message
         uncertainty_m = np.nan_to_num(file["/entry/frames/position_uncertainty_m"][()])
         for row in np.flatnonzero(rows.keep).tolist():
             place = place_of[rows.identities[row]]
@@ -80,6 +82,7 @@ class StoredRows:
     identities: list[Identity]
     keep: np.ndarray
     flags: np.ndarray
+    planned: list[int]
     is_final: np.ndarray
     """False for one that a later one replaces."""
 
@@ -89,7 +92,8 @@ class StoredRows:
         identities = list(zip(*columns, strict=True))
         replaces = file["/entry/frames/replaces"][()]
         is_final = ~np.isin(np.arange(len(identities)), replaces[replaces >= 0])
-        return cls(identities, file["/entry/keep"][()] != 0, file["/entry/frames/flags"][()], is_final)
+        planned = file["/entry/frames/planned"][()].tolist()
+        return cls(identities, file["/entry/keep"][()] != 0, file["/entry/frames/flags"][()], planned, is_final)
 
     @property
     def final(self) -> list[Identity]:

@@ -294,6 +294,17 @@ class RowPipeline:
         self._n_put_right += len(portion)
         self.add_rows(rows, pixels, ordinals)
 
+    def plan_anew(self) -> None:
+        """Correct the planned positions of the rows, all in the file, if frames were found of which nobody knew."""
+        if not self.planned.is_to_be_corrected:
+            return
+
+        def planned_of(epochs: npt.NDArray[Any], unique_ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+            return self.planned.positions_of(self._ledger.order_of(epochs, unique_ids))
+
+        self._file.call(lambda file: file.plan_anew(planned_of))
+
+
     def portions(self, missing: Ordinals, most_frames: int) -> list[Ordinals]:
         """What is to be gathered once more for frames that are missing, in order: whole rows, some at a time."""
         if not isinstance(self._grouper, PositionGrouper):

@@ -51,10 +51,20 @@ class PlannedRows:
         if planned_m is not None and self._is_planned and self._most:
             self._places_m[:] = np.repeat(planned_m, self.rows_per_position, axis=0)
         self.displaced: set[int] = set()
-        """Ordinals of frames of which nobody knows for what position they were planned."""
+        """Ordinals of frames that were found behind all others: what they were planned for is known at the end."""
         self._repeats: tuple[int, ...] = ()
         self._replaced: list[int] = []
         self._n_elsewhere = 0
+
+    @property
+    def is_to_be_corrected(self) -> bool:
+        """True if such frames were found, so that all after them belong to later positions; not where positions may be
+        repeated, since a repeat has no place in the order of the scan."""
+        return bool(self.displaced) and not self._most
+
+    def positions_of(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Planned positions of the rows (n,) whose first frames these are."""
+        return self._partition.rows_of(ordinals) // self.rows_per_position
 
     @property
     def n_announced(self) -> int:
@@ -81,7 +91,7 @@ class PlannedRows:
         """Enter `planned` and `replaces` into rows (n,) whose first frames these are, which begin at `first_row`."""
         slots = self._partition.rows_of(first_ordinals)
         is_displaced = np.isin(first_ordinals, list(self.displaced))
-        rows["planned"] = np.where(is_displaced, -1, slots // self.rows_per_position)
+        rows["planned"] = np.where(is_displaced, -1, self.positions_of(first_ordinals))
         if not self._most:
             return
         is_extra = ~is_displaced & (slots >= len(self._row_of))

@@ -48,8 +48,8 @@ class GrowingColumn:
         """Write over entries that are there, from row `start` on."""
         self._write(start, block)
 
-    def read(self, row: int) -> np.ndarray[Any, Any]:
-        """The value of one row, of the item's shape."""
+    def read(self, row: int | slice) -> np.ndarray[Any, Any]:
+        """The value of one row, of the item's shape; of some, (n, *item_shape)."""
         return self._dataset[row]
 
     def replace(self, block: np.ndarray[Any, Any]) -> None:

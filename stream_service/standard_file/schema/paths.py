@@ -36,6 +36,7 @@ EPOCH = f"{FRAMES}/epoch"
 STAMPS = f"{FRAMES}/timestamp_ns"
 FRAME_STATUS = f"{FRAMES}/status"
 ROW_ENERGY = f"{FRAMES}/energy_eV"
+PLANNED_OF_ROW = f"{FRAMES}/planned"
 REPLACES = f"{FRAMES}/replaces"
 FLAGS = f"{FRAMES}/flags"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -14,6 +14,8 @@ from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.row_columns import COLUMN_PATHS, column_blocks, rows_of
 from stream_service.standard_file.write.fixed_datasets import FixedDatasets
 
+PlannedOf = Callable[[np.ndarray[Any, Any], np.ndarray[Any, Any]], np.ndarray[Any, Any]]
+"""Planned positions (n,) of rows by epoch and uniqueId of their first frames."""
 LEFT_OUT = np.zeros(1, np.uint8)
 
 
@@ -52,6 +54,13 @@ class GrowingRows:
         """Say of rows that are written that they are not to be used."""
         for row in rows:
             self._columns[paths.KEEP].rewrite(row, LEFT_OUT)
+
+    def plan_anew(self, planned_of: PlannedOf) -> None:
+        """Write over the planned positions of all rows that are written."""
+        frames = [self._columns[path].read(slice(0, self.n_written))[:, 0] for path in (paths.EPOCH, paths.UNIQUE_ID)]
+        column = self._columns[paths.PLANNED_OF_ROW]
+        planned = column.read(slice(0, self.n_written))
+        column.rewrite(0, planned_of(*frames).astype(planned.dtype))
 
     def announce(self) -> None:
         """Tell readers of all rows, which are flushed; those beyond the keys reserved have no key, and are counted."""

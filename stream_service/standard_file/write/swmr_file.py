@@ -36,7 +36,7 @@ from stream_service.standard_file.schema.tree import standard_tree
 from stream_service.standard_file.schema.verdict_columns import VERDICTS_DTYPE
 from stream_service.standard_file.write.creation import create_file
 from stream_service.standard_file.write.fixed_datasets import FixedDatasets
-from stream_service.standard_file.write.growing_rows import GrowingRows
+from stream_service.standard_file.write.growing_rows import GrowingRows, PlannedOf
 from stream_service.standard_file.write.guarded_file import GuardedFile
 from stream_service.standard_file.write.place_watch import PlaceWatch
 from stream_service.standard_file.write.readback_buffer import ReadbackBuffer
@@ -175,6 +175,12 @@ class StandardFile:
         self._check_can_grow()
         with self._writing("leave out rows"):
             self._rows.leave_out(rows)
+
+    def plan_anew(self, planned_of: PlannedOf) -> None:
+        """Write over `/entry/frames/planned` of all rows; readers see it after the next flush."""
+        self._check_can_grow()
+        with self._writing("correct the planned positions"):
+            self._rows.plan_anew(planned_of)
 
     def write_ledger(self, ledger: LedgerColumns) -> None:
         """Replace the account of the run; readers see all of it after the next flush.

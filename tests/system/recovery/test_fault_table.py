@@ -82,6 +82,9 @@ TABLE = {
     "counter reset, and loss around it": Fault(
         lambda b: {"Sim__CounterReset": f"0@{b + 10}", "Sim__DropIds": f"{ids(b, 4, 8)},3,5"}
     ),
+    "counter reset, and loss just before it": Fault(
+        lambda b: {"Sim__CounterReset": f"0@{b + 10}", "Sim__DropIds": ids(b, 8, 9)}
+    ),
     "detector stops early": Fault(
         lambda b: {"Sim__StopIds": ids(b, 15)}, "INCOMPLETE", n_exposed=15, says="9 never exposed"
     ),
