@@ -40,7 +40,15 @@ from stream_service.run.setup import RunSetup
 from stream_service.run.source_watch import SourceWatch
 from stream_service.run.sources import Sources
 from stream_service.run.verdict import Verdict
-from stream_service.settings.service_status import NO_RUN, Coverage, Judged, RunStatus, Severity
+from stream_service.settings.service_status import (
+    NO_RUN,
+    NOTHING_WAITS,
+    Coverage,
+    Judged,
+    QueueBytes,
+    RunStatus,
+    Severity,
+)
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +91,7 @@ class Run:
             self._notes, self._rows, self._watch, self._ending, sources.budget_bytes, setup.journal
         )
         self._most_queue_bytes = 0
+        self._high_water = NOTHING_WAITS
         self._past = Past()
         self._n_epochs_told, self._n_changes_told = 1, 0
         self._reached_told: Reached | None = None
@@ -219,8 +228,9 @@ class Run:
             bad_messages=self._notes.n_refused,
             rows=self.out.file.n_rows if self.out else 0,
             rows_expected=self.setup.n_rows_expected or 0,
-            queue_bytes=self._queue_bytes,
+            queue_bytes=sum(self._queue_bytes),
             most_queue_bytes=self._most_queue_bytes,
+            high_water=self._high_water,
             judged=judged,
             missing_ids=self.verdict.missing_ids if self.verdict is not None else "",
             n_repeats=self.out.pipeline.planned.n_announced if self.out else 0,
@@ -228,10 +238,11 @@ class Run:
         )
 
     @property
-    def _queue_bytes(self) -> int:
+    def _queue_bytes(self) -> QueueBytes:
         """Of all that waits in memory to become rows, and of rows to be judged."""
-        judged = self.out.quality.waiting_bytes if self.out else 0
-        return self._sources.frames.queue.held_bytes + self._rows.pairing.waiting_bytes + judged
+        pairing, judging = self._rows.pairing, self.out.quality.waiting_bytes if self.out else 0
+        waiting_bytes = pairing.waiting_bytes + pairing.beside_bytes
+        return QueueBytes(self._sources.frames.queue.held_bytes, waiting_bytes, judging)
 
     @property
     def _state_shown(self) -> RunState:
@@ -290,7 +301,7 @@ class Run:
         while not self._is_over(self._clock()):
             for message in frames.take(IDLE_S):
                 self._receive(message)
-                self._most_queue_bytes = max(self._most_queue_bytes, self._queue_bytes)
+                self._note_high_water()
                 if self._rows.pairing.is_over_budget:
                     self._rows.pair()
             self._tell_reached()
@@ -299,6 +310,11 @@ class Run:
                 self._rows.salvage(self._ledger)
             self._rows.publish(self._clock())
             self._look_around(self._clock())
+
+    def _note_high_water(self) -> None:
+        now = self._queue_bytes
+        self._most_queue_bytes = max(self._most_queue_bytes, sum(now))
+        self._high_water = self._high_water.most(now)
 
     def _receive(self, message: Any) -> None:
         """Enter what a message brings; the detector is not quiet, even if it brings no frame of this run."""

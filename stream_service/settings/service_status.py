@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -87,6 +87,24 @@ class ToRepeat(BaseModel):
     """The first of these, from 0."""
 
 
+class QueueBytes(NamedTuple):
+    """Memory that waits in each queue of a run, in bytes."""
+
+    frames: int = 0
+    """Of frames that were received, and are not taken yet."""
+    pairing: int = 0
+    """Of those that wait for their readbacks, or for the others of their group."""
+    judging: int = 0
+    """Of rows that wait to be judged."""
+
+    def most(self, other: QueueBytes) -> QueueBytes:
+        """The larger of each."""
+        return QueueBytes(*map(max, self, other))
+
+
+NOTHING_WAITS = QueueBytes()
+
+
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """A run as it stands."""
@@ -112,6 +130,8 @@ class RunStatus:
     """Repeats that were announced."""
     most_queue_bytes: int = 0
     """The most that `queue_bytes` has been in this run."""
+    high_water: QueueBytes = NOTHING_WAITS
+    """The most that each queue has held in this run."""
     missing_ids: str = ""
     """uniqueIds of the frames that were exposed and are not in the file, as ranges; once the run has ended."""
 

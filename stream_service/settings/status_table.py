@@ -194,6 +194,24 @@ class ServicePV(StrEnum):
         IN_BYTES,
         lambda s: s.run.most_queue_bytes,
     )
+    MOST_FRAMES_BYTES = (
+        "MostFramesBytes",
+        "high-water mark in the newest run: frames received and not taken yet, without PVA's queue",
+        IN_BYTES,
+        lambda s: s.run.high_water.frames,
+    )
+    MOST_PAIRING_BYTES = (
+        "MostPairingBytes",
+        "high-water mark in the newest run: frames that wait for their readbacks, or for the others of their group",
+        IN_BYTES,
+        lambda s: s.run.high_water.pairing,
+    )
+    MOST_JUDGING_BYTES = (
+        "MostJudgingBytes",
+        "high-water mark in the newest run: rows that wait to be judged",
+        IN_BYTES,
+        lambda s: s.run.high_water.judging,
+    )
 
     ROWS_JUDGED = "RowsJudged", "rows with a verdict", IN_ROWS, lambda s: s.run.judged.n_rows
     ROWS_COMPARED = (

@@ -150,6 +150,9 @@ def test_frames_that_wait_for_readbacks_are_bounded_in_memory(bench):
     assert max(waiting) <= b.sources.budget_bytes
     status = run.status()
     assert status.queue_bytes == 0 and max(waiting) <= status.most_queue_bytes <= b.sources.budget_bytes + 96
+    high_water = status.high_water
+    assert max(waiting) <= high_water.pairing <= b.sources.budget_bytes + 96
+    assert max(high_water) <= status.most_queue_bytes <= sum(high_water)
     assert run.state is RunState.COMPLETE and b.rows() == list(range(1, 51))
     with b.file() as file:
         assert set(file["/entry/frames/flags"][:]) == {Flag.UNBRACKETED}
