@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from iocsim.detector.ndarray import Compressed, NDArray
+from iocsim.unique_ids import seed_of
 
 RANDOM_STREAM = 6  # of one seed; see `frame_faults`
 CODEC_OF_GARBAGE = "bslz4"
@@ -15,7 +16,7 @@ CODEC_OF_GARBAGE = "bslz4"
 
 def garbled(array: NDArray, seed: int) -> NDArray:
     """The frame with random bytes for a payload, by seed and uniqueId; no codec can make pixels of them."""
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, RANDOM_STREAM, array.unique_id])))
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, RANDOM_STREAM, seed_of(array.unique_id)])))
     n_bytes = array.compressed_bytes if array.codec else max(1, array.pixels.nbytes // 3)
     return replace(array, compressed=Compressed(array.codec or CODEC_OF_GARBAGE, rng.bytes(n_bytes)))
 

@@ -22,6 +22,11 @@ def parse_ids(text: str) -> frozenset[int]:
     return frozenset(ids)
 
 
+def seed_of(unique_id: int) -> int:
+    """A seed that belongs to the frame: what it is to C without a sign, since a counter that runs over is negative."""
+    return unique_id % (1 << 32)
+
+
 def chance(seed: int, unique_id: int, salt: int) -> float:
     """A number in [0, 1) that belongs to the frame: the SplitMix64 generator, one step from its own state."""
     state = (seed * 0x9E3779B97F4A7C15 + unique_id * 0xD1B54A32D192ED03 + salt) & MASK64

@@ -16,6 +16,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from iocsim.unique_ids import seed_of
+
 Rotate = Literal[0, 90, 180, 270]
 Flip = Literal["none", "h", "v", "hv"]
 
@@ -188,4 +190,4 @@ class Camera:
         return (total / n_frames).astype(np.float32)
 
     def _rng(self, stream: _Stream, index: int) -> np.random.Generator:
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.spec.seed, stream, index])))
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.spec.seed, stream, seed_of(index)])))

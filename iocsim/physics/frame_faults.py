@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iocsim.physics.deviation import STEADY, Deviation
-from iocsim.unique_ids import FaultError, chance, parse_ids
+from iocsim.unique_ids import FaultError, chance, parse_ids, seed_of
 
 WRONG_ENERGIES = (-0.06, -0.03, 0.03, 0.06)
 """Relative; few, since each is another probe and another drawing of the sample."""
@@ -102,7 +102,9 @@ class Fault:
 
     def read_out(self, frame: NDArray[Any], frame_before: NDArray[Any] | None, saturation_ADU: float) -> NDArray[Any]:
         """The frame (raw axes) as it is read out; what is given is not written into."""
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.key[0], RANDOM_STREAM, self.key[1]])))
+        rng = np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence([self.key[0], RANDOM_STREAM, seed_of(self.key[1])]))
+        )
         match self.kind:
             case FaultKind.REPEATED if frame_before is not None:
                 return frame_before

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from iocsim.physics.deviation import Deviation, blade
 from iocsim.physics.frame_faults import ALL_KINDS, FaultKind
-from iocsim.unique_ids import FaultError
+from iocsim.unique_ids import FaultError, seed_of
 
 GIVEN_KINDS = tuple(kind for kind in ALL_KINDS if kind is not FaultKind.WRONG_ENERGY)
 """Kinds that given frames can be made to show."""
@@ -36,7 +36,7 @@ class Sensor:
 def disturbed(frame: NDArray[Any], deviation: Deviation, sensor: Sensor, key: tuple[int, int]) -> NDArray[Any]:
     """A frame as the deviation would have made it; `key` (seed, uniqueId) seeds the photon noise."""
     seed, unique_id = key
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, NOISE_STREAM, unique_id])))
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, NOISE_STREAM, seed_of(unique_id)])))
     counts_photons = frame.dtype.kind in "ui"
     gain = sensor.gain_ADU_per_photon
     light = frame - np.asarray(sensor.dark_ADU, np.float64)

@@ -92,13 +92,14 @@ class Commands(Group):
 class App(typer.Typer):
     """A `Typer` whose commands are `Command`s, and which leaves errors to `cli.main`, or to `run`."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, cls: type[TyperGroup] = Group, **settings: Any) -> None:
         super().__init__(
-            **{"cls": Group} | settings,
+            cls=cls,
             no_args_is_help=True,
             pretty_exceptions_enable=False,
             add_completion=False,
             rich_markup_mode="rich",
+            **settings,
         )
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:

@@ -185,6 +185,10 @@ class Epochs:
         beside = (ordinal - 1, ordinal + 1)
         return any(self.has(other) and self._stamps_ns[other] == stamp_ns for other in beside)
 
+    def repeats_stamp(self, ordinal: int) -> bool:
+        """True if a frame has the stamp of the one before it."""
+        return self.has(ordinal - 1) and self.has(ordinal) and bool(np.diff(self._stamps_ns[ordinal - 1 :][:2]) == 0)
+
     def ordinal_now(self, unique_id: int) -> int:
         """The place of an id in the current epoch."""
         return self._epochs[-1].ordinal_of(unique_id)
@@ -314,6 +318,14 @@ class Epochs:
         firsts[1:, 0] += np.cumsum(more)[:-1]
         ordinal, unique_id = firsts[epochs].T
         return ordinal + unique_ids - unique_id
+
+    def is_displaced_in_order(self, ordinal: int) -> bool | None:
+        """True if a frame that stands behind all others is stamped later than the one that was found before it; None
+        if it is none of those."""
+        if ordinal not in self._displaced:
+            return None
+        is_first = ordinal - 1 not in self._displaced or self._displaced[ordinal - 1][0] != self._displaced[ordinal][0]
+        return is_first or bool(self._stamps_ns[ordinal - 1] < self._stamps_ns[ordinal])
 
     def is_displaced(self, epoch: int, unique_id: int) -> bool:
         """True for one of those."""

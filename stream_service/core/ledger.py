@@ -348,6 +348,10 @@ class Ledger:
         """See `Epochs.order_of`."""
         return self._epochs.order_of(epochs, unique_ids)
 
+    def repeats_stamp(self, ordinal: int) -> bool:
+        """See `Epochs.repeats_stamp`."""
+        return self._epochs.repeats_stamp(ordinal)
+
     def held(self) -> npt.NDArray[np.int64]:
         """Ordinals of the frames that came and were not given back or reopened, in order."""
         return np.flatnonzero(self._n_received[: self.n_total])
@@ -359,10 +363,10 @@ class Ledger:
     def is_in_order(self, ordinal: int) -> bool:
         """True if a frame that came is stamped later than the one before it, and earlier than the one after it.
 
-        So is a displaced one, by which its place was found.
+        So is a displaced one, by which its place was found, unless it has the stamp of the one that was found before.
         """
-        if ordinal in self.displaced:
-            return True
+        if (is_displaced_in_order := self._epochs.is_displaced_in_order(ordinal)) is not None:
+            return is_displaced_in_order
         came = self._n_received[: self.n_seen] > 0
         came[list(self.displaced)] = False
         before, after = np.flatnonzero(came[:ordinal])[-1:], np.flatnonzero(came[ordinal + 1 :])[:1] + ordinal + 1

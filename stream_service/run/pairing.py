@@ -18,8 +18,10 @@ from dataclasses import replace
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
 from stream_service.core.ledger import Receipt
+from stream_service.core.pairing.after_gap import KEPT_S, AfterGap, Came
 from stream_service.core.pairing.pairer import Pairer
 from stream_service.core.pairing.readback import Entries, Readback, Unheard
+from stream_service.core.pairing.rule import How
 from stream_service.core.pairing.unsure_frames import MOST_UNSURE
 from stream_service.core.stream import Ends, Gone, ReadbackEvent, Watermark
 from stream_service.run.rules import RunRules
@@ -55,6 +57,9 @@ class Pairing:
         self._wrong_stamps = rules.wrong_stamps
         self._arrivals_s: OrderedDict[int, float] = OrderedDict()
         """Of the frames that wait, by ordinal, in the order in which they came."""
+        by_time = any(rule.how is How.TIMESTAMP for rule in rules.channels)
+        self._after_gap = AfterGap() if by_time and not rules.is_in_order else None
+        """None where nothing depends on a stamp, or all stamps are known beforehand."""
         self.beside_bytes = 0
         """Of exposures that wait elsewhere for a frame that waits here; they count as much."""
         self._resumed: set[str] = set()
@@ -74,11 +79,16 @@ class Pairing:
 
     def __len__(self) -> int:
         """Frames that wait."""
-        return len(self._pairer)
+        return len(self._pairer) + (self._kept is not None)
 
     @property
     def waiting_bytes(self) -> int:
-        return self._pairer.waiting_bytes
+        kept_bytes = 0 if self._kept is None else self._kept.frame.pixels.nbytes
+        return self._pairer.waiting_bytes + kept_bytes
+
+    @property
+    def _kept(self) -> Came | None:
+        return None if self._after_gap is None else self._after_gap.kept
 
     @property
     def is_over_budget(self) -> bool:
@@ -87,28 +97,46 @@ class Pairing:
 
     def is_waiting(self, ordinal: int) -> bool:
         """True if this frame has come and has not left."""
-        return ordinal in self._arrivals_s
+        return ordinal in self._arrivals_s or (self._kept is not None and self._kept.receipt.ordinal == ordinal)
 
     def add(self, frame: Frame, receipt: Receipt, exposure_s: float, now_s: float, *, is_in_order: bool = True) -> None:
         """Take a frame that the ledger calls new and that arrived just now.
 
         `is_in_order` False: one that was fetched, and is not stamped between those taken before and after it.
         """
+        came = Came(frame, receipt, exposure_s, now_s, is_in_order)
+        for each in [came] if self._after_gap is None else self._after_gap.take(came):
+            self._add(each, now_s)
+
+    def release(self, now_s: float, came_before_s: float = math.inf) -> None:
+        """No frame is on its way any more, of those that came before this moment none is kept back for the next."""
+        for each in [] if self._after_gap is None else self._after_gap.release(came_before_s):
+            self._add(each, now_s)
+
+    def _add(self, came: Came, now_s: float) -> None:
+        frame, receipt, exposure_s, at_s, is_in_order, is_repeated = came
         window = self._frame_time.window(frame.timestamp_ns, 0.0 if math.isnan(exposure_s) else exposure_s)
-        self._arrivals_s[receipt.ordinal] = now_s
+        self._arrivals_s[receipt.ordinal] = at_s
         stamp = (frame.unique_id, frame.timestamp_ns)
         is_stamped = frame.timestamp_ns != NO_STAMP and stamp not in self._wrong_stamps and is_in_order
         if is_stamped and not frame.is_backfilled:
-            self._newest.append((window.end_ns, now_s))
+            self._newest.append((window.end_ns, at_s))
             if window.end_ns < self._reached_ns - self._limit_s * NS_PER_S:
                 self._take_back(now_s)
         if is_stamped and frame.is_backfilled and (self._fetched is None or window.end_ns > self._fetched[0]):
-            self._fetched = window.end_ns, now_s
+            self._fetched = window.end_ns, at_s
         received_ns = None if frame.received_s is None else round(frame.received_s * NS_PER_S)
         if self._is_in_order and is_stamped:
-            self._readbacks.ask(window.end_ns, now_s)
+            self._readbacks.ask(window.end_ns, at_s)
         self._pairer.add_frame(
-            frame, receipt.id, receipt.ordinal, exposure_s, window, received_ns, is_stamped=is_stamped
+            frame,
+            receipt.id,
+            receipt.ordinal,
+            exposure_s,
+            window,
+            received_ns,
+            is_stamped=is_stamped,
+            is_repeated=is_repeated,
         )
 
     def restore(self, readbacks: Sequence[Readback], unheard: Sequence[Unheard]) -> None:
@@ -227,6 +255,7 @@ class Pairing:
 
     def ready(self, now_s: float) -> list[Exposure]:
         """The frames whose readbacks are known, and those that can wait no longer; asks after those that still wait."""
+        self.release(now_s, math.inf if self.is_over_budget else now_s - KEPT_S)
         ready = self._leaving(self._pairer.take())
         if now_s - self._gave_up_s > TOLD_S:
             self._pairer.n_given_up.clear()

@@ -384,6 +384,7 @@ class Run:
         if self.state is not RunState.DRAINING or not self._end.has_all(now) or self._rows.is_salvaging:
             return False
         self._enter(self._intake.settle())
+        self._rows.pairing.release(now)
         if not len(self._rows.pairing):
             self._enter(self._end.fetch(now))
         if len(self._rows.pairing) or not self._end.backfill.is_done:

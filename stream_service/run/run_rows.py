@@ -178,7 +178,7 @@ class RunRows:
             if not is_aborted:
                 self.pairing.arrays.end_all()
                 self.out.pipeline.put_right(self.pairing.known_late())
-            self.out.pipeline.plan_anew()
+            self.out.pipeline.corrections.write()
             self.out.set_clock_offsets(self.pairing.clock_offsets_s())
 
     def release(self) -> None:

@@ -24,10 +24,21 @@ class FrameTimes:
         return self._clock.lag_ns
 
     def enter(
-        self, ordinal: int, window: Window, received_ns: int | None, *, is_stamped: bool, has_waited: bool
+        self,
+        ordinal: int,
+        window: Window,
+        received_ns: int | None,
+        *,
+        is_stamped: bool = True,
+        has_waited: bool = False,
+        is_repeated: bool = False,
     ) -> bool:
-        """A frame came by itself: True if its stamp is a time. `is_stamped` False: it is known to be none."""
+        """A frame came by itself: True if its stamp is a time of its own.
+
+        `is_stamped` False: it is known to be no time at all. `is_repeated`: of another frame, perhaps.
+        """
         has_time = is_stamped and self._has_time(ordinal, window, received_ns, has_waited=has_waited)
+        has_time = has_time and not is_repeated
         if ordinal >= len(self._kinds):
             self._kinds.extend(bytes(ordinal + 1 - len(self._kinds)))
         self._kinds[ordinal] = TIMED if has_time else UNTIMED

@@ -97,16 +97,22 @@ class Pairer:
         received_ns: int | None = None,
         *,
         is_stamped: bool = True,
+        is_repeated: bool = False,
     ) -> None:
         """Take a frame that the ledger calls new; `received_ns` tells when it came (roughly, if it has waited).
 
-        `is_stamped` False: it is known beforehand that its stamp is no time.
+        `is_stamped` False: it is known beforehand that its stamp is no time; `is_repeated`: nor that it is its own.
         """
         if frame.is_backfilled:
             has_time = is_stamped and self._times.are_about(ordinal)
         else:
             has_time = self._times.enter(
-                ordinal, window, received_ns, is_stamped=is_stamped, has_waited=frame.has_waited
+                ordinal,
+                window,
+                received_ns,
+                is_stamped=is_stamped,
+                has_waited=frame.has_waited,
+                is_repeated=is_repeated,
             )
         self._waiting[self._n_came] = WaitingFrame(frame, id, ordinal, exposure_s, window, has_time)
         self._n_came += 1

@@ -35,6 +35,7 @@ from stream_service.run.rows.gap_watch import GapWatch
 from stream_service.run.rows.planned_rows import PlannedRows
 from stream_service.run.rows.restored_exposures import OF_THE_ROW, exposures_kept
 from stream_service.run.rows.row_blocks import RowBlocks
+from stream_service.run.rows.row_corrections import RowCorrections
 from stream_service.run.rows.saturation import SaturationShare
 from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
@@ -114,6 +115,7 @@ class RowPipeline:
         self.partition = partition
         self.planned = planned or (VisitedPositions() if isinstance(partition, ByPosition) else PlannedRows(partition))
         """What becomes of the positions of the plan."""
+        self.corrections = RowCorrections(file, ledger, self.planned)
         self._n_rows = 0
         """Filled so far."""
         self._unsure = UnsureRows()
@@ -294,17 +296,6 @@ class RowPipeline:
         self._n_put_right += len(portion)
         self.add_rows(rows, pixels, ordinals)
 
-    def plan_anew(self) -> None:
-        """Correct the planned positions of the rows, all in the file, if frames were found of which nobody knew."""
-        if not self.planned.is_to_be_corrected:
-            return
-
-        def planned_of(epochs: npt.NDArray[Any], unique_ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-            return self.planned.positions_of(self._ledger.order_of(epochs, unique_ids))
-
-        self._file.call(lambda file: file.plan_anew(planned_of))
-
-
     def portions(self, missing: Ordinals, most_frames: int) -> list[Ordinals]:
         """What is to be gathered once more for frames that are missing, in order: whole rows, some at a time."""
         if not isinstance(self._grouper, PositionGrouper):
@@ -406,6 +397,7 @@ class RowPipeline:
         yield from self._spread_check.notes(self._question)
         yield from self._about_lost
         yield from self.planned.notes()
+        yield from self.corrections.notes()
         if self._n_put_right:
             yield f"{counted(self._n_put_right, 'row')} put right by later rows, since readbacks came late"
 

@@ -34,6 +34,11 @@ class VisitedPositions(PlannedRows):
         self._positions: list[int] = []
         """These."""
 
+    @property
+    def is_to_be_corrected(self) -> bool:
+        """Never: where a row was taken does not depend on its place among others."""
+        return False
+
     def enter(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
         """Enter `planned` into rows (n,) whose first frames these are."""
         rows["planned"] = -1

@@ -57,10 +57,24 @@ class GrowingRows:
 
     def plan_anew(self, planned_of: PlannedOf) -> None:
         """Write over the planned positions of all rows that are written."""
-        frames = [self._columns[path].read(slice(0, self.n_written))[:, 0] for path in (paths.EPOCH, paths.UNIQUE_ID)]
+        epochs, unique_ids = self.identities()
         column = self._columns[paths.PLANNED_OF_ROW]
         planned = column.read(slice(0, self.n_written))
-        column.rewrite(0, planned_of(*frames).astype(planned.dtype))
+        column.rewrite(0, planned_of(epochs[:, 0], unique_ids[:, 0]).astype(planned.dtype))
+
+    def identities(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Epoch and uniqueId of the frames of all rows that are written, (n, k) each."""
+        epochs, unique_ids = (
+            self._columns[path].read(slice(0, self.n_written)) for path in (paths.EPOCH, paths.UNIQUE_ID)
+        )
+        return epochs, unique_ids
+
+    def doubt(self, rows: Iterable[int], flag: int) -> None:
+        """Flag rows that are written, and say that they are not to be used."""
+        column = self._columns[paths.FLAGS]
+        for row in rows:
+            column.rewrite(row, np.array([column.read(row) | flag], np.uint32))
+            self._columns[paths.KEEP].rewrite(row, LEFT_OUT)
 
     def announce(self) -> None:
         """Tell readers of all rows, which are flushed; those beyond the keys reserved have no key, and are counted."""

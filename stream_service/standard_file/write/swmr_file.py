@@ -182,6 +182,19 @@ class StandardFile:
         with self._writing("correct the planned positions"):
             self._rows.plan_anew(planned_of)
 
+    def read_identities(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Epoch and uniqueId of the frames of all rows, (n, k) each. Raises `WriteError`."""
+        self._check_can_grow()
+        with self._writing("read rows"):
+            return self._rows.identities()
+        raise AssertionError("a file that is not abandoned gives them, or raises")
+
+    def doubt(self, rows: Iterable[int], flag: int) -> None:
+        """Flag rows, and say that they are not to be used; readers see it after the next flush."""
+        self._check_can_grow()
+        with self._writing("flag rows"):
+            self._rows.doubt(rows, flag)
+
     def write_ledger(self, ledger: LedgerColumns) -> None:
         """Replace the account of the run; readers see all of it after the next flush.
 

@@ -185,6 +185,8 @@ def test_what_is_stored_is_what_was_exposed(rig: Rig, name: str) -> None:
     halt(rig)
     if fault.counts_from is not None:
         count_from(rig, fault.counts_from)
+    elif rig.counter() < 0:  # it has run over
+        count_from(rig, 0)
     n_before, before = len(rig.truth()["unique_id"]), rig.counter()
     rig.beamline.put_all(**fault.sets_file_up(before))
     raw = rig.record(scan, N) if fault.has_raw_file else None
@@ -223,7 +225,7 @@ def test_clock_that_stands_while_the_counter_is_reset_is_said_and_not_guessed(ri
     assert "9 ignored with the id and the time of others" in message and "cannot be told" in message
     with rig.open("undecided") as file:
         rows, account = StoredRows.of(file), ledger(file)
-        assert rows.final == [(0, unique_id) for unique_id in range(1, N - 9 + 1)]
+        assert sorted(rows.final) == [(0, unique_id) for unique_id in range(1, N - 9 + 1)]
         assert not rows.keep.any() and all(flag & Flag.NO_TIME for flag in rows.left_out)
         assert account["stored"] + account["duplicates"] == account["expected"] == N
         check_pixels(file, raw)

@@ -60,6 +60,7 @@ def test_frames_lost_just_before_a_reset_are_looked_for_and_stand_behind_all_oth
     epochs, unique_ids, _, _ = ledger.columns()
     assert list(zip(epochs.tolist(), unique_ids.tolist(), strict=True))[4:] == [(1, 3), (0, 3), (0, 4)]
     assert lost.displaced == {5, 6}
+    assert [ledger.is_in_order(ordinal) for ordinal in (5, 6)] == [True, True], "between those of their epoch"
     in_order = ledger.order_of(np.array([0, 0, 0, 0, 1, 1, 1]), np.array([1, 2, 3, 4, 1, 2, 3]))
     assert in_order.tolist() == list(range(7))
 
