@@ -199,7 +199,7 @@ class Pairer:
         if isinstance(found, Exposure):
             ready[number] = found
             self._leave(number)
-            if found.flags & Flag.MISSING and self.arrays.may_come:
+            if found.flags and found.flags & Flag.MISSING and self.arrays.may_come:  # nearly all have none
                 self.unsure.remember(waiting)
             return False
         if (line := self._lines[found]) is not here:
