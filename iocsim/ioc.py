@@ -81,7 +81,7 @@ class Ioc:
         self._silence = Silence(self.faults, prefix)
         self._readbacks = ReadbackDelivery(self.faults, prefix)
         clocks = [
-            FaultyClock(self.faults, name, clock, lambda: counter.value + 1)
+            FaultyClock(self.faults, name, clock, lambda: counter.following)
             for name, clock in (("FrameClock", frame_clock), ("MotorClock", motor_clock))
         ]
         positions = FaultyPositions(self.faults, readbacks)
@@ -92,7 +92,7 @@ class Ioc:
             beamline.config.seed,
             Polling(self.faults, motor_poll_s, beamline.config.seed),
             clocks[1],
-            lambda position: positions.shown(counter.value + 1, position),
+            lambda position: positions.shown(counter.following, position),
         )
         fault_pvs, hdf5_fault_pvs = FaultPvs(self.faults, faults), Hdf5FaultPvs(self.faults)
         frame_fault_pvs = FrameFaultPvs(self.faults, frame_faults, frames_are_given=beamline.frames_are_given)

@@ -92,12 +92,18 @@ class FrameCounter:
         self.n_taken = 0
         """Frames since the start of iocsim, whatever their numbers."""
 
+    @property
+    def following(self) -> int:
+        """The uniqueId of the frame that is taken next."""
+        following = self.value + 1
+        return -INT32 if following == INT32 else following
+
     def next(self) -> tuple[int, int]:
         """Count one frame; gives its uniqueId and its epoch."""
         with self._lock:
-            self.value += 1
-            if self.value == INT32:
-                self.value, self.epoch = -INT32, self.epoch + 1
+            following = self.following
+            self.epoch += following < self.value
+            self.value = following
             self.n_taken += 1
             return self.value, self.epoch
 
@@ -181,7 +187,7 @@ class Acquisition:
 
     def _series(self, now_ns: int) -> Series:
         energy_eV = self._endstation.conditions_at(now_ns).energy_eV
-        armed_ns = self._clock.moving(now_ns, self._counter.value + 1)
+        armed_ns = self._clock.moving(now_ns, self._counter.following)
         return Series(self._n_images, self._settings(), energy_eV, armed_ns)
 
     def _expose_all(self) -> None:
@@ -196,7 +202,7 @@ class Acquisition:
             if self._stop.wait(lead_s) if lead_s > SHORTEST_WAIT_S else self._stop.is_set():
                 return
             free_ns = end_ns if lead_s > 0.0 else time.time_ns()
-            self._interruptions.before(self._counter.value + 1)
+            self._interruptions.before(self._counter.following)
             if self._stop.is_set():
                 return
             self._read_out(settings, start_ns, end_ns)
@@ -208,7 +214,7 @@ class Acquisition:
                 planned_ns = free_ns
 
     def _energy_factor_of_next(self, start_ns: int) -> float:
-        fault = self._source.fault_of(self._counter.value + 1)
+        fault = self._source.fault_of(self._counter.following)
         return fault.energy_factor if fault is not None and self._endstation.shutter.is_open_at(start_ns) else 1.0
 
     def _show_energy(self, factor: float, time_ns: int) -> None:
@@ -219,8 +225,8 @@ class Acquisition:
     def _read_out(self, settings: ExposureSettings, start_ns: int, end_ns: int) -> None:
         endstation, readout = self._endstation, settings.readout
         there = endstation.conditions_at((start_ns + end_ns) // 2)
-        attributes = self._attributes(self._counter.value + 1)
-        next_id = self._counter.value + 1
+        attributes = self._attributes(self._counter.following)
+        next_id = self._counter.following
         taken = self._source.take(next_id, self._counter.n_taken, settings.exposure_s, there)
         pixels = readout.apply(taken.frame)
         unique_id, epoch = self._counter.next()

@@ -124,7 +124,7 @@ class Intake:
 
     def _goes_on(self, frame: _Came) -> bool:
         """True for the next id, one within an announced series, and what is not newer than the last frame: a late one,
-        or a duplicate."""
+        or a duplicate. Not for a copy with another stamp, which alone is no reset of counter and clock."""
         if frame.epoch is not None and self._ledger.is_announced(frame.epoch, frame.unique_id):
             return True
         last_id = self._last_id_before(frame)
@@ -132,6 +132,7 @@ class Intake:
         if frame.epoch is None:
             is_late = is_late and frame.timestamp_ns <= self._last_ns
             is_late = is_late and not self._ledger.belies_begin(frame.unique_id)
+            is_late = is_late and not self._ledger.begins_epoch(frame.unique_id, frame.timestamp_ns)
         return is_late or self._follows(frame, last_id)
 
     def _follows(self, frame: _Came, last_id: int) -> bool:

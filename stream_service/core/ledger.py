@@ -184,6 +184,10 @@ class Ledger:
             return False
         return (unique_id, timestamp_ns) == self._last_before or self._last_before[0] < unique_id < self.first_unique_id
 
+    def begins_epoch(self, unique_id: int, timestamp_ns: int) -> bool:
+        """True if by its id and stamp a frame would begin an epoch."""
+        return self._epochs.place_of(unique_id, timestamp_ns, is_confirmed=False).begins is not None
+
     def belies_begin(self, unique_id: int) -> bool:
         """True for an id before the first one where that was a guess: such a frame is late only if others say so."""
         return not self._is_begin_certain and self._epochs.current == 0 and unique_id < self.first_unique_id

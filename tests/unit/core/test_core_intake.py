@@ -140,6 +140,19 @@ def test_frames_between_the_old_one_and_the_run_are_not_of_it():
     assert new(entered) == [(58, 0), (59, 1)]
 
 
+@pytest.mark.parametrize("off_ns", [-25, -5, 5, 1000])
+def test_a_copy_with_another_stamp_moves_nothing(off_ns):
+    """Alone it is no reset of the counter, whether the clock would have been set back with it or not."""
+    ledger = Ledger(1, 10)
+    came = [frame(unique_id, 10 * unique_id) for unique_id in range(1, 11)]
+    came.insert(6, frame(5, 50 + off_ns))
+    intake = Intake(ledger)
+    entered = [each for one in came for each in intake.admit(one)] + intake.decide(10, is_last=True)
+    found = [each.receipt.id for each in entered if each.receipt.arrival is Arrival.NEW]
+    assert found == [(0, unique_id) for unique_id in range(1, 11)]
+    assert len(entered) == len(came)
+
+
 def test_frame_that_comes_twice_while_it_waits_is_a_duplicate():
     ledger = Ledger(1, None)
     intake = Intake(ledger)
