@@ -94,7 +94,9 @@ def followed_channels(profile: Profile) -> dict[str, Follow]:
 
 
 def _tolerance(profile: Profile, name: str) -> float:
-    """What makes no difference to a row, in the channel's own unit; infinite for a channel that no row waits for."""
+    """What makes no difference to a row, in the channel's own unit; infinite for one whose value no row waits for."""
+    if profile.channels[name].how is How.INDEX:
+        return math.inf
     if name in POSITION_CHANNELS:
         return profile.position_tolerance_m / profile.scale_of(name)
     return FINEST_eV / profile.scale_of(name) if name == "energy" else math.inf
