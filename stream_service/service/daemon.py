@@ -27,6 +27,7 @@ from stream_service.publishers.pva_images import PvaImages
 from stream_service.publishers.service_pvs import Command, Order
 from stream_service.publishers.zmq_messages import ZmqMessages
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
+from stream_service.run.live.live_journal import journal_folder
 from stream_service.run.live.live_setup import LiveSetup
 from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.live.resumed_setup import ResumedSetup, ResumedSources
@@ -37,7 +38,7 @@ from stream_service.run.run_file import versions
 from stream_service.run.settings import warm_up
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
-from stream_service.service.own_names import only_daemon_of, refuse_taken_names
+from stream_service.service.own_names import only_daemon_of, only_owner_of, refuse_taken_names
 from stream_service.service.requests import parse_request, parsed
 from stream_service.service.run_news import RunNews
 from stream_service.service.run_pictures import RunPictures
@@ -96,8 +97,9 @@ class Service:
             refuse_taken_names(prefix, ServicePV, (*ServiceImage, *ServiceTable))
             if address := self._profile.service.messages:
                 self._news.send_by(ZmqMessages(address))
-            self._warm_up()
-            return self._serve(on_ready)
+            with only_owner_of(journal_folder(self._profile)):
+                self._warm_up()
+                return self._serve(on_ready)
 
     def _warm_up(self) -> None:
         """Load all that the first run needs, or compile it where the cache has none, before a run can be ordered."""

@@ -7,12 +7,14 @@ the one daemon, and watch the other. A predecessor that was killed serves nothin
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from p4p.client.thread import Context
 
@@ -45,6 +47,28 @@ def only_daemon_of(prefix: str) -> Iterator[None]:
                 f"another 'ptychostream run' with the prefix {prefix} runs on this host ({socket.gethostname()}): end "
                 "it first, or give service.prefix of the profile another value"
             ) from error
+        yield
+
+
+@contextlib.contextmanager
+def only_owner_of(folder: Path) -> Iterator[None]:
+    """Be the one service that goes on with runs whose journals are in this folder; raises `ConfigError`.
+
+    Two that are started at the same moment, on two hosts or ports, would both take them. Where the folder cannot be
+    written, or its file system has no locks, nothing is promised.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            folder.parent.mkdir(exist_ok=True)
+            lock = opened.enter_context(folder.with_name(f"{folder.name}.lock").open("ab"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"another 'ptychostream run' has the journals in {folder}: end it first, or give service.prefix of the "
+                "profile another value"
+            ) from error
+        except OSError:  # what cannot be written is refused when a run is armed
+            pass
         yield
 
 
