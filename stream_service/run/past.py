@@ -18,7 +18,7 @@ from stream_service.core.pairing.readback import Readback, Unheard
 from stream_service.core.partition import NO_FRAME
 from stream_service.core.run import EndReason
 from stream_service.run.rows.late_rows import InterruptedFile, LateRows
-from stream_service.run.rows.pipeline import KnownPixels
+from stream_service.run.rows.pixel_reduction import KnownPixels
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
 

@@ -228,9 +228,9 @@ class RunRows:
         self._setup.journal.arrays_before(self.pairing.arrays.held_before)
         out.pipeline.is_waiting = self.pairing.is_waiting
         if past.pixels is not None:
-            out.pipeline.go_on_with(past.pixels)
-        out.pipeline.on_gaps = self._setup.journal.found_gaps
-        out.pipeline.on_saturated = self._setup.journal.saturated
+            out.pipeline.pixels.go_on_with(past.pixels)
+        out.pipeline.pixels.on_gaps = self._setup.journal.found_gaps
+        out.pipeline.pixels.on_saturated = self._setup.journal.saturated
         if past.repeats:
             out.pipeline.planned.announce(past.repeats)
         out.pipeline.is_unsure = self.pairing.is_unsure

@@ -35,7 +35,7 @@ from stream_service.run.live.run_trial import check_space
 from stream_service.run.live.unfinished_run import UnfinishedRun
 from stream_service.run.past import Past, merged_readbacks
 from stream_service.run.rows.late_rows import InterruptedFile
-from stream_service.run.rows.pipeline import KnownPixels
+from stream_service.run.rows.pixel_reduction import KnownPixels
 from stream_service.settings.profile import Profile
 from stream_service.settings.service_status import NO_RUN, RunStatus, Severity
 from stream_service.standard_file import SalvagedRows, repair_file

@@ -98,7 +98,7 @@ class RecordedRun:
             energy_eV=pipeline.energies.energy_eV,
             det_dist_m=facts.det_dist_m,
             pixel_m=facts.pixel_m * settings.preprocessing.bin,
-            frame_shape=pipeline.frame_shape,
+            frame_shape=pipeline.pixels.frame_shape,
             is_near_field=None if optics is None else optics.propagation == "near_field",
             defocus_m=None if optics is None else optics.defocus_m,
         )

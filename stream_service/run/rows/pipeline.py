@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -25,41 +24,24 @@ from stream_service.core.position_grouping import PositionGrouper
 from stream_service.core.row import RowBlock
 from stream_service.core.spread import SpreadJudge
 from stream_service.core.stage_map import StageMap
-from stream_service.errors import ConfigError
-from stream_service.kernels import CorrectionError, FrameReducer, Gaps, GapSetting, Grouping
+from stream_service.kernels import FrameReducer, GapSetting, Grouping
 from stream_service.run.rows.exposure_columns import ExposureColumns
 from stream_service.run.rows.file_thread import FileThread
-from stream_service.run.rows.first_frames import FirstFrames
 from stream_service.run.rows.flag_counts import FlagCounts
-from stream_service.run.rows.gap_watch import GapWatch
+from stream_service.run.rows.pixel_reduction import PixelReduction
 from stream_service.run.rows.planned_rows import PlannedRows
 from stream_service.run.rows.restored_exposures import OF_THE_ROW, exposures_kept
 from stream_service.run.rows.row_blocks import RowBlocks
 from stream_service.run.rows.row_corrections import RowCorrections
-from stream_service.run.rows.saturation import SaturationShare
 from stream_service.run.rows.side_sinks import SideSinks
 from stream_service.run.rows.sink import Sink
 from stream_service.run.rows.spread_check import SpreadCheck
-from stream_service.run.rows.unmeasured import UnmeasuredPixels
 from stream_service.run.rows.unsure_rows import UnsureRow, UnsureRows
 from stream_service.run.rows.visited_positions import VisitedPositions
-from stream_service.standard_file import PixelFlag
 from stream_service.text.counted import agrees, counted
 
 MOST_READ = 32
 """Rows that are read back at once."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class KnownPixels:
-    """What rows before have told of the pixels."""
-
-    is_gap: npt.NDArray[np.bool_] | None
-    """(y, x) raw pixels that do not measure; None: all do."""
-    flags: npt.NDArray[np.uint32] | None = None
-    """(ny, nx) of stored pixels, as they were written last; 0 = good. None: no row tells more than the gaps."""
-    is_saturated: npt.NDArray[np.bool_] | None = None
-    """(ny, nx) stored pixels that have saturated; None: none has."""
 
 
 class RowPipeline:
@@ -94,23 +76,11 @@ class RowPipeline:
         self.side_sinks = SideSinks(sinks)
         first_block = RowBlock(reducer.out_shape, partition.frames_per_row)
         self._blocks = RowBlocks(first_block, file, ledger, self.side_sinks)
-        self._reducer = reducer
+        self.pixels = PixelReduction(file, reducer, gaps, sat_fraction)
         self._ledger = ledger
         self._stage_map = stage_map
         self._about_references = about_references
         self.conditions = conditions or Conditions()
-        self._gap_setting: GapSetting = gaps
-        self._first_frames: FirstFrames | None = FirstFrames(gaps)
-        self._gap_watch: GapWatch | None = None
-        self._unmeasured: UnmeasuredPixels | None = None
-        self._known_flags: npt.NDArray[np.uint32] | None = None
-        """Of pixels, by rows that were written into another file."""
-        self.on_gaps: Callable[[npt.NDArray[np.bool_] | None], None] = lambda is_gap: None
-        """Called once it is known which raw pixels do not measure, before the first row."""
-        self.on_saturated: Callable[[npt.NDArray[np.bool_]], None] | None = None
-        """Called with the stored pixels that saturate for the first time, before their row."""
-        self._saturation = SaturationShare(sat_fraction)
-        self._about_gaps: tuple[str, ...] = ()
         self._rejected = np.fromiter(rejected, np.int64)
         self.partition = partition
         self.planned = planned or (VisitedPositions() if isinstance(partition, ByPosition) else PlannedRows(partition))
@@ -142,11 +112,6 @@ class RowPipeline:
         """Of every row."""
 
     @property
-    def frame_shape(self) -> tuple[int, int]:
-        """(ny, nx) of a stored frame."""
-        return self._reducer.out_shape
-
-    @property
     def spread(self) -> SpreadJudge:
         """Of rows that are made of several exposures."""
         return self._spread_check.judge
@@ -162,11 +127,7 @@ class RowPipeline:
 
     def add(self, exposures: Sequence[Exposure]) -> None:
         """Take exposures; a row is written when its group is full, and the gaps are known."""
-        if self._first_frames is None:
-            self._take(exposures)
-        elif known := self._first_frames.add(exposures):
-            self._begin(self._first_frames.gaps)
-            self._take(known)
+        self._take(self.pixels.known(exposures))
 
     @property
     def n_rows(self) -> int:
@@ -177,34 +138,6 @@ class RowPipeline:
     def n_unheard(self) -> int:
         """Rows of whose position too little was heard, and that were not put right."""
         return max(0, self.flags.n_unheard - self._n_put_right)
-
-    def go_on_with(self, pixels: KnownPixels) -> None:
-        """Take what rows before have told of the pixels, before the first exposure."""
-        self._known_flags = pixels.flags
-        if pixels.is_saturated is not None:
-            self._saturation.restore(pixels.is_saturated)
-        self._begin(None if pixels.is_gap is None else Gaps(pixels.is_gap))
-        if pixels.flags is not None:
-            self._write_mask()
-
-    def _begin(self, gaps: Gaps | None) -> None:
-        """The gaps are known: correct for them."""
-        self._first_frames = None
-        self.on_gaps(None if gaps is None else gaps.is_gap)
-        if gaps is not None:
-            is_settled = self._gap_setting == "auto" and self._reducer.corrections.saturation_level is not None
-            doubt = "" if is_settled else gaps.doubt
-            self._about_gaps = tuple(filter(None, (gaps.sentence, doubt)))
-        if gaps is not None and gaps.is_gap.any():
-            try:
-                self._reducer = self._reducer.with_gaps(gaps.is_gap)
-            except CorrectionError as error:
-                raise ConfigError(str(error)) from error
-            applied = self._reducer.dark_applied, self._reducer.flat_applied
-            self._file.post(lambda file: file.write_applied(*applied))
-            self._write_mask()
-            if gaps.told_by:
-                self._gap_watch = GapWatch(gaps.is_gap, gaps.told_by[0])
 
     def _take(self, exposures: Sequence[Exposure]) -> None:
         """Find the rows that are complete, and write them."""
@@ -252,7 +185,7 @@ class RowPipeline:
         self, rows: np.ndarray[Any, Any], pixels: npt.NDArray[np.float32], ordinals: npt.NDArray[np.int64]
     ) -> None:
         """Take rows that an interrupted file has, as `add_rows`."""
-        self._saturation.add_salvaged(rows["features"]["n_saturated"])
+        self.pixels.add_salvaged(rows["features"]["n_saturated"])
         self.add_rows(rows, pixels, ordinals)
 
     def lacking(self, rows: np.ndarray[Any, Any], ordinals: npt.NDArray[np.int64]) -> list[Exposure]:
@@ -262,7 +195,7 @@ class RowPipeline:
         """
         found: list[Exposure] = []
         for n in np.flatnonzero(rows["flags"] & Flag.MISSING).tolist():
-            if kept := exposures_kept(rows[n], ordinals[n], self._reducer.grouping):
+            if kept := exposures_kept(rows[n], ordinals[n], self.pixels.grouping):
                 own = int(rows["flags"][n]) & int(OF_THE_ROW)
                 self._unsure.restore(self._n_rows - len(rows) + n, tuple(ordinals[n].tolist()), kept, own)
                 found += kept
@@ -334,10 +267,7 @@ class RowPipeline:
     def release(self) -> None:
         """There may be no more exposures: take those that wait for others, for the gaps or the usual step to be
         known."""
-        if self._first_frames is not None:
-            kept = self._first_frames.end()
-            self._begin(self._first_frames.gaps)
-            self._take(kept)
+        self._take(self.pixels.release())
         if isinstance(self._grouper, PositionGrouper):
             self._write(self._judged(self._grouper.close()))
         self._write(list(self._spread_check.release()))
@@ -362,36 +292,12 @@ class RowPipeline:
         self._ledger.mark((exposure.ordinal for exposure in leftover), FrameStatus.INCOMPLETE)
         if isinstance(self._grouper, PositionGrouper):
             self._about_lost = tuple(_sentences_on_lost(self._grouper.are_amid(self._ledger.missing())))
-        saturated = self._saturation.settle(self._reducer)
-        if saturated.any() and not self._saturation.masks_all:
-            self._write_mask(saturated)
-
-    def _write_mask(self, saturated: np.ndarray | None = None) -> None:
-        """All that is known of the pixels by now, into the file."""
-        mask = self._reducer.mask != 0
-        flags = np.where(mask, np.uint32(PixelFlag.INVALID), np.uint32(0))
-        gaps = self._reducer.corrections.gaps
-        if gaps is not None:
-            flags[self._reducer.stored_where(gaps) & mask] |= np.uint32(PixelFlag.MISSING)
-        if self._known_flags is not None:
-            mask |= self._known_flags != 0
-            flags |= self._known_flags
-        lost = self._unmeasured and self._unmeasured.mask
-        for more, flag in ((lost, PixelFlag.INVALID), (saturated, PixelFlag.SATURATED)):
-            if more is not None:
-                mask |= more
-                flags[more] |= np.uint32(flag)
-        self._file.post(lambda file: file.write_mask(mask.astype(np.uint8), flags))
+        self.pixels.settle()
 
     def notes(self) -> Iterator[str]:
         """Remarks on the references, the pixels and the rows so far, in sentences."""
         yield from self._about_references
-        yield from self._about_gaps
-        if self._gap_watch is not None:
-            yield from self._gap_watch.notes()
-        if self._unmeasured is not None:
-            yield from self._unmeasured.notes()
-        yield from self._saturation.notes()
+        yield from self.pixels.notes()
         yield from self.energies.notes()
         yield from self.conditions.notes()
         yield from self._spread_check.notes(self._question)
@@ -421,12 +327,8 @@ class RowPipeline:
         exposures = ExposureColumns([group.exposures for group in groups])
         n, ordinals = len(groups), exposures.ordinals
         rows, pixels = self._blocks.next_rows(n)
-        features, frames = rows["features"], exposures.frames
-        if self._gap_watch is not None:
-            self._gap_watch.look([group[0] for group in frames])
-        reduced = self._reducer.reduce_rows(frames, exposures.exposure_s, pixels, features)
-        kept = exposures.kept(reduced.chosen)
-        more = np.where(self._look_at(kept.frames, pixels, features), np.uint32(0), np.uint32(Flag.INVALID))
+        reduced, kept, is_measured = self.pixels.reduce(exposures, pixels, rows["features"])
+        more = np.where(is_measured, np.uint32(0), np.uint32(Flag.INVALID))
         if any(flags := [group.flags for group in groups]):
             more |= np.array(flags, np.uint32)
         exposures.fill(rows)
@@ -480,21 +382,6 @@ class RowPipeline:
         if len(self._rejected) and isinstance(self.partition, ByIndex):
             rows["keep"] &= ~np.isin(self.partition.rows_of(ordinals[:, 0]), self._rejected)
         return position_flags, spreads_eV
-
-    def _look_at(
-        self, frames: list[list[np.ndarray]], pixels: npt.NDArray[np.float32], features: npt.NDArray[np.void]
-    ) -> npt.NDArray[np.bool_]:
-        """Take out of rows what is not a measurement; (n,) whether each is to be used."""
-        if self._unmeasured is None:
-            self._unmeasured = UnmeasuredPixels(self._reducer, frames[0][0].dtype, self._gap_setting)
-        before = self._unmeasured.mask
-        is_measured = self._unmeasured.look(frames, pixels, features)
-        if self._unmeasured.mask is not before:
-            self._write_mask()
-        self._saturation.add(features["n_saturated"], self._reducer)
-        if self.on_saturated is not None and (are_new := self._saturation.take_new(self._reducer)) is not None:
-            self.on_saturated(are_new)
-        return is_measured
 
 
 def _sentences_on_lost(is_amid: npt.NDArray[np.bool_]) -> Iterator[str]:

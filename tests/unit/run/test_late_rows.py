@@ -22,7 +22,7 @@ from stream_service.core.run import RunState
 from stream_service.errors import SourceError
 from stream_service.run.past import Past
 from stream_service.run.rows.late_rows import LateRows
-from stream_service.run.rows.pipeline import KnownPixels
+from stream_service.run.rows.pixel_reduction import KnownPixels
 from stream_service.standard_file import SalvagedRows
 from stream_service.testing.scripted_raw_file import ScriptedRawFile
 
