@@ -83,7 +83,7 @@ class Output(Protocol):
 
 
 class FrameCounter:
-    """`ArrayCounter` and the epoch: which counting of the detector this is, one more each time it is set back."""
+    """`ArrayCounter` and the epoch: the generation of the counter, one more each time it is set back."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -48,7 +48,7 @@ class Frame:
     received_s: float | None = None
     """When it came, on a clock of ours that never steps; None if nobody knows: it was recorded."""
     epoch: int | None = None
-    """What its source calls the counting of the detector that its id belongs to, a number that grows with each reset;
+    """What its source calls the counter generation that its id belongs to, a number that grows with each reset;
     None: the source does not know of resets, and the ledger finds them."""
     has_waited: bool = False
     """True if it came some time before `received_s`, which does not tell then how long the frame took."""
