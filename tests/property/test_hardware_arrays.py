@@ -190,18 +190,6 @@ def test_frames_whose_entries_came_late_are_known_once():
     assert note.endswith("2 belong to frames, 0 to none that came, and 1 frame has none (rows flagged)")
 
 
-def test_array_that_comes_at_the_end_lets_frames_leave_at_once_and_puts_them_right():
-    pairer = Pairer(rules(comes=Comes.AT_END))
-    for n in range(2):
-        frame(pairer, n)
-    assert [e.flags for e in pairer.take()] == [Flag.MISSING, Flag.MISSING] and pairer.arrays.n_awaited == 2
-    for axis in "xy":
-        pairer.arrays.update(array(axis, 2))
-        pairer.arrays.end(axis)
-    assert [e.flags for e in pairer.known_late()] == [Flag.NONE, Flag.NONE]
-    assert pairer.arrays.n_awaited == 0 and pairer.arrays.notes() == []
-
-
 @pytest.mark.parametrize("n_at_restart", [2, 0, 5])
 def test_run_that_goes_on_tells_its_entries_from_those_before_it(n_at_restart):
     before = Entries("x", np.array([7.0, 8.0]), is_from_before=True)

@@ -134,7 +134,7 @@ class HardwareArray:
         return max(0, len(self._entries) - self._skip_first)
 
     @property
-    def n_surplus(self) -> int:
+    def n_unused(self) -> int:
         """Entries for which no frame has come."""
         return max(0, self.n_entries - self._n_used)
 
@@ -155,11 +155,11 @@ class HardwareArray:
                 f"the array of {name} was replaced by another one during the run, which differs from entry "
                 f"{int(self._trusted) + 1} on: rows from there on are flagged"
             )
-        if self.n_surplus or self.n_lacking:
+        if self.n_unused or self.n_lacking:
             skipped = f", of which the first {self._skip_first} count for none" if self._skip_first else ""
             lacking = f"{counted(self.n_lacking, 'frame')} {agrees(self.n_lacking, 'has')} none"
             yield (
                 f"the array of {name} has {counted(len(self._entries), 'entry', 'entries')}{skipped}: "
-                f"{self.n_entries - self.n_surplus} belong to frames, {self.n_surplus} to none that came, and {lacking}"
+                f"{self.n_entries - self.n_unused} belong to frames, {self.n_unused} to none that came, and {lacking}"
                 + (" (rows flagged)" if self.n_lacking else "")
             )

@@ -29,8 +29,6 @@ class Comes(StrEnum):
 
     GROWING = "growing"
     """In the course of the run: a frame waits for its own."""
-    AT_END = "at_end"
-    """When the run ends: no frame waits, rows are put right then."""
     NEVER = "never"
 
 
