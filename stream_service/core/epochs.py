@@ -154,6 +154,12 @@ class Epochs:
             self._last_unique_id, self._last_timestamp_ns = int(unique_ids[last]), int(stamps_ns[last])
         if reached is not None and reached.epoch == self.current and self.n_seen < reached.n_seen <= n_most:
             _, self.n_seen, self._last_unique_id, self._last_timestamp_ns = reached
+            if self.ordinal_now(reached.last_unique_id) == self.n_seen - 1:  # it shows whose a record of all frames is
+                self._is_taken, self._stamps_ns = (
+                    grown(self._is_taken, self.n_seen),
+                    grown(self._stamps_ns, self.n_seen),
+                )
+                self._is_taken[self.n_seen - 1], self._stamps_ns[self.n_seen - 1] = True, reached.last_timestamp_ns
         is_behind = is_known & (epoch < self.current) & (behind >= 0)
         self._restore_displaced(np.flatnonzero(is_behind), frames, ordinals, n_made, n_most)
         return ordinals
@@ -353,6 +359,11 @@ class Epochs:
                 first_ns = int(self._stamps_ns[after.first_ordinal + came[0]])
                 ends.append(EpochEnd(epoch, last_id, after.after_ns, first_ns))
         return ends
+
+    @property
+    def taken(self) -> npt.NDArray[np.int64]:
+        """Ordinals of the frames that have come, in order."""
+        return np.flatnonzero(self._is_taken[: self.n_seen])
 
     def stamps_ns(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Stamps of the frames that have come to these places."""

@@ -360,6 +360,10 @@ class Ledger:
         """Ordinals of the frames that came and were not given back or reopened, in order."""
         return np.flatnonzero(self._n_received[: self.n_total])
 
+    def let_go(self) -> npt.NDArray[np.int64]:
+        """Ordinals of frames that came and are not held any more: their stamps are known."""
+        return np.setdiff1d(self._epochs.taken, self.held())
+
     def stamps_ns(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Stamps of frames that came."""
         return self._epochs.stamps_ns(ordinals)

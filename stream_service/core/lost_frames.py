@@ -58,6 +58,11 @@ class LostFrames:
         held = self._ledger.held()
         return self._ledger.identities(held)[1], self._ledger.stamps_ns(held)
 
+    def let_go(self) -> tuple[Column, Column]:
+        """The same of those that came and were let go: they are wanted, too, and show whose a record is."""
+        let_go = self._ledger.let_go()
+        return self._ledger.identities(let_go)[1], self._ledger.stamps_ns(let_go)
+
     def find(self, unique_id: int, timestamp_ns: int) -> Receipt | None:
         """Enter a frame of the record in its place; None if it is none of those that are lost still."""
         first, end = (int(np.searchsorted(self._unique_ids, unique_id, side)) for side in ("left", "right"))

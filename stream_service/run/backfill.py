@@ -145,7 +145,7 @@ class Backfill:
             ledger.reopen(self._asked)
         n_made = self._n_made if self._may_lack_unknown else None
         self._lost = LostFrames(ledger, self._asked, self._intake.begins_ns, n_made)
-        self._file.ask(self._lost.unique_ids, *self._lost.held())
+        self._file.ask(self._lost.unique_ids, *self._lost.held(), *self._lost.let_go())
         self._tell()
 
     def _take(self, file: RawFrames) -> Iterator[Entered]:

@@ -129,9 +129,14 @@ class RawFrames(Protocol):
         ...
 
     def ask(
-        self, wanted: npt.NDArray[np.int64], held_ids: npt.NDArray[np.int64], held_ns: npt.NDArray[np.int64]
+        self,
+        wanted: npt.NDArray[np.int64],
+        held_ids: npt.NDArray[np.int64],
+        held_ns: npt.NDArray[np.int64],
+        let_go_ids: npt.NDArray[np.int64],
+        let_go_ns: npt.NDArray[np.int64],
     ) -> None:
-        """Ask for frames of these ids that are not held."""
+        """Ask for frames of these ids that are not held; those that came and were let go show whose the file is."""
         ...
 
     def take(self, timeout_s: float) -> list[Frame | RawAnswer]:

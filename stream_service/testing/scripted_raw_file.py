@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import Frame
+from stream_service.sources.hdf5.raw_file import NONE
 from stream_service.sources.hdf5.raw_messages import RawAnswer, RawState
 
 
@@ -18,7 +19,8 @@ class ScriptedRawFile:
     """It answers with the frames it has now, one with each `take`, so that nothing depends on how many come at once."""
 
     frames: list[Frame]
-    """All that it has, in its order; those with a wanted id and a stamp that is not held are given."""
+    """All that it has, in its order; those with a wanted id and a stamp that is not held are given, if any is among
+    those that came."""
     state: RawState = RawState.CLOSED
     sentence: str = ""
     """That of each answer."""
@@ -32,7 +34,12 @@ class ScriptedRawFile:
     _answer: list[Frame | RawAnswer] = field(default_factory=list)
 
     def ask(
-        self, wanted: npt.NDArray[np.int64], held_ids: npt.NDArray[np.int64], held_ns: npt.NDArray[np.int64]
+        self,
+        wanted: npt.NDArray[np.int64],
+        held_ids: npt.NDArray[np.int64],
+        held_ns: npt.NDArray[np.int64],
+        let_go_ids: npt.NDArray[np.int64] = NONE,
+        let_go_ns: npt.NDArray[np.int64] = NONE,
     ) -> None:
         """See `RawFrames`."""
         assert not self.is_asked and not self.is_closed
@@ -40,14 +47,16 @@ class ScriptedRawFile:
         self.asked.append(wanted.tolist())
         self.on_ask(len(self.asked))
         held = set(zip(held_ids.tolist(), held_ns.tolist(), strict=True))
-        is_used = self.state in (RawState.CLOSED, RawState.GROWING)
+        came = held | set(zip(let_go_ids.tolist(), let_go_ns.tolist(), strict=True))
+        n_agree = sum((frame.unique_id, frame.timestamp_ns) in came for frame in self.frames)
+        is_used = self.state in (RawState.CLOSED, RawState.GROWING) and n_agree > 0
         found: Iterable[Frame] = (
             frame
             for frame in self.frames
             if is_used and frame.unique_id in self.asked[-1] and (frame.unique_id, frame.timestamp_ns) not in held
         )
-        n_agree = sum((frame.unique_id, frame.timestamp_ns) in held for frame in self.frames)
-        answer = RawAnswer(self.state, len(self.frames), n_agree, n_agree, sentence=self.sentence)
+        state = RawState.OTHER_SCAN if self.state is RawState.CLOSED and not is_used else self.state
+        answer = RawAnswer(state, len(self.frames), n_agree, n_agree, sentence=self.sentence)
         self._answer = [*found, answer]
 
     def take(self, timeout_s: float) -> list[Frame | RawAnswer]:

@@ -34,6 +34,7 @@ __all__ = ["RawAnswer", "RawFile", "RawLimits", "RawState"]
 
 READER = "stream_service.sources.hdf5.raw_file_process"
 BUDGET_BYTES = 64 << 20
+NONE = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,16 @@ class RawFile:
         wanted: npt.NDArray[np.int64],
         held_ids: npt.NDArray[np.int64],
         held_ns: npt.NDArray[np.int64],
+        let_go_ids: npt.NDArray[np.int64] = NONE,
+        let_go_ns: npt.NDArray[np.int64] = NONE,
         path: Path | None = None,
         *,
         is_of_capture: bool = False,
     ) -> None:
         """Ask for all frames with one of the `wanted` ids and a stamp other than that of a held frame of this id.
 
-        The held frames show whether the file is that of this run: as many as there are should be given, of all epochs.
+        The held frames, and those that came and were let go, which may be wanted, show whether the file is that of this
+        run: as many as there are should be given, of all epochs.
         `path` is that of another file of the same capture, which is looked into from now on. With `is_of_capture` a
         file that has none of the ids that are held is used, too, for frames taken between two that are held.
         """
@@ -109,7 +113,8 @@ class RawFile:
             return
         assert self._process is not None
         facts = {"path": os.fspath(self.path), "is_of_capture": is_of_capture}
-        self._process.send(facts, {"wanted": wanted, "held_ids": held_ids, "held_ns": held_ns})
+        arrays = {"wanted": wanted, "held_ids": held_ids, "held_ns": held_ns}
+        self._process.send(facts, {**arrays, "let_go_ids": let_go_ids, "let_go_ns": let_go_ns})
 
     @property
     def process_number(self) -> int | None:

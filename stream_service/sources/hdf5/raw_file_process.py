@@ -62,7 +62,9 @@ class RawReader:
         self._n_found = 0
         self._unreadable: list[str] = []
 
-    def answer(self, path: Path, wanted: npt.NDArray[np.int64], held: Identities, *, is_of_capture: bool) -> None:
+    def answer(
+        self, path: Path, wanted: npt.NDArray[np.int64], held: Identities, let_go: Identities, *, is_of_capture: bool
+    ) -> None:
         """Write the frames, and the end of the answer. See `RawFile.ask`."""
         if path != self._path:
             self._close()
@@ -70,7 +72,7 @@ class RawReader:
         self._n_found, self._unreadable = 0, []
         before = self._state()
         try:
-            answer = self._answer(wanted, held)
+            answer = self._answer(wanted, held, held.with_those(let_go))
         except BeingWrittenError as error:
             answer = self._ended(RawState.BEING_WRITTEN, str(error))
         except SourceError as error:
@@ -83,21 +85,21 @@ class RawReader:
             answer = self._ended(RawState.UNREADABLE, f"{self._path} takes more memory than its reader may have")
         self._out.send(*answer_message(answer))
 
-    def _answer(self, wanted: npt.NDArray[np.int64], held: Identities) -> RawAnswer:
+    def _answer(self, wanted: npt.NDArray[np.int64], held: Identities, came: Identities) -> RawAnswer:
         if not self._path.exists():
             self._close()
             return RawAnswer(RawState.NOT_THERE, sentence=f"{self._path} is not there")
         file = self._opened()
         state = RawState.CLOSED if file.is_closed else RawState.GROWING
-        agreement = compared(held, file.identities, self._tolerance_ns)
+        agreement = compared(came, file.identities, self._tolerance_ns)
         counts = len(file.identities), agreement.n_compared, agreement.n_agree
         wanted_there = wanted_rows(wanted, held, file.identities, self._tolerance_ns)
         if self._is_of_capture and not agreement.n_compared:
-            wanted_there = wanted_there[is_between(file.identities.at(wanted_there), held)]
+            wanted_there = wanted_there[is_between(file.identities.at(wanted_there), came)]
         elif not agreement.is_same_scan:
             if not file.is_closed and not agreement.n_compared:
                 return RawAnswer(state, *counts, sentence=f"{self._path} has none of the frames yet that came")
-            return RawAnswer(RawState.OTHER_SCAN, *counts, sentence=self._why_not(held, agreement))
+            return RawAnswer(RawState.OTHER_SCAN, *counts, sentence=self._why_not(len(came), agreement))
         for frame in file.frames(wanted_there):
             if isinstance(frame, UnreadableFrame):
                 self._unreadable.append(frame.reason)
@@ -141,12 +143,12 @@ class RawReader:
             self._file.close()
             self._file = None
 
-    def _why_not(self, held: Identities, agreement: Agreement) -> str:
-        n_held, n_compared = len(held), agreement.n_compared
-        if not n_held:
+    def _why_not(self, n_came: int, agreement: Agreement) -> str:
+        n_compared = agreement.n_compared
+        if not n_came:
             return f"{self._path} is not used: no frame came of this run that could be compared with it"
         if not n_compared:
-            return f"{self._path} is not used: it has none of the {counted(n_held, 'frame')} that came of this run"
+            return f"{self._path} is not used: it has none of the {counted(n_came, 'frame')} that came of this run"
         n_other = n_compared - agreement.n_agree
         return (
             f"{self._path} is not used, it is of another scan: of {counted(n_compared, 'frame')} that came and whose "
@@ -188,7 +190,8 @@ def main(text: str) -> None:
     for question in questions(MOST_QUESTION_BYTES):
         asked, facts = question.arrays, question.facts
         held = Identities(asked["held_ids"], asked["held_ns"])
-        reader.answer(Path(facts["path"]), asked["wanted"], held, is_of_capture=facts["is_of_capture"])
+        let_go = Identities(asked["let_go_ids"], asked["let_go_ns"])
+        reader.answer(Path(facts["path"]), asked["wanted"], held, let_go, is_of_capture=facts["is_of_capture"])
 
 
 if __name__ == "__main__":

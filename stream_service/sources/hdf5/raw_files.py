@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.frame import Frame
-from stream_service.sources.hdf5.raw_file import RawFile
+from stream_service.sources.hdf5.raw_file import NONE, RawFile
 from stream_service.sources.hdf5.raw_messages import RawAnswer, RawState
 from stream_service.text.counted import counted
 
@@ -39,7 +39,7 @@ class RawFiles:
         """`file` is asked for each of the `paths`, the first of which it has; it is closed with this."""
         self._file = file
         self._named = paths
-        self._question: tuple[Column, Column, Column] | None = None
+        self._question: tuple[Column, Column, Column, Column, Column] | None = None
         self._waiting: deque[Path] = deque()
         self._answers: dict[Path, RawAnswer] = {}
         self._is_second_round = False
@@ -55,9 +55,16 @@ class RawFiles:
         """See `RawFrames`."""
         return self._question is not None
 
-    def ask(self, wanted: Column, held_ids: Column, held_ns: Column) -> None:
+    def ask(
+        self,
+        wanted: Column,
+        held_ids: Column,
+        held_ns: Column,
+        let_go_ids: Column = NONE,
+        let_go_ns: Column = NONE,
+    ) -> None:
         """See `RawFrames`."""
-        self._question = wanted, held_ids, held_ns
+        self._question = wanted, held_ids, held_ns, let_go_ids, let_go_ns
         self._waiting, self._answers = deque(dict.fromkeys(self._named())), {}
         self._is_second_round, self._n_in_vain = False, 0
         self._ask_next()

@@ -2,10 +2,11 @@
 
 The ids of every scan begin anew, so an id proves nothing: yesterday's file has it, too. A file is that of the run if
 frames that came live are in it with the same id *and* the same stamp. Nanosecond stamps of two scans do not meet by
-chance, so one agreement is enough, if little speaks against it.
+chance, so one agreement is enough, if little speaks against it. Frames that came and were let go (their group never
+filled) tell as much as those that are held.
 
-A held frame speaks against the file if its id is in it with other stamps only, although the file was written when the
-frame was taken. One that was taken before the file's first frame, or after its last, does not: the detector may have
+A frame that came speaks against the file if its id is in it with other stamps only, although the file was written when
+it was taken. One that was taken before the file's first frame, or after its last, does not: the detector may have
 reset its counter before this file was begun, or the file may hold one part of the scan. Of the frames that were taken
 meanwhile, one in ten may contradict, and one always: a stamp may be wrong on one of the two ways, and nothing else
 explains the others, which agree to the nanosecond.
@@ -39,13 +40,17 @@ class Identities:
         """Those of some of the frames, by anything that picks from an array."""
         return Identities(self.ids[rows], self.ns[rows])
 
+    def with_those(self, others: Identities) -> Identities:
+        """These and others."""
+        return Identities(np.concatenate([self.ids, others.ids]), np.concatenate([self.ns, others.ns]))
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Comparison of the held frames with those of a file."""
+    """Comparison of the frames that came with those of a file."""
 
     n_compared: int
-    """Held frames whose id is in the file."""
+    """Frames that came whose id is in the file."""
     n_agree: int
     n_contradict: int
 
@@ -54,13 +59,13 @@ class Agreement:
         return self.n_agree > 0 and self.n_contradict <= max(1, int(ODD_SHARE * self.n_agree))
 
 
-def compared(held: Identities, file: Identities, tolerance_ns: int) -> Agreement:
+def compared(came: Identities, file: Identities, tolerance_ns: int) -> Agreement:
     """Compare; `file` are the usable rows of a file."""
     if not len(file):
         return Agreement(0, 0, 0)
-    agrees = paired(held, file, tolerance_ns)
-    is_known = np.isin(held.ids, file.ids)
-    is_meanwhile = (held.ns >= file.ns.min()) & (held.ns <= file.ns.max())
+    agrees = paired(came, file, tolerance_ns)
+    is_known = np.isin(came.ids, file.ids)
+    is_meanwhile = (came.ns >= file.ns.min()) & (came.ns <= file.ns.max())
     return Agreement(
         int(np.count_nonzero(is_known)),
         int(np.count_nonzero(agrees)),
@@ -75,17 +80,16 @@ def wanted_rows(wanted: Column, held: Identities, file: Identities, tolerance_ns
     return np.sort(rows[_first_of_each(file.at(rows), tolerance_ns)])
 
 
-def is_between(frames: Identities, held: Identities) -> npt.NDArray[np.bool_]:
-    """For each of the frames, whether it was taken between the first and the last of the held ones."""
-    if not len(held):
+def is_between(frames: Identities, came: Identities) -> npt.NDArray[np.bool_]:
+    """For each of the frames, whether it was taken between the first and the last of those that came."""
+    if not len(came):
         return np.zeros(len(frames), np.bool_)
-    return (frames.ns > held.ns.min()) & (frames.ns < held.ns.max())
+    return (frames.ns > came.ns.min()) & (frames.ns < came.ns.max())
 
 
 def paired(frames: Identities, others: Identities, tolerance_ns: int) -> npt.NDArray[np.bool_]:
     """For each of the frames, whether it is among the others: the same id, and stamps that differ by no more."""
-    both = Identities(np.concatenate([frames.ids, others.ids]), np.concatenate([frames.ns, others.ns]))
-    runs = _runs(both, tolerance_ns)
+    runs = _runs(frames.with_those(others), tolerance_ns)
     has_other = np.zeros(runs.max(initial=-1) + 1, bool)
     has_other[runs[len(frames) :]] = True
     return has_other[runs[: len(frames)]]

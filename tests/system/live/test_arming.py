@@ -114,8 +114,7 @@ def assert_nothing_is_left(rig: Rig, cycle: Callable[[str], object], n_cycles: i
         _, _, memory_KiB = resources(rig)
         for n in range(n_cycles):
             cycle(f"scan{attempt}_{n}")
-        rig.service.wait_until(lambda: resources(rig)[0] <= threads)
-        assert resources(rig)[1] <= descriptors
+        rig.service.wait_until(lambda: resources(rig)[0] <= threads and resources(rig)[1] <= descriptors)
         growths_KiB.append(resources(rig)[2] - memory_KiB)
         if growths_KiB[-1] < MORE_KIB:
             return

@@ -102,7 +102,7 @@ def test_run_that_may_get_more_frames_waits_for_them(bench, request_, shown):
 
 def test_missing_ids_and_what_was_fetched_are_shown(bench):
     b = bench(n_positions=6)
-    beside(b, ScriptedRawFile(recorded([2])))
+    beside(b, ScriptedRawFile(recorded([1, 2, 4])))
     status = b.play(frames([1, 4]), b.exposed(6), b.stop).status()
     assert (status.missing_ids, status.in_file, status.account.backfilled) == ("3, 5-6", 3, 1)
 
@@ -119,6 +119,16 @@ def test_groups_that_were_given_up_come_whole_and_those_that_are_open_are_filled
         assert sorted(ids) == [[n, n + 1] for n in range(1, 19, 2)]
         np.testing.assert_array_equal(file["/entry/data"][:, 0, 0], np.sum(ids, axis=1))
         assert dict(zip(map(tuple, ids), columns_of(file, "status")[0], strict=True))[17, 18] == [1, 2]
+
+
+@pytest.mark.parametrize("came", [[1], [1, 4], [2, 3]])
+def test_frames_whose_groups_never_filled_show_whose_the_raw_file_is(bench, came):
+    """All of them are let go, to come once more with the others of their group: none is held then."""
+    b = bench(n_positions=2, frames_per_position=2)
+    beside(b, ScriptedRawFile(recorded(range(1, 5))))
+    run = b.play(frames(came), b.exposed(4), b.stop)
+    assert run.state is RunState.COMPLETE, run.message
+    assert sorted(b.rows()) == [1, 3]
 
 
 def test_groups_are_fetched_some_at_a_time_and_those_that_do_not_fill_are_let_go(bench, monkeypatch):
@@ -319,7 +329,7 @@ def test_rows_whose_readbacks_came_late_are_put_right_by_later_rows(bench):
 def test_frame_of_another_shape_in_the_file_is_refused(bench):
     b = bench(n_positions=3)
     wrong = [replace(raw, pixels=np.zeros((4, 4), np.uint16)) for raw in recorded([2])]
-    beside(b, ScriptedRawFile(wrong))
+    beside(b, ScriptedRawFile([*recorded([1]), *wrong, *recorded([3])]))
     run = b.play(frames([1, 3]), b.exposed(3), b.stop)
     assert (run.state, b.statuses()[2]) == (RunState.INCOMPLETE, FrameStatus.LOST)
     assert "in the raw file frame 2 is (4, 4) uint16" in run.message

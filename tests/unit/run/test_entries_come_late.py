@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,12 @@ def test_end_does_not_wait_for_ever_for_entries_that_do_not_come(bench: Callable
 
 def test_frame_that_was_fetched_has_its_entry_late_too(bench: Callable[..., Bench]) -> None:
     b = bench(n_positions=3)
-    stamp_ns = int(corpus.STAMP_S * 1e9) + 2_000_000
-    lost = Frame(2, stamp_ns, np.full((6, 8), 2, np.uint16), {"energy": 700.0}, is_backfilled=True)
-    b.run.setup.open_raw_file = lambda: ScriptedRawFile([lost])  # type: ignore[method-assign]
+    recorded = [
+        Frame(n, int(corpus.STAMP_S * 1e9) + n * 1_000_000, np.full((6, 8), n, np.uint16), {"energy": 700.0})
+        for n in (1, 2, 3)
+    ]
+    raw = ScriptedRawFile([replace(frame, is_backfilled=True) for frame in recorded])
+    b.run.setup.open_raw_file = lambda: raw  # type: ignore[method-assign]
     come_later(b, (15.0, 3))
     run = b.play(frames([1, 3]), b.exposed(3), b.stop)
     assert [row[:3] for row in used(run.setup.path)] == [([n], n - 1.0, 0) for n in (1, 2, 3)]

@@ -44,9 +44,10 @@ LOST = IDS[~HELD]
 Ask = Callable[..., tuple[list[Frame], RawAnswer]]
 
 
-def asked(file: RawFile, wanted: Any, ids: Any, stamps_ns: Any) -> tuple[list[Frame], RawAnswer]:
+def asked(file: RawFile, wanted: Any, ids: Any, stamps_ns: Any, *let_go: Any) -> tuple[list[Frame], RawAnswer]:
     """All that is answered."""
-    file.ask(*(np.asarray(column, np.int64) for column in (wanted, ids, stamps_ns)))
+    ids_ns = [np.asarray(column, np.int64) for column in (wanted, ids, stamps_ns, *(let_go or ([], [])))]
+    file.ask(ids_ns[0], ids_ns[1], ids_ns[2], ids_ns[3], ids_ns[4])
     deadline_s = time.monotonic() + HANG_S
     taken: list[Any] = []
     while file.is_asked and time.monotonic() < deadline_s:
@@ -80,6 +81,14 @@ def test_frames_that_were_lost_come_whole(ask: Ask, tmp_path: Path) -> None:
         np.testing.assert_array_equal(frame.pixels, pixels_of(index))
         assert frame.pixels.dtype == pixels_of(index).dtype
         assert frame.attributes == attributes_of(index)
+
+
+@pytest.mark.parametrize(("later_ns", "is_used"), [(0, True), (1_000_000_000, False)])
+def test_frames_that_came_and_were_let_go_are_given_and_show_whose_the_file_is(tmp_path, later_ns, is_used) -> None:
+    with RawFile(write_areadetector(tmp_path / "raw.h5", N)) as file:
+        frames, answer = asked(file, IDS, [], [], IDS[HELD], STAMPS_NS[HELD] + later_ns)
+    assert answer.state is (RawState.CLOSED if is_used else RawState.OTHER_SCAN)
+    assert [frame.unique_id for frame in frames] == (IDS.tolist() if is_used else [])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda path: path.stem if path else "default")
