@@ -221,9 +221,9 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def packed(is_gap: npt.NDArray[np.bool_]) -> str:
-    """A mask as text."""
-    return base64.b64encode(zlib.compress(np.packbits(is_gap).tobytes())).decode()
+def packed(are_chosen: npt.NDArray[np.bool_]) -> str:
+    """Pixels as text; `unpacked` of `unfinished_run.py` reads it."""
+    return base64.b64encode(zlib.compress(np.packbits(are_chosen).tobytes())).decode()
 
 
 def remove_superseded(files: Sequence[Path]) -> None:
