@@ -35,7 +35,8 @@ class AfterGap:
     def __init__(self) -> None:
         self.kept: Came | None = None
         """The one that is kept back."""
-        self._furthest_ordinal = -1
+        self._furthest_ordinal = self._before_gap = -1
+        """The furthest frame; that before the one which is kept back."""
 
     def take(self, came: Came) -> list[Came]:
         """A frame has come: those that may go on, in order."""
@@ -43,16 +44,19 @@ class AfterGap:
             return [came]
         kept, ordinal = self.kept, came.receipt.ordinal
         is_after_gap = ordinal > self._furthest_ordinal + 1 and came.frame.timestamp_ns != NO_STAMP
-        self._furthest_ordinal = max(self._furthest_ordinal, ordinal)
         if kept is not None and ordinal < kept.receipt.ordinal - 1:
+            self._before_gap = max(self._before_gap, ordinal)
             return [came]
+        is_same = kept is not None and came.frame.timestamp_ns == kept.frame.timestamp_ns
+        if kept is not None and ordinal < kept.receipt.ordinal:
+            self.kept = None
+            return [came._replace(is_repeated=is_same and ordinal > self._before_gap + 1), kept]
+        if is_after_gap:
+            self._before_gap = self._furthest_ordinal
+        self._furthest_ordinal = max(self._furthest_ordinal, ordinal)
         self.kept = came if is_after_gap else None
         ready = [] if is_after_gap else [came]
-        if kept is None:
-            return ready
-        if ordinal < kept.receipt.ordinal:
-            return [*ready, kept]
-        return [kept._replace(is_repeated=came.frame.timestamp_ns == kept.frame.timestamp_ns), *ready]
+        return ready if kept is None else [kept._replace(is_repeated=is_same), *ready]
 
     def release(self, came_before_s: float = float("inf")) -> list[Came]:
         """The frame that is kept back, if it came before this moment."""

@@ -36,6 +36,19 @@ def test_the_frame_that_was_overtaken_lets_it_go_on_behind_it() -> None:
     assert taken(came(0, 10), came(2, 20), came(1, 20)) == [[(0, False)], [], [(1, False), (2, False)]]
 
 
+@pytest.mark.parametrize(("next_ns", "is_repeated"), [(40, True), (50, False)])
+def test_one_that_comes_late_after_a_gap_is_checked_by_the_one_that_overtook_it(
+    next_ns: int, is_repeated: bool
+) -> None:
+    frames = came(0, 10), came(4, next_ns), came(3, 40), came(5, 60)
+    assert taken(*frames) == [[(0, False)], [], [(3, is_repeated), (4, False)], [(5, False)]]
+
+
+def test_one_whose_frame_before_came_late_is_not_after_a_gap() -> None:
+    frames = came(0, 10), came(4, 40), came(2, 30), came(3, 40)
+    assert taken(*frames) == [[(0, False)], [], [(2, False)], [(3, False), (4, False)]]
+
+
 def test_others_that_come_late_or_were_fetched_decide_nothing() -> None:
     frames = came(0, 10), came(4, 50), came(2, 30), came(3, 40, is_backfilled=True), came(5, 60)
     assert taken(*frames) == [[(0, False)], [], [(2, False)], [(3, False)], [(4, False), (5, False)]]
