@@ -14,6 +14,8 @@ from typing import Self
 
 PLACE_BYTES = 256
 """Of the line that is written over, and the grid on which it lies: a page holds a whole number of them."""
+MOST_BYTES = 64 << 20
+"""Of a journal: 4 MiB of a request, 100 bytes for each epoch, about 1 kB whenever pixels saturate first."""
 
 
 class JournalFile:
@@ -48,9 +50,16 @@ class JournalFile:
             file.truncate(file.read().rfind(b"\n") + 1)
         return cls(path, first if is_in_place else None)
 
+    @property
+    def n_bytes(self) -> int:
+        """How long it is by now."""
+        return os.fstat(self._fd).st_size
+
     def add(self, line: bytes) -> None:
         """In one write: a process that is killed leaves a line whole or not at all, as long as there is room."""
         text = line + b"\n"
+        if self.n_bytes + len(text) > MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it would have more than {MOST_BYTES} bytes")
         fd = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         try:
             if os.write(fd, text) != len(text):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import math
+import zlib
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from stream_service.core.epochs import Epoch, Reached
@@ -145,11 +148,12 @@ class Counted(Settings):
 
 
 class Saturated(Settings):
-    """Stored pixels that saturated for the first time, as `FoundGaps` has them."""
+    """Stored pixels that saturated for the first time, as `FoundGaps` has them; None: those from then on are not
+    told."""
 
     kind: Literal["saturated"] = "saturated"
     shape: tuple[Side, Side]
-    bits: str
+    bits: str | None
 
     @model_validator(mode="after")
     def _frame_is_not_too_large(self) -> Self:
@@ -234,3 +238,25 @@ Line = (
     | Ended
 )
 LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
+
+
+def packed(are_chosen: npt.NDArray[np.bool_]) -> str:
+    """Pixels as text, one bit each, in zlib and base64."""
+    return base64.b64encode(zlib.compress(np.packbits(are_chosen).tobytes())).decode()
+
+
+def unpacked(bits: str, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """The pixels (y, x) that `packed` has made a text of. Raises `ValueError`."""
+    n_bytes = -(-math.prod(shape) // 8)
+    try:
+        whole = zlib.decompressobj().decompress(base64.b64decode(bits, validate=True), n_bytes + 1)
+    except zlib.error as error:
+        raise ValueError(f"the pixels cannot be read ({error})") from error
+    if len(whole) != n_bytes:
+        raise ValueError("there are not as many pixels as in a frame")
+    return np.unpackbits(np.frombuffer(whole, np.uint8), count=math.prod(shape)).reshape(shape) != 0
+
+
+def encoded(line: Line) -> bytes:
+    """As it stands in the file, without its end."""
+    return line.model_dump_json().encode()

@@ -8,11 +8,9 @@ the run goes on, and could not be resumed rightly. How the run ended is kept as 
 
 from __future__ import annotations
 
-import base64
 import logging
 import threading
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +27,7 @@ from stream_service.core.stream import Begin
 from stream_service.errors import WriteError
 from stream_service.run.journal import FileBegin
 from stream_service.run.live import journal_lines as lines
-from stream_service.run.live.journal_file import JournalFile, sync
+from stream_service.run.live.journal_file import MOST_BYTES, JournalFile, sync
 from stream_service.run.live.last_run import write_last_run
 from stream_service.run.live.live_settings import file_path
 from stream_service.run.run_file import versions
@@ -66,6 +64,7 @@ class LiveJournal:
         self._path: Path | None = None
         """None while there was none."""
         self._is_resumed = False
+        self._tells_saturated = True
         self._file: JournalFile | None = None
         """None while there is none, or when it was given up."""
         self._lock = threading.Lock()
@@ -120,7 +119,7 @@ class LiveJournal:
     def found_gaps(self, is_gap: npt.NDArray[np.bool_] | None) -> None:
         """See `RunJournal`."""
         has_any = is_gap is not None and bool(is_gap.any())
-        self._add(lines.FoundGaps(bits=packed(is_gap) if is_gap is not None and has_any else None))
+        self._add(lines.FoundGaps(bits=lines.packed(is_gap) if is_gap is not None and has_any else None))
 
     def counted(self, first: int, epochs: Sequence[Epoch], n_announced: int) -> None:
         """See `RunJournal`."""
@@ -131,8 +130,12 @@ class LiveJournal:
         self._add(lines.NotHeard(stretches=list(stretches)))
 
     def saturated(self, are_new: npt.NDArray[np.bool_]) -> None:
-        """See `RunJournal`."""
-        self._add(lines.Saturated(shape=(are_new.shape[0], are_new.shape[1]), bits=packed(are_new)))
+        """See `RunJournal`; half of the journal is left for other lines."""
+        if not self._tells_saturated:
+            return
+        self._tells_saturated = self._file is None or self._file.n_bytes < MOST_BYTES // 2
+        bits = lines.packed(are_new) if self._tells_saturated else None
+        self._add(lines.Saturated(shape=(are_new.shape[0], are_new.shape[1]), bits=bits))
 
     def reached(self, reached: Reached) -> None:
         """See `RunJournal`."""
@@ -156,7 +159,7 @@ class LiveJournal:
         if superseded and self._is_on_disk():
             if file is not None:
                 with suppress(OSError):
-                    file.add(encoded(lines.Ended(superseded=[each.name for each in superseded])))
+                    file.add(lines.encoded(lines.Ended(superseded=[each.name for each in superseded])))
             remove_superseded(superseded)
         if file is not None:
             file.close()
@@ -187,7 +190,9 @@ class LiveJournal:
             is_auto=self._is_auto,
         )
         try:
-            self._file = JournalFile.create(path, encoded(first), encoded(lines.Received.of(NOTHING_RECEIVED)))
+            self._file = JournalFile.create(
+                path, lines.encoded(first), lines.encoded(lines.Received.of(NOTHING_RECEIVED))
+            )
         except OSError as error:
             _remove(path)
             raise write_error(path, "write the journal of the run", error) from error
@@ -201,7 +206,7 @@ class LiveJournal:
             if self._file is None:
                 return
             try:
-                write(self._file, encoded(line))
+                write(self._file, lines.encoded(line))
             except OSError as error:
                 file, self._file = self._file, None
                 file.close()
@@ -221,11 +226,6 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def packed(are_chosen: npt.NDArray[np.bool_]) -> str:
-    """Pixels as text; `unpacked` of `unfinished_run.py` reads it."""
-    return base64.b64encode(zlib.compress(np.packbits(are_chosen).tobytes())).decode()
-
-
 def remove_superseded(files: Sequence[Path]) -> None:
     """Remove interrupted files of which everything is in a file that is on the disk by then."""
     for file in files:
@@ -233,8 +233,3 @@ def remove_superseded(files: Sequence[Path]) -> None:
             file.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s is not needed any more and cannot be removed: %s", file, error.strerror)
-
-
-def encoded(line: lines.Line) -> bytes:
-    """As it stands in the file, without its end."""
-    return line.model_dump_json().encode()

@@ -139,6 +139,8 @@ class ResumedSetup(LiveSetup):
             notes.append(f"{counted(n_damaged, 'row')} of before cannot be read: the file is damaged, or was cut short")
         if began is not None and not files and not unreadable:
             notes.append(f"its file {self.path} was not there any more")
+        if not unfinished.knows_saturated:
+            notes.append("pixels that saturated first late before that are not in the mask")
         notes += filter(None, (self._over_because,))
         end_reason = EndReason.SERVICE_AWAY if self._over_because else None
         file_begin = began.to_begin() if began is not None else None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import time
-import zlib
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -20,13 +18,11 @@ from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.pairing.readback import Unheard
 from stream_service.errors import SourceError
 from stream_service.run.live import journal_lines as lines
+from stream_service.run.live.journal_file import MOST_BYTES
 from stream_service.run.live.live_journal import SUFFIX, journal_folder
 from stream_service.run.live.live_settings import file_path
 from stream_service.settings.profile import Profile
 from stream_service.text.validation_messages import explain
-
-MOST_BYTES = 64 << 20
-"""Of a journal: 4 MiB of a request, 100 bytes for each epoch, about 1 kB whenever pixels saturate first."""
 
 
 @dataclass(slots=True)
@@ -53,6 +49,8 @@ class UnfinishedRun:
     """See `Past`."""
     is_saturated: npt.NDArray[np.bool_] | None = None
     """(ny, nx) stored pixels that have saturated; None: none has."""
+    knows_saturated: bool = True
+    """False if more have since."""
     repeats: tuple[int, ...] = ()
     drains: lines.Drains | None = None
     ended: lines.Ended | None = None
@@ -120,7 +118,10 @@ class UnfinishedRun:
             case lines.FoundGaps():
                 self.is_gap, self.knows_gaps = self._gaps(line.bits), True
             case lines.Saturated():
-                is_new = unpacked(line.bits, line.shape)
+                if line.bits is None:
+                    self.knows_saturated = False
+                    return
+                is_new = lines.unpacked(line.bits, line.shape)
                 if self.is_saturated is not None and self.is_saturated.shape != is_new.shape:
                     raise ValueError("saturated pixels are of frames of another shape")
                 self.is_saturated = is_new if self.is_saturated is None else self.is_saturated | is_new
@@ -151,19 +152,7 @@ class UnfinishedRun:
             return None
         if self.began is None:
             raise ValueError("there are gaps of frames of which nothing is known")
-        return unpacked(bits, self.began.raw_shape)
-
-
-def unpacked(bits: str, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """The pixels of which the journal tells. Raises `ValueError`."""
-    n_bytes = -(-math.prod(shape) // 8)
-    try:
-        whole = zlib.decompressobj().decompress(base64.b64decode(bits, validate=True), n_bytes + 1)
-    except zlib.error as error:
-        raise ValueError(f"the pixels cannot be read ({error})") from error
-    if len(whole) != n_bytes:
-        raise ValueError("there are not as many pixels as in a frame")
-    return np.unpackbits(np.frombuffer(whole, np.uint8), count=math.prod(shape)).reshape(shape) != 0
+        return lines.unpacked(bits, self.began.raw_shape)
 
 
 def unfinished_journals(profile: Profile) -> list[Path]:

@@ -158,6 +158,39 @@ def test_journal_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         UnfinishedRun.read(path)
 
 
+@pytest.fixture
+def small_journals(monkeypatch: pytest.MonkeyPatch) -> int:
+    n_bytes = 1 << 16
+    for module in ("journal_file", "live_journal", "unfinished_run"):
+        monkeypatch.setattr(f"stream_service.run.live.{module}.MOST_BYTES", n_bytes)
+    return n_bytes
+
+
+def test_pixels_that_saturate_leave_the_journal_room_for_all_else(tmp_path: Path, small_journals: int) -> None:
+    random = np.random.default_rng(1)
+    journal = LiveJournal(profile_for(tmp_path), ScanRequest(scan_id="scan", n_positions=10))
+    journal.armed(BEGIN)
+    told = np.zeros((64, 64), bool)
+    for _ in range(500):
+        told |= (are_new := random.random((64, 64)) < 0.01)
+        journal.saturated(are_new)
+    journal.repeats([3])
+    (path,) = unfinished_journals(profile_for(tmp_path))
+    found = UnfinishedRun.read(path)
+    assert (found.repeats, found.knows_saturated, journal.problem) == ((3,), False, "")
+    assert found.is_saturated is not None and found.is_saturated.any() and not (found.is_saturated & ~told).any()
+    assert path.stat().st_size < small_journals * 3 / 4
+
+
+def test_journal_that_could_not_be_read_any_more_is_given_up_and_told(tmp_path: Path, small_journals: int) -> None:
+    journal = LiveJournal(profile_for(tmp_path), ScanRequest(scan_id="scan", n_positions=10))
+    journal.armed(BEGIN)
+    for n in range(small_journals // 100):
+        journal.repeats(range(n))
+    assert f"it would have more than {small_journals} bytes" in journal.problem
+    assert unfinished_journals(profile_for(tmp_path)) == []
+
+
 def test_run_whose_journal_cannot_be_written_is_not_armed(tmp_path: Path) -> None:
     b = Bench(tmp_path, n_positions=3)
     journal_folder(b.profile).parent.write_text("a file is in the way")
