@@ -7,9 +7,13 @@ trusted is flagged (ADR 0010). Receipts are nanoseconds of any clock of ours tha
 The lag of a message is its receipt minus its stamp: the clock's offset and the way of the message, which is never
 negative. So the promptest of the last messages tells the offset best, and a message stamped later than that by more
 than the limit was stamped by a clock that had stepped.
+
+What waited before it was received hides a step that is smaller than the wait: the next prompt message shows it.
 """
 
 from __future__ import annotations
+
+from enum import Enum, auto
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +46,16 @@ class Least:
         self._n += 1
 
 
+class Shown(Enum):
+    """Whether a message shows that its clock is as it was when one came promptly last."""
+
+    NOTHING = auto()
+    """It came late, or nobody knows when."""
+    THE_SAME = auto()
+    ANOTHER = auto()
+    """The clock has stepped since, and perhaps back."""
+
+
 class Clock:
     """The clock of one sender. A stamp that is not a time of it changes nothing."""
 
@@ -50,6 +64,8 @@ class Clock:
         """The latest stamp that is a time."""
         self.has_stepped_back = False
         """True from a step back until the clock is again where it was."""
+        self.shown = Shown.NOTHING
+        """By the last message."""
         self._limit_ns = limit_ns
         self._usual = Least()
         self._recent = Least()
@@ -71,11 +87,15 @@ class Clock:
         `has_waited` is known roughly: it tells of a stamp that is ahead, and nothing else.
         """
         usual_ns = self._usual.value
+        self.shown = Shown.NOTHING
         if received_ns is not None and usual_ns is not None:
             change_ns = received_ns - stamp_ns - usual_ns
             if change_ns < -self._limit_ns:
+                self.shown = Shown.ANOTHER
                 return False
             if change_ns <= self._limit_ns and not has_waited:
+                is_later = stamp_ns > self.newest_ns and not self.has_stepped_back
+                self.shown = Shown.THE_SAME if is_later else Shown.ANOTHER
                 self.has_stepped_back = False
                 self._enter(stamp_ns, received_ns)
                 return True

@@ -50,8 +50,8 @@ class Frame:
     epoch: int | None = None
     """What its source calls the counter generation that its id belongs to, a number that grows with each reset;
     None: the source does not know of resets, and the ledger finds them."""
-    has_waited: bool = False
-    """True if it came some time before `received_s`, which does not tell then how long the frame took."""
+    waited_s: float = 0.0
+    """How long before `received_s` it may have come, which does not tell then how long the frame took."""
     is_backfilled: bool = False
     """True if it was fetched from the raw file, since it did not come by itself."""
 

@@ -24,7 +24,7 @@ from stream_service.quality_report.region import Region
 from stream_service.quality_report.rejection import Rejection
 from stream_service.quality_report.row_numbers import RowNumbers
 from stream_service.settings.quality import QualitySettings
-from stream_service.text.counted import agrees, counted
+from stream_service.text.counted import agrees, counted, they_are
 
 UM = 1e6
 STEP_M = 1e-6
@@ -209,7 +209,7 @@ def _notes(file: EvaluatedFile, numbers: RowNumbers, n_evaluated: int) -> list[s
             "qc_maps.png shows their numbers in that order"
         )
     elif n:
-        notes.append(f"the position of {counted(n, 'row')} is not known: {agrees(n, 'it')} {agrees(n, 'is')} rejected")
+        notes.append(f"the position of {counted(n, 'row')} is not known: {they_are(n)} rejected")
     if file.unreadable:
         n, why = len(file.unreadable), file.unreadable[0].reason
         if n == file.n_rows:

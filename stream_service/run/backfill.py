@@ -15,11 +15,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.frame import Frame
 from stream_service.core.intake import Entered
 from stream_service.core.lost_frames import LostFrames
-from stream_service.core.pairing.rule import How
 from stream_service.core.run import RunState
 from stream_service.errors import SourceError
 from stream_service.run.frame_intake import FrameIntake
@@ -56,9 +54,6 @@ class Backfill:
         self._setup = setup
         self._intake = intake
         self._rows = rows
-        by_time = {rule.name for rule in setup.rules.channels if rule.how is How.TIMESTAMP}
-        self._is_by_time = not by_time.isdisjoint(POSITION_CHANNELS)
-        """Positions depend on stamps."""
         self._report = report
         self._file: RawFrames | None = None
         self._portions: deque[Ordinals] = deque()
@@ -164,11 +159,12 @@ class Backfill:
         receipt = self._lost.find(frame.unique_id, frame.timestamp_ns)
         if receipt is None:
             return None
-        if receipt.ordinal in self._lost.displaced:
-            assert self._rows.out is not None, "only rows of single frames are looked for there"
-            self._rows.out.pipeline.planned.displaced.add(receipt.ordinal)
-        elif self._rows.out is not None and self._intake.ledger.repeats_stamp(receipt.ordinal + 1) and self._is_by_time:
-            self._rows.out.pipeline.corrections.untimed.add(receipt.ordinal + 1)
+        if self._rows.out is not None:
+            corrections = self._rows.out.pipeline.corrections
+            if receipt.ordinal in self._lost.displaced:
+                corrections.displaced(receipt.ordinal)
+            elif self._intake.ledger.repeats_stamp(receipt.ordinal + 1) and self._setup.rules.are_positions_by_time:
+                corrections.stood.add(receipt.ordinal + 1)
         return Entered(frame, receipt)
 
     def _settle(self, now_s: float) -> None:

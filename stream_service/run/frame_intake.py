@@ -236,7 +236,7 @@ class FrameIntake:
         return new
 
     def _see_begin(self, frame: Frame) -> None:
-        if frame.received_s is None or frame.has_waited or frame.timestamp_ns == NO_STAMP:
+        if frame.received_s is None or frame.waited_s or frame.timestamp_ns == NO_STAMP:
             return
         armed_ns = frame.timestamp_ns - round((frame.received_s - self._armed_s + BEFORE_ARMING_S) * NS_PER_S)
         self.begins_ns = armed_ns if self.begins_ns == BEFORE_ALL_TIME else min(self.begins_ns, armed_ns)

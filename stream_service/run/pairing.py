@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 
 from stream_service.core.exposure import Exposure
@@ -199,6 +199,16 @@ class Pairing:
     def is_unsure(self, ordinal: int) -> bool:
         """True of a frame that has left before its channels were known, and of which more may become known."""
         return ordinal in self._pairer.unsure
+
+    @property
+    def refuted(self) -> Set[int]:
+        """See `Pairer.refuted`."""
+        return self._pairer.refuted
+
+    @property
+    def n_unproven(self) -> int:
+        """See `Pairer.n_unproven`."""
+        return self._pairer.n_unproven
 
     def known_late(self) -> list[Exposure]:
         """See `Pairer.known_late`."""

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 from stream_service.core.clock import DEFAULT_LIMIT_S
+from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.frame import FrameTime
-from stream_service.core.pairing.rule import ChannelRule
+from stream_service.core.pairing.rule import ChannelRule, How
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +42,8 @@ class RunRules:
     """uniqueIds and stamps of frames whose stamps are known beforehand to be no times."""
     is_in_order: bool = False
     """Each frame is paired before the next one is looked at, so that equal recordings have their rows in one order."""
+
+    @property
+    def are_positions_by_time(self) -> bool:
+        """True if positions depend on the stamps of frames."""
+        return any(rule.how is How.TIMESTAMP and rule.name in POSITION_CHANNELS for rule in self.channels)

@@ -178,6 +178,9 @@ class RunRows:
             if not is_aborted:
                 self.pairing.arrays.end_all()
                 self.out.pipeline.put_right(self.pairing.known_late())
+            if self._setup.rules.are_positions_by_time:
+                self.out.pipeline.corrections.stepped = self.pairing.refuted
+                self.out.pipeline.corrections.n_unproven = self.pairing.n_unproven
             self.out.pipeline.corrections.write()
             self.out.set_clock_offsets(self.pairing.clock_offsets_s())
 

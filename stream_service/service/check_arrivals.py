@@ -141,7 +141,7 @@ class Arrivals:
     def latest_came_s(self) -> float | None:
         """When the last frame came, on the monotonic clock; None where it may have waited for us."""
         frame = self.latest
-        return None if frame is None or frame.has_waited or not self.n_settled else frame.received_s
+        return None if frame is None or frame.waited_s or not self.n_settled else frame.received_s
 
     @property
     def is_empty(self) -> bool:

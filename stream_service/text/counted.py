@@ -17,3 +17,8 @@ def agrees(n: int, word: str) -> str:
     if word in IRREGULAR:
         return IRREGULAR[word]
     return word.removesuffix("s")
+
+
+def they_are(n: int) -> str:
+    """`it is`, `they are`."""
+    return "it is" if n == 1 else "they are"

@@ -1,9 +1,9 @@
-"""Which frames of a run have a time: what is wrong with their clock makes a stamp none (ADR 0010)."""
+"""Times of the frames of a run: what is wrong with their clock makes a stamp none (ADR 0010)."""
 
 from __future__ import annotations
 
-from stream_service.core.clock import FrameClock
-from stream_service.core.frame import Window
+from stream_service.core.clock import FrameClock, Shown
+from stream_service.core.frame import NS_PER_S, Window
 
 NONE_CAME, TIMED, UNTIMED = 0, 1, 2
 
@@ -17,6 +17,12 @@ class FrameTimes:
         self._furthest_ordinal = -1
         self._kinds = bytearray()
         """By ordinal, of frames that came by themselves."""
+        self._unproven: list[int] = []
+        """Frames that waited before they were received, since one came promptly: a step of the clock may be hidden."""
+        self._refuted: list[int] = []
+        self._limit_ns = limit_ns
+        self.n_unproven = 0
+        """Of those, how many may have waited for longer than the limit."""
 
     @property
     def lag_ns(self) -> int | None:
@@ -30,19 +36,29 @@ class FrameTimes:
         received_ns: int | None,
         *,
         is_stamped: bool = True,
-        has_waited: bool = False,
+        waited_s: float = 0.0,
         is_repeated: bool = False,
     ) -> bool:
         """A frame came by itself: True if its stamp is a time of its own.
 
         `is_stamped` False: it is known to be no time at all. `is_repeated`: of another frame, perhaps.
         """
-        has_time = is_stamped and self._has_time(ordinal, window, received_ns, has_waited=has_waited)
+        has_time = is_stamped and self._has_time(ordinal, window, received_ns, has_waited=waited_s > 0)
         has_time = has_time and not is_repeated
         if ordinal >= len(self._kinds):
             self._kinds.extend(bytes(ordinal + 1 - len(self._kinds)))
         self._kinds[ordinal] = TIMED if has_time else UNTIMED
+        if has_time and waited_s:
+            self._unproven.append(ordinal)
+            self.n_unproven += waited_s * NS_PER_S > self._limit_ns
         return has_time
+
+    def take_refuted(self) -> list[int]:
+        """Frames that had a time when they came, which is none, as a later one has shown; each is told once."""
+        refuted, self._refuted = self._refuted, []
+        for ordinal in refuted:
+            self._kinds[ordinal] = UNTIMED
+        return refuted
 
     def _has_time(self, ordinal: int, window: Window, received_ns: int | None, *, has_waited: bool) -> bool:
         """True if a frame is stamped later than the one before it, by a clock that has not stepped."""
@@ -50,7 +66,15 @@ class FrameTimes:
         if ordinal <= self._furthest_ordinal:  # it was overtaken
             return window.end_ns < clock.newest_ns and not clock.has_stepped_back
         self._furthest_ordinal = ordinal
-        return window.end_ns != clock.newest_ns and clock.admit(window.end_ns, received_ns, has_waited=has_waited)
+        if window.end_ns == clock.newest_ns:
+            return False
+        is_time = clock.admit(window.end_ns, received_ns, has_waited=has_waited)
+        if clock.shown is not Shown.NOTHING:
+            if clock.shown is Shown.ANOTHER:
+                self._refuted += self._unproven
+            self._unproven.clear()
+            self.n_unproven = 0
+        return is_time
 
     def are_about(self, ordinal: int) -> bool:
         """True if the frames before and after this place that came by themselves have times, as far as there are any.

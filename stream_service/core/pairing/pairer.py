@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from stream_service.core.clock import DEFAULT_LIMIT_S, Clock
@@ -71,6 +72,8 @@ class Pairer:
         self._left_ns: deque[int] = deque(maxlen=LAST_FRAMES)
         """Starts of the last exposures that have left, of those that have a time."""
         self.waiting_bytes = 0
+        self.refuted: set[int] = set()
+        """Ordinals of frames that have left, whose stamps turned out to be no times."""
         self.unsure = UnsureFrames()
         """Frames that left before their channels were known."""
         self._unheard: dict[Unheard, None] = {}
@@ -111,9 +114,11 @@ class Pairer:
                 window,
                 received_ns,
                 is_stamped=is_stamped,
-                has_waited=frame.has_waited,
+                waited_s=frame.waited_s,
                 is_repeated=is_repeated,
             )
+            if refuted := self._times.take_refuted():
+                self._lose_time(set(refuted))
         self._waiting[self._n_came] = WaitingFrame(frame, id, ordinal, exposure_s, window, has_time)
         self._n_came += 1
         if window.end_ns - window.start_ns > self._longest_ns:
@@ -124,6 +129,11 @@ class Pairer:
     def moving_at_rest(self) -> list[str]:
         """The channels that went somewhere while what tells their motion said that they rest."""
         return [name for name, history in self._histories.items() if history.moves_at_rest]
+
+    @property
+    def n_unproven(self) -> int:
+        """Frames that came too late to tell whether their clock had stepped, since one came promptly last."""
+        return self._times.n_unproven
 
     def clock_offsets_s(self) -> dict[str, float]:
         """By how much the clock of each channel is ahead of that of the frames, as far as receipts tell."""
@@ -137,6 +147,15 @@ class Pairer:
                 self._unheard[Unheard(readback.channel, *history.gaps_ns[-1])] = None
             if not readback.is_valid or history.untimed_ns:
                 self._unheard[Unheard(readback.channel, None, None)] = None
+
+    def _lose_time(self, ordinals: set[int]) -> None:
+        """The stamps of frames that came before turn out to be no times."""
+        self.unsure.lose_time(ordinals)
+        self.refuted |= ordinals
+        for number, waiting in self._waiting.items():
+            if waiting.ordinal in ordinals:
+                self._waiting[number] = replace(waiting, has_time=False)
+                self.refuted.remove(waiting.ordinal)
 
     def restore(self, readbacks: Iterable[Readback], unheard: Sequence[Unheard]) -> None:
         """Take the record of channels of before, each in its order, and what it does not tell of."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 
 from stream_service.core.exposure import Exposure
@@ -41,6 +41,11 @@ class UnsureFrames:
             self._frames[left.ordinal] = replace(left, frame=without_pixels(left.frame))
         else:
             self.n_forgotten += 1
+
+    def lose_time(self, ordinals: Set[int]) -> None:
+        """The stamps of these frames turn out to be no times."""
+        for ordinal in self._frames.keys() & ordinals:
+            self._frames[ordinal] = replace(self._frames[ordinal], has_time=False)
 
     def take_known(self, resolve: Callable[[WaitingFrame], Exposure | str]) -> list[Exposure]:
         """The exposures, without pixels, of those of which `resolve` finds all by now; each is given once."""

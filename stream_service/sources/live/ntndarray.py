@@ -74,7 +74,7 @@ def decode_ntndarray(
     received_s: float | None = None,
     wanted: Container[str] | None = None,
     *,
-    has_waited: bool = False,
+    waited_s: float = 0.0,
 ) -> Frame:
     """A frame from a p4p `Value` (a context with `nt=False`) that came at `received_s` (see `Frame`).
 
@@ -108,7 +108,7 @@ def decode_ntndarray(
         pixels = _pixels(value, codec, content, (sizes[1], sizes[0]))
     except SourceError as error:
         raise SourceError(f"frame {unique_id}: {error}") from error
-    return Frame(unique_id, timestamp_ns, pixels, scalars, received_s, has_waited=has_waited)
+    return Frame(unique_id, timestamp_ns, pixels, scalars, received_s, waited_s=waited_s)
 
 
 def _pixels(value: Value, codec: str, content: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

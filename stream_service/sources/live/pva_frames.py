@@ -182,8 +182,8 @@ class PvaSource:
 
     def decode(self, message: Received) -> Frame:
         """The frame in a message; raises `SourceError` if it is none."""
-        update, at_s, has_waited = message
-        return decode_ntndarray(update, self._timestamp_field, at_s, self._wanted, has_waited=has_waited)
+        update, at_s, waited_s = message
+        return decode_ntndarray(update, self._timestamp_field, at_s, self._wanted, waited_s=waited_s)
 
     def close(self) -> None:
         """End the subscription; what has come can still be taken."""

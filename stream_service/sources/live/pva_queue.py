@@ -41,8 +41,8 @@ class Received(NamedTuple):
 
     message: Value
     at_s: float | None
-    has_waited: bool = False
-    """True if it came some time before that."""
+    waited_s: float = 0.0
+    """How long before that it may have come."""
 
 
 class PvaQueue:
@@ -125,15 +125,16 @@ class PvaQueue:
                 if (update := self._subscription.pop()) is None:
                     self._emptied_s = now_s
                     return
-                at_s, has_waited = now_s, True
+                at_s, waited_s = now_s, now_s - self._signalled_s
                 if self._emptied_s is not None:
                     is_signalled = self._signalled_s >= self._emptied_s  # else its signal is still on its way
                     at_s = self._signalled_s if is_signalled else now_s
-                    has_waited = not is_signalled and now_s - self._emptied_s > PROMPT_S
+                    since_s = 0.0 if is_signalled else now_s - self._emptied_s
+                    waited_s = since_s if since_s > PROMPT_S else 0.0
                     self._emptied_s = None
-                self._enter(update, at_s, has_waited=has_waited)
+                self._enter(update, at_s, waited_s)
 
-    def _enter(self, update: Any, at_s: float, *, has_waited: bool) -> None:
+    def _enter(self, update: Any, at_s: float, waited_s: float) -> None:
         if not isinstance(update, Value):
             if not isinstance(update, Cancelled):
                 self.disconnection = update
@@ -141,5 +142,5 @@ class PvaQueue:
         self.has_answered, self.disconnection = True, None
         if not is_empty(update):
             n_bytes = held_bytes(update)
-            self._taken.append((Received(update, at_s, has_waited), n_bytes))
+            self._taken.append((Received(update, at_s, waited_s), n_bytes))
             self.held_bytes += n_bytes

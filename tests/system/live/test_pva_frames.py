@@ -88,7 +88,7 @@ def test_frame_that_may_have_waited_is_told_from_one_that_came_just_now(
     for _ in range(2):
         posted_s = time.monotonic()
         first, *others = came_together(image, frames)
-        assert not first.has_waited, "it was the one that was signalled"
+        assert not first.waited_s, "it was the one that was signalled"
         assert posted_s <= first.received_s <= min(frame.received_s for frame in others)
 
 

@@ -71,8 +71,8 @@ def test_update_that_is_taken_before_its_signal_did_not_come_with_an_earlier_one
     now_s = 1001.2
     coming.append(corpus.good(3, pixels=pixels))
     (late,) = queue.take(0.0)
-    assert [(one.at_s, one.has_waited) for one in (signalled, prompt, late)] == [
-        (1000.0, False), (1000.09, False), (1001.2, True),
+    assert [(one.at_s, one.waited_s) for one in (signalled, prompt, late)] == [
+        (1000.0, 0.0), (1000.09, 0.0), (1001.2, pytest.approx(0.2)),
     ]  # fmt: skip
 
 
@@ -85,4 +85,4 @@ def test_update_that_waited_has_come_before_it_was_taken_out_not_before_the_firs
     queue._emptied_s = 999.0
     queue.signal()
     now_s = 1017.0
-    assert [(one.at_s, one.has_waited) for one in queue.take(0.0)] == [(1000.0, False), (1017.0, True), (1017.0, True)]
+    assert [(one.at_s, one.waited_s) for one in queue.take(0.0)] == [(1000.0, 0.0), (1017.0, 17.0), (1017.0, 17.0)]

@@ -107,7 +107,7 @@ class Adzmq:
             pixels = _pixels(parts[1], _dtype(header), shape)
         except SourceError as error:
             raise SourceError(f"frame {unique_id}: {error}") from error
-        return Frame(unique_id, timestamp_ns, pixels, attributes, message.at_s, has_waited=message.has_waited)
+        return Frame(unique_id, timestamp_ns, pixels, attributes, message.at_s, waited_s=message.waited_s)
 
     def _attributes_in(self, written: Any) -> dict[str, AttributeValue]:
         wanted = self._wanted

@@ -22,8 +22,8 @@ class Received(NamedTuple):
     parts: Sequence[Part]
     at_s: float | None = None
     """On the monotonic clock; None if nobody looked at a clock."""
-    has_waited: bool = False
-    """True if it came some time before that."""
+    waited_s: float = 0.0
+    """How long before that it may have come."""
 
     @property
     def n_bytes(self) -> int:

@@ -169,7 +169,8 @@ class ZmqReceiver:
             except zmq.Again:
                 self._emptied_s = now_s
                 break
-            message = Received([part.buffer for part in parts], now_s, now_s - self._emptied_s > PROMPT_S)
+            since_s = now_s - self._emptied_s
+            message = Received([part.buffer for part in parts], now_s, since_s if since_s > PROMPT_S else 0.0)
             for queue in self._queues:
                 queue.enter(message)
             n += 1

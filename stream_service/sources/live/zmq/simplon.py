@@ -136,9 +136,7 @@ class Simplon:
         series = self._series.of_image(number, None, message.at_s)
         arm_ns = series.header.arm_ns
         timestamp_ns = NO_STAMP if arm_ns is None else possible_stamp(arm_ns + start_ns)
-        return Frame(
-            unique_id, timestamp_ns, pixels, attributes, message.at_s, series.epoch, has_waited=message.has_waited
-        )
+        return Frame(unique_id, timestamp_ns, pixels, attributes, message.at_s, series.epoch, waited_s=message.waited_s)
 
     def _attributes(self, times: Mapping[str, Any], appendix: Sequence[Part]) -> dict[str, AttributeValue]:
         attributes: dict[str, AttributeValue] = {}

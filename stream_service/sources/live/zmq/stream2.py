@@ -102,7 +102,7 @@ class Stream2:
         except SourceError as error:
             raise SourceError(f"frame {unique_id} of series {number}: {error}") from error
         epoch = self._series.of_image(number, _identity(fields), message.at_s).epoch
-        return Frame(unique_id, timestamp_ns, pixels, attributes, message.at_s, epoch, has_waited=message.has_waited)
+        return Frame(unique_id, timestamp_ns, pixels, attributes, message.at_s, epoch, waited_s=message.waited_s)
 
     def _channel_of(self, data: object) -> object:
         if not isinstance(data, dict) or not data:

@@ -39,7 +39,7 @@ PRINTED_NS = 51
 
 def recorded(folder: str, number: int) -> Received:
     parts = [(RECORDED / folder / f"frame{number:02}_part{part}.bin").read_bytes() for part in (0, 1)]
-    return Received([memoryview(part) for part in parts], 12.5, has_waited=True)
+    return Received([memoryview(part) for part in parts], 12.5, waited_s=0.5)
 
 
 def decoded(header: bytes | dict[str, Any], *others: bytes, wanted: Container[str] | None = None) -> Frame:
@@ -66,7 +66,7 @@ def test_recorded_messages_are_the_frames_that_were_taken(folder):
         assert frame.unique_id == first_id + number
         assert abs(frame.timestamp_ns - (Decimal(stamp_s) + EPICS_EPOCH_S) * 10**9) <= PRINTED_NS
         assert frame.attributes == {"ColorMode": 0, "POSX": 1.5, "POSY": 0.3, "ENERGY": 710, "EXPOSE": 0.01}
-        assert (frame.received_s, frame.has_waited, frame.epoch) == (12.5, True, None)
+        assert (frame.received_s, frame.waited_s, frame.epoch) == (12.5, 0.5, None)
 
 
 @pytest.mark.parametrize(("folder", "first_id", "codec"), [("codec_Blosc", 303, "blosc"), ("codec_Zlib", 298, "zlib")])

@@ -78,7 +78,7 @@ def test_frame_has_the_id_after_its_number_the_time_since_the_arming_and_the_tim
     assert (first.unique_id, second.unique_id) == (1, 2)
     assert (first.timestamp_ns, second.timestamp_ns) == (ARMED_NS + START_NS, ARMED_NS + START_NS + 1)
     assert first.attributes == {"real_time": REAL_NS / 1e9}
-    assert (first.epoch, first.received_s, first.has_waited) == (1, 12.5, False)
+    assert (first.epoch, first.received_s, first.waited_s) == (1, 12.5, 0.0)
 
 
 def test_a_detector_whose_clock_was_set_back_may_begin_before_its_arming():

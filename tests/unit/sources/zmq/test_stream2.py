@@ -70,7 +70,7 @@ def test_frame_has_the_id_after_its_number_its_own_time_and_the_time_it_was_expo
     assert (first.unique_id, second.unique_id) == (1, 2)
     assert first.timestamp_ns == ARMED_NS + START_NS
     assert first.attributes == {"real_time": REAL_NS / 1e9}
-    assert (first.epoch, first.received_s, first.has_waited) == (1, 12.5, False)
+    assert (first.epoch, first.received_s, first.waited_s) == (1, 12.5, 0.0)
 
 
 @pytest.mark.parametrize(
