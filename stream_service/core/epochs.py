@@ -12,12 +12,13 @@ from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 from operator import attrgetter
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.clock import BEFORE_ALL_TIME
+from stream_service.core.epoch import Epoch, EpochEnd, Place, Reached
+from stream_service.core.growing import grown
 
 MAX_JUMP = 1 << 22
 """Most frames that can have been lost at once (4 million: over an hour at 1 kHz)."""
@@ -25,60 +26,9 @@ MOST_RESETS = 100
 """Of the counter in one run, for each of which frames are looked for that no id tells of."""
 INT32_MAX = (1 << 31) - 1
 """areaDetector's uniqueId is a 32-bit integer."""
-Scalar = TypeVar("Scalar", bound=np.generic)
-
-
-class Epoch(NamedTuple):
-    """One counting of the detector."""
-
-    first_unique_id: int
-    first_ordinal: int
-    after_ns: int
-    """Its frames are stamped later than this; the last stamp of the epoch before."""
-    given: int
-    """What its source calls it; where none does, one more than the epoch before."""
-
-    def ordinal_of(self, unique_id: int) -> int:
-        return self.first_ordinal + unique_id - self.first_unique_id
-
-
-class Reached(NamedTuple):
-    """How far the frames of a run have come, whatever became of them."""
-
-    epoch: int
-    """Counted from 0."""
-    n_seen: int
-    """Ordinals up to the last frame seen."""
-    last_unique_id: int
-    last_timestamp_ns: int
-
-
-class EpochEnd(NamedTuple):
-    """Where the detector has reset its counter; frames may have been lost there that no id tells of."""
-
-    epoch: int
-    """That has ended."""
-    last_id: int
-    """Of the last frame of it that is known."""
-    last_ns: int
-    """Its stamp."""
-    next_ns: int
-    """Stamp of the first frame that came after the reset."""
 
 
 _given = attrgetter("given")
-
-
-class Place(NamedTuple):
-    """The place of a frame, whether it is taken or not."""
-
-    epoch: int
-    """Counted from 0."""
-    ordinal: int
-    is_within: bool
-    """False if the epoch does not hold it: it is before the run, or the next epoch has begun."""
-    begins: Epoch | None = None
-    """The epoch that begins with this frame."""
 
 
 class Epochs:
@@ -106,7 +56,7 @@ class Epochs:
         """The epoch that began last."""
         return len(self._epochs) - 1
 
-    def since(self, epoch: int) -> tuple[Epoch, ...]:
+    def since(self, epoch: int = 0) -> tuple[Epoch, ...]:
         """This one, counted from 0, and those after it."""
         return tuple(self._epochs[epoch:])
 
@@ -155,11 +105,7 @@ class Epochs:
         if reached is not None and reached.epoch == self.current and self.n_seen < reached.n_seen <= n_most:
             _, self.n_seen, self._last_unique_id, self._last_timestamp_ns = reached
             if self.ordinal_now(reached.last_unique_id) == self.n_seen - 1:  # it shows whose a record of all frames is
-                self._is_taken, self._stamps_ns = (
-                    grown(self._is_taken, self.n_seen),
-                    grown(self._stamps_ns, self.n_seen),
-                )
-                self._is_taken[self.n_seen - 1], self._stamps_ns[self.n_seen - 1] = True, reached.last_timestamp_ns
+                self._take(self.n_seen - 1, reached.last_timestamp_ns)
         is_behind = is_known & (epoch < self.current) & (behind >= 0)
         self._restore_displaced(np.flatnonzero(is_behind), frames, ordinals, n_made, n_most)
         return ordinals
@@ -284,10 +230,7 @@ class Epochs:
         if place.begins is not None:
             self._epochs[place.epoch :] = [place.begins]
             self.n_changes += 1
-        self._is_taken = grown(self._is_taken, place.ordinal + 1)
-        self._stamps_ns = grown(self._stamps_ns, place.ordinal + 1)
-        self._is_taken[place.ordinal] = True
-        self._stamps_ns[place.ordinal] = timestamp_ns
+        self._take(place.ordinal, timestamp_ns)
         goes_on = place.ordinal >= self.n_seen and (is_certain or unique_id == self._last_unique_id + 1)
         self.n_seen = max(self.n_seen, place.ordinal + 1)
         if goes_on or timestamp_ns > self._last_timestamp_ns:
@@ -296,9 +239,7 @@ class Epochs:
 
     def fill(self, ordinal: int, timestamp_ns: int) -> None:
         """A frame that was lost has been found: it tells nothing of those that are to come."""
-        self._is_taken, self._stamps_ns = grown(self._is_taken, ordinal + 1), grown(self._stamps_ns, ordinal + 1)
-        self._is_taken[ordinal] = True
-        self._stamps_ns[ordinal] = timestamp_ns
+        self._take(ordinal, timestamp_ns)
         self.n_seen = max(self.n_seen, ordinal + 1)
 
     def displace(self, ordinal: int, epoch: int, unique_id: int, timestamp_ns: int) -> None:
@@ -381,6 +322,10 @@ class Epochs:
                 epochs[ordinal], unique_ids[ordinal] = identity
         return epochs, unique_ids
 
+    def _take(self, ordinal: int, timestamp_ns: int) -> None:
+        self._is_taken, self._stamps_ns = grown(self._is_taken, ordinal + 1), grown(self._stamps_ns, ordinal + 1)
+        self._is_taken[ordinal], self._stamps_ns[ordinal] = True, timestamp_ns
+
     @property
     def _n_placed(self) -> int:
         """Ordinals that the epochs so far have."""
@@ -419,12 +364,3 @@ class Epochs:
         return self._epochs[epoch].first_ordinal <= ordinal and (
             is_last or ordinal < self._epochs[epoch + 1].first_ordinal
         )
-
-
-def grown(array: npt.NDArray[Scalar], n: int) -> npt.NDArray[Scalar]:
-    """The array with room for `n` entries at least: the same, or a longer copy."""
-    if n <= len(array):
-        return array
-    longer = np.zeros(max(n, 2 * len(array)), array.dtype)
-    longer[: len(array)] = array
-    return longer

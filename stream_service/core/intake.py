@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from stream_service.core.epochs import INT32_MAX
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import Arrival, Ledger, Receipt
+from stream_service.core.ledger import Ledger
+from stream_service.core.receipt import Arrival, Receipt
 
 NEAR = 10_000
 """Ids this close are of one epoch: 10 s of frames at 1 kHz may be lost between two that confirm each other."""
@@ -48,7 +49,7 @@ class Intake:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._last_epoch, self._last_id, self._last_ns = ledger.last_frame
+        self._last_epoch, self._last_id, self._last_ns = ledger.epochs.last_frame
         self._waiting: list[_Came] = []
 
     @property
@@ -125,7 +126,7 @@ class Intake:
     def _goes_on(self, frame: _Came) -> bool:
         """True for the next id, one within an announced series, and what is not newer than the last frame: a late one,
         or a duplicate. Not for a copy with another stamp, which alone is no reset of counter and clock."""
-        if frame.epoch is not None and self._ledger.is_announced(frame.epoch, frame.unique_id):
+        if frame.epoch is not None and self._ledger.epochs.is_announced(frame.epoch, frame.unique_id):
             return True
         last_id = self._last_id_before(frame)
         is_late = frame.unique_id <= last_id

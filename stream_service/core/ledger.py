@@ -13,51 +13,21 @@ Ids that do not follow the last one are looked at first by `Intake`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from enum import Enum, IntEnum
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.account import Account
-from stream_service.core.epochs import MAX_JUMP, Epoch, EpochEnd, Epochs, Reached, grown
+from stream_service.core.epoch import Epoch, EpochEnd, Reached
+from stream_service.core.epochs import MAX_JUMP, Epochs
 from stream_service.core.frame import FrameId
+from stream_service.core.frame_counts import FrameCounts
+from stream_service.core.frame_status import FrameStatus
+from stream_service.core.growing import grown
+from stream_service.core.receipt import Arrival, Receipt
 from stream_service.core.share import Share
 from stream_service.core.stream import Series
-
-
-class FrameStatus(IntEnum):
-    """Status of a frame. The numbers are stored in `/entry/ledger/status` and `/entry/frames/status`."""
-
-    PENDING = 0
-    STORED = 1
-    BACKFILLED = 2
-    LOST = 3
-    INCOMPLETE = 4
-    """It came, but its group never filled."""
-    NOT_EXPOSED = 5
-    """It was planned, but the detector never got there."""
-
-
-class Arrival(Enum):
-    """Answer of the ledger to a frame that came in."""
-
-    NEW = "new"
-    DUPLICATE = "duplicate"
-    UNDECIDED = "with id and stamp of one before, by a clock that stands"
-    BEFORE_RUN = "before the run"
-    UNEXPECTED = "beyond the frames expected, or with an implausible uniqueId"
-    AFTER_RUN = "exposed after the run was told to end"
-    OTHER_SHARE = "of the share of another service"
-
-
-class Receipt(NamedTuple):
-    """The ledger's answer to a frame: what it is, its identity, its place in the run (-1 if it has none)."""
-
-    arrival: Arrival
-    id: FrameId
-    ordinal: int
 
 
 class Ledger:
@@ -90,18 +60,15 @@ class Ledger:
         self._is_begin_certain = is_begin_certain
         self._share = Share(n_shares)
         self._n_most = None if n_expected is None else n_expected + n_extra
-        self._n_ignored = dict.fromkeys(Arrival, 0)
-        self._n_with = dict.fromkeys(FrameStatus, 0)
-        """Frames by what became of them, counted as they are marked; but for those that are `PENDING`."""
+        self.counts = FrameCounts()
+        """Of what became of them."""
         self.n_received = 0
         """Frames that came in, each counted once."""
         self._last_before = last_before
         self._ends_at: int | None = None
-        self._n_beyond = self._n_implausible = 0
-        self.counted_before = dict.fromkeys(("duplicates", "unexpected"), 0)
-        """Frames of these kinds in the account of before a run was interrupted."""
         capacity = n_expected if n_expected is not None else 1024
-        self._epochs = Epochs(first_unique_id, restart_unique_id, epoch, capacity)
+        self.epochs = Epochs(first_unique_id, restart_unique_id, epoch, capacity)
+        """Places of its frames; who enters a frame asks the ledger."""
         self._status = np.zeros(capacity, np.uint8)
         self._n_received = np.zeros(capacity, np.uint16)
 
@@ -121,7 +88,7 @@ class Ledger:
         n_come = max(len(frames[0]), reached.n_seen if reached is not None else 0)
         n_most = self._n_most or n_come + MAX_JUMP
         n_made = n_made if n_made is not None else self.n_expected or 0
-        ordinals = self._epochs.restore(epochs, n_announced, frames, n_most, reached, n_made)
+        ordinals = self.epochs.restore(epochs, n_announced, frames, n_most, reached, n_made)
         self._reserve(self.n_seen)
         self._n_received[ordinals[ordinals >= 0]] = 1
         self.n_received = int(np.count_nonzero(self._n_received))
@@ -129,39 +96,15 @@ class Ledger:
             self._share = Share.with_frame(int(placed[0]), self._share.of)
         return ordinals
 
-    def epochs_since(self, epoch: int = 0) -> tuple[Epoch, ...]:
-        """See `Epochs.since`."""
-        return self._epochs.since(epoch)
-
-    @property
-    def n_epoch_changes(self) -> int:
-        """See `Epochs.n_changes`."""
-        return self._epochs.n_changes
-
-    @property
-    def reached(self) -> Reached:
-        """See `Epochs.reached`."""
-        return self._epochs.reached
-
-    @property
-    def n_announced(self) -> int:
-        """See `Epochs.n_announced`."""
-        return self._epochs.n_announced
-
-    @property
-    def last_frame(self) -> tuple[int, int, int]:
-        """See `Epochs.last_frame`."""
-        return self._epochs.last_frame
-
     @property
     def n_seen(self) -> int:
         """Ordinals up to the last frame seen: frames the detector has made for certain."""
-        return self._epochs.n_seen
+        return self.epochs.n_seen
 
     @property
     def n_passed(self) -> int:
         """As `n_seen`; once a frame came that was exposed after the end, all up to the end: no earlier one comes."""
-        is_past = self._n_ignored[Arrival.AFTER_RUN] > 0
+        is_past = self.counts.n_ignored[Arrival.AFTER_RUN] > 0
         return self._ends_at if is_past and self._ends_at is not None else self._share.next_after(self.n_seen)
 
     @property
@@ -186,11 +129,11 @@ class Ledger:
 
     def begins_epoch(self, unique_id: int, timestamp_ns: int) -> bool:
         """True if by its id and stamp a frame would begin an epoch."""
-        return self._epochs.place_of(unique_id, timestamp_ns, is_confirmed=False).begins is not None
+        return self.epochs.place_of(unique_id, timestamp_ns, is_confirmed=False).begins is not None
 
     def belies_begin(self, unique_id: int) -> bool:
         """True for an id before the first one where that was a guess: such a frame is late only if others say so."""
-        return not self._is_begin_certain and self._epochs.current == 0 and unique_id < self.first_unique_id
+        return not self._is_begin_certain and self.epochs.current == 0 and unique_id < self.first_unique_id
 
     def receive(
         self, unique_id: int, timestamp_ns: int, *, epoch: int | None = None, is_confirmed: bool = False
@@ -200,7 +143,7 @@ class Ledger:
         `epoch` is what its source calls its epoch; None: it is found. `is_confirmed`: another frame, or the detector's
         counter, confirms that its id is right (see `Intake`).
         """
-        epochs = self._epochs
+        epochs = self.epochs
         if epoch is None:
             place = epochs.place_of(unique_id, timestamp_ns, is_confirmed=is_confirmed)
         else:
@@ -237,26 +180,22 @@ class Ledger:
 
     def announce(self, series: Series, *, is_in_vain: bool = False) -> None:
         """The source announces a series of the run, an epoch of its frames; see `Epochs.announce`."""
-        self._epochs.announce(
+        self.epochs.announce(
             series.epoch, series.first_unique_id, series.n_frames or 0, self._n_most, is_in_vain=is_in_vain
         )
-
-    def is_announced(self, epoch: int, unique_id: int) -> bool:
-        """True for a frame within the length of a series that was announced, or that the next one has passed."""
-        return self._epochs.is_announced(epoch, unique_id)
 
     @property
     def is_announced_whole(self) -> bool:
         """True once the series that were announced have all the frames that were planned."""
-        return self._n_most is not None and self._epochs.n_announced == self._n_most
+        return self._n_most is not None and self.epochs.n_announced == self._n_most
 
     def fills_plan(self, epoch: int) -> bool:
         """True for the last of those series: what ends with it, or with an earlier one that is told twice, differs."""
-        return self.is_announced_whole and self._epochs.is_latest(epoch)
+        return self.is_announced_whole and self.epochs.is_latest(epoch)
 
     def refuse(self, unique_id: int) -> Receipt:
         """Count a frame whose uniqueId was found to be implausible."""
-        return self._refuse(FrameId(self._epochs.current, unique_id))
+        return self._refuse(FrameId(self.epochs.current, unique_id))
 
     def give_back(self, receipt: Receipt) -> None:
         """A `NEW` frame cannot be stored: it counts as not received, and is lost, unless another copy of it comes."""
@@ -308,27 +247,14 @@ class Ledger:
         frame_id = FrameId(int(epoch), int(unique_id))
         if self._n_received[ordinal]:
             return Receipt(Arrival.DUPLICATE, frame_id, ordinal)
-        self._epochs.fill(ordinal, timestamp_ns)
+        self.epochs.fill(ordinal, timestamp_ns)
         self._n_received[ordinal] = 1
         self.n_received += 1
         return Receipt(Arrival.NEW, frame_id, ordinal)
 
-    def epoch_ends(self) -> list[EpochEnd]:
-        """See `Epochs.ends`."""
-        return self._epochs.ends()
-
-    @property
-    def displaced(self) -> Collection[int]:
-        """See `Epochs.displaced`."""
-        return self._epochs.displaced
-
-    def end_before(self, ordinal: int) -> EpochEnd | None:
-        """See `Epochs.end_before`."""
-        return self._epochs.end_before(ordinal)
-
     def n_unknown(self, n_made: int) -> int:
         """Frames that may have been made and lost just before the counter was reset, where `n_made` are known of."""
-        if not self._epochs.ends():
+        if not self.epochs.ends():
             return 0
         return MAX_JUMP if self._n_most is None else max(0, self._n_most - max(self.n_seen, n_made))
 
@@ -339,22 +265,14 @@ class Ledger:
         already, or more were made than may be.
         """
         ordinal = max(self.n_seen, n_made)
-        is_known = self._epochs.is_displaced(end.epoch, unique_id)
+        is_known = self.epochs.is_displaced(end.epoch, unique_id)
         if is_known or (self._n_most is not None and ordinal >= self._n_most):
             return None
         self._reserve(ordinal + 1)
-        self._epochs.displace(ordinal, end.epoch, unique_id, timestamp_ns)
+        self.epochs.displace(ordinal, end.epoch, unique_id, timestamp_ns)
         self._n_received[ordinal] = 1
         self.n_received += 1
         return Receipt(Arrival.NEW, FrameId(end.epoch, unique_id), ordinal)
-
-    def order_of(self, epochs: npt.NDArray[np.integer], unique_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-        """See `Epochs.order_of`."""
-        return self._epochs.order_of(epochs, unique_ids)
-
-    def repeats_stamp(self, ordinal: int) -> bool:
-        """See `Epochs.repeats_stamp`."""
-        return self._epochs.repeats_stamp(ordinal)
 
     def held(self) -> npt.NDArray[np.int64]:
         """Ordinals of the frames that came and were not given back or reopened, in order."""
@@ -362,28 +280,24 @@ class Ledger:
 
     def let_go(self) -> npt.NDArray[np.int64]:
         """Ordinals of frames that came and are not held any more: their stamps are known."""
-        return np.setdiff1d(self._epochs.taken, self.held())
-
-    def stamps_ns(self, ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Stamps of frames that came."""
-        return self._epochs.stamps_ns(ordinals)
+        return np.setdiff1d(self.epochs.taken, self.held())
 
     def is_in_order(self, ordinal: int) -> bool:
         """True if a frame that came is stamped later than the one before it, and earlier than the one after it.
 
         So is a displaced one, by which its place was found, unless it has the stamp of the one that was found before.
         """
-        if (is_displaced_in_order := self._epochs.is_displaced_in_order(ordinal)) is not None:
+        if (is_displaced_in_order := self.epochs.is_displaced_in_order(ordinal)) is not None:
             return is_displaced_in_order
         came = self._n_received[: self.n_seen] > 0
-        came[list(self.displaced)] = False
+        came[list(self.epochs.displaced)] = False
         before, after = np.flatnonzero(came[:ordinal])[-1:], np.flatnonzero(came[ordinal + 1 :])[:1] + ordinal + 1
-        stamps_ns = self.stamps_ns(np.concatenate([before, [ordinal], after]))
+        stamps_ns = self.epochs.stamps_ns(np.concatenate([before, [ordinal], after]))
         return bool((np.diff(stamps_ns) > 0).all())
 
     def identities(self, ordinals: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Epoch and unique_id of the frames in these places, (n,) each."""
-        epochs, unique_ids = self._epochs.identities(int(ordinals.max(initial=-1)) + 1)
+        epochs, unique_ids = self.epochs.identities(int(ordinals.max(initial=-1)) + 1)
         return epochs[ordinals], unique_ids[ordinals]
 
     def end_at(self, n_exposed: int) -> None:
@@ -398,15 +312,12 @@ class Ledger:
     def mark(self, ordinals: Iterable[int], status: FrameStatus) -> None:
         """Say what became of frames that were received; many at once cost a tenth of one by one."""
         places = np.fromiter(set(ordinals), np.int64)
-        for before, n in enumerate(np.bincount(self._status[places]).tolist()):
-            self._n_with[FrameStatus(before)] -= n
-        self._n_with[status] += len(places)
+        self.counts.move(self._status[places], status)
         self._status[places] = status
 
     def _count(self) -> None:
         """Count anew: at the end, where many change at once."""
-        count = np.bincount(self._status[self._share.places(self.n_total)], minlength=len(FrameStatus))
-        self._n_with = {status: int(count[status]) for status in FrameStatus}
+        self.counts.count(self._status[self._share.places(self.n_total)])
 
     @property
     def all_in(self) -> bool:
@@ -429,7 +340,7 @@ class Ledger:
         None where the counter is behind those seen: it was reset, and frames may be on their way that tell of it. Those
         seen, where it is implausibly far ahead.
         """
-        made = self._epochs.ordinal_now(counter) + 1
+        made = self.epochs.ordinal_now(counter) + 1
         return None if made < self.n_seen else self.exposed_by_number(made)
 
     def exposed_by_number(self, made: int) -> int:
@@ -443,10 +354,10 @@ class Ledger:
         """
         made = self.n_seen if n_exposed is None else max(n_exposed, self.n_seen)
         if self._n_most is not None:
-            n_most = self._share.n_among(self._n_most)
-            self._n_beyond = max(self._n_beyond, self._share.n_among(made) - n_most)
+            n_beyond = self._share.n_among(made) - self._share.n_among(self._n_most)
+            self.counts.n_beyond = max(self.counts.n_beyond, n_beyond)
             made = min(made, self._n_most)
-        self._epochs.n_seen = made
+        self.epochs.n_seen = made
         total = self.n_total
         self._reserve(total)
         open_ones = self._status[:total] == FrameStatus.PENDING
@@ -457,36 +368,14 @@ class Ledger:
 
     def account(self) -> Account:
         """The numbers as they stand; costs the same however long the run is, and may be asked from any thread."""
-        n_with = self._n_with
-        settled = {status: n_with[status] for status in FrameStatus if status is not FrameStatus.PENDING}
-        total = self._share.n_among(self.n_total)  # after those that are settled: it only grows
-        n_beyond = self._n_ignored[Arrival.UNEXPECTED] - self._n_implausible
-        return Account(
-            expected=total,
-            stored=settled[FrameStatus.STORED],
-            backfilled=settled[FrameStatus.BACKFILLED],
-            lost=settled[FrameStatus.LOST],
-            incomplete=settled[FrameStatus.INCOMPLETE],
-            not_exposed=settled[FrameStatus.NOT_EXPOSED],
-            duplicates=self.counted_before["duplicates"]
-            + self._n_ignored[Arrival.DUPLICATE]
-            + self._n_ignored[Arrival.UNDECIDED],
-            undecided=self._n_ignored[Arrival.UNDECIDED],
-            is_planned=self.n_expected is not None,
-            unexpected=self._n_implausible + max(n_beyond + self.counted_before["unexpected"], self._n_beyond),
-            pending=total - sum(settled.values()),
-            before_run=self._n_ignored[Arrival.BEFORE_RUN],
-            implausible=self._n_implausible,
-            after_run=self._n_ignored[Arrival.AFTER_RUN],
-            of_others=self._n_ignored[Arrival.OTHER_SHARE],
-        )
+        return self.counts.account(lambda: self._share.n_among(self.n_total), is_planned=self.n_expected is not None)
 
     def columns(
         self,
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
         """Epoch, unique_id, status and times received of every frame of the run, in order; (M,) each."""
         total, own = self.n_total, self._share.places(self.n_total)
-        epochs, unique_ids = self._epochs.identities(total)
+        epochs, unique_ids = self.epochs.identities(total)
         return epochs[own], unique_ids[own], self._status[own].copy(), self._n_received[own].copy()
 
     def ranges_with(self, *statuses: FrameStatus) -> list[tuple[FrameId, FrameId]]:
@@ -505,11 +394,11 @@ class Ledger:
         return list(zip(first_ids, last_ids, strict=True))
 
     def _ignore(self, arrival: Arrival, frame_id: FrameId, ordinal: int = -1) -> Receipt:
-        self._n_ignored[arrival] += 1
+        self.counts.n_ignored[arrival] += 1
         return Receipt(arrival, frame_id, ordinal)
 
     def _refuse(self, frame_id: FrameId, ordinal: int = -1) -> Receipt:
-        self._n_implausible += 1
+        self.counts.n_implausible += 1
         return self._ignore(Arrival.UNEXPECTED, frame_id, ordinal)
 
     def _reserve(self, n: int) -> None:

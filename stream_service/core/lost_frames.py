@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.clock import BEFORE_ALL_TIME
-from stream_service.core.ledger import Arrival, Ledger, Receipt
+from stream_service.core.ledger import Ledger
+from stream_service.core.receipt import Arrival, Receipt
 
 Column = npt.NDArray[np.int64]
 MOST_UNKNOWN = 10_000
@@ -36,7 +37,7 @@ class LostFrames:
         """Ordinals of those of the latter that were found."""
         self._ledger = ledger
         self._n_made = 0 if n_made is None else n_made
-        self._ends = () if n_made is None else tuple(ledger.epoch_ends())
+        self._ends = () if n_made is None else tuple(ledger.epochs.ends())
         self._n_unknown = 0 if n_made is None else min(MOST_UNKNOWN, ledger.n_unknown(n_made))
         self._begins_ns = begins_ns
         unique_ids = ledger.identities(ordinals)[1]
@@ -44,8 +45,8 @@ class LostFrames:
         self._ordinals, self._unique_ids = ordinals[order], unique_ids[order]
         self._is_found = np.zeros(len(ordinals), np.bool_)
         held = ledger.held()
-        self._held = held[~np.isin(held, list(ledger.displaced))]
-        self._held_ns = ledger.stamps_ns(self._held)
+        self._held = held[~np.isin(held, list(ledger.epochs.displaced))]
+        self._held_ns = ledger.epochs.stamps_ns(self._held)
 
     @property
     def unique_ids(self) -> Column:
@@ -56,12 +57,12 @@ class LostFrames:
     def held(self) -> tuple[Column, Column]:
         """uniqueId and stamp of the frames that came, (n,) each."""
         held = self._ledger.held()
-        return self._ledger.identities(held)[1], self._ledger.stamps_ns(held)
+        return self._ledger.identities(held)[1], self._ledger.epochs.stamps_ns(held)
 
     def let_go(self) -> tuple[Column, Column]:
         """The same of those that came and were let go: they are wanted, too, and show whose a record is."""
         let_go = self._ledger.let_go()
-        return self._ledger.identities(let_go)[1], self._ledger.stamps_ns(let_go)
+        return self._ledger.identities(let_go)[1], self._ledger.epochs.stamps_ns(let_go)
 
     def find(self, unique_id: int, timestamp_ns: int) -> Receipt | None:
         """Enter a frame of the record in its place; None if it is none of those that are lost still."""
@@ -84,7 +85,7 @@ class LostFrames:
         return None
 
     def _fits(self, ordinal: int, timestamp_ns: int) -> bool:
-        if (end := self._ledger.end_before(ordinal)) is not None:
+        if (end := self._ledger.epochs.end_before(ordinal)) is not None:
             return end.last_ns < timestamp_ns < end.next_ns
         after = int(np.searchsorted(self._held, ordinal))
         before_ns = int(self._held_ns[after - 1]) if after else self._begins_ns

@@ -20,9 +20,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.epochs import grown
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.grouping import Group, IsWaiting, never
+from stream_service.core.growing import grown
 from stream_service.core.partition import NO_FRAME, ByPosition, Ordinals
 
 MOST_FRAMES_BEHIND = 16

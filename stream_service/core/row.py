@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from stream_service.core.aligned import aligned_zeros
 from stream_service.core.exposure import Flag
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,10 @@ class Backfill:
             corrections = self._rows.out.pipeline.corrections
             if receipt.ordinal in self._lost.displaced:
                 corrections.displaced(receipt.ordinal)
-            elif self._intake.ledger.repeats_stamp(receipt.ordinal + 1) and self._setup.rules.are_positions_by_time:
+            elif (
+                self._intake.ledger.epochs.repeats_stamp(receipt.ordinal + 1)
+                and self._setup.rules.are_positions_by_time
+            ):
                 corrections.stood.add(receipt.ordinal + 1)
         return Entered(frame, receipt)
 

@@ -13,7 +13,8 @@ from typing import Any
 from stream_service.core.clock import BEFORE_ALL_TIME
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, UnreadableFrame
 from stream_service.core.intake import Entered, Intake
-from stream_service.core.ledger import Arrival, Ledger
+from stream_service.core.ledger import Ledger
+from stream_service.core.receipt import Arrival
 from stream_service.core.stream import Begin, End, Series, SeriesEnd
 from stream_service.errors import SourceError
 from stream_service.run.past import Past

@@ -17,12 +17,12 @@ from dataclasses import replace
 
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame
-from stream_service.core.ledger import Receipt
 from stream_service.core.pairing.after_gap import KEPT_S, AfterGap, Came
 from stream_service.core.pairing.pairer import Pairer
 from stream_service.core.pairing.readback import Entries, Readback, Unheard
 from stream_service.core.pairing.rule import How
 from stream_service.core.pairing.unsure_frames import MOST_UNSURE
+from stream_service.core.receipt import Receipt
 from stream_service.core.stream import Ends, Gone, ReadbackEvent, Watermark
 from stream_service.run.rules import RunRules
 from stream_service.run.sources import ReadbackSource

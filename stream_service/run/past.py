@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.epochs import Epoch, Reached
+from stream_service.core.epoch import Epoch, Reached
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.pairing.readback import Readback, Unheard
@@ -71,10 +71,10 @@ class Past:
         """Enter into a new ledger what has come; the rows that are to follow."""
         frames = self._all("epoch", np.int32), self._all("unique_id", np.int64), self._all("timestamp_ns", np.int64)
         ordinals = ledger.restore(
-            self.epochs or ledger.epochs_since(), self.n_announced, frames, self.reached, self.n_exposed
+            self.epochs or ledger.epochs.since(), self.n_announced, frames, self.reached, self.n_exposed
         )
         for name in ("duplicates", "unexpected"):
-            ledger.counted_before[name] = max((file.counts.get(name, 0) for file in self.interrupted), default=0)
+            ledger.counts.before[name] = max((file.counts.get(name, 0) for file in self.interrupted), default=0)
         places, end = [], 0
         for file in self.interrupted:
             shape = file.rows["epoch"].shape

@@ -19,7 +19,7 @@ import numpy as np
 
 from stream_service.cancellation import Cancellation
 from stream_service.core.ending import Ending
-from stream_service.core.epochs import Reached
+from stream_service.core.epoch import Reached
 from stream_service.core.intake import Entered
 from stream_service.core.judged_row import judged_dtype
 from stream_service.core.ledger import Ledger
@@ -341,16 +341,16 @@ class Run:
     def _tell_epochs(self) -> None:
         """Enter epochs that have begun into the journal, before a row of them is made."""
         ledger = self._ledger
-        if ledger.n_epoch_changes == self._n_changes_told:
+        if ledger.epochs.n_changes == self._n_changes_told:
             return
-        self._n_changes_told, first = ledger.n_epoch_changes, self._n_epochs_told - 1
-        changed = ledger.epochs_since(first)
+        self._n_changes_told, first = ledger.epochs.n_changes, self._n_epochs_told - 1
+        changed = ledger.epochs.since(first)
         self._n_epochs_told = first + len(changed)
-        self.setup.journal.counted(first, changed, ledger.n_announced)
+        self.setup.journal.counted(first, changed, ledger.epochs.n_announced)
 
     def _tell_reached(self) -> None:
         """Enter into the journal how far frames have come: those of them that are in no row are missed after a kill."""
-        if (reached := self._ledger.reached) != self._reached_told:
+        if (reached := self._ledger.epochs.reached) != self._reached_told:
             self._reached_told = reached
             self.setup.journal.reached(reached)
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import Ledger, Receipt
+from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.readback import Readback
+from stream_service.core.receipt import Receipt
 from stream_service.core.run import RunOutcome, RunState
 from stream_service.errors import PtychostreamError
 from stream_service.qc.scan_values import ScanTable, ScanValues, scan_values

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stream_service.core.account import Account
 from stream_service.core.ending import Ending, true_reason
 from stream_service.core.frame import FrameId
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.run import FAILURES, EndReason, RunEvent
 from stream_service.core.stream import End
 from stream_service.errors import ConfigError
@@ -86,7 +86,7 @@ def settle(
     refusals = intake.notes.refusals
     missing = ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE)
     said = (
-        describe_account(account, missing, rows, was_reset=bool(ledger.epoch_ends())),
+        describe_account(account, missing, rows, was_reset=bool(ledger.epochs.ends())),
         MISSED.format(counted(n_missed, "row"), agrees(n_missed, "has")) if n_missed else "",
         about_lost if account.lost or account.incomplete else "",
         COUNTER_SILENT if n_exposed is None and intake.is_counted and not account.is_complete else "",

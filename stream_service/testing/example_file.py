@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.row import CELLS_SIDE, FEATURES_DTYPE, RowBlock
 from stream_service.standard_file.schema.header import ChannelColumn, FileHeader
 from stream_service.standard_file.schema.ledger_columns import LedgerColumns

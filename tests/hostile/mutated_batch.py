@@ -28,7 +28,8 @@ import numpy as np
 from p4p import Value
 from reader_script import SAID_EVERY, Counts
 
-from stream_service.core.ledger import Arrival, Ledger
+from stream_service.core.ledger import Ledger
+from stream_service.core.receipt import Arrival
 from stream_service.errors import SourceError
 from stream_service.sources.live.codecs import DTYPES, decode_payload
 from stream_service.sources.live.ntndarray import decode_ntndarray

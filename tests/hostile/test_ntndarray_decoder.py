@@ -16,7 +16,8 @@ from p4p import Value
 
 from iocsim.detector.ntndarray import fresh
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import Arrival, Ledger
+from stream_service.core.ledger import Ledger
+from stream_service.core.receipt import Arrival
 from stream_service.errors import SourceError
 from stream_service.sources.live.ntndarray import decode_ntndarray, held_bytes, is_empty, is_ntndarray
 

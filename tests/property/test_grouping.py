@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame, FrameId
 from stream_service.core.grouping import MOST_POSITIONS_BEHIND, Group, Grouper
-from stream_service.core.ledger import Arrival, Ledger
+from stream_service.core.ledger import Ledger
 from stream_service.core.partition import ByIndex
+from stream_service.core.receipt import Arrival
 
 PIXELS = np.zeros((1, 1), np.uint16)
 

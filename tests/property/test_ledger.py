@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from stream_service.core.account import Account
 from stream_service.core.frame import Frame, FrameId
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.intake import Intake
-from stream_service.core.ledger import Arrival, FrameStatus, Ledger
+from stream_service.core.ledger import Ledger
+from stream_service.core.receipt import Arrival
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 ids = st.integers(0, 40) | st.integers(995, 1030) | st.sampled_from([2**31 - 1, -(2**31), -1, 2**23, 2**30]) | INT32

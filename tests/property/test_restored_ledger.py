@@ -8,11 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_service.core.epochs import Epoch
+from stream_service.core.epoch import Epoch
 from stream_service.core.frame import Frame, FrameId
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.intake import Intake
-from stream_service.core.ledger import Arrival, FrameStatus, Ledger
+from stream_service.core.ledger import Ledger
 from stream_service.core.lost_frames import LostFrames
+from stream_service.core.receipt import Arrival
 
 NO_PIXELS = np.zeros((1, 1), np.uint8)
 
@@ -43,7 +45,12 @@ class Counting:
         ordinals = np.fromiter(places.values(), np.int64)
         epochs, _ = self.ledger.identities(ordinals)
         ids, stamps_ns = (np.array([key[n] for key in places], np.int64) for n in (0, 1))
-        known = self.ledger.epochs_since(), self.ledger.n_announced, (epochs, ids, stamps_ns), self.ledger.reached
+        known = (
+            self.ledger.epochs.since(),
+            self.ledger.epochs.n_announced,
+            (epochs, ids, stamps_ns),
+            self.ledger.epochs.reached,
+        )
         restored = other.ledger.restore(*known)
         assert restored.tolist() == ordinals.tolist()
         other.ledger.mark(ordinals, FrameStatus.STORED)
@@ -107,13 +114,13 @@ def test_frames_that_came_and_are_in_no_row_move_none_that_come_after_them(deliv
 def test_frames_that_were_displaced_stand_behind_all_others_again() -> None:
     """Two that were made just before a reset, of which one was found in the raw file, and is in two files now."""
     ledger = Ledger(1, 10)
-    epochs = (*ledger.epochs_since(), Epoch(1, 3, 30, 1))
+    epochs = (*ledger.epochs.since(), Epoch(1, 3, 30, 1))
     of_epoch, ids = np.array([0, 0, 1, 1, 0, 0, 0], np.int32), np.array([1, 3, 1, 3, 4, 4, 9])
     stamps_ns = np.array([10, 30, 60, 80, 40, 40, 45])
     assert ledger.restore(epochs, 0, (of_epoch, ids, stamps_ns), None, 8).tolist() == [0, 2, 3, 5, 8, 8, 9]
     assert ledger.n_received == 6 and ledger.missing(8).tolist() == [1, 4, 6, 7]
     assert [column.tolist() for column in ledger.identities(np.array([8, 9]))] == [[0, 0], [4, 9]]
-    (end,) = ledger.epoch_ends()
+    (end,) = ledger.epochs.ends()
     assert ledger.displace(end, 4, 40, 8) is None, "it is there"
     ledger.reopen([8])  # its row cannot be read after all
     lost = LostFrames(ledger, ledger.missing(8), n_made=8)
@@ -125,5 +132,5 @@ def test_frames_that_were_displaced_stand_behind_all_others_again() -> None:
 def test_frames_without_a_place_are_left_out() -> None:
     ledger = Ledger(1, 10)
     frames = np.array([0, 1, 0, 0, -1], np.int32), np.array([3, 3, 11, 0, 3], np.int64), np.arange(5)
-    assert ledger.restore(ledger.epochs_since(), 0, frames).tolist() == [2, -1, -1, -1, -1]
+    assert ledger.restore(ledger.epochs.since(), 0, frames).tolist() == [2, -1, -1, -1, -1]
     assert ledger.n_received == 1 and ledger.n_seen == 3

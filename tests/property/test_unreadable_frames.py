@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_service.core.frame import Frame, FrameId, UnreadableFrame
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.stream import Begin
 from stream_service.run.frame_intake import FrameIntake, RunNotes
 

@@ -13,7 +13,7 @@ from rig import Rig
 from transports import ledger, status_of
 
 from stream_service.core.exposure import Flag
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.standard_file.rules.validate import validate_file
 
 TOLERANCE_M = 3e-9

@@ -14,7 +14,7 @@ from beamline_client import BeamlineClient
 from limits import HANG_S
 from rig import Rig, begin_rig
 
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.standard_file.rules.validate import validate_file
 from stream_service.testing.loopback import LoopbackEpics, free_port
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.run import RunState
 from stream_service.core.stream import Begin, StreamEvent
 from stream_service.run.live.frame_transport import wanted_attributes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from stream_service.core.frame import NO_STAMP, Frame
-from stream_service.core.ledger import Receipt
+from stream_service.core.receipt import Receipt
 
 KEPT_S = 1.0
 """At most: of a scan with fewer frames the row after a loss comes so much later, and is not checked."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stream_service.core.epochs import grown
+from stream_service.core.growing import grown
 from stream_service.core.pairing.readback import Readback
 
 MOST_ARCHIVED = 1 << 22

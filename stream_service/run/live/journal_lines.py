@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from stream_service.core.epochs import Epoch, Reached
+from stream_service.core.epoch import Epoch, Reached
 from stream_service.core.frame import MOST_FRAME_BYTES
 from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.pairing.readback import Unheard

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.epochs import Epoch, Reached
+from stream_service.core.epoch import Epoch, Reached
 from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.pairing.readback import Unheard
 from stream_service.core.run import EndReason

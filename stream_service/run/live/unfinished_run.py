@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from stream_service.core.epochs import Epoch, Reached
+from stream_service.core.epoch import Epoch, Reached
 from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.pairing.readback import Unheard
 from stream_service.errors import SourceError

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from stream_service.core.frame import NO_STAMP, Frame
 from stream_service.core.intake import Entered, Intake
-from stream_service.core.ledger import Arrival, Ledger
+from stream_service.core.ledger import Ledger
+from stream_service.core.receipt import Arrival
 from stream_service.errors import SourceError
 from stream_service.run.recorded.ingest_settings import IngestSettings
 from stream_service.settings.recorded_choices import Match

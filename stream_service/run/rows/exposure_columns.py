@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.exposure import Exposure, Flag
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.stage_map import StageMap
 
 Floats = npt.NDArray[np.float64]

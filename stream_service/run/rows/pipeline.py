@@ -17,8 +17,9 @@ import numpy.typing as npt
 from stream_service.core.conditions import Conditions
 from stream_service.core.energies import RowEnergies
 from stream_service.core.exposure import Exposure, Flag
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.grouping import Group, Grouper
-from stream_service.core.ledger import FrameStatus, Ledger
+from stream_service.core.ledger import Ledger
 from stream_service.core.partition import NO_FRAME, ByIndex, ByPosition, Ordinals, Partition
 from stream_service.core.position_grouping import PositionGrouper
 from stream_service.core.row import RowBlock

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.ledger import FrameStatus, Ledger
+from stream_service.core.frame_status import FrameStatus
+from stream_service.core.ledger import Ledger
 from stream_service.core.row import RowBlock
 from stream_service.run.rows.file_thread import FileCall, FileThread
 from stream_service.run.rows.side_sinks import SideSinks

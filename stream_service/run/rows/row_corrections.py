@@ -66,7 +66,7 @@ class RowCorrections:
             )
 
     def _planned_of(self, epochs: npt.NDArray[Any], unique_ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        return self._planned.positions_of(self._ledger.order_of(epochs, unique_ids))
+        return self._planned.positions_of(self._ledger.epochs.order_of(epochs, unique_ids))
 
     def _flag_untimed(self, ordinals: Set[int]) -> int:
         """Gives the number of rows."""

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from stream_service.core.energies import RowEnergies
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.errors import SourceError, WriteError
 from stream_service.hdf5.opening import open_cut, writer_flags
 from stream_service.output_file import check_output, whole_file

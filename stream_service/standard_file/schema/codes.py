@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import IntEnum, IntFlag
 
 from stream_service.core.exposure import Flag
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.run import END_STATES as ENDED
 from stream_service.core.run import RunState
 

@@ -19,7 +19,7 @@ from transports import DIALECTS, SERIES, Senders, Transports, identities, ledger
 from typer.testing import CliRunner
 
 from stream_service.cli.main import app
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.run import EndReason
 from stream_service.testing.loopback import LoopbackEpics
 from stream_service.text.utf8 import text_in_waveform

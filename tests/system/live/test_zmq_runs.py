@@ -23,7 +23,7 @@ from limits import HANG_S
 from rig import Rig, start_rig
 from transports import identities, ledger, profile_of, status_of
 
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.run import EndReason
 from stream_service.testing.loopback import LoopbackEpics, free_port
 from stream_service.text.utf8 import text_in_waveform

@@ -10,7 +10,7 @@ from exposed import Exposed, check_pixels, fly, halt
 from rig import Rig, Rigs
 from transports import status_of
 
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 
 pytestmark = pytest.mark.recovery
 

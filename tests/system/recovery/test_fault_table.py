@@ -16,7 +16,7 @@ from rig import Rig, Rigs
 from transports import ledger, status_of
 
 from stream_service.core.exposure import Flag
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 
 pytestmark = pytest.mark.recovery
 

@@ -11,7 +11,7 @@ import pytest
 from rig import Rig, Rigs
 from transports import ledger
 
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.run.live.raw_file import NOT_NAMED
 from stream_service.standard_file.rules.validate import validate_file
 

@@ -9,7 +9,7 @@ from exposed import Exposed, check_pixels, fly, halt
 from rig import Rig, Rigs
 from transports import profile_of, status_of
 
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.testing.loopback import free_port
 
 pytestmark = pytest.mark.recovery

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stream_service.core.frame import NO_STAMP, Frame, FrameId
-from stream_service.core.ledger import Arrival, Receipt
 from stream_service.core.pairing.after_gap import AfterGap, Came
+from stream_service.core.receipt import Arrival, Receipt
 
 PIXELS = np.zeros((1, 1), np.uint16)
 

@@ -7,8 +7,10 @@ import pytest
 
 from stream_service.core.epochs import MAX_JUMP
 from stream_service.core.frame import Frame
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.intake import Intake
-from stream_service.core.ledger import Arrival, FrameStatus, Ledger
+from stream_service.core.ledger import Ledger
+from stream_service.core.receipt import Arrival
 
 PIXELS = np.zeros((1, 1), np.uint16)
 WRONG = [0, -1, -(2**31), 2**31 - 1, 4_000_000, 2 * MAX_JUMP, 1000, 30, 12, 8, 7, 3]

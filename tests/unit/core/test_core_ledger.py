@@ -11,7 +11,9 @@ import pytest
 from stream_service.core.account import Account
 from stream_service.core.epochs import MAX_JUMP
 from stream_service.core.frame import FrameId
-from stream_service.core.ledger import Arrival, FrameStatus, Ledger
+from stream_service.core.frame_status import FrameStatus
+from stream_service.core.ledger import Ledger
+from stream_service.core.receipt import Arrival
 
 MiB = 1 << 20
 

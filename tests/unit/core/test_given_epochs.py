@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from stream_service.core.epochs import MAX_JUMP
 from stream_service.core.frame import Frame, FrameId
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.intake import Entered, Intake
-from stream_service.core.ledger import Arrival, FrameStatus, Ledger
+from stream_service.core.ledger import Ledger
+from stream_service.core.receipt import Arrival
 from stream_service.core.stream import Series
 
 PIXELS = np.zeros((1, 1), np.uint16)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from stream_service.core.ledger import Arrival, FrameStatus, Ledger
+from stream_service.core.frame_status import FrameStatus
+from stream_service.core.ledger import Ledger
 from stream_service.core.lost_frames import LostFrames
+from stream_service.core.receipt import Arrival
 
 
 def lossy() -> tuple[Ledger, LostFrames]:
@@ -61,7 +63,7 @@ def test_frames_lost_just_before_a_reset_are_looked_for_and_stand_behind_all_oth
     assert list(zip(epochs.tolist(), unique_ids.tolist(), strict=True))[4:] == [(1, 3), (0, 3), (0, 4)]
     assert lost.displaced == {5, 6}
     assert [ledger.is_in_order(ordinal) for ordinal in (5, 6)] == [True, True], "between those of their epoch"
-    in_order = ledger.order_of(np.array([0, 0, 0, 0, 1, 1, 1]), np.array([1, 2, 3, 4, 1, 2, 3]))
+    in_order = ledger.epochs.order_of(np.array([0, 0, 0, 0, 1, 1, 1]), np.array([1, 2, 3, 4, 1, 2, 3]))
     assert in_order.tolist() == list(range(7))
 
 

@@ -13,7 +13,7 @@ import pytest
 from scripted_run import Bench, frame, frames
 
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.pairing.readback import Readback
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import SourceError

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scripted_run import Bench, frames, profile_for
 
 from stream_service.core.clock import BEFORE_ALL_TIME
-from stream_service.core.epochs import Epoch, Reached
+from stream_service.core.epoch import Epoch, Reached
 from stream_service.core.run import EndReason, RunState
 from stream_service.core.stream import Begin
 from stream_service.errors import SourceError, WriteError

@@ -11,8 +11,8 @@ from scripted_run import AT_REST, BEFORE_NS, profile_for
 
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame, FrameId
-from stream_service.core.ledger import Arrival, Receipt
 from stream_service.core.pairing.readback import Readback
+from stream_service.core.receipt import Arrival, Receipt
 from stream_service.run.live.live_settings import live_rules
 from stream_service.run.pairing import ASK_S, Pairing
 from stream_service.testing.manual_clock import ManualClock

@@ -16,7 +16,7 @@ from scripted_run import Bench, ScriptedSources, frames
 
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.pairing.readback import Readback
 from stream_service.core.run import RunState
 from stream_service.errors import ConfigError

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import FrameStatus, Ledger
+from stream_service.core.frame_status import FrameStatus
+from stream_service.core.ledger import Ledger
 from stream_service.core.partition import ByIndex
 from stream_service.core.row import RowBlock, row_dtype
 from stream_service.core.stage_map import StageMap

@@ -16,7 +16,7 @@ from limits import HANG_S
 from scripted_run import Bench, Step, frame, frames
 
 from stream_service.core.exposure import Flag
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.run import EndReason, RunState
 from stream_service.core.stream import Gone
 from stream_service.errors import ConfigError

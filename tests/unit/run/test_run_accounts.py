@@ -13,7 +13,7 @@ from scripted_run import Bench, frame, frames
 
 from stream_service.core.account import Account
 from stream_service.core.ending import true_reason
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.run import EndReason, RunState
 from stream_service.run.live.raw_file import NOT_NAMED
 from stream_service.run.run import Run

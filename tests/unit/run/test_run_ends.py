@@ -14,7 +14,7 @@ import pytest
 from limits import HANG_S
 from scripted_run import Bench, Step, frame, frames
 
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.row import RowBlock
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import SourceError

@@ -12,7 +12,7 @@ import pytest
 from scripted_run import Bench, frames
 
 from stream_service.core.frame import Frame
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.run import RunState
 from stream_service.core.share import Share
 from stream_service.errors import ConfigError

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from stream_service.core.account import Account
 from stream_service.core.frame import FrameId
-from stream_service.core.ledger import FrameStatus, Ledger
+from stream_service.core.frame_status import FrameStatus
+from stream_service.core.ledger import Ledger
 from stream_service.run.verdict import MOST_IDS_NAMED, describe_account, describe_ids
 
 

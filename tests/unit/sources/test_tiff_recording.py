@@ -14,7 +14,8 @@ from tiff_scan import write_tiff, write_tiff_scan
 from stream_service.core.account import Account
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import Frame, UnreadableFrame, Window
-from stream_service.core.ledger import FrameStatus, Ledger
+from stream_service.core.frame_status import FrameStatus
+from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.pairer import Pairer
 from stream_service.core.pairing.rule import How
 from stream_service.errors import SourceError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stream_service.core.exposure import Flag
-from stream_service.core.ledger import FrameStatus
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.run import END_STATES, RunState
 from stream_service.standard_file import ChannelColumn, StandardFile
 from stream_service.standard_file.schema import codes
