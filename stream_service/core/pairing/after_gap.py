@@ -36,7 +36,7 @@ class AfterGap:
         self.kept: Came | None = None
         """The one that is kept back."""
         self._furthest_ordinal = self._before_gap = -1
-        """The furthest frame; that before the one which is kept back."""
+        """The furthest frame; the one before the gap that is left before the one which is kept back."""
 
     def take(self, came: Came) -> list[Came]:
         """A frame has come: those that may go on, in order."""
@@ -44,13 +44,14 @@ class AfterGap:
             return [came]
         kept, ordinal = self.kept, came.receipt.ordinal
         is_after_gap = ordinal > self._furthest_ordinal + 1 and came.frame.timestamp_ns != NO_STAMP
-        if kept is not None and ordinal < kept.receipt.ordinal - 1:
-            self._before_gap = max(self._before_gap, ordinal)
-            return [came]
         is_same = kept is not None and came.frame.timestamp_ns == kept.frame.timestamp_ns
-        if kept is not None and ordinal < kept.receipt.ordinal:
+        if kept is not None and ordinal < kept.receipt.ordinal:  # it was overtaken
+            late = came._replace(is_repeated=is_same and ordinal > self._before_gap + 1)
+            if ordinal < kept.receipt.ordinal - 1:
+                self._before_gap = max(self._before_gap, ordinal)
+                return [late]
             self.kept = None
-            return [came._replace(is_repeated=is_same and ordinal > self._before_gap + 1), kept]
+            return [late, kept]
         if is_after_gap:
             self._before_gap = self._furthest_ordinal
         self._furthest_ordinal = max(self._furthest_ordinal, ordinal)

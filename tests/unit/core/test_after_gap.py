@@ -44,6 +44,12 @@ def test_one_that_comes_late_after_a_gap_is_checked_by_the_one_that_overtook_it(
     assert taken(*frames) == [[(0, False)], [], [(3, is_repeated), (4, False)], [(5, False)]]
 
 
+def test_so_is_one_that_comes_two_places_late() -> None:
+    """The clock stands from 3 on, which was lost."""
+    frames = came(0, 10), came(6, 40), came(4, 40), came(5, 40), came(7, 60)
+    assert taken(*frames) == [[(0, False)], [], [(4, True)], [(5, False), (6, False)], [(7, False)]]
+
+
 def test_one_whose_frame_before_came_late_is_not_after_a_gap() -> None:
     frames = came(0, 10), came(4, 40), came(2, 30), came(3, 40)
     assert taken(*frames) == [[(0, False)], [], [(2, False)], [(3, False), (4, False)]]
