@@ -8,20 +8,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
 from iocsim import options
-from iocsim.clocks import ClockFaults, Step
 from iocsim.detector.codecs import COMPRESSORS
-from iocsim.fault_table import read_faults
+from iocsim.fault_values import fraction, n_frames, poll_period_s
 from iocsim.faults import Faults
 from iocsim.frame_fault_pvs import fault_ids_shown, kinds_shown
 from iocsim.ioc import Ioc
+from iocsim.option_values import clock_of, faults_of, one_of, refuse_unwritable, shape_of, taken
 from iocsim.physics.beamline import Beamline, BeamlineConfig, make_beamline
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import FrameFaults
@@ -125,57 +125,63 @@ def run(
     try:
         given = {"energy_eV": energy, "photons_per_frame": photons, "stack_frames": stack or None}
         config = BeamlineConfig(
-            shape=_shape(shape),
+            shape=shape_of(shape),
             seed=seed,
-            rotate=_one_of("--rotate", rotate, (0, 90, 180, 270)),
-            flip=_one_of("--flip", flip, ("none", "h", "v", "hv")),
+            rotate=one_of("--rotate", rotate, (0, 90, 180, 270)),
+            flip=one_of("--flip", flip, ("none", "h", "v", "hv")),
             dtype=dtype,
             frames="stack" if stack else "simulated",
             replay=replay,
             contrast=contrast,
             empty_share=empty,
             thick_edges=thick_edges,
-            probe_moves=_one_of("--translation", translation, ("sample", "probe")) == "probe",
+            probe_moves=one_of("--translation", translation, ("sample", "probe")) == "probe",
             **{name: value for name, value in given.items() if value is not None},
         )
-        for option, fraction in (("--drop", drop), ("--duplicate", duplicate), ("--fault-share", fault_share)):
-            if not 0.0 <= fraction <= 1.0:
-                raise ValueError(f"{option} {fraction:g}: a fraction lies between 0 and 1")
-        if not 0.0 <= motor_poll < float("inf"):
-            raise ValueError(f"--motor-poll {motor_poll:g}: give seconds, 0 or more")
+        for option, share in (("--drop", drop), ("--duplicate", duplicate), ("--fault-share", fault_share)):
+            taken(option, share, fraction)
+        taken("--motor-poll", motor_poll, poll_period_s)
         compressors = {compressor.lower(): compressor for compressor in COMPRESSORS}
         if codec not in compressors:
             raise ValueError(f"--codec {codec}: use {', '.join(compressors)}")
         for option, path in (("--truth", truth), ("--references", references)):
             if path is not None and replay is not None and path.exists() and path.samefile(replay):
                 raise ValueError(f"{option} {path} is the file that is replayed, and would destroy it: choose another")
+            if path is not None:
+                refuse_unwritable(option, path)
         faults = Faults(
-            seed, drop, duplicate, parse_ids(drop_ids), parse_ids(duplicate_ids), parse_ids(far_ids), reorder=reorder
+            seed,
+            drop,
+            duplicate,
+            taken("--drop-ids", drop_ids, parse_ids),
+            taken("--duplicate-ids", duplicate_ids, parse_ids),
+            taken("--far-ids", far_ids, parse_ids),
+            reorder=taken("--reorder", reorder, n_frames),
         )
         frames_are_given = replay is not None or stack > 0
         frame_faults = FrameFaults(
             seed,
             fault_share,
-            kinds_shown(fault_kinds, frames_are_given=frames_are_given),
-            fault_ids_shown(fault_ids, frames_are_given=frames_are_given),
+            taken("--fault-kinds", fault_kinds, partial(kinds_shown, frames_are_given=frames_are_given)),
+            taken("--fault-ids", fault_ids, partial(fault_ids_shown, frames_are_given=frames_are_given)),
         )
         if healthy and frames_are_given:
             raise ValueError("--healthy is for frames that are simulated one by one: leave out --stack and --replay")
-        frame_clock = ClockFaults(frame_clock_offset, Step.parse(frame_clock_step), parse_ids(frame_clock_freeze))
-        motor_clock = ClockFaults(motor_clock_offset, Step.parse(motor_clock_step), parse_ids(motor_clock_freeze))
+        frame_clock = clock_of("--frame-clock", frame_clock_offset, frame_clock_step, frame_clock_freeze)
+        motor_clock = clock_of("--motor-clock", motor_clock_offset, motor_clock_step, motor_clock_freeze)
         settings = ZmqSettings.parse(
             array=zmq,
             old_header=zmq_old_header,
             simplon=simplon,
-            detail=_one_of("--simplon-detail", simplon_detail, DETAILS),
-            encoding=_one_of("--simplon-encoding", simplon_encoding, ENCODINGS),
+            detail=one_of("--simplon-detail", simplon_detail, DETAILS),
+            encoding=one_of("--simplon-encoding", simplon_encoding, ENCODINGS),
             stream2=stream2,
-            n_channels=_one_of("--stream2-channels", stream2_channels, (1, 2)),
+            n_channels=one_of("--stream2-channels", stream2_channels, (1, 2)),
             n_kept=dcu_queue,
             key_file=zmq_curve,
             server_key_file=zmq_server_key,
         )
-        given_faults = {} if faults_file is None else _read_faults(faults_file)
+        given_faults = {} if faults_file is None else faults_of(faults_file)
         _refuse_taken_ports(interface)
         beamline = make_beamline(config)
         if references is not None:
@@ -243,28 +249,6 @@ async def _serve(
             )
 
     await ioc.serve(interface, stop, announce, given_faults)
-
-
-def _read_faults(path: Path) -> dict[str, Any]:
-    try:
-        return read_faults(path)
-    except FaultError as error:
-        raise ValueError(f"--faults {path}: {error}") from error
-
-
-def _shape(text: str) -> tuple[int, int]:
-    try:
-        rows, columns = (int(part) for part in text.split(","))
-    except ValueError as error:
-        raise ValueError(f"--shape {text}: give rows and columns as NY,NX, for example 128,160") from error
-    return rows, columns
-
-
-def _one_of(option: str, value: Any, choices: Sequence[Any]) -> Any:
-    if value not in choices:
-        *others, last = map(str, choices)
-        raise ValueError(f"{option} {value}: use {', '.join(others)} or {last}")
-    return value
 
 
 def _refuse_taken_ports(interface: str) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from iocsim.fault_values import MOST_CLOCK_S, clock_error_s, clock_gain_ppm
 from iocsim.faults import ids_text, sets
 from iocsim.pv import PvTable, Text
 from iocsim.unique_ids import FaultError, parse_ids
@@ -36,10 +37,10 @@ class Step:
             step = cls(float(seconds), int(unique_id), int(last_id) if dash else 0)
         except ValueError:
             step = cls()
-        if step.unique_id < 1 or not abs(step.step_s) < float("inf") or (dash and step.last_id < step.unique_id):
+        if step.unique_id < 1 or not abs(step.step_s) <= MOST_CLOCK_S or (dash and step.last_id < step.unique_id):
             raise FaultError(
                 f"{text!r} is no clock step: write seconds and the first uniqueId, or the first and the last one, "
-                "as -2.5@100 or 3600@100-100"
+                f"as -2.5@100 or 3600@100-100; seconds are from {-MOST_CLOCK_S:,g} to {MOST_CLOCK_S:,g}"
             )
         return step
 
@@ -78,7 +79,9 @@ class FaultyClock:
         self.now = faults
         self._next_id = next_id
         self._last_ns: int | None = None
-        table.pair(f"{name}Offset", faults.offset_s, units="s", precision=6, on_put=sets(self, "offset_s"))
+        table.pair(
+            f"{name}Offset", faults.offset_s, units="s", precision=6, on_put=sets(self, "offset_s", clock_error_s)
+        )
         table.pair(f"{name}Drift", faults.drift_ppm, units="ppm", on_put=self._put_drift)
         table.pair(f"{name}Step", Text(str(faults.step)), on_put=sets(self, "step", Step.parse))
         table.pair(f"{name}Freeze", ids_text(faults.frozen_ids), on_put=sets(self, "frozen_ids", parse_ids))
@@ -98,5 +101,6 @@ class FaultyClock:
 
     async def _put_drift(self, drift_ppm: float) -> float:
         """From now on: it begins with no error."""
+        clock_gain_ppm(drift_ppm)
         self.now = replace(self.now, drift_ppm=drift_ppm, drifts_since_ns=time.time_ns())
         return drift_ppm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from iocsim.fault_values import MOST_FRAMES, MOST_S
 from iocsim.unique_ids import FaultError, parse_ids
 
 
@@ -38,6 +39,9 @@ def _parse_part(part: str) -> tuple[Delay, frozenset[int]]:
         unique_ids = parse_ids(ids)
     except ValueError:
         delay, unique_ids = Delay(), frozenset()
-    if not unique_ids or not 0.0 < max(delay.n_frames, delay.seconds) < float("inf"):
-        raise FaultError(f"{part!r} is no delay: write frames or seconds, and uniqueIds, as 20@100-104 or 1.5s@7")
+    if not unique_ids or not (0 < delay.n_frames <= MOST_FRAMES or 0.0 < delay.seconds <= MOST_S):
+        raise FaultError(
+            f"{part!r} is no delay: write frames (1 to {MOST_FRAMES:,}) or seconds (to {MOST_S:,g}), and uniqueIds, as "
+            "20@100-104 or 1.5s@7"
+        )
     return delay, unique_ids

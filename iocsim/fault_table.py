@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import yaml
 
 from iocsim.pv import DoublePv, Initial, IntegerPv, Pair, PutHook, PvTable
 from iocsim.unique_ids import FaultError
+
+WIDEST_BITS = 63
 
 
 class FaultTable(PvTable):
@@ -79,10 +82,12 @@ def _value_for(pair: Pair, value: Any) -> float | int | str:
     """The value of a file as a client would put it. Raises FaultError."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(pair.setpoint, DoublePv | IntegerPv):
-        is_whole = is_number and float(value).is_integer()
+        is_whole = is_number and (isinstance(value, int) or value.is_integer())
         if not is_number or (isinstance(pair.setpoint, IntegerPv) and not is_whole):
             kind = "a whole number" if isinstance(pair.setpoint, IntegerPv) else "a number"
             raise FaultError(f"{value!r} is not {kind}: give one, as {pair.value}")
+        if isinstance(value, int) and value.bit_length() > WIDEST_BITS:
+            raise FaultError(f"{reprlib.repr(value)} cannot be: no fault has so large a number")
         return value
     parts = value if isinstance(value, list) else [value]
     if not all(isinstance(part, int | float | str) and not isinstance(part, bool) for part in parts):

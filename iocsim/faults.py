@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from iocsim.delays import Delays
+from iocsim.fault_values import clock_error_s, fraction, n_frames
 from iocsim.pv import PutHook, PvTable, Text
 from iocsim.unique_ids import chance, parse_ids
 
@@ -72,9 +73,9 @@ class FaultPvs:
         for name in ("drop", "duplicate", "far", "corrupt", "truncated"):
             ids = f"{name}_ids"
             table.pair(f"{name.title()}Ids", ids_text(getattr(faults, ids)), on_put=sets(self, ids, parse_ids))
-        table.pair("CopyStamp", faults.copy_stamp_s, units="s", on_put=sets(self, "copy_stamp_s"))
+        table.pair("CopyStamp", faults.copy_stamp_s, units="s", on_put=sets(self, "copy_stamp_s", clock_error_s))
         table.pair("Delay", Text(length=4096), on_put=sets(self, "delays", Delays.parse))
-        table.pair("Reorder", faults.reorder, on_put=sets(self, "reorder", lambda n: max(0, n)))
+        table.pair("Reorder", faults.reorder, on_put=sets(self, "reorder", n_frames))
 
 
 def sets(faulty: Any, field: str, read: Callable[[Any], Any] = lambda value: value) -> PutHook:
@@ -86,11 +87,6 @@ def sets(faulty: Any, field: str, read: Callable[[Any], Any] = lambda value: val
         return value if isinstance(value, str) else taken
 
     return put
-
-
-def fraction(value: float) -> float:
-    """The nearest number from 0 to 1."""
-    return min(1.0, max(0.0, value))
 
 
 def ids_text(ids: frozenset[int]) -> Text:

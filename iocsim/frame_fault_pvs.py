@@ -5,7 +5,8 @@ What the source of frames cannot show is refused: a client's put fails, and noth
 
 from __future__ import annotations
 
-from iocsim.faults import fraction, sets
+from iocsim.fault_values import amplitude, fraction
+from iocsim.faults import sets
 from iocsim.physics.drifts import Drifts
 from iocsim.physics.frame_faults import FaultKind, FrameFaults, fault_ids_text, parse_fault_ids, parse_kinds
 from iocsim.physics.pixel_faults import GIVEN_KINDS, refuse_wrong_energy
@@ -40,14 +41,14 @@ class DriftPvs:
         """Frames that are given have the drifts that they were recorded with."""
         self.now = drifts
         """The drifts in force; replaced as a whole, so any thread may read it."""
-        for name, amplitude, units in (
+        for name, drift, units in (
             ("IntensityDrift", "intensity", ""),
             ("TopUpStep", "top_up", ""),
             ("PointingDrift", "pointing_px", "px"),
             ("DarkDrift", "dark_ADU", "ADU"),
         ):
-            read = _none_of_given if frames_are_given else fraction if not units else abs
-            table.pair(name, getattr(drifts, amplitude), units=units, on_put=sets(self, amplitude, read))
+            read = _none_of_given if frames_are_given else fraction if not units else amplitude
+            table.pair(name, getattr(drifts, drift), units=units, on_put=sets(self, drift, read))
 
 
 def kinds_shown(text: str, *, frames_are_given: bool) -> tuple[FaultKind, ...]:

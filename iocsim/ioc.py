@@ -21,6 +21,7 @@ from iocsim.detector.detector import Detector
 from iocsim.detector.faulty_frames import FaultyFrames
 from iocsim.detector.interruptions import Interruptions
 from iocsim.fault_table import FaultTable
+from iocsim.fault_values import counter_value
 from iocsim.faults import FaultPvs, Faults
 from iocsim.frame_fault_pvs import DriftPvs, FrameFaultPvs
 from iocsim.hdf5.faults import Hdf5FaultPvs
@@ -194,7 +195,7 @@ class Ioc:
                 await getattr(self._links, name).for_seconds(seconds)
 
         return [
-            Moments(self.faults, "CounterReset", set_counter),
+            Moments(self.faults, "CounterReset", set_counter, counter_value),
             Moments(self.faults, "ReadbackStall", self._readbacks.stall),
             Moments(self.faults, "CutPva", partial(cut, "pva")),
             Moments(self.faults, "CutCa", partial(cut, "ca")),

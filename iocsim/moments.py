@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from iocsim.fault_values import duration_s
 from iocsim.pv import PvTable, Text
 from iocsim.unique_ids import FaultError
 
@@ -46,10 +47,18 @@ def parse_moments(text: str) -> tuple[Moment, ...]:
 class Moments:
     """One PV of moments. One that has come is gone from the text: frames with its uniqueId may come again."""
 
-    def __init__(self, table: PvTable, name: str, happen: Callable[[float], Awaitable[None]]) -> None:
-        """`happen` is called with the amount, in the event loop in which this is made."""
+    def __init__(
+        self,
+        table: PvTable,
+        name: str,
+        happen: Callable[[float], Awaitable[None]],
+        amount: Callable[[float], float] = duration_s,
+    ) -> None:
+        """`happen` is called with the amount, in the event loop in which this is made; `amount` refuses what cannot
+        be."""
         self._loop = asyncio.get_running_loop()
         self._happen = happen
+        self._amount = amount
         self._waiting: tuple[Moment, ...] = ()
         self._tasks: set[asyncio.Future[None]] = set()
         self._pair = table.pair(name, Text(length=4096), on_put=self._put)
@@ -62,6 +71,8 @@ class Moments:
 
     async def _put(self, text: str) -> str:
         moments = parse_moments(text)
+        for moment in moments:
+            self._amount(moment.amount)
         self._waiting = tuple(moment for moment in moments if moment.unique_id)
         for moment in moments:
             if not moment.unique_id:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from iocsim.fault_values import pv_names
 from iocsim.pv import PvTable, Text
 
 Send = Callable[..., Awaitable[None]]
@@ -19,6 +20,7 @@ class Silence:
     def __init__(self, table: PvTable, prefix: str) -> None:
         """`prefix` is that of the whole beamline."""
         self._prefix = prefix
+        self._pvs = table.pvs
         self._silent: frozenset[str] = frozenset()
         self._kept: list[tuple[str, Send, Sequence[Any]]] = []
         table.pair("SilentPvs", Text(length=1024), on_put=self._put)
@@ -31,7 +33,7 @@ class Silence:
         return True
 
     async def _put(self, value: str) -> str:
-        self._silent = frozenset(self._prefix + name.strip() for name in value.split(",") if name.strip())
+        self._silent = pv_names(value, self._prefix, self._pvs)
         kept, self._kept = self._kept, []
         for name, send, commands in kept:
             if not self.keeps(name, send, commands):

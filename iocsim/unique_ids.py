@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 MASK64 = (1 << 64) - 1
+MOST_IDS = 1_000_000
+"""In one list; a range of more is a slip of the finger."""
 
 
 class FaultError(ValueError):
-    """A list of uniqueIds that cannot be read."""
+    """A value that a fault cannot have."""
 
 
 def parse_ids(text: str) -> frozenset[int]:
@@ -16,8 +18,13 @@ def parse_ids(text: str) -> frozenset[int]:
         if not part:
             continue
         first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
+        if not first.isdecimal() or (last and not last.isdecimal()):
             raise FaultError(f"{part!r} is no uniqueId: write them as 1,7,100-104")
+        n_ids = int(last or first) - int(first) + 1
+        if n_ids < 1:
+            raise FaultError(f"{part!r} is no range of uniqueIds: write the first one, then the last one, as 100-104")
+        if len(ids) + n_ids > MOST_IDS:
+            raise FaultError(f"{part!r} makes it more than {MOST_IDS:,} uniqueIds: give fewer")
         ids.update(range(int(first), int(last or first) + 1))
     return frozenset(ids)
 

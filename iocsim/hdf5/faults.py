@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from iocsim.detector.ndarray import NDArray
+from iocsim.fault_values import n_frames
 from iocsim.faults import sets
 from iocsim.pv import PvTable, Text
 from iocsim.unique_ids import parse_ids
@@ -39,7 +40,7 @@ class Hdf5FaultPvs:
         """The faults in force; replaced as a whole, so any thread may read it."""
         for name in ("drop", "refuse", "fail"):
             table.pair(f"Hdf1{name.title()}Ids", Text(length=65536), on_put=sets(self, f"{name}_ids", parse_ids))
-        table.pair("Hdf1OldFile", 0, on_put=sets(self, "old_frames", lambda n: max(0, n)))
+        table.pair("Hdf1OldFile", 0, on_put=sets(self, "old_frames", n_frames))
 
 
 def old_frame(like: NDArray, unique_id: int) -> NDArray:

@@ -8,8 +8,8 @@ next poll, as the recorded motor record does at 10 Hz: a move then lasts up to o
 from __future__ import annotations
 
 import time
-from typing import Any
 
+from iocsim.fault_values import checked, duration_s, poll_period_s
 from iocsim.pv import PvTable
 from iocsim.unique_ids import chance
 
@@ -23,8 +23,8 @@ class Polling:
     early or late at most, by seed and number of the poll."""
 
     def __init__(self, table: PvTable, period_s: float = 0.0, seed: int = 1) -> None:
-        self._period = table.pair("MotorPollPeriod", period_s, units="s", precision=4, on_put=_not_negative)
-        self._jitter = table.pair("MotorPollJitter", 0.0, units="s", precision=4, on_put=_not_negative)
+        self._period = table.pair("MotorPollPeriod", period_s, units="s", precision=4, on_put=checked(poll_period_s))
+        self._jitter = table.pair("MotorPollJitter", 0.0, units="s", precision=4, on_put=checked(duration_s))
         self._seed = seed
         self._first_ns = time.time_ns()
 
@@ -42,7 +42,3 @@ class Polling:
         jitter_ns = min(round(1e9 * self._jitter.value), period_ns // 2 - 1)
         early_or_late = 2.0 * chance(self._seed, number, salt=30) - 1.0 if jitter_ns else 0.0
         return self._first_ns + number * period_ns + round(jitter_ns * early_or_late)
-
-
-async def _not_negative(value: Any) -> float:
-    return max(0.0, value)

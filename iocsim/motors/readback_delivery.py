@@ -14,6 +14,7 @@ from typing import Any
 
 from caproto.server.common import DisconnectedCircuit
 
+from iocsim.fault_values import checked, duration_s, pv_names
 from iocsim.pv import PvTable, Text
 
 Send = Callable[..., Awaitable[None]]
@@ -26,12 +27,13 @@ class ReadbackDelivery:
     def __init__(self, table: PvTable, prefix: str) -> None:
         """`prefix` is that of the whole beamline."""
         self._prefix = prefix
-        self._names = self._full_names(STAGE)
+        self._pvs = table.pvs
+        self._names = frozenset(prefix + name for name in STAGE.split(","))
         self._stalled_until_s = 0.0
         self._on_the_way: deque[tuple[float, Send, Any]] = deque()
         """When each leaves, how, and what; they leave in this order."""
         self._delivering: asyncio.Task[None] | None = None
-        self._delay = table.pair("ReadbackDelay", 0.0, units="s", on_put=_not_negative)
+        self._delay = table.pair("ReadbackDelay", 0.0, units="s", on_put=checked(duration_s))
         table.pair("LatePvs", Text(STAGE, length=1024), on_put=self._put_names)
 
     async def stall(self, seconds: float) -> None:
@@ -51,11 +53,8 @@ class ReadbackDelivery:
             self._delivering = asyncio.create_task(self._deliver())
         return True
 
-    def _full_names(self, names: str) -> frozenset[str]:
-        return frozenset(self._prefix + name.strip() for name in names.split(",") if name.strip())
-
     async def _put_names(self, names: str) -> str:
-        self._names = self._full_names(names)
+        self._names = pv_names(names, self._prefix, self._pvs)
         return names
 
     async def _deliver(self) -> None:
@@ -68,7 +67,3 @@ class ReadbackDelivery:
             with suppress(DisconnectedCircuit):  # whoever it was for is gone
                 await send(command)
             self._on_the_way.popleft()
-
-
-async def _not_negative(value: float) -> float:
-    return max(0.0, value)

@@ -70,6 +70,8 @@ def test_stalled_readbacks_come_all_at_once_when_it_is_over():
 def test_which_readbacks_are_late_is_said_by_name():
     async def run() -> None:
         table, client = PvTable("T:Sim:"), Client()
+        for name in ("Energy_RBV", "Y.RBV"):
+            PvTable("T:", table.pvs).readback(name, 0.0)
         delivery = ReadbackDelivery(table, "T:")
         await table.pvs["T:Sim:LatePvs"].write("Energy_RBV, Y.RBV")
         await delivery.stall(LATE_S)
