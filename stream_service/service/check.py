@@ -19,6 +19,7 @@ from stream_service.run.live.check_clocks import check_channel_clocks, check_sta
 from stream_service.run.live.check_finding import Finding, problem_of
 from stream_service.run.live.check_numbers import check_energy, unit_problem
 from stream_service.run.live.frame_transport import frame_transport, takes_from_others
+from stream_service.run.live.grouping_checks import grouping_findings
 from stream_service.run.settings import build_reducer
 from stream_service.service.check_arrays_file import check_arrays_file
 from stream_service.service.check_arrivals import arrival_findings, listen
@@ -49,6 +50,7 @@ def check_profile(profile: Profile, listen_s: float | None = None) -> Iterator[F
     except PtychostreamError as error:
         corrections = None
         yield Finding("error", "references", str(error))
+    yield from grouping_findings(profile)
     yield from check_raw_file(profile)
     yield from check_stream(profile)
     latest: dict[str, Latest] = {}

@@ -1,8 +1,8 @@
-"""Rows of a live run that cannot be made, or not be told apart: said before the first frame."""
+"""Rows of a live run that cannot be made, or not be told apart: said by `check`, and before the first frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,13 @@ from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.pairing.rule import How
 from stream_service.core.spread import STANDSTILL_M
 from stream_service.errors import ConfigError
+from stream_service.run.live.check_finding import Finding, problem_of
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 from stream_service.text.validation_messages import explain
+
+ABOUT = "grouping"
+"""Of findings."""
 
 
 def check_grouping(profile: Profile, request: ScanRequest) -> None:
@@ -45,8 +49,12 @@ def check_shares(profile: Profile, request: ScanRequest) -> None:
     n_shares = profile.detector.shards
     if n_shares == 1:
         return
-    is_grouped = profile.is_grouped_by_position or profile.preprocessing.grouping != "none"
-    if is_grouped and request.frames_per_position > 1:
+    if profile.is_grouped_by_position:
+        raise ConfigError(
+            f"detector.shards: {n_shares} of the profile: the frames of a position go to different services, so with "
+            "group_by: position none can make its row: take one frame at each position, and group_by: index"
+        )
+    if profile.preprocessing.grouping != "none" and request.frames_per_position > 1:
         raise ConfigError(
             f"detector.shards: {n_shares} of the profile: the frames of a position go to different services, so none "
             f"can make a row of {request.frames_per_position}: take one frame at each position, or grouping: none"
@@ -56,6 +64,24 @@ def check_shares(profile: Profile, request: ScanRequest) -> None:
             f"detector.shards: {n_shares} of the profile: a repeat goes to whichever service is next, and not to that "
             "with the row it replaces: leave extra_frames out"
         )
+
+
+def grouping_findings(profile: Profile) -> Iterator[Finding]:
+    """What can be said of the profile alone: of a run that is armed with what it says, and of any run."""
+
+    def refusal(check: Callable[[Profile, ScanRequest], None], k: int) -> str:
+        request = ScanRequest(scan_id="check").model_copy(update={"frames_per_position": k})
+        return problem_of(lambda: check(profile, request))
+
+    for check in (check_grouping, check_shares):
+        if not (text := refusal(check, profile.preprocessing.frames_per_position)):
+            continue
+        if profile.service.auto or all(refusal(check, k) for k in (1, 2)):
+            yield Finding("error", ABOUT, text)
+        else:
+            yield Finding("warning", ABOUT, f"runs whose request does not give frames_per_position are refused: {text}")
+    for text in grouping_doubts(profile, None):
+        yield Finding("warning", ABOUT, text)
 
 
 def grouping_doubts(profile: Profile, planned_m: npt.NDArray[np.float64] | None) -> Iterator[str]:
