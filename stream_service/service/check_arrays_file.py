@@ -11,14 +11,15 @@ from pathlib import Path
 
 from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import CA_FAILURES, CONNECTION_TIMEOUT_S, PV
-from stream_service.errors import PtychostreamError
+from stream_service.errors import PtychostreamError, SourceError
 from stream_service.processes.answering import AnsweringProcess
 from stream_service.run.live.check_finding import Finding
-from stream_service.settings.arrays_file import BRACES, ArraysFileSettings
+from stream_service.settings.arrays_file import BRACES, RIGHT_PV, ArraysFileSettings
 from stream_service.settings.profile import Profile
 from stream_service.sources.hdf5.arrays_file import READER
 from stream_service.sources.hdf5.arrays_messages import ArraysState, said_by
 from stream_service.sources.hdf5.raw_file import RawLimits
+from stream_service.sources.live.ca_file_name import no_name_problem
 from stream_service.text.counted import counted
 from stream_service.text.utf8 import text_in_waveform
 
@@ -37,7 +38,11 @@ def check_arrays_file(profile: Profile) -> Iterator[Finding]:
         return
     name = settings.path
     if settings.pv:
-        named = _named_by(settings.pv)
+        try:
+            named = _named_by(settings.pv)
+        except SourceError as error:
+            yield Finding("error", ABOUT, f"{error}. {RIGHT_PV}")
+            return
         if named is None:
             text = f"no answer from {settings.pv} within {CONNECTION_TIMEOUT_S:g} s: is arrays_file.pv right?"
             yield Finding("error", ABOUT, text)
@@ -69,11 +74,13 @@ def check_arrays_file(profile: Profile) -> Iterator[Finding]:
 
 
 def _named_by(pv: str) -> str | None:
-    """The text of a PV; None if it does not answer."""
+    """The text of a PV; None if it does not answer. Raises `SourceError` if it holds none."""
     channel = PV(pv, auto_monitor=False)
     try:
         if not channel.wait_for_connection(CONNECTION_TIMEOUT_S):
             return None
+        if problem := no_name_problem(pv, channel.type):
+            raise SourceError(problem)
         with suppress(*CA_FAILURES):
             value = channel.get(timeout=CONNECTION_TIMEOUT_S)
             return None if value is None else text_in_waveform(value)

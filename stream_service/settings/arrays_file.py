@@ -11,6 +11,7 @@ from stream_service.settings.ioc_files import IocFiles
 
 PARTS = ("scan_id", "path")
 """Of a request, which a path may have in braces."""
+RIGHT_PV = "Give arrays_file.pv the PV with the full name of the file, as BL1:PANDA:DATA:HDF_FULL_FILE_PATH"
 BRACES = re.compile(r"\{([^{}]*)\}")
 
 

@@ -44,7 +44,7 @@ class ScriptedBeamline:
         self.readbacks = readbacks
         self.detector = ScriptedDetector()
         self.switches = ScriptedSwitches()
-        self.raw_file_name = self.arrays_file_name = ""
+        self.raw_file_name = self.arrays_file_name = self.arrays_file_problem = ""
         self.raw_file_mark = 0
 
     def frame_source(self) -> ScriptedFrames:

@@ -49,6 +49,11 @@ class BeamlineMonitors:
         """Of the file with hardware-captured arrays, by the PV of the profile; empty if nobody says."""
         return "" if self._arrays_file is None else self._arrays_file.latest
 
+    @property
+    def arrays_file_problem(self) -> str:
+        """Why that PV can never tell the name; empty if it can."""
+        return "" if self._arrays_file is None else self._arrays_file.problem
+
     def frame_source(self) -> LiveFrames:
         """A source of the frames of one run, which is not started yet."""
         return self._transport.source()

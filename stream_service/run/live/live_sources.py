@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from stream_service.run.live.check_attributes import Latest
 from stream_service.run.live.check_numbers import unit_problem
 from stream_service.run.live.frame_transport import queue_bytes
 from stream_service.run.live.live_readbacks import LiveReadbacks
+from stream_service.settings.arrays_file import RIGHT_PV
 from stream_service.settings.profile import Profile
 from stream_service.sources.hdf5.arrays_file import ArraysFile
 from stream_service.sources.live.ca_readbacks import ReadbackStream
@@ -107,7 +109,12 @@ class LiveSources:
         except SourceError as error:
             others = [str(error)]
         scalars = [finding.text for finding in scalar_problems(self._profile, readbacks)]
-        return [*filter(None, units), *scalars, *others]
+        return [*filter(None, units), *scalars, *self._arrays_file_doubt(), *others]
+
+    def _arrays_file_doubt(self) -> Iterator[str]:
+        settings, problem = self._profile.arrays_file, self._monitors.arrays_file_problem
+        if problem and not settings.path and self._profile.datasets_of_file:
+            yield f"{problem}: every row of this run will be flagged missing, and not used. {RIGHT_PV}"
 
     def silent(self) -> list[str]:
         """The PVs and channels that do not answer now."""

@@ -10,9 +10,11 @@ import h5py
 import numpy as np
 import pytest
 from exposed import StoredRows
-from rig import Rig, Rigs
+from rig import Rig, Rigs, profile_for
 
 from stream_service.core.exposure import Flag
+from stream_service.service.check_arrays_file import check_arrays_file
+from stream_service.settings.profile_file import load_profile
 from stream_service.standard_file.rules.validate import validate_file
 
 N = 6
@@ -114,3 +116,18 @@ def test_file_that_takes_the_place_of_an_old_one_and_can_be_read_once_it_is_clos
     rig.beamline.put("PANDA:DATA:CAPTURE", "0")
     assert rig.wait_for_end() == "COMPLETE", rig.service.get("Message")
     check_rows(rig, "closed")
+
+
+def test_number_in_the_place_of_the_name_is_refused_by_check_and_told_when_a_run_is_armed(
+    ioc: Any, rigs: Rigs, tmp_path: Path
+) -> None:
+    arrays_file = {"pv": f"{ioc.prefix}X.RBV", "timeout_s": 0.0}
+    words = f"{ioc.prefix}X.RBV holds numbers, and not a text that could name a file"
+    profile = profile_for(ioc.prefix, "NOBODY:", tmp_path, channels=CHANNELS, arrays_file=arrays_file)
+    (found,) = check_arrays_file(load_profile(profile))
+    assert found.level == "error" and found.text.startswith(words)
+    rig = rigs.beside(ioc.prefix, channels=CHANNELS, arrays_file=arrays_file, service={"pairing_timeout_s": 0.5})
+    assert rig.arm("named_by_a_number", n_positions=1) == ""
+    assert words in rig.service.get("Message")
+    rig.beamline.acquire(1)
+    rig.wait_for_end()
