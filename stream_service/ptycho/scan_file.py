@@ -266,4 +266,4 @@ def _optics_of(path: Path, file: h5py.File) -> Optics:
     try:
         return Optics.model_validate(found)
     except ValidationError as error:
-        raise SourceError(f"{path}: {paths.OPTICS} does not describe optics:\n{explain(error)}") from error
+        raise SourceError(f"{path}: {paths.OPTICS} does not describe optics:\n{explain(error, Optics)}") from error

@@ -27,4 +27,4 @@ def parsed(model: type[Request], text: str) -> Request:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise ConfigError(f"the request is wrong:\n{explain(error)}") from error
+        raise ConfigError(f"the request is wrong:\n{explain(error, model)}") from error

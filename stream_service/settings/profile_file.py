@@ -31,7 +31,7 @@ def load_profile(path: Path) -> Profile:
     try:
         profile = Profile.model_validate(document)
     except ValidationError as error:
-        raise ConfigError(f"the profile {path} is wrong:\n{explain(error, RENAMED)}") from error
+        raise ConfigError(f"the profile {path} is wrong:\n{explain(error, Profile, RENAMED)}") from error
     return _with_absolute_paths(profile, path.resolve().parent)
 
 

@@ -31,7 +31,7 @@ def check_grouping(profile: Profile, request: ScanRequest) -> None:
     try:
         Profile.model_validate(profile.model_dump(mode="json"))
     except ValidationError as error:
-        raise ConfigError(f"the run cannot be grouped by position:\n{explain(error)}") from error
+        raise ConfigError(f"the run cannot be grouped by position:\n{explain(error, Profile)}") from error
     if request.extra_frames:
         raise ConfigError(
             f"extra_frames = {request.extra_frames} are reserved for repeats, which are told by their place in the "

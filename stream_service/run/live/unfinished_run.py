@@ -97,7 +97,9 @@ class UnfinishedRun:
         try:
             return Profile.model_validate(self.armed.profile)
         except ValidationError as error:
-            raise SourceError(f"the profile in {self.path} is none of this version:\n{explain(error)}") from error
+            raise SourceError(
+                f"the profile in {self.path} is none of this version:\n{explain(error, Profile)}"
+            ) from error
 
     def away_s(self, profile: Profile, now_s: float | None = None) -> float:
         """For how long nothing was written of it, by the clock of its files."""

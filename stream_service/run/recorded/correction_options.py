@@ -215,7 +215,7 @@ class CorrectionOptions:
         try:
             return Preprocessing(**base | {name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
-            raise ConfigError(f"these options cannot be:\n{explain(error)}") from error
+            raise ConfigError(f"these options cannot be:\n{explain(error, Preprocessing)}") from error
 
 
 def _load_the_run() -> None:

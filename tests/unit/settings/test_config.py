@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import ValidationError
 from written_profile import mistake, write
 
 from stream_service.core.frame import Marks
 from stream_service.core.pairing.rule import How
 from stream_service.errors import ConfigError
+from stream_service.service.requests import parsed
 from stream_service.settings.profile import Profile
 from stream_service.settings.profile_file import load_profile
+from stream_service.settings.request import ScanRequest
 from stream_service.text.validation_messages import explain
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -63,14 +68,25 @@ def test_settings_cannot_be_changed(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"detector.distanse_m": 1.0}, "detector.distanse_m: there is no such setting"),
+        ({"detector.distanse_m": 1.0}, "detector.distanse_m: there is no such setting; did you mean distance_m?"),
+        ({"detector.shard": 5}, "detector.shard: there is no such setting; did you mean shards?"),
+        ({"channels.x.units": "um"}, "channels.x.units: there is no such setting; did you mean unit?"),
+        ({"servise": {}}, "  servise: there is no such setting; did you mean service?"),
+        ({"detector.zzz": 5}, "detector.zzz: there is no such setting; remove it or correct its spelling"),
+        (
+            {"preprocessing.group_by": "place"},
+            "preprocessing.group_by: must be 'index' or 'position' [(]given: 'place'",
+        ),
+        ({"detector.shards": 0}, "detector.shards: must be 1 or more [(]given: 0[)]"),
+        ({"preprocessing.gaps": "some"}, "preprocessing.gaps: must be 'auto' or 'none', or a number [(]given: 'some'"),
+        ({"detector.sensor_shape": "64"}, "detector.sensor_shape: must be a list [(]given: '64'[)]"),
         ({"service.pairing_patience_s": 1.0}, "service.pairing_patience_s: .* it is called pairing_timeout_s now"),
         ({"detector.distance_m": None}, "detector.distance_m: is missing"),
-        ({"detector.distance_m": -1.0}, "detector.distance_m: .*greater than 0.*given: -1.0"),
+        ({"detector.distance_m": -1.0}, "detector.distance_m: must be more than 0 [(]given: -1.0[)]"),
         ({"detector.distance_m": float("inf")}, "detector.distance_m: .*finite"),
         ({"detector.frame_time": {"marks": "middle"}}, "detector.frame_time.marks: "),
         ({"detector.first_id": -1}, "detector.first_id"),
-        ({"service.grace_s": 0}, "service.grace_s: .*greater than 0"),
+        ({"service.grace_s": 0}, "service.grace_s: must be more than 0"),
         ({"channels.x.how": "order"}, "channels.x.how: "),
         ({"channels.y": {"how": "index", "unit": "um"}}, "channels.y: .*'index' needs 'pv', the array, or 'dataset'"),
         ({"channels.energy.pv": "pva://E"}, "pva://E: over PVA only arrays are followed"),
@@ -142,7 +158,27 @@ def test_file_that_is_no_profile_is_refused_in_a_sentence(tmp_path, content, sai
         load_profile(path)
 
 
-def test_explanation_names_the_whole_document_when_no_field_is_to_blame():
+def test_place_is_left_out_when_no_field_is_to_blame():
     with pytest.raises(ValueError) as caught:
         Profile.model_validate("nonsense")
-    assert explain(caught.value).startswith("  the document: ")  # type: ignore[arg-type]
+    said = "  must be a table of names and values (given: 'nonsense')"
+    assert explain(caught.value) == explain(caught.value, Profile) == said  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as refused:
+        parsed(ScanRequest, '{"scan_id": "a", "planned_x_m": [1.0]}')
+    assert str(refused.value) == (
+        "the request is wrong:\n  planned_x_m has 1 values and planned_y_m 0: give one pair per position"
+    )
+
+
+@pytest.mark.parametrize(
+    "garbage", ["zzz", -7, -0.5, 1e300, None, True, [], [1, 2, 3], {"a": 1}, math.nan, "x" * 70000]
+)
+def test_no_words_of_the_library_are_in_a_message(garbage):
+    document = yaml.safe_load((CHECKOUT / "xml_layouts/sim/profile.yaml").read_text(encoding="utf-8"))
+    for section, settings in document.items():
+        for name in settings if isinstance(settings, dict) else ():
+            try:
+                Profile.model_validate(document | {section: settings | {name: garbage}})
+            except ValidationError as error:
+                text = explain(error, Profile, {})
+                assert not re.search(r"Input|valid (?!JSON)|pydantic|literal|\bfloat\b|\bint\b|instance", text), text
