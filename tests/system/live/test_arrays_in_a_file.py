@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import yaml
 from exposed import StoredRows
 from rig import Rig, Rigs, profile_for
 
@@ -17,6 +20,7 @@ from stream_service.service.check_arrays_file import check_arrays_file
 from stream_service.settings.profile_file import load_profile
 from stream_service.standard_file.rules.validate import validate_file
 
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "hardware-positions.md"
 N = 6
 CHANNELS: dict[str, Any] = {
     name: {"how": "index", "dataset": f"/INENC{n}.VAL.Mean", "unit": unit}
@@ -131,3 +135,19 @@ def test_number_in_the_place_of_the_name_is_refused_by_check_and_told_when_a_run
     assert words in rig.service.get("Message")
     rig.beamline.acquire(1)
     rig.wait_for_end()
+
+
+def test_commands_of_the_page_give_the_run_that_it_tells_of(ioc: Any, rigs: Rigs, captured: Path) -> None:
+    section = PAGE.read_text(encoding="utf-8").partition("\n## Try it\n")[2].partition("\n## ")[0]
+    settings = yaml.safe_load(section.partition("```yaml\n")[2].partition("```")[0].replace("SIM:", ioc.prefix))
+    rig = rigs.beside(ioc.prefix, **settings)
+    places = {"SIM": rig.beamline, "PTYCHO": rig.service}
+    for line in re.findall(r"^\$ (caput .*)$", section, re.M):
+        *_, pv, value = shlex.split(line)
+        prefix, _, name = pv.partition(":")
+        places[prefix].put(name, str(captured) if value == "/tmp" else value)
+    assert rig.wait_for_end() == "COMPLETE"
+    (told,) = re.findall(r"`(6 of 6 .*?)`", section)
+    assert str(rig.service.get("Message")).startswith(told)
+    with h5py.File(captured / "first_panda.h5") as file:
+        assert file["/INENC1.VAL.Mean"].shape == (N,)
