@@ -79,7 +79,7 @@ def _named_by(pv: str) -> str | None:
     try:
         if not channel.wait_for_connection(CONNECTION_TIMEOUT_S):
             return None
-        if problem := no_name_problem(pv, channel.type):
+        if problem := no_name_problem(pv, str(channel.type)):
             raise SourceError(problem)
         with suppress(*CA_FAILURES):
             value = channel.get(timeout=CONNECTION_TIMEOUT_S)

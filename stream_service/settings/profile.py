@@ -25,6 +25,7 @@ from stream_service.settings.optics import Optics
 from stream_service.settings.preprocessing import Preprocessing, References
 from stream_service.settings.quality import QualitySettings
 from stream_service.settings.raw_file import RawFileSettings
+from stream_service.settings.request import MOST_FRAMES_PER_POSITION
 from stream_service.text.units import ELECTRONVOLTS, METRES
 
 PAIRED_CHANNELS = (*POSITION_CHANNELS, "energy")
@@ -270,6 +271,13 @@ class Profile(Settings):
                 "taken from an array that hardware captured (how: index), which may come at the end: group by index, "
                 "or pair x and y by attribute or timestamp"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_can_be_asked_for(self) -> Self:
+        k = self.preprocessing.frames_per_position
+        if k > MOST_FRAMES_PER_POSITION:
+            raise ValueError(f"preprocessing.frames_per_position: {k} given, {MOST_FRAMES_PER_POSITION} is the most")
         return self
 
     @property

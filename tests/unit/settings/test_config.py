@@ -77,6 +77,10 @@ def test_settings_cannot_be_changed(tmp_path):
             {"preprocessing.group_by": "place"},
             "preprocessing.group_by: must be 'index' or 'position' [(]given: 'place'",
         ),
+        (
+            {"preprocessing.frames_per_position": 2000},
+            "  preprocessing.frames_per_position: 2000 given, 1000 is the most",
+        ),
         ({"detector.shards": 0}, "detector.shards: must be 1 or more [(]given: 0[)]"),
         ({"preprocessing.gaps": "some"}, "preprocessing.gaps: must be 'auto' or 'none', or a number [(]given: 'some'"),
         ({"detector.sensor_shape": "64"}, "detector.sensor_shape: must be a list [(]given: '64'[)]"),
