@@ -30,6 +30,7 @@ class JobStatus:
         self._lock = threading.Lock()
         self._finished = threading.Event()
         self._error: BaseException | None = None
+        self._is_pardoned = False
         self._callbacks: list[Callable[[Any], None]] = []
         self._watchers: list[Watcher] = []
         self._started_s = time.monotonic()
@@ -82,6 +83,10 @@ class JobStatus:
                 return
         callback(self)
 
+    def pardon(self) -> None:
+        """Count as a success from now on, however the job ends: nobody is to fail by it any more."""
+        self._is_pardoned = True
+
     def exception(self, timeout: float | None = 0.0) -> BaseException | None:
         """Exception of the job, or None if it succeeded; raises `TimeoutError` if it still runs after `timeout` s."""
         if not self._finished.wait(timeout):
@@ -100,7 +105,7 @@ class JobStatus:
 
     @property
     def success(self) -> bool:
-        return self.done and self._error is None
+        return self.done and (self._error is None or self._is_pardoned)
 
     def __repr__(self) -> str:
         if not self.done:

@@ -96,6 +96,11 @@ class RunGuard:
         self.status = self._service.guard()
         return self.status
 
+    def dismiss(self) -> None:
+        """Fail nothing from now on: what a plan does after it has ended, such as aborting, is not to be interrupted."""
+        if self.status is not None:
+            self.status.pardon()
+
     @property
     def failure(self) -> BaseException | None:
         """Reason why the run ended unasked; None if it did not."""
@@ -119,6 +124,8 @@ def guarded_wrapper(plan: MsgGenerator, service: StreamServiceDevice) -> MsgGene
         if (failure := guard.failure) is not None:
             raise failure from error
         raise
+    finally:
+        guard.dismiss()
 
 
 def stream_service_decorator(

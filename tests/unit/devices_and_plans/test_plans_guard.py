@@ -179,3 +179,24 @@ def test_service_that_comes_back_without_taking_up_its_run_fails_the_plan(pvs, e
 
     with pytest.raises(StreamServiceError, match=r"does not go on with its run .*: the detector does not answer"):
         engine(stream_service_wrapper(plan(), service, REQUEST))
+
+
+def test_guard_that_fails_while_a_failed_plan_aborts_interrupts_nothing(pvs, service, engine):
+    aborted = []
+
+    def plan() -> MsgGenerator[None]:
+        yield from bps.null()
+        raise RuntimeError("the stage is stuck")
+
+    def abort() -> JobStatus:
+        def work(_: JobStatus) -> None:
+            pvs.say(EndReason=GONE, State="FAILED")  # the guard hears of it, and fails
+            time.sleep(0.2)
+            aborted.append(True)
+
+        return JobStatus("abort", work)
+
+    service.abort = abort
+    with pytest.raises(RuntimeError, match="the stage is stuck"):
+        engine(stream_service_wrapper(plan(), service, REQUEST))
+    assert aborted == [True]
