@@ -47,6 +47,13 @@ class ServiceSettings(Settings):
     """Folders beside data_root below which a request's references may lie, and to which reference files may lead."""
     messages: str = ""
     """ZMQ address at which verdicts are published as JSON, such as `tcp://*:5556`; empty: nowhere. See messages.md."""
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port at which Prometheus gets the service's metrics, on `metrics_address`; none: nowhere. See metrics.md."""
+    metrics_address: str = "127.0.0.1"
+    """Address of this machine at which it listens; metrics need no token, so that others may only be let in by a
+    network in which all may read them."""
+    report: bool = True
+    """Write a report of each run beside its file when it has ended: `<scan_id>_report.html`."""
     auto: bool = False
     """Take every scan, also those that no plan armed: such a run begins with the detector's first frame."""
     journal_root: Path | None = None

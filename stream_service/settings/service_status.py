@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -34,8 +35,14 @@ class Severity(IntEnum):
     """Something does not answer, or the run has failed."""
 
 
+INVALID = 3
+"""Severity of a PV without a value."""
 MINOR_SHARE, MAJOR_SHARE = 0.05, 0.2
 """Of the latest rows that are rejected: more than single bad ones, and a scan that is not worth its time."""
+
+
+DISK_MINOR_BYTES, DISK_MAJOR_BYTES = 20e9, 2e9
+"""Free: somebody should look before the night, and before the next scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,61 @@ NOTHING_WAITS = QueueBytes()
 
 
 @dataclass(frozen=True, slots=True)
+class LatestRowStatus:
+    """The latest stored row of a run, in numbers; NaN where a value is not known."""
+
+    x_m: float = math.nan
+    y_m: float = math.nan
+    """Position of the beam on the sample."""
+    energy_eV: float = math.nan
+    time_ns: int = 0
+    """The detector's stamp of its first frame, since 1970 UTC; 0: none."""
+    intensity: float = math.nan
+    """Sum of its good pixels, in counts."""
+    n_saturated: int = 0
+    latency_s: float = math.nan
+    """From the receipt of its last frame until readers of the file see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadbackStatus:
+    """A PV of the profile as its monitor knows it."""
+
+    channel: str
+    pv: str
+    is_connected: bool
+    severity: int
+    """Its own alarm, as EPICS numbers it; INVALID (3) is no value."""
+    value: float
+    """In its own unit; NaN where it has none."""
+    unit: str
+    time_ns: int
+    """Its own stamp of that value, since 1970 UTC; 0: none."""
+
+    @property
+    def problem(self) -> str:
+        """Why it has no value now, in words; empty if it has."""
+        if not self.is_connected:
+            return f"{self.pv} is not connected"
+        return f"{self.pv} is INVALID" if self.severity >= INVALID else ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlace:
+    """The folder of the files, and how much of its disk is free."""
+
+    root: str = ""
+    free_bytes: float = math.nan
+
+    @property
+    def severity(self) -> Severity:
+        """Of the disk being nearly full."""
+        if self.free_bytes < DISK_MAJOR_BYTES:
+            return Severity.MAJOR
+        return Severity.MINOR if self.free_bytes < DISK_MINOR_BYTES else Severity.NONE
+
+
+@dataclass(frozen=True, slots=True)
 class RunStatus:
     """A run as it stands."""
 
@@ -132,8 +194,14 @@ class RunStatus:
     """The most that `queue_bytes` has been in this run."""
     high_water: QueueBytes = NOTHING_WAITS
     """The most that each queue has held in this run."""
+    latest: LatestRowStatus = LatestRowStatus()
     missing_ids: str = ""
     """uniqueIds of the frames that were exposed and are not in the file, as ranges; once the run has ended."""
+
+    @property
+    def share_done(self) -> float:
+        """Rows of those expected, 0 to 1; NaN where nobody knows how many come."""
+        return min(1.0, self.rows / self.rows_expected) if self.rows_expected else math.nan
 
     @property
     def in_file(self) -> int:
@@ -182,6 +250,15 @@ class Pace:
         span_s = self.after_s - self.before_s
         return (count(self.after) - count(self.before)) / span_s if span_s > 0 else 0.0
 
+    @property
+    def left_s(self) -> float:
+        """Time until all expected rows are there, at this pace; 0 once a run has ended, NaN where nobody knows."""
+        run = self.after
+        if run.state.has_ended:
+            return 0.0
+        rate = self.per_second(lambda run: run.rows)
+        return (run.rows_expected - run.rows) / rate if rate > 0 and run.rows_expected else math.nan
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
@@ -198,3 +275,23 @@ class ServiceStatus:
     """Since the service began, by a clock that never steps."""
     is_resuming: bool = False
     """The run is one that a service which was killed has left; it takes no frames yet."""
+    readbacks: tuple[ReadbackStatus, ...] = ()
+    place: DataPlace = DataPlace()
+    report: str = ""
+    """Path of the newest report of a run."""
+    version: str = ""
+
+    @property
+    def lost_readbacks(self) -> tuple[ReadbackStatus, ...]:
+        """Those without a value now."""
+        return tuple(readback for readback in self.readbacks if readback.problem)
+
+    @property
+    def readback_problem(self) -> str:
+        """Which have no value, in words."""
+        return "; ".join(readback.problem for readback in self.lost_readbacks)
+
+    @property
+    def readback_severity(self) -> Severity:
+        """Of readbacks without a value: rows of now have no position."""
+        return Severity.MAJOR if self.lost_readbacks else Severity.NONE

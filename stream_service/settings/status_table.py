@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from stream_service.core.run import RunState
 from stream_service.settings.service_status import Health, RunStatus, ServiceStatus, Severity
+from stream_service.text.local_time import local_time
 
 TEXT_BYTES = 4096
 REQUEST_BYTES = 4 << 20
@@ -56,6 +57,8 @@ IN_FRAMES = PVType(Kind.LONG, "frames")
 IN_SECONDS = PVType(Kind.LONG, "s")
 IN_BYTES = PVType(Kind.DOUBLE, "bytes")
 PER_SECOND = PVType(Kind.DOUBLE, "1/s", precision=1)
+IN_MICROMETRES = PVType(Kind.DOUBLE, "um", precision=3)
+IN_PERCENT = PVType(Kind.DOUBLE, "%", precision=1, limits=(0, 100))
 
 
 def _one_of(choices: Iterable[str]) -> PVType:
@@ -64,6 +67,18 @@ def _one_of(choices: Iterable[str]) -> PVType:
 
 def _rate(count: Callable[[RunStatus], int]) -> Callable[[ServiceStatus], float]:
     return lambda s: s.pace.per_second(count)
+
+
+def _micro(name: str) -> Callable[[ServiceStatus], float]:
+    return lambda s: 1e6 * getattr(s.run.latest, name)
+
+
+def _of_readbacks(status: ServiceStatus) -> Severity:
+    return status.readback_severity
+
+
+def _of_the_disk(status: ServiceStatus) -> Severity:
+    return status.place.severity
 
 
 def _of_the_run(status: ServiceStatus) -> Severity:
@@ -125,6 +140,53 @@ class ServicePV(StrEnum):
     ROWS_EXPECTED = "RowsExpected", "rows the file should have; 0 if not known", IN_ROWS, lambda s: s.run.rows_expected
     ROWS_PER_SECOND = "RowsPerSecond", "rate of rows", PER_SECOND, _rate(lambda run: run.rows)
 
+    PERCENT = (
+        "Percent",
+        "rows of those expected; NaN if it is not known how many come",
+        IN_PERCENT,
+        lambda s: 100 * s.run.share_done,
+    )
+    SECONDS_LEFT = (
+        "SecondsLeft",
+        "time until all expected rows are there, at the pace of now; NaN if it is not known",
+        PVType(Kind.DOUBLE, "s"),
+        lambda s: s.pace.left_s,
+    )
+
+    LAST_X = "LastX", "beam on the sample, x, of the latest row; NaN: not known", IN_MICROMETRES, _micro("x_m")
+    LAST_Y = "LastY", "the same, y", IN_MICROMETRES, _micro("y_m")
+    LAST_ENERGY = (
+        "LastEnergy",
+        "photon energy of the latest row",
+        PVType(Kind.DOUBLE, "eV", precision=2),
+        lambda s: s.run.latest.energy_eV,
+    )
+    LAST_TIME = (
+        "LastTime",
+        "when the latest row was exposed, by the detector's stamp: local time with its offset from UTC",
+        TEXT,
+        lambda s: local_time(s.run.latest.time_ns),
+    )
+    LAST_INTENSITY = (
+        "LastIntensity",
+        "sum of the good pixels of the latest row",
+        PVType(Kind.DOUBLE, "counts"),
+        lambda s: s.run.latest.intensity,
+    )
+    LAST_SATURATED = (
+        "LastSaturated",
+        "saturated pixels of the latest row",
+        PVType(Kind.LONG, "pixels"),
+        lambda s: s.run.latest.n_saturated,
+    )
+    LATENCY = (
+        "Latency",
+        "from the receipt of a frame until readers of the file see its row, of the latest row",
+        PVType(Kind.DOUBLE, "s", precision=3),
+        lambda s: s.run.latest.latency_s,
+    )
+
+    FRAMES_PER_SECOND = "FramesPerSecond", "rate of frames received", PER_SECOND, _rate(lambda run: run.received)
     FRAMES_EXPECTED = "FramesExpected", "frames the run should have", IN_FRAMES, lambda s: s.run.account.expected
     FRAMES_RECEIVED = (
         "FramesReceived",
@@ -256,6 +318,31 @@ class ServicePV(StrEnum):
         lambda s: s.run.to_repeat.model_dump_json(),
     )
 
+    READBACKS_LOST = (
+        "ReadbacksLost",
+        "PVs of the profile that are not connected, or say themselves that their value is INVALID",
+        COUNT,
+        lambda s: len(s.lost_readbacks),
+        _of_readbacks,
+    )
+    READBACK_PROBLEM = (
+        "ReadbackProblem",
+        "which PVs these are; empty if all is well",
+        TEXT,
+        lambda s: s.readback_problem,
+        _of_readbacks,
+    )
+    DATA_ROOT = "DataRoot", "folder of the files", TEXT, lambda s: s.place.root
+    DISK_FREE = (
+        "DiskFree",
+        "space that is free there",
+        PVType(Kind.DOUBLE, "GB", precision=1),
+        lambda s: s.place.free_bytes / 1e9,
+        _of_the_disk,
+    )
+    REPORT = "Report", "the newest report of a run, an HTML file", TEXT, lambda s: s.report
+    VERSION = "Version", "version of the service", TEXT, lambda s: s.version
+
     STANDBY = "Standby", "1: auto mode, armed for whatever the detector does next", SWITCH, lambda s: s.is_standing_by
     RESUMING = (
         "Resuming",
@@ -345,4 +432,9 @@ class ServiceTable(StrEnum):
         "Verdicts",
         "the latest 200 rows of the newest run, the latest last: `row`, `unique_id` (of its first frame), `x_m`, "
         "`y_m`, `score`, `reason` (in words), `rejected`; renewed twice a second at most",
+    )
+    READBACKS = (
+        "Readbacks",
+        "each PV of the profile: `channel`, `pv`, `connected`, `severity` (its own alarm, 0 to 3), `value`, `unit`, "
+        "`time_s` (its own stamp, seconds since 1970 UTC); renewed once a second at most",
     )

@@ -5,10 +5,12 @@ A service may be killed when its run has just ended, before who waits for that e
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from stream_service.errors import PtychostreamError
 from stream_service.output_file import whole_file
@@ -28,7 +30,7 @@ def write_last_run(folder: Path, status: RunStatus) -> None:
         return
     try:
         with whole_file(folder / NAME, replace=True) as unfinished:
-            unfinished.write_bytes(STATUS.dump_json(status))
+            unfinished.write_text(json.dumps(asdict(status)))  # pydantic would make a null of NaN
     except (OSError, PtychostreamError) as error:
         log.warning("the end of %s is not told by a service that is started again: %s", status.scan_id, error)
 
