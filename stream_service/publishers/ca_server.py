@@ -20,16 +20,14 @@ from caproto import AlarmSeverity, AlarmStatus
 from stream_service.errors import SourceError
 from stream_service.publishers.ca_clients import Clients
 from stream_service.publishers.service_pvs import Order, ServicePVs
-from stream_service.settings.service_status import ServiceStatus, Severity
-from stream_service.settings.status_table import STATUS, Kind, ServicePV, StatusValue
+from stream_service.publishers.shown import Shown, changed, shown_in
+from stream_service.settings.service_status import ServiceStatus
+from stream_service.settings.status_table import Kind, ServicePV
 from stream_service.text.utf8 import encoded
 
 START_TIMEOUT_S = 10.0
 LAST_WORDS_S = 1.0
 """For clients to hear how the last run ended, before the server goes."""
-
-Shown = tuple[StatusValue, Severity]
-"""What a PV shows: its value and its alarm."""
 
 
 class CaServer:
@@ -51,7 +49,7 @@ class CaServer:
     def start(self, status: ServiceStatus | None = None) -> None:
         """Serve from now on, the first client this status; raises `SourceError` if the port cannot be had."""
         if status is not None:
-            self._published = {pv: (pv.value_in(status), pv.severity_in(status)) for pv in reversed(STATUS)}
+            self._published = shown_in(status)
             self._loop.run_until_complete(self._post(self._published))
         self._thread.start()
         if not self._is_up.wait(START_TIMEOUT_S) or self._failure is not None:
@@ -67,11 +65,10 @@ class CaServer:
 
         Raises what a posting of an earlier call has raised in the thread of the server: one PV holds up no other.
         """
-        shown = {pv: (pv.value_in(status), pv.severity_in(status)) for pv in reversed(STATUS)}
-        changed = {pv: now for pv, now in shown.items() if self._published.get(pv) != now}
-        self._published = shown
-        if changed:
-            self._submit(self._post(changed))
+        shown = shown_in(status)
+        news, self._published = changed(shown, self._published), shown
+        if news:
+            self._submit(self._post(news))
         if self._defects:
             raise self._defects.popleft()
 
@@ -97,9 +94,9 @@ class CaServer:
         if not done.cancelled() and (defect := done.exception()) is not None:
             self._defects.append(defect)
 
-    async def _post(self, changed: Mapping[ServicePV, Shown]) -> None:
+    async def _post(self, news: Mapping[ServicePV, Shown]) -> None:
         async with self._in_order:
-            for pv, (value, severity) in changed.items():
+            for pv, (value, severity) in news.items():
                 if pv.type.kind is Kind.CHAR:
                     value = encoded(str(value), pv.type.max_bytes - 1).decode()  # a screen that reads it wants its NUL
                 status = AlarmStatus.STATE if severity else AlarmStatus.NO_ALARM
