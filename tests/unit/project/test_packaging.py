@@ -25,7 +25,7 @@ def pins() -> dict[str, str]:
 
 
 def requirements() -> list[Requirement]:
-    extras = (PROJECT["optional-dependencies"][extra] for extra in ("bluesky", "sim", "test"))
+    extras = (PROJECT["optional-dependencies"][extra] for extra in ("bluesky", "web", "sim", "test"))
     texts = [*PROJECT["dependencies"], *(text for extra in extras for text in extra)]
     found = [Requirement(text) for text in [*texts, *PYPROJECT["build-system"]["requires"]]]
     return [requirement for requirement in found if requirement.name != PROJECT["name"]]
