@@ -137,6 +137,7 @@ def ci_run(folder: Path, fails_at: str) -> tuple[int, list[str]]:
     make.parent.mkdir()
     make.write_text(f'#!/bin/bash\necho "$@" >>{folder}/asked\n[[ "$*" != *"{fails_at}" ]]\n')
     make.chmod(0o755)
+    (folder / "bin" / "chromium").symlink_to(shutil.which("true") or "/bin/true")  # CI would install one
     environment = {"PATH": f"{folder}/bin:{TOOLS}", "PYENV_ROOT": str(folder / "pyenv"), "HOME": str(folder)}
     done = subprocess.run([folder / ".ci" / "run"], env=environment, capture_output=True, check=False)
     return done.returncode, (folder / "asked").read_text().splitlines()
