@@ -23,7 +23,6 @@ from stream_service.errors import ConfigError
 from stream_service.processes.heap import share_one_heap
 from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.descriptors import raise_limit
-from stream_service.publishers.pva_images import PvaImages
 from stream_service.publishers.service_pvs import Command, Order
 from stream_service.publishers.zmq_messages import ZmqMessages
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
@@ -39,15 +38,15 @@ from stream_service.run.settings import warm_up
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
 from stream_service.service.own_names import only_daemon_of, only_owner_of, refuse_taken_names
+from stream_service.service.pva_face import PvaFace
 from stream_service.service.requests import parse_request, parsed
 from stream_service.service.run_news import RunNews
-from stream_service.service.run_pictures import RunPictures
 from stream_service.service.standby import AutoSetup, Standby
 from stream_service.service.unfinished_runs import UnfinishedRuns
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import RepeatRequest, ScanRequest
 from stream_service.settings.service_status import Health, Pace, RunStatus, ServiceStatus, Severity
-from stream_service.settings.status_table import ServiceImage, ServicePV, ServiceTable
+from stream_service.settings.status_table import STATUS, ServiceImage, ServicePV, ServiceTable
 from stream_service.sources.live.ca_detector import CaCounter
 
 log = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class Service:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._ca = CaServer(profile.service.prefix)
-        self._pictures: RunPictures | None = None
+        self._pva: PvaFace | None = None
         self._news = RunNews()
         self._monitors: BeamlineMonitors | None = None
         self._standby: Standby | None = None
@@ -94,7 +93,7 @@ class Service:
         log_ca_exceptions()
         prefix = self._profile.service.prefix
         with only_daemon_of(prefix):
-            refuse_taken_names(prefix, ServicePV, (*ServiceImage, *ServiceTable))
+            refuse_taken_names(prefix, ServicePV, (*STATUS, *ServiceImage, *ServiceTable))
             if address := self._profile.service.messages:
                 self._news.send_by(ZmqMessages(address))
             with only_owner_of(journal_folder(self._profile)):
@@ -114,8 +113,7 @@ class Service:
         self._unfinished.find()
         self._n_armed = self._unfinished.highest_number
         self._ca.start(self._status_at(time.monotonic()))
-        tables = {ServiceTable.VERDICTS: self._news.table.channel}
-        self._pictures = RunPictures(PvaImages(self._profile.service.prefix, ServiceImage, tables))
+        self._pva = PvaFace(self._profile.service.prefix, self._status_at(time.monotonic()), self._news)
         with closing(BeamlineMonitors(self._profile)) as self._monitors:
             try:
                 self._publish()
@@ -142,7 +140,7 @@ class Service:
         self._publish()
         self._afterwards.close()
         self._ca.close()
-        self._pictures.close()
+        self._pva.close()
         self._news.close()
         return int(self._has_failed)
 
@@ -330,7 +328,10 @@ class Service:
             self._ca.answer(ending[0])
 
     def _show_status(self) -> None:
-        self._ca.publish(self._status_at(time.monotonic()))
+        status = self._status_at(time.monotonic())
+        self._ca.publish(status)
+        if self._pva is not None:
+            self._pva.publish(status)
 
     def _status_at(self, now: float) -> ServiceStatus:
         status = self._afterwards.told(self._newest, self._counter_at_end, now)
@@ -352,10 +353,8 @@ class Service:
         return ServiceStatus(health, status, self._pace, self._arm_error, is_standing_by, time_s, is_resuming)
 
     def _show_images(self) -> None:
-        if self._pictures is not None:
-            newest = self._runs[-1] if self._runs else None
-            self._pictures.show(newest, time.monotonic())
-            self._news.show(newest, time.monotonic())
+        if self._pva is not None:
+            self._pva.show(self._runs[-1] if self._runs else None, time.monotonic())
 
     def _end_runs(self) -> None:
         for run in self._runs:

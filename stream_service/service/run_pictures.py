@@ -38,7 +38,6 @@ class RunPictures:
 
     def show(self, run: Run | None, now_s: float) -> None:
         """Post what is new of the run: its latest frame twice a second, its maps once."""
-        self._images.make_room()
         if run is None or now_s - self._shown_s < PERIOD_S:
             return
         self._shown_s = now_s
@@ -77,7 +76,3 @@ class RunPictures:
     def _post(self, image: ServiceImage, drawn: ScanMap, of_run: dict[str, float]) -> None:
         place = {"pixel_m": drawn.pixel_m, "x0_m": drawn.x0_m, "y0_m": drawn.y0_m}
         self._images.post(image, drawn.image, of_run | place)
-
-    def close(self) -> None:
-        """End the server of the images."""
-        self._images.close()

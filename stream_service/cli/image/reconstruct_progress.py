@@ -13,6 +13,7 @@ from stream_service.ptycho.image.object_image import covered_pixels, flattened_p
 from stream_service.ptycho.ptypy.ptypy_run import Iteration
 from stream_service.ptycho.ptypy.ptyr import Ptyr
 from stream_service.publishers.pva_images import PvaImages
+from stream_service.publishers.pva_server import PvaServer
 
 CHANNELS = ("ObjectAmplitude", "ObjectPhase", "ProbeAmplitude", "ProbePhase")
 """NTNDArray has no complex pixels. The object is NaN where the scan has not covered it, its phase without the ramp."""
@@ -24,7 +25,8 @@ class Shown:
     def __init__(self, prefix: str) -> None:
         """`prefix` of the PVs; empty for none."""
         self._progress = Progress("iteration", "PtyPy")
-        self._images = PvaImages(prefix, CHANNELS) if prefix else None
+        self._images = PvaImages(CHANNELS)
+        self._server = PvaServer(prefix, self._images.channels) if prefix else None
         self._n_iterations = 0
         """Of all runs of PtyPy: one that goes on where another ended counts from 1 again."""
 
@@ -37,7 +39,7 @@ class Shown:
         self._progress.update(done.number, done.of, what=done.engine, more=f"photon error {done.photon_error:.4g}")
 
     def image(self, present: Ptyr, positions_xy_m: npt.NDArray[np.float64]) -> None:
-        if self._images is None:
+        if self._server is None:
             return
         probe, covered = present.probe[0], covered_pixels(present, positions_xy_m)
         amplitude = np.where(covered, np.abs(present.object), np.nan)
@@ -51,5 +53,5 @@ class Shown:
 
     def __exit__(self, *raised: object) -> None:
         self._progress.__exit__(*raised)
-        if self._images is not None:
-            self._images.close()
+        if self._server is not None:
+            self._server.close()

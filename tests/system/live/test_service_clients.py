@@ -21,8 +21,9 @@ from p4p.client.thread import Context
 from raw_ca_client import RawCaClient
 from rig import Rig, Rigs, start_rig
 
-from stream_service.publishers import pva_images
+from stream_service.publishers import pva_server
 from stream_service.publishers.pva_images import PvaImages
+from stream_service.publishers.pva_server import PvaServer
 from stream_service.settings.status_table import STATUS
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 from stream_service.text.utf8 import text_in_waveform
@@ -127,14 +128,15 @@ def test_images_come_back_when_there_are_descriptors_again(
     for name, value in epics.server_environment("service").items():
         monkeypatch.setenv(name, value)
     left = 100
-    monkeypatch.setattr(pva_images, "n_left", lambda: left)
-    monkeypatch.setattr(pva_images, "AWAY_S", 0.0)
-    with closing(PvaImages("PvaAgain:", ("Image",))) as images:
+    monkeypatch.setattr(pva_server, "n_left", lambda: left)
+    monkeypatch.setattr(pva_server, "AWAY_S", 0.0)
+    images = PvaImages(("Image",))
+    with closing(PvaServer("PvaAgain:", images.channels)) as server:
         images.post("Image", np.ones((2, 3), np.float32))
         left = 1
-        images.make_room()
+        server.make_room()
         left = 100
-        images.make_room()
+        server.make_room()
         with Context("pva", nt=False) as pva:  # one that was there before would look again after ten seconds only
             again: Any = pva.get("PvaAgain:Image", timeout=HANG_S)
         assert again["value"].tolist() == [1.0] * 6

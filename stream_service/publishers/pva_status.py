@@ -1,0 +1,92 @@
+"""The status over PVA: each PV of the table as NTScalar or NTEnum, with what a display or an archiver wants to know.
+
+Posting only hands a value over: clients are served by threads of pvxs, which keeps the latest value for one that does
+not keep up. Nothing takes a put; commands go over Channel Access, where the put of one is complete when it is done.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from p4p import Type, Value
+from p4p.nt import NTEnum, NTScalar
+from p4p.server.thread import SharedPV
+
+from stream_service.publishers.shown import Shown, changed, shown_in
+from stream_service.settings.service_status import ServiceStatus
+from stream_service.settings.status_table import Kind, ServicePV
+
+REFUSAL = "{} is read-only over PVA: commands are put over Channel Access (Request, Arm, Repeat, Stop, Abort)"
+CODES = {Kind.CHAR: "s", Kind.LONG: "l", Kind.DOUBLE: "d"}
+"""Types of values in p4p's letters."""
+FORMS = ("Default", "String", "Binary", "Decimal", "Hex", "Exponential", "Engineering")
+"""Choices of `display.form`; `Decimal` shows `display.precision` digits."""
+NO_STATUS, RECORD_STATUS = 0, 3
+"""Where an alarm comes from: `alarm.status`."""
+
+
+class ReadOnly:
+    """Answer to puts."""
+
+    def __init__(self, pv: ServicePV) -> None:
+        self._refusal = REFUSAL.format(pv)
+
+    def put(self, channel: SharedPV, operation: Any) -> None:
+        """Refuse it in a sentence."""
+        operation.done(error=self._refusal)
+
+
+class PvaStatus:
+    """A channel for each PV of the status, for a server."""
+
+    def __init__(self, status: ServiceStatus) -> None:
+        self._shown = shown_in(status)
+        self._types = {pv: type_of(pv) for pv in self._shown}
+        self.channels = {pv: self._channel(pv, shown) for pv, shown in self._shown.items()}
+
+    def publish(self, status: ServiceStatus) -> None:
+        """Post every PV that shows something else than in the last call; returns at once."""
+        shown = shown_in(status)
+        news, self._shown = changed(shown, self._shown), shown
+        for pv, now in news.items():
+            self.channels[pv].post(Value(self._types[pv], fields_of(pv, now)))
+
+    def _channel(self, pv: ServicePV, shown: Shown) -> SharedPV:
+        fields = fields_of(pv, shown)
+        fields["display"] = display_of(pv)
+        if pv.type.kind is Kind.ENUM:
+            fields["value"]["choices"] = list(pv.type.choices)
+        return SharedPV(handler=ReadOnly(pv), initial=Value(self._types[pv], fields))
+
+
+def type_of(pv: ServicePV) -> Type:
+    """The normative type of a PV."""
+    if pv.type.kind is Kind.ENUM:
+        return NTEnum.buildType(extra=[("display", ("S", None, [("description", "s")]))])
+    return NTScalar.buildType(CODES[pv.type.kind], display=True, form=True)
+
+
+def display_of(pv: ServicePV) -> dict[str, Any]:
+    """What stays as it is."""
+    display: dict[str, Any] = {"description": pv.meaning}
+    if pv.type.kind is not Kind.ENUM:
+        display["units"] = pv.type.unit
+    if pv.type.kind in (Kind.LONG, Kind.DOUBLE):
+        form = "Decimal" if pv.type.kind is Kind.DOUBLE else "Default"
+        display["precision"] = pv.type.precision
+        display["form"] = {"index": FORMS.index(form), "choices": list(FORMS)}
+        if pv.type.limits is not None:
+            display["limitLow"], display["limitHigh"] = pv.type.limits
+    return display
+
+
+def fields_of(pv: ServicePV, shown: Shown) -> dict[str, Any]:
+    """What changes, stamped with the time of now."""
+    now_ns = time.time_ns()
+    is_enum = pv.type.kind is Kind.ENUM
+    return {
+        "value": {"index": pv.type.choices.index(str(shown.value))} if is_enum else shown.value,
+        "alarm": {"severity": int(shown.severity), "status": RECORD_STATUS if shown.severity else NO_STATUS},
+        "timeStamp": {"secondsPastEpoch": now_ns // 1_000_000_000, "nanoseconds": now_ns % 1_000_000_000},
+    }
