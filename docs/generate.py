@@ -24,6 +24,7 @@ from stream_service.core.reason import Reason
 from stream_service.core.row import FRAME_COLUMNS
 from stream_service.core.run import TRANSITIONS, RunEvent, RunState
 from stream_service.publishers.messages import EVERY, FIELDS, TOPICS, Field
+from stream_service.publishers.metrics_table import METRICS
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import ScanRequest
 from stream_service.settings.status_table import ServiceImage, ServicePV, ServiceTable
@@ -173,6 +174,15 @@ def service_tables() -> str:
     return table(("PV", "meaning"), ((f"`{shown}`", shown.meaning) for shown in ServiceTable))
 
 
+def metrics() -> str:
+    """The metrics that Prometheus is served."""
+    rows = []
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+        rows.append((f"`{metric.full_name}`", metric.kind, labels, metric.meaning))
+    return table(("metric", "kind", "labels", "meaning"), rows)
+
+
 def messages() -> str:
     """The fields of the messages, topic by topic; those of every message first."""
     head = ("field", "type", "meaning")
@@ -296,6 +306,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "service-pvs": service_pvs,
     "service-images": service_images,
     "service-tables": service_tables,
+    "metrics": metrics,
     "messages": messages,
     "row-columns": row_columns,
     "reasons": reasons,

@@ -23,6 +23,7 @@ from stream_service.errors import ConfigError
 from stream_service.processes.heap import share_one_heap
 from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.descriptors import raise_limit
+from stream_service.publishers.metrics import Metrics
 from stream_service.publishers.service_pvs import Command, Order
 from stream_service.publishers.zmq_messages import ZmqMessages
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
@@ -43,6 +44,7 @@ from stream_service.service.requests import parse_request, parsed
 from stream_service.service.run_news import RunNews
 from stream_service.service.standby import AutoSetup, Standby
 from stream_service.service.unfinished_runs import UnfinishedRuns
+from stream_service.settings.frames import MiB
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import RepeatRequest, ScanRequest
 from stream_service.settings.service_status import Health, Pace, RunStatus, ServiceStatus, Severity
@@ -63,6 +65,7 @@ class Service:
         self._ca = CaServer(profile.service.prefix)
         self._pva: PvaFace | None = None
         self._news = RunNews()
+        self._metrics = Metrics(profile.service.frame_queue_MiB * MiB)
         self._monitors: BeamlineMonitors | None = None
         self._standby: Standby | None = None
         self._runs: list[Run] = []
@@ -96,6 +99,8 @@ class Service:
             refuse_taken_names(prefix, ServicePV, (*STATUS, *ServiceImage, *ServiceTable))
             if address := self._profile.service.messages:
                 self._news.send_by(ZmqMessages(address))
+            if port := self._profile.service.metrics_port:
+                self._metrics.serve_at(self._profile.service.metrics_address, port)
             with only_owner_of(journal_folder(self._profile)):
                 self._warm_up()
                 return self._serve(on_ready)
@@ -142,6 +147,7 @@ class Service:
         self._ca.close()
         self._pva.close()
         self._news.close()
+        self._metrics.close()
         return int(self._has_failed)
 
     @property
@@ -247,8 +253,10 @@ class Service:
 
     def _resume(self, run: Run, number: int | None) -> None:
         """Let a run go on."""
+        before = run.status()
         run.start()
         self._add(run, number)
+        self._metrics.resumed(replace(before, run_number=run.run_number))
         log.info("%s goes on", run.setup.scan_id)
 
     def _run(self, setup: type[LiveSetup], request: ScanRequest) -> Run:
@@ -305,7 +313,9 @@ class Service:
             self._n_armed += 1
         run.run_number = self._n_armed if number is None else number
         run.setup.journal.numbered(run.run_number)
-        self._runs = [earlier for earlier in self._runs if not earlier.join(0)] + [run]
+        ended = [earlier for earlier in self._runs if earlier.join(0)]
+        self._metrics.note(earlier.status() for earlier in self._runs)  # those that go now count to their end
+        self._runs = [earlier for earlier in self._runs if earlier not in ended] + [run]
         self._news.began(run)
 
     def _stand_by(self) -> None:
@@ -332,6 +342,7 @@ class Service:
         self._ca.publish(status)
         if self._pva is not None:
             self._pva.publish(status)
+        self._metrics.show(status, (run.status() for run in self._runs))
 
     def _status_at(self, now: float) -> ServiceStatus:
         status = self._afterwards.told(self._newest, self._counter_at_end, now)

@@ -64,7 +64,8 @@ class DrainingRun:
 def service(monkeypatch: pytest.MonkeyPatch) -> daemon.Service:
     monkeypatch.setattr(daemon, "CaServer", Ca)
     profile = SimpleNamespace(
-        service=SimpleNamespace(prefix="X:", grace_s=1.0), detector=SimpleNamespace(counter_pv="X:counter")
+        service=SimpleNamespace(prefix="X:", grace_s=1.0, frame_queue_MiB=1.0),
+        detector=SimpleNamespace(counter_pv="X:counter"),
     )
     return daemon.Service(profile)  # type: ignore[arg-type]
 
