@@ -66,6 +66,8 @@ class Clock:
         """True from a step back until the clock is again where it was."""
         self.shown = Shown.NOTHING
         """By the last message."""
+        self.ahead_ns = 0
+        """By how much the last message was stamped ahead of the clock as it was, if it was refused for that."""
         self._limit_ns = limit_ns
         self._usual = Least()
         self._recent = Least()
@@ -87,11 +89,11 @@ class Clock:
         `has_waited` is known roughly: it tells of a stamp that is ahead, and nothing else.
         """
         usual_ns = self._usual.value
-        self.shown = Shown.NOTHING
+        self.shown, self.ahead_ns = Shown.NOTHING, 0
         if received_ns is not None and usual_ns is not None:
             change_ns = received_ns - stamp_ns - usual_ns
             if change_ns < -self._limit_ns:
-                self.shown = Shown.ANOTHER
+                self.shown, self.ahead_ns = Shown.ANOTHER, -change_ns
                 return False
             if change_ns <= self._limit_ns and not has_waited:
                 is_later = stamp_ns > self.newest_ns and not self.has_stepped_back

@@ -17,12 +17,16 @@ class FrameTimes:
         self._furthest_ordinal = -1
         self._kinds = bytearray()
         """By ordinal, of frames that came by themselves."""
-        self._unproven: list[int] = []
-        """Frames that waited before they were received, since one came promptly: a step of the clock may be hidden."""
+        self._unproven: dict[int, int] = {}
+        """Frames that waited before they were received, since one came promptly, and for how long at most, in ns: a
+        step of the clock that is not larger may be hidden."""
         self._refuted: list[int] = []
         self._limit_ns = limit_ns
-        self.n_unproven = 0
-        """Of those, how many may have waited for longer than the limit."""
+
+    @property
+    def n_unproven(self) -> int:
+        """Frames that may have waited for longer than the limit, since one came promptly."""
+        return sum(waited_ns > self._limit_ns for waited_ns in self._unproven.values())
 
     @property
     def lag_ns(self) -> int | None:
@@ -49,8 +53,7 @@ class FrameTimes:
             self._kinds.extend(bytes(ordinal + 1 - len(self._kinds)))
         self._kinds[ordinal] = TIMED if has_time else UNTIMED
         if has_time and waited_s:
-            self._unproven.append(ordinal)
-            self.n_unproven += waited_s * NS_PER_S > self._limit_ns
+            self._unproven[ordinal] = int(waited_s * NS_PER_S)
         return has_time
 
     def take_refuted(self) -> list[int]:
@@ -70,10 +73,12 @@ class FrameTimes:
             return False
         is_time = clock.admit(window.end_ns, received_ns, has_waited=has_waited)
         if clock.shown is not Shown.NOTHING:
+            hides_ns = clock.ahead_ns - 2 * self._limit_ns  # of two messages, each may be off by that
+            hiding = [waiting for waiting, waited_ns in self._unproven.items() if waited_ns >= hides_ns]
             if clock.shown is Shown.ANOTHER:
-                self._refuted += self._unproven
-            self._unproven.clear()
-            self.n_unproven = 0
+                self._refuted += hiding
+            for decided in hiding:
+                del self._unproven[decided]
         return is_time
 
     def are_about(self, ordinal: int) -> bool:

@@ -74,3 +74,19 @@ def test_where_no_frame_follows_it_is_said_that_nobody_knows(bench: Callable[...
     run = b.play(*steps([*BEFORE, *(waited(n, float(n)) for n in range(6, 10))]))
     assert set(flags_of(run.setup.path).values()) == {0}
     assert "the last 4 frames waited here until the end" in run.message
+
+
+def test_frame_further_ahead_than_others_have_waited_tells_nothing_of_them(bench: Callable[..., Bench]) -> None:
+    b = bench(n_positions=10)
+    backlog = [waited(6, 6.0), waited(7, 7.0), waited(8, 8.0)]
+    run = b.play(*steps([*BEFORE, *backlog]), b.settles(), b.settles(), [prompt(9, 21.0, 3600.0)], [prompt(10, 22.0)])
+    assert run.state is RunState.COMPLETE
+    assert flags_of(run.setup.path) == {n: Flag.NO_TIME if n == 9 else 0 for n in range(1, 11)}
+
+
+def test_frames_that_waited_are_still_unproven_after_one_that_is_too_far_ahead(bench: Callable[..., Bench]) -> None:
+    b = bench(n_positions=10)
+    backlog = [waited(6, 6.0), waited(7, 7.0), waited(8, 8.0, 3.0)]
+    after = [[prompt(9, 21.0, 3600.0)], [prompt(10, 22.0, 3.0)]]
+    run = b.play(*steps([*BEFORE, *backlog]), b.settles(), b.settles(), *after)
+    assert flags_of(run.setup.path) == {n: 0 if n < 6 else Flag.NO_TIME for n in range(1, 11)}
