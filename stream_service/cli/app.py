@@ -14,7 +14,7 @@ from stream_service.errors import ConfigError
 from stream_service.text.terminal import WARNING, errors, show_what_cannot_be_encoded
 
 A_DAYS_WORK: Mapping[str, tuple[str, ...]] = {
-    "At the beamline": ("init", "check", "run", "status"),
+    "At the beamline": ("init", "check", "run", "status", "web"),
     "Without a beamline": ("demo", "replay"),
     "Recorded scans": ("ingest", "sidecar"),
     "The standard file": ("evaluate", "validate", "repair"),

@@ -19,7 +19,7 @@ import typer
 from rich.text import Text
 
 from stream_service.cli.app import App, Commands
-from stream_service.cli.beamline import check, demo, init, layout, run, status
+from stream_service.cli.beamline import check, demo, init, layout, run, status, web
 from stream_service.cli.files import evaluate, ingest, repair, replay, sidecar, validate
 from stream_service.cli.image import export, orient, probe, recipe, reconstruct
 from stream_service.compilation import leave_out_extensions, tell_of_compilation
@@ -40,6 +40,7 @@ app.command(epilog=init.EPILOG)(init.init)
 app.command(epilog=check.EPILOG)(check.check)
 app.command(epilog=run.EPILOG)(run.run)
 app.command(epilog=status.EPILOG)(status.status)
+app.command(epilog=web.EPILOG)(web.web)
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.command(epilog=replay.EPILOG)(replay.replay)
 app.command(epilog=sidecar.EPILOG)(sidecar.sidecar)

@@ -1,0 +1,144 @@
+"""The service as its PVs show it: latest values, pictures and tables, for all viewers of the page together.
+
+One set of monitors per process. They fill latest-value mailboxes from the threads of the EPICS libraries; a viewer
+looks whenever it likes, and neither waits for the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from p4p.client.thread import Context
+
+from stream_service.channel_access.channel import let_go
+from stream_service.channel_access.library import PV
+from stream_service.errors import SourceError
+from stream_service.settings.status_table import STATUS, Kind, ServiceImage, ServicePV, ServiceTable, StatusValue
+from stream_service.sources.live.ntndarray import decode_ntndarray
+from stream_service.text.utf8 import text_in_waveform
+from stream_service.web.picture import Picture, picture_of
+
+log = logging.getLogger(__name__)
+
+SILENT_S = 3.5
+"""Without a heartbeat, which comes every second: the service does not answer, even if its connections stand."""
+RECONSTRUCTION = "Recon:ObjectPhase"
+"""What `reconstruct --follow` shows below the daemon's default prefix."""
+
+Columns = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarmed:
+    """A PV in alarm."""
+
+    pv: ServicePV
+    severity: int
+    """1 MINOR, 2 MAJOR, 3 INVALID."""
+
+
+class ServiceView:
+    """Monitors of all PVs below a prefix; close it."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self._values: dict[ServicePV, StatusValue] = {}
+        self._severities: dict[ServicePV, int] = {}
+        self._pictures: dict[str, Picture] = {}
+        self._tables: dict[ServiceTable, Columns] = {}
+        self._beaten_s = -math.inf
+        """When the heartbeat moved last."""
+        self._channels = [
+            PV(
+                prefix + pv,
+                auto_monitor=True,
+                form="time",
+                callback=partial(self._take_value, pv),
+                connection_callback=partial(self._take_connection, pv),
+            )
+            for pv in STATUS
+        ]
+        self._context = Context("pva", nt=False)  # of several types, p4p would unwrap some and others not
+        self._subscriptions = [
+            self._context.monitor(prefix + name, partial(self._take_picture, name), notify_disconnect=True)
+            for name in (*ServiceImage, RECONSTRUCTION)
+        ]
+        self._subscriptions += [
+            self._context.monitor(prefix + name, partial(self._take_table, name), notify_disconnect=True)
+            for name in ServiceTable
+        ]
+
+    def _take_connection(self, name: ServicePV, conn: bool, **_: Any) -> None:
+        if name is ServicePV.HEARTBEAT and not conn:
+            self._beaten_s = -math.inf
+
+    def _take_value(self, pv: ServicePV, /, value: Any, severity: int = 0, **_: Any) -> None:
+        self._severities[pv] = severity
+        if pv is ServicePV.HEARTBEAT:
+            self._beaten_s = time.monotonic()
+        match pv.type.kind:
+            case Kind.CHAR:
+                self._values[pv] = text_in_waveform(value)
+            case Kind.ENUM:
+                self._values[pv] = pv.type.choices[int(value)]
+            case Kind.LONG:
+                self._values[pv] = int(value)
+            case Kind.DOUBLE:
+                self._values[pv] = float(value)
+
+    def _take_picture(self, name: str, update: Any) -> None:
+        if isinstance(update, Exception):
+            if name == RECONSTRUCTION:
+                self._pictures.pop(name, None)
+            return
+        try:
+            frame = decode_ntndarray(update)
+        except SourceError as error:
+            log.warning("%s%s: %s", self.prefix, name, error)
+            return
+        self._pictures[name] = picture_of(frame.pixels, frame.attributes)
+
+    def _take_table(self, name: ServiceTable, update: Any) -> None:
+        if not isinstance(update, Exception):
+            self._tables[name] = {label: list(update.value[label]) for label in update.labels}
+
+    @property
+    def is_answering(self) -> bool:
+        """True while the heartbeat of the service moves."""
+        return time.monotonic() - self._beaten_s < SILENT_S
+
+    def text(self, pv: ServicePV) -> str:
+        """Of a text or a state; empty if it has none yet."""
+        return str(self._values.get(pv, ""))
+
+    def number(self, pv: ServicePV) -> float:
+        """Of a number; NaN if it has none yet."""
+        value = self._values.get(pv, math.nan)
+        return math.nan if isinstance(value, str) else float(value)
+
+    def picture(self, name: str) -> Picture | None:
+        """The latest picture of an image PV; None before the first."""
+        return self._pictures.get(name)
+
+    def table(self, name: ServiceTable) -> Columns:
+        """Columns of the latest table; none before the first."""
+        return self._tables.get(name, {})
+
+    def alarms(self) -> tuple[Alarmed, ...]:
+        """PVs in alarm, the worst first."""
+        found = [Alarmed(pv, severity) for pv, severity in self._severities.items() if severity]
+        return tuple(sorted(found, key=lambda alarm: -alarm.severity))
+
+    def close(self) -> None:
+        """End the monitors."""
+        for subscription in self._subscriptions:
+            subscription.close()
+        self._context.close()
+        for channel in self._channels:
+            let_go(channel)

@@ -1,0 +1,31 @@
+"""Numbers and times as they are read from three metres."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from stream_service.core.run import RunState
+from stream_service.web.words import STATES, UNKNOWN, digits, duration
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0"), (12.0, "12"), (10.44, "10.4"), (0.01234, "0.0123"), (200_000, "200\u202f000"), (math.nan, UNKNOWN)],
+)
+def test_number_has_the_digits_that_count(value: float, shown: str) -> None:
+    assert digits(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(14.2, "14 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (math.nan, UNKNOWN), (-1, UNKNOWN)],
+)
+def test_time_left_is_said_in_words(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+def test_every_state_has_a_mark_and_a_meaning_of_its_own() -> None:
+    assert set(STATES) == set(RunState)
+    assert len({mark for mark, _, _ in STATES.values()}) == len({said for _, said, _ in STATES.values()}) == len(STATES)
