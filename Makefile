@@ -72,8 +72,9 @@ bench: OUT = $(PLACE)/bench-output
 bench: venv ## what this service carries here beside others: tables, JSON, figure (OUT=, ARGS="--only live --long")
 	@'$(BIN)'/python tests/benchmarks/bench.py --out '$(OUT)' $(ARGS)
 
-docs: venv ## write the generated tables of docs/reference anew
+docs: venv ## write the generated tables of docs/reference, and the screens, anew
 	@'$(BIN)'/python docs/generate.py
+	@'$(BIN)'/python screens/generate.py
 
 interop: venv ## other programs read our file, from .venv-interop (torch: large)
 	@.ci/venv-interop '$(INTEROP_TORCH)'
