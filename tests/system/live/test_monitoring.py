@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +19,8 @@ from limits import HANG_S
 from prometheus_client.parser import text_string_to_metric_families
 from rig import Rig, Rigs
 
-from stream_service.testing.loopback import LOOPBACK, free_port
+from stream_service.processes.subprocesses import Subprocess
+from stream_service.testing.loopback import LOOPBACK, LoopbackEpics, free_port, process_environment
 
 PORT = free_port()
 
@@ -43,3 +52,79 @@ def test_metrics_count_over_runs(rig: Rig) -> None:
         assert now["ptychostream_frames_received_total",] == now["ptychostream_rows_total",] == 5 * number
         assert now["ptychostream_run_state", "COMPLETE"] == 1 and now["ptychostream_run_rows",] == 5
         assert now["ptychostream_run_info", str(number), f"counted{number}"] == 1
+
+
+class Screen:
+    """`ptychostream status --watch` on a terminal of 80 columns and 24 lines."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._ours, theirs = pty.openpty()
+        environment = environment | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+        self.process = subprocess.Popen([sys.executable, *command], env=environment, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+
+    def wait_for(self, words: str) -> None:
+        """Read until the screen shows these words."""
+        shown = ""
+        while words not in shown:
+            with suppress(OSError):
+                shown = shown[-20_000:] + os.read(self._ours, 65_536).decode(errors="replace")
+            assert self.process.poll() is None, shown
+
+    def end(self) -> int:
+        """Ctrl-C; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        code = None
+        while code is None:  # what it draws is to be taken
+            with suppress(OSError):
+                os.read(self._ours, 65_536)
+            code = self.process.poll()
+        os.close(self._ours)
+        return code
+
+
+@pytest.fixture
+def watchers(rig: Rig, epics: LoopbackEpics, tmp_path: Path) -> Iterator[tuple[Screen, Subprocess, Subprocess]]:
+    """The three kinds of `status --watch`: on a terminal, as lines, as JSON."""
+    command = ["-m", "stream_service.cli", "status", "--watch", "--prefix", rig.service.prefix]
+    environment = process_environment(epics.client_environment())
+    with ExitStack() as stack:
+        lines = stack.enter_context(Subprocess("lines", command, environment, tmp_path / "lines.log"))
+        objects = stack.enter_context(Subprocess("json", [*command, "--json"], environment, tmp_path / "json.log"))
+        screen = Screen(command, environment)
+        stack.callback(screen.process.kill)
+        yield screen, lines, objects
+
+
+def test_watchers_are_told_of_a_run_and_of_a_service_that_goes_and_comes_back(
+    rig: Rig, watchers: tuple[Screen, Subprocess, Subprocess], tmp_path: Path
+) -> None:
+    screen, lines, objects = watchers
+    shown = json.loads(objects.wait_for("{", HANG_S))
+    assert shown["Health"] == "READY" and isinstance(shown["alarms"], dict)
+    screen.wait_for("up 0:")
+    lines.wait_for(" | ", HANG_S)
+    assert rig.arm("watched", n_positions=3) == ""
+    rig.beamline.acquire(3)
+    screen.wait_for("COMPLETE")
+    lines.wait_for(" COMPLETE | watched | ", HANG_S)
+    while shown["State"] != "COMPLETE" or shown["ScanId"] != "watched":
+        shown = json.loads(objects.wait_for("{", HANG_S))
+    assert shown["FramesStored"] == 3
+    os.kill(rig.child.process.pid, signal.SIGSTOP)  # it hangs: its connections stay
+    screen.wait_for("NO ANSWER")
+    lines.wait_for("NO ANSWER", HANG_S)
+    assert "no service answers" in json.loads(objects.wait_for("error", HANG_S))["error"]
+    os.kill(rig.child.process.pid, signal.SIGCONT)
+    lines.wait_for("COMPLETE", HANG_S)
+    objects.wait_for('"State": "COMPLETE"', HANG_S)
+    rig.kill()
+    lines.wait_for("NO ANSWER", HANG_S)
+    objects.wait_for("error", HANG_S)
+    rig.start_again()
+    screen.wait_for("COMPLETE")
+    lines.wait_for("COMPLETE", HANG_S)
+    objects.wait_for('"State": "COMPLETE"', HANG_S)
+    for log in tmp_path.glob("*.log"):
+        assert log.read_text() == "", "libca's banners would be drawn over the screen"
+    assert screen.end() == lines.end(signal.SIGINT) == objects.end(signal.SIGINT) == 0

@@ -16,7 +16,7 @@ from plan_bench import EXPOSURE_S, PlanBench, make_plan_bench
 from rig import Rig, start_rig
 
 from ptychostream_plans import ptycho_positions
-from stream_service.service.remote import read_status
+from stream_service.service.remote import RemoteService
 from stream_service.testing.loopback import LoopbackEpics, process_environment
 from stream_service.text.utf8 import waveform_of
 
@@ -75,7 +75,7 @@ def test_a_scan_goes_to_the_folder_that_was_named_with_the_sample_that_was_named
         document["data"]["stream_file"] for document in bench.of_kind("event") if "stream_file" in document["data"]
     )
     assert stream == str(file)
-    assert read_status(rig.service.prefix, HANG_S)["File"] == str(file)
+    assert RemoteService(rig.service.prefix, HANG_S).look().values["File"] == str(file)
     environment = process_environment(epics.client_environment()) | {"COLUMNS": "300"}
     for locale, shown in (("C.UTF-8", str(file)), ("C", "Strahlzeit_\\xe9")):
         done = subprocess.run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream_service.cli.beamline.status import in_words
+from stream_service.cli.beamline.status_screen import in_words
 from stream_service.settings.status_table import ServicePV
 
 
