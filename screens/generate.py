@@ -25,7 +25,7 @@ from display_builder import (
 )
 
 from stream_service.core.run import RunState
-from stream_service.publishers.pva_tables import COLUMNS
+from stream_service.publishers.pva_tables import VERDICT_COLUMNS
 from stream_service.settings.service_status import Health
 from stream_service.settings.status_table import ServiceImage, ServicePV, ServiceTable
 
@@ -175,7 +175,7 @@ def _verdicts(screen: Screen, place: Place) -> None:
     x, y, width, height = place
     screen.label("Verdicts, the latest last", Place(x, y, width, 24), BODY, bold=True)
     widths = {"reason": 300}
-    columns = [(name, widths.get(name, 90)) for name, _ in COLUMNS]
+    columns = [(name, widths.get(name, 90)) for name, _ in VERDICT_COLUMNS]
     screen.table(ServiceTable.VERDICTS, Place(x, y + 24, width, height - 24), columns)
 
 

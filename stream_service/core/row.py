@@ -7,6 +7,7 @@ kernel that measures it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
@@ -189,6 +190,9 @@ class RowBlock:
         frame_bytes = 4 * frame_shape[0] * frame_shape[1]
         self.capacity = max(1, min(capacity, MAX_BYTES // frame_bytes))
         self.n_rows = 0
+        self.visible_s = math.nan
+        """When readers of the file could see its rows, by the clock of `received_s`; sinks beside the file know it."""
+        self._received_s = np.full(self.capacity, math.nan)
         self._frames_per_row = frames_per_row
         dtype = row_dtype(frames_per_row)
         blank = np.zeros(self.capacity, dtype)
@@ -200,6 +204,11 @@ class RowBlock:
             rows.view(np.uint8).reshape(self.capacity, -1) for rows in (self._rows, blank)
         )
         self._pixels = aligned_zeros((self.capacity, *frame_shape), np.float32)
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of a row and its pixels."""
+        return self._rows.itemsize + self._pixels[0].nbytes
 
     @property
     def n_free(self) -> int:
@@ -225,8 +234,14 @@ class RowBlock:
         self._bytes[place] = self._blank_bytes[:n]  # a record at a time costs 20 times as much
         return self._rows[place], self._pixels[place]
 
-    def append(self, n: int = 1) -> None:
-        """Take the next rows, which are filled in by now."""
+    @property
+    def received_s(self) -> npt.NDArray[np.float64]:
+        """(n,) when the last frame of each row came, see `Frame.received_s`; NaN: nobody knows. Not a copy."""
+        return self._received_s[: self.n_rows]
+
+    def append(self, n: int = 1, received_s: npt.ArrayLike = math.nan) -> None:
+        """Take the next rows, which are filled in by now, and when their frames came."""
+        self._received_s[self.n_rows : self.n_rows + n] = received_s
         self.n_rows += n
 
     def like(self) -> RowBlock:

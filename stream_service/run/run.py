@@ -235,6 +235,9 @@ class Run:
             missing_ids=self.verdict.missing_ids if self.verdict is not None else "",
             n_repeats=self.out.pipeline.planned.n_announced if self.out else 0,
             coverage=self._rows.judged.coverage() if self._rows.judged else Coverage(),
+            latest=self._rows.latest,
+            budget_bytes=self._sources.budget_bytes,
+            row_bytes=self._rows.row_bytes,
         )
 
     @property

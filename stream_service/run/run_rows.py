@@ -25,6 +25,7 @@ from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
 from stream_service.run.setup import RunSetup
 from stream_service.run.sources import Sources
+from stream_service.settings.service_status import LatestRowStatus
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,16 @@ class RunRows:
     def shown_row(self) -> ShownRow | None:
         """See `LatestRow.shown`."""
         return self._latest.shown
+
+    @property
+    def latest(self) -> LatestRowStatus:
+        """See `LatestRow.status`."""
+        return self._latest.status
+
+    @property
+    def row_bytes(self) -> int:
+        """What a row takes in the file; 0 before there is one."""
+        return 0 if self.out is None else self.out.pipeline.row_bytes
 
     @property
     def n_scanned(self) -> int:

@@ -36,6 +36,8 @@ from stream_service.run.rows.row_quality import warm_up as warm_up_judgement
 from stream_service.run.run import Run
 from stream_service.run.run_file import versions
 from stream_service.run.settings import warm_up
+from stream_service.run.setup import RunSetup
+from stream_service.run.sources import Sources
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
 from stream_service.service.own_names import only_daemon_of, only_owner_of, refuse_taken_names
@@ -43,11 +45,12 @@ from stream_service.service.pva_face import PvaFace
 from stream_service.service.requests import parse_request, parsed
 from stream_service.service.run_news import RunNews
 from stream_service.service.standby import AutoSetup, Standby
+from stream_service.service.status_of_now import StatusOfNow
 from stream_service.service.unfinished_runs import UnfinishedRuns
 from stream_service.settings.frames import MiB
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import RepeatRequest, ScanRequest
-from stream_service.settings.service_status import Health, Pace, RunStatus, ServiceStatus, Severity
+from stream_service.settings.service_status import RunStatus, ServiceStatus
 from stream_service.settings.status_table import STATUS, ServiceImage, ServicePV, ServiceTable
 from stream_service.sources.live.ca_detector import CaCounter
 
@@ -73,13 +76,12 @@ class Service:
         """Orders to end a run, which are answered when it has ended."""
         self._n_armed = 0
         self._arm_error = ""
-        self._pace = Pace()
         self._defects: dict[str, str] = {}
         """What cannot be done now, and why."""
         counter_pv = profile.detector.counter_pv
         self._afterwards = Afterwards(lambda: CaCounter(counter_pv), profile.service.grace_s)
+        self._of_now = StatusOfNow(profile.service.data_root)
         self._signals = 0
-        self._began_s = time.monotonic()
         self._wake = threading.Event()
         self._to_arm = ArmingQueue(self._make_run, self._decided, self._wake.set)
         self._unfinished = UnfinishedRuns(profile, self._make_resumed, self._resume, self._wake.set)
@@ -121,6 +123,7 @@ class Service:
         self._pva = PvaFace(self._profile.service.prefix, self._status_at(time.monotonic()), self._news)
         with closing(BeamlineMonitors(self._profile)) as self._monitors:
             try:
+                self._of_now.start(self._monitors)
                 self._publish()
                 on_ready()
                 if self._profile.service.auto:
@@ -138,6 +141,7 @@ class Service:
                     self._standby.close()
                 self._end_runs()
                 self._to_arm.join()
+                self._of_now.close()
         if not self._ca.is_alive:
             log.error("the CA server of the service died; the run was finished, the service ends")
             return 1
@@ -249,7 +253,7 @@ class Service:
         profile, begin = unfinished.profile(), unfinished.armed.series.to_core()
         sources = ResumedSources(profile, self._monitors, begin, is_over=bool(over_because))
         made = ResumedSetup(profile, unfinished, sources, over_because)
-        return self._news.of(lambda listeners: Run(made, sources, listeners=listeners))
+        return self._run_of(made, sources)
 
     def _resume(self, run: Run, number: int | None) -> None:
         """Let a run go on."""
@@ -262,8 +266,11 @@ class Service:
     def _run(self, setup: type[LiveSetup], request: ScanRequest) -> Run:
         assert self._monitors is not None, "a run is made while the service serves"
         sources = LiveSources(self._profile, self._monitors)
-        made = setup(self._profile, request, sources)
-        return self._news.of(lambda listeners: Run(made, sources, listeners=listeners))
+        return self._run_of(setup(self._profile, request, sources), sources)
+
+    def _run_of(self, setup: RunSetup, sources: Sources) -> Run:
+        sinks = (self._of_now.latencies,)
+        return self._news.of(lambda listeners: Run(setup, sources, sinks=sinks, listeners=listeners))
 
     def _decided(self, order: Order, run: Run | None, error: str) -> None:
         """Let an armed run work, or say why there is none; then the order is answered, whatever happens."""
@@ -350,18 +357,17 @@ class Service:
             status = replace(status, state=RunState.DRAINING)
         if self._to_arm.message:
             status = replace(status, message=self._to_arm.message)
-        if self._defects:
-            words = "; ".join((status.message, *self._defects.values()))
-            status = replace(status, message=words, severity=Severity.MAJOR)
-        busy = (
-            self._to_arm.is_arming or self._unfinished.is_working or any(not run.state.has_ended for run in self._runs)
-        )
-        health = Health.BUSY if busy else Health.FAULTED if self._has_failed else Health.READY
-        self._pace = self._pace.at(status, now)
-        is_standing_by = self._standby is not None and self._standby.is_armed
         is_resuming = self._unfinished.is_working
-        time_s = now - self._began_s
-        return ServiceStatus(health, status, self._pace, self._arm_error, is_standing_by, time_s, is_resuming)
+        return self._of_now.status(
+            now,
+            status,
+            is_busy=self._to_arm.is_arming or is_resuming or any(not run.state.has_ended for run in self._runs),
+            has_failed=self._has_failed,
+            defects=self._defects,
+            arm_error=self._arm_error,
+            is_standing_by=self._standby is not None and self._standby.is_armed,
+            is_resuming=is_resuming,
+        )
 
     def _show_images(self) -> None:
         if self._pva is not None:

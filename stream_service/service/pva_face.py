@@ -5,6 +5,7 @@ from __future__ import annotations
 from stream_service.publishers.pva_images import PvaImages
 from stream_service.publishers.pva_server import PvaServer
 from stream_service.publishers.pva_status import PvaStatus
+from stream_service.publishers.pva_tables import ReadbackTable
 from stream_service.run.run import Run
 from stream_service.service.run_news import RunNews
 from stream_service.service.run_pictures import RunPictures
@@ -19,12 +20,16 @@ class PvaFace:
         self._status, self._news = PvaStatus(status), news
         images = PvaImages(ServiceImage)
         self._pictures = RunPictures(images)
-        tables = {ServiceTable.VERDICTS: news.table.channel}
+        self._readbacks, self._readbacks_shown = ReadbackTable(), repr(())
+        tables = {ServiceTable.VERDICTS: news.table.channel, ServiceTable.READBACKS: self._readbacks.channel}
         self._server = PvaServer(prefix, {**self._status.channels, **images.channels, **tables})
 
     def publish(self, status: ServiceStatus) -> None:
         """Show the status."""
         self._status.publish(status)
+        if (readbacks := repr(status.readbacks)) != self._readbacks_shown:  # NaN equals nothing
+            self._readbacks_shown = readbacks
+            self._readbacks.post(status.readbacks)
 
     def show(self, newest: Run | None, now_s: float) -> None:
         """Show what is new of the newest run."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from itertools import accumulate
 from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -158,6 +159,9 @@ class DataPlace:
 
     root: str = ""
     free_bytes: float = math.nan
+    """NaN if it is not known."""
+    problem: str = ""
+    """Why it is not, in words."""
 
     @property
     def severity(self) -> Severity:
@@ -195,6 +199,10 @@ class RunStatus:
     high_water: QueueBytes = NOTHING_WAITS
     """The most that each queue has held in this run."""
     latest: LatestRowStatus = LatestRowStatus()
+    budget_bytes: int = 0
+    """What `queue_bytes` may be; 0: not known."""
+    row_bytes: int = 0
+    """What a row takes on the disk; 0: not known yet."""
     missing_ids: str = ""
     """uniqueIds of the frames that were exposed and are not in the file, as ranges; once the run has ended."""
 
@@ -261,6 +269,27 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Latencies:
+    """Latency of all rows since the service started: from the receipt of a row's last frame until readers see it."""
+
+    BOUNDS_S: ClassVar = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+    counts: tuple[int, ...] = (0,) * (len(BOUNDS_S) + 1)
+    """Rows up to each bound and above the one before; the last: above all bounds."""
+    sum_s: float = 0.0
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that are counted."""
+        return sum(self.counts)
+
+    @property
+    def cumulative(self) -> tuple[tuple[float, int], ...]:
+        """Each bound, infinity the last, with the rows up to it: the buckets of a histogram of Prometheus."""
+        return tuple(zip((*self.BOUNDS_S, math.inf), accumulate(self.counts), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceStatus:
     """The service as it stands, with its newest run."""
 
@@ -280,6 +309,7 @@ class ServiceStatus:
     report: str = ""
     """Path of the newest report of a run."""
     version: str = ""
+    latencies: Latencies = Latencies()
 
     @property
     def lost_readbacks(self) -> tuple[ReadbackStatus, ...]:

@@ -12,9 +12,12 @@ from stream_service.core.pairing.rule import How
 from stream_service.errors import ConfigError
 from stream_service.run.live.frame_transport import LiveFrames, frame_switches, frame_transport
 from stream_service.settings.profile import Motion, Profile, moving_channel
+from stream_service.settings.service_status import INVALID, ReadbackStatus
 from stream_service.sources.live.ca_detector import CaDetector
 from stream_service.sources.live.ca_file_name import RAW_FILE_NAME, CaFileName
+from stream_service.sources.live.ca_monitor import CaMonitor
 from stream_service.sources.live.ca_readbacks import CaReadbacks, Follow
+from stream_service.sources.live.pva_array_monitor import PvaArrayMonitor
 
 DMOV, MOVN = ".DMOV", ".MOVN"
 
@@ -73,6 +76,11 @@ class BeamlineMonitors:
             )
         self.readbacks.connect(cancellation)
 
+    def readback_status(self) -> tuple[ReadbackStatus, ...]:
+        """The followed PVs as they are now. Asks for units that are not known yet, and may wait for them."""
+        self.attach_thread()
+        return tuple(_status_of(channel, monitor) for channel, monitor in self.readbacks.followed())
+
     def attach_thread(self) -> None:
         """Let the calling thread ask the PVs; needed once in the thread that works on a run."""
         attach_thread()
@@ -85,6 +93,19 @@ class BeamlineMonitors:
         self.switches.close()
         for name in filter(None, (self._raw_file, self._arrays_file)):
             name.close()
+
+
+def _status_of(channel: str, monitor: CaMonitor | PvaArrayMonitor) -> ReadbackStatus:
+    last, speaks = monitor.last, monitor.speaks
+    return ReadbackStatus(
+        channel=channel,
+        pv=monitor.name,
+        is_connected=monitor.is_connected,
+        severity=monitor.severity if speaks else INVALID,
+        value=math.nan if last is None else last.raw,
+        unit=monitor.unit if speaks else "",
+        time_ns=0 if last is None else last.stamp_ns,
+    )
 
 
 def followed_channels(profile: Profile) -> dict[str, Follow]:

@@ -44,6 +44,11 @@ class ExposureColumns:
         """(n, k)"""
         return self._column([exposure.exposure_s for exposure in self._all], np.float64)
 
+    @property
+    def received_s(self) -> Floats:
+        """(n,) when the last frame of each row came, see `Frame.received_s`; NaN where one was not received."""
+        return self._column([exposure.frame.received_s for exposure in self._all], np.float64).max(axis=1)
+
     def fill(self, rows: np.ndarray[Any, Any]) -> None:
         """Enter the identity of each frame, and how it came, into rows (n,)."""
         ids = [exposure.id for exposure in self._all]

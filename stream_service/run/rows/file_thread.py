@@ -9,7 +9,9 @@ of the failure at its next call, once.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -35,6 +37,8 @@ class FileCall(Generic[Result]):
         self._result: Result | None = None
         self._failure: BaseException | None = None
         self.has_failed = False
+        self.made_s = math.nan
+        """When it was made, on the monotonic clock."""
 
     @property
     def is_made(self) -> bool:
@@ -49,6 +53,7 @@ class FileCall(Generic[Result]):
         except BaseException as error:  # noqa: BLE001  (raised again in the thread of the run)
             self._failure, self.has_failed = error, True
         finally:
+            self.made_s = time.monotonic()
             self._call = None  # the block that it writes is not kept by who waits for it
             self._made.set()
 

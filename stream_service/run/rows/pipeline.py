@@ -76,6 +76,8 @@ class RowPipeline:
         self._file = file
         self.side_sinks = SideSinks(sinks)
         first_block = RowBlock(reducer.out_shape, partition.frames_per_row)
+        self.row_bytes = first_block.row_bytes
+        """Of a row in the file."""
         self._blocks = RowBlocks(first_block, file, ledger, self.side_sinks)
         self.pixels = PixelReduction(file, reducer, gaps, sat_fraction)
         self._ledger = ledger
@@ -344,7 +346,7 @@ class RowPipeline:
             ordinals = self._note_rows(self._grouper, groups, rows, ordinals)
         self._n_rows += n
         self.exposure_s = float(reduced.exposure_s[-1])
-        self._blocks.append(n, ordinals.ravel().tolist())
+        self._blocks.append(n, ordinals.ravel().tolist(), exposures.received_s)
 
     def _note_rows(
         self, grouper: PositionGrouper, groups: Sequence[Group], rows: np.ndarray[Any, Any], ordinals: Ordinals

@@ -6,6 +6,7 @@ stored, in the ledger's sense; the sinks beside the file get it, and it is fille
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -57,12 +58,12 @@ class RowBlocks:
         """See `RowBlock.next_rows`."""
         return self._block.next_rows(n)
 
-    def append(self, n: int, ordinals: list[int]) -> None:
+    def append(self, n: int, ordinals: list[int], received_s: npt.ArrayLike = math.nan) -> None:
         """Take the next `n` rows, which are filled in by now, made of the frames of these ordinals, (n, k) in order.
 
-        `NO_FRAME` where a row has no frame.
+        `NO_FRAME` where a row has no frame. `received_s` (n,) as in `RowBlock`.
         """
-        self._block.append(n)
+        self._block.append(n, received_s)
         self._ordinals += ordinals
         if not self._block.n_free:
             self._post()
@@ -104,6 +105,7 @@ class RowBlocks:
             is_first = False
             if block is not None and not flushed.has_failed:
                 self._mark(ordinals, block.rows["status"].ravel())
+                block.visible_s = flushed.made_s
                 self._side_sinks.append(block)
                 block.clear()
                 self._free.append(block)

@@ -59,11 +59,15 @@ class CaMonitor:
         """When it first had a value in this connection, monotonic; infinite while it has none."""
         self.answered_s = -math.inf
         """When it last answered a get."""
+        self.severity = INVALID_ALARM
+        """Its alarm with the last value, as EPICS numbers it."""
         self._lock = lock
         self._tolerance = tolerance
         self._on_update, self._on_gone, self._on_certain = on_update, on_gone, on_certain
         self._watermark = ChannelWatermark()
         self._unit: str | None = None
+        self._asking_unit = threading.Lock()
+        """Of the answer that the library keeps for one who asks."""
         self._open()
 
     def _open(self) -> None:
@@ -100,12 +104,13 @@ class CaMonitor:
     @property
     def unit(self) -> str:
         """The engineering unit the IOC gives the PV, asked for once a connection; empty if it has none."""
-        if self._unit is None:
-            details = self._pv.get_ctrlvars(timeout=UNIT_TIMEOUT_S, warn=False)
-            if details is None:
-                return ""
-            self._unit = str(details.get("units") or "")
-        return self._unit
+        with self._asking_unit:
+            if (unit := self._unit) is None:
+                details = self._pv.get_ctrlvars(timeout=UNIT_TIMEOUT_S, warn=False)
+                if details is None:
+                    return ""
+                self._unit = unit = str(details.get("units") or "")
+            return unit
 
     def ask(self) -> None:
         """Ask until when updates are complete, unless that is being asked already; `ca.flush_io` sends the question."""
@@ -148,6 +153,7 @@ class CaMonitor:
                 received_ns=None if is_first else time.monotonic_ns(),
                 elements=_as_array(value),
             )
+            self.severity = severity
             self.last, self.spoke_since_s = update, min(self.spoke_since_s, now_s)
             self._on_update(self, update)
 

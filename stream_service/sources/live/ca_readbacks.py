@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from stream_service.cancellation import Cancellation
@@ -126,6 +126,14 @@ class CaReadbacks:
         """The PVs that do not answer now."""
         followed = dict.fromkeys(follow.pv for follow in self._channels.values())
         return [pv for pv in followed if not self._monitors[pv].is_connected]
+
+    def followed(self) -> Iterator[tuple[str, CaMonitor | PvaArrayMonitor]]:
+        """Each channel with the monitor of its PV; not those of which it is not decided yet what is followed."""
+        self._choose()
+        for name, follow in self._channels.copy().items():
+            monitor = self._monitors.get(follow.pv)
+            if monitor is not None and follow.instead_of is None:
+                yield name, monitor
 
     def close(self) -> None:
         """End all monitors."""

@@ -41,6 +41,7 @@ class PvaArrayMonitor:
         self.spoke_since_s = math.inf
         """See `CaMonitor`."""
         self.answered_s = -math.inf
+        self.severity = INVALID_SEVERITY
         self.unit = ""
         """The engineering unit that came with the last value."""
         self.holds_array = False
@@ -88,11 +89,12 @@ class PvaArrayMonitor:
             is_first = not self.speaks
             self.holds_array |= np.ndim(value.get("value")) == 1
             self.unit = str(value.get("display.units") or "")
+            self.severity = value.get("alarm.severity") or 0
             seconds, ns = value.get("timeStamp.secondsPastEpoch") or 0, value.get("timeStamp.nanoseconds") or 0
             self.last = Update(
                 math.nan,
                 int(seconds) * NS_PER_S + int(ns),
-                is_valid=(value.get("alarm.severity") or 0) < INVALID_SEVERITY,
+                is_valid=self.severity < INVALID_SEVERITY,
                 is_after_gap=is_first and self.last is not None,
                 received_ns=None if is_first else time.monotonic_ns(),
                 elements=_as_array(value.get("value")),

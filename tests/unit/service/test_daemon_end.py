@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,7 +65,7 @@ class DrainingRun:
 def service(monkeypatch: pytest.MonkeyPatch) -> daemon.Service:
     monkeypatch.setattr(daemon, "CaServer", Ca)
     profile = SimpleNamespace(
-        service=SimpleNamespace(prefix="X:", grace_s=1.0, frame_queue_MiB=1.0),
+        service=SimpleNamespace(prefix="X:", grace_s=1.0, frame_queue_MiB=1.0, data_root=Path()),
         detector=SimpleNamespace(counter_pv="X:counter"),
     )
     return daemon.Service(profile)  # type: ignore[arg-type]

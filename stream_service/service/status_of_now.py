@@ -1,0 +1,99 @@
+"""The status of the service: what it does, as the daemon says, with all that is measured and watched beside that."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from stream_service.run.live.beamline_monitors import BeamlineMonitors
+from stream_service.run.run_file import versions
+from stream_service.service.row_latencies import RowLatencies
+from stream_service.service.watched import Watched
+from stream_service.settings.service_status import (
+    DataPlace,
+    Health,
+    Pace,
+    ReadbackStatus,
+    RunStatus,
+    ServiceStatus,
+    Severity,
+)
+
+DISK_S, READBACKS_S = 5.0, 1.0
+"""Between two looks."""
+SILENT_S = 30.0
+"""A disk that has not answered for so long is told of."""
+
+
+class StatusOfNow:
+    """The status at any moment. `start` begins to watch; every method may be called by the main loop, none waits."""
+
+    def __init__(self, data_root: Path) -> None:
+        self.latencies = RowLatencies()
+        """A sink of every run."""
+        self.report = ""
+        """Path of the newest report of a run."""
+        self._data_root = data_root
+        self._began_s = time.monotonic()
+        self._pace = Pace()
+        self._place = Watched("the disk", partial(disk_of, data_root), DataPlace(str(data_root)), DISK_S)
+        self._readbacks: Watched[tuple[ReadbackStatus, ...]] | None = None
+
+    def start(self, monitors: BeamlineMonitors) -> None:
+        """Watch the disk, and the PVs of the profile, from now on."""
+        self._place.start()
+        self._readbacks = Watched("the readbacks", monitors.readback_status, (), READBACKS_S)
+        self._readbacks.start()
+
+    def status(
+        self,
+        now_s: float,
+        run: RunStatus,
+        *,
+        is_busy: bool,
+        has_failed: bool,
+        defects: Mapping[str, str],
+        arm_error: str,
+        is_standing_by: bool,
+        is_resuming: bool,
+    ) -> ServiceStatus:
+        """The status at this moment of the monotonic clock; `defects` are of the service itself, in sentences."""
+        if defects:
+            run = replace(run, message="; ".join((run.message, *defects.values())), severity=Severity.MAJOR)
+        self._pace = self._pace.at(run, now_s)
+        return ServiceStatus(
+            Health.BUSY if is_busy else Health.FAULTED if has_failed else Health.READY,
+            run,
+            self._pace,
+            arm_error,
+            is_standing_by,
+            now_s - self._began_s,
+            is_resuming,
+            readbacks=self._readbacks.latest if self._readbacks is not None else (),
+            place=self._place_at(now_s),
+            report=self.report,
+            version=versions()["ptychostream"],
+            latencies=self.latencies.latest,
+        )
+
+    def close(self) -> None:
+        """Watch no more."""
+        for watched in filter(None, (self._place, self._readbacks)):
+            watched.close()
+
+    def _place_at(self, now_s: float) -> DataPlace:
+        if (age_s := self._place.age_s(now_s)) > SILENT_S:
+            return DataPlace(str(self._data_root), problem=f"{self._data_root} has not answered for {age_s:.0f} s")
+        return self._place.latest
+
+
+def disk_of(data_root: Path) -> DataPlace:
+    """What is free there for this user."""
+    try:
+        return DataPlace(str(data_root), float(shutil.disk_usage(data_root).free))
+    except OSError as error:
+        return DataPlace(str(data_root), problem=f"{data_root} cannot be read: {error.strerror}")
