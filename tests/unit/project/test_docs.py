@@ -6,10 +6,10 @@ import ast
 import asyncio
 import importlib
 import importlib.util
+import json
 import re
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from configparser import ConfigParser
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from doc_blocks import CHECKOUT, DOCS, FOLLOWED, NOT_GIVEN, PAGES, SHOWN_AS_TEXT, all_blocks, blocks, commands, name_of
 
 import iocsim.cli
 import ptychostream_plans.preview
 import ptychostream_plans.scan
 import stream_service.cli.main
+from iocsim.fault_table import read_faults
 from iocsim.faults import Faults
 from iocsim.ioc import Ioc
 from iocsim.physics.beamline import BeamlineConfig, make_beamline
@@ -34,11 +36,6 @@ from stream_service.settings.status_table import ServiceImage, ServicePV
 from stream_service.standard_file.schema.codes import FLAG_CODES, STATUS_CODES
 from stream_service.testing.example_file import write_example
 
-CHECKOUT = Path(__file__).resolve().parents[3]
-DOCS = CHECKOUT / "docs"
-PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
-NOT_RUN = "<!-- not run"
-"""A comment before a code block that needs what a test does not have; it is then only compiled."""
 NEEDS_A_BEAMLINE = {DOCS / "how-to" / "run-a-plan.md"}
 """Run on a simulated one by a system test, and here only compiled."""
 FOREIGN = {
@@ -64,48 +61,6 @@ OURS = {
     "python -m ptychostream_plans.preview": ptychostream_plans.preview.app,
     "python -m ptychostream_plans.scan": ptychostream_plans.scan.app,
 }
-
-
-def name_of(page: Path) -> str:
-    return str(page.relative_to(CHECKOUT))
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of code, with indentation of lists taken off."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-    is_run: bool
-
-    def __str__(self) -> str:
-        return f"{name_of(self.page)}:{self.line}"
-
-
-def blocks(page: Path, language: str) -> Iterator[Block]:
-    lines = page.read_text(encoding="utf-8").splitlines()
-    start, indent, info = 0, 0, ""
-    for number, line in enumerate(lines):
-        if not line.strip().startswith("```"):
-            continue
-        if not start:
-            start, indent, info = number + 1, len(line) - len(line.lstrip()), line.strip().removeprefix("```")
-            continue
-        if info.split(" ")[0] == language:
-            before = " ".join(lines[max(0, start - 3) : start - 1])
-            text = "\n".join(row[indent:] for row in lines[start:number])
-            yield Block(page, start, language, text, NOT_RUN not in before)
-        start = 0
-
-
-def commands() -> Iterator[Any]:
-    for page in PAGES:
-        for block in blocks(page, "console"):
-            for line in block.text.splitlines():
-                if line.startswith("$ "):
-                    yield pytest.param(line[2:].partition("  #")[0].strip(), id=f"{block}-{line[2:40]}")
 
 
 def generator() -> ModuleType:
@@ -146,7 +101,7 @@ def assert_imports_exist(code: ast.Module) -> None:
             assert all(importlib.util.find_spec(name.name) for name in node.names), ast.unparse(node)
 
 
-@pytest.mark.parametrize("command", list(commands()))
+@pytest.mark.parametrize("command", sorted({command.line for command in commands()}))
 def test_commands_exist_with_these_options(command: str) -> None:
     words = shlex.split(command)
     while words and re.fullmatch(r"export|[A-Z_]+=.*", words[0]):  # variables, alone or before a command
@@ -244,3 +199,61 @@ def test_every_field_of_a_request_is_in_the_reference() -> None:
     page = (DOCS / "reference" / "service-pvs.md").read_text(encoding="utf-8")
     fields = (*ScanRequest.model_fields, *RequestedReferences.model_fields)
     assert [name for name in fields if f"`{name}`" not in page] == []
+
+
+def test_every_block_is_of_a_kind_that_is_tested() -> None:
+    known = {"console", "python", "yaml", "ini", "json", "mermaid", "text"}
+    assert [str(block) for page in PAGES for block in all_blocks(page) if block.language not in known] == []
+
+
+def test_every_block_that_is_no_code_is_known() -> None:
+    pages = {name_of(page) for page in PAGES if next(blocks(page, "text"), None) is not None}
+    assert pages == set(SHOWN_AS_TEXT)
+
+
+def test_every_reason_not_to_give_a_command_is_needed() -> None:
+    reasons = {why for command in commands() if (why := command.why_not_given) is not None}
+    assert set(NOT_GIVEN.values()) <= reasons
+
+
+def test_tests_that_reasons_name_exist() -> None:
+    named = re.findall(r"tests/[\w./]+", " ".join([*NOT_GIVEN.values(), *SHOWN_AS_TEXT.values(), *FOLLOWED.values()]))
+    assert [path for path in named if not (CHECKOUT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", FOLLOWED)
+def test_pages_are_followed_by_their_tests(page: str) -> None:
+    assert Path(page).name in (CHECKOUT / FOLLOWED[page]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_json_examples_are_json(page: Path) -> None:
+    for block in blocks(page, "json"):
+        json.loads(block.text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_drawings_have_nodes_before_arrows(page: Path) -> None:
+    for block in blocks(page, "mermaid"):
+        kind, *lines = block.text.splitlines()
+        assert kind.split()[0] in {"flowchart", "stateDiagram-v2"}
+        assert all(re.match(r"[\w*\[]", line.strip()) for line in lines if line.strip()), str(block)
+
+
+def test_units_of_systemd_start_commands_of_ours() -> None:
+    units = [block for page in PAGES for block in blocks(page, "ini")]
+    assert units
+    for block in units:
+        unit = ConfigParser(strict=False, interpolation=None)
+        unit.optionxform = str  # type: ignore[assignment]
+        unit.read_string(block.text)
+        program, *words = shlex.split(unit["Service"]["ExecStart"])
+        assert Path(program).name == "ptychostream"
+        parse(typer.main.get_command(stream_service.cli.main.app), words)
+
+
+def test_the_file_of_faults_in_the_reference_is_one(tmp_path: Path) -> None:
+    (block,) = blocks(DOCS / "reference" / "iocsim.md", "text")
+    path = tmp_path / "faults.yaml"
+    path.write_text(block.text, encoding="utf-8")
+    assert read_faults(path)
