@@ -1,9 +1,10 @@
 """`make bench`: what this service carries on this machine, beside what others carry, in tables, JSON and a figure.
 
 Parts, each a script beside this one that prints lines of JSON: `live` (contenders in front of one detector), `latency`
-(until a reader sees a row), `overload` (offered more than it carries), `kernel`, `writer`, `offline` (ingest beside a
-plain copy), `evaluate` (beside numpy), `quality` (which faults are found: only in `bench.json` and the aims). Only
-figures of one run are to be compared, since machines differ and are noisy.
+(until a reader sees a row), `faces` (with page, screens, metrics and terminal open), `overload` (offered more than it
+carries), `kernel`, `writer`, `offline` (ingest beside a plain copy), `evaluate` (beside numpy), `quality` (which faults
+are found: only in `bench.json` and the aims). Only figures of one run are to be compared, since machines differ and are
+noisy.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ LONG_CASES = (
     CROPPED,
     *(("--codec", "bslz4", *case) for case in (("128",), ("256",), ("512",), ("1024",), CROPPED)),
 )
-PARTS = ("live", "latency", "overload", "kernel", "writer", "offline", "evaluate", "quality")
+PARTS = ("live", "latency", "faces", "overload", "kernel", "writer", "offline", "evaluate", "quality")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -103,6 +104,10 @@ def bench(
                     status.update(f"{script} {' '.join(arguments)}: {len(found[part])} lines, {line.get('who', '')}")
         if part == "live":
             console.print(table_of_live(found[part]), table_of_threads(found[part]))
+        elif part == "faces":
+            console.print(
+                table_of_live(found[part], "faces: at 1 kHz, medians of the rounds, lost and unaccounted are sums")
+            )
         elif part != "quality":
             console.print(table_of_lines(part, found[part]))
         (out / "bench.json").write_text(json.dumps(machine | {"parts": found}, indent=1))

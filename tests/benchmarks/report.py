@@ -18,6 +18,8 @@ NAMES = {
     "zmq_client": "bare pyzmq loop",
     "zmq_full": "this service over ADZMQ, everything on",
 }
+WATCHED = {"watched": "this service, everything on, all faces open"}
+LIVE = "live: sustained with more offered than is carried; medians of the rounds, lost and unaccounted are sums"
 THREADS_SHOWN = 7
 
 
@@ -56,12 +58,9 @@ def threads(lines: list[Line]) -> str:
     return " · ".join(f"{name} {us:.0f}" for name, us in largest if us >= 1.0)
 
 
-def table_of_live(lines: list[Line]) -> Table:
+def table_of_live(lines: list[Line], title: str = LIVE) -> Table:
     """Each contender's median in each case; ratios to pvapy and to the bare client of the same case."""
-    table = Table(
-        title="live: sustained with more offered than is carried; medians of the rounds, lost and unaccounted are sums",
-        title_justify="left",
-    )
+    table = Table(title=title, title_justify="left")
     for column in ("frame", "who", "offered/s", "sustained/s", "/ pvapy", "/ client", "lost", "unaccounted"):
         table.add_column(column, justify="left" if column in ("frame", "who") else "right")
     for column in ("CPU/frame", "source", "peak", "written", "disk"):
@@ -77,7 +76,7 @@ def table_of_live(lines: list[Line]) -> Table:
             )
             table.add_row(
                 case,
-                NAMES[who],
+                (NAMES | WATCHED)[who],
                 f"{middle(rounds, 'offered_hz'):.0f}",
                 f"{at_least}{sustained[who]:.0f}",
                 *ratios,
@@ -218,6 +217,13 @@ def verdicts(found: dict[str, list[Line]]) -> Iterator[tuple[str, bool]]:
             )
         if "end_s" in line:
             yield f"{line['frame']}, {line['where']}: {line['end_s']:.2f} s (< 1)", line["end_s"] < 1
+    for case, services in cases(found.get("faces", [])).items():
+        rates = {who: middle(rounds, "sustained_hz") for who, rounds in services.items()}
+        offered = {who: middle(rounds, "asked_hz") for who, rounds in services.items()}
+        lost = sum(line["lost"] + line["unaccounted"] for line in services["watched"])
+        share = min(1.0, rates["watched"] / min(rates["full"], offered["full"]))
+        yield f"{case} at {offered['watched']:.0f} Hz, all faces open: {lost} frames lost", not lost
+        yield f"{case}: {share:.3f} of the rate without them (at least 0.95)", share >= 0.95
     for line in found.get("overload", []):
         is_named = line["lost"] == line["lost_and_named"] and not line["unaccounted"] + line["ids_without_account"]
         yield f"overload: {line['lost']} of {line['exposed']} frames lost, each named", is_named
