@@ -11,8 +11,8 @@ from stream_service.errors import ConfigError
 
 ON_FILES = frozenset(
     (
-        *("evaluate", "export", "ingest", "orient", "probe", "recipe", "reconstruct", "repair", "replay", "sidecar"),
-        "validate",
+        *("evaluate", "export", "ingest", "orient", "probe", "recipe", "reconstruct", "repair", "replay", "report"),
+        *("sidecar", "validate"),
     )
 )
 """Commands that read files in their own process; the daemon and `check` have them read by another one."""

@@ -17,7 +17,7 @@ A_DAYS_WORK: Mapping[str, tuple[str, ...]] = {
     "At the beamline": ("init", "check", "run", "status", "web"),
     "Without a beamline": ("demo", "replay"),
     "Recorded scans": ("ingest", "sidecar"),
-    "The standard file": ("evaluate", "validate", "repair"),
+    "The standard file": ("report", "evaluate", "validate", "repair"),
     "To an image": ("orient", "probe", "recipe", "reconstruct", "export"),
     "Files for areaDetector": ("layout",),
 }

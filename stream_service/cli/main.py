@@ -20,7 +20,7 @@ from rich.text import Text
 
 from stream_service.cli.app import App, Commands
 from stream_service.cli.beamline import check, demo, init, layout, run, status, web
-from stream_service.cli.files import evaluate, ingest, repair, replay, sidecar, validate
+from stream_service.cli.files import evaluate, ingest, repair, replay, report, sidecar, validate
 from stream_service.cli.image import export, orient, probe, recipe, reconstruct
 from stream_service.compilation import leave_out_extensions, tell_of_compilation
 from stream_service.errors import PtychostreamError
@@ -44,6 +44,7 @@ app.command(epilog=web.EPILOG)(web.web)
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.command(epilog=replay.EPILOG)(replay.replay)
 app.command(epilog=sidecar.EPILOG)(sidecar.sidecar)
+app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=repair.EPILOG)(repair.repair)

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.image import imsave
@@ -18,13 +17,13 @@ from matplotlib.image import imsave
 from stream_service.quality_report.evaluated_file import EvaluatedFile
 from stream_service.quality_report.evaluation import Evaluation
 from stream_service.quality_report.lists import output, text_output
+from stream_service.quality_report.thumbnail import thumbnail
 from stream_service.text.counted import counted
 from stream_service.text.printable import printable
 
 UM = 1e6
 NAME = "row_{:07d}.png"
 OURS = re.compile(r"row_\d{7,}\.png")
-BAD_COLOUR = (0.5, 0.5, 0.5)
 STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; background: #fff; color: #222; }
 main { display: flex; flex-wrap: wrap; gap: 1.2em; }
@@ -53,28 +52,6 @@ def write_gallery(
             old.unlink()
     _write_page(folder / "index.html", file.recording.path.name, evaluation, figures)
     return len(rows)
-
-
-def thumbnail(pixels: npt.NDArray[np.generic], good: npt.NDArray[np.bool_], size: int) -> npt.NDArray[np.uint8]:
-    """(y, x, 3) of a frame on a logarithmic scale, its longer side `size` pixels; bad pixels are grey."""
-    factor = max(1, min(max(pixels.shape) // size, *pixels.shape))
-    ny, nx = (length // factor * factor for length in pixels.shape)
-    cut = good[:ny, :nx] & np.isfinite(pixels[:ny, :nx])
-    blocks = (ny // factor, factor, nx // factor, factor)
-    count = cut.reshape(blocks).sum(axis=(1, 3))
-    total = np.where(cut, pixels[:ny, :nx], 0).astype(np.float64).reshape(blocks).sum(axis=(1, 3))
-    mean = np.divide(total, count, out=np.zeros(total.shape), where=count > 0)
-    values = np.log1p(np.maximum(mean, 0))
-    brightest = float(values.max())
-    colours = matplotlib.colormaps["inferno"](values / brightest if brightest > 0 else values)[..., :3]
-    colours[count == 0] = BAD_COLOUR
-    image = (colours * 255).round().astype(np.uint8)
-    scale = size / max(image.shape[:2])
-    rows, columns = (
-        np.minimum((np.arange(max(1, round(length * scale))) / scale).astype(int), length - 1)
-        for length in image.shape[:2]
-    )
-    return image[np.ix_(rows, columns)]
 
 
 def _figure(evaluation: Evaluation, row: int, reason: str, shown: npt.NDArray[np.uint8] | None) -> str:
