@@ -300,6 +300,15 @@ def run_states() -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {RunState.IDLE}", *lines, *ends, "```"])
 
 
+def decisions() -> str:
+    """Number and title of each decision."""
+    rows = []
+    for page in sorted((DOCS / "explanation" / "decisions").glob("[0-9]*.md")):
+        number, _, title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ").partition(": ")
+        rows.append((number, f"[{title}]({page.name})"))
+    return table(("number", "decision"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "profile": profile,
     "request": request,
@@ -313,6 +322,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "iocsim-options": iocsim_options,
     "run-states": run_states,
+    "decisions": decisions,
 }
 
 

@@ -25,7 +25,7 @@ from display_builder import (
 )
 
 from stream_service.core.run import RunState
-from stream_service.publishers.pva_tables import VERDICT_COLUMNS
+from stream_service.publishers.pva_tables import READBACK_COLUMNS, VERDICT_COLUMNS
 from stream_service.settings.service_status import Health
 from stream_service.settings.status_table import ServiceImage, ServicePV, ServiceTable
 
@@ -142,7 +142,8 @@ def operator_screen() -> Screen:
         screen.label(title, Place(x, y, width, 24), BODY, bold=True)
         below = Place(x, y + 24, width, height - 24)
         screen.image(image, below, axes=axes, log_scale=image is ServiceImage.FRAME)
-    _verdicts(screen, Place(820, 702, 770, 288))
+    verdicts = Place(820, 702, 770, 288)
+    _table(screen, "Verdicts, the latest last", ServiceTable.VERDICTS, VERDICT_COLUMNS, verdicts)
     return screen
 
 
@@ -167,16 +168,16 @@ def engineering_screen() -> Screen:
         x, y = 10 + column * (width + 10), top + line * LINE
         screen.label(pv, Place(x, y, 180, LINE - GAP))
         screen.value(pv, Place(x + 180, y, width - 180, LINE - GAP))
-    _verdicts(screen, Place(10, below, columns * (width + 10) - 10, 280))
+    readbacks = Place(10, below, columns * (width + 10) - 10, 280)
+    _table(screen, "PVs of the profile", ServiceTable.READBACKS, READBACK_COLUMNS, readbacks)
     return screen
 
 
-def _verdicts(screen: Screen, place: Place) -> None:
+def _table(screen: Screen, title: str, table: ServiceTable, columns: Iterable[tuple[str, str]], place: Place) -> None:
     x, y, width, height = place
-    screen.label("Verdicts, the latest last", Place(x, y, width, 24), BODY, bold=True)
-    widths = {"reason": 300}
-    columns = [(name, widths.get(name, 90)) for name, _ in VERDICT_COLUMNS]
-    screen.table(ServiceTable.VERDICTS, Place(x, y + 24, width, height - 24), columns)
+    screen.label(title, Place(x, y, width, 24), BODY, bold=True)
+    widths = {"reason": 300, "pv": 300, "time_s": 180}
+    screen.table(table, Place(x, y + 24, width, height - 24), [(name, widths.get(name, 90)) for name, _ in columns])
 
 
 def _section(screen: Screen, title: str, lines: Iterable[Line], first: Place, label_width: int) -> int:

@@ -257,3 +257,28 @@ def test_the_file_of_faults_in_the_reference_is_one(tmp_path: Path) -> None:
     path = tmp_path / "faults.yaml"
     path.write_text(block.text, encoding="utf-8")
     assert read_faults(path)
+
+
+def sentences_in_code() -> str:
+    """The texts of our program, as they stand between what is filled in."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (CHECKOUT / "stream_service").rglob("*.py")]
+    constants = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return "\n".join(value for value in constants if isinstance(value, str))
+
+
+def test_symptoms_are_words_of_the_program() -> None:
+    """What the first column of troubleshooting quotes, between its dots, is in the code: nobody finds old sentences."""
+    page = (DOCS / "how-to" / "troubleshooting.md").read_text(encoding="utf-8")
+    quoted = [text for line in page.splitlines() if line.startswith("| ") for text in quotes(line.split(" | ")[0])]
+    pieces = {piece.strip() for text in quoted for piece in text.split("...")}
+    code = sentences_in_code() + " ".join(ServicePV) + " ".join(OF_OTHERS)
+    assert len(pieces) > 20
+    assert [piece for piece in sorted(pieces) if piece not in code] == []
+
+
+OF_OTHERS = ("unable to lock file", "file is already open for write", "caget", "swmr=True", "PTYCHO:", "--roi-center")
+"""What other programs say, and names of theirs."""
+
+
+def quotes(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
