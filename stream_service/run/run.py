@@ -49,6 +49,7 @@ from stream_service.settings.service_status import (
     RunStatus,
     Severity,
 )
+from stream_service.text.log_of_run import LoggedRun
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Run:
         self.run_number = 1
         """Given by the service, which counts its runs."""
         self.setup = setup
+        self.logged = LoggedRun(setup.scan_id)
         self.state = RunState.IDLE
         self.failure: BaseException | None = None
         """What ended a run that has FAILED."""
@@ -132,7 +134,10 @@ class Run:
 
     def arm(self, cancellation: Cancellation | None = None) -> None:
         """Check and connect everything. Raises `PtychostreamError`; then nothing is left running."""
-        cancellation = cancellation or Cancellation()
+        with self.logged.lines():
+            self._arm(cancellation or Cancellation())
+
+    def _arm(self, cancellation: Cancellation) -> None:
         try:
             self._report.say(self.state, "checking the folder, reading the references")
             self.setup.check(cancellation)
@@ -274,6 +279,10 @@ class Run:
 
     def work(self) -> None:
         """The run from armed to its end; it never raises, a run that cannot go on has FAILED."""
+        with self.logged.lines():
+            self._work()
+
+    def _work(self) -> None:
         try:
             self._sources.attach_thread()
             self._go_on()

@@ -46,6 +46,7 @@ from stream_service.service.requests import parse_request, parsed
 from stream_service.service.run_news import RunNews
 from stream_service.service.standby import AutoSetup, Standby
 from stream_service.service.status_of_now import StatusOfNow
+from stream_service.service.systemd import Systemd
 from stream_service.service.unfinished_runs import UnfinishedRuns
 from stream_service.settings.frames import MiB
 from stream_service.settings.profile import Profile
@@ -69,6 +70,7 @@ class Service:
         self._pva: PvaFace | None = None
         self._news = RunNews()
         self._metrics = Metrics(profile.service.frame_queue_MiB * MiB)
+        self._systemd = Systemd()
         self._monitors: BeamlineMonitors | None = None
         self._standby: Standby | None = None
         self._runs: list[Run] = []
@@ -125,16 +127,16 @@ class Service:
             try:
                 self._of_now.start(self._monitors)
                 self._publish()
+                self._systemd.ready()
                 on_ready()
                 if self._profile.service.auto:
                     self._standby = Standby(self._make_auto_run, self._profile.preprocessing.frames_per_position)
                 while not self._signals and self._ca.is_alive:
-                    self._attempt("orders cannot be carried out", self._obey)
-                    self._attempt("auto mode cannot go on", self._stand_by)
-                    self._publish()
+                    self._turn()
                     self._wake.wait(TICK_S)
                     self._wake.clear()
             finally:  # whatever ends the service, no file is left open
+                self._systemd.stopping()
                 self._unfinished.close()
                 self._to_arm.cancel(ENDING)
                 if self._standby is not None:
@@ -152,7 +154,15 @@ class Service:
         self._pva.close()
         self._news.close()
         self._metrics.close()
+        self._systemd.close()
         return int(self._has_failed)
+
+    def _turn(self) -> None:
+        """One turn of the main loop; a turn that does not come to its end feeds no watchdog."""
+        self._attempt("orders cannot be carried out", self._obey)
+        self._attempt("auto mode cannot go on", self._stand_by)
+        self._publish()
+        self._systemd.turned(time.monotonic())
 
     @property
     def _has_failed(self) -> bool:
@@ -261,7 +271,8 @@ class Service:
         run.start()
         self._add(run, number)
         self._metrics.resumed(replace(before, run_number=run.run_number))
-        log.info("%s goes on", run.setup.scan_id)
+        with run.logged.lines():
+            log.info("%s goes on", run.setup.scan_id)
 
     def _run(self, setup: type[LiveSetup], request: ScanRequest) -> Run:
         assert self._monitors is not None, "a run is made while the service serves"
@@ -280,7 +291,8 @@ class Service:
             else:
                 run.start()
                 self._add(run)
-                log.info("armed for %s", run.setup.scan_id)
+                with run.logged.lines():
+                    log.info("armed for %s", run.setup.scan_id)
         finally:
             self._arm_error = error
             self._publish()
@@ -319,6 +331,7 @@ class Service:
         if number is None:
             self._n_armed += 1
         run.run_number = self._n_armed if number is None else number
+        run.logged.number = run.run_number
         run.setup.journal.numbered(run.run_number)
         ended = [earlier for earlier in self._runs if earlier.join(0)]
         self._metrics.note(earlier.status() for earlier in self._runs)  # those that go now count to their end
@@ -350,6 +363,8 @@ class Service:
         if self._pva is not None:
             self._pva.publish(status)
         self._metrics.show(status, (run.status() for run in self._runs))
+        run = status.run
+        self._systemd.say(f"{run.state} {run.scan_id}: {run.message}", time.monotonic())
 
     def _status_at(self, now: float) -> ServiceStatus:
         status = self._afterwards.told(self._newest, self._counter_at_end, now)
@@ -379,6 +394,7 @@ class Service:
         while any(not run.join(TICK_S) for run in self._runs):
             self._refuse_to_arm()
             self._publish()
+            self._systemd.turned(time.monotonic())
             if self._signals > 1:
                 for run in self._runs:
                     run.abort()

@@ -1,4 +1,4 @@
-"""Log lines of the daemon: to a terminal for the eye, else single lines with date, time and level.
+"""Log lines of the daemon: to a terminal for the eye, else single lines with date, time and level, or JSON objects.
 
 A traceback, or a sentence with line ends, is one line there, too: whoever reads a log by lines loses nothing.
 """
@@ -6,12 +6,16 @@ A traceback, or a sentence with line ends, is one line there, too: whoever reads
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import os
 import sys
+from datetime import datetime
+from enum import StrEnum
 
 from rich.logging import RichHandler
 
+from stream_service.text.log_of_run import RunOfRecord
 from stream_service.text.log_rate import LogRate
 from stream_service.text.printable import printable
 from stream_service.text.terminal import errors
@@ -23,7 +27,37 @@ NOT_WORTH_LOGGING = (
 )
 
 
-class LogLine(logging.Formatter):
+class LogFormat(StrEnum):
+    """What a line is."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """What is logged: lines of this level and of those before it."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    DEBUG = "debug"
+
+    @property
+    def number(self) -> int:
+        """As `logging` has it."""
+        return logging.getLevelNamesMapping()[self.upper()]
+
+
+class WithRun(logging.Formatter):
+    """The scan of a record at the end of its sentence, in brackets, where the sentence does not name it itself."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The sentence, before any traceback."""
+        text, scan_id = super().formatMessage(record), getattr(record, "scan_id", None)
+        return text if not scan_id or scan_id in text else f"{text} [{scan_id}]"
+
+
+class LogLine(WithRun):
     """One line per record, `2026-11-28 18:00:00.123 WARNING text`; line ends within it are ` | `."""
 
     default_msec_format = "%s.%03d"
@@ -34,6 +68,24 @@ class LogLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record and its traceback, if it has one."""
         return printable(" | ".join(line for line in super().format(record).splitlines() if line.strip()))
+
+
+class LogObject(logging.Formatter):
+    """One JSON object per record and line; `run`, `scan_id` and `exception` are null where there is none."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as an object."""
+        time = datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+        found = {
+            "time": time,
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "run": getattr(record, "run", None),
+            "scan_id": getattr(record, "scan_id", None),
+            "exception": self.formatException(record.exc_info) if record.exc_info else None,
+        }
+        return json.dumps(found)
 
 
 def is_worth_logging(record: logging.LogRecord) -> bool:
@@ -50,19 +102,39 @@ def quiet_pvxs() -> None:
     os.environ.setdefault("PVXS_LOG", PVXS_LEVELS)
 
 
-def log_to_stderr(*, verbose: bool) -> None:
+def log_to_stderr(*, verbose: bool, form: LogFormat = LogFormat.TEXT, level: LogLevel = LogLevel.INFO) -> None:
     """Log warnings of all, and what we do; with `verbose` more of that. To be called before p4p is imported."""
     quiet_pvxs()
     handler: logging.Handler
-    if sys.stderr.isatty():
+    if form is LogFormat.JSON:
+        handler = logging.StreamHandler()
+        handler.setFormatter(LogObject())
+    elif sys.stderr.isatty():
         handler = RichHandler(console=errors, show_path=False, markup=False)
-        handler.setFormatter(logging.Formatter("%(message)s", "[%X]"))
+        handler.setFormatter(WithRun("%(message)s", "[%X]"))
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(LogLine())
     handler.addFilter(is_worth_logging)
+    handler.addFilter(RunOfRecord())  # before a line waits: it is written by another thread then
     rate = LogRate(handler)
     handler.addFilter(rate)
     atexit.register(rate.tell)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("stream_service").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.basicConfig(handlers=[handler])
+    set_log_level(LogLevel.DEBUG if verbose else level)
+
+
+def set_log_level(level: LogLevel) -> None:
+    """From now on; may be called in a signal handler. Of other libraries only warnings and errors are ever logged."""
+    logging.getLogger().setLevel(max(level.number, logging.WARNING))
+    logging.getLogger("stream_service").setLevel(level.number)
+
+
+def step_log_level(steps: int) -> LogLevel:
+    """The level so many steps on (more) or back, and set; the last one stays where there is no more."""
+    levels = list(LogLevel)
+    now = logging.getLogger("stream_service").getEffectiveLevel()
+    place = next((n for n, level in enumerate(levels) if level.number == now), 0)
+    level = levels[min(max(place + steps, 0), len(levels) - 1)]
+    set_log_level(level)
+    return level

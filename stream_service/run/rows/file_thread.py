@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 from stream_service.errors import OverrunError, WriteError
 from stream_service.standard_file import StandardFile
+from stream_service.text.log_of_run import in_this_context
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,9 @@ class FileThread:
 
 
 def _started(file: StandardFile, calls: SimpleQueue[FileCall | None]) -> threading.Thread:
-    thread = threading.Thread(target=_work, args=(file, calls), name=f"writing {file.name}", daemon=True)
+    thread = threading.Thread(
+        target=in_this_context(_work), args=(file, calls), name=f"writing {file.name}", daemon=True
+    )
     try:
         thread.start()
     except RuntimeError as error:

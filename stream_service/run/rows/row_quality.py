@@ -26,6 +26,7 @@ from stream_service.run.rows.waiting_rows import WaitingRows
 from stream_service.settings.quality import QualitySettings
 from stream_service.settings.service_status import Judged
 from stream_service.standard_file import VERDICTS_DTYPE
+from stream_service.text.log_of_run import in_this_context
 
 Rows = np.ndarray[Any, Any]
 
@@ -124,7 +125,7 @@ class RowQuality:
             raise failure
 
     def _started(self) -> threading.Thread:
-        thread = threading.Thread(target=self._work, name="judging rows", daemon=True)
+        thread = threading.Thread(target=in_this_context(self._work), name="judging rows", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:

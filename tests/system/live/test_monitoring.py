@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -30,9 +31,27 @@ def ioc(start_ioc: Callable[..., Any]) -> Any:
     return start_ioc("--stack", "16")
 
 
+@pytest.fixture(scope="module")
+def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[socket.socket]:
+    """The socket that systemd listens at."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path_factory.mktemp("systemd") / "notify"))
+        listening.settimeout(HANG_S)
+        yield listening
+
+
 @pytest.fixture
-def rig(ioc: Any, rigs: Rigs) -> Rig:
-    return rigs.beside(ioc.prefix, service={"metrics_port": PORT})
+def rig(ioc: Any, rigs: Rigs, systemd: socket.socket) -> Rig:
+    variables = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "1000000"}
+    return rigs.beside(ioc.prefix, service={"metrics_port": PORT}, variables=variables)
+
+
+def heard(systemd: socket.socket, words: str) -> list[str]:
+    """What systemd is told until these words come, which are the last."""
+    found = [""]
+    while words not in found[-1]:
+        found.append(systemd.recv(4096).decode())
+    return found[1:]
 
 
 def scraped() -> dict[tuple[str, ...], float]:
@@ -40,6 +59,12 @@ def scraped() -> dict[tuple[str, ...], float]:
     with urllib.request.urlopen(f"http://{LOOPBACK}:{PORT}/metrics", timeout=HANG_S) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
     return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+
+
+def test_systemd_hears_when_it_is_ready_and_that_its_loop_turns(rig: Rig, systemd: socket.socket) -> None:
+    before = heard(systemd, "READY=1")
+    assert all(words.startswith("STATUS=") for words in before[:-1]), "a watchdog that is fed before tells nothing"
+    heard(systemd, "WATCHDOG=1")
 
 
 def test_metrics_count_over_runs(rig: Rig) -> None:
@@ -128,3 +153,26 @@ def test_watchers_are_told_of_a_run_and_of_a_service_that_goes_and_comes_back(
     for log in tmp_path.glob("*.log"):
         assert log.read_text() == "", "libca's banners would be drawn over the screen"
     assert screen.end() == lines.end(signal.SIGINT) == objects.end(signal.SIGINT) == 0
+
+
+def test_log_names_the_scan_and_its_level_follows_signals(rig: Rig) -> None:
+    def has_logged(words: str) -> bool:
+        return words in rig.child.log.read_text()
+
+    for number, level in ((signal.SIGUSR1, "debug"), (signal.SIGUSR2, "info"), (signal.SIGUSR2, "warning")):
+        os.kill(rig.child.process.pid, number)
+        rig.service.wait_until(lambda level=level: has_logged(f"logging {level}, and what is worse"))
+    os.kill(rig.child.process.pid, signal.SIGUSR1)
+    rig.service.wait_until(lambda: rig.child.log.read_text().count("logging info") == 2)
+    assert rig.arm("logged", n_positions=2) == ""
+    rig.beamline.acquire(2)
+    assert rig.wait_for_end() == "COMPLETE"
+    rig.service.wait_until(lambda: has_logged("INFO COMPLETE: 2 of 2 frames stored in 2 rows [logged]"))
+
+
+def test_systemd_hears_of_the_run_and_of_the_end(rig: Rig, rigs: Rigs, systemd: socket.socket) -> None:
+    assert rig.arm("told", n_positions=2) == ""
+    rig.beamline.acquire(2)
+    heard(systemd, "STATUS=COMPLETE told: 2 of 2 frames stored")
+    rigs.close()
+    heard(systemd, "STOPPING=1")

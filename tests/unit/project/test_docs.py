@@ -54,6 +54,8 @@ FOREIGN = {
     "h5ls",
     "sed",
     "source",
+    "systemctl",
+    "journalctl",
 }
 OURS = {
     "ptychostream": stream_service.cli.main.app,
