@@ -160,8 +160,8 @@ def service_pvs() -> str:
     rows = []
     for pv in ServicePV:
         kind = ", ".join(filter(None, (pv.type.kind, pv.type.unit)))
-        rows.append((f"`{pv}`", kind, "put" if pv.takes_puts else "read", pv.meaning))
-    return table(("PV", "type", "access", "meaning"), rows)
+        rows.append((f"`{pv}`", kind, "put" if pv.takes_puts else "read", pv.meaning, pv.alarm.about or "–"))
+    return table(("PV", "type", "access", "meaning", "alarm"), rows)
 
 
 def service_images() -> str:

@@ -15,11 +15,9 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from caproto import AlarmSeverity, AlarmStatus
-
 from stream_service.errors import SourceError
 from stream_service.publishers.ca_clients import Clients
-from stream_service.publishers.service_pvs import Order, ServicePVs
+from stream_service.publishers.service_pvs import Order, ServicePVs, metadata_of
 from stream_service.publishers.shown import Shown, changed, shown_in
 from stream_service.settings.service_status import ServiceStatus
 from stream_service.settings.status_table import Kind, ServicePV
@@ -96,12 +94,12 @@ class CaServer:
 
     async def _post(self, news: Mapping[ServicePV, Shown]) -> None:
         async with self._in_order:
-            for pv, (value, severity) in news.items():
+            for pv, shown in news.items():
+                value = shown.value
                 if pv.type.kind is Kind.CHAR:
                     value = encoded(str(value), pv.type.max_bytes - 1).decode()  # a screen that reads it wants its NUL
-                status = AlarmStatus.STATE if severity else AlarmStatus.NO_ALARM
                 try:
-                    await self._group.channel(pv).write(value, status=status, severity=AlarmSeverity(severity))
+                    await self._group.channel(pv).write(value, **metadata_of(pv, shown))
                 except Exception as defect:  # noqa: BLE001  (raised by the next call of `publish`; the others are posted)
                     self._defects.append(defect)
 

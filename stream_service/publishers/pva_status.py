@@ -13,8 +13,10 @@ from p4p import Type, Value
 from p4p.nt import NTEnum, NTScalar
 from p4p.server.thread import SharedPV
 
+from stream_service.core.frame import NS_PER_S
 from stream_service.publishers.shown import Shown, changed, shown_in
-from stream_service.settings.service_status import ServiceStatus
+from stream_service.settings.alarms import NO_LIMITS
+from stream_service.settings.service_status import ServiceStatus, Severity
 from stream_service.settings.status_table import Kind, ServicePV
 
 REFUSAL = "{} is read-only over PVA: commands are put over Channel Access (Request, Arm, Repeat, Stop, Abort)"
@@ -64,7 +66,7 @@ def type_of(pv: ServicePV) -> Type:
     """The normative type of a PV."""
     if pv.type.kind is Kind.ENUM:
         return NTEnum.buildType(extra=[("display", ("S", None, [("description", "s")]))])
-    return NTScalar.buildType(CODES[pv.type.kind], display=True, form=True)
+    return NTScalar.buildType(CODES[pv.type.kind], display=True, form=True, valueAlarm=pv.type.kind is Kind.DOUBLE)
 
 
 def display_of(pv: ServicePV) -> dict[str, Any]:
@@ -83,10 +85,28 @@ def display_of(pv: ServicePV) -> dict[str, Any]:
 
 def fields_of(pv: ServicePV, shown: Shown) -> dict[str, Any]:
     """What changes, stamped with the time of now."""
-    now_ns = time.time_ns()
+    now_ns, alarm = time.time_ns(), shown.alarm
     is_enum = pv.type.kind is Kind.ENUM
-    return {
+    fields: dict[str, Any] = {
         "value": {"index": pv.type.choices.index(str(shown.value))} if is_enum else shown.value,
-        "alarm": {"severity": int(shown.severity), "status": RECORD_STATUS if shown.severity else NO_STATUS},
-        "timeStamp": {"secondsPastEpoch": now_ns // 1_000_000_000, "nanoseconds": now_ns % 1_000_000_000},
+        "alarm": {
+            "severity": int(alarm.severity),
+            "status": RECORD_STATUS if alarm.severity else NO_STATUS,
+            "message": alarm.words,
+        },
+        "timeStamp": {"secondsPastEpoch": now_ns // NS_PER_S, "nanoseconds": now_ns % NS_PER_S},
     }
+    if pv.type.kind is Kind.DOUBLE:
+        limits = shown.limits
+        fields["valueAlarm"] = {
+            "active": limits != NO_LIMITS,
+            "lowAlarmLimit": limits.lolo,
+            "lowWarningLimit": limits.low,
+            "highWarningLimit": limits.high,
+            "highAlarmLimit": limits.hihi,
+            "lowAlarmSeverity": int(Severity.MAJOR),
+            "lowWarningSeverity": int(Severity.MINOR),
+            "highWarningSeverity": int(Severity.MINOR),
+            "highAlarmSeverity": int(Severity.MAJOR),
+        }
+    return fields

@@ -15,10 +15,11 @@ from enum import StrEnum
 from types import new_class
 from typing import Any, Protocol, cast
 
-from caproto import CaprotoRuntimeError, ChannelType
+from caproto import AlarmSeverity, AlarmStatus, CaprotoRuntimeError, ChannelType
 from caproto.server import PVGroup, pvproperty
 from caproto.server.server import PvpropertyChar
 
+from stream_service.publishers.shown import Shown
 from stream_service.settings.status_table import REQUEST_BYTES, Kind, ServicePV
 
 ENCODING = "utf-8"
@@ -139,6 +140,17 @@ def property_of(pv: ServicePV) -> pvproperty[Any, Any]:
             return pvproperty(value=0, dtype=cast(Any, ChannelType.LONG), units=about.unit, **options)
         case Kind.DOUBLE:
             return pvproperty(value=0.0, units=about.unit, precision=about.precision, **options)
+
+
+def metadata_of(pv: ServicePV, shown: Shown) -> dict[str, Any]:
+    """What goes with a value: its alarm, and where alarms begin, as far as the type of the PV has room for that."""
+    alarm = shown.alarm
+    metadata: dict[str, Any] = {"status": AlarmStatus[alarm.condition], "severity": AlarmSeverity(alarm.severity)}
+    if pv.type.kind is Kind.DOUBLE:
+        limits = shown.limits
+        metadata["lower_alarm_limit"], metadata["lower_warning_limit"] = limits.lolo, limits.low
+        metadata["upper_warning_limit"], metadata["upper_alarm_limit"] = limits.high, limits.hihi
+    return metadata
 
 
 def group_of(pvs: Iterable[ServicePV]) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from stream_service.settings.service_status import ServiceStatus, Severity
+from stream_service.settings.alarms import NO_ALARM, NO_LIMITS, Alarm, Limits
+from stream_service.settings.service_status import ServiceStatus
 from stream_service.settings.status_table import STATUS, ServicePV, StatusValue
 
 
@@ -13,7 +14,8 @@ class Shown(NamedTuple):
     """Of one PV."""
 
     value: StatusValue
-    severity: Severity
+    alarm: Alarm = NO_ALARM
+    limits: Limits = NO_LIMITS
 
     def is_same(self, other: Shown | None) -> bool:
         """True if clients see no difference: NaN, which equals nothing, is the same as NaN."""
@@ -22,7 +24,7 @@ class Shown(NamedTuple):
 
 def shown_in(status: ServiceStatus) -> dict[ServicePV, Shown]:
     """What all PVs show, in the order in which they are posted: a PV after those below it in the table."""
-    return {pv: Shown(pv.value_in(status), pv.severity_in(status)) for pv in reversed(STATUS)}
+    return {pv: Shown(pv.value_in(status), pv.alarm_in(status), pv.limits_in(status)) for pv in reversed(STATUS)}
 
 
 def changed(now: Mapping[ServicePV, Shown], before: Mapping[ServicePV, Shown]) -> dict[ServicePV, Shown]:

@@ -38,12 +38,6 @@ class Severity(IntEnum):
 
 INVALID = 3
 """Severity of a PV without a value."""
-MINOR_SHARE, MAJOR_SHARE = 0.05, 0.2
-"""Of the latest rows that are rejected: more than single bad ones, and a scan that is not worth its time."""
-
-
-DISK_MINOR_BYTES, DISK_MAJOR_BYTES = 20e9, 2e9
-"""Free: somebody should look before the night, and before the next scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +53,6 @@ class Judged:
     last_score: float = 0.0
     last_rejected: str = ""
     """The latest row that is rejected, and why, in words."""
-
-    @property
-    def severity(self) -> Severity:
-        """Of a share of the latest rows."""
-        if self.recent_share >= MAJOR_SHARE:
-            return Severity.MAJOR
-        return Severity.MINOR if self.recent_share >= MINOR_SHARE else Severity.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +149,6 @@ class DataPlace:
     """NaN if it is not known."""
     problem: str = ""
     """Why it is not, in words."""
-
-    @property
-    def severity(self) -> Severity:
-        """Of the disk being nearly full."""
-        if self.free_bytes < DISK_MAJOR_BYTES:
-            return Severity.MAJOR
-        return Severity.MINOR if self.free_bytes < DISK_MINOR_BYTES else Severity.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +300,3 @@ class ServiceStatus:
     def readback_problem(self) -> str:
         """Which have no value, in words."""
         return "; ".join(readback.problem for readback in self.lost_readbacks)
-
-    @property
-    def readback_severity(self) -> Severity:
-        """Of readbacks without a value: rows of now have no position."""
-        return Severity.MAJOR if self.lost_readbacks else Severity.NONE

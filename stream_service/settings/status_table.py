@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stream_service.core.run import RunState
+from stream_service.settings import alarms
+from stream_service.settings.alarms import Alarm, AlarmRule, Limits
 from stream_service.settings.service_status import Health, RunStatus, ServiceStatus, Severity
 from stream_service.text.local_time import local_time
 
@@ -73,29 +75,13 @@ def _micro(name: str) -> Callable[[ServiceStatus], float]:
     return lambda s: 1e6 * getattr(s.run.latest, name)
 
 
-def _of_readbacks(status: ServiceStatus) -> Severity:
-    return status.readback_severity
-
-
-def _of_the_disk(status: ServiceStatus) -> Severity:
-    return status.place.severity
-
-
-def _of_the_run(status: ServiceStatus) -> Severity:
-    return status.run.severity
-
-
-def _of_quality(status: ServiceStatus) -> Severity:
-    return status.run.judged.severity
-
-
 class ServicePV(StrEnum):
     """Name of a PV below the service's prefix, and all there is to know of it: meaning, type, value, alarm."""
 
     meaning: str
     type: PVType
     _value_in: Callable[[ServiceStatus], StatusValue] | None
-    _severity_in: Callable[[ServiceStatus], Severity] | None
+    alarm: AlarmRule
 
     def __new__(
         cls,
@@ -103,12 +89,12 @@ class ServicePV(StrEnum):
         meaning: str,
         type_: PVType,
         value_in: Callable[[ServiceStatus], StatusValue] | None = None,
-        severity_in: Callable[[ServiceStatus], Severity] | None = None,
+        alarm: AlarmRule = alarms.NEVER,
     ) -> ServicePV:
         """A row of the table; a PV whose value does not follow from the status takes puts."""
         pv = str.__new__(cls, name)
         pv._value_ = name
-        pv.meaning, pv.type, pv._value_in, pv._severity_in = meaning, type_, value_in, severity_in
+        pv.meaning, pv.type, pv._value_in, pv.alarm = meaning, type_, value_in, alarm
         return pv
 
     REQUEST = "Request", "ScanRequest as JSON; then put Arm", PVType(Kind.CHAR, max_bytes=REQUEST_BYTES)
@@ -121,10 +107,16 @@ class ServicePV(StrEnum):
     STOP = "Stop", "put 1: stop gracefully (drain and close); 0, and the put complete, when the run has ended", SWITCH
     ABORT = "Abort", "put 1: end now, keep the rows; 0, and the put complete, when the run has ended", SWITCH
 
-    STATE = "State", "state of the newest run", _one_of(RunState), lambda s: s.run.state, _of_the_run
-    HEALTH = "Health", "state of the service", _one_of(Health), lambda s: s.health, _of_the_run
-    MESSAGE = "Message", "what the service is doing, in words", TEXT, lambda s: s.run.message, _of_the_run
-    ARM_ERROR = "ArmError", "why the last Arm or Repeat was refused; empty if it was not", TEXT, lambda s: s.arm_error
+    STATE = "State", "state of the newest run", _one_of(RunState), lambda s: s.run.state, alarms.OF_THE_STATE
+    HEALTH = "Health", "state of the service", _one_of(Health), lambda s: s.health, alarms.OF_THE_RUN
+    MESSAGE = "Message", "what the service is doing, in words", TEXT, lambda s: s.run.message, alarms.OF_THE_RUN
+    ARM_ERROR = (
+        "ArmError",
+        "why the last Arm or Repeat was refused; empty if it was not",
+        TEXT,
+        lambda s: s.arm_error,
+        alarms.OF_ARMING,
+    )
 
     SCAN_ID = "ScanId", "scan of the newest run", TEXT, lambda s: s.run.scan_id
     RUN_NUMBER = (
@@ -154,7 +146,7 @@ class ServicePV(StrEnum):
     )
 
     LAST_X = "LastX", "beam on the sample, x, of the latest row; NaN: not known", IN_MICROMETRES, _micro("x_m")
-    LAST_Y = "LastY", "the same, y", IN_MICROMETRES, _micro("y_m")
+    LAST_Y = "LastY", "beam on the sample, y, of the latest row; NaN: not known", IN_MICROMETRES, _micro("y_m")
     LAST_ENERGY = (
         "LastEnergy",
         "photon energy of the latest row",
@@ -184,6 +176,7 @@ class ServicePV(StrEnum):
         "from the receipt of a frame until readers of the file see its row, of the latest row",
         PVType(Kind.DOUBLE, "s", precision=3),
         lambda s: s.run.latest.latency_s,
+        alarms.OF_LATENCY,
     )
 
     FRAMES_PER_SECOND = "FramesPerSecond", "rate of frames received", PER_SECOND, _rate(lambda run: run.received)
@@ -206,6 +199,7 @@ class ServicePV(StrEnum):
         "frames exposed and not in the file; while the run goes on, gaps in uniqueId so far",
         IN_FRAMES,
         lambda s: s.run.missing,
+        alarms.OF_LOSS,
     )
     MISSING_IDS = (
         "MissingIds",
@@ -224,6 +218,7 @@ class ServicePV(StrEnum):
         "frames received whose group never filled",
         IN_FRAMES,
         lambda s: s.run.account.incomplete,
+        alarms.OF_INCOMPLETE,
     )
     FRAMES_NOT_EXPOSED = (
         "FramesNotExposed",
@@ -236,6 +231,7 @@ class ServicePV(StrEnum):
         "unexpected frames: beyond the number planned, or with an implausible uniqueId; not stored",
         IN_FRAMES,
         lambda s: s.run.account.unexpected,
+        alarms.OF_UNEXPECTED,
     )
     FRAMES_BEFORE_RUN = (
         "FramesBeforeRun",
@@ -243,12 +239,19 @@ class ServicePV(StrEnum):
         IN_FRAMES,
         lambda s: s.run.account.before_run,
     )
-    BAD_MESSAGES = "BadMessages", "messages that were not usable frames", COUNT, lambda s: s.run.bad_messages
+    BAD_MESSAGES = (
+        "BadMessages",
+        "messages that were not usable frames",
+        COUNT,
+        lambda s: s.run.bad_messages,
+        alarms.OF_BAD_MESSAGES,
+    )
     QUEUE_BYTES = (
         "QueueBytes",
         "memory that frames not stored yet, and rows not judged yet, take here, without PVA's queue",
         IN_BYTES,
         lambda s: s.run.queue_bytes,
+        alarms.OF_THE_QUEUE,
     )
     MOST_QUEUE_BYTES = (
         "MostQueueBytes",
@@ -287,14 +290,13 @@ class ServicePV(StrEnum):
         "rows rejected for their quality, so far; they stay in the file",
         IN_ROWS,
         lambda s: s.run.judged.n_rejected,
-        _of_quality,
     )
     REJECTED_SHARE = (
         "RejectedShare",
         "share of the latest 100 rows that is rejected for its quality",
         SHARE,
         lambda s: s.run.judged.recent_share,
-        _of_quality,
+        alarms.OF_THE_SHARE,
     )
     LAST_SCORE = "LastScore", "score of the latest row, 0 to 1 (rejected)", SHARE, lambda s: s.run.judged.last_score
     LAST_REJECTED = (
@@ -302,7 +304,7 @@ class ServicePV(StrEnum):
         "the latest row that is rejected for its quality, and why",
         TEXT,
         lambda s: s.run.judged.last_rejected,
-        _of_quality,
+        alarms.OF_QUALITY,
     )
 
     POSITIONS_LACKING = (
@@ -323,22 +325,22 @@ class ServicePV(StrEnum):
         "PVs of the profile that are not connected, or say themselves that their value is INVALID",
         COUNT,
         lambda s: len(s.lost_readbacks),
-        _of_readbacks,
+        alarms.OF_READBACKS,
     )
     READBACK_PROBLEM = (
         "ReadbackProblem",
         "which PVs these are; empty if all is well",
         TEXT,
         lambda s: s.readback_problem,
-        _of_readbacks,
+        alarms.OF_READBACKS,
     )
-    DATA_ROOT = "DataRoot", "folder of the files", TEXT, lambda s: s.place.root
+    DATA_ROOT = "DataRoot", "folder of the files", TEXT, lambda s: s.place.root, alarms.OF_THE_FOLDER
     DISK_FREE = (
         "DiskFree",
         "space that is free there",
         PVType(Kind.DOUBLE, "GB", precision=1),
         lambda s: s.place.free_bytes / 1e9,
-        _of_the_disk,
+        alarms.OF_THE_DISK,
     )
     REPORT = "Report", "the newest report of a run, an HTML file", TEXT, lambda s: s.report
     VERSION = "Version", "version of the service", TEXT, lambda s: s.version
@@ -349,6 +351,7 @@ class ServicePV(StrEnum):
         "1: the newest run is one that a killed service has left, and takes no frames yet: a scan waits",
         SWITCH,
         lambda s: s.is_resuming,
+        alarms.OF_RESUMING,
     )
     HEARTBEAT = "Heartbeat", "seconds since the service started", IN_SECONDS, lambda s: int(s.time_s)
 
@@ -368,9 +371,17 @@ class ServicePV(StrEnum):
             case Kind.DOUBLE:
                 return round(float(value), self.type.precision)
 
-    def severity_in(self, status: ServiceStatus) -> Severity:
+    def alarm_in(self, status: ServiceStatus) -> Alarm:
         """The alarm that the PV carries in this status."""
-        return Severity.NONE if self._severity_in is None else self._severity_in(status)
+        return self.alarm.look(status)
+
+    def severity_in(self, status: ServiceStatus) -> Severity:
+        """How severe that is."""
+        return self.alarm.look(status).severity
+
+    def limits_in(self, status: ServiceStatus) -> Limits:
+        """The values from which on it has an alarm, as far as its value alone decides on that."""
+        return self.alarm.limits(status)
 
 
 STATUS = tuple(pv for pv in ServicePV if not pv.takes_puts)

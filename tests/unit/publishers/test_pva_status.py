@@ -86,3 +86,14 @@ def test_who_waits_for_the_state_finds_all_else_up_to_date(shown: PvaStatus, cli
 def test_put_is_refused_with_where_it_belongs(client: Context) -> None:
     with pytest.raises(RemoteError, match="Rows is read-only over PVA: commands are put over Channel Access"):
         client.put(PREFIX + ServicePV.ROWS, 3, timeout=HANG_S)
+
+
+def test_alarm_has_its_words_and_its_limits(shown: PvaStatus, client: Context) -> None:
+    behind = replace(RUNNING.run, queue_bytes=800 << 20, budget_bytes=1000 << 20)
+    shown.publish(replace(RUNNING, run=behind))
+    raw: Any = got(client, ServicePV.QUEUE_BYTES).raw
+    assert (raw["alarm.severity"], raw["alarm.message"]) == (
+        Severity.MAJOR,
+        "800 MiB of frames wait: the service is behind",
+    )
+    assert (raw["valueAlarm.active"], raw["valueAlarm.highAlarmLimit"]) == (True, 750 << 20)
