@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from stream_service.publishers.metrics_table import METRICS, Metric, MetricKind, Shown
 from stream_service.publishers.run_totals import RunTotals
@@ -82,8 +83,12 @@ class Metrics(Collector):
         return kind, encode(self._registry)
 
 
-def family_of(metric: Metric, shown: Shown) -> CounterMetricFamily | GaugeMetricFamily:
+def family_of(metric: Metric, shown: Shown) -> Family:
     """A metric with its values, as Prometheus' client has it."""
+    if metric.latencies is not None:
+        latencies = metric.latencies(shown)
+        buckets = [(floatToGoString(bound_s), n) for bound_s, n in latencies.cumulative]
+        return HistogramMetricFamily(metric.full_name, metric.meaning, buckets=buckets, sum_value=latencies.sum_s)
     make = CounterMetricFamily if metric.kind is MetricKind.COUNTER else GaugeMetricFamily
     family = make(metric.full_name, metric.meaning, labels=metric.labels)
     for labels, value in metric.samples(shown):

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from stream_service.core.run import RunState
 from stream_service.publishers.run_totals import Counts, Total
-from stream_service.settings.service_status import Health, RunStatus, ServiceStatus
+from stream_service.settings.service_status import Health, Latencies, RunStatus, ServiceStatus
 from stream_service.settings.status_table import STATUS
 
 PREFIX = "ptychostream_"
@@ -38,6 +38,7 @@ class MetricKind(StrEnum):
 
     COUNTER = "counter"
     GAUGE = "gauge"
+    HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Metric:
     samples: Callable[[Shown], Iterable[Sample]]
     unit: str = ""
     labels: tuple[str, ...] = ()
+    latencies: Callable[[Shown], Latencies] | None = None
+    """Of a histogram, which has no samples."""
 
     @property
     def full_name(self) -> str:
@@ -183,6 +186,14 @@ METRICS = (
         "counts",
     ),
     _run("latest_row_saturated_pixels", "saturated pixels of its latest row", lambda r: r.latest.n_saturated, "pixels"),
+    Metric(
+        "row_latency_seconds",
+        MetricKind.HISTOGRAM,
+        "from the receipt of the last frame of a row until readers of the file see the row, of all rows",
+        lambda shown: (),
+        "s",
+        latencies=lambda shown: shown.status.latencies,
+    ),
     _run(
         "latest_row_latency_seconds",
         "from the receipt of a frame until readers of the file see its row, of its latest row; NaN without one",

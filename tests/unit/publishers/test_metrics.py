@@ -18,7 +18,7 @@ from stream_service.errors import ConfigError
 from stream_service.publishers.metrics import PATH, Metrics
 from stream_service.publishers.metrics_table import METRICS
 from stream_service.publishers.scrape_server import MOST_CLIENTS
-from stream_service.settings.service_status import NO_RUN, Health, ReadbackStatus, RunStatus, ServiceStatus
+from stream_service.settings.service_status import NO_RUN, Health, Latencies, ReadbackStatus, RunStatus, ServiceStatus
 
 READBACKS = (
     ReadbackStatus("x", "SIM:x.RBV", True, 0, 1.0, "mm", 1),
@@ -73,7 +73,18 @@ def test_every_metric_of_the_table_is_served_with_its_labels(metrics: Metrics, p
     for metric in METRICS:
         family = families[metric.full_name.removesuffix("_total")]
         assert family.type == metric.kind and family.documentation == metric.meaning
-        assert family.samples and all(tuple(sample.labels) == metric.labels for sample in family.samples), metric
+        if metric.kind != "histogram":
+            assert family.samples and all(tuple(sample.labels) == metric.labels for sample in family.samples), metric
+
+
+def test_histogram_has_the_rows_up_to_each_bound_and_their_sum(metrics: Metrics, port: int) -> None:
+    counts = (1, 2, *(0 for _ in Latencies().counts[3:]), 4)
+    shown = replace(status(NO_RUN), latencies=Latencies(counts, 12.5))
+    metrics.show(shown, [])
+    scraped, first_s, second_s = Scraped(port), *Latencies.BOUNDS_S[:2]
+    buckets = {float(key[1]): n for key, n in scraped.samples.items() if key[0].endswith("latency_seconds_bucket")}
+    assert buckets[first_s] == 1 and buckets[second_s] == 3 and buckets[math.inf] == 7
+    assert scraped["row_latency_seconds_sum"] == 12.5 and scraped["row_latency_seconds_count"] == 7
 
 
 def test_values_are_those_of_the_status(metrics: Metrics, port: int) -> None:

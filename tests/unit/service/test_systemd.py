@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from limits import HANG_S
+from scripted_run import profile_for
 
 from stream_service.service import daemon
 from stream_service.service.systemd import Systemd
@@ -96,14 +96,12 @@ def test_manager_that_takes_nothing_holds_up_nobody(manager: socket.socket, addr
 
 
 def test_main_loop_that_hangs_feeds_no_watchdog(
-    manager: socket.socket, address: str, monkeypatch: pytest.MonkeyPatch
+    manager: socket.socket, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(daemon, "CaServer", lambda prefix: SimpleNamespace(publish=lambda status: None))
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     monkeypatch.setenv("WATCHDOG_USEC", "1")
-    settings = SimpleNamespace(prefix="X:", grace_s=1.0, frame_queue_MiB=1.0)
-    profile: Any = SimpleNamespace(service=settings, detector=SimpleNamespace(counter_pv="X:counter"))
-    service = daemon.Service(profile)
+    service = daemon.Service(profile_for(tmp_path))
     hangs, goes_on = threading.Event(), threading.Event()
 
     def hang() -> None:
