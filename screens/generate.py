@@ -128,7 +128,7 @@ def operator_screen() -> Screen:
     ):
         y = 104
         for title, lines in parts:
-            y = _section(screen, title, lines, Place(x, y, 395, LARGE_LINE), 155)
+            y = _section(screen, title, lines, Place(x, y, 395, LARGE_LINE), 170)
 
     on_map = ("x of the beam →", "y of the beam ↓")
     images = (
@@ -176,7 +176,7 @@ def engineering_screen() -> Screen:
 def _table(screen: Screen, title: str, table: ServiceTable, columns: Iterable[tuple[str, str]], place: Place) -> None:
     x, y, width, height = place
     screen.label(title, Place(x, y, width, 24), BODY, bold=True)
-    widths = {"reason": 300, "pv": 300, "time_s": 180}
+    widths = {"row": 60, "score": 70, "reason": 270, "pv": 300, "value": 140, "time_s": 180}
     screen.table(table, Place(x, y + 24, width, height - 24), [(name, widths.get(name, 90)) for name, _ in columns])
 
 
