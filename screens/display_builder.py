@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+from stream_service.settings.alarms import NEVER
 from stream_service.settings.status_table import Kind, ServiceImage, ServicePV, ServiceTable
 
 FONT = "Liberation Sans"
@@ -145,7 +146,8 @@ def over_pva(shown: ServiceImage | ServiceTable) -> str:
 
 
 def _tooltip(pv: ServicePV | ServiceImage | ServiceTable) -> str:
-    return f"{pv.meaning}\n$(pv_name)"
+    about = f"\nalarm: {pv.alarm.about}" if isinstance(pv, ServicePV) and pv.alarm is not NEVER else ""
+    return f"{pv.meaning}{about}\n$(pv_name)"
 
 
 def _add(parent: ET.Element, **properties: object) -> None:

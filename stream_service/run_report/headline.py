@@ -11,7 +11,7 @@ import numpy as np
 
 from stream_service.core.run import RunState
 from stream_service.run_report.stored_run import StoredRun
-from stream_service.settings.service_status import MAJOR_SHARE, MINOR_SHARE
+from stream_service.settings.alarms import REJECTED_MAJOR_SHARE, REJECTED_MINOR_SHARE
 from stream_service.text.counted import agrees, counted
 
 
@@ -84,11 +84,11 @@ def _title(run: StoredRun) -> str:
 
 def _grade(run: StoredRun) -> Grade:
     share = float(run.rows.rejected.mean()) if len(run.rows) else 1.0
-    if run.state in (RunState.FAILED, RunState.ABORTED) or share >= MAJOR_SHARE:
+    if run.state in (RunState.FAILED, RunState.ABORTED) or share >= REJECTED_MAJOR_SHARE:
         return Grade.BAD
     is_whole = run.has_ended and run.state == RunState.COMPLETE
     is_judged = bool(run.rows.is_judged.any())
-    return Grade.GOOD if is_whole and is_judged and share < MINOR_SHARE else Grade.LOOK
+    return Grade.GOOD if is_whole and is_judged and share < REJECTED_MINOR_SHARE else Grade.LOOK
 
 
 def _advice(run: StoredRun) -> Iterator[Advice]:

@@ -32,6 +32,7 @@ NOT_GIVEN = {
     r"make ": "CI gives them",
     r"export |source |cd |cp |sed ": "a shell's",
     r"pip |docker |git ": "downloads",
+    r"(systemctl|journalctl) ": "systemd's own programs; the units are read",
     r"(caget|caput|camonitor|pvget|pvmonitor) ": "EPICS' own programs; the PVs are checked",
     r"(h5clear|h5dump|h5ls) ": "HDF5's own programs",
     r"iocsim ": "runs until it is ended: tests/system/iocsim",

@@ -204,13 +204,19 @@ def test_every_field_of_a_request_is_in_the_reference() -> None:
 
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
-    known = {"console", "python", "yaml", "ini", "json", "mermaid", "text"}
+    known = {"console", "python", "yaml", "json", "mermaid", "text"}
     assert [str(block) for page in PAGES for block in all_blocks(page) if block.language not in known] == []
 
 
 def test_every_block_that_is_no_code_is_known() -> None:
     pages = {name_of(page) for page in PAGES if next(blocks(page, "text"), None) is not None}
     assert pages == set(SHOWN_AS_TEXT)
+
+
+def test_commands_that_are_given_for_real_are_ours() -> None:
+    """Of others, and of those that cannot be given, `doc_blocks.py` says why not, or where the like is tested."""
+    given = [command for command in commands() if command.why_not_given is None]
+    assert [str(command) for command in given if not command.line.startswith("ptychostream ")] == []
 
 
 def test_every_reason_not_to_give_a_command_is_needed() -> None:
@@ -242,16 +248,13 @@ def test_drawings_have_nodes_before_arrows(page: Path) -> None:
         assert all(re.match(r"[\w*\[]", line.strip()) for line in lines if line.strip()), str(block)
 
 
-def test_units_of_systemd_start_commands_of_ours() -> None:
-    units = [block for page in PAGES for block in blocks(page, "ini")]
-    assert units
-    for block in units:
-        unit = ConfigParser(strict=False, interpolation=None)
-        unit.optionxform = str  # type: ignore[assignment]
-        unit.read_string(block.text)
-        program, *words = shlex.split(unit["Service"]["ExecStart"])
-        assert Path(program).name == "ptychostream"
-        parse(typer.main.get_command(stream_service.cli.main.app), words)
+@pytest.mark.parametrize("path", sorted((CHECKOUT / "examples").rglob("*.service")), ids=name_of)
+def test_units_of_systemd_start_commands_of_ours(path: Path) -> None:
+    unit = ConfigParser(strict=False, interpolation=None)
+    unit.read(path, encoding="utf-8")
+    program, *words = shlex.split(unit["Service"]["ExecStart"])
+    assert Path(program).name == "ptychostream"
+    parse(typer.main.get_command(stream_service.cli.main.app), words)
 
 
 def test_the_file_of_faults_in_the_reference_is_one(tmp_path: Path) -> None:
