@@ -173,6 +173,25 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in sorted(local) if not (page.parent / target).exists()] == []
 
 
+def anchors(page: Path) -> set[str]:
+    """Of the headings of a page, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_to_headings_that_exist(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)\s]*#[^)\s]+)\)", re.sub(r"\s*\n\s*", " ", text))
+    astray = []
+    for target in targets:
+        file, _, anchor = target.partition("#")
+        if not file.startswith("http") and anchor not in anchors(page.parent / file if file else page):
+            astray.append(target)
+    assert astray == []
+
+
 def test_every_page_is_in_the_index() -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8")
     pages = [page.relative_to(DOCS) for page in PAGES if page.is_relative_to(DOCS / "tutorials")]
