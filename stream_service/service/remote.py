@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_service.channel_access.channel import let_go
-from stream_service.channel_access.library import PV
+from stream_service.channel_access.library import CA_FAILURES, PV
 from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.service_status import INVALID
 from stream_service.settings.status_table import STATUS, Kind, ServicePV, StatusValue
@@ -134,7 +134,11 @@ def service_host(prefix: str, timeout_s: float = SEARCH_S) -> str:
 
 
 def _value_of(pv: ServicePV, channel: Any) -> StatusValue:
-    value = channel.get(as_string=pv.type.kind is Kind.ENUM)
+    problem = f"{channel.pvname} gives no value: is 'ptychostream run' still up?"
+    try:
+        value = channel.get(as_string=pv.type.kind is Kind.ENUM)
+    except CA_FAILURES as error:  # it has gone meanwhile
+        raise SourceError(problem) from error
     if value is None:
-        raise SourceError(f"{channel.pvname} gives no value: is 'ptychostream run' still up?")
+        raise SourceError(problem)
     return text_in_waveform(value) if pv.type.kind is Kind.CHAR else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -16,14 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from limits import HANG_S
 from prometheus_client.parser import text_string_to_metric_families
+from promql import labels_in, labels_shown, metrics_in
 from rig import Rig, Rigs
 
 from stream_service.processes.subprocesses import Subprocess
 from stream_service.testing.loopback import LOOPBACK, LoopbackEpics, free_port, process_environment
 
 PORT = free_port()
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +72,18 @@ def test_systemd_hears_when_it_is_ready_and_that_its_loop_turns(rig: Rig, system
 
 
 def test_metrics_count_over_runs(rig: Rig) -> None:
+    before = scraped()
     for number in (1, 2):
         assert rig.arm(f"counted{number}", n_positions=5) == ""
         rig.beamline.acquire(5)
         assert rig.wait_for_end() == "COMPLETE"
-        rig.service.wait_until(lambda number=number: scraped()["ptychostream_runs_total", "COMPLETE"] == number)
+        ended = before["ptychostream_runs_total", "COMPLETE"] + number
+        rig.service.wait_until(lambda ended=ended: scraped()["ptychostream_runs_total", "COMPLETE"] == ended)
         now = scraped()
-        assert now["ptychostream_frames_received_total",] == now["ptychostream_rows_total",] == 5 * number
+        for name in ("ptychostream_frames_received_total", "ptychostream_rows_total"):
+            assert now[name,] - before[name,] == 5 * number
         assert now["ptychostream_run_state", "COMPLETE"] == 1 and now["ptychostream_run_rows",] == 5
-        assert now["ptychostream_run_info", str(number), f"counted{number}"] == 1
+        assert now["ptychostream_run_info", str(int(rig.service.get("RunNumber"))), f"counted{number}"] == 1
 
 
 class Screen:
@@ -94,7 +101,7 @@ class Screen:
         while words not in shown:
             with suppress(OSError):
                 shown = shown[-20_000:] + os.read(self._ours, 65_536).decode(errors="replace")
-            assert self.process.poll() is None, shown
+            assert self.process.poll() is None, shown[-3000:]
 
     def end(self) -> int:
         """Ctrl-C; the exit code."""
@@ -119,6 +126,39 @@ def watchers(rig: Rig, epics: LoopbackEpics, tmp_path: Path) -> Iterator[tuple[S
         screen = Screen(command, environment)
         stack.callback(screen.process.kill)
         yield screen, lines, objects
+
+
+def served() -> dict[str, set[str]]:
+    """Names of all samples that are served now, and the labels of each; those that Prometheus adds among them."""
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{PORT}/metrics", timeout=HANG_S) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    samples = [sample for family in families for sample in family.samples]
+    return {sample.name: {*sample.labels, "instance", "job"} for sample in samples} | {"up": {"instance", "job"}}
+
+
+def test_dashboard_and_alarms_ask_for_what_is_served(rig: Rig) -> None:
+    """After a run: each name and label of each query, and each label of a legend; each panel has a unit."""
+    assert rig.arm("asked_for", n_positions=2) == ""
+    rig.beamline.acquire(2)
+    assert rig.wait_for_end() == "COMPLETE"
+    rig.service.wait_until(lambda: scraped()["ptychostream_run_state", "COMPLETE"])
+    now = served()
+    board = json.loads((EXAMPLES / "grafana" / "ptychostream.json").read_text())
+    queries = []
+    for panel in board["panels"]:
+        assert panel["title"] and panel["fieldConfig"]["defaults"]["unit"], panel
+        queries += [(target["expr"], target["legendFormat"]) for target in panel["targets"]]
+    rules = yaml.safe_load((EXAMPLES / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
+    queries += [(rule["expr"], rule["annotations"]["summary"]) for rule in rules]
+    assert len(queries) > 30
+    for expression, legend in queries:
+        names = metrics_in(expression)
+        assert names and names <= now.keys(), expression
+        labels = set.union(*(now[name] for name in names))
+        assert labels_in(expression) | labels_shown(legend) <= labels, (expression, legend)
+    for variable in board["templating"]["list"][1:]:
+        name, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"]).groups()  # type: ignore[union-attr]
+        assert label in now[name]
 
 
 def test_watchers_are_told_of_a_run_and_of_a_service_that_goes_and_comes_back(
