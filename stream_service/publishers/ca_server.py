@@ -99,7 +99,7 @@ class CaServer:
                 if pv.type.kind is Kind.CHAR:
                     value = encoded(str(value), pv.type.max_bytes - 1).decode()  # a screen that reads it wants its NUL
                 try:
-                    await self._group.channel(pv).write(value, **metadata_of(pv, shown))
+                    await self._group.channel(pv).write(value, verify_value=False, **metadata_of(pv, shown))
                 except Exception as defect:  # noqa: BLE001  (raised by the next call of `publish`; the others are posted)
                     self._defects.append(defect)
 

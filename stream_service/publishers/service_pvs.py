@@ -19,6 +19,7 @@ from caproto import AlarmSeverity, AlarmStatus, CaprotoRuntimeError, ChannelType
 from caproto.server import PVGroup, pvproperty
 from caproto.server.server import PvpropertyChar
 
+from stream_service.publishers.pv_fields import PvFields, record_of
 from stream_service.publishers.shown import Shown
 from stream_service.settings.status_table import REQUEST_BYTES, Kind, ServicePV
 
@@ -143,7 +144,10 @@ def property_of(pv: ServicePV) -> pvproperty[Any, Any]:
 
 
 def metadata_of(pv: ServicePV, shown: Shown) -> dict[str, Any]:
-    """What goes with a value: its alarm, and where alarms begin, as far as the type of the PV has room for that."""
+    """What goes with a value: its alarm, and where alarms begin, as far as the type of the PV has room for that.
+
+    caproto makes an alarm of its own by these limits, unless it is told not to verify the value.
+    """
     alarm = shown.alarm
     metadata: dict[str, Any] = {"status": AlarmStatus[alarm.condition], "severity": AlarmSeverity(alarm.severity)}
     if pv.type.kind is Kind.DOUBLE:
@@ -168,8 +172,10 @@ class ServicePVs(group_of(ServicePV)):
         super().__init__(prefix=prefix)
         self._orders = orders
         self._pending: list[Order] = []
-        for channel in self.pvdb.values():
+        for pv, channel in zip(ServicePV, self.pvdb.values(), strict=True):
             channel.max_subscription_backlog = UPDATES_WAITING
+            channel.reported_record_type = record_of(pv)
+            channel.fields = PvFields(pv, channel)
         self.channel(ServicePV.REQUEST).max_subscription_backlog = 1
 
     def channel(self, pv: ServicePV) -> Any:

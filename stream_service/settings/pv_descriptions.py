@@ -1,10 +1,10 @@
-"""Descriptions of the service's PVs that fit where EPICS has 40 characters for them (`DESC`)."""
+"""Descriptions of the service's PVs that fit into a string of Channel Access, where `DESC` is read."""
 
 from __future__ import annotations
 
 from stream_service.settings.status_table import ServicePV
 
-MOST_CHARACTERS = 40
+MOST_CHARACTERS = 39
 SHORT = {
     ServicePV.ARM: "put 1: arm for Request",
     ServicePV.REPEAT: "put 1: repeat the positions in Request",
@@ -18,11 +18,13 @@ SHORT = {
     ServicePV.LAST_X: "latest row: beam on the sample, x",
     ServicePV.LAST_Y: "latest row: beam on the sample, y",
     ServicePV.LAST_TIME: "when the latest row was exposed",
+    ServicePV.LAST_INTENSITY: "latest row: sum of the good pixels",
     ServicePV.LATENCY: "frame received to row seen by readers",
     ServicePV.FRAMES_RECEIVED: "frames received",
     ServicePV.FRAMES_BACKFILLED: "frames fetched from the raw file",
     ServicePV.FRAMES_LOST: "frames exposed and not in the file",
     ServicePV.MISSING_IDS: "uniqueIds of the frames lost",
+    ServicePV.FRAMES_INCOMPLETE: "frames whose group never filled",
     ServicePV.FRAMES_UNEXPECTED: "unexpected frames, not stored",
     ServicePV.FRAMES_BEFORE_RUN: "frames exposed before the run",
     ServicePV.QUEUE_BYTES: "memory of what waits to be stored",
@@ -35,10 +37,11 @@ SHORT = {
     ServicePV.REJECTED_SHARE: "share of the latest 100 rows rejected",
     ServicePV.LAST_SCORE: "score of the latest row, 0 to 1 (bad)",
     ServicePV.LAST_REJECTED: "latest row rejected, and why",
-    ServicePV.POSITIONS_LACKING: "positions without a row that can be used",
+    ServicePV.POSITIONS_LACKING: "positions without a usable row",
     ServicePV.TO_REPEAT: "JSON: what a plan should repeat",
     ServicePV.READBACKS_LOST: "PVs of the profile without a value",
     ServicePV.READBACK_PROBLEM: "which PVs have no value",
+    ServicePV.REPORT: "the newest report of a run",
     ServicePV.STANDBY: "1: auto mode, armed for what comes",
     ServicePV.RESUMING: "1: an interrupted run is taken up",
 }
@@ -46,5 +49,5 @@ SHORT = {
 
 
 def description_of(pv: ServicePV) -> str:
-    """The meaning of a PV in 40 characters at most."""
+    """The meaning of a PV in 39 characters at most."""
     return SHORT.get(pv, pv.meaning)
