@@ -35,7 +35,7 @@ OTHER_PATHS = {
 """Files of other layouts: where frames, x and y are."""
 
 ANSWERS = ("orient",)
-"""Whose exit code 1 is an answer: the file was made with another orientation."""
+"""Whose exit code 1 is no failure: of a scan without optics it answers for both sides of the focus."""
 
 GIVEN = [command for command in commands() if command.why_not_given is None]
 PAGES_WITH_COMMANDS = {page: list(lines) for page, lines in groupby(GIVEN, lambda c: name_of(c.block.page))}
