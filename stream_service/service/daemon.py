@@ -28,21 +28,16 @@ from stream_service.publishers.service_pvs import Command, Order
 from stream_service.publishers.zmq_messages import ZmqMessages
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.live.live_journal import journal_folder
-from stream_service.run.live.live_setup import LiveSetup
-from stream_service.run.live.live_sources import LiveSources
-from stream_service.run.live.resumed_setup import ResumedSetup, ResumedSources
-from stream_service.run.live.unfinished_run import UnfinishedRun
 from stream_service.run.rows.row_quality import warm_up as warm_up_judgement
 from stream_service.run.run import Run
 from stream_service.run.run_file import versions
 from stream_service.run.settings import warm_up
-from stream_service.run.setup import RunSetup
-from stream_service.run.sources import Sources
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
 from stream_service.service.own_names import only_daemon_of, only_owner_of, refuse_taken_names
 from stream_service.service.pva_face import PvaFace
 from stream_service.service.requests import parse_request, parsed
+from stream_service.service.run_maker import RunMaker
 from stream_service.service.run_news import RunNews
 from stream_service.service.standby import AutoSetup, Standby
 from stream_service.service.status_of_now import StatusOfNow
@@ -50,7 +45,7 @@ from stream_service.service.systemd import Systemd
 from stream_service.service.unfinished_runs import UnfinishedRuns
 from stream_service.settings.frames import MiB
 from stream_service.settings.profile import Profile
-from stream_service.settings.request import RepeatRequest, ScanRequest
+from stream_service.settings.request import RepeatRequest
 from stream_service.settings.service_status import RunStatus, ServiceStatus
 from stream_service.settings.status_table import STATUS, ServiceImage, ServicePV, ServiceTable
 from stream_service.sources.live.ca_detector import CaCounter
@@ -71,7 +66,6 @@ class Service:
         self._news = RunNews()
         self._metrics = Metrics(profile.service.frame_queue_MiB * MiB)
         self._systemd = Systemd()
-        self._monitors: BeamlineMonitors | None = None
         self._standby: Standby | None = None
         self._runs: list[Run] = []
         self._endings: list[tuple[Order, Run]] = []
@@ -83,10 +77,11 @@ class Service:
         counter_pv = profile.detector.counter_pv
         self._afterwards = Afterwards(lambda: CaCounter(counter_pv), profile.service.grace_s)
         self._of_now = StatusOfNow(profile.service.data_root)
+        self._maker = RunMaker(profile, self._news, (self._of_now.latencies,))
         self._signals = 0
         self._wake = threading.Event()
         self._to_arm = ArmingQueue(self._make_run, self._decided, self._wake.set)
-        self._unfinished = UnfinishedRuns(profile, self._make_resumed, self._resume, self._wake.set)
+        self._unfinished = UnfinishedRuns(profile, self._maker.resumed, self._resume, self._wake.set)
 
     def end(self) -> None:
         """Ask the service to end, from a signal handler: the first time gracefully, then at once."""
@@ -123,14 +118,14 @@ class Service:
         self._n_armed = self._unfinished.highest_number
         self._ca.start(self._status_at(time.monotonic()))
         self._pva = PvaFace(self._profile.service.prefix, self._status_at(time.monotonic()), self._news)
-        with closing(BeamlineMonitors(self._profile)) as self._monitors:
+        with closing(BeamlineMonitors(self._profile)) as self._maker.monitors:
             try:
-                self._of_now.start(self._monitors)
+                self._of_now.start(self._maker.monitors)
                 self._publish()
                 self._systemd.ready()
                 on_ready()
                 if self._profile.service.auto:
-                    self._standby = Standby(self._make_auto_run, self._profile.preprocessing.frames_per_position)
+                    self._standby = Standby(self._maker.auto, self._profile.preprocessing.frames_per_position)
                 while not self._signals and self._ca.is_alive:
                     self._turn()
                     self._wake.wait(TICK_S)
@@ -252,18 +247,7 @@ class Service:
         """The run of an order, not armed yet; called in the thread of the arming."""
         request = parse_request(order.request, self._profile)
         self._make_way()
-        return self._run(LiveSetup, request)
-
-    def _make_auto_run(self, request: ScanRequest) -> Run:
-        return self._run(AutoSetup, request)
-
-    def _make_resumed(self, unfinished: UnfinishedRun, over_because: str) -> Run:
-        """The run that an unfinished one goes on as, not armed yet; called in the thread of the arming."""
-        assert self._monitors is not None, "a run is made while the service serves"
-        profile, begin = unfinished.profile(), unfinished.armed.series.to_core()
-        sources = ResumedSources(profile, self._monitors, begin, is_over=bool(over_because))
-        made = ResumedSetup(profile, unfinished, sources, over_because)
-        return self._run_of(made, sources)
+        return self._maker.ordered(request)
 
     def _resume(self, run: Run, number: int | None) -> None:
         """Let a run go on."""
@@ -273,15 +257,6 @@ class Service:
         self._metrics.resumed(replace(before, run_number=run.run_number))
         with run.logged.lines():
             log.info("%s goes on", run.setup.scan_id)
-
-    def _run(self, setup: type[LiveSetup], request: ScanRequest) -> Run:
-        assert self._monitors is not None, "a run is made while the service serves"
-        sources = LiveSources(self._profile, self._monitors)
-        return self._run_of(setup(self._profile, request, sources), sources)
-
-    def _run_of(self, setup: RunSetup, sources: Sources) -> Run:
-        sinks = (self._of_now.latencies,)
-        return self._news.of(lambda listeners: Run(setup, sources, sinks=sinks, listeners=listeners))
 
     def _decided(self, order: Order, run: Run | None, error: str) -> None:
         """Let an armed run work, or say why there is none; then the order is answered, whatever happens."""
