@@ -13,7 +13,8 @@ from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from stream_service.settings.alarms import NEVER
-from stream_service.settings.status_table import Kind, ServiceImage, ServicePV, ServiceTable
+from stream_service.settings.pv_type import Kind
+from stream_service.settings.status_table import ServiceImage, ServicePV, ServiceTable
 
 FONT = "Liberation Sans"
 SMALL, BODY, LARGE = 14.0, 16.0, 22.0

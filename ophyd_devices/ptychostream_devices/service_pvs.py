@@ -16,7 +16,8 @@ from typing import Any
 
 from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import PV, attach_thread
-from stream_service.settings.status_table import RECORDED, Kind, ServicePV
+from stream_service.settings.pv_type import Kind
+from stream_service.settings.status_table import RECORDED, ServicePV
 from stream_service.text.utf8 import text_in_waveform, waveform_of
 
 logger = logging.getLogger(__name__)

@@ -23,8 +23,9 @@ from ptychostream_devices.service_pvs import EpicsServicePVs, ServicePVs
 from ptychostream_devices.service_run import ANSWER_S, UNSUCCESSFUL, ServiceRun, StreamServiceError
 from ptychostream_devices.status import JobStatus
 from stream_service.core.run import RunState
+from stream_service.settings.pv_type import Kind
 from stream_service.settings.request import ScanRequest
-from stream_service.settings.status_table import RECORDED, Kind, ServicePV
+from stream_service.settings.status_table import RECORDED, ServicePV
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,9 @@ from stream_service.errors import SourceError
 from stream_service.publishers.ca_clients import Clients
 from stream_service.publishers.service_pvs import Order, ServicePVs, metadata_of
 from stream_service.publishers.shown import Shown, changed, shown_in
+from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import ServiceStatus
-from stream_service.settings.status_table import Kind, ServicePV
+from stream_service.settings.status_table import ServicePV
 from stream_service.text.utf8 import encoded
 
 START_TIMEOUT_S = 10.0

@@ -14,7 +14,8 @@ from caproto import AccessRights, AlarmStatus, ChannelDouble, ChannelEnum, Chann
 
 from stream_service.settings.alarms import Condition
 from stream_service.settings.pv_descriptions import description_of
-from stream_service.settings.status_table import Kind, ServicePV
+from stream_service.settings.pv_type import Kind
+from stream_service.settings.status_table import ServicePV
 
 SEVERITIES = ("NO_ALARM", "MINOR", "MAJOR", "INVALID")
 CONDITIONS = tuple(status.name for status in sorted(AlarmStatus))[:16]

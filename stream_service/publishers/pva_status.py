@@ -16,8 +16,9 @@ from p4p.server.thread import SharedPV
 from stream_service.core.frame import NS_PER_S
 from stream_service.publishers.shown import Shown, changed, shown_in
 from stream_service.settings.alarms import NO_LIMITS
+from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import ServiceStatus, Severity
-from stream_service.settings.status_table import Kind, ServicePV
+from stream_service.settings.status_table import ServicePV
 
 REFUSAL = "{} is read-only over PVA: commands are put over Channel Access (Request, Arm, Repeat, Stop, Abort)"
 CODES = {Kind.CHAR: "s", Kind.LONG: "l", Kind.DOUBLE: "d"}

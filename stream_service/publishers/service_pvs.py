@@ -21,7 +21,8 @@ from caproto.server.server import PvpropertyChar
 
 from stream_service.publishers.pv_fields import PvFields, record_of
 from stream_service.publishers.shown import Shown
-from stream_service.settings.status_table import REQUEST_BYTES, Kind, ServicePV
+from stream_service.settings.pv_type import REQUEST_BYTES, Kind
+from stream_service.settings.status_table import ServicePV
 
 ENCODING = "utf-8"
 UPDATES_WAITING = 10

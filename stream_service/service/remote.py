@@ -11,8 +11,9 @@ from typing import Any
 from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import CA_FAILURES, PV
 from stream_service.errors import ConfigError, SourceError
+from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import INVALID
-from stream_service.settings.status_table import STATUS, Kind, ServicePV, StatusValue
+from stream_service.settings.status_table import STATUS, ServicePV, StatusValue
 from stream_service.text.utf8 import text_in_waveform
 
 SEARCH_S = 1.0

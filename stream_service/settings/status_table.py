@@ -6,65 +6,33 @@ its order. A PV is posted after those below it: whoever waits for `State` finds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import StrEnum
 
 from stream_service.core.run import RunState
 from stream_service.settings import alarms
 from stream_service.settings.alarms import Alarm, AlarmRule, Limits
+from stream_service.settings.pv_type import (
+    COUNT,
+    IN_BYTES,
+    IN_FRAMES,
+    IN_MICROMETRES,
+    IN_PERCENT,
+    IN_ROWS,
+    IN_SECONDS,
+    PER_SECOND,
+    REQUEST_BYTES,
+    SHARE,
+    SWITCH,
+    TEXT,
+    Kind,
+    PVType,
+    one_of,
+)
 from stream_service.settings.service_status import Health, RunStatus, ServiceStatus, Severity
 from stream_service.text.local_time import local_time
 
-TEXT_BYTES = 4096
-REQUEST_BYTES = 4 << 20
-"""Some 100,000 planned positions as JSON."""
-
 StatusValue = str | int | float
-
-
-class Kind(StrEnum):
-    """Types of Channel Access that the service uses."""
-
-    CHAR = "char"
-    """A waveform that holds a text, UTF-8: a string of CA would be cut at 39 characters."""
-    ENUM = "enum"
-    LONG = "long"
-    DOUBLE = "double"
-
-
-@dataclass(frozen=True, slots=True)
-class PVType:
-    """Type and metadata of a PV for CA clients."""
-
-    kind: Kind
-    unit: str = ""
-    """7 characters at most."""
-    precision: int = 0
-    """Digits after the point of a double; it is rounded to them."""
-    limits: tuple[int, int] | None = None
-    """For displays."""
-    choices: tuple[str, ...] = ()
-    """Of an enum; the first is its value before the service has one."""
-    max_bytes: int = 0
-    """Of a text, with its NUL."""
-
-
-TEXT = PVType(Kind.CHAR, max_bytes=TEXT_BYTES)
-SWITCH = PVType(Kind.LONG, limits=(0, 1))
-COUNT = PVType(Kind.LONG)
-SHARE = PVType(Kind.DOUBLE, precision=3, limits=(0, 1))
-IN_ROWS = PVType(Kind.LONG, "rows")
-IN_FRAMES = PVType(Kind.LONG, "frames")
-IN_SECONDS = PVType(Kind.LONG, "s")
-IN_BYTES = PVType(Kind.DOUBLE, "bytes")
-PER_SECOND = PVType(Kind.DOUBLE, "1/s", precision=1)
-IN_MICROMETRES = PVType(Kind.DOUBLE, "um", precision=3)
-IN_PERCENT = PVType(Kind.DOUBLE, "%", precision=1, limits=(0, 100))
-
-
-def _one_of(choices: Iterable[str]) -> PVType:
-    return PVType(Kind.ENUM, choices=tuple(map(str, choices)))
 
 
 def _rate(count: Callable[[RunStatus], int]) -> Callable[[ServiceStatus], float]:
@@ -107,8 +75,8 @@ class ServicePV(StrEnum):
     STOP = "Stop", "put 1: stop gracefully (drain and close); 0, and the put complete, when the run has ended", SWITCH
     ABORT = "Abort", "put 1: end now, keep the rows; 0, and the put complete, when the run has ended", SWITCH
 
-    STATE = "State", "state of the newest run", _one_of(RunState), lambda s: s.run.state, alarms.OF_THE_STATE
-    HEALTH = "Health", "state of the service", _one_of(Health), lambda s: s.health, alarms.OF_THE_RUN
+    STATE = "State", "state of the newest run", one_of(RunState), lambda s: s.run.state, alarms.OF_THE_STATE
+    HEALTH = "Health", "state of the service", one_of(Health), lambda s: s.health, alarms.OF_THE_RUN
     MESSAGE = "Message", "what the service is doing, in words", TEXT, lambda s: s.run.message, alarms.OF_THE_RUN
     ARM_ERROR = (
         "ArmError",

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from stream_service.core.run import RunState
 from stream_service.service.remote import Seen
-from stream_service.settings.status_table import Kind, ServicePV, StatusValue
+from stream_service.settings.pv_type import Kind
+from stream_service.settings.status_table import ServicePV, StatusValue
 
 UNKNOWN = "–"
 BAR_CHARACTERS = 40

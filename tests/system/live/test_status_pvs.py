@@ -19,7 +19,8 @@ from stream_service.channel_access.library import PV
 from stream_service.run.live.beamline_monitors import followed_channels
 from stream_service.settings.profile_file import load_profile
 from stream_service.settings.pv_descriptions import description_of
-from stream_service.settings.status_table import STATUS, Kind, ServicePV, ServiceTable
+from stream_service.settings.pv_type import Kind
+from stream_service.settings.status_table import STATUS, ServicePV, ServiceTable
 
 N_ROWS = 5
 NO_CLOCK_IS_OFF_BY_S = 3600.0

@@ -15,8 +15,9 @@ from stream_service.publishers.pv_fields import record_of
 from stream_service.publishers.service_pvs import ServicePVs
 from stream_service.publishers.shown import shown_in
 from stream_service.settings.pv_descriptions import description_of
+from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import NO_RUN, DataPlace, Health, Judged, ServiceStatus
-from stream_service.settings.status_table import Kind, ServicePV
+from stream_service.settings.status_table import ServicePV
 
 WELL = ServiceStatus(Health.READY)
 BAD = replace(WELL, run=replace(NO_RUN, gaps=3, judged=Judged(recent_share=0.3)), place=DataPlace("/data", 5e9))

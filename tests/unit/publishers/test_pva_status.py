@@ -14,8 +14,9 @@ from p4p.server import Server
 
 from stream_service.core.run import RunState
 from stream_service.publishers.pva_status import PvaStatus
+from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import NO_RUN, Health, ServiceStatus, Severity
-from stream_service.settings.status_table import STATUS, Kind, ServicePV
+from stream_service.settings.status_table import STATUS, ServicePV
 
 PREFIX = "X:"
 RUNNING = ServiceStatus(

@@ -8,7 +8,8 @@ import pytest
 from caproto import AccessRights
 
 from stream_service.publishers.service_pvs import Command, ServicePVs
-from stream_service.settings.status_table import Kind, ServicePV
+from stream_service.settings.pv_type import Kind
+from stream_service.settings.status_table import ServicePV
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 
 from stream_service.core.account import Account
 from stream_service.core.run import RunState
+from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import NO_RUN, Health, Pace, ServiceStatus, Severity
-from stream_service.settings.status_table import RECORDED, STATUS, Kind, ServicePV
+from stream_service.settings.status_table import RECORDED, STATUS, ServicePV
 
 IDLE = ServiceStatus(Health.READY)
 RUN = replace(NO_RUN, run_number=3, state=RunState.RECEIVING, account=Account(9, 5, 0, 4, 0, 0, 0, 0), gaps=2, rows=5)
