@@ -100,7 +100,7 @@ def test_wheel_holds_our_packages_and_nothing_else(wheel: Path) -> None:
     assert not [name for name in names if "test" in Path(name).parent.parts or name.endswith((".pyc", ".h5"))]
 
 
-def test_wheel_holds_every_tracked_layout_and_module(wheel: Path) -> None:
+def test_wheel_holds_every_layout_screen_and_module(wheel: Path) -> None:
     shelves = {"stream_service": "", "iocsim": "", "ophyd_devices": "ophyd_devices/", "plans": "plans/"}
     expected = {
         str(path.relative_to(CHECKOUT)).removeprefix(prefix)
@@ -108,6 +108,7 @@ def test_wheel_holds_every_tracked_layout_and_module(wheel: Path) -> None:
         for path in (CHECKOUT / shelf).rglob("*.py")
     }
     expected |= {f"stream_service/{path.relative_to(CHECKOUT)}" for path in (CHECKOUT / "xml_layouts").rglob("*.*")}
+    expected |= {f"stream_service/{path.relative_to(CHECKOUT)}" for path in (CHECKOUT / "screens").glob("*.bob")}
     with zipfile.ZipFile(wheel) as archive:
         assert expected <= set(archive.namelist())
 
