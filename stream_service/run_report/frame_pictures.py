@@ -62,10 +62,10 @@ def chosen_rows(run: StoredRun) -> list[tuple[int, str]]:
         n = min(len(run.rows), N_BEST + N_MEDIAN)
         return [(int(row), "not judged") for row in np.unique(np.linspace(0, len(run.rows) - 1, n).astype(int))[:n]]
     by_score = judged[np.argsort(run.rows["score"][judged], kind="stable")]
-    middle = (len(by_score) - N_MEDIAN) // 2
+    middle = max(0, (len(by_score) - N_MEDIAN) // 2)
     parts = (
-        (by_score[: -N_WORST - 1 : -1], "among the worst"),
-        (by_score[max(0, middle) : max(0, middle) + N_MEDIAN], "in the middle"),
+        (_worst(run, judged), "among the worst"),
+        (by_score[middle : middle + N_MEDIAN], "in the middle"),
         (by_score[:N_BEST], "among the best"),
     )
     chosen: dict[int, str] = {}
@@ -73,6 +73,15 @@ def chosen_rows(run: StoredRun) -> list[tuple[int, str]]:
         for row in rows.tolist():
             chosen.setdefault(row, what)
     return list(chosen.items())
+
+
+def _worst(run: StoredRun, judged: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """The worst rows, the worst of each reason first; of equal scores the earlier one."""
+    worst = judged[np.argsort(-run.rows["score"][judged], kind="stable")]
+    _, firsts = np.unique(run.rows["reason"][worst], return_index=True)
+    firsts = np.sort(firsts)
+    of_each = worst[firsts[run.rows.rejected[worst[firsts]]]]
+    return np.concatenate([of_each, worst[~np.isin(worst, of_each)]])[:N_WORST]
 
 
 def _about_row(run: StoredRun, row: int) -> Iterator[str]:

@@ -124,8 +124,9 @@ def _about_rejected(run: StoredRun, file: str) -> Iterator[Advice]:
     n = int(np.count_nonzero(run.rows.rejected))
     n_used = int(np.count_nonzero(run.rows["keep"][run.rows.rejected]))
     if n_used:
+        which = f"{n_used} of the" if n_used < n else "The"
         yield Advice(
-            f"{n_used} of the {counted(n, 'rejected row')} {agrees(n_used, 'is')} still used by whoever reads the "
+            f"{which} {counted(n, 'rejected row')} {agrees(n_used, 'is')} still used by whoever reads the "
             "file. If the reasons below convince you, leave them out with:",
             f"ptychostream evaluate {file} --apply",
         )

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from stream_service.run_report import facts
 from stream_service.run_report.frame_pictures import frame_pictures, mean_picture
 from stream_service.run_report.headline import headline
-from stream_service.run_report.map_pictures import map_pictures
+from stream_service.run_report.map_pictures import are_marked, map_pictures
 from stream_service.run_report.position_pictures import position_pictures
 from stream_service.run_report.readback_pictures import readback_pictures
 from stream_service.run_report.row_pictures import row_pictures
@@ -55,6 +55,7 @@ def page_of(run: StoredRun, step: Step = lambda _: None) -> str:
         run=run,
         headline=headline(run),
         begun=local_time(run.start_ns)[:16],
+        rings=are_marked(run),
         maps=part(map_pictures(run)),
         over_rows=part(row_pictures(run) if has_rows else ()),
         position_pictures=part(position_pictures(run)),
@@ -66,7 +67,7 @@ def page_of(run: StoredRun, step: Step = lambda _: None) -> str:
         account=list(facts.account_facts(run)),
         rates=list(facts.rate_facts(run)),
         positions=list(facts.position_facts(run)) if has_rows else [],
-        notes=[note for note in (run.message, *run.announced.notes) if note],
+        notes=_notes(run),
         settings=_settings(run),
         size=counted_bytes(run.path.stat().st_size),
         program=f"ptychostream {version('ptychostream')}",
@@ -97,6 +98,11 @@ def _template() -> Any:
 def _shown(value: Any) -> Any:
     """What stands in the page for a value: numbers and texts, of which every character is seen."""
     return value if isinstance(value, Markup) else printable(str(value))
+
+
+def _notes(run: StoredRun) -> list[str]:
+    """What is to be said of run and file, and does not stand in the headline."""
+    return [note for note in (run.message, *run.announced.notes) if note and note not in run.announced.end.why]
 
 
 def _settings(run: StoredRun) -> Markup | str:

@@ -15,6 +15,8 @@ from stream_service.run_report.thinned_line import MOST_POINTS, draw_points
 SAME_ENERGY = 1e-4
 """Relative: less is noise of a readback."""
 RATE_PARTS = 60
+MANY = 200
+"""Rejected rows of which each is marked where it is."""
 
 
 def row_pictures(run: StoredRun) -> Iterator[Picture]:
@@ -50,9 +52,10 @@ def _over_rows(
 
 
 def mark_rejected(axes: Axes, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> None:
-    """Crosses at rejected rows, at most so many that they can be seen."""
+    """Crosses at rejected rows: smaller ones where they are many, and at most so many that they can be seen."""
     step = -(-len(x) // MOST_POINTS) or 1
-    axes.plot(x[::step], y[::step], "x", color=REJECTED, markersize=6, markeredgewidth=1.6)
+    size = 6.0 if len(x) <= MANY else 2.5
+    axes.plot(x[::step], y[::step], "x", color=REJECTED, markersize=size, markeredgewidth=size / 4)
 
 
 def _rate(stamps_ns: npt.NDArray[np.int64]) -> Picture:

@@ -34,6 +34,9 @@ COLUMNS: tuple[tuple[str, Column], ...] = (
 ROW = np.dtype([*((column.name, column.dtype) for _, column in COLUMNS), ("is_tagged", np.bool_)])
 """A row; of columns with a value for each frame that of its first frame."""
 
+UNLIKE = "unlike its neighbours"
+BY_OTHERS = "left out by others than the run"
+"""Of a row that `/entry/keep` leaves out, and nothing in the file says why."""
 Flags = npt.NDArray[np.bool_]
 
 
@@ -103,7 +106,7 @@ class RowTable:
         if not (said or doubts) and at["reason"] == Reason.POSITION:
             said = _reason_words(at)
         if not (said or doubts) and self.rejected[row]:
-            said = "left out in /entry/keep"
+            said = UNLIKE if at["keep"] else BY_OTHERS
         return "; ".join(filter(None, (said, doubts)))
 
     def kind(self, row: int) -> str:
@@ -111,7 +114,9 @@ class RowTable:
         at = self.columns[row]
         if at["reason"] in _KINDS and at["reason"] != Reason.NONE:
             return _KINDS[int(at["reason"])]
-        return "position flagged" if at["flags"] else "left out in /entry/keep"
+        if at["flags"]:
+            return "position flagged"
+        return UNLIKE if at["keep"] else BY_OTHERS
 
 
 _KINDS = {int(reason): reason.name.lower().replace("_", " ") for reason in Reason} | {

@@ -36,6 +36,7 @@ from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
 from stream_service.service.own_names import only_daemon_of, only_owner_of, refuse_taken_names
 from stream_service.service.pva_face import PvaFace
+from stream_service.service.reports import RunReports
 from stream_service.service.requests import parse_request, parsed
 from stream_service.service.run_maker import RunMaker
 from stream_service.service.run_news import RunNews
@@ -53,6 +54,8 @@ from stream_service.sources.live.ca_detector import CaCounter
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
+REPORT_S = 5.0
+"""For the report of the last run, when the service ends: on a machine that has nothing else to do it takes 3 s."""
 ENDING = "refused, because the service is ending: arm it when it has been started again"
 
 
@@ -78,6 +81,7 @@ class Service:
         self._afterwards = Afterwards(lambda: CaCounter(counter_pv), profile.service.grace_s)
         self._of_now = StatusOfNow(profile.service.data_root)
         self._maker = RunMaker(profile, self._news, (self._of_now.latencies,))
+        self._reports = RunReports()
         self._signals = 0
         self._wake = threading.Event()
         self._to_arm = ArmingQueue(self._make_run, self._decided, self._wake.set)
@@ -138,6 +142,7 @@ class Service:
                     self._standby.close()
                 self._end_runs()
                 self._to_arm.join()
+                self._end_reports()
                 self._of_now.close()
         if not self._ca.is_alive:
             log.error("the CA server of the service died; the run was finished, the service ends")
@@ -312,6 +317,8 @@ class Service:
         self._metrics.note(earlier.status() for earlier in self._runs)  # those that go now count to their end
         self._runs = [earlier for earlier in self._runs if earlier not in ended] + [run]
         self._news.began(run)
+        if self._profile.service.report:
+            self._reports.watch(run)
 
     def _stand_by(self) -> None:
         if self._standby is None or self._to_arm.is_arming or self._unfinished.is_working:
@@ -325,12 +332,17 @@ class Service:
         """Show how everything is, and answer what has been done."""
         is_held = self._standby is not None and self._standby.is_getting_ready
         ended = [] if is_held else [(order, run) for order, run in self._endings if run.state.has_ended]
+        self._attempt("reports cannot be made", self._report)
         self._attempt("the status cannot be shown", self._show_status)
         self._attempt("the images cannot be shown", self._show_images)
         self._attempt("the messages cannot be sent", self._news.tell_ends)
         for ending in ended:
             self._endings.remove(ending)
             self._ca.answer(ending[0])
+
+    def _report(self) -> None:
+        self._reports.look()
+        self._of_now.report = self._reports.newest
 
     def _show_status(self) -> None:
         status = self._status_at(time.monotonic())
@@ -373,3 +385,12 @@ class Service:
             if self._signals > 1:
                 for run in self._runs:
                     run.abort()
+
+    def _end_reports(self) -> None:
+        """Wait a moment for the report of the last run, and show where it is."""
+        end_s = time.monotonic() + REPORT_S
+        while self._reports.is_busy and self._signals < 2 and time.monotonic() < end_s:
+            self._publish()
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+        self._reports.close()

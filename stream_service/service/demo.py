@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -32,8 +33,13 @@ from stream_service.sources.hdf5.recording import Hdf5Recording
 from stream_service.standard_file import paths
 from stream_service.testing.loopback import LOOPBACK, LoopbackEpics, process_environment
 
+if TYPE_CHECKING:
+    from stream_service.service.remote import RemoteService
+
 READY_TIMEOUT_S = 300.0
 """The service compiles its kernels when it is first used on a machine: minutes where much else runs there."""
+REPORT_TIMEOUT_S = 120.0
+"""A report takes seconds, and yields to whatever else runs."""
 SCAN_ID = "demo"
 STEP_UM = 0.2
 """Of the spiral: about 70 % overlap for the simulated probe of 0.7 µm."""
@@ -60,6 +66,7 @@ class Outcome:
     raw: Path
     truth: Path
     picture: Path
+    report: Path
     notes: tuple[str, ...] = ()
     """What was assumed of a recording that was replayed."""
 
@@ -104,6 +111,7 @@ class Demo:
             Hdf5Recording(self._replay, translation=self._translation).close()
         self._clear()
         standard, truth, picture = self._file("_std.h5"), self._file("_truth.npz"), self._file(".png")
+        page = self._file("_report.html")
         with ExitStack() as processes:
             report(Progress("starting the simulated beamline"))
             processes.enter_context(self._start_ioc(truth)).wait_for("ready", READY_TIMEOUT_S)
@@ -117,7 +125,16 @@ class Demo:
             report(Progress("drawing"))
             draw_overview(standard, picture)
         raw = self._file("_raw.h5")
-        return Outcome(status, row_rate(standard), standard, raw, truth, picture, tuple(self._notes))
+        return Outcome(
+            status,
+            row_rate(standard),
+            standard,
+            raw,
+            truth,
+            picture,
+            Path(str(status[ServicePV.REPORT]) or page),
+            tuple(self._notes),
+        )
 
     def _scan(self, processes: ExitStack, report: Callable[[Progress], None]) -> dict[ServicePV, StatusValue]:
         plan = self._start_plan()
@@ -135,7 +152,17 @@ class Demo:
             report(Progress(step_of(str(now[ServicePV.MESSAGE])), rows, rows_expected, rate))
         if plan.exit_code:
             raise SubprocessError(f"the plan ended with exit code {plan.exit_code}:\n{plan.log_tail()}")
-        return service.read()
+        report(Progress("writing the report"))
+        return self._status_with_report(service)
+
+    def _status_with_report(self, service: RemoteService) -> dict[ServicePV, StatusValue]:
+        """The status once it names the report of the run, or without it after the time-out."""
+        deadline_s = time.monotonic() + REPORT_TIMEOUT_S
+        while not (status := service.read())[ServicePV.REPORT] and time.monotonic() < deadline_s:
+            if not status[ServicePV.ROWS]:  # nothing to be reported
+                break
+            time.sleep(0.1)
+        return status
 
     def _start_ioc(self, truth: Path) -> Subprocess:
         options = ["--truth", str(truth)]
@@ -224,6 +251,7 @@ class Demo:
             "_raw.h5",
             "_truth.npz",
             ".png",
+            "_report.html",
             "_profile.yaml",
             "_references.npz",
             "_positions.npy",

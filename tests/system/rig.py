@@ -27,10 +27,13 @@ HELD_UP = {"drain_s": 10.0, "pairing_timeout_s": 60.0, "clock_limit_s": 10.0}
 
 
 def profile_for(ioc_prefix: str, service_prefix: str, folder: Path, **changes: Any) -> Path:
-    """The simulated beamline's profile under other prefixes; `changes` are merged into its sections."""
+    """The simulated beamline's profile under other prefixes; `changes` are merged into its sections.
+
+    Without reports, of which each takes seconds: a test that wants them says so.
+    """
     text = profile_path("sim").read_text(encoding="utf-8").replace("SIM:", ioc_prefix)
     document = yaml.safe_load(text)
-    document["service"] |= {"prefix": service_prefix, "data_root": str(folder)} | HELD_UP
+    document["service"] |= {"prefix": service_prefix, "data_root": str(folder), "report": False} | HELD_UP
     for section, values in changes.items():
         document[section] = document.get(section, {}) | values
     path = folder / "profile.yaml"

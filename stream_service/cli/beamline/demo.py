@@ -104,6 +104,7 @@ def _summarize(outcome: Outcome) -> None:
     for note in outcome.notes:
         table.add_row("note", note)
     for name, path in (
+        ("report", outcome.report),
         ("standard file", outcome.standard),
         ("detector's own file", outcome.raw),
         ("simulated truth", outcome.truth),

@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from chromium import browser
 from demonstration import Demonstration, finish_demo, processes_mentioning, run_demo, start_demo
 from limits import HANG_S
 
@@ -51,7 +52,32 @@ def test_demo_stores_every_frame_and_says_complete(followed) -> None:
         "demo_raw.h5",
         "demo_truth.npz",
         "demo.png",
+        "demo_report.html",
     }
+
+
+def test_service_has_named_the_report_before_the_demo_ends(followed) -> None:
+    demo, _ = followed
+    assert re.search(rf"│ report +│ {re.escape(str(demo.folder / 'demo_report.html'))} +│", demo.output), demo.output
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_report_opens_in_a_browser_without_a_request(followed, tmp_path: Path, width: int) -> None:
+    demo, _ = followed
+    address, asked, complaints = (demo.folder / "demo_report.html").as_uri(), [], []
+    with browser() as chromium:
+        page = chromium.new_page(viewport={"width": width, "height": 900})
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.goto(address)
+        assert [url for url in asked if not url.startswith("data:")] == [address]
+        assert complaints == []
+        assert f"COMPLETE: {N} of {N} frames in {N} rows" in page.inner_text(".headline")
+        pictures = page.evaluate("[...document.images].map(each => each.complete && each.naturalWidth > 0)")
+        assert len(pictures) > 20 and all(pictures)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing to be pushed aside
+        page.screenshot(path=tmp_path / "report.png", full_page=True)
+    assert (tmp_path / "report.png").stat().st_size > 50_000
 
 
 def test_demo_file_has_no_finding(followed) -> None:
