@@ -125,16 +125,8 @@ class Demo:
             report(Progress("drawing"))
             draw_overview(standard, picture)
         raw = self._file("_raw.h5")
-        return Outcome(
-            status,
-            row_rate(standard),
-            standard,
-            raw,
-            truth,
-            picture,
-            Path(str(status[ServicePV.REPORT]) or page),
-            tuple(self._notes),
-        )
+        page = Path(str(status[ServicePV.REPORT]) or page)
+        return Outcome(status, row_rate(standard), standard, raw, truth, picture, page, tuple(self._notes))
 
     def _scan(self, processes: ExitStack, report: Callable[[Progress], None]) -> dict[ServicePV, StatusValue]:
         plan = self._start_plan()
