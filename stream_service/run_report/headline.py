@@ -55,7 +55,7 @@ class Headline:
 
 def headline(run: StoredRun) -> Headline:
     """That of a run."""
-    return Headline(_grade(run), _title(run), run.announced.end.why, tuple(_advice(run)))
+    return Headline(_grade(run), _title(run), run.end_reason, tuple(_advice(run)))
 
 
 def lacking_positions(run: StoredRun) -> int:

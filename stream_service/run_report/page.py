@@ -69,6 +69,7 @@ def page_of(run: StoredRun, step: Step = lambda _: None) -> str:
         positions=list(facts.position_facts(run)) if has_rows else [],
         notes=_notes(run),
         settings=_settings(run),
+        path=run.path.absolute(),
         size=counted_bytes(run.path.stat().st_size),
         program=f"ptychostream {version('ptychostream')}",
         now=local_time(time.time_ns())[:16],
@@ -101,8 +102,8 @@ def _shown(value: Any) -> Any:
 
 
 def _notes(run: StoredRun) -> list[str]:
-    """What is to be said of run and file, and does not stand in the headline."""
-    return [note for note in (run.message, *run.announced.notes) if note and note not in run.announced.end.why]
+    """What the run said at its end, sentence by sentence, and what is to be said of its file."""
+    return [note for note in (*run.message.split("; "), *run.announced.notes) if note]
 
 
 def _settings(run: StoredRun) -> Markup | str:
