@@ -97,6 +97,7 @@ def test_wheel_holds_our_packages_and_nothing_else(wheel: Path) -> None:
         names = archive.namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == TOP_LEVEL
     assert "stream_service/xml_layouts/sim/profile.yaml" in names
+    assert "stream_service/run_report/page.html" in names
     assert not [name for name in names if "test" in Path(name).parent.parts or name.endswith((".pyc", ".h5"))]
 
 
