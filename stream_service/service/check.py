@@ -23,6 +23,7 @@ from stream_service.run.live.grouping_checks import grouping_findings
 from stream_service.run.settings import build_reducer
 from stream_service.service.check_arrays_file import check_arrays_file
 from stream_service.service.check_arrivals import arrival_findings, listen
+from stream_service.service.check_ports import check_ports
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_newest, check_stream
 from stream_service.service.remote import service_host
@@ -44,6 +45,7 @@ def check_profile(profile: Profile, listen_s: float | None = None) -> Iterator[F
         yield Finding("error", "placeholders", problem)
         return
     yield from _check_folder(profile)
+    yield from check_ports(profile)
     try:
         corrections = corrections_from(profile.preprocessing, images_of(load_references(profile)))
         yield Finding("ok", "references", ", ".join(profile.references.model_dump(exclude_none=True)) or "none named")
