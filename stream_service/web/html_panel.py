@@ -16,10 +16,11 @@ class HtmlPanel:
     def __init__(self, name: str, facts: Callable[[], Mapping[str, Any]], sheet: InlineStyleSheet) -> None:
         self._template = TEMPLATES.get_template(f"{name}.html")
         self._facts = facts
-        self.root = Div(name=name, text="", sizing_mode="stretch_width", stylesheets=[sheet])
+        self._div = Div(name=name, text="", sizing_mode="stretch_width", stylesheets=[sheet])
+        self.roots = (self._div,)
 
     def show(self) -> None:
         """Show how it is now."""
         text = self._template.render(self._facts())
-        if text != self.root.text:
-            self.root.text = text
+        if text != self._div.text:
+            self._div.text = text

@@ -65,6 +65,7 @@ def dark_figure(name: str, x_label: str, y_label: str, **options: Any) -> figure
         axis.axis_line_color = axis.major_tick_line_color = LINE
         axis.minor_tick_line_color = None
         axis.axis_label_standoff = 4
+        axis.ticker.desired_num_ticks = 4  # type: ignore[union-attr]
     for grid in (plot.xgrid[0], plot.ygrid[0]):
         grid.grid_line_color = LINE
         grid.grid_line_alpha = 0.5

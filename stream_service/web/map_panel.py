@@ -55,19 +55,20 @@ class MapPanel:
         self._mapper = LinearColorMapper(palette=kind.palette, low=0, high=1, nan_color=NOTHING)
         if kind.is_around_zero:
             self._mapper.update(low=-1, high=1)
-        self.root = dark_figure(f"map_{kind.image}", "x (µm)", "y (µm)", match_aspect=True, title=None)
-        self.root.x_range.range_padding = self.root.y_range.range_padding = 0.02  # type: ignore[union-attr]
+        plot = dark_figure(f"map_{kind.image}", "x (µm)", "y (µm)", match_aspect=True, title=None)
+        plot.x_range.range_padding = plot.y_range.range_padding = 0.02  # type: ignore[union-attr]
         shown: Any = {"source": self._source, "color_mapper": self._mapper}  # stubs of Bokeh do not know the latter
-        drawn = self.root.image("image", "x", "y", "dw", "dh", **shown)
+        drawn = plot.image("image", "x", "y", "dw", "dh", **shown)
         hover = HoverTool(renderers=[drawn], tooltips=[("x, y", "$x{0.000} µm, $y{0.000} µm"), (kind.title, "@image")])
-        self.root.add_tools(hover)
+        plot.add_tools(hover)
         for colour, width in (("black", 5), ("white", 2)):
-            self.root.scatter(
+            plot.scatter(
                 "x", "y", source=chosen, marker="circle", size=18, fill_color=None, line_color=colour, line_width=width
             )
-        add_colour_bar(self.root, self._mapper, kind.unit)
-        self.root.on_event(Tap, self._tapped)
+        add_colour_bar(plot, self._mapper, kind.unit)
+        plot.on_event(Tap, self._tapped)
         self._choose = choose
+        self.roots = (plot,)
 
     def _tapped(self, event: Any) -> None:
         self._choose(event.x, event.y)

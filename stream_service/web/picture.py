@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,11 @@ class Picture:
     serial: int
     """Another one for each picture: it tells what is new."""
 
+    @classmethod
+    def binned_before(cls, pixels: npt.NDArray[np.float32], step: int) -> Self:
+        """One that another process has made small."""
+        return cls(pixels, step, {}, next(_serials))
+
     def extent_um(self) -> tuple[float, float, float, float]:
         """Left and lower edge, width and height on the sample, of a map."""
         ny, nx = self.pixels.shape
@@ -44,9 +49,7 @@ class Picture:
         return self.pixels.size <= 1 and not np.nan_to_num(self.pixels).any()
 
 
-def picture_of(
-    pixels: npt.NDArray[np.generic], attributes: Mapping[str, Any], most_pixels: int = MOST_PIXELS
-) -> Picture:
+def picture_of(pixels: npt.NDArray[Any], attributes: Mapping[str, Any], most_pixels: int = MOST_PIXELS) -> Picture:
     """The picture of pixels (y, x), each the mean of some of them (NaN left out) if there are more than `most_pixels`
     on a side."""
     whole = np.array(pixels, np.float32)

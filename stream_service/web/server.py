@@ -1,47 +1,106 @@
-"""The web server of the page: Bokeh's, with one view of the service for all its viewers."""
+"""The web server of the page: one view of the service and one reader of its files for all viewers."""
 
 from __future__ import annotations
 
+import logging
+import secrets
 import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from bokeh.document import Document
-from bokeh.server.server import Server
+from bokeh.server.server import BaseServer
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop, PeriodicCallback
 
 from stream_service.errors import ConfigError
 from stream_service.settings.profile import Profile
-from stream_service.web.page import Page
+from stream_service.settings.status_table import ServicePV
+from stream_service.web.access import Access
+from stream_service.web.guarded_app import Alive, GuardedApp
+from stream_service.web.page import Page, Sources
+from stream_service.web.report_handler import ReportHandler
+from stream_service.web.scan_file import FileReader, Watched
 from stream_service.web.service_view import ServiceView
+
+LOOK_MS = 1000
+"""Between two looks at what files say, for all viewers."""
+RUNS_S = 15
+"""Between two looks for past runs, if no run has begun or ended."""
+UNUSED_MS = 15_000
+"""A page that nobody has open any more is forgotten after this time."""
 
 
 class WebServer:
-    """Serves the page until `end`. Raises `ConfigError` if the port is taken."""
+    """Serves the page until a signal comes. Raises `ConfigError` if the port is taken."""
 
-    def __init__(self, profile: Profile, address: str, port: int) -> None:
-        self._view = ServiceView(profile.service.prefix)
+    def __init__(self, profile: Profile, address: str, port: int, access: Access) -> None:
         self._profile = profile
+        self._loop = IOLoop.current()
+        self._app = GuardedApp(
+            {"/": self._page},
+            access,
+            cookie=f"ptychostream_{port}",
+            extra_websocket_origins=["*"],  # the door has compared it with the name by which we were asked
+            extra_patterns=[
+                (r"/report/(.*)", ReportHandler, {"root": self._data_root}),
+                (r"/alive", Alive),
+            ],
+            sign_sessions=True,
+            secret_key=secrets.token_bytes(32),
+            unused_session_lifetime_milliseconds=UNUSED_MS,
+            check_unused_sessions_milliseconds=UNUSED_MS,
+        )
+        http = HTTPServer(self._app)
         try:
-            self._server = Server(
-                {"/": self._page},
-                port=port,
-                address=address,
-                allow_websocket_origin=[f"{name}:{port}" for name in ("localhost", "127.0.0.1")],
-            )
+            http.listen(port, address)
         except OSError as error:
             raise ConfigError(
-                f"port {port} of {address} cannot be served: {error.strerror}; give another --port"
+                f"the page cannot be served at port {port} of {address}: {error.strerror}; give another --port"
             ) from error
+        self._server = BaseServer(self._loop, self._app, http)
+        self._view = ServiceView(profile.service.prefix)
+        self._rows, self._lists = FileReader(), FileReader()
+        self._series, self._runs = Watched(self._rows), Watched(self._lists)
+        self._n_looks = 0
+
+    def _data_root(self) -> Path:
+        """That which the service says, or else its profile."""
+        return Path(self._view.text(ServicePV.DATA_ROOT) or self._profile.service.data_root)
 
     def _page(self, document: Document) -> None:
-        Page(document, self._view, f"{self._profile.beamline}: ptychostream", self._profile.service.frame_queue_MiB)
+        sources = Sources(self._view, self._rows, self._series, self._runs, self._profile.service.frame_queue_MiB)
+        Page(document, sources, f"{self._profile.beamline}: ptychostream", self._app.is_behind)
 
-    def run(self, on_ready: Any) -> None:
-        """Serve until a signal comes."""
-        self._server.start()
-        loop = self._server.io_loop
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: loop.add_callback_from_signal(loop.stop))
-        on_ready()
-        loop.start()
-        self._server.stop()
-        self._view.close()
+    def _look(self) -> None:
+        """Ask for what has changed, as long as somebody looks."""
+        if not self._app.get_sessions("/"):
+            return
+        view = self._view
+        file, state = view.text(ServicePV.FILE), view.text(ServicePV.STATE)
+        counts = tuple(view.number(pv) for pv in (ServicePV.ROWS, ServicePV.ROWS_JUDGED, ServicePV.ROWS_REJECTED))
+        self._series.look({"what": "series", "path": file}, (file, state, counts))
+        self._n_looks += 1
+        root = str(self._data_root())
+        now = self._n_looks * LOOK_MS // (1000 * RUNS_S)
+        self._runs.look({"what": "runs", "path": root}, (root, file, state, view.text(ServicePV.REPORT), now))
+
+    def run(self, on_ready: Callable[[], Any]) -> None:
+        """Serve until SIGINT or SIGTERM."""
+        with ExitStack() as closing:
+            for opened in (self._view, self._rows, self._lists):
+                closing.callback(opened.close)
+            self._server.start()
+            closing.callback(self._server.stop)
+            looking = PeriodicCallback(self._look, LOOK_MS)
+            looking.start()
+            closing.callback(looking.stop)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: self._loop.add_callback_from_signal(self._loop.stop))
+            on_ready()
+            self._loop.start()
+
+
+logging.getLogger("bokeh.server.util").setLevel(logging.ERROR)  # it warns of "*", see extra_websocket_origins

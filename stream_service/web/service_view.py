@@ -1,7 +1,7 @@
 """The service as its PVs show it: latest values, pictures and tables, for all viewers of the page together.
 
-One set of monitors per process. They fill latest-value mailboxes from the threads of the EPICS libraries; a viewer
-looks whenever it likes, and neither waits for the other.
+One set of monitors per process. They fill latest-value mailboxes from threads of the PVA client; a viewer looks
+whenever it likes, and neither waits for the other.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from typing import Any
 
 from p4p.client.thread import Context
 
-from stream_service.channel_access.channel import let_go
-from stream_service.channel_access.library import PV
 from stream_service.errors import SourceError
 from stream_service.settings.status_table import STATUS, Kind, ServiceImage, ServicePV, ServiceTable, StatusValue
 from stream_service.sources.live.ntndarray import decode_ntndarray
-from stream_service.text.utf8 import text_in_waveform
 from stream_service.web.picture import Picture, picture_of
 
 log = logging.getLogger(__name__)
@@ -54,43 +51,27 @@ class ServiceView:
         self._tables: dict[ServiceTable, Columns] = {}
         self._beaten_s = -math.inf
         """When the heartbeat moved last."""
-        self._channels = [
-            PV(
-                prefix + pv,
-                auto_monitor=True,
-                form="time",
-                callback=partial(self._take_value, pv),
-                connection_callback=partial(self._take_connection, pv),
-            )
-            for pv in STATUS
-        ]
         self._context = Context("pva", nt=False)  # of several types, p4p would unwrap some and others not
+        take = (
+            *((pv, partial(self._take_value, pv)) for pv in STATUS),
+            *((name, partial(self._take_picture, name)) for name in (*ServiceImage, RECONSTRUCTION)),
+            *((name, partial(self._take_table, name)) for name in ServiceTable),
+        )
         self._subscriptions = [
-            self._context.monitor(prefix + name, partial(self._take_picture, name), notify_disconnect=True)
-            for name in (*ServiceImage, RECONSTRUCTION)
-        ]
-        self._subscriptions += [
-            self._context.monitor(prefix + name, partial(self._take_table, name), notify_disconnect=True)
-            for name in ServiceTable
+            self._context.monitor(prefix + name, taken, notify_disconnect=True) for name, taken in take
         ]
 
-    def _take_connection(self, name: ServicePV, conn: bool, **_: Any) -> None:
-        if name is ServicePV.HEARTBEAT and not conn:
-            self._beaten_s = -math.inf
-
-    def _take_value(self, pv: ServicePV, /, value: Any, severity: int = 0, **_: Any) -> None:
-        self._severities[pv] = severity
+    def _take_value(self, pv: ServicePV, update: Any) -> None:
+        if isinstance(update, Exception):
+            if pv is ServicePV.HEARTBEAT:
+                self._beaten_s = -math.inf
+            return
         if pv is ServicePV.HEARTBEAT:
             self._beaten_s = time.monotonic()
-        match pv.type.kind:
-            case Kind.CHAR:
-                self._values[pv] = text_in_waveform(value)
-            case Kind.ENUM:
-                self._values[pv] = pv.type.choices[int(value)]
-            case Kind.LONG:
-                self._values[pv] = int(value)
-            case Kind.DOUBLE:
-                self._values[pv] = float(value)
+        value = update["value"]
+        is_enum = pv.type.kind is Kind.ENUM
+        self._values[pv] = pv.type.choices[int(value["index"])] if is_enum else value
+        self._severities[pv] = int(update["alarm.severity"])
 
     def _take_picture(self, name: str, update: Any) -> None:
         if isinstance(update, Exception):
@@ -106,7 +87,7 @@ class ServiceView:
 
     def _take_table(self, name: ServiceTable, update: Any) -> None:
         if not isinstance(update, Exception):
-            self._tables[name] = {label: list(update.value[label]) for label in update.labels}
+            self._tables[name] = {label: list(update["value"][label]) for label in update["labels"]}
 
     @property
     def is_answering(self) -> bool:
@@ -140,5 +121,3 @@ class ServiceView:
         for subscription in self._subscriptions:
             subscription.close()
         self._context.close()
-        for channel in self._channels:
-            let_go(channel)

@@ -69,6 +69,7 @@ def run_facts(view: ServiceView) -> dict[str, Any]:
     rows, expected = view.number(ServicePV.ROWS), view.number(ServicePV.ROWS_EXPECTED)
     percent = 100 * min(1.0, rows / expected) if expected > 0 else math.nan
     seconds_left = view.number(ServicePV.SECONDS_LEFT)
+    message, _, more = view.text(ServicePV.MESSAGE).partition("; ")
     has_ended = bool(state) and RunState(state).has_ended
     return {
         "is_answering": view.is_answering,
@@ -78,7 +79,8 @@ def run_facts(view: ServiceView) -> dict[str, Any]:
         "meaning": meaning,
         "kind": kind,
         "health": view.text(ServicePV.HEALTH),
-        "message": view.text(ServicePV.MESSAGE),
+        "message": message,
+        "more": more,
         "end_reason": view.text(ServicePV.END_REASON),
         "scan_id": view.text(ServicePV.SCAN_ID),
         "file": view.text(ServicePV.FILE),
@@ -87,11 +89,21 @@ def run_facts(view: ServiceView) -> dict[str, Any]:
         "percent": percent if math.isfinite(percent) else None,
         "left": "" if has_ended or not math.isfinite(seconds_left) else duration(seconds_left),
         "alarms": [
-            (SEVERITIES.get(alarm.severity, "INVALID"), str(alarm.pv), alarm.pv.meaning)
+            (SEVERITIES.get(alarm.severity, "INVALID"), str(alarm.pv), alarm_text(view, alarm.pv))
             for alarm in view.alarms()
             if alarm.pv not in SAID_ELSEWHERE
         ],
     }
+
+
+def alarm_text(view: ServiceView, pv: ServicePV) -> str:
+    """Value of a PV that is in alarm."""
+    value = view.text(pv)
+    try:
+        number = digits(float(value))
+    except ValueError:
+        return value
+    return f"{number} {pv.type.unit}".rstrip()
 
 
 def rate_tiles(view: ServiceView, queue_MiB: float) -> list[Tile]:
