@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, LogColorMapper
+from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, InlineStyleSheet, LogColorMapper
 from bokeh.palettes import Magma256
 
 from stream_service.settings.status_table import ServiceImage
+from stream_service.web.html_panel import HtmlPanel
 from stream_service.web.look import NOTHING, add_colour_bar, dark_figure
 from stream_service.web.map_panel import NO_IMAGE
 from stream_service.web.picture import Picture
@@ -49,18 +50,20 @@ class FrameFigure:
 class LatestFramePanel:
     """The latest stored frame."""
 
-    def __init__(self, view: ServiceView) -> None:
+    def __init__(self, view: ServiceView, sheet: InlineStyleSheet) -> None:
         self._view = view
-        self._serial = 0
+        self._shown: Picture | None = None
         self._figure = FrameFigure("frame")
-        self.roots = (self._figure.root,)
+        self._caption = HtmlPanel("frame_caption", lambda: {"picture": self._shown}, sheet)
+        self.roots = (self._figure.root, *self._caption.roots)
 
     def show(self) -> None:
         """Show it, if it is another one."""
         picture = self._view.picture(ServiceImage.FRAME)
-        if picture is not None and picture.serial != self._serial:
-            self._serial = picture.serial
+        if picture is not None and picture is not self._shown:
+            self._shown = picture
             self._figure.show(picture)
+            self._caption.show()
 
 
 def log_range(pixels: npt.NDArray[np.float32]) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from bokeh.events import Tap
+from bokeh.events import DoubleTap, Tap
 from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
 
 from stream_service.settings.status_table import ServiceImage
@@ -66,7 +66,8 @@ class MapPanel:
                 "x", "y", source=chosen, marker="circle", size=18, fill_color=None, line_color=colour, line_width=width
             )
         add_colour_bar(plot, self._mapper, kind.unit)
-        plot.on_event(Tap, self._tapped)
+        for event in (Tap, DoubleTap):  # two clicks soon after each other are no two of the former
+            plot.on_event(event, self._tapped)
         self._choose = choose
         self.roots = (plot,)
 

@@ -47,7 +47,7 @@ class Page:
             HtmlPanel("run", lambda: run_facts(view), sheet),
             HtmlPanel("tiles", lambda: {"tiles": [*rate_tiles(view, sources.queue_MiB), *ledger_tiles(view)]}, sheet),
             *(MapPanel(kind, view, chosen.place, chosen.choose) for kind in MAPS),
-            LatestFramePanel(view),
+            LatestFramePanel(view, sheet),
             Timeline(sources.series),
             chosen,
             HtmlPanel("verdicts", lambda: verdict_facts(view), sheet),

@@ -76,6 +76,7 @@ class WebServer:
 
     def _look(self) -> None:
         """Ask for what has changed, as long as somebody looks."""
+        self._view.look()
         if not self._app.get_sessions("/"):
             return
         view = self._view

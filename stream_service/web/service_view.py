@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SILENT_S = 3.5
 """Without a heartbeat, which comes every second: the service does not answer, even if its connections stand."""
+SEARCH_S = 5.0
+"""Between two searches for a service that does not answer."""
 RECONSTRUCTION = "Recon:ObjectPhase"
 """What `reconstruct --follow` shows below the daemon's default prefix."""
 
@@ -51,15 +53,25 @@ class ServiceView:
         self._tables: dict[ServiceTable, Columns] = {}
         self._beaten_s = -math.inf
         """When the heartbeat moved last."""
+        self._take = {
+            **{prefix + pv: partial(self._take_value, pv) for pv in STATUS},
+            **{prefix + name: partial(self._take_picture, name) for name in (*ServiceImage, RECONSTRUCTION)},
+            **{prefix + name: partial(self._take_table, name) for name in ServiceTable},
+        }
+        self._open()
+
+    def _open(self) -> None:
+        self._opened_s = time.monotonic()
         self._context = Context("pva", nt=False)  # of several types, p4p would unwrap some and others not
-        take = (
-            *((pv, partial(self._take_value, pv)) for pv in STATUS),
-            *((name, partial(self._take_picture, name)) for name in (*ServiceImage, RECONSTRUCTION)),
-            *((name, partial(self._take_table, name)) for name in ServiceTable),
-        )
         self._subscriptions = [
-            self._context.monitor(prefix + name, taken, notify_disconnect=True) for name, taken in take
+            self._context.monitor(name, take, notify_disconnect=True) for name, take in self._take.items()
         ]
+
+    def look(self) -> None:
+        """Search anew for a service that does not answer: a client by itself waits longer and longer."""
+        if not self.is_answering and time.monotonic() - self._opened_s > SEARCH_S:
+            self.close()
+            self._open()
 
     def _take_value(self, pv: ServicePV, update: Any) -> None:
         if isinstance(update, Exception):

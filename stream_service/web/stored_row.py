@@ -14,9 +14,10 @@ from stream_service.core.exposure import Flag
 from stream_service.core.frame_status import FrameStatus
 from stream_service.core.reason import words
 from stream_service.errors import SourceError
+from stream_service.quality_report.stored_settings import StoredSettings
 from stream_service.standard_file.read.announced_rows import rows_announced
 from stream_service.standard_file.schema import paths
-from stream_service.standard_file.schema.contents import dataset_at, group_at, names_in, number_in, units_of
+from stream_service.standard_file.schema.contents import dataset_at, group_at, names_in, number_in, text_in, units_of
 from stream_service.standard_file.schema.row_columns import PLACES
 from stream_service.text.local_time import local_time
 
@@ -27,6 +28,11 @@ def n_rows_in(file: h5py.Group) -> int:
     if len(keys) != len(paths.LIVE_KEYS):
         raise SourceError("it announces no rows: it is not a standard file")
     return rows_announced(file, keys)
+
+
+def rejecting_score(file: h5py.Group) -> float:
+    """The score from which on rows are rejected, as the settings in the file say."""
+    return StoredSettings.read(text_in(dataset_at(file, paths.SETTINGS)) or "").quality().threshold
 
 
 def nearest_row(file: h5py.Group, x_m: float, y_m: float) -> int:
@@ -56,6 +62,7 @@ def stored_row(file: h5py.Group, row: int) -> tuple[dict[str, Any], npt.NDArray[
     facts["flags"] = [(flag.name or "").lower() for flag in Flag(_entry(file, paths.FLAGS, row) or 0)]
     facts["score"] = _entry(file, f"{paths.QC}/score", row)
     facts["reason"] = _reason(file, row)
+    facts["is_rejected"] = facts["score"] is not None and facts["score"] >= rejecting_score(file)
     stamp_ns = next(iter(facts.get("timestamp_ns") or []), 0)
     facts["time"] = local_time(stamp_ns)
     facts["readbacks"] = _readbacks(file, stamp_ns)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at
-from stream_service.web.stored_row import n_rows_in
+from stream_service.web.stored_row import n_rows_in, rejecting_score
 
 MOST_BINS = 1000
 MOST_REJECTED = 500
@@ -20,11 +20,11 @@ Floats = npt.NDArray[np.float64]
 
 
 def stored_series(file: h5py.Group) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Facts: rows, rows in a bin. Arrays (bins,): `row` in the middle, `time_s` since the first row, `low`, `mean` and
-    `high` of the intensity, `score`, the largest; and (n,) `rejected_row`, `rejected_score`."""
+    """Facts: rows, rows in a bin, the score that rejects. Arrays (bins,): `row` in the middle, `time_s` since the first
+    row, `low`, `mean` and `high` of the intensity, `score`, the largest; and (n,) `rejected_row`, `rejected_score`."""
     n = n_rows_in(file)
     intensity, score = _column(file, paths.INTENSITY, n), _column(file, f"{paths.QC}/score", n)
-    keep = _column(file, paths.KEEP, n)
+    threshold = rejecting_score(file)
     stamps = dataset_at(file, paths.STAMPS)
     time_s = np.full(n, np.nan)
     if n and stamps is not None:
@@ -32,7 +32,7 @@ def stored_series(file: h5py.Group) -> tuple[dict[str, Any], dict[str, npt.NDArr
         time_s = (first_ns - first_ns[0]) / 1e9
     step = max(1, -(-n // MOST_BINS))
     starts = np.arange(0, n, step)
-    rejected = np.flatnonzero((keep == 0) & np.isfinite(score))[-MOST_REJECTED:]
+    rejected = np.flatnonzero(score >= threshold)[-MOST_REJECTED:]
     ends = np.minimum(starts + step, n)
     arrays = {
         "row": (starts + ends - 1) / 2,
@@ -44,7 +44,7 @@ def stored_series(file: h5py.Group) -> tuple[dict[str, Any], dict[str, npt.NDArr
         "rejected_row": rejected.astype(np.float64),
         "rejected_score": score[rejected],
     }
-    return {"n_rows": n, "step": step}, arrays
+    return {"n_rows": n, "step": step, "threshold": threshold}, arrays
 
 
 def _binned(function: np.ufunc, values: Floats, starts: npt.NDArray[np.intp]) -> Floats:

@@ -53,13 +53,13 @@ def readback_facts(view: ServiceView) -> Mapping[str, Any]:
             "is_connected": bool(row["connected"]),
             "is_invalid": int(row["severity"]) >= 3,
             "value": digits(float(row["value"]), 6),
-            "unit": str(row["unit"]),
+            "unit": unit_shown(str(row["unit"])),
             "time": datetime.fromtimestamp(float(row["time_s"])).strftime("%H:%M:%S") if row["time_s"] > 0 else UNKNOWN,
         }
         for row in rows
     ]
     latest = [
-        (name, digits(view.number(pv), n), pv.type.unit.replace("um", "µm"))
+        (name, digits(view.number(pv), n), unit_shown(pv.type.unit))
         for name, pv, n in (
             ("x", ServicePV.LAST_X, 5),
             ("y", ServicePV.LAST_Y, 5),
@@ -87,7 +87,7 @@ def row_facts(facts: Mapping[str, Any]) -> Mapping[str, Any]:
         "at": _place(_known(facts["x_m"]), _known(facts["y_m"])),
         "score": digits(_known(facts["score"]), 2),
         "reason": facts["reason"],
-        "is_kept": facts["keep"] != 0,
+        "is_kept": facts["keep"] != 0 and not facts["is_rejected"],
         "time": facts["time"],
         "values": [
             ("energy", f"{digits(_known(facts['energy_eV']), 6)} eV"),
@@ -100,7 +100,11 @@ def row_facts(facts: Mapping[str, Any]) -> Mapping[str, Any]:
             ("flags", ", ".join(facts["flags"]) or "none"),
         ],
         "readbacks": [
-            (entry["channel"], f"{digits(_known(entry['value']), 6)} {entry['unit']}", f"{digits(entry['age_s'])} s")
+            (
+                entry["channel"],
+                f"{digits(_known(entry['value']), 6)} {unit_shown(entry['unit'])}",
+                f"{digits(entry['age_s'])} s",
+            )
             for entry in facts["readbacks"]
         ],
         "binned": f"{step} × {step} pixels of it are one here" if step > 1 else "",
@@ -120,6 +124,11 @@ def run_list_facts(watched: Watched) -> Mapping[str, Any]:
         for run in found["runs"]
     ]
     return {"runs": runs, "is_whole": found["is_whole"], "problem": watched.problem}
+
+
+def unit_shown(unit: str) -> str:
+    """As people write it; a state has none."""
+    return {"um": "µm", "state": ""}.get(unit, unit)
 
 
 def _known(value: float | None) -> float:

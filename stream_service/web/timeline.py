@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, HoverTool, PrintfTickFormatter, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, PrintfTickFormatter, Range1d, Span
 
 from stream_service.processes.messages import Message
-from stream_service.web.look import BLUE, GREEN, ORANGE, dark_figure
+from stream_service.web.look import BLUE, GREEN, GROUND, ORANGE, TEXT, dark_figure
 from stream_service.web.scan_file import Watched
 
 SERIES = ("row", "time_s", "low", "mean", "high", "score")
@@ -26,14 +26,20 @@ class Timeline:
         self._rejected = ColumnDataSource({name: [] for name in REJECTED})
         intensity = dark_figure("intensity", "", "counts")
         intensity.varea("row", "low", "high", source=self._series, fill_color=BLUE, fill_alpha=0.35)
-        intensity.yaxis[0].formatter = PrintfTickFormatter(format="%.3g")
+        intensity.yaxis[0].formatter = PrintfTickFormatter(format="%.1e")
         line = intensity.line("row", "mean", source=self._series, line_color=BLUE, line_width=2)
         score = dark_figure("score", "row", "score", x_range=intensity.x_range, y_range=Range1d(start=-0.05, end=1.1))
         dots = score.line("row", "score", source=self._series, line_color=GREEN, line_width=2)
-        marker: Any = {"marker": "x", "size": 10, "line_color": ORANGE, "line_width": 3}
-        score.scatter(*REJECTED, source=self._rejected, legend_label="✕ rejected", **marker)
+        marker: Any = {"marker": "x", "size": 11, "color": ORANGE, "line_width": 3}
+        score.scatter(*REJECTED, source=self._rejected, legend_label="rejected", **marker)
+        self._limit = Span(location=0.5, dimension="width", line_color=ORANGE, line_dash="dashed")
+        score.add_layout(self._limit)
         score.legend.update(
-            location="top_left", background_fill_alpha=0.6, background_fill_color="black", label_text_color="white"
+            location="top_left",
+            background_fill_alpha=0.6,
+            background_fill_color=GROUND,
+            label_text_color=TEXT,
+            border_line_color=None,
         )
         when = [("row", "@row{0}"), ("since the first row", "@time_s{0.0} s")]
         intensity.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=[*when, ("counts", "@mean")]))
@@ -47,4 +53,5 @@ class Timeline:
             return
         self._shown = latest
         self._series.data = {name: np.asarray(latest.arrays[name]) for name in SERIES}
+        self._limit.location = latest.facts["threshold"]
         self._rejected.data = {name: np.asarray(latest.arrays[name]) for name in REJECTED}
