@@ -16,7 +16,7 @@ class HtmlPanel:
     def __init__(self, name: str, facts: Callable[[], Mapping[str, Any]], sheet: InlineStyleSheet) -> None:
         self._template = TEMPLATES.get_template(f"{name}.html")
         self._facts = facts
-        self._div = Div(name=name, text="", sizing_mode="stretch_width", stylesheets=[sheet])
+        self._div = Div(name=name, text="", sizing_mode="stretch_width", margin=0, stylesheets=[sheet])
         self.roots = (self._div,)
 
     def show(self) -> None:

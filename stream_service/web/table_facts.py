@@ -138,4 +138,4 @@ def _known(value: float | None) -> float:
 def _place(x_m: float, y_m: float) -> str:
     if not (math.isfinite(x_m) and math.isfinite(y_m)):
         return "position not known"
-    return f"{1e6 * x_m:.3f}, {1e6 * y_m:.3f} µm"
+    return f"{1e6 * x_m:z.3f}, {1e6 * y_m:z.3f} µm"

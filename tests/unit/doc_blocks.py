@@ -60,6 +60,7 @@ SHOWN_AS_TEXT = {
     "docs/how-to/write-a-profile.md": "what check says: tests/unit/cli/test_cli_check.py",
     "docs/how-to/ingest-tiffs.md": "a log: tests/system/recorded/test_same_scan.py",
     "docs/reference/iocsim.md": "a file of faults: test_docs.py reads it",
+    "docs/how-to/web-page.md": "the settings of a reverse proxy",
     "docs/explanation/performance.md": "a drawing",
 }
 """Pages with blocks that are no code, and what they are."""

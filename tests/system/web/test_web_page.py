@@ -156,7 +156,7 @@ def test_click_on_a_map_shows_the_frame_that_is_in_the_file(page: Any, scanned: 
     shown = wait_for_image(page, "chosen_frame", lambda pixels: pixels.shape == stored.shape)
     np.testing.assert_array_equal(shown, stored)
     text = page.locator("#chosen .bk-clearfix").inner_text()
-    assert f"{x_um:.3f}, {y_um:.3f} µm" in text and f"score {score:.2g}" in text
+    assert f"{x_um:z.3f}, {y_um:z.3f} µm" in text and f"score {score:.2g}" in text
     assert page.locator("[data-fact=uniqueId] td").inner_text() == str(unique_id)
     assert "ring_current" in text and "mA" in text, "its readbacks are not shown"
 
