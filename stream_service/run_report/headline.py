@@ -83,7 +83,7 @@ def _title(run: StoredRun) -> str:
 
 
 def _grade(run: StoredRun) -> Grade:
-    share = float(run.rows.rejected.mean()) if len(run.rows) else 1.0
+    share = float(run.rows.rejected.mean()) if len(run.rows) else float(run.has_ended)
     if run.state in (RunState.FAILED, RunState.ABORTED) or share >= REJECTED_MAJOR_SHARE:
         return Grade.BAD
     is_whole = run.has_ended and run.state == RunState.COMPLETE
