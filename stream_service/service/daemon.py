@@ -23,9 +23,7 @@ from stream_service.errors import ConfigError
 from stream_service.processes.heap import share_one_heap
 from stream_service.publishers.ca_server import CaServer
 from stream_service.publishers.descriptors import raise_limit
-from stream_service.publishers.metrics import Metrics
 from stream_service.publishers.service_pvs import Command, Order
-from stream_service.publishers.zmq_messages import ZmqMessages
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.live.live_journal import journal_folder
 from stream_service.run.rows.row_quality import warm_up as warm_up_judgement
@@ -34,17 +32,13 @@ from stream_service.run.run_file import versions
 from stream_service.run.settings import warm_up
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
+from stream_service.service.faces import Faces
 from stream_service.service.own_names import only_daemon_of, only_owner_of, refuse_taken_names
-from stream_service.service.pva_face import PvaFace
-from stream_service.service.reports import RunReports
 from stream_service.service.requests import parse_request, parsed
 from stream_service.service.run_maker import RunMaker
-from stream_service.service.run_news import RunNews
 from stream_service.service.standby import AutoSetup, Standby
 from stream_service.service.status_of_now import StatusOfNow
-from stream_service.service.systemd import Systemd
 from stream_service.service.unfinished_runs import UnfinishedRuns
-from stream_service.settings.frames import MiB
 from stream_service.settings.profile import Profile
 from stream_service.settings.request import RepeatRequest
 from stream_service.settings.service_status import RunStatus, ServiceStatus
@@ -65,10 +59,7 @@ class Service:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._ca = CaServer(profile.service.prefix)
-        self._pva: PvaFace | None = None
-        self._news = RunNews()
-        self._metrics = Metrics(profile.service.frame_queue_MiB * MiB)
-        self._systemd = Systemd()
+        self._faces = Faces(profile.service)
         self._standby: Standby | None = None
         self._runs: list[Run] = []
         self._endings: list[tuple[Order, Run]] = []
@@ -80,8 +71,7 @@ class Service:
         counter_pv = profile.detector.counter_pv
         self._afterwards = Afterwards(lambda: CaCounter(counter_pv), profile.service.grace_s)
         self._of_now = StatusOfNow(profile.service.data_root)
-        self._maker = RunMaker(profile, self._news, (self._of_now.latencies,))
-        self._reports = RunReports()
+        self._maker = RunMaker(profile, self._faces.news, (self._of_now.latencies,))
         self._signals = 0
         self._wake = threading.Event()
         self._to_arm = ArmingQueue(self._make_run, self._decided, self._wake.set)
@@ -100,10 +90,7 @@ class Service:
         prefix = self._profile.service.prefix
         with only_daemon_of(prefix):
             refuse_taken_names(prefix, ServicePV, (*STATUS, *ServiceImage, *ServiceTable))
-            if address := self._profile.service.messages:
-                self._news.send_by(ZmqMessages(address))
-            if port := self._profile.service.metrics_port:
-                self._metrics.serve_at(self._profile.service.metrics_address, port)
+            self._faces.take_ports()
             with only_owner_of(journal_folder(self._profile)):
                 self._warm_up()
                 return self._serve(on_ready)
@@ -121,12 +108,12 @@ class Service:
         self._unfinished.find()
         self._n_armed = self._unfinished.highest_number
         self._ca.start(self._status_at(time.monotonic()))
-        self._pva = PvaFace(self._profile.service.prefix, self._status_at(time.monotonic()), self._news)
+        self._faces.start(self._status_at(time.monotonic()))
         with closing(BeamlineMonitors(self._profile)) as self._maker.monitors:
             try:
                 self._of_now.start(self._maker.monitors)
                 self._publish()
-                self._systemd.ready()
+                self._faces.systemd.ready()
                 on_ready()
                 if self._profile.service.auto:
                     self._standby = Standby(self._maker.auto, self._profile.preprocessing.frames_per_position)
@@ -135,7 +122,7 @@ class Service:
                     self._wake.wait(TICK_S)
                     self._wake.clear()
             finally:  # whatever ends the service, no file is left open
-                self._systemd.stopping()
+                self._faces.systemd.stopping()
                 self._unfinished.close()
                 self._to_arm.cancel(ENDING)
                 if self._standby is not None:
@@ -151,10 +138,7 @@ class Service:
         self._publish()
         self._afterwards.close()
         self._ca.close()
-        self._pva.close()
-        self._news.close()
-        self._metrics.close()
-        self._systemd.close()
+        self._faces.close()
         return int(self._has_failed)
 
     def _turn(self) -> None:
@@ -162,7 +146,7 @@ class Service:
         self._attempt("orders cannot be carried out", self._obey)
         self._attempt("auto mode cannot go on", self._stand_by)
         self._publish()
-        self._systemd.turned(time.monotonic())
+        self._faces.systemd.turned(time.monotonic())
 
     @property
     def _has_failed(self) -> bool:
@@ -259,7 +243,7 @@ class Service:
         before = run.status()
         run.start()
         self._add(run, number)
-        self._metrics.resumed(replace(before, run_number=run.run_number))
+        self._faces.resumed(before, run)
         with run.logged.lines():
             log.info("%s goes on", run.setup.scan_id)
 
@@ -314,11 +298,8 @@ class Service:
         run.logged.number = run.run_number
         run.setup.journal.numbered(run.run_number)
         ended = [earlier for earlier in self._runs if earlier.join(0)]
-        self._metrics.note(earlier.status() for earlier in self._runs)  # those that go now count to their end
+        self._faces.began(run, self._runs)
         self._runs = [earlier for earlier in self._runs if earlier not in ended] + [run]
-        self._news.began(run)
-        if self._profile.service.report:
-            self._reports.watch(run)
 
     def _stand_by(self) -> None:
         if self._standby is None or self._to_arm.is_arming or self._unfinished.is_working:
@@ -335,23 +316,19 @@ class Service:
         self._attempt("reports cannot be made", self._report)
         self._attempt("the status cannot be shown", self._show_status)
         self._attempt("the images cannot be shown", self._show_images)
-        self._attempt("the messages cannot be sent", self._news.tell_ends)
+        self._attempt("the messages cannot be sent", self._faces.news.tell_ends)
         for ending in ended:
             self._endings.remove(ending)
             self._ca.answer(ending[0])
 
     def _report(self) -> None:
-        self._reports.look()
-        self._of_now.report = self._reports.newest
+        self._faces.reports.look()
+        self._of_now.report = self._faces.reports.newest
 
     def _show_status(self) -> None:
         status = self._status_at(time.monotonic())
         self._ca.publish(status)
-        if self._pva is not None:
-            self._pva.publish(status)
-        self._metrics.show(status, (run.status() for run in self._runs))
-        run = status.run
-        self._systemd.say(f"{run.state} {run.scan_id}: {run.message}", time.monotonic())
+        self._faces.publish(status, self._runs)
 
     def _status_at(self, now: float) -> ServiceStatus:
         status = self._afterwards.told(self._newest, self._counter_at_end, now)
@@ -372,8 +349,7 @@ class Service:
         )
 
     def _show_images(self) -> None:
-        if self._pva is not None:
-            self._pva.show(self._runs[-1] if self._runs else None, time.monotonic())
+        self._faces.show(self._runs[-1] if self._runs else None)
 
     def _end_runs(self) -> None:
         for run in self._runs:
@@ -381,7 +357,7 @@ class Service:
         while any(not run.join(TICK_S) for run in self._runs):
             self._refuse_to_arm()
             self._publish()
-            self._systemd.turned(time.monotonic())
+            self._faces.systemd.turned(time.monotonic())
             if self._signals > 1:
                 for run in self._runs:
                     run.abort()
@@ -389,8 +365,8 @@ class Service:
     def _end_reports(self) -> None:
         """Wait a moment for the report of the last run, and show where it is."""
         end_s = time.monotonic() + REPORT_S
-        while self._reports.is_busy and self._signals < 2 and time.monotonic() < end_s:
+        while self._faces.reports.is_busy and self._signals < 2 and time.monotonic() < end_s:
             self._publish()
             self._wake.wait(TICK_S)
             self._wake.clear()
-        self._reports.close()
+        self._faces.reports.close()

@@ -66,7 +66,7 @@ def test_heartbeat_counts_from_the_start_of_the_service_not_of_the_machine(
 
 def test_defect_of_the_images_is_told_and_taken_back(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     shown: Any = service._ca
-    service._pva = pictures = BrokenPictures()  # type: ignore[assignment]
+    service._faces._pva = pictures = BrokenPictures()  # type: ignore[assignment]
     with caplog.at_level(logging.ERROR):
         service._publish()
     assert caplog.records[0].exc_info is not None

@@ -115,5 +115,5 @@ def test_main_loop_that_hangs_feeds_no_watchdog(
     assert "WATCHDOG=1" not in told(manager)
     goes_on.set()
     thread.join(HANG_S)
-    service._systemd.close()
+    service._faces.systemd.close()
     assert "WATCHDOG=1" in told(manager)
