@@ -30,12 +30,12 @@ def web(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
     """Serve a page that shows the run as it goes: state, ledger, maps, frames, verdicts. It only reads."""
-    log_to_stderr(verbose=verbose)
-    os.environ["BOKEH_RESOURCES"] = "server"  # a control room has no internet
     try:
         import bokeh  # noqa: F401
     except ImportError:
         raise ConfigError("the web page needs Bokeh, which is not installed: pip install 'ptychostream[web]'") from None
+    log_to_stderr(verbose=verbose)
+    os.environ["BOKEH_RESOURCES"] = "server"  # a control room has no internet
     from stream_service.settings.beamlines import find_profile
     from stream_service.settings.profile_file import load_profile
     from stream_service.web.access import access_for

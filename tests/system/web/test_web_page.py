@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -208,6 +209,16 @@ def test_page_fits_a_phone(chromium: Any, server: PageServer, scanned: Path) -> 
     wait_for_text(page, ".word", "COMPLETE")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.close()
+
+
+def test_service_that_stands_still_is_told_and_the_page_recovers(page: Any, rig: Rig, scanned: Path) -> None:
+    process = rig.child.process
+    process.send_signal(signal.SIGSTOP)
+    try:
+        wait_for_text(page, ".word", "NO ANSWER")
+    finally:
+        process.send_signal(signal.SIGCONT)
+    wait_for_text(page, ".word", "COMPLETE")
 
 
 def test_lost_service_is_told_in_time_and_the_page_recovers(page: Any, rig: Rig, scanned: Path) -> None:
