@@ -40,6 +40,8 @@ class Alarmed:
     pv: ServicePV
     severity: int
     """1 MINOR, 2 MAJOR, 3 INVALID."""
+    words: str
+    """Why."""
 
 
 class ServiceView:
@@ -48,7 +50,7 @@ class ServiceView:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self._values: dict[ServicePV, StatusValue] = {}
-        self._severities: dict[ServicePV, int] = {}
+        self._alarms: dict[ServicePV, Alarmed] = {}
         self._pictures: dict[str, Picture] = {}
         self._tables: dict[ServiceTable, Columns] = {}
         self._beaten_s = -math.inf
@@ -83,7 +85,7 @@ class ServiceView:
         value = update["value"]
         is_enum = pv.type.kind is Kind.ENUM
         self._values[pv] = pv.type.choices[int(value["index"])] if is_enum else value
-        self._severities[pv] = int(update["alarm.severity"])
+        self._alarms[pv] = Alarmed(pv, int(update["alarm.severity"]), str(update["alarm.message"]))
 
     def _take_picture(self, name: str, update: Any) -> None:
         if isinstance(update, Exception):
@@ -125,7 +127,7 @@ class ServiceView:
 
     def alarms(self) -> tuple[Alarmed, ...]:
         """PVs in alarm, the worst first."""
-        found = [Alarmed(pv, severity) for pv, severity in self._severities.items() if severity]
+        found = [alarm for alarm in self._alarms.values() if alarm.severity]
         return tuple(sorted(found, key=lambda alarm: -alarm.severity))
 
     def close(self) -> None:

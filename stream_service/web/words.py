@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from stream_service.core.run import RunState
 from stream_service.settings.status_table import ServicePV
-from stream_service.web.service_view import ServiceView
+from stream_service.web.service_view import Alarmed, ServiceView
 
 UNKNOWN = "–"
 SEVERITIES = {1: "MINOR", 2: "MAJOR", 3: "INVALID"}
@@ -89,21 +89,16 @@ def run_facts(view: ServiceView) -> dict[str, Any]:
         "percent": percent if math.isfinite(percent) else None,
         "left": "" if has_ended or not math.isfinite(seconds_left) else duration(seconds_left),
         "alarms": [
-            (SEVERITIES.get(alarm.severity, "INVALID"), str(alarm.pv), alarm_text(view, alarm.pv))
+            (SEVERITIES.get(alarm.severity, "INVALID"), str(alarm.pv), alarm_text(view, alarm))
             for alarm in view.alarms()
             if alarm.pv not in SAID_ELSEWHERE
         ],
     }
 
 
-def alarm_text(view: ServiceView, pv: ServicePV) -> str:
-    """Value of a PV that is in alarm."""
-    value = view.text(pv)
-    try:
-        number = digits(float(value))
-    except ValueError:
-        return value
-    return f"{number} {pv.type.unit}".rstrip()
+def alarm_text(view: ServiceView, alarm: Alarmed) -> str:
+    """Why a PV is in alarm; its value where that is what the message of the run says, which is shown above."""
+    return alarm.words if alarm.words != view.text(ServicePV.MESSAGE) else view.text(alarm.pv)
 
 
 def rate_tiles(view: ServiceView, queue_MiB: float) -> list[Tile]:
