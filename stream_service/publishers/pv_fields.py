@@ -15,9 +15,10 @@ from caproto import AccessRights, AlarmStatus, ChannelDouble, ChannelEnum, Chann
 from stream_service.settings.alarms import Condition
 from stream_service.settings.pv_descriptions import description_of
 from stream_service.settings.pv_type import Kind
+from stream_service.settings.service_status import Severity
 from stream_service.settings.status_table import ServicePV
 
-SEVERITIES = ("NO_ALARM", "MINOR", "MAJOR", "INVALID")
+SEVERITIES = ("NO_ALARM", *(severity.name for severity in Severity if severity))
 CONDITIONS = tuple(status.name for status in sorted(AlarmStatus))[:16]
 """An enum of CA has room for 16; none of ours is beyond."""
 SCANS = ("Passive", "Event", "I/O Intr", "10 second", "5 second", "2 second", "1 second", ".5 second", ".2 second")

@@ -12,7 +12,7 @@ from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import CA_FAILURES, PV
 from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.pv_type import Kind
-from stream_service.settings.service_status import INVALID
+from stream_service.settings.service_status import Severity
 from stream_service.settings.status_table import STATUS, ServicePV, StatusValue
 from stream_service.text.utf8 import text_in_waveform
 
@@ -21,8 +21,6 @@ SEARCH_S = 1.0
 SILENT_S = 3.5
 """Without a heartbeat, of which there is one a second: the service hangs, or its host has gone, which CA itself tells
 half a minute later."""
-ALARM_WORDS = ("", "MINOR", "MAJOR", "INVALID")
-"""Severities of EPICS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Seen:
     @property
     def alarms(self) -> dict[ServicePV, str]:
         """Those that are in alarm, with its word."""
-        return {pv: ALARM_WORDS[min(severity, INVALID)] for pv, severity in self.severities.items() if severity}
+        return {pv: Severity(min(n, Severity.INVALID)).name for pv, n in self.severities.items() if n}
 
 
 class RemoteService:

@@ -27,17 +27,15 @@ class Health(StrEnum):
 
 
 class Severity(IntEnum):
-    """Of what a run has to say, as EPICS alarms number it."""
+    """Of an alarm, as EPICS numbers it, and the word for it."""
 
     NONE = 0
     MINOR = 1
     """Something is not stored."""
     MAJOR = 2
     """Something does not answer, or the run has failed."""
-
-
-INVALID = 3
-"""Severity of a PV without a value."""
+    INVALID = 3
+    """A PV of the beamline has no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ class ReadbackStatus:
         """Why it has no value now, in words; empty if it has."""
         if not self.is_connected:
             return f"{self.pv} is not connected"
-        return f"{self.pv} is INVALID" if self.severity >= INVALID else ""
+        return f"{self.pv} is INVALID" if self.severity >= Severity.INVALID else ""
 
 
 @dataclass(frozen=True, slots=True)

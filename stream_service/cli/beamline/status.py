@@ -28,8 +28,6 @@ LOOK_S = 1.0
 """Nothing tells of a service that hangs, so that it is looked at."""
 QUIET_S = 10.0
 """Where the output is no terminal, a line at least this often."""
-ENDLESS = frozenset({"Heartbeat"})
-"""What changes by itself is no change."""
 
 
 def status(
@@ -63,16 +61,13 @@ def status(
     if as_json:
         print(json.dumps(as_object(seen), indent=2))
         return
-    from stream_service.cli.beamline.status_screen import ALARM_STYLES, in_words
+    from stream_service.cli.beamline.status_screen import and_alarm, in_words
 
     table = Table(show_header=False, box=None)
     table.add_column()
     table.add_column(overflow="fold")  # a path is of use when it is whole
     for pv, value in seen.values.items():
-        shown = Text(in_words(pv, value))
-        if word := seen.alarms.get(pv):
-            shown.append(" ").append(word, ALARM_STYLES[word])
-        table.add_row(bold(pv), shown)
+        table.add_row(bold(pv), and_alarm(Text(in_words(pv, value)), pv, seen))
     console.print(table)
 
 
@@ -138,8 +133,11 @@ def _print_lines(prefix: str) -> None:
 
 
 def _print_objects(prefix: str) -> None:
+    from stream_service.settings.status_table import ServicePV
+
     def key(seen: Seen | None) -> object:
-        return seen and ({name: value for name, value in as_object(seen).items() if name not in ENDLESS})
+        """Without what changes by itself."""
+        return seen and {name: value for name, value in as_object(seen).items() if name != ServicePV.HEARTBEAT}
 
     for seen in _changed(_looks(prefix), key, math.inf):
         found = {"error": f"no service answers at {prefix}"} if seen is None else as_object(seen)

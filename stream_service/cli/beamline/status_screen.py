@@ -16,6 +16,7 @@ from rich.text import Text
 from stream_service.core.run import RunState
 from stream_service.service.remote import Seen
 from stream_service.settings.pv_type import Kind
+from stream_service.settings.service_status import Severity
 from stream_service.settings.status_table import ServicePV, StatusValue
 
 UNKNOWN = "–"
@@ -30,11 +31,15 @@ STATE_STYLES = {
     RunState.ABORTED: "bold magenta",
     RunState.FAILED: "bold red",
 }
-ALARM_STYLES = {"MINOR": "black on yellow", "MAJOR": "bold white on red", "INVALID": "bold white on magenta"}
+ALARM_STYLES = {
+    Severity.MINOR.name: "black on yellow",
+    Severity.MAJOR.name: "bold white on red",
+    Severity.INVALID.name: "bold white on magenta",
+}
 ROWS = (
     ("rows, rate, latency", (ServicePV.ROWS, ServicePV.ROWS_PER_SECOND, ServicePV.LATENCY)),
     ("received, rate, of", (ServicePV.FRAMES_RECEIVED, ServicePV.FRAMES_PER_SECOND, ServicePV.FRAMES_EXPECTED)),
-    ("stored, fetched, lost", (ServicePV.FRAMES_STORED, ServicePV.FRAMES_BACKFILLED, ServicePV.FRAMES_LOST)),
+    ("stored, backfilled, lost", (ServicePV.FRAMES_STORED, ServicePV.FRAMES_BACKFILLED, ServicePV.FRAMES_LOST)),
     ("queue, its most", (ServicePV.QUEUE_BYTES, ServicePV.MOST_QUEUE_BYTES)),
     ("x, y, energy", (ServicePV.LAST_X, ServicePV.LAST_Y, ServicePV.LAST_ENERGY)),
     ("intensity, saturated", (ServicePV.LAST_INTENSITY, ServicePV.LAST_SATURATED)),
@@ -59,7 +64,11 @@ def in_words(pv: ServicePV, value: StatusValue) -> str:
 def with_alarm(pv: ServicePV, seen: Seen) -> Text:
     """A value, and the word of its alarm if it has one."""
     value = seen.values[pv]
-    text = Text(f"{float(value) / 1e6:.1f} MB" if pv.type.unit == "bytes" else in_words(pv, value))
+    return and_alarm(Text(f"{float(value) / 1e6:.1f} MB" if pv.type.unit == "bytes" else in_words(pv, value)), pv, seen)
+
+
+def and_alarm(text: Text, pv: ServicePV, seen: Seen) -> Text:
+    """A text about a PV, with the word of its alarm added if it has one."""
     if word := seen.alarms.get(pv):
         text.append(" ").append(word, ALARM_STYLES[word])
     return text
@@ -70,9 +79,7 @@ def screen(prefix: str, seen: Seen) -> RenderableType:
     value = seen.values
     state = str(value[ServicePV.STATE])
     style = STATE_STYLES.get(RunState(state), "bold") if state in list(RunState) else "bold"
-    head = Text.assemble((state, style))
-    if word := seen.alarms.get(ServicePV.STATE):
-        head.append(" ").append(word, ALARM_STYLES[word])
+    head = and_alarm(Text.assemble((state, style)), ServicePV.STATE, seen)
     service = f"{prefix} {value[ServicePV.HEALTH]}, up {_duration(float(value[ServicePV.HEARTBEAT]))}"
     head.append(f"   run {value[ServicePV.RUN_NUMBER]}").append(f"   {service}", "dim")
     scan = Text(str(value[ServicePV.SCAN_ID]), "bold", no_wrap=True, overflow="ellipsis")
@@ -89,7 +96,7 @@ def screen(prefix: str, seen: Seen) -> RenderableType:
 
 def away(prefix: str, seconds: float) -> RenderableType:
     """Nobody answers."""
-    head = Text("NO ANSWER", ALARM_STYLES["MAJOR"])
+    head = Text("NO ANSWER", ALARM_STYLES[Severity.MAJOR.name])
     words = f"no service answers at {prefix} since {seconds:.0f} s: it is looked for. Is 'ptychostream run' up?"
     return Group(head, Text(), Text(words))
 

@@ -12,7 +12,7 @@ from stream_service.core.pairing.rule import How
 from stream_service.errors import ConfigError
 from stream_service.run.live.frame_transport import LiveFrames, frame_switches, frame_transport
 from stream_service.settings.profile import Motion, Profile, moving_channel
-from stream_service.settings.service_status import INVALID, ReadbackStatus
+from stream_service.settings.service_status import ReadbackStatus, Severity
 from stream_service.sources.live.ca_detector import CaDetector
 from stream_service.sources.live.ca_file_name import RAW_FILE_NAME, CaFileName
 from stream_service.sources.live.ca_monitor import CaMonitor
@@ -101,7 +101,7 @@ def _status_of(channel: str, monitor: CaMonitor | PvaArrayMonitor) -> ReadbackSt
         channel=channel,
         pv=monitor.name,
         is_connected=monitor.is_connected,
-        severity=monitor.severity if speaks else INVALID,
+        severity=monitor.severity if speaks else Severity.INVALID,
         value=math.nan if last is None else last.raw,
         unit=monitor.unit if speaks else "",
         time_ns=0 if last is None else last.stamp_ns,
