@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from stream_service.publishers.metrics_table import METRICS, Metric, MetricKind, Shown
+from stream_service.publishers.metrics_table import METRICS, Metric, MetricKind, Moment
 from stream_service.publishers.run_totals import RunTotals
 from stream_service.publishers.scrape_server import ScrapeServer
 from stream_service.settings.service_status import RunStatus, ServiceStatus
@@ -35,7 +35,7 @@ class Metrics(Collector):
     def __init__(self, budget_bytes: float) -> None:
         self._budget_bytes = budget_bytes
         self._totals = RunTotals()
-        self._latest: tuple[float, Shown] | None = None
+        self._latest: tuple[float, Moment] | None = None
         """When it was shown, by the clock that never steps."""
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -61,7 +61,7 @@ class Metrics(Collector):
         """Show this status from now on, and count all runs that work."""
         if self._server is not None:
             self.note(runs)
-            shown = Shown(status, self._totals.counts, self._totals.n_ended, self._budget_bytes, 0.0)
+            shown = Moment(status, self._totals.counts, self._totals.n_ended, self._budget_bytes, 0.0)
             self._latest = time.monotonic(), shown
 
     def close(self) -> None:
@@ -83,14 +83,14 @@ class Metrics(Collector):
         return kind, encode(self._registry)
 
 
-def family_of(metric: Metric, shown: Shown) -> Family:
+def family_of(metric: Metric, moment: Moment) -> Family:
     """A metric with its values, as Prometheus' client has it."""
     if metric.latencies is not None:
-        latencies = metric.latencies(shown)
+        latencies = metric.latencies(moment)
         buckets = [(floatToGoString(bound_s), n) for bound_s, n in latencies.cumulative]
         return HistogramMetricFamily(metric.full_name, metric.meaning, buckets=buckets, sum_value=latencies.sum_s)
     make = CounterMetricFamily if metric.kind is MetricKind.COUNTER else GaugeMetricFamily
     family = make(metric.full_name, metric.meaning, labels=metric.labels)
-    for labels, value in metric.samples(shown):
+    for labels, value in metric.samples(moment):
         family.add_metric(labels, value)
     return family

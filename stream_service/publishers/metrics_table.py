@@ -21,7 +21,7 @@ Sample = tuple[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Moment:
     """What metrics are made of: the service at one moment."""
 
     status: ServiceStatus
@@ -48,10 +48,10 @@ class Metric:
     name: str
     kind: MetricKind
     meaning: str
-    samples: Callable[[Shown], Iterable[Sample]]
+    samples: Callable[[Moment], Iterable[Sample]]
     unit: str = ""
     labels: tuple[str, ...] = ()
-    latencies: Callable[[Shown], Latencies] | None = None
+    latencies: Callable[[Moment], Latencies] | None = None
     """Of a histogram, which has no samples."""
 
     @property
@@ -60,12 +60,12 @@ class Metric:
         return PREFIX + self.name
 
 
-def _one(value: Callable[[Shown], float]) -> Callable[[Shown], Iterable[Sample]]:
-    return lambda shown: [((), value(shown))]
+def _one(value: Callable[[Moment], float]) -> Callable[[Moment], Iterable[Sample]]:
+    return lambda moment: [((), value(moment))]
 
 
 def _total(name: str, total: Total, meaning: str, unit: str) -> Metric:
-    return Metric(f"{name}_total", MetricKind.COUNTER, meaning, _one(lambda shown: shown.totals[total]), unit)
+    return Metric(f"{name}_total", MetricKind.COUNTER, meaning, _one(lambda moment: moment.totals[total]), unit)
 
 
 def _service(
@@ -75,7 +75,7 @@ def _service(
     unit: str = "",
     kind: MetricKind = MetricKind.GAUGE,
 ) -> Metric:
-    return Metric(name, kind, meaning, _one(lambda shown: value(shown.status)), unit)
+    return Metric(name, kind, meaning, _one(lambda moment: value(moment.status)), unit)
 
 
 def _run(name: str, meaning: str, value: Callable[[RunStatus], float], unit: str = "") -> Metric:
@@ -85,37 +85,37 @@ def _run(name: str, meaning: str, value: Callable[[RunStatus], float], unit: str
 def _one_of(
     name: str, label: str, meaning: str, choices: type[StrEnum], current: Callable[[ServiceStatus], str]
 ) -> Metric:
-    def samples(shown: Shown) -> Iterator[Sample]:
-        now = current(shown.status)
+    def samples(moment: Moment) -> Iterator[Sample]:
+        now = current(moment.status)
         return (((str(choice),), float(choice == now)) for choice in choices)
 
     return Metric(name, MetricKind.GAUGE, meaning, samples, labels=(label,))
 
 
-def _ended_runs(shown: Shown) -> Iterator[Sample]:
-    return (((str(state),), n) for state, n in shown.n_ended.items())
+def _ended_runs(moment: Moment) -> Iterator[Sample]:
+    return (((str(state),), n) for state, n in moment.n_ended.items())
 
 
-def _build(shown: Shown) -> Iterator[Sample]:
-    yield (shown.status.version,), 1.0
+def _build(moment: Moment) -> Iterator[Sample]:
+    yield (moment.status.version,), 1.0
 
 
-def _newest_run(shown: Shown) -> Iterator[Sample]:
-    run = shown.status.run
+def _newest_run(moment: Moment) -> Iterator[Sample]:
+    run = moment.status.run
     if run.run_number:
         yield (str(run.run_number), run.scan_id), 1.0
 
 
-def _alarms(shown: Shown) -> Iterator[Sample]:
-    return (((str(pv),), float(pv.severity_in(shown.status))) for pv in STATUS)
+def _alarms(moment: Moment) -> Iterator[Sample]:
+    return (((str(pv),), float(pv.severity_in(moment.status))) for pv in STATUS)
 
 
-def _connections(shown: Shown) -> Iterator[Sample]:
-    return (((readback.channel, readback.pv), float(readback.is_connected)) for readback in shown.status.readbacks)
+def _connections(moment: Moment) -> Iterator[Sample]:
+    return (((readback.channel, readback.pv), float(readback.is_connected)) for readback in moment.status.readbacks)
 
 
-def _severities(shown: Shown) -> Iterator[Sample]:
-    return (((readback.channel, readback.pv), float(readback.severity)) for readback in shown.status.readbacks)
+def _severities(moment: Moment) -> Iterator[Sample]:
+    return (((readback.channel, readback.pv), float(readback.severity)) for readback in moment.status.readbacks)
 
 
 METRICS = (
@@ -125,7 +125,7 @@ METRICS = (
         "main_loop_age_seconds",
         MetricKind.GAUGE,
         "since the service's main loop has shown its status, which it does ten times a second: it hangs if this grows",
-        _one(lambda shown: shown.age_s),
+        _one(lambda moment: moment.age_s),
         "s",
     ),
     _one_of("health", "health", "1 for the health of the service now, 0 for the others", Health, lambda s: s.health),
@@ -190,9 +190,9 @@ METRICS = (
         "row_latency_seconds",
         MetricKind.HISTOGRAM,
         "from the receipt of the last frame of a row until readers of the file see the row, of all rows",
-        lambda shown: (),
+        lambda moment: (),
         "s",
-        latencies=lambda shown: shown.status.latencies,
+        latencies=lambda moment: moment.status.latencies,
     ),
     _run(
         "latest_row_latency_seconds",
@@ -207,7 +207,7 @@ METRICS = (
         "queue_budget_bytes",
         MetricKind.GAUGE,
         "budget of frames that wait (service.frame_queue_MiB): of those to be taken, and of those to be paired, each",
-        _one(lambda shown: shown.budget_bytes),
+        _one(lambda moment: moment.budget_bytes),
         "bytes",
     ),
     _service("disk_free_bytes", "free where the files are; NaN if not known", lambda s: s.place.free_bytes, "bytes"),

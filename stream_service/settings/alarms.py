@@ -185,16 +185,26 @@ OF_THE_STATE = AlarmRule(
 )
 OF_ARMING = AlarmRule("MINOR: not empty", _arm_error)
 OF_LOSS = AlarmRule("MINOR: any frame is lost; MAJOR: one in twenty of those exposed", _loss)
-OF_LATENCY = AlarmRule("MINOR from 2.5 s, MAJOR from 10 s, while a run goes on", _latency, lambda _: LATENCY_LIMITS)
+OF_LATENCY = AlarmRule(
+    f"MINOR from {LATENCY_MINOR_S:g} s, MAJOR from {LATENCY_MAJOR_S:g} s, while a run goes on",
+    _latency,
+    lambda _: LATENCY_LIMITS,
+)
 OF_INCOMPLETE = _if_any(lambda status: status.run.account.incomplete, "frame", " of groups that never filled")
 OF_UNEXPECTED = _if_any(lambda status: status.run.account.unexpected, "unexpected frame")
 OF_BAD_MESSAGES = _if_any(lambda status: status.run.bad_messages, "unusable message")
 OF_THE_QUEUE = AlarmRule("MINOR from 1/8, MAJOR from 3/4 of `service.frame_queue_MiB`", _queue, _queue_limits)
-OF_QUALITY = AlarmRule("MINOR from 5 %, MAJOR from 20 % rejected of the latest rows", _quality)
+OF_QUALITY = AlarmRule(
+    f"MINOR from {100 * REJECTED_MINOR_SHARE:g} %, MAJOR from {100 * REJECTED_MAJOR_SHARE:g} % rejected of the latest "
+    "rows",
+    _quality,
+)
 OF_THE_SHARE = AlarmRule(OF_QUALITY.about, _quality, lambda _: QUALITY_LIMITS)
 OF_READBACKS = AlarmRule("MAJOR while a run goes on, else MINOR: a PV gives no value", _readbacks)
 OF_THE_FOLDER = AlarmRule("MAJOR: it cannot be read, or does not answer", _place)
 OF_THE_DISK = AlarmRule(
-    "MINOR below 20 GB, MAJOR below 2 GB, or when the rest of the run does not fit", _disk, lambda _: DISK_LIMITS
+    f"MINOR below {DISK_MINOR_GB:g} GB, MAJOR below {DISK_MAJOR_GB:g} GB, or when the rest of the run does not fit",
+    _disk,
+    lambda _: DISK_LIMITS,
 )
 OF_RESUMING = AlarmRule("MINOR: 1", _resuming)

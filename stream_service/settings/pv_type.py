@@ -12,7 +12,7 @@ REQUEST_BYTES = 4 << 20
 
 
 class Kind(StrEnum):
-    """Types of Channel Access that the service uses."""
+    """Types of values, as Channel Access names them; PVA has the same."""
 
     CHAR = "char"
     """A waveform that holds a text, UTF-8: a string of CA would be cut at 39 characters."""
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PVType:
-    """Type and metadata of a PV for CA clients."""
+    """Type and metadata of a PV, for clients over CA and PVA."""
 
     kind: Kind
     unit: str = ""

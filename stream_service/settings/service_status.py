@@ -257,11 +257,6 @@ class Latencies:
     sum_s: float = 0.0
 
     @property
-    def n_rows(self) -> int:
-        """Rows that are counted."""
-        return sum(self.counts)
-
-    @property
     def cumulative(self) -> tuple[tuple[float, int], ...]:
         """Each bound, infinity the last, with the rows up to it: the buckets of a histogram of Prometheus."""
         return tuple(zip((*self.BOUNDS_S, math.inf), accumulate(self.counts), strict=True))

@@ -1,7 +1,8 @@
 """The status table: every PV of the service once, with meaning, type, alarm, and how its value follows from the status.
 
-The CA server, the Bluesky device, `ptychostream status` and docs/reference/service-pvs.md follow from this table and
-its order. A PV is posted after those below it: whoever waits for `State` finds everything else up to date.
+All that shows or reads the status follows from this table and its order: CA and PVA servers, metrics, Phoebus screens,
+web page, `ptychostream status`, the Bluesky device, docs/reference/service-pvs.md. A PV is posted after those below it:
+whoever waits for `State` finds everything else up to date.
 """
 
 from __future__ import annotations

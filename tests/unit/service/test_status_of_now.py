@@ -93,7 +93,7 @@ def test_every_row_of_all_runs_is_counted_by_its_latency() -> None:
         block.visible_s = visible_s
         latencies.append(block)
     found = latencies.latest
-    assert (found.n_rows, found.sum_s) == (4, pytest.approx(0.01 + 0.5 + 40.0 + 0.02))
+    assert (sum(found.counts), found.sum_s) == (4, pytest.approx(0.01 + 0.5 + 40.0 + 0.02))
     up_to = dict(found.cumulative)
     assert [up_to[bound] for bound in (0.025, 0.25, 0.5, 30.0, np.inf)] == [2, 2, 3, 3, 4]
     assert len(up_to) == len(Latencies.BOUNDS_S) + 1
