@@ -415,6 +415,7 @@ class ServiceTable(StrEnum):
     )
     READBACKS = (
         "Readbacks",
-        "each PV of the profile: `channel`, `pv`, `connected`, `severity` (its own alarm, 0 to 3), `value`, `unit`, "
-        "`time_s` (its own stamp, seconds since 1970 UTC); renewed once a second at most",
+        "each PV of the profile: `channel` (`detector` for the detector's own, whose values are not told), `pv`, "
+        "`connected`, `severity` (its own alarm, 0 to 3), `value`, `unit`, `time_s` (its own stamp, seconds since 1970 "
+        "UTC); renewed once a second at most",
     )

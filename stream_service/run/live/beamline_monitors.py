@@ -20,6 +20,8 @@ from stream_service.sources.live.ca_readbacks import CaReadbacks, Follow
 from stream_service.sources.live.pva_array_monitor import PvaArrayMonitor
 
 DMOV, MOVN = ".DMOV", ".MOVN"
+DETECTOR = "detector"
+"""Stands for a channel where the PV is the detector's."""
 
 
 class BeamlineMonitors:
@@ -77,9 +79,12 @@ class BeamlineMonitors:
         self.readbacks.connect(cancellation)
 
     def readback_status(self) -> tuple[ReadbackStatus, ...]:
-        """The followed PVs as they are now. Asks for units that are not known yet, and may wait for them."""
+        """The followed PVs as they are now, and the connections of the detector's, whose values are not told. Asks for
+        units that are not known yet, and may wait for them."""
         self.attach_thread()
-        return tuple(_status_of(channel, monitor) for channel, monitor in self.readbacks.followed())
+        followed = (_status_of(channel, monitor) for channel, monitor in self.readbacks.followed())
+        connections = self.detector.connections().items()
+        return *followed, *(ReadbackStatus(DETECTOR, *each, 0, math.nan, "", 0) for each in connections)
 
     def attach_thread(self) -> None:
         """Let the calling thread ask the PVs; needed once in the thread that works on a run."""

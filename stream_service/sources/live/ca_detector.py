@@ -69,9 +69,13 @@ class CaDetector:
             )
         self.counter()  # a connection alone is not an answer
 
+    def connections(self) -> dict[str, bool]:
+        """Each of the PVs by name, and whether it is connected now."""
+        return {pv.pvname: bool(pv.connected) for pv in (self._acquire, self._counter, self._exposure)}
+
     def silent(self) -> list[str]:
         """The PVs that do not answer now."""
-        return [pv.pvname for pv in (self._acquire, self._counter, self._exposure) if not pv.connected]
+        return [name for name, is_connected in self.connections().items() if not is_connected]
 
     @property
     def answers(self) -> bool:

@@ -63,16 +63,21 @@ def test_place_version_and_readbacks_are_told(rig: Rig, pva: Context) -> None:
     assert rig.service.get("DataRoot") == str(rig.folder)
     assert 0.0 < rig.service.get("DiskFree") <= shutil.disk_usage(rig.folder).total / 1e9
     assert rig.service.get("Version") == version("ptychostream")
-    followed = followed_channels(load_profile(rig.folder / "profile.yaml"))
+    profile = load_profile(rig.folder / "profile.yaml")
+    followed, detector = followed_channels(profile), profile.detector
 
     def table() -> dict[str, Any]:
         found = pva.get(rig.service.prefix + ServiceTable.READBACKS, timeout=HANG_S)
-        return {line["channel"]: line for line in NTTable.unwrap(found)}
+        return {line["pv"]: line for line in NTTable.unwrap(found)}
 
     rig.service.wait_until(lambda: all(line["connected"] for line in table().values()) and len(table()))
     lines = table()
-    assert list(lines) == list(followed)
-    assert (lines["x"]["pv"], lines["x"]["unit"]) == (followed["x"].pv, "um")
+    own = [detector.acquire_pv, detector.counter_pv, detector.exposure_pv]
+    assert [(line["channel"], pv) for pv, line in lines.items()] == [
+        *((channel, follow.pv) for channel, follow in followed.items()),
+        *(("detector", pv) for pv in own),
+    ]
+    assert lines[followed["x"].pv]["unit"] == "um"
     assert rig.service.get("ReadbacksLost") == 0 and rig.service.get("ReadbackProblem") == ""
 
 
