@@ -57,6 +57,18 @@ class Side(IntEnum):
     MIDDLE = 4
 
 
+KINDS = {reason: reason.name.lower().replace("_", " ") for reason in Reason} | {
+    Reason.REPEATED: "repeated frame",
+    Reason.SATURATED: "saturation",
+    Reason.PARTIAL: "empty part",
+    Reason.HALF_DARK: "dark part",
+    Reason.CENTRE: "centre of mass",
+    Reason.HOT: "brightest pixel",
+    Reason.CLIPPED: "saturation",
+    Reason.FINE: "fine structure",
+    Reason.CONTRAST: "speckle contrast",
+}
+"""Reasons without their numbers, as they are counted in a sentence."""
 GATES = tuple(reason for reason in Reason if Reason.NONE < reason <= Reason.PARTIAL)
 """Each rejects a row by itself, whatever the score; of several the first one is the reason."""
 

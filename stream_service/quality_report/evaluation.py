@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.conditions import CLOSED
-from stream_service.core.reason import Reason, words
+from stream_service.core.reason import KINDS, Reason, words
 from stream_service.errors import ConfigError, SourceError
 from stream_service.qc.deviations import FEWEST_ROWS
 from stream_service.qc.evaluator import Evaluator
@@ -29,18 +29,6 @@ from stream_service.text.counted import agrees, counted, they_are
 UM = 1e6
 STEP_M = 1e-6
 """Between rows without positions, which are laid out in their order: their neighbours are those before and after."""
-KINDS = {reason: reason.name.lower().replace("_", " ") for reason in Reason} | {
-    Reason.REPEATED: "repeated frame",
-    Reason.SATURATED: "saturation",
-    Reason.PARTIAL: "empty part",
-    Reason.HALF_DARK: "dark part",
-    Reason.CENTRE: "centre of mass",
-    Reason.HOT: "brightest pixel",
-    Reason.CLIPPED: "saturation",
-    Reason.FINE: "fine structure",
-    Reason.CONTRAST: "speckle contrast",
-}
-"""Reasons without their numbers, as they are counted in a sentence."""
 UNREADABLE = "unreadable pixels"
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

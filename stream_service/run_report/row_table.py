@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.exposure import Flag
-from stream_service.core.reason import VERDICT_COLUMNS, Reason, words
+from stream_service.core.reason import KINDS, VERDICT_COLUMNS, Reason, words
 from stream_service.core.row import FRAME_COLUMNS, Column, forget_wrong_positions, has_trusted_position
 from stream_service.errors import SourceError
 from stream_service.qc.scan_values import MEASURED, ScanValues, scan_values
@@ -112,24 +112,11 @@ class RowTable:
     def kind(self, row: int) -> str:
         """The kind of reason of a rejected row, without its numbers."""
         at = self.columns[row]
-        if at["reason"] in _KINDS and at["reason"] != Reason.NONE:
-            return _KINDS[int(at["reason"])]
+        if at["reason"] in KINDS and at["reason"] != Reason.NONE:
+            return KINDS[Reason(at["reason"])]
         if at["flags"]:
             return "position flagged"
         return UNLIKE if at["keep"] else BY_OTHERS
-
-
-_KINDS = {int(reason): reason.name.lower().replace("_", " ") for reason in Reason} | {
-    Reason.REPEATED: "repeated frame",
-    Reason.PARTIAL: "part of the frame empty",
-    Reason.HALF_DARK: "part of the frame dark",
-    Reason.CENTRE: "centre of mass",
-    Reason.HOT: "brightest pixel",
-    Reason.SATURATED: "too many saturated pixels",
-    Reason.CLIPPED: "more saturated pixels",
-    Reason.FINE: "fine structure",
-    Reason.CONTRAST: "speckle contrast",
-}
 
 
 def _reason_words(at: np.void) -> str:
