@@ -15,6 +15,7 @@ from stream_service.run_report.row_pictures import SAME_ENERGY
 from stream_service.run_report.stored_run import StoredRun
 from stream_service.standard_file.schema.codes import LEDGER_COUNTS
 from stream_service.text.counted import counted
+from stream_service.text.duration import duration
 from stream_service.text.local_time import local_time
 
 COUNT_WORDS = {
@@ -132,12 +133,3 @@ def position_facts(run: StoredRun) -> Iterator[Fact]:
         yield Fact("planned positions without a usable row", f"{lacking} of {run.n_positions_planned}")
     for words, n in counted_flags(run.rows["flags"]):
         yield Fact(words, counted(n, "row"))
-
-
-def duration(seconds: float) -> str:
-    """`1 h 12 min`, `3 min 5 s`, `12.3 s`."""
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_left = divmod(minutes, 60)
-    return f"{hours} h {minutes_left} min" if hours else f"{minutes} min {rest} s"

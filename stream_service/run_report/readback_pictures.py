@@ -16,13 +16,12 @@ from stream_service.sources.hdf5.tree import Hdf5Tree
 from stream_service.standard_file.schema import paths
 from stream_service.text.counted import counted
 from stream_service.text.printable import printable
+from stream_service.text.units import unit_shown
 from stream_service.text.utf8 import shown_name
 
 MOST_CHANNELS = 40
 BLOCK_UPDATES = 1 << 18
 HEIGHT_IN = 2.1
-UNITS = {"um": "µm", "deg": "°"}
-"""As people write them."""
 Numbers = npt.NDArray[np.float64]
 
 
@@ -84,7 +83,7 @@ def _picture(readback: Readback, duration_s: float) -> Picture:
     if end_s > 0:
         axes.set_xlim(-0.02 * end_s, 1.02 * end_s)
     axes.set_xlabel("time since the begin (s)")
-    axes.set_ylabel(printable(UNITS.get(readback.unit, readback.unit)), parse_math=False)  # a $ is a $
+    axes.set_ylabel(printable(unit_shown(readback.unit)), parse_math=False)  # a $ is a $
     axes.grid(alpha=0.3)
     updates = counted(readback.n_updates, "update")
     return picture_of(figure, f"Readback {readback.name} over time", readback.name, updates)

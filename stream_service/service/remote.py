@@ -13,14 +13,11 @@ from stream_service.channel_access.library import CA_FAILURES, PV
 from stream_service.errors import ConfigError, SourceError
 from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import Severity
-from stream_service.settings.status_table import STATUS, ServicePV, StatusValue
+from stream_service.settings.status_table import SILENT_S, STATUS, ServicePV, StatusValue
 from stream_service.text.utf8 import text_in_waveform
 
 SEARCH_S = 1.0
 """For a service to answer: CA asks five times meanwhile."""
-SILENT_S = 3.5
-"""Without a heartbeat, of which there is one a second: the service hangs, or its host has gone, which CA itself tells
-half a minute later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+UNKNOWN = "–"
+"""Instead of a value that is not known."""
 TEXT_BYTES = 4096
 REQUEST_BYTES = 4 << 20
 """Some 100,000 planned positions as JSON."""
@@ -36,6 +39,14 @@ class PVType:
     """Of an enum; the first is its value before the service has one."""
     max_bytes: int = 0
     """Of a text, with its NUL."""
+
+    def in_words(self, value: str | float) -> str:
+        """A value with its unit, a real number with the digits that it has; a dash for one that is not known."""
+        if self.kind is not Kind.DOUBLE:
+            return f"{value} {self.unit}".rstrip()
+        if not math.isfinite(float(value)):
+            return UNKNOWN
+        return f"{float(value):.{self.precision}f} {self.unit}".rstrip()
 
 
 TEXT = PVType(Kind.CHAR, max_bytes=TEXT_BYTES)

@@ -34,6 +34,9 @@ from stream_service.settings.service_status import Health, RunStatus, ServiceSta
 from stream_service.text.local_time import local_time
 
 StatusValue = str | int | float
+SILENT_S = 3.5
+"""Without a `Heartbeat`, of which there is one a second: the service hangs, or its host has gone, which CA itself tells
+half a minute later."""
 
 
 def _rate(count: Callable[[RunStatus], int]) -> Callable[[ServiceStatus], float]:

@@ -104,6 +104,11 @@ MILLIAMPERES = UnitTable(
 TABLES = (METRES, ELECTRONVOLTS, SECONDS)
 
 
+def unit_shown(unit: str) -> str:
+    """As people write it; a state has none."""
+    return {"um": "µm", "deg": "°", "state": ""}.get(unit, unit)
+
+
 def is_same_unit(one: str, other: str) -> bool:
     """True if two names mean one unit: `um` and `microns` do, and so do `EV` and `eV`."""
     for table in TABLES:

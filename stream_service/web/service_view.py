@@ -17,14 +17,14 @@ from typing import Any
 from p4p.client.thread import Context
 
 from stream_service.errors import SourceError
-from stream_service.settings.status_table import STATUS, Kind, ServiceImage, ServicePV, ServiceTable, StatusValue
+from stream_service.settings.pv_type import Kind
+from stream_service.settings.service_status import Severity
+from stream_service.settings.status_table import SILENT_S, STATUS, ServiceImage, ServicePV, ServiceTable, StatusValue
 from stream_service.sources.live.ntndarray import decode_ntndarray
 from stream_service.web.picture import Picture, picture_of
 
 log = logging.getLogger(__name__)
 
-SILENT_S = 3.5
-"""Without a heartbeat, which comes every second: the service does not answer, even if its connections stand."""
 SEARCH_S = 5.0
 """Between two searches for a service that does not answer."""
 RECONSTRUCTION = "Recon:ObjectPhase"
@@ -38,8 +38,7 @@ class Alarmed:
     """A PV in alarm."""
 
     pv: ServicePV
-    severity: int
-    """1 MINOR, 2 MAJOR, 3 INVALID."""
+    severity: Severity
     words: str
     """Why."""
 
@@ -85,7 +84,9 @@ class ServiceView:
         value = update["value"]
         is_enum = pv.type.kind is Kind.ENUM
         self._values[pv] = pv.type.choices[int(value["index"])] if is_enum else value
-        self._alarms[pv] = Alarmed(pv, int(update["alarm.severity"]), str(update["alarm.message"]))
+        self._alarms[pv] = Alarmed(
+            pv, Severity(min(update["alarm.severity"], Severity.INVALID)), str(update["alarm.message"])
+        )
 
     def _take_picture(self, name: str, update: Any) -> None:
         if isinstance(update, Exception):
@@ -124,6 +125,11 @@ class ServiceView:
     def table(self, name: ServiceTable) -> Columns:
         """Columns of the latest table; none before the first."""
         return self._tables.get(name, {})
+
+    def severity(self, pv: ServicePV) -> Severity:
+        """Of its alarm."""
+        alarm = self._alarms.get(pv)
+        return Severity.NONE if alarm is None else alarm.severity
 
     def alarms(self) -> tuple[Alarmed, ...]:
         """PVs in alarm, the worst first."""

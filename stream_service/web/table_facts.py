@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from stream_service.core.run import RunState
+from stream_service.settings.pv_type import UNKNOWN
+from stream_service.settings.service_status import Severity
 from stream_service.settings.status_table import ServicePV, ServiceTable
+from stream_service.text.duration import duration
+from stream_service.text.local_time import local_time
+from stream_service.text.units import unit_shown
 from stream_service.web.scan_file import Watched
 from stream_service.web.service_view import ServiceView
-from stream_service.web.words import STATES, UNKNOWN, digits, duration
+from stream_service.web.words import STATES, digits
 
 MOST_VERDICTS = 12
 REPORTS = "report/"
@@ -51,10 +55,10 @@ def readback_facts(view: ServiceView) -> Mapping[str, Any]:
             "channel": str(row["channel"]),
             "pv": str(row["pv"]),
             "is_connected": bool(row["connected"]),
-            "is_invalid": int(row["severity"]) >= 3,
+            "is_invalid": int(row["severity"]) >= Severity.INVALID,
             "value": digits(float(row["value"]), 6),
             "unit": unit_shown(str(row["unit"])),
-            "time": datetime.fromtimestamp(float(row["time_s"])).strftime("%H:%M:%S") if row["time_s"] > 0 else UNKNOWN,
+            "time": local_time(int(1e9 * row["time_s"]))[11:19] or UNKNOWN,
         }
         for row in rows
     ]
@@ -124,11 +128,6 @@ def run_list_facts(watched: Watched) -> Mapping[str, Any]:
         for run in found["runs"]
     ]
     return {"runs": runs, "is_whole": found["is_whole"], "problem": watched.problem}
-
-
-def unit_shown(unit: str) -> str:
-    """As people write it; a state has none."""
-    return {"um": "µm", "state": ""}.get(unit, unit)
 
 
 def _known(value: float | None) -> float:

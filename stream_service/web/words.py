@@ -6,11 +6,11 @@ import math
 from typing import Any, NamedTuple
 
 from stream_service.core.run import RunState
+from stream_service.settings.pv_type import UNKNOWN
 from stream_service.settings.status_table import ServicePV
+from stream_service.text.duration import duration
 from stream_service.web.service_view import Alarmed, ServiceView
 
-UNKNOWN = "–"
-SEVERITIES = {1: "MINOR", 2: "MAJOR", 3: "INVALID"}
 STATES = {
     RunState.IDLE: ("○", "nothing to do", "calm"),
     RunState.ARMED: ("◷", "waiting for the first frame", "work"),
@@ -33,7 +33,7 @@ class Tile(NamedTuple):
     value: str
     unit: str
     kind: str = ""
-    """`warn` for what should be 0 and is not."""
+    """`warn` for what is in alarm."""
     more: str = ""
 
 
@@ -46,17 +46,6 @@ def digits(value: float, n: int = 3) -> str:
     return f"{value:.{n}g}"
 
 
-def duration(seconds: float) -> str:
-    """`2 h 05 min`, `3 min 20 s`, `14 s`."""
-    if not math.isfinite(seconds) or seconds < 0:
-        return UNKNOWN
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
 def megabytes(n_bytes: float) -> str:
     """In MB, as the profile's budgets are nearly."""
     return digits(n_bytes / 1e6) if math.isfinite(n_bytes) else UNKNOWN
@@ -66,8 +55,7 @@ def run_facts(view: ServiceView) -> dict[str, Any]:
     """For the head of the page."""
     state = view.text(ServicePV.STATE)
     mark, meaning, kind = STATES.get(RunState(state), ("○", "", "calm")) if state else ("○", "", "calm")
-    rows, expected = view.number(ServicePV.ROWS), view.number(ServicePV.ROWS_EXPECTED)
-    percent = 100 * min(1.0, rows / expected) if expected > 0 else math.nan
+    expected, percent = view.number(ServicePV.ROWS_EXPECTED), view.number(ServicePV.PERCENT)
     seconds_left = view.number(ServicePV.SECONDS_LEFT)
     message, _, more = view.text(ServicePV.MESSAGE).partition("; ")
     has_ended = bool(state) and RunState(state).has_ended
@@ -84,12 +72,12 @@ def run_facts(view: ServiceView) -> dict[str, Any]:
         "end_reason": view.text(ServicePV.END_REASON),
         "scan_id": view.text(ServicePV.SCAN_ID),
         "file": view.text(ServicePV.FILE),
-        "rows": digits(rows),
+        "rows": digits(view.number(ServicePV.ROWS)),
         "expected": digits(expected) if expected > 0 else "",
         "percent": percent if math.isfinite(percent) else None,
-        "left": "" if has_ended or not math.isfinite(seconds_left) else duration(seconds_left),
+        "left": "" if has_ended or not math.isfinite(seconds_left) else duration(round(seconds_left)),
         "alarms": [
-            (SEVERITIES.get(alarm.severity, "INVALID"), str(alarm.pv), alarm_text(view, alarm))
+            (alarm.severity.name, str(alarm.pv), alarm_text(view, alarm))
             for alarm in view.alarms()
             if alarm.pv not in SAID_ELSEWHERE
         ],
@@ -105,29 +93,32 @@ def rate_tiles(view: ServiceView, queue_MiB: float) -> list[Tile]:
     """How fast it goes, and how much waits."""
     queued = view.number(ServicePV.QUEUE_BYTES)
     fill = queued / (queue_MiB * 2**20)
-    latency_s = view.number(ServicePV.LATENCY)
-    full = "warn" if fill > 0.5 else ""
+    full = f"{100 * fill:.0f} % full" if math.isfinite(fill) else ""
+    latency_ms = 1e3 * view.number(ServicePV.LATENCY)
     return [
         Tile("frames", digits(view.number(ServicePV.FRAMES_PER_SECOND)), "1/s"),
         Tile("rows", digits(view.number(ServicePV.ROWS_PER_SECOND)), "1/s"),
-        Tile("latency", digits(1e3 * latency_s), "ms"),
-        Tile("queue", megabytes(queued), "MB", full, f"{100 * fill:.0f} % full" if math.isfinite(fill) else ""),
+        Tile("latency", digits(latency_ms), "ms", _kind(view, ServicePV.LATENCY)),
+        Tile("queue", megabytes(queued), "MB", _kind(view, ServicePV.QUEUE_BYTES), full),
     ]
 
 
 def ledger_tiles(view: ServiceView) -> list[Tile]:
     """What became of the frames."""
 
-    def tile(label: str, pv: ServicePV, is_trouble: bool = False) -> Tile:
-        value = view.number(pv)
-        return Tile(label, digits(value), "", "warn" if is_trouble and value > 0 else "")
-
     return [
-        tile("expected", ServicePV.FRAMES_EXPECTED),
-        tile("stored", ServicePV.FRAMES_STORED),
-        tile("backfilled", ServicePV.FRAMES_BACKFILLED),
-        tile("lost", ServicePV.FRAMES_LOST, True),
-        tile("incomplete", ServicePV.FRAMES_INCOMPLETE, True),
-        tile("duplicates", ServicePV.FRAMES_DUPLICATE),
-        tile("rejected rows", ServicePV.ROWS_REJECTED, True),
+        Tile(label, digits(view.number(pv)), "", _kind(view, in_alarm or pv))
+        for label, pv, in_alarm in (
+            ("expected", ServicePV.FRAMES_EXPECTED, None),
+            ("stored", ServicePV.FRAMES_STORED, None),
+            ("backfilled", ServicePV.FRAMES_BACKFILLED, None),
+            ("lost", ServicePV.FRAMES_LOST, None),
+            ("incomplete", ServicePV.FRAMES_INCOMPLETE, None),
+            ("duplicates", ServicePV.FRAMES_DUPLICATE, None),
+            ("rejected rows", ServicePV.ROWS_REJECTED, ServicePV.REJECTED_SHARE),
+        )
     ]
+
+
+def _kind(view: ServiceView, pv: ServicePV) -> str:
+    return "warn" if view.severity(pv) else ""

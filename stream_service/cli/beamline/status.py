@@ -61,13 +61,13 @@ def status(
     if as_json:
         print(json.dumps(as_object(seen), indent=2))
         return
-    from stream_service.cli.beamline.status_screen import and_alarm, in_words
+    from stream_service.cli.beamline.status_screen import and_alarm
 
     table = Table(show_header=False, box=None)
     table.add_column()
     table.add_column(overflow="fold")  # a path is of use when it is whole
     for pv, value in seen.values.items():
-        table.add_row(bold(pv), and_alarm(Text(in_words(pv, value)), pv, seen))
+        table.add_row(bold(pv), and_alarm(Text(pv.type.in_words(value)), pv, seen))
     console.print(table)
 
 

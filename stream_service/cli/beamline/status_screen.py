@@ -6,7 +6,6 @@ It fits 80 columns and 24 lines. What is wrong is said by a word, and coloured b
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -15,11 +14,10 @@ from rich.text import Text
 
 from stream_service.core.run import RunState
 from stream_service.service.remote import Seen
-from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import Severity
-from stream_service.settings.status_table import ServicePV, StatusValue
+from stream_service.settings.status_table import ServicePV
+from stream_service.text.duration import duration
 
-UNKNOWN = "–"
 BAR_CHARACTERS = 40
 MESSAGE_LINES, ALARM_LINES = 3, 2
 STATE_STYLES = {
@@ -53,18 +51,11 @@ ROWS = (
 """Label, and the PVs that stand there beside one another."""
 
 
-def in_words(pv: ServicePV, value: StatusValue) -> str:
-    """A value with its unit, and a real number with the digits that it has; a dash for one that is not known."""
-    if pv.type.kind is Kind.DOUBLE and math.isnan(float(value)):
-        return UNKNOWN
-    shown = f"{float(value):.{pv.type.precision}f}" if pv.type.kind is Kind.DOUBLE else str(value)
-    return f"{shown} {pv.type.unit}".rstrip()
-
-
 def with_alarm(pv: ServicePV, seen: Seen) -> Text:
     """A value, and the word of its alarm if it has one."""
     value = seen.values[pv]
-    return and_alarm(Text(f"{float(value) / 1e6:.1f} MB" if pv.type.unit == "bytes" else in_words(pv, value)), pv, seen)
+    shown = f"{float(value) / 1e6:.1f} MB" if pv.type.unit == "bytes" else pv.type.in_words(value)
+    return and_alarm(Text(shown), pv, seen)
 
 
 def and_alarm(text: Text, pv: ServicePV, seen: Seen) -> Text:
@@ -80,7 +71,7 @@ def screen(prefix: str, seen: Seen) -> RenderableType:
     state = str(value[ServicePV.STATE])
     style = STATE_STYLES.get(RunState(state), "bold") if state in list(RunState) else "bold"
     head = and_alarm(Text.assemble((state, style)), ServicePV.STATE, seen)
-    service = f"{prefix} {value[ServicePV.HEALTH]}, up {_duration(float(value[ServicePV.HEARTBEAT]))}"
+    service = f"{prefix} {value[ServicePV.HEALTH]}, up {duration(float(value[ServicePV.HEARTBEAT]))}"
     head.append(f"   run {value[ServicePV.RUN_NUMBER]}").append(f"   {service}", "dim")
     scan = Text(str(value[ServicePV.SCAN_ID]), "bold", no_wrap=True, overflow="ellipsis")
     table = Table.grid(padding=(0, 2))
@@ -108,7 +99,7 @@ def line(seen: Seen) -> str:
     shown = (ServicePV.PERCENT, ServicePV.ROWS, ServicePV.ROWS_PER_SECOND, ServicePV.FRAMES_LOST, ServicePV.LATENCY)
     names = ("done", "stored", "", "lost", "latency")
     for pv, name in zip(shown, names, strict=True):
-        parts.append(f"{name} {in_words(pv, value[pv])}".strip())
+        parts.append(f"{name} {pv.type.in_words(value[pv])}".strip())
     parts += [f"{pv} {word}" for pv, word in seen.alarms.items()]
     parts.append(str(value[ServicePV.MESSAGE]))
     return " | ".join(filter(None, parts))
@@ -121,7 +112,7 @@ def _progress(seen: Seen) -> RenderableType:
     if math.isnan(percent):
         return Text(f"{rows}; how many come is not known")
     expected = seen.values[ServicePV.ROWS_EXPECTED]
-    left = "" if not left_s > 0 else f", {_duration(left_s)} left"
+    left = "" if not left_s > 0 else f", {duration(round(left_s))} left"
     grid = Table.grid(padding=(0, 1))
     words = f"{percent:.1f} %  {seen.values[ServicePV.ROWS]} of {expected} rows{left}"
     grid.add_row(ProgressBar(total=100, completed=percent, width=BAR_CHARACTERS), Text(words, no_wrap=True))
@@ -132,7 +123,3 @@ def _shortened(text: str, n_lines: int) -> str:
     """At most so many characters as fit into these lines of a screen of 80; words are not broken."""
     most = 65 * n_lines
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _duration(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))

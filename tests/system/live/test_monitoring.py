@@ -167,7 +167,7 @@ def test_watchers_are_told_of_a_run_and_of_a_service_that_goes_and_comes_back(
     screen, lines, objects = watchers
     shown = json.loads(objects.wait_for("{", HANG_S))
     assert shown["Health"] == "READY" and isinstance(shown["alarms"], dict)
-    screen.wait_for("up 0:")
+    screen.wait_for(", up ")
     lines.wait_for(" | ", HANG_S)
     assert rig.arm("watched", n_positions=3) == ""
     rig.beamline.acquire(3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from stream_service.cli.beamline.status_screen import in_words
 from stream_service.settings.status_table import ServicePV
 
 
@@ -20,4 +19,4 @@ from stream_service.settings.status_table import ServicePV
     ],
 )
 def test_value_is_shown_with_its_digits_and_its_unit(pv, value, shown):
-    assert in_words(pv, value) == shown
+    assert pv.type.in_words(value) == shown

@@ -69,7 +69,7 @@ def test_screen_fits_80_columns_and_24_lines(run) -> None:
 
 def test_screen_says_how_far_the_run_is_and_what_is_wrong_in_words() -> None:
     shown = drawn(screen("PTYCHO:", seen()), width=300)
-    for words in ("RECEIVING", "run 12", "34.9 %", "122 of 350 rows, 0:00:23 left", "up 1:02:05", "12.3 MB", "0.045 s"):
+    for words in ("RECEIVING", "run 12", "34.9 %", "122 of 350 rows, 23 s left", "up 1 h 02 min", "12.3 MB", "0.045 s"):
         assert words in shown
     for words in ("1.250 um   -0.300 um   710.25 eV", "3 frames", "SIM:energy is not connected", "1.0 GB MAJOR"):
         assert words in shown

@@ -82,7 +82,7 @@ def test_rejected_rows_are_named_with_their_reasons(page: Page) -> None:
 
 
 def test_page_has_the_facts_of_the_scan_and_the_commands_to_go_on(page: Page) -> None:
-    for words in ("710 eV", "120 mm", "11 µm", "6 rows x 8 columns", "10 ms", "1 min 5 s", "Settings as applied"):
+    for words in ("710 eV", "120 mm", "11 µm", "6 rows x 8 columns", "10 ms", "1 min 05 s", "Settings as applied"):
         assert words in page.text, words
     assert re.search(r"ptychostream evaluate \S*scan7_std.h5 --apply", page.text)
     assert re.search(r"ptychostream reconstruct \S*scan7_std.h5", page.text)
