@@ -18,11 +18,6 @@ HEAD_BYTES = 4096
 """In which the mark of a report stands."""
 
 
-def report_path(file: Path) -> Path:
-    """Where the report of a standard file is put: `scan7_std.h5` has `scan7_report.html` beside it."""
-    return file.with_name(file.stem.removesuffix("_std") + "_report.html")
-
-
 def write_report(
     file: Path, output: Path, also: AlsoBelow = NOWHERE_ELSE, step: Callable[[int], None] = lambda _: None
 ) -> str:

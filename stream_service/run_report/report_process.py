@@ -25,7 +25,8 @@ def main(file: Path) -> None:
     limit_this_process(MEMORY_BYTES, OUTPUT_BYTES)
     os.nice(NICE)
     try:
-        from stream_service.run_report.report import report_path, write_report
+        from stream_service.run_report.report import write_report
+        from stream_service.run_report.report_path import report_path
 
         write_report(file, report_path(file))
         print(report_path(file))

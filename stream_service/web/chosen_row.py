@@ -12,10 +12,10 @@ from bokeh.models import ColumnDataSource, InlineStyleSheet
 from stream_service.errors import SourceError
 from stream_service.processes.messages import Message
 from stream_service.settings.status_table import ServicePV
+from stream_service.web.file_reader import FileReader
 from stream_service.web.frame_panel import FrameFigure
 from stream_service.web.html_panel import HtmlPanel
 from stream_service.web.picture import Picture
-from stream_service.web.scan_file import FileReader
 from stream_service.web.service_view import ServiceView
 from stream_service.web.table_facts import row_facts
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from bokeh.document import Document
 
 from stream_service.web.chosen_row import ChosenRow
+from stream_service.web.file_reader import FileReader, WatchedAnswer
 from stream_service.web.frame_panel import LatestFramePanel
 from stream_service.web.html_panel import HtmlPanel
 from stream_service.web.look import TEMPLATES, style, style_sheet
 from stream_service.web.map_panel import MAPS, MapPanel
 from stream_service.web.reconstruction_panel import ReconstructionPanel
-from stream_service.web.scan_file import FileReader, Watched
 from stream_service.web.service_view import ServiceView
 from stream_service.web.table_facts import readback_facts, run_list_facts, verdict_facts
 from stream_service.web.timeline import Timeline
@@ -27,9 +27,9 @@ class Sources(NamedTuple):
 
     view: ServiceView
     reader: FileReader
-    series: Watched
+    series: WatchedAnswer
     """Intensity and score of the run."""
-    runs: Watched
+    runs: WatchedAnswer
     """Past runs."""
     queue_MiB: float
     """Budget of the frames that wait."""

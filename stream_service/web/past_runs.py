@@ -11,13 +11,14 @@ from typing import Any
 from stream_service.errors import SourceError
 from stream_service.hdf5.failures import HDF5_ERRORS
 from stream_service.hdf5.opening import open_hdf5
+from stream_service.run_report.report_path import report_path
 from stream_service.standard_file.read.stored_end import StoredEnd
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at, number_in, text_in
 from stream_service.text.local_time import local_time
 from stream_service.web.stored_row import n_rows_in
 
-FILE_END, REPORT_END = "_std.h5", "_report.html"
+FILE_END = "_std.h5"
 MOST_RUNS = 50
 LONGEST_WALK_S = 5.0
 """Through the folders: a data root of years is not looked through to its end."""
@@ -83,8 +84,8 @@ def _newest(found: list[tuple[os.stat_result, Path]]) -> list[tuple[os.stat_resu
 
 
 def _report_of(root: Path, file: str) -> str:
-    report = file.removesuffix(FILE_END) + REPORT_END
-    return report if (root / report).is_file() else ""
+    report = report_path(Path(file))
+    return str(report) if (root / report).is_file() else ""
 
 
 def _read(path: Path, root: Path) -> PastRun:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
-from stream_service.web.past_runs import REPORT_END
+from stream_service.run_report.report_path import REPORT_END
 
 MOST_BYTES = 64 << 20
 POLICY = (

@@ -19,10 +19,10 @@ from stream_service.errors import ConfigError
 from stream_service.settings.profile import Profile
 from stream_service.settings.status_table import ServicePV
 from stream_service.web.access import Access
+from stream_service.web.file_reader import FileReader, WatchedAnswer
 from stream_service.web.guarded_app import Alive, GuardedApp
 from stream_service.web.page import Page, Sources
 from stream_service.web.report_handler import ReportHandler
-from stream_service.web.scan_file import FileReader, Watched
 from stream_service.web.service_view import ServiceView
 
 LOOK_MS = 1000
@@ -63,7 +63,7 @@ class WebServer:
         self._server = BaseServer(self._loop, self._app, http)
         self._view = ServiceView(profile.service.prefix)
         self._rows, self._lists = FileReader(), FileReader()
-        self._series, self._runs = Watched(self._rows), Watched(self._lists)
+        self._series, self._runs = WatchedAnswer(self._rows), WatchedAnswer(self._lists)
         self._n_looks = 0
 
     def _data_root(self) -> Path:

@@ -14,7 +14,7 @@ from stream_service.settings.status_table import ServicePV, ServiceTable
 from stream_service.text.duration import duration
 from stream_service.text.local_time import local_time
 from stream_service.text.units import unit_shown
-from stream_service.web.scan_file import Watched
+from stream_service.web.file_reader import WatchedAnswer
 from stream_service.web.service_view import ServiceView
 from stream_service.web.words import STATES, digits
 
@@ -115,7 +115,7 @@ def row_facts(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def run_list_facts(watched: Watched) -> Mapping[str, Any]:
+def run_list_facts(watched: WatchedAnswer) -> Mapping[str, Any]:
     """Past runs, the latest first."""
     found = watched.latest.facts if watched.latest is not None else {"runs": [], "is_whole": True}
     runs = [

@@ -9,8 +9,8 @@ from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, HoverTool, PrintfTickFormatter, Range1d, Span
 
 from stream_service.processes.messages import Message
+from stream_service.web.file_reader import WatchedAnswer
 from stream_service.web.look import BLUE, GREEN, GROUND, ORANGE, TEXT, dark_figure
-from stream_service.web.scan_file import Watched
 
 SERIES = ("row", "time_s", "low", "mean", "high", "score")
 REJECTED = ("rejected_row", "rejected_score")
@@ -19,7 +19,7 @@ REJECTED = ("rejected_row", "rejected_score")
 class Timeline:
     """Two figures above each other, with the same rows."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: WatchedAnswer) -> None:
         self._watched = watched
         self._shown: Message | None = None
         self._series = ColumnDataSource({name: [] for name in SERIES})

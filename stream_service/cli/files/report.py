@@ -28,7 +28,8 @@ def report(
     """
     from stream_service.interruption import raise_if_interrupted
     from stream_service.run_report.page import N_PARTS
-    from stream_service.run_report.report import report_path, write_report
+    from stream_service.run_report.report import write_report
+    from stream_service.run_report.report_path import report_path
 
     output = out or report_path(file)
     with Progress("part", output.name) as progress:
