@@ -6,10 +6,12 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -97,22 +99,27 @@ class Screen:
 
     def wait_for(self, words: str) -> None:
         """Read until the screen shows these words."""
-        shown = ""
+        shown, end_s = "", time.monotonic() + HANG_S
         while words not in shown:
-            with suppress(OSError):
-                shown = shown[-20_000:] + os.read(self._ours, 65_536).decode(errors="replace")
-            assert self.process.poll() is None, shown[-3000:]
+            shown = shown[-20_000:] + self._drawn()
+            assert self.process.poll() is None and time.monotonic() < end_s, shown[-3000:]
+
+    def _drawn(self) -> str:
+        """What is drawn within a second; empty if nothing is."""
+        if not select.select([self._ours], [], [], 1.0)[0]:
+            return ""
+        with suppress(OSError):
+            return os.read(self._ours, 65_536).decode(errors="replace")
+        return ""
 
     def end(self) -> int:
         """Ctrl-C; the exit code."""
         self.process.send_signal(signal.SIGINT)
-        code = None
-        while code is None:  # what it draws is to be taken
-            with suppress(OSError):
-                os.read(self._ours, 65_536)
-            code = self.process.poll()
+        end_s = time.monotonic() + HANG_S
+        while self.process.poll() is None and time.monotonic() < end_s:  # what it draws is to be taken
+            self._drawn()
         os.close(self._ours)
-        return code
+        return self.process.wait(0)
 
 
 @pytest.fixture
