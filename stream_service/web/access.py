@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stream_service.errors import ConfigError
+from stream_service.text.text_file import text_of
 
 SHORTEST_TOKEN = 16
 """Characters."""
@@ -82,10 +83,11 @@ def access_for(address: str, token_file: Path | None, names: Iterable[str] = ())
 def token_in(path: Path) -> str:
     """The one line of a file. Raises `ConfigError` if it is no token, or others may read it."""
     try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8")[: LONGEST_TOKEN + 1].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--token-file {path} cannot be read: {error}") from error
+        text, mode = text_of(path).strip(), path.stat().st_mode
+    except OSError as error:
+        raise ConfigError(f"--token-file {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--token-file {path} is not a text") from error
     if mode & 0o077:
         raise ConfigError(f"--token-file {path} may be read by others on this machine: chmod 600 {path}")
     if not SHORTEST_TOKEN <= len(text) <= LONGEST_TOKEN or not text.isascii() or not text.isprintable() or " " in text:

@@ -90,6 +90,7 @@ READ = [
     "evaluate @ --out new",
     "validate @",
     "repair @",
+    "report @",
     "orient @",
     "probe @ --output new.cxi",
     "recipe @ --output new.py",
@@ -113,6 +114,8 @@ READ = [
 CONFIGURED = [
     "check @",
     "run @",
+    "web @",
+    "web sim --token-file @",
     f"layout render {LAYOUT} --profile @",
     "replay scan.h5 --output new --profile @",
     "ingest hdf5 scan.h5 --output new.h5 --profile @",
@@ -127,6 +130,7 @@ WRITE = [
     SIDECAR.replace("new.h5", "@"),
     "evaluate scan.h5 --out quality --emit-ptypy-json @",
     "repair scan.h5 --output @",
+    "report scan.h5 --output @",
     "probe scan.h5 --output @",
     "recipe scan.h5 --output @",
     "reconstruct scan.h5 --output @",
@@ -234,7 +238,19 @@ def test_every_exit_code_is_in_one_table() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["validate", "repair", "check", "run", "recipe", "layout lint", "ingest hdf5 -o o.h5"]
+    "command",
+    [
+        "validate",
+        "repair",
+        "report",
+        "check",
+        "run",
+        "web",
+        "web sim --token-file",
+        "recipe",
+        "layout lint",
+        "ingest hdf5 -o o.h5",
+    ],
 )
 @pytest.mark.parametrize(
     "name",
