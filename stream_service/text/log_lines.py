@@ -19,6 +19,7 @@ from stream_service.text.log_of_run import RunOfRecord
 from stream_service.text.log_rate import LogRate
 from stream_service.text.printable import printable
 from stream_service.text.terminal import errors
+from stream_service.text.unread_output import leave_out_what_nobody_reads
 
 NOT_WORTH_LOGGING = (
     "beacon",  # caproto: a traceback for every beacon that nobody takes; without a CA repeater nobody does
@@ -103,8 +104,12 @@ def quiet_pvxs() -> None:
 
 
 def log_to_stderr(*, verbose: bool, form: LogFormat = LogFormat.TEXT, level: LogLevel = LogLevel.INFO) -> None:
-    """Log warnings of all, and what we do; with `verbose` more of that. To be called before p4p is imported."""
+    """Log warnings of all, and what we do; with `verbose` more of that. To be called before p4p is imported.
+
+    From then on nobody who writes to standard error waits for its reader.
+    """
     quiet_pvxs()
+    leave_out_what_nobody_reads()
     handler: logging.Handler
     if form is LogFormat.JSON:
         handler = logging.StreamHandler()
