@@ -42,6 +42,11 @@ class RequestedReferences(BaseModel):
     mask: str | None = None
     """0 = good, anything else = bad."""
 
+    @field_validator("dark", "flat", "mask")
+    @classmethod
+    def _is_a_path(cls, value: str | None) -> str | None:
+        return None if value is None else storable(value)
+
 
 class ScanRequest(BaseModel):
     """One scan to be streamed into one file, `<data root>/<path>/<scan_id>_std.h5`."""

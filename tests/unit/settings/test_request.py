@@ -110,6 +110,7 @@ def test_text_that_is_no_request_is_refused(text):
         ({"sample": "a\0b"}, "a NUL character cannot be stored"),
         ({"sample": "x" * 70_000}, "at most 1000 characters"),
         ({"raw_file": "/data/a\0.h5"}, "a NUL character cannot be stored"),
+        ({"references": {"dark": "a\0.npy"}}, "a NUL character cannot be stored"),
         ({"path": "a/" + "é" * 128}, "has a name of more than 255 bytes"),
     ],
 )
