@@ -79,7 +79,10 @@ class Metrics(Collector):
             yield family_of(metric, now)
 
     def _page(self, accepted: str) -> tuple[str, bytes]:
-        encode, kind = choose_encoder(accepted)
+        try:
+            encode, kind = choose_encoder(accepted)
+        except (TypeError, ValueError):  # a version that is no number
+            encode, kind = choose_encoder("")
         return kind, encode(self._registry)
 
 

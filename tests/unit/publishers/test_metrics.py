@@ -107,6 +107,11 @@ def test_openmetrics_is_given_to_who_asks_for_it(metrics: Metrics, port: int) ->
     assert scraped.kind.startswith("application/openmetrics-text") and scraped.text.endswith("# EOF\n")
 
 
+def test_version_that_is_none_is_answered_as_plain_text(metrics: Metrics, port: int) -> None:
+    metrics.show(status(NO_RUN), [])
+    assert Scraped(port, accept="application/openmetrics-text;version=abc").kind.startswith("text/plain")
+
+
 def test_nothing_is_served_before_there_is_a_status_and_nobody_fails(port: int) -> None:
     assert "ptychostream_" not in Scraped(port).text
 
