@@ -49,14 +49,25 @@ class Access:
             return "This page needs its token: open the link that was printed when it was started."
         if not self.needs_token and host_name(host) not in self.names:
             return f"This page is not served under the name {host}."
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and place_of(origin) != host.lower():
             return f"This page is not for pages of {origin}."
         return ""
 
 
 def host_name(host: str) -> str:
-    """Of `name:port`, in small letters."""
-    return (urlsplit(f"//{host}").hostname or "").lower()
+    """Of `name:port`, in small letters; empty for what is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def place_of(origin: str) -> str:
+    """`name:port` of `http://name:port`, in small letters; empty for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def is_loopback(address: str) -> bool:

@@ -17,6 +17,8 @@ from stream_service.web.look import TEMPLATES
 MOST_VIEWERS = 32
 """Each is sent a few hundred kB a second at most."""
 COOKIE_S = 30 * 24 * 3600
+EMBEDDING = "/autoload.js"
+"""Bokeh's way into pages of others: a session each time, past the bound on viewers."""
 TOKEN = "token"
 """In a link."""
 
@@ -37,6 +39,8 @@ class GuardedApp(BokehTornado):
         host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
         if sentence := self._access.refusal(host, origin, given):
             return self._answer(request, Sentence, status=403, sentence=sentence)
+        if request.path.startswith(EMBEDDING):
+            return self._answer(request, Sentence, status=404, sentence="This page is not part of other pages.")
         if request.method not in ("GET", "HEAD"):
             return self._answer(request, Sentence, status=405, sentence="This page is only for reading.")
         if in_link and self._access.needs_token:

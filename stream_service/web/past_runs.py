@@ -16,6 +16,7 @@ from stream_service.standard_file.read.stored_end import StoredEnd
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at, number_in, text_in
 from stream_service.text.local_time import local_time
+from stream_service.text.printable import printable
 from stream_service.web.stored_row import n_rows_in
 
 FILE_END = "_std.h5"
@@ -89,8 +90,8 @@ def _report_of(root: Path, file: str) -> str:
 
 
 def _read(path: Path, root: Path) -> PastRun:
-    name = str(path.relative_to(root))
-    scan_id = path.name.removesuffix(FILE_END)
+    name = printable(str(path.relative_to(root)))  # one that is no UTF-8 could not be sent to a viewer
+    scan_id = printable(path.name.removesuffix(FILE_END))
     try:
         with open_hdf5(path).file as file:
             end = StoredEnd.of(file)
@@ -108,4 +109,4 @@ def _read(path: Path, root: Path) -> PastRun:
                 report="",
             )
     except (SourceError, *HDF5_ERRORS) as error:
-        return PastRun(scan_id, name, "", f"it cannot be read: {error}", 0, "", None, "")
+        return PastRun(scan_id, name, "", f"it cannot be read: {printable(str(error))}", 0, "", None, "")

@@ -71,3 +71,8 @@ def test_token_of_a_file_is_its_line(tmp_path: Path) -> None:
         token_in(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         token_in(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(("host", "origin"), [("[::1", None), ("localhost:8080", "http://["), ("", "http://[")])
+def test_what_is_no_name_of_a_host_is_refused(host: str, origin: str | None) -> None:
+    assert Access().refusal(host, origin, "")
