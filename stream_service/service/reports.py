@@ -9,11 +9,13 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from stream_service.cancellation import Cancellation, CancelledError
 from stream_service.processes.limited import LimitedProcessError, run_limited
 from stream_service.run.run import Run
+from stream_service.text.log_of_run import in_this_context
 
 PROCESS = "stream_service.run_report.report_process"
 LONGEST_S = 600.0
@@ -41,7 +43,7 @@ class RunReports:
         self._make = make
         self._runs: list[Run] = []
         """Whose end is awaited."""
-        self._files: queue.Queue[Path | None] = queue.Queue()
+        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._n_waiting = 0
         self._cancellation = Cancellation()
@@ -60,7 +62,8 @@ class RunReports:
         """Begin with the reports of runs that have ended since the last look."""
         for run in [run for run in self._runs if run.state.has_ended]:
             self._runs.remove(run)
-            self.add(run.setup.path)
+            with run.logged.lines():
+                self.add(run.setup.path)
 
     def add(self, file: Path) -> None:
         """Let the report of a file be made, once those before it are."""
@@ -68,7 +71,7 @@ class RunReports:
             log.warning("no report of %s: %d others are waited for; `ptychostream report` makes it", file, MOST_WAITING)
             return
         self._count(1)
-        self._files.put(file)
+        self._waiting.put(in_this_context(partial(self._report, file)))
         if self._thread is None:  # it lives as long as the processes that it starts, which end with it
             self._thread = threading.Thread(target=self._work, name="reports", daemon=True)
             self._thread.start()
@@ -76,14 +79,14 @@ class RunReports:
     def close(self) -> None:
         """Give up what is not ready yet."""
         self._cancellation.cancel()
-        self._files.put(None)
+        self._waiting.put(None)
         if self._thread is not None:
             self._thread.join()
 
     def _work(self) -> None:
-        while (file := self._files.get()) is not None:
+        while (report := self._waiting.get()) is not None:
             try:
-                self._report(file)
+                report()
             finally:
                 self._count(-1)
 

@@ -18,6 +18,7 @@ from stream_service.core.run import RunState
 from stream_service.processes.limited import LimitedProcessError
 from stream_service.service import reports
 from stream_service.service.reports import RunReports, make_report
+from stream_service.text.log_of_run import LoggedRun, RunOfRecord
 
 
 class Maker:
@@ -43,7 +44,7 @@ def files(folder: Path, *names: str) -> list[Path]:
 
 
 def ended_run(file: Path, state: RunState = RunState.COMPLETE) -> Any:
-    return SimpleNamespace(state=state, setup=SimpleNamespace(path=file))
+    return SimpleNamespace(state=state, setup=SimpleNamespace(path=file), logged=LoggedRun(file.stem, 7))
 
 
 def test_run_is_reported_once_and_not_before_its_end(tmp_path: Path) -> None:
@@ -61,6 +62,20 @@ def test_run_is_reported_once_and_not_before_its_end(tmp_path: Path) -> None:
     assert maker.begun == ["one.h5"]
     assert made.newest == str(tmp_path / "one.html")
     made.close()
+
+
+@pytest.mark.parametrize("name", ["good.h5", "bad.h5"])
+def test_line_of_a_report_names_its_run(tmp_path: Path, caplog: Any, name: str) -> None:
+    caplog.set_level(logging.INFO)
+    maker = Maker()
+    made, (file,) = RunReports(maker), files(tmp_path, name)
+    made.watch(ended_run(file))
+    with caplog.filtering(RunOfRecord()):
+        made.look()
+        maker.may_go.release()
+        wait_until(lambda: not made.is_busy)
+        made.close()
+    assert [(record.scan_id, record.run) for record in caplog.records] == [(file.stem, 7)]
 
 
 def test_reports_are_made_one_after_the_other_and_a_bad_one_is_told(tmp_path: Path, caplog: Any) -> None:
