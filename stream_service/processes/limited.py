@@ -22,6 +22,8 @@ from stream_service.processes.guard import end_with_parent, signal_name
 
 PARENT = "PTYCHOSTREAM_PARENT"
 """Environment variable with the number of the process that waits for this one."""
+ENDED_BY_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that no file can cause."""
 LONGEST_REASON = 300
 """Characters of the last line on standard error that go into a message."""
 KILL_S = 1.0
@@ -90,7 +92,12 @@ def limited_environment() -> dict[str, str]:
 
 
 def limit_this_process(memory_bytes: int, output_bytes: int) -> None:
-    """Take no more memory than this, write no file longer than this, leave no core, and end with the parent."""
+    """Take no more memory than this, write no file longer than this, leave no core, and end with the parent.
+
+    Signals that are for the log of the parent, and that systemd may send to all its processes, do nothing.
+    """
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
     with suppress(OSError, ValueError):  # macOS has no such limit
@@ -100,6 +107,8 @@ def limit_this_process(memory_bytes: int, output_bytes: int) -> None:
 
 def reason_of_end(code: int, error: bytes) -> str:
     """Why a process ended, by its exit code and what it said on standard error; it goes after the name of the file."""
+    if -code in ENDED_BY_OTHERS:
+        return f"the program that read it was ended by others, or the machine had no memory left ({signal_name(-code)})"
     if code < 0:
         return f"it is damaged so that reading it ends the program ({signal_name(-code)})"
     lines = error.decode(errors="replace").strip().splitlines()

@@ -55,9 +55,11 @@ class ScrapeServer:
             listening = self._loop.run_until_complete(server)
             self._loop.run_forever()
             listening.close()
-            for client in self._clients:
+            clients = tuple(self._clients)
+            for client in clients:
                 client.cancel()
-            self._loop.run_until_complete(asyncio.gather(*self._clients, return_exceptions=True))
+            if clients:
+                self._loop.run_until_complete(asyncio.wait(clients))
         except Exception:
             log.exception("no more metrics are served, on a defect of the service")
         finally:

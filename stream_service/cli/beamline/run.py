@@ -30,7 +30,7 @@ def run(
 ) -> None:
     """Run the daemon: serve its PVs, arm when a plan asks, write one file per run. Ctrl-C finishes the file.
 
-    SIGUSR1 lets it log one level more while it runs (kill -USR1, systemctl kill -s USR1), SIGUSR2 one less.
+    SIGUSR1 lets it log one level more while it runs, SIGUSR2 one less (systemctl kill --kill-who=main -s USR1 UNIT).
     """
     log_to_stderr(verbose=verbose, form=log_format, level=log_level)
     from stream_service.service.daemon import Service

@@ -15,7 +15,7 @@ from limits import HANG_S
 from waiting import is_there, wait_until
 
 from stream_service.cancellation import Cancellation, CancelledError
-from stream_service.processes.limited import LimitedProcessError, run_limited
+from stream_service.processes.limited import LimitedProcessError, reason_of_end, run_limited
 
 ANSWER_S = 0.5
 READER = """
@@ -32,6 +32,15 @@ limit_this_process(1 << 30, 1 << 20)
 (folder / "works").touch()
 time.sleep(3600)
 """
+SIGNALLED = """
+import os, signal
+from stream_service.processes.limited import limit_this_process
+
+limit_this_process(1 << 30, 1 << 20)
+for number in (signal.SIGUSR1, signal.SIGUSR2):
+    os.kill(os.getpid(), number)
+print("goes on")
+"""
 WAITING = (
     "import sys; from stream_service.processes.limited import run_limited; run_limited('reader', sys.argv[1:], 3600)"
 )
@@ -47,6 +56,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def number_in(folder: Path) -> int:
     wait_until((folder / "number").exists)
     return int((folder / "number").read_text())
+
+
+def test_signals_for_the_log_of_the_parent_do_not_end_it(folder: Path) -> None:
+    """`systemctl kill -s USR1` sends them to all processes of a unit."""
+    (folder / "signalled.py").write_text(SIGNALLED)
+    assert run_limited("signalled", [], HANG_S) == b"goes on\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(signal.SIGKILL, "had no memory left (SIGKILL)"), (signal.SIGSEGV, "it is damaged so that")]
+)
+def test_file_is_not_called_damaged_when_others_have_ended_its_reader(number: int, words: str) -> None:
+    assert words in reason_of_end(-number, b"")
 
 
 def test_cancelled_process_is_ended_at_once(folder: Path) -> None:

@@ -7,6 +7,7 @@ import math
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from limits import HANG_S
@@ -204,3 +205,14 @@ def test_nothing_is_counted_while_nothing_is_served(metrics: Metrics) -> None:
 
     metrics.show(status(NO_RUN), broken())
     assert not list(metrics.collect())
+
+
+@pytest.mark.parametrize("n_clients", [0, 2])
+def test_end_is_no_defect_whoever_is_there(metrics: Metrics, port: int, n_clients: int, caplog: Any) -> None:
+    clients = [socket.create_connection(("127.0.0.1", port), HANG_S) for _ in range(n_clients)]
+    Scraped(port)  # they came before
+    metrics.close()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    for client in clients:
+        assert client.recv(1) == b""
+        client.close()
