@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -26,6 +27,8 @@ from stream_service.settings.service_status import RunStatus, ServiceStatus
 log = logging.getLogger(__name__)
 
 PATH = "/metrics"
+KEPT_S = 1.0
+"""The most that a page is older than who asks for it, where the main loop hangs and there is no newer status."""
 WHAT_FOR = "metrics cannot be served (service.metrics_port and metrics_address of the profile)"
 
 
@@ -37,6 +40,8 @@ class Metrics(Collector):
         self._totals = RunTotals()
         self._latest: tuple[float, Moment] | None = None
         """When it was shown, by the clock that never steps."""
+        self._pages: dict[str, _Page] = {}
+        """By their type, of which Prometheus knows a few."""
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -83,7 +88,20 @@ class Metrics(Collector):
             encode, kind = choose_encoder(accepted)
         except (TypeError, ValueError):  # a version that is no number
             encode, kind = choose_encoder("")
-        return kind, encode(self._registry)
+        latest, now_s = self._latest, time.monotonic()
+        kept = self._pages.get(kind)
+        if kept is None or kept.of is not latest or now_s - kept.made_s > KEPT_S:
+            kept = self._pages[kind] = _Page(latest, now_s, encode(self._registry))
+        return kind, kept.text
+
+
+class _Page(NamedTuple):
+    """A page as it was made last: who asks again and again takes no more of the processor than the main loop gives."""
+
+    of: object
+    """The status it shows."""
+    made_s: float
+    text: bytes
 
 
 def family_of(metric: Metric, moment: Moment) -> Family:

@@ -113,6 +113,17 @@ def test_version_that_is_none_is_answered_as_plain_text(metrics: Metrics, port: 
     assert Scraped(port, accept="application/openmetrics-text;version=abc").kind.startswith("text/plain")
 
 
+def test_page_is_made_once_for_all_who_ask_for_the_same_status(
+    metrics: Metrics, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream_service.publishers.metrics.KEPT_S", math.inf)
+    metrics.show(status(run(received=3)), [run(received=3)])
+    first, second = Scraped(port), Scraped(port)
+    assert first.text == second.text and first["frames_received_total"] == 3
+    metrics.show(status(run(received=4)), [run(received=4)])
+    assert Scraped(port)["frames_received_total"] == 4
+
+
 def test_nothing_is_served_before_there_is_a_status_and_nobody_fails(port: int) -> None:
     assert "ptychostream_" not in Scraped(port).text
 
