@@ -49,11 +49,19 @@ class PvaStatus:
         self.channels = {pv: self._channel(pv, shown) for pv, shown in self._shown.items()}
 
     def publish(self, status: ServiceStatus) -> None:
-        """Post every PV that shows something else than in the last call; returns at once."""
-        shown = shown_in(status)
-        news, self._shown = changed(shown, self._shown), shown
-        for pv, now in news.items():
-            self.channels[pv].post(Value(self._types[pv], fields_of(pv, now)))
+        """Post every PV that shows something else than what was posted; returns at once.
+
+        Raises what the posting of one has raised, when all others are posted.
+        """
+        defects: list[Exception] = []
+        for pv, now in changed(shown_in(status), self._shown).items():
+            try:
+                self.channels[pv].post(Value(self._types[pv], fields_of(pv, now)))
+                self._shown[pv] = now
+            except Exception as defect:  # noqa: BLE001  (raised below)
+                defects.append(defect)
+        if defects:
+            raise defects[0]
 
     def _channel(self, pv: ServicePV, shown: Shown) -> SharedPV:
         fields = fields_of(pv, shown)

@@ -48,8 +48,9 @@ class RemoteService:
         for channel in self._channels.values():
             if not channel.wait_for_connection(max(0.01, deadline - time.monotonic())):
                 self.close()
+                colon = "" if prefix.endswith(":") else " (which has no colon at its end)"
                 raise SourceError(
-                    f"no service answers at {prefix} within {timeout_s:g} s: is 'ptychostream run' up, and is "
+                    f"no service answers at {prefix}{colon} within {timeout_s:g} s: is 'ptychostream run' up, and is "
                     "EPICS_CA_ADDR_LIST right?"
                 )
 

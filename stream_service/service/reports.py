@@ -6,6 +6,7 @@ Nothing waits for them: not the main loop, not the next run. A report that canno
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -31,7 +32,7 @@ Make = Callable[[Path, Cancellation], Path]
 def make_report(file: Path, cancellation: Cancellation) -> Path:
     """See `Make`."""
     said = run_limited(PROCESS, [str(file)], LONGEST_S, cancellation)
-    return Path(said.decode().strip())
+    return Path(os.fsdecode(said).strip())
 
 
 class RunReports:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from stream_service.settings.service_status import (
 DISK_S, READBACKS_S = 5.0, 1.0
 """Between two looks."""
 SILENT_S = 30.0
-"""A disk that has not answered for so long is told of."""
+"""What has not been seen for so long, the disk or the PVs, is told of."""
 
 
 class StatusOfNow:
@@ -62,8 +62,9 @@ class StatusOfNow:
         is_resuming: bool,
     ) -> ServiceStatus:
         """The status at this moment of the monotonic clock; `defects` are of the service itself, in sentences."""
-        if defects:
-            run = replace(run, message="; ".join((run.message, *defects.values())), severity=Severity.MAJOR)
+        troubles = (*defects.values(), *self._stale_readbacks(now_s))
+        if troubles:
+            run = replace(run, message="; ".join((run.message, *troubles)), severity=Severity.MAJOR)
         self._pace = self._pace.at(run, now_s)
         return ServiceStatus(
             Health.BUSY if is_busy else Health.FAULTED if has_failed else Health.READY,
@@ -84,6 +85,10 @@ class StatusOfNow:
         """Watch no more."""
         for watched in filter(None, (self._place, self._readbacks)):
             watched.close()
+
+    def _stale_readbacks(self, now_s: float) -> Iterator[str]:
+        if self._readbacks is not None and (age_s := self._readbacks.age_s(now_s)) > SILENT_S:
+            yield f"whether the PVs of the profile are connected has not been seen for {age_s:.0f} s"
 
     def _place_at(self, now_s: float) -> DataPlace:
         if (age_s := self._place.age_s(now_s)) > SILENT_S:

@@ -66,11 +66,9 @@ class Watched(Service):
         super().close()
 
 
-def turn(
-    kind: type[Service], folder: Path, network: Any, camera: Camera, size: int, rate: float, seconds: float
-) -> Any:
+def turn(service: Service, camera: Camera, rate: float, seconds: float) -> dict[str, Any]:
     """One measurement of a service that is started for it."""
-    with kind(folder, network, size, size, 1, camera.zmq_address) as service:
+    with service:
         measure(service, camera, rate or 300.0, PROBE_S)  # what is loaded and compiled at the first frames
         if rate:
             return measure(service, camera, rate, seconds)

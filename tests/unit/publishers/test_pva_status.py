@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from queue import Queue
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from limits import HANG_S
 from p4p.client.thread import Context, RemoteError
 from p4p.server import Server
+from p4p.server.thread import SharedPV
 
 from stream_service.core.run import RunState
 from stream_service.publishers.pva_status import PvaStatus
@@ -98,3 +100,19 @@ def test_alarm_has_its_words_and_its_limits(shown: PvaStatus, client: Context) -
         "800 MiB of frames wait: the service is behind",
     )
     assert (raw["valueAlarm.active"], raw["valueAlarm.highAlarmLimit"]) == (True, 750 << 20)
+
+
+def test_pv_that_cannot_be_posted_holds_up_no_other_and_is_posted_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, posted = PvaStatus(ServiceStatus(Health.READY)), []
+    broken: Any = create_autospec(SharedPV, instance=True)
+    broken.post.side_effect = [ZeroDivisionError, None]
+    for pv in STATUS:
+        stand_in: Any = create_autospec(SharedPV, instance=True)
+        stand_in.post.side_effect = lambda _, pv=pv: posted.append(pv)
+        monkeypatch.setitem(shown.channels, pv, broken if pv is ServicePV.ROWS else stand_in)
+    with pytest.raises(ZeroDivisionError):
+        shown.publish(RUNNING)
+    assert {ServicePV.STATE, ServicePV.SCAN_ID} <= set(posted)
+    posted.clear()
+    shown.publish(RUNNING)
+    assert (posted, broken.post.call_count) == ([], 2)

@@ -17,7 +17,7 @@ from stream_service.service import status_of_now
 from stream_service.service.row_latencies import RowLatencies
 from stream_service.service.status_of_now import SILENT_S, StatusOfNow, disk_of
 from stream_service.service.watched import Watched
-from stream_service.settings.service_status import NO_RUN, Latencies, ServiceStatus
+from stream_service.settings.service_status import NO_RUN, Latencies, ServiceStatus, Severity
 
 
 def looked(n_looks: int, what: Any) -> Any:
@@ -77,6 +77,22 @@ def test_disk_that_does_not_answer_is_told_and_not_waited_for(tmp_path: Path, mo
     assert f"{tmp_path} has not answered for" in place.problem and np.isnan(place.free_bytes)
     answers.set()
     of_now.close()
+
+
+def test_readbacks_that_cannot_be_looked_at_any_more_are_told(tmp_path: Path) -> None:
+    of_now, looked = StatusOfNow(tmp_path), threading.Event()
+
+    def look() -> tuple[()]:
+        looked.set()
+        return ()
+
+    of_now.start(type("", (), {"readback_status": staticmethod(look)}))  # type: ignore[arg-type]
+    assert looked.wait(HANG_S)
+    of_now.close()
+    assert status_of(of_now, time.monotonic()).run.severity is Severity.NONE
+    run = status_of(of_now, time.monotonic() + 2 * SILENT_S).run
+    assert "whether the PVs of the profile are connected has not been seen for" in run.message
+    assert run.severity is Severity.MAJOR
 
 
 def test_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
