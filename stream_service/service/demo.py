@@ -105,6 +105,12 @@ class Demo:
         address = f"{LOOPBACK}:{self._network.ca_ports['service']}"
         return f"EPICS_CA_AUTO_ADDR_LIST=NO EPICS_CA_ADDR_LIST={address} ptychostream status"
 
+    @property
+    def web_command(self) -> str:
+        """Command line that serves a page of its service, likewise."""
+        address = f"{LOOPBACK}:{self._network.pva_ports['service']}"
+        return f"EPICS_PVA_AUTO_ADDR_LIST=NO EPICS_PVA_NAME_SERVERS={address} ptychostream web sim"
+
     def run(self, report: Callable[[Progress], None]) -> Outcome:
         """Run it; `report` is called a few times a second. No process is left, whatever happens."""
         if self._replay is not None:  # before anything is replaced or started

@@ -64,6 +64,7 @@ def show_demo(
                 if progress.rows_expected and not is_told:  # its service answers
                     is_told = True
                     shown.note(f"in another terminal: {demonstration.status_command}")
+                    shown.note(f"for a page in a browser: {demonstration.web_command}")
                 rate = f"{progress.rows_per_second:.0f}/s"
                 shown.update(progress.rows, progress.rows_expected or None, what=progress.step, more=rate)
 

@@ -16,6 +16,7 @@ import pytest
 from chromium import browser
 from demonstration import Demonstration, finish_demo, processes_mentioning, run_demo, start_demo
 from limits import HANG_S
+from p4p.client.thread import Context
 
 from stream_service.standard_file.rules.validate import validate_file
 
@@ -152,6 +153,10 @@ def test_interrupted_demo_ends_in_order_and_leaves_nothing_running(tmp_path: Pat
     elsewhere = {**os.environ, "EPICS_CA_ADDR_LIST": "192.0.2.1", "COLUMNS": "200"}
     shown = subprocess.run(pasted, shell=True, env=elsewhere, capture_output=True, text=True)
     assert shown.returncode == 0 and re.search(r"Health +(READY|BUSY)\b", shown.stdout), (said, shown)
+    said = next((line for line in iter(process.stdout.readline, "") if "for a page in a browser: " in line), "")
+    environment = dict(re.findall(r"(EPICS_PVA_\w+)=(\S+)", said))
+    with Context("pva", conf=environment, useenv=False) as pva:  # as the page finds its service
+        assert str(pva.get("PTYCHO:Health", timeout=HANG_S)) in ("READY", "BUSY"), said
     deadline = time.monotonic() + HANG_S
     while not (tmp_path / "demo_std.h5").exists() and time.monotonic() < deadline:
         assert process.poll() is None
