@@ -18,6 +18,7 @@ from stream_service.errors import SourceError
 from stream_service.qc.scan_values import MEASURED, ScanValues, scan_values
 from stream_service.run_report.flag_words import flag_words
 from stream_service.sources.hdf5.tree import Hdf5Tree
+from stream_service.standard_file.read.bad_rows import judged_bad
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.row_columns import PLACES
 
@@ -64,9 +65,8 @@ class RowTable:
         """(n,) True for rows that are not to be used, and that no other row replaces."""
 
     def _judged_bad(self, threshold: float) -> Flags:
-        if self.has_tags:
-            return self.columns["is_tagged"]
-        return (self.columns["gates"] != 0) | (self.columns["score"] >= threshold)
+        tags = self.columns["is_tagged"] if self.has_tags else None
+        return judged_bad(self.columns["score"], self.columns["gates"], tags, threshold)
 
     def __len__(self) -> int:
         return len(self.columns)

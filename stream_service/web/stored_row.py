@@ -16,6 +16,7 @@ from stream_service.core.reason import words
 from stream_service.errors import SourceError
 from stream_service.quality_report.stored_settings import StoredSettings
 from stream_service.standard_file.read.announced_rows import rows_announced
+from stream_service.standard_file.read.bad_rows import judged_bad
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at, group_at, names_in, number_in, text_in, units_of
 from stream_service.standard_file.schema.row_columns import PLACES
@@ -33,6 +34,25 @@ def n_rows_in(file: h5py.Group) -> int:
 def rejecting_score(file: h5py.Group) -> float:
     """The score from which on rows are rejected, as the settings in the file say."""
     return StoredSettings.read(text_in(dataset_at(file, paths.SETTINGS)) or "").quality().threshold
+
+
+def bad_rows(file: h5py.Group, rows: slice, threshold: float) -> npt.NDArray[np.bool_]:
+    """True for those of these rows that are rejected for their quality."""
+    n = rows.stop - rows.start
+
+    def column(path: str, blank: float) -> npt.NDArray[np.float64] | None:
+        """`blank` where the file has no value yet; None if it has no such column."""
+        found = dataset_at(file, path)
+        if found is None:
+            return None
+        values, there = np.full(n, blank), np.asarray(found[rows])
+        values[: len(there)] = there
+        return values
+
+    score, gates = column(f"{paths.QC}/score", math.nan), column(f"{paths.QC}/gates", 0.0)
+    if score is None or gates is None:
+        return np.zeros(n, bool)
+    return judged_bad(score, gates, column(paths.TAGS, 0.0), threshold)
 
 
 def nearest_row(file: h5py.Group, x_m: float, y_m: float) -> int:
@@ -62,7 +82,7 @@ def stored_row(file: h5py.Group, row: int) -> tuple[dict[str, Any], npt.NDArray[
     facts["flags"] = [(flag.name or "").lower() for flag in Flag(_entry(file, paths.FLAGS, row) or 0)]
     facts["score"] = _entry(file, f"{paths.QC}/score", row)
     facts["reason"] = _reason(file, row)
-    facts["is_rejected"] = facts["score"] is not None and facts["score"] >= rejecting_score(file)
+    facts["is_rejected"] = bool(bad_rows(file, slice(row, row + 1), rejecting_score(file))[0])
     stamp_ns = next(iter(facts.get("timestamp_ns") or []), 0)
     facts["time"] = local_time(stamp_ns)
     facts["readbacks"] = _readbacks(file, stamp_ns)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at
-from stream_service.web.stored_row import n_rows_in, rejecting_score
+from stream_service.web.stored_row import bad_rows, n_rows_in, rejecting_score
 
 MOST_BINS = 1000
 MOST_REJECTED = 500
@@ -32,7 +32,7 @@ def stored_series(file: h5py.Group) -> tuple[dict[str, Any], dict[str, npt.NDArr
         time_s = (first_ns - first_ns[0]) / 1e9
     step = max(1, -(-n // MOST_BINS))
     starts = np.arange(0, n, step)
-    rejected = np.flatnonzero(score >= threshold)[-MOST_REJECTED:]
+    rejected = np.flatnonzero(bad_rows(file, slice(0, n), threshold))[-MOST_REJECTED:]
     ends = np.minimum(starts + step, n)
     arrays = {
         "row": (starts + ends - 1) / 2,

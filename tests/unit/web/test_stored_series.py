@@ -27,6 +27,7 @@ def long_scan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[h5py.File]:
         score = np.zeros(N)
         score[[5, 123_456]] = 0.9, 0.6
         file[f"{paths.QC}/score"] = score
+        file[f"{paths.QC}/gates"] = np.zeros(N, np.uint32)
         file[paths.STAMPS] = 1_000_000_000 + np.arange(N)[:, None] * 1_000_000
         file[paths.POS_X] = np.where(np.arange(N) == 7, np.nan, np.arange(N) % 1000 * 1e-6)
         file[paths.POS_Y] = np.arange(N) // 1000 * 1e-6
@@ -46,6 +47,16 @@ def test_one_rejected_row_of_many_is_not_lost_in_its_bin(long_scan: h5py.File) -
     _, arrays = stored_series(long_scan)
     assert arrays["rejected_row"].tolist() == [5, 123_456]
     assert arrays["score"].max() == 0.9
+
+
+def test_last_word_on_a_row_is_that_of_who_evaluated_the_file(long_scan: h5py.File) -> None:
+    tags = np.zeros(N, np.uint8)
+    tags[[9, 123_456]] = 1
+    long_scan[paths.TAGS] = tags
+    try:
+        assert stored_series(long_scan)[1]["rejected_row"].tolist() == [9, 123_456]
+    finally:
+        del long_scan[paths.TAGS]
 
 
 def test_nearest_row_is_one_whose_position_is_known(long_scan: h5py.File) -> None:
