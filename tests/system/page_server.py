@@ -1,4 +1,4 @@
-"""`ptychostream web` as a process, and a browser that looks at its page."""
+"""`ptychostream web` as a process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pytest
 from limits import HANG_S
 
 from stream_service.processes.subprocesses import Subprocess
 from stream_service.testing.loopback import LOOPBACK, LoopbackEpics, free_port, process_environment
 
-CHROMIUM = Path("/usr/bin/chromium")
 DESKTOP, PHONE = {"width": 1920, "height": 1080}, {"width": 390, "height": 844}
 
 
@@ -54,18 +51,3 @@ def page_server(profile: Path, epics: LoopbackEpics, *options: str) -> Iterator[
     log = profile.parent / f"web{port}-{time.monotonic_ns()}.log"
     with Subprocess("web", command, environment, log) as child:
         yield PageServer(port, child, child.wait_for("ready", HANG_S))
-
-
-@contextmanager
-def browser() -> Iterator[Any]:
-    """Headless Chromium of the system; skips where there is none."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM} that could look at the page")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        try:
-            yield chromium
-        finally:
-            chromium.close()

@@ -12,8 +12,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from chromium import browser
 from limits import HANG_S
-from page_server import DESKTOP, PHONE, PageServer, browser, page_server
+from page_server import DESKTOP, PHONE, PageServer, page_server
 from rig import Rig, Rigs
 
 from stream_service.settings.status_table import ServiceImage
