@@ -55,11 +55,12 @@ class ScrapeServer:
             listening = self._loop.run_until_complete(server)
             self._loop.run_forever()
             listening.close()
-            clients = tuple(self._clients)
+            clients = asyncio.all_tasks(self._loop)  # with those that have to go and have not yet
             for client in clients:
                 client.cancel()
             if clients:
                 self._loop.run_until_complete(asyncio.wait(clients))
+            self._loop.run_until_complete(asyncio.sleep(0))  # in which their connections are closed
         except Exception:
             log.exception("no more metrics are served, on a defect of the service")
         finally:

@@ -16,9 +16,18 @@ import stream_service.cli.main
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 OPTION = re.compile(r"(?<![\w-])--[a-z][A-Za-z-]*")
-OF_OTHERS = {"--json", "--scan-id", "--raw-dir", "--exposure-s", "--positions", "--step-um", "--increment"}
-"""Of the plans' command, which the demo starts, and of h5clear, beyond which `repair` goes; else nothing here speaks of
-another program's options."""
+OF_OTHERS = {
+    "--json",
+    "--scan-id",
+    "--raw-dir",
+    "--exposure-s",
+    "--positions",
+    "--step-um",
+    "--increment",
+    "--kill-who",
+}
+"""Of the plans' command, which the demo starts, of h5clear, beyond which `repair` goes, and of systemctl; else nothing
+here speaks of another program's options."""
 
 
 def leaves(command: Any, name: str = "ptychostream") -> dict[str, set[str]]:

@@ -58,9 +58,13 @@ def test_file_that_is_write_protected_in_mid_run_is_finished(folder: Path) -> No
 def test_file_deleted_from_a_folder_that_takes_no_other_is_rescued_beside_it(folder: Path) -> None:
     b = Bench(folder.parent, n_positions=6, path="scan")
 
-    def deleted() -> None:
+    def delete(_: Any) -> None:
         b.run.setup.path.unlink()
         folder.chmod(0o500)
+
+    def deleted() -> None:
+        assert b.run.out is not None
+        b.run.out.file.call(delete)  # in the thread that looks after the file: it never finds the one without the other
 
     run = b.play(frames([1, 2, 3]), b.settles(), deleted, frames([4, 5]), b.settles())
     assert run.state is RunState.FAILED
