@@ -165,7 +165,7 @@ def forget_wrong_positions(rows: np.ndarray[Any, Any]) -> None:
         values_m[~(np.abs(values_m) < LONGEST_TRAVEL_M)] = np.nan
 
 
-def has_trusted_position(rows: np.ndarray[Any, Any]) -> npt.NDArray[np.bool_]:
+def has_trusted_position(rows: np.ndarray[Any, Any] | np.void) -> npt.NDArray[np.bool_]:
     """(n,) True where the position of a row is known, and neither it nor the row is left out for its flags."""
     is_known = np.isfinite(rows["x_m"]) & np.isfinite(rows["y_m"])
     is_flagged = (rows["flags"] & Flag.SPREAD != 0) | ((rows["flags"] != 0) & (rows["keep"] == 0))

@@ -104,7 +104,7 @@ class LatestRowStatus:
 
     x_m: float = math.nan
     y_m: float = math.nan
-    """Position of the beam on the sample."""
+    """Position of the beam on the sample; NaN also where it is flagged, since a number has no flag beside it."""
     energy_eV: float = math.nan
     time_ns: int = 0
     """The detector's stamp of its first frame, since 1970 UTC; 0: none."""

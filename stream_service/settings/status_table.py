@@ -117,8 +117,18 @@ class ServicePV(StrEnum):
         lambda s: s.pace.left_s,
     )
 
-    LAST_X = "LastX", "beam on the sample, x, of the latest row; NaN: not known", IN_MICROMETRES, _micro("x_m")
-    LAST_Y = "LastY", "beam on the sample, y, of the latest row; NaN: not known", IN_MICROMETRES, _micro("y_m")
+    LAST_X = (
+        "LastX",
+        "beam on the sample, x, of the latest row; NaN: not known, or flagged",
+        IN_MICROMETRES,
+        _micro("x_m"),
+    )
+    LAST_Y = (
+        "LastY",
+        "beam on the sample, y, of the latest row; NaN: not known, or flagged",
+        IN_MICROMETRES,
+        _micro("y_m"),
+    )
     LAST_ENERGY = (
         "LastEnergy",
         "photon energy of the latest row",

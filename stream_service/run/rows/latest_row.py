@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.row import RowBlock
+from stream_service.core.row import RowBlock, has_trusted_position
 from stream_service.core.run import RunOutcome
 from stream_service.settings.service_status import LatestRowStatus
 
@@ -69,9 +69,10 @@ class LatestRow:
         if self._last is None:
             return
         row, self._last = self._last, None
+        is_trusted = bool(has_trusted_position(row))
         self.status = LatestRowStatus(
-            x_m=float(row["x_m"]),
-            y_m=float(row["y_m"]),
+            x_m=float(row["x_m"]) if is_trusted else math.nan,
+            y_m=float(row["y_m"]) if is_trusted else math.nan,
             energy_eV=float(row["energy_eV"]),
             time_ns=int(row["timestamp_ns"][0]),
             intensity=float(row["features"]["intensity"]),

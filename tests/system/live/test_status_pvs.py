@@ -49,7 +49,7 @@ def pva(rig: Rig) -> Iterator[Context]:
 
 def test_latest_row_is_the_last_of_the_file(rig: Rig) -> None:
     with rig.open("shown") as file:
-        x_m, y_m = file["/entry/pos"][-1]
+        x_m, y_m = file["/entry/pos"][-1] if file["/entry/keep"][-1] else (np.nan, np.nan)
         energy_eV = file["/entry/frames/energy_eV"][-1]
         intensity = file["/entry/qc/features/intensity"][-1]
     found = [rig.service.get(name) for name in ("LastX", "LastY", "LastEnergy", "LastIntensity")]
