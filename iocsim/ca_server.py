@@ -42,6 +42,7 @@ class PromptCircuit(VirtualCircuit):
                 if updates:
                     await self.send(*updates)
         except DisconnectedCircuit:
+            self._sub_task = None  # caproto would await this very task
             await self._on_disconnect()
             self.circuit.disconnect()
             await self.context.circuit_disconnected(self)

@@ -45,7 +45,16 @@ class PV(epics.PV):
         super().__init__(*words, **options)
 
     def _check_auto_monitor(self) -> None:
-        super()._check_auto_monitor()
+        """Subscribe; a channel that has gone again by now has not connected yet: CA calls again when it does.
+
+        pyepics takes a channel that it knows of for connected until its callback has heard otherwise, and raises then.
+        """
+        try:
+            if isinstance(self._args["ftype"], str):  # "unknown" is what pyepics asks of a channel without a server
+                raise ca.ChannelAccessException
+            super()._check_auto_monitor()
+        except ca.ChannelAccessException:
+            self.connected = False
         ca.flush_io()
 
 

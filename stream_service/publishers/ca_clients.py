@@ -90,6 +90,16 @@ class Circuit(VirtualCircuit):
         self.unexpired_updates.clear()
         self._transport.abort()
 
+    async def _on_disconnect(self) -> None:
+        """Let go of a client that has gone, once; called by whichever task finds out.
+
+        caproto's own awaits the task that sends updates, and fails both where it is that task itself which calls.
+        """
+        updates, self._sub_task = self._sub_task, None
+        await super()._on_disconnect()
+        if updates is not None and updates is not asyncio.current_task():
+            updates.cancel()
+
     async def recv(self) -> None:
         """Take what the client has sent."""
         if len(self.circuit._data) > MOST_RECEIVED:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from limits import HANG_S
@@ -49,8 +51,56 @@ def test_a_subscription_is_sent_as_soon_as_it_is_made(monkeypatch: pytest.Monkey
     done: list[str] = []
     monkeypatch.setattr(epics.PV, "_check_auto_monitor", lambda self: done.append("subscribed"))
     monkeypatch.setattr(ca, "flush_io", lambda: done.append("sent"))
-    PV.__new__(PV)._check_auto_monitor()
+    pv = PV.__new__(PV)
+    monkeypatch.setattr(pv, "_args", {"ftype": None}, raising=False)
+    pv._check_auto_monitor()
     assert done == ["subscribed", "sent"]
+
+
+GONE = f"""
+import sys, time
+from stream_service.channel_access.channel import let_go
+from stream_service.channel_access.library import PV, ca
+
+channel = ca.create_channel("ROOM:State")
+assert ca.connect_channel(channel, timeout={HANG_S})
+print("connected", flush=True)
+sys.stdin.readline()  # its server is killed meanwhile, and another one has its PVs
+end_s = time.monotonic() + {HANG_S}
+while ca.isConnected(channel) and time.monotonic() < end_s:
+    time.sleep(0.01)
+ca.get_cache("ROOM:State").conn = True  # as it is until pyepics has heard of it
+pv = PV("ROOM:State", auto_monitor=True)
+print("connected" if pv.connected else "not connected", flush=True)
+let_go(pv)  # or libca searches after ten seconds
+again = PV("ROOM:State", auto_monitor=True)
+print("connected" if again.wait_for_connection({HANG_S}) else "not connected", flush=True)
+"""
+
+
+def test_a_channel_that_is_gone_before_it_is_subscribed_to_has_not_connected_yet(tmp_path: Path) -> None:
+    network = LoopbackEpics.reserve(["room", "again"])
+    command = [sys.executable, "-c", GONE]
+    client = process_environment(network.client_environment())
+    with ExitStack() as ended:
+
+        def serve(name: str) -> Subprocess:
+            environment = process_environment(network.server_environment(name))
+            server = ended.enter_context(Subprocess(name, ["-c", SERVER], environment, tmp_path / f"{name}.log"))
+            server.wait_for("ready", HANG_S)
+            return server
+
+        room = serve("room")
+        watcher = ended.enter_context(subprocess.Popen(command, env=client, stdin=PIPE, stdout=PIPE, text=True))
+        assert watcher.stdin and watcher.stdout
+        assert watcher.stdout.readline() == "connected\n"
+        serve("again")
+        room.process.kill()
+        room.process.wait()
+        watcher.stdin.write("\n")
+        watcher.stdin.flush()
+        assert watcher.stdout.readline() == "not connected\n"
+        assert watcher.communicate(timeout=HANG_S)[0] == "connected\n"
 
 
 AT_THE_END = """
