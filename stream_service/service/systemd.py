@@ -11,6 +11,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+from stream_service.text.utf8 import encoded
+
 log = logging.getLogger(__name__)
 
 SOCKET, WATCHDOG, WATCHDOG_OF = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
@@ -33,12 +35,14 @@ class Systemd:
         elif address:
             log.warning("systemd is not told anything: %s is %s, which is no UNIX socket", SOCKET, address)
         self._period_s = _period_s(environment) if self._socket is not None else 0.0
+        self._is_ready = self._is_ready_told = False
         self._fed_s = self._said_s = -float("inf")
         self._said = ""
 
     def ready(self) -> None:
-        """The service can be used."""
-        self._tell("READY=1")
+        """The service can be used. Told at a later turn where it is not taken now: systemd ends who never says it."""
+        self._is_ready = True
+        self._is_ready_told = self._tell("READY=1")
 
     def stopping(self) -> None:
         """The service ends, which may take as long as a run's last frames."""
@@ -53,6 +57,8 @@ class Systemd:
 
     def turned(self, now_s: float) -> None:
         """The main loop has turned once more. Told in half the time after which systemd takes it for hanging."""
+        if self._is_ready and not self._is_ready_told:
+            self.ready()
         is_due = self._period_s and now_s - self._fed_s >= self._period_s
         if is_due and self._tell("WATCHDOG=1"):
             self._fed_s = now_s
@@ -68,7 +74,7 @@ class Systemd:
         if self._socket is None:
             return False
         try:
-            self._socket.sendto(text.encode(), self._address)
+            self._socket.sendto(encoded(text), self._address)
         except OSError:
             return False
         return True
@@ -80,6 +86,6 @@ def _period_s(environment: Mapping[str, str]) -> float:
         return 0.0
     try:
         return max(0, int(environment.get(WATCHDOG, "0"))) / 2e6
-    except ValueError:
+    except (ValueError, OverflowError):
         log.warning("systemd's watchdog is not fed: %s is %r", WATCHDOG, environment[WATCHDOG])
         return 0.0

@@ -60,7 +60,16 @@ def test_watchdog_is_fed_in_half_its_time_and_only_by_a_loop_that_turns(manager:
     systemd.close()
 
 
-@pytest.mark.parametrize("watchdog", [{}, {"WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "much"}])
+@pytest.mark.parametrize(
+    "watchdog",
+    [
+        {},
+        {"WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"},
+        {"WATCHDOG_USEC": "much"},
+        {"WATCHDOG_USEC": "9" * 400},
+        {"WATCHDOG_USEC": "-1"},
+    ],
+)
 def test_watchdog_of_nobody_or_of_another_is_not_fed(
     manager: socket.socket, address: str, watchdog: dict[str, str]
 ) -> None:
@@ -92,6 +101,29 @@ def test_manager_that_takes_nothing_holds_up_nobody(manager: socket.socket, addr
     for number in range(10_000):  # more than any socket holds
         systemd.turned(float(number))
     assert set(told(manager)) == {"WATCHDOG=1"}
+    systemd.close()
+
+
+def test_readiness_that_was_not_taken_is_told_again(manager: socket.socket, address: str) -> None:
+    systemd = Systemd({"NOTIFY_SOCKET": address})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:  # until it holds no more
+                other.sendto(b"STATUS=another", address.replace("@", "\0"))
+    systemd.ready()
+    assert "READY=1" not in told(manager)
+    for now_s in (0.1, 0.2):
+        systemd.turned(now_s)
+    assert told(manager) == ["READY=1"]
+    systemd.close()
+
+
+def test_words_that_are_no_text_are_said_as_far_as_they_are(manager: socket.socket, address: str) -> None:
+    systemd = Systemd({"NOTIFY_SOCKET": address})
+    systemd.say("file of \udcff\0\x1b[2J", 0.0)
+    (status,) = told(manager)
+    assert status.startswith("STATUS=file of ")
     systemd.close()
 
 
