@@ -172,6 +172,18 @@ def has_trusted_position(rows: np.ndarray[Any, Any] | np.void) -> npt.NDArray[np
     return is_known & ~is_flagged
 
 
+def trusted_positions(rows: np.ndarray[Any, Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """x and y in metres of rows, (n,) each, for what has no room for a flag, as a map: NaN where not to be trusted."""
+    is_trusted = has_trusted_position(rows)
+    x_m, y_m = (np.where(is_trusted, rows[name], np.nan) for name in ("x_m", "y_m"))
+    return x_m, y_m
+
+
+def has_trusted_energy(rows: np.ndarray[Any, Any] | np.void) -> npt.NDArray[np.bool_]:
+    """(n,) True where the energy of a row is known, and no flag of the row may be about it."""
+    return np.isfinite(rows["energy_eV"]) & (rows["flags"] & ~np.uint32(Flag.SPREAD | Flag.MOVING) == 0)
+
+
 def blank_features() -> np.void:
     """A record for a kernel to fill; what it does not measure reads as not known."""
     blank = np.zeros(1, FEATURES_DTYPE)

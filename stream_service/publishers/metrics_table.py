@@ -200,7 +200,12 @@ METRICS = (
         lambda r: r.latest.latency_s,
         "s",
     ),
-    _run("latest_row_energy_electronvolts", "photon energy of its latest row", lambda r: r.latest.energy_eV, "eV"),
+    _run(
+        "latest_row_energy_electronvolts",
+        "photon energy of its latest row; NaN if it is flagged",
+        lambda r: r.latest.energy_eV,
+        "eV",
+    ),
     _run("queue_bytes", "memory of frames not stored, and of rows not judged yet", lambda r: r.queue_bytes, "bytes"),
     _run("queue_most_bytes", "the most that was in the newest run", lambda r: r.most_queue_bytes, "bytes"),
     Metric(

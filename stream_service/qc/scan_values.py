@@ -3,7 +3,7 @@
 STXM is the natural logarithm of the counts in the good pixels of a row. DPC-X and DPC-Y are the shift of their centre
 of mass in stored pixels, positive towards +x and +y of the beam on the sample, whatever way the camera is mounted: in
 the focus DPC-X is positive where the phase of the object grows with x (docs/explanation/maps.md). They count from what
-is usual: the median of the rows whose position is trusted.
+is usual: the median of the rows whose position is trusted. Where it is not, a row is on no map: a map shows no flags.
 """
 
 from __future__ import annotations
@@ -14,28 +14,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.row import RowBlock, forget_wrong_positions, has_trusted_position
+from stream_service.core.row import RowBlock, forget_wrong_positions, trusted_positions
 from stream_service.core.run import RunOutcome
 
 Floats = npt.NDArray[np.float64]
 FEWEST_COUNTS = 1e-6
 """Under a logarithm: less is nothing."""
-MEASURED = np.dtype(
-    [*((name, np.float64) for name in ("x_m", "y_m", "intensity", "com_y", "com_x")), ("is_trusted", np.bool_)]
-)
-"""What the values follow from; `is_trusted`: the position is. Positions that are not known are NaN."""
+MEASURED = np.dtype([(name, np.float64) for name in ("x_m", "y_m", "intensity", "com_y", "com_x")])
+"""What the values follow from. Positions that are not known, or not trusted, are NaN."""
 
 
 def measured(rows: np.ndarray[Any, Any], pixel: int = 1) -> np.ndarray[Any, Any]:
     """(n,) of `MEASURED` from rows of `row_dtype`, measured on pixels that are so many stored ones wide."""
     table = np.empty(len(rows), MEASURED)
-    for name in ("x_m", "y_m"):
-        table[name] = rows[name]
+    table["x_m"], table["y_m"] = trusted_positions(rows)
     forget_wrong_positions(table)
     table["intensity"] = rows["features"]["intensity"]
     for name in ("com_y", "com_x"):
         table[name] = pixel * rows["features"][name]
-    table["is_trusted"] = has_trusted_position(rows) & np.isfinite(table["x_m"]) & np.isfinite(table["y_m"])
     return table
 
 
@@ -56,7 +52,7 @@ class ScanValue:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScanValues:
-    """Values of all rows of a scan, and where the beam was on the sample."""
+    """Values of all rows of a scan, and where the beam was on the sample, NaN where that is not to be trusted."""
 
     x_m: Floats
     y_m: Floats
@@ -74,12 +70,13 @@ def scan_values(table: np.ndarray[Any, Any], axis_signs: tuple[int, int]) -> Sca
     `axis_signs` are +1 where the rows (columns) of a stored frame grow with +y (+x) of the beam on the sample, else -1.
     """
     sign_y, sign_x = axis_signs
+    is_trusted = np.isfinite(table["x_m"]) & np.isfinite(table["y_m"])
     return ScanValues(
         table["x_m"],
         table["y_m"],
         ScanValue(log_counts(table["intensity"])),
-        _shift(sign_x * table["com_x"], table["is_trusted"]),
-        _shift(sign_y * table["com_y"], table["is_trusted"]),
+        _shift(sign_x * table["com_x"], is_trusted),
+        _shift(sign_y * table["com_y"], is_trusted),
     )
 
 

@@ -28,10 +28,11 @@ def draw_maps(picture: Path, name: str, evaluation: Evaluation) -> None:
         ("DPC-Y", evaluation.dpc_y, "shift along y (pixel)", SIGNED),
     )
     table = evaluation.numbers
-    rows = MappedRows(table["x_m"], table["y_m"], evaluation.evaluated, evaluation.rejected)
+    x_m, y_m = (np.where(table.is_trusted, table[name], np.nan) for name in ("x_m", "y_m"))
+    rows = MappedRows(x_m, y_m, evaluation.evaluated, evaluation.rejected)
     for axes, (title, values, unit, colours) in zip(figure.subplots(2, 2).flat, panels, strict=True):
         axes.set_title(title, loc="left")
-        if table.has_position.any():
+        if rows.has_position.any():
             draw_map(figure, axes, rows, values, unit, colours)
         else:
             _draw_line(axes, evaluation, values, unit)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream_service.core.row import has_trusted_position
+
 FIELDS = ("x_m", "y_m", "keep")
 FEATURES = ("intensity", "n_saturated")
 
@@ -17,6 +19,8 @@ class RowNumbers:
     def __init__(self, n_rows: int) -> None:
         self.n_rows = n_rows
         self._columns = {name: np.full(n_rows, np.nan) for name in (*FIELDS, *FEATURES)}
+        self.is_trusted = np.zeros(n_rows, bool)
+        """(n,) True for rows whose position is known, and not to be doubted."""
         self._n = 0
 
     def add(self, rows: np.ndarray[Any, Any]) -> slice:
@@ -26,6 +30,7 @@ class RowNumbers:
             self._columns[name][place] = rows[name]
         for name in FEATURES:
             self._columns[name][place] = rows["features"][name]
+        self.is_trusted[place] = has_trusted_position(rows)
         self._n = place.stop
         return place
 

@@ -17,7 +17,7 @@ BAR_IN = 0.35
 def map_pictures(run: StoredRun) -> Iterator[Picture]:
     """The maps; none of a run without positions, and no map of what no row has."""
     rows, values = run.rows, run.rows.values(run.axis_signs)
-    mapped = MappedRows(rows["x_m"], rows["y_m"], ~rows.replaced, rows.rejected)
+    mapped = MappedRows(values.x_m, values.y_m, ~rows.replaced, rows.rejected)
     rings = LIGHT_AND_DARK_RINGS if are_marked(run) else ()
     for title, of_rows, unit, colours in (
         ("STXM: transmitted light", values.stxm.values, "ln(counts)", "gray"),

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from stream_service.core.exposure import Flag
 from stream_service.core.reason import KINDS, VERDICT_COLUMNS, Reason, words
-from stream_service.core.row import FRAME_COLUMNS, Column, forget_wrong_positions, has_trusted_position
+from stream_service.core.row import FRAME_COLUMNS, Column, forget_wrong_positions, trusted_positions
 from stream_service.errors import SourceError
 from stream_service.qc.scan_values import MEASURED, ScanValues, scan_values
 from stream_service.run_report.flag_words import flag_words
@@ -93,9 +93,9 @@ class RowTable:
     def values(self, axis_signs: tuple[int, int]) -> ScanValues:
         """STXM and DPC of all rows, as `qc.scan_values` has them."""
         table = np.empty(len(self), MEASURED)
-        for name in ("x_m", "y_m", "intensity", "com_y", "com_x"):
+        table["x_m"], table["y_m"] = trusted_positions(self.columns)
+        for name in ("intensity", "com_y", "com_x"):
             table[name] = self[name]
-        table["is_trusted"] = has_trusted_position(self.columns)
         return scan_values(table, axis_signs)
 
     def reason(self, row: int) -> str:

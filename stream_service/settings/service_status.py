@@ -106,6 +106,7 @@ class LatestRowStatus:
     y_m: float = math.nan
     """Position of the beam on the sample; NaN also where it is flagged, since a number has no flag beside it."""
     energy_eV: float = math.nan
+    """NaN likewise."""
     time_ns: int = 0
     """The detector's stamp of its first frame, since 1970 UTC; 0: none."""
     intensity: float = math.nan

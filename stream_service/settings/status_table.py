@@ -131,7 +131,7 @@ class ServicePV(StrEnum):
     )
     LAST_ENERGY = (
         "LastEnergy",
-        "photon energy of the latest row",
+        "photon energy of the latest row; NaN: not known, or the row is flagged",
         PVType(Kind.DOUBLE, "eV", precision=2),
         lambda s: s.run.latest.energy_eV,
     )

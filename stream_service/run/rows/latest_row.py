@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.row import RowBlock, has_trusted_position
+from stream_service.core.row import RowBlock, has_trusted_energy, has_trusted_position
 from stream_service.core.run import RunOutcome
 from stream_service.settings.service_status import LatestRowStatus
 
@@ -73,7 +73,7 @@ class LatestRow:
         self.status = LatestRowStatus(
             x_m=float(row["x_m"]) if is_trusted else math.nan,
             y_m=float(row["y_m"]) if is_trusted else math.nan,
-            energy_eV=float(row["energy_eV"]),
+            energy_eV=float(row["energy_eV"]) if has_trusted_energy(row) else math.nan,
             time_ns=int(row["timestamp_ns"][0]),
             intensity=float(row["features"]["intensity"]),
             n_saturated=int(row["features"]["n_saturated"]),

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from stream_service.core.conditions import CLOSED
-from stream_service.core.row import CELLS_SIDE, RowBlock, forget_wrong_positions
+from stream_service.core.row import CELLS_SIDE, RowBlock, forget_wrong_positions, trusted_positions
 from stream_service.core.run import RunOutcome
 from stream_service.errors import OverrunError
 from stream_service.qc import Evaluator, Verdicts
@@ -68,7 +68,7 @@ class RowQuality:
         self._failure: BaseException | None = None
         self._is_given_up = False
         self.scores: Scores | None = None
-        """Of the rows that are judged and have a position; another object when there are new ones."""
+        """Of the rows that are judged and have a trusted position; another object when there are new ones."""
         self._score_table = ScoreTable()
         self._is_rejected = np.zeros(1024, bool)
         """Of all rows, with room for more."""
@@ -157,7 +157,7 @@ class RowQuality:
         rest_s = max(REST_S, REST_S_PER_ROW * n_open) if is_provisional else None
         blocks = self._waiting.take(0.0 if is_busy else rest_s)
         for rows in blocks or ():
-            self._score_table.add(rows["x_m"], rows["y_m"])
+            self._score_table.add(*trusted_positions(rows))
             self._evaluator.add(rows, rows["ring_current_mA"], rows["shutter_open"] != CLOSED)
             if self._follower is not None:
                 self._follower.add(rows)

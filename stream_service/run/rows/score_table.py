@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """x and y in metres, and score (n, 3), of the rows of a run that have a position."""
+    """x and y in metres, and score (n, 3), of the rows of a run that have a position which is trusted."""
 
     table: Floats
     """Not a copy: the scores of those that are not final are replaced."""

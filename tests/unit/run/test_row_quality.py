@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from limits import HANG_S
 
+from stream_service.core.exposure import Flag
 from stream_service.core.reason import Reason
 from stream_service.core.row import RowBlock
 from stream_service.core.run import EndReason, RunOutcome, RunState
@@ -124,6 +125,18 @@ def test_a_position_in_a_wrong_unit_is_one_that_is_not_known() -> None:
     assert np.flatnonzero(verdicts.gates == 1 << Reason.POSITION).tolist() == [70]
     assert quality.scores is not None
     assert len(quality.scores.table) == N - 1
+
+
+@pytest.mark.parametrize(("flags", "keep"), [(Flag.UNBRACKETED, 0), (Flag.SPREAD, 1)])
+def test_row_whose_position_is_flagged_is_not_on_the_map_of_scores(flags: Flag, keep: int) -> None:
+    quality = RowQuality(evaluator())
+    (block,) = blocks([N])
+    block.rows["flags"][7], block.rows["keep"][7], block.rows["x_m"][7] = flags, keep, 1e-3
+    block.rows["flags"][8] = Flag.STALE  # of its energy alone
+    quality.append(block)
+    quality.end()
+    assert quality.scores is not None
+    assert len(quality.scores.table) == N - 1 and quality.scores.table[:, 0].max() < 1e-3
 
 
 def test_judgement_that_fails_is_told_with_the_next_rows_and_ends_its_thread() -> None:
