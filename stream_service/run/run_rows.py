@@ -248,6 +248,7 @@ class RunRows:
         out.pipeline.pixels.on_saturated = self._setup.journal.saturated
         if past.repeats:
             out.pipeline.planned.announce(past.repeats)
+        self._late.foresee(out.pipeline.planned.foresee)
         out.pipeline.is_unsure = self.pairing.is_unsure
         if out.quality.is_followed:
             self.judged = JudgedRows(

@@ -8,7 +8,7 @@ name others (`replaces`) name them by their new numbers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -112,6 +112,11 @@ class LateRows:
         n_unplaced = sum(int(np.count_nonzero(firsts < 0)) for firsts in self._firsts)
         n_lost = sum(file.n_announced - len(file.rows) for file in self.files)
         return not (self.n_left or self.failure or n_unplaced or n_lost)
+
+    def foresee(self, note: Callable[[np.ndarray[Any, Any], npt.NDArray[np.int64]], None]) -> None:
+        """Tell of the rows (n,) of each file, and of their first frames, before they follow."""
+        for file, firsts in zip(self.files, self._firsts, strict=True):
+            note(file.rows, firsts)
 
     def left(self) -> npt.NDArray[np.int64]:
         """Ordinals of the frames whose rows have not been taken."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from stream_service.core.partition import ByIndex
 from stream_service.core.spread import SHARE_OF_STEP, STANDSTILL_M
 from stream_service.errors import ConfigError
+from stream_service.run.rows.repeated_positions import NotedRows, Settled
 from stream_service.text.counted import counted
 
 Floats = npt.NDArray[np.float64]
@@ -54,6 +55,8 @@ class PlannedRows:
         """Ordinals of frames that were found behind all others: what they were planned for is known at the end."""
         self._repeats: tuple[int, ...] = ()
         self._replaced: list[int] = []
+        self._noted = NotedRows()
+        """All rows, where positions may be repeated."""
         self._n_elsewhere = 0
 
     @property
@@ -105,6 +108,15 @@ class PlannedRows:
             self._places_m[usual, 0], self._places_m[usual, 1] = rows["x_m"][is_usual], rows["y_m"][is_usual]
         for i in np.flatnonzero(is_extra).tolist():
             self._repeat(rows[i : i + 1], int(slots[i]) - len(self._row_of), first_row + i, int(first_ordinals[i]))
+        self._noted.note(rows, first_ordinals)
+
+    def foresee(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64]) -> None:
+        """Learn where positions were taken from rows (n,) of before, which will be restored behind new ones."""
+        if self._most and not self._is_planned:
+            slots = self._partition.rows_of(first_ordinals)
+            is_known = (first_ordinals >= 0) & (slots < len(self._row_of)) & (rows["planned"] >= 0)
+            self._places_m[slots[is_known], 0] = rows["x_m"][is_known]
+            self._places_m[slots[is_known], 1] = rows["y_m"][is_known]
 
     def restore(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
         """Note rows (n,) that have been entered already, and begin at `first_row` now.
@@ -114,6 +126,7 @@ class PlannedRows:
         self._replaced += rows["replaces"][rows["replaces"] >= 0].tolist()
         if not self._most:
             return
+        self._noted.note(rows, first_ordinals)
         parts = self._partition.rows_of(first_ordinals) % self.rows_per_position
         is_planned = rows["planned"] >= 0
         slots = (rows["planned"] * self.rows_per_position + parts)[is_planned]
@@ -125,6 +138,38 @@ class PlannedRows:
                 self._row_of[slot] = first_row + i
             if not self._is_planned and row["replaces"] < 0:
                 self._places_m[slot] = row["x_m"], row["y_m"]
+
+    def doubt(self, ordinals: npt.NDArray[np.int64]) -> None:
+        """The rows of these frames are not to be used: they replace nothing."""
+        self._noted.doubt(ordinals)
+
+    def settle(self) -> Settled | None:
+        """What all rows so far are, whatever the order in which they came; None where nothing can be repeated."""
+        if not self._most:
+            return None
+        rows, trusted = self._noted.rows, self._noted.are_trusted()
+        slots, n_slots = self._partition.rows_of(rows["ordinal"]), len(self._row_of)
+        is_displaced = np.isin(rows["ordinal"], list(self.displaced)) | ((slots < n_slots) & (rows["planned"] < 0))
+        is_usual = (slots < n_slots) & ~is_displaced
+        if not self._is_planned:
+            self._places_m[:] = np.nan
+            for of_rows in (is_usual & ~trusted, is_usual & trusted):
+                self._places_m[slots[of_rows], 0] = rows["x_m"][of_rows]
+                self._places_m[slots[of_rows], 1] = rows["y_m"][of_rows]
+        nth, parts = np.divmod(slots - n_slots, self.rows_per_position)
+        positions = np.full(len(rows), -1)
+        is_announced = ~is_displaced & (nth >= 0) & (nth < len(self._repeats))
+        positions[is_announced] = np.array(self._repeats, np.int64)[nth[is_announced]]
+        slots = np.where(is_usual, slots, np.where(is_announced, positions * self.rows_per_position + parts, -1))
+        found = self._noted.settle(
+            slots,
+            is_usual,
+            trusted,
+            lambda slot, row: self._is_at(slot, float(rows["x_m"][row]), float(rows["y_m"][row])),
+        )
+        self._n_elsewhere = found.n_elsewhere
+        planned = np.where(found.planned >= 0, found.planned // self.rows_per_position, -1)
+        return found._replace(planned=planned)
 
     def replace(self, rows: list[int]) -> None:
         """These rows, by their places in the file, have been replaced."""
@@ -165,6 +210,9 @@ class PlannedRows:
             return
         row["planned"] = position
         if not row["keep"][0]:
+            return
+        if self._ordinal_of[slot] > ordinal:  # it was exposed once more since
+            self._replaced.append(number)
             return
         replaced, self._row_of[slot], self._ordinal_of[slot] = int(self._row_of[slot]), number, ordinal
         if replaced >= 0:

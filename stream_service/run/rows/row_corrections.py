@@ -1,5 +1,6 @@
 """Corrections of rows that are in the file already, made at the end of the run.
 
+Which rows repeat which is settled, where positions may be exposed again (`repeated_positions`).
 A frame that the raw file has just before a reset of the counter puts all after it at later positions. One that has the
 stamp of the frame after it tells that the clock stood: that stamp belongs to the earlier one. And a frame that comes
 promptly may tell that the clock had stepped while those before it waited to be received.
@@ -45,6 +46,9 @@ class RowCorrections:
         if self._planned.is_to_be_corrected:
             self._file.call(lambda file: file.plan_anew(self._planned_of))
         self._n_stood, self._n_stepped = (self._flag_untimed(frames) for frames in (self.stood, self.stepped))
+        if (settled := self._planned.settle()) is not None:
+            self._file.call(lambda file: file.settle(settled.planned, settled.replaces))
+            self._planned.replace(settled.left_out)
 
     def notes(self) -> Iterator[str]:
         """Remarks on them, in sentences."""
@@ -72,7 +76,9 @@ class RowCorrections:
         """Gives the number of rows."""
         if not ordinals:
             return 0
-        epochs, unique_ids = self._ledger.identities(np.array(sorted(ordinals), np.int64))
+        places = np.array(sorted(ordinals), np.int64)
+        self._planned.doubt(places)
+        epochs, unique_ids = self._ledger.identities(places)
 
         def flag(file: StandardFile) -> int:
             of_rows = file.read_identities()

@@ -62,6 +62,12 @@ class GrowingRows:
         planned = column.read(slice(0, self.n_written))
         column.rewrite(0, planned_of(epochs[:, 0], unique_ids[:, 0]).astype(planned.dtype))
 
+    def settle(self, planned: np.ndarray[Any, Any], replaces: np.ndarray[Any, Any]) -> None:
+        """Write over what all rows that are written were planned for, and which rows they replace, (n,) each."""
+        for path, values in ((paths.PLANNED_OF_ROW, planned), (paths.REPLACES, replaces)):
+            column = self._columns[path]
+            column.rewrite(0, values.astype(column.read(slice(0, 0)).dtype))
+
     def identities(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Epoch and uniqueId of the frames of all rows that are written, (n, k) each."""
         epochs, unique_ids = (
