@@ -12,7 +12,7 @@ from typing import Any
 
 from caproto import AccessRights, AlarmStatus, ChannelDouble, ChannelEnum, ChannelShort, ChannelString
 
-from stream_service.settings.alarms import Condition
+from stream_service.settings.alarm import Condition
 from stream_service.settings.pv_descriptions import description_of
 from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import Severity

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from stream_service.settings.alarms import NO_ALARM, NO_LIMITS, Alarm, Limits
+from stream_service.settings.alarm import NO_ALARM, Alarm
+from stream_service.settings.alarms import NO_LIMITS, Limits
 from stream_service.settings.service_status import ServiceStatus
 from stream_service.settings.status_table import STATUS, ServicePV, StatusValue
 

@@ -13,6 +13,7 @@ from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.run_file import versions
 from stream_service.service.row_latencies import RowLatencies
 from stream_service.service.watched import Watched
+from stream_service.settings.held_alarms import HeldAlarms
 from stream_service.settings.service_status import (
     DataPlace,
     Health,
@@ -39,7 +40,7 @@ class StatusOfNow:
         """Path of the newest report of a run."""
         self._data_root = data_root
         self._began_s = time.monotonic()
-        self._pace = Pace()
+        self._pace, self._held = Pace(), HeldAlarms()
         self._place = Watched("the disk", partial(disk_of, data_root), DataPlace(str(data_root)), DISK_S)
         self._readbacks: Watched[tuple[ReadbackStatus, ...]] | None = None
 
@@ -66,7 +67,7 @@ class StatusOfNow:
         if troubles:
             run = replace(run, message="; ".join((run.message, *troubles)), severity=Severity.MAJOR)
         self._pace = self._pace.at(run, now_s)
-        return ServiceStatus(
+        status = ServiceStatus(
             Health.BUSY if is_busy else Health.FAULTED if has_failed else Health.READY,
             run,
             self._pace,
@@ -80,6 +81,7 @@ class StatusOfNow:
             version=versions()["ptychostream"],
             latencies=self.latencies.latest,
         )
+        return self._held.kept_in(status, now_s)
 
     def close(self) -> None:
         """Watch no more."""

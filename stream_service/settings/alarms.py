@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
 from stream_service.core.run import RunState
-from stream_service.settings.service_status import ServiceStatus, Severity
+from stream_service.settings.alarm import NO_ALARM, Alarm, Condition, Severity
+from stream_service.settings.service_status import ServiceStatus
 from stream_service.text.counted import counted
 
 LOSS_MAJOR_SHARE = 0.05
@@ -27,31 +27,10 @@ REJECTED_MINOR_SHARE, REJECTED_MAJOR_SHARE = 0.05, 0.2
 """Of the latest rows: more than single bad ones, and a scan that is not worth its time."""
 DISK_MINOR_GB, DISK_MAJOR_GB = 20.0, 2.0
 """Free: somebody should look before the night, and before the next scan."""
+HELD_S = 10.0
+"""For which an alarm that is held stays after its cause has gone."""
 GOING_ON = frozenset({RunState.ARMED, RunState.RECEIVING, RunState.DRAINING})
 OF_STATES = {RunState.INCOMPLETE: Severity.MINOR, RunState.ABORTED: Severity.MINOR, RunState.FAILED: Severity.MAJOR}
-
-
-class Condition(StrEnum):
-    """Kinds of alarms, as EPICS names them (`STAT`)."""
-
-    NO_ALARM = "NO_ALARM"
-    HIHI = "HIHI"
-    HIGH = "HIGH"
-    LOLO = "LOLO"
-    LOW = "LOW"
-    STATE = "STATE"
-    COMM = "COMM"
-
-
-class Alarm(NamedTuple):
-    """The alarm of a PV at one moment."""
-
-    severity: Severity = Severity.NONE
-    condition: Condition = Condition.NO_ALARM
-    words: str = ""
-
-
-NO_ALARM = Alarm()
 
 
 class Limits(NamedTuple):
@@ -87,6 +66,8 @@ class AlarmRule:
     look: Callable[[ServiceStatus], Alarm]
     limits: Callable[[ServiceStatus], Limits] = lambda _: NO_LIMITS
     """In the unit of the PV, for displays."""
+    is_held: bool = False
+    """While a run goes on it stays `HELD_S` after its cause has gone: its value may go to and fro around a limit."""
 
 
 def _if_any(count: Callable[[ServiceStatus], int], noun: str, more: str = "") -> AlarmRule:
@@ -189,22 +170,27 @@ OF_LATENCY = AlarmRule(
     f"MINOR from {LATENCY_MINOR_S:g} s, MAJOR from {LATENCY_MAJOR_S:g} s, while a run goes on",
     _latency,
     lambda _: LATENCY_LIMITS,
+    is_held=True,
 )
 OF_INCOMPLETE = _if_any(lambda status: status.run.account.incomplete, "frame", " of groups that never filled")
 OF_UNEXPECTED = _if_any(lambda status: status.run.account.unexpected, "unexpected frame")
 OF_BAD_MESSAGES = _if_any(lambda status: status.run.bad_messages, "unusable message")
-OF_THE_QUEUE = AlarmRule("MINOR from 1/8, MAJOR from 3/4 of `service.frame_queue_MiB`", _queue, _queue_limits)
+OF_THE_QUEUE = AlarmRule(
+    "MINOR from 1/8, MAJOR from 3/4 of `service.frame_queue_MiB`", _queue, _queue_limits, is_held=True
+)
 OF_QUALITY = AlarmRule(
     f"MINOR from {100 * REJECTED_MINOR_SHARE:g} %, MAJOR from {100 * REJECTED_MAJOR_SHARE:g} % rejected of the latest "
     "rows",
     _quality,
+    is_held=True,
 )
-OF_THE_SHARE = AlarmRule(OF_QUALITY.about, _quality, lambda _: QUALITY_LIMITS)
+OF_THE_SHARE = AlarmRule(OF_QUALITY.about, _quality, lambda _: QUALITY_LIMITS, is_held=True)
 OF_READBACKS = AlarmRule("MAJOR while a run goes on, else MINOR: a PV gives no value", _readbacks)
 OF_THE_FOLDER = AlarmRule("MAJOR: it cannot be read, or does not answer", _place)
 OF_THE_DISK = AlarmRule(
     f"MINOR below {DISK_MINOR_GB:g} GB, MAJOR below {DISK_MAJOR_GB:g} GB, or when the rest of the run does not fit",
     _disk,
     lambda _: DISK_LIMITS,
+    is_held=True,
 )
 OF_RESUMING = AlarmRule("MINOR: 1", _resuming)

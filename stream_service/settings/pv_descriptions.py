@@ -17,6 +17,7 @@ SHORT = {
     ServicePV.SECONDS_LEFT: "time until all expected rows are there",
     ServicePV.LAST_X: "latest row: beam on the sample, x",
     ServicePV.LAST_Y: "latest row: beam on the sample, y",
+    ServicePV.LAST_ENERGY: "photon energy of the latest row",
     ServicePV.LAST_TIME: "when the latest row was exposed",
     ServicePV.LAST_INTENSITY: "latest row: sum of the good pixels",
     ServicePV.LATENCY: "frame received to row seen by readers",

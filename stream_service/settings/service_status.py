@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import accumulate
 from typing import ClassVar, NamedTuple
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stream_service.core.account import Account
 from stream_service.core.run import RunState
+from stream_service.settings.alarm import Alarm, Severity
 
 RATE_S = 1.0
 """The least time over which a rate is taken: shorter ones are noise at one row a second."""
@@ -24,18 +25,6 @@ class Health(StrEnum):
     READY = "READY"
     BUSY = "BUSY"
     FAULTED = "FAULTED"
-
-
-class Severity(IntEnum):
-    """Of an alarm, as EPICS numbers it, and the word for it."""
-
-    NONE = 0
-    MINOR = 1
-    """Something is not stored."""
-    MAJOR = 2
-    """Something does not answer, or the run has failed."""
-    INVALID = 3
-    """A PV of the beamline has no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +273,8 @@ class ServiceStatus:
     """Path of the newest report of a run."""
     version: str = ""
     latencies: Latencies = Latencies()
+    held: Mapping[str, Alarm] = field(default_factory=dict[str, Alarm], hash=False)
+    """Alarms that stay for a while though their cause has gone, by their PV."""
 
     @property
     def lost_readbacks(self) -> tuple[ReadbackStatus, ...]:

@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from stream_service.core.run import RunState
 from stream_service.settings import alarms
-from stream_service.settings.alarms import Alarm, AlarmRule, Limits
+from stream_service.settings.alarm import Alarm, Severity
+from stream_service.settings.alarms import AlarmRule, Limits
 from stream_service.settings.pv_type import (
     COUNT,
     IN_BYTES,
@@ -30,7 +31,7 @@ from stream_service.settings.pv_type import (
     PVType,
     one_of,
 )
-from stream_service.settings.service_status import Health, RunStatus, ServiceStatus, Severity
+from stream_service.settings.service_status import Health, RunStatus, ServiceStatus
 from stream_service.text.local_time import local_time
 
 StatusValue = str | int | float
@@ -355,11 +356,11 @@ class ServicePV(StrEnum):
 
     def alarm_in(self, status: ServiceStatus) -> Alarm:
         """The alarm that the PV carries in this status."""
-        return self.alarm.look(status)
+        return status.held.get(self) or self.alarm.look(status)
 
     def severity_in(self, status: ServiceStatus) -> Severity:
         """How severe that is."""
-        return self.alarm.look(status).severity
+        return self.alarm_in(status).severity
 
     def limits_in(self, status: ServiceStatus) -> Limits:
         """The values from which on it has an alarm, as far as its value alone decides on that."""

@@ -9,7 +9,7 @@ import pytest
 
 from stream_service.core.account import Account
 from stream_service.core.run import RunState
-from stream_service.settings.alarms import Condition
+from stream_service.settings.alarm import Condition
 from stream_service.settings.pv_descriptions import MOST_CHARACTERS, SHORT, description_of
 from stream_service.settings.service_status import (
     NO_RUN,
