@@ -98,7 +98,7 @@ def test_entry_is_as_good_as_hardware_and_one_that_is_no_number_is_flagged():
     pairer = Pairer(rules())
     frame(pairer, 0)
     frame(pairer, 1)
-    pairer.arrays.update(Entries("x", np.array([1.0, math.nan])))
+    pairer.arrays.update(Entries("x", np.array([1.0, math.nan, 3.0])))
     pairer.arrays.update(array("y", 2))
     good, bad = pairer.take()
     assert (good.flags, good.uncertainty_m) == (Flag.NONE, 0.0) and math.isnan(good.bracket_s)
@@ -208,3 +208,60 @@ def test_no_frame_waits_for_an_array_that_does_not_come_in_the_run():
     pairer = Pairer(rules(comes=Comes.NEVER))
     frame(pairer, 0)
     assert [e.flags for e in pairer.take()] == [Flag.MISSING]
+
+
+def padded(axis: str, n: int, length: int) -> Entries:
+    """An array of fixed length, with so many entries and room for more."""
+    return Entries(axis, np.array([entry(axis, k) + 1.0 for k in range(n)] + [0.0] * (length - n)))
+
+
+@given(st.data(), st.integers(1, 8), st.integers(0, 3))
+def test_room_that_is_not_filled_yet_is_no_position(data, n_frames, n_more):
+    length = n_frames + n_more
+    grows = {axis: [0, *sorted(data.draw(st.sets(st.integers(1, n_frames)))), n_frames] for axis in "xy"}
+    turns = [*"x" * len(grows["x"]), *"y" * len(grows["y"]), *["frame"] * n_frames]
+    random.Random(data.draw(st.integers(0, 2**32))).shuffle(turns)
+    left = {axis: iter(grows[axis]) for axis in "xy"} | {"frame": iter(range(n_frames))}
+    pairer, found = Pairer(rules()), []
+    for kind in turns:
+        n = next(left[kind])
+        if kind == "frame":
+            frame(pairer, n)
+        elif length > 1:
+            pairer.arrays.update(padded(kind, n, length))
+        found += pairer.take()
+    pairer.arrays.end_all()
+    found += pairer.take()
+    expected = [(n, [repr((entry(axis, n) + 1.0) * 1e-6) for axis in "xy"], Flag.NONE) for n in range(n_frames)]
+    assert told(found) == (expected if length > 1 else [(0, ["nan", "nan"], Flag.MISSING)])
+    notes = " ".join(pairer.arrays.notes())
+    assert ("its length does not change" in notes) == (n_more > 0 and length > 1)
+
+
+@pytest.mark.parametrize("kind", ["grows", "is closed", "beside another", "alone"])
+def test_axis_that_rests_at_zero_has_its_positions(kind):
+    pairer = Pairer(rules())
+    for n in range(3):
+        frame(pairer, n)
+    if kind == "grows":
+        pairer.arrays.update(Entries("x", np.zeros(2)))
+    pairer.arrays.update(Entries("x", np.zeros(3)))
+    pairer.arrays.update(Entries("y", np.zeros(3)) if kind == "alone" else array("y", 3))
+    if kind == "is closed":
+        pairer.arrays.end("x")
+    at_once = pairer.take()
+    assert [exposure.values["x"] for exposure in at_once] == [0.0] * 3 * (kind in ("grows", "is closed"))
+    pairer.arrays.end_all()
+    flag = Flag.MISSING if kind == "alone" else Flag.NONE
+    assert [exposure.flags for exposure in at_once + pairer.take()] == [flag] * 3
+
+
+def test_array_that_is_emptied_and_grows_again_is_that_of_another_scan():
+    """Both scans repeat the same path: nothing but the length tells."""
+    pairer = Pairer(rules())
+    for axis in "xy":
+        for n in (2, 0, 2, 4):
+            pairer.arrays.update(array(axis, n))
+    for n in range(4):
+        frame(pairer, n)
+    assert [e.flags for e in pairer.take()] == [Flag.NONE, Flag.NONE, Flag.INVALID, Flag.INVALID]

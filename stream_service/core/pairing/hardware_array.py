@@ -4,7 +4,10 @@ It grows while the scan runs, or comes as a whole at its end. Nothing is guessed
 is there, or until nothing more comes. More or fewer entries than frames are normal, and are counted. What the array
 held before the run is of an earlier acquisition; one that goes on from there was not emptied, so that nobody can tell
 which of its entries are of this run, and none is used. Entries that were once told stand: an array that contradicts
-them is another one, which tells nothing from there on (ADR 0029).
+them is another one, which tells nothing from there on (ADR 0029); so does one that has become shorter and grows anew.
+
+Zeros (or NaN) at the end of an array whose length has not changed in the run may be room that is not filled yet: they
+are entries once something follows them, or the array of another channel has entries there (ADR 0047).
 """
 
 from __future__ import annotations
@@ -60,16 +63,24 @@ class HardwareArray:
         self._skip_first = skip_first
         self._trusted: float = math.inf
         """Entries that no later array contradicts."""
-        self._is_unemptied = False
+        self._is_unemptied = self._was_emptied = False
         self._comes = comes
         self._n_used = 0
         """Frames that have left with an entry."""
         self._lacking: set[int] = set()
         """Ordinals of those that have left without."""
+        self._length = 0
+        """Of the array as it came last, when it was not empty."""
+        self._is_whole = comes is Comes.NEVER
+        """True if all that it holds are entries, since its length changes with them or it came to its end."""
+        self.n_filled = 0
+        """Entries up to the last one that is neither 0 nor NaN, here or in an array that was filled beside this one."""
 
     def update(self, entries: Values, *, is_from_before: bool = False) -> None:
         """Take the array as it is now, from its first entry; `is_from_before` the run: it has none of this run."""
         self.n_updates += 1
+        self._is_whole |= 0 < self._length != len(entries) > 0
+        self._length = len(entries) or self._length
         if is_from_before and not self._goes_on:
             self.before = self._present = Held.of(entries)
             return
@@ -82,16 +93,35 @@ class HardwareArray:
                 self._present = NOTHING_HELD
         if self._is_unemptied:
             return
-        n = min(len(entries), len(self._entries))
+        n_known = self._n_known
+        n = min(len(entries), n_known)
         differs = ~((entries[:n] == self._entries[:n]) | (np.isnan(entries[:n]) & np.isnan(self._entries[:n])))
         if differs.any():
             self._trusted = min(self._trusted, int(differs.argmax()))
-        elif len(entries) > n:
+        elif len(entries) < n_known:
+            self._was_emptied = True
+        elif self._was_emptied:
+            self._trusted = min(self._trusted, n_known)
+        else:
             self._entries = entries
+            filled = np.flatnonzero(np.isfinite(entries) & (entries != 0))
+            self.n_filled = int(filled[-1]) + 1 if len(filled) else 0
 
-    def end(self) -> None:
-        """Nothing more comes."""
+    @property
+    def n_held(self) -> int:
+        """Numbers in the array, whether they are entries or not."""
+        return len(self._entries)
+
+    @property
+    def _n_known(self) -> int:
+        """Entries that are there for certain."""
+        is_single = len(self._entries) == 1
+        return len(self._entries) if self._is_whole or is_single else min(self.n_filled, len(self._entries))
+
+    def end(self, *, is_whole: bool = False) -> None:
+        """Nothing more comes; all that it holds are entries, if it `is_whole`."""
         self._comes = Comes.NEVER
+        self._is_whole |= is_whole
         self.n_breaks += 1
 
     def go_on(self, before: Held) -> None:
@@ -109,7 +139,7 @@ class HardwareArray:
         at = ordinal + self._skip_first
         if at >= self._trusted:
             return Reading(math.nan, Flag.INVALID)
-        if at < len(self._entries):
+        if at < self._n_known:
             value = float(self._entries[at])
             return Reading(value, Flag.NONE, 0.0) if math.isfinite(value) else Reading(value, Flag.INVALID)
         return None if self._comes is Comes.GROWING else Reading(math.nan, Flag.MISSING)
@@ -123,7 +153,7 @@ class HardwareArray:
 
     def settle(self) -> None:
         """Frames that left without an entry which is there now have it."""
-        n_there = min(len(self._entries), self._trusted) - self._skip_first
+        n_there = min(self._n_known, self._trusted) - self._skip_first
         came = {ordinal for ordinal in self._lacking if ordinal < n_there}
         self._lacking -= came
         self._n_used += len(came)
@@ -131,7 +161,7 @@ class HardwareArray:
     @property
     def n_entries(self) -> int:
         """Of those that can belong to frames."""
-        return max(0, len(self._entries) - self._skip_first)
+        return max(0, self._n_known - self._skip_first)
 
     @property
     def n_unused(self) -> int:
@@ -155,11 +185,17 @@ class HardwareArray:
                 f"the array of {name} was replaced by another one during the run, which differs from entry "
                 f"{int(self._trusted) + 1} on: rows from there on are flagged"
             )
+        if n_more := len(self._entries) - self._n_known:
+            yield (
+                f"the array of {name} ends with {counted(n_more, 'zero')}, and its length does not change: whether "
+                "these are entries or room for some is not known, and they are not used; let the IOC post what was "
+                "captured alone"
+            )
         if self.n_unused or self.n_lacking:
             skipped = f", of which the first {self._skip_first} count for none" if self._skip_first else ""
             lacking = f"{counted(self.n_lacking, 'frame')} {agrees(self.n_lacking, 'has')} none"
             yield (
-                f"the array of {name} has {counted(len(self._entries), 'entry', 'entries')}{skipped}: "
+                f"the array of {name} has {counted(self._n_known, 'entry', 'entries')}{skipped}: "
                 f"{self.n_entries - self.n_unused} belong to frames, {self.n_unused} to none that came, and {lacking}"
                 + (" (rows flagged)" if self.n_lacking else "")
             )

@@ -38,11 +38,14 @@ class HardwareArrays:
     def end(self, channel: str) -> None:
         """Nothing more comes of this array."""
         if array := self._arrays.get(channel):
-            array.end()
+            array.end(is_whole=True)
 
     def end_all(self) -> None:
-        """Nothing more comes of any."""
-        for array in self._arrays.values():
+        """Nothing more comes of any. One trigger fills all: where one has an entry, others of its length have one."""
+        arrays = self._arrays.values()
+        filled = {array: max(other.n_filled for other in arrays if other.n_held == array.n_held) for array in arrays}
+        for array, n_filled in filled.items():
+            array.n_filled = n_filled
             array.end()
 
     @property
