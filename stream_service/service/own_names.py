@@ -16,11 +16,10 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from p4p.client.thread import Context
-
 from stream_service.channel_access.channel import let_go
 from stream_service.channel_access.library import PV, ca
 from stream_service.errors import ConfigError
+from stream_service.pv_access import Context
 from stream_service.settings.status_table import ServicePV
 
 SEARCH_S = 1.0

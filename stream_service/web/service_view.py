@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from p4p.client.thread import Context
-
 from stream_service.errors import SourceError
+from stream_service.pv_access import Context
 from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import Severity
 from stream_service.settings.status_table import SILENT_S, STATUS, ServiceImage, ServicePV, ServiceTable, StatusValue

@@ -20,9 +20,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
-from p4p.client.thread import Context
-
 from stream_service.channel_access.library import PV
+from stream_service.pv_access import Context
 from stream_service.settings.beamlines import find_profile
 from stream_service.settings.profile_file import load_profile
 from stream_service.settings.status_table import STATUS, ServiceImage, ServiceTable

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from p4p.client.thread import Context, Disconnected
 
 from stream_service.core.frame import NS_PER_S
+from stream_service.pv_access import Context, Disconnected
 from stream_service.sources.live.ca_monitor import Update
 
 PVA = "pva://"

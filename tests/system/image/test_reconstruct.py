@@ -354,7 +354,7 @@ def test_published_iterations_only_grow_and_the_phase_is_flat_and_masked(
     python: PtypyPython, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From PtyPy beside the run into PtyPy on the ended file: two runs, of which each counts from 1."""
-    from p4p.client.thread import Context
+    from stream_service.pv_access import Context
 
     monkeypatch.setenv("STAND_IN_STEP_S", "0.03")
     prefix = f"T{os.getpid()}Recon:"

@@ -16,8 +16,9 @@ import pytest
 from beamline_client import BeamlineClient
 from limits import HANG_S
 from ophyd.areadetector.plugins import CodecPlugin_V35
-from p4p.client.thread import Context
 from payload_decoder import pixels_of
+
+from stream_service.pv_access import Context
 
 DATA = Path(__file__).parents[2] / "data"
 RECORDED = {name: found["pva"] for name, found in json.loads((DATA / "codecs" / "codecs.json").read_text()).items()}

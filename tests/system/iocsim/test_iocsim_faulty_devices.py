@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from beamline_client import BeamlineClient
 from limits import HANG_S
-from p4p.client.thread import Context
 
 from stream_service.channel_access.library import PV
+from stream_service.pv_access import Context
 
 IDS = "/entry/instrument/NDAttributes/NDArrayUniqueId"
 LATE_S = 0.3

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from beamline_client import BeamlineClient
 from limits import HANG_S
-from p4p.client.thread import Context
+
+from stream_service.pv_access import Context
 
 RECORDING = (Path(__file__).parents[2] / "data" / "adcore_ntndarray.txt").read_text()
 REQUEST = "field()record[queueSize=10000,pipeline=false]"

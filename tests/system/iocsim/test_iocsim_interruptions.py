@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from beamline_client import BeamlineClient
 from limits import HANG_S
-from p4p.client.thread import Context, Disconnected
 
+from stream_service.pv_access import Context, Disconnected
+
+REQUEST = "field()record[queueSize=100]"
 FAULTS = """
 drop_ids: [3]
 stop_ids: 8
@@ -25,7 +27,7 @@ class Frames:
     def __init__(self, prefix: str) -> None:
         self._told: queue.Queue[int | None] = queue.Queue()
         self._context = Context("pva", nt=False)
-        self._monitor = self._context.monitor(f"{prefix}Pva1:Image", self._take, notify_disconnect=True)
+        self._monitor = self._context.monitor(f"{prefix}Pva1:Image", self._take, REQUEST, notify_disconnect=True)
 
     def _take(self, value: Any) -> None:
         self._told.put(None if isinstance(value, Disconnected) else int(value["uniqueId"]))

@@ -16,8 +16,8 @@ import zmq
 import zmq.auth
 from beamline_client import BeamlineClient
 from limits import HANG_S
-from p4p.client.thread import Context
 
+from stream_service.pv_access import Context
 from stream_service.testing.loopback import free_port
 
 EPICS_EPOCH_S = 631152000

@@ -10,12 +10,13 @@ from unittest.mock import create_autospec
 
 import pytest
 from limits import HANG_S
-from p4p.client.thread import Context, RemoteError
+from p4p.client.thread import RemoteError
 from p4p.server import Server
 from p4p.server.thread import SharedPV
 
 from stream_service.core.run import RunState
 from stream_service.publishers.pva_status import PvaStatus
+from stream_service.pv_access import Context
 from stream_service.settings.pv_type import Kind
 from stream_service.settings.service_status import NO_RUN, Health, ServiceStatus, Severity
 from stream_service.settings.status_table import STATUS, ServicePV
