@@ -34,6 +34,8 @@ class GuardedApp(BokehTornado):
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """What answers a request."""
         in_link = request.query_arguments.get(TOKEN, [b""])[-1].decode("utf-8", "replace")
+        if TOKEN in request.query_arguments:
+            request.uri = request.path  # which logs tell of, whatever becomes of the request
         kept = request.cookies.get(self._cookie)
         given = in_link or (kept.value if kept is not None else "")
         host, origin = request.headers.get("Host", ""), request.headers.get("Origin")

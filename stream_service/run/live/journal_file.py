@@ -72,6 +72,10 @@ class JournalFile:
         if self._place is not None:
             os.pwrite(self._fd, _in_place(line), self._place)
 
+    def end(self, line: bytes) -> None:
+        """Add a last line wherever the file is by now, also under another name: its folder may come back with it."""
+        os.pwrite(self._fd, line + b"\n", self.n_bytes)
+
     def close(self) -> None:
         """Write no more."""
         fd, self._fd, self._place = self._fd, -1, None

@@ -156,13 +156,10 @@ class LiveJournal:
         if path is None:
             return
         write_last_run(path.parent, status)
-        if superseded and self._is_on_disk():
-            if file is not None:
-                with suppress(OSError):
-                    file.add(lines.encoded(lines.Ended(superseded=[each.name for each in superseded])))
-            remove_superseded(superseded)
+        removed = superseded if superseded and self._is_on_disk() else ()
         if file is not None:
-            file.close()
+            _end(file, removed)
+        remove_superseded(removed)
         _remove(path)
 
     def _is_on_disk(self) -> bool:
@@ -209,7 +206,7 @@ class LiveJournal:
                 write(self._file, lines.encoded(line))
             except OSError as error:
                 file, self._file = self._file, None
-                file.close()
+                _end(file)
                 self._give_up(file.path, error)
 
     def _give_up(self, path: Path, error: OSError) -> None:
@@ -224,6 +221,13 @@ class LiveJournal:
 def _remove(path: Path) -> None:
     with suppress(OSError):
         path.unlink()
+
+
+def _end(file: JournalFile, superseded: Sequence[Path] = ()) -> None:
+    """Let a journal say that its run does not go on, so that nobody resumes it where it cannot be removed; close it."""
+    with suppress(OSError):
+        file.end(lines.encoded(lines.Ended(superseded=[each.name for each in superseded])))
+    file.close()
 
 
 def remove_superseded(files: Sequence[Path]) -> None:

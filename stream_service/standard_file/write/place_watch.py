@@ -11,6 +11,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from stream_service.errors import WriteError
 
@@ -26,15 +27,20 @@ class Rescue:
     path: Path
 
     def copy(self) -> None:
-        """Copy it there, closed as it is by now. Raises `OSError`."""
-        try:
-            with open(self.fd, "rb") as source, self.path.open("xb") as target:
-                source.seek(0)
-                shutil.copyfileobj(source, target, 16 << 20)
-        except OSError:
-            with suppress(OSError):
-                self.path.unlink()
-            raise
+        """Copy it there, closed as it is by now.
+
+        Where its folder has gone meanwhile, as by an `rm -r` that was still at work, it gets the next one around it.
+        Raises `WriteError` that says so, `OSError` if it cannot be copied.
+        """
+        with open(self.fd, "rb") as source:
+            try:
+                _copy(source, self.path)
+            except (FileNotFoundError, NotADirectoryError):
+                place = _free_name(_folder_for_rescue(self.path) / self.path.name)
+                _copy(source, place)
+                raise WriteError(
+                    f"{self.path} could not be made, since its folder has gone, too: the rows are in {place}"
+                ) from None
 
 
 class PlaceWatch:
@@ -81,6 +87,18 @@ class PlaceWatch:
         return WriteError(
             f"{self.path} was {what_happened} while it was written: its rows up to then are in {self._rescue_path}"
         )
+
+
+def _copy(source: BinaryIO, path: Path) -> None:
+    """Copy a whole file to a name that is free; nothing is left there where that fails. Raises `OSError`."""
+    try:
+        with path.open("xb") as target:
+            source.seek(0)
+            shutil.copyfileobj(source, target, 16 << 20)
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

@@ -290,6 +290,9 @@ class StandardFile:
             self._file.close()
             if rescue is not None:
                 rescue.copy()
+        except WriteError as error:
+            self.failure = error
+            raise
         except HDF5_FAILURES as error:
             is_first, self.failure = self.failure is None, write_error(self.path, "close the file", error)
             if is_first or rescue is not None:

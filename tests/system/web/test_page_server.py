@@ -100,6 +100,17 @@ def test_token_that_is_in_a_file_is_not_printed(guarded: PageServer) -> None:
     assert TOKEN not in guarded.ready_line
 
 
+def test_token_in_a_link_is_in_no_log(guarded: PageServer) -> None:
+    for method in ("GET", "HEAD", "POST"):
+        for path in ("/", "/autoload.js", "/no"):
+            guarded.ask(f"{path}?a=1&token={TOKEN}", method)
+            guarded.ask(f"{path}?token={TOKEN}", method, Origin="http://elsewhere.example")
+    guarded.ask(f"/autoload.js?to%6ben={TOKEN}")
+    log = guarded.child.log.read_text()
+    assert "WARNING 40" in log, "refusals are logged"
+    assert TOKEN not in log
+
+
 def test_address_that_others_reach_gets_a_token(profile: Path, epics: LoopbackEpics) -> None:
     with page_server(profile, epics, "--address", "0.0.0.0") as running:
         assert running.ask("/")[0] == 403

@@ -25,7 +25,7 @@ from stream_service.run.live.journal_file import PLACE_BYTES, JournalFile
 from stream_service.run.live.live_journal import LiveJournal, journal_folder
 from stream_service.run.live.unfinished_run import MOST_BYTES, UnfinishedRun, unfinished_journals
 from stream_service.settings.request import ScanRequest
-from stream_service.settings.service_status import Severity
+from stream_service.settings.service_status import NO_RUN, Severity
 
 BEGIN = Begin(first_unique_id=5, last_before=(4, 17), is_counted=True)
 FILE_BEGIN = FileBegin((6, 8), np.dtype(">u2"), math.nan, 0.001, 12)
@@ -212,6 +212,25 @@ def test_run_has_a_journal_until_it_has_ended(tmp_path: Path) -> None:
     before, within = seen
     assert before.began is None and within.began is not None and within.knows_gaps and within.is_gap is None
     assert unfinished_journals(b.profile) == []
+
+
+@pytest.mark.parametrize("notices", [False, True])
+def test_run_that_ended_while_its_folder_was_away_does_not_go_on_when_that_is_back(
+    tmp_path: Path, notices: bool
+) -> None:
+    profile = profile_for(tmp_path)
+    journal, folder = LiveJournal(profile, ScanRequest(scan_id="scan", n_positions=10)), journal_folder(profile)
+    journal.armed(BEGIN)
+    journal.numbered(3)
+    folder.rename(tmp_path / "away")
+    if notices:
+        journal.repeats([1])
+        assert "could not be resumed" in journal.problem
+    journal.ended(NO_RUN)
+    (tmp_path / "away").rename(folder)
+    (left,) = unfinished_journals(profile)
+    ended = UnfinishedRun.read(left).ended
+    assert ended is not None and ended.superseded == []
 
 
 def test_run_goes_on_when_its_journal_is_lost_and_says_so(tmp_path: Path) -> None:

@@ -122,6 +122,25 @@ def test_nothing_is_rescued_over_another_file(tmp_path: Path) -> None:
         assert np.count_nonzero(rescued["/entry/live/key_data"][()]) == 4
 
 
+def test_rows_whose_place_of_rescue_goes_away_meanwhile_are_in_the_next_folder(tmp_path: Path) -> None:
+    """`rm -r` of the data root: the folder still is there when the file in it has gone."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    file = StandardFile.create(folder / "a_std.h5", example_header(20))
+    append_example_rows(file, 0, 4)
+    file.flush()
+    (folder / "a_std.h5").unlink()
+    with pytest.raises(WriteError, match=r"root/a_std\.rescued\.h5"):
+        file.flush()
+    file.set_state("FAILED", "the service could not go on")
+    folder.rmdir()
+    (tmp_path / "a_std.rescued.h5").write_text("of last night")
+    there = tmp_path / "a_std.rescued2.h5"
+    with pytest.raises(WriteError, match=rf"its folder has gone, too: the rows are in {there}"):
+        file.close()
+    assert rows_of(there) == [1, 2, 3, 4]
+
+
 def test_followed_ingest_whose_file_is_deleted_fails_and_keeps_the_rows(tmp_path: Path) -> None:
     output = tmp_path / "out.h5"
 
