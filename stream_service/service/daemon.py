@@ -71,7 +71,7 @@ class Service:
         counter_pv = profile.detector.counter_pv
         self._afterwards = Afterwards(lambda: CaCounter(counter_pv), profile.service.grace_s)
         self._of_now = StatusOfNow(profile.service.data_root)
-        self._maker = RunMaker(profile, self._faces.news, (self._of_now.latencies,))
+        self._maker = RunMaker(profile, self._faces.news, (self._of_now.latencies,), self._of_now.disk)
         self._signals = 0
         self._wake = threading.Event()
         self._to_arm = ArmingQueue(self._make_run, self._decided, self._wake.set)

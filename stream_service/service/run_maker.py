@@ -13,6 +13,7 @@ from stream_service.run.rows.sink import Sink
 from stream_service.run.run import Run
 from stream_service.run.setup import RunSetup
 from stream_service.run.sources import Sources
+from stream_service.service.data_disk import DataDisk
 from stream_service.service.run_news import RunNews
 from stream_service.service.standby import AutoSetup
 from stream_service.settings.profile import Profile
@@ -22,15 +23,16 @@ from stream_service.settings.request import ScanRequest
 class RunMaker:
     """Makes runs, in the threads of their armings; all of them tell their news, and bring their rows to the sinks."""
 
-    def __init__(self, profile: Profile, news: RunNews, sinks: Sequence[Sink]) -> None:
+    def __init__(self, profile: Profile, news: RunNews, sinks: Sequence[Sink], disk: DataDisk) -> None:
         self.monitors: BeamlineMonitors | None = None
         """Of the beamline, while the service serves."""
         self._profile = profile
         self._news = news
         self._sinks = tuple(sinks)
+        self._disk = disk
 
     def ordered(self, request: ScanRequest) -> Run:
-        """A run that a plan orders."""
+        """A run that a plan orders. Raises `ConfigError` where its files would go to another disk."""
         return self._live(LiveSetup, request)
 
     def auto(self, request: ScanRequest) -> Run:
@@ -44,6 +46,7 @@ class RunMaker:
         return self._run(ResumedSetup(profile, unfinished, sources, over_because), sources)
 
     def _live(self, setup: type[LiveSetup], request: ScanRequest) -> Run:
+        self._disk.check()
         sources = LiveSources(self._profile, self._beamline)
         return self._run(setup(self._profile, request, sources), sources)
 

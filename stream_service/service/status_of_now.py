@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.run_file import versions
+from stream_service.service.data_disk import DataDisk
 from stream_service.service.row_latencies import RowLatencies
 from stream_service.service.watched import Watched
 from stream_service.settings.held_alarms import HeldAlarms
@@ -38,10 +37,12 @@ class StatusOfNow:
         """A sink of every run."""
         self.report = ""
         """Path of the newest report of a run."""
+        self.disk = DataDisk(data_root)
+        """Where the files are."""
         self._data_root = data_root
         self._began_s = time.monotonic()
         self._pace, self._held = Pace(), HeldAlarms()
-        self._place = Watched("the disk", partial(disk_of, data_root), DataPlace(str(data_root)), DISK_S)
+        self._place = Watched("the disk", self.disk.look, DataPlace(str(data_root)), DISK_S)
         self._readbacks: Watched[tuple[ReadbackStatus, ...]] | None = None
 
     def start(self, monitors: BeamlineMonitors) -> None:
@@ -96,11 +97,3 @@ class StatusOfNow:
         if (age_s := self._place.age_s(now_s)) > SILENT_S:
             return DataPlace(str(self._data_root), problem=f"{self._data_root} has not answered for {age_s:.0f} s")
         return self._place.latest
-
-
-def disk_of(data_root: Path) -> DataPlace:
-    """What is free there for this user."""
-    try:
-        return DataPlace(str(data_root), float(shutil.disk_usage(data_root).free))
-    except OSError as error:
-        return DataPlace(str(data_root), problem=f"{data_root} cannot be read: {error.strerror}")

@@ -186,7 +186,9 @@ OF_QUALITY = AlarmRule(
 )
 OF_THE_SHARE = AlarmRule(OF_QUALITY.about, _quality, lambda _: QUALITY_LIMITS, is_held=True)
 OF_READBACKS = AlarmRule("MAJOR while a run goes on, else MINOR: a PV gives no value", _readbacks)
-OF_THE_FOLDER = AlarmRule("MAJOR: it cannot be read, or does not answer", _place)
+OF_THE_FOLDER = AlarmRule(
+    "MAJOR: it cannot be read or written, does not answer, or its disk is not mounted any more", _place
+)
 OF_THE_DISK = AlarmRule(
     f"MINOR below {DISK_MINOR_GB:g} GB, MAJOR below {DISK_MAJOR_GB:g} GB, or when the rest of the run does not fit",
     _disk,

@@ -13,9 +13,9 @@ import pytest
 from limits import HANG_S
 
 from stream_service.core.row import RowBlock
-from stream_service.service import status_of_now
+from stream_service.service import data_disk
 from stream_service.service.row_latencies import RowLatencies
-from stream_service.service.status_of_now import SILENT_S, StatusOfNow, disk_of
+from stream_service.service.status_of_now import SILENT_S, StatusOfNow
 from stream_service.service.watched import Watched
 from stream_service.settings.service_status import NO_RUN, Latencies, ServiceStatus, Severity
 
@@ -67,7 +67,7 @@ def test_disk_that_does_not_answer_is_told_and_not_waited_for(tmp_path: Path, mo
         asked.set()
         answers.wait(HANG_S)
 
-    monkeypatch.setattr(status_of_now.shutil, "disk_usage", hangs)
+    monkeypatch.setattr(data_disk.os, "statvfs", hangs)
     of_now = StatusOfNow(tmp_path)
     monitors: Any = type("", (), {"readback_status": staticmethod(tuple)})
     of_now.start(monitors)
@@ -93,11 +93,6 @@ def test_readbacks_that_cannot_be_looked_at_any_more_are_told(tmp_path: Path) ->
     run = status_of(of_now, time.monotonic() + 2 * SILENT_S).run
     assert "whether the PVs of the profile are connected has not been seen for" in run.message
     assert run.severity is Severity.MAJOR
-
-
-def test_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    assert disk_of(tmp_path).free_bytes > 0
-    assert disk_of(tmp_path / "none").problem == f"{tmp_path / 'none'} cannot be read: No such file or directory"
 
 
 def test_every_row_of_all_runs_is_counted_by_its_latency() -> None:
