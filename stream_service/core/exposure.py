@@ -25,7 +25,8 @@ class Flag(IntFlag):
     MISSING = 8
     """The frame did not carry the NDAttribute, or the hardware-captured array has no entry for it."""
     UNCERTAIN = 16
-    """The channel moved, and its updates do not tell within the limit where it was at mid-exposure."""
+    """The channel moved, and its updates do not tell within the limit where it was at mid-exposure; or which entry of a
+    hardware-captured array is that of the frame is not known."""
     NO_TIME = 32
     """The frame's stamp, or a readback's, is not a time: it repeats, steps back or contradicts what was confirmed."""
     CLOCKS_DISAGREE = 64

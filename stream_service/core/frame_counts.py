@@ -29,6 +29,11 @@ class FrameCounts:
         self._n_with = dict.fromkeys(FrameStatus, 0)
         """Frames by their status; but for those that are `PENDING`."""
 
+    @property
+    def n_strange(self) -> int:
+        """Frames that came, and have no place in the run."""
+        return self.n_ignored[Arrival.UNEXPECTED]
+
     def move(self, before: Statuses, status: FrameStatus) -> None:
         """Frames that had these statuses have another one."""
         for number, n in enumerate(np.bincount(before).tolist()):

@@ -198,7 +198,7 @@ class Intake:
         return [self._enter(frame, is_confirmed=n == 0) for n, frame in enumerate(same)]
 
     def _refuse(self, frame: _Came) -> Entered:
-        return Entered(frame.frame, self._ledger.refuse(frame.unique_id))
+        return Entered(frame.frame, self._ledger.refuse(frame.unique_id, frame.timestamp_ns))
 
     def _enter(self, frame: _Came, *, is_confirmed: bool = False) -> Entered:
         receipt = self._ledger.receive(

@@ -64,6 +64,8 @@ class Ledger:
         """Of what became of them."""
         self.n_received = 0
         """Frames that came in, each counted once."""
+        self.implausible_ns: int | None = None
+        """The earliest stamp of a frame with an implausible id; None if none came."""
         self._last_before = last_before
         self._ends_at: int | None = None
         capacity = n_expected if n_expected is not None else 1024
@@ -152,11 +154,12 @@ class Ledger:
         if self.is_from_before(unique_id, timestamp_ns, epoch):
             return self._ignore(Arrival.BEFORE_RUN, frame_id)
         if place.begins is not None and not epochs.may_begin_at(unique_id):
-            return self._refuse(frame_id, ordinal)
+            return self._refuse(frame_id, timestamp_ns, ordinal)
         if not place.is_within:
-            return self._ignore(Arrival.BEFORE_RUN, frame_id) if ordinal < 0 else self._refuse(frame_id)
+            return self._ignore(Arrival.BEFORE_RUN, frame_id) if ordinal < 0 else self._refuse(frame_id, timestamp_ns)
         if self._share.of > 1 and place.begins is not None:
-            return self._refuse(frame_id, ordinal)  # how many of others' frames were made before it nobody tells
+            # how many of others' frames were made before it nobody tells
+            return self._refuse(frame_id, timestamp_ns, ordinal)
         if self.n_received and not self._share.has(ordinal):
             return self._ignore(Arrival.OTHER_SHARE, frame_id, ordinal)
         if place.begins is None and epochs.has(ordinal) and self._n_received[ordinal]:
@@ -164,7 +167,7 @@ class Ledger:
             is_told_apart = epoch is not None or not epochs.shares_stamp(ordinal)
             return self._ignore(Arrival.DUPLICATE if is_told_apart else Arrival.UNDECIDED, frame_id, ordinal)
         if ordinal - self.n_seen > MAX_JUMP:
-            return self._refuse(frame_id, ordinal)
+            return self._refuse(frame_id, timestamp_ns, ordinal)
         if self._n_most is not None and ordinal >= self._n_most:
             return self._ignore(Arrival.UNEXPECTED, frame_id, ordinal)
         if self._ends_at is not None and ordinal >= self._ends_at:
@@ -193,9 +196,9 @@ class Ledger:
         """True for the last of those series: what ends with it, or with an earlier one that is told twice, differs."""
         return self.is_announced_whole and self.epochs.is_latest(epoch)
 
-    def refuse(self, unique_id: int) -> Receipt:
+    def refuse(self, unique_id: int, timestamp_ns: int) -> Receipt:
         """Count a frame whose uniqueId was found to be implausible."""
-        return self._refuse(FrameId(self.epochs.current, unique_id))
+        return self._refuse(FrameId(self.epochs.current, unique_id), timestamp_ns)
 
     def give_back(self, receipt: Receipt) -> None:
         """A `NEW` frame cannot be stored: it counts as not received, and is lost, unless another copy of it comes."""
@@ -397,8 +400,9 @@ class Ledger:
         self.counts.n_ignored[arrival] += 1
         return Receipt(arrival, frame_id, ordinal)
 
-    def _refuse(self, frame_id: FrameId, ordinal: int = -1) -> Receipt:
+    def _refuse(self, frame_id: FrameId, timestamp_ns: int, ordinal: int = -1) -> Receipt:
         self.counts.n_implausible += 1
+        self.implausible_ns = min(timestamp_ns, timestamp_ns if self.implausible_ns is None else self.implausible_ns)
         return self._ignore(Arrival.UNEXPECTED, frame_id, ordinal)
 
     def _reserve(self, n: int) -> None:

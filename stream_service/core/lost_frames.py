@@ -95,3 +95,23 @@ class LostFrames:
         after_ns = int(self._held_ns[after])
         is_earlier = timestamp_ns <= after_ns
         return (is_later or is_earlier) if after_ns < before_ns else (is_later and is_earlier)
+
+
+def shifted_frames(ledger: Ledger, n_made: int | None = None) -> Column:
+    """Ordinals of the frames that came after a reset of the counter, if nobody knows how many were lost at it.
+
+    They may belong to later places, or to earlier ones where the counter did not begin at its start; a reset may show
+    by frames alone that come with ids of others, and for which no place is left. None are given where the numbers add
+    up: as many frames as planned were seen, and none beyond.
+    """
+    none, held, ends = np.zeros(0, np.int64), ledger.held(), ledger.epochs.ends()
+    n_most, n_known = ledger.n_most, max(ledger.n_seen, n_made or 0)
+    if ends:
+        is_beyond = ledger.counts.n_strange > 0 or (n_most is not None and n_known > n_most)
+        adds_up = not (ledger.n_unknown(n_known) or is_beyond or ledger.epochs.displaced)
+        is_after = held >= ledger.epochs.since(ends[0].epoch + 1)[0].first_ordinal
+    else:
+        n_left_out = ledger.n_overtaken + ledger.account().backfilled
+        adds_up = ledger.counts.n_implausible <= n_left_out or ledger.n_seen == n_most
+        is_after = ledger.epochs.stamps_ns(held) >= (ledger.implausible_ns or 0)
+    return none if adds_up else held[is_after]

@@ -86,7 +86,7 @@ class RunEnd:
 
     def finish(self, state: RunState) -> RunState:
         """Settle the account, and close the file with it; the state in which the run ends."""
-        self._rows.finish(is_aborted=self._ending.is_aborted)
+        self._rows.finish(self._ending.n_exposed, is_aborted=self._ending.is_aborted)
         if not self._ending.is_aborted:
             self._setup.check_end()
         asked = EndReason.ABORTED if self._ending.is_aborted else self._ending.reason or EndReason.STOPPED

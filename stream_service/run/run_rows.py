@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from stream_service.core.exposure import Exposure, Flag
+from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
+from stream_service.core.lost_frames import shifted_frames
 from stream_service.core.pairing.readback import Readback
 from stream_service.core.receipt import Receipt
 from stream_service.core.run import RunOutcome, RunState
@@ -177,8 +178,8 @@ class RunRows:
         self._last_flush_at = now_s
         self.out.flush()
 
-    def finish(self, *, is_aborted: bool = False) -> None:
-        """No more frames: the last rows, and what is known of all of them.
+    def finish(self, n_made: int | None = None, *, is_aborted: bool = False) -> None:
+        """No more frames: the last rows, and what is known of all of them. `n_made` frames were made for certain.
 
         Rows whose readbacks came late are put right, unless the run is aborted.
         """
@@ -193,6 +194,8 @@ class RunRows:
             if self._setup.rules.are_positions_by_time:
                 self.out.pipeline.corrections.stepped = self.pairing.refuted
                 self.out.pipeline.corrections.n_unproven = self.pairing.n_unproven
+            if not {*self.pairing.arrays}.isdisjoint(POSITION_CHANNELS):
+                self.out.pipeline.corrections.shifted = shifted_frames(self.out.ledger, n_made)
             self.out.pipeline.corrections.write()
             self.out.set_clock_offsets(self.pairing.clock_offsets_s())
 

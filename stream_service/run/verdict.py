@@ -46,6 +46,8 @@ class Verdict:
     """Frames that were not stored and why, in sentences."""
     n_missed: int = 0
     """Rows whose position nobody heard, because the service was away."""
+    may_lack: bool = False
+    """Frames came that could not be used, and nothing tells how many there were to be."""
 
     @property
     def event(self) -> RunEvent:
@@ -55,7 +57,7 @@ class Verdict:
         if self.reason in FAILURES:
             return RunEvent.FAIL
         is_cut_off = self.reason in (EndReason.NOT_BEGUN, EndReason.RECORDING_READ)
-        is_complete = self.account.is_complete and not self.n_missed and not is_cut_off
+        is_complete = self.account.is_complete and not (self.n_missed or self.may_lack or is_cut_off)
         return RunEvent.ALL_ACCOUNTED if is_complete else RunEvent.NOT_ALL_ACCOUNTED
 
 
@@ -84,17 +86,20 @@ def settle(
     account = ledger.close(n_exposed)
     reason = true_reason(asked, account, is_planned=ledger.n_expected is not None)
     refusals = intake.notes.refusals
+    n_unused = intake.notes.n_refused + account.implausible
+    may_lack = n_unused > account.lost and n_exposed is None and ledger.n_expected is None
     missing = ledger.ranges_with(FrameStatus.LOST, FrameStatus.INCOMPLETE)
     said = (
         describe_account(account, missing, rows, was_reset=bool(ledger.epochs.ends())),
         MISSED.format(counted(n_missed, "row"), agrees(n_missed, "has")) if n_missed else "",
         about_lost if account.lost or account.incomplete else "",
-        COUNTER_SILENT if n_exposed is None and intake.is_counted and not account.is_complete else "",
+        COUNTER_SILENT if n_exposed is None and intake.is_counted and (may_lack or not account.is_complete) else "",
         refusals,
     )
     end_reason = f"{reason}: {refusals}" if account.lost and refusals else str(reason)
     sentence = "; ".join(filter(None, said))
-    return Verdict(reason, account, end_reason, sentence, describe_ids(missing), tuple(intake.notes.dropped), n_missed)
+    named, dropped = describe_ids(missing), tuple(intake.notes.dropped)
+    return Verdict(reason, account, end_reason, sentence, named, dropped, n_missed, may_lack)
 
 
 def reason_of_failure(failure: BaseException | None, end: End | None) -> EndReason:

@@ -238,19 +238,17 @@ def test_room_that_is_not_filled_yet_is_no_position(data, n_frames, n_more):
     assert ("its length does not change" in notes) == (n_more > 0 and length > 1)
 
 
-@pytest.mark.parametrize("kind", ["grows", "is closed", "beside another", "alone"])
+@pytest.mark.parametrize("kind", ["grows", "is in a file", "beside another", "alone"])
 def test_axis_that_rests_at_zero_has_its_positions(kind):
     pairer = Pairer(rules())
     for n in range(3):
         frame(pairer, n)
     if kind == "grows":
         pairer.arrays.update(Entries("x", np.zeros(2)))
-    pairer.arrays.update(Entries("x", np.zeros(3)))
+    pairer.arrays.update(Entries("x", np.zeros(3), is_exact=kind == "is in a file"))
     pairer.arrays.update(Entries("y", np.zeros(3)) if kind == "alone" else array("y", 3))
-    if kind == "is closed":
-        pairer.arrays.end("x")
     at_once = pairer.take()
-    assert [exposure.values["x"] for exposure in at_once] == [0.0] * 3 * (kind in ("grows", "is closed"))
+    assert [exposure.values["x"] for exposure in at_once] == [0.0] * 3 * (kind in ("grows", "is in a file"))
     pairer.arrays.end_all()
     flag = Flag.MISSING if kind == "alone" else Flag.NONE
     assert [exposure.flags for exposure in at_once + pairer.take()] == [flag] * 3

@@ -72,14 +72,14 @@ class HardwareArray:
         self._length = 0
         """Of the array as it came last, when it was not empty."""
         self._is_whole = comes is Comes.NEVER
-        """True if all that it holds are entries, since its length changes with them or it came to its end."""
+        """True if all that it holds are entries, as is said of it, or since its length changes with them."""
         self.n_filled = 0
         """Entries up to the last one that is neither 0 nor NaN, here or in an array that was filled beside this one."""
 
-    def update(self, entries: Values, *, is_from_before: bool = False) -> None:
+    def update(self, entries: Values, *, is_from_before: bool = False, is_exact: bool = False) -> None:
         """Take the array as it is now, from its first entry; `is_from_before` the run: it has none of this run."""
         self.n_updates += 1
-        self._is_whole |= 0 < self._length != len(entries) > 0
+        self._is_whole |= is_exact or 0 < self._length != len(entries) > 0
         self._length = len(entries) or self._length
         if is_from_before and not self._goes_on:
             self.before = self._present = Held.of(entries)
@@ -118,10 +118,9 @@ class HardwareArray:
         is_single = len(self._entries) == 1
         return len(self._entries) if self._is_whole or is_single else min(self.n_filled, len(self._entries))
 
-    def end(self, *, is_whole: bool = False) -> None:
-        """Nothing more comes; all that it holds are entries, if it `is_whole`."""
+    def end(self) -> None:
+        """Nothing more comes."""
         self._comes = Comes.NEVER
-        self._is_whole |= is_whole
         self.n_breaks += 1
 
     def go_on(self, before: Held) -> None:

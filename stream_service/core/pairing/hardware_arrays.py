@@ -33,12 +33,12 @@ class HardwareArrays:
     def update(self, entries: Entries) -> None:
         """Take an array as it is now; those of channels nobody pairs by index are ignored."""
         if array := self._arrays.get(entries.channel):
-            array.update(entries.values, is_from_before=entries.is_from_before)
+            array.update(entries.values, is_from_before=entries.is_from_before, is_exact=entries.is_exact)
 
     def end(self, channel: str) -> None:
         """Nothing more comes of this array."""
         if array := self._arrays.get(channel):
-            array.end(is_whole=True)
+            array.end()
 
     def end_all(self) -> None:
         """Nothing more comes of any. One trigger fills all: where one has an entry, others of its length have one."""

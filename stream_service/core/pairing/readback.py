@@ -45,3 +45,5 @@ class Entries:
     """(n,) from its first entry, in the channel's own unit; nobody writes into it."""
     is_from_before: bool = False
     """It was so before the run."""
+    is_exact: bool = False
+    """It holds entries alone, and no room for more: a dataset of a file is as long as what was written to it."""

@@ -30,12 +30,14 @@ class RowCorrections:
         """Ordinals of frames that carry the stamp of the one before, as it turned out."""
         self.stepped: Set[int] = frozenset()
         """Those of frames that waited, and were stamped by a clock that had stepped."""
+        self.shifted: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        """Ordinals of frames of which nobody knows how many were made before them, where that tells their position."""
         self.n_unproven = 0
         """Frames that waited, and after which none came that would have shown whether it had."""
         self._file = file
         self._ledger = ledger
         self._planned = planned
-        self._n_stood = self._n_stepped = 0
+        self._n_stood = self._n_stepped = self._n_shifted = 0
 
     def displaced(self, ordinal: int) -> None:
         """The frame in this place was made just before a reset of the counter."""
@@ -45,7 +47,8 @@ class RowCorrections:
         """Correct the rows, which are all in the file."""
         if self._planned.is_to_be_corrected:
             self._file.call(lambda file: file.plan_anew(self._planned_of))
-        self._n_stood, self._n_stepped = (self._flag_untimed(frames) for frames in (self.stood, self.stepped))
+        self._n_stood, self._n_stepped = (self._doubt(frames, Flag.NO_TIME) for frames in (self.stood, self.stepped))
+        self._n_shifted = self._doubt(set(self.shifted.tolist()), Flag.UNCERTAIN)
         if (settled := self._planned.settle()) is not None:
             self._file.call(lambda file: file.settle(settled.planned, settled.replaces))
             self._planned.replace(settled.left_out)
@@ -62,7 +65,11 @@ class RowCorrections:
                 f"{counted(n, 'row')} of frames that waited here {agrees(n, 'was')} stamped by a clock that had "
                 f"stepped, as the next frame showed: {they_are(n)} not used"
             )
-
+        if n := self._n_shifted:
+            yield (
+                f"{counted(n, 'row')} came after the detector has reset its counter, or may have, and how many frames "
+                f"were lost there is not known: nor is which entry of an array is theirs, and {they_are(n)} not used"
+            )
         if n := self.n_unproven:
             yield (
                 f"the last {counted(n, 'frame')} waited here until the end: whether the detector's clock stepped "
@@ -72,8 +79,8 @@ class RowCorrections:
     def _planned_of(self, epochs: npt.NDArray[Any], unique_ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         return self._planned.positions_of(self._ledger.epochs.order_of(epochs, unique_ids))
 
-    def _flag_untimed(self, ordinals: Set[int]) -> int:
-        """Gives the number of rows."""
+    def _doubt(self, ordinals: Set[int], reason: Flag) -> int:
+        """Flag the rows of these frames; gives their number."""
         if not ordinals:
             return 0
         places = np.array(sorted(ordinals), np.int64)
@@ -82,11 +89,11 @@ class RowCorrections:
 
         def flag(file: StandardFile) -> int:
             of_rows = file.read_identities()
-            is_untimed = np.zeros(of_rows[0].shape, np.bool_)
+            is_doubted = np.zeros(of_rows[0].shape, np.bool_)
             for epoch in np.unique(epochs).tolist():
-                is_untimed |= (of_rows[0] == epoch) & np.isin(of_rows[1], unique_ids[epochs == epoch])
-            rows = np.flatnonzero(is_untimed.any(axis=1)).tolist()
-            file.doubt(rows, Flag.NO_TIME)
+                is_doubted |= (of_rows[0] == epoch) & np.isin(of_rows[1], unique_ids[epochs == epoch])
+            rows = np.flatnonzero(is_doubted.any(axis=1)).tolist()
+            file.doubt(rows, reason)
             return len(rows)
 
         return self._file.call(flag)

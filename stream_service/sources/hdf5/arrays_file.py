@@ -198,7 +198,7 @@ class ArraysFile:
         if is_anew and len(had):
             self._events.append(Entries(channel, NO_ENTRIES))
         if is_anew or is_from_before or not np.array_equal(had, entries, equal_nan=True):
-            self._events.append(Entries(channel, entries, is_from_before=is_from_before))
+            self._events.append(Entries(channel, entries, is_from_before, is_exact=True))
             self._is_of_run |= not is_from_before and len(entries) > 0
 
     def _put_off(self, sentence: str) -> None:

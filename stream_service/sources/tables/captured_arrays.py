@@ -37,7 +37,7 @@ def read_arrays(path: Path, datasets: Mapping[str, str], also: AlsoBelow = NOWHE
 
 def arrays_in(path: Path, file: h5py.File, datasets: Mapping[str, str]) -> tuple[Entries, ...]:
     """The same of a file that is open. Raises `SourceError`, and what h5py raises."""
-    return tuple(Entries(channel, _array(path, file, name)) for channel, name in datasets.items())
+    return tuple(Entries(channel, _array(path, file, name), is_exact=True) for channel, name in datasets.items())
 
 
 def _array(path: Path, file: h5py.File, name: str) -> npt.NDArray[np.float64]:

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import corpus
 import h5py
 import numpy as np
 import pytest
 from scripted_arrays import DATASETS, by_index, captured, tell
-from scripted_run import Bench, frames, profile_for
+from scripted_run import Bench, frame, frames, profile_for
 
 from stream_service.core.exposure import Flag
 from stream_service.core.pairing.readback import Entries
@@ -63,6 +64,34 @@ def test_frames_without_an_entry_are_kept_flagged_and_not_used(tmp_path: Path) -
     *good, (unique_id, x_um, flags, keep) = rows_of(bench.run.setup.path)
     assert good == [(1, 0.0, 0, 1), (2, 1.0, 0, 1)]
     assert (unique_id, np.isnan(x_um), flags, keep) == (3, True, Flag.MISSING, 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_known"),
+    [
+        ([1, 2, 3], [1, 2, 3], True),
+        ([1, 2, 3], [2, 3], True),  # frame 1 is lost, and its place is left
+        ([1, 2], [2, 3], False),  # 3 is lost, too, and no place is left
+        ([1, 2, 3], [0, 1, 2], True),
+        ([1, 2, 3], [2, 3, 4], False),  # someone has set the counter
+    ],
+)
+def test_entries_of_frames_after_a_reset_are_theirs_only_if_all_add_up(
+    tmp_path: Path, before: list[int], after: list[int], is_known: bool
+) -> None:
+    bench = Bench(tmp_path, at_rest={"ring_current": 200.0}, n_positions=6)
+    bench.prepare(by_index(tmp_path))
+    new = iter([[frame(n, seconds=corpus.STAMP_S + 1)] for n in after])
+    bench.play(frames(before), tell(bench, 6), new, bench.exposed(after[-1]), bench.settles(), bench.stop)
+    with bench.file() as file:
+        frames_ns, flags, keep = (
+            file[name][()] for name in ("/entry/frames/timestamp_ns", "/entry/frames/flags", "/entry/keep")
+        )
+    was_reset = frames_ns[:, 0] >= (corpus.STAMP_S + 1) * 10**9
+    assert np.count_nonzero(~was_reset) == len(before) and was_reset.any()
+    assert flags.tolist() == np.where(was_reset & (not is_known), int(Flag.UNCERTAIN), 0).tolist()
+    assert keep.tolist() == (~was_reset | is_known).tolist()
+    assert ("were lost there is not known" in bench.run.message) is not is_known
 
 
 @pytest.mark.parametrize(("n", "skip_first"), [(6, 0), (7, 1), (4, 0)])

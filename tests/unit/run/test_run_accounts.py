@@ -125,6 +125,17 @@ def test_reason_of_the_first_refused_frames_is_in_message_reason_and_file(bench)
     assert [finding for finding in validate_file(run.setup.path) if finding.level == "error"] == []
 
 
+@pytest.mark.parametrize(
+    ("shown", "state"), [(0, RunState.INCOMPLETE), (None, RunState.INCOMPLETE), (2, RunState.COMPLETE)]
+)
+def test_run_without_plan_or_counter_is_not_complete_if_frames_could_not_be_used(tmp_path, shown, state):
+    """A message that is no frame of the run, behind all others: only a counter that goes on tells that it was none."""
+    bench = Bench(tmp_path)
+    bench.play(frames([1, 2]), iter([[frame(3, shape=(5, 5))]]), bench.exposed(shown), bench.settles(), bench.stop)
+    assert bench.run.state is state, bench.run.message
+    assert ("counter does not tell how many" in bench.run.message) is (state is RunState.INCOMPLETE)
+
+
 def test_refused_frames_are_told_at_once(bench):
     b = bench(n_positions=6)
     said = []
