@@ -10,6 +10,8 @@ import numpy.typing as npt
 from p4p.nt import NTNDArray
 from p4p.server.thread import SharedPV
 
+from stream_service.publishers.pva_backlog import PvaBacklog
+
 
 class PvaImages:
     """A channel per image name, for a server."""
@@ -20,6 +22,8 @@ class PvaImages:
         # without nt=: a SharedPV with one would wrap what is already wrapped
         self.channels = {name: SharedPV(initial=self._wrap.wrap(empty)) for name in names}
         self._n_posted = 0
+        self.backlog = PvaBacklog()
+        """What is kept for clients who do not take it."""
 
     def post(self, name: str, image: npt.NDArray[np.float32], attributes: dict[str, float] | None = None) -> None:
         """Show `image` (y, x); the attributes become NDAttributes."""
@@ -33,3 +37,4 @@ class PvaImages:
         present = [{"name": key, "value": number} for key, number in (attributes or {}).items()]
         value["attribute"] = [{"name": "ColorMode", "value": 0}, *present]
         self.channels[name].post(value)
+        self.backlog.posted(image.nbytes)

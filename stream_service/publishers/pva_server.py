@@ -1,4 +1,4 @@
-"""The PVA server of what screens are shown: it goes for a while when its clients leave a run too few descriptors."""
+"""The PVA server of what screens are shown: it goes for a while when its clients cost a run too much."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from p4p.server import Server
 from p4p.server.thread import SharedPV
 
 from stream_service.publishers.descriptors import RESERVE, n_left
+from stream_service.publishers.pva_backlog import PvaBacklog
 
 log = logging.getLogger(__name__)
 
 AWAY_S = 30.0
 """Without PVA, when its clients have taken the descriptors of a run."""
+LOOK_S = 2.0
+"""Between two looks for clients that do not take what is kept for them."""
 
 
 class PvaServer:
     """A server of channels by their names below the service's prefix.
 
     pvxs takes every client that comes. When their connections leave too few descriptors for a run, the server goes for
-    a while: PVA is for screens, and the file comes first.
+    a while: PVA is for screens, and the file comes first. When one has more kept for it than should be, all connections
+    are closed, and those who are alive come back.
     """
 
-    def __init__(self, prefix: str, channels: Mapping[str, SharedPV]) -> None:
+    def __init__(self, prefix: str, channels: Mapping[str, SharedPV], backlog: PvaBacklog) -> None:
         self._served = {prefix + name: channel for name, channel in channels.items()}
-        self._away_since_s = 0.0
+        self._backlog = backlog
+        self._away_since_s = self._looked_s = 0.0
         self._server: Server | None = self._serve()
 
     def _serve(self) -> Server:
@@ -46,6 +51,18 @@ class PvaServer:
             )
         elif self._server is None and left >= RESERVE and now_s - self._away_since_s > AWAY_S:
             self._server = self._serve()
+        if self._server is not None and now_s - self._looked_s >= LOOK_S:
+            self._looked_s = now_s
+            self._let_hoarders_go(self._server, now_s)
+
+    def _let_hoarders_go(self, server: Server, now_s: float) -> None:
+        if self._backlog.is_too_much(int(server.conf()["EPICS_PVA_SERVER_PORT"]), now_s):
+            self.close()
+            self._server = self._serve()
+            log.warning(
+                "a client over PVA asked for a long queue of updates and does not take them: all connections over PVA "
+                "were closed, and what was kept is let go; clients that are alive connect again"
+            )
 
     def close(self) -> None:
         """End the server."""

@@ -63,8 +63,12 @@ class RunTotals:
         self._n_ended: dict[RunState, int] = dict.fromkeys(RUN_ENDS, 0)
 
     def resumed(self, run: RunStatus) -> None:
-        """A run goes on, and has these counts before anything is added to it."""
-        self._told_before[run.run_number] = {total: total.count_in(run) for total in Total}
+        """A run goes on, and has these counts before anything is added to it.
+
+        Of what it has received nothing is stored by then: the rows of the interrupted file follow, which were counted.
+        """
+        before = {total: total.count_in(run) for total in Total}
+        self._told_before[run.run_number] = before | {Total.STORED: before[Total.RECEIVED]}
 
     def note(self, runs: Iterable[RunStatus]) -> None:
         """All runs that work, as they are now; one that is not among them any more counts no further."""

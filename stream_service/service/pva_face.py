@@ -22,7 +22,7 @@ class PvaFace:
         self._pictures = RunPictures(images)
         self._readbacks, self._readbacks_shown = ReadbackTable(), repr(())
         tables = {ServiceTable.VERDICTS: news.table.channel, ServiceTable.READBACKS: self._readbacks.channel}
-        self._server = PvaServer(prefix, {**self._status.channels, **images.channels, **tables})
+        self._server = PvaServer(prefix, {**self._status.channels, **images.channels, **tables}, images.backlog)
 
     def publish(self, status: ServiceStatus) -> None:
         """Show the status."""

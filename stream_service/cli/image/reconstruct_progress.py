@@ -26,7 +26,7 @@ class Shown:
         """`prefix` of the PVs; empty for none."""
         self._progress = Progress("iteration", "PtyPy")
         self._images = PvaImages(CHANNELS)
-        self._server = PvaServer(prefix, self._images.channels) if prefix else None
+        self._server = PvaServer(prefix, self._images.channels, self._images.backlog) if prefix else None
         self._n_iterations = 0
         """Of all runs of PtyPy: one that goes on where another ended counts from 1 again."""
 

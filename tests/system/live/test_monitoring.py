@@ -88,6 +88,24 @@ def test_metrics_count_over_runs(rig: Rig) -> None:
         assert now["ptychostream_run_info", str(int(rig.service.get("RunNumber"))), f"counted{number}"] == 1
 
 
+def test_run_that_goes_on_after_a_kill_is_counted_once(rig: Rig) -> None:
+    """Prometheus takes counters that begin at 0 for new events: those before the kill it has been told."""
+    assert rig.arm("killed", n_positions=20) == ""
+    number = str(int(rig.service.get("RunNumber")))
+    rig.beamline.acquire(10)
+    rig.service.wait_for("Rows", 10)
+    rig.service.wait_until(lambda: scraped()["ptychostream_run_rows",] == 10)
+    rig.kill_and_start_again()
+    rig.service.wait_for("Resuming", 0)
+    rig.beamline.acquire(10)
+    assert rig.wait_for_end() == "COMPLETE", rig.service.get("Message")
+    rig.service.wait_until(lambda: scraped()["ptychostream_runs_total", "COMPLETE"] == 1)
+    now = scraped()
+    assert now["ptychostream_run_info", number, "killed"] == 1 and now["ptychostream_run_rows",] == 20
+    told = {name: now[f"ptychostream_frames_{name}_total",] for name in ("received", "stored", "lost")}
+    assert told == {"received": 10, "stored": 10, "lost": 0}
+
+
 class Screen:
     """`ptychostream status --watch` on a terminal of 80 columns and 24 lines."""
 

@@ -131,7 +131,7 @@ def test_images_come_back_when_there_are_descriptors_again(
     monkeypatch.setattr(pva_server, "n_left", lambda: left)
     monkeypatch.setattr(pva_server, "AWAY_S", 0.0)
     images = PvaImages(("Image",))
-    with closing(PvaServer("PvaAgain:", images.channels)) as server:
+    with closing(PvaServer("PvaAgain:", images.channels, images.backlog)) as server:
         images.post("Image", np.ones((2, 3), np.float32))
         left = 1
         server.make_room()

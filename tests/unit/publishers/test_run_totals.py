@@ -18,6 +18,11 @@ def run(number: int, received: int, state: RunState = RunState.RECEIVING, lost: 
     return replace(NO_RUN, run_number=number, state=state, received=received, account=account)
 
 
+def stored(number: int, received: int, n_stored: int) -> RunStatus:
+    status = run(number, received)
+    return replace(status, account=replace(status.account, stored=n_stored))
+
+
 def test_next_run_counts_on() -> None:
     totals = RunTotals()
     totals.note([run(1, 5)])
@@ -54,6 +59,16 @@ def test_run_that_goes_on_after_a_kill_counts_from_where_it_was() -> None:
     assert totals.counts[Total.RECEIVED] == 0
     totals.note([run(7, 520)])
     assert totals.counts[Total.RECEIVED] == 20
+
+
+def test_rows_of_the_interrupted_file_that_follow_are_not_stored_twice() -> None:
+    totals = RunTotals()
+    totals.resumed(stored(7, 500, 0))
+    for n_stored in (300, 500):
+        totals.note([stored(7, 500, n_stored)])
+        assert totals.counts[Total.STORED] == 0
+    totals.note([stored(7, 520, 520)])
+    assert totals.counts[Total.STORED] == 20
 
 
 runs_at_a_time = st.lists(
