@@ -4,7 +4,7 @@
 of that name is emptied) and 0 closes it; `NUM_CAPTURED` counts. Datasets stand at the root and grow (SWMR, unless
 `SWMR` is Off): `/INENC1.VAL.Mean` and `/INENC2.VAL.Mean`, the encoders of X and Y in micrometres; `/INENC3.VAL.Mean`,
 the energy in eV; `/PCAP.TS_TRIG.Value`, seconds since the capture began. `Sim:PandaMissIds` are exposures whose trigger
-is missed.
+is missed, `Sim:PandaSpuriousIds` those before which there is one too many.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Panda:
     def __init__(self, table: PvTable, faults: FaultTable) -> None:
         """`table` begins with its own prefix."""
         self._missed: frozenset[int] = frozenset()
+        self._doubled: frozenset[int] = frozenset()
         faults.pair("PandaMissIds", Text(length=65536), on_put=self._miss)
+        faults.pair("PandaSpuriousIds", Text(length=65536), on_put=self._double)
         self._folder = table.setpoint("HDF_DIRECTORY", Text(length=1024))
         self._name = table.setpoint("HDF_FILE_NAME", Text())
         self._path = table.readback("HDF_FULL_FILE_PATH", Text(length=1280))
@@ -46,20 +48,30 @@ class Panda:
         self._file: h5py.File | None = None
         self._datasets: list[h5py.Dataset] = []
         self._begun_ns = 0
+        self._last_s = 0.0
+        """Of the last trigger, since then."""
         self._n = 0
 
     def trigger(self, frame: FrameRecord) -> None:
         """Capture an exposure; the stage moves the sample, so its encoders go the other way than the beam. Any
         thread."""
         with self._lock:
-            if self._file is None or frame.unique_id in self._missed:
+            if self._file is None:
                 return
-            entry = (-1e6 * frame.x_m, -1e6 * frame.y_m, frame.energy_eV, (frame.end_ns - self._begun_ns) / 1e9)
-            for dataset, value in zip(self._datasets, entry, strict=True):
-                dataset.resize((self._n + 1,))
-                dataset[self._n] = value
-                dataset.flush()
-            self._n += 1
+            captured_s = (frame.end_ns - self._begun_ns) / 1e9
+            encoders = -1e6 * frame.x_m, -1e6 * frame.y_m, frame.energy_eV
+            if frame.unique_id in self._doubled:
+                self._append(*encoders, (self._last_s + captured_s) / 2)
+            if frame.unique_id not in self._missed:
+                self._append(*encoders, captured_s)
+            self._last_s = captured_s
+
+    def _append(self, *entry: float) -> None:
+        for dataset, value in zip(self._datasets, entry, strict=True):
+            dataset.resize((self._n + 1,))
+            dataset[self._n] = value
+            dataset.flush()
+        self._n += 1
 
     async def refresh(self) -> None:
         """Show what was captured."""
@@ -83,6 +95,7 @@ class Panda:
         file.attrs["arm_time"] = file.attrs["start_time"] = stamp  # now, as PandABlocks' clients do it
         with self._lock:
             self._file, self._datasets, self._begun_ns, self._n = file, datasets, begun_ns, 0
+            self._last_s = 0.0
 
     async def _put_capture(self, value: str) -> str:
         if value == "1":
@@ -102,4 +115,8 @@ class Panda:
 
     async def _miss(self, value: str) -> str:
         self._missed = parse_ids(value)
+        return value
+
+    async def _double(self, value: str) -> str:
+        self._doubled = parse_ids(value)
         return value

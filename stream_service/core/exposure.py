@@ -37,6 +37,9 @@ class Flag(IntFlag):
     """The exposures of the row were taken at places too far apart to be one position."""
     MOVING = 512
     """The stage moved during the exposure, and rows are grouped by position: it belongs to none."""
+    UNMATCHED = 1024
+    """Which entry of the hardware-captured array is that of the frame cannot be told: a trigger was missed, or one too
+    many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,12 @@ class StageMap:
         """Position of the beam on the sample in metres, x then y."""
         return _sum(self.xx, stage_x_m, self.xy, stage_y_m), _sum(self.yx, stage_x_m, self.yy, stage_y_m)
 
+    def stage(self, beam_x_m: Metres, beam_y_m: Metres) -> tuple[Metres, Metres]:
+        """Position of the stage in metres, x then y, at which the beam is there on the sample."""
+        area = self.xx * self.yy - self.xy * self.yx
+        inverse = StageMap(self.yy / area, -self.xy / area, -self.yx / area, self.xx / area)
+        return inverse.beam_on_sample(beam_x_m, beam_y_m)
+
     @property
     def largest_factor(self) -> float:
         """By how much a distance of the stage, the same on both axes, can grow on an axis of the sample."""

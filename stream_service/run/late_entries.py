@@ -9,6 +9,10 @@ from stream_service.run.pairing import Pairing
 from stream_service.run.report import RunReport
 from stream_service.text.counted import counted
 
+SURPRISE_S = 2.0
+"""What hardware captured with the last frames has come by then, and with it whether that is more than there were
+frames: PandA's IOC flushes once a second."""
+
 
 class LateEntries:
     """What is waited for in one run; called in its thread, and never waits."""
@@ -24,12 +28,14 @@ class LateEntries:
     def are_in(self, now_s: float) -> bool:
         """True if nothing is waited for any more; to be called once every frame has left."""
         n_awaited = self._arrays.n_awaited
-        if not n_awaited or math.isinf(self._timeout_s):
+        if not (n_awaited or self._arrays.may_surprise) or math.isinf(self._timeout_s):
             return True
         if self._arrays.n_entries != self._n_entries:
             self._n_entries, self._grew_s = self._arrays.n_entries, now_s
-        if now_s - self._grew_s > self._timeout_s:
+        if now_s - self._grew_s > (self._timeout_s if n_awaited else min(SURPRISE_S, self._timeout_s)):
             return True
+        if not n_awaited:
+            return False
         frames = counted(n_awaited, "frame")
         self._report.say(RunState.DRAINING, f"waiting for the entries of {frames} in hardware-captured arrays")
         return False

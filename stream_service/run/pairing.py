@@ -108,8 +108,12 @@ class Pairing:
         for each in [came] if self._after_gap is None else self._after_gap.take(came):
             self._add(each, now_s)
 
-    def release(self, now_s: float, came_before_s: float = math.inf) -> None:
-        """No frame is on its way any more, of those that came before this moment none is kept back for the next."""
+    def release(self, now_s: float) -> None:
+        """No frame is on its way any more: none is kept back for the next."""
+        self._release(now_s)
+        self.arrays.has_all_frames()
+
+    def _release(self, now_s: float, came_before_s: float = math.inf) -> None:
         for each in [] if self._after_gap is None else self._after_gap.release(came_before_s):
             self._add(each, now_s)
 
@@ -265,7 +269,7 @@ class Pairing:
 
     def ready(self, now_s: float) -> list[Exposure]:
         """The frames whose readbacks are known, and those that can wait no longer; asks after those that still wait."""
-        self.release(now_s, math.inf if self.is_over_budget else now_s - KEPT_S)
+        self._release(now_s, math.inf if self.is_over_budget else now_s - KEPT_S)
         ready = self._leaving(self._pairer.take())
         if now_s - self._gave_up_s > TOLD_S:
             self._pairer.n_given_up.clear()

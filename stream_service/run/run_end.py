@@ -86,7 +86,7 @@ class RunEnd:
 
     def finish(self, state: RunState) -> RunState:
         """Settle the account, and close the file with it; the state in which the run ends."""
-        self._rows.finish(self._ending.n_exposed, is_aborted=self._ending.is_aborted)
+        self._rows.finish(self._n_exposed(), is_aborted=self._ending.is_aborted)
         if not self._ending.is_aborted:
             self._setup.check_end()
         asked = EndReason.ABORTED if self._ending.is_aborted else self._ending.reason or EndReason.STOPPED
@@ -98,6 +98,11 @@ class RunEnd:
         self._close(end_state)
         log.info("%s: %s", end_state, self._report.message)
         return end_state
+
+    def _n_exposed(self) -> int:
+        """Frames that were made for certain, also beyond those that were planned."""
+        n_now = self._intake.n_exposed() if self._ending.reason in (None, EndReason.ALL_IN) else None
+        return max(self._intake.ledger.n_seen, self._ending.n_exposed or 0, n_now or 0)
 
     def fail(self, state: RunState, failure: BaseException) -> None:
         """Write the rows, the account and the file of a run that has failed, as far as they can be had."""

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
+from stream_service.core.exposure import POSITION_CHANNELS, Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.lost_frames import shifted_frames
+from stream_service.core.pairing.hardware_arrays import WITHOUT_ENTRY
 from stream_service.core.pairing.readback import Readback
 from stream_service.core.receipt import Receipt
 from stream_service.core.run import RunOutcome, RunState
@@ -115,6 +116,8 @@ class RunRows:
         """Take the past of the run, once, before its first frame; `late` are rows of it. Raises `PtychostreamError`."""
         self._past, self._late = past, late
         self.pairing.arrays.go_on(past.arrays_before)
+        for ordinal, stamp_ns in late.stamps():
+            self.pairing.arrays.add_frame(ordinal, stamp_ns)
         self.pairing.restore(past.readbacks, past.unheard)
         self._n_unheard_told = len(past.unheard)
         if not self._setup.rules.is_in_order:
@@ -143,7 +146,7 @@ class RunRows:
         """Tell the arrays which frames have rows already; those that lack entries may be put right."""
         if self.out is None or not list(self.pairing.arrays):
             return
-        lacks = (block.rows["flags"] & Flag.MISSING) != 0
+        lacks = (block.rows["flags"] & WITHOUT_ENTRY) != 0
         for lack_entries in (True, False):
             of_them = block.ordinals[lacks == lack_entries]
             self.pairing.arrays.restore(of_them.ravel().tolist(), lack_entries=lack_entries)
@@ -165,7 +168,8 @@ class RunRows:
         while len(self.pairing) and self._readbacks.go_on():
             self._record_readbacks()
             self._store(self.pairing.ready(self._clock()))
-        assert not (self._setup.rules.is_in_order and len(self.pairing)), "a record has told all, and a frame waits"
+        are_told = self._setup.rules.is_in_order and not self.pairing.arrays.wait_for_frames
+        assert not (are_told and len(self.pairing)), "a record has told all, and a frame waits"
 
     def publish(self, now_s: float) -> None:
         """Make rows of what is paired, and make them visible, if it is time to; those that are go on to the sinks."""
@@ -178,8 +182,8 @@ class RunRows:
         self._last_flush_at = now_s
         self.out.flush()
 
-    def finish(self, n_made: int | None = None, *, is_aborted: bool = False) -> None:
-        """No more frames: the last rows, and what is known of all of them. `n_made` frames were made for certain.
+    def finish(self, n_exposed: int, *, is_aborted: bool = False) -> None:
+        """No more frames, of `n_exposed` that were made: the last rows, and what is known of all of them.
 
         Rows whose readbacks came late are put right, unless the run is aborted.
         """
@@ -188,15 +192,15 @@ class RunRows:
         self._hand_over()
         if self.out is not None:
             self.out.pipeline.finish()
+            self.pairing.arrays.conclude(n_exposed, is_cut_off=is_aborted)
             if not is_aborted:
-                self.pairing.arrays.end_all()
                 self.out.pipeline.put_right(self.pairing.known_late())
             if self._setup.rules.are_positions_by_time:
                 self.out.pipeline.corrections.stepped = self.pairing.refuted
                 self.out.pipeline.corrections.n_unproven = self.pairing.n_unproven
             if not {*self.pairing.arrays}.isdisjoint(POSITION_CHANNELS):
-                self.out.pipeline.corrections.shifted = shifted_frames(self.out.ledger, n_made)
-            self.out.pipeline.corrections.write()
+                self.out.pipeline.corrections.shifted = shifted_frames(self.out.ledger, n_exposed)
+            self.out.pipeline.corrections.write(self.pairing.arrays)
             self.out.set_clock_offsets(self.pairing.clock_offsets_s())
 
     def release(self) -> None:

@@ -20,6 +20,7 @@ WORDS = {
     Flag.STALE: "the value on the frame does not follow its PV",
     Flag.SPREAD: "its frames were taken too far apart",
     Flag.MOVING: "taken while the stage moved from position to position",
+    Flag.UNMATCHED: "which entry of the hardware-captured array is its own cannot be told",
 }
 
 

@@ -12,7 +12,7 @@ from stream_service.errors import PtychostreamError
 from stream_service.kernels import Corrections
 from stream_service.run.corrections import corrections_from, images_of, load_references
 from stream_service.run.file_system import space_problem, swmr_problem
-from stream_service.run.live.arming_doubts import check_after_crash, check_arrays, scalar_problems
+from stream_service.run.live.arming_doubts import check_after_crash, check_arrays, check_times, scalar_problems
 from stream_service.run.live.beamline_monitors import DMOV, MOVN, followed_channels
 from stream_service.run.live.check_attributes import Latest, check_attributes, check_attributes_of_series
 from stream_service.run.live.check_clocks import check_channel_clocks, check_stamp
@@ -59,6 +59,7 @@ def check_profile(profile: Profile, listen_s: float | None = None) -> Iterator[F
     yield from check_arrays(profile)
     yield from check_arrays_file(profile)
     yield from check_after_crash(profile)
+    yield from check_times(profile)
     yield from _check_channels(profile, latest)
     detector = CaDetector(profile.detector.acquire_pv, profile.detector.counter_pv, profile.detector.exposure_pv)
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +19,7 @@ from stream_service.core.frame import FrameTime, Marks
 from stream_service.core.pairing.rule import INTERPOLATION_GAP_S, POSITION_TOLERANCE_M, ChannelRule, Comes, How, Over
 from stream_service.core.plausibility import number_doubt
 from stream_service.core.stage_map import StageMap
+from stream_service.settings.array_times import TIMES, ArrayTimes, times_channel
 from stream_service.settings.arrays_file import ArraysFileSettings
 from stream_service.settings.base import Settings
 from stream_service.settings.frames import Frames, with_frame_time, with_frames
@@ -178,6 +180,12 @@ class ChannelSettings(Settings):
     skip_first: Annotated[int, Field(ge=0)] = 0
     """For `index`: so many entries at the start of the array belong to no frame (1 where hardware captures one of the
     acquisition before)."""
+    times: ArrayTimes | None = None
+    """For `index`: when each entry was captured, such as `/PCAP.TS_TRIG.Value`. It tells where hardware missed a
+    trigger, or had one too many. Without it, all rows are flagged if there are not as many entries as frames."""
+    may_end_apart: bool = False
+    """For `index`: if there are more or fewer entries than frames, that is so at the end of the run, and nowhere else:
+    for hardware that never misses a trigger, and captures for longer or shorter than the detector exposes."""
     attribute: str = ""
     """Name of the NDAttribute, for `attribute`."""
     unit: str
@@ -211,8 +219,12 @@ class ChannelSettings(Settings):
             raise ValueError(
                 f"{self.pv}: over PVA only arrays are followed ('how: index'); other readbacks come over CA"
             )
-        if self.how is not How.INDEX and (self.dataset or self.skip_first):
-            raise ValueError("'dataset' and 'skip_first' only make sense for a channel paired by 'index'")
+        if self.how is not How.INDEX and (self.dataset or self.skip_first or self.times or self.may_end_apart):
+            raise ValueError(
+                "'dataset', 'skip_first', 'times' and 'may_end_apart' only make sense for a channel paired by 'index'"
+            )
+        if self.times is not None:
+            self.times.check_beside(self.pv, self.dataset)
         if self.how is How.ATTRIBUTE and not self.attribute:
             raise ValueError("a channel paired by 'attribute' needs 'attribute', the name of the NDAttribute")
         for option, is_given in (("moving", self.moving is not None), ("over", self.over is not Over.MID)):
@@ -253,8 +265,10 @@ class Profile(Settings):
                     f"unit {channels[name].unit!r} of channel '{name}' must be one of {', '.join(units.usual)}"
                 )
         for name, channel in channels.items():
-            if not CHANNEL_NAME.fullmatch(name) or name.endswith(MOVING):
-                raise ValueError(f"'{name}' cannot name a channel: letters, digits and '_', not ending in '{MOVING}'")
+            if not CHANNEL_NAME.fullmatch(name) or name.endswith((MOVING, TIMES)):
+                raise ValueError(
+                    f"'{name}' cannot name a channel: letters, digits and '_', not ending in '{MOVING}' or '{TIMES}'"
+                )
             if name not in PAIRED_CHANNELS and channel.how is How.INDEX:
                 raise ValueError(f"channel '{name}' cannot be paired by 'index': only x, y and energy can")
             if name not in PAIRED_CHANNELS and not channel.pv:
@@ -310,6 +324,9 @@ class Profile(Settings):
                 has_pv=bool(channel.pv) and channel.how is How.ATTRIBUTE,
                 comes=Comes.GROWING if channel.pv or name in self.datasets_of_file else Comes.NEVER,
                 skip_first=channel.skip_first,
+                times=self.times_of(name),
+                times_scale_s=channel.times.scale_s if channel.times else 1.0,
+                may_end_apart=channel.may_end_apart,
             )
             for name in PAIRED_CHANNELS
             for channel in (self.channels[name],)
@@ -321,7 +338,28 @@ class Profile(Settings):
         if not self.arrays_file.is_named:
             return {}
         by_index = {name: channel for name, channel in self.channels.items() if channel.how is How.INDEX}
-        return {name: channel.dataset for name, channel in by_index.items() if not channel.pv}
+        in_file = [name for name, channel in by_index.items() if not channel.pv]
+        return self.datasets_of(in_file)
+
+    def datasets_of(self, names: Iterable[str]) -> dict[str, str]:
+        """The datasets of arrays of channels, and those of their times, which are channels, too."""
+        found = {name: self.channels[name].dataset for name in names}
+        times = {self.times_of(name): self.channels[name].times for name in found}
+        return found | {name: of_array.dataset for name, of_array in times.items() if of_array is not None}
+
+    def times_of(self, name: str) -> str:
+        """The channel of the times of an array, one for all arrays that have the same ones; empty if it has none."""
+        own = self.channels[name]
+        if own.times is None:
+            return ""
+        alike = (own.times, own.skip_first, own.may_end_apart)
+        first = next(
+            other
+            for other in PAIRED_CHANNELS
+            for channel in (self.channels[other],)
+            if (channel.times, channel.skip_first, channel.may_end_apart) == alike
+        )
+        return times_channel(first)
 
     def scale_of(self, name: str) -> float:
         """Factor from a channel's own unit to metres or electronvolts; 1 for channels that are only recorded."""

@@ -158,6 +158,11 @@ class HardwareArray:
         self._n_used += len(came)
 
     @property
+    def usable(self) -> Values:
+        """The entries that can belong to frames, as far as no later array contradicts them."""
+        return self._entries[self._skip_first : int(min(self._n_known, self._trusted))]
+
+    @property
     def n_entries(self) -> int:
         """Of those that can belong to frames."""
         return max(0, self._n_known - self._skip_first)
@@ -172,8 +177,8 @@ class HardwareArray:
         """Frames that left without an entry."""
         return len(self._lacking)
 
-    def notes(self, name: str) -> Iterator[str]:
-        """What does not fit of the array of channel `name`, in sentences."""
+    def notes(self, name: str, *, are_counted: bool = True) -> Iterator[str]:
+        """What does not fit of the array of channel `name`, in sentences; `are_counted`: its entries against frames."""
         if self._is_unemptied:
             yield (
                 f"the array of {name} goes on from what it held before the run: it was not emptied, so that none of "
@@ -190,7 +195,7 @@ class HardwareArray:
                 "these are entries or room for some is not known, and they are not used; let the IOC post what was "
                 "captured alone"
             )
-        if self.n_unused or self.n_lacking:
+        if are_counted and (self.n_unused or self.n_lacking):
             skipped = f", of which the first {self._skip_first} count for none" if self._skip_first else ""
             lacking = f"{counted(self.n_lacking, 'frame')} {agrees(self.n_lacking, 'has')} none"
             yield (

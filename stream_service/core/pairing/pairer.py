@@ -32,10 +32,10 @@ from stream_service.core.pairing.history import REORDER_NS, History
 from stream_service.core.pairing.interpolation import Reading, best_guess, reading_by_gap, reading_with_motion
 from stream_service.core.pairing.readback import Readback, Unheard
 from stream_service.core.pairing.rule import ChannelRule, How, Over, channels_followed
-from stream_service.core.pairing.travel import travel_over
+from stream_service.core.pairing.travel import further, travel_over
 from stream_service.core.pairing.unsure_frames import UnsureFrames, WaitingFrame
 from stream_service.core.pairing.waiting import Line
-from stream_service.core.pairing.window_mean import mean_over
+from stream_service.core.pairing.window_mean import mean_over, worst
 
 LAST_FRAMES = 3
 """One of the last frames may be stamped wrongly: how far time has come is told by the earliest of so many."""
@@ -82,7 +82,7 @@ class Pairer:
 
     def _line_of(self, rule: ChannelRule) -> Line:
         if rule.how is How.INDEX:
-            return Line((self.arrays[rule.name],), self._waiting, is_ordered=False)
+            return Line(self.arrays.changing(rule.name), self._waiting, is_ordered=False)
         names = (rule.name, rule.moving) if rule.moving else (rule.name,)
         histories = tuple(self._histories[name] for name in names)
         return Line(histories, self._waiting, is_ordered=rule.how is How.TIMESTAMP)
@@ -119,6 +119,7 @@ class Pairer:
             )
             if refuted := self._times.take_refuted():
                 self._lose_time(set(refuted))
+        self.arrays.add_frame(ordinal, frame.timestamp_ns)
         self._waiting[self._n_came] = WaitingFrame(frame, id, ordinal, exposure_s, window, has_time)
         self._n_came += 1
         if window.end_ns - window.start_ns > self._longest_ns:
@@ -218,7 +219,7 @@ class Pairer:
         if isinstance(found, Exposure):
             ready[number] = found
             self._leave(number)
-            if found.flags and found.flags & Flag.MISSING and self.arrays.may_come:  # nearly all have none
+            if found.flags and self.arrays.may_put_right(found.flags):  # nearly all have none
                 self.unsure.remember(waiting)
             return False
         if (line := self._lines[found]) is not here:
@@ -284,7 +285,7 @@ class Pairer:
                     reading = Reading(reading.value, Flag.STALE if doubt is None else doubt)
             elif rule.how is How.INDEX:
                 array = self.arrays[rule.name]
-                reading = array.reading(waiting.ordinal)
+                reading = self.arrays.reading(rule.name, waiting.ordinal)
                 if reading is None:
                     if not force:
                         return rule.name
@@ -368,13 +369,3 @@ def _at(rule: ChannelRule, histories: tuple[History, ...], time_ns: int) -> Read
     return reading_by_gap(
         time_ns, histories[0], gap_ns, tolerance, rests_in_silence=rule.rests_in_silence, is_sampled=rule.is_sampled
     )
-
-
-def worst(one: float, other: float) -> float:
-    """The larger of two uncertainties; NaN, which is not known, is larger than any."""
-    return one if one > other or one != one else other
-
-
-def further(one: float, other: float) -> float:
-    """The larger of two travels; one that is known, if only one is."""
-    return one if one > other or other != other else other

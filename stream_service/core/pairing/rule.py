@@ -74,6 +74,12 @@ class ChannelRule:
     """For `index`."""
     skip_first: int = 0
     """For `index`: entries at the start of the array that belong to no frame."""
+    times: str = ""
+    """For `index`: the channel of the times of its entries, by which they are matched with those of the frames."""
+    times_scale_s: float = 1.0
+    """Multiplies these times into seconds."""
+    may_end_apart: bool = False
+    """For `index`: entries that are too many, or too few, are those at the end."""
 
 
 def channels_followed(rules: Sequence[ChannelRule]) -> tuple[str, ...]:

@@ -26,3 +26,8 @@ def travel_over(window: Window, channel: History, reading_at: Callable[[int], Re
         values.append(reading.value)
     values += [update.value for update in channel.between(window.start_ns, window.end_ns)]
     return max(values) - min(values) if all(map(math.isfinite, values)) else math.nan
+
+
+def further(one: float, other: float) -> float:
+    """The larger of two travels; one that is known, if only one is."""
+    return one if one > other or other != other else other

@@ -58,3 +58,8 @@ def _ends_of_pieces(window: Window, histories: Sequence[History]) -> list[int]:
         update.timestamp_ns for history in histories for update in history.between(window.start_ns, window.end_ns - 1)
     }
     return [*sorted(inside), window.end_ns]
+
+
+def worst(one: float, other: float) -> float:
+    """The larger of two uncertainties; NaN, which is not known, is larger than any."""
+    return one if one > other or one != one else other

@@ -50,6 +50,21 @@ def scalar_problems(profile: Profile, readbacks: CaReadbacks) -> Iterator[Findin
                 "needs: every row of a run would be flagged missing. Name the array; or pair it by timestamp"
             )
             yield Finding("error", f"channel {name}", text)
+        if channel.times is not None and channel.times.pv and not readbacks.holds_array(profile.times_of(name)):
+            text = f"{channel.times.pv} holds one number, and not the time of each entry of {channel.pv}"
+            yield Finding("error", f"channel {name}", text)
+
+
+def check_times(profile: Profile) -> Iterator[Finding]:
+    """Arrays without times, of which only the number of entries tells that a trigger was missed."""
+    names = [name for name, channel in profile.channels.items() if channel.how is How.INDEX and channel.times is None]
+    if names:
+        text = (
+            f"{' and '.join(names)}: entries are counted (how: index, without 'times'). If there are not as many as "
+            "frames, all rows are flagged; one that was missed and one too many in the same run are not seen. "
+            "With the times of the entries (PandA's PCAP.TS_TRIG) it is seen where that was"
+        )
+        yield Finding("warning", "triggers", text)
 
 
 def check_after_crash(profile: Profile) -> Iterator[Finding]:

@@ -119,6 +119,8 @@ def followed_channels(profile: Profile) -> dict[str, Follow]:
     for name, channel in profile.channels.items():
         if channel.pv:
             follow[name] = Follow(channel.pv, is_array=channel.how is How.INDEX, tolerance=_tolerance(profile, name))
+        if channel.times is not None and channel.times.pv:
+            follow[profile.times_of(name)] = Follow(channel.times.pv, is_array=True)
         if channel.moving:
             follow[moving_channel(name)] = _follow_motion(channel.moving)
     return follow

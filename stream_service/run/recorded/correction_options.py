@@ -168,10 +168,10 @@ class CorrectionOptions:
         if self.arrays is None:
             return ()
         channels = profile.channels if profile else {}
-        datasets = {name: channel.dataset for name, channel in channels.items() if channel.dataset}
-        if not datasets:
+        names = [name for name, channel in channels.items() if channel.dataset]
+        if profile is None or not names:
             raise ConfigError("--arrays needs a --profile that says 'how: index' and 'dataset' of x or y")
-        return read_arrays(self.arrays, datasets, self.also)
+        return read_arrays(self.arrays, profile.datasets_of(names), self.also)
 
     def _load_readbacks(self, match: Match) -> RecordedReadbacks | None:
         from stream_service.sources.tables.entries_of_frames import entries_as_rows

@@ -67,8 +67,7 @@ def channels_of(
         elif readbacks is not None and readbacks.rows is not None and name in readbacks.rows.columns:
             rules[name] = ChannelRule(name, How.ATTRIBUTE, attribute=row_attribute(name))
         elif profile is not None and any(array.channel == name for array in settings.arrays):
-            skip_first = profile.channels[name].skip_first
-            rules[name] = ChannelRule(name, How.INDEX, scale=profile.scale_of(name), skip_first=skip_first)
+            rules[name] = next(rule for rule in profile.rules() if rule.name == name)
         elif name in recorded and (name in given or recording.is_on_sample or profile is None):
             rules[name] = recorded[name]
             from_recording.add(name)

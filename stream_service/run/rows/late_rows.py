@@ -8,7 +8,7 @@ name others (`replaces`) name them by their new numbers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -124,6 +124,12 @@ class LateRows:
         parts = [self._ordinals[piece.file][piece.start : piece.stop].ravel() for piece in pieces]
         places = np.concatenate([np.zeros(0, np.int64), *parts])
         return places[places != NO_FRAME]
+
+    def stamps(self) -> Iterator[tuple[int, int]]:
+        """Places and time stamps of the frames of all rows."""
+        for file, places in zip(self.files, self._ordinals, strict=True):
+            has_place = (places >= 0) & (places != NO_FRAME)
+            yield from zip(places[has_place].tolist(), file.rows["timestamp_ns"][has_place].tolist(), strict=True)
 
     def take(self, next_number: int) -> LateBlock | None:
         """The next block, if it is there; its rows will be numbered from `next_number` on. Never waits."""

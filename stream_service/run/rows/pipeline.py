@@ -20,6 +20,7 @@ from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame_status import FrameStatus
 from stream_service.core.grouping import Group, Grouper
 from stream_service.core.ledger import Ledger
+from stream_service.core.pairing.hardware_arrays import WITHOUT_ENTRY
 from stream_service.core.partition import NO_FRAME, ByIndex, ByPosition, Ordinals, Partition
 from stream_service.core.position_grouping import PositionGrouper
 from stream_service.core.row import RowBlock
@@ -88,7 +89,7 @@ class RowPipeline:
         self.partition = partition
         self.planned = planned or (VisitedPositions() if isinstance(partition, ByPosition) else PlannedRows(partition))
         """What becomes of the positions of the plan."""
-        self.corrections = RowCorrections(file, ledger, self.planned)
+        self.corrections = RowCorrections(file, ledger, self.planned, stage_map)
         self._n_rows = 0
         """Filled so far."""
         self._unsure = UnsureRows()
@@ -197,7 +198,7 @@ class RowPipeline:
         Their rows are put right when they are known; they are left out where nobody knows which exposures were kept.
         """
         found: list[Exposure] = []
-        for n in np.flatnonzero(rows["flags"] & Flag.MISSING).tolist():
+        for n in np.flatnonzero(rows["flags"] & WITHOUT_ENTRY).tolist():
             if kept := exposures_kept(rows[n], ordinals[n], self.pixels.grouping):
                 own = int(rows["flags"][n]) & int(OF_THE_ROW)
                 self._unsure.restore(self._n_rows - len(rows) + n, tuple(ordinals[n].tolist()), kept, own)

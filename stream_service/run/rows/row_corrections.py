@@ -3,7 +3,8 @@
 Which rows repeat which is settled, where positions may be exposed again (`repeated_positions`).
 A frame that the raw file has just before a reset of the counter puts all after it at later positions. One that has the
 stamp of the frame after it tells that the clock stood: that stamp belongs to the earlier one. And a frame that comes
-promptly may tell that the clock had stepped while those before it waited to be received.
+promptly may tell that the clock had stepped while those before it waited to be received. What hardware-captured arrays
+tell as a whole is compared with the rows by `entry_check`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import numpy.typing as npt
 
 from stream_service.core.exposure import Flag
 from stream_service.core.ledger import Ledger
+from stream_service.core.pairing.hardware_arrays import HardwareArrays
+from stream_service.core.stage_map import StageMap
+from stream_service.run.rows.entry_check import EntryCheck
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.planned_rows import PlannedRows
 from stream_service.standard_file import StandardFile
@@ -25,7 +29,7 @@ from stream_service.text.counted import agrees, counted, they_are
 class RowCorrections:
     """Of one run."""
 
-    def __init__(self, file: FileThread, ledger: Ledger, planned: PlannedRows) -> None:
+    def __init__(self, file: FileThread, ledger: Ledger, planned: PlannedRows, stage_map: StageMap) -> None:
         self.stood: set[int] = set()
         """Ordinals of frames that carry the stamp of the one before, as it turned out."""
         self.stepped: Set[int] = frozenset()
@@ -38,13 +42,14 @@ class RowCorrections:
         self._ledger = ledger
         self._planned = planned
         self._n_stood = self._n_stepped = self._n_shifted = 0
+        self._entry_check = EntryCheck(file, ledger, stage_map)
 
     def displaced(self, ordinal: int) -> None:
         """The frame in this place was made just before a reset of the counter."""
         self._planned.displaced.add(ordinal)
 
-    def write(self) -> None:
-        """Correct the rows, which are all in the file."""
+    def write(self, arrays: HardwareArrays) -> None:
+        """Correct the rows, which are all in the file; `arrays` are concluded."""
         if self._planned.is_to_be_corrected:
             self._file.call(lambda file: file.plan_anew(self._planned_of))
         self._n_stood, self._n_stepped = (self._doubt(frames, Flag.NO_TIME) for frames in (self.stood, self.stepped))
@@ -52,9 +57,11 @@ class RowCorrections:
         if (settled := self._planned.settle()) is not None:
             self._file.call(lambda file: file.settle(settled.planned, settled.replaces))
             self._planned.replace(settled.left_out)
+        self._entry_check.write(arrays)
 
     def notes(self) -> Iterator[str]:
         """Remarks on them, in sentences."""
+        yield from self._entry_check.notes()
         if n := self._n_stood:
             yield (
                 f"{counted(n, 'row')} {agrees(n, 'has')} the time stamp of a frame that was fetched from the raw file: "

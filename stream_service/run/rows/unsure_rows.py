@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stream_service.core.exposure import Exposure
+from stream_service.core.exposure import Exposure, Flag
 from stream_service.core.frame import without_pixels
 from stream_service.run.rows.exposure_columns import ExposureColumns
 
@@ -68,4 +68,4 @@ class UnsureRows:
 
 def _tells_more(now: Exposure, before: Exposure) -> bool:
     is_new = any(math.isnan(before.values[name]) and not math.isnan(value) for name, value in now.values.items())
-    return is_new or now.flags != before.flags
+    return is_new or (now.flags != before.flags and not now.flags & Flag.UNMATCHED)

@@ -75,12 +75,18 @@ class GrowingRows:
         )
         return epochs, unique_ids
 
-    def doubt(self, rows: Iterable[int], flag: int) -> None:
-        """Flag rows that are written, and say that they are not to be used."""
+    def readbacks(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Position and energy of all rows that are written, (n,) each."""
+        places = {"x_m": paths.POS_X, "y_m": paths.POS_Y, "energy_eV": f"{paths.FRAMES}/energy_eV"}
+        return {name: self._columns[path].read(slice(0, self.n_written)) for name, path in places.items()}
+
+    def doubt(self, rows: Iterable[int], flag: int, *, are_used: bool = False) -> None:
+        """Flag rows that are written, and say that they are not to be used, unless they are."""
         column = self._columns[paths.FLAGS]
         for row in rows:
             column.rewrite(row, np.array([column.read(row) | flag], np.uint32))
-            self._columns[paths.KEEP].rewrite(row, LEFT_OUT)
+            if not are_used:
+                self._columns[paths.KEEP].rewrite(row, LEFT_OUT)
 
     def announce(self) -> None:
         """Tell readers of all rows, which are flushed; those beyond the keys reserved have no key, and are counted."""

@@ -195,11 +195,18 @@ class StandardFile:
             return self._rows.identities()
         raise AssertionError("a file that is not abandoned gives them, or raises")
 
-    def doubt(self, rows: Iterable[int], flag: int) -> None:
-        """Flag rows, and say that they are not to be used; readers see it after the next flush."""
+    def read_readbacks(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """`x_m`, `y_m` and `energy_eV` of all rows, (n,) each. Raises `WriteError`."""
+        self._check_can_grow()
+        with self._writing("read rows"):
+            return self._rows.readbacks()
+        raise AssertionError("a file that is not abandoned gives them, or raises")
+
+    def doubt(self, rows: Iterable[int], flag: int, *, are_used: bool = False) -> None:
+        """Flag rows, and say that they are not to be used unless they are; readers see it after the next flush."""
         self._check_can_grow()
         with self._writing("flag rows"):
-            self._rows.doubt(rows, flag)
+            self._rows.doubt(rows, flag, are_used=are_used)
 
     def write_ledger(self, ledger: LedgerColumns) -> None:
         """Replace the account of the run; readers see all of it after the next flush.

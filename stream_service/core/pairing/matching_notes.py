@@ -1,0 +1,45 @@
+"""What a run says of triggers that were missed, or too many, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from stream_service.core.pairing.entry_matching import EntryMatching
+from stream_service.core.pairing.hardware_array import HardwareArray
+from stream_service.core.pairing.trigger_alignment import NONE, UNSURE
+from stream_service.text.counted import agrees, counted
+
+
+def miscount_note(name: str, n_entries: int, n_exposed: int) -> str:
+    """Of an array without times that has not as many entries as frames were exposed."""
+    what = "a trigger was missed, or the capture ended early" if n_entries < n_exposed else "one too many was captured"
+    return (
+        f"the array of {name} has {counted(n_entries, 'entry', 'entries')} for {counted(n_exposed, 'frame')} that "
+        f"{agrees(n_exposed, 'was')} exposed: {what}, nobody knows where, so all rows are flagged unmatched. Give the "
+        "times of its entries (times), which tell where; or say may_end_apart, if only the end may be uneven"
+    )
+
+
+def matching_notes(names: Sequence[str], matching: EntryMatching, times: HardwareArray) -> Iterator[str]:
+    """Of the arrays of these channels, whose entries have times; at the end of the run."""
+    of = f"the arrays of {' and '.join(names)}" if len(names) > 1 else f"the array of {names[0]}"
+    yield from times.notes(f"{names[0]}'s times", are_counted=False)
+    if not matching.is_concluded:
+        return
+    n_none, n_unsure = matching.n_with(NONE), matching.n_with(UNSURE)
+    n_over = times.n_entries - matching.n_of_frames
+    if n_none:
+        yield (
+            f"{counted(n_none, 'frame')} {agrees(n_none, 'has')} no entry in {of}, as the times of both tell: hardware "
+            f"missed {agrees(n_none, 'its')} {'trigger' if n_none == 1 else 'triggers'} (rows flagged missing)"
+        )
+    if n_over > 0 and not n_unsure:
+        yield (
+            f"{counted(n_over, 'entry', 'entries')} of {of} {'belongs' if n_over == 1 else 'belong'} to no frame that "
+            "came, as the times of both tell"
+        )
+    if n_unsure:
+        yield (
+            f"which entry of {of}, of {times.n_entries}, is that of {counted(n_unsure, 'frame')} cannot be told by the "
+            "times of both (rows flagged unmatched)"
+        )
