@@ -12,6 +12,7 @@ import os
 import sys
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from rich.logging import RichHandler
 
@@ -26,6 +27,10 @@ NOT_WORTH_LOGGING = (
     "considerable memory",  # caproto: many subscribers of `Request`; see publishers/ca_clients.py
     "High load",  # caproto: a client that does not keep up has the latest values only; it is meant to
 )
+
+
+MOST_CHARACTERS = 20_000
+"""Of a sentence, or a traceback."""
 
 
 class LogFormat(StrEnum):
@@ -49,13 +54,22 @@ class LogLevel(StrEnum):
         return logging.getLevelNamesMapping()[self.upper()]
 
 
+def bounded(text: str) -> str:
+    """The text, or its begin and how long it is: what others sent may stand in a record."""
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ... ({len(text)} characters)"
+
+
 class WithRun(logging.Formatter):
     """The scan of a record at the end of its sentence, in brackets, where the sentence does not name it itself."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The sentence, before any traceback."""
-        text, scan_id = super().formatMessage(record), getattr(record, "scan_id", None)
+        text, scan_id = bounded(super().formatMessage(record)), getattr(record, "scan_id", None)
         return text if not scan_id or scan_id in text else f"{text} [{scan_id}]"
+
+    def formatException(self, ei: Any) -> str:
+        """The traceback."""
+        return bounded(super().formatException(ei))
 
 
 class LogLine(WithRun):
@@ -81,10 +95,10 @@ class LogObject(logging.Formatter):
             "time": time,
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": bounded(record.getMessage()),
             "run": getattr(record, "run", None),
             "scan_id": getattr(record, "scan_id", None),
-            "exception": self.formatException(record.exc_info) if record.exc_info else None,
+            "exception": bounded(self.formatException(record.exc_info)) if record.exc_info else None,
         }
         return json.dumps(found)
 

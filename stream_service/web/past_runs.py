@@ -75,8 +75,8 @@ def _files_below(root: Path) -> tuple[list[tuple[os.stat_result, Path]], bool]:
                     found.append((path.stat(), path))
                 except OSError:  # it has gone since
                     continue
-        if time.monotonic() > deadline_s:
-            return _newest(found), False
+            if time.monotonic() > deadline_s:
+                return _newest(found), False
     return _newest(found), True
 
 

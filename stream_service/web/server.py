@@ -12,6 +12,7 @@ from typing import Any
 
 from bokeh.document import Document
 from bokeh.server.server import BaseServer
+from bokeh.util import logconfig
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop, PeriodicCallback
 
@@ -29,6 +30,8 @@ LOOK_MS = 1000
 """Between two looks at what files say, for all viewers."""
 RUNS_S = 15
 """Between two looks for past runs, if no run has begun or ended."""
+MOST_SAID_BYTES = 1 << 20
+"""By a viewer at once: a click is a few hundred."""
 UNUSED_MS = 15_000
 """A page that nobody has open any more is forgotten after this time."""
 
@@ -52,6 +55,7 @@ class WebServer:
             secret_key=secrets.token_bytes(32),
             unused_session_lifetime_milliseconds=UNUSED_MS,
             check_unused_sessions_milliseconds=UNUSED_MS,
+            websocket_max_message_size_bytes=MOST_SAID_BYTES,
         )
         http = HTTPServer(self._app)
         try:
@@ -104,4 +108,5 @@ class WebServer:
             self._loop.start()
 
 
+logconfig.basicConfig()  # not past our handler, which has a bound on what a viewer can have us log
 logging.getLogger("bokeh.server.util").setLevel(logging.ERROR)  # it warns of "*", see extra_websocket_origins

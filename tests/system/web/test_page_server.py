@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ from page_server import PageServer, page_server
 
 from stream_service.processes.subprocesses import Subprocess, SubprocessError
 from stream_service.settings.beamlines import profile_path
-from stream_service.testing.loopback import LoopbackEpics, free_port, process_environment
+from stream_service.testing.loopback import LOOPBACK, LoopbackEpics, free_port, process_environment
 
 TOKEN = "a-token-that-nobody-guesses"
 REPORT = "<!DOCTYPE html><title>report of scan1</title>"
@@ -85,6 +89,33 @@ def websocket(origin: str) -> dict[str, str]:
 def test_websocket_is_behind_the_same_door(server: PageServer, guarded: PageServer) -> None:
     assert guarded.ask("/ws", **websocket(guarded.url.rstrip("/")))[0] == 403
     assert server.ask("/ws", **websocket("http://elsewhere.example"))[0] == 403
+
+
+def websocket_frame(text: bytes) -> bytes:
+    """Masked, as a client sends it."""
+    return b"\x81\xff" + len(text).to_bytes(8, "big") + bytes(4) + text
+
+
+def test_viewer_that_floods_the_websocket_fills_no_log(server: PageServer) -> None:
+    _, _, page = server.ask("/")
+    (token,) = re.findall(r'"token":"([^"]+)"', page)
+    fields = websocket(server.url.rstrip("/")) | {"Sec_WebSocket_Protocol": f"bokeh, {token}"}
+    request = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    before = len(server.child.log.read_text())
+    with socket.create_connection((LOOPBACK, server.port), HANG_S) as viewer:
+        viewer.sendall(f"GET /ws HTTP/1.1\r\nHost: {LOOPBACK}:{server.port}\r\n{request}\r\n".encode())
+        assert b"101 " in viewer.recv(4096)
+        header = json.dumps({"msgid": "1", "msgtype": "PATCH-DOC"}).encode()
+        patch = json.dumps({"no events": "\x1b[2J" + "x" * 500_000}).encode()
+        with suppress(ConnectionError):  # it may be put out
+            for part in (header, b"{}", patch, *[b"no message"] * 2000, b"x" * (2 << 20)):
+                viewer.sendall(websocket_frame(part))
+            while viewer.recv(65_536):
+                pass
+    assert server.ask("/alive")[0] == 200
+    log = server.child.log.read_text()[before:]
+    assert len(log) < 100_000
+    assert all(re.match(r"\d{4}-\d\d-\d\d .* (WARNING|ERROR) ", line) for line in log.splitlines())
 
 
 def test_link_with_the_token_leaves_it_in_a_cookie(guarded: PageServer) -> None:

@@ -109,3 +109,16 @@ def test_line_that_waited_is_still_of_its_run() -> None:
     first, last = (json.loads(line) for line in done.stderr.splitlines())
     assert first["message"] == "message 0" and last["message"].startswith("message 2 (and 1 more")
     assert first["scan_id"] == last["scan_id"] == "flood" and last["run"] == 1
+
+
+def test_text_of_others_of_any_length_is_a_line_that_can_be_read(written: Written) -> None:
+    sent = "x" * 1_000_000
+    try:
+        raise ValueError(sent)
+    except ValueError:
+        log.exception("refused: %s", sent)
+    (text,), (found,) = written.texts, written.objects
+    assert len(text) < 50_000 and len(json.dumps(found)) < 50_000
+    assert "refused: xxx" in text and text.count(" ... (1000") == str(found).count(" ... (1000") == 2, (
+        "its length is told"
+    )
