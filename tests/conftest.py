@@ -6,6 +6,7 @@ tests try them with others, and many more, and remember what failed.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -92,6 +93,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--one-case"):
         first = {item.nodeid.partition("[")[0]: item for item in reversed(items)}
         keep(config, items, lambda item: item is first[item.nodeid.partition("[")[0]])
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # thousands of tests and their modules stay to the end: no collection need look through them again
 
 
 def keep(config: pytest.Config, items: list[pytest.Item], is_wanted: Callable[[pytest.Item], bool]) -> None:

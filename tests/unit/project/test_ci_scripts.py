@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -148,8 +149,17 @@ def test_newest_python_runs_everything_and_the_oldest_a_selection(tmp_path: Path
     assert code == 0
     newest, oldest = asked.index(next(line for line in asked if line.endswith("lint types test"))), asked[-1]
     assert ".venv-3.13" in asked[newest] and ".venv-3.11" in oldest
-    assert "test ARGS=--one-case tests/unit tests/system/project/test_demo.py" in oldest
+    assert "test ARGS=--one-case --" in oldest and oldest.endswith(" tests/unit tests/system/project/test_demo.py")
     assert sum(line.endswith(" venv") for line in asked) == 1, "both environments are made at once"
+
+
+def test_what_the_selection_leaves_out_exists(tmp_path: Path) -> None:
+    _, asked = ci_run(tmp_path, "nothing")
+    left_out = re.findall(r"--(?:ignore|deselect)=(\S+)", asked[-1])
+    assert left_out
+    for place in left_out:
+        path, _, name = place.partition("::")
+        assert f"def {name}" in (CHECKOUT / path).read_text(encoding="utf-8"), place
 
 
 @pytest.mark.parametrize("task", [" lint types test", " venv", "tests/system/project/test_demo.py"])
