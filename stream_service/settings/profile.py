@@ -182,10 +182,11 @@ class ChannelSettings(Settings):
     acquisition before)."""
     times: ArrayTimes | None = None
     """For `index`: when each entry was captured, such as `/PCAP.TS_TRIG.Value`. It tells where hardware missed a
-    trigger, or had one too many. Without it, all rows are flagged if there are not as many entries as frames."""
-    may_end_apart: bool = False
-    """For `index`: if there are more or fewer entries than frames, that is so at the end of the run, and nowhere else:
-    for hardware that never misses a trigger, and captures for longer or shorter than the detector exposes."""
+    trigger, or had one too many. Without it, nothing does but their number, see `may_end_apart`."""
+    may_end_apart: bool | None = None
+    """For `index`: whether more or fewer entries than frames are taken as those of a capture that was longer or shorter
+    than the exposures. If not, it may as well have been a trigger that was missed, or one too many, and rows whose
+    entry cannot be told are flagged: without `times` all. Default: false with `times`, true without."""
     attribute: str = ""
     """Name of the NDAttribute, for `attribute`."""
     unit: str
@@ -205,6 +206,11 @@ class ChannelSettings(Settings):
     flagged."""
 
     @property
+    def ends_apart(self) -> bool:
+        """`may_end_apart`, or its default."""
+        return self.times is None if self.may_end_apart is None else self.may_end_apart
+
+    @property
     def tells_rest(self) -> bool:
         """True if it is known, of a channel paired by `timestamp`, when it is at rest."""
         return self.moving is not None or self.gap_s is not None or not self.continuous
@@ -219,7 +225,9 @@ class ChannelSettings(Settings):
             raise ValueError(
                 f"{self.pv}: over PVA only arrays are followed ('how: index'); other readbacks come over CA"
             )
-        if self.how is not How.INDEX and (self.dataset or self.skip_first or self.times or self.may_end_apart):
+        if self.how is not How.INDEX and (
+            self.dataset or self.skip_first or self.times or self.may_end_apart is not None
+        ):
             raise ValueError(
                 "'dataset', 'skip_first', 'times' and 'may_end_apart' only make sense for a channel paired by 'index'"
             )
@@ -326,7 +334,7 @@ class Profile(Settings):
                 skip_first=channel.skip_first,
                 times=self.times_of(name),
                 times_scale_s=channel.times.scale_s if channel.times else 1.0,
-                may_end_apart=channel.may_end_apart,
+                may_end_apart=channel.ends_apart,
             )
             for name in PAIRED_CHANNELS
             for channel in (self.channels[name],)
@@ -352,12 +360,12 @@ class Profile(Settings):
         own = self.channels[name]
         if own.times is None:
             return ""
-        alike = (own.times, own.skip_first, own.may_end_apart)
+        alike = (own.times, own.skip_first, own.ends_apart)
         first = next(
             other
             for other in PAIRED_CHANNELS
             for channel in (self.channels[other],)
-            if (channel.times, channel.skip_first, channel.may_end_apart) == alike
+            if (channel.times, channel.skip_first, channel.ends_apart) == alike
         )
         return times_channel(first)
 

@@ -13,7 +13,7 @@ from stream_service.core.exposure import POSITION_CHANNELS, Exposure, Flag
 from stream_service.core.pairing.entry_matching import EntryMatching
 from stream_service.core.pairing.hardware_array import HardwareArray, Held
 from stream_service.core.pairing.interpolation import Reading
-from stream_service.core.pairing.matching_notes import matching_notes, miscount_note
+from stream_service.core.pairing.matching_notes import apart_note, matching_notes, miscount_note
 from stream_service.core.pairing.readback import Entries
 from stream_service.core.pairing.rule import ChannelRule, How
 from stream_service.core.pairing.trigger_alignment import UNSURE
@@ -42,6 +42,8 @@ class HardwareArrays:
         """By ordinal, exposures of rows that an earlier service has written, and that lack entries."""
         self._miscounted: dict[str, int] = {}
         """Channels of arrays without times that have not as many entries as frames were exposed; how many these are."""
+        self._apart: dict[str, int] = {}
+        """Likewise those that may end apart."""
 
     def __getitem__(self, channel: str) -> HardwareArray:
         return self._arrays[channel]
@@ -85,8 +87,8 @@ class HardwareArrays:
             matching.conclude(n_exposed, is_cut_off=is_cut_off)
         for name, rule in self._rules.items():
             array = self._arrays[name]
-            if not rule.times and not rule.may_end_apart and array.n_entries not in (0, n_exposed):
-                self._miscounted[name] = n_exposed
+            if not rule.times and array.n_entries not in (0, n_exposed):
+                (self._apart if rule.may_end_apart else self._miscounted)[name] = n_exposed
 
     def end_all(self) -> None:
         """Nothing more comes of any. One trigger fills all: where one has an entry, others of its length have one."""
@@ -208,6 +210,8 @@ class HardwareArrays:
             notes += array.notes(name, are_counted=not is_by_times)
             if name in self._miscounted:
                 notes.append(miscount_note(name, array.n_entries, self._miscounted[name]))
+            if name in self._apart:
+                notes.append(apart_note(name, array.n_entries, self._apart[name]))
         for times, matching in self._matchings.items():
             names = [name for name, rule in self._rules.items() if rule.times == times]
             notes += matching_notes(names, matching, self._times[times])

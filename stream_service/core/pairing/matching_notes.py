@@ -11,13 +11,26 @@ from stream_service.text.counted import agrees, counted
 
 
 def miscount_note(name: str, n_entries: int, n_exposed: int) -> str:
-    """Of an array without times that has not as many entries as frames were exposed."""
+    """Of an array without times that has not as many entries as frames were exposed, and may not end apart."""
     what = "a trigger was missed, or the capture ended early" if n_entries < n_exposed else "one too many was captured"
     return (
-        f"the array of {name} has {counted(n_entries, 'entry', 'entries')} for {counted(n_exposed, 'frame')} that "
-        f"{agrees(n_exposed, 'was')} exposed: {what}, nobody knows where, so all rows are flagged unmatched. Give the "
-        "times of its entries (times), which tell where; or say may_end_apart, if only the end may be uneven"
+        f"{_numbers(name, n_entries, n_exposed)}: {what}, nobody knows where, so all rows are flagged unmatched. Give "
+        "the times of its entries (times), which tell where"
     )
+
+
+def apart_note(name: str, n_entries: int, n_exposed: int) -> str:
+    """Of one that may end apart."""
+    what = "ended early" if n_entries < n_exposed else "went on longer"
+    return (
+        f"{_numbers(name, n_entries, n_exposed)}: taken for a capture that {what}. If a trigger was missed, or one too "
+        "many, rows after it have the positions of their neighbours: the times of its entries (times) would tell"
+    )
+
+
+def _numbers(name: str, n_entries: int, n_exposed: int) -> str:
+    entries, frames = counted(n_entries, "entry", "entries"), counted(n_exposed, "frame")
+    return f"the array of {name} has {entries} for {frames} that {agrees(n_exposed, 'was')} exposed"
 
 
 def matching_notes(names: Sequence[str], matching: EntryMatching, times: HardwareArray) -> Iterator[str]:

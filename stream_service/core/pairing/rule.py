@@ -79,7 +79,7 @@ class ChannelRule:
     times_scale_s: float = 1.0
     """Multiplies these times into seconds."""
     may_end_apart: bool = False
-    """For `index`: entries that are too many, or too few, are those at the end."""
+    """For `index`: entries that are too many, or too few, are those at the end; else a trigger may have been missed."""
 
 
 def channels_followed(rules: Sequence[ChannelRule]) -> tuple[str, ...]:

@@ -60,9 +60,9 @@ def check_times(profile: Profile) -> Iterator[Finding]:
     names = [name for name, channel in profile.channels.items() if channel.how is How.INDEX and channel.times is None]
     if names:
         text = (
-            f"{' and '.join(names)}: entries are counted (how: index, without 'times'). If there are not as many as "
-            "frames, all rows are flagged; one that was missed and one too many in the same run are not seen. "
-            "With the times of the entries (PandA's PCAP.TS_TRIG) it is seen where that was"
+            f"{' and '.join(names)}: entries are counted (how: index, without 'times'). A trigger that hardware "
+            "misses, or one too many, shifts the positions of all rows after it, and only the number of entries tells, "
+            "at the end. With the times of the entries (PandA's PCAP.TS_TRIG) it is seen where that was"
         )
         yield Finding("warning", "triggers", text)
 

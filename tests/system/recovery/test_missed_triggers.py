@@ -53,7 +53,7 @@ def ioc(start_ioc: Callable[..., Any]) -> Any:
 
 
 def profile_of(ioc: Any, *, has_times: bool) -> dict[str, Any]:
-    times = {"times": TIMES} if has_times else {}
+    times = {"times": TIMES} if has_times else {"may_end_apart": False}
     channels = {
         axis: {"how": "index", "dataset": f"/INENC{n}.VAL.Mean", "unit": "um", **times}
         for n, axis in enumerate("xy", 1)

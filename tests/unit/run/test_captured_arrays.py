@@ -47,7 +47,7 @@ def rows_of(path: Path) -> list[tuple[int, float, int, int]]:
 
 def test_growing_array_gives_each_frame_its_entry_though_one_is_lost(tmp_path: Path) -> None:
     bench = Bench(tmp_path, at_rest={"ring_current": 200.0}, n_positions=5)
-    bench.prepare(by_index(tmp_path, may_end_apart=True))
+    bench.prepare(by_index(tmp_path))
     old = tell(bench, 9, is_from_before=True)
     bench.play(old, frames([1, 2]), tell(bench, 1), frames([4, 5]), tell(bench, 6), bench.exposed(5), bench.stop)
     path = bench.run.setup.path
@@ -59,7 +59,7 @@ def test_growing_array_gives_each_frame_its_entry_though_one_is_lost(tmp_path: P
 
 def test_frames_without_an_entry_are_kept_flagged_and_not_used(tmp_path: Path) -> None:
     bench = Bench(tmp_path, at_rest={"ring_current": 200.0}, n_positions=3)
-    bench.prepare(by_index(tmp_path, may_end_apart=True))
+    bench.prepare(by_index(tmp_path))
     bench.play(frames([1, 2, 3]), tell(bench, 2), *[bench.waits(2.0)] * 4, bench.stop)
     *good, (unique_id, x_um, flags, keep) = rows_of(bench.run.setup.path)
     assert good == [(1, 0.0, 0, 1), (2, 1.0, 0, 1)]
@@ -80,7 +80,7 @@ def test_entries_of_frames_after_a_reset_are_theirs_only_if_all_add_up(
     tmp_path: Path, before: list[int], after: list[int], is_known: bool
 ) -> None:
     bench = Bench(tmp_path, at_rest={"ring_current": 200.0}, n_positions=6)
-    bench.prepare(by_index(tmp_path, may_end_apart=True))
+    bench.prepare(by_index(tmp_path))
     new = iter([[frame(n, seconds=corpus.STAMP_S + 1)] for n in after])
     bench.play(frames(before), tell(bench, 6), new, bench.exposed(after[-1]), bench.settles(), bench.stop)
     with bench.file() as file:
@@ -97,7 +97,7 @@ def test_entries_of_frames_after_a_reset_are_theirs_only_if_all_add_up(
 @pytest.mark.parametrize(("n", "skip_first"), [(6, 0), (7, 1), (4, 0)])
 def test_recorded_frames_have_the_entries_of_the_file_beside_them(tmp_path: Path, n: int, skip_first: int) -> None:
     recording = MemoryRecording(frames_of(5), [{"energy": 700.0}] * 5, rules=(), ids=[1, 2, 4, 5, 6])
-    profile = by_index(tmp_path, skip_first=skip_first, may_end_apart=True)
+    profile = by_index(tmp_path, skip_first=skip_first)
     arrays = read_arrays(panda_file(tmp_path / "panda.h5", n), DATASETS)
     ingest(recording, tmp_path / "out.h5", IngestSettings(profile=profile, arrays=arrays, first_unique_id=1))
     known = [(i, float(i - 1 + skip_first), 0, 1) for i in (1, 2, 4, 5, 6) if i - 1 + skip_first < n]
@@ -147,7 +147,7 @@ def test_energy_of_each_frame_is_its_entry(tmp_path: Path) -> None:
     """Two of three entries come: the position of the third row is right, and its energy is not known."""
     bench = Bench(tmp_path, at_rest={"x": 3.0, "y": -4.0, "x_moving": 0.0, "y_moving": 0.0}, n_positions=3)
     profile = profile_for(tmp_path).model_dump()
-    profile["channels"]["energy"] = {"how": "index", "pv": "PANDA:E", "unit": "keV", "may_end_apart": True}
+    profile["channels"]["energy"] = {"how": "index", "pv": "PANDA:E", "unit": "keV"}
     del profile["channels"]["ring_current"]
     bench.prepare(Profile.model_validate(profile))
 

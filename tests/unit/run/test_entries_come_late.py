@@ -29,9 +29,9 @@ RING = {"ring_current": 200.0}
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Callable[..., Bench]:
-    def make(frames_per_row: int = 1, grouping: str = "sum", *, may_end_apart: bool = False, **request: Any) -> Bench:
+    def make(frames_per_row: int = 1, grouping: str = "sum", **request: Any) -> Bench:
         b = Bench(tmp_path, at_rest=RING, frames_per_position=frames_per_row, **request)
-        profile = by_index(tmp_path, may_end_apart=may_end_apart).model_dump()
+        profile = by_index(tmp_path).model_dump()
         profile["preprocessing"] |= {"grouping": grouping if frames_per_row > 1 else "none"}
         b.profile = Profile.model_validate(profile)
         b.prepare(b.profile)
@@ -50,7 +50,7 @@ def used(path: Path) -> list[tuple[list[int], float, int, int]]:
 
 
 def test_rows_of_an_array_that_comes_after_the_scan_are_put_right(bench: Callable[..., Bench]) -> None:
-    b = bench(n_positions=4, may_end_apart=True)
+    b = bench(n_positions=4)
     come_later(b, (8.0, 2), (12.0, 5))
     run = b.play(frames([1, 2, 3, 4]))
     assert used(run.setup.path) == [([n], n - 1.0, 0, n - 1) for n in (1, 2, 3, 4)]
@@ -63,7 +63,7 @@ def test_rows_of_an_array_that_comes_after_the_scan_are_put_right(bench: Callabl
 
 
 def test_end_does_not_wait_for_ever_for_entries_that_do_not_come(bench: Callable[..., Bench]) -> None:
-    b = bench(n_positions=3, may_end_apart=True)
+    b = bench(n_positions=3)
     before_s = b.clock.now_s
     come_later(b, (8.0, 2))
     run = b.play(frames([1, 2, 3]))

@@ -49,7 +49,7 @@ class Captured:
 
 
 def profile_of(folder: Path, *, has_times: bool = True) -> Profile:
-    return by_index(folder, **(TIMES if has_times else {}))
+    return by_index(folder, **(TIMES if has_times else {"may_end_apart": False}))
 
 
 def triggered(n: int, seconds: float) -> Any:
@@ -163,6 +163,18 @@ def test_count_that_is_not_that_of_the_frames_flags_every_row(
     assert all(flag & Flag.UNMATCHED for flag in flags(run.setup.path).values()), run.message
     assert "all rows are flagged unmatched" in run.message
     assert f"the array of x has {len(captured.entries)} entries for {N} frames" in run.message
+
+
+@pytest.mark.parametrize(("n_entries", "says"), [(N - 3, "ended early"), (N + 3, "went on longer")])
+def test_capture_that_ends_apart_is_usual_and_told(tmp_path: Path, n_entries: int, says: str) -> None:
+    captured = Captured("constant")
+    captured.entries = [(s, float(n)) for n, s in enumerate(np.linspace(1.0, N, n_entries).tolist())]
+    bench = Bench(tmp_path, at_rest={"ring_current": 200.0}, n_positions=N)
+    bench.profile = by_index(tmp_path)
+    bench.prepare(bench.profile)
+    run = play(bench, captured)
+    assert used(run.setup.path) == {n + 1: float(n) for n in range(min(n_entries, N))}
+    assert f"has {n_entries} entries for {N} frames that were exposed: taken for a capture that {says}" in run.message
 
 
 @pytest.mark.parametrize("has_times", [True, False])
