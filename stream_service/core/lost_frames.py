@@ -111,7 +111,8 @@ def shifted_frames(ledger: Ledger, n_made: int | None = None) -> Column:
         adds_up = not (ledger.n_unknown(n_known) or is_beyond or ledger.epochs.displaced)
         is_after = held >= ledger.epochs.since(ends[0].epoch + 1)[0].first_ordinal
     else:
-        n_left_out = ledger.n_overtaken + ledger.account().backfilled
-        adds_up = ledger.counts.n_implausible <= n_left_out or ledger.n_seen == n_most
+        counts = ledger.counts
+        n_left_out = ledger.n_overtaken + ledger.account().backfilled if n_most is None else 0
+        adds_up = counts.n_implausible + counts.before["unexpected"] <= n_left_out or n_known == n_most
         is_after = ledger.epochs.stamps_ns(held) >= (ledger.implausible_ns or 0)
     return none if adds_up else held[is_after]

@@ -139,8 +139,8 @@ class LiveSetup:
     def exposure_of(self, frame: Frame) -> float:
         """Exposure time by the frame; else by the plan, or the series; else by the detector at the first frame."""
         own = frame.attributes.get(self._profile.detector.exposure_attribute)
-        if isinstance(own, int | float) and 0 <= own < math.inf:
-            return float(own)
+        if isinstance(own, int | float) and math.isfinite(known := possible_s(own)):
+            return known
         if math.isnan(self._exposure_s):
             try:
                 self._exposure_s = self._asked_exposure_s()
@@ -150,7 +150,7 @@ class LiveSetup:
         return self._exposure_s
 
     def _asked_exposure_s(self) -> float:
-        return self._request.exposure_s or self._series_exposure_s or self._sources.detector.exposure_s
+        return possible_s(self._request.exposure_s or self._series_exposure_s or self._sources.detector.exposure_s)
 
     def open_raw_file(self) -> RawFiles:
         """See `RunSetup`: the file that the request names, and those that the HDF5 plugin has written."""
@@ -194,3 +194,9 @@ class LiveSetup:
             return self._request.energy_eV or math.nan
         raw = attributes.get(channel.attribute) if channel.attribute else self._sources.readbacks.latest("energy")
         return float(raw) * self._profile.scale_of("energy") if isinstance(raw, int | float) else math.nan
+
+
+def possible_s(exposure_s: float) -> float:
+    """The exposure time; NaN, which is not known, for one that no frame has."""
+    doubt = number_doubt("exposure_s", exposure_s)
+    return math.nan if doubt is not None and doubt.is_impossible else float(exposure_s)

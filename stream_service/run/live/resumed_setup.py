@@ -29,7 +29,7 @@ from stream_service.hdf5.opening import writer_flags
 from stream_service.run.live.beamline_monitors import BeamlineMonitors
 from stream_service.run.live.live_journal import LiveJournal
 from stream_service.run.live.live_settings import readback_columns
-from stream_service.run.live.live_setup import LiveSetup
+from stream_service.run.live.live_setup import LiveSetup, possible_s
 from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.live.run_trial import check_space
 from stream_service.run.live.unfinished_run import UnfinishedRun
@@ -97,7 +97,7 @@ class ResumedSetup(LiveSetup):
         self._cancellation = Cancellation()
         began = unfinished.began
         if began is not None:
-            self._exposure_s = began.to_begin().exposure_s
+            self._exposure_s = possible_s(began.to_begin().exposure_s)
 
     def check(self, cancellation: Cancellation) -> None:
         """See `LiveSetup.check`. Raises `SourceError` for a run that is closed instead: its references were changed."""

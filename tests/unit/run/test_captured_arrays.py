@@ -71,6 +71,7 @@ def test_frames_without_an_entry_are_kept_flagged_and_not_used(tmp_path: Path) -
     [
         ([1, 2, 3], [1, 2, 3], True),
         ([1, 2, 3], [2, 3], True),  # frame 1 is lost, and its place is left
+        ([1, 2], [1, 4], False),  # as one wrong id, and a loss
         ([1, 2], [2, 3], False),  # 3 is lost, too, and no place is left
         ([1, 2, 3], [0, 1, 2], True),
         ([1, 2, 3], [2, 3, 4], False),  # someone has set the counter
