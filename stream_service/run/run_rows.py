@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from stream_service.core.exposure import POSITION_CHANNELS, Exposure
+from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
 from stream_service.core.lost_frames import shifted_frames
@@ -198,7 +198,7 @@ class RunRows:
             if self._setup.rules.are_positions_by_time:
                 self.out.pipeline.corrections.stepped = self.pairing.refuted
                 self.out.pipeline.corrections.n_unproven = self.pairing.n_unproven
-            if not {*self.pairing.arrays}.isdisjoint(POSITION_CHANNELS):
+            if self.pairing.arrays.are_positions_counted:
                 self.out.pipeline.corrections.shifted = shifted_frames(self.out.ledger, n_exposed)
             self.out.pipeline.corrections.write(self.pairing.arrays)
             self.out.set_clock_offsets(self.pairing.clock_offsets_s())

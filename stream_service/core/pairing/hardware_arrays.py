@@ -125,6 +125,11 @@ class HardwareArrays:
         return values, np.array([not reading.flag & Flag.UNMATCHED for reading in readings], np.bool_)
 
     @property
+    def are_positions_counted(self) -> bool:
+        """True if a position depends on how many frames were made before, and not on the times of the entries."""
+        return any(name in POSITION_CHANNELS and not rule.times for name, rule in self._rules.items())
+
+    @property
     def held_before(self) -> dict[str, Held]:
         """What each array held before the run."""
         return {name: array.before for name, array in self._all.items()}
