@@ -238,6 +238,20 @@ def test_room_that_is_not_filled_yet_is_no_position(data, n_frames, n_more):
     assert ("its length does not change" in notes) == (n_more > 0 and length > 1)
 
 
+def test_array_of_a_scan_of_another_length_before_does_not_tell_that_room_is_filled():
+    pairer = Pairer(rules())
+    frame(pairer, 2)
+    for axis in "xy":
+        for _ in range(2):
+            pairer.arrays.update(array(axis, 5, is_from_before=True))
+        pairer.arrays.update(array(axis, 5))
+        pairer.arrays.update(padded(axis, 2, 8))
+    assert pairer.take() == []
+    for axis in "xy":
+        pairer.arrays.update(padded(axis, 3, 8))
+    assert [exposure.values["x"] for exposure in pairer.take()] == [pytest.approx(3e-6)]
+
+
 @pytest.mark.parametrize("kind", ["grows", "is in a file", "beside another", "alone"])
 def test_axis_that_rests_at_zero_has_its_positions(kind):
     pairer = Pairer(rules())

@@ -1,10 +1,11 @@
 """An array that hardware captured (PandA, Zebra, FPGA): an entry for each frame since the start of the run.
 
 It grows while the scan runs, or comes as a whole at its end. Nothing is guessed: a frame waits for its entry until that
-is there, or until nothing more comes. More or fewer entries than frames are normal, and are counted. What the array
-held before the run is of an earlier acquisition; one that goes on from there was not emptied, so that nobody can tell
-which of its entries are of this run, and none is used. Entries that were once told stand: an array that contradicts
-them is another one, which tells nothing from there on (ADR 0029); so does one that has become shorter and grows anew.
+is there, or until nothing more comes. What more or fewer entries than frames mean is for `HardwareArrays` (ADR 0045).
+What the array held before the run is of an earlier acquisition; one that goes on from there was not emptied, so that
+nobody can tell which of its entries are of this run, and none is used. Entries that were once told stand: an array that
+contradicts them is another one, which tells nothing from there on (ADR 0029); so does one that has become shorter and
+grows anew.
 
 Zeros (or NaN) at the end of an array whose length has not changed in the run may be room that is not filled yet: they
 are entries once something follows them, or the array of another channel has entries there (ADR 0047).
@@ -70,7 +71,7 @@ class HardwareArray:
         self._lacking: set[int] = set()
         """Ordinals of those that have left without."""
         self._length = 0
-        """Of the array as it came last, when it was not empty."""
+        """Of the array of this run as it came last, when it was not empty."""
         self._is_whole = comes is Comes.NEVER
         """True if all that it holds are entries, as is said of it, or since its length changes with them."""
         self.n_filled = 0
@@ -79,8 +80,6 @@ class HardwareArray:
     def update(self, entries: Values, *, is_from_before: bool = False, is_exact: bool = False) -> None:
         """Take the array as it is now, from its first entry; `is_from_before` the run: it has none of this run."""
         self.n_updates += 1
-        self._is_whole |= is_exact or 0 < self._length != len(entries) > 0
-        self._length = len(entries) or self._length
         if is_from_before and not self._goes_on:
             self.before = self._present = Held.of(entries)
             return
@@ -93,6 +92,8 @@ class HardwareArray:
                 self._present = NOTHING_HELD
         if self._is_unemptied:
             return
+        self._is_whole |= is_exact or 0 < self._length != len(entries) > 0
+        self._length = len(entries) or self._length
         n_known = self._n_known
         n = min(len(entries), n_known)
         differs = ~((entries[:n] == self._entries[:n]) | (np.isnan(entries[:n]) & np.isnan(self._entries[:n])))

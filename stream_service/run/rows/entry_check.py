@@ -20,8 +20,8 @@ from stream_service.run.rows.file_thread import FileThread
 from stream_service.standard_file import StandardFile
 from stream_service.text.counted import agrees, counted, they_are
 
-NEAR = 1e-9
-"""Relative, and in nanometres or nanoelectronvolts: what is left of a value that went through the map of the stage."""
+NEAR, NEAR_ZERO = 1e-9, 1e-12
+"""Of a value, and in metres or electronvolts: what the map of the stage, to the sample and back, may cost."""
 
 
 class EntryCheck:
@@ -82,4 +82,4 @@ def _is_right(stored: float, values: npt.NDArray[np.float64], is_told: npt.NDArr
     if stored != stored:
         return True
     means = [*values, values.mean()] if len(values) else []
-    return any(abs(stored - value) <= NEAR * max(abs(value), 1e-9) + 1e-18 for value in means)
+    return any(abs(stored - value) <= NEAR * abs(value) + NEAR_ZERO for value in means)

@@ -142,6 +142,24 @@ def test_frames_after_a_missed_trigger_have_their_own_entries_live_and_recorded(
         assert all(flags(path)[n + 1] & (Flag.MISSING | Flag.UNMATCHED) for n in MISSED[missed])
 
 
+def test_row_of_an_axis_at_zero_is_right_on_a_stage_that_is_turned(tmp_path: Path) -> None:
+    """The position went to the sample and back, by way of an axis that is far from zero."""
+    captured = Captured("uneven")
+    profile = profile_of(tmp_path)
+    bench = bench_of(tmp_path)
+    bench.profile = profile.model_copy(update={"stage_map": ((-0.87, 0.48), (0.475, 0.878))})
+    bench.prepare(bench.profile)
+    until = captured.until
+
+    def far_out(seconds: float) -> list[Entries]:
+        x, y, times = until(seconds)
+        return [Entries("x", 0.0 * x.values), Entries("y", 29_000.0 + 0.137 * y.values), times]
+
+    captured.until = far_out  # type: ignore[method-assign]
+    run = play(bench, captured)
+    assert len(used(run.setup.path)) == N, run.message
+
+
 @pytest.mark.parametrize("where", ["between two", "before the first"])
 def test_spurious_trigger_shifts_no_frame(tmp_path: Path, where: str) -> None:
     seconds = RATES["uneven"]
