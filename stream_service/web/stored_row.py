@@ -28,7 +28,10 @@ def n_rows_in(file: h5py.Group) -> int:
     keys = [np.asarray(found[()]) for path in paths.LIVE_KEYS if (found := dataset_at(file, path)) is not None]
     if len(keys) != len(paths.LIVE_KEYS):
         raise SourceError("it announces no rows: it is not a standard file")
-    return rows_announced(file, keys)
+    n, data = rows_announced(file, keys), dataset_at(file, paths.DATA)
+    if data is not None and n > data.shape[0]:  # a damaged number: there is no memory for so many
+        raise SourceError(f"it announces {n} rows, of which {data.shape[0]} are in it")
+    return n
 
 
 def rejecting_score(file: h5py.Group) -> float:

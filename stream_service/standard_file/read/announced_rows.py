@@ -99,10 +99,11 @@ def standard_rows(file: BoundedFile) -> StandardRows:
 
 def _check_there(file: BoundedFile, data: h5py.Dataset, n_rows: int) -> None:
     first_of_all = data.chunks is not None and data.chunks[0] == 1
-    found = {row for row, _ in pieces_of(data.id)} if first_of_all else set(range(data.shape[0]))
-    lacking = [row for row in range(n_rows) if row not in found]
-    if lacking:
-        what = f"{len(lacking)} of the {n_rows} rows that it announces are not in it (the first is row {lacking[0]})"
+    stored = np.unique([row for row, _ in pieces_of(data.id)]) if first_of_all else np.arange(data.shape[0])
+    found = stored[stored < n_rows]  # of a number that is damaged, and may be any, not more than are there
+    if len(found) < n_rows:
+        first = n_announced(found + 1)
+        what = f"{n_rows - len(found)} of the {n_rows} rows that it announces are not in it (the first is row {first})"
         raise is_shorter(file.path, what, is_standard=True)
     try:
         is_cut = n_rows > 0 and is_empty(data, file.get(paths.INTENSITY), n_rows - 1)

@@ -108,7 +108,10 @@ def _is_in_order(found: Salvage) -> bool:
     data: Any = found.file[paths.CXI_DATA]
     state = text_in(found.file.get(paths.STATE))  # type: ignore[arg-type]
     is_cut = found.file.id.get_filesize() > os.stat(found.file.path).st_size
-    return state in END_STATES and not found.n_lost and data.shape[0] == found.n_announced and not is_cut
+    count = found.file.get(paths.N_ROWS)
+    is_damaged = isinstance(count, h5py.Dataset) and int(count[()]) > data.shape[0]
+    is_whole = not found.n_lost and data.shape[0] == found.n_announced and not is_damaged
+    return state in END_STATES and is_whole and not is_cut
 
 
 def _keep(path: Path, beside: Path) -> None:

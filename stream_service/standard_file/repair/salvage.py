@@ -22,6 +22,7 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.cut_short import collect_pieces
 from stream_service.hdf5.failures import COPY_AGAIN, HDF5_ERRORS, reason_of
+from stream_service.settings.request import MOST_FRAMES
 from stream_service.standard_file.read.announced_rows import is_empty, rows_announced
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.codes import END_STATES
@@ -86,10 +87,13 @@ def salvage(file: BoundedFile) -> Salvage:
     specs = {path: spec for path, spec in specs.items() if path in found.datasets or not spec.is_optional}
     if missing := [path for path in specs if path not in found.datasets]:
         raise SourceError(f"{file.path} lacks {missing[0]}, which every standard file has: it cannot be repaired")
-    whole = np.ones(announced, bool)
+    n_there = min(announced, int(data.shape[0]))
+    if announced > MOST_FRAMES:  # no run has so many: a damaged number
+        announced = n_there
+    whole = np.ones(n_there, bool)
     for path, spec in specs.items():
         if path not in DERIVED and not spec.is_optional:
-            whole &= _there(found.datasets[path], announced, n_bytes)
+            whole &= _there(found.datasets[path], n_there, n_bytes)
     for row in np.flatnonzero(whole)[::-1]:  # what is cut is cut at the end
         if not is_empty(data, found.datasets[paths.INTENSITY], int(row)):
             break

@@ -50,6 +50,9 @@ def identity_findings(file: h5py.File, extent: RowExtent) -> Iterator[Finding]:
     if ids is None or ids.ndim != 2:
         yield error(paths.UNIQUE_ID, "is missing or not (row, slot); without it no row has an identity.")
         return
+    n_said = number_in(dataset_at(file, paths.N_ROWS))
+    if n_said is not None and n_said > data.shape[0] and not extent.is_growing:
+        yield error(paths.N_ROWS, f"announces {n_said:.0f} rows, of which {data.shape[0]} are in the file.")
     state = text_in(dataset_at(file, paths.STATE))
     wrong = list(_column_findings(file, extent, data.shape[1:], ids.shape[1]))
     yield from wrong

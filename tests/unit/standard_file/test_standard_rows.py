@@ -30,6 +30,7 @@ from stream_service.testing.example_file import (
     example_ledger,
     example_pixels,
 )
+from stream_service.web.stored_series import stored_series
 
 
 def killed(folder: Path) -> Path:
@@ -103,6 +104,31 @@ def test_a_finished_file_is_read_without_a_note(tmp_path: Path, capsys: pytest.C
     assert not ScanFile.read(path).notes and not capsys.readouterr().err
     with open_hdf5(path).file as file:
         assert standard_rows(file).n_rows == N_ROWS
+
+
+@pytest.mark.parametrize("n_told", [N_ROWS + 1, 2**40, 2**63 - 1])
+def test_number_of_rows_that_is_damaged_is_a_sentence_and_takes_no_time_or_memory(tmp_path: Path, n_told: int) -> None:
+    path = write_finished(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["/entry/live/n_rows"][...] = n_told
+    for reader in READERS:
+        with pytest.raises(
+            SourceError, match=f"{n_told - N_ROWS} of the {n_told} rows that it announces are not in it"
+        ):
+            reader(path)
+    assert f"of which {N_ROWS} are in the file" in str([str(found) for found in validate_file(path)])
+    repaired = tmp_path / "repaired.h5"
+    done = CliRunner().invoke(app, ["repair", str(path), "--output", str(repaired)])
+    assert done.exit_code == 0, done.output
+    assert read(repaired) == N_ROWS
+
+
+def test_page_says_that_a_number_of_rows_is_damaged(tmp_path: Path) -> None:
+    path = write_finished(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["/entry/live/n_rows"][...] = 2**40
+        with pytest.raises(SourceError, match=f"it announces {2**40} rows, of which 40 are in it"):
+            stored_series(file)
 
 
 def short(path: Path, state: str, reason: str = "the detector stopped", message: str = "1 frame not exposed") -> None:
