@@ -9,6 +9,7 @@ import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,9 +17,11 @@ import corpus
 import h5py
 import numpy as np
 import pytest
+from scripted_arrays import by_index
 from scripted_run import Bench, ScriptedSources
 
 from stream_service.core.frame import Frame
+from stream_service.core.pairing.readback import Entries
 from stream_service.core.run import RunState
 from stream_service.run.live.live_journal import journal_folder
 from stream_service.run.live.resumed_setup import ResumedSetup, interrupted_paths
@@ -41,6 +44,8 @@ class Scan:
     """What the detector does, and what comes of it, by a seed."""
 
     seed: int
+    by_index: bool = False
+    """Positions are entries of an array, which grows with the exposures, whoever listens."""
     frames_per_position: int = 1
     exposures: list[Identity] = field(default_factory=list)
     lost: set[int] = field(default_factory=set)
@@ -68,6 +73,10 @@ class Scan:
         k = self.frames_per_position
         return [tuple(self.exposures[n : n + k]) for n in range(0, N, k)]
 
+    def entries(self, n: int) -> np.ndarray:
+        """After so many exposures: the number of each position, from 1, in micrometres."""
+        return np.arange(n) // self.frames_per_position + 1.0
+
     def raw_file(self) -> ScriptedRawFile:
         """It has every exposure."""
         return ScriptedRawFile([recorded(*exposure) for exposure in self.exposures])
@@ -89,10 +98,13 @@ def pixels(epoch: int, unique_id: int) -> np.ndarray:
 class Service:
     """One of those that work on the scan, in a folder of its own, to which the files of a kill were copied."""
 
-    def __init__(self, scan: Scan, folder: Path) -> None:
+    def __init__(self, scan: Scan, folder: Path, first: int) -> None:
+        """It begins with the `first` of the exposures."""
         self.scan, self.folder = scan, folder
         k = scan.frames_per_position
-        self.bench = bench = Bench(folder, n_positions=N // k, frames_per_position=k)
+        by_arrays = {"profile": {"channels": by_index(folder).channels}, "at_rest": {"ring_current": 200.0}}
+        how = by_arrays if scan.by_index else {}
+        self.bench = bench = Bench(folder, n_positions=N // k, frames_per_position=k, **how)
         found = unfinished_journals(bench.profile)
         if found:
             bench.sources = ScriptedSources(bench.profile, bench.beamline)
@@ -100,7 +112,13 @@ class Service:
             bench.sources.begin = unfinished.armed.series.to_core  # type: ignore[method-assign]
             bench.sources.connect = lambda cancellation: None  # type: ignore[method-assign]
             bench.run = Run(ResumedSetup(bench.profile, unfinished, bench.sources), bench.sources, bench.clock)
+        self._tell(first, is_from_before=True)
         bench.run.setup.open_raw_file = scan.raw_file  # type: ignore[method-assign]
+
+    def _tell(self, n: int, **more: bool) -> None:
+        """The arrays have as many entries."""
+        if self.scan.by_index:
+            self.bench.sources.readbacks.events += [Entries(axis, self.scan.entries(n), **more) for axis in "xy"]
 
     def receive(self, first: int, end: int) -> Iterator[Step]:
         """The exposures of these places, as they come."""
@@ -110,6 +128,7 @@ class Service:
         for n in range(first, end):
             if n not in scan.lost:
                 yield [sent(*scan.exposures[n])] * (1 + (scan.is_sent_twice and scan.chance.random() < 0.1))
+            yield partial(self._tell, n + 1)
         yield self.bench.exposed(scan.exposures[end - 1][1])
 
     def is_killed(self, into: Path, flushed: set[tuple[Identity, ...]]) -> Iterator[Step]:
@@ -143,12 +162,13 @@ def rows_in(file: h5py.File) -> list[tuple[Identity, ...]]:
     return [tuple(map(tuple, row)) for row in identities.tolist()]
 
 
+@pytest.mark.parametrize("are_arrays", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_rows_are_those_of_a_run_that_was_not_killed(tmp_path: Path, seed: int) -> None:
-    scan, flushed = Scan(seed), set[tuple[Identity, ...]]()
+def test_rows_are_those_of_a_run_that_was_not_killed(tmp_path: Path, seed: int, are_arrays: bool) -> None:
+    scan, flushed = Scan(seed, are_arrays), set[tuple[Identity, ...]]()
     places = [0, *scan.kills, N]
     for n, (first, end) in enumerate(pairwise(places)):
-        service = Service(scan, tmp_path / str(n)) if n else Service(scan, made(tmp_path / "0"))
+        service = Service(scan, tmp_path / str(n) if n else made(tmp_path / "0"), first)
 
         def script(service: Service = service, first: int = first, end: int = end, n: int = n) -> Iterator[Step]:
             yield from service.receive(first, end)
@@ -167,6 +187,9 @@ def test_rows_are_those_of_a_run_that_was_not_killed(tmp_path: Path, seed: int) 
         values = [sum(1000 * epoch + unique_id for epoch, unique_id in row) for row in rows]
         assert file["/entry/data"][:, 0, 0].tolist() == values, said
         assert (file["/entry/keep"][()] == 1).all(), said
+        if are_arrays:
+            positions = np.array([scan.rows.index(row) + 1 for row in rows])
+            np.testing.assert_allclose(file["/entry/posx_m"][()], -1e-6 * positions, err_msg=said)
     assert [str(found) for found in validate_file(run.setup.path) if found.level == "error"] == [], said
     assert not interrupted_paths(run.setup.path) and not unfinished_journals(service.bench.profile), said
 
