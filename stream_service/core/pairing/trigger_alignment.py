@@ -41,8 +41,8 @@ MARGIN_OF_BROKEN = 2 * STEP
 """In its place, where the clock of the frames was seen to stand or to step back: it may have stepped ahead, too."""
 SHORT = 1.5
 """Of the shorter intervals between entries: two intervals between frames are not as short."""
-FIRM = 3
-"""Frames in a row with nothing wrong between them: fewer may fit by chance."""
+FIRM = 2
+"""Frames in a row with nothing wrong between them: a single one may fit by chance."""
 MOST_EVENTS_SHARE = 0.5
 """Of the frames; where more is wrong, nothing is told."""
 
@@ -136,7 +136,9 @@ def _decided(ordinals: Ints, shifts: Ints, costs: npt.NDArray[np.int32], margin:
     is_only = ((costs <= least + margin).sum(axis=1) == 1) & (of_frames == least)
     chosen = shifts[costs.argmin(axis=1)]
     is_only &= _is_firm(is_only, chosen)
-    entries[is_only] = ordinals[is_only] + chosen[is_only]
+    told = ordinals[is_only] + chosen[is_only]
+    if (np.diff(told) > 0).all():  # else the frames are told by chains that exclude each other
+        entries[is_only] = told
     return entries
 
 

@@ -16,9 +16,9 @@ from stream_service.core.exposure import Flag
 
 pytestmark = pytest.mark.recovery
 
-N = 9
+N = 14
 TIMES = "/PCAP.TS_TRIG.Value"
-STEPS_UM = (2.0, 14.0, 3.0, 9.0, 2.0, 20.0, 5.0, 11.0, 3.0)
+STEPS_UM = (2.0, 14.0, 3.0, 9.0, 2.0, 20.0, 5.0, 11.0, 3.0, 17.0, 4.0, 8.0, 2.0, 12.0)
 """Moves of uneven length take uneven times."""
 
 
@@ -42,8 +42,10 @@ TABLE = {
     "one missed, one too many": Fault(missed=(3,), spurious=(7,), says="hardware missed its trigger"),
     "one too many, and loss beside it": Fault(spurious=(6,), lost=(5, 6)),
     "the first missed": Fault(missed=(1,)),
-    "one missed, without times": Fault(missed=(4,), has_times=False, is_told=False, says="8 entries for 9 frames"),
-    "one too many, without times": Fault(spurious=(4,), has_times=False, is_told=False, says="10 entries for 9 frames"),
+    "one missed, without times": Fault(missed=(4,), has_times=False, is_told=False, says="13 entries for 14 frames"),
+    "one too many, without times": Fault(
+        spurious=(4,), has_times=False, is_told=False, says="15 entries for 14 frames"
+    ),
 }
 
 
@@ -75,9 +77,9 @@ def test_position_is_that_of_the_frame_or_flagged(ioc: Any, rigs: Rigs, tmp_path
     for pv, of_run in places.items():
         rig.beamline.put(f"Sim:{pv}", ",".join(str(before + place) for place in of_run))
     raw = rig.record(scan, N)
-    assert rig.arm(scan, n_positions=N, raw_file=str(raw)) == ""
     rig.beamline.put("PANDA:DATA:HDF_DIRECTORY", str(tmp_path))
     rig.beamline.put("PANDA:DATA:HDF_FILE_NAME", f"{scan}_panda.h5")
+    assert rig.arm(scan, n_positions=N, raw_file=str(raw)) == ""
     rig.beamline.put("PANDA:DATA:CAPTURE", "1")
     place_um = 0.0
     for step_um in STEPS_UM:
