@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from stream_service.channel_access.library import log_ca_exceptions
 from stream_service.compilation import tell_of_compilation
+from stream_service.core.pairing.trigger_alignment import warm_up as warm_up_alignment
 from stream_service.core.run import EndReason, RunState
 from stream_service.errors import ConfigError
 from stream_service.processes.heap import share_one_heap
@@ -102,6 +103,8 @@ class Service:
         preprocessing = self._profile.preprocessing
         warm_up(preprocessing, preprocessing.frames_per_position, None)
         warm_up_judgement()
+        if any(rule.times for rule in self._profile.rules()):
+            warm_up_alignment()
         versions()
 
     def _serve(self, on_ready: Callable[[], None]) -> int:

@@ -57,6 +57,11 @@ def tolerance_of(times_s: Floats) -> float:
     return min(MOST_TOLERANCE_S, TOLERANCE_SHARE * float(np.quantile(np.diff(times_s), LOW_SHARE)))
 
 
+def warm_up() -> None:
+    """Have the machine code ready before a frame waits for it."""
+    least_costs(np.arange(2), np.arange(2.0), np.arange(2.0), np.arange(1), FROM_START, 0, MOST_TOLERANCE_S, DRIFT)
+
+
 def entries_of_run(
     ordinals: Ints, stamps_s: Floats, times_s: Floats, n_exposed: int, *, may_end_apart: bool = False
 ) -> Ints:

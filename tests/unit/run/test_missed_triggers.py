@@ -57,12 +57,19 @@ def triggered(n: int, seconds: float) -> Any:
     return frame(n + 1, seconds=corpus.STAMP_S + seconds - 0.001 * (n + 1))  # to which corpus adds its own
 
 
-def play(bench: Bench, captured: Captured, lost: Sequence[int] = (), kill: Callable[[], None] | None = None) -> Run:
-    """A live run of frames that come when they were triggered, as the entries of the hardware do."""
+def play(
+    bench: Bench,
+    captured: Captured,
+    lost: Sequence[int] = (),
+    kill: Callable[[], None] | None = None,
+    after_s: float = 0.0,
+) -> Run:
+    """A live run of frames that come when they were triggered, as the entries of the hardware do after `after_s`."""
     first = bench.clock.now_s
 
     def tell() -> None:
-        bench.sources.readbacks.events += captured.until(bench.clock.now_s - first)
+        if bench.clock.now_s - first > after_s:
+            bench.sources.readbacks.events += captured.until(bench.clock.now_s - first)
 
     script: list[Any] = []
     passed = 0.0
@@ -116,9 +123,13 @@ def expected(rate: str, missed: str) -> set[int]:
     return set(range(N)) - set(MISSED[missed])
 
 
-def bench_of(folder: Path, *, has_times: bool = True) -> Bench:
-    bench = Bench(folder, at_rest={"ring_current": 200.0}, n_positions=N)
-    bench.profile = profile_of(folder, has_times=has_times)
+def bench_of(folder: Path, *, has_times: bool = True, frames_per_row: int = 1) -> Bench:
+    bench = Bench(
+        folder, at_rest={"ring_current": 200.0}, n_positions=N // frames_per_row, frames_per_position=frames_per_row
+    )
+    profile = profile_of(folder, has_times=has_times).model_dump()
+    profile["preprocessing"] |= {"grouping": "mean" if frames_per_row > 1 else "none", "allow_spread": True}
+    bench.profile = Profile.model_validate(profile)
     bench.prepare(bench.profile)
     return bench
 
@@ -158,6 +169,22 @@ def test_row_of_an_axis_at_zero_is_right_on_a_stage_that_is_turned(tmp_path: Pat
     captured.until = far_out  # type: ignore[method-assign]
     run = play(bench, captured)
     assert len(used(run.setup.path)) == N, run.message
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_array_that_comes_after_the_scan_puts_all_rows_right_but_that_of_the_missed_trigger(
+    tmp_path: Path, rate: str
+) -> None:
+    captured = Captured(rate, MISSED[SOME])
+    run = play(bench_of(tmp_path), captured, after_s=float(captured.seconds[-1]))
+    assert used(run.setup.path) == {n + 1: float(n) for n in expected(rate, SOME)}, run.message
+    assert "3 frames have no entry in the arrays of x and y" in run.message
+
+
+def test_row_of_several_frames_is_flagged_if_the_trigger_of_one_was_missed(tmp_path: Path) -> None:
+    captured = Captured("uneven", MISSED[ONE])
+    run = play(bench_of(tmp_path, frames_per_row=2), captured)
+    assert used(run.setup.path) == {2 * n + 1: 2 * n + 0.5 for n in range(N // 2) if n != 4}, run.message
 
 
 @pytest.mark.parametrize("where", ["between two", "before the first"])
