@@ -178,6 +178,12 @@ class HardwareArray:
         """Frames that left without an entry."""
         return len(self._lacking)
 
+    @property
+    def n_awaited(self) -> int:
+        """Of those, the ones whose entries may come, and are not there by now."""
+        n_there = self.n_entries
+        return sum(ordinal >= n_there for ordinal in self._lacking) if math.isinf(self._trusted) else 0
+
     def notes(self, name: str, *, are_counted: bool = True) -> Iterator[str]:
         """What does not fit of the array of channel `name`, in sentences; `are_counted`: its entries against frames."""
         if self._is_unemptied:

@@ -166,19 +166,21 @@ class HardwareArrays:
         return bool(flags & Flag.UNMATCHED) or (bool(flags & Flag.MISSING) and self.may_come)
 
     @property
-    def may_surprise(self) -> bool:
+    def may_exceed_frames(self) -> bool:
         """True while there may be more entries than frames, which would tell that some are not where they seem."""
         return any(self._arrays[name].may_come and not rule.may_end_apart for name, rule in self._rules.items())
 
     @property
     def n_awaited(self) -> int:
         """Frames that left without an entry that may still come."""
-        coming = (
-            self._matchings[rule.times].n_open if rule.times else self._arrays[name].n_lacking
-            for name, rule in self._rules.items()
-            if self._arrays[name].may_come
-        )
-        return max(coming, default=0)
+        return max((self._n_awaited(name) for name, array in self._arrays.items() if array.may_come), default=0)
+
+    def _n_awaited(self, name: str) -> int:
+        array, times = self._arrays[name], self._rules[name].times
+        if not times:
+            return array.n_awaited
+        lacks_entries = array.n_entries < self._times[times].n_entries
+        return max(self._matchings[times].n_open, array.n_lacking if lacks_entries else 0)
 
     @property
     def n_entries(self) -> int:

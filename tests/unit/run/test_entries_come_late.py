@@ -16,6 +16,7 @@ from scripted_run import Bench, frames
 
 from stream_service.core.exposure import Flag
 from stream_service.core.frame import Frame
+from stream_service.core.pairing.readback import Entries
 from stream_service.core.run import RunState
 from stream_service.run.live.resumed_setup import ResumedSetup
 from stream_service.run.live.unfinished_run import UnfinishedRun, unfinished_journals
@@ -70,6 +71,28 @@ def test_end_does_not_wait_for_ever_for_entries_that_do_not_come(bench: Callable
     assert used(run.setup.path) == [([n], n - 1.0, 0, n - 1) for n in (1, 2)]
     assert b.clock.now_s - before_s < 60
     assert "2 belong to frames, 0 to none that came, and 1 frame has none (rows flagged)" in run.message
+
+
+@pytest.mark.parametrize("first_s", [0.0, 8.0])
+def test_end_does_not_wait_for_hardware_that_captures_for_ever(bench: Callable[..., Bench], first_s: float) -> None:
+    """The entries of the frames are there at once, or after these have left without them."""
+    b = bench(n_positions=3)
+    b.profile = by_index(b.profile.service.data_root, may_end_apart=False)
+    b.prepare(b.profile)
+    before_s = b.clock.now_s
+    come_later(b, *((first_s + 0.5 * n, 3 + n) for n in range(400)))
+    run = b.play(frames([1, 2, 3]))
+    assert b.clock.now_s - before_s < 60, run.message
+
+
+def test_array_that_comes_long_after_its_times_is_waited_for(bench: Callable[..., Bench]) -> None:
+    b = bench(n_positions=3)
+    b.profile = by_index(b.profile.service.data_root, times={"pv": "PANDA:T", "dataset": "/T"})
+    b.prepare(b.profile)
+    b.sources.readbacks.events.append(Entries("x_times", corpus.STAMP_S + 0.001 * np.arange(1.0, 4.0)))
+    come_later(b, (9.0, 3))
+    run = b.play(frames([1, 2, 3]))
+    assert used(run.setup.path) == [([n], n - 1.0, 0, n - 1) for n in (1, 2, 3)], run.message
 
 
 def test_frame_that_was_fetched_has_its_entry_late_too(bench: Callable[..., Bench]) -> None:
