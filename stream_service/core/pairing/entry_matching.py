@@ -50,6 +50,8 @@ class EntryMatching:
         self._entries: dict[int, int] = {}
         self._paired: list[int] = []
         """Ordinals of frames that have entries, in order."""
+        self._known_s, self._as_of = np.empty(0), 0
+        """The times in seconds, and when they were that, by the changes of their array."""
         self._has_all_frames = False
         self.is_concluded = False
         self._measured = 0, tolerance_of(np.empty(0))
@@ -128,9 +130,12 @@ class EntryMatching:
 
     def _times_s(self) -> npt.NDArray[np.float64]:
         """Those that ascend, from the first entry that can belong to a frame."""
-        times_s = self._times.usable * self._scale_s
-        falls = np.flatnonzero(~(np.diff(times_s, prepend=-np.inf) > 0))
-        return times_s[: falls[0]] if len(falls) else times_s
+        state = self._times.n_updates + self._times.n_breaks
+        if state != self._as_of:
+            times_s = self._times.usable * self._scale_s
+            falls = np.flatnonzero(~(np.diff(times_s, prepend=-np.inf) > 0))
+            self._as_of, self._known_s = state, times_s[: falls[0]] if len(falls) else times_s
+        return self._known_s
 
     def _tolerance_s(self, times_s: npt.NDArray[np.float64]) -> float:
         n, tolerance_s = self._measured
