@@ -111,7 +111,9 @@ class GrowingMap:
             image = total[at] / count[at] - usual
         _fill_gaps(image)
         x0_m, y0_m = self._x0_m + columns[0] * self._pixel_m, self._y0_m + rows[0] * self._pixel_m
-        return ScanMap(image.astype(np.float32), self._pixel_m, float(x0_m), float(y0_m))
+        with np.errstate(over="ignore"):  # of a damaged file
+            image = image.astype(np.float32)
+        return ScanMap(image, self._pixel_m, float(x0_m), float(y0_m))
 
 
 def _known(x_m: Floats, y_m: Floats, values: Floats) -> Floats:

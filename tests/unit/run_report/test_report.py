@@ -126,6 +126,16 @@ def test_killed_writer_leaves_a_file_of_which_the_report_says_so(tmp_path: Path)
     assert "No row has a verdict yet" in said
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, -1.0])
+def test_numbers_that_cannot_be_have_a_report(tmp_path: Path, value: float) -> None:
+    file = write_run(tmp_path / "damaged_std.h5")
+    with h5py.File(file, "r+") as opened:
+        for path in (f"{paths.QC}/score", paths.INTENSITY, paths.ROW_ENERGY):
+            opened[path][...] = value
+        opened[paths.STAMPS][...] = np.iinfo(np.int64).max
+    report(file)
+
+
 def test_growing_file_is_reported_as_far_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "growing_std.h5"
     with StandardFile.create(path, example_header(20)) as file:
