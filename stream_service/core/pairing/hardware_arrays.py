@@ -40,9 +40,11 @@ class HardwareArrays:
         self._all = self._arrays | self._times
         self._restored: dict[int, Exposure] = {}
         """By ordinal, exposures of rows that an earlier service has written, and that lack entries."""
-        self._miscounted: dict[str, int] = {}
-        """Channels of arrays without times that have not as many entries as frames were exposed; how many these are."""
-        self._apart: dict[str, int] = {}
+        self._n_exposed = 0
+        """Frames that were exposed, once all is there."""
+        self._miscounted: list[str] = []
+        """Channels of arrays without times that have not as many entries as frames were exposed."""
+        self._apart: list[str] = []
         """Likewise those that may end apart."""
 
     def __getitem__(self, channel: str) -> HardwareArray:
@@ -82,13 +84,14 @@ class HardwareArrays:
 
     def conclude(self, n_exposed: int, *, is_cut_off: bool = False) -> None:
         """Nothing more comes of any, nor a frame; so many were exposed. `is_cut_off`: the run did not wait for it."""
+        self._n_exposed = n_exposed
         self.end_all()
         for matching in self._matchings.values():
             matching.conclude(n_exposed, is_cut_off=is_cut_off)
         for name, rule in self._rules.items():
             array = self._arrays[name]
             if not rule.times and array.n_entries not in (0, n_exposed):
-                (self._apart if rule.may_end_apart else self._miscounted)[name] = n_exposed
+                (self._apart if rule.may_end_apart else self._miscounted).append(name)
 
     def end_all(self) -> None:
         """Nothing more comes of any. One trigger fills all: where one has an entry, others of its length have one."""
@@ -213,12 +216,11 @@ class HardwareArrays:
         """What does not fit of the arrays, in sentences."""
         notes = []
         for name, array in self._arrays.items():
-            is_by_times = bool(self._rules[name].times)
-            notes += array.notes(name, are_counted=not is_by_times)
-            if name in self._miscounted:
-                notes.append(miscount_note(name, array.n_entries, self._miscounted[name]))
-            if name in self._apart:
-                notes.append(apart_note(name, array.n_entries, self._apart[name]))
+            notes += array.notes(name, are_counted=not self._rules[name].times and name not in self._miscounted)
+        for channels, note in ((self._miscounted, miscount_note), (self._apart, apart_note)):
+            for n_entries in dict.fromkeys(self._arrays[name].n_entries for name in channels):
+                names = [name for name in channels if self._arrays[name].n_entries == n_entries]
+                notes.append(note(names, n_entries, self._n_exposed))
         for times, matching in self._matchings.items():
             names = [name for name, rule in self._rules.items() if rule.times == times]
             notes += matching_notes(names, matching, self._times[times])

@@ -10,32 +10,37 @@ from stream_service.core.pairing.trigger_alignment import NONE, UNSURE
 from stream_service.text.counted import agrees, counted
 
 
-def miscount_note(name: str, n_entries: int, n_exposed: int) -> str:
-    """Of an array without times that has not as many entries as frames were exposed, and may not end apart."""
-    what = "a trigger was missed, or the capture ended early" if n_entries < n_exposed else "one too many was captured"
+def miscount_note(names: Sequence[str], n_entries: int, n_exposed: int) -> str:
+    """Of arrays without times that have not as many entries as frames were exposed, and may not end apart."""
+    what = "a trigger was missed, or the capture ended early" if n_entries < n_exposed else "triggers were too many"
     return (
-        f"{_numbers(name, n_entries, n_exposed)}: {what}, nobody knows where, so all rows are flagged unmatched. Give "
-        "the times of its entries (times), which tell where"
+        f"{_numbers(names, n_entries, n_exposed)}: {what}, nobody knows where, so all rows are flagged unmatched. Give "
+        "the times of the entries (times), which tell where"
     )
 
 
-def apart_note(name: str, n_entries: int, n_exposed: int) -> str:
-    """Of one that may end apart."""
+def apart_note(names: Sequence[str], n_entries: int, n_exposed: int) -> str:
+    """Of those that may end apart."""
     what = "ended early" if n_entries < n_exposed else "went on longer"
     return (
-        f"{_numbers(name, n_entries, n_exposed)}: taken for a capture that {what}. If a trigger was missed, or one too "
-        "many, rows after it have the positions of their neighbours: the times of its entries (times) would tell"
+        f"{_numbers(names, n_entries, n_exposed)}: taken for a capture that {what}. If a trigger was missed, or one "
+        "too many, rows after it have the positions of their neighbours: the times of the entries (times) would tell"
     )
 
 
-def _numbers(name: str, n_entries: int, n_exposed: int) -> str:
+def _numbers(names: Sequence[str], n_entries: int, n_exposed: int) -> str:
     entries, frames = counted(n_entries, "entry", "entries"), counted(n_exposed, "frame")
-    return f"the array of {name} has {entries} for {frames} that {agrees(n_exposed, 'was')} exposed"
+    have = agrees(len(names), "has")
+    return f"{_the_arrays(names)} {have} {entries} for {frames} that {agrees(n_exposed, 'was')} exposed"
+
+
+def _the_arrays(names: Sequence[str]) -> str:
+    return f"the {'array' if len(names) == 1 else 'arrays'} of {' and '.join(names)}"
 
 
 def matching_notes(names: Sequence[str], matching: EntryMatching, times: HardwareArray) -> Iterator[str]:
     """Of the arrays of these channels, whose entries have times; at the end of the run."""
-    of = f"the arrays of {' and '.join(names)}" if len(names) > 1 else f"the array of {names[0]}"
+    of = _the_arrays(names)
     yield from times.notes(f"{names[0]}'s times", are_counted=False)
     if not matching.is_concluded:
         return
