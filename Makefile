@@ -25,9 +25,9 @@ IMPORTS_CACHE := --cache-dir '$(CACHES)/imports'
 endif
 BIN := $(VENV)/bin
 ARGS ?=
-# How many tests run beside each other: two more than there are cores, since many wait for a beamline; at most 8, each of
+# How many tests run beside each other: one more than there are cores, since many wait for a beamline; at most 8, each of
 # which takes up to 1 GB with its beamline and service. Tests of one file always follow each other.
-PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 6 ? cores + 2 : 8)))
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 8 ? cores + 1 : 8)))
 # Which torch `make interop` installs beside cdtools; say INTEROP_TORCH='torch --index-url ...' for a build of your choice.
 INTEROP_TORCH ?= torch
 
