@@ -6,6 +6,7 @@ A disk that is unmounted leaves its empty folder behind, and files would fill th
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from stream_service.errors import ConfigError
@@ -36,7 +37,11 @@ class DataDisk:
     @property
     def unmounted(self) -> str:
         """A sentence if the disk has gone since the first look; empty if it has not."""
-        if self._mount is None or self._mount == Path("/") or os.path.ismount(self._mount):
+        if self._mount is None or self._mount == Path("/"):
+            return ""
+        with suppress(OSError):
+            os.statvfs(self._mount)  # an automounter mounts it for that, and not for a look at whether it is
+        if os.path.ismount(self._mount):
             return ""
         return f"the disk at {self._mount} is not mounted any more: mount it again, files would fill another disk"
 

@@ -46,6 +46,24 @@ def test_disk_that_was_unmounted_is_told_and_nothing_is_armed_for_the_one_below(
     disk.check()
 
 
+def test_disk_of_an_automounter_is_not_taken_for_unmounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is mounted when somebody uses it, which asking whether it is mounted does not."""
+    monkeypatch.setattr(data_disk.os.path, "ismount", mounted_at(tmp_path))
+    disk = DataDisk(tmp_path)
+    assert disk.look().problem == ""
+    monkeypatch.setattr(data_disk.os.path, "ismount", mounted_at())
+    found = os.statvfs(tmp_path)
+
+    def use(path: object) -> os.statvfs_result:
+        if Path(str(path)) == tmp_path:
+            monkeypatch.setattr(data_disk.os.path, "ismount", mounted_at(tmp_path))
+        return found
+
+    monkeypatch.setattr(data_disk.os, "statvfs", use)
+    disk.check()
+    assert disk.look().problem == ""
+
+
 def test_disk_of_the_system_is_never_unmounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_disk.os.path, "ismount", mounted_at())
     disk = DataDisk(tmp_path)
