@@ -30,11 +30,11 @@ from stream_service.core.row import (
 from stream_service.errors import SourceError
 from stream_service.kernels import measure_rows
 from stream_service.quality_report.stored_conditions import stored_conditions
-from stream_service.quality_report.stored_settings import StoredSettings
 from stream_service.quality_report.view import View
 from stream_service.sources.hdf5.dataset import StoredDataset
 from stream_service.sources.hdf5.recording import Hdf5Recording
 from stream_service.sources.tables.recorded_units import text_of
+from stream_service.standard_file.read.stored_settings import StoredSettings
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.row_columns import PLACES
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from stream_service.core.conditions import RING_CURRENT, SHUTTER, Conditions
 from stream_service.core.pairing.readback import Readback
-from stream_service.quality_report.stored_settings import StoredSettings
 from stream_service.sources.hdf5.recording import Hdf5Recording
+from stream_service.standard_file.read.stored_settings import StoredSettings
 from stream_service.standard_file.schema import paths
 
 

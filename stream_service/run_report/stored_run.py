@@ -17,7 +17,6 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.bounded_file import BoundedFile
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
-from stream_service.quality_report.stored_settings import StoredSettings
 from stream_service.run_report.row_table import RowTable
 from stream_service.run_report.stored_ledger import StoredLedger
 from stream_service.sources.hdf5.cxi import axis_signs_of
@@ -25,6 +24,7 @@ from stream_service.sources.hdf5.dataset import StoredDataset
 from stream_service.sources.hdf5.tree import Hdf5Tree
 from stream_service.sources.tables.recorded_units import text_of
 from stream_service.standard_file.read.announced_rows import StandardRows, standard_rows
+from stream_service.standard_file.read.stored_settings import StoredSettings
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import group_at, names_in
 

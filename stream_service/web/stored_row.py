@@ -14,9 +14,9 @@ from stream_service.core.exposure import Flag
 from stream_service.core.frame_status import FrameStatus
 from stream_service.core.reason import words
 from stream_service.errors import SourceError
-from stream_service.quality_report.stored_settings import StoredSettings
 from stream_service.standard_file.read.announced_rows import rows_announced
 from stream_service.standard_file.read.bad_rows import judged_bad
+from stream_service.standard_file.read.stored_settings import StoredSettings
 from stream_service.standard_file.schema import paths
 from stream_service.standard_file.schema.contents import dataset_at, group_at, names_in, number_in, text_in, units_of
 from stream_service.standard_file.schema.row_columns import PLACES
