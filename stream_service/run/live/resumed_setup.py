@@ -186,6 +186,9 @@ class ResumedSetup(LiveSetup):
                 if self._is_of_another_run(file):
                     file.close()
                     raise SourceError(f"{path} is of another run of this name: its rows are left in it")
+                if self._reducer is not None and file.frame_shape != self._reducer.out_shape:
+                    file.close()
+                    raise SourceError(f"{path} has frames of another shape than the run: its rows are left in it")
                 files.append(file)
             except SourceError as error:
                 log.warning("%s", error)

@@ -93,3 +93,13 @@ def test_run_goes_on_without_the_rows_of_a_file_that_cannot_be_read(
     go_on(bench, frames(range(4, N + 1)), bench.exposed(N), bench.settles(), bench.detector_stops)
     assert bench.run.state is RunState.INCOMPLETE
     assert bench.rows() == [4, 5, 6]
+
+
+def test_file_with_frames_of_another_shape_is_left_and_told(tmp_path: Path, unfinished: UnfinishedRun) -> None:
+    assert unfinished.began is not None
+    unfinished.began = unfinished.began.model_copy(update={"raw_shape": (6, 9)})
+    bench = resumed(tmp_path, unfinished)
+    go_on(bench, bench.detector_stops, bench.stop)
+    assert bench.run.state is RunState.INCOMPLETE
+    assert "has frames of another shape than the run" in bench.run.message
+    assert len(interrupted_paths(bench.run.setup.path)) == 1
