@@ -193,14 +193,18 @@ class EntryMatching:
         else:
             is_past = ordinals < len(times_s)
         n = len(is_past) if is_past.all() else int(is_past.argmin())
-        if n < (2 if self._has_all_frames or not before else 1 + CONFIRMING) and not (self._has_all_frames and n):
+        is_all = self._has_all_frames and not self._times.may_come
+        is_only = self._has_all_frames and len(self._stamps_ns) == 1
+        if n < (1 if is_all or is_only else 1 + CONFIRMING if before else 2):
             return
         found = entries_so_far(
             ordinals[:n] - (ordinals[0] if before else 0), stamps_s[:n], times_s, 0 if before else None, tolerance_s
         )
+        if not before and (found < 0).all():
+            return  # without these, later ones would seem to begin the run
         n_sure_after = np.cumsum((found >= 0)[::-1])[::-1] - (found >= 0)
         follows = not before and n > 1 and (found[:2] == ordinals[:2]).all()
-        needed = 0 if self._has_all_frames or follows else CONFIRMING
+        needed = 0 if is_all or is_only or follows else CONFIRMING
         for k in range(len(before), n):
             if n_sure_after[k] < needed:
                 if k == len(before) and n - k >= MOST_WAITING:
