@@ -47,6 +47,40 @@ def test_missed_trigger_is_found_where_the_intervals_tell(kind: str, missed: int
         assert (found == scan.true_entries).all()
 
 
+@pytest.mark.parametrize("end", ["may_end_apart", "is_cut_off"])
+def test_uneven_end_costs_hardly_a_position(end: str) -> None:
+    """Up to three entries at the end are not told, and nobody looks for them; what else went wrong is still found."""
+    random = np.random.default_rng(0)
+    n_wrong = n_told = n_frames = 0
+    found_of = [scan for first in range(0, 3 * BLOCK, BLOCK) for scan in scans(first) if scan.true_entries[0] == 0]
+    for scan in found_of:
+        times_s = scan.entry_times_s[: max(1, len(scan.entry_times_s) - int(random.integers(0, 4)))]
+        found = entries_of_run(scan.ordinals, scan.arrived_stamps_s, times_s, scan.n_exposed, **{end: True})
+        n_wrong += bool(((found >= 0) & (found != scan.true_entries)).any())
+        n_told, n_frames = n_told + int((found >= 0).sum()), n_frames + len(found)
+    assert n_wrong < 0.02 * len(found_of), "a trigger that was missed is taken for an uneven end"
+    assert n_told > 0.5 * n_frames, "it tells nearly nothing"
+
+
+@pytest.mark.parametrize(
+    ("n_entries", "options", "is_told"),
+    [
+        (15, {"may_end_apart": True}, True),
+        (25, {"may_end_apart": True}, True),
+        (15, {"is_cut_off": True}, False),
+        (20, {"is_cut_off": True}, True),
+        (25, {"is_cut_off": True}, False),
+    ],
+)
+def test_scan_at_a_constant_rate_that_was_cut_off_tells_only_if_all_is_there(
+    n_entries: int, options: dict[str, bool], is_told: bool
+) -> None:
+    """The first trigger may have been missed; who says that only the end may be uneven says that it was not."""
+    found = entries_of_run(np.arange(20), 0.1 * np.arange(20), 0.1 * np.arange(n_entries), 20, **options)
+    told = np.where(np.arange(20) < n_entries, np.arange(20), NONE)
+    assert (found == (told if is_told else UNSURE)).all()
+
+
 @pytest.mark.parametrize("first", range(0, 300, 100))
 def test_what_was_told_as_they_came_is_told_at_the_end_or_taken_back(first: int) -> None:
     """Entries and frames come in any order; a frame has an entry before the end, but for those that wait."""

@@ -99,7 +99,7 @@ class EntryMatching:
         ordinals, stamps_s = self._of(sorted(self._stamps_ns))
         n_exposed = max(n_exposed, int(ordinals.max(initial=-1)) + 1)
         entries = entries_of_run(
-            ordinals, stamps_s, self._times_s(), n_exposed, may_end_apart=self._may_end_apart or is_cut_off
+            ordinals, stamps_s, self._times_s(), n_exposed, may_end_apart=self._may_end_apart, is_cut_off=is_cut_off
         )
         self._entries = dict(zip(ordinals.tolist(), entries.tolist(), strict=True))
         self._open = []

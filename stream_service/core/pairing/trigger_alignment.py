@@ -37,6 +37,9 @@ what it was before."""
 MARGIN = MORE
 """A chain that costs no more beyond the least counts. Less than two events: a scan at a constant rate with as many
 entries as frames is one in which nothing went wrong."""
+MARGIN_APART = EVENT - 1
+"""In its place, where the end may be uneven, as who knows the hardware says: less than one event, since at a constant
+rate a first trigger that was missed looks like a last one that was."""
 MARGIN_OF_BROKEN = 2 * STEP
 """In its place, where the clock of the frames was seen to stand or to step back: it may have stepped ahead, too."""
 SHORT = 1.5
@@ -63,12 +66,19 @@ def warm_up() -> None:
 
 
 def entries_of_run(
-    ordinals: Ints, stamps_s: Floats, times_s: Floats, n_exposed: int, *, may_end_apart: bool = False
+    ordinals: Ints,
+    stamps_s: Floats,
+    times_s: Floats,
+    n_exposed: int,
+    *,
+    may_end_apart: bool = False,
+    is_cut_off: bool = False,
 ) -> Ints:
     """(n,) the entry of each frame of a run that is over, or `NONE`, or `UNSURE`.
 
     `ordinals` (n,) ascend, of those of `n_exposed` frames whose stamps are known; `times_s` (N,) ascend. With
-    `may_end_apart` entries at the end, or frames, that are too many are none of the events.
+    `may_end_apart` entries at the end, or frames, that are too many are none of the events; nor are frames at the end
+    of a run that `is_cut_off`, but nobody says that nothing else was amiss.
     """
     if not len(ordinals) or not len(times_s):
         return np.full(len(ordinals), UNSURE if len(times_s) else NONE, np.int64)
@@ -77,11 +87,13 @@ def entries_of_run(
     shifts = np.unique(np.concatenate([around, around + surplus]))
     accuracy = tolerance_of(times_s), DRIFT
     before = least_costs(ordinals, stamps_s, times_s, shifts, FROM_START, 0, *accuracy)
-    end = FROM_APART if may_end_apart else FROM_START
+    is_apart = (may_end_apart and surplus != 0) or (is_cut_off and surplus < 0)
+    end = FROM_APART if is_apart else FROM_START
     after = _from_the_end(ordinals, stamps_s, times_s, shifts, n_exposed, end, accuracy)
-    margin = MARGIN_OF_BROKEN if _is_broken(stamps_s, accuracy[0]) else MARGIN
-    entries = _decided(ordinals, shifts, before + after, 0 if may_end_apart else margin)
-    return _without_entry(entries, len(times_s))
+    margin = MARGIN_APART if may_end_apart and surplus else MARGIN
+    if _is_broken(stamps_s, accuracy[0]):
+        margin = MARGIN_OF_BROKEN
+    return _without_entry(_decided(ordinals, shifts, before + after, margin), len(times_s))
 
 
 def entries_so_far(
