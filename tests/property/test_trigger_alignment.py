@@ -76,7 +76,7 @@ def test_scan_at_a_constant_rate_that_was_cut_off_tells_only_if_all_is_there(
     n_entries: int, options: dict[str, bool], is_told: bool
 ) -> None:
     """The first trigger may have been missed; who says that only the end may be uneven says that it was not."""
-    found = entries_of_run(np.arange(20), 0.1 * np.arange(20), 0.1 * np.arange(n_entries), 20, **options)
+    found = entries_of_run(np.arange(20), np.arange(0.0, 20.0), np.arange(float(n_entries)), 20, **options)
     told = np.where(np.arange(20) < n_entries, np.arange(20), NONE)
     assert (found == (told if is_told else UNSURE)).all()
 
