@@ -114,7 +114,7 @@ class FrameIntake:
             is_begin_certain=begin.is_certain,
             n_shares=n_shares,
         )
-        self.late = (past or Past()).restore(ledger)
+        self.interrupted = (past or Past()).restore(ledger)
         """Rows of the past, which are to follow."""
         self.notes = notes
         self.end: End | None = None

@@ -17,7 +17,7 @@ from stream_service.core.pairing.hardware_array import Held
 from stream_service.core.pairing.readback import Readback, Unheard
 from stream_service.core.partition import NO_FRAME
 from stream_service.core.run import EndReason
-from stream_service.run.rows.late_rows import InterruptedFile, LateRows
+from stream_service.run.rows.interrupted_rows import InterruptedFile, InterruptedRows
 from stream_service.run.rows.pixel_reduction import KnownPixels
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
@@ -65,9 +65,9 @@ class Past:
 
     def close(self) -> None:
         """Let go of the interrupted files."""
-        LateRows(self.interrupted, (), self.reader).close()
+        InterruptedRows(self.interrupted, (), self.reader).close()
 
-    def restore(self, ledger: Ledger) -> LateRows:
+    def restore(self, ledger: Ledger) -> InterruptedRows:
         """Enter into a new ledger what has come; the rows that are to follow."""
         frames = self._all("epoch", np.int32), self._all("unique_id", np.int64), self._all("timestamp_ns", np.int64)
         ordinals = ledger.restore(
@@ -81,7 +81,7 @@ class Past:
             start, end = end, end + math.prod(shape)
             is_frame = file.rows["epoch"] >= 0
             places.append(np.where(is_frame, ordinals[start:end].reshape(shape), NO_FRAME))
-        return LateRows(self.interrupted, places, self.reader)
+        return InterruptedRows(self.interrupted, places, self.reader)
 
     def _all(self, name: str, dtype: type[Scalar]) -> npt.NDArray[Scalar]:
         """Of all frames of all rows, one after another."""

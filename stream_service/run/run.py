@@ -169,7 +169,7 @@ class Run:
     def disarm(self) -> None:
         """Give up an armed run that was not started; nothing is left running."""
         self._sources.close()
-        self._intake.late.close()
+        self._intake.interrupted.close()
         self.setup.journal.disarmed()
         self._take(RunEvent.ABORT)
 
@@ -299,7 +299,7 @@ class Run:
     def _go_on(self) -> None:
         """Go on where the run was when its service was killed, if it was."""
         self._n_epochs_told = max(1, len(self._past.epochs))
-        self._rows.go_on(self._past, self._intake.late, self._ledger)
+        self._rows.go_on(self._past, self._intake.interrupted, self._ledger)
         if self.out is not None:
             self._take(RunEvent.FRAME)
             self._report.say(self.state, f"receiving {self.setup.scan_id}")

@@ -20,8 +20,8 @@ from stream_service.errors import PtychostreamError
 from stream_service.qc.scan_values import ScanTable, ScanValues, scan_values
 from stream_service.run.pairing import Pairing
 from stream_service.run.past import Past
+from stream_service.run.rows.interrupted_rows import InterruptedBlock, InterruptedRows
 from stream_service.run.rows.judged_rows import JudgedRows, NewsListener
-from stream_service.run.rows.late_rows import LateBlock, LateRows
 from stream_service.run.rows.latest_row import LatestRow, ShownRow
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile
@@ -64,7 +64,7 @@ class RunRows:
         self.judged: JudgedRows | None = None
         """Rows with their verdicts, from the first frame on; None where nobody follows the file."""
         self._past = Past()
-        self._late = LateRows()
+        self._interrupted = InterruptedRows()
         self._paired: list[Exposure] = []
         """Those that are not handed over yet."""
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
@@ -112,11 +112,14 @@ class RunRows:
         is_in_order = not frame.is_backfilled or ledger.is_in_order(receipt.ordinal)
         self.pairing.add(frame, receipt, self._setup.exposure_of(frame), self._clock(), is_in_order=is_in_order)
 
-    def go_on(self, past: Past, late: LateRows, ledger: Ledger) -> None:
-        """Take the past of the run, once, before its first frame; `late` are rows of it. Raises `PtychostreamError`."""
-        self._past, self._late = past, late
+    def go_on(self, past: Past, interrupted: InterruptedRows, ledger: Ledger) -> None:
+        """Take the past of the run, once, before its first frame; `interrupted` are its rows.
+
+        Raises `PtychostreamError`.
+        """
+        self._past, self._interrupted = past, interrupted
         self.pairing.arrays.go_on(past.arrays_before)
-        for ordinal, stamp_ns in late.stamps():
+        for ordinal, stamp_ns in interrupted.stamps():
             self.pairing.arrays.add_frame(ordinal, stamp_ns)
         self.pairing.restore(past.readbacks, past.unheard)
         self._n_unheard_told = len(past.unheard)
@@ -129,20 +132,20 @@ class RunRows:
     @property
     def is_salvaging(self) -> bool:
         """True while rows of the past are to follow that can be had."""
-        return self.out is not None and not self._late.is_done
+        return self.out is not None and not self._interrupted.is_done
 
     def salvage(self, ledger: Ledger) -> None:
         """Let some more rows of the past follow, if they have been read. Never waits for them."""
-        if self.out is None or self._late.is_done:
+        if self.out is None or self._interrupted.is_done:
             return
-        if (block := self._late.take(self.out.pipeline.n_rows)) is not None:
+        if (block := self._interrupted.take(self.out.pipeline.n_rows)) is not None:
             self.out.pipeline.add_salvaged(*block)
             self._restore(block)
-        if self._late.failure:
-            log.warning("%s", self._late.failure)
-            ledger.reopen(self._late.left())
+        if self._interrupted.failure:
+            log.warning("%s", self._interrupted.failure)
+            ledger.reopen(self._interrupted.left())
 
-    def _restore(self, block: LateBlock) -> None:
+    def _restore(self, block: InterruptedBlock) -> None:
         """Tell the arrays which frames have rows already; those that lack entries may be put right."""
         if self.out is None or not list(self.pairing.arrays):
             return
@@ -154,7 +157,7 @@ class RunRows:
 
     def superseded(self) -> tuple[Path, ...]:
         """Interrupted files of which every row is in the file, once that is closed."""
-        return tuple(file.path for file in self._late.files) if self._late.has_all else ()
+        return tuple(file.path for file in self._interrupted.files) if self._interrupted.has_all else ()
 
     def pair(self) -> None:
         """Enter what the channels did, and store the frames that are known by that, or can wait no longer.
@@ -217,18 +220,18 @@ class RunRows:
 
     def close(self, outcome: RunOutcome) -> None:
         """Close the file with the end of the run in it, and then the sinks."""
-        self._late.close()
+        self._interrupted.close()
         if self.out is not None:
             self.out.close(outcome)
 
     def notes(self) -> Iterator[str]:
         """Remarks on the rows so far, in sentences."""
         yield from self._past.notes
-        if self._late.n_left and not self._late.failure:
-            names = ", ".join(file.path.name for file in self._late.files)
-            yield f"{self._late.n_left} of these rows are only in {names} still"
-        if self._late.failure:
-            yield self._late.failure
+        if self._interrupted.n_left and not self._interrupted.failure:
+            names = ", ".join(file.path.name for file in self._interrupted.files)
+            yield f"{self._interrupted.n_left} of these rows are only in {names} still"
+        if self._interrupted.failure:
+            yield self._interrupted.failure
         if self.out is not None:
             yield from self.pairing.notes()
             yield from self.out.pipeline.notes()
@@ -255,7 +258,7 @@ class RunRows:
         out.pipeline.pixels.on_saturated = self._setup.journal.saturated
         if past.repeats:
             out.pipeline.planned.announce(past.repeats)
-        self._late.foresee(out.pipeline.planned.foresee)
+        self._interrupted.foresee(out.pipeline.planned.foresee)
         out.pipeline.is_unsure = self.pairing.is_unsure
         if out.quality.is_followed:
             self.judged = JudgedRows(

@@ -34,7 +34,7 @@ from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.live.run_trial import check_space
 from stream_service.run.live.unfinished_run import UnfinishedRun
 from stream_service.run.past import Past, merged_readbacks
-from stream_service.run.rows.late_rows import InterruptedFile
+from stream_service.run.rows.interrupted_rows import InterruptedFile
 from stream_service.run.rows.pixel_reduction import KnownPixels
 from stream_service.settings.profile import Profile
 from stream_service.settings.service_status import NO_RUN, RunStatus, Severity

@@ -55,7 +55,7 @@ class InterruptedFile(Protocol):
         ...
 
 
-class LateBlock(NamedTuple):
+class InterruptedBlock(NamedTuple):
     """Some of the rows."""
 
     rows: np.ndarray[Any, Any]
@@ -72,7 +72,7 @@ class _Piece(NamedTuple):
     stop: int
 
 
-class LateRows:
+class InterruptedRows:
     """Those of one run. `take` is for the thread of the run."""
 
     def __init__(
@@ -98,7 +98,7 @@ class LateRows:
         """All that are to come."""
         self.n_left = self.n_rows
         self._reader = reader
-        self._ahead: deque[Future[LateBlock]] = deque()
+        self._ahead: deque[Future[InterruptedBlock]] = deque()
         """Blocks that are read, the next one first."""
 
     @property
@@ -131,7 +131,7 @@ class LateRows:
             has_place = (places >= 0) & (places != NO_FRAME)
             yield from zip(places[has_place].tolist(), file.rows["timestamp_ns"][has_place].tolist(), strict=True)
 
-    def take(self, next_number: int) -> LateBlock | None:
+    def take(self, next_number: int) -> InterruptedBlock | None:
         """The next block, if it is there; its rows will be numbered from `next_number` on. Never waits."""
         self._read_ahead()
         if not self._ahead or not self._ahead[0].done():
@@ -190,12 +190,12 @@ class LateRows:
         for piece in self._pieces[next_piece : next_piece + MOST_READ_AHEAD - len(self._ahead)]:
             self._ahead.append(self._reader.submit(self._read, piece))
 
-    def _read(self, piece: _Piece) -> LateBlock:
+    def _read(self, piece: _Piece) -> InterruptedBlock:
         """In the thread of the reader."""
         rows, pixels = self.files[piece.file].block(piece.start, piece.stop)
         rows = np.array(rows)
         self._name_replaced(piece, rows)
-        return LateBlock(rows, pixels, self._ordinals[piece.file][piece.start : piece.stop])
+        return InterruptedBlock(rows, pixels, self._ordinals[piece.file][piece.start : piece.stop])
 
     def _name_replaced(self, piece: _Piece, rows: np.ndarray[Any, Any]) -> None:
         """Name replaced rows by their first frames, where those are others; -1 for none."""
@@ -205,7 +205,7 @@ class LateRows:
         named = firsts[np.where(is_named, replaces, 0)]
         rows["replaces"] = np.where(is_named & (named != own) & (named >= 0), named, -1)
 
-    def _renamed(self, block: LateBlock) -> LateBlock:
+    def _renamed(self, block: InterruptedBlock) -> InterruptedBlock:
         """The block with the new numbers of replaced rows."""
         replaces = block.rows["replaces"]
         replaces[:] = [self._number_of.get(first, -1) if first >= 0 else -1 for first in replaces.tolist()]

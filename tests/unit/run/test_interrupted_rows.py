@@ -21,7 +21,7 @@ from stream_service.core.frame import Frame
 from stream_service.core.run import RunState
 from stream_service.errors import SourceError
 from stream_service.run.past import Past
-from stream_service.run.rows.late_rows import LateRows
+from stream_service.run.rows.interrupted_rows import InterruptedRows
 from stream_service.run.rows.pixel_reduction import KnownPixels
 from stream_service.standard_file import SalvagedRows
 from stream_service.testing.scripted_raw_file import ScriptedRawFile
@@ -147,7 +147,7 @@ def test_disk_that_fails_and_then_hangs_does_not_hold_up_the_end() -> None:
     rows = np.zeros(2, [("replaces", np.int64)])
     file: Any = SimpleNamespace(rows=rows, frame_shape=(1024, 1024), n_announced=2, block=block, close=may_read.is_set)
     reader = ThreadPoolExecutor(1)
-    late = LateRows([file], [np.arange(2)[:, None]], reader)
+    late = InterruptedRows([file], [np.arange(2)[:, None]], reader)
     while not late.failure:
         assert late.take(0) is None
     began_s = time.monotonic()

@@ -15,8 +15,8 @@ from judged import rows_of
 from limits import HANG_S
 
 from stream_service.errors import SourceError
-from stream_service.run.rows import late_rows
-from stream_service.run.rows.late_rows import LateBlock, LateRows
+from stream_service.run.rows import interrupted_rows
+from stream_service.run.rows.interrupted_rows import InterruptedBlock, InterruptedRows
 
 SHAPE = (2, 3)
 
@@ -53,9 +53,9 @@ def reader() -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-def taken(late: LateRows, first: int = 0) -> list[LateBlock]:
+def taken(late: InterruptedRows, first: int = 0) -> list[InterruptedBlock]:
     """All blocks, numbered from `first` on."""
-    blocks: list[LateBlock] = []
+    blocks: list[InterruptedBlock] = []
     deadline_s = time.monotonic() + HANG_S
     while not late.is_done:
         assert time.monotonic() < deadline_s
@@ -65,11 +65,11 @@ def taken(late: LateRows, first: int = 0) -> list[LateBlock]:
     return blocks
 
 
-def names(blocks: list[LateBlock]) -> list[int]:
+def names(blocks: list[InterruptedBlock]) -> list[int]:
     return [int(image[0, 0]) for block in blocks for image in block.pixels]
 
 
-def replaced(blocks: list[LateBlock]) -> list[int]:
+def replaced(blocks: list[InterruptedBlock]) -> list[int]:
     return [int(number) for block in blocks for number in block.rows["replaces"]]
 
 
@@ -78,7 +78,7 @@ def places(*ordinals: int) -> npt.NDArray[np.int64]:
 
 
 def test_every_row_comes_once_in_the_order_in_which_it_was_written(reader: ThreadPoolExecutor) -> None:
-    late = LateRows([File(1, 3), File(2, 2)], [places(0, 2, 1), places(4, 3)], reader)
+    late = InterruptedRows([File(1, 3), File(2, 2)], [places(0, 2, 1), places(4, 3)], reader)
     assert (late.n_rows, late.left().tolist(), late.has_all) == (5, [0, 2, 1, 4, 3], False)
     assert names(taken(late)) == [100, 101, 102, 200, 201]
     assert late.has_all and late.left().tolist() == []
@@ -86,7 +86,7 @@ def test_every_row_comes_once_in_the_order_in_which_it_was_written(reader: Threa
 
 def test_of_an_exposure_that_is_in_two_files_the_later_one_is_taken(reader: ThreadPoolExecutor) -> None:
     """The service was killed while the rows of the first file were on their way into the second."""
-    late = LateRows([File(1, 4), File(2, 2)], [places(0, 1, 2, 3), places(4, 1)], reader)
+    late = InterruptedRows([File(1, 4), File(2, 2)], [places(0, 1, 2, 3), places(4, 1)], reader)
     assert names(taken(late)) == [100, 201, 102, 103, 200]
     assert late.has_all
 
@@ -95,22 +95,26 @@ def test_row_that_put_another_right_is_taken_in_its_place_and_a_repeat_names_the
     reader: ThreadPoolExecutor,
 ) -> None:
     file = File(1, 4, replaces=[-1, -1, 1, 0])  # row 2 is row 1, put right; row 3 repeats the position of row 0
-    blocks = taken(LateRows([file], [places(0, 1, 1, 7)], reader), first=10)
+    blocks = taken(InterruptedRows([file], [places(0, 1, 1, 7)], reader), first=10)
     assert (names(blocks), replaced(blocks)) == ([100, 102, 103], [-1, -1, 10])
 
 
 def test_file_that_names_rows_it_does_not_have_names_none(reader: ThreadPoolExecutor) -> None:
-    assert replaced(taken(LateRows([File(1, 3, replaces=[99, -7, 1])], [places(0, 1, 2)], reader))) == [-1, -1, 1]
+    assert replaced(taken(InterruptedRows([File(1, 3, replaces=[99, -7, 1])], [places(0, 1, 2)], reader))) == [
+        -1,
+        -1,
+        1,
+    ]
 
 
 def test_row_that_has_no_place_in_the_run_is_left_and_its_file_stays(reader: ThreadPoolExecutor) -> None:
-    late = LateRows([File(1, 3)], [places(0, -1, 2)], reader)
+    late = InterruptedRows([File(1, 3)], [places(0, -1, 2)], reader)
     assert names(taken(late)) == [100, 102]
     assert not late.has_all
 
 
 def test_file_of_which_rows_are_lost_stays(reader: ThreadPoolExecutor) -> None:
-    late = LateRows([File(1, 2, n_announced=3)], [places(0, 1)], reader)
+    late = InterruptedRows([File(1, 2, n_announced=3)], [places(0, 1)], reader)
     taken(late)
     assert not late.has_all
 
@@ -118,22 +122,22 @@ def test_file_of_which_rows_are_lost_stays(reader: ThreadPoolExecutor) -> None:
 def test_file_that_cannot_be_read_any_more_ends_it_with_a_sentence(reader: ThreadPoolExecutor) -> None:
     good, bad = File(1, 1), File(2, 2)
     bad.failure = "2.h5 cannot be read: Input/output error"
-    late = LateRows([good, bad], [places(0), places(1, 2)], reader)
+    late = InterruptedRows([good, bad], [places(0), places(1, 2)], reader)
     assert names(taken(late)) == [100]
     assert (late.failure, late.is_done, late.has_all) == (bad.failure, True, False)
     assert late.left().tolist() == [1, 2]
 
 
 def test_large_rows_come_in_blocks(reader: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(late_rows, "BLOCK_BYTES", 2 * 4 * SHAPE[0] * SHAPE[1])
-    late = LateRows([File(1, 5)], [places(*range(5))], reader)
+    monkeypatch.setattr(interrupted_rows, "BLOCK_BYTES", 2 * 4 * SHAPE[0] * SHAPE[1])
+    late = InterruptedRows([File(1, 5)], [places(*range(5))], reader)
     assert [len(block.rows) for block in taken(late)] == [2, 2, 1]
 
 
 def test_its_files_are_closed_in_the_thread_that_has_opened_them(reader: ThreadPoolExecutor) -> None:
     files = [File(1, 1), File(2, 1)]
-    late = LateRows(files, [places(0), places(1)], reader)
+    late = InterruptedRows(files, [places(0), places(1)], reader)
     late.close()
     late.close()
     assert all(file.is_closed for file in files)
-    LateRows().close()
+    InterruptedRows().close()
