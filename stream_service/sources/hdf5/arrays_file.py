@@ -62,7 +62,9 @@ class ArraysFile:
         self._is_fixed = self._is_over = self._is_renamed = False
         self._has_answered = False
         self._asked_s: float | None = None
-        """Since when an answer is awaited."""
+        """Since when an answer is awaited,"""
+        self._asked_path: Path | None = None
+        """and on which file."""
         self._next_s = 0.0
         self._events: list[ReadbackEvent] = []
         self._before: ArraysAnswer | None = None
@@ -81,6 +83,7 @@ class ArraysFile:
         """See what the file holds before the run. Raises `SourceError` if that cannot be told, and `CancelledError`."""
         cancellation = cancellation or Cancellation()
         if self._path_now() is None:
+            self._start_process()  # there may be little time between its name and the first entries
             return
         cancellation.wait_until(self._has_looked, FIRST_LOOK_S)
         if self._before is None:
@@ -93,7 +96,9 @@ class ArraysFile:
 
     def fix(self) -> None:
         """Frames have come: what is named from now on is the file of another scan."""
-        self._is_fixed = self._path is not None
+        if not self._is_fixed:
+            self._follow_name()
+            self._is_fixed = self._path is not None
 
     def take(self) -> list[ReadbackEvent]:
         """What has come since the last call."""
@@ -113,10 +118,9 @@ class ArraysFile:
     def _look(self) -> None:
         if self._is_over:
             return
-        if self._asked_s is None:
-            self._follow_name()
-            if self._path is not None and self._clock() >= self._next_s:
-                self._ask(self._path)
+        self._follow_name()
+        if self._asked_s is None and self._path is not None and self._clock() >= self._next_s:
+            self._ask(self._path)
         if self._asked_s is not None and self._process is not None:
             self._hear(self._process)
 
@@ -129,17 +133,23 @@ class ArraysFile:
         self._path, self._before, self._was_read, self._next_s = path, None, False, 0.0
 
     def _ask(self, path: Path) -> None:
-        try:
-            if self._process is None:
-                settings = json.dumps({"memory_bytes": self._limits.memory_bytes})
-                self._has_answered = False
-                self._process = PipedProcess(READER, [settings], 8 * MOST_FRAMES * len(self._datasets))
-        except PtychostreamError as error:
-            self._put_off(f"{path} is not read: {error}")
+        process = self._start_process()
+        if process is None:
             return
         question = {"path": os.fspath(path), "datasets": self._datasets, "step_cpu_s": self._limits.step_cpu_s}
-        self._process.send(question)
-        self._asked_s = self._clock()
+        process.send(question)
+        self._asked_s, self._asked_path = self._clock(), path
+
+    def _start_process(self) -> PipedProcess | None:
+        """The process that is there, or a new one; None if there can be none now."""
+        if self._process is None:
+            settings = json.dumps({"memory_bytes": self._limits.memory_bytes})
+            self._has_answered = False
+            try:
+                self._process = PipedProcess(READER, [settings], 8 * MOST_FRAMES * len(self._datasets))
+            except PtychostreamError as error:
+                self._put_off(f"arrays of {self._channels} are not read: {error}")
+        return self._process
 
     def _hear(self, process: PipedProcess) -> None:
         assert self._asked_s is not None
@@ -164,6 +174,8 @@ class ArraysFile:
             return
         took_s, self._asked_s = self._clock() - self._asked_s if self._has_answered else 0.0, None
         self._has_answered = True  # the first answer takes the time in which the process starts
+        if self._asked_path != self._path:
+            return
         self._next_s = self._clock() + max(LOOK_S, (LOOK_SHARE - 1) * took_s)
         if answer.state is not ArraysState.UNCHANGED:
             self._say(answer.sentence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,25 @@ def test_name_that_is_told_late_is_followed_until_frames_come(listen: Callable[.
     PandaFile.of(tmp_path / "new.h5", 4)
     listener.until(lambda: listener.has_ended)
     assert listener.used() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_name_that_changes_while_the_process_starts_is_followed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file is named, the right one, and frames come, all before the first look is answered."""
+    monkeypatch.setattr(arrays_file, "LOOK_S", 0.02)
+    PandaFile.of(tmp_path / "old.h5", 3)
+    listener = Listener(tmp_path)
+    with closing(listener.file) as file:
+        file.take()
+        assert file._asked_s is not None
+        listener.path = tmp_path / "new.h5"
+        file.fix()
+        listener.path = tmp_path / "old.h5"
+        listener.until(lambda: "new.h5 is not there" in file.sentence)
+        PandaFile.of(tmp_path / "new.h5", 4)
+        listener.until(lambda: listener.has_ended)
+        assert listener.used() == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_file_that_is_being_written_when_its_name_changes_is_of_the_run(
