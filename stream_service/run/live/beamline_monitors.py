@@ -11,7 +11,8 @@ from stream_service.core.exposure import POSITION_CHANNELS
 from stream_service.core.pairing.rule import How
 from stream_service.errors import ConfigError
 from stream_service.run.live.frame_transport import LiveFrames, frame_switches, frame_transport
-from stream_service.settings.profile import Motion, Profile, moving_channel
+from stream_service.settings.channel_settings import Motion
+from stream_service.settings.profile import Profile, moving_channel
 from stream_service.settings.service_status import ReadbackStatus, Severity
 from stream_service.sources.live.ca_detector import CaDetector
 from stream_service.sources.live.ca_file_name import RAW_FILE_NAME, CaFileName

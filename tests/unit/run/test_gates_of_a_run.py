@@ -22,7 +22,7 @@ from stream_service.core.run import RunState
 from stream_service.core.stream import Gone
 from stream_service.quality_report.evaluated_file import EvaluatedFile
 from stream_service.quality_report.view import View
-from stream_service.settings.profile import ChannelSettings
+from stream_service.settings.channel_settings import ChannelSettings
 from stream_service.settings.quality import QualitySettings
 from stream_service.sources.hdf5.recording import Hdf5Paths, Hdf5Recording
 from stream_service.standard_file import validate_file

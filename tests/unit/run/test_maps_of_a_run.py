@@ -15,7 +15,7 @@ from scripted_run import Bench, profile_for
 from stream_service.core.run import RunState
 from stream_service.qc.maps import ScanMap, scan_map
 from stream_service.service.run_pictures import RunPictures
-from stream_service.settings.profile import ChannelSettings
+from stream_service.settings.channel_settings import ChannelSettings
 from stream_service.settings.status_table import ServiceImage
 from stream_service.standard_file import RowVerdicts, apply_verdicts, paths, validate_file
 
