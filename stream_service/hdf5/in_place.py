@@ -69,14 +69,16 @@ class RowsInPlace:
         return True
 
 
-def rows_in_place(id: h5d.DatasetID) -> RowsInPlace | None:
+def rows_in_place(id: h5d.DatasetID, *, is_growing: bool = False) -> RowsInPlace | None:
     """The rows of a dataset as they lie in its file; None if HDF5 has to read them.
 
-    That is so of a file that may still be written: what its index says is for HDF5 to follow.
+    That is so of a file that may still be written: what its index says is for HDF5 to follow. With `is_growing` they
+    are given for that, too, as far as it has come: for a look whether they are still what HDF5 has read.
     """
     try:
         file = h5i.get_file_id(id)
-        if file.get_intent() != h5f.ACC_RDONLY or file.get_access_plist().get_driver() != h5fd.SEC2:
+        growing = h5f.ACC_SWMR_READ if is_growing else 0
+        if file.get_intent() & ~growing != h5f.ACC_RDONLY or file.get_access_plist().get_driver() != h5fd.SEC2:
             return None
         if file.get_create_plist().get_userblock() or not id.get_type().equal(h5t.py_create(id.dtype)):
             return None

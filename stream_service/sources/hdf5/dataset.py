@@ -131,10 +131,13 @@ class StoredDataset:
         """Where each image (y, x) lies in the file; `NOWHERE` if it was not stored, None if the file does not tell."""
         return places_of_images(self._dataset.id, self.where, is_closed=is_closed)
 
-    def in_place(self) -> RowsInPlace | None:
-        """Its rows as they lie in the file, as long as that is not written; None if HDF5 has to read them."""
+    def in_place(self, *, is_growing: bool = False) -> RowsInPlace | None:
+        """Its rows as they lie in the file, as long as that is not written; None if HDF5 has to read them.
+
+        With `is_growing` those that have come of a file that is written, too.
+        """
         with readable(self.where):
-            return rows_in_place(self._dataset.id)
+            return rows_in_place(self._dataset.id, is_growing=is_growing)
 
     def whole(self) -> npt.NDArray[Any]:
         """All of it; for single numbers and images, not for what grows."""

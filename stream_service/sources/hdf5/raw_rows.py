@@ -19,11 +19,13 @@ from stream_service.errors import SourceError
 from stream_service.hdf5.failures import HDF5_ERRORS
 from stream_service.hdf5.opening import BeingWrittenError, is_longer_than_stated, open_hdf5, writer_flags
 from stream_service.sources.hdf5.areadetector import is_areadetector, read_areadetector
+from stream_service.sources.hdf5.columns import Stamps
 from stream_service.sources.hdf5.contents import Contents, Hdf5Paths, TimestampField
 from stream_service.sources.hdf5.dataset import StoredDataset
 from stream_service.sources.hdf5.image_order import ImageOrder, UnknownOrderError, order_of_images
 from stream_service.sources.hdf5.raw_matching import Identities
 from stream_service.sources.hdf5.rows import RecordedRows
+from stream_service.sources.hdf5.stamps_on_disk import StampsOnDisk, stamps_on_disk
 from stream_service.sources.hdf5.tree import Hdf5Tree
 
 EVERYTHING_AS_THE_LAYOUT_SAYS = Hdf5Paths()
@@ -59,10 +61,11 @@ class RawRows:
             raise SourceError(f"{self.path} was not written by areaDetector's NDFileHDF5")
         contents = read_areadetector(tree, EVERYTHING_AS_THE_LAYOUT_SAYS, timestamp_field)
         contents.check_holds(tree.file_bytes)
-        if contents.unique_ids is None or contents.stamps is None:
+        unique_ids, stamps = contents.unique_ids, contents.stamps
+        if unique_ids is None or stamps is None:
             raise SourceError(f"{self.path} has no NDArrayUniqueId, or no stamps of its frames")
-        n_whole = self._n_whole(contents)
-        ids, stamps_ns = contents.unique_ids.read(0, n_whole), contents.stamps.read(0, n_whole)
+        n_whole = self._n_whole(contents, (unique_ids.stored, *stamps.stored))
+        ids, stamps_ns = unique_ids.read(0, n_whole), stamps.read(0, n_whole)
         is_stamped = stamps_ns != 0  # a row that was not stored, or not flushed, reads as zeros
         order = self._order(contents, is_stamped)
         n_whole = min(n_whole, len(order.has_image))
@@ -74,6 +77,16 @@ class RawRows:
             contents = replace(contents, columns=columns)
         self._rows = RecordedRows(contents, self.path)
         self.identities = Identities(ids[self._places], stamps_ns[self._places])
+        self._on_disk = None if self.is_closed else self._stamps_on_disk(stamps)
+
+    def _stamps_on_disk(self, stamps: Stamps) -> StampsOnDisk:
+        on_disk = stamps_on_disk(stamps)
+        if on_disk is None:
+            raise BeingWrittenError(
+                f"{self.path} is being written, and its stamps are compressed or have several axes: it is read once it "
+                "is closed"
+            )
+        return on_disk
 
     def _order(self, contents: Contents, is_stamped: npt.NDArray[np.bool_]) -> ImageOrder:
         try:
@@ -85,13 +98,26 @@ class RawRows:
             raise BeingWrittenError(told) from error
 
     def frames(self, rows: npt.NDArray[np.intp]) -> Iterator[Frame]:
-        """Those at these places among `identities`, which are in ascending order."""
-        places = self._places[rows]
+        """Those at these places among `identities`, which are in ascending order.
+
+        Raises `BeingWrittenError` if what has been read is no longer what the file has there.
+        """
+        places, identities = self._places[rows], self.identities.at(rows)
         ends = [*(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
         start = 0
         for end in ends if len(places) else ():
-            yield from self._rows.frames(int(places[start]), int(places[end - 1]) + 1)
+            for n, frame in enumerate(self._rows.frames(int(places[start]), int(places[end - 1]) + 1), start):
+                is_same = (frame.unique_id, frame.timestamp_ns) == (identities.ids[n], identities.ns[n])
+                if not is_same or not self._is_on_disk(int(places[n]), frame.timestamp_ns):
+                    raise BeingWrittenError(f"{self.path} was written to while it was read")
+                yield frame
             start = end
+
+    def _is_on_disk(self, place: int, timestamp_ns: int) -> bool:
+        """False if a growing file was begun anew under its name: HDF5 does not see it, and gives the new pixels for the
+        old stamps.
+        """
+        return self._on_disk is None or self._on_disk.at(place) == timestamp_ns
 
     @property
     def is_unchanged(self) -> bool:
@@ -121,13 +147,17 @@ class RawRows:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _n_whole(self, contents: Contents) -> int:
-        """Rows of which every value has come; images may be more, or fewer."""
+    def _n_whole(self, contents: Contents, identities: Collection[StoredDataset]) -> int:
+        """Rows of which every value has come; images may be more, or fewer. Ids and stamps are not stored once."""
         if not contents.frames.stored.is_written:
             return 0
         per_frame = list(contents.per_frame)
         longest = max(_n_stored(stored) for stored in per_frame)
-        return min(_n_stored(stored) for stored in per_frame if not self._is_stored_once(stored, longest))
+        return min(
+            _n_stored(stored)
+            for stored in per_frame
+            if stored in identities or not self._is_stored_once(stored, longest)
+        )
 
     def _is_stored_once(self, stored: StoredDataset, longest: int) -> bool:
         """True if a column has one value for all frames; in a growing file one chunk may still lag behind."""

@@ -57,7 +57,7 @@ class FlatDataset(StoredDataset):
     def _line(self, index: int) -> tuple[int, ...]:
         return tuple(int(n) for n in np.unravel_index(index, self._leading[:-1]))
 
-    def in_place(self) -> RowsInPlace | None:
+    def in_place(self, *, is_growing: bool = False) -> RowsInPlace | None:
         return None
 
 
@@ -80,5 +80,5 @@ class ReorderedDataset(StoredDataset):
     def _blank(self) -> npt.NDArray[Any]:
         return np.zeros((1, *self.shape[1:]), self.dtype)
 
-    def in_place(self) -> RowsInPlace | None:
+    def in_place(self, *, is_growing: bool = False) -> RowsInPlace | None:
         return None
