@@ -24,7 +24,14 @@ from stream_service.processes.limited import limit_this_process
 from stream_service.processes.messages import Outbox
 from stream_service.processes.piped import outbox, questions
 from stream_service.processes.reading import Notes, take_notes
-from stream_service.sources.hdf5.raw_matching import Agreement, Identities, compared, is_between, wanted_rows
+from stream_service.sources.hdf5.raw_matching import (
+    Agreement,
+    Identities,
+    compared,
+    is_between,
+    is_without_reset,
+    wanted_rows,
+)
 from stream_service.sources.hdf5.raw_messages import (
     SIGN_OF_LIFE,
     RawAnswer,
@@ -100,6 +107,9 @@ class RawReader:
             if not file.is_closed and not agreement.n_compared:
                 return RawAnswer(state, *counts, sentence=f"{self._path} has none of the frames yet that came")
             return RawAnswer(RawState.OTHER_SCAN, *counts, sentence=self._why_not(len(came), agreement))
+        else:
+            is_of_run = is_without_reset(wanted_there, file.identities, came, self._tolerance_ns)
+            wanted_there = wanted_there[is_of_run]
         for frame in file.frames(wanted_there):
             if isinstance(frame, UnreadableFrame):
                 self._unreadable.append(frame.reason)

@@ -10,6 +10,9 @@ it was taken. One that was taken before the file's first frame, or after its las
 reset its counter before this file was begun, or the file may hold one part of the scan. Of the frames that were taken
 meanwhile, one in ten may contradict, and one always: a stamp may be wrong on one of the two ways, and nothing else
 explains the others, which agree to the nanosecond.
+
+A file may hold other scans before and after that of the run. Between the first and the last frame that came, stamps
+tell them apart; what lies outside is of the run as long as no id comes a second time: the counter has begun anew there.
 """
 
 from __future__ import annotations
@@ -80,6 +83,21 @@ def wanted_rows(wanted: Column, held: Identities, file: Identities, tolerance_ns
     return np.sort(rows[_first_of_each(file.at(rows), tolerance_ns)])
 
 
+def is_without_reset(
+    rows: npt.NDArray[np.intp], file: Identities, came: Identities, tolerance_ns: int
+) -> npt.NDArray[np.bool_]:
+    """For some rows of the file whether no other scan begins between them and the nearest frame that came."""
+    rows_that_came = np.flatnonzero(paired(file, came, tolerance_ns))
+    if not len(rows_that_came):
+        return np.zeros(len(rows), np.bool_)
+    came_ns, rows_ns = file.ns[rows_that_came], file.ns[rows]
+    if rows_ns.min(initial=came_ns.min()) >= came_ns.min() and rows_ns.max(initial=came_ns.max()) <= came_ns.max():
+        return np.ones(len(rows), np.bool_)
+    counts = _counts_of(file, tolerance_ns)
+    of_run = counts[rows_that_came]
+    return (counts[rows] >= of_run.min()) & (counts[rows] <= of_run.max())
+
+
 def is_between(frames: Identities, came: Identities) -> npt.NDArray[np.bool_]:
     """For each of the frames, whether it was taken between the first and the last of those that came."""
     if not len(came):
@@ -93,6 +111,28 @@ def paired(frames: Identities, others: Identities, tolerance_ns: int) -> npt.NDA
     has_other = np.zeros(runs.max(initial=-1) + 1, bool)
     has_other[runs[len(frames) :]] = True
     return has_other[runs[: len(frames)]]
+
+
+def _counts_of(file: Identities, tolerance_ns: int) -> npt.NDArray[np.intp]:
+    """How often the counter had begun anew before each row, by time: an id came that this count had already."""
+    runs = _runs(file, tolerance_ns)
+    by_time = np.lexsort((file.ids, file.ns))
+    first = by_time[np.sort(np.unique(runs[by_time], return_index=True)[1])]
+    """Each frame once, by time."""
+    ids = file.ids[first]
+    by_id = np.argsort(ids, kind="stable")
+    before = np.full(len(ids), -1)
+    """The place of the frame before with the same id."""
+    is_again = np.flatnonzero(np.diff(ids[by_id]) == 0) + 1
+    before[by_id[is_again]] = by_id[is_again - 1]
+    begins, count_began = np.zeros(len(ids), np.intp), 0
+    again = np.flatnonzero(before >= 0)
+    for place, place_before in zip(again.tolist(), before[again].tolist(), strict=True):
+        if place_before >= count_began:
+            begins[place], count_began = 1, place
+    counts = np.empty(runs.max(initial=-1) + 1, np.intp)
+    counts[runs[first]] = np.cumsum(begins)
+    return counts[runs]
 
 
 def _first_of_each(frames: Identities, tolerance_ns: int) -> npt.NDArray[np.intp]:

@@ -34,6 +34,17 @@ def write(path: Path, frames: Sequence[int], later_ns: int = 0) -> Path:
     return path
 
 
+def write_scans(path: Path, *scans: tuple[Sequence[int], int]) -> Path:
+    """A closed file with several scans: the ids of each, and by how much later it was."""
+    file = NDFile(path, nd_frame(0), DefaultLayout(), FileOptions())
+    for ids, later_ns in scans:
+        for unique_id in ids:
+            array = nd_frame(unique_id - 1)
+            file.append(replace(array, timestamp_ns=array.timestamp_ns + later_ns))
+    file.close()
+    return path
+
+
 def ask(paths: Sequence[Path], held: Sequence[int], lost: Sequence[int]) -> tuple[list[int], RawAnswer]:
     """The ids of the frames that are found, and the end of the answer."""
     held_ids = np.asarray(held, np.int64)
@@ -81,3 +92,10 @@ def test_damaged_file_among_several_is_named_and_the_others_are_used(tmp_path: P
     write(tmp_path / "scan_3.h5", range(9, 12))
     found, answer = ask([first], held=[1, 9], lost=[2, 3, 6, 10])
     assert found == [2, 3, 10] and answer.state is RawState.CLOSED and "scan_2.h5" in answer.sentence
+
+
+def test_scans_before_and_after_in_the_same_file_fill_nothing(tmp_path: Path) -> None:
+    """Neither the first frames of the run nor its last are in the file, but those of other scans with their ids."""
+    path = write_scans(tmp_path / "scan.h5", (range(1, 11), -DAY_NS), (range(4, 8), 0), (range(4, 11), DAY_NS))
+    found, answer = ask([path], held=[4, 6], lost=[1, 2, 3, 5, 7, 8, 9, 10])
+    assert (found, answer.state) == ([5, 7], RawState.CLOSED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream_service.sources.hdf5.raw_matching import Identities, compared, wanted_rows
+from stream_service.sources.hdf5.raw_matching import Identities, compared, is_without_reset, wanted_rows
 
 N = 20
 IDS = np.arange(1, N + 1)
@@ -56,3 +56,29 @@ def test_stamps_that_are_doubles_agree_within_their_resolution():
     assert not compared(held, FILE, 0).is_same_scan
     assert compared(held, FILE, 512).n_agree == N
     assert wanted_rows(IDS, held, FILE, 512).tolist() == []
+
+
+@pytest.mark.parametrize("of_this", [(1, 20), (1, 8), (4, 20), (4, 8)], ids=str)
+def test_what_lies_behind_a_reset_on_either_side_of_the_frames_that_came_is_of_another_scan(of_this: tuple[int, int]):
+    first, last = of_this
+    scans = [FILE, FILE.at(np.s_[first - 1 : last]), FILE]
+    ns = [scan.ns + n * 10**12 for n, scan in enumerate(scans)]
+    file = Identities(np.concatenate([scan.ids for scan in scans]), np.concatenate(ns))
+    came = Identities(np.arange(5, 8), NS[4:7] + 10**12)
+    rows = np.arange(len(file))
+    is_of_run = is_without_reset(rows, file, came, 0)
+    is_of_run &= file.ids >= first  # lower ids come no second time, and are told by their stamps (`LostFrames`)
+    np.testing.assert_array_equal(rows[is_of_run], np.arange(N, N + last - first + 1))
+
+
+def test_stamps_that_were_swapped_and_frames_that_were_stored_twice_are_no_reset():
+    stamps = NS.copy()
+    stamps[[14, 15]] = stamps[[15, 14]]
+    file = Identities(np.append(IDS, IDS[-3:]), np.append(stamps, stamps[-3:]))
+    assert is_without_reset(np.arange(len(file)), file, FILE.at(np.s_[:10]), 0).all()
+
+
+def test_resets_between_the_frames_that_came_are_those_of_the_run():
+    file = Identities(np.tile(IDS, 3), np.concatenate([NS + n * 10**12 for n in range(3)]))
+    came = file.at(np.array([3, N * 3 - 4]))
+    assert is_without_reset(np.arange(len(file)), file, came, 0).all()
