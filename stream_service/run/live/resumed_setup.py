@@ -219,13 +219,24 @@ class ResumedSetup(LiveSetup):
         )
 
     def _see_whether_it_has_ended(self) -> None:
-        """Put the file of a run that has ended in order, and raise `SourceError`."""
+        """Put the file of a run that has ended in order, and raise `SourceError`; also where it is of another run.
+
+        A service with another prefix may be writing that.
+        """
         try:
             file = self._open_interrupted(self.path, self._cancellation)
         except SourceError:  # that is told when it has another name
             return
         file.close()
-        if file.state not in {state.value for state in END_STATES} or self._is_of_another_run(file):
+        if self._is_of_another_run(file):
+            why = (
+                f"{self.scan_id} does not go on, since {self.path} is of another run of this name, and is left as it is"
+            )
+            if paths := interrupted_paths(self.path):
+                why += f": its rows of before are in {' and '.join(path.name for path in paths)}"
+            self.journal.ended(self._status(RunState.ABORTED, message=why))
+            raise SourceError(why)
+        if file.state not in {state.value for state in END_STATES}:
             return
         if writer_flags(self.path):
             repair_file(self.path)

@@ -12,7 +12,7 @@ import pytest
 from scripted_run import profile_for
 
 from stream_service.core.stream import Begin
-from stream_service.errors import WriteError
+from stream_service.errors import SourceError, WriteError
 from stream_service.run.journal import FileBegin
 from stream_service.run.live.live_journal import LiveJournal
 from stream_service.run.live.resumed_setup import ResumedSetup
@@ -90,10 +90,18 @@ def test_file_of_another_run_of_the_same_name_is_left_and_told(tmp_path: Path) -
     assert "goes on with 3 rows" in notes[0] and "scan_std_interrupted_1.h5 is of another run of this name" in notes[1]
 
 
-def test_whole_file_of_another_run_does_not_supersede_those_of_this_one(tmp_path: Path) -> None:
-    names, notes = taken(tmp_path, unfinished(tmp_path), (BEGAN_NS, 2), (77, 3, "COMPLETE"))
-    assert names == ["1"] and "scan_std_interrupted_2.h5 is of another run" in notes[1]
-    assert (tmp_path / "scan_std_interrupted_1.h5").exists() and len(unfinished_journals(profile_for(tmp_path))) == 1
+@pytest.mark.parametrize("state", ["RECEIVING", "COMPLETE"])
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_file_of_another_run_that_has_the_name_by_now_stays_as_it_is(tmp_path, state: str, has_begun: bool) -> None:
+    """A service with another prefix writes it, or has written it: it must not lose its file. The rows of this run stay
+    where they are."""
+    left = (BEGAN_NS, 2) if has_begun else (BEGAN_NS, 0)
+    with pytest.raises(
+        SourceError, match=r"scan_std\.h5 is of another run of this name.*in scan_std_interrupted_1\.h5"
+    ):
+        taken(tmp_path, unfinished(tmp_path, has_begun=has_begun), left, (77, 3, state))
+    assert sorted(path.name for path in tmp_path.glob("*.h5")) == ["scan_std.h5", "scan_std_interrupted_1.h5"]
+    assert unfinished_journals(profile_for(tmp_path)) == []
 
 
 def test_run_whose_rows_have_no_room_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
