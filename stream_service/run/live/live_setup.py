@@ -46,6 +46,7 @@ from stream_service.run.live.live_settings import (
 from stream_service.run.live.live_sources import LiveSources
 from stream_service.run.live.raw_file import open_raw_file
 from stream_service.run.live.run_trial import check_space, try_file
+from stream_service.run.live.taken_names import refuse_taken_name
 from stream_service.run.past import Past
 from stream_service.run.rows.sink import Sink
 from stream_service.run.run_file import RunFile, open_run_file
@@ -105,13 +106,14 @@ class LiveSetup:
     def check_place(self) -> None:
         """See that the file can be made. Raises `PtychostreamError`."""
         check_new_file(self.path)
+        refuse_taken_name(self._profile, self.scan_id, self.path)
 
     def rename(self, scan_id: str) -> None:
         """Give the run another name while it has no file; raises `PtychostreamError` if that one is taken."""
         self._request = self._request.model_copy(update={"scan_id": scan_id})
         self.scan_id, self.path = scan_id, self.path_of(scan_id)
         self.journal.request = self._request
-        check_new_file(self.path)
+        self.check_place()
 
     def path_of(self, scan_id: str) -> Path:
         """The file, if the run had that name."""
