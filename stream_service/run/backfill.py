@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 1.0
 """Between two looks into a file that is not closed yet."""
+MOST_IN_VAIN = 10
+"""Of the time for which nothing of the run may come into a file (`RunRules.raw_file_s`): so long at most does a file
+grow in which nothing of the run is yet."""
 MOST_BYTES = 64 << 20
 """Of frames in groups that are fetched at once."""
 WAITS_FOR = {
@@ -65,7 +68,7 @@ class Backfill:
         self._is_answered = False
         self._n_wanted = self._n_found = self._n_made = 0
         self._n_frames, self._n_of_run = -1, 0
-        self._grew_s = self._round_began_s = -math.inf
+        self._grew_s = self._opened_s = self._round_began_s = -math.inf
 
     def go_on(self, now_s: float, n_exposed: int | None) -> list[Entered]:
         """Do what can be done now; the new frames. To be called when all frames so far are in their groups.
@@ -119,7 +122,8 @@ class Backfill:
         except SourceError as error:
             self._end(str(error))
             return False
-        self._grew_s, self._n_wanted = now_s, n_missing
+        self._grew_s = self._opened_s = now_s
+        self._n_wanted = n_missing
         log.info("fetching %s from %s", counted(n_missing, "lost frame"), self._file.path)
         return True
 
@@ -176,7 +180,7 @@ class Backfill:
         assert answer is not None
         if self._rows.out is not None:
             self._rows.out.pipeline.give_up(self._asked)
-        if self._has_grown(answer):
+        if self._has_grown(answer, now_s):
             self._grew_s = now_s
         if answer.state in (RawState.OTHER_SCAN, RawState.UNREADABLE):
             self._end(answer.sentence)
@@ -187,11 +191,12 @@ class Backfill:
         elif now_s - self._grew_s > self._setup.rules.raw_file_s:
             self._end(self._why_waited(answer))
 
-    def _has_grown(self, answer: RawAnswer) -> bool:
+    def _has_grown(self, answer: RawAnswer, now_s: float) -> bool:
         """True if more of the run is in the file: scans that follow may make it grow for as long as the beam is on."""
         n_frames, self._n_frames = self._n_frames, answer.n_frames
         n_of_run, self._n_of_run = self._n_of_run, max(self._n_of_run, answer.n_agree + self._n_found)
-        return self._n_of_run > n_of_run or (not n_of_run and answer.n_frames != n_frames)
+        may_come = now_s - self._opened_s <= MOST_IN_VAIN * self._setup.rules.raw_file_s
+        return self._n_of_run > n_of_run or (not n_of_run and answer.n_frames != n_frames and may_come)
 
     def _why_waited(self, answer: RawAnswer) -> str:
         assert self._file is not None

@@ -29,6 +29,7 @@ from stream_service.sources.hdf5.raw_matching import (
     Identities,
     compared,
     is_between,
+    is_past,
     is_without_reset,
     wanted_rows,
 )
@@ -104,7 +105,7 @@ class RawReader:
         if self._is_of_capture and not agreement.n_compared:
             wanted_there = wanted_there[is_between(file.identities.at(wanted_there), came)]
         elif not agreement.is_same_scan:
-            if not file.is_closed and not agreement.n_compared:
+            if not (file.is_closed or agreement.n_compared or is_past(file.identities, came)):
                 return RawAnswer(state, *counts, sentence=f"{self._path} has none of the frames yet that came")
             return RawAnswer(RawState.OTHER_SCAN, *counts, sentence=self._why_not(len(came), agreement))
         else:

@@ -98,6 +98,11 @@ def is_without_reset(
     return (counts[rows] >= of_run.min()) & (counts[rows] <= of_run.max())
 
 
+def is_past(file: Identities, came: Identities) -> bool:
+    """True if a file has been written to for longer than frames came: those of the run would be in it."""
+    return len(file) > 0 and len(came) > 0 and bool(file.ns.max() > came.ns.max())
+
+
 def is_between(frames: Identities, came: Identities) -> npt.NDArray[np.bool_]:
     """For each of the frames, whether it was taken between the first and the last of those that came."""
     if not len(came):

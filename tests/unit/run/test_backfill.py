@@ -186,6 +186,21 @@ def test_file_that_grows_by_what_is_of_other_runs_is_not_waited_for_all_day(benc
     assert "2 of 3 frames stored" in run.message and "nothing more of this run comes into it" in run.message
 
 
+def test_file_that_grows_for_ever_and_has_nothing_of_the_run_is_given_up(bench):
+    """That of another detector, or of a capture that somebody forgot."""
+    b = bench(n_positions=3)
+
+    def grow(n: int) -> None:
+        raw.frames = recorded(range(101, 101 + n))
+        if n > 1000:
+            b.run.abort()
+
+    raw = beside(b, ScriptedRawFile([], RawState.GROWING, on_ask=grow))
+    run = b.play(frames([2]), b.exposed(3), b.stop)
+    assert (run.state, len(raw.asked) < 500) == (RunState.INCOMPLETE, True)
+    assert "nothing more of this run comes into it" in run.message
+
+
 def test_file_whose_reader_was_ended_by_someone_else_is_asked_again(bench):
     b = bench(n_positions=3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream_service.sources.hdf5.raw_matching import Identities, compared, is_without_reset, wanted_rows
+from stream_service.sources.hdf5.raw_matching import Identities, compared, is_past, is_without_reset, wanted_rows
 
 N = 20
 IDS = np.arange(1, N + 1)
@@ -82,3 +82,8 @@ def test_resets_between_the_frames_that_came_are_those_of_the_run():
     file = Identities(np.tile(IDS, 3), np.concatenate([NS + n * 10**12 for n in range(3)]))
     came = file.at(np.array([3, N * 3 - 4]))
     assert is_without_reset(np.arange(len(file)), file, came, 0).all()
+
+
+def test_file_that_is_written_to_since_the_last_frame_came_will_get_none_of_those():
+    assert is_past(FILE, FILE.at(np.s_[:-1]))
+    assert not is_past(FILE, FILE) and not is_past(FILE.at(np.s_[:0]), FILE) and not is_past(FILE, FILE.at(np.s_[:0]))
