@@ -11,7 +11,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -133,7 +133,7 @@ class ResumedSetup(LiveSetup):
             raise
         unfinished = self._unfinished
         began, drains = unfinished.began, unfinished.drains
-        n_rows = sum(len(file.rows) for file in files)
+        n_rows = _n_different(files)
         notes = [f"the service was started again, and goes on with {counted(n_rows, 'row')} of before", *unreadable]
         if n_damaged := sum(max(0, file.n_announced - len(file.rows)) for file in files):
             notes.append(f"{counted(n_damaged, 'row')} of before cannot be read: the file is damaged, or was cut short")
@@ -252,6 +252,12 @@ class ResumedSetup(LiveSetup):
         began, start_ns = self._unfinished.began, file.start_timestamp_ns
         is_same = began is not None and start_ns in (0, began.start_timestamp_ns)  # 0: it is lost
         return len(file.rows) > 0 and not is_same
+
+
+def _n_different(files: Sequence[InterruptedFile]) -> int:
+    """Rows by their first frames: a file that was written while the one before was salvaged has some of its rows."""
+    firsts = [np.stack([file.rows[name][:, 0] for name in ("epoch", "unique_id")], axis=1) for file in files]
+    return len(np.unique(np.concatenate(firsts), axis=0)) if firsts else 0
 
 
 def interrupted_paths(path: Path) -> list[Path]:

@@ -32,13 +32,18 @@ def unfinished(folder: Path, *, has_begun: bool = True) -> UnfinishedRun:
     return UnfinishedRun.read(unfinished_journals(profile_for(folder))[0])
 
 
-def interrupted(path: Path, begin_ns: int, n_rows: int, state: str = "RECEIVING") -> Any:
+ROW = np.dtype([("epoch", np.int32, (1,)), ("unique_id", np.int64, (1,))])
+
+
+def interrupted(path: Path, begin_ns: int, n_rows: int, state: str = "RECEIVING", first_id: int | None = None) -> Any:
+    rows = np.zeros(n_rows, ROW)
+    rows["unique_id"][:, 0] = np.arange(n_rows) + (1000 * sum(path.name.encode()) if first_id is None else first_id)
     return SimpleNamespace(
         path=path,
         n_announced=max(n_rows, 2),
         start_timestamp_ns=begin_ns,
         state=state,
-        rows=np.zeros(n_rows),
+        rows=rows,
         frame_shape=(6, 8),
         readbacks={},
         pixel_mask=None,
@@ -70,6 +75,12 @@ def test_files_of_the_run_are_taken(tmp_path: Path) -> None:
     names, notes = taken(tmp_path, unfinished(tmp_path), (BEGAN_NS, 2), (0, 3), (BEGAN_NS, 4))
     assert names == ["1", "2", "3"]
     assert notes == ("the service was started again, and goes on with 9 rows of before",)
+
+
+def test_rows_that_were_salvaged_before_the_next_kill_count_once(tmp_path: Path) -> None:
+    left = [(BEGAN_NS, n_rows, "RECEIVING", 1) for n_rows in (5, 2, 3)]
+    names, notes = taken(tmp_path, unfinished(tmp_path), *left)
+    assert names == ["1", "2", "3"] and notes[0].endswith("goes on with 5 rows of before")
 
 
 def test_rows_that_cannot_be_read_are_told(tmp_path: Path) -> None:
