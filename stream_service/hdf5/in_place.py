@@ -77,8 +77,9 @@ def rows_in_place(id: h5d.DatasetID, *, is_growing: bool = False) -> RowsInPlace
     """
     try:
         file = h5i.get_file_id(id)
-        growing = h5f.ACC_SWMR_READ if is_growing else 0
-        if file.get_intent() & ~growing != h5f.ACC_RDONLY or file.get_access_plist().get_driver() != h5fd.SEC2:
+        if not is_growing and file.get_intent() != h5f.ACC_RDONLY:
+            return None
+        if file.get_access_plist().get_driver() != h5fd.SEC2:
             return None
         if file.get_create_plist().get_userblock() or not id.get_type().equal(h5t.py_create(id.dtype)):
             return None
