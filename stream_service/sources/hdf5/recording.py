@@ -21,6 +21,7 @@ from stream_service.sources.hdf5.dataset import StoredDataset
 from stream_service.sources.hdf5.growth import Follow, Growth
 from stream_service.sources.hdf5.layouts import read_contents
 from stream_service.sources.hdf5.rows import RecordedRows
+from stream_service.sources.hdf5.stamps_on_disk import FirstStamp, first_stamp
 from stream_service.sources.hdf5.title import recorded_title
 from stream_service.sources.hdf5.tree import Hdf5Tree
 from stream_service.sources.recording import Identities
@@ -32,6 +33,7 @@ __all__ = ["Follow", "Hdf5Paths", "Hdf5Recording"]
 EVERYTHING_AS_THE_LAYOUT_SAYS = Hdf5Paths()
 LAG_S = 2.0
 """Frames that wait so long for their values are worth a note."""
+BEGUN_ANEW = "{path} was begun anew while it was followed"
 
 
 class Hdf5Recording:
@@ -88,6 +90,7 @@ class Hdf5Recording:
         self._contents = contents = read_contents(tree, self._paths, self._timestamp_field, self._translation)
         self._growth = Growth(contents, self.path)
         self._rows = RecordedRows(contents, self.path)
+        self._first_stamp: FirstStamp | None = None
         self.layout = contents.layout
         self.title = recorded_title(tree)
         self.frame_shape = contents.frames.frame_shape
@@ -125,6 +128,12 @@ class Hdf5Recording:
     def identities(self) -> Identities | None:
         return self._rows.identities if self._is_final else None
 
+    def _begin(self) -> FirstStamp | None:
+        """To be looked at after each frame that was read; None where the file does not tell."""
+        if self._first_stamp is None and self._contents.is_appended and self._contents.stamps is not None:
+            self._first_stamp = first_stamp(self._contents.stamps)
+        return self._first_stamp
+
     @property
     def _n_rows(self) -> int:
         return self._rows.n_rows if self._is_final else self._growth.n_whole
@@ -134,7 +143,11 @@ class Hdf5Recording:
         done = 0
         while self._wait_for(done):
             n_rows = self._n_rows
-            yield from self._rows.frames(done, n_rows)
+            begin = None if self._opened.is_closed else self._begin()
+            for frame in self._rows.frames(done, n_rows):
+                if begin is not None and not begin.is_there:
+                    raise SourceError(BEGUN_ANEW.format(path=self.path))
+                yield frame
             done = n_rows
 
     def frame(self, index: int) -> Frame:
@@ -186,6 +199,7 @@ class Hdf5Recording:
     def _read_closed(self) -> None:
         """The writer has closed the file: open it again, so that all it wrote at the end is seen."""
         frame_shape, dtype = self.frame_shape, self.dtype
+        begin = self._first_stamp
         self._opened.file.close()
         inode = self._inode
         self._opened = self._open()
@@ -194,6 +208,8 @@ class Hdf5Recording:
         self._read()
         if (self.frame_shape, self.dtype) != (frame_shape, dtype):
             raise SourceError(f"{self.path} was written anew, with other frames, while it was followed")
+        if begin is not None and not (self._contents.stamps and begin.is_of(self._contents.stamps)):
+            raise SourceError(BEGUN_ANEW.format(path=self.path))
 
     def _settle(self) -> None:
         self._is_final = True

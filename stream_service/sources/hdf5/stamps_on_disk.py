@@ -33,3 +33,29 @@ def stamps_on_disk(stamps: Stamps) -> StampsOnDisk | None:
     """None if they do not lie in the file as they are."""
     in_place = [rows for stored in stamps.stored if (rows := stored.in_place(is_growing=True)) is not None]
     return StampsOnDisk(stamps, in_place) if len(in_place) == len(stamps.stored) else None
+
+
+class FirstStamp:
+    """That of the first row, which tells for all that follow whether the file is still the one that was opened."""
+
+    def __init__(self, on_disk: StampsOnDisk, timestamp_ns: int) -> None:
+        """`timestamp_ns` as it was read."""
+        self._on_disk = on_disk
+        self._timestamp_ns = timestamp_ns
+
+    @property
+    def is_there(self) -> bool:
+        """False if the file was begun anew."""
+        return self._on_disk.at(0) == self._timestamp_ns
+
+    def is_of(self, stamps: Stamps) -> bool:
+        """False for those of a file that was begun anew."""
+        return int(stamps.read(0, 1)[0]) == self._timestamp_ns
+
+
+def first_stamp(stamps: Stamps) -> FirstStamp | None:
+    """None as long as there is none, or where stamps do not lie in the file as they are."""
+    on_disk = stamps_on_disk(stamps)
+    if on_disk is None or not (timestamp_ns := int(stamps.read(0, 1)[0])):
+        return None
+    return FirstStamp(on_disk, timestamp_ns)

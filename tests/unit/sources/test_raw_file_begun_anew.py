@@ -10,14 +10,17 @@ import h5py
 import numpy as np
 import pytest
 from hdf5_trees import write_areadetector
-from hdf5_writer import PERIOD_NS, START_NS
+from hdf5_writer import PERIOD_NS, START_NS, Writer, pixels_of
 from limits import HANG_S
 
 from iocsim.detector.ndarray import NDArray
 from iocsim.hdf5.file import FileOptions, NDFile
 from iocsim.hdf5.layout import DefaultLayout
 from stream_service.core.frame import Frame
+from stream_service.errors import SourceError
+from stream_service.sources.hdf5.growth import Follow
 from stream_service.sources.hdf5.raw_file import RawAnswer, RawFile, RawState
+from stream_service.sources.hdf5.recording import Hdf5Recording
 
 N = 30
 IDS = np.arange(1, N + 1)
@@ -88,3 +91,26 @@ def test_column_of_one_row_is_no_id_or_stamp_of_all_frames(tmp_path: Path, colum
     assert [type(one) for one in taken] == [RawAnswer]
     assert taken[0].state is not RawState.UNREADABLE and taken[0].n_found == 0
     assert "ended" not in taken[0].sentence
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_file_that_is_begun_anew_while_it_is_followed_gives_none_of_its_new_frames(
+    tmp_path: Path, is_closed: bool
+) -> None:
+    """By a writer that takes no notice of locks, as many IOCs."""
+    path, other = tmp_path / "raw.h5", tmp_path / "other.h5"
+    with Writer(path) as writer, Writer(other) as next_writer:
+        for one, frames in ((writer, "0, 40"), (next_writer, "100, 200")):
+            one.do("file = opened(swmr=True, column_chunk=4, flush_every=1)")
+            one.do(f"append({frames})")
+        if is_closed:
+            next_writer.do("file.close()")
+        with Hdf5Recording(path, follow=Follow(timeout_s=HANG_S)) as recording:
+            followed = recording.frames()
+            came = [next(followed) for _ in range(2)]
+            path.write_bytes(other.read_bytes())
+            with pytest.raises(SourceError, match="was begun anew while it was followed"):
+                came.extend(followed)
+    assert [frame.unique_id for frame in came] == [1, 2]
+    for frame in came:
+        np.testing.assert_array_equal(frame.pixels, pixels_of(frame.unique_id - 1))
