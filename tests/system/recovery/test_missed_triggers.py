@@ -34,7 +34,7 @@ class Fault:
     is_told: bool = True
     """The rows are used, but for those of missed triggers."""
     may_leave_out: bool = False
-    """Rows may be flagged that were not told before the end."""
+    """Rows may be flagged: those that were not told before the end, or all, where moves take equal times by chance."""
     says: str = ""
 
 
@@ -43,7 +43,7 @@ TABLE = {
     "one missed": Fault(missed=(4,), says="1 frame has no entry in the arrays of x and y"),
     "one missed, one too many": Fault(missed=(3,), spurious=(7,), says="hardware missed its trigger"),
     "one too many, and loss beside it": Fault(spurious=(6,), lost=(5, 6), may_leave_out=True),
-    "the first missed": Fault(missed=(1,)),
+    "the first missed": Fault(missed=(1,), may_leave_out=True),
     "one missed, without times": Fault(missed=(4,), has_times=False, is_told=False, says="13 entries for 14 frames"),
     "one too many, without times": Fault(
         spurious=(4,), has_times=False, is_told=False, says="15 entries for 14 frames"

@@ -33,7 +33,7 @@ def test_position_repeated_before_and_after_a_kill_is_used_once(tmp_path: Path, 
     bench = Bench(tmp_path, **RUN, **plan)
     bench.sources = ScriptedSources(bench.profile, bench.beamline)
     bench.run = Run(ResumedSetup(bench.profile, unfinished, bench.sources), bench.sources, bench.clock)
-    # the new frames are there before the rows of before have been read
+    # the new frames are there before the rows of before have been read, as a rule
     go_on(bench, lambda: bench.run.repeat([1, 1, 2]), frames([6, 7]), bench.exposed(7), bench.stop)
     assert bench.run.state is RunState.COMPLETE, bench.run.message
     with bench.file() as file:
@@ -42,7 +42,7 @@ def test_position_repeated_before_and_after_a_kill_is_used_once(tmp_path: Path, 
             dict(zip(ids, file[path][()].tolist(), strict=True))
             for path in ("/entry/keep", "/entry/frames/planned", "/entry/frames/replaces")
         )
-    assert sorted(ids) == list(range(1, 8)) and ids[:2] != [1, 2]
+    assert sorted(ids) == list(range(1, 8))
     assert keep == {1: 1, 2: 0, 3: 0, 4: 1, 5: 0, 6: 1, 7: 1}
     assert planned == {1: 0, 2: 1, 3: 2, 4: 3, 5: 1, 6: 1, 7: 2}
     assert {n: ids[row] for n, row in replaces.items() if row >= 0} == {5: 2, 6: 5, 7: 3}
