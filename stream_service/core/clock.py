@@ -136,9 +136,9 @@ class FrameClock(Clock):
         """The newest stamp before the newest."""
         self._behind_ns: int | None = None
         """The stamp of the last message, if it was the one that stepped back."""
-        self._n_received = 0
+        self._n_admitted = 0
         self._refused_lag_ns: int | None = None
-        """Of the message after the first one, if its stamp was no time."""
+        """Of the message after the first one, if its stamp was no time; nothing else has followed from that one."""
 
     def admit(self, stamp_ns: int, received_ns: int | None = None, *, has_waited: bool = False) -> bool:
         """See `Clock.admit`."""
@@ -146,7 +146,7 @@ class FrameClock(Clock):
         if self._was_ahead(stamp_ns):
             self.newest_ns = self._before_ns
         elif self._was_first_ahead(lag_ns):
-            self.newest_ns, self.has_stepped_back, self._n_received = BEFORE_ALL_TIME, False, 0
+            self.newest_ns, self.has_stepped_back, self._n_admitted = BEFORE_ALL_TIME, False, 0
             self._usual, self._recent = Least(), Least()
         elif lag_ns is None and self._was_behind(stamp_ns):
             self.has_stepped_back = False
@@ -155,8 +155,8 @@ class FrameClock(Clock):
         self._behind_ns = stamp_ns if self.has_stepped_back and not had_stepped_back else None
         if is_time:
             self._before_ns = before_ns
-            self._n_received += lag_ns is not None
-        self._refused_lag_ns = lag_ns if self._n_received == 1 and not is_time else None
+            self._n_admitted += 1
+        self._refused_lag_ns = lag_ns if self._n_admitted == 1 and not is_time else None
         return is_time
 
     def _was_ahead(self, stamp_ns: int) -> bool:

@@ -79,6 +79,16 @@ def test_frame_clock_goes_on_after_one_stamp_far_behind() -> None:
     assert [clock.admit(at * limit) for at in (1400, 1401, 5004)] == [False, False, False]  # it was set back
 
 
+def test_first_frame_is_not_alone_if_others_that_waited_go_on_from_it() -> None:
+    """The clock is set back by 5 s after frames of which only the first came promptly."""
+    clock, period_ns, back_ns = FrameClock(round(DEFAULT_LIMIT_S * 1e9)), 30_000_000, 5 * 10**9
+    frames = [(n * period_ns, n > 0, True) for n in range(10)]
+    frames += [(n * period_ns - back_ns, False, False) for n in range(13, 24)]
+    for number, (stamp_ns, has_waited, is_time) in enumerate(frames):
+        received_ns = stamp_ns + period_ns + (0 if is_time else back_ns) + (10**9 if has_waited else 0)
+        assert clock.admit(stamp_ns, received_ns, has_waited=has_waited) is is_time, number
+
+
 def test_frame_without_a_time_takes_no_history_from_frames_that_came_late() -> None:
     """Frames half a minute behind their readbacks, one of them with the stamp of an hour later and one of long ago."""
     rule, second = ChannelRule("x", How.TIMESTAMP), 10**9
