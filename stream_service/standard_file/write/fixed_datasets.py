@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import h5py
@@ -26,6 +27,12 @@ class FixedDatasets:
         self._kinds = {path: (dataset.dtype, dataset.shape) for path, dataset in fixed.items()}
         self._offsets = {path: dataset.id.get_offset() for path, dataset in fixed.items()}
         self._fd = fd
+
+    def of(self, fd: int) -> FixedDatasets:
+        """The same datasets of the same file, or of a copy of it, by another descriptor."""
+        other = copy(self)
+        other._fd = fd
+        return other
 
     def shape(self, path: str) -> tuple[int, ...]:
         """Of the dataset."""

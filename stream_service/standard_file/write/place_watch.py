@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +27,11 @@ class Rescue:
     fd: int
     path: Path
 
-    def copy(self) -> None:
+    def copy(self, say_in: Callable[[int, str], None]) -> None:
         """Copy it there, closed as it is by now.
 
-        Where its folder has gone meanwhile, as by an `rm -r` that was still at work, it gets the next one around it.
+        Where its folder has gone meanwhile, as by an `rm -r` that was still at work, it gets the next one around it;
+        that is first said in the file itself, by `say_in` with its descriptor and the sentence.
         Raises `WriteError` that says so, `OSError` if it cannot be copied.
         """
         with open(self.fd, "rb") as source:
@@ -37,10 +39,10 @@ class Rescue:
                 _copy(source, self.path)
             except (FileNotFoundError, NotADirectoryError):
                 place = _free_name(_folder_for_rescue(self.path) / self.path.name)
+                moved = f"{self.path} could not be made, since its folder has gone, too: the rows are in {place}"
+                say_in(self.fd, moved)
                 _copy(source, place)
-                raise WriteError(
-                    f"{self.path} could not be made, since its folder has gone, too: the rows are in {place}"
-                ) from None
+                raise WriteError(moved) from None
 
 
 class PlaceWatch:

@@ -60,6 +60,8 @@ class StandardFile:
         """At most what a flush adds to the file beside the pixels: a chunk of every column."""
         self.failure: WriteError | None = None
         """Why no more rows can be written; None while they can."""
+        self._message = ""
+        """The last one of the run's end."""
         self._is_open = True
         self._is_abandoned = False
 
@@ -238,6 +240,7 @@ class StandardFile:
         if state not in RUN_STATES:
             raise ValueError(f"state {state!r} is none of {', '.join(RUN_STATES)}")
         if state in END_STATES:
+            self._message = message
             with self._writing("write the end of the run"):
                 self._fixed.replace_text(paths.END_REASON, end_reason)
                 self._fixed.replace_text(paths.MESSAGE, message)
@@ -296,7 +299,7 @@ class StandardFile:
         try:
             self._file.close()
             if rescue is not None:
-                rescue.copy()
+                rescue.copy(self._say_more)
         except WriteError as error:
             self.failure = error
             raise
@@ -304,6 +307,11 @@ class StandardFile:
             is_first, self.failure = self.failure is None, write_error(self.path, "close the file", error)
             if is_first or rescue is not None:
                 raise self.failure from error
+
+    def _say_more(self, fd: int, sentence: str) -> None:
+        """Add to the message of the run's end, in a file that HDF5 has closed."""
+        message = "; ".join(filter(None, (self._message, sentence)))
+        self._fixed.of(fd).replace_text(paths.MESSAGE, message)
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,7 @@ import itertools
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,7 @@ from live_reader import LiveReader
 from scripted_run import Bench, frame, frames
 
 from stream_service.core.frame import Frame
-from stream_service.core.run import RunState
+from stream_service.core.run import RunOutcome, RunState
 from stream_service.errors import WriteError
 from stream_service.run.recorded.ingest import ingest
 from stream_service.run.recorded.ingest_settings import IngestSettings
@@ -42,7 +43,8 @@ def rename_folder(path: Path) -> None:
 
 
 def delete_folder(path: Path) -> None:
-    shutil.rmtree(path.parent)
+    with suppress(OSError):  # the rows were rescued into it in between: it stays
+        shutil.rmtree(path.parent)
 
 
 WHAT_HAPPENS: dict[str, tuple[Callable[[Path], object], str, str]] = {
@@ -68,6 +70,8 @@ def test_run_fails_with_the_reason_and_the_rows_are_kept(tmp_path: Path, what: s
         yield [frame(4), frame(5)]
 
     run = b.play(frames([1, 2, 3]), b.settles(), b.exposed(6), with_the_next_frames(), b.settles())
+    if what == "folder deleted" and b.run.setup.path.parent.exists():
+        where = "scan/scan_std.rescued.h5"
     assert run.state is RunState.FAILED
     assert sentence in run.message
     assert str(tmp_path / where) in run.message
@@ -77,6 +81,32 @@ def test_run_fails_with_the_reason_and_the_rows_are_kept(tmp_path: Path, what: s
         assert file["/entry/run/message"][()].decode() == run.message
         assert (file["/entry/ledger/stored"][()], file["/entry/ledger/lost"][()]) == (3, 3)
     assert [found for found in validate_file(tmp_path / where) if found.level == "error"] == []
+
+
+def test_run_whose_place_of_rescue_goes_away_says_the_same_as_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rm -r` of the folder that is still at work when the run has heard of it."""
+    finish = StandardFile.finish
+
+    def finish_after_the_folder_has_gone(file: StandardFile, outcome: RunOutcome) -> None:
+        if file.failure is not None:
+            file.path.parent.rmdir()
+        finish(file, outcome)
+
+    monkeypatch.setattr(StandardFile, "finish", finish_after_the_folder_has_gone)
+    b = Bench(tmp_path, n_positions=9, path="scan")
+
+    def once_it_is_deleted() -> Iterator[list[Frame]]:
+        b.run.setup.path.unlink()
+        yield [frame(4)]
+
+    run = b.play(frames([1, 2, 3]), b.settles(), b.exposed(4), once_it_is_deleted(), b.settles())
+    assert run.state is RunState.FAILED
+    assert "scan/scan_std.rescued.h5 could not be made, since its folder has gone, too" in run.message
+    assert rows_of(tmp_path / "scan_std.rescued.h5") == [1, 2, 3]
+    with h5py.File(tmp_path / "scan_std.rescued.h5") as file:
+        assert file["/entry/run/message"].asstr()[()] == run.message
 
 
 def test_file_that_is_deleted_after_the_last_row_is_noticed_when_it_is_closed(tmp_path: Path) -> None:
@@ -132,13 +162,15 @@ def test_rows_whose_place_of_rescue_goes_away_meanwhile_are_in_the_next_folder(t
     (folder / "a_std.h5").unlink()
     with pytest.raises(WriteError, match=r"root/a_std\.rescued\.h5"):
         file.flush()
-    file.set_state("FAILED", "the service could not go on")
+    file.set_state("FAILED", "the service could not go on", message="its file was deleted")
     folder.rmdir()
     (tmp_path / "a_std.rescued.h5").write_text("of last night")
     there = tmp_path / "a_std.rescued2.h5"
-    with pytest.raises(WriteError, match=rf"its folder has gone, too: the rows are in {there}"):
+    with pytest.raises(WriteError, match=rf"its folder has gone, too: the rows are in {there}") as caught:
         file.close()
     assert rows_of(there) == [1, 2, 3, 4]
+    with h5py.File(there) as rescued:  # whoever finds it reads where it was to be, and why it is not
+        assert rescued["/entry/run/message"].asstr()[()] == f"its file was deleted; {caught.value}"
 
 
 def test_followed_ingest_whose_file_is_deleted_fails_and_keeps_the_rows(tmp_path: Path) -> None:
