@@ -5,20 +5,16 @@ non-zero key means: the frame, the position and every column of this row are rea
 masks, ledger, state and the scalars may be, in place, until the run ends. After a crash the file opens with
 `swmr=True` and is complete up to the last flush.
 
-What is wrong with the disk or the path ends the rows, not the file: room is reserved before anything is written, so
-that a file for which there is none left is still closed with its account and the reason. Where HDF5 itself fails to
-write, it is not asked again, because it crashes the process that does: state, reason and counts, which have their place
-in the file from the start, are written there by plain system calls; the rows so far open with `swmr=True`.
+What is wrong with the disk or the path ends the rows, not the file: see `WriteGuard`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -41,6 +37,7 @@ from stream_service.standard_file.write.guarded_file import GuardedFile
 from stream_service.standard_file.write.place_watch import PlaceWatch
 from stream_service.standard_file.write.readback_buffer import ReadbackBuffer
 from stream_service.standard_file.write.write_errors import HDF5_FAILURES, write_error
+from stream_service.standard_file.write.write_guard import WriteGuard
 from stream_service.text.units import JOULES_PER_EV
 
 
@@ -56,14 +53,10 @@ class StandardFile:
         self._ledger = {name: GrowingColumn(datasets[f"{paths.LEDGER}/{name}"]) for name in LEDGER_COLUMNS}
         self._verdicts = {name: GrowingColumn(datasets[f"{paths.QC}/{name}"]) for name in VERDICTS_DTYPE.names or ()}
         self._n_flushes = 0
-        self._flush_bytes = sum(int(np.prod(c.chunks)) * c.dtype.itemsize for c in datasets.values() if c.chunks)
-        """At most what a flush adds to the file beside the pixels: a chunk of every column."""
-        self.failure: WriteError | None = None
-        """Why no more rows can be written; None while they can."""
+        flush_bytes = sum(int(np.prod(c.chunks)) * c.dtype.itemsize for c in datasets.values() if c.chunks)
+        self._guard = WriteGuard(self._place, file, self._fixed, self._rows.withdraw, flush_bytes)
         self._message = ""
         """The last one of the run's end."""
-        self._is_open = True
-        self._is_abandoned = False
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], header: FileHeader, *, swmr: bool = True) -> Self:
@@ -95,6 +88,11 @@ class StandardFile:
         self._place.path = path
 
     @property
+    def failure(self) -> WriteError | None:
+        """Why no more rows can be written; None while they can."""
+        return self._guard.failure
+
+    @property
     def frame_shape(self) -> tuple[int, int]:
         """(ny, nx) of a stored frame."""
         ny, nx = self._fixed.shape(paths.CXI_MASK)
@@ -110,11 +108,10 @@ class StandardFile:
 
         Raises `ValueError` for rows of another number of frames.
         """
-        self._check_can_grow()
+        self._guard.check_can_grow()
         self._rows.check(block)
-        self._make_sure(self._place.check)
-        self._make_sure(lambda: self._file.reserve(block.pixels.nbytes + self._flush_bytes))
-        with self._writing("write rows"):
+        self._guard.make_sure_of_room(block.pixels.nbytes)
+        with self._guard.writing("write rows"):
             self._rows.write(block)
 
     def add_readback(self, name: str, value: float, timestamp_ns: int) -> None:
@@ -123,10 +120,9 @@ class StandardFile:
 
     def flush(self) -> int:
         """Make everything appended or revised so far visible to readers; rows visible then. Raises `WriteError`."""
-        self._check_can_grow()
-        self._make_sure(self._place.check)
-        self._make_sure(lambda: self._file.reserve(self._flush_bytes))
-        with self._writing("write rows"):
+        self._guard.check_can_grow()
+        self._guard.make_sure_of_room()
+        with self._guard.writing("write rows"):
             self._readbacks.write()
             self._beat()
             self._rows.announce()
@@ -137,15 +133,15 @@ class StandardFile:
         """Replace the masks, both (ny, nx)."""
         if not mask.shape == pixel_mask.shape == self._fixed.shape(paths.CXI_MASK):
             raise ValueError(f"masks have shape {mask.shape} and {pixel_mask.shape}, the frame another")
-        self._check_can_grow()
-        with self._writing("write the mask"):
+        self._guard.check_can_grow()
+        with self._guard.writing("write the mask"):
             self._fixed.replace(paths.CXI_MASK, mask)
             self._fixed.replace(paths.PIXEL_MASK, pixel_mask)
 
     def write_applied(self, dark: npt.NDArray[np.float32] | None, flat: npt.NDArray[np.float32] | None) -> None:
         """Replace dark and flat, as far as the header had them."""
-        self._check_can_grow()
-        with self._writing("write dark and flat"):
+        self._guard.check_can_grow()
+        with self._guard.writing("write dark and flat"):
             for path, image in ((paths.DARK, dark), (paths.FLAT, flat)):
                 if image is not None:
                     self._fixed.replace(path, image)
@@ -156,58 +152,58 @@ class StandardFile:
         Readers see them after the next flush. False where there is no room for them: the rows do not need them, and go
         on as far as they can. Raises `WriteError`.
         """
-        self._check_can_grow()
+        self._guard.check_can_grow()
         n_more = max(0, first + len(verdicts) - self._verdicts["score"].n_rows)
-        if self._lacks_room_for(n_more * verdicts.itemsize) is not None:
+        if self._guard.lacks_room_for(n_more * verdicts.itemsize) is not None:
             return False
-        with self._writing("write verdicts"):
+        with self._guard.writing("write verdicts"):
             for name, column in self._verdicts.items():
                 column.revise(first, np.ascontiguousarray(verdicts[name]))
         return True
 
     def read_rows(self, rows: Sequence[int]) -> tuple[np.ndarray[Any, Any], npt.NDArray[np.float32]]:
         """Rows (n,) of `row_dtype` that were appended, by their places, and pixels (n, ny, nx). Raises `WriteError`."""
-        self._check_can_grow()
-        with self._writing("read rows"):
+        self._guard.check_can_grow()
+        with self._guard.writing("read rows"):
             return self._rows.read(rows)
         raise AssertionError("a file that is not abandoned gives them, or raises")
 
     def leave_out(self, rows: Iterable[int]) -> None:
         """Say of rows that others have taken their place (`/entry/keep` = 0); readers see it after the next flush."""
-        self._check_can_grow()
-        with self._writing("leave out rows"):
+        self._guard.check_can_grow()
+        with self._guard.writing("leave out rows"):
             self._rows.leave_out(rows)
 
     def plan_anew(self, planned_of: PlannedOf) -> None:
         """Write over `/entry/frames/planned` of all rows; readers see it after the next flush."""
-        self._check_can_grow()
-        with self._writing("correct the planned positions"):
+        self._guard.check_can_grow()
+        with self._guard.writing("correct the planned positions"):
             self._rows.plan_anew(planned_of)
 
     def settle(self, planned: np.ndarray[Any, Any], replaces: np.ndarray[Any, Any]) -> None:
         """Write over `/entry/frames/planned` and `replaces` of all rows (n,); readers see it after the next flush."""
-        self._check_can_grow()
-        with self._writing("correct which rows repeat which"):
+        self._guard.check_can_grow()
+        with self._guard.writing("correct which rows repeat which"):
             self._rows.settle(planned, replaces)
 
     def read_identities(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Epoch and uniqueId of the frames of all rows, (n, k) each. Raises `WriteError`."""
-        self._check_can_grow()
-        with self._writing("read rows"):
+        self._guard.check_can_grow()
+        with self._guard.writing("read rows"):
             return self._rows.identities()
         raise AssertionError("a file that is not abandoned gives them, or raises")
 
     def read_readbacks(self) -> Mapping[str, np.ndarray[Any, Any]]:
         """`x_m`, `y_m` and `energy_eV` of all rows, (n,) each. Raises `WriteError`."""
-        self._check_can_grow()
-        with self._writing("read rows"):
+        self._guard.check_can_grow()
+        with self._guard.writing("read rows"):
             return self._rows.readbacks()
         raise AssertionError("a file that is not abandoned gives them, or raises")
 
     def doubt(self, rows: Iterable[int], flag: int, *, are_used: bool = False) -> None:
         """Flag rows, and say that they are not to be used unless they are; readers see it after the next flush."""
-        self._check_can_grow()
-        with self._writing("flag rows"):
+        self._guard.check_can_grow()
+        with self._guard.writing("flag rows"):
             self._rows.doubt(rows, flag, are_used=are_used)
 
     def write_ledger(self, ledger: LedgerColumns) -> None:
@@ -216,8 +212,8 @@ class StandardFile:
         Where there is no room for a line per frame, its counts alone are written.
         """
         columns = {name: np.ascontiguousarray(getattr(ledger, name), dtype) for name, dtype in LEDGER_COLUMNS.items()}
-        with self._writing("write the ledger"):
-            if not self._is_abandoned and self._takes_ledger(columns.values()):
+        with self._guard.writing("write the ledger"):
+            if self._guard.takes_extra("write the ledger", sum(column.nbytes for column in columns.values())):
                 for name, column in columns.items():
                     self._ledger[name].replace(column)
         self.write_counts(ledger.counts)
@@ -227,7 +223,7 @@ class StandardFile:
 
         Readers see them at once; counts of rows that are flushed are never ahead of the live keys.
         """
-        with self._writing("write the ledger"):
+        with self._guard.writing("write the ledger"):
             for name in LEDGER_COUNTS:
                 self._fixed.replace(f"{paths.LEDGER}/{name}", counts[name])
 
@@ -241,7 +237,7 @@ class StandardFile:
             raise ValueError(f"state {state!r} is none of {', '.join(RUN_STATES)}")
         if state in END_STATES:
             self._message = message
-            with self._writing("write the end of the run"):
+            with self._guard.writing("write the end of the run"):
                 self._fixed.replace_text(paths.END_REASON, end_reason)
                 self._fixed.replace_text(paths.MESSAGE, message)
                 self._fixed.replace(paths.END_TIMESTAMP, end_timestamp_ns)
@@ -250,20 +246,20 @@ class StandardFile:
             if self.failure is None:
                 self.flush()
             else:
-                with self._writing("write the end of the run"):
+                with self._guard.writing("write the end of the run"):
                     self._beat()
-        with self._writing("write the state of the run"):
+        with self._guard.writing("write the state of the run"):
             self._fixed.replace_text(paths.STATE, state)
 
     def set_clock_offsets(self, offsets_s: Mapping[str, float]) -> None:
         """Enter by how much the clocks of channels were ahead of that of the frames; `KeyError` for an unknown one."""
-        with self._writing("write the offsets of clocks"):
+        with self._guard.writing("write the offsets of clocks"):
             for name, offset_s in offsets_s.items():
                 self._fixed.replace(paths.clock_offset(name), offset_s)
 
     def set_scalars(self, *, energy_eV: float | None = None, exposure_s: float | None = None) -> None:
         """Correct the scalar energy (everywhere it stands) or exposure time."""
-        with self._writing("write the energy or exposure time"):
+        with self._guard.writing("write the energy or exposure time"):
             if energy_eV is not None:
                 self._fixed.replace(paths.ENERGY, energy_eV)
                 self._fixed.replace(paths.BEAM_ENERGY, energy_eV)
@@ -282,7 +278,7 @@ class StandardFile:
         After a failure it closes what there is and does not raise it again; a file that was deleted is copied back to
         the name that the failure told. Raises `WriteError`.
         """
-        if not self._is_open:
+        if not self._guard.is_open:
             return
         try:
             if self.failure is None:
@@ -291,8 +287,8 @@ class StandardFile:
             self._close()
 
     def _close(self) -> None:
-        self._is_open = False
-        if self._is_abandoned:
+        self._guard.is_open = False
+        if self._guard.is_abandoned:
             os.close(self._file.fd)
             return
         rescue = self._place.rescue()
@@ -301,12 +297,13 @@ class StandardFile:
             if rescue is not None:
                 rescue.copy(self._say_more)
         except WriteError as error:
-            self.failure = error
+            self._guard.failure = error
             raise
         except HDF5_FAILURES as error:
-            is_first, self.failure = self.failure is None, write_error(self.path, "close the file", error)
+            is_first, failure = self.failure is None, write_error(self.path, "close the file", error)
+            self._guard.failure = failure
             if is_first or rescue is not None:
-                raise self.failure from error
+                raise failure from error
 
     def _say_more(self, fd: int, sentence: str) -> None:
         """Add to the message of the run's end, in a file that HDF5 has closed."""
@@ -323,64 +320,5 @@ class StandardFile:
         """Count on, and flush all but the keys."""
         self._n_flushes += 1
         self._fixed.replace(paths.HEARTBEAT, self._n_flushes)
-        if not self._is_abandoned:
+        if not self._guard.is_abandoned:
             self._file.file.flush()
-
-    def _check_open(self) -> None:
-        if not self._is_open:
-            raise WriteError(f"{self.path}: nothing can be written, the file is closed.")
-
-    def _check_can_grow(self) -> None:
-        if self.failure is not None:
-            raise WriteError(f"{self.path}: nothing more can be written after an earlier failure: {self.failure}")
-        self._check_open()
-
-    def _make_sure(self, check: Callable[[], None]) -> None:
-        """Something that must be so before HDF5 writes; else the file takes no more rows, but is not spoilt."""
-        try:
-            check()
-        except OSError as error:
-            self._refuse(write_error(self.path, "write rows", error), error)
-        except WriteError as error:
-            self._refuse(error, None)
-
-    def _refuse(self, failure: WriteError, cause: Exception | None) -> NoReturn:
-        self.failure = failure
-        with suppress(WriteError), self._writing("take back rows"):
-            self._rows.withdraw()
-        raise failure from cause
-
-    def _takes_ledger(self, columns: Iterable[np.ndarray[Any, Any]]) -> bool:
-        error = self._lacks_room_for(sum(column.nbytes for column in columns))
-        if error is not None and self.failure is None:
-            self._refuse(write_error(self.path, "write the ledger", error), error)
-        return error is None
-
-    def _lacks_room_for(self, n_bytes: int) -> OSError | None:
-        """Why there is no room for so many bytes, and a flush."""
-        try:
-            self._file.reserve(n_bytes + self._flush_bytes)
-        except OSError as error:
-            return error
-        return None
-
-    @contextmanager
-    def _writing(self, action: str) -> Iterator[None]:
-        self._check_open()
-        try:
-            yield
-        except HDF5_FAILURES as error:
-            if self._is_abandoned:  # and now plain writes fail as well: there is nothing left to try
-                return
-            failure = write_error(self.path, action, error)
-            self._abandon(failure)
-            raise failure from error
-
-    def _abandon(self, failure: WriteError) -> None:
-        """HDF5 has failed to write: never ask it again, and leave what is known in the file."""
-        self.failure = self.failure or failure
-        self._is_abandoned = True
-        self._file.abandon(keep_fd=True)
-        with suppress(OSError):
-            self._fixed.replace_text(paths.STATE, "FAILED")
-            self._fixed.replace_text(paths.MESSAGE, str(failure))
