@@ -49,12 +49,12 @@ demo: venv-sim ## simulated beamline, service and a scan: a finished file in dem
 	exec 9<'$(OUT)'; flock --nonblock 9 || { echo "another demo writes to $(OUT): waiting for it"; flock 9; }; \
 	exec '$(BIN)'/ptychostream demo --output '$(OUT)' $(ARGS)
 
-test: venv ## all tests that every change must pass (ARGS="-k pairing"; PROCESSES=1 for one after the other)
+test: venv ## what every change must pass (ARGS="-k pairing", ARGS=--further for all cases; PROCESSES=1 for one by one)
 	@'$(BIN)'/python -m pytest $(PYTEST_CACHE) --numprocesses $(PROCESSES) \
 	--dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-long: venv ## the full-size tests
-	@'$(BIN)'/python -m pytest $(PYTEST_CACHE) --long -m long --timeout 3600 $(ARGS)
+test-long: venv ## the full-size tests, and the further cases of those of `make test`
+	@'$(BIN)'/python -m pytest $(PYTEST_CACHE) --long -m 'long or further' --timeout 3600 $(ARGS)
 
 lint: venv ## style, format and who may import whom
 	@'$(BIN)'/ruff check

@@ -1,4 +1,4 @@
-"""Full-size tests are run with `--long` only; what takes long begins first.
+"""Full-size tests are run with `--long` only, further cases with `--long` or `--further`; what takes long begins first.
 
 Properties are tried with the same examples every time, so that the verdict on a change is about the change; the long
 tests try them with others, and many more, and remember what failed.
@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from further_cases import further_cases
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 # How long an example takes, or its making, says what else the machine does.
@@ -27,7 +28,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in backgroun
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="run the full-size tests, too")
+    parser.addoption("--long", action="store_true", help="run the full-size tests and all further cases, too")
+    parser.addoption("--further", action="store_true", help="run all further cases, too")
     parser.addoption("--one-case", action="store_true", help="of a test with several cases, run the first only")
 
 
@@ -90,6 +92,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.long)
     else:
         keep(config, items, lambda item: item.get_closest_marker("long") is None)
+    if not (config.getoption("--long") or config.getoption("--further")):
+        further = further_cases(items)
+        keep(config, items, lambda item: item not in further)
     if config.getoption("--one-case"):
         first = {item.nodeid.partition("[")[0]: item for item in reversed(items)}
         keep(config, items, lambda item: item is first[item.nodeid.partition("[")[0]])

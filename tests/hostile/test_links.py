@@ -200,6 +200,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.further(but=3)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_refuses_and_says_how_to_allow_it(scan: Path, tmp_path: Path, command: str) -> None:
     dataset, options = COMMANDS[command]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_service.testing.example_file import write_example
 from stream_service.testing.loopback import process_environment
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -158,6 +159,15 @@ def test_running_writes_nothing_into_the_installation(installation: Installation
     command = installation.folder / "bin" / "ptychostream"
     assert "next:" in run([command, "init", "bl1", "--prefix", "BL1:"], tmp_path)
     run([command, "layout", "render", "bl1/beamline_cxi_layout.xml", "--profile", "bl1/profile.yaml"], tmp_path)
+    write_example(tmp_path / "scan.h5", 4)
+    run([command, "validate", "scan.h5"], tmp_path)
+    assert installation.files() == before
+
+
+@pytest.mark.further  # for it compiles
+def test_demo_writes_nothing_into_the_installation(installation: Installation, tmp_path: Path) -> None:
+    before = installation.files()
+    command = installation.folder / "bin" / "ptychostream"
     run([command, "demo", "--points", "10", "--out", "demo"], tmp_path)
     recorded, profile = (tmp_path / "demo" / name for name in ("demo_raw.h5", "demo_profile.yaml"))
     run([command, "ingest", "hdf5", "--input", recorded, "--output", "made.h5", "--profile", profile], tmp_path)

@@ -141,6 +141,7 @@ def test_what_may_be_repeated_may_be_repeated(tmp_path: Path) -> None:
     assert result.output.count("no dataset takes the frames") == 2
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     "module", ["iocsim --replay 1 --replay 2", "ptychostream_plans.scan --raw-dir a --raw-dir b",
                "ptychostream_plans.preview raster --out 2 --output 3"]

@@ -172,6 +172,7 @@ def folder(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return inputs
 
 
+@pytest.mark.further(but=23)
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("words", READ)
 @pytest.mark.parametrize("name", ["missing", "text"])
@@ -189,6 +190,7 @@ def test_a_profile_or_a_python_that_cannot_be_used_is_2(words: str) -> None:
     assert code == 2 and "missing.yaml" in said, said
 
 
+@pytest.mark.further(but=10)
 @pytest.mark.parametrize(
     ("words", "output"),
     [
@@ -216,6 +218,7 @@ def leaves(command: Any, name: str = "") -> dict[str, Any]:
 ALL = leaves(typer.main.get_command(cli.app))
 
 
+@pytest.mark.further(but=5)
 @pytest.mark.parametrize("name", ALL)
 def test_an_option_that_is_not_there_is_2(name: str) -> None:
     code, said = ended(f"{name} --no-such-option")
@@ -237,6 +240,7 @@ def test_every_exit_code_is_in_one_table() -> None:
     assert re.findall(r"^\| (\d+) \|", table, re.MULTILINE) == ["0", "1", "2", "130"]
 
 
+@pytest.mark.further(but=9)
 @pytest.mark.parametrize(
     "command",
     [

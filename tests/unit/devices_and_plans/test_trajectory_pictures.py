@@ -31,6 +31,7 @@ def test_well_overlapping_raster_lights_its_inside_many_times() -> None:
     assert inside.min() >= 7 and inside.mean() == pytest.approx(np.pi * 0.25 / 0.09, rel=0.05)
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

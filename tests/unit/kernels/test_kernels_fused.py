@@ -126,6 +126,7 @@ def test_every_areadetector_dtype_equals_the_definition(dtype: np.dtype) -> None
         assert_kernel_is_definition(frames, times_s, Geometry(RAW_SHAPE, rotate=90), corrections, Grouping.SUM)
 
 
+@pytest.mark.further(but=3)
 @pytest.mark.parametrize("dtype", RAW_DTYPES, ids=str)
 def test_lines_that_fill_whole_vectors_equal_the_definition(dtype: np.dtype) -> None:
     """They are reduced in registers, where nothing asks for more; a narrower ROI of the same frames is not."""

@@ -92,6 +92,7 @@ def test_a_thread_that_never_comes_back_is_ended_while_another_waits_for_it() ->
     assert done.returncode == 1 and done.stdout.startswith("scan.h5 cannot be read")
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     "code",
     [
@@ -225,6 +226,7 @@ def endless(path: Path, which: int) -> Path:
     return path
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize(
     ("words", "which"),
     [

@@ -84,6 +84,7 @@ def test_tike_gets_the_zero_frequency_first_and_positions_in_pixels(
         assert file["probe"].shape == (1, 1, 2, 16, 16)
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize("signs", [(1, 1), (-1, 1), (1, -1), (-1, -1)])
 def test_the_forward_model_of_tike_gives_the_frames_of_a_sample_that_lies_where_the_file_says(
     signs: tuple[int, int], tmp_path: Path

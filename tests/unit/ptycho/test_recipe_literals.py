@@ -69,6 +69,7 @@ def check_script(text: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, object
         return parameters(text.partition("    # what PtyPy got")[0], patch)
 
 
+@pytest.mark.further(but=4)
 @pytest.mark.parametrize("hostile", HOSTILE, ids=IDS)
 def test_a_scan_id_in_a_file_is_never_code(hostile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scan = standard_file(tmp_path / "scan_std.h5", hostile)
@@ -85,6 +86,7 @@ def request(scan: ScanFile, folder: Path) -> Request:
     return Request(scan.path, RecipeSettings(), ScanChoices(), python, default_image_path(scan.path))
 
 
+@pytest.mark.further(but=4)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_name_of_a_file_or_folder_is_never_code(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scan = standard_file(tmp_path / name / f"{name}_std.h5")
@@ -100,6 +102,7 @@ def test_the_name_of_a_file_or_folder_is_never_code(name: str, tmp_path: Path, m
     )
 
 
+@pytest.mark.further(but=4)
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_reconstruction_goes_on_from_is_never_code(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -119,6 +122,7 @@ def test_what_a_reconstruction_goes_on_from_is_never_code(
     assert data.framefilter.file == str(tmp_path / f"{name}_keep.h5")
 
 
+@pytest.mark.further(but=4)
 @pytest.mark.parametrize("hostile", HOSTILE, ids=IDS)
 def test_remarks_are_comments_of_one_line(hostile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scan = standard_file(tmp_path / "scan_std.h5")

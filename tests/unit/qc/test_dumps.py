@@ -68,6 +68,7 @@ def test_light_that_comes_back_slowly_ends_a_dump():
     assert not verdicts.is_rejected[1900:].any()
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize("tilt", [0.0, 0.02, 0.1])
 @pytest.mark.parametrize("width", [1.0, 2.0])
 def test_thick_parts_of_the_sample_along_the_lines_are_none(tilt, width):

@@ -77,6 +77,7 @@ def test_cxi_and_the_standard_file_made_of_it_agree(standard: Path, tmp_path: Pa
         assert array(tmp_path / "cxi", name) == pytest.approx(array(tmp_path / "standard", name), abs=1e-6), name
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize(
     ("words", "n_rejected"),
     [(("--reject-topk", "5"), 5), (("--reject-topp", "0.1"), 10), (("--reject-thresh", "0"), 100), ((), 2)],

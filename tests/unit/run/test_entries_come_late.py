@@ -108,6 +108,7 @@ def test_frame_that_was_fetched_has_its_entry_late_too(bench: Callable[..., Benc
     assert [row[:3] for row in used(run.setup.path)] == [([n], n - 1.0, 0) for n in (1, 2, 3)]
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("grouping", ["sum", "first", "best"])
 def test_run_that_goes_on_after_a_kill_puts_right_what_was_written_before(
     bench: Callable[..., Bench], grouping: str

@@ -51,6 +51,7 @@ def fail(bench: Bench) -> None:
     assert bench.play(frames([1]), breaks, frames([2])).state is RunState.FAILED
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("end", [disarm, abort_in_its_thread, complete, fail])
 def test_run_that_has_ended_is_no_garbage(tmp_path: Path, end: Callable[[Bench], None]) -> None:

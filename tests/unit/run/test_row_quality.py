@@ -88,6 +88,7 @@ def at_once(windows: Windows = WINDOWS) -> Verdicts:
     return afterwards.verdicts()
 
 
+@pytest.mark.further(but=3)
 @pytest.mark.parametrize("is_followed", [False, True])
 @pytest.mark.parametrize(("sizes", "windows"), [([1], WINDOWS), ([64], MANY), ([7, 1, 30], MANY), ([N], WINDOWS)])
 def test_verdicts_at_the_end_are_those_of_an_evaluation_afterwards(

@@ -177,6 +177,7 @@ def test_run_that_drops_frames_says_so_at_once(tmp_path):
     ]
 
 
+@pytest.mark.further(but=5)
 @pytest.mark.parametrize("n_positions", [None, 20])
 @pytest.mark.parametrize("wrong", [4_000_000, 2**31 - 1, -7, 0, 1, 15])
 def test_one_wrong_id_moves_no_account(bench, n_positions, wrong):

@@ -309,6 +309,7 @@ def break_call(out: RunFile, where: str) -> None:
         setattr(getattr(out, part), name, defect)
 
 
+@pytest.mark.further(but=5)
 @pytest.mark.parametrize(
     "where",
     [

@@ -69,6 +69,7 @@ def test_ingest_takes_the_name_from_the_file(tmp_path: Path) -> None:
     assert named(titled, tmp_path / "3.h5", "--scan-id", "mine") == "mine"
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize("title", ["", "x" * 200, "two\nlines", np.arange(3), 5.0, [b"a", b"b"]])
 def test_what_is_no_name_is_passed_over(tmp_path: Path, title: object) -> None:
     assert named(write_seed(tmp_path / "scan9.h5", title=title), tmp_path / "out.h5") == "scan9"

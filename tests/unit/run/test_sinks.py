@@ -84,6 +84,7 @@ def test_sink_gets_the_rows_of_the_file_once_and_how_the_run_ended(tmp_path: Pat
     assert len(seen_at_append) > 1, "in blocks"
 
 
+@pytest.mark.further(but=7)
 @either
 @pytest.mark.parametrize("where", ["on_append", "on_flush", "on_finish"])
 @pytest.mark.parametrize("failure", [defect, disk_full, cancelled])

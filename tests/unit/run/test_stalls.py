@@ -82,6 +82,7 @@ class Scan:
         return {int(row[-1]): Flag(int(flag)) for row, flag in first if flag}
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("channel", ["x", "x_moving", "y"])
 def test_stalled_readback_costs_no_frame_and_flags_the_rows_without_it(tmp_path, channel):
     """It is connected, and says nothing for a second of the scan; no more may wait than half a second of frames."""
@@ -115,6 +116,7 @@ def test_readback_that_stays_silent_is_told_while_the_run_goes_on(tmp_path):
     )
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize("has_receipts", [True, False])
 @pytest.mark.parametrize("unique_id", [2, 1500, N])
 def test_frame_stamped_an_hour_ahead_costs_no_frame_and_flags_no_other_row(tmp_path, unique_id, has_receipts):
@@ -134,6 +136,7 @@ def test_first_frame_stamped_an_hour_ahead_spoils_the_next_one_at_the_most(tmp_p
     assert 1 in scan.flagged() and set(scan.flagged()) <= {1, 2}
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("ahead_s", [3600.0, -3600.0])
 def test_every_tenth_frame_with_a_wrong_stamp_costs_no_frame(tmp_path, ahead_s):
     scan = Scan(tmp_path)

@@ -43,6 +43,7 @@ def write_damaged(path: Path, chunks: list[int], *, chunk_frames: int = 1, compr
     path.write_bytes(damaged)
 
 
+@pytest.mark.further(but=5)
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("chunk_frames", "chunks"),
@@ -136,6 +137,7 @@ def test_a_recording_of_which_nothing_can_be_read_is_one_sentence(
     assert [path.name for path in tmp_path.iterdir()] == ["scan.h5"]
 
 
+@pytest.mark.further(but=5)
 @pytest.mark.parametrize("how", ["cut off", "damaged pixels"])
 @pytest.mark.parametrize("bad", [[0], [5], [N - 1], [0, 4, 5, N - 1]])
 @pytest.mark.parametrize("match", ["auto", "order"])

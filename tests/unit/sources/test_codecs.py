@@ -81,6 +81,7 @@ def test_a_real_ioc_compresses_as_the_encoders_of_these_tests_do(codec):
     assert_same_bits(decode_payload(codec, again, dtype, shape), pixels)
 
 
+@pytest.mark.further(but=31)
 @pytest.mark.parametrize("content", [noise, speckle, lambda code, shape: np.zeros(shape, code)])
 @pytest.mark.parametrize("code", PIXEL_TYPES)
 @pytest.mark.parametrize("codec", LOSSLESS)
@@ -90,6 +91,7 @@ def test_every_pixel_type_and_size_survives_every_lossless_codec(codec, code, co
         assert_same_bits(decode_payload(codec, payloads.encode(codec, pixels), pixels.dtype, shape), pixels)
 
 
+@pytest.mark.further(but=11)
 @pytest.mark.parametrize("shuffle", [0, 1, 2])
 @pytest.mark.parametrize("clevel", [0, 1, 9])
 @pytest.mark.parametrize("cname", BLOSC_COMPRESSORS)
@@ -146,6 +148,7 @@ def test_a_large_dark_frame_is_accepted_however_short_its_payload(codec):
     assert not decode_payload(codec, payload, pixels.dtype, pixels.shape).any()
 
 
+@pytest.mark.further(but=7)
 @pytest.mark.parametrize("clevel", [1, 5, 9])
 @pytest.mark.parametrize("cname", BLOSC_COMPRESSORS)
 def test_a_large_dark_frame_is_accepted_of_every_compressor_of_blosc(cname, clevel):

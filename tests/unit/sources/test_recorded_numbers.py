@@ -170,6 +170,7 @@ def test_a_unit_of_positions_that_is_none_is_refused(tmp_path: Path) -> None:
 # --- units
 
 
+@pytest.mark.further(but=7)
 @pytest.mark.parametrize(
     ("unit", "value"),
     [

@@ -102,6 +102,7 @@ def lying_header(path: Path) -> None:
     path.write_bytes(b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + header.ljust(117).encode() + b"\n")
 
 
+@pytest.mark.further(but=11)
 @pytest.mark.parametrize(
     ("location", "save", "said"),
     [

@@ -120,6 +120,7 @@ def test_disk_that_is_full(tried: Tried, small_disk: Path, foresight: str, rooms
         assert_rows_can_be_read(small_disk / f"{result['room']}.seen.h5", result, is_closed=foresight == "yes")
 
 
+@pytest.mark.further(but=7)
 @pytest.mark.parametrize("output", ["export", "closed_copy", "probe", "sidecar", "ingest", "followed_ingest"])
 @pytest.mark.parametrize(
     ("foresight", "rooms"),

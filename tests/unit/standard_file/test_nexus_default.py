@@ -102,6 +102,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[h5p
         yield file, *KINDS[request.param]
 
 
+@pytest.mark.further(but=2)
 def test_the_root_leads_to_a_plot(opened: tuple[h5py.File, str, tuple[int, ...]]) -> None:
     file, place, shape = opened
     plot = default_plot(file)
@@ -109,6 +110,7 @@ def test_the_root_leads_to_a_plot(opened: tuple[h5py.File, str, tuple[int, ...]]
     assert check_plot(plot).shape == shape
 
 
+@pytest.mark.further(but=2)
 def test_every_entry_leads_to_a_plot(opened: tuple[h5py.File, str, tuple[int, ...]]) -> None:
     file, _, _ = opened
     entries = [file[name] for name in map(str, file) if name.startswith("entry")]

@@ -180,6 +180,7 @@ DESTRUCTIVE = (
 )
 
 
+@pytest.mark.further(but=6)
 @pytest.mark.parametrize("command", DESTRUCTIVE)
 def test_no_command_writes_over_what_it_reads(folder: Path, command: str) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

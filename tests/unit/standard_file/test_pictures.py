@@ -10,6 +10,7 @@ from stream_service.qc.pictures import draw_overview
 from stream_service.testing.example_file import write_example
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("name", ["a$\\frac{$b", "a\nb\x1b[2J", "µ_é"])
 def test_a_file_of_any_name_gets_its_picture(name: str, tmp_path: Path) -> None:
     write_example(tmp_path / f"{name}.h5", 6)

@@ -134,6 +134,7 @@ def attributes_of(member: h5py.Group | h5py.Dataset) -> dict[str, str]:
     return {name: repr(value) for name, value in member.attrs.items()}
 
 
+@pytest.mark.further(but=3)
 @pytest.mark.parametrize("whole_rows", [12, 20, 33, N_ROWS - 1])
 @pytest.mark.parametrize("make", [write_killed, write_finished])
 def test_the_rows_before_a_cut_are_kept(tmp_path: Path, make: Callable[[Path], Path], whole_rows: int) -> None:

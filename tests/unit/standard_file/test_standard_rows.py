@@ -71,6 +71,7 @@ def copied(path: Path) -> int:
 READERS = [read, exported, ingested, copied]
 
 
+@pytest.mark.further(but=3)
 @pytest.mark.parametrize("make", [killed, cleared])
 @pytest.mark.parametrize("reader", READERS)
 def test_rows_beyond_the_keys_are_never_read(
@@ -164,6 +165,7 @@ def test_a_folder_is_said_to_be_one(tmp_path: Path, command: str) -> None:
     assert done.exit_code == 1 and "is a folder; give a file" in said, said
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize(
     "command",
     ["orient @", "probe @ --output p.cxi", "recipe @ --output r.py", "export @ --tike --output e.h5",
@@ -180,6 +182,7 @@ def test_every_command_tells_of_a_failed_run_once_and_goes_on(
     assert done.output.count("short_std.h5 is FAILED") == 1
 
 
+@pytest.mark.further(but=9)
 @pytest.mark.parametrize("whole_rows", [0, 1, 20, N_ROWS - 1])
 @pytest.mark.parametrize("make", [killed, cleared, write_finished])
 @pytest.mark.parametrize("reader", READERS)

@@ -106,6 +106,7 @@ def test_the_file_keeps_its_mode_and_a_link_to_it(path: Path, tmp_path: Path) ->
     assert said(path)[1] == [3]
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize("n_done", range(5))
 def test_killed_while_values_are_written_over_the_file_stays_readable_and_a_second_attempt_ends_it(
     path: Path, n_done: int
@@ -122,6 +123,7 @@ def test_killed_while_values_are_written_over_the_file_stays_readable_and_a_seco
     assert validate_file(path) == []
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("name", ["fsync", "rename", "replace"])
 def test_killed_while_a_copy_is_made_the_file_is_as_it_was(path: Path, name: str) -> None:
     before = path.read_bytes()
@@ -192,6 +194,7 @@ def said_of(path: Path, level: str) -> list[str]:
     return [f"{found.where}: {found.message}" for found in validate_file(path) if found.level == level]
 
 
+@pytest.mark.further(but=6)
 @pytest.mark.parametrize(
     ("name", "values", "said"),
     [

@@ -50,6 +50,7 @@ def assert_rows_are_those_of_the_example(path, n_rows, k=1):
             assert file["/entry/keep"][index] == 1
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("k", [1, 3])
 def test_every_row_comes_back_as_it_was_given(tmp_path, k):
     write_example(tmp_path / "a.h5", 2 * MAX_ROWS + 3, frames_per_row=k)

@@ -89,6 +89,7 @@ def hostile_file(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.further(but=3)
 @pytest.mark.parametrize(
     ("command", "locale"),
     [
@@ -132,6 +133,7 @@ def test_a_layout_goes_to_a_pipe_as_it_is_in_every_locale(tmp_path: Path) -> Non
         assert "<!-- µ é 样 -->" in done.stdout, done.stderr
 
 
+@pytest.mark.further
 def test_commands_work_for_a_user_without_a_folder_to_write_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     nowhere = {
@@ -146,6 +148,7 @@ def test_commands_work_for_a_user_without_a_folder_to_write_in(tmp_path: Path, m
     assert not list(tmp_path.glob("ptychostream-*")), "what was compiled is removed"
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize(
     "command",
     [
