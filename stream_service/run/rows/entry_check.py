@@ -33,16 +33,19 @@ class EntryCheck:
         self._stage_map = stage_map
         self._n_left_out = 0
 
-    def write(self, arrays: HardwareArrays) -> None:
-        """Flag the rows, which are all in the file, that are not as the arrays tell; these are concluded."""
+    def write(self, arrays: HardwareArrays) -> list[int]:
+        """Flag the rows, which are all in the file, that are not as the arrays tell; these are concluded.
+
+        Gives those that are not to be used any more, by their places in the file.
+        """
         ordinals = np.arange(self._ledger.n_seen)
         told = {name: found for name in arrays if (found := arrays.final_values(name, ordinals.tolist())) is not None}
         if not told:
-            return
+            return []
         epochs, unique_ids = self._ledger.identities(ordinals)
         places = {frame: n for n, frame in enumerate(zip(epochs.tolist(), unique_ids.tolist(), strict=True))}
 
-        def check(file: StandardFile) -> int:
+        def check(file: StandardFile) -> list[int]:
             frames, stored = file.read_identities(), dict(file.read_readbacks())
             stored["x"], stored["y"] = self._stage_map.stage(stored["x_m"], stored["y_m"])
             stored["energy"] = stored["energy_eV"]
@@ -57,11 +60,14 @@ class EntryCheck:
                     for row, of_row in enumerate(rows_of_frames)
                     if not _is_right(float(stored[name][row]), values[of_row], is_told[of_row])
                 }
-            file.doubt(sorted(wrong[True]), Flag.UNMATCHED)
+            left_out = sorted(wrong[True])
+            file.doubt(left_out, Flag.UNMATCHED)
             file.doubt(sorted(wrong[False] - wrong[True]), Flag.UNMATCHED, are_used=True)
-            return len(wrong[True])
+            return left_out
 
-        self._n_left_out = self._file.call(check)
+        left_out = self._file.call(check)
+        self._n_left_out = len(left_out)
+        return left_out
 
     def notes(self) -> Iterator[str]:
         """What was flagged, in sentences."""

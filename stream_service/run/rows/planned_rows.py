@@ -126,7 +126,7 @@ class PlannedRows:
         self._replaced += rows["replaces"][rows["replaces"] >= 0].tolist()
         if not self._most:
             return
-        self._noted.note(rows, first_ordinals)
+        self._noted.note(rows, first_ordinals, are_from_before=True)
         parts = self._partition.rows_of(first_ordinals) % self.rows_per_position
         is_planned = rows["planned"] >= 0
         slots = (rows["planned"] * self.rows_per_position + parts)[is_planned]
@@ -139,15 +139,17 @@ class PlannedRows:
             if not self._is_planned and row["replaces"] < 0:
                 self._places_m[slot] = row["x_m"], row["y_m"]
 
-    def doubt(self, ordinals: npt.NDArray[np.int64]) -> None:
-        """The rows of these frames are not to be used: they replace nothing."""
-        self._noted.doubt(ordinals)
+    def doubt(self, rows: Sequence[int]) -> None:
+        """These rows, by their places in the file, are not to be used: they replace nothing."""
+        if self._most:
+            self._noted.doubt(rows)
 
     def settle(self) -> Settled | None:
         """What all rows so far are, whatever the order in which they came; None where nothing can be repeated."""
         if not self._most:
             return None
-        rows, trusted = self._noted.rows, self._noted.are_trusted()
+        rows = self._noted.rows
+        trusted = rows["is_trusted"]
         slots, n_slots = self._partition.rows_of(rows["ordinal"]), len(self._row_of)
         is_displaced = np.isin(rows["ordinal"], list(self.displaced)) | ((slots < n_slots) & (rows["planned"] < 0))
         is_usual = (slots < n_slots) & ~is_displaced
@@ -164,10 +166,10 @@ class PlannedRows:
         found = self._noted.settle(
             slots,
             is_usual,
-            trusted,
             lambda slot, row: self._is_at(slot, float(rows["x_m"][row]), float(rows["y_m"][row])),
         )
         self._n_elsewhere = found.n_elsewhere
+        self._replaced = [*set(self._replaced).difference(found.used), *found.left_out]
         planned = np.where(found.planned >= 0, found.planned // self.rows_per_position, -1)
         return found._replace(planned=planned)
 

@@ -1,12 +1,13 @@
 """Which rows repeat which, of all rows of a run at once: it does not depend on the order in which they were made.
 
 Rows of before a kill, and of frames that were fetched, come behind those of later frames. So what a row was told when
-it was made is told once more at the end, from all of them: the row of a position that was exposed last is used.
+it was made is told once more at the end, from all of them: of the rows of a position that can be trusted then, the one
+that was exposed last is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +19,10 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 NOTED = np.dtype(
-    [("ordinal", "i8"), ("x_m", "f8"), ("y_m", "f8"), ("keep", "?"), ("planned", "i8"), ("replaces", "i8")]
+    [("ordinal", "i8"), ("is_trusted", "?"), ("x_m", "f8"), ("y_m", "f8"), ("planned", "i8"), ("replaces", "i8")]
 )
-"""What is remembered of a row: place of its first frame, and its columns as they were made."""
+"""What is remembered of a row: place of its first frame; whether it may be used; and its columns as they were made."""
+AS_MADE = ("x_m", "y_m", "planned", "replaces")
 
 
 class Settled(NamedTuple):
@@ -30,6 +32,8 @@ class Settled(NamedTuple):
     replaces: Ints
     left_out: list[int]
     """Rows whose positions were exposed again."""
+    used: list[int]
+    """Those that were exposed last, of the trusted ones."""
     n_elsewhere: int
     """Rows beyond the ones planned that repeat nothing."""
 
@@ -41,40 +45,37 @@ class NotedRows:
         self._rows = np.zeros(0, NOTED)
         self._n = 0
 
-    def note(self, rows: np.ndarray[Any, Any], first_ordinals: Ints) -> None:
-        """Rows (n,) of `row_dtype` that were made now."""
+    def note(self, rows: np.ndarray[Any, Any], first_ordinals: Ints, *, are_from_before: bool = False) -> None:
+        """Rows (n,) of `row_dtype` that were made now, or by an earlier service.
+
+        One of before that is not used, and has no flag, was repeated: nothing else leaves such a row out.
+        """
         start, self._n = self._n, self._n + len(rows)
         self._rows = grown(self._rows, self._n)
         noted = self._rows[start : self._n]
         noted["ordinal"] = first_ordinals
-        for name in NOTED.names[1:]:  # type: ignore[index]
+        noted["is_trusted"] = rows["keep"] != 0
+        if are_from_before:
+            noted["is_trusted"] |= (rows["flags"] == 0) & np.isfinite(rows["x_m"]) & np.isfinite(rows["y_m"])
+        for name in AS_MADE:
             noted[name] = rows[name]
 
-    def doubt(self, ordinals: Ints) -> None:
-        """The rows of these frames are not to be used."""
-        self._rows["keep"][np.isin(self._rows["ordinal"], ordinals)] = False
+    def doubt(self, places: Sequence[int]) -> None:
+        """These rows, by their places in the file, are not to be used."""
+        self._rows["is_trusted"][list(places)] = False
 
     @property
     def rows(self) -> np.ndarray[Any, Any]:
         """(n,) of `NOTED`."""
         return self._rows[: self._n]
 
-    def are_trusted(self) -> Flags:
-        """(n,) True for rows that could be used: those of before that were replaced, too."""
-        rows = self.rows
-        names = rows["replaces"] >= 0
-        is_other = np.zeros(len(rows), np.bool_)
-        is_other[names] = rows["ordinal"][rows["replaces"][names]] != rows["ordinal"][names]
-        trusted = rows["keep"] | names
-        trusted[rows["replaces"][is_other]] = True
-        return trusted
-
-    def settle(self, slots: Ints, is_usual: Flags, trusted: Flags, is_there: Callable[[int, int], bool]) -> Settled:
+    def settle(self, slots: Ints, is_usual: Flags, is_there: Callable[[int, int], bool]) -> Settled:
         """`slots` (n,) are what the rows were taken for, -1 for none; `is_usual` those that were planned so.
 
         `is_there` tells of a slot and a row whether it was taken there.
         """
         rows, n = self.rows, len(self.rows)
+        trusted = rows["is_trusted"]
         is_at = is_usual.copy()
         extra = np.flatnonzero(~is_usual & (slots >= 0))
         is_at[extra] = [is_there(slot, row) for slot, row in zip(slots[extra].tolist(), extra.tolist(), strict=True)]
@@ -87,11 +88,17 @@ class NotedRows:
         chosen = chosen[np.lexsort((rows["ordinal"][chosen], slots[chosen]))]
         follows = np.zeros(len(chosen), np.bool_)
         follows[1:] = slots[chosen[1:]] == slots[chosen[:-1]]
-        replaces = rows["replaces"].copy()
+        replaces = np.where(self._are_put_right(), rows["replaces"], -1)
         later = np.flatnonzero(follows)
         replaces[first[of_ordinal[chosen[later]]]] = chosen[later - 1]
         used = chosen[trusted[chosen]]
         is_repeated = np.zeros(len(used), np.bool_)
         is_repeated[:-1] = slots[used[:-1]] == slots[used[1:]]
         n_elsewhere = int(np.count_nonzero(~is_usual & ~is_at & is_last))
-        return Settled(np.where(is_at, slots, -1), replaces, used[is_repeated].tolist(), n_elsewhere)
+        left_out, used = used[is_repeated], used[~is_repeated]
+        return Settled(np.where(is_at, slots, -1), replaces, left_out.tolist(), used.tolist(), n_elsewhere)
+
+    def _are_put_right(self) -> Flags:
+        """(n,) True for rows that replace one of the same exposure."""
+        rows = self.rows
+        return (rows["replaces"] >= 0) & (rows["ordinal"][rows["replaces"]] == rows["ordinal"])

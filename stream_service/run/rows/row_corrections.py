@@ -1,10 +1,10 @@
 """Corrections of rows that are in the file already, made at the end of the run.
 
-Which rows repeat which is settled, where positions may be exposed again (`repeated_positions`).
 A frame that the raw file has just before a reset of the counter puts all after it at later positions. One that has the
 stamp of the frame after it tells that the clock stood: that stamp belongs to the earlier one. And a frame that comes
 promptly may tell that the clock had stepped while those before it waited to be received. What hardware-captured arrays
-tell as a whole is compared with the rows by `entry_check`.
+tell as a whole is compared with the rows by `entry_check`. Which rows repeat which is settled last, by what can be
+trusted then, where positions may be exposed again (`repeated_positions`).
 """
 
 from __future__ import annotations
@@ -54,10 +54,9 @@ class RowCorrections:
             self._file.call(lambda file: file.plan_anew(self._planned_of))
         self._n_stood, self._n_stepped = (self._doubt(frames, Flag.NO_TIME) for frames in (self.stood, self.stepped))
         self._n_shifted = self._doubt(set(self.shifted.tolist()), Flag.UNCERTAIN)
+        self._planned.doubt(self._entry_check.write(arrays))
         if (settled := self._planned.settle()) is not None:
-            self._file.call(lambda file: file.settle(settled.planned, settled.replaces))
-            self._planned.replace(settled.left_out)
-        self._entry_check.write(arrays)
+            self._file.call(lambda file: file.settle(settled.planned, settled.replaces, settled.used))
 
     def notes(self) -> Iterator[str]:
         """Remarks on them, in sentences."""
@@ -90,17 +89,17 @@ class RowCorrections:
         """Flag the rows of these frames; gives their number."""
         if not ordinals:
             return 0
-        places = np.array(sorted(ordinals), np.int64)
-        self._planned.doubt(places)
-        epochs, unique_ids = self._ledger.identities(places)
+        epochs, unique_ids = self._ledger.identities(np.array(sorted(ordinals), np.int64))
 
-        def flag(file: StandardFile) -> int:
+        def flag(file: StandardFile) -> list[int]:
             of_rows = file.read_identities()
             is_doubted = np.zeros(of_rows[0].shape, np.bool_)
             for epoch in np.unique(epochs).tolist():
                 is_doubted |= (of_rows[0] == epoch) & np.isin(of_rows[1], unique_ids[epochs == epoch])
             rows = np.flatnonzero(is_doubted.any(axis=1)).tolist()
             file.doubt(rows, reason)
-            return len(rows)
+            return rows
 
-        return self._file.call(flag)
+        rows = self._file.call(flag)
+        self._planned.doubt(rows)
+        return len(rows)

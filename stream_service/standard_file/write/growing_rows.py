@@ -16,7 +16,7 @@ from stream_service.standard_file.write.fixed_datasets import FixedDatasets
 
 PlannedOf = Callable[[np.ndarray[Any, Any], np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 """Planned positions (n,) of rows by epoch and uniqueId of their first frames."""
-LEFT_OUT = np.zeros(1, np.uint8)
+LEFT_OUT, USED = np.zeros(1, np.uint8), np.ones(1, np.uint8)
 
 
 class GrowingRows:
@@ -62,11 +62,14 @@ class GrowingRows:
         planned = column.read(slice(0, self.n_written))
         column.rewrite(0, planned_of(epochs[:, 0], unique_ids[:, 0]).astype(planned.dtype))
 
-    def settle(self, planned: np.ndarray[Any, Any], replaces: np.ndarray[Any, Any]) -> None:
-        """Write over what all rows that are written were planned for, and which rows they replace, (n,) each."""
+    def settle(self, planned: np.ndarray[Any, Any], replaces: np.ndarray[Any, Any], used: Iterable[int]) -> None:
+        """Write over what all rows that are written were planned for, and which rows they replace, (n,) each; say of
+        some that they are to be used."""
         for path, values in ((paths.PLANNED_OF_ROW, planned), (paths.REPLACES, replaces)):
             column = self._columns[path]
             column.rewrite(0, values.astype(column.read(slice(0, 0)).dtype))
+        for row in used:
+            self._columns[paths.KEEP].rewrite(row, USED)
 
     def identities(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Epoch and uniqueId of the frames of all rows that are written, (n, k) each."""

@@ -180,11 +180,14 @@ class StandardFile:
         with self._guard.writing("correct the planned positions"):
             self._rows.plan_anew(planned_of)
 
-    def settle(self, planned: np.ndarray[Any, Any], replaces: np.ndarray[Any, Any]) -> None:
-        """Write over `/entry/frames/planned` and `replaces` of all rows (n,); readers see it after the next flush."""
+    def settle(self, planned: np.ndarray[Any, Any], replaces: np.ndarray[Any, Any], used: Iterable[int]) -> None:
+        """Write over `/entry/frames/planned` and `replaces` of all rows (n,), and say of some that they are used.
+
+        Readers see it after the next flush.
+        """
         self._guard.check_can_grow()
         with self._guard.writing("correct which rows repeat which"):
-            self._rows.settle(planned, replaces)
+            self._rows.settle(planned, replaces, used)
 
     def read_identities(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Epoch and uniqueId of the frames of all rows, (n, k) each. Raises `WriteError`."""

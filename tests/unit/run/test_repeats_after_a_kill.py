@@ -11,6 +11,7 @@ from judged import rows_of
 from killed_run import go_on, killed
 from scripted_run import Bench, ScriptedSources, frames
 
+from stream_service.core.exposure import Flag
 from stream_service.core.partition import ByIndex
 from stream_service.core.run import RunState
 from stream_service.run.live.resumed_setup import ResumedSetup
@@ -56,21 +57,24 @@ def test_which_row_repeats_which_does_not_depend_on_their_order(seed: int, is_pl
     plan_m = np.column_stack([np.arange(4) * 1e-6, np.zeros(4)]) if is_planned else None
     planned = PlannedRows(ByIndex(1), 1, 4, len(REPEATED), plan_m)
     planned.announce(REPEATED)
-    ordinals, left_out = chance.sample(range(len(TAKEN_AT)), len(TAKEN_AT)), set[int]()
+    ordinals = chance.sample(range(len(TAKEN_AT)), len(TAKEN_AT))
     is_bad = np.array([chance.random() < 0.2 and (is_planned or n > 3) for n in range(len(TAKEN_AT))])
+    is_doubted = np.array([chance.random() < 0.2 for _ in TAKEN_AT])
     for row, ordinal in enumerate(ordinals):
-        position = TAKEN_AT[ordinal]
-        rows = rows_of(1, planned=position, x_m=position * 1e-6, keep=not is_bad[ordinal])
+        position, flags = TAKEN_AT[ordinal], Flag.MISSING if is_bad[ordinal] else Flag.NONE
+        rows = rows_of(1, planned=position, x_m=position * 1e-6, keep=not is_bad[ordinal], flags=flags)
         (planned.enter if chance.random() < 0.5 else planned.restore)(rows, np.array([ordinal]), row)
-        left_out |= set(planned.take_replaced())
+        if chance.random() < 0.5:
+            planned.take_replaced()
+    planned.doubt([row for row, ordinal in enumerate(ordinals) if is_doubted[ordinal]])
     settled = planned.settle()
     assert settled is not None
     of_row = TAKEN_AT[ordinals]
     assert settled.n_elsewhere == 0
-    used = {row for row, ordinal in enumerate(ordinals) if not is_bad[ordinal]} - set(settled.left_out)
     for position in range(4):
-        good = [n for n in np.flatnonzero(position == TAKEN_AT).tolist() if not is_bad[n]]
-        assert [ordinals[row] for row in used if of_row[row] == position] == good[-1:]
+        good = [n for n in np.flatnonzero(position == TAKEN_AT).tolist() if not (is_bad | is_doubted)[n]]
+        assert [ordinals[row] for row in settled.used if of_row[row] == position] == good[-1:]
+        assert sorted(ordinals[row] for row in settled.left_out if of_row[row] == position) == good[:-1]
     named = settled.replaces >= 0
     assert (of_row[settled.replaces[named]] == of_row[named]).all()
-    assert not left_out & used, "what was left out meanwhile stays so"
+    assert not set(planned.take_replaced()) & set(settled.used)
