@@ -71,6 +71,7 @@ def test_the_default_recipe_shows_the_truth_however_long_it_runs(
     assert float(said[1]) <= 1.2
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize(("rotate", "flip"), MOUNTINGS)
 def test_orient_is_right_or_undecided_however_the_frames_are_stored(
     rotate: int, flip: str, simulated: Simulated, tmp_path: Path
@@ -107,6 +108,7 @@ def test_orient_is_right_or_undecided_however_the_frames_are_stored(
     )
 
 
+@pytest.mark.further
 def test_orient_asks_for_the_optics_first_where_only_the_side_of_the_focus_tells(
     simulated: Simulated, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def simulated_file(
     return ScanFile.read(path), zone_plate_probe(beamline.optics)
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(("defocus_m", "within"), [(16e-6, 0.03), (-24e-6, 0.03), (10e-6, 0.15)])
 def test_defocus_and_its_side_are_found_without_optics(defocus_m: float, within: float, tmp_path: Path) -> None:
     """The smaller the probe, the less neighbours overlap, and the less their holograms tell."""

@@ -241,6 +241,7 @@ def test_a_run_is_followed_from_before_its_start_to_its_end(python: PtypyPython,
     assert time.monotonic() - scan.ended_at < FINISH_S, "it did not wait for more"
 
 
+@pytest.mark.further
 def test_run_whose_account_takes_longer_than_ptypy_is_waited_for(python: PtypyPython, tmp_path: Path) -> None:
     scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", drain_s=6.0).start()
     result = followed(scan.path, python, iterations=4)
@@ -248,6 +249,7 @@ def test_run_whose_account_takes_longer_than_ptypy_is_waited_for(python: PtypyPy
     assert result.is_complete and "COMPLETE with 24 of 24 rows" in result.sentence
 
 
+@pytest.mark.further
 def test_iterations_that_the_scan_left_no_time_for_are_done_afterwards(python: PtypyPython, tmp_path: Path) -> None:
     begun = threading.Event()
     scan = Scan(tmp_path / "scan_std.h5", N_ROWS, "COMPLETE", until=begun).start()

@@ -35,6 +35,7 @@ def test_help_shows_an_example(epics: LoopbackEpics):
     assert "iocsim --prefix SIM: --shape 256,256" in result.stdout
 
 
+@pytest.mark.further(but=7)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -82,6 +83,7 @@ def test_a_bad_option_is_one_sentence_and_exit_code_2(arguments: list[str], word
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("name", ["EPICS_CA_SERVER_PORT", "EPICS_PVAS_SERVER_PORT"])
 def test_a_port_that_another_server_has_is_refused(name: str):
     network = LoopbackEpics.reserve(["ioc"])
@@ -103,6 +105,7 @@ def test_an_address_of_zmq_that_is_taken_is_refused():
     assert f"cannot be bound to {address}" in result.stderr
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
 def test_references_are_in_the_axes_of_the_raw_frames(start_ioc: Callable, tmp_path: Path, suffix: str):
     path = tmp_path / f"references{suffix}"

@@ -93,6 +93,7 @@ def test_start_option_sets_up_the_plugins_and_the_first_frame_is_compressed(beam
     }
 
 
+@pytest.mark.further(but=9)
 @pytest.mark.parametrize("data_type", ["UInt8", "Int8", "UInt16", "Int32", "UInt64", "Float32", "Float64"])
 @pytest.mark.parametrize("compressor", LOSSLESS)
 def test_frames_are_bit_for_bit_those_the_detector_made(beamline: Beamline, compressor: str, data_type: str):
@@ -106,6 +107,7 @@ def test_frames_are_bit_for_bit_those_the_detector_made(beamline: Beamline, comp
         assert zlib.crc32(pixels.tobytes()) == checksums[frame.uniqueId]
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize("compressor", RECORDED)
 def test_structure_is_that_of_a_real_ioc(beamline: Beamline, compressor: str):
     recorded = RECORDED[compressor]
@@ -205,6 +207,7 @@ def test_plain_frames_go_out_past_codec1_and_through_it(beamline: Beamline):
         assert zlib.crc32(frame.value.tobytes()) == beamline.checksums()[frame.uniqueId]
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     "settings",
     [{"Codec1__EnableCallbacks": 0}, {"Codec1__ArrayCallbacks": 0}, {"Pva1__NDArrayPort": "NOSUCH"}],
@@ -232,6 +235,7 @@ def test_stats_counts_compressed_arrays_as_dropped_and_takes_plain_ones_from_the
     beamline.client.put_all(Stats1__EnableCallbacks=0, Stats1__NDArrayPort="SIM1")
 
 
+@pytest.mark.further(but=4)
 @pytest.mark.parametrize(("shuffle", "flags"), [("None", 0b000), ("Byte", 0b001), ("Bit", 0b100)])
 @pytest.mark.parametrize(
     ("inner", "code"), [("BloscLZ", 0), ("LZ4", 1), ("LZ4HC", 1), ("SNAPPY", 2), ("ZLIB", 3), ("ZSTD", 4)]
@@ -269,6 +273,7 @@ def test_level_quality_and_block_size_reach_the_codec(beamline: Beamline):
     beamline.client.put("Codec1:LZ4HDF5BlockSize", 0)
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize(
     ("name", "put", "shown"),
     [

@@ -142,6 +142,7 @@ def test_arrays_keep_attributes_of_an_earlier_file_unless_erased(
             assert file["/entry/posx"][()].tolist() == [2.5, 2.5]
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     ("value", "status"),
     [

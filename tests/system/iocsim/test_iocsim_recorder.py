@@ -271,6 +271,7 @@ def test_swmr_reader_sees_images_at_once_and_columns_chunk_by_chunk(bench: Bench
         assert len(file["/entry/data/data"]) == 8
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("options", [FileOptions(chunk_frames=3), FileOptions(chunk_rows=2, chunk_columns=3)])
 def test_other_chunks_hold_the_same_frames(bench: Bench, options: FileOptions):
     bench.file = replace(bench.file, options=options)
@@ -282,6 +283,7 @@ def test_other_chunks_hold_the_same_frames(bench: Bench, options: FileOptions):
         assert file["/entry/data/data"].chunks == ((3, 4, 6) if options.chunk_frames else (1, 2, 3))
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     ("template", "name"),
     [("%s%s_%6.6d.h5", "/d/a_000012.h5"), ("%s%s.h5", "/d/a.h5"), ("%s%s_%d.h5", "/d/a_12.h5")],
@@ -290,6 +292,7 @@ def test_file_template_is_a_c_format(template: str, name: str):
     assert file_name(template, "/d/", "a", 12) == name
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("template", ["%s%s%d%d", "%s%q", "plain"])
 def test_a_template_that_fits_nothing_is_an_error(template: str):
     with pytest.raises(ValueError, match="template"):

@@ -69,6 +69,7 @@ def resources(rig: Rig) -> tuple[int, int, int]:
     return int(status["Threads"]), len(os.listdir(process / "fd")), int(status["RssAnon"].split()[0])
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("command", ["Stop", "Abort"])
 def test_arming_that_waits_for_a_dead_ioc_is_given_up_at_once(dead_rig: Rig, command: str) -> None:
     rig, took_s = dead_rig, HANG_S
@@ -126,6 +127,7 @@ def abort(rig: Rig) -> None:
     rig.service.wait_for("Health", "READY")
 
 
+@pytest.mark.further
 @N_CYCLES
 def test_armings_beside_a_dead_ioc_that_are_aborted_leave_nothing_behind(dead_rig: Rig, n_cycles: int) -> None:
     def cycle(name: str) -> None:
@@ -174,6 +176,7 @@ def test_ioc_that_was_away_after_a_run_is_found_at_once_by_the_next_arming(
     assert rig.wait_for_end() == "COMPLETE"
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("how", ["Stop", "Abort", "SIGTERM"])
 def test_arming_that_is_given_up_leaves_no_process_that_reads(rig: Rig, how: str) -> None:
     rig.service.put("Request", json.dumps({"scan_id": "long", "references": {"dark": rig.slow_reference()}}))

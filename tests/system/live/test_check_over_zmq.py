@@ -42,6 +42,7 @@ def profile_of(senders: tuple[str, dict[str, str]], transport: str, folder: Path
     return profile_for(prefix, "UNUSED:", folder, detector=detector, **energy)
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("transport", ["adzmq", "simplon", "stream2"])
 def test_frames_that_arrive_are_told(
     senders: tuple[str, dict[str, str]], beamline: BeamlineClient, tmp_path: Path, transport: str

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from limits import HANG_S
 from rig import Rigs, begin_rig
 
@@ -47,6 +48,7 @@ def test_nothing_is_imported_loaded_or_compiled_while_the_first_run_is_armed(
         assert [line for line in rig.child.lines(0.0) if "[cache] " in line] == []
 
 
+@pytest.mark.further
 def test_service_answers_while_the_kernel_is_compiled(
     start_ioc: Callable[..., Any], rigs: Rigs, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def test_disk_that_fills_up_in_mid_run_ends_this_run_only(rig: Rig) -> None:
     completes_a_run(rig, "after")
 
 
+@pytest.mark.further
 def test_disk_that_is_full_at_the_first_frame_ends_this_run_only(rig: Rig) -> None:
     assert rig.arm("none", n_positions=20) == ""
     with files_no_longer_than(20_000, rig):

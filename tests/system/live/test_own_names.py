@@ -85,6 +85,7 @@ def test_killed_daemon_is_in_nobodys_way(rig: Rig, ioc: Any, epics: LoopbackEpic
         assert again.service.get("Health") == "READY"
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(("script", "name"), [(FOREIGN, "Rows"), (FOREIGN_PVA, "STXM")])
 def test_one_name_of_an_ioc_is_enough_to_refuse(
     ioc: Any, rigs: Rigs, epics: LoopbackEpics, tmp_path: Path, script: str, name: str

@@ -223,6 +223,7 @@ def rig_shape(root: Path) -> tuple[int, int]:
     return rows, columns
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
 def test_signal_finishes_the_file_cleanly(rig: Rig, signal_name: str) -> None:
     before = rig.counter()
@@ -266,6 +267,7 @@ def test_check_names_what_is_wrong(ioc: Any, tmp_path: Path) -> None:
     assert "detector.distnce_m: there is no such setting" in str(typo.exception)
 
 
+@pytest.mark.further
 @pytest.mark.parametrize(("rotate", "flip"), [(90, "h"), pytest.param(180, "none", marks=pytest.mark.long)])
 def test_profile_undoes_how_the_camera_is_mounted(
     start_ioc: Callable[..., Any], rigs: Rigs, epics: LoopbackEpics, tmp_path: Path, rotate: int, flip: str

@@ -71,6 +71,7 @@ def flags_of_all(rig: Rig, first: int) -> dict[int, int]:
     return dict(zip(ids[is_first].tolist(), flags[is_first].tolist(), strict=True))
 
 
+@pytest.mark.further
 def test_silent_readback_costs_no_frame_and_flags_the_rows_without_it(rig: Rig, rate_hz: int) -> None:
     first = begin(rig, rate_hz)
     rig.service.wait_until(lambda: rig.service.get("Rows") >= rate_hz)  # their positions were known
@@ -90,6 +91,7 @@ def test_silent_readback_costs_no_frame_and_flags_the_rows_without_it(rig: Rig, 
     assert first + 0.9 * rate_hz < flagged[0] and flagged[-1] <= speaks_since
 
 
+@pytest.mark.further
 def test_frame_stamped_an_hour_ahead_costs_no_frame_and_flags_no_other_row(rig: Rig, rate_hz: int) -> None:
     ahead = rig.counter() + 3 * rate_hz // 2
     rig.beamline.put("Sim:FrameClockStep", f"3600@{ahead}-{ahead}")

@@ -255,6 +255,7 @@ def test_reader_sees_what_is_revised_in_place(file):
     assert (seen["stored"], seen["ledger_rows"]) == (5000, 5000)
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("moment", ["after a flush", "before the keys"])
 def test_killed_writer_leaves_a_file_that_is_complete_up_to_the_last_flush(tmp_path, moment):
     path = tmp_path / "a_std.h5"

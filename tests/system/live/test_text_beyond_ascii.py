@@ -52,6 +52,7 @@ def texts_in(path: Any) -> list[str]:
     return found
 
 
+@pytest.mark.further
 def test_a_scan_goes_to_the_folder_that_was_named_with_the_sample_that_was_named(
     bench: PlanBench, rig: Rig, epics: LoopbackEpics
 ) -> None:

@@ -28,6 +28,7 @@ def polled_rig(
         yield rig
 
 
+@pytest.mark.further(but=5)
 @pytest.mark.parametrize(
     ("pv", "value"),
     [

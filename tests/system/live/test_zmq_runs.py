@@ -190,6 +190,7 @@ def test_rubbish_between_frames_is_counted_and_told_and_costs_none(
     assert f"{len(rubbish)} frames could not be used, the first because a message" in pushed.service.get("Message")
 
 
+@pytest.mark.further
 def test_daemon_that_is_held_up_loses_frames_and_names_them(pushed: Rig) -> None:
     n, before, n_dropped = 600, pushed.counter(), pushed.beamline.get("ZMQ1:DroppedOutputArrays_RBV")
     assert pushed.arm("held_up", n_positions=n) == ""
@@ -274,6 +275,7 @@ def test_plan_is_armed_while_another_run_receives_from_the_same_socket(pulled: R
             assert file["/entry/run/state"][()] == b"COMPLETE"
 
 
+@pytest.mark.further
 def test_endpoints_that_are_gone_are_named_and_end_the_run_though_the_detector_answers(
     pulled: Rig, endpoints: TwoEndpoints
 ) -> None:

@@ -96,6 +96,7 @@ def test_frames_are_stored_where_they_were_truly_exposed(bench: PlanBench) -> No
     bench.assert_at_rest()
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("how", ["abort", "hard pause"])
 def test_interrupted_line_ends_the_scan_and_puts_the_speed_back(bench: PlanBench, how: str) -> None:
     scan_id = bench.scan_id("cut")

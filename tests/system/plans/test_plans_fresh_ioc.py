@@ -98,6 +98,7 @@ def test_stage_that_fails_half_way_can_be_tried_again(fresh: Any, monkeypatch: p
     count(detector, DetectorSetup(0.002, raw_name="again"), 1)
 
 
+@pytest.mark.further
 def test_detector_whose_ioc_is_gone_can_be_unstaged(fresh: Any, ioc: Any) -> None:
     """Last: the beamline is gone afterwards."""
     detector, client = fresh

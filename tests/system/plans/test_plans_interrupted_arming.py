@@ -92,6 +92,7 @@ def halt(engine: RunEngine) -> None:
     engine.halt()
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("do", [abort, stop, halt])
 def test_plan_that_is_ended_while_it_arms_leaves_no_run(rig: Rig, slow: ScanRequest, do: Interrupt) -> None:
     engine = RunEngine({}, context_managers=[])
@@ -111,6 +112,7 @@ def test_plan_that_is_ended_while_it_arms_leaves_no_run(rig: Rig, slow: ScanRequ
     assert_nothing_is_left(rig)
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_client_that_ends_while_it_arms_leaves_no_run(rig: Rig, slow: ScanRequest, how: signal.Signals) -> None:
     command = [sys.executable, "-c", CLIENT, rig.service.prefix, slow.model_dump_json()]

@@ -134,6 +134,7 @@ def assert_next_scan_is_complete(bench: PlanBench) -> None:
     bench.assert_complete(scan_id, 3)
 
 
+@pytest.mark.further(but=4)
 @pytest.mark.parametrize("interruption", INTERRUPTIONS, ids=lambda interruption: interruption.name)
 def test_everything_ends_in_a_defined_state(bench: PlanBench, interruption: Interruption) -> None:
     scan_id = bench.scan_id("cut")
@@ -184,6 +185,7 @@ def test_device_that_fails_ends_the_scan_with_its_reason(bench: PlanBench) -> No
     assert_next_scan_is_complete(bench)
 
 
+@pytest.mark.further
 def test_detector_stopped_from_outside_fails_the_scan_and_names_what_is_missing(bench: PlanBench) -> None:
     scan_id = bench.scan_id("stopped")
 
@@ -229,6 +231,7 @@ def test_scan_goes_on_when_its_service_is_killed_and_started_again(bench: PlanBe
     assert_next_scan_is_complete(bench)
 
 
+@pytest.mark.further
 def test_service_that_was_killed_and_stays_away_fails_the_scan_and_one_that_is_started_again_takes_the_next(
     epics: LoopbackEpics, bench: PlanBench, rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

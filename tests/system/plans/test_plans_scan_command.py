@@ -71,6 +71,7 @@ def command(epics: LoopbackEpics, beamline: BeamlineClient, service: BeamlineCli
     return Command(beamline.prefix, service.prefix, process_environment(epics.client_environment()), tmp_path)
 
 
+@pytest.mark.further
 def test_progress_is_one_json_object_a_line(command, service):
     code, out, _ = command.run("--json", "--points", "3", "--scan-id", "told", "--frames-per-position", "2")
     start, *points, stop = [json.loads(line) for line in out.splitlines()]
@@ -120,6 +121,7 @@ def test_refusal_of_the_service_is_one_sentence_and_exit_code_1(command, service
     assert "Traceback" not in err
 
 
+@pytest.mark.further
 def test_service_that_is_not_there_is_named(command):
     code, _, err = command.run("--points", "2", service="NOWHERE:")
     assert code == 1

@@ -272,6 +272,7 @@ def test_detector_that_exposes_when_the_plan_is_aborted_is_stopped(bench):
     bench.assert_at_rest()
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("when", ["between positions", "during an exposure"])
 def test_paused_scan_goes_on_without_repeating_or_losing_a_frame(bench, when):
     def pause() -> None:

@@ -187,6 +187,7 @@ def test_exposure_time_twice_is_refused_before_anything_is_taken(bench: PlanBenc
     assert bench.documents == []
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("how", ["failure", "abort"])
 def test_shutter_is_put_back_however_the_references_end(bench: PlanBench, how: str) -> None:
     def no_way_out() -> Any:

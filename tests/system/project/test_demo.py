@@ -120,6 +120,7 @@ def test_second_process_saw_only_complete_rows_while_the_file_grew(followed) -> 
     assert len(set(seen)) > 3, f"the reader saw the file grow in too few steps: {seen}"
 
 
+@pytest.mark.further
 def test_lost_frames_are_fetched_from_the_raw_file_and_nothing_else_is_wrong(tmp_path: Path) -> None:
     n, options = N, ["--drop", "0.05", "--drop-ids", f"1,{N}", "--duplicate", "0.02", "--duplicate-ids", "5"]
     demo = run_demo(tmp_path, "--points", str(n), "--", *options)

@@ -16,6 +16,7 @@ from stream_service.kernels import measure_rows
 SHAPE = (40, 48)
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     ("references", "words"),
     [

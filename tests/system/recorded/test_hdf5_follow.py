@@ -130,6 +130,7 @@ def test_a_single_frame_is_given_when_the_file_is_closed(writer: Writer, path: P
     check(frame, 0)
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("places", [[3, 0, 7, 1, 5, 5, 2], [0, 1, 2, 3, 6, 5, 9], [0, 1, 2, 1, 3, 4, 5]])
 def test_images_by_index_never_come_with_the_values_of_others(writer: Writer, path: Path, places: list[int]) -> None:
     """PositionMode: what stands by its index comes at once, everything else when the file is closed."""
@@ -287,6 +288,7 @@ def test_another_file_under_the_same_name_ends_the_following(writer: Writer, pat
         list(recording.frames())
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("chunk_frames", [1, 4])
 def test_a_reader_keeps_up_with_a_writer_at_full_speed(writer: Writer, path: Path, chunk_frames: int) -> None:
     """Real time: both run freely, and no frame or value is ever wrong."""

@@ -100,6 +100,7 @@ def test_standard_file_is_not_corrected_twice(tmp_path: Path, frames: np.ndarray
         assert np.array_equal(once["/entry/pos"][()], twice["/entry/pos"][()])
 
 
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize(
     ("energy", "units"),
     [(710 * J_PER_EV, None), (710 * J_PER_EV, "J"), (710.0, None), (710.0, "eV"), (0.71, "keV")],
@@ -129,6 +130,7 @@ def test_incomplete_last_group_is_accounted_for(tmp_path: Path, frames: np.ndarr
         assert file["/entry/exposure_s"][()] == pytest.approx(0.06)
 
 
+@pytest.mark.further(but=3)
 @pytest.mark.parametrize(
     ("more", "options", "sentence"),
     [

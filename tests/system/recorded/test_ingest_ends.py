@@ -63,6 +63,7 @@ def at_most(n_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
 def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(source: Path, tmp_path: Path, share: float) -> None:

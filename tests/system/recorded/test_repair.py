@@ -78,6 +78,7 @@ def check_rows(path: Path, n_rows: int) -> None:
         np.testing.assert_array_equal(data[()], [example_pixels(row, SHAPE) for row in range(n_rows)])
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     ("writer", "n_rows"), [("after a flush", 37), ("before the keys", 20)], indirect=["writer"], ids=lambda value: value
 )
@@ -101,6 +102,7 @@ def test_the_file_of_a_killed_writer_is_put_in_order(
     assert again.returncode == 0 and not again.stderr
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("writer", ["after a flush"], indirect=True)
 @pytest.mark.parametrize(
     "share", [0.6, 0.1, *(pytest.param(share, marks=pytest.mark.long) for share in (0.95, 0.8, 0.4))]

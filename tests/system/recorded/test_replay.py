@@ -29,8 +29,10 @@ def check_against_source(path: Path) -> None:
         assert file["/entry/pixel_m"][()] == pytest.approx(55e-6, rel=1e-6)
 
 
-def test_replayed_and_ingested_scan_equal_the_source(tmp_path: Path) -> None:
-    offline = tmp_path / "offline_std.h5"
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scan, ingested."""
+    made = tmp_path_factory.mktemp("offline") / "offline_std.h5"
     command = [
         sys.executable,
         "-m",
@@ -40,11 +42,18 @@ def test_replayed_and_ingested_scan_equal_the_source(tmp_path: Path) -> None:
         "--input",
         str(P25),
         "--output",
-        str(offline),
+        str(made),
     ]
     subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+def test_ingested_scan_equals_the_source(offline: Path) -> None:
     check_against_source(offline)
 
+
+@pytest.mark.further  # test_same_scan has the ways of a simulated scan
+def test_replayed_scan_equals_the_source_and_the_ingested_one(offline: Path, tmp_path: Path) -> None:
     demo = run_demo(tmp_path, "--replay", str(P25))
     assert demo.exit_code == 0, demo.output
     check_against_source(demo.standard)

@@ -121,6 +121,7 @@ def test_from_a_file_without_swmr_once_it_is_closed(ioc: Any, rigs: Rigs) -> Non
         check_file(rig, file, LOST)
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -70,6 +70,7 @@ def profile_of(ioc: Any, *, has_times: bool) -> dict[str, Any]:
     }
 
 
+@pytest.mark.further(but=4)
 @pytest.mark.parametrize("name", TABLE)
 def test_position_is_that_of_the_frame_or_flagged(ioc: Any, rigs: Rigs, tmp_path: Path, name: str) -> None:
     fault, scan = TABLE[name], f"t{list(TABLE).index(name)}"

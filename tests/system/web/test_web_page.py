@@ -249,6 +249,7 @@ def test_page_asks_only_its_own_server_and_its_scripts_do_not_fail(
     assert errors == []
 
 
+@pytest.mark.further
 def test_page_loads_itself_anew_when_its_server_was_started_again(
     chromium: Any, rig: Rig, epics: LoopbackEpics, scanned: Path
 ) -> None:

@@ -186,6 +186,7 @@ def test_file_that_grows_by_what_is_of_other_runs_is_not_waited_for_all_day(benc
     assert "2 of 3 frames stored" in run.message and "nothing more of this run comes into it" in run.message
 
 
+@pytest.mark.further
 def test_file_that_grows_for_ever_and_has_nothing_of_the_run_is_given_up(bench):
     """That of another detector, or of a capture that somebody forgot."""
     b = bench(n_positions=3)
