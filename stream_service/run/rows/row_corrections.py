@@ -68,7 +68,7 @@ class RowCorrections:
             )
         if n := self._n_stepped:
             yield (
-                f"{counted(n, 'row')} of frames that waited here {agrees(n, 'was')} stamped by a clock that had "
+                f"{counted(n, 'row')} of frames that had waited {agrees(n, 'was')} stamped by a clock that had "
                 f"stepped, as the next frame showed: {they_are(n)} not used"
             )
         if n := self._n_shifted:
@@ -78,8 +78,8 @@ class RowCorrections:
             )
         if n := self.n_unproven:
             yield (
-                f"the last {counted(n, 'frame')} waited here until the end: whether the detector's clock stepped "
-                "meanwhile is not known"
+                f"the last {counted(n, 'frame')} came late, and none after {agrees(n, 'it')}: whether the detector's "
+                "clock stepped meanwhile is not known"
             )
 
     def _planned_of(self, epochs: npt.NDArray[Any], unique_ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

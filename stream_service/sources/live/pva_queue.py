@@ -24,6 +24,8 @@ the others are for the subscription."""
 PROMPT_S = 0.1
 """What is taken out so soon after an update was signalled came with it, by the measure of clocks, which differ by three
 times as much before it matters."""
+UNKNOWN_WAIT_S = 1e9
+"""Longer than any that is seen; of what a channel held before it was asked, at whatever time that came."""
 
 
 class Subscription(Protocol):
@@ -48,7 +50,8 @@ class Received(NamedTuple):
 class PvaQueue:
     """Updates in the order in which they came; `signal` is the handler of the subscription it takes them from.
 
-    Updates without pixels, which a channel sends before its first frame, show only that it answers.
+    Updates without pixels, which a channel sends before its first frame, show only that it answers. The first update of
+    a connection is what the channel held, an old frame: it came to us when it was made, or at any time after that.
     """
 
     def __init__(self, budget_bytes: int) -> None:
@@ -67,6 +70,8 @@ class PvaQueue:
         self._has_news = threading.Event()
         self._lock = threading.Lock()
         """`close` may be called beside `take`."""
+        self._is_old = True
+        """True of the next update: no other has come by this connection."""
         self._signalled_s = 0.0
         self._emptied_s: float | None = None
         """When the subscription had no update left; None once it had one again: only that one is signalled."""
@@ -138,8 +143,11 @@ class PvaQueue:
         if not isinstance(update, Value):
             if not isinstance(update, Cancelled):
                 self.disconnection = update
+                self._is_old = True
             return
         self.has_answered, self.disconnection = True, None
+        if self._is_old:
+            self._is_old, waited_s = False, UNKNOWN_WAIT_S
         if not is_empty(update):
             n_bytes = held_bytes(update)
             self._taken.append((Received(update, at_s, waited_s), n_bytes))

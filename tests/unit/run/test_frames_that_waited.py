@@ -13,7 +13,7 @@ from scripted_run import Bench, frame
 
 from stream_service.core.exposure import Flag
 from stream_service.core.run import RunState
-from stream_service.sources.live.pva_queue import Received
+from stream_service.sources.live.pva_queue import UNKNOWN_WAIT_S, Received
 from stream_service.standard_file import validate_file
 
 TAKEN_S = 20.0
@@ -55,7 +55,7 @@ def test_clock_that_stepped_meanwhile_is_found_out_by_the_next_frame(bench: Call
     run = b.play(*steps([*BEFORE, *backlog]), b.settles(), b.settles(), [prompt(10, 21.0, 3.0)])
     assert run.state is RunState.COMPLETE
     assert flags_of(run.setup.path) == {n: 0 if n < 6 else Flag.NO_TIME for n in range(1, 11)}
-    assert "rows of frames that waited here were stamped by a clock that had stepped" in run.message
+    assert "rows of frames that had waited were stamped by a clock that had stepped" in run.message
     assert "they are not used" in run.message
     assert [finding for finding in validate_file(run.setup.path) if finding.level == "error"] == []
 
@@ -66,14 +66,26 @@ def test_next_frame_shows_that_it_did_not(bench: Callable[..., Bench]) -> None:
     after = [prompt(n, 11.0 + n) for n in range(10, 13)]
     run = b.play(*steps([*BEFORE, *backlog]), b.settles(), *steps(after))
     assert set(flags_of(run.setup.path).values()) == {0}
-    assert "waited here" not in run.message
+    assert "clock" not in run.message
 
 
 def test_where_no_frame_follows_it_is_said_that_nobody_knows(bench: Callable[..., Bench]) -> None:
     b = bench(n_positions=9)
     run = b.play(*steps([*BEFORE, *(waited(n, float(n)) for n in range(6, 10))]))
     assert set(flags_of(run.setup.path).values()) == {0}
-    assert "the last 4 frames waited here until the end" in run.message
+    assert "the last 4 frames came late, and none after" in run.message
+
+
+def test_old_frame_that_a_new_connection_begins_with_does_not_set_the_clock_of_those_after_it(
+    bench: Callable[..., Bench],
+) -> None:
+    """A service that is started again gets the last frame that was taken while it was away."""
+    b = bench(n_positions=5)
+    old = Received(prompt(1, 1.0).message, 100.0 + TAKEN_S, UNKNOWN_WAIT_S)
+    run = b.play(*steps([old, *(prompt(n, TAKEN_S + n) for n in range(2, 6))]))
+    assert run.state is RunState.COMPLETE
+    assert set(flags_of(run.setup.path).values()) == {0}
+    assert "clock" not in run.message
 
 
 def test_frame_further_ahead_than_others_have_waited_tells_nothing_of_them(bench: Callable[..., Bench]) -> None:

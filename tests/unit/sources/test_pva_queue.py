@@ -9,9 +9,10 @@ from typing import Any
 import corpus
 import numpy as np
 import pytest
+from p4p.client.raw import Disconnected
 
 from stream_service.sources.live import pva_queue
-from stream_service.sources.live.pva_queue import TAKEN_OUT, PvaQueue
+from stream_service.sources.live.pva_queue import TAKEN_OUT, UNKNOWN_WAIT_S, PvaQueue
 
 BUDGET_BYTES = 128 << 20
 MOST_TAKEN_BYTES = BUDGET_BYTES // TAKEN_OUT
@@ -56,6 +57,8 @@ def test_update_that_is_taken_before_its_signal_did_not_come_with_an_earlier_one
     queue = queue_of(iter(lambda: coming.pop(0) if coming else None, 0))
     monkeypatch.setattr(pva_queue.time, "monotonic", lambda: now_s)
     now_s = 999.0
+    coming.append(corpus.good(0, pixels=pixels))
+    assert len(queue.take(0.0)) == 1
     assert not queue.take(0.0)
     now_s = 1000.0
     coming.append(corpus.good(1, pixels=pixels))
@@ -78,11 +81,27 @@ def test_update_that_is_taken_before_its_signal_did_not_come_with_an_earlier_one
 
 def test_update_that_waited_has_come_before_it_was_taken_out_not_before_the_first_of_them(monkeypatch) -> None:
     """A thread that is busy for seconds finds many, of which one was signalled: the others are not ahead."""
-    coming = frames_of(np.zeros((4, 4), np.uint16), 3)
-    queue = queue_of(coming)
+    frames = frames_of(np.zeros((4, 4), np.uint16), 4)
+    coming = [next(frames), None]
+    queue = queue_of(iter(lambda: coming.pop(0) if coming else None, 0))
     monkeypatch.setattr(pva_queue.time, "monotonic", lambda: now_s)
+    now_s = 999.0
+    assert len(queue.take(0.0)) == 1
+    coming += frames
     now_s = 1000.0
-    queue._emptied_s = 999.0
     queue.signal()
     now_s = 1017.0
     assert [(one.at_s, one.waited_s) for one in queue.take(0.0)] == [(1000.0, 0.0), (1017.0, 17.0), (1017.0, 17.0)]
+
+
+def test_first_frame_of_a_connection_may_have_been_made_at_any_time(monkeypatch) -> None:
+    """A server gives who subscribes, also after the network was away, the last frame that there was."""
+    pixels, coming = np.zeros((4, 4), np.uint16), []
+    queue = queue_of(iter(lambda: coming.pop(0) if coming else None, 0))
+    monkeypatch.setattr(pva_queue.time, "monotonic", lambda: 1000.0)
+    waited_s = []
+    for unique_id in range(1, 5):
+        coming += [corpus.good(unique_id, pixels=pixels)] if unique_id != 3 else [Disconnected(), corpus.good(3)]
+        queue.signal()
+        waited_s += [received.waited_s for received in queue.take(0.0)]
+    assert waited_s == [UNKNOWN_WAIT_S, 0.0, UNKNOWN_WAIT_S, 0.0]
