@@ -60,7 +60,8 @@ class Faces:
             self._pva.publish(status)
         self._metrics.show(status, (run.status() for run in runs))
         run = status.run
-        self.systemd.say(f"{run.state} {run.scan_id}: {run.message}", time.monotonic())
+        scan = f" {run.scan_id}" if run.scan_id else ""
+        self.systemd.say(f"{run.state}{scan}: {run.message}", time.monotonic())
 
     def show(self, newest: Run | None) -> None:
         """Show the pictures and tables of the newest run."""

@@ -37,7 +37,7 @@ class Systemd:
         self._period_s = _period_s(environment) if self._socket is not None else 0.0
         self._is_ready = self._is_ready_told = False
         self._fed_s = self._said_s = -float("inf")
-        self._said = ""
+        self._said = self._words = ""
 
     def ready(self) -> None:
         """The service can be used. Told at a later turn where it is not taken now: systemd ends who never says it."""
@@ -49,11 +49,10 @@ class Systemd:
         self._tell("STOPPING=1")
 
     def say(self, words: str, now_s: float) -> None:
-        """What the service does, for `systemctl status`; once a second at most."""
-        words = " ".join(words.split())[:MOST_CHARACTERS]
-        is_due = words != self._said and now_s - self._said_s >= STATUS_S
-        if is_due and self._tell(f"STATUS={words}"):
-            self._said, self._said_s = words, now_s
+        """What the service does, for `systemctl status`; once a second at most, the last words when it is closed."""
+        self._words = " ".join(words.split())[:MOST_CHARACTERS]
+        if now_s - self._said_s >= STATUS_S and self._say():
+            self._said_s = now_s
 
     def turned(self, now_s: float) -> None:
         """The main loop has turned once more. Told in half the time after which systemd takes it for hanging."""
@@ -64,10 +63,18 @@ class Systemd:
             self._fed_s = now_s
 
     def close(self) -> None:
-        """Tell nothing more."""
+        """Tell nothing more: what was said last stays in `systemctl status`."""
         if self._socket is not None:
+            self._say()
             self._socket.close()
             self._socket = None
+
+    def _say(self) -> bool:
+        """True if there is something new to say, and it was taken."""
+        if self._words == self._said or not self._tell(f"STATUS={self._words}"):
+            return False
+        self._said = self._words
+        return True
 
     def _tell(self, text: str) -> bool:
         """False if it was not taken: nobody is there, or as much is there as the socket holds."""

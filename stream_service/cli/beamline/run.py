@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import signal
 import threading
@@ -16,6 +17,8 @@ from stream_service.text.log_lines import LogFormat, LogLevel, log_to_stderr, st
 
 log = logging.getLogger(__name__)
 
+STDERR = 2
+"""By its number: our own stream for the log needs a thread, which is not there any more."""
 EPILOG = "Example: ptychostream run xml_layouts/sim/profile.yaml --data-root /data/2026-11"
 
 
@@ -33,6 +36,7 @@ def run(
     SIGUSR1 lets it log one level more while it runs, SIGUSR2 one less (systemctl kill --kill-who=main -s USR1 UNIT).
     """
     log_to_stderr(verbose=verbose, form=log_format, level=log_level)
+    faulthandler.enable(file=STDERR)  # where it hung, when systemd's watchdog ends it (SIGABRT)
     from stream_service.service.daemon import Service
     from stream_service.settings.beamlines import find_profile
     from stream_service.settings.placeholders import placeholder_problem

@@ -95,7 +95,12 @@ def test_run_that_goes_on_after_a_kill_is_counted_once(rig: Rig) -> None:
     rig.beamline.acquire(10)
     rig.service.wait_for("Rows", 10)
     rig.service.wait_until(lambda: scraped()["ptychostream_run_rows",] == 10)
-    rig.kill_and_start_again()
+    os.kill(rig.child.process.pid, signal.SIGABRT)  # as systemd's watchdog does
+    rig.child.process.wait(HANG_S)
+    assert re.search(
+        r'Fatal Python error: Aborted.*service/daemon\.py", line \d+ in _serve', rig.child.log.read_text(), re.DOTALL
+    )
+    rig.start_again()
     rig.service.wait_for("Resuming", 0)
     rig.beamline.acquire(10)
     assert rig.wait_for_end() == "COMPLETE", rig.service.get("Message")

@@ -273,6 +273,8 @@ def test_units_of_systemd_start_commands_of_ours(path: Path) -> None:
     unit.read(path, encoding="utf-8")
     program, *words = shlex.split(unit["Service"]["ExecStart"])
     assert Path(program).name == "ptychostream"
+    assert unit["Service"]["SuccessExitStatus"] == "130", "one that is stopped before it is ready was interrupted"
+    assert unit["Service"]["RestartPreventExitStatus"] == "2", "no start mends a profile"
     parse(typer.main.get_command(stream_service.cli.main.app), words)
 
 

@@ -85,6 +85,16 @@ def test_same_words_are_said_once_and_others_once_a_second(manager: socket.socke
         systemd.say(words, now_s)
     assert told(manager) == ["STATUS=a", "STATUS=b", "STATUS=d"]
     systemd.close()
+    assert told(manager) == []
+
+
+def test_last_words_are_said_however_soon_they_follow(manager: socket.socket, address: str) -> None:
+    """They stay in `systemctl status` of a service that has ended."""
+    systemd = Systemd({"NOTIFY_SOCKET": address})
+    for words, now_s in (("DRAINING", 0.0), ("COMPLETE", 0.1)):
+        systemd.say(words, now_s)
+    systemd.close()
+    assert told(manager) == ["STATUS=DRAINING", "STATUS=COMPLETE"]
 
 
 @pytest.mark.parametrize("address", ["", "/nobody/is/here", "vsock:2:1234"])
