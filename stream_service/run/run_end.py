@@ -111,8 +111,11 @@ class RunEnd:
             verdict = self._settle(state, reason_of_failure(failure, self._intake.end))
             self._report.add([verdict.sentence])
 
+        def check_rows() -> None:
+            self._report.add(self._rows.check(self._n_exposed()))
+
         self._report.fail(failure)
-        for step in (self._rows.release, tell_account, lambda: self._close(RunState.FAILED)):
+        for step in (self._rows.release, check_rows, tell_account, lambda: self._close(RunState.FAILED)):
             try:
                 step()
             except Exception as second:  # noqa: BLE001  (told; a run that has failed ends all the same)

@@ -158,6 +158,8 @@ class RunFile:
             self._post_verdicts()
         elif outcome.state is RunState.FAILED:
             self.file.forget()
+            if self.file.can_revise:
+                self._leave_out_replaced()
         ledger = ledger_columns(self.ledger)
         energy_eV, exposure_s = self.pipeline.energies.energy_eV, self.pipeline.exposure_s
 

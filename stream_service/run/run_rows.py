@@ -37,6 +37,10 @@ MOST_PAIRED = 64
 """Exposures that are handed over at once, from one turn of the run."""
 MAX_EARLY_READBACKS = 100_000
 """Updates kept between arming and the first frame, when the file is made."""
+UNCHECKED = (
+    "no row can be flagged in the file any more: the positions in it could not be checked as a whole, and some may be "
+    "those of neighbours (`ptychostream ingest` of the raw file tells)"
+)
 
 
 class RunRows:
@@ -70,6 +74,7 @@ class RunRows:
         self._early_readbacks: deque[Readback] = deque(maxlen=MAX_EARLY_READBACKS)
         self._last_flush_at = 0.0
         self._n_unheard_told = 0
+        self._are_corrected = False
 
     @property
     def shown_row(self) -> ShownRow | None:
@@ -195,16 +200,7 @@ class RunRows:
         self._hand_over()
         if self.out is not None:
             self.out.pipeline.finish()
-            self.pairing.arrays.conclude(n_exposed, is_cut_off=is_aborted)
-            if not is_aborted:
-                self.out.pipeline.put_right(self.pairing.known_late())
-            if self._setup.rules.are_positions_by_time:
-                self.out.pipeline.corrections.stepped = self.pairing.refuted
-                self.out.pipeline.corrections.n_unproven = self.pairing.n_unproven
-            if self.pairing.arrays.are_positions_counted:
-                self.out.pipeline.corrections.shifted = shifted_frames(self.out.ledger, n_exposed)
-            self.out.pipeline.corrections.write(self.pairing.arrays)
-            self.out.set_clock_offsets(self.pairing.clock_offsets_s())
+            self._correct(self.out, n_exposed, is_cut_off=is_aborted)
 
     def release(self) -> None:
         """The run has failed: the last rows that can still be had."""
@@ -212,6 +208,21 @@ class RunRows:
             for step in (self._hand_over, self.out.pipeline.release, self.out.pipeline.drain):
                 with suppress(PtychostreamError):  # the file may be what failed
                     step()
+
+    def check(self, n_exposed: int) -> Iterator[str]:
+        """The run has failed: flag the rows that are in the file, as far as it can be; what was, in sentences.
+
+        Raises `PtychostreamError`.
+        """
+        out = self.out
+        if out is None or self._are_corrected:
+            return
+        out.file.forget()
+        if out.file.call(lambda file: file.can_revise):
+            self._correct(out, n_exposed, is_cut_off=True)
+            yield from out.pipeline.corrections.notes()
+        elif list(self.pairing.arrays):
+            yield UNCHECKED
 
     def enter_state(self, state: RunState) -> None:
         """Let readers of the file know where the run is."""
@@ -246,6 +257,20 @@ class RunRows:
     def side_notes(self) -> tuple[str, ...]:
         """See `RunFile.notes`."""
         return () if self.out is None else self.out.notes
+
+    def _correct(self, out: RunFile, n_exposed: int, *, is_cut_off: bool) -> None:
+        """Correct the rows in the file by what is known at the end; none follows one that ends before its time."""
+        self.pairing.arrays.conclude(n_exposed, is_cut_off=is_cut_off)
+        if not is_cut_off:
+            out.pipeline.put_right(self.pairing.known_late())
+        corrections = out.pipeline.corrections
+        if self._setup.rules.are_positions_by_time:
+            corrections.stepped, corrections.n_unproven = self.pairing.refuted, self.pairing.n_unproven
+        if self.pairing.arrays.are_positions_counted:
+            corrections.shifted = shifted_frames(out.ledger, n_exposed)
+        corrections.write(self.pairing.arrays)
+        self._are_corrected = True
+        out.set_clock_offsets(self.pairing.clock_offsets_s())
 
     def _begin_file(self, out: RunFile) -> None:
         past, self.out = self._past, out

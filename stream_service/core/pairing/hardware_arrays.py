@@ -84,7 +84,7 @@ class HardwareArrays:
 
     def conclude(self, n_exposed: int, *, is_cut_off: bool = False) -> None:
         """Nothing more comes of any, nor a frame; so many were exposed. `is_cut_off`: the run did not wait for it."""
-        self._n_exposed = n_exposed
+        self._n_exposed, self._miscounted, self._apart = n_exposed, [], []
         self.end_all()
         for matching in self._matchings.values():
             matching.conclude(n_exposed, is_cut_off=is_cut_off)

@@ -95,6 +95,11 @@ class FileThread:
         """Why no more rows can be written; None while they can, by the calls that were made until now."""
         return self._file.failure
 
+    @property
+    def can_revise(self) -> bool:
+        """See `StandardFile.can_revise`; by the calls that were made until now."""
+        return self._file.can_revise
+
     def post(self, call: Callable[[StandardFile], Result]) -> FileCall[Result]:
         """Have a call made after those before, and go on. Raises what has failed by now."""
         self._look()

@@ -139,6 +139,11 @@ class PlannedRows:
             if not self._is_planned and row["replaces"] < 0:
                 self._places_m[slot] = row["x_m"], row["y_m"]
 
+    def keep_first(self, n_rows: int) -> None:
+        """No others are in the file, which has failed."""
+        self._noted.keep_first(n_rows)
+        self._replaced = [row for row in self._replaced if row < n_rows]
+
     def doubt(self, rows: Sequence[int]) -> None:
         """These rows, by their places in the file, are not to be used: they replace nothing."""
         if self._most:

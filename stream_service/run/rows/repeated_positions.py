@@ -60,6 +60,10 @@ class NotedRows:
         for name in AS_MADE:
             noted[name] = rows[name]
 
+    def keep_first(self, n: int) -> None:
+        """No others are in the file."""
+        self._n = min(self._n, n)
+
     def doubt(self, places: Sequence[int]) -> None:
         """These rows, by their places in the file, are not to be used."""
         self._rows["is_trusted"][list(places)] = False

@@ -49,7 +49,8 @@ class RowCorrections:
         self._planned.displaced.add(ordinal)
 
     def write(self, arrays: HardwareArrays) -> None:
-        """Correct the rows, which are all in the file; `arrays` are concluded."""
+        """Correct the rows that are in the file, after which none follows; `arrays` are concluded."""
+        self._planned.keep_first(self._file.call(lambda file: file.n_written))
         if self._planned.is_to_be_corrected:
             self._file.call(lambda file: file.plan_anew(self._planned_of))
         self._n_stood, self._n_stepped = (self._doubt(frames, Flag.NO_TIME) for frames in (self.stood, self.stepped))

@@ -88,6 +88,16 @@ class StandardFile:
         self._place.path = path
 
     @property
+    def n_written(self) -> int:
+        """Rows that are in the file, whether readers can see them or not."""
+        return self._rows.n_written
+
+    @property
+    def can_revise(self) -> bool:
+        """True if rows can be flagged and left out, also where none can follow."""
+        return self._guard.can_revise
+
+    @property
     def failure(self) -> WriteError | None:
         """Why no more rows can be written; None while they can."""
         return self._guard.failure
@@ -170,13 +180,13 @@ class StandardFile:
 
     def leave_out(self, rows: Iterable[int]) -> None:
         """Say of rows that others have taken their place (`/entry/keep` = 0); readers see it after the next flush."""
-        self._guard.check_can_grow()
+        self._guard.check_can_revise()
         with self._guard.writing("leave out rows"):
             self._rows.leave_out(rows)
 
     def plan_anew(self, planned_of: PlannedOf) -> None:
         """Write over `/entry/frames/planned` of all rows; readers see it after the next flush."""
-        self._guard.check_can_grow()
+        self._guard.check_can_revise()
         with self._guard.writing("correct the planned positions"):
             self._rows.plan_anew(planned_of)
 
@@ -185,27 +195,27 @@ class StandardFile:
 
         Readers see it after the next flush.
         """
-        self._guard.check_can_grow()
+        self._guard.check_can_revise()
         with self._guard.writing("correct which rows repeat which"):
             self._rows.settle(planned, replaces, used)
 
     def read_identities(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Epoch and uniqueId of the frames of all rows, (n, k) each. Raises `WriteError`."""
-        self._guard.check_can_grow()
+        self._guard.check_can_revise()
         with self._guard.writing("read rows"):
             return self._rows.identities()
         raise AssertionError("a file that is not abandoned gives them, or raises")
 
     def read_readbacks(self) -> Mapping[str, np.ndarray[Any, Any]]:
         """`x_m`, `y_m` and `energy_eV` of all rows, (n,) each. Raises `WriteError`."""
-        self._guard.check_can_grow()
+        self._guard.check_can_revise()
         with self._guard.writing("read rows"):
             return self._rows.readbacks()
         raise AssertionError("a file that is not abandoned gives them, or raises")
 
     def doubt(self, rows: Iterable[int], flag: int, *, are_used: bool = False) -> None:
         """Flag rows, and say that they are not to be used unless they are; readers see it after the next flush."""
-        self._guard.check_can_grow()
+        self._guard.check_can_revise()
         with self._guard.writing("flag rows"):
             self._rows.doubt(rows, flag, are_used=are_used)
 

@@ -56,6 +56,16 @@ class WriteGuard:
             )
         self.check_open()
 
+    @property
+    def can_revise(self) -> bool:
+        """True if HDF5 can write over what it has written."""
+        return self.is_open and not self.is_abandoned
+
+    def check_can_revise(self) -> None:
+        """Raises `WriteError` for a file in which HDF5 does not write over anything any more."""
+        if not self.can_revise:
+            self.check_can_grow()
+
     def make_sure_of_room(self, n_bytes: int = 0) -> None:
         """Before HDF5 writes so many bytes, and a flush: its name leads to the file, and the disk has room for them.
 
