@@ -334,6 +334,7 @@ def test_the_command_does_it_all(python: PtypyPython, tmp_path: Path) -> None:
     assert again.returncode == 1 and "--force" in again.stderr
 
 
+@pytest.mark.further
 def test_without_optics_following_waits_for_the_rows_that_an_estimate_needs(
     python: PtypyPython, tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ def test_it_ends_sooner_than_it_starts(start_ioc: Callable):
     assert min(ends_s) < min(starts_s)
 
 
+@pytest.mark.further
 def test_killed_beamline_starts_again_at_once_on_the_same_ports(start_ioc: Callable) -> None:
     """Clients were connected, and frames were on their way."""
     killed = start_ioc("--shape", "32,48", "--stack", "2")

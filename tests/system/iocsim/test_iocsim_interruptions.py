@@ -91,6 +91,7 @@ def test_counter_begins_anew_in_mid_series_once(client: BeamlineClient, frames: 
     assert np.diff(exposed["epoch"][-8:]).tolist() == [0, 0, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.further
 def test_cut_connections_die_while_exposures_go_on_and_a_restart_brings_an_ioc_as_after_its_boot(
     client: BeamlineClient, frames: Frames, tmp_path: Path
 ):

@@ -97,6 +97,7 @@ def test_entries_come_while_the_file_grows_and_frames_that_are_lost_shift_none(r
         assert len(file["/entry/frames/flags"]) == N - 1, message
 
 
+@pytest.mark.further
 def test_file_that_takes_the_place_of_an_old_one_and_can_be_read_once_it_is_closed(
     ioc: Any, rigs: Rigs, captured: Path
 ) -> None:

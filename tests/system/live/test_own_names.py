@@ -79,6 +79,7 @@ def test_daemon_of_another_host_is_found_by_its_heartbeat(rig: Rig, epics: Loopb
     assert f"another 'ptychostream run' with the prefix {rig.service.prefix} serves at localhost:{port}" in said
 
 
+@pytest.mark.further
 def test_killed_daemon_is_in_nobodys_way(rig: Rig, ioc: Any, epics: LoopbackEpics) -> None:
     rig.child.end(signal.SIGKILL)
     with closing(start_rig(ioc.prefix, epics, rig.folder)) as again:

@@ -237,6 +237,7 @@ def test_signal_finishes_the_file_cleanly(rig: Rig, signal_name: str) -> None:
         assert errors_in(file) == []
 
 
+@pytest.mark.further
 def test_check_names_what_is_wrong(ioc: Any, tmp_path: Path) -> None:
     with closing(BeamlineClient(ioc.prefix)) as beamline:
         beamline.acquire(1)

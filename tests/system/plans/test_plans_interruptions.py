@@ -185,7 +185,6 @@ def test_device_that_fails_ends_the_scan_with_its_reason(bench: PlanBench) -> No
     assert_next_scan_is_complete(bench)
 
 
-@pytest.mark.further
 def test_detector_stopped_from_outside_fails_the_scan_and_names_what_is_missing(bench: PlanBench) -> None:
     scan_id = bench.scan_id("stopped")
 

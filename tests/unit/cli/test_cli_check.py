@@ -25,6 +25,7 @@ def test_json_is_one_object_that_a_script_can_use():
     assert {"level": "error", "about": "placeholders"}.items() <= told["findings"][0].items()
 
 
+@pytest.mark.further
 def test_words_end_with_how_much_was_found():
     assert run("hermes").stdout.splitlines()[-1] == "1 error, 0 warnings"
 

@@ -78,6 +78,7 @@ def test_standard_output_has_the_result_alone(tmp_path: Path) -> None:
     assert not any(control in forced.stdout + forced.stderr for control in (b"\r", b"\x1b[?25l"))
 
 
+@pytest.mark.further
 def test_an_error_leaves_standard_output_empty(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "in.h5", "w") as file:
         file["entry/data"] = np.ones((3, 4, 4), np.uint16)

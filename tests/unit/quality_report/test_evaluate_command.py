@@ -129,6 +129,7 @@ def test_the_json_is_what_ingest_takes(seed_run: Path, tmp_path: Path) -> None:
         assert np.flatnonzero(np.asarray(file[paths.KEEP]) == 0).tolist() == [DIM, MOVED]
 
 
+@pytest.mark.further
 def test_the_paths_of_the_seed_are_found_without_being_named(seed_run: Path, tmp_path: Path) -> None:
     run("evaluate", seed_run / "data.cxi", "--out", tmp_path / "out", "--bin", "4", "--thumbs-topk", "0")
     assert array(tmp_path / "out", "outlier_score") == pytest.approx(

@@ -69,6 +69,7 @@ def test_scores_are_those_that_the_run_stored(standard: Path, tmp_path: Path) ->
     assert array(tmp_path, "outlier_score") == pytest.approx(stored, abs=1e-6)
 
 
+@pytest.mark.further
 def test_cxi_and_the_standard_file_made_of_it_agree(standard: Path, tmp_path: Path) -> None:
     cxi = write_cxi(tmp_path / "scan.cxi")
     for file, out in ((cxi, "cxi"), (standard, "standard")):
@@ -89,6 +90,7 @@ def test_rejection(standard: Path, tmp_path: Path, words: tuple[str, ...], n_rej
     assert {DIM, MOVED} <= set(rejected.tolist())
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -142,12 +144,14 @@ def test_outputs_are_no_inputs_and_no_files(standard: Path, own: Path, tmp_path:
     assert digest(own) == digest(standard)
 
 
+@pytest.mark.further
 def test_a_second_evaluation_replaces_the_first(standard: Path, tmp_path: Path) -> None:
     for n_thumbs in ("9", "4"):
         run("evaluate", standard, "--out", tmp_path, "--thumbs-topk", n_thumbs)
     assert len(list((tmp_path / "thumbs").glob("*.png"))) == 4
 
 
+@pytest.mark.further
 def test_without_out_the_folder_stands_beside_the_file(own: Path) -> None:
     run("evaluate", own, "--thumbs-topk", "0")
     assert (own.parent / "scan_quality" / "qc_meta.json").is_file()
@@ -189,6 +193,7 @@ def test_verdicts_are_not_written_into_a_write_protected_file(own: Path, tmp_pat
     assert "is write-protected" in said and digest(own) == before
 
 
+@pytest.mark.further
 def test_few_rows_and_all_rows_are_told_as_such(own: Path, tmp_path: Path) -> None:
     words = ("evaluate", own, "--out", tmp_path / "out", "--thumbs-topk", "0")
     assert "(100 %) are rejected" in run(*words, "--reject-topp", "1")
@@ -216,6 +221,7 @@ def test_a_column_of_another_shape_is_told_in_a_sentence(own: Path, tmp_path: Pa
     assert f"{own}:{path} is (100, " in said and "it must be (100," in said and "\n" not in said
 
 
+@pytest.mark.further
 def test_numbers_that_do_not_fit_into_a_column_are_no_warning(own: Path, tmp_path: Path) -> None:
     with h5py.File(own, "r+") as file:
         del file[f"{paths.FEATURES}/n_zero"]

@@ -113,6 +113,7 @@ def test_frame_of_which_nobody_heard_where_the_stage_was_is_flagged(tmp_path: Pa
     assert "1 row has no known position, because the service was away" in bench.run.message
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     "unheard", [Readback("x", 4.0, at_ns(4.02), is_after_gap=True), Readback("x", 4.0, at_ns(4.02), is_valid=False)]
 )
@@ -136,6 +137,7 @@ def test_record_that_does_not_tell_all_is_not_taken_for_the_whole(tmp_path: Path
     assert flags & (Flag.DISCONNECTED | Flag.UNBRACKETED) and not is_used
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("fraction", [0.0, 0.4])
 def test_pixels_that_saturated_before_are_masked_in_the_end(tmp_path: Path, fraction: float) -> None:
     scan = Scan(tmp_path, {"sat": 1000.0, "sat_fraction": fraction})

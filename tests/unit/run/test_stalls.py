@@ -128,6 +128,7 @@ def test_frame_stamped_an_hour_ahead_costs_no_frame_and_flags_no_other_row(tmp_p
     assert scan.most_bytes < 200 * PIXELS.nbytes
 
 
+@pytest.mark.further
 def test_first_frame_stamped_an_hour_ahead_spoils_the_next_one_at_the_most(tmp_path):
     """Of two that contradict each other nobody can tell which is wrong; the third one tells."""
     scan = Scan(tmp_path)
@@ -136,7 +137,7 @@ def test_first_frame_stamped_an_hour_ahead_spoils_the_next_one_at_the_most(tmp_p
     assert 1 in scan.flagged() and set(scan.flagged()) <= {1, 2}
 
 
-@pytest.mark.further(but=1)
+@pytest.mark.further
 @pytest.mark.parametrize("ahead_s", [3600.0, -3600.0])
 def test_every_tenth_frame_with_a_wrong_stamp_costs_no_frame(tmp_path, ahead_s):
     scan = Scan(tmp_path)
@@ -156,6 +157,7 @@ def test_exposures_of_one_position_stay_together_while_others_pass(tmp_path):
         assert ids[-1].tolist() == [999, 1000], "those that are known pass it"
 
 
+@pytest.mark.further
 def test_readbacks_go_on_being_paired_behind_a_frame_stamped_ahead(tmp_path):
     """The histories are neither lost to it, nor kept for it."""
     scan = Scan(tmp_path, has_receipts=False)

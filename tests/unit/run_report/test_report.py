@@ -102,6 +102,7 @@ def test_flags_are_said_in_words(tmp_path: Path) -> None:
     assert "1 planned position has no row that can be used" in said
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("n_rows", [0, 1])
 def test_run_without_rows_and_with_one_has_a_report(tmp_path: Path, n_rows: int) -> None:
     said = report(write_run(tmp_path / "short_std.h5", n_rows, state="INCOMPLETE" if not n_rows else "COMPLETE")).text
@@ -126,6 +127,7 @@ def test_killed_writer_leaves_a_file_of_which_the_report_says_so(tmp_path: Path)
     assert "No row has a verdict yet" in said
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, -1.0])
 def test_numbers_that_cannot_be_have_a_report(tmp_path: Path, value: float) -> None:
     file = write_run(tmp_path / "damaged_std.h5")
@@ -148,12 +150,14 @@ def test_growing_file_is_reported_as_far_as_it_is(tmp_path: Path) -> None:
         assert "in 6 rows so far" in report(path).text
 
 
+@pytest.mark.further
 def test_rows_of_groups_are_counted_by_frames(tmp_path: Path) -> None:
     said = report(write_run(tmp_path / "groups_std.h5", frames_per_row=3)).text
     assert "36 of 36 frames in 12 rows" in said
     assert "frames in a row 3" in said
 
 
+@pytest.mark.further
 def test_file_of_an_earlier_version_lacks_columns_and_has_a_report(tmp_path: Path) -> None:
     file = write_run(tmp_path / "old_std.h5")
     with h5py.File(file, "r+") as opened:

@@ -95,6 +95,7 @@ def assert_rows_can_be_read(seen: Path, result: dict[str, Any], *, is_closed: bo
     assert [found for found in validate_file(seen) if found.level == "error"] == []
 
 
+@pytest.mark.further(but=1)
 @few_and_many
 @pytest.mark.parametrize("foresight", ["yes", "no"])
 def test_files_that_may_not_grow(tried: Tried, tmp_path: Path, foresight: str, rooms: list[int]) -> None:
@@ -108,6 +109,7 @@ def test_files_that_may_not_grow(tried: Tried, tmp_path: Path, foresight: str, r
         assert_rows_can_be_read(tmp_path / f"{result['room']}.seen.h5", result, is_closed=foresight == "yes")
 
 
+@pytest.mark.further(but=1)
 @few_and_many
 @pytest.mark.parametrize("foresight", ["yes", "no"])
 def test_disk_that_is_full(tried: Tried, small_disk: Path, foresight: str, rooms: list[int]) -> None:

@@ -157,6 +157,7 @@ def empty_last_frame(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.further
 def test_account_with_the_earlier_name_of_a_count_is_kept(tmp_path: Path) -> None:
     path = write_finished(tmp_path)
     with h5py.File(path, "r+") as file:
@@ -191,6 +192,7 @@ def test_a_copy_that_h5clear_mended_is_put_in_order(tmp_path: Path) -> None:
     check_rows(path, N_ROWS)
 
 
+@pytest.mark.further
 def test_a_cut_that_h5clear_mended_is_seen_by_its_empty_rows(tmp_path: Path) -> None:
     path = write_killed(tmp_path)
     short = cut(path, end_of_row(path, 29))
@@ -279,6 +281,7 @@ def test_the_energy_is_that_of_most_rows_as_at_the_end_of_a_run(tmp_path: Path) 
     assert joules == pytest.approx(700.0 * 1.602176634e-19)
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("write", [write_killed, write_finished])
 def test_validate_names_what_is_wrong_wherever_a_file_was_cut(write: Callable[[Path], Path], tmp_path: Path) -> None:
     whole = write(tmp_path)
@@ -313,6 +316,7 @@ def first_verdict(path: Path) -> int:
         return int(h5py.h5o.get_info(file[paths.SCORE].id).addr)  # type: ignore[attr-defined]
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("n_lost", [0, 4])
 def test_rows_of_a_file_whose_applied_verdicts_are_cut_off_are_kept(tmp_path: Path, n_lost: int) -> None:
     """Those lie behind the rows: whatever is cut off, they are lost first."""

@@ -89,7 +89,7 @@ def hostile_file(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.further(but=3)
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize(
     ("command", "locale"),
     [
@@ -148,7 +148,7 @@ def test_commands_work_for_a_user_without_a_folder_to_write_in(tmp_path: Path, m
     assert not list(tmp_path.glob("ptychostream-*")), "what was compiled is removed"
 
 
-@pytest.mark.further(but=2)
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(
     "command",
     [
