@@ -352,7 +352,7 @@ class ServicePV(StrEnum):
             case Kind.LONG:
                 return int(value)
             case Kind.DOUBLE:
-                return round(float(value), self.type.precision)
+                return round(float(value), self.type.precision) + 0.0  # which is 0 where it was -0
 
     def alarm_in(self, status: ServiceStatus) -> Alarm:
         """The alarm that the PV carries in this status."""

@@ -9,7 +9,7 @@ import pytest
 from stream_service.core.account import Account
 from stream_service.core.run import RunState
 from stream_service.settings.pv_type import Kind
-from stream_service.settings.service_status import NO_RUN, Health, Pace, ServiceStatus, Severity
+from stream_service.settings.service_status import NO_RUN, Health, LatestRowStatus, Pace, ServiceStatus, Severity
 from stream_service.settings.status_table import RECORDED, STATUS, ServicePV
 
 IDLE = ServiceStatus(Health.READY)
@@ -37,6 +37,13 @@ def test_values_follow_from_the_status():
     said = {str(pv): pv.value_in(BUSY) for pv in STATUS}
     assert (said["State"], said["Health"], said["Rows"], said["FramesExpected"]) == ("RECEIVING", "BUSY", 5, 9)
     assert (said["ArmError"], said["Standby"], said["Heartbeat"]) == ("the disk is full", 1, 17)
+
+
+def test_zero_has_no_sign():
+    """A stage that moves the other way is at -0 where it is at 0, and screens show that."""
+    for x_m in (-0.0, -1e-12):
+        at_zero = replace(IDLE, run=replace(RUN, latest=LatestRowStatus(x_m=x_m)))
+        assert str(ServicePV.LAST_X.value_in(at_zero)) == "0.0"
 
 
 def test_frames_lost_are_gaps_until_the_account_is_made():
