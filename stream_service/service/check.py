@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 
 from stream_service.core.frame import NS_PER_S, Frame
 from stream_service.core.pairing.rule import How
@@ -26,6 +28,7 @@ from stream_service.service.check_arrivals import arrival_findings, listen
 from stream_service.service.check_ports import check_ports
 from stream_service.service.check_raw_file import check_raw_file
 from stream_service.service.check_stream import check_newest, check_stream
+from stream_service.service.data_disk import absence
 from stream_service.service.remote import service_host
 from stream_service.settings.placeholders import placeholder_problem
 from stream_service.settings.profile import POSITION_CHANNELS, Profile, moving_channel
@@ -44,7 +47,7 @@ def check_profile(profile: Profile, listen_s: float | None = None) -> Iterator[F
     if problem := placeholder_problem(profile):
         yield Finding("error", "placeholders", problem)
         return
-    yield from _check_folder(profile)
+    yield from check_folder(profile.service.data_root)
     yield from check_ports(profile)
     try:
         corrections = corrections_from(profile.preprocessing, images_of(load_references(profile)))
@@ -136,18 +139,21 @@ def _reason_not_to_listen(profile: Profile, listen_s: float | None) -> str:
     return ""
 
 
-def _check_folder(profile: Profile) -> Iterator[Finding]:
-    root = profile.service.data_root
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        yield Finding("error", "data_root", f"cannot make the folder {root}: {error.strerror}")
+def check_folder(root: Path) -> Iterator[Finding]:
+    """Fitness of a data root for files that are read while they grow; it is not made."""
+    if problem := absence(root):
+        yield Finding("warning", "data_root", problem)
+    folder = next(folder for folder in (root, *root.parents) if os.path.lexists(folder))
+    if not folder.is_dir():
+        yield Finding("error", "data_root", f"cannot make the folder {root}: {folder} is no folder")
         return
-    problem = swmr_problem(root)
+    problem = swmr_problem(folder)
     yield (
-        Finding("error", "data_root", problem) if problem else Finding("ok", "data_root", f"{root} can hold live files")
+        Finding("error", "data_root", problem)
+        if problem
+        else Finding("ok", "data_root", f"{folder} can hold live files")
     )
-    if problem := space_problem(root):
+    if problem := space_problem(folder):
         yield Finding("warning", "data_root", problem)
 
 

@@ -33,6 +33,7 @@ from stream_service.run.run_file import versions
 from stream_service.run.settings import warm_up
 from stream_service.service.afterwards import Afterwards
 from stream_service.service.arming_queue import ArmingQueue
+from stream_service.service.data_disk import absence
 from stream_service.service.faces import Faces
 from stream_service.service.own_names import only_daemon_of, only_owner_of, refuse_taken_names
 from stream_service.service.requests import parse_request, parsed
@@ -109,6 +110,8 @@ class Service:
 
     def _serve(self, on_ready: Callable[[], None]) -> int:
         self._unfinished.find()
+        if problem := absence(self._profile.service.data_root):
+            log.warning("%s", problem)
         self._n_armed = self._unfinished.highest_number
         self._ca.start(self._status_at(time.monotonic()))
         self._faces.start(self._status_at(time.monotonic()))

@@ -29,6 +29,8 @@ class DataDisk:
             return DataPlace(str(self._root), problem=problem)
         try:
             found = os.statvfs(self._root)
+        except FileNotFoundError:
+            return DataPlace(str(self._root), problem=absence(self._root))
         except OSError as error:
             return DataPlace(str(self._root), problem=f"{self._root} cannot be read: {error.strerror}")
         problem = f"{self._root} is on a disk that is read-only" if found.f_flag & os.ST_RDONLY else ""
@@ -49,6 +51,13 @@ class DataDisk:
         """Raises `ConfigError` if files would go to another disk than that of the first look."""
         if problem := self.unmounted:
             raise ConfigError(problem)
+
+
+def absence(root: Path) -> str:
+    """A sentence if a data root is not there, as where its disk was not mounted; empty if it is."""
+    if os.path.lexists(root):
+        return ""
+    return f"{root} is not there: a run makes it, on the disk of {mount_point(root)}; is its own disk mounted?"
 
 
 def mount_point(path: Path) -> Path:

@@ -23,7 +23,7 @@ def load_profile(path: Path) -> Profile:
     except UnicodeDecodeError as error:
         raise ConfigError(f"the profile {path} is not a text in UTF-8") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"the profile {path} is not valid YAML: {error}") from error
+        raise ConfigError(f"the profile {path} is not valid YAML{_place_of(error)}") from error
     except RecursionError:
         raise ConfigError(f"the profile {path} has hundreds of brackets within each other: it is no profile") from None
     if not isinstance(document, dict):
@@ -33,6 +33,17 @@ def load_profile(path: Path) -> Profile:
     except ValidationError as error:
         raise ConfigError(f"the profile {path} is wrong:\n{explain(error, Profile, RENAMED)}") from error
     return _with_absolute_paths(profile, path.resolve().parent)
+
+
+def _place_of(error: yaml.YAMLError) -> str:
+    """Where YAML is wrong and how, in one line for who does not know its grammar."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f": {' '.join(str(error).split())}"
+    mark = error.problem_mark
+    begin = f"; what it belongs to begins in line {error.context_mark.line + 1}" if error.context_mark else ""
+    what = error.problem or "it cannot be read on"
+    advice = "Is it indented as the lines around it, and are quotes and brackets closed?"
+    return f" in line {mark.line + 1}, column {mark.column + 1}: {what}{begin}. {advice}"
 
 
 def _with_absolute_paths(profile: Profile, folder: Path) -> Profile:

@@ -10,16 +10,17 @@ import pytest
 
 from stream_service.errors import ConfigError
 from stream_service.service import data_disk
-from stream_service.service.data_disk import DataDisk, mount_point
+from stream_service.service.data_disk import DataDisk, absence, mount_point
 
 
 def test_folder_that_is_not_there_is_told_until_it_is_back(tmp_path: Path) -> None:
     root = tmp_path / "root"
     disk = DataDisk(root)
-    assert disk.look().problem == f"{root} cannot be read: No such file or directory"
+    assert disk.look().problem == absence(root)
+    assert absence(root).startswith(f"{root} is not there: a run makes it, on the disk of /")
     root.mkdir()
     found = disk.look()
-    assert found.problem == "" and found.free_bytes > 0
+    assert found.problem == absence(root) == "" and found.free_bytes > 0
     disk.check()
 
 

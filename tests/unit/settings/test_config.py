@@ -150,7 +150,8 @@ def test_missing_file_is_named(tmp_path):
     [
         (b"", "holds no settings"),
         (b"- a\n- b\n", "holds no settings"),
-        (b"a: [", "not valid YAML"),
+        (b"a: [", r"not valid YAML in line 1, column 5: .*; what it belongs to begins in line 1\. Is it indented"),
+        (b"a: b\nservice:\n  c: 1\n d: 2\n", r"not valid YAML in line 4, column 2: [^\n]*$"),
         (b"\xff\xfe\x00", "not a text in UTF-8"),
         (b"a: !!python/object:os.system x", "not valid YAML"),
     ],
