@@ -98,8 +98,9 @@ class EntryMatching:
         self.is_concluded = True
         ordinals, stamps_s = self._of(sorted(self._stamps_ns))
         n_exposed = max(n_exposed, int(ordinals.max(initial=-1)) + 1)
+        times_s = self._ascending_s(self._times.told)  # what was told stands: the next capture may have begun
         entries = entries_of_run(
-            ordinals, stamps_s, self._times_s(), n_exposed, may_end_apart=self._may_end_apart, is_cut_off=is_cut_off
+            ordinals, stamps_s, times_s, n_exposed, may_end_apart=self._may_end_apart, is_cut_off=is_cut_off
         )
         self._entries = dict(zip(ordinals.tolist(), entries.tolist(), strict=True))
         self._open = []
@@ -132,10 +133,13 @@ class EntryMatching:
         """Those that ascend, from the first entry that can belong to a frame."""
         state = self._times.n_updates + self._times.n_breaks
         if state != self._as_of:
-            times_s = self._times.usable * self._scale_s
-            falls = np.flatnonzero(~(np.diff(times_s, prepend=-np.inf) > 0))
-            self._as_of, self._known_s = state, times_s[: falls[0]] if len(falls) else times_s
+            self._as_of, self._known_s = state, self._ascending_s(self._times.usable)
         return self._known_s
+
+    def _ascending_s(self, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        times_s = times * self._scale_s
+        falls = np.flatnonzero(~(np.diff(times_s, prepend=-np.inf) > 0))
+        return times_s[: falls[0]] if len(falls) else times_s
 
     def _tolerance_s(self, times_s: npt.NDArray[np.float64]) -> float:
         n, tolerance_s = self._measured

@@ -134,10 +134,13 @@ class HardwareArray:
         """True while there may be more entries."""
         return self._comes is not Comes.NEVER
 
-    def reading(self, ordinal: int) -> Reading | None:
-        """Value of the frame with this ordinal; None if its entry may still come."""
+    def reading(self, ordinal: int, *, as_told: bool = False) -> Reading | None:
+        """Value of the frame with this ordinal; None if its entry may still come.
+
+        `as_told`: what was told once, also where a later array contradicts it.
+        """
         at = ordinal + self._skip_first
-        if at >= self._trusted:
+        if at >= self._trusted and not as_told:
             return Reading(math.nan, Flag.INVALID)
         if at < self._n_known:
             value = float(self._entries[at])
@@ -162,6 +165,11 @@ class HardwareArray:
     def usable(self) -> Values:
         """The entries that can belong to frames, as far as no later array contradicts them."""
         return self._entries[self._skip_first : int(min(self._n_known, self._trusted))]
+
+    @property
+    def told(self) -> Values:
+        """The entries that can belong to frames as they were told first."""
+        return self._entries[self._skip_first : self._n_known]
 
     @property
     def n_entries(self) -> int:
@@ -194,7 +202,7 @@ class HardwareArray:
         if not math.isinf(self._trusted):
             yield (
                 f"the array of {name} was replaced by another one during the run, which differs from entry "
-                f"{int(self._trusted) + 1} on: rows from there on are flagged"
+                f"{int(self._trusted) + 1} on: rows that were made after that are flagged from there on"
             )
         if n_more := len(self._entries) - self._n_known:
             yield (

@@ -101,19 +101,22 @@ class HardwareArrays:
             array.n_filled = n_filled
             array.end()
 
-    def reading(self, channel: str, ordinal: int) -> Reading | None:
-        """Value of a channel for the frame with this ordinal; None if its entry may still come."""
+    def reading(self, channel: str, ordinal: int, *, as_told: bool = False) -> Reading | None:
+        """Value of a channel for the frame with this ordinal; None if its entry may still come.
+
+        `as_told` as in `HardwareArray.reading`.
+        """
         array, rule = self._arrays[channel], self._rules[channel]
         if channel in self._miscounted:
             return UNMATCHED
         if not rule.times:
-            return array.reading(ordinal)
+            return array.reading(ordinal, as_told=as_told)
         entry = self._matchings[rule.times].entry(ordinal)
         if entry is None:
             return None
         if entry < 0:
             return UNMATCHED if entry == UNSURE else NO_ENTRY
-        return array.reading(entry)
+        return array.reading(entry, as_told=as_told)
 
     def final_values(
         self, channel: str, ordinals: Sequence[int]
@@ -123,9 +126,18 @@ class HardwareArrays:
         rule = self._rules[channel]
         if not rule.times and channel not in self._miscounted:
             return None
-        readings = [self.reading(channel, ordinal) or NO_ENTRY for ordinal in ordinals]
+        readings = [self.reading(channel, ordinal, as_told=True) or NO_ENTRY for ordinal in ordinals]
         values = np.array([reading.value for reading in readings], np.float64) * rule.scale
         return values, np.array([not reading.flag & Flag.UNMATCHED for reading in readings], np.bool_)
+
+    def counted_values(self, channel: str, ordinals: Sequence[int]) -> npt.NDArray[np.float64] | None:
+        """(n,) what an array without times has for frames, in SI units; NaN: no entry. None for another channel."""
+        rule = self._rules[channel]
+        if rule.times or channel in self._miscounted:
+            return None
+        array = self._arrays[channel]
+        readings = [array.reading(ordinal, as_told=True) or NO_ENTRY for ordinal in ordinals]
+        return np.array([reading.value for reading in readings], np.float64) * rule.scale
 
     @property
     def are_positions_counted(self) -> bool:

@@ -2,7 +2,8 @@
 
 A frame had an entry while it was not known yet what would follow. Where a trigger was missed, or was one too many, and
 nobody can tell where, or where all of it tells otherwise, its row is flagged; one that could not be told and now can is
-put right by a later row (`unsure_rows`). Rows that an earlier service has written are checked as all others are.
+put right by a later row (`unsure_rows`). Rows that an earlier service has written are checked as all others are, and
+show whether arrays without times are those of before (`arrays_of_before`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from stream_service.core.exposure import POSITION_CHANNELS, Flag
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.hardware_arrays import HardwareArrays
 from stream_service.core.stage_map import StageMap
+from stream_service.run.rows.arrays_of_before import contradicted_rows
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.standard_file import StandardFile
 from stream_service.text.counted import agrees, counted, they_are
@@ -32,6 +34,8 @@ class EntryCheck:
         self._ledger = ledger
         self._stage_map = stage_map
         self._n_left_out = 0
+        self.from_before: set[int] = set()
+        """Rows that an earlier service has written, by their places in the file."""
 
     def write(self, arrays: HardwareArrays) -> list[int]:
         """Flag the rows, which are all in the file, that are not as the arrays tell; these are concluded.
@@ -40,7 +44,11 @@ class EntryCheck:
         """
         ordinals = np.arange(self._ledger.n_seen)
         told = {name: found for name in arrays if (found := arrays.final_values(name, ordinals.tolist())) is not None}
-        if not told:
+        of_numbers = {}
+        if self.from_before:
+            of_channels = {name: arrays.counted_values(name, ordinals.tolist()) for name in arrays}
+            of_numbers = {name: values for name, values in of_channels.items() if values is not None}
+        if not (told or of_numbers):
             return []
         epochs, unique_ids = self._ledger.identities(ordinals)
         places = {frame: n for n, frame in enumerate(zip(epochs.tolist(), unique_ids.tolist(), strict=True))}
@@ -58,8 +66,16 @@ class EntryCheck:
                 wrong[name in POSITION_CHANNELS] |= {
                     row
                     for row, of_row in enumerate(rows_of_frames)
-                    if not _is_right(float(stored[name][row]), values[of_row], is_told[of_row])
+                    if not (is_told[of_row].all() and _is_right(float(stored[name][row]), values[of_row]))
                 }
+            first_ordinals = {row: min(of_row) for row, of_row in enumerate(rows_of_frames) if of_row}
+            for name, values in of_numbers.items():
+                is_alike = {
+                    row: _is_right(float(stored[name][row]), values[rows_of_frames[row]])
+                    for row in first_ordinals
+                    if np.isfinite(values[rows_of_frames[row]]).all() and np.isfinite(stored[name][row])
+                }
+                wrong[name in POSITION_CHANNELS] |= contradicted_rows(is_alike, first_ordinals, self.from_before)
             left_out = sorted(wrong[True])
             file.doubt(left_out, Flag.UNMATCHED)
             file.doubt(sorted(wrong[False] - wrong[True]), Flag.UNMATCHED, are_used=True)
@@ -78,13 +94,11 @@ class EntryCheck:
             )
 
 
-def _is_right(stored: float, values: npt.NDArray[np.float64], is_told: npt.NDArray[np.bool_]) -> bool:
+def _is_right(stored: float, values: npt.NDArray[np.float64]) -> bool:
     """True of a row that has what its frames, (k,) each, are told to have: the mean, or that of the one it keeps.
 
     A row without a value is flagged already, and says no more.
     """
-    if not is_told.all():
-        return False
     if stored != stored:
         return True
     means = [*values, values.mean()] if len(values) else []

@@ -190,6 +190,7 @@ class RowPipeline:
     ) -> None:
         """Take rows that an interrupted file has, as `add_rows`."""
         self.pixels.add_salvaged(rows["features"]["n_saturated"])
+        self.corrections.salvaged(self._n_rows, len(rows))
         self.add_rows(rows, pixels, ordinals)
 
     def lacking(self, rows: np.ndarray[Any, Any], ordinals: npt.NDArray[np.int64]) -> list[Exposure]:

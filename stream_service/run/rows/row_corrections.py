@@ -48,6 +48,10 @@ class RowCorrections:
         """The frame in this place was made just before a reset of the counter."""
         self._planned.displaced.add(ordinal)
 
+    def salvaged(self, first_row: int, n: int) -> None:
+        """So many rows, from this one on, were written by an earlier service."""
+        self._entry_check.from_before.update(range(first_row, first_row + n))
+
     def write(self, arrays: HardwareArrays) -> None:
         """Correct the rows that are in the file, after which none follows; `arrays` are concluded."""
         self._planned.keep_first(self._file.call(lambda file: file.n_written))
