@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.logging import RichHandler
 
+from stream_service.text.journal import WithPriority, is_journal
 from stream_service.text.log_of_run import RunOfRecord
 from stream_service.text.log_rate import LogRate
 from stream_service.text.printable import printable
@@ -29,6 +30,7 @@ NOT_WORTH_LOGGING = (
 )
 
 
+STDERR = 2
 MOST_CHARACTERS = 20_000
 """Of a sentence, or a traceback."""
 
@@ -125,15 +127,13 @@ def log_to_stderr(*, verbose: bool, form: LogFormat = LogFormat.TEXT, level: Log
     quiet_pvxs()
     leave_out_what_nobody_reads()
     handler: logging.Handler
-    if form is LogFormat.JSON:
-        handler = logging.StreamHandler()
-        handler.setFormatter(LogObject())
-    elif sys.stderr.isatty():
+    if form is LogFormat.TEXT and sys.stderr.isatty():
         handler = RichHandler(console=errors, show_path=False, markup=False)
         handler.setFormatter(WithRun("%(message)s", "[%X]"))
     else:
+        lines = LogObject() if form is LogFormat.JSON else LogLine()
         handler = logging.StreamHandler()
-        handler.setFormatter(LogLine())
+        handler.setFormatter(WithPriority(lines) if is_journal(STDERR) else lines)
     handler.addFilter(is_worth_logging)
     handler.addFilter(RunOfRecord())  # before a line waits: it is written by another thread then
     rate = LogRate(handler)

@@ -13,12 +13,10 @@ import typer
 
 from stream_service.cli.options import ProfileArgument
 from stream_service.errors import ConfigError
-from stream_service.text.log_lines import LogFormat, LogLevel, log_to_stderr, step_log_level
+from stream_service.text.log_lines import STDERR, LogFormat, LogLevel, log_to_stderr, step_log_level
 
 log = logging.getLogger(__name__)
 
-STDERR = 2
-"""By its number: our own stream for the log needs a thread, which is not there any more."""
 EPILOG = "Example: ptychostream run xml_layouts/sim/profile.yaml --data-root /data/2026-11"
 
 
