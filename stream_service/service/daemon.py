@@ -370,6 +370,7 @@ class Service:
 
     def _end_reports(self) -> None:
         """Wait a moment for the report of the last run, and show where it is."""
+        self._publish()  # of a run that has ended since it was shown last, it begins here
         end_s = time.monotonic() + REPORT_S
         while self._faces.reports.is_busy and self._signals < 2 and time.monotonic() < end_s:
             self._publish()

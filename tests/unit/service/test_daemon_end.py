@@ -14,7 +14,9 @@ import pytest
 from stream_service.core.run import RunState
 from stream_service.publishers.service_pvs import Command, Order
 from stream_service.service import daemon
+from stream_service.service.reports import RunReports
 from stream_service.settings.service_status import NO_RUN, ServiceStatus
+from stream_service.text.log_of_run import LoggedRun
 
 
 class Ca:
@@ -40,6 +42,8 @@ class DrainingRun:
     """Waits for frames in flight until it is aborted, or for `n_looks`."""
 
     run_number, shown_row, counter_at_end = 1, None, None
+    setup: Any
+    logged: LoggedRun
 
     def __init__(self, n_looks: int) -> None:
         self.state, self._n_looks = RunState.DRAINING, n_looks
@@ -69,6 +73,20 @@ def service(monkeypatch: pytest.MonkeyPatch) -> daemon.Service:
         detector=SimpleNamespace(counter_pv="X:counter"),
     )
     return daemon.Service(profile)  # type: ignore[arg-type]
+
+
+def test_run_that_the_end_of_the_service_ends_is_reported(service, tmp_path):
+    """However soon it ends: between two turns of the main loop it was missed, and no line of the log told that."""
+    run, file = DrainingRun(n_looks=1), tmp_path / "scan_std.h5"
+    file.touch()
+    run.setup, run.logged = SimpleNamespace(path=file), LoggedRun("scan", 1)
+    service._runs = [run]
+    reports = service._faces.reports = RunReports(lambda path, _: path.with_suffix(".html"))
+    reports.watch(run)
+    service._end_runs()
+    service._end_reports()
+    service._publish()
+    assert service._of_now.report == str(tmp_path / "scan_std.html")
 
 
 @pytest.mark.parametrize(("command", "state"), [(Command.ABORT, "ABORTED"), (Command.STOP, "COMPLETE")])
