@@ -112,6 +112,7 @@ def test_in_the_dark_nothing_is_faulty(client: BeamlineClient, tmp_path: Path):
     assert dark.frames[:, :, ::2].mean(axis=(1, 2)) == pytest.approx(100.0, abs=5.0)
 
 
+@pytest.mark.further
 def test_frames_of_a_stack_show_all_faults_but_a_wrong_energy(start_ioc: Callable, tmp_path: Path):
     kinds = [kind for kind in ALL_KINDS if kind != "wrong_energy"]
     ids = ",".join(f"{kind}:{number + 2}" for number, kind in enumerate(kinds))

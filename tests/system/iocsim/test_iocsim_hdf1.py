@@ -135,7 +135,7 @@ def test_arrays_that_find_the_queue_full_are_counted(beamline: BeamlineClient):
     beamline.put("HDF1:QueueSize", size)
 
 
-@pytest.mark.further(but=1)
+@pytest.mark.further
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_the_middle_of_a_capture_leaves_a_closed_file(start_ioc: Callable, tmp_path: Path, how: int):
     ioc = start_ioc("--shape", "32,48", "--stack", "4", "--truth", tmp_path / "truth.npz")

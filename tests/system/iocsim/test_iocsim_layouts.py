@@ -86,6 +86,7 @@ def test_columns_are_those_of_the_attributes_file(beamline: BeamlineClient, attr
         assert "ODD" not in rest and "posx" not in rest and "ColorMode" in rest
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("lazy", ["Yes", "No"])
 def test_layout_without_frames_fails_as_quietly_as_on_a_real_ioc(
     beamline: BeamlineClient, tmp_path: Path, lazy: str
@@ -122,6 +123,7 @@ def test_reader_sees_columns_only_by_whole_chunks(beamline: BeamlineClient, attr
         assert file["/entry/posx"].shape[0] == 6
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize(("erases", "stays"), [(1, False), (0, True)])
 def test_arrays_keep_attributes_of_an_earlier_file_unless_erased(
     beamline: BeamlineClient, attributes: str, tmp_path: Path, erases: int, stays: bool
@@ -189,6 +191,7 @@ def test_frozen_and_foreign_values_after_another_attributes_file(start_ioc: Call
     client.close()
 
 
+@pytest.mark.further
 def test_layout_that_kills_the_real_ioc_ends_this_one(start_ioc: Callable[..., Any], tmp_path: Path) -> None:
     """At the first frame, as there; XMLValid had said Yes."""
     ioc = start_ioc("--shape", "32,48", "--stack", "2")

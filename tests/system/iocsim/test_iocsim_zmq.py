@@ -199,6 +199,7 @@ def test_stream2_sends_the_frames_of_pva_as_typed_arrays_to_who_has_the_key(
         assert stop_time - start_time == Fraction(2, 1000)
 
 
+@pytest.mark.further
 def test_a_push_that_nobody_pulls_from_counts_every_drop_and_the_truth_says_who_was_given_what(
     start_ioc: Callable, tmp_path: Path
 ):

@@ -123,6 +123,7 @@ def test_file_that_takes_the_place_of_an_old_one_and_can_be_read_once_it_is_clos
     check_rows(rig, "closed")
 
 
+@pytest.mark.further
 def test_number_in_the_place_of_the_name_is_refused_by_check_and_told_when_a_run_is_armed(
     ioc: Any, rigs: Rigs, tmp_path: Path
 ) -> None:

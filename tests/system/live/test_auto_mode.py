@@ -96,6 +96,7 @@ def test_plan_need_not_wait_until_a_snapshot_is_over(rig: Rig) -> None:
             assert file["/entry/run/state"][()] == b"COMPLETE"
 
 
+@pytest.mark.further
 def test_scan_ends_when_the_detector_has_rested(ioc: Any, rigs: Rigs) -> None:
     rig = rigs.beside(ioc.prefix, service={"auto": True, "grace_s": SHORT_GRACE_S})
     rig.service.wait_for("Standby", 1)

@@ -68,6 +68,7 @@ def test_run_ends_in_the_truth_and_the_next_ones_are_not_held_up(rig: Rig) -> No
     assert rig.wait_for_end() == "COMPLETE", rig.service.get("Message")
 
 
+@pytest.mark.further
 def test_run_that_failed_with_its_data_root_is_not_taken_up_when_that_is_back(rig: Rig) -> None:
     root, away = rig.folder / "root", rig.folder / "away"
     begin(rig, "gone")

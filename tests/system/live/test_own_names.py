@@ -72,6 +72,7 @@ def test_second_daemon_on_a_host_refuses_and_the_first_goes_on(rig: Rig, epics: 
     assert rig.wait_for_end() == "COMPLETE"
 
 
+@pytest.mark.further
 def test_daemon_of_another_host_is_found_by_its_heartbeat(rig: Rig, epics: LoopbackEpics) -> None:
     elsewhere = epics.server_environment("service") | {"EPICS_CAS_SERVER_PORT": str(epics.ca_ports["ioc"] + 1)}
     said = refusal(rig.folder / "profile.yaml", process_environment(elsewhere))

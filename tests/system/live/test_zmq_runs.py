@@ -149,6 +149,7 @@ def pulled(
         yield rig
 
 
+@pytest.mark.further
 def test_runs_follow_one_another_over_a_socket_that_is_closed_in_between(pushed: Rig) -> None:
     for number in range(3):
         before = pushed.counter()
@@ -240,6 +241,7 @@ def scan_by_hand(rig: Rig, n_points: int, n_lost: int = 0) -> tuple[str, Path]:
     return state, made
 
 
+@pytest.mark.further
 def test_series_by_two_endpoints_are_scans_that_nobody_announced(pulled: Rig) -> None:
     for n_points in (4, 2):
         state, path = scan_by_hand(pulled, n_points)

@@ -119,6 +119,7 @@ def test_interrupted_line_ends_the_scan_and_puts_the_speed_back(bench: PlanBench
     bench.assert_at_rest()
 
 
+@pytest.mark.further
 def test_deferred_pause_waits_for_the_end_of_the_line(bench: PlanBench) -> None:
     scan_id = bench.scan_id("paused")
 

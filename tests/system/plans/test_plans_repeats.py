@@ -159,6 +159,7 @@ def test_a_scan_of_too_few_rows_to_judge_is_not_repeated_and_ends_at_once(
         bench.run(ptycho_fermat(*bench.devices[:2], repeats=2, **step))
 
 
+@pytest.mark.further
 def test_the_address_of_messages_that_is_taken_ends_the_start_with_a_sentence(rig: Rig, tmp_path: Path) -> None:
     profile = yaml.safe_load((rig.folder / "profile.yaml").read_text())
     with zmq.Context() as context, context.socket(zmq.PUB) as other:

@@ -42,6 +42,7 @@ def client(rig: Rig, tmp_path: Path) -> Iterator[Any]:
         yield from_context(context)
 
 
+@pytest.mark.further
 def test_frames_come_back_equal(rig: Rig, client: Any) -> None:
     from bluesky.callbacks.tiled_writer import TiledWriter
 

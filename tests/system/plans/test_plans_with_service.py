@@ -299,6 +299,7 @@ def test_energy_whose_run_ends_early_is_named_and_the_next_is_not_begun(bench: P
     bench.assert_at_rest()
 
 
+@pytest.mark.further
 def test_aborted_stack_is_no_failure_of_an_energy(bench: PlanBench) -> None:
     scan_id = bench.scan_id("aborted")
 

@@ -235,6 +235,7 @@ def test_a_file_that_stays_without_a_frame_is_told(writer: Writer, path: Path) -
         Hdf5Recording(path, follow=Waiting().follow())
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("is_at_open", [True, False])
 def test_a_column_stored_once_keeps_no_frame_back(writer: Writer, path: Path, is_at_open: bool) -> None:
     """`when="OnFileOpen"` or "OnFileClose" of a layout: such a column stays at one row while the others grow."""

@@ -320,6 +320,7 @@ def test_files_hold_every_pair_of_options() -> None:
     assert wanted - set().union(*(pairs_of(options) for options in IN_PAIRS)) == set()
 
 
+@pytest.mark.further(but=3)
 @pytest.mark.parametrize(
     "chosen", [IN_PAIRS, pytest.param(ORIENTED_REGIONS, marks=pytest.mark.long)], ids=["pairs", "all"]
 )

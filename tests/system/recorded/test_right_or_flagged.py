@@ -50,7 +50,7 @@ def assert_right_or_flagged(rig: Rig, scan_id: str, share_used: float) -> None:
         assert (file["/entry/frames/flags"][()] == 0).mean() >= share_used
 
 
-@pytest.mark.further(but=3)
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize(("kind", "share_used"), [("step", 1.0), ("fly", 0.5)])
 def test_rows_are_true_or_flagged_live_and_by_recorded_readbacks(rig: Rig, kind: str, share_used: float) -> None:
     SCANS[kind](rig, kind)

@@ -126,7 +126,7 @@ def write_tiffs(raw: Path, folder: Path) -> tuple[str, Path]:
         )
 
 
-@pytest.mark.further(but=3)
+@pytest.mark.further(but=2)
 @pytest.mark.parametrize("codec", COMPRESSORS)
 def test_same_scan_gives_the_same_file_by_every_way(beamline: Beamline, codec: str) -> None:
     rig, folder = beamline.rig, beamline.rig.folder

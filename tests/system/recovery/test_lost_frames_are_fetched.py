@@ -108,6 +108,7 @@ def test_from_a_file_that_still_grows_named_by_its_plugin(ioc: Any, rigs: Rigs) 
     rig.beamline.wait_for("HDF1:Capture_RBV", "Done")
 
 
+@pytest.mark.further
 def test_from_a_file_without_swmr_once_it_is_closed(ioc: Any, rigs: Rigs) -> None:
     rig = rigs.beside(ioc.prefix, service={"drain_s": 1.0}, raw_file={"timeout_s": 300.0})
     raw = rig.record("plain", 1000, swmr=False)

@@ -60,6 +60,7 @@ def final_rows(file: Any) -> list[tuple[list[int], bool, Flag]]:
     return [([n for n in ids[row].tolist() if n >= 0], bool(keep[row]), Flag(int(flags[row]))) for row in final]
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("has_raw_file", [True, False])
 def test_each_row_is_of_one_position_and_every_frame_is_accounted_for(rig: Rig, has_raw_file: bool) -> None:
     halt(rig)

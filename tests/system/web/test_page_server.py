@@ -155,6 +155,7 @@ def test_another_name_for_this_machine_gets_nothing(server: PageServer) -> None:
     assert server.ask("/", Host=f"localhost:{server.port}")[0] == 200
 
 
+@pytest.mark.further
 def test_name_of_a_reverse_proxy_is_known(profile: Path, epics: LoopbackEpics) -> None:
     with page_server(profile, epics, "--name", "wall.example") as running:
         assert running.ask("/alive", Host="wall.example")[0] == 200

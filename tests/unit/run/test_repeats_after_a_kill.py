@@ -27,6 +27,7 @@ TAKEN_AT = np.array([0, 1, 2, 3, *REPEATED])
 """Position of each exposure, the repeats behind the scan."""
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("plan", [AT_M, {}])
 def test_position_repeated_before_and_after_a_kill_is_used_once(tmp_path: Path, plan: dict[str, object]) -> None:
     before = Bench(tmp_path, **RUN, **plan)

@@ -84,6 +84,7 @@ def test_run_whose_dark_was_changed_meanwhile_keeps_its_own_file(tmp_path: Path)
         assert file["/entry/run/state"][()] == b"ABORTED"
 
 
+@pytest.mark.further(but=1)
 @pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"rubbish"), Path.unlink])
 def test_run_goes_on_without_the_rows_of_a_file_that_cannot_be_read(
     tmp_path: Path, unfinished: UnfinishedRun, change: Callable[[Path], object]
@@ -95,6 +96,7 @@ def test_run_goes_on_without_the_rows_of_a_file_that_cannot_be_read(
     assert bench.rows() == [4, 5, 6]
 
 
+@pytest.mark.further
 def test_file_with_frames_of_another_shape_is_left_and_told(tmp_path: Path, unfinished: UnfinishedRun) -> None:
     assert unfinished.began is not None
     unfinished.began = unfinished.began.model_copy(update={"raw_shape": (6, 9)})
