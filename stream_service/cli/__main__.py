@@ -19,12 +19,15 @@ ON_FILES = frozenset(
 
 
 def main() -> None:
-    """Entry point."""
-    if ON_FILES.intersection(sys.argv[1:2]):
-        _go_on_in_subprocess()
-    from stream_service.cli.main import main as command
+    """Entry point. Ctrl-C while modules are still being loaded ends it like later, without a traceback."""
+    try:
+        if ON_FILES.intersection(sys.argv[1:2]):
+            _go_on_in_subprocess()
+        from stream_service.cli.main import main as command
 
-    command()
+        command()
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _go_on_in_subprocess() -> None:

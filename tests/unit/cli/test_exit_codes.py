@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -15,6 +17,7 @@ from tiff_scan import write_tiff
 from typer.testing import CliRunner
 
 from stream_service.cli import main as cli
+from stream_service.cli.__main__ import main
 from stream_service.cli.app import FILES
 from stream_service.cli.options import OUTPUT
 from stream_service.errors import PtychostreamError
@@ -271,3 +274,13 @@ def test_name_or_file_that_cannot_be_is_one_sentence(
     error = CliRunner().invoke(cli.app, [*command.split(), name]).exception
     assert isinstance(error, SystemExit | PtychostreamError), error
     assert not isinstance(error, SystemExit) or error.code in (1, 2)
+
+
+def test_ctrl_c_while_modules_are_loaded_is_no_traceback(monkeypatch):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["ptychostream", "check", "sim"])
+    monkeypatch.setitem(sys.modules, "stream_service.cli.main", SimpleNamespace(main=interrupted))
+    with pytest.raises(SystemExit, match="130"):
+        main()
