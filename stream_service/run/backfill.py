@@ -66,7 +66,9 @@ class Backfill:
         self._answer: RawAnswer | None = None
         """The last one."""
         self._is_answered = False
-        self._n_wanted = self._n_found = self._n_made = 0
+        self._n_wanted = self._n_made = 0
+        self._found: set[int] = set()
+        """Places of the frames that were found; those of a group that does not fill are fetched again in each round."""
         self._n_frames, self._n_of_run = -1, 0
         self._grew_s = self._opened_s = self._round_began_s = -math.inf
 
@@ -152,7 +154,7 @@ class Backfill:
             if isinstance(taken, RawAnswer):
                 self._answer, self._is_answered = taken, True
             elif (entered := self._entered(taken)) is not None:
-                self._n_found += 1
+                self._found.add(entered.receipt.ordinal)
                 yield entered
         self._tell()
 
@@ -194,7 +196,7 @@ class Backfill:
     def _has_grown(self, answer: RawAnswer, now_s: float) -> bool:
         """True if more of the run is in the file: scans that follow may make it grow for as long as the beam is on."""
         n_frames, self._n_frames = self._n_frames, answer.n_frames
-        n_of_run, self._n_of_run = self._n_of_run, max(self._n_of_run, answer.n_agree + self._n_found)
+        n_of_run, self._n_of_run = self._n_of_run, max(self._n_of_run, answer.n_agree + len(self._found))
         may_come = now_s - self._opened_s <= MOST_IN_VAIN * self._setup.rules.raw_file_s
         return self._n_of_run > n_of_run or (not n_of_run and answer.n_frames != n_frames and may_come)
 
@@ -212,7 +214,7 @@ class Backfill:
 
     def _tell(self) -> None:
         assert self._file is not None
-        so_far = f": {self._n_found} so far" if self._n_found else ""
+        so_far = f": {len(self._found)} so far" if self._found else ""
         wanted = counted(self._n_wanted, "lost frame")
         waits_for = WAITS_FOR.get(self._answer.state, "") if self._answer is not None else ""
         self._report.say(RunState.DRAINING, f"fetching {wanted} from {self._file.path}{so_far}{waits_for}")

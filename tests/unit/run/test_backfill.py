@@ -202,6 +202,20 @@ def test_file_that_grows_for_ever_and_has_nothing_of_the_run_is_given_up(bench):
     assert "nothing more of this run comes into it" in run.message
 
 
+def test_group_that_does_not_fill_is_fetched_in_each_round_and_is_no_growth_of_the_file(bench):
+    """The detector has stopped within a group, and nobody has closed the file."""
+    b = bench(n_positions=3, frames_per_position=3)
+
+    def count(n: int) -> None:
+        if n > 200:
+            b.run.abort()
+
+    raw = beside(b, ScriptedRawFile(recorded(range(1, 9)), RawState.GROWING, on_ask=count))
+    run = b.play(frames([1, 2, 3, 4, 6, 7, 8]), b.exposed(8), b.stop)
+    assert (run.state, len(raw.asked) < 60) == (RunState.INCOMPLETE, True)
+    assert [b.statuses()[n] for n in (7, 8, 9)] == [FrameStatus.INCOMPLETE] * 2 + [FrameStatus.NOT_EXPOSED]
+
+
 def test_file_whose_reader_was_ended_by_someone_else_is_asked_again(bench):
     b = bench(n_positions=3)
 
