@@ -311,17 +311,29 @@ class Run:
         self._look_around(self._clock())
         frames = self._sources.frames.queue
         while not self._is_over(self._clock()):
-            for message in frames.take(IDLE_S):
-                self._receive(message)
-                self._note_high_water()
-                if self._rows.pairing.is_over_budget:
-                    self._rows.pair()
+            self._take_in(frames.take(IDLE_S))
             self._tell_reached()
             self._rows.pair()
             if self._rows.is_salvaging and not len(frames):  # frames that come go first
                 self._rows.salvage(self._ledger)
             self._rows.publish(self._clock())
             self._look_around(self._clock())
+
+    def _take_in(self, messages: Sequence[Any]) -> None:
+        for message in messages:
+            self._receive(message)
+            self._note_high_water()
+            if self._rows.pairing.is_over_budget:
+                self._rows.pair()
+
+    def _take_in_what_waits(self) -> None:
+        """Take in what has come by now, of a run that is to stop: the detector is asked then what it has made, and its
+        counter may have been reset since the last frame that was taken."""
+        frames = self._sources.frames.queue
+        n_left = len(frames)
+        while n_left > 0 and (messages := frames.take(0.0)):
+            self._take_in(messages)
+            n_left -= len(messages)
 
     def _note_high_water(self) -> None:
         now = self._queue_bytes
@@ -381,6 +393,8 @@ class Run:
         if self._ending.is_aborted:
             return True
         detector = self._sources.detector
+        if self._ending.is_asked and self.state is not RunState.DRAINING:
+            self._take_in_what_waits()
         event = self._ending.event(
             self.state,
             now,

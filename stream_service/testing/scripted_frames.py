@@ -34,15 +34,20 @@ class ScriptedQueue:
         self.is_closed = False
         self.is_endless = False
         """There is always one more frame, until the source is closed."""
+        self.waiting: list[Any] = []
+        """Messages that have come, and come before the next step."""
         self._clock = clock
         self._script = script
         self._n_idle = 0
 
     def __len__(self) -> int:
-        return int(self.is_endless and not self.is_closed)
+        return len(self.waiting) + int(self.is_endless and not self.is_closed)
 
     def take(self, timeout_s: float, at_most: int = 32) -> list[Any]:
         """The messages of the next step; none if something else happened."""
+        if self.waiting:
+            taken, self.waiting = self.waiting[:at_most], self.waiting[at_most:]
+            return taken
         step = None if self.is_closed else next(self._script, None)
         if isinstance(step, list):
             return step

@@ -50,6 +50,21 @@ def test_stop_gives_up_frames_that_do_not_come(bench):
     assert b.clock.now_s == pytest.approx(1000 + b.profile.service.drain_s, abs=0.5)
 
 
+def test_counter_that_was_reset_behind_frames_that_wait_ends_no_run_before_them(bench):
+    """The service is busy when somebody stops the run; by its number the counter shows the very last frame taken."""
+    b = bench(n_positions=8)
+
+    def stop() -> None:
+        later = [frame(n, seconds=1000.0 + place) for place, n in enumerate((4, 5, 1, 2, 3))]
+        b.sources.queue.waiting = later
+        b.detector.shown = 3
+        b.stop()
+
+    run = b.play(iter([[frame(n, seconds=100.0 + n)] for n in (1, 2, 3)]), stop)
+    assert run.state is RunState.COMPLETE, run.message
+    assert b.rows() == [1, 2, 3, 4, 5, 1, 2, 3]
+
+
 def endless(b: Bench) -> Iterator[Step]:
     """The detector goes on, 5 frames ahead of what has arrived."""
     for unique_id in range(3, 1000):
@@ -59,14 +74,14 @@ def endless(b: Bench) -> Iterator[Step]:
 
 
 def test_stop_ends_even_if_the_detector_never_does(bench):
-    """What was exposed is counted once, at the stop: frame 7 was, frame 8 was not."""
+    """What was exposed is counted once, when what waited at the stop is in: frame 8 was, frame 9 was not."""
     b = bench(n_positions=None)
     b.sources.queue.is_endless = True
     run = b.play(frames([1, 2]), b.exposed(7), b.stop, endless(b))
     assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.STOPPED)
     assert b.clock.now_s < 1000 + b.profile.service.drain_s
-    assert b.rows() == [1, 2, 3, 4, 5, 6, 7]
-    assert run.message == "7 of 7 frames stored in 7 rows"
+    assert b.rows() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert run.message == "8 of 8 frames stored in 8 rows"
 
 
 def test_stop_does_not_wait_for_frames_that_later_ones_have_overtaken(bench):
