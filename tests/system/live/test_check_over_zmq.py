@@ -59,6 +59,7 @@ def test_frames_that_arrive_are_told(
     assert " frames/s, " in done.stdout and "none missing" in done.stdout
 
 
+@pytest.mark.further
 def test_frames_of_a_service_that_pulls_are_left_to_it(
     senders: tuple[str, dict[str, str]], epics: LoopbackEpics, tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ def test_metrics_count_over_runs(rig: Rig) -> None:
         assert now["ptychostream_run_info", str(int(rig.service.get("RunNumber"))), f"counted{number}"] == 1
 
 
+@pytest.mark.further
 def test_run_that_goes_on_after_a_kill_is_counted_once(rig: Rig) -> None:
     """Prometheus takes counters that begin at 0 for new events: those before the kill it has been told."""
     assert rig.arm("killed", n_positions=20) == ""

@@ -88,6 +88,7 @@ def test_clients_that_do_not_read_cost_little_memory_and_no_frame(rig: Rig, epic
     assert rig.child.end() == 0  # what it still logs of those clients is not for the next test
 
 
+@pytest.mark.further
 def test_subscribers_that_read_are_left_alone(rig: Rig, epics: LoopbackEpics) -> None:
     with RawCaClient(epics.ca_ports["service"], buffer=1 << 20) as reader:
         reader.subscribe(reader.open(f"{rig.service.prefix}Request"))

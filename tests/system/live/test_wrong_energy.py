@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from rig import start_rig
 
 from stream_service.testing.loopback import LoopbackEpics
 
 
+@pytest.mark.further
 def test_rows_have_the_energy_that_their_exposures_had(
     start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path: Path
 ) -> None:

@@ -61,6 +61,7 @@ def detector(rig: Rig, layout: RawFileLayout) -> SimDetector:
     return camera  # noqa: RET504  (it is connected when the block ends)
 
 
+@pytest.mark.further
 def test_layout_survives_and_the_service_gets_every_frame(engine: RunEngine, rig: Rig, layout: RawFileLayout) -> None:
     rig.beamline.acquire(1)  # ophyd-async wants a detector that knows the shape of its frames
     camera = detector(rig, layout)
@@ -86,6 +87,7 @@ def test_layout_survives_and_the_service_gets_every_frame(engine: RunEngine, rig
         assert raw["/entry_1/data_1/data"] == raw["/entry/data/data"]
 
 
+@pytest.mark.further
 def test_layout_that_the_ioc_does_not_find_is_an_error_before_the_first_frame(
     engine: RunEngine, rig: Rig, layout: RawFileLayout
 ) -> None:

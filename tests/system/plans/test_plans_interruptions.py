@@ -162,6 +162,7 @@ def test_everything_ends_in_a_defined_state(bench: PlanBench, interruption: Inte
     bench.rig.service.put("Abort", 1)
 
 
+@pytest.mark.further
 def test_halted_engine_has_its_devices_unstaged_and_the_run_stopped_in_good_order(bench: PlanBench) -> None:
     """`RE.halt` runs no cleanup of the plan, but bluesky unstages what is staged."""
     scan_id = bench.scan_id("halted")

@@ -113,6 +113,7 @@ def test_interrupted_scan_aborts_the_service_and_stops_the_detector(command, bea
     assert beamline.get("HDF1:Capture_RBV") == "Done"
 
 
+@pytest.mark.further
 def test_refusal_of_the_service_is_one_sentence_and_exit_code_1(command, service):
     service.put("Fake:ArmError", "the disk is full")
     code, out, err = command.run("--json", "--points", "2")

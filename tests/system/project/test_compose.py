@@ -73,7 +73,7 @@ def test_service_for_a_real_detector_is_ready_before_the_detector_is(start: Any)
     assert start("stream-adsim", "service").exit_code is None
 
 
-@pytest.mark.further(but=1)
+@pytest.mark.further
 @pytest.mark.parametrize("name", ["stream", "stream-adsim"])
 def test_service_that_was_killed_is_started_again(name: str) -> None:
     assert COMPOSE["services"][name]["restart"] == "on-failure"

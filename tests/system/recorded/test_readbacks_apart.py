@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pytest
 from rig import start_rig
 
 from stream_service.testing.loopback import LoopbackEpics
@@ -18,6 +19,7 @@ from stream_service.testing.loopback import LoopbackEpics
 N_FRAMES = 60
 
 
+@pytest.mark.further
 def test_detectors_file_and_recorded_readbacks_give_the_positions_of_the_live_run(
     start_ioc: Callable[..., Any], epics: LoopbackEpics, tmp_path: Path
 ) -> None:

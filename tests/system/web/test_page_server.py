@@ -206,6 +206,7 @@ def refused(profile: Path, epics: LoopbackEpics, *options: str) -> str:
     return log.read_text()
 
 
+@pytest.mark.further
 def test_server_that_cannot_be_says_why(server: PageServer, profile: Path, epics: LoopbackEpics) -> None:
     assert "give another --port" in refused(profile, epics, "--port", str(server.port))
     open_file = profile.with_name("open_token")

@@ -162,7 +162,7 @@ def rows_in(file: h5py.File) -> list[tuple[Identity, ...]]:
     return [tuple(map(tuple, row)) for row in identities.tolist()]
 
 
-@pytest.mark.further(but=4)
+@pytest.mark.further(but=3)
 @pytest.mark.parametrize("are_arrays", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_rows_are_those_of_a_run_that_was_not_killed(tmp_path: Path, seed: int, are_arrays: bool) -> None:

@@ -110,9 +110,10 @@ def test_stop_ends_even_if_nobody_knows_what_was_exposed(bench):
     assert b.clock.now_s < 1000 + 5 * b.profile.service.drain_s + 1
 
 
-def test_no_phantom_is_lost_when_a_continuous_detector_is_stopped(bench):
+@pytest.mark.parametrize("n_runs", [2, pytest.param(12, marks=pytest.mark.further)])
+def test_no_phantom_is_lost_when_a_continuous_detector_is_stopped(bench, n_runs):
     """The frames that come while the run drains are not the run's, and the counter is not asked again."""
-    for n in range(12):
+    for n in range(n_runs):
         b = bench(n_positions=None, path=f"{n}")
         run = b.play(frames([1, 2]), b.exposed(3), b.stop, [frame(3), frame(4)], b.exposed(6), [frame(5)])
         assert (run.state, b.rows()) == (RunState.COMPLETE, [1, 2, 3])

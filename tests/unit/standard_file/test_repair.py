@@ -330,6 +330,7 @@ def test_rows_of_a_file_whose_applied_verdicts_are_cut_off_are_kept(tmp_path: Pa
     assert f"{paths.SCORE} and {paths.TAGS} are not whole and left out: `ptychostream evaluate --apply`" in done.message
 
 
+@pytest.mark.further
 def test_each_cut_of_the_applied_verdicts_leaves_them_whole_or_out(tmp_path: Path) -> None:
     whole = write_judged(tmp_path)
     with h5py.File(whole) as file:
