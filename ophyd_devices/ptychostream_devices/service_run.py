@@ -249,7 +249,8 @@ class ServiceRun:
                 f"the service at {self._pvs.prefix} was started again, and does not go on with its run after "
                 f"{self._return_s:g} s: {self._pvs.text(ServicePV.MESSAGE)}"
             )
-        return f"the service at {self._pvs.prefix} no longer answers; its file so far is {file}"
+        about_file = f"its file so far is {file}" if file else "its run had no file yet"
+        return f"the service at {self._pvs.prefix} no longer answers; {about_file}"
 
     def _succession(self) -> str:
         return f"run {self._number} is no longer the newest run of {self._pvs.prefix}; its file tells how it ended"

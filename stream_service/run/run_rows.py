@@ -161,8 +161,9 @@ class RunRows:
         self.pairing.arrays.put_right_later(self.out.pipeline.lacking(block.rows, block.ordinals))
 
     def superseded(self) -> tuple[Path, ...]:
-        """Interrupted files of which every row is in the file, once that is closed."""
-        return tuple(file.path for file in self._interrupted.files) if self._interrupted.has_all else ()
+        """Interrupted files of which every row is in the file, once that is closed; none where no file was made."""
+        has_all = self.out is not None and self._interrupted.has_all
+        return tuple(file.path for file in self._interrupted.files) if has_all else ()
 
     def pair(self) -> None:
         """Enter what the channels did, and store the frames that are known by that, or can wait no longer.

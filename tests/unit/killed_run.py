@@ -11,8 +11,11 @@ from scripted_run import Bench, frames
 from stream_service.run.live.unfinished_run import UnfinishedRun, unfinished_journals
 
 
-def killed(bench: Bench, n_before: int, *more: Any) -> UnfinishedRun:
-    """A run whose service was killed when so many frames were in its file, and what else the script brings."""
+def killed(bench: Bench, n_before: int, *more: Any, is_paired: bool = True) -> UnfinishedRun:
+    """A run whose service was killed when so many frames were in its file, and what else the script brings.
+
+    With `is_paired` False its frames still waited for their readbacks: the file has no row.
+    """
     kept = bench.run.setup.path.parent / "kept"
 
     def keep() -> None:
@@ -22,7 +25,7 @@ def killed(bench: Bench, n_before: int, *more: Any) -> UnfinishedRun:
         for path in (journal, bench.run.setup.path):
             shutil.copy(path, kept)
 
-    before = (frames(range(1, n_before + 1)), *more, bench.settles(), keep)
+    before = (frames(range(1, n_before + 1)), *more, *([bench.settles()] if is_paired else []), keep)
     bench.play(lambda: bench.run.setup.journal.numbered(1), *before, bench.stop)
     (journal,) = kept.glob("*.jsonl")
     shutil.copy(kept / bench.run.setup.path.name, bench.run.setup.path)

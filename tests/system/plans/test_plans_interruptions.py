@@ -206,6 +206,11 @@ def kill_service(rig: Rig) -> None:
     rig.child.end(signal.SIGKILL)
 
 
+def kill_once_it_has_rows(rig: Rig) -> None:
+    rig.service.wait_until(lambda: rig.service.get("Rows") > 0)
+    kill_service(rig)
+
+
 def start_service_again(rig: Rig, epics: LoopbackEpics) -> None:
     environment = process_environment(epics.server_environment("service"))
     profile = str(rig.folder / "profile.yaml")
@@ -238,7 +243,7 @@ def test_service_that_was_killed_and_stays_away_fails_the_scan_and_one_that_is_s
     scan_id = bench.scan_id("killed")
     monkeypatch.setattr(bench.stream, "_return_timeout_s", 1.0)
     with pytest.raises(Exception, match="no longer answers"):
-        bench.run(fermat(bench, scan_id), at_point(bench, AT, lambda: kill_service(rig)))
+        bench.run(fermat(bench, scan_id), at_point(bench, AT_ROWS, lambda: kill_once_it_has_rows(rig)))
     bench.assert_at_rest()
     assert bench.of_kind("stop")[0]["exit_status"] == "fail"
     with pytest.raises(Exception, match="nothing answers at"):

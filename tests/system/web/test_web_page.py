@@ -131,8 +131,8 @@ def scanned(rig: Rig, page: Any) -> Path:
     expose_line(rig, 0.0)
     wait_for_text(page, ".word", "RECEIVING")
     wait_for_tile(page, "stored", str(LINE))
+    wait_for_text(page, ".percent", "50 %")  # each PV is an update of its own
     assert tile(page, "expected") == str(n) and tile(page, "lost") == "0"
-    assert page.locator(".percent").inner_text() == "50 %"
     first = wait_for_image(page, f"map_{ServiceImage.STXM}", lambda pixels: pixels.size >= LINE)
     expose_line(rig, 1.0)
     assert rig.wait_for_end() == "COMPLETE"

@@ -238,6 +238,8 @@ def test_service_that_went_away_is_told_with_the_file_so_far(device, pvs):
     armed(device)
     pvs.is_connected = False
     assert "no longer answers; its file so far is /data/scan_1_std.h5" in sentence(device.complete())
+    pvs.say(File="")
+    assert "no longer answers; its run had no file yet" in sentence(device.complete())
 
 
 def test_service_that_was_started_again_is_told_once_more_to_end(pvs):

@@ -62,6 +62,18 @@ def test_interrupted_file_stays_when_the_new_one_is_not_on_the_disk(
     assert len(interrupted_paths(bench.run.setup.path)) == 1 and "cannot be synced" in caplog.text
 
 
+def test_run_that_was_killed_while_it_made_its_file_and_gets_no_frame_leaves_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file was there, and the journal did not tell yet."""
+    path = killed(Bench(tmp_path, n_positions=N), 1, is_paired=False).path
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if '"began"' not in line))
+    bench = resumed(tmp_path, UnfinishedRun.read(path), over_because="the service was away for 900 s")
+    go_on(bench)
+    assert not bench.run.setup.path.exists() and "no frame came, so there is no file" in bench.run.status().message
+    assert len(interrupted_paths(bench.run.setup.path)) == 1 and "cannot be synced" not in caplog.text
+
+
 def test_run_whose_dark_was_changed_meanwhile_keeps_its_own_file(tmp_path: Path) -> None:
     def with_dark(counts: int) -> Bench:
         np.save(tmp_path / "dark.npy", np.full((6, 8), counts, np.float32))
