@@ -51,7 +51,7 @@ demo: venv-sim ## simulated beamline, service and a scan: a finished file in dem
 
 test: venv ## what every change must pass (ARGS="-k pairing", ARGS=--further for all cases; PROCESSES=1 for one by one)
 	@'$(BIN)'/python -m pytest $(PYTEST_CACHE) --numprocesses $(PROCESSES) \
-	--dist loadfile --no-loadscope-reorder $(ARGS)
+	--dist loadfile --no-loadscope-reorder --durations 10 $(ARGS)
 
 test-long: venv ## the full-size tests, and the further cases of those of `make test`
 	@'$(BIN)'/python -m pytest $(PYTEST_CACHE) --long -m 'long or further' --timeout 3600 $(ARGS)

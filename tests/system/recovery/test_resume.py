@@ -59,7 +59,6 @@ def test_run_goes_on_when_its_service_was_killed(rig: Rig) -> None:
         np.testing.assert_allclose(file["/entry/posx_m"][()][order], truth["x_m"][-n:], atol=2e-9)
 
 
-@pytest.mark.further
 def test_rows_exposed_in_motion_while_the_service_was_away_are_there_and_not_used(fetching: Rig) -> None:
     """Their frames are in the raw file; where the stage was meanwhile nobody knows."""
     rig, n = fetching, 10
