@@ -85,7 +85,8 @@ def salvage(file: BoundedFile) -> Salvage:
     if has_ended and announced == len(keys[0]):
         announced = max(announced, int(data.shape[0]))
     specs = {path: spec for path, spec in specs.items() if path in found.datasets or not spec.is_optional}
-    if missing := [path for path in specs if path not in found.datasets]:
+    needed = (*specs, *(f"{paths.LEDGER}/{name}" for name in LEDGER_COLUMNS))
+    if missing := [path for path in needed if path not in found.datasets]:
         raise SourceError(f"{file.path} lacks {missing[0]}, which every standard file has: it cannot be repaired")
     n_there = min(announced, int(data.shape[0]))
     if announced > MOST_FRAMES:  # no run has so many: a damaged number
@@ -251,6 +252,7 @@ def _follow_rows(replaces: npt.NDArray[np.int64], rows: npt.NDArray[np.intp]) ->
 def _rows_of(dataset: h5py.Dataset, wanted: npt.NDArray[np.bool_]) -> np.ndarray[Any, Any]:
     """Blocks that lie in the file, one by one: others cannot be read."""
     step = dataset.chunks[0] if dataset.chunks else max(1, len(wanted))
+    wanted = wanted[: dataset.shape[0]]
     blocks = [
         np.asarray(dataset[start : start + step])[: len(wanted) - start][wanted[start : start + step]]
         for start in range(0, len(wanted), step)

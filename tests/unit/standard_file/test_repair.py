@@ -302,6 +302,20 @@ def test_row_of_which_only_an_optional_column_was_cut_off_is_kept(tmp_path: Path
         assert np.isnan(cells[32]).all(), "not known"
 
 
+def test_damaged_columns_are_a_sentence_or_fewer_values(tmp_path: Path) -> None:
+    path = write_finished(tmp_path)
+    with h5py.File(path, "r+") as file:
+        values = file["/entry/qc/features/neighbour_sum"][()]
+        del file["/entry/qc/features/neighbour_sum"]
+        file["/entry/qc/features/neighbour_sum"] = values[:-1]
+    assert repaired(path, tmp_path / "new_std.h5").n_rows == N_ROWS
+    with h5py.File(path, "r+") as file:
+        del file["/entry/ledger/status"]
+        file.create_group("/entry/ledger/status")
+    with pytest.raises(SourceError, match="lacks /entry/ledger/status, which every standard file has"):
+        repaired(path, tmp_path / "newer_std.h5")
+
+
 def write_judged(folder: Path) -> Path:
     """The finished scan, whose rows 3 and 20 were rejected afterwards."""
     path = write_finished(folder)
