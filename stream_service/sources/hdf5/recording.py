@@ -13,6 +13,7 @@ from typing import Self
 
 from stream_service.core.frame import Frame
 from stream_service.errors import SourceError
+from stream_service.hdf5.file_states import FileStates
 from stream_service.hdf5.opening import OpenFile, open_hdf5, writer_flags
 from stream_service.hdf5.targets import NOWHERE_ELSE, AlsoBelow
 from stream_service.settings.recorded_choices import Translation
@@ -34,6 +35,7 @@ EVERYTHING_AS_THE_LAYOUT_SAYS = Hdf5Paths()
 LAG_S = 2.0
 """Frames that wait so long for their values are worth a note."""
 BEGUN_ANEW = "{path} was begun anew while it was followed"
+WRITTEN_TO = "{path} was written to, or replaced, while it was read: its frames may be of another scan; read it again"
 
 
 class Hdf5Recording:
@@ -73,6 +75,8 @@ class Hdf5Recording:
 
     def _open(self) -> OpenFile:
         while True:
+            self._states = FileStates()
+            self._states.changed([self.path])
             try:
                 opened = open_hdf5(self.path, self._also)
             except SourceError as error:
@@ -147,12 +151,20 @@ class Hdf5Recording:
             for frame in self._rows.frames(done, n_rows):
                 if begin is not None and not begin.is_there:
                     raise SourceError(BEGUN_ANEW.format(path=self.path))
+                self._check_at_rest()
                 yield frame
             done = n_rows
 
     def frame(self, index: int) -> Frame:
         """One of `frames` again, by its place among them; only once no more can come."""
-        return self._rows.frame(index)
+        frame = self._rows.frame(index)
+        self._check_at_rest()
+        return frame
+
+    def _check_at_rest(self) -> None:
+        """Raise `SourceError` if a closed file, or one that it leads to, was written to since it was opened."""
+        if self._opened.is_closed and (path := self._states.changed(self.files)) is not None:
+            raise SourceError(WRITTEN_TO.format(path=path))
 
     @property
     def is_standard(self) -> bool:
