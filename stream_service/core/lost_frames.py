@@ -12,10 +12,14 @@ are, so one that is found stands behind all others.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.clock import BEFORE_ALL_TIME
+from stream_service.core.frame import NO_STAMP
+from stream_service.core.frame_status import FrameStatus
 from stream_service.core.ledger import Ledger
 from stream_service.core.receipt import Arrival, Receipt
 
@@ -97,12 +101,13 @@ class LostFrames:
         return (is_later or is_earlier) if after_ns < before_ns else (is_later and is_earlier)
 
 
-def shifted_frames(ledger: Ledger, n_made: int | None = None) -> Column:
+def shifted_frames(ledger: Ledger, n_made: int | None = None, n_entries: Collection[int] = ()) -> Column:
     """Ordinals of the frames that came after a reset of the counter, if nobody knows how many were lost at it.
 
     They may belong to later places, or to earlier ones where the counter did not begin at its start; a reset may show
     by frames alone that come with ids of others, and for which no place is left. None are given where the numbers add
-    up: as many frames as planned were seen, and none beyond.
+    up: as many frames as planned were seen, and none beyond; without a plan, no more frames came with the ids of others
+    than were overtaken or fetched, and the arrays have as many entries (`n_entries`, of each) as frames are known of.
     """
     none, held, ends = np.zeros(0, np.int64), ledger.held(), ledger.epochs.ends()
     n_most, n_known = ledger.n_most, max(ledger.n_seen, n_made or 0)
@@ -113,6 +118,21 @@ def shifted_frames(ledger: Ledger, n_made: int | None = None) -> Column:
     else:
         counts = ledger.counts
         n_left_out = ledger.n_overtaken + ledger.account().backfilled if n_most is None else 0
-        adds_up = counts.n_implausible + counts.before["unexpected"] <= n_left_out or n_known == n_most
+        n_strange = counts.n_implausible + counts.before["unexpected"]
+        is_explained = n_strange <= n_left_out and all(n == n_known for n in n_entries)
+        adds_up = not n_strange or is_explained or n_known == n_most
         is_after = ledger.epochs.stamps_ns(held) >= (ledger.implausible_ns or 0)
     return none if adds_up else held[is_after]
+
+
+def misordered_frames(ledger: Ledger) -> Column:
+    """Ordinals of fetched frames, of whole gaps in which their stamps contradict the order of their ids."""
+    held = ledger.held()
+    held = held[~np.isin(held, list(ledger.epochs.displaced))]
+    fetched = held[ledger.statuses(held) == FrameStatus.BACKFILLED]
+    gaps = np.split(fetched, np.flatnonzero(np.diff(fetched) > 1) + 1)
+    return np.concatenate([gap for gap in gaps if not _ascend(ledger.epochs.stamps_ns(gap))] or [fetched[:0]])
+
+
+def _ascend(stamps_ns: Column) -> bool:
+    return bool((np.diff(stamps_ns[stamps_ns != NO_STAMP]) >= 0).all())

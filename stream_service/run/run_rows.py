@@ -11,7 +11,7 @@ from pathlib import Path
 from stream_service.core.exposure import Exposure
 from stream_service.core.frame import Frame
 from stream_service.core.ledger import Ledger
-from stream_service.core.lost_frames import shifted_frames
+from stream_service.core.lost_frames import misordered_frames, shifted_frames
 from stream_service.core.pairing.hardware_arrays import WITHOUT_ENTRY
 from stream_service.core.pairing.readback import Readback
 from stream_service.core.receipt import Receipt
@@ -268,7 +268,8 @@ class RunRows:
         if self._setup.rules.are_positions_by_time:
             corrections.stepped, corrections.n_unproven = self.pairing.refuted, self.pairing.n_unproven
         if self.pairing.arrays.are_positions_counted:
-            corrections.shifted = shifted_frames(out.ledger, n_exposed)
+            corrections.misordered = misordered_frames(out.ledger)
+            corrections.shifted = shifted_frames(out.ledger, n_exposed, self.pairing.arrays.n_counted)
         corrections.write(self.pairing.arrays)
         self._are_corrected = True
         out.set_clock_offsets(self.pairing.clock_offsets_s())

@@ -145,6 +145,11 @@ class HardwareArrays:
         return any(name in POSITION_CHANNELS and not rule.times for name, rule in self._rules.items())
 
     @property
+    def n_counted(self) -> set[int]:
+        """Entries of the arrays that have no times, as far as they have any."""
+        return {self._arrays[name].n_entries for name, rule in self._rules.items() if not rule.times} - {0}
+
+    @property
     def held_before(self) -> dict[str, Held]:
         """What each array held before the run."""
         return {name: array.before for name, array in self._all.items()}

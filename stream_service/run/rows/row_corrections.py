@@ -36,12 +36,14 @@ class RowCorrections:
         """Those of frames that waited, and were stamped by a clock that had stepped."""
         self.shifted: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         """Ordinals of frames of which nobody knows how many were made before them, where that tells their position."""
+        self.misordered: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        """Likewise those that were fetched, and are not stamped in the order of their ids."""
         self.n_unproven = 0
         """Frames that waited, and after which none came that would have shown whether it had."""
         self._file = file
         self._ledger = ledger
         self._planned = planned
-        self._n_stood = self._n_stepped = self._n_shifted = 0
+        self._n_stood = self._n_stepped = self._n_shifted = self._n_misordered = 0
         self._entry_check = EntryCheck(file, ledger, stage_map)
 
     def displaced(self, ordinal: int) -> None:
@@ -59,6 +61,7 @@ class RowCorrections:
             self._file.call(lambda file: file.plan_anew(self._planned_of))
         self._n_stood, self._n_stepped = (self._doubt(frames, Flag.NO_TIME) for frames in (self.stood, self.stepped))
         self._n_shifted = self._doubt(set(self.shifted.tolist()), Flag.UNCERTAIN)
+        self._n_misordered = self._doubt(set(self.misordered.tolist()), Flag.UNCERTAIN)
         self._planned.doubt(self._entry_check.write(arrays))
         if (settled := self._planned.settle()) is not None:
             self._file.call(lambda file: file.settle(settled.planned, settled.replaces, settled.used))
@@ -80,6 +83,11 @@ class RowCorrections:
             yield (
                 f"{counted(n, 'row')} came after the detector has reset its counter, or may have, and how many frames "
                 f"were lost there is not known: nor is which entry of an array is theirs, and {they_are(n)} not used"
+            )
+        if n := self._n_misordered:
+            yield (
+                f"{counted(n, 'row')} {agrees(n, 'has')} frames from the raw file whose stamps are not in the order of "
+                f"their ids: which entry of an array is whose is not known, and {they_are(n)} not used"
             )
         if n := self.n_unproven:
             yield (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from stream_service.core.frame_status import FrameStatus
 from stream_service.core.ledger import Ledger
-from stream_service.core.lost_frames import LostFrames
+from stream_service.core.lost_frames import LostFrames, misordered_frames, shifted_frames
 from stream_service.core.receipt import Arrival
 
 
@@ -34,6 +35,32 @@ def test_frame_that_comes_after_it_was_fetched_is_a_duplicate() -> None:
     assert lost.find(4, 40) is not None
     assert ledger.receive(4, 40).arrival is Arrival.DUPLICATE
     assert ledger.n_received == 4
+
+
+@pytest.mark.parametrize(("stamps", "is_wrong"), [((20, 30, 40), False), ((30, 40, 20), True), ((30, 30, 30), False)])
+def test_gap_whose_stamps_contradict_the_ids_is_told_as_a_whole(stamps: tuple[int, ...], is_wrong: bool) -> None:
+    ledger = Ledger(1, 8)
+    for unique_id in (1, 5, 6, 8):
+        ledger.mark([ledger.receive(unique_id, 10 * unique_id).ordinal], FrameStatus.STORED)
+    ledger.reopen(ledger.missing())
+    lost = LostFrames(ledger, ledger.missing())
+    for unique_id, at_ns in zip((2, 3, 4, 7), (*stamps, 70), strict=True):
+        found = lost.find(unique_id, at_ns)
+        assert found is not None
+        ledger.mark([found.ordinal], FrameStatus.BACKFILLED)
+    assert misordered_frames(ledger).tolist() == ([1, 2, 3] if is_wrong else [])
+
+
+@pytest.mark.parametrize(("n_entries", "is_told"), [(5, True), (6, False)])
+def test_frame_with_an_implausible_id_shifts_those_after_it_unless_the_entries_add_up(
+    n_entries: int, is_told: bool
+) -> None:
+    """Without a plan: it is that of a frame that did not come, or of one more."""
+    ledger = Ledger(1, None)
+    for unique_id, at_ns in ((1, 10), (3, 30), (-5, 40), (4, 50), (5, 60)):
+        ledger.receive(unique_id, at_ns)
+    assert ledger.counts.n_implausible == ledger.n_overtaken == 1
+    assert shifted_frames(ledger, 5, {n_entries}).tolist() == ([] if is_told else [3, 4])
 
 
 def test_frame_of_another_time_has_no_place() -> None:
