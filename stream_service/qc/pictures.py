@@ -13,6 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from stream_service.errors import WriteError
 from stream_service.hdf5.opening import open_hdf5
 from stream_service.output_file import whole_file
 from stream_service.qc.maps import scan_map
@@ -60,10 +61,13 @@ def draw_overview(file: Path, picture: Path) -> None:
 
 
 def save_picture(figure: Figure, picture: Path, dpi: int) -> None:
-    """Write a figure as a PNG, whole or not at all. Needs no display."""
+    """Write a figure as a PNG, whole or not at all. Needs no display. Raises `WriteError`."""
     FigureCanvasAgg(figure)
-    with whole_file(picture) as unfinished, unfinished.open("xb") as file:
-        figure.savefig(file, format="png", dpi=dpi)
+    try:
+        with whole_file(picture) as unfinished, unfinished.open("xb") as file:
+            figure.savefig(file, format="png", dpi=dpi)
+    except OSError as error:
+        raise WriteError(f"{picture}: could not write the picture: {error.strerror or error}.") from error
 
 
 def _draw_stxm(axes: Axes, x_m: npt.NDArray[Any], y_m: npt.NDArray[Any], values: npt.NDArray[Any]) -> ScalarMappable:
