@@ -27,6 +27,8 @@ FILES = ("FILE", "FOLDER", "GLOB", "PATH", "NAME|PATH", "FILE[:DATASET]")
 """Metavars of options that name files, or datasets in them."""
 NO_NUMBER = "unable to parse string"
 """Of what typer says (0.29) of a text that is not a number; earlier versions show the text themselves."""
+NO_CHOICE = "Value error, "
+"""Where what typer says (0.29) of a text that is none of several begins."""
 
 
 class Command(TyperCommand):
@@ -44,7 +46,14 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises `ConfigError` naming the option."""
         given: list[Any]
-        values, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        values, left_over, given = self.make_parser(ctx).parse_args(args=list(args))
+        parameters = self.get_params(ctx)
+        patterns = [each.opts[0] for each in parameters if each.metavar == "GLOB"]
+        if left_over and patterns and all(each.param_type_name == "option" for each in parameters):
+            raise ConfigError(
+                f"{left_over[0]!r} belongs to no option: if it is of the pattern of {patterns[0]}, that needs quotes, "
+                "or the shell puts the names of files in its place"
+            )
         for parameter in dict.fromkeys(given):
             if sum(other is parameter for other in given) == 1 or not has_one_value(parameter):
                 continue
@@ -57,6 +66,8 @@ class Command(TyperCommand):
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
             wrong = error.param
+            if wrong is not None and error.message.startswith(NO_CHOICE):
+                raise ConfigError(f"{wrong.opts[0]}: {error.message.removeprefix(NO_CHOICE)}") from None
             value = None if wrong is None else values.get(wrong.name)
             if wrong is None or NO_NUMBER not in error.message or not isinstance(value, str):
                 raise

@@ -66,7 +66,7 @@ def check_facts(settings: IngestSettings, recording: Recording, facts: Facts, *,
     if missing := [LIMITS[name].option for name in unknown if name != "exposure_s"]:
         raise SourceError(
             f"{recording.path} ({recording.layout}) does not say all that is needed: give {', '.join(missing)}, "
-            "or a --profile"
+            "or a --profile that says so"
         )
     for doubt in number_doubts(numbers):
         limits = LIMITS[doubt.name]

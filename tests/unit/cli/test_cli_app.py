@@ -124,9 +124,11 @@ def test_of_other_options_the_last_counts_and_is_named(words: str, said: str) ->
         ("recipe none.h5 --defocus 5mm", "--defocus '5mm' is not a number: give it without a unit"),
         ("ingest hdf5 a.h5 -o b.h5 --energy-eV 0,7", "--energy-eV '0,7' is not a number: give it without a unit"),
         ("recipe none.h5 --iters 1e2", "--iters '1e2' is not a whole number"),
+        ("sidecar --frames a1.tif a2.tif --csv a.csv -o b.h5", "'a2.tif' belongs to no option"),
+        ("sidecar --frames a1.tif a2.tif --csv a.csv -o b.h5", "--frames, that needs quotes"),
     ],
 )
-def test_a_text_that_is_no_number_is_shown_with_what_to_write(words: str, said: str) -> None:
+def test_a_text_that_cannot_be_is_shown_with_what_to_write(words: str, said: str) -> None:
     result = CliRunner().invoke(stream_service.cli.main.app, words.split())
     assert isinstance(result.exception, ConfigError), result.output
     assert said in str(result.exception)
