@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stream_service.core.frame import Frame
+from stream_service.core.frame import NS_PER_S, Frame
 from stream_service.core.stream import Series, SeriesEnd
 from stream_service.errors import SourceError
 from stream_service.run.live.check_finding import Finding
@@ -27,6 +27,8 @@ MOST_EXPOSURES = 3.0
 """In so many exposures at least one frame must come."""
 SETTLED_S = 0.5
 """Until then a sender gives what it had kept: it says nothing of the rate."""
+CAUGHT_UP_S = 0.5
+"""By which frames that were not kept anywhere may come closer together than they were taken."""
 ENOUGH_FRAMES = 1000
 """After that."""
 LATE_S = 0.5
@@ -95,6 +97,9 @@ class Arrivals:
     first_settled_s: float = 0.0
     """When the first of these came, and the last."""
     last_settled_s: float = 0.0
+    first_settled_ns: int = 0
+    """How these two are stamped."""
+    last_settled_ns: int = 0
     latest: Frame | None = None
     n_series: int = 0
     """That were announced."""
@@ -133,14 +138,20 @@ class Arrivals:
             at_s = now_s if frame.received_s is None else frame.received_s
             self.first_settled_s = self.first_settled_s if self.n_settled else at_s
             self.last_settled_s = at_s
+            self.first_settled_ns = self.first_settled_ns if self.n_settled else frame.timestamp_ns
+            self.last_settled_ns = frame.timestamp_ns
             self.n_settled += 1
             self.n_settled_bytes += frame.pixels.nbytes
         self.ids.setdefault(frame.epoch, Ids()).enter(frame.unique_id)
 
     @property
     def latest_came_s(self) -> float | None:
-        """When the last frame came, on the monotonic clock; None where it may have waited for us."""
+        """When the last frame came, on the monotonic clock; None where it may have waited for us, here or at a sender
+        that keeps frames for who pulls them: more time went by from stamp to stamp than from arrival to arrival."""
         frame = self.latest
+        stamped_s = (self.last_settled_ns - self.first_settled_ns) / NS_PER_S
+        if stamped_s > self.last_settled_s - self.first_settled_s + CAUGHT_UP_S:
+            return None
         return None if frame is None or frame.waited_s or not self.n_settled else frame.received_s
 
     @property

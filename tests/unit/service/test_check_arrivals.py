@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,16 @@ def test_what_a_sender_had_kept_says_nothing_of_the_rate() -> None:
     b.frames.script = iter([[*map(frame, range(500))], b.passes(1.0), [frame(500)], b.passes(1.0), [frame(501)]])
     arrivals = listen(b.frames, b.detector, None, b.clock)
     assert (arrivals.n_frames, arrivals.rate) == (502, ": 1 frames/s, 4e-05 MB/s")
+
+
+@pytest.mark.parametrize(("period_s", "tells"), [(0.1, True), (0.3, False)])
+def test_arrival_of_frames_that_a_sender_had_kept_tells_nothing_of_its_clock(period_s: float, tells: bool) -> None:
+    """They come faster than they were taken."""
+    stamps_ns = [STAMP_NS + round(n * period_s * 1e9) for n in range(20)]
+    arrivals = Bench().listen(*(frame(n, stamp_ns=stamp_ns) for n, stamp_ns in enumerate(stamps_ns)))
+    assert arrivals.latest is not None
+    arrivals.latest = replace(arrivals.latest, received_s=7.0)
+    assert arrivals.latest_came_s == (7.0 if tells else None)
 
 
 def test_holes_repeats_and_steps_back_are_told() -> None:
