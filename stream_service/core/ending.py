@@ -15,6 +15,9 @@ LONGEST_DRAIN = 5
 """A stop waits at most this many drain times, even for a detector that goes on sending."""
 ASK_S = 1.0
 """Between two questions to an idle detector, what it has made: they go over the network."""
+BEHIND_S, BEHIND_ASK_S = 1.0, 0.05
+"""How long, and how often, a counter that is behind the frames which came is asked again. areaDetector's drivers post
+it after the frame, so that the frame may be here first; one that was reset stays behind."""
 BEYOND_SHARE = 0.25
 """Of the drain time: how long a run that has all its frames looks whether the detector goes on beyond them."""
 
@@ -123,6 +126,14 @@ class Ending:
         `may_be_more`: so many at least.
         """
         self._drain_began_s, self.n_exposed, self._may_be_more = now_s, n_exposed, may_be_more
+
+    def asks_again(self, now_s: float) -> bool:
+        """True when a counter that was behind when the run began to end is to be asked again."""
+        is_due = now_s - self._asked_s >= BEHIND_ASK_S and now_s - self._drain_began_s <= BEHIND_S
+        if self.n_exposed is not None or not is_due:
+            return False
+        self._asked_s = now_s
+        return True
 
     def has_all_exposed(self, n_seen: int) -> bool:
         """True once every frame made before the run began to end has been seen: later ones are not the run's."""

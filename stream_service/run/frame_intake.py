@@ -21,6 +21,8 @@ from stream_service.run.past import Past
 from stream_service.run.sources import Sources
 
 log = logging.getLogger(__name__)
+MOST_BEHIND = 16
+"""Frames that a counter is behind which is posted after each; further behind it was reset, and may soon be ahead."""
 
 BEFORE_ARMING_S = 0.1
 """A frame that comes at once takes so much less time than the promptest one may."""
@@ -126,6 +128,8 @@ class FrameIntake:
         """True if the detector can be asked for the uniqueId of its latest frame."""
         self.is_past_plan = False
         """True once the source has ended the series with which the plan is to be full."""
+        self.is_counter_behind = False
+        """True if it was a little behind the frames that had come when asked last, as one that is posted later."""
         self._counter_before = begin.counter_before
         self._n_taken = 0
         """Frames so far, whatever the ledger made of them: the time of those without a stamp."""
@@ -195,11 +199,15 @@ class FrameIntake:
         if self.end is not None:
             return self.end.n_exposed
         counter = self._ask_detector() if self.is_counted or self._counter_before is not None else None
+        self.is_counter_behind = False
         if counter is None:
             return None
         if self._counter_before is not None:
             return self.ledger.exposed_by_number(counter - self._counter_before)
-        return self.ledger.exposed_by_counter(counter)
+        made = self.ledger.exposed_by_counter(counter)
+        n_behind = self.ledger.n_seen - self.ledger.epochs.ordinal_now(counter) - 1
+        self.is_counter_behind = made is None and n_behind <= MOST_BEHIND
+        return made
 
     def has_made_all(self) -> bool:
         """True if the detector says that it has made all frames that may come; False if it cannot tell."""

@@ -405,6 +405,7 @@ class Run:
         if event is not None:
             self._take(event)
             self._enter(self._end.begin(now))
+        if event is not None or (self.state is RunState.DRAINING and self._end.has_caught_up(now)):
             assert self._ending.reason is not None, "it came with the event"
             self.setup.journal.drains(self._ending.reason, self._ending.n_exposed)
         if self.state is not RunState.DRAINING or not self._end.has_all(now) or self._rows.is_salvaging:

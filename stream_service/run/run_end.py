@@ -46,6 +46,8 @@ class RunEnd:
         self._ending = ending
         self._report = report
         self._n_exposed_before = n_exposed
+        self._is_limit = False
+        """True if frames made after the run began to end are not its own."""
 
     @property
     def reason(self) -> str:
@@ -64,10 +66,21 @@ class RunEnd:
         if n_exposed is None:
             n_exposed, may_be_more = self._intake.n_exposed(), self._intake.is_counted_by_source
         ending.begin_draining(now_s, n_exposed, may_be_more=may_be_more)
-        is_limit = not (may_be_more or ending.has_stream_ended or ending.reason is EndReason.ALL_IN)
-        if n_exposed is not None and is_limit:
-            self._intake.ledger.end_at(n_exposed)
+        self._is_limit = not (may_be_more or ending.has_stream_ended or ending.reason is EndReason.ALL_IN)
+        self._limit()
         return confirmed
+
+    def has_caught_up(self, now_s: float) -> bool:
+        """True once, if the counter was behind when the run began to end, and tells by now what had been made."""
+        if not (self._is_limit and self._intake.is_counter_behind and self._ending.asks_again(now_s)):
+            return False
+        self._ending.n_exposed = self._intake.n_exposed()
+        self._limit()
+        return self._ending.n_exposed is not None
+
+    def _limit(self) -> None:
+        if self._ending.n_exposed is not None and self._is_limit:
+            self._intake.ledger.end_at(self._ending.n_exposed)
 
     def has_all(self, now_s: float) -> bool:
         """True if no frame is to come any more; some may still wait, to be decided on or for their readbacks."""

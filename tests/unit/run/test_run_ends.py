@@ -65,6 +65,23 @@ def test_counter_that_was_reset_behind_frames_that_wait_ends_no_run_before_them(
     assert b.rows() == [1, 2, 3, 4, 5, 1, 2, 3]
 
 
+def test_stop_asks_a_counter_again_that_is_posted_after_its_frame(bench):
+    """Frame 3 was here before the counter showed it, which looks like a reset: it was 3 when the run was stopped."""
+    b = bench(n_positions=9)
+    b.sources.queue.is_endless = True
+    later = (step for n in range(4, 1000) for step in (b.waits(0.1), [frame(n)]))
+    run = b.play(frames([1, 2, 3]), b.exposed(2), b.stop, b.exposed(3), later)
+    assert (run.state, run.message) == (RunState.INCOMPLETE, "3 of 9 frames stored in 3 rows, 6 never exposed")
+    assert b.clock.now_s < 1001, "it was not waited for a detector that goes on"
+
+
+def test_stop_does_not_know_what_a_counter_that_was_reset_has_made(bench):
+    b = bench(n_positions=90)
+    b.sources.queue.is_endless = True
+    run = b.play(frames(range(1, 31)), b.exposed(2), b.stop, b.waits(0.1), b.exposed(31))
+    assert "does not tell how many frames were made" in run.message, "31 is not the frame after 30"
+
+
 def endless(b: Bench) -> Iterator[Step]:
     """The detector goes on, 5 frames ahead of what has arrived."""
     for unique_id in range(3, 1000):
