@@ -69,6 +69,8 @@ class Backfill:
         self._n_wanted = self._n_made = 0
         self._found: set[int] = set()
         """Places of the frames that were found; those of a group that does not fill are fetched again in each round."""
+        self._refused: set[tuple[int, int]] = set()
+        """Id and stamp of frames in the file that cannot be used, which are fetched again likewise."""
         self._n_frames, self._n_of_run = -1, 0
         self._grew_s = self._opened_s = self._round_began_s = -math.inf
 
@@ -160,7 +162,10 @@ class Backfill:
 
     def _entered(self, frame: Frame) -> Entered | None:
         if problem := self._rows.problem_with(frame):
-            self._intake.notes.refuse(f"in the raw file {problem}")
+            identity = frame.unique_id, frame.timestamp_ns
+            if identity not in self._refused:
+                self._refused.add(identity)
+                self._intake.notes.refuse(f"in the raw file {problem}")
             return None
         receipt = self._lost.find(frame.unique_id, frame.timestamp_ns)
         if receipt is None:

@@ -331,7 +331,7 @@ class Run:
         counter may have been reset since the last frame that was taken."""
         frames = self._sources.frames.queue
         n_left = len(frames)
-        while n_left > 0 and (messages := frames.take(0.0)):
+        while n_left > 0 and not self._ending.is_aborted and (messages := frames.take(0.0)):
             self._take_in(messages)
             n_left -= len(messages)
 

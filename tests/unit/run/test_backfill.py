@@ -356,13 +356,15 @@ def test_rows_whose_readbacks_came_late_are_put_right_by_later_rows(bench):
     assert [finding for finding in validate_file(run.setup.path) if finding.level == "error"] == []
 
 
-def test_frame_of_another_shape_in_the_file_is_refused(bench):
+@pytest.mark.parametrize("state", [RawState.CLOSED, RawState.GROWING])
+def test_frame_of_another_shape_in_the_file_is_refused(bench, state):
     b = bench(n_positions=3)
     wrong = [replace(raw, pixels=np.zeros((4, 4), np.uint16)) for raw in recorded([2])]
-    beside(b, ScriptedRawFile([*recorded([1]), *wrong, *recorded([3])]))
+    beside(b, ScriptedRawFile([*recorded([1]), *wrong, *recorded([3])], state))
     run = b.play(frames([1, 3]), b.exposed(3), b.stop)
     assert (run.state, b.statuses()[2]) == (RunState.INCOMPLETE, FrameStatus.LOST)
     assert "in the raw file frame 2 is (4, 4) uint16" in run.message
+    assert run.status().bad_messages == 1, "however often it is fetched"
 
 
 def test_series_of_a_control_unit_are_not_looked_for(tmp_path):
