@@ -28,6 +28,7 @@ from stream_service.qc import Evaluator
 from stream_service.run.journal import FileBegin
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.pipeline import RowPipeline
+from stream_service.run.rows.planned_positions import PlannedPositions
 from stream_service.run.rows.planned_rows import PlannedRows
 from stream_service.run.rows.row_quality import RowQuality, stored_verdicts
 from stream_service.run.rows.side_sinks import SideSinks
@@ -256,7 +257,7 @@ def open_run_file(
     return RunFile(file, pipeline, quality, ledger, settings.axis_signs, begin)
 
 
-def planned_rows_of(settings: RunSettings) -> PlannedRows:
+def planned_rows_of(settings: RunSettings) -> PlannedPositions:
     """Those of a run, by what tells its rows."""
     if isinstance(settings.partition, ByPosition):
         return VisitedPositions(settings.planned_m)

@@ -31,6 +31,7 @@ from stream_service.run.rows.exposure_columns import ExposureColumns
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.flag_counts import FlagCounts
 from stream_service.run.rows.pixel_reduction import PixelReduction
+from stream_service.run.rows.planned_positions import PlannedPositions
 from stream_service.run.rows.planned_rows import PlannedRows
 from stream_service.run.rows.restored_exposures import OF_THE_ROW, exposures_kept
 from stream_service.run.rows.row_blocks import RowBlocks
@@ -62,7 +63,7 @@ class RowPipeline:
         allow_spread: bool = False,
         gaps: GapSetting = "auto",
         about_references: tuple[str, ...] = (),
-        planned: PlannedRows | None = None,
+        planned: PlannedPositions | None = None,
         conditions: Conditions | None = None,
         sinks: Iterable[Sink] = (),
     ) -> None:
@@ -87,7 +88,9 @@ class RowPipeline:
         self.conditions = conditions or Conditions()
         self._rejected = np.fromiter(rejected, np.int64)
         self.partition = partition
-        self.planned = planned or (VisitedPositions() if isinstance(partition, ByPosition) else PlannedRows(partition))
+        self.planned: PlannedPositions = planned or (
+            VisitedPositions() if isinstance(partition, ByPosition) else PlannedRows(partition)
+        )
         """What becomes of the positions of the plan."""
         self.corrections = RowCorrections(file, ledger, self.planned, stage_map)
         self._n_rows = 0

@@ -1,4 +1,4 @@
-"""The planned positions of rows: of which one each row is, and which row it replaces where that one is repeated.
+"""The planned positions of rows by their places, and which row each replaces where its position is repeated.
 
 Frames of a run are told apart by their place in it (ordinals), so that lost ones shift nothing. Those beyond the ones
 planned repeat the positions that were announced, in that order. A repeat counts only where it was taken: a row that
@@ -16,14 +16,15 @@ import numpy.typing as npt
 from stream_service.core.partition import ByIndex
 from stream_service.core.spread import SHARE_OF_STEP, STANDSTILL_M
 from stream_service.errors import ConfigError
+from stream_service.run.rows.planned_positions import NO_REPEATS, PlannedPositions
 from stream_service.run.rows.repeated_positions import NotedRows, Settled
 from stream_service.text.counted import counted
 
 Floats = npt.NDArray[np.float64]
 
 
-class PlannedRows:
-    """Those of one run; the run's thread uses it, but for `announce`."""
+class PlannedRows(PlannedPositions):
+    """Those of one run."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class PlannedRows:
         """A position has several rows where each of its frames is one. `n_extra_frames` beyond the positions planned
         may be repeats; `planned_m` (N, 2) is where those are.
         """
+        super().__init__()
         self.rows_per_position = rows_per_position
         self._partition = partition
         self._n_positions = n_positions
@@ -51,10 +53,7 @@ class PlannedRows:
         self._is_planned = planned_m is not None and len(planned_m) == n_positions
         if planned_m is not None and self._is_planned and self._most:
             self._places_m[:] = np.repeat(planned_m, self.rows_per_position, axis=0)
-        self.displaced: set[int] = set()
-        """Ordinals of frames that were found behind all others: what they were planned for is known at the end."""
         self._repeats: tuple[int, ...] = ()
-        self._replaced: list[int] = []
         self._noted = NotedRows()
         """All rows, where positions may be repeated."""
         self._n_elsewhere = 0
@@ -71,17 +70,14 @@ class PlannedRows:
 
     @property
     def n_announced(self) -> int:
-        """Repeats that were announced; any thread may ask."""
+        """See `PlannedPositions`, as all that follows."""
         return len(self._repeats)
 
     def announce(self, positions: Sequence[int]) -> None:
-        """Say which planned positions the frames beyond the ones planned repeat: all of the run, in order.
-
-        Raises `ConfigError`, and then nothing has changed.
-        """
+        """The same."""
         before = self._repeats
         if self._n_positions is None or not self._most:
-            raise ConfigError("the run has no frames reserved for repeats (extra_frames of its request)")
+            raise ConfigError(NO_REPEATS)
         if tuple(positions[: len(before)]) != before:
             raise ConfigError(f"the {counted(len(before), 'repeat')} announced before must come first, as they were")
         if len(positions) > self._most:
@@ -91,7 +87,7 @@ class PlannedRows:
         self._repeats = tuple(positions)
 
     def enter(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
-        """Enter `planned` and `replaces` into rows (n,) whose first frames these are, which begin at `first_row`."""
+        """The same."""
         slots = self._partition.rows_of(first_ordinals)
         is_displaced = np.isin(first_ordinals, list(self.displaced))
         rows["planned"] = np.where(is_displaced, -1, self.positions_of(first_ordinals))
@@ -111,7 +107,7 @@ class PlannedRows:
         self._noted.note(rows, first_ordinals)
 
     def foresee(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64]) -> None:
-        """Learn where positions were taken from rows (n,) of before, which will be restored behind new ones."""
+        """The same."""
         if self._most and not self._is_planned:
             slots = self._partition.rows_of(first_ordinals)
             is_known = (first_ordinals >= 0) & (slots < len(self._row_of)) & (rows["planned"] >= 0)
@@ -119,7 +115,7 @@ class PlannedRows:
             self._places_m[slots[is_known], 1] = rows["y_m"][is_known]
 
     def restore(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
-        """Note rows (n,) that have been entered already, and begin at `first_row` now.
+        """The same.
 
         Of two rows of a position the one that was exposed last is used, in whatever order they come.
         """
@@ -140,17 +136,17 @@ class PlannedRows:
                 self._places_m[slot] = row["x_m"], row["y_m"]
 
     def keep_first(self, n_rows: int) -> None:
-        """No others are in the file, which has failed."""
+        """The same."""
+        super().keep_first(n_rows)
         self._noted.keep_first(n_rows)
-        self._replaced = [row for row in self._replaced if row < n_rows]
 
     def doubt(self, rows: Sequence[int]) -> None:
-        """These rows, by their places in the file, are not to be used: they replace nothing."""
+        """The same."""
         if self._most:
             self._noted.doubt(rows)
 
     def settle(self) -> Settled | None:
-        """What all rows so far are, whatever the order in which they came; None where nothing can be repeated."""
+        """The same."""
         if not self._most:
             return None
         rows = self._noted.rows
@@ -178,17 +174,8 @@ class PlannedRows:
         planned = np.where(found.planned >= 0, found.planned // self.rows_per_position, -1)
         return found._replace(planned=planned)
 
-    def replace(self, rows: list[int]) -> None:
-        """These rows, by their places in the file, have been replaced."""
-        self._replaced += rows
-
-    def take_replaced(self) -> list[int]:
-        """The rows that were replaced since the last call: they are not to be used any more."""
-        replaced, self._replaced = self._replaced, []
-        return replaced
-
     def notes(self) -> list[str]:
-        """Remarks on the repeats so far, in sentences."""
+        """The same."""
         if not self._n_elsewhere:
             return []
         return [

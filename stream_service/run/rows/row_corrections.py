@@ -21,7 +21,7 @@ from stream_service.core.pairing.hardware_arrays import HardwareArrays
 from stream_service.core.stage_map import StageMap
 from stream_service.run.rows.entry_check import EntryCheck
 from stream_service.run.rows.file_thread import FileThread
-from stream_service.run.rows.planned_rows import PlannedRows
+from stream_service.run.rows.planned_positions import PlannedPositions
 from stream_service.standard_file import StandardFile
 from stream_service.text.counted import agrees, counted, they_are
 
@@ -29,7 +29,7 @@ from stream_service.text.counted import agrees, counted, they_are
 class RowCorrections:
     """Of one run."""
 
-    def __init__(self, file: FileThread, ledger: Ledger, planned: PlannedRows, stage_map: StageMap) -> None:
+    def __init__(self, file: FileThread, ledger: Ledger, planned: PlannedPositions, stage_map: StageMap) -> None:
         self.stood: set[int] = set()
         """Ordinals of frames that carry the stamp of the one before, as it turned out."""
         self.stepped: Set[int] = frozenset()

@@ -14,17 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_service.core.exposure import Flag
-from stream_service.core.partition import ByIndex
 from stream_service.core.spread import SHARE_OF_STEP, STANDSTILL_M
-from stream_service.run.rows.planned_rows import Floats, PlannedRows
+from stream_service.run.rows.planned_positions import PlannedPositions
+from stream_service.run.rows.planned_rows import Floats
 
 
-class VisitedPositions(PlannedRows):
+class VisitedPositions(PlannedPositions):
     """Those of one run."""
 
     def __init__(self, planned_m: Floats | None = None) -> None:
         """`planned_m` (N, 2) is where the beam is to be on the sample; None if that is not known."""
-        super().__init__(ByIndex())
+        super().__init__()
         self._planned_m = np.zeros((0, 2)) if planned_m is None else planned_m
         steps_m = np.hypot(*np.diff(self._planned_m, axis=0).T)
         steps_m = steps_m[steps_m > STANDSTILL_M]
@@ -34,13 +34,8 @@ class VisitedPositions(PlannedRows):
         self._positions: list[int] = []
         """These."""
 
-    @property
-    def is_to_be_corrected(self) -> bool:
-        """Never: where a row was taken does not depend on its place among others."""
-        return False
-
     def enter(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
-        """Enter `planned` into rows (n,) whose first frames these are."""
+        """See `PlannedPositions`."""
         rows["planned"] = -1
         if not len(self._planned_m):
             return
@@ -49,7 +44,7 @@ class VisitedPositions(PlannedRows):
             row["planned"] = self._visit(int(first_ordinals[n]), float(row["x_m"][0]), float(row["y_m"][0]))
 
     def restore(self, rows: np.ndarray[Any, Any], first_ordinals: npt.NDArray[np.int64], first_row: int) -> None:
-        """Note rows (n,) that have been entered already."""
+        """The same."""
         self._replaced += rows["replaces"][rows["replaces"] >= 0].tolist()
         for n in np.flatnonzero(rows["planned"] >= 0).tolist():
             self._note(int(first_ordinals[n]), int(rows["planned"][n]))
