@@ -9,6 +9,10 @@ negative. So the promptest of the last messages tells the offset best, and a mes
 than the limit was stamped by a clock that had stepped.
 
 What waited before it was received hides a step that is smaller than the wait: the next prompt message shows it.
+
+The limit is for what receipts tell. A stamp that is earlier than the one before it tells of a smaller step, too, and of
+its least size: if the clock was set back, the lag of all that follows has grown by that; if the stamps before were
+ahead, it has not. Half of it decides, since messages are late now and then.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ BEFORE_ALL_TIME = -(2**63)
 FAR_AHEAD_NS, FAR_AHEAD_STEPS = 10 * 10**9, 10
 """A clock that is set back by so much, and lands within a tenth of that after the frame before, is less likely than one
 wrong stamp."""
+JITTER_NS = 10 * 10**6
+"""A stamp that is earlier than the one before it by no more than this tells of no step."""
 DEFAULT_LIMIT_S = 0.3
 """Clocks kept by NTP differ by milliseconds; a frame takes up to some tenths of a second from the detector to us."""
 
@@ -62,8 +68,8 @@ class Clock:
     def __init__(self, limit_ns: int) -> None:
         self.newest_ns = BEFORE_ALL_TIME
         """The latest stamp that is a time."""
-        self.has_stepped_back = False
-        """True from a step back until the clock is again where it was."""
+        self._back_ns = 0
+        """At least by so much it was set back, until it is again where it was."""
         self.shown = Shown.NOTHING
         """By the last message."""
         self.ahead_ns = 0
@@ -74,6 +80,11 @@ class Clock:
         """Of messages that came one after the other without a pause longer than the limit: a clock that was set back by
         more than that in between would have shown by its stamps, so what is late among them was held up on its way."""
         self._received_ns = BEFORE_ALL_TIME
+
+    @property
+    def has_stepped_back(self) -> bool:
+        """True from a step back until the clock is again where it was."""
+        return self._back_ns > 0
 
     @property
     def lag_ns(self) -> int | None:
@@ -95,19 +106,20 @@ class Clock:
             if change_ns < -self._limit_ns:
                 self.shown, self.ahead_ns = Shown.ANOTHER, -change_ns
                 return False
-            if change_ns <= self._limit_ns and not has_waited:
+            back_ns = max(self._back_ns, self.newest_ns - stamp_ns)
+            is_set_back = JITTER_NS < back_ns <= 2 * change_ns
+            if change_ns <= self._limit_ns and not is_set_back and not has_waited:
                 is_later = stamp_ns > self.newest_ns and not self.has_stepped_back
                 self.shown = Shown.THE_SAME if is_later else Shown.ANOTHER
-                self.has_stepped_back = False
+                self._back_ns = 0
                 self._enter(stamp_ns, received_ns)
                 return True
         if has_waited:
             received_ns = None
-        if stamp_ns < self.newest_ns:
-            self.has_stepped_back = True
+        self._back_ns = max(self._back_ns, self.newest_ns - stamp_ns)
         if self.has_stepped_back and (received_ns is None or usual_ns is not None or stamp_ns < self.newest_ns):
             return False
-        self.has_stepped_back = False
+        self._back_ns = 0
         self._enter(stamp_ns, received_ns)
         return True
 
@@ -146,10 +158,10 @@ class FrameClock(Clock):
         if self._was_ahead(stamp_ns):
             self.newest_ns = self._before_ns
         elif self._was_first_ahead(lag_ns):
-            self.newest_ns, self.has_stepped_back, self._n_admitted = BEFORE_ALL_TIME, False, 0
+            self.newest_ns, self._back_ns, self._n_admitted = BEFORE_ALL_TIME, 0, 0
             self._usual, self._recent = Least(), Least()
         elif lag_ns is None and self._was_behind(stamp_ns):
-            self.has_stepped_back = False
+            self._back_ns = 0
         before_ns, had_stepped_back = self.newest_ns, self.has_stepped_back
         is_time = super().admit(stamp_ns, received_ns, has_waited=has_waited)
         self._behind_ns = stamp_ns if self.has_stepped_back and not had_stepped_back else None
