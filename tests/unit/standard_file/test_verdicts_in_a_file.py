@@ -61,13 +61,18 @@ def said(path: Path) -> tuple[list[int], list[int], npt.NDArray[Any]]:
     return np.flatnonzero(keep == 0).tolist(), np.flatnonzero(tags).tolist(), score
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "scan_std.h5"
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("example") / "scan_std.h5"
     write_example(path, N_ROWS)
     with h5py.File(path, "r+") as file:
         file[paths.KEEP][LEFT_OUT] = 0
     return path
+
+
+@pytest.fixture
+def path(example: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copyfile(example, tmp_path / "scan_std.h5"))
 
 
 def test_rows_left_out_by_others_stay_left_out_and_ours_come_back(path: Path) -> None:
