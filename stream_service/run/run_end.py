@@ -99,7 +99,8 @@ class RunEnd:
 
     def finish(self, state: RunState) -> RunState:
         """Settle the account, and close the file with it; the state in which the run ends."""
-        self._rows.finish(self._n_exposed(), is_aborted=self._ending.is_aborted)
+        n_exposed, is_certain = self._n_exposed()
+        self._rows.finish(n_exposed, is_certain=is_certain, is_aborted=self._ending.is_aborted)
         if not self._ending.is_aborted:
             self._setup.check_end()
         asked = EndReason.ABORTED if self._ending.is_aborted else self._ending.reason or EndReason.STOPPED
@@ -112,10 +113,11 @@ class RunEnd:
         log.info("%s: %s", end_state, self._report.message)
         return end_state
 
-    def _n_exposed(self) -> int:
-        """Frames that were made for certain, also beyond those that were planned."""
+    def _n_exposed(self) -> tuple[int, bool]:
+        """Frames that were made, also beyond those that were planned, and whether somebody has told so."""
         n_now = self._intake.n_exposed() if self._ending.reason in (None, EndReason.ALL_IN) else None
-        return max(self._intake.ledger.n_seen, self._ending.n_exposed or 0, n_now or 0)
+        told = [n for n in (self._ending.n_exposed, n_now) if n is not None]
+        return max(self._intake.ledger.n_seen, *told, 0), bool(told) or self._ending.reason is EndReason.ALL_IN
 
     def fail(self, state: RunState, failure: BaseException) -> None:
         """Write the rows, the account and the file of a run that has failed, as far as they can be had."""
@@ -125,7 +127,7 @@ class RunEnd:
             self._report.add([verdict.sentence])
 
         def check_rows() -> None:
-            self._report.add(self._rows.check(self._n_exposed()))
+            self._report.add(self._rows.check(self._n_exposed()[0]))
 
         self._report.fail(failure)
         for step in (self._rows.release, check_rows, tell_account, lambda: self._close(RunState.FAILED)):

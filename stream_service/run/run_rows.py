@@ -191,17 +191,18 @@ class RunRows:
         self._last_flush_at = now_s
         self.out.flush()
 
-    def finish(self, n_exposed: int, *, is_aborted: bool = False) -> None:
+    def finish(self, n_exposed: int, *, is_certain: bool = True, is_aborted: bool = False) -> None:
         """No more frames, of `n_exposed` that were made: the last rows, and what is known of all of them.
 
-        Rows whose readbacks came late are put right, unless the run is aborted.
+        Rows whose readbacks came late are put right, unless the run is aborted. Not `is_certain`: nobody has told how
+        many were made, and the last ones may be lost.
         """
         self._readbacks.finish()
         self._record_readbacks()
         self._hand_over()
         if self.out is not None:
             self.out.pipeline.finish()
-            self._correct(self.out, n_exposed, is_cut_off=is_aborted)
+            self._correct(self.out, n_exposed, is_cut_off=is_aborted, is_certain=is_certain)
 
     def release(self) -> None:
         """The run has failed: the last rows that can still be had."""
@@ -259,9 +260,9 @@ class RunRows:
         """See `RunFile.notes`."""
         return () if self.out is None else self.out.notes
 
-    def _correct(self, out: RunFile, n_exposed: int, *, is_cut_off: bool) -> None:
+    def _correct(self, out: RunFile, n_exposed: int, *, is_cut_off: bool, is_certain: bool = True) -> None:
         """Correct the rows in the file by what is known at the end; none follows one that ends before its time."""
-        self.pairing.arrays.conclude(n_exposed, is_cut_off=is_cut_off)
+        self.pairing.arrays.conclude(n_exposed, is_cut_off=is_cut_off or not is_certain)
         if not is_cut_off:
             out.pipeline.put_right(self.pairing.known_late())
         corrections = out.pipeline.corrections

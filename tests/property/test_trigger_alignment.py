@@ -81,6 +81,20 @@ def test_scan_at_a_constant_rate_that_was_cut_off_tells_only_if_all_is_there(
     assert (found == (told if is_told else UNSURE)).all()
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_last_frame_that_is_lost_and_that_nobody_tells_of_does_not_make_up_for_the_first_trigger(
+    is_known: bool,
+) -> None:
+    """At a constant rate; two spurious triggers hide that the numbers differ."""
+    times_s = np.sort(np.append(np.arange(1.0, 18.0), [2.4, 4.4]))
+    stamps_s = np.arange(0.0, 18.0)
+    n = 18 if is_known else 17
+    found = entries_of_run(np.arange(17), stamps_s[:17], times_s, n, is_cut_off=not is_known)
+    truth = np.searchsorted(times_s, stamps_s[:17])
+    truth[0] = NONE
+    assert ((found < 0) | (found == truth)).all()
+
+
 @pytest.mark.parametrize("first", range(0, 300, 100))
 def test_what_was_told_as_they_came_is_told_at_the_end_or_taken_back(first: int) -> None:
     """Entries and frames come in any order; a frame has an entry before the end, but for those that wait."""

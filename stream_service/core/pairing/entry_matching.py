@@ -93,7 +93,7 @@ class EntryMatching:
     def conclude(self, n_exposed: int, *, is_cut_off: bool = False) -> None:
         """All entries and frames are there, of `n_exposed` that were made: decide on all of them as a whole.
 
-        `is_cut_off`: the run was ended before the hardware had told all.
+        `is_cut_off`: the run was ended before the hardware had told all, or nobody tells whether more were made.
         """
         self.is_concluded = True
         ordinals, stamps_s = self._of(sorted(self._stamps_ns))

@@ -83,7 +83,8 @@ class HardwareArrays:
             matching.advance()
 
     def conclude(self, n_exposed: int, *, is_cut_off: bool = False) -> None:
-        """Nothing more comes of any, nor a frame; so many were exposed. `is_cut_off`: the run did not wait for it."""
+        """Nothing more comes of any, nor a frame; so many were exposed. `is_cut_off`: the run did not wait for it,
+        or nobody tells whether more were."""
         self._n_exposed, self._miscounted, self._apart = n_exposed, [], []
         self.end_all()
         for matching in self._matchings.values():

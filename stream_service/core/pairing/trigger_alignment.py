@@ -77,8 +77,8 @@ def entries_of_run(
     """(n,) the entry of each frame of a run that is over, or `NONE`, or `UNSURE`.
 
     `ordinals` (n,) ascend, of those of `n_exposed` frames whose stamps are known; `times_s` (N,) ascend. With
-    `may_end_apart` entries at the end, or frames, that are too many are none of the events; nor are frames at the end
-    of a run that `is_cut_off`, but nobody says that nothing else was amiss.
+    `may_end_apart` entries at the end, or frames, that are too many are none of the events; nor are they in a run that
+    `is_cut_off`, or of whose last frames nobody tells, but nobody says that nothing else was amiss.
     """
     if not len(ordinals) or not len(times_s):
         return np.full(len(ordinals), UNSURE if len(times_s) else NONE, np.int64)
@@ -87,7 +87,7 @@ def entries_of_run(
     shifts = np.unique(np.concatenate([around, around + surplus]))
     accuracy = tolerance_of(times_s), DRIFT
     before = least_costs(ordinals, stamps_s, times_s, shifts, FROM_START, 0, *accuracy)
-    is_apart = (may_end_apart and surplus != 0) or (is_cut_off and surplus < 0)
+    is_apart = (may_end_apart or is_cut_off) and surplus != 0
     end = FROM_APART if is_apart else FROM_START
     after = _from_the_end(ordinals, stamps_s, times_s, shifts, n_exposed, end, accuracy)
     margin = MARGIN_APART if may_end_apart and surplus else MARGIN
