@@ -17,6 +17,7 @@ from stream_service.core.exposure import POSITION_CHANNELS, Flag
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.hardware_arrays import HardwareArrays
 from stream_service.core.stage_map import StageMap
+from stream_service.kernels import Grouping
 from stream_service.run.rows.arrays_of_before import contradicted_rows
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.standard_file import StandardFile
@@ -29,10 +30,11 @@ NEAR, NEAR_ZERO = 1e-9, 1e-12
 class EntryCheck:
     """Of one run."""
 
-    def __init__(self, file: FileThread, ledger: Ledger, stage_map: StageMap) -> None:
+    def __init__(self, file: FileThread, ledger: Ledger, stage_map: StageMap, grouping: Grouping) -> None:
         self._file = file
         self._ledger = ledger
         self._stage_map = stage_map
+        self._grouping = grouping
         self._n_left_out = 0
         self.from_before: set[int] = set()
         """Rows that an earlier service has written, by their places in the file."""
@@ -66,12 +68,14 @@ class EntryCheck:
                 wrong[name in POSITION_CHANNELS] |= {
                     row
                     for row, of_row in enumerate(rows_of_frames)
-                    if not (is_told[of_row].all() and _is_right(float(stored[name][row]), values[of_row]))
+                    if not (
+                        is_told[of_row].all() and _is_right(float(stored[name][row]), values[of_row], self._grouping)
+                    )
                 }
             first_ordinals = {row: min(of_row) for row, of_row in enumerate(rows_of_frames) if of_row}
             for name, values in of_numbers.items():
                 is_alike = {
-                    row: _is_right(float(stored[name][row]), values[rows_of_frames[row]])
+                    row: _is_right(float(stored[name][row]), values[rows_of_frames[row]], self._grouping)
                     for row in first_ordinals
                     if np.isfinite(values[rows_of_frames[row]]).all() and np.isfinite(stored[name][row])
                 }
@@ -94,12 +98,15 @@ class EntryCheck:
             )
 
 
-def _is_right(stored: float, values: npt.NDArray[np.float64]) -> bool:
+def _is_right(stored: float, values: npt.NDArray[np.float64], grouping: Grouping) -> bool:
     """True of a row that has what its frames, (k,) each, are told to have: the mean, or that of the one it keeps.
 
-    A row without a value is flagged already, and says no more.
+    Which one is best is not known: it may be any. A row without a value is flagged already, and says no more.
     """
     if stored != stored:
         return True
-    means = [*values, values.mean()] if len(values) else []
-    return any(abs(stored - value) <= NEAR * abs(value) + NEAR_ZERO for value in means)
+    if grouping is Grouping.FIRST:
+        values = values[:1]
+    elif grouping is not Grouping.BEST and len(values):
+        values = values.mean(keepdims=True)
+    return bool((abs(stored - values) <= NEAR * abs(values) + NEAR_ZERO).any())

@@ -92,7 +92,7 @@ class RowPipeline:
             VisitedPositions() if isinstance(partition, ByPosition) else PlannedRows(partition)
         )
         """What becomes of the positions of the plan."""
-        self.corrections = RowCorrections(file, ledger, self.planned, stage_map)
+        self.corrections = RowCorrections(file, ledger, self.planned, stage_map, reducer.grouping)
         self._n_rows = 0
         """Filled so far."""
         self._unsure = UnsureRows()

@@ -19,6 +19,7 @@ from stream_service.core.exposure import Flag
 from stream_service.core.ledger import Ledger
 from stream_service.core.pairing.hardware_arrays import HardwareArrays
 from stream_service.core.stage_map import StageMap
+from stream_service.kernels import Grouping
 from stream_service.run.rows.entry_check import EntryCheck
 from stream_service.run.rows.file_thread import FileThread
 from stream_service.run.rows.planned_positions import PlannedPositions
@@ -29,7 +30,9 @@ from stream_service.text.counted import agrees, counted, they_are
 class RowCorrections:
     """Of one run."""
 
-    def __init__(self, file: FileThread, ledger: Ledger, planned: PlannedPositions, stage_map: StageMap) -> None:
+    def __init__(
+        self, file: FileThread, ledger: Ledger, planned: PlannedPositions, stage_map: StageMap, grouping: Grouping
+    ) -> None:
         self.stood: set[int] = set()
         """Ordinals of frames that carry the stamp of the one before, as it turned out."""
         self.stepped: Set[int] = frozenset()
@@ -44,7 +47,7 @@ class RowCorrections:
         self._ledger = ledger
         self._planned = planned
         self._n_stood = self._n_stepped = self._n_shifted = self._n_misordered = 0
-        self._entry_check = EntryCheck(file, ledger, stage_map)
+        self._entry_check = EntryCheck(file, ledger, stage_map, grouping)
 
     def displaced(self, ordinal: int) -> None:
         """The frame in this place was made just before a reset of the counter."""

@@ -187,6 +187,16 @@ def test_row_of_several_frames_is_flagged_if_the_trigger_of_one_was_missed(tmp_p
     assert used(run.setup.path) == {2 * n + 1: 2 * n + 0.5 for n in range(N // 2) if n != 4}, run.message
 
 
+def test_mean_of_a_row_is_not_taken_for_the_entry_of_one_of_its_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they come, each frame seems to have the entry of the next one: the mean of three is that of the last."""
+    monkeypatch.setitem(RATES, "lines", np.cumsum(np.where(np.arange(N) % 10 == 9, 4.0, 1.0)))
+    run = play(bench_of(tmp_path, frames_per_row=3), Captured("lines", MISSED[FIRST]))
+    assert used(run.setup.path) == {}, run.message
+    assert "8 rows are flagged unmatched at the end" in run.message
+
+
 @pytest.mark.parametrize("where", ["between two", "before the first"])
 def test_spurious_trigger_shifts_no_frame(tmp_path: Path, where: str) -> None:
     seconds = RATES["uneven"]
