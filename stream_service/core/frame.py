@@ -22,6 +22,8 @@ MOST_FRAME_BYTES = 256 << 20
 """Limit of a frame: the largest detectors have 16 million pixels of 4 bytes."""
 NO_STAMP = 0
 """Of a frame for which nobody wrote down when it was taken."""
+UNKNOWN_WAIT_S = 1e9
+"""Longer than any that is seen: of a frame that was kept until we asked for it, and came then, whenever it was made."""
 
 AttributeValue = float | int | str | bool | None
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from p4p.client.raw import Cancelled
 from p4p.wrapper import Value
 
+from stream_service.core.frame import UNKNOWN_WAIT_S
 from stream_service.sources.live.ntndarray import held_bytes, is_empty
 
 TAKEN_OUT = 4
@@ -24,8 +25,6 @@ the others are for the subscription."""
 PROMPT_S = 0.1
 """What is taken out so soon after an update was signalled came with it, by the measure of clocks, which differ by three
 times as much before it matters."""
-UNKNOWN_WAIT_S = 1e9
-"""Longer than any that is seen; of what a channel held before it was asked, at whatever time that came."""
 
 
 class Subscription(Protocol):

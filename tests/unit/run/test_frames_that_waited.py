@@ -12,8 +12,9 @@ import pytest
 from scripted_run import Bench, frame
 
 from stream_service.core.exposure import Flag
+from stream_service.core.frame import UNKNOWN_WAIT_S
 from stream_service.core.run import RunState
-from stream_service.sources.live.pva_queue import UNKNOWN_WAIT_S, Received
+from stream_service.sources.live.pva_queue import Received
 from stream_service.standard_file import validate_file
 
 TAKEN_S = 20.0

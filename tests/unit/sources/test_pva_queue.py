@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from p4p.client.raw import Disconnected
 
+from stream_service.core.frame import UNKNOWN_WAIT_S
 from stream_service.sources.live import pva_queue
-from stream_service.sources.live.pva_queue import TAKEN_OUT, UNKNOWN_WAIT_S, PvaQueue
+from stream_service.sources.live.pva_queue import TAKEN_OUT, PvaQueue
 
 BUDGET_BYTES = 128 << 20
 MOST_TAKEN_BYTES = BUDGET_BYTES // TAKEN_OUT

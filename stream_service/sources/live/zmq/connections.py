@@ -99,6 +99,8 @@ class Connections:
         self._monitor.connect(endpoint)
         self._peers = {address: Peers() for address in (*connect, *bind)}
         self._bound_ports: dict[str, str] = {}
+        self.n_greetings = 0
+        """Of senders, each time one connects."""
 
     def bound(self, address: str, endpoint: str) -> None:
         """A bound address is known by its port: who connects to `tcp://*:5432` is told under whichever address of this
@@ -109,6 +111,7 @@ class Connections:
         """Take what the monitor tells, and connect anew to those that were cut off."""
         while self._monitor.poll(0):
             said = parse_monitor_message(self._monitor.recv_multipart())
+            self.n_greetings += said["event"] == zmq.Event.HANDSHAKE_SUCCEEDED
             endpoint = said["endpoint"].decode("utf-8", "replace")
             if (address := self._address_of(endpoint)) is not None:
                 self._peers[address].enter(int(said["event"]), int(said["value"]), now_s)

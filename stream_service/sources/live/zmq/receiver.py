@@ -17,9 +17,10 @@ from socket import socketpair
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from stream_service.core.frame import Frame
+from stream_service.core.frame import UNKNOWN_WAIT_S, Frame
 from stream_service.errors import ConfigError
 from stream_service.settings.frames import ZmqFrames
+from stream_service.sources.live.zmq.backlog import Backlog
 from stream_service.sources.live.zmq.connections import Connections
 from stream_service.sources.live.zmq.curve import secure
 from stream_service.sources.live.zmq.dialect import Received
@@ -60,6 +61,7 @@ class ZmqReceiver:
         self._context: zmq.Context[zmq.Socket[bytes]]
         self._authenticator: ThreadAuthenticator | None = None
         self._connections: Connections
+        self._backlog = Backlog()
         self._queues: list[ZmqQueue] = []
         self._lock = threading.Lock()
         """Of the socket, which is used by one thread at a time."""
@@ -162,6 +164,10 @@ class ZmqReceiver:
     def _drain(self) -> int:
         """Take what is there, as far as every queue has room; gives how many messages."""
         n, socket = 0, self._socket
+        if socket is not None and self.pulls:
+            now_s = time.monotonic()
+            self._connections.look(now_s)
+            self._backlog.greeted(self._connections.n_greetings, now_s)
         while socket is not None and not any(queue.is_full for queue in self._queues):
             now_s = time.monotonic()
             try:
@@ -169,7 +175,7 @@ class ZmqReceiver:
             except zmq.Again:
                 self._emptied_s = now_s
                 break
-            since_s = now_s - self._emptied_s
+            since_s = UNKNOWN_WAIT_S if self._backlog.has(now_s) else now_s - self._emptied_s
             message = Received([part.buffer for part in parts], now_s, since_s if since_s > PROMPT_S else 0.0)
             for queue in self._queues:
                 queue.enter(message)
@@ -189,7 +195,7 @@ class ZmqReceiver:
             if frames.socket == "sub":
                 socket.setsockopt(zmq.SUBSCRIBE, b"")
             self._authenticator = secure(context, socket, frames)
-            self._connections = Connections(socket, frames.connect, frames.bind)
+            self._connections, self._backlog = Connections(socket, frames.connect, frames.bind), Backlog()
             for address in frames.bind:
                 socket.bind(address)
                 self._connections.bound(address, socket.getsockopt_string(zmq.LAST_ENDPOINT))

@@ -12,10 +12,13 @@ from limits import HANG_S
 from waiting import wait_until
 from zmq_sender import BUDGET_BYTES, Bytes, Sender, receiver_of, sender, take
 
+from stream_service.core.frame import UNKNOWN_WAIT_S
+from stream_service.sources.live.zmq.backlog import Backlog
 from stream_service.sources.live.zmq.frames import ZmqSource
 from stream_service.sources.live.zmq.queue import PART_BYTES
 from stream_service.sources.live.zmq.receiver import MOST_MESSAGES, high_water_mark
 
+PAUSE = "stream_service.sources.live.zmq.backlog.PAUSE_S"
 PROMPT = "stream_service.sources.live.zmq.receiver.PROMPT_S"
 
 
@@ -56,6 +59,7 @@ def test_receipts_tell_what_may_have_waited(push: Sender, monkeypatch) -> None:
         source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
         source.start()
         monkeypatch.setattr(PROMPT, HANG_S)
+        monkeypatch.setattr(PAUSE, 0.0)
         wait = receiver._wait
 
         def send_and_wait(*given: Any) -> bool:
@@ -70,6 +74,35 @@ def test_receipts_tell_what_may_have_waited(push: Sender, monkeypatch) -> None:
         late, later = source.queue.take(0.0)
         assert awaited.waited_s == 0.0 and late.waited_s > 0.0 and later.waited_s > 0.0
         assert awaited.at_s < late.at_s < later.at_s  # each before it was taken out of ZMQ, none before it came
+
+
+def test_messages_that_a_sender_kept_until_we_came_may_have_been_made_at_any_time(push: Sender, monkeypatch) -> None:
+    monkeypatch.setattr(PAUSE, HANG_S)
+    sending = threading.Thread(target=push.send, args=numbers(3))
+    sending.start()
+    with closing(receiver_of(push.address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        source.listen()  # as a run that goes on
+        kept = []
+        while len(kept) < 3:
+            kept += source.queue.take(HANG_S)
+        assert [message.waited_s for message in kept] == [UNKNOWN_WAIT_S] * 3
+        monkeypatch.setattr(PAUSE, 0.0)
+        push.send(b"after a pause")
+        (after,) = source.queue.take(HANG_S)
+        assert after.waited_s < UNKNOWN_WAIT_S
+    sending.join()
+
+
+def test_backlog_ends_with_a_pause_or_after_a_while_and_begins_with_each_connection() -> None:
+    backlog = Backlog()
+    assert not backlog.has(1.0)
+    backlog.greeted(1, 2.0)
+    assert [backlog.has(at_s) for at_s in (2.01, 2.05, 2.3, 2.31)] == [True, True, False, False]
+    backlog.greeted(1, 2.4)
+    assert not backlog.has(2.41)
+    backlog.greeted(2, 3.0)
+    assert [backlog.has(3.0 + n / 100) for n in range(1, 600)] == [n <= 500 for n in range(1, 600)]
 
 
 def test_who_takes_is_woken_while_it_waits_for_messages_and_for_room(push: Sender) -> None:
