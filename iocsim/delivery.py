@@ -1,4 +1,4 @@
-"""What becomes of the frames of one sender on their way: lost, sent twice, damaged, late, wrongly named, out of order.
+"""Delivery of the frames of one sender, which may be lost, sent twice, damaged, late, wrongly named, out of order.
 
 Every transport has one, by the same table of faults: what one loses, all lose.
 """

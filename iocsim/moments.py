@@ -1,4 +1,4 @@
-"""What happens once, when the detector is about to take a certain frame, or at once.
+"""Events that happen once, when the detector is about to take a certain frame, or at once.
 
 Moments are told by uniqueIds and not by the wall clock, so a run can be repeated. The driver waits until it has
 happened, so the frame is the first one after it.

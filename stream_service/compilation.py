@@ -1,4 +1,4 @@
-"""What a program says of the compilation of its kernels: that it takes a while, and what it can do without.
+"""Notice of the compilation of a program's kernels: that it takes a while, and what it can do without.
 
 A program that is used for the first time on a machine waits for machine code. Kernels are compiled when they are first
 called, in whatever command or thread that is, and come from the disk from then on. `kernels/machine_code.py` says when

@@ -1,4 +1,4 @@
-"""What the detector is interrupted by: events before a frame, and a series that ends early by itself."""
+"""Interruptions of the detector: events before a frame, and a series that ends early by itself."""
 
 from __future__ import annotations
 

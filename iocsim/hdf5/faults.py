@@ -1,4 +1,4 @@
-"""What goes wrong with HDF1 on command: frames that it drops, refuses or fails to write, and an old file in the way."""
+"""Faults of HDF1 on command: frames that it drops, refuses or fails to write, and an old file in the way."""
 
 from __future__ import annotations
 

@@ -24,6 +24,9 @@ NO_STAMP = 0
 """Of a frame for which nobody wrote down when it was taken."""
 UNKNOWN_WAIT_S = 1e9
 """Longer than any that is seen: of a frame that was kept until we asked for it, and came then, whenever it was made."""
+PROMPT_S = 0.1
+"""A frame that may have come so long before its receipt has not waited, by the measure of clocks, which differ by three
+times as much before it matters."""
 
 AttributeValue = float | int | str | bool | None
 

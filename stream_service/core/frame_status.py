@@ -1,4 +1,4 @@
-"""What becomes of a frame in the account of its run."""
+"""Status of a frame in the account of its run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which frame of a run belongs to which row."""
+"""Partition of the frames of a run into rows."""
 
 from __future__ import annotations
 

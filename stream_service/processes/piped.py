@@ -62,7 +62,7 @@ class PipedProcess:
 
     @property
     def number(self) -> int | None:
-        """Of the process, for a log; None until it has been started."""
+        """Of the process; None until it has been started."""
         return None if self._process is None else self._process.pid
 
     def send(self, facts: Mapping[str, Any], arrays: Arrays = NO_ARRAYS) -> None:

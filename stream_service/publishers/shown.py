@@ -1,4 +1,4 @@
-"""What each PV shows of one status, by the status table, and which of them show something else than before."""
+"""Values that PVs show of one status, by the status table, and which of them show something else than before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far each row is from its neighbours, in units of what is usual there.
+"""Deviations of rows from their neighbours, in units of what is usual there.
 
 A row is compared with the nearest rows that are good themselves: with their median first, which half of them cannot
 mislead, at last with a plane through them, since at the border of a scan they lie to one side. The unit is made of the

@@ -1,4 +1,4 @@
-"""What is kept of each row for lists, table and maps beside its verdict: a few numbers, of a million rows as well."""
+"""Numbers of each row for lists, table and maps, kept beside its verdict: a few, of a million rows as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation found, in three sentences."""
+"""Summary of an evaluation, in three sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says of itself: its message in sentences, and how grave that is."""
+"""Report of a run on itself: its message in sentences, and how grave that is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run was, in pairs of a name and a value, by heading: scan, times, beam and detector, account, rates, place."""
+"""Facts of a run, in pairs of a name and a value, by heading: scan, times, beam and detector, account, rates, place."""
 
 from __future__ import annotations
 

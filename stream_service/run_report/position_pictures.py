@@ -1,4 +1,4 @@
-"""Where the beam was to be, where it was, and how far the two are apart."""
+"""Pictures of where the beam was to be, where it was, and how far the two are apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the report of a run is: beside its standard file, under a name that follows from it."""
+"""Path of the report of a run: beside its standard file, under a name that follows from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened row by row: intensity, score, energy where it changed, and the rate of the rows over time."""
+"""Pictures of the run row by row: intensity, score, energy where it changed, and the rate of the rows over time."""
 
 from __future__ import annotations
 

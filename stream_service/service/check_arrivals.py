@@ -1,4 +1,4 @@
-"""What arrives of a detector's frames while they are listened to for some seconds, in plain words.
+"""Arrivals of a detector's frames, which are listened to for some seconds, in plain words.
 
 Nothing is asked of the sender, and nothing changed. But a message that was pulled is gone: who else pulls from the same
 sender does not get it.

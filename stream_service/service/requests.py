@@ -1,4 +1,4 @@
-"""What clients put into `Request`, as JSON, validated at the edge."""
+"""Requests that clients put into `Request`, as JSON, validated at the edge."""
 
 from __future__ import annotations
 

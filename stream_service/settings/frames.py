@@ -1,4 +1,4 @@
-"""Where the frames of a detector come from: one transport, with settings of its own."""
+"""Transport of a detector's frames: one of several, with settings of its own."""
 
 from __future__ import annotations
 

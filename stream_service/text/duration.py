@@ -1,4 +1,4 @@
-"""How long something takes, as people read it."""
+"""A duration, as people read it."""
 
 from __future__ import annotations
 

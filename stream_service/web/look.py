@@ -1,4 +1,4 @@
-"""How the page looks: colours that people with any colour vision tell apart, on dark ground; figures in them.
+"""Look of the page: colours that people with any colour vision tell apart, on dark ground; figures in them.
 
 Colour never says anything alone: states and alarms are words with a mark.
 """

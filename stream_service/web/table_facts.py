@@ -1,4 +1,4 @@
-"""What the tables of the page show: verdicts, readbacks, the latest row, a row that was clicked, past runs."""
+"""Contents of the page's tables: verdicts, readbacks, the latest row, a row that was clicked, past runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the PVs say, as people read it from three metres: numbers with few digits and their unit, states in words."""
+"""Values of the PVs, as people read them from three metres: numbers with few digits and their unit, states in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says of triggers that were missed, or too many, in sentences."""
+"""Remarks of a run on triggers that were missed, or too many, in sentences."""
 
 from __future__ import annotations
 

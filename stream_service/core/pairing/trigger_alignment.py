@@ -1,4 +1,4 @@
-"""Which entry of a hardware-captured array belongs to which frame, by the intervals of their times (ADR 0045).
+"""Alignment of frames with the entries of a hardware-captured array, by the intervals of their times (ADR 0045).
 
 The two clocks have no common zero: a frame and an entry belong together as part of a chain of pairs whose intervals
 agree. Of all chains those of the least cost (missed and spurious triggers, steps of the frames' clock, frames that are
@@ -82,15 +82,15 @@ def entries_of_run(
     """
     if not len(ordinals) or not len(times_s):
         return np.full(len(ordinals), UNSURE if len(times_s) else NONE, np.int64)
-    surplus = len(times_s) - n_exposed
+    excess = len(times_s) - n_exposed
     around = np.arange(-REACH, REACH + 1)
-    shifts = np.unique(np.concatenate([around, around + surplus]))
+    shifts = np.unique(np.concatenate([around, around + excess]))
     accuracy = tolerance_of(times_s), DRIFT
     before = least_costs(ordinals, stamps_s, times_s, shifts, FROM_START, 0, *accuracy)
-    is_apart = (may_end_apart or is_cut_off) and surplus != 0
+    is_apart = (may_end_apart or is_cut_off) and excess != 0
     end = FROM_APART if is_apart else FROM_START
     after = _from_the_end(ordinals, stamps_s, times_s, shifts, n_exposed, end, accuracy)
-    margin = MARGIN_APART if may_end_apart and surplus else MARGIN
+    margin = MARGIN_APART if may_end_apart and excess else MARGIN
     if _is_broken(stamps_s, accuracy[0]):
         margin = MARGIN_OF_BROKEN
     return _without_entry(_decided(ordinals, shifts, before + after, margin), len(times_s))
@@ -130,12 +130,12 @@ def _from_the_end(
     ordinals: Ints, stamps_s: Floats, times_s: Floats, shifts: Ints, n: int, how: int, accuracy: tuple[float, float]
 ) -> npt.NDArray[np.int32]:
     """(n, k) events from each pair to the end, where `n` frames were exposed: the same chains, read backwards."""
-    surplus = len(times_s) - n
+    excess = len(times_s) - n
     found = least_costs(
         (n - 1 - ordinals)[::-1].copy(),
         -stamps_s[::-1],
         -times_s[::-1],
-        (surplus - shifts)[::-1].copy(),
+        (excess - shifts)[::-1].copy(),
         how,
         0,
         *accuracy,

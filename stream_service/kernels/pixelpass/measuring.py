@@ -1,4 +1,4 @@
-"""What is measured of a frame while its lines go by in raw axes, and its entry in the record of the row."""
+"""Measurements of a frame while its lines go by in raw axes, and its entry in the record of the row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows repeat which, of all rows of a run at once: it does not depend on the order in which they were made.
+"""Repeats of positions, settled from all rows of a run at once, in whatever order these were made.
 
 Rows of before a kill, and of frames that were fetched, come behind those of later frames. So what a row was told when
 it was made is told once more at the end, from all of them: of the rows of a position that can be trusted then, the one

@@ -1,4 +1,4 @@
-"""What the daemon and the process that reads a file of hardware-captured arrays say to each other.
+"""Messages between the daemon and the process that reads a file of hardware-captured arrays.
 
 A question names the file, and a dataset for each channel. Its answer has facts, and an array for each channel (n,).
 """

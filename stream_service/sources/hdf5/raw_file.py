@@ -118,7 +118,7 @@ class RawFile:
 
     @property
     def process_number(self) -> int | None:
-        """Of the process that reads, for a log; None as long as there is none."""
+        """Of the process that reads; None as long as there is none."""
         return None if self._process is None else self._process.number
 
     @property

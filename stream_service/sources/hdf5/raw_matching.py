@@ -1,4 +1,4 @@
-"""Whether a raw file holds the frames of a run, and which of its rows are wanted. Pure.
+"""Matching of a raw file with a run: whether it holds its frames, and which of its rows are wanted. Pure.
 
 The ids of every scan begin anew, so an id proves nothing: yesterday's file has it, too. A file is that of the run if
 frames that came live are in it with the same id *and* the same stamp. Nanosecond stamps of two scans do not meet by

@@ -1,4 +1,4 @@
-"""What the daemon and the process that reads the raw file for it say to each other.
+"""Messages between the daemon and the process that reads the raw file for it.
 
 A question has the ids that are wanted, and ids and stamps that are held. Its answer is a message for each frame, and
 one at the end; a message without facts is a sign of life.

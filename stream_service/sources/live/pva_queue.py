@@ -16,15 +16,12 @@ from typing import Any, NamedTuple, Protocol
 from p4p.client.raw import Cancelled
 from p4p.wrapper import Value
 
-from stream_service.core.frame import UNKNOWN_WAIT_S
+from stream_service.core.frame import PROMPT_S, UNKNOWN_WAIT_S
 from stream_service.sources.live.ntndarray import held_bytes, is_empty
 
 TAKEN_OUT = 4
 """One in so many bytes of the budget is for updates that were taken out and wait here, where it is seen how much waits;
 the others are for the subscription."""
-PROMPT_S = 0.1
-"""What is taken out so soon after an update was signalled came with it, by the measure of clocks, which differ by three
-times as much before it matters."""
 
 
 class Subscription(Protocol):

@@ -1,4 +1,4 @@
-"""Which rows of a standard file are bad by their verdicts: one decision for all who show them."""
+"""Rows of a standard file that are bad by their verdicts: one decision for all who show them."""
 
 from __future__ import annotations
 

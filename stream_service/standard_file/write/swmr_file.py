@@ -1,8 +1,9 @@
 """The standard file of a run: rows go in at the end, and readers follow it under SWMR from the first row on.
 
 What a live reader may rely on. A row's live keys are written after everything else of the row has been flushed, so a
-non-zero key means: the frame, the position and every column of this row are readable. Rows are never rewritten;
-masks, ledger, state and the scalars may be, in place, until the run ends. After a crash the file opens with
+non-zero key means: the frame, the position and every column of this row are readable. Frame, position and
+identity of a row are never rewritten; its flags, `keep`, verdict, planned position and what it replaces may be, in
+place, until the run ends, as may masks, ledger, state and the scalars. After a crash the file opens with
 `swmr=True` and is complete up to the last flush.
 
 What is wrong with the disk or the path ends the rows, not the file: see `WriteGuard`.

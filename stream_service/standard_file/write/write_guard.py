@@ -1,4 +1,4 @@
-"""What a file that is being written can still take: rows, or its last words alone, or nothing.
+"""Guard of a file that is being written, which knows what it can still take: rows, its last words alone, or nothing.
 
 What is wrong with the disk or the path ends the rows, not the file: room is reserved before anything is written, so
 that a file for which there is none left is still closed with its account and the reason. Where HDF5 itself fails to

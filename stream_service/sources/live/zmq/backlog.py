@@ -1,4 +1,4 @@
-"""What a sender that pushes had kept: the messages that it made while nobody was there come as soon as somebody is.
+"""Backlog of a sender that pushes: the messages that it made while nobody was there come as soon as somebody is.
 
 They are received one after the other, and their receipts tell nothing of when they were made.
 """

@@ -17,7 +17,7 @@ from socket import socketpair
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from stream_service.core.frame import UNKNOWN_WAIT_S, Frame
+from stream_service.core.frame import PROMPT_S, UNKNOWN_WAIT_S, Frame
 from stream_service.errors import ConfigError
 from stream_service.settings.frames import ZmqFrames
 from stream_service.sources.live.zmq.backlog import Backlog
@@ -30,8 +30,8 @@ MOST_MESSAGES = 4096
 """That ZMQ holds for us: 4 s at 1 kHz of the smallest frames."""
 KEEPALIVE = {zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 5, zmq.TCP_KEEPALIVE_INTVL: 2, zmq.TCP_KEEPALIVE_CNT: 3}
 """A sender whose machine has lost its power is told from a silent one after some 11 s."""
-PROMPT_S = 0.1
-"""A receipt known that well tells of clocks, which differ by three times as much before it matters."""
+LOOK_S = 0.1
+"""For another thread to let go of the socket; else what was known of its senders is told."""
 
 
 def high_water_mark(budget_bytes: int, frame_bytes: int, n_senders: int) -> int:
@@ -129,7 +129,7 @@ class ZmqReceiver:
 
     def _look(self) -> Connections:
         """What the monitor has told; nobody waits for the socket to hear it."""
-        if self._lock.acquire(timeout=PROMPT_S):
+        if self._lock.acquire(timeout=LOOK_S):
             try:
                 if self._socket is not None:
                     self._connections.look(time.monotonic())
