@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 BLOCK = 256
 """Messages: the least lag is that of this many, up to twice as many, so that a clock may drift slowly."""
-BEFORE_ALL_TIME = -(2**63)
+BEFORE_ALL_TIME, AFTER_ALL_TIME = -(2**63), 2**63 - 1
 FAR_AHEAD_NS, FAR_AHEAD_STEPS = 10 * 10**9, 10
 """A clock that is set back by so much, and lands within a tenth of that after the frame before, is less likely than one
 wrong stamp."""

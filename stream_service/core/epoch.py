@@ -40,7 +40,7 @@ class EpochEnd(NamedTuple):
     last_ns: int
     """Its stamp."""
     next_ns: int
-    """Stamp of the first frame that came after the reset."""
+    """Stamp of the first frame that came after the reset; `AFTER_ALL_TIME` if none did."""
 
 
 class Place(NamedTuple):

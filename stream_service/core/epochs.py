@@ -16,7 +16,7 @@ from operator import attrgetter
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.clock import BEFORE_ALL_TIME
+from stream_service.core.clock import AFTER_ALL_TIME, BEFORE_ALL_TIME
 from stream_service.core.epoch import Epoch, EpochEnd, Place, Reached
 from stream_service.core.growing import grown
 
@@ -50,6 +50,8 @@ class Epochs:
         self._stamps_ns = np.zeros(capacity, np.int64)
         self._displaced: dict[int, tuple[int, int]] = {}
         """Epoch and id of frames that stand behind all others."""
+        self._unseen: Epoch | None = None
+        """The one that began without a frame."""
 
     @property
     def current(self) -> int:
@@ -168,6 +170,13 @@ class Epochs:
         end = begun.first_ordinal + n_frames
         if n_most is not None and end <= n_most:
             self.n_announced = max(self.n_announced, end)
+
+    def begin_unseen(self) -> None:
+        """The counter was reset behind the last frame, and none has come since: an epoch has begun all the same."""
+        self._unseen = begun = self._after_last(self.restart_unique_id, self._epochs[-1].given + 1)
+        self._epochs[len(self._epochs) if self._n_placed else 0 :] = [begun]
+        self._last_unique_id = begun.first_unique_id - 1
+        self.n_changes += 1
 
     def is_latest(self, given: int) -> bool:
         """True for the epoch that began last, or was announced last."""
@@ -294,10 +303,12 @@ class Epochs:
         if len(self._epochs) > MOST_RESETS:
             return ends
         for epoch, (before, after) in enumerate(pairwise(self._epochs)):
-            came = np.flatnonzero(self._is_taken[after.first_ordinal : self.n_seen])
-            if after.given == before.given + 1 and after.first_ordinal > before.first_ordinal and len(came):
+            came = after.first_ordinal + np.flatnonzero(self._is_taken[after.first_ordinal : self.n_seen])
+            own = came[~np.isin(came, list(self._displaced))]
+            is_known = bool(len(came)) or after is self._unseen
+            if after.given == before.given + 1 and after.first_ordinal > before.first_ordinal and is_known:
                 last_id = before.first_unique_id + after.first_ordinal - 1 - before.first_ordinal
-                first_ns = int(self._stamps_ns[after.first_ordinal + came[0]])
+                first_ns = int(self._stamps_ns[own[0]]) if len(own) else AFTER_ALL_TIME
                 ends.append(EpochEnd(epoch, last_id, after.after_ns, first_ns))
         return ends
 

@@ -346,6 +346,18 @@ class Ledger:
         made = self.epochs.ordinal_now(counter) + 1
         return None if made < self.n_seen else self.exposed_by_number(made)
 
+    def exposed_since_reset(self, counter: int) -> int | None:
+        """The same of a counter that was behind when it was asked, once nothing comes any more: it was reset.
+
+        If no frame came since, the epoch begins now. None where nothing tells of frames that were made since, or others
+        get frames, too.
+        """
+        if self._share.of > 1 or counter < self.restart_unique_id:
+            return None
+        if self.exposed_by_counter(counter) is None:
+            self.epochs.begin_unseen()
+        return self.exposed_by_counter(counter)
+
     def exposed_by_number(self, made: int) -> int:
         """The same, where the detector says how many it has made."""
         return max(made, self.n_seen) if made - self.n_seen <= MAX_JUMP else self.n_seen

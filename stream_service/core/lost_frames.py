@@ -17,7 +17,7 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
-from stream_service.core.clock import BEFORE_ALL_TIME
+from stream_service.core.clock import AFTER_ALL_TIME, BEFORE_ALL_TIME
 from stream_service.core.frame import NO_STAMP
 from stream_service.core.frame_status import FrameStatus
 from stream_service.core.ledger import Ledger
@@ -75,6 +75,8 @@ class LostFrames:
             if not self._is_found[n] and self._fits(int(self._ordinals[n]), timestamp_ns):
                 self._is_found[n] = True
                 receipt = self._ledger.fill(int(self._ordinals[n]), timestamp_ns)
+                if self._ends and self._ends[-1].next_ns == AFTER_ALL_TIME:
+                    self._ends = tuple(self._ledger.epochs.ends())
                 return receipt if receipt.arrival is Arrival.NEW else None
         return self._find_displaced(unique_id, timestamp_ns)
 

@@ -130,6 +130,8 @@ class FrameIntake:
         """True once the source has ended the series with which the plan is to be full."""
         self.is_counter_behind = False
         """True if it was a little behind the frames that had come when asked last, as one that is posted later."""
+        self.counter_behind: int | None = None
+        """What it showed then, if it was behind at all."""
         self._counter_before = begin.counter_before
         self._n_taken = 0
         """Frames so far, whatever the ledger made of them: the time of those without a stamp."""
@@ -199,7 +201,7 @@ class FrameIntake:
         if self.end is not None:
             return self.end.n_exposed
         counter = self._ask_detector() if self.is_counted or self._counter_before is not None else None
-        self.is_counter_behind = False
+        self.is_counter_behind, self.counter_behind = False, None
         if counter is None:
             return None
         if self._counter_before is not None:
@@ -207,6 +209,7 @@ class FrameIntake:
         made = self.ledger.exposed_by_counter(counter)
         n_behind = self.ledger.n_seen - self.ledger.epochs.ordinal_now(counter) - 1
         self.is_counter_behind = made is None and n_behind <= MOST_BEHIND
+        self.counter_behind = counter if made is None else None
         return made
 
     def has_made_all(self) -> bool:

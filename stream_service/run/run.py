@@ -411,6 +411,10 @@ class Run:
         if self.state is not RunState.DRAINING or not self._end.has_all(now) or self._rows.is_salvaging:
             return False
         self._enter(self._intake.settle())
+        if self._end.finds_reset():
+            assert self._ending.reason is not None, "it drains"
+            self._tell_epochs()
+            self.setup.journal.drains(self._ending.reason, self._ending.n_exposed)
         self._rows.pairing.release(now)
         if not len(self._rows.pairing):
             self._enter(self._end.fetch(now))

@@ -48,6 +48,9 @@ class RunEnd:
         self._n_exposed_before = n_exposed
         self._is_limit = False
         """True if frames made after the run began to end are not its own."""
+        self._behind: tuple[int, int] | None = None
+        """What the detector's counter showed when the run began to end, and the epoch then, if it was behind the frames
+        that had come."""
 
     @property
     def reason(self) -> str:
@@ -65,6 +68,8 @@ class RunEnd:
         n_exposed, may_be_more = self._n_exposed_before, False
         if n_exposed is None:
             n_exposed, may_be_more = self._intake.n_exposed(), self._intake.is_counted_by_source
+            if (shown := self._intake.counter_behind) is not None and ending.reason is not EndReason.ALL_IN:
+                self._behind = shown, self._intake.ledger.epochs.current
         ending.begin_draining(now_s, n_exposed, may_be_more=may_be_more)
         self._is_limit = not (may_be_more or ending.has_stream_ended or ending.reason is EndReason.ALL_IN)
         self._limit()
@@ -92,6 +97,21 @@ class RunEnd:
         if len(self._sources.frames.queue) and not ending.has_all_exposed(ledger.n_passed):
             return False
         return ledger.all_in or ending.is_drained(now_s, ledger.n_passed)
+
+    def finds_reset(self) -> bool:
+        """True once, if the counter was behind when the run began to end, by a reset: it told what was made then.
+
+        To be called once no frame is on its way, and none waits.
+        """
+        behind, self._behind = self._behind, None
+        if behind is None or self._ending.n_exposed is not None:
+            return False
+        (shown, epoch), ledger = behind, self._intake.ledger
+        if epoch != ledger.epochs.current:
+            self._ending.n_exposed = ledger.exposed_by_counter(shown)
+        elif self._intake.n_exposed() is None and self._intake.counter_behind is not None:
+            self._ending.n_exposed = ledger.exposed_since_reset(shown)
+        return self._ending.n_exposed is not None
 
     def fetch(self, now_s: float) -> list[Entered]:
         """Frames that were lost, from the raw file; to be called once no other frame is on its way."""

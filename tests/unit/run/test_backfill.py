@@ -375,3 +375,28 @@ def test_series_of_a_control_unit_are_not_looked_for(tmp_path):
     with pytest.raises(SourceError) as said:
         open_raw_file(profile, ["/data/raw.h5"])
     assert str(said.value) == OTHER_IDS.format(transport="SIMPLON")
+
+
+@pytest.mark.parametrize("n_lost", [0, 2])
+def test_frames_after_a_reset_of_which_none_came_are_fetched(bench, n_lost):
+    """The counter is behind and stays there; two frames of the old counting were lost just before it was reset."""
+    b = bench(n_positions=9 + n_lost)
+    old, new = recorded(range(1, 6 + n_lost)), recorded(range(1, 5), corpus.STAMP_S + 1)
+    raw = beside(b, ScriptedRawFile(old + new))
+    run = b.play(frames([1, 2, 4, 5]), b.exposed(4), b.stop)
+    assert run.state is RunState.COMPLETE, run.message
+    assert raw.asked[0][:4] == [1, 2, 3, 4]
+    with b.file() as file:
+        found = list(zip(*columns_of(file, "epoch", "unique_id", "timestamp_ns"), strict=True))
+    assert len(found) == 9 + n_lost
+    for (epoch,), (unique_id,), (stamp_ns,) in found:
+        assert stamp_ns == (corpus.STAMP_S + epoch) * 10**9 + unique_id * 10**6
+
+
+def test_frames_after_a_reset_of_which_none_came_are_lost_where_there_is_no_raw_file(bench):
+    b = bench(n_positions=12)
+    run = b.play(frames(range(1, 6)), b.exposed(4), b.stop)
+    assert run.message.startswith(
+        "5 of 12 frames stored in 5 rows, 4 lost, 3 never exposed, or lost just before the detector's counter was "
+        "reset (missing ids: 1:1-4)"
+    ), run.message
