@@ -33,6 +33,14 @@ class SourceError(PtychostreamError):
     """The sender broke its contract: a frame, message or input file that cannot be what it claims."""
 
 
+class BadFrameError(SourceError):
+    """A frame that cannot be used, but of which the id could be read: it was made."""
+
+    def __init__(self, sentence: str, unique_id: int) -> None:
+        super().__init__(sentence)
+        self.unique_id = unique_id
+
+
 class WriteError(PtychostreamError):
     """The disk or the output file failed; the run ends, what was flushed before stays readable."""
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from stream_service.core.clock import BEFORE_ALL_TIME
 from stream_service.core.frame import NO_STAMP, NS_PER_S, Frame, UnreadableFrame
-from stream_service.core.intake import Entered, Intake
+from stream_service.core.intake import UNCONFIRMED, Entered, Intake
 from stream_service.core.ledger import Ledger
 from stream_service.core.receipt import Arrival
 from stream_service.core.stream import Begin, End, Series, SeriesEnd
-from stream_service.errors import SourceError
+from stream_service.errors import BadFrameError, SourceError
 from stream_service.run.past import Past
 from stream_service.run.sources import Sources
 
@@ -133,6 +133,8 @@ class FrameIntake:
         self.counter_behind: int | None = None
         """What it showed then, if it was behind at all."""
         self._counter_before = begin.counter_before
+        self._bad = 0, 0
+        """Epoch of the last frame that could not be used, and the frames up to it."""
         self._n_taken = 0
         """Frames so far, whatever the ledger made of them: the time of those without a stamp."""
         self._has_stamps = begin.has_stamps
@@ -161,12 +163,26 @@ class FrameIntake:
                 self._note(event)
                 return []
             if problem := problem_with(event):
-                raise SourceError(problem)
+                raise BadFrameError(problem, event.unique_id) if event.epoch is None else SourceError(problem)
         except SourceError as error:
             self.notes.refuse(str(error))
+            if isinstance(error, BadFrameError):
+                self._note_made(error.unique_id)
             return []
         self._n_taken += 1
         return self._new(self._intake.admit(event, None if self._has_stamps else self._n_taken))
+
+    def _note_made(self, unique_id: int) -> None:
+        """A frame that cannot be used was made all the same, unless its id is far from those that came."""
+        ordinal = self.ledger.epochs.ordinal_now(unique_id)
+        if 0 <= ordinal - self.n_made_at_least < UNCONFIRMED:
+            self._bad = self.ledger.epochs.current, ordinal + 1
+
+    @property
+    def n_made_at_least(self) -> int:
+        """Frames of the run that were made by what has come, whether it could be used or not."""
+        epoch, n_made = self._bad
+        return max(self.ledger.n_seen, n_made if epoch == self.ledger.epochs.current else 0)
 
     def _note(self, event: Series | SeriesEnd | End | None) -> None:
         match event:

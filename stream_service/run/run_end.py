@@ -137,7 +137,7 @@ class RunEnd:
         """Frames that were made, also beyond those that were planned, and whether somebody has told so."""
         n_now = self._intake.n_exposed() if self._ending.reason in (None, EndReason.ALL_IN) else None
         told = [n for n in (self._ending.n_exposed, n_now) if n is not None]
-        return max(self._intake.ledger.n_seen, *told, 0), bool(told) or self._ending.reason is EndReason.ALL_IN
+        return max(self._intake.n_made_at_least, *told, 0), bool(told) or self._ending.reason is EndReason.ALL_IN
 
     def fail(self, state: RunState, failure: BaseException) -> None:
         """Write the rows, the account and the file of a run that has failed, as far as they can be had."""

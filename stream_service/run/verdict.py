@@ -83,7 +83,7 @@ def settle(
     intake.settle()  # what it gives now cannot be stored any more, and is lost
     is_known = is_counted_already and asked is not EndReason.ALL_IN
     n_exposed = ending.n_exposed if is_known else intake.n_exposed()
-    account = ledger.close(n_exposed)
+    account = ledger.close(intake.n_made_at_least if n_exposed is None else n_exposed)
     reason = true_reason(asked, account, is_planned=ledger.n_expected is not None)
     refusals = intake.notes.refusals
     n_unused = intake.notes.n_refused + account.implausible

@@ -19,7 +19,7 @@ from p4p.wrapper import Value
 from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
 from stream_service.core.stream import Begin
-from stream_service.errors import SourceError
+from stream_service.errors import BadFrameError, SourceError
 from stream_service.sources.live.ntndarray import (
     TimestampField,
     decode_ntndarray,
@@ -181,9 +181,15 @@ class PvaSource:
         return decode_ntndarray(self._latest_before, self._timestamp_field) if self._latest_before is not None else None
 
     def decode(self, message: Received) -> Frame:
-        """The frame in a message; raises `SourceError` if it is none."""
+        """The frame in a message; raises `SourceError` if it is none, `BadFrameError` if its id can be read."""
         update, at_s, waited_s = message
-        return decode_ntndarray(update, self._timestamp_field, at_s, self._wanted, waited_s=waited_s)
+        try:
+            return decode_ntndarray(update, self._timestamp_field, at_s, self._wanted, waited_s=waited_s)
+        except SourceError as error:
+            unique_id = update.get("uniqueId")
+            if type(unique_id) is not int:
+                raise
+            raise BadFrameError(str(error), unique_id) from error
 
     def close(self) -> None:
         """End the subscription; what has come can still be taken."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import corpus
+import numpy as np
 import pytest
 from scripted_run import Bench, frame, frames
 
@@ -354,3 +355,13 @@ def test_auto_mode_says_that_the_detector_stopped(tmp_path):
     assert type(b.run) is Run
     run = b.play(frames([1, 2]), b.exposed(2), b.detector_stops)
     assert (run.state, run.status().end_reason) == (RunState.COMPLETE, EndReason.DETECTOR_IDLE)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (5,)])
+def test_last_frames_that_cannot_be_used_were_exposed_though_no_counter_tells(bench, shape):
+    b = bench(n_positions=8)
+    run = b.play(
+        frames([1, 2, 3, 4]), iter([[corpus.good(6, pixels=np.ones(shape, np.uint16))]]), b.exposed(None), b.stop
+    )
+    assert run.message.startswith("4 of 8 frames stored in 4 rows, 2 lost, 2 never exposed (missing ids: 5-6)")
+    assert "does not tell how many frames were made" in run.message

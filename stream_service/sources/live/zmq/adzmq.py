@@ -30,7 +30,7 @@ from stream_service.core.frame import (
     Frame,
 )
 from stream_service.core.stream import Begin
-from stream_service.errors import SourceError
+from stream_service.errors import BadFrameError, SourceError
 from stream_service.sources.live.codecs import DTYPES, LONGEST_NAME
 from stream_service.sources.live.ntndarray import COLOR_MODE, MONO
 from stream_service.sources.live.zmq.adzmq_header import read_header
@@ -74,8 +74,8 @@ class Adzmq:
     def decode(self, message: Received) -> Frame:
         """The frame in a message.
 
-        Raises `SourceError` if it is not one of ADZMQ, not a mono image, compressed, larger than MOST_FRAME_BYTES, or
-        if the pixels are not as many as the header says.
+        Raises `SourceError` if it is not one of ADZMQ; `BadFrameError` if it is no mono image, compressed, larger than
+        MOST_FRAME_BYTES, or if the pixels are not as many as the header says.
         """
         parts = message.parts
         try:
@@ -90,10 +90,17 @@ class Adzmq:
         unique_id = header.get("frame")
         if type(unique_id) is not int or unique_id not in INT32:
             raise SourceError(f"a message of ADZMQ whose frame is {_shown(unique_id)}, which no uniqueId is")
+        try:
+            return self._frame(unique_id, header, message, is_x_first=htype != HTYPE)
+        except SourceError as error:
+            raise BadFrameError(str(error), unique_id) from error
+
+    def _frame(self, unique_id: int, header: Mapping[str, Any], message: Received, *, is_x_first: bool) -> Frame:
+        parts = message.parts
         if len(parts) != 2:
             raise SourceError(f"frame {unique_id} came in {len(parts)} parts; ADZMQ sends two")
         attributes = self._attributes_in(header.get("ndattr", {}))
-        shape = _shape(unique_id, header.get("shape"), is_x_first=htype != HTYPE)
+        shape = _shape(unique_id, header.get("shape"), is_x_first=is_x_first)
         if attributes.get(COLOR_MODE) not in (None, MONO):
             raise SourceError(f"frame {unique_id} is a colour image; set the camera's ColorMode to Mono")
         encoding = header.get("encoding", "")
