@@ -30,7 +30,7 @@ SETTLED_S = 0.5
 CAUGHT_UP_S = 0.5
 """By which frames that were not kept anywhere may come closer together than they were taken."""
 ENOUGH_FRAMES = 1000
-"""After that."""
+"""Of those that count for the rate: then nobody listens on."""
 LATE_S = 0.5
 """After it was counted, a frame may still be on its way."""
 CUT_OFF_S = 1.5
@@ -92,14 +92,15 @@ class Arrivals:
     """Of them, those that count for the rate."""
     n_settled_bytes: int = 0
     """Of the pixels of these."""
-    n_refused: int = 0
-    first_refusal: str = ""
     first_settled_s: float = 0.0
     """When the first of these came, and the last."""
     last_settled_s: float = 0.0
     first_settled_ns: int = 0
     """How these two are stamped."""
     last_settled_ns: int = 0
+    n_refused: int = 0
+    """Messages that cannot be used."""
+    first_refusal: str = ""
     latest: Frame | None = None
     n_series: int = 0
     """That were announced."""
