@@ -20,7 +20,7 @@ from stream_service.ptycho.ptypy.ptypy_python import PtypyPython
 from stream_service.ptycho.ptypy.ptyr import Ptyr
 from stream_service.ptycho.ptypy.recipe_settings import Output
 
-ITERATION = re.compile(r"(\w+): Iteration # (\d+)/(\d+) :: Fourier (\S+), Photons (\S+), Exit (\S+)")
+ITERATION = re.compile(r"(\w+): Iteration # (\d+)/(\d+) :: Fourier \S+, Photons (\S+), Exit")
 END_TIMEOUT_S = 5.0
 
 
@@ -31,7 +31,6 @@ class Iteration:
     engine: str
     number: int
     of: int
-    fourier_error: float
     photon_error: float
 
     @classmethod
@@ -40,9 +39,9 @@ class Iteration:
         found = ITERATION.search(line)
         if found is None:
             return None
-        engine, number, of, fourier, photon, _ = found.groups()
+        engine, number, of, photon = found.groups()
         try:
-            return cls(engine, int(number), int(of), float(fourier), float(photon))
+            return cls(engine, int(number), int(of), float(photon))
         except ValueError:
             return None
 
