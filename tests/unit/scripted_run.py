@@ -44,7 +44,7 @@ class PvaScript(ScriptedFrames):
         """`latest_before` is the last frame of an earlier run."""
         super().__init__(clock)
         self._pva: Any = PvaSource(
-            None,  # type: ignore[arg-type]  it is not started
+            lambda: None,  # type: ignore[arg-type,return-value]  it is not started
             self.channel,
             1 << 20,
             timestamp_field=profile.detector.frame_time.field,

@@ -65,19 +65,18 @@ class FrameTransport(Protocol):
 
 
 class PvaTransport:
-    """PV Access: each source has a subscription of its own."""
+    """PV Access: each source has clients of its own."""
 
     def __init__(self, profile: Profile, channel: str, wanted: frozenset[str] | None) -> None:
         self._profile = profile
         self._channel = channel
         self._wanted = wanted
-        self._context = Context("pva", nt=False, useenv=True)
 
     def source(self) -> LiveFrames:
         """See `FrameTransport`."""
         detector = self._profile.detector
         return PvaSource(
-            self._context,
+            lambda: Context("pva", nt=False, useenv=True),
             self._channel,
             queue_bytes(self._profile),
             frame_bytes(detector),
@@ -86,8 +85,7 @@ class PvaTransport:
         )
 
     def close(self) -> None:
-        """See `FrameTransport`."""
-        self._context.close()
+        """See `FrameTransport`; nothing is shared."""
 
 
 class ZmqTransport:

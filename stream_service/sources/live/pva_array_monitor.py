@@ -48,10 +48,10 @@ class PvaArrayMonitor:
         """True once its value was an array of numbers, of whatever length."""
         self._lock = lock
         self._on_update, self._on_gone = on_update, on_gone
-        self._context = Context("pva", nt=False, useenv=True)
         self._open()
 
     def _open(self) -> None:
+        self._context = Context("pva", nt=False, useenv=True)
         self._subscription: Any = self._context.monitor(self.name.removeprefix(PVA), self._take, notify_disconnect=True)
 
     @property
@@ -64,8 +64,8 @@ class PvaArrayMonitor:
         return self.spoke_since_s < math.inf
 
     def reopen(self) -> None:
-        """Search for the PV at once."""
-        self._subscription.close()
+        """Search for the PV at once, by a new client: pvxs asks a name server that was away every 10 s only."""
+        self.close()
         self._open()
 
     def ask(self) -> None:

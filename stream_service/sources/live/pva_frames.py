@@ -3,13 +3,18 @@
 Policy. Updates are taken out by the thread of the run (`PvaQueue`). `pipeline` stays off: real NDPluginPva servers
 replay old frames with it. `queueSize` follows from a budget of bytes, since at its default of 2 a server overwrites
 frames at once; what is overwritten all the same shows as a gap in uniqueId, and only there.
+
+Each run has a client of its own, and a new one when it has lost its connection: pvxs (1.5.3) calls a name server that
+was away (`EPICS_PVA_NAME_SERVERS`) every 10 s only, and nothing hurries it.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +33,7 @@ from stream_service.sources.live.ntndarray import (
     is_empty,
     is_ntndarray,
 )
-from stream_service.sources.live.pva_queue import TAKEN_OUT, PvaQueue, Received
+from stream_service.sources.live.pva_queue import TAKEN_OUT, PvaQueue, Received, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +42,10 @@ MAX_QUEUE_SIZE = 4096
 ANSWER_TIMEOUT_S = 5.0
 FIRST_UPDATE_TIMEOUT_S = 15.0
 """The channel is known to answer: on a busy machine its first update may take longer."""
+SEARCH_S = 1.0
+"""A client that has lost its channel asks for it within a second, where it asks the network."""
+LONGEST_SEARCH_S = 16.0
+"""Each search has twice the time of the one before: the IOC may be slow to answer."""
 UNKNOWN_FRAME_BYTES = 2 << 20
 """Taken for a detector of unknown size that has sent no frame yet: a megapixel of uint16."""
 
@@ -54,7 +63,7 @@ class PvaSource:
 
     def __init__(
         self,
-        context: Context,
+        new_context: Callable[[], Context],
         channel: str,
         budget_bytes: int,
         frame_bytes: int = UNKNOWN_FRAME_BYTES,
@@ -62,7 +71,7 @@ class PvaSource:
         timestamp_field: TimestampField = "timeStamp",
         wanted: Container[str] | None = None,
     ) -> None:
-        """`frame_bytes` sizes the queue until a first frame has shown its size.
+        """`new_context` makes a client. `frame_bytes` sizes the queue until a first frame has shown its size.
 
         `timestamp_field` is the one that tells when a frame was taken; of the NDAttributes those that are `wanted`
         (None: all) are read.
@@ -73,7 +82,12 @@ class PvaSource:
         self._wanted = wanted
         self._latest_before: Value | None = None
         """The old frame that every new subscriber gets first."""
-        self._context = context
+        self._new_context = new_context
+        self._context: Context | None = None
+        self._request = ""
+        self._search_s = SEARCH_S
+        self._search_ends_s = math.inf
+        """When the channel is searched for anew, while it does not answer."""
         self._told: Exception | None = None
         """The disconnection that was logged last."""
         self._budget_bytes = budget_bytes
@@ -85,17 +99,25 @@ class PvaSource:
         Raises `SourceError` when the channel does not answer, or is none of frames; and `CancelledError`.
         """
         cancellation = cancellation or Cancellation()
-        present = self._present(cancellation)
+        self._context = context = self._new_context()
+        try:
+            present = self._present(context, cancellation)
+        except Exception:
+            context.close()
+            raise
         frame_bytes = self._frame_bytes if is_empty(present) else held_bytes(present)
         size = queue_size(frame_bytes, self._budget_bytes)
-        request = f"field()record[queueSize={size},pipeline=false]"
-        self.queue.subscribe(self._context.monitor(self.channel, self.queue.signal, request))
+        self._request = f"field()record[queueSize={size},pipeline=false]"
+        self.queue.subscribe(self._monitor(context))
         if not cancellation.wait_until(self._has_answered, FIRST_UPDATE_TIMEOUT_S):
             self.close()
             raise SourceError(
                 f"{self.channel} answers a get over PVA but sent no update to a monitor within "
                 f"{FIRST_UPDATE_TIMEOUT_S:g} s: is its IOC overloaded?"
             )
+
+    def _monitor(self, context: Context) -> Subscription:
+        return context.monitor(self.channel, self.queue.signal, self._request)
 
     def listen(self) -> None:
         """See `LiveFrames`; the old frame that comes first is `latest_frame`."""
@@ -121,8 +143,29 @@ class PvaSource:
         return queue.has_answered and queue.disconnection is None
 
     def silent(self) -> list[str]:
-        """The channel, while it does not answer."""
-        return [] if self.is_connected else [f"{self.channel} ({self.transport})"]
+        """The channel, while it does not answer; it is searched for anew by this, at times."""
+        if self.is_connected:
+            self._search_s, self._search_ends_s = SEARCH_S, math.inf
+            return []
+        now_s = time.monotonic()
+        if self._search_ends_s == math.inf:
+            self._search_ends_s = now_s + self._search_s
+        elif now_s >= self._search_ends_s:
+            self._search_s = min(2.0 * self._search_s, LONGEST_SEARCH_S)
+            self._search_ends_s = now_s + self._search_s
+            self._search_anew()
+        return [f"{self.channel} ({self.transport})"]
+
+    def _search_anew(self) -> None:
+        old, new = self._context, self._new_context()
+        subscription = self._monitor(new)
+        if self.queue.replace(subscription):
+            self._context = new
+        else:
+            subscription.close()
+            old = new
+        if old is not None:
+            old.close()
 
     @property
     def problem(self) -> str:
@@ -134,10 +177,10 @@ class PvaSource:
         """See `LiveFrames`."""
         return f"is the plugin behind {self.channel} enabled?"
 
-    def _present(self, cancellation: Cancellation) -> Value:
+    def _present(self, context: Context, cancellation: Cancellation) -> Value:
         """Present value of the channel, by a get that can be cancelled."""
         answers: deque[Any] = deque()
-        operation = self._context.get(self.channel, answers.append)
+        operation = context.get(self.channel, answers.append)
         try:
             if not cancellation.wait_until(lambda: bool(answers), ANSWER_TIMEOUT_S):
                 raise SourceError(
@@ -194,3 +237,5 @@ class PvaSource:
     def close(self) -> None:
         """End the subscription; what has come can still be taken."""
         self.queue.close()
+        if self._context is not None:
+            self._context.close()

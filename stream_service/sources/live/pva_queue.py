@@ -85,6 +85,21 @@ class PvaQueue:
         """Take updates from now on."""
         self._subscription = subscription
 
+    def replace(self, subscription: Subscription) -> bool:
+        """Take updates from this one instead of that whose connection is lost, which is closed; False if that has
+        updates again."""
+        self._fill()
+        with self._lock:
+            old = self._subscription
+            if old is None or self.disconnection is None or self.held_bytes >= self._most_bytes:
+                return False
+            if (update := old.pop()) is not None:
+                self._enter(update, time.monotonic(), UNKNOWN_WAIT_S)
+                return False
+            self._subscription = subscription
+        old.close()
+        return True
+
     def look(self) -> None:
         """See what has come, without taking it."""
         self._fill()

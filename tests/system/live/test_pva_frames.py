@@ -18,9 +18,12 @@ from p4p.nt import NTNDArray
 from p4p.server import Server
 from p4p.server.thread import SharedPV
 
+from stream_service.run.live.frame_transport import PvaTransport
+from stream_service.settings.beamlines import load_named_profile
 from stream_service.sources.live import pva_queue
 from stream_service.sources.live.pva_frames import PvaSource
 from stream_service.sources.live.pva_queue import Received
+from stream_service.testing.loopback import LOOPBACK, LoopbackEpics
 
 CHANNEL = "T:Image"
 BUDGET_BYTES = 4 << 20
@@ -39,18 +42,19 @@ def image() -> SharedPV:
     return SharedPV(nt=NTNDArray(), initial=np.zeros((6, 8), np.uint16))
 
 
-@pytest.fixture
-def context(image: SharedPV) -> Iterator[Context]:
-    with (
-        Server(providers=[{CHANNEL: image}], isolate=True) as server,
-        Context("pva", conf=server.conf(), useenv=False, nt=False) as context,
-    ):
-        yield context
+def clients_of(conf: dict[str, str]) -> Callable[[], Context]:
+    return lambda: Context("pva", conf=conf, useenv=False, nt=False)
 
 
 @pytest.fixture
-def frames(context: Context) -> Iterator[PvaSource]:
-    with closing(PvaSource(context, CHANNEL, BUDGET_BYTES)) as frames:
+def clients(image: SharedPV) -> Iterator[Callable[[], Context]]:
+    with Server(providers=[{CHANNEL: image}], isolate=True) as server:
+        yield clients_of(server.conf())
+
+
+@pytest.fixture
+def frames(clients: Callable[[], Context]) -> Iterator[PvaSource]:
+    with closing(PvaSource(clients, CHANNEL, BUDGET_BYTES)) as frames:
         frames.start()
         frames.begin()
         yield frames
@@ -119,10 +123,7 @@ def test_what_has_come_can_be_taken_after_the_end(image: SharedPV, frames: PvaSo
 def test_channel_that_goes_and_comes_back_is_told(image: SharedPV, caplog: pytest.LogCaptureFixture) -> None:
     server = Server(providers=[{CHANNEL: image}], isolate=True)
     conf = server.conf()
-    with (
-        Context("pva", conf=conf, useenv=False, nt=False) as context,
-        closing(PvaSource(context, CHANNEL, BUDGET_BYTES)) as f,
-    ):
+    with closing(PvaSource(clients_of(conf), CHANNEL, BUDGET_BYTES)) as f:
         f.start()
         server.stop()
         wait_until(lambda: not f.queue.take(0.01) and not f.is_connected)
@@ -131,11 +132,67 @@ def test_channel_that_goes_and_comes_back_is_told(image: SharedPV, caplog: pytes
             wait_until(lambda: not f.queue.take(0.01) and f.is_connected)
 
 
-def test_subscription_that_is_closed_keeps_no_frame(context: Context) -> None:
+class NameServer:
+    """The server of the channel, which is asked by TCP: by a client that lost it only 10 s later."""
+
+    def __init__(self, image: SharedPV, port: int) -> None:
+        self._providers = [{CHANNEL: image}]
+        self._conf = dict.fromkeys(("EPICS_PVAS_SERVER_PORT", "EPICS_PVAS_BROADCAST_PORT"), str(port))
+        self._conf |= dict.fromkeys(("EPICS_PVAS_INTF_ADDR_LIST", "EPICS_PVAS_BEACON_ADDR_LIST"), LOOPBACK)
+        self._conf["EPICS_PVAS_AUTO_BEACON_ADDR_LIST"] = "NO"
+        self._server = self._serve()
+
+    def _serve(self) -> Server:
+        return Server(providers=self._providers, conf=self._conf, useenv=False)
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def start(self) -> None:
+        self._server = self._serve()
+
+
+@pytest.fixture
+def name_server(image: SharedPV, epics: LoopbackEpics) -> Iterator[NameServer]:
+    server = NameServer(image, epics.pva_ports["ioc"])
+    yield server
+    server.stop()
+
+
+def test_run_is_armed_as_soon_as_a_name_server_is_back(name_server: NameServer) -> None:
+    with (
+        closing(PvaTransport(load_named_profile("sim"), CHANNEL, None)) as transport,
+        closing(transport.source()) as before,
+        closing(transport.source()) as after,
+    ):
+        before.listen()
+        name_server.stop()
+        wait_until(lambda: not before.queue.take(0.01) and not before.is_connected)
+        name_server.start()
+        after.listen()
+
+
+def test_run_that_goes_on_does_not_wait_until_a_name_server_is_asked_again(name_server: NameServer) -> None:
+    made = []
+
+    def client() -> Context:
+        made.append(Context("pva", useenv=True, nt=False))
+        return made[-1]
+
+    with closing(PvaSource(client, CHANNEL, BUDGET_BYTES)) as frames:
+        frames.start()
+        name_server.stop()
+        wait_until(lambda: not frames.queue.take(0.01) and frames.silent() != [])
+        name_server.start()
+        wait_until(lambda: bool(frames.queue.take(0.01)) or not frames.silent())
+    assert len(made) > 1, "the one that lost it would have found it, too, but late"
+
+
+def test_subscription_that_is_closed_keeps_no_frame(clients: Callable[[], Context]) -> None:
     """Python's collector would free it, but comes seldom: it counts objects, and a frame is one."""
     gc.collect()
     gc.disable()
-    frames = PvaSource(context, CHANNEL, BUDGET_BYTES)
+    frames = PvaSource(clients, CHANNEL, BUDGET_BYTES)
     frames.start()
     frames.begin()
     frames.close()
