@@ -175,7 +175,7 @@ class ZmqReceiver:
             except zmq.Again:
                 self._emptied_s = now_s
                 break
-            since_s = UNKNOWN_WAIT_S if self._backlog.has(now_s) else now_s - self._emptied_s
+            since_s = UNKNOWN_WAIT_S if self._backlog.has(now_s) else min(now_s - self._emptied_s, UNKNOWN_WAIT_S)
             message = Received([part.buffer for part in parts], now_s, since_s if since_s > PROMPT_S else 0.0)
             for queue in self._queues:
                 queue.enter(message)
