@@ -94,6 +94,19 @@ def test_messages_that_a_sender_kept_until_we_came_may_have_been_made_at_any_tim
     sending.join()
 
 
+def test_message_that_is_there_before_anybody_has_looked_waited_for_a_time_that_is_a_number(
+    push: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PAUSE, -1.0)  # none is taken for a kept one
+    with closing(receiver_of(push.address)) as receiver:
+        source = ZmqSource(receiver, Bytes(), BUDGET_BYTES)
+        source.listen()
+        push.send(b"first")
+        assert receiver._socket is not None and receiver._socket.poll(HANG_S * 1e3)
+        (first,) = source.queue.take(0.0)
+        assert first.waited_s == UNKNOWN_WAIT_S
+
+
 def test_backlog_ends_with_a_pause_or_after_a_while_and_begins_with_each_connection() -> None:
     backlog = Backlog()
     assert not backlog.has(1.0)
