@@ -233,8 +233,9 @@ class Recorder:
 
     def _end_capture(self) -> None:
         self._has_bad_layout = False
-        self._show(has_failed=False, message="", is_capturing=False)
+        self._show(has_failed=False, message="")
         self._close()
+        self._show(is_capturing=False)  # only now: who waits for it reads the file
 
     def _refuse_to_write(self, array: NDArray) -> None:
         if array.unique_id in self._faults().fail_ids:

@@ -13,7 +13,7 @@ import pytest
 
 from iocsim.detector.ndarray import NDArray, NDAttribute, SourceType
 from iocsim.hdf5.faults import DAY_NS, Hdf5Faults
-from iocsim.hdf5.file import FileOptions
+from iocsim.hdf5.file import FileOptions, NDFile
 from iocsim.hdf5.layout import DefaultLayout
 from iocsim.hdf5.recorder import Recorder
 from iocsim.hdf5.settings import CaptureSettings, FileSettings, WriteMode
@@ -56,6 +56,23 @@ def test_refused_frame_is_missing_and_its_error_is_gone_with_the_next(tmp_path: 
     with h5py.File(hdf1.path) as file:
         assert file[IDS][()].tolist() == [1, 3, 4]
         assert file[DATA][:, 0, 0].tolist() == [1, 3, 4]
+
+
+@pytest.mark.parametrize("num_capture", [2, 0])
+def test_capture_is_done_once_the_file_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_capture: int
+) -> None:
+    hdf1, close = Hdf1(tmp_path, Hdf5Faults(), num_capture=num_capture), NDFile.close
+    seen = []
+
+    def look_and_close(file: NDFile) -> None:
+        seen.append(hdf1.recorder.status.is_capturing)
+        close(file)
+
+    monkeypatch.setattr(NDFile, "close", look_and_close)
+    hdf1.take([1, 2])
+    hdf1.recorder.stop()
+    assert seen == [True] and not hdf1.recorder.status.is_capturing
 
 
 def test_failed_write_ends_the_capture_with_an_empty_frame_and_without_the_columns_that_waited(
