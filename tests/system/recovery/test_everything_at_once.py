@@ -27,9 +27,10 @@ def rig(ioc: Any, rigs: Rigs) -> Rig:
     return rigs.beside(ioc.prefix, service={"drain_s": 2.0}, raw_file={"timeout_s": 4.0, "plugin": ""})
 
 
-def wait_until_it_is_heard(rig: Rig) -> None:
-    """Until the service has noticed that the IOC was away, and has found it again, by CA and PVA."""
-    rig.service.wait_until(lambda: "no answer" in rig.service.get("Message"))
+def wait_for_the_restart(rig: Rig) -> None:
+    """Until the service has noticed that the IOC is away, and has found it again, by CA and PVA."""
+    rig.service.wait_until(lambda: "no answer" in rig.service.get("Message"))  # for as long as it is away
+    halt(rig)
     rig.service.wait_until(lambda: "no answer" not in rig.service.get("Message"))
 
 
@@ -39,11 +40,10 @@ def test_rows_are_what_was_exposed_and_what_is_missing_is_named(rig: Rig) -> Non
     raw = rig.record("all", N)
     assert rig.arm("all", n_positions=N, raw_file=str(raw)) == ""
     rig.beamline.put_all(
-        Sim__DropFraction=0.05, Sim__DuplicateFraction=0.02, Sim__Reorder=8, Sim__Restart=f"3@{before + N_BEFORE + 1}"
+        Sim__DropFraction=0.05, Sim__DuplicateFraction=0.02, Sim__Reorder=8, Sim__Restart=f"5@{before + N_BEFORE + 1}"
     )
     fly(rig, N, PERIOD_S)  # the series is over when the IOC restarts
-    halt(rig)
-    wait_until_it_is_heard(rig)
+    wait_for_the_restart(rig)
     rig.beamline.put("Pva1:EnableCallbacks", 1)
     n_rows = rig.service.get("Rows")
     fly(rig, N - N_BEFORE, PERIOD_S)
