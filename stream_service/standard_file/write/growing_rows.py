@@ -14,9 +14,9 @@ from stream_service.standard_file.schema.columns import GrowingColumn
 from stream_service.standard_file.schema.row_columns import COLUMN_PATHS, column_blocks, rows_of
 from stream_service.standard_file.write.fixed_datasets import FixedDatasets
 
+Values = np.ndarray[Any, Any]
 PlannedOf = Callable[[np.ndarray[Any, Any], np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 """Planned positions (n,) of rows by epoch and uniqueId of their first frames."""
-LEFT_OUT, USED = np.zeros(1, np.uint8), np.ones(1, np.uint8)
 
 
 class GrowingRows:
@@ -52,8 +52,7 @@ class GrowingRows:
 
     def leave_out(self, rows: Iterable[int]) -> None:
         """Say of rows that are written that they are not to be used."""
-        for row in rows:
-            self._columns[paths.KEEP].rewrite(row, LEFT_OUT)
+        self._revise(paths.KEEP, rows, np.zeros_like)
 
     def plan_anew(self, planned_of: PlannedOf) -> None:
         """Write over the planned positions of all rows that are written."""
@@ -68,8 +67,7 @@ class GrowingRows:
         for path, values in ((paths.PLANNED_OF_ROW, planned), (paths.REPLACES, replaces)):
             column = self._columns[path]
             column.rewrite(0, values.astype(column.read(slice(0, 0)).dtype))
-        for row in used:
-            self._columns[paths.KEEP].rewrite(row, USED)
+        self._revise(paths.KEEP, used, np.ones_like)
 
     def identities(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Epoch and uniqueId of the frames of all rows that are written, (n, k) each."""
@@ -85,11 +83,20 @@ class GrowingRows:
 
     def doubt(self, rows: Iterable[int], flag: int, *, are_used: bool = False) -> None:
         """Flag rows that are written, and say that they are not to be used, unless they are."""
-        column = self._columns[paths.FLAGS]
-        for row in rows:
-            column.rewrite(row, np.array([column.read(row) | flag], np.uint32))
-            if not are_used:
-                self._columns[paths.KEEP].rewrite(row, LEFT_OUT)
+        doubted = list(rows)
+        self._revise(paths.FLAGS, doubted, lambda flags: flags | flag)
+        if not are_used:
+            self.leave_out(doubted)
+
+    def _revise(self, path: str, rows: Iterable[int], revised: Callable[[Values], Values]) -> None:
+        """Write over a column at some rows, by one write: one a row took seconds at the end of a long run."""
+        places = np.fromiter(rows, np.intp)
+        if not len(places):
+            return
+        first, column = int(places.min()), self._columns[path]
+        values = column.read(slice(first, int(places.max()) + 1))
+        values[places - first] = revised(values[places - first])
+        column.rewrite(first, values)
 
     def announce(self) -> None:
         """Tell readers of all rows, which are flushed; those beyond the keys reserved have no key, and are counted."""

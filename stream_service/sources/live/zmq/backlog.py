@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 PAUSE_S = 0.1
-"""What comes so long after the greeting, or after the message before it, was not kept."""
+"""What comes so long after the greeting, or after the message before it, was not kept: a sender makes no such pause."""
 LONGEST_S = 5.0
 """For messages that come without a pause, as those of a fast detector do: the kept ones have all come by then."""
 

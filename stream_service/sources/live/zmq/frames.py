@@ -11,6 +11,7 @@ from stream_service.cancellation import Cancellation
 from stream_service.core.frame import Frame
 from stream_service.core.stream import Begin, StreamEvent
 from stream_service.errors import SourceError
+from stream_service.sources.live.zmq.backlog import PAUSE_S
 from stream_service.sources.live.zmq.dialect import Dialect, Received
 from stream_service.sources.live.zmq.queue import TAKEN_OUT, ZmqQueue
 from stream_service.sources.live.zmq.receiver import ZmqReceiver
@@ -18,9 +19,9 @@ from stream_service.sources.live.zmq.receiver import ZmqReceiver
 log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 5.0
-QUIET_S = 0.1
+QUIET_S = PAUSE_S
 """From the greeting until a publisher has heard what is subscribed to, which it does not confirm, and a control unit
-has begun to send what it has kept; it makes no such pause in that."""
+has begun to send what it has kept."""
 ANSWER_S = 0.4
 """To take what came since: a service answers within half a second."""
 KEPT_S = 60.0
